@@ -1,0 +1,35 @@
+# Two commands do all set-up on a fresh machine with Python 3.11: `make search` and `make test`.
+PYTHON ?= python3.11
+BIN := .venv/bin
+RUN_ARGS ?= -b 2MFLOPs -n 24 --name quick
+
+.PHONY: setup search test test-all check bench format
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+search: setup
+	$(BIN)/dcdnas search $(RUN_ARGS)
+
+test: setup
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-all: setup
+	$(BIN)/python -m pytest -m "not gpu"
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup
+	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done

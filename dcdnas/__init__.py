@@ -1,0 +1,1 @@
+"""dcdnas: search for efficient CNNs made of dynamic convolutions."""

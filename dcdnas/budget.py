@@ -1,0 +1,150 @@
+"""Budgets as a person writes them (`300MFLOPs`, `5Mparams`, `250-300MFLOPs`, `2ms`) and as the search checks them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dcdnas.errors import BudgetError
+from dcdnas.records import Cost
+
+_EXAMPLE = "Write one like 300MFLOPs, 4Mparams or 10ms."
+_WORDS = {
+    "flops": ("flops", "flop", "macs", "mac", "madds", "madd", "multadds"),
+    "params": ("params", "param", "parameters", "parameter"),
+}
+_TIMES = {"us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0}
+_BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_SI = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12}
+_BYTE_METRICS = ("weights", "activations", "kernel-memory")
+_METRICS = ("flops", "params", "latency", *_BYTE_METRICS)
+
+_NUMBER = r"(?:\d[\d_,]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+_PATTERN = re.compile(
+    rf"\s*(?:(?P<name>[A-Za-z-]+)\s*(?:<=|≤|<|=|:)\s*)?(?:(?P<low>{_NUMBER})\s*(?:-|–|\.\.)\s*)?"
+    rf"(?P<high>{_NUMBER})\s*(?P<unit>[A-Za-zµμ ]*)\s*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A bound on one metric of the deployment cost.
+
+    Args:
+        metric: name of the cost metric, e.g. ``flops``.
+        at_most: upper bound in the metric's base unit, inclusive.
+        at_least: lower bound, inclusive; 0 for none.
+    """
+
+    metric: str
+    at_most: float
+    at_least: float = 0.0
+
+    def holds(self, cost: Cost) -> bool:
+        """Whether `cost` is within."""
+        return self.at_least <= cost[self.metric] <= self.at_most
+
+    def violation(self, cost: Cost) -> float:
+        """By what share of the bound `cost` is outside; at most 0 when within."""
+        value = cost[self.metric]
+        below = 1 - value / self.at_least if self.at_least else -math.inf
+        return max(value / self.at_most - 1, below)
+
+    def __str__(self) -> str:
+        bound = quantity(self.metric, self.at_most)
+        return (
+            f"{self.metric} <= {bound}"
+            if not self.at_least
+            else f"{quantity(self.metric, self.at_least)} <= {self.metric} <= {bound}"
+        )
+
+
+def parse_budget(text: str) -> Budget:
+    """Reads one budget; units are case-insensitive but for the rule that a bare ``300M`` names no quantity.
+
+    Raises:
+        BudgetError: when the text cannot be read, says no quantity, is not positive or is an empty range.
+    """
+    match = _PATTERN.fullmatch(text)
+    if not match:
+        raise BudgetError(f"cannot read budget {text!r}. {_EXAMPLE}")
+    metric, factor = _unit(text, (match["name"] or "").lower(), match["unit"].replace(" ", ""), match["high"])
+    high = _number(match["high"]) * factor
+    low = _number(match["low"]) * factor if match["low"] else 0.0
+    if not 0 < high < math.inf:
+        raise BudgetError(f"a budget must be more than zero and finite, not {text!r}. {_EXAMPLE}")
+    if low > high:
+        raise BudgetError(f"the range {text!r} is empty: its lower bound is above its upper. Write the smaller number first.")
+    return Budget(metric, high, low)
+
+
+def parse_budgets(texts: Iterable[str]) -> tuple[Budget, ...]:
+    """Reads several budgets, at most one a metric.
+
+    Raises:
+        BudgetError: also when two bound the same metric.
+    """
+    budgets: dict[str, Budget] = {}
+    for text in texts:
+        budget = parse_budget(text)
+        if budget.metric in budgets:
+            other = budgets[budget.metric]
+            raise BudgetError(
+                f"two budgets bound {budget.metric}: {other} and {budget}. Keep one, or write a range like 250-300MFLOPs."
+            )
+        budgets[budget.metric] = budget
+    return tuple(budgets.values())
+
+
+def within(cost: Cost, budgets: Sequence[Budget]) -> bool:
+    """Whether all budgets hold."""
+    return all(b.holds(cost) for b in budgets)
+
+
+def exceeded(cost: Cost, budgets: Sequence[Budget]) -> str:
+    """The budgets that do not hold, as a sentence; empty when all do."""
+    return "; ".join(f"{quantity(b.metric, cost[b.metric])} is outside {b}" for b in budgets if not b.holds(cost))
+
+
+def quantity(metric: str, value: float, digits: int = 3) -> str:
+    """A value with its unit as a person reads it: ``300 MFLOPs``, ``2.31 Mparams``, ``4.1 ms``, ``3.2 MiB``."""
+    if metric == "latency":
+        scale, unit = (1.0, "s") if value >= 1 else (1e-3, "ms") if value >= 1e-3 else (1e-6, "us")
+    elif metric in _BYTE_METRICS:
+        scale, unit = next(((s, u) for s, u in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")) if value >= s), (1, "B"))
+    else:
+        word = {"flops": "FLOPs", "params": "params"}.get(metric, metric)
+        scale, prefix = next(((s, p) for s, p in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if value >= s), (1.0, ""))
+        unit = prefix + word
+    return f"{_significant(value / scale, digits)} {unit}"
+
+
+def _significant(value: float, digits: int) -> str:
+    whole = len(str(int(abs(value))))
+    return f"{value:.{max(0, digits - whole)}f}" if whole < digits and value != int(value) else f"{value:.0f}"
+
+
+def _unit(text: str, name: str, unit: str, number: str) -> tuple[str, float]:
+    low = unit.lower()
+    metric = next((m for m, words in _WORDS.items() if name in words), name)
+    if name and metric not in _METRICS:
+        raise BudgetError(f"cannot read budget {text!r}: unknown quantity {name!r}. Allowed: {', '.join(_METRICS)}. {_EXAMPLE}")
+    if unit in _TIMES and metric in ("", "latency"):
+        return "latency", _TIMES[unit]
+    if low in _BYTES and low != "b" and metric in ("", *_BYTE_METRICS):
+        return metric or "weights", _BYTES[low]
+    for kind, words in _WORDS.items():
+        word = next((w for w in sorted(words, key=len, reverse=True) if low.endswith(w)), None)
+        if word and low[: -len(word)] in _SI and metric in ("", kind):
+            return kind, _SI[low[: -len(word)]]
+    if low in _SI and not metric:
+        raise BudgetError(f"{text!r} has no quantity: did you mean {number}{unit}FLOPs or {number}{unit}params?")
+    if low in _SI and metric in _WORDS:
+        return metric, _SI[low]
+    raise BudgetError(f"cannot read budget {text!r}: unknown unit {unit!r}. {_EXAMPLE}")
+
+
+def _number(text: str) -> float:
+    return float(text.replace(",", "").replace("_", ""))

@@ -1,0 +1,58 @@
+"""A package folder as a read-only mapping from name to entry, imported on demand.
+
+A file's name is its name in YAML (``-`` in a name is ``_`` in the file); names that begin with ``_`` are not entries.
+The entry of a module is the first name of its ``__all__``. So adding an entry is adding a file: there is no list to edit.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Generic, TypeVar, cast
+
+from dcdnas.errors import UnknownNameError
+
+Entry = TypeVar("Entry")
+
+_ROOT = Path(__file__).parent
+
+
+class Catalogue(Mapping[str, Entry], Generic[Entry]):
+    """The entries of the package ``dcdnas.FOLDER``.
+
+    Args:
+        folder: name of the package below ``dcdnas``, e.g. ``"operators"`` or ``"engine.samplers"``.
+        kind: what one entry is called in a message, e.g. ``"operator"``.
+    """
+
+    def __init__(self, folder: str, kind: str) -> None:
+        self.folder, self.kind = folder, kind
+        self._path = _ROOT.joinpath(*folder.split("."))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._files()))
+
+    def __len__(self) -> int:
+        return len(self._files())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._files()
+
+    def __getitem__(self, name: str) -> Entry:
+        if name not in self._files():
+            hint = f"`dcdnas list {self.folder.rsplit('.', 1)[-1]}` shows all."
+            raise UnknownNameError(self.kind, name, self._files(), hint)
+        module = importlib.import_module(f"dcdnas.{self.folder}.{name.replace('-', '_')}")
+        return cast(Entry, getattr(module, module.__all__[0]))
+
+    def source(self, name: str) -> ast.Module:
+        """The parsed source of an entry, for those who want its docstring and signature without importing it."""
+        return ast.parse(self._files()[name].read_text(encoding="utf-8"))
+
+    def _files(self) -> dict[str, Path]:
+        modules = [p for p in self._path.glob("*.py") if not p.stem.startswith("_")]
+        packages = [p for p in self._path.glob("*/__init__.py") if not p.parent.name.startswith("_")]
+        named = {p.stem: p for p in modules} | {p.parent.name: p for p in packages}
+        return {name.replace("_", "-"): path for name, path in named.items()}

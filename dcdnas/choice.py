@@ -1,0 +1,103 @@
+"""Search dimensions, declared once: the annotated keyword arguments of a constructor.
+
+    def __init__(self, ..., *, num_kernels: Annotated[int, Choice(at_least=1, at_most=16)] = 1): ...
+
+The space file's schema, `dcdnas list`, the docs and the error messages are derived from these annotations.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from dcdnas.errors import UsageError
+
+Scope = Literal["network", "stage", "block", "layer"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What values a search dimension may take.
+
+    Args:
+        words: the strings that are allowed.
+        at_least: smallest number that is allowed; None for no numbers.
+        at_most: largest number that is allowed; None for no bound.
+        power_of_two: only 1, 2, 4, ...
+        per: for a network's setting, whether there is one value a network, stage or block.
+    """
+
+    words: tuple[str, ...] = ()
+    at_least: float | None = None
+    at_most: float | None = None
+    power_of_two: bool = False
+    per: Scope = "network"
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One search dimension of an operator or network.
+
+    Args:
+        name: the keyword argument.
+        types: the scalar types it takes.
+        choice: its bounds.
+        default: the constructor's default.
+    """
+
+    name: str
+    types: tuple[type, ...]
+    choice: Choice
+    default: Any
+
+    def check(self, value: object) -> None:
+        """Raises UsageError, saying what is allowed, when `value` is not."""
+        if not self._allowed(value):
+            raise UsageError(f"{self.name} cannot be {value!r}. Allowed: {self.allowed}.")
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values as a person reads them."""
+        if self.types == (bool,):
+            return "true, false"
+        parts = [", ".join(self.choice.words)] if self.choice.words else []
+        if self.choice.at_least is not None:
+            kind = "a power of two" if self.choice.power_of_two else "a whole number" if float not in self.types else "a number"
+            top = f" to {self.choice.at_most:g}" if self.choice.at_most is not None else " or more"
+            parts.append(f"{kind}, {self.choice.at_least:g}{top}")
+        return "; or ".join(parts)
+
+    def _allowed(self, value: object) -> bool:
+        if isinstance(value, bool) or self.types == (bool,):
+            return isinstance(value, bool) and bool in self.types
+        if isinstance(value, str):
+            return value in self.choice.words
+        if not isinstance(value, (int, float)) or (isinstance(value, float) and float not in self.types):
+            return False
+        low, high = self.choice.at_least, self.choice.at_most
+        if low is None or value < low or (high is not None and value > high):
+            return False
+        return not self.choice.power_of_two or (isinstance(value, int) and value & (value - 1) == 0)
+
+
+@cache
+def dimensions(constructor: Callable[..., Any]) -> Mapping[str, Dimension]:
+    """The search dimensions of a class or function, in the order of its signature."""
+    function = constructor.__init__ if inspect.isclass(constructor) else constructor  # type: ignore[misc]
+    hints = get_type_hints(function, include_extras=True)
+    found = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        hint = hints.get(name)
+        choice = next((a for a in get_args(hint)[1:] if isinstance(a, Choice)), None) if get_origin(hint) is Annotated else None
+        if choice is not None:
+            found[name] = Dimension(name, _scalars(get_args(hint)[0]), choice, parameter.default)
+    return MappingProxyType(found)
+
+
+def _scalars(hint: Any) -> tuple[type, ...]:
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return tuple(t for t in options if t in (int, float, bool, str))

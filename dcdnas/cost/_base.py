@@ -1,0 +1,25 @@
+"""What a cost metric is: a unit and a function of a module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that a network costs at deployment.
+
+    Args:
+        name: as in a budget, e.g. ``flops``.
+        unit: the base unit in words.
+        measure: (module in eval mode, shape of one input without the batch) -> value, at batch 1.
+        additive: whether a network's value is the sum over its slots, so that a table can price it.
+    """
+
+    name: str
+    unit: str
+    measure: Callable[[nn.Module, tuple[int, ...]], int]
+    additive: bool = True

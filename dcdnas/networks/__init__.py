@@ -1,0 +1,37 @@
+"""Backbones, one a file; the folder is the table of its entries."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from dcdnas.architecture import Architecture
+from dcdnas.catalogue import Catalogue
+from dcdnas.networks._base import Network, Shape, Slot, make
+
+networks: Catalogue[type[Network]] = Catalogue("networks", "network")
+
+__all__ = ["Network", "Slot", "build_network", "for_proxy", "make", "networks", "slots_of"]
+
+
+def slots_of(architecture: Architecture) -> tuple[Slot, ...]:
+    """The slots of an architecture at its deployment input, without building it."""
+    cls = networks[architecture.network]
+    return cls.slots(architecture.input, architecture.classes, cls.complete(architecture.settings))
+
+
+def build_network(source: Architecture | str | Path) -> Network:
+    """The network of an architecture, or of a model config's file, with fresh weights.
+
+    Raises:
+        FileError: when the file is no model config.
+        UsageError: when the architecture names what does not exist or does not fit.
+    """
+    architecture = source if isinstance(source, Architecture) else Architecture.read(source)
+    return networks[architecture.network].build(architecture)
+
+
+def for_proxy(architecture: Architecture, input: Shape, classes: int) -> Architecture:
+    """The architecture as a proxy trains it: its images, its classes, and no stride that would leave too small a last map."""
+    settings = networks[architecture.network].adapted(architecture.settings, input)
+    return replace(architecture, settings=settings, input=input, classes=classes)

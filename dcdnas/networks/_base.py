@@ -1,0 +1,243 @@
+"""The contract of a backbone: its slots as plain data, and the module that wires operators into them.
+
+`slots` is arithmetic on the settings, so an architecture is priced without building anything; the module is built from the
+same plan, and a slot's name is the path of its module (``stage3.block1.expand``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, Self
+
+from torch import Tensor, nn
+
+from dcdnas.architecture import Architecture, LayerChoice, NetworkSetting
+from dcdnas.choice import dimensions
+from dcdnas.errors import FileError, UsageError
+from dcdnas.operators import Operator, operators
+from dcdnas.records import ConvGeometry
+
+Shape = tuple[int, int, int]
+
+STATIC = LayerChoice("static")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A named place of a backbone that computes.
+
+    Args:
+        name: path of the module, e.g. ``stage3.block1.expand``.
+        geometry: of the convolution, with the size of its input map at deployment.
+        kind: ``conv`` is a convolution with BatchNorm, open to the search; ``linear`` is the classifier.
+        activation: after the BatchNorm; ``""`` for none.
+    """
+
+    name: str
+    geometry: ConvGeometry
+    kind: Literal["conv", "linear"] = "conv"
+    activation: str = ""
+
+    @property
+    def stage(self) -> str:
+        """First part of the name."""
+        return self.name.split(".")[0]
+
+    @property
+    def block(self) -> str:
+        """The name without its last part; for ``stem``, ``head`` and ``classifier`` the name itself."""
+        return self.name.rpartition(".")[0] or self.name
+
+    @property
+    def role(self) -> str:
+        """Last part of the name: what the convolution does in its block."""
+        return self.name.rpartition(".")[2]
+
+
+ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
+    "": nn.Identity,
+    "relu": partial(nn.ReLU, inplace=True),
+    "relu6": partial(nn.ReLU6, inplace=True),
+    "hardswish": partial(nn.Hardswish, inplace=True),
+}
+
+
+class ConvNorm(nn.Module):
+    """Operator, BatchNorm, activation: what stands in a slot of kind ``conv``."""
+
+    def __init__(self, slot: Slot, choice: LayerChoice) -> None:
+        super().__init__()
+        operator = operators[choice.operator]
+        self.conv = operator.at(slot.geometry, choice.form, **choice.settings)
+        self.norm = nn.BatchNorm2d(slot.geometry.out_channels)
+        self.activation = ACTIVATIONS[slot.activation]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, D, H', W')."""
+        y: Tensor = self.activation(self.norm(self.conv(x)))
+        return y
+
+
+def make(slot: Slot, choice: LayerChoice = STATIC) -> nn.Module:
+    """The module that stands in `slot`."""
+    if slot.kind == "linear":
+        linear = nn.Linear(slot.geometry.in_channels, slot.geometry.out_channels)
+        nn.init.normal_(linear.weight, std=0.01)
+        nn.init.zeros_(linear.bias)
+        return linear
+    return ConvNorm(slot, choice)
+
+
+class Places:
+    """What a backbone's constructor fills its places from: the slots and the operator chosen for each."""
+
+    def __init__(self, slots: Iterable[Slot], layers: Mapping[str, LayerChoice]) -> None:
+        self._slots = {s.name: s for s in slots}
+        self._layers = layers
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._slots
+
+    def geometry(self, name: str) -> ConvGeometry:
+        """Of the slot called `name`."""
+        return self._slots[name].geometry
+
+    def fill(self, name: str) -> nn.Module:
+        """A new module for the slot called `name`; the identity where the network has no such slot."""
+        return make(self._slots[name], self._layers.get(name, STATIC)) if name in self else nn.Identity()
+
+
+class Network(nn.Module):
+    """Base of every backbone.
+
+    A subclass takes its `places` and its settings as keywords: those annotated with `Choice` are search
+    dimensions, the others are fixed in a space file. It overrides `slots` and `forward`.
+    """
+
+    architecture: Architecture
+
+    def __init__(self, places: Places, **settings: Any) -> None:
+        super().__init__()
+
+    @classmethod
+    def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:
+        """All slots in the order of computation, for complete settings.
+
+        Raises:
+            UsageError: when no network has these settings at this input.
+        """
+        raise NotImplementedError(cls.__name__)
+
+    @classmethod
+    def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
+        """All settings: defaults filled in, one value a stage or block where a scalar stands for all.
+
+        Raises:
+            UsageError: naming a setting that is unknown, not allowed or of the wrong length.
+        """
+        raise NotImplementedError(cls.__name__)
+
+    @classmethod
+    def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
+        """The settings for a proxy's image: strides taken away, from the stem on, until the last map has 3 pixels a side."""
+        raise NotImplementedError(cls.__name__)
+
+    @classmethod
+    def build(cls, architecture: Architecture) -> Self:
+        """The network of an architecture, with fresh weights.
+
+        Raises:
+            FileError: when the layers do not fit the network's slots.
+        """
+        settings = cls.complete(architecture.settings)
+        slots = cls.slots(architecture.input, architecture.classes, settings)
+        check_layers(architecture, slots)
+        network = cls(Places(slots, architecture.layers), **settings)
+        network.architecture = architecture
+        return network
+
+    def anneal(self, progress: float) -> None:
+        """Passes the share of annealing that is done, 0-1, to every operator."""
+        for module in self.modules():
+            if isinstance(module, Operator):
+                module.anneal(progress)
+
+
+def check_layers(architecture: Architecture, slots: tuple[Slot, ...]) -> None:
+    """Raises FileError when the architecture names a layer that the network does not have."""
+    names = {s.name for s in slots if s.kind == "conv"}
+    extra = [name for name in architecture.layers if name not in names]
+    if extra:
+        raise FileError(
+            f"layer {extra[0]!r} is no slot of {architecture.network} with these settings. Slots: {', '.join(sorted(names))}."
+        )
+
+
+def per_stage(name: str, value: Any, stages: int) -> tuple[Any, ...]:
+    """One value a stage: a scalar is repeated.
+
+    Raises:
+        UsageError: when the number of values is not the number of stages.
+    """
+    if not isinstance(value, (list, tuple)):
+        return (value,) * stages
+    if len(value) != stages:
+        raise UsageError(f"{name} has {len(value)} values for {stages} stages. Give one value for all, or {stages}.")
+    return tuple(value)
+
+
+def per_block(name: str, value: Any, depth: tuple[int, ...]) -> tuple[tuple[Any, ...], ...]:
+    """One value a block, stage by stage: a scalar, or a scalar a stage, is repeated.
+
+    Raises:
+        UsageError: when the number of values is not the number of blocks.
+    """
+    rows = []
+    for stage, (row, blocks) in enumerate(zip(per_stage(name, value, len(depth)), depth, strict=True), 1):
+        row = per_stage(f"{name} of stage{stage}", row, blocks) if not isinstance(row, (list, tuple)) else tuple(row)
+        if len(row) != blocks:
+            raise UsageError(f"{name} of stage{stage} has {len(row)} values for {blocks} blocks. Give one value, or {blocks}.")
+        rows.append(row)
+    return tuple(rows)
+
+
+def checked(cls: type[Network], settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults overridden by `settings`, every search dimension's values checked.
+
+    Raises:
+        UsageError: naming an unknown setting or a value that is not allowed.
+    """
+    unknown = sorted(set(settings) - set(defaults))
+    if unknown:
+        raise UsageError(f"{cls.__name__} has no setting {unknown[0]!r}. Known: {', '.join(defaults)}.")
+    merged = {**defaults, **settings}
+    for name, dimension in dimensions(cls).items():
+        for value in flat(merged[name]):
+            dimension.check(value)
+    return merged
+
+
+def flat(value: Any) -> list[Any]:
+    """The scalars of a nested list or tuple, or the scalar itself."""
+    return [leaf for part in value for leaf in flat(part)] if isinstance(value, (list, tuple)) else [value]
+
+
+def make_divisible(channels: float, divisor: int = 8) -> int:
+    """The nearest multiple of `divisor`, at least it, and never more than 10 % below (the MobileNet papers' rounding)."""
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels else rounded
+
+
+def without_strides(strides: list[int], size: int, pixels: int = 3) -> list[int]:
+    """`strides` with 2s replaced by 1 from the front until a map of `size` keeps at least `pixels` a side."""
+    strides = list(strides)
+    while 2 in strides:
+        last = size
+        for stride in strides:
+            last = -(-last // stride)
+        if last >= pixels:
+            break
+        strides[strides.index(2)] = 1
+    return strides

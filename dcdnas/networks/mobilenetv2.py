@@ -1,0 +1,177 @@
+"""MobileNetV2: inverted residuals with linear bottlenecks.
+
+A block widens its input with a 1x1 convolution (`expand`), filters each channel (`depthwise`) and projects back (`project`)
+without an activation; input and output are added where they have the same shape.
+
+Reference: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, arXiv:1801.04381, Table 2.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from torch import Tensor, nn
+
+from dcdnas.architecture import NetworkSetting
+from dcdnas.choice import Choice
+from dcdnas.networks._base import Network, Places, Shape, Slot, checked, make_divisible, per_block, per_stage, without_strides
+from dcdnas.records import ConvGeometry
+
+__all__ = ["MobileNetV2"]
+
+DEFAULTS: Mapping[str, Any] = {
+    "width": 1.0,
+    "depth": (1, 2, 3, 4, 3, 3, 1),
+    "kernel_size": 3,
+    "expansion": (1, 6, 6, 6, 6, 6, 6),
+    "channels": (16, 24, 32, 64, 96, 160, 320),
+    "strides": (1, 2, 2, 2, 1, 2, 1),
+    "stem_channels": 32,
+    "stem_stride": 2,
+    "head_channels": 1280,
+    "dropout": 0.0,
+}
+
+
+class MobileNetV2(Network):
+    """Stem, stages of inverted residuals, head, classifier; 3,504,872 parameters at its defaults with 1,000 classes.
+
+    Args:
+        places: the slots and the operator of each.
+        width: multiplies all channels (the head's only upwards); results are multiples of 8.
+        depth: blocks of each stage.
+        kernel_size: k of each block's depthwise convolution.
+        expansion: t of each block: how many times wider its middle is; 1 leaves `expand` out.
+        channels: of each stage, before `width`.
+        strides: of each stage's first block.
+        stem_channels: before `width`.
+        stem_stride: 2 for large images, 1 for small ones.
+        head_channels: of the last 1x1 convolution; 0 leaves it out.
+        dropout: before the classifier, in training.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        *,
+        width: Annotated[float, Choice(at_least=0.05, at_most=10)],
+        depth: Annotated[Any, int, Choice(at_least=1, at_most=20, per="stage")],
+        kernel_size: Annotated[Any, int, Choice(at_least=1, at_most=11, per="block")],
+        expansion: Annotated[Any, float, Choice(at_least=1, at_most=20, per="block")],
+        channels: tuple[int, ...],
+        strides: tuple[int, ...],
+        stem_channels: int,
+        stem_stride: int,
+        head_channels: int,
+        dropout: float,
+    ) -> None:
+        super().__init__(places)
+        self.stem = places.fill("stem")
+        self.stages = [f"stage{s}" for s in range(1, len(depth) + 1)]
+        for stage, blocks in zip(self.stages, depth, strict=True):
+            names = [f"block{b}" for b in range(1, blocks + 1)]
+            self.add_module(stage, nn.Sequential(OrderedDict((n, InvertedResidual(places, f"{stage}.{n}")) for n in names)))
+        self.head = places.fill("head")
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = places.fill("classifier")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> logits (N, classes)."""
+        x = self.stem(x)
+        for stage in self.stages:
+            x = self.get_submodule(stage)(x)
+        logits: Tensor = self.classifier(self.dropout(self.head(x).mean((2, 3))))
+        return logits
+
+    @classmethod
+    def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
+        """All settings, one kernel size and expansion a block."""
+        s = checked(cls, settings, DEFAULTS)
+        stages = len(s["channels"])
+        s.update({n: DEFAULTS[n][:stages] for n in ("depth", "strides", "expansion") if n not in settings})
+        s["depth"] = per_stage("depth", s["depth"], stages)
+        s["strides"] = per_stage("strides", s["strides"], stages)
+        s["kernel_size"] = per_block("kernel_size", s["kernel_size"], s["depth"])
+        s["expansion"] = per_block("expansion", s["expansion"], s["depth"])
+        return s
+
+    @classmethod
+    def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
+        """The stem's stride goes first, then the stages', from the front."""
+        s: dict[str, Any] = cls.complete(settings)
+        strides = without_strides([s["stem_stride"], *s["strides"]], min(input[1:]))
+        return {**s, "stem_stride": strides[0], "strides": tuple(strides[1:])}
+
+    @classmethod
+    def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:
+        """Stem, the blocks' convolutions, head and classifier."""
+        s: dict[str, Any] = cls.complete(settings)
+        stem = ConvGeometry(
+            input[0], make_divisible(s["stem_channels"] * s["width"]), 3, s["stem_stride"], height=input[1], width=input[2]
+        )
+        found = [Slot("stem", stem, activation="relu6")]
+        for plan in _plans(s, stem):
+            found += plan.slots()
+        last = found[-1].geometry
+        channels, size = last.out_channels, {"height": last.out_height, "width": last.out_width}
+        if s["head_channels"]:
+            head = make_divisible(s["head_channels"] * max(1.0, s["width"]))
+            found.append(Slot("head", ConvGeometry(channels, head, **size), activation="relu6"))
+            channels = head
+        return (*found, Slot("classifier", ConvGeometry(channels, classes), kind="linear"))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One inverted residual as numbers."""
+
+    name: str
+    in_channels: int
+    out_channels: int
+    expansion: float
+    kernel_size: int
+    stride: int
+    height: int
+    width: int
+
+    def slots(self) -> Iterator[Slot]:
+        size = {"height": self.height, "width": self.width}
+        middle = round(self.in_channels * self.expansion)
+        if self.expansion != 1:
+            yield Slot(f"{self.name}.expand", ConvGeometry(self.in_channels, middle, **size), activation="relu6")
+        depthwise = ConvGeometry(middle, middle, self.kernel_size, self.stride, middle, **size)
+        yield Slot(f"{self.name}.depthwise", depthwise, activation="relu6")
+        size = {"height": depthwise.out_height, "width": depthwise.out_width}
+        yield Slot(f"{self.name}.project", ConvGeometry(middle, self.out_channels, **size))
+
+
+def _plans(s: Mapping[str, Any], stem: ConvGeometry) -> Iterator[_Plan]:
+    channels, height, width = stem.out_channels, stem.out_height, stem.out_width
+    for stage, (c, blocks, first) in enumerate(zip(s["channels"], s["depth"], s["strides"], strict=True), 1):
+        for block in range(1, blocks + 1):
+            stride = first if block == 1 else 1
+            kernel, expansion = s["kernel_size"][stage - 1][block - 1], s["expansion"][stage - 1][block - 1]
+            out = make_divisible(c * s["width"])
+            yield _Plan(f"stage{stage}.block{block}", channels, out, expansion, kernel, stride, height, width)
+            channels, height, width = out, -(-height // stride), -(-width // stride)
+
+
+class InvertedResidual(nn.Module):
+    """project(depthwise(expand(x))), plus x where the shapes allow."""
+
+    def __init__(self, places: Places, name: str) -> None:
+        super().__init__()
+        self.expand = places.fill(f"{name}.expand")
+        self.depthwise = places.fill(f"{name}.depthwise")
+        self.project = places.fill(f"{name}.project")
+        first = f"{name}.expand" if f"{name}.expand" in places else f"{name}.depthwise"
+        same_channels = places.geometry(first).in_channels == places.geometry(f"{name}.project").out_channels
+        self.residual = same_channels and places.geometry(f"{name}.depthwise").stride == 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, D, H', W')."""
+        y: Tensor = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.residual else y

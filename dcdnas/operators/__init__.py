@@ -1,0 +1,8 @@
+"""Candidate convolutions, one paper a file; the folder is the table of its entries."""
+
+from dcdnas.catalogue import Catalogue
+from dcdnas.operators._base import Operator
+
+operators: Catalogue[type[Operator]] = Catalogue("operators", "operator")
+
+__all__ = ["Operator", "operators"]

@@ -1,0 +1,133 @@
+"""The contract of an operator: a drop-in for `torch.nn.Conv2d` whose kernel may depend on the input.
+
+Letters in shapes: N batch, C input channels, D output channels, H W map, k kernel size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from torch import Tensor, nn
+
+from dcdnas.choice import dimensions
+from dcdnas.errors import GeometryError
+from dcdnas.records import ConvGeometry, Setting
+
+
+class Operator(nn.Module):
+    """Base of every candidate convolution.
+
+    One set of parameters, several *forms* of the same function. In training the first of `FORMS` runs; in eval the
+    *counted form*: of the equal forms the one with the fewest multiply-adds at batch 1, decided from the geometry alone.
+
+    A subclass declares its search dimensions as keyword arguments annotated with `Choice`, and overrides `resolve` (which
+    settings a geometry allows), `counted_form` and `forward`.
+
+    Args:
+        in_channels: C.
+        out_channels: D.
+        kernel_size: k, side of the square kernel.
+        stride: of both axes.
+        padding: of all sides; as in Conv2d the default is 0.
+        dilation: of both axes.
+        groups: as in Conv2d.
+        bias: whether a learnable bias is added.
+
+    Raises:
+        GeometryError: when the operator cannot fill this place.
+    """
+
+    FORMS: ClassVar[tuple[str, ...]] = ("",)
+    """Names of the equal forms; the first is the training form. ``("",)`` when there is one only."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.geometry = ConvGeometry(in_channels, out_channels, kernel_size, stride, groups, dilation)
+        self.padding = padding
+        self.has_bias = bias
+        self.form = ""
+
+    @classmethod
+    def at(cls, geometry: ConvGeometry, form: str = "", **settings: Setting) -> Self:
+        """The operator for a place of a network: same padding, no bias, and the counted form of that place.
+
+        Args:
+            geometry: of the place.
+            form: the counted form when it is already known; otherwise it is decided from `geometry`.
+            **settings: of the operator; resolved for the geometry.
+        """
+        resolved = cls.resolve(geometry, **settings)
+        g = geometry
+        arguments: dict[str, Any] = {
+            "stride": g.stride,
+            "padding": g.padding,
+            "dilation": g.dilation,
+            "groups": g.groups,
+            **resolved,
+        }
+        operator = cls(g.in_channels, g.out_channels, g.kernel_size, **arguments)
+        operator.form = form or cls.counted_form(geometry, resolved)
+        return operator
+
+    @classmethod
+    def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
+        """All settings as this geometry uses them: words replaced by numbers, numbers by the nearest legal one below.
+
+        Resolving what is resolved changes nothing.
+
+        Raises:
+            GeometryError: when no value can make the operator fit.
+            UsageError: when a value is never legal, or the operator has no such setting.
+        """
+        known = dimensions(cls)
+        unknown = set(settings) - set(known)
+        if unknown:
+            raise GeometryError(f"{cls.__name__} has no setting {sorted(unknown)[0]!r}. Known: {', '.join(known) or 'none'}.")
+        for name, value in settings.items():
+            known[name].check(value)
+        return {name: settings.get(name, dimension.default) for name, dimension in known.items()}
+
+    @classmethod
+    def counted_form(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> str:
+        """Name of the form with the fewest multiply-adds at batch 1 on this geometry's map; pure arithmetic."""
+        return cls.FORMS[0]
+
+    def anneal(self, progress: float) -> None:
+        """Told by the trainer how much of the annealing is done, 0-1. Operators without a temperature ignore it."""
+
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        """Maps (N, C, H, W) to (N, D, H', W') exactly as the Conv2d of the same arguments would."""
+        raise NotImplementedError(type(self).__name__)
+
+    def _form(self, x: Tensor) -> str:
+        """The form to run: that of training, or in eval the counted one (of the map at hand when none was given)."""
+        if self.training:
+            return self.FORMS[0]
+        return self.form or self.counted_form(self._at_map(x), self._settings())
+
+    def _at_map(self, x: Tensor) -> ConvGeometry:
+        g = self.geometry
+        height, width = int(x.shape[-2]), int(x.shape[-1])
+        return ConvGeometry(g.in_channels, g.out_channels, g.kernel_size, g.stride, g.groups, g.dilation, height, width)
+
+    def _settings(self) -> dict[str, Setting]:
+        """The resolved settings, each kept as an attribute of its own name."""
+        return {name: getattr(self, name) for name in dimensions(type(self))}
+
+    def extra_repr(self) -> str:
+        """The arguments, so that a printed network shows what each layer is."""
+        g = self.geometry
+        shown = [f"{g.in_channels}, {g.out_channels}, kernel_size={g.kernel_size}, stride={g.stride}, groups={g.groups}"]
+        shown += [f"{name}={value}" for name, value in self._settings().items()]
+        return ", ".join(shown)

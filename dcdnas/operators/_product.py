@@ -1,0 +1,39 @@
+"""The products that a FLOP count includes, marked so that a counter sees exactly them and no other multiplication.
+
+`product(a, b)` is `a * b`. While `counting()` is active (only the FLOP counter does that) it runs as the operation
+``dcdnas::product``, so that a trace names each marked product; everywhere else it is the plain multiplication that every
+exporter and compiler knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+from torch import Tensor
+
+_COUNTING: ContextVar[bool] = ContextVar("counting", default=False)
+
+_LIBRARY = torch.library.Library("dcdnas", "DEF")
+_LIBRARY.define("product(Tensor a, Tensor b) -> Tensor")
+_LIBRARY.impl("product", lambda a, b: a * b, "CompositeExplicitAutograd")
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """The elementwise product `a * b`, counted as one multiply-add an element of the (broadcast) result."""
+    if _COUNTING.get():
+        marked: Tensor = torch.ops.dcdnas.product(a, b)
+        return marked
+    return a * b
+
+
+@contextmanager
+def counting() -> Iterator[None]:
+    """Within this context `product` runs as the traceable operation ``dcdnas::product``."""
+    token = _COUNTING.set(True)
+    try:
+        yield
+    finally:
+        _COUNTING.reset(token)

@@ -1,0 +1,45 @@
+"""The ordinary convolution: one kernel for every input. What every dynamic convolution is compared with.
+
+Reference: `torch.nn.Conv2d`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dcdnas.operators._base import Operator
+
+__all__ = ["Static"]
+
+
+class Static(Operator):
+    """y = W * x (+ b), with W of shape (D, C/groups, k, k).
+
+    Initialised with Kaiming's normal distribution over the fan-out, as both MobileNetV2 and ResNet publish it.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, kernel_size, kernel_size))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        fan_out = out_channels // groups * kernel_size**2
+        nn.init.normal_(self.weight, std=math.sqrt(2.0 / fan_out))
+
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) -> (N, D, H', W')."""
+        g = self.geometry
+        return F.conv2d(x, self.weight, self.bias, g.stride, self.padding, g.dilation, g.groups)
