@@ -84,10 +84,14 @@ class Dimension:
         return not self.choice.power_of_two or (isinstance(value, int) and value & (value - 1) == 0)
 
 
-@cache
 def dimensions(constructor: Callable[..., Any]) -> Mapping[str, Dimension]:
     """The search dimensions of a class or function, in the order of its signature."""
-    function = constructor.__init__ if inspect.isclass(constructor) else constructor  # type: ignore[misc]
+    return _dimensions(constructor)
+
+
+@cache
+def _dimensions(constructor: Any) -> Mapping[str, Dimension]:
+    function = constructor.__init__ if inspect.isclass(constructor) else constructor
     hints = get_type_hints(function, include_extras=True)
     found = {}
     for name, parameter in inspect.signature(function).parameters.items():

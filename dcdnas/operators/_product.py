@@ -16,9 +16,9 @@ from torch import Tensor
 
 _COUNTING: ContextVar[bool] = ContextVar("counting", default=False)
 
-_LIBRARY = torch.library.Library("dcdnas", "DEF")
-_LIBRARY.define("product(Tensor a, Tensor b) -> Tensor")
-_LIBRARY.impl("product", lambda a, b: a * b, "CompositeExplicitAutograd")
+_LIBRARY = torch.library.Library("dcdnas", "DEF")  # type: ignore[no-untyped-call]
+_LIBRARY.define("product(Tensor a, Tensor b) -> Tensor")  # type: ignore[no-untyped-call]
+_LIBRARY.impl("product", lambda a, b: a * b, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
