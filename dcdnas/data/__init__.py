@@ -1,0 +1,9 @@
+"""Sources of images, one a file; the folder is the table of its entries."""
+
+from dcdnas.catalogue import Catalogue
+from dcdnas.data._base import Images, Source, Split, split
+from dcdnas.data._load import load, load_test, open_source
+
+sources: Catalogue[type[Source]] = Catalogue("data", "data set")
+
+__all__ = ["Images", "Source", "Split", "load", "load_test", "open_source", "sources", "split"]

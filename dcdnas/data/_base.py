@@ -1,0 +1,191 @@
+"""What a data set is to a training: bytes in memory, never written to, and which of them belong to this part.
+
+Shapes: N images of a part, M images in memory, C channels, H W pixels.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dcdnas.errors import DataError, UsageError
+
+Part = Literal["train", "test"]
+
+
+class Raw(NamedTuple):
+    """What a source reads: images (M, C, H, W) of type uint8, labels (M,), names of the classes."""
+
+    pixels: NDArray[Any]
+    labels: NDArray[Any]
+    classes: tuple[str, ...]
+
+
+class Source(ABC):
+    """A place that images come from; ``NAME:ARGUMENT`` in a command makes one of ``argument``.
+
+    Args:
+        argument: what stands after the colon; empty for nothing.
+    """
+
+    ARGUMENT: ClassVar[str] = ""
+    """What the argument is: ``DIR`` when it is needed, ``[DIR]`` when it may be left out, empty when there is none."""
+
+    def __init__(self, argument: str = "") -> None:
+        self.argument = argument
+
+    @abstractmethod
+    def read(self, part: Part, resolution: int = 0) -> Raw:
+        """Reads one part from the disk.
+
+        Args:
+            part: of the data set.
+            resolution: side of the images wanted; only a source whose images differ in size needs to heed it.
+
+        Raises:
+            DataError: when something is missing or damaged.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Labelled images in memory. Everything is shared between trials and must never be changed in place.
+
+    Args:
+        name: of the data set, as given to `load`.
+        resolution: as given to `load`.
+        pixels: (M, C, H, W), uint8.
+        labels: (M,), int64.
+        classes: their names, in the order of the labels.
+        mean: of the training part, a number a channel, on the scale 0-1.
+        std: likewise, the standard deviation.
+        rows: (N,), int64: which of the M images this part consists of.
+    """
+
+    name: str
+    resolution: int
+    pixels: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return int(self.rows.numel())
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        channels, height, width = self.pixels.shape[1:]
+        return channels, height, width
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Copies of the images (n, C, H, W) and labels (n,) at these positions of the part."""
+        rows = self.rows.index_select(0, indices)
+        return self.pixels.index_select(0, rows), self.labels.index_select(0, rows)
+
+    def take(self, indices: Tensor) -> Images:
+        """The part of this part at `indices`; nothing is copied but the row numbers."""
+        return replace(self, rows=self.rows.index_select(0, indices))
+
+    def to(self, device: torch.device, chunk: int = 4096) -> Images:
+        """The same images on another device, without the rows that belong to other parts."""
+        if self.pixels.device == device:
+            return self
+        pixels = torch.empty((len(self), *self.shape), dtype=torch.uint8, device=device)
+        for start in range(0, len(self), chunk):
+            rows = self.rows[start : start + chunk]
+            pixels[start : start + len(rows)] = self.pixels.index_select(0, rows).to(device)
+        labels = self.labels.index_select(0, self.rows).to(device)
+        return replace(self, pixels=pixels, labels=labels, rows=torch.arange(len(self), device=device))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As numpy arrays: what shares those between processes without a copy (Ray's object store) shares these images."""
+        arrays = tuple(t.cpu().numpy() for t in (self.pixels, self.labels, self.rows))
+        return _from_arrays, (*arrays, self.name, self.resolution, self.classes, self.mean, self.std)
+
+
+class Split(NamedTuple):
+    """Two parts of one data set: what a training learns from and what it is judged on."""
+
+    train: Images
+    validation: Images
+
+
+def split(images: Images, share: float = 0.2, seed: int = 0) -> Split:
+    """Cuts a validation part out of the training part: of each class the same share, drawn by `seed`.
+
+    Args:
+        images: the training part.
+        share: of the images that are kept for validation, between 0 and 1.
+        seed: of the draw; the same in all trials of a search.
+
+    Raises:
+        UsageError: when `share` is not between 0 and 1.
+        DataError: when no class has two images.
+    """
+    if not 0 < share < 1:
+        raise UsageError(f"the validation share cannot be {share:g}. Allowed: above 0 and below 1, e.g. 0.2.")
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(images), generator=generator)
+    labels = images.labels.index_select(0, images.rows)[order]
+    kept = torch.zeros(len(images), dtype=torch.bool)
+    for label in range(len(images.classes)):
+        members = order[labels == label]
+        count = min(max(1, round(share * len(members))), len(members) - 1)
+        kept[members[: max(0, count)]] = True
+    if not kept.any():
+        raise DataError(
+            f"{images.name}: no class has two images, so none can be kept for validation. Allowed: at least two images a class."
+        )
+    return Split(images.take(torch.nonzero(~kept).flatten()), images.take(torch.nonzero(kept).flatten()))
+
+
+def checked(where: str, raw: Raw) -> Raw:
+    """The same images when they are what `Raw` says.
+
+    Raises:
+        DataError: naming `where` and what is wrong.
+    """
+    pixels, labels, classes = raw
+    if pixels.dtype != np.uint8 or pixels.ndim != 4:
+        raise DataError(
+            f"{where}: images are {_described(pixels)}. Allowed: uint8 (0-255) of shape (images, channels, rows, columns)."
+        )
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise DataError(f"{where}: labels are {_described(labels)}. Allowed: one whole number an image.")
+    if len(pixels) != len(labels):
+        raise DataError(f"{where}: {len(pixels)} images but {len(labels)} labels. Both must be complete: get the files again.")
+    if not len(pixels):
+        raise DataError(f"{where}: holds no images. Allowed: at least two a class.")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= len(classes):
+        wrong = low if low < 0 else high
+        raise DataError(
+            f"{where}: label {wrong} among {len(classes)} classes. Allowed: 0 to {len(classes) - 1}; get the files again."
+        )
+    return raw
+
+
+def as_tensor(array: NDArray[Any]) -> Tensor:
+    """The array as a tensor over the same memory, which may be read-only: nothing here ever writes to it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def _from_arrays(pixels: Any, labels: Any, rows: Any, name: str, resolution: int, *rest: Any) -> Images:
+    classes, mean, std = rest
+    return Images(name, resolution, as_tensor(pixels), as_tensor(labels), classes, mean, std, as_tensor(rows))
+
+
+def _described(array: NDArray[Any]) -> str:
+    return f"{array.dtype} of shape {tuple(array.shape)}"

@@ -1,0 +1,98 @@
+"""From a data set's name in a command to images in memory. The test part has a call of its own, which a search never makes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dcdnas.catalogue import Catalogue
+from dcdnas.data._base import Images, Part, Source, as_tensor, checked
+from dcdnas.errors import UsageError
+
+_SOURCES: Catalogue[type[Source]] = Catalogue("data", "data set")
+
+STATISTICS_FROM = 10_000
+"""Images, evenly spaced, from which mean and standard deviation are taken."""
+
+
+def load(name: str, resolution: int = 0) -> Images:
+    """The training part of a data set.
+
+    Args:
+        name: ``NAME`` or ``NAME:ARGUMENT``, e.g. ``fashion-mini`` or ``cifar10:/data``.
+        resolution: side of the images in pixels; 0 keeps the data set's own.
+
+    Raises:
+        UnknownNameError: when there is no such data set.
+        UsageError: when the argument is missing or not wanted.
+        DataError: when the files are missing or damaged.
+    """
+    pixels, labels, classes = _read(name, "train", resolution)
+    mean, std = statistics(pixels)
+    return Images(name, resolution, pixels, labels, classes, mean, std, torch.arange(len(labels)))
+
+
+def load_test(train: Images) -> Images:
+    """The test part of the data set that `train` is a part of, with its resolution, classes, mean and standard deviation.
+
+    Raises:
+        DataError: when the files are missing or damaged.
+    """
+    pixels, labels, _ = _read(train.name, "test", train.resolution, train.classes)
+    return Images(train.name, train.resolution, pixels, labels, train.classes, train.mean, train.std, torch.arange(len(labels)))
+
+
+def open_source(name: str) -> Source:
+    """The source that a name means; nothing is read yet.
+
+    Raises:
+        UnknownNameError: when there is no such data set.
+        UsageError: when the argument is missing or not wanted.
+    """
+    plain, colon, argument = name.partition(":")
+    source = _SOURCES[plain]
+    if argument and not source.ARGUMENT:
+        raise UsageError(f"data set {plain!r} takes no argument, but {argument!r} was given. Write {plain}.")
+    if not argument and (colon or not source.ARGUMENT.startswith("[")) and source.ARGUMENT:
+        raise UsageError(f"data set {plain!r} needs to know where it is. Write {plain}:{source.ARGUMENT.strip('[]')}.")
+    return source(argument)
+
+
+def statistics(pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel on the scale 0-1; exact, from counts of the 256 values."""
+    sample = pixels[:: math.ceil(len(pixels) / STATISTICS_FROM)]
+    values = torch.arange(256, dtype=torch.float64) / 255
+    means, deviations = [], []
+    for channel in range(pixels.shape[1]):
+        counts = torch.bincount(sample[:, channel].flatten(), minlength=256).double()
+        mean = (counts @ values / counts.sum()).item()
+        variance = (counts @ (values - mean) ** 2 / counts.sum()).item()
+        means.append(mean)
+        # A channel that never changes carries nothing; dividing by one leaves it at zero.
+        deviations.append(math.sqrt(variance) or 1.0)
+    return tuple(means), tuple(deviations)
+
+
+def resized(pixels: Tensor, resolution: int, chunk: int = 1024) -> Tensor:
+    """(N, C, H, W) to (N, C, resolution, resolution), uint8, bilinear with antialiasing; the same tensor where it fits."""
+    if not resolution or pixels.shape[-2:] == (resolution, resolution):
+        return pixels
+    out = torch.empty((*pixels.shape[:2], resolution, resolution), dtype=torch.uint8)
+    for start in range(0, len(pixels), chunk):
+        part = pixels[start : start + chunk].float()
+        out[start : start + chunk] = (
+            F.interpolate(part, (resolution, resolution), mode="bilinear", antialias=True).round_().clamp_(0, 255).byte()
+        )
+    return out
+
+
+def _read(name: str, part: Part, resolution: int, classes: tuple[str, ...] = ()) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    if resolution < 0:
+        raise UsageError(f"resolution cannot be {resolution}. Allowed: a number of pixels, or 0 for the data set's own.")
+    raw = open_source(name).read(part, resolution)
+    raw = checked(f"{name}: {part} part", raw._replace(classes=classes or raw.classes))
+    return resized(as_tensor(raw.pixels), resolution), as_tensor(raw.labels.astype(np.int64)), raw.classes
