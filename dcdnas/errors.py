@@ -15,6 +15,9 @@ traceback and exits with the class's `exit_code`::
     |- NothingFitsError          4   no network of the space meets the budget
     |- MismatchError             5   what was written does not compute what it should
     |- MissingPackageError       6   an optional package is not installed
+    |- TrainingError             1   a training that cannot go on; in a search that trial has failed
+    |  |- Diverged               1   its loss is no number any more
+    |  `- TrainingTimeout        1   it is past its deadline
     `- DataError                 7   a data set is missing or damaged
 """
 
@@ -99,6 +102,18 @@ class DataError(DcdnasError):
     """A data set is not where it should be, or its files are damaged."""
 
     exit_code = 7
+
+
+class TrainingError(DcdnasError):
+    """A training that cannot go on."""
+
+
+class Diverged(TrainingError):
+    """The loss of a training became infinite or NaN."""
+
+
+class TrainingTimeout(TrainingError):
+    """A training that is past its deadline."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from dcdnas.errors import GeometryError
+from dcdnas.errors import GeometryError, UsageError
 
 if TYPE_CHECKING:
     from dcdnas.architecture import Architecture
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 State = Literal["finished", "stopped", "failed", "interrupted", "running", "refused", "replayed"]
 ENDED: tuple[State, ...] = ("finished", "stopped")
 """The states that count as one of the `-n N` trainings."""
+
+AUGMENTATIONS = ("none", "flip", "crop-flip")
+"""How a training varies its images."""
 
 Setting = int | float | bool | str
 """A value of an operator's setting: a scalar, so that it is hashable, orderable in a table and the same in YAML and JSON."""
@@ -113,6 +116,20 @@ class Cost:
         return Cost, (dict(self.values),)
 
 
+_LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "resolution": (lambda v: v >= 0, "a number of pixels, or 0 for the data set's own"),
+    "epochs": (lambda v: v >= 1, "at least 1"),
+    "batch_size": (lambda v: v >= 2, "at least 2 (BatchNorm has no statistics of one image)"),
+    "lr": (lambda v: 0 < v < float("inf"), "a number above 0"),
+    "weight_decay": (lambda v: 0 <= v < float("inf"), "0 or more"),
+    "label_smoothing": (lambda v: 0 <= v < 1, "0 or more, below 1"),
+    "warmup": (lambda v: 0 <= v < 1, "a share of all steps: 0 or more, below 1"),
+    "augment": (lambda v: v in AUGMENTATIONS, ", ".join(AUGMENTATIONS)),
+    "deadline": (lambda v: v >= 0, "seconds, or 0 for never"),
+    "first_rung": (lambda v: v >= 0, "an epoch, or 0 for never"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class ProxyTask:
     """A short training that stands in for the real one.
@@ -129,6 +146,10 @@ class ProxyTask:
         augment: ``none``, ``flip`` or ``crop-flip``.
         seed: of the trial: initial weights, order of the images, augmentation.
         deadline: seconds after which the training is given up as hung; 0 never.
+        first_rung: epoch at which a search first compares trials and stops some; 0 never. Temperatures have reached 1 by then.
+
+    Raises:
+        UsageError: when a value cannot be trained with.
     """
 
     data: str = "fashion-mini"
@@ -142,6 +163,13 @@ class ProxyTask:
     augment: str = "flip"
     seed: int = 0
     deadline: float = 0.0
+    first_rung: int = 0
+
+    def __post_init__(self) -> None:
+        for name, (legal, allowed) in _LEGAL.items():
+            value = getattr(self, name)
+            if not legal(value):
+                raise UsageError(f"{name} cannot be {value!r}. Allowed: {allowed}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,9 @@ class Operator(nn.Module):
     One set of parameters, several *forms* of the same function. In training the first of `FORMS` runs; in eval the
     *counted form*: of the equal forms the one with the fewest multiply-adds at batch 1, decided from the geometry alone.
 
-    A subclass declares its search dimensions as keyword arguments annotated with `Choice`, and overrides `resolve` (which
-    settings a geometry allows), `counted_form` and `forward`.
+    A subclass declares its search dimensions as keyword arguments annotated with `Choice`, keeps each resolved setting as an
+    attribute of its own name, and overrides `resolve` (which settings a geometry allows), `multiply_adds` and `forward`; with
+    more than one form also `FORMS`, and `forms` where a geometry has fewer of them.
 
     Args:
         in_channels: C.
@@ -40,6 +41,9 @@ class Operator(nn.Module):
 
     FORMS: ClassVar[tuple[str, ...]] = ("",)
     """Names of the equal forms; the first is the training form. ``("",)`` when there is one only."""
+
+    portable: bool = False
+    """Whether the batch must stay a batch (no batch folded into `groups`), as exporters need it; never changes the result."""
 
     def __init__(
         self,
@@ -68,6 +72,9 @@ class Operator(nn.Module):
             **settings: of the operator; resolved for the geometry.
         """
         resolved = cls.resolve(geometry, **settings)
+        if form and form not in cls.forms(geometry, resolved):
+            allowed = ", ".join(filter(None, cls.forms(geometry, resolved))) or "none but the only one"
+            raise GeometryError(f"{cls.__name__} at {geometry} has no form {form!r}. Allowed: {allowed}.")
         g = geometry
         arguments: dict[str, Any] = {
             "stride": g.stride,
@@ -99,9 +106,26 @@ class Operator(nn.Module):
         return {name: settings.get(name, dimension.default) for name, dimension in known.items()}
 
     @classmethod
+    def forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
+        """Names of the equal forms that exist at this geometry, the training form first."""
+        return cls.FORMS
+
+    @classmethod
+    def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
+        """Multiply-adds of a form at batch 1 on this geometry's map, in closed form.
+
+        Args:
+            geometry: of the place.
+            settings: resolved for it.
+            form: one of `forms`.
+        """
+        raise NotImplementedError(cls.__name__)
+
+    @classmethod
     def counted_form(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> str:
-        """Name of the form with the fewest multiply-adds at batch 1 on this geometry's map; pure arithmetic."""
-        return cls.FORMS[0]
+        """Name of the form with the fewest multiply-adds at batch 1 on this geometry's map; of equals the first."""
+        forms = cls.forms(geometry, settings)
+        return forms[0] if len(forms) == 1 else min(forms, key=lambda form: cls.multiply_adds(geometry, settings, form))
 
     def anneal(self, progress: float) -> None:
         """Told by the trainer how much of the annealing is done, 0-1. Operators without a temperature ignore it."""
@@ -113,7 +137,7 @@ class Operator(nn.Module):
     def _form(self, x: Tensor) -> str:
         """The form to run: that of training, or in eval the counted one (of the map at hand when none was given)."""
         if self.training:
-            return self.FORMS[0]
+            return self.forms(self.geometry, self._settings())[0]
         return self.form or self.counted_form(self._at_map(x), self._settings())
 
     def _at_map(self, x: Tensor) -> ConvGeometry:

@@ -6,12 +6,14 @@ Reference: `torch.nn.Conv2d`.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dcdnas.operators._base import Operator
+from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["Static"]
 
@@ -38,6 +40,12 @@ class Static(Operator):
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         fan_out = out_channels // groups * kernel_size**2
         nn.init.normal_(self.weight, std=math.sqrt(2.0 / fan_out))
+
+    @classmethod
+    def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
+        """H' W' D C/g k^2."""
+        g = geometry
+        return g.out_pixels * g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""

@@ -1,0 +1,112 @@
+"""Everything needed to repeat a search, as one frozen record that is written into the run as ``search.yaml``."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dcdnas.budget import Budget
+from dcdnas.errors import RunError
+from dcdnas.records import ProxyTask
+from dcdnas.space import SearchSpace
+from dcdnas.space_file import Compiler
+from dcdnas.yaml_lines import Document, read_yaml
+
+FORMAT = "dcdnas/search-1"
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """What a search is; two searches with equal ones are the same search.
+
+    Args:
+        space: the content of the space file.
+        budgets: bounds on the deployment cost.
+        minimize: cost metrics that are objectives beside the accuracy.
+        trials: trainings to end (finished or stopped early).
+        task: the proxy training; its seed is not used.
+        sampler: name in `dcdnas.engine.samplers`.
+        seed: of the sampler, the random starts and all trials.
+        starts: random draws within the budget before the sampler takes over.
+        early_stopping: whether trainings behind at a rung are stopped.
+        confirm: fresh seeds on which the top of the front is trained again.
+        confirm_top: how many networks of the front are confirmed, beside the static reference.
+    """
+
+    space: Mapping[str, Any]
+    budgets: tuple[Budget, ...] = ()
+    minimize: tuple[str, ...] = ("flops",)
+    trials: int = 50
+    task: ProxyTask = field(default_factory=ProxyTask)
+    sampler: str = "tpe"
+    seed: int = 0
+    starts: int = 10
+    early_stopping: bool = True
+    confirm: int = 3
+    confirm_top: int = 3
+
+    def build_space(self) -> SearchSpace:
+        """The space that the content describes."""
+        return Compiler(Document("search.yaml: space", self.space, {})).space()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for YAML."""
+        return {
+            "format": FORMAT,
+            "trials": self.trials,
+            "budgets": [asdict(b) for b in self.budgets],
+            "minimize": list(self.minimize),
+            "task": asdict(self.task),
+            **{n: getattr(self, n) for n in ("sampler", "seed", "starts", "early_stopping", "confirm", "confirm_top")},
+            "space": dict(self.space),
+        }
+
+    @staticmethod
+    def read(path: Path) -> SearchConfig:
+        """Reads ``search.yaml``.
+
+        Raises:
+            RunError: when it is missing, damaged or of another format.
+        """
+        if not path.is_file():
+            raise RunError(f"{path.parent} is no run: it has no search.yaml. `dcdnas status` lists the runs.")
+        data = read_yaml(path).data
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise RunError(f"{path}: not written by this version of dcdnas: its format is not {FORMAT}.")
+        try:
+            known = {f.name: data[f.name] for f in fields(SearchConfig) if f.name in data}
+            known["budgets"] = tuple(Budget(**b) for b in data["budgets"])
+            known["minimize"] = tuple(data["minimize"])
+            known["task"] = ProxyTask(**data["task"])
+            return SearchConfig(**known)
+        except (KeyError, TypeError) as error:
+            raise RunError(f"{path}: damaged: {type(error).__name__}: {error}.") from None
+
+    def write(self, path: Path) -> None:
+        """Writes ``search.yaml`` with the versions that made it."""
+        content = {**self.to_dict(), "versions": versions()}
+        path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+    def differences(self, other: SearchConfig) -> list[str]:
+        """Lines ``key: this | other`` for all that makes two searches different; the number of trials does not."""
+        mine, theirs = _flat(self.to_dict()), _flat(other.to_dict())
+        keys = [k for k in {**mine, **theirs} if k not in ("trials",)]
+        return [f"{k}: {mine.get(k)!r} | {theirs.get(k)!r}" for k in keys if mine.get(k) != theirs.get(k)]
+
+
+def versions() -> dict[str, str]:
+    """Versions that a result depends on."""
+    names = ("dcdnas", "torch", "optuna", "ray", "fvcore", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {k: v for name, inner in value.items() for k, v in _flat(inner, f"{prefix}.{name}" if prefix else str(name)).items()}
+    return {prefix: list(value) if isinstance(value, tuple) else value}

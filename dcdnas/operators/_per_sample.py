@@ -1,0 +1,86 @@
+"""Convolution with one kernel a sample, in the two ways every dynamic convolution needs.
+
+Letters in shapes: N batch, C input channels, D output channels, H W map, k kernel size, g groups.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from dcdnas.operators._product import product
+
+
+def taps(x: Tensor, kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> list[Tensor]:
+    """What each of the k*k taps of a convolution's kernel sees, row by row: k*k views of (N, C, H', W')."""
+    if padding:
+        x = F.pad(x, (padding, padding, padding, padding))
+    reach = dilation * (kernel_size - 1)
+    height, width = x.shape[-2] - reach, x.shape[-1] - reach
+    offsets = range(0, reach + 1, dilation)
+    return [x[..., u : u + height : stride, v : v + width : stride] for u in offsets for v in offsets]
+
+
+def centre_tap(x: Tensor, kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> Tensor:
+    """What the tap (k//2, k//2) of a convolution's kernel sees: (N, C, H', W')."""
+    before = padding - dilation * (kernel_size // 2)
+    after = padding - dilation * (kernel_size - 1 - kernel_size // 2)
+    if before or after:
+        x = F.pad(x, (before, after, before, after))
+    return x[..., ::stride, ::stride] if stride > 1 else x
+
+
+def per_sample_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    stride: int = 1,
+    padding: int = 0,
+    dilation: int = 1,
+    groups: int = 1,
+    portable: bool = False,
+) -> Tensor:
+    """Convolves each sample with its own kernel.
+
+    A dense 1x1 kernel is one batched matrix product. Otherwise the batch is folded into the groups of one convolution, or,
+    where `portable`, the taps are added up one by one: the same multiply-adds, but the batch stays a batch, which is what
+    ONNX and tracing need for a batch of any size.
+
+    Args:
+        x: (N, C, H, W).
+        weight: (N, D, C/g, k, k).
+        stride: as in Conv2d.
+        padding: as in Conv2d.
+        dilation: as in Conv2d.
+        groups: g.
+        portable: keeps the batch out of the groups.
+
+    Returns:
+        (N, D, H', W').
+    """
+    k = weight.shape[-1]
+    if portable or (k == 1 and groups == 1) or x.shape[0] == 0:
+        return _by_taps(x, weight, stride, padding, dilation, groups)
+    n, channels = x.shape[:2]
+    folded = x.reshape(1, n * channels, *x.shape[2:])
+    y = F.conv2d(folded, weight.flatten(0, 1), None, stride, padding, dilation, n * groups)
+    return y.view(n, -1, *y.shape[2:])
+
+
+def _by_taps(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int, groups: int) -> Tensor:
+    k, out_channels, in_channels = weight.shape[-1], weight.shape[1], weight.shape[2]
+    seen = taps(x, k, stride, padding, dilation)
+    size = seen[0].shape[2:]
+    kernels = weight.flatten(3)
+    total: Tensor | None = None
+    for index, pixels in enumerate(seen):
+        kernel = kernels[..., index]
+        if in_channels == 1 and out_channels == groups:
+            part = product(pixels, kernel.unsqueeze(-1))
+        else:
+            grouped = pixels.flatten(2).unflatten(1, (groups, in_channels)) if groups > 1 else pixels.flatten(2)
+            part = (kernel.unflatten(1, (groups, -1)) if groups > 1 else kernel) @ grouped
+        total = part if total is None else total + part
+    assert total is not None
+    if total.dim() == 4 and in_channels == 1 and out_channels == groups:
+        return total
+    return total.flatten(1, -2).unflatten(-1, size)

@@ -1,0 +1,56 @@
+"""The spaces that ship, by name, and the one to take when only a budget is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dcdnas.budget import Budget
+from dcdnas.errors import FileError, NothingFitsError, nearest
+from dcdnas.space import SearchSpace
+from dcdnas.space_cost import largest, smallest
+from dcdnas.space_file import read_space
+
+FOLDER = Path(__file__).parent / "search_spaces"
+
+
+def shipped() -> dict[str, Path]:
+    """Name -> file of the spaces inside the package."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+def find_space(name: str) -> Path:
+    """The file of a shipped space's name, or the path itself when it is one.
+
+    Raises:
+        FileError: when there is neither.
+    """
+    if name in shipped():
+        return shipped()[name]
+    if Path(name).is_file():
+        return Path(name)
+    raise FileError(f"no search space {name!r}: neither a file nor one that ships. {nearest(name, shipped())} `dcdnas init` writes a starter.")
+
+
+def load_space(name: str) -> SearchSpace:
+    """Reads a shipped space by name, or a space file by path.
+
+    Raises:
+        FileError: when there is no such file.
+        SpaceError: with all problems of the file.
+    """
+    return read_space(find_space(name))
+
+
+def space_for(budgets: Sequence[Budget]) -> Path:
+    """The smallest shipped space whose cost range holds every budget.
+
+    Raises:
+        NothingFitsError: when none does.
+    """
+    spaces = sorted(((read_space(path), path) for path in shipped().values()), key=lambda s: largest(s[0], "flops").cost["flops"])
+    for space, path in spaces:
+        if all(smallest(space, b.metric).cost[b.metric] <= b.at_most <= largest(space, b.metric).cost[b.metric] for b in budgets):
+            return path
+    ranges = "; ".join(f"{s.name}: {smallest(s, 'flops').cost['flops'] / 1e6:.3g} to {largest(s, 'flops').cost['flops'] / 1e6:.3g} MFLOPs" for s, _ in spaces)
+    raise NothingFitsError(f"no shipped space has networks on both sides of {', '.join(map(str, budgets))} ({ranges}). Name a space, or write one.")

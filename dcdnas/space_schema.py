@@ -1,0 +1,82 @@
+"""The schema of a space file, derived from the constructors' annotations; `dcdnas schema` prints it for editors."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from dcdnas.choice import Dimension, dimensions
+from dcdnas.networks import networks
+from dcdnas.operators import operators
+
+SHARES = ("layer", "block", "stage", "network")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Proxy(_Strict):
+    """The default short training; every field of `ProxyTask` but the seed and the deadline."""
+
+    data: str = "fashion-mini"
+    resolution: int = Field(0, ge=0, description="side of the images in pixels; 0 keeps the data's own")
+    epochs: PositiveInt = 3
+    batch_size: PositiveInt = 128
+    lr: float = Field(0.1, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    warmup: float = Field(0.1, ge=0, le=1)
+    augment: Literal["none", "flip", "crop-flip"] = "flip"
+
+
+class SpaceFile(_Strict):
+    """A dcdnas search space: a backbone, what of it is open, and the operators of its slots."""
+
+    format: Literal["dcdnas/space-1"]
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    description: str = ""
+    network: str
+    input: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(description="channels, height, width at deployment")
+    resolution: PositiveInt | list[PositiveInt] | None = Field(None, description="side of the input; a list is searched")
+    classes: PositiveInt
+    settings: dict[str, Any] = Field(default_factory=dict, description="the backbone's settings; a list is searched")
+    slots: dict[str, dict[str, Any]] = Field(default_factory=dict, description="slot pattern -> operator -> settings")
+    proxy: Proxy = Proxy()
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of a space file, with every operator's and network's search dimensions spelled out."""
+    schema = SpaceFile.model_json_schema()
+    share = {"enum": list(SHARES), "description": "slots that share one choice"}
+    candidates = {name: _settings_schema(operators[name], nullable=True) for name in operators}
+    schema["properties"]["network"]["enum"] = list(networks)
+    schema["properties"]["slots"]["additionalProperties"] = {
+        "type": "object",
+        "properties": {"share": share, **candidates},
+        "additionalProperties": False,
+    }
+    settings: dict[str, Any] = {}
+    for name in networks:
+        for dimension in dimensions(networks[name]).values():
+            settings[dimension.name] = {"anyOf": [_value_schema(dimension), {"type": "object"}]}
+    schema["properties"]["settings"] = {"type": "object", "properties": settings, "additionalProperties": True}
+    return schema
+
+
+def _settings_schema(constructor: Any, nullable: bool) -> dict[str, Any]:
+    properties = {name: _value_schema(d) for name, d in dimensions(constructor).items()}
+    return {"type": ["object", "null"] if nullable else "object", "properties": properties, "additionalProperties": False}
+
+
+def _value_schema(dimension: Dimension) -> dict[str, Any]:
+    """One option, or a list of options."""
+    one: list[dict[str, Any]] = [{"enum": list(dimension.choice.words)}] if dimension.choice.words else []
+    if bool in dimension.types:
+        one.append({"type": "boolean"})
+    if dimension.choice.at_least is not None:
+        bounds = {"minimum": dimension.choice.at_least, "maximum": dimension.choice.at_most}
+        kind = "number" if float in dimension.types else "integer"
+        one.append({"type": kind, **{k: v for k, v in bounds.items() if v is not None}})
+    return {"anyOf": [*one, {"type": "array", "items": {"anyOf": one}, "minItems": 1}], "description": f"allowed: {dimension.allowed}"}

@@ -1,0 +1,243 @@
+"""Training, top to bottom: the same function is a search's short proxy and a found network's real training.
+
+Images stay in memory as bytes, whole batches are varied and normalised on the device. SGD with Nesterov momentum follows a
+linear warm-up and a cosine (Loshchilov and Hutter, "SGDR", ICLR 2017, arXiv:1608.03983, eq. 5, without restarts).
+A training is a function of its seed: on the CPU two runs give the same bits, and the caller's random state is left alone.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dcdnas.augment import augmented, normalised
+from dcdnas.data import Images, Split
+from dcdnas.errors import DataError, Diverged, TrainingTimeout
+from dcdnas.networks import Network
+from dcdnas.operators import Operator
+from dcdnas.records import ProxyTask, Report, Score
+
+CHECK_EVERY = 16
+"""Steps between two looks at the loss; on a GPU every look waits for the device."""
+
+
+def train(
+    network: Network,
+    data: Split,
+    task: ProxyTask,
+    report: Callable[[Report], bool] = lambda _: True,
+    device: torch.device | str = "cpu",
+) -> Score:
+    """Trains a network and judges it on the validation images after every epoch.
+
+    Args:
+        network: already of the data's image size and classes (`dcdnas.networks.for_proxy`); its weights are trained in place
+            and it is left on `device` in eval mode.
+        data: what to learn from and what to be judged on; never written to.
+        task: epochs, recipe, seed and deadline; which data and resolution it names does not matter here.
+        report: told the state after each epoch; False ends the training early.
+        device: to train on. On CUDA in mixed precision and channels_last.
+
+    Returns:
+        The last report and all before it.
+
+    Raises:
+        Diverged: when the loss is infinite or NaN.
+        TrainingTimeout: when `task.deadline` has passed.
+        DataError: when there are too few images for a step.
+    """
+    clock = Clock(task.deadline)
+    device = torch.device(device)
+    images, validation = (on_device(part, device) for part in data)
+    steps = steps_per_epoch(len(images), task)
+    temperature_steps = math.ceil(steps * annealing_epochs(task))
+    network = _placed(network, device)
+    optimizer = torch.optim.SGD(parameter_groups(network, task.weight_decay), task.lr, momentum=0.9, nesterov=True)
+    precision = Precision(device)
+    curve: list[Report] = []
+    with seeded(task.seed, device) as generator:
+        for epoch in range(task.epochs):
+            network.train()
+            for step, (x, y) in enumerate(batches(images, task, generator, device), epoch * steps):
+                clock.check(epoch)
+                if step < temperature_steps:
+                    network.anneal((step + 1) / temperature_steps)
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(step, steps * task.epochs, task)
+                with precision.autocast():
+                    loss = F.cross_entropy(network(x), y, label_smoothing=task.label_smoothing)
+                precision.step(loss, optimizer)
+                if step % CHECK_EVERY == 0:
+                    check_finite(loss.item(), epoch, task)
+            accuracy, error = evaluate(network, validation, device=device, clock=clock)
+            check_finite(error, epoch, task)
+            curve.append(Report(epoch + 1, accuracy, error, clock.seconds))
+            if not report(curve[-1]):
+                break
+    last = curve[-1]
+    network.eval()
+    return Score(last.accuracy, last.loss, last.epoch, last.seconds, tuple(curve))
+
+
+@torch.inference_mode()
+def evaluate(
+    network: nn.Module, images: Images, batch_size: int = 512, device: torch.device | str = "cpu", clock: Clock | None = None
+) -> tuple[float, float]:
+    """Accuracy, 0-1, and mean cross entropy over all images, in eval mode; the network's mode is restored.
+
+    Raises:
+        TrainingTimeout: when the clock's deadline has passed.
+        DataError: when there are no images.
+    """
+    if not len(images):
+        raise DataError(f"{images.name}: no images to evaluate on. Allowed: at least one.")
+    device, training, precision = torch.device(device), network.training, Precision(torch.device(device))
+    images = on_device(images, device)
+    right, loss = torch.zeros((), device=device), torch.zeros((), dtype=torch.float64, device=device)
+    network.eval()
+    for rows in torch.arange(len(images), device=images.rows.device).split(batch_size):
+        if clock:
+            clock.check()
+        x, y = (part.to(device) for part in images.batch(rows))
+        with precision.autocast():
+            logits = network(_laid_out(normalised(x, images.mean, images.std)))
+        right += (logits.argmax(1) == y).sum()
+        loss += F.cross_entropy(logits.float(), y, reduction="sum")
+    network.train(training)
+    return right.item() / len(images), loss.item() / len(images)
+
+
+def batches(images: Images, task: ProxyTask, generator: torch.Generator, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    """One epoch: (N, C, H, W) floats and (N,) labels, in an order of its own.
+
+    All batches are full. What is left over is dropped, other images in each epoch: a last batch of one would leave BatchNorm
+    without statistics, and a small one would make them noisy.
+    """
+    size = min(task.batch_size, len(images))
+    order = torch.randperm(len(images), generator=generator)[: steps_per_epoch(len(images), task) * size]
+    for rows in order.to(images.rows.device).split(size):
+        x, y = (part.to(device, non_blocking=True) for part in images.batch(rows))
+        yield _laid_out(normalised(augmented(x, task.augment, generator), images.mean, images.std)), y
+
+
+def steps_per_epoch(images: int, task: ProxyTask) -> int:
+    """Full batches in an epoch; one smaller batch where the images do not fill any.
+
+    Raises:
+        DataError: when there are not even two images.
+    """
+    if images < 2:
+        raise DataError(f"{images} images to train on. Allowed: at least 2.")
+    return max(1, images // task.batch_size)
+
+
+def learning_rate(step: int, steps: int, task: ProxyTask) -> float:
+    """Of one step out of all: rising linearly to the peak over the warm-up, then falling as a half cosine."""
+    warmup = round(task.warmup * steps)
+    if step < warmup:
+        return task.lr * (step + 1) / warmup
+    return task.lr * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+
+
+def annealing_epochs(task: ProxyTask) -> float:
+    """Epochs over which temperatures fall to 1: a third of all, or up to the first rung where that comes sooner.
+
+    Otherwise early stopping would judge operators with a temperature before they do what they are for.
+    """
+    return min(task.epochs / 3, task.first_rung or math.inf)
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Kernels with weight decay; norms, biases and everything that computes an operator's attention without."""
+    operators = [m for m in network.modules() if isinstance(m, Operator)]
+    controllers = {id(p) for operator in operators for child in operator.children() for p in child.parameters()}
+    decayed = [p for p in network.parameters() if p.ndim > 1 and id(p) not in controllers]
+    ids = {id(p) for p in decayed}
+    others = [p for p in network.parameters() if id(p) not in ids]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def check_finite(loss: float, epoch: int, task: ProxyTask) -> None:
+    """Raises Diverged when `loss` is infinite or NaN."""
+    if not math.isfinite(loss):
+        raise Diverged(f"epoch {epoch + 1}: the loss is {loss}. Try a lower learning rate than {task.lr:g} or a longer warm-up.")
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[torch.Generator]:
+    """Within this context torch's random numbers follow `seed`; afterwards they go on as if nothing had been drawn.
+
+    Yields:
+        A CPU generator of the same seed, for draws that must not depend on the device.
+    """
+    device = torch.device(device)
+    devices = [device.index or 0] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        yield torch.Generator().manual_seed(seed)
+
+
+class Clock:
+    """Seconds since it was made, and a deadline on them.
+
+    Args:
+        deadline: in seconds; 0 never.
+    """
+
+    def __init__(self, deadline: float = 0.0) -> None:
+        self.deadline, self._start = deadline, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since this clock was made."""
+        return time.monotonic() - self._start
+
+    def check(self, epoch: int | None = None) -> None:
+        """Raises TrainingTimeout when the deadline has passed."""
+        if self.deadline and self.seconds > self.deadline:
+            where = "" if epoch is None else f" in epoch {epoch + 1}"
+            raise TrainingTimeout(
+                f"given up after {self.seconds:.0f} s{where}: the deadline is {self.deadline:g} s. Allow more time or train for fewer epochs."
+            )
+
+
+class Precision:
+    """Mixed precision on CUDA (bfloat16, or float16 with scaled gradients on GPUs without it), plain float32 elsewhere."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.type = torch.bfloat16 if device.type != "cuda" or torch.cuda.is_bf16_supported() else torch.float16
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.type is torch.float16)
+
+    def autocast(self) -> torch.autocast:
+        """The context of a forward pass and its loss."""
+        return torch.autocast(self.device.type, self.type, enabled=self.device.type == "cuda")
+
+    def step(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        """Gradients of `loss` and one step of the optimizer."""
+        optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.step(optimizer)
+        self.scaler.update()
+
+
+def on_device(images: Images, device: torch.device) -> Images:
+    """The images on the device where they take less than half of its free memory; else they stay and travel batch by batch."""
+    if device.type != "cuda" or len(images) * math.prod(images.shape) > torch.cuda.mem_get_info(device)[0] // 2:
+        return images
+    return images.to(device)
+
+
+def _placed(network: Network, device: torch.device) -> Network:
+    network = network.to(device)
+    return network.to(memory_format=torch.channels_last) if device.type == "cuda" else network  # type: ignore[call-overload,no-any-return]
+
+
+def _laid_out(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last) if x.is_cuda else x
