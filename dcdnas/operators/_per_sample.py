@@ -63,24 +63,24 @@ def per_sample_conv2d(
     n, channels = x.shape[:2]
     folded = x.reshape(1, n * channels, *x.shape[2:])
     y = F.conv2d(folded, weight.flatten(0, 1), None, stride, padding, dilation, n * groups)
-    return y.view(n, -1, *y.shape[2:])
+    return y.reshape(n, -1, *y.shape[2:])
 
 
 def _by_taps(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int, groups: int) -> Tensor:
-    k, out_channels, in_channels = weight.shape[-1], weight.shape[1], weight.shape[2]
-    seen = taps(x, k, stride, padding, dilation)
-    size = seen[0].shape[2:]
-    kernels = weight.flatten(3)
-    total: Tensor | None = None
-    for index, pixels in enumerate(seen):
-        kernel = kernels[..., index]
-        if in_channels == 1 and out_channels == groups:
-            part = product(pixels, kernel.unsqueeze(-1))
-        else:
-            grouped = pixels.flatten(2).unflatten(1, (groups, in_channels)) if groups > 1 else pixels.flatten(2)
-            part = (kernel.unflatten(1, (groups, -1)) if groups > 1 else kernel) @ grouped
-        total = part if total is None else total + part
-    assert total is not None
-    if total.dim() == 4 and in_channels == 1 and out_channels == groups:
-        return total
-    return total.flatten(1, -2).unflatten(-1, size)
+    seen = taps(x, weight.shape[-1], stride, padding, dilation)
+    kernels = weight.flatten(3).unbind(-1)
+    total = _tap(seen[0], kernels[0], groups)
+    for pixels, kernel in zip(seen[1:], kernels[1:], strict=True):
+        total = total + _tap(pixels, kernel, groups)
+    return total
+
+
+def _tap(pixels: Tensor, kernel: Tensor, groups: int) -> Tensor:
+    """(N, C, H', W'), (N, D, C/g) -> (N, D, H', W')."""
+    out_channels, in_channels = kernel.shape[1:]
+    if in_channels == 1 and out_channels == groups:
+        return product(pixels, kernel.unsqueeze(-1))
+    if groups == 1:
+        return (kernel @ pixels.flatten(2)).unflatten(-1, pixels.shape[2:])
+    grouped = kernel.unflatten(1, (groups, -1)) @ pixels.flatten(2).unflatten(1, (groups, in_channels))
+    return grouped.flatten(1, 2).unflatten(-1, pixels.shape[2:])

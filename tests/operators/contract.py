@@ -1,0 +1,112 @@
+"""What the contract test runs over: every operator at every geometry it takes, with parameters that hide nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from dcdnas.choice import Dimension, dimensions
+from dcdnas.errors import GeometryError
+from dcdnas.operators import Operator, operators
+from dcdnas.operators._product import counting
+from dcdnas.records import ConvGeometry, Setting
+
+
+def place(
+    c: int, d: int, k: int, stride: int = 1, groups: int = 1, dilation: int = 1, height: int = 7, width: int = 6
+) -> ConvGeometry:
+    return ConvGeometry(c, d, k, stride, groups, dilation, height, width)
+
+
+GEOMETRIES = (
+    place(3, 8, 3, 2, height=9, width=7),
+    place(8, 24, 1, height=5, width=7),
+    place(24, 8, 1, 2, height=7, width=6),
+    place(16, 16, 1, height=1, width=1),
+    place(6, 6, 3, groups=6),
+    place(8, 8, 5, 2, groups=8, height=9, width=9),
+    place(6, 12, 3, 2, groups=6),
+    place(8, 12, 3, groups=2, height=5, width=6),
+    place(8, 16, 1, groups=4, height=4, width=4),
+    place(5, 7, 5, height=6, width=5),
+    place(16, 16, 3, dilation=2, height=9, width=8),
+    place(16, 16, 3, height=1, width=1),
+    place(12, 12, 3, 2),
+    place(1, 1, 1, height=5, width=5),
+    place(2, 1, 3, height=4, width=4),
+)
+"""1x1, 3x3, 5x5; stride 1 and 2; odd maps, 1x1 maps; depthwise, multiplier 2, grouped, dilated; C < D, C > D, C of 1, 2, 3."""
+
+
+def supported(name: str) -> list[ConvGeometry]:
+    """The geometries that an operator takes with its default settings."""
+    return [g for g in GEOMETRIES if refusal(operators[name], g) is None]
+
+
+def refusal(operator: type[Operator], geometry: ConvGeometry, **settings: Setting) -> GeometryError | None:
+    """The error with which an operator refuses a geometry, or None."""
+    try:
+        operator.resolve(geometry, **settings)
+    except GeometryError as error:
+        return error
+    return None
+
+
+def variations(operator: type[Operator]) -> Iterator[dict[str, Setting]]:
+    """The default settings, then each search dimension's values, one changed at a time."""
+    yield {}
+    for name, dimension in dimensions(operator).items():
+        yield from ({name: value} for value in values(dimension) if value != dimension.default)
+
+
+def values(dimension: Dimension) -> list[Setting]:
+    """Some allowed values of a dimension: all words, both truths, small numbers and the largest."""
+    numbers = (1, 2, 3, 4, 8, dimension.choice.at_most)
+    candidates: list[Any] = [*dimension.choice.words, True, False, *numbers]
+    return [v for v in candidates if v is not None and allowed(dimension, v)]
+
+
+def allowed(dimension: Dimension, value: Setting) -> bool:
+    try:
+        dimension.check(value)
+    except Exception:
+        return False
+    return True
+
+
+def make(operator: type[Operator], geometry: ConvGeometry, seed: int = 0, **settings: Setting) -> Operator:
+    """An operator in float64 and eval mode whose parameters are all random, so that no branch is silent."""
+    torch.manual_seed(seed)
+    return randomise(operator.at(geometry, **settings).double().eval())
+
+
+def randomise(module: Any) -> Any:
+    """Fills parameters and running statistics with numbers of about unit scale."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.randn_like(parameter) / math.sqrt(max(1, parameter[0].numel()) if parameter.dim() > 1 else 4))
+        for norm in module.modules():
+            if isinstance(norm, nn.modules.batchnorm._BatchNorm):
+                norm.running_mean.normal_(std=0.3)
+                norm.running_var.uniform_(0.5, 2)
+    return module
+
+
+def image(geometry: ConvGeometry, batch: int = 2, dtype: torch.dtype = torch.float64, seed: int = 1) -> Tensor:
+    """A random input of the geometry's map."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (batch, geometry.in_channels, geometry.height, geometry.width)
+    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def oracle(module: nn.Module, x: Tensor) -> int:
+    """Multiply-adds of one forward pass as torch's own counter sees them, plus the marked products."""
+    marked = {torch.ops.dcdnas.product: lambda *shapes, out_shape, **_: 2 * math.prod(out_shape)}
+    with torch.no_grad(), counting(), FlopCounterMode(display=False, custom_mapping=marked) as counter:
+        module(x)
+    return counter.get_total_flops() // 2

@@ -1,0 +1,279 @@
+"""The contract that every operator of the folder keeps, at every geometry it takes; a new one is tested because it is there."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+import pickle
+
+import pytest
+import torch
+from contract import GEOMETRIES, image, make, oracle, place, randomise, refusal, supported, variations
+from torch import nn
+
+from dcdnas.cost.flops import count_flops
+from dcdnas.errors import GeometryError
+from dcdnas.operators import operators
+from dcdnas.records import ConvGeometry
+
+PLACES = [pytest.param(name, g, id=f"{name}-{g}".replace(" ", "-")) for name in operators for g in supported(name)]
+NAMES = sorted(operators)
+
+each_place = pytest.mark.parametrize(("name", "geometry"), PLACES)
+each_operator = pytest.mark.parametrize("name", NAMES)
+
+
+def settings_forms(name: str, geometry: ConvGeometry):
+    """Every variation of the settings that the geometry takes, resolved, with each form it has."""
+    cls = operators[name]
+    for settings in variations(cls):
+        if refusal(cls, geometry, **settings) is None:
+            resolved = cls.resolve(geometry, **settings)
+            for form in cls.forms(geometry, resolved):
+                yield resolved, form
+
+
+@each_place
+@pytest.mark.parametrize("training", [True, False])
+def test_the_output_has_the_shape_of_a_conv2d(name, geometry, training):
+    g = geometry
+    for padding in {g.padding, 0, g.padding + 1}:
+        if min(g.height, g.width) + 2 * padding <= g.dilation * (g.kernel_size - 1):
+            continue
+        arguments = (g.in_channels, g.out_channels, g.kernel_size, g.stride, padding, g.dilation, g.groups)
+        expected = nn.Conv2d(*arguments).double()(image(g)).shape
+        operator = operators[name](*arguments, bias=True, **operators[name].resolve(g)).double().train(training)
+        assert operator(image(g)).shape == expected
+
+
+@each_place
+def test_samples_of_a_batch_do_not_see_each_other_in_eval(name, geometry):
+    operator = make(operators[name], geometry)
+    x = image(geometry, 3)
+    alone = torch.cat([operator(x[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(operator(x), alone, rtol=0, atol=1e-10)
+
+
+@each_place
+def test_all_forms_are_the_same_function(name, geometry):
+    x = image(geometry)
+    for settings in variations(operators[name]):
+        if refusal(operators[name], geometry, **settings) is not None:
+            continue
+        operator = make(operators[name], geometry, **settings)
+        operator.anneal(0.7)
+        outputs = {}
+        for form in operator.forms(geometry, operator._settings()):
+            for portable in (False, True):
+                operator.form, operator.portable = form, portable
+                outputs[form, portable] = operator(x), copy.deepcopy(operator).float()(x.float())
+        double = next(iter(outputs.values()))[0]
+        scale = max(1.0, double.abs().max().item())
+        for other, other_single in outputs.values():
+            torch.testing.assert_close(other, double, rtol=0, atol=1e-10 * scale)
+            torch.testing.assert_close(other_single.double(), double, rtol=0, atol=1e-5 * scale)
+
+
+@each_place
+def test_every_parameter_gets_a_finite_gradient(name, geometry):
+    for settings in variations(operators[name]):
+        if refusal(operators[name], geometry, **settings) is None:
+            operator = make(operators[name], geometry, **settings).train()
+            operator(image(geometry, 3)).square().sum().backward()
+            for parameter_name, parameter in operator.named_parameters():
+                assert parameter.grad is not None, f"{parameter_name} with {settings}"
+                assert parameter.grad.isfinite().all(), f"{parameter_name} with {settings}"
+
+
+@each_place
+def test_a_fresh_operator_trains_and_is_finite(name, geometry):
+    operator = operators[name].at(geometry)
+    y = operator(image(geometry, 3, torch.float32))
+    y.sum().backward()
+    assert y.isfinite().all()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in operator.parameters())
+
+
+@each_place
+def test_a_saved_state_gives_the_same_outputs(name, geometry):
+    operator = make(operators[name], geometry)
+    operator.anneal(0.4)
+    file = io.BytesIO()
+    torch.save(operator.state_dict(), file)
+    file.seek(0)
+    fresh = operators[name].at(geometry).double().eval()
+    fresh.load_state_dict(torch.load(file, weights_only=True))
+    assert torch.equal(fresh(image(geometry)), operator(image(geometry)))
+
+
+@each_place
+def test_a_copy_and_a_pickled_one_give_the_same_outputs(name, geometry):
+    operator = make(operators[name], geometry)
+    expected = operator(image(geometry))
+    assert torch.equal(copy.deepcopy(operator)(image(geometry)), expected)
+    assert torch.equal(pickle.loads(pickle.dumps(operator))(image(geometry)), expected)
+
+
+@each_place
+def test_every_multiply_add_is_counted(name, geometry):
+    shape = (geometry.in_channels, geometry.height, geometry.width)
+    for settings, form in settings_forms(name, geometry):
+        operator = operators[name].at(geometry, form, **settings).eval()
+        counted = count_flops(operator, shape)
+        assert counted == oracle(operator, image(geometry, 1, torch.float32)), f"{settings} {form}"
+        assert counted == operators[name].multiply_adds(geometry, settings, form), f"{settings} {form}"
+
+
+@each_place
+def test_the_portable_form_counts_the_same(name, geometry):
+    shape = (geometry.in_channels, geometry.height, geometry.width)
+    for settings, form in settings_forms(name, geometry):
+        operator = operators[name].at(geometry, form, **settings).eval()
+        operator.portable = True
+        assert count_flops(operator, shape) == operators[name].multiply_adds(geometry, settings, form), f"{settings} {form}"
+
+
+@each_place
+def test_the_counted_form_is_the_cheapest_of_all(name, geometry):
+    shape = (geometry.in_channels, geometry.height, geometry.width)
+    for settings in variations(operators[name]):
+        if refusal(operators[name], geometry, **settings) is None:
+            resolved = operators[name].resolve(geometry, **settings)
+            counts = {
+                form: count_flops(operators[name].at(geometry, form, **resolved), shape)
+                for form in operators[name].forms(geometry, resolved)
+            }
+            chosen = operators[name].counted_form(geometry, resolved)
+            assert counts[chosen] == min(counts.values())
+            assert count_flops(operators[name].at(geometry, **resolved), shape) == counts[chosen]
+
+
+@each_place
+@pytest.mark.parametrize("training", [True, False])
+def test_channels_last_changes_nothing(name, geometry, training):
+    operator = make(operators[name], geometry).train(training)
+    expected = copy.deepcopy(operator)(image(geometry))
+    last = copy.deepcopy(operator).to(memory_format=torch.channels_last)(image(geometry).to(memory_format=torch.channels_last))
+    torch.testing.assert_close(last, expected, rtol=0, atol=1e-10)
+
+
+@each_place
+@pytest.mark.parametrize("training", [True, False])
+def test_bfloat16_autocast_stays_close(name, geometry, training):
+    operator = make(operators[name], geometry).float().train(training)
+    x = image(geometry, 4, torch.float32)
+    expected = copy.deepcopy(operator)(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = operator(x)
+        y.float().sum().backward()
+    assert y.isfinite().all()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in operator.parameters())
+    if not training:
+        assert (y.float() - expected).norm() <= 0.05 * expected.norm()
+
+
+@each_place
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("batch", [0, 1, 3])
+def test_every_batch_size_works(name, geometry, training, batch):
+    operator = make(operators[name], geometry).train(training)
+    for portable in (False, True):
+        operator.portable = portable
+        y = operator(image(geometry, batch))
+        assert y.shape == (batch, geometry.out_channels, geometry.out_height, geometry.out_width)
+        assert y.isfinite().all()
+        y.sum().backward()
+
+
+@each_place
+def test_the_portable_form_traces_for_a_batch_of_any_size(name, geometry):
+    for settings, form in settings_forms(name, geometry):
+        operator = make(operators[name], geometry, **settings)
+        operator.form, operator.portable = form, True
+        traced = torch.jit.trace(operator, image(geometry, 2), check_trace=False)
+        x = image(geometry, 3, seed=5)
+        torch.testing.assert_close(traced(x), operator(x), rtol=0, atol=1e-10)
+
+
+@each_place
+def test_resolving_what_is_resolved_changes_nothing(name, geometry):
+    for settings in variations(operators[name]):
+        if refusal(operators[name], geometry, **settings) is None:
+            resolved = operators[name].resolve(geometry, **settings)
+            assert operators[name].resolve(geometry, **resolved) == resolved
+            assert operators[name].at(geometry, **resolved)._settings() == resolved
+
+
+@each_operator
+def test_a_refusal_says_which_rule(name):
+    for geometry in GEOMETRIES:
+        for settings in variations(operators[name]):
+            error = refusal(operators[name], geometry, **settings)
+            if error is not None:
+                assert len(str(error).split()) >= 6
+                assert str(error).endswith(".")
+
+
+@each_operator
+def test_an_operator_takes_some_geometry_and_refuses_an_unknown_setting(name):
+    assert supported(name)
+    with pytest.raises(GeometryError, match="no setting 'colour'"):
+        operators[name].resolve(supported(name)[0], colour=3)
+
+
+@each_operator
+def test_an_unknown_form_is_refused(name):
+    with pytest.raises(GeometryError, match="no form 'upside-down'"):
+        operators[name].at(supported(name)[0], "upside-down")
+
+
+@each_operator
+@pytest.mark.parametrize("progress", [0.0, 0.5, 1.0])
+def test_a_fresh_operator_keeps_the_scale_of_a_static_convolution(name, progress):
+    for geometry in (place(32, 64, 1, height=9, width=9), place(32, 32, 3, height=9, width=9), place(32, 32, 3, groups=32)):
+        for settings in variations(operators[name]):
+            if refusal(operators[name], geometry, **settings) is None:
+                torch.manual_seed(0)
+                operator = operators[name].at(geometry, **settings)
+                operator.anneal(progress)
+                x = image(geometry, 16, torch.float32)
+                ratio = operator(x).std() / operators["static"].at(geometry)(x).std()
+                assert 0.5 < ratio < 2, f"{settings} at {geometry}"
+
+
+@each_operator
+def test_the_gradient_is_that_of_the_function(name):
+    for geometry in (
+        place(2, 4, 1, height=2, width=3),
+        place(4, 4, 3, 2, height=3, width=3),
+        place(4, 4, 3, groups=4, height=3, width=3),
+    ):
+        if refusal(operators[name], geometry) is None:
+            operator = make(operators[name], geometry).train()
+            operator(image(geometry, 3))
+            operator.eval()
+            for form in operator.forms(geometry, operator._settings()):
+                operator.form = form
+                assert torch.autograd.gradcheck(operator, (image(geometry).requires_grad_(),))
+
+
+def test_the_contract_can_fail():
+    class Wrong(operators["static"]):
+        FORMS = ("one", "two")
+
+        def forward(self, x, guide=None):
+            y = super().forward(x)
+            return y + 1e-6 if self._form(x) == "two" else y
+
+    wrong = randomise(Wrong.at(place(3, 4, 1)).double().eval())
+    wrong.form = "one"
+    expected = wrong(image(place(3, 4, 1)))
+    wrong.form = "two"
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(wrong(image(place(3, 4, 1))), expected, rtol=0, atol=1e-10)
+
+
+def test_the_oracle_counts_a_plain_convolution():
+    geometry = place(3, 4, 3)
+    assert oracle(nn.Conv2d(3, 4, 3, padding=1), image(geometry, 1, torch.float32)) == math.prod((7, 6, 4, 3, 9))
