@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -20,6 +21,10 @@ FORMAT = "dcdnas/architecture-1"
 
 NetworkSetting = Setting | tuple[Any, ...]
 """A network's setting: a scalar, or (nested) tuples of them, e.g. one kernel size a block."""
+
+
+One = TypeVar("One", str, int)
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,15 @@ class LayerChoice:
     operator: str = "static"
     settings: Mapping[str, Setting] = field(default_factory=dict)
     form: str = ""
+    _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "settings", MappingProxyType(dict(sorted(self.settings.items()))))
+        settings = dict(sorted(self.settings.items()))
+        object.__setattr__(self, "settings", MappingProxyType(settings))
+        object.__setattr__(self, "_hash", hash((self.operator, tuple(settings.items()), self.form)))
 
     def __hash__(self) -> int:
-        return hash((self.operator, tuple(self.settings.items()), self.form))
+        return self._hash
 
     def __reduce__(self) -> tuple[type[LayerChoice], tuple[str, dict[str, Setting], str]]:
         return LayerChoice, (self.operator, dict(self.settings), self.form)
@@ -86,8 +94,8 @@ class Architecture:
     @cached_property
     def digest(self) -> str:
         """Identity for duplicates and caches: 16 hex digits of SHA-256 over what the network computes with."""
-        plain = self.to_dict()
-        plain["layers"] = {name: [c.operator, dict(c.settings)] for name, c in sorted(self.layers.items())}
+        plain = _canonical(self.to_dict())
+        plain["layers"] = {name: [c.operator, _canonical(dict(c.settings))] for name, c in self.layers.items()}
         return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
     def to_dict(self) -> dict[str, Any]:
@@ -113,16 +121,14 @@ class Architecture:
             raise FileError(
                 f"{source}: not a dcdnas model config: format is {found!r}. Allowed: {FORMAT!r}. `dcdnas export` writes one."
             )
-        try:
-            return Architecture(
-                network=str(plain["network"]),
-                settings=dict(plain["settings"]),
-                layers={str(name): _layer(entry) for name, entry in plain["layers"].items()},
-                input=_shape(plain["input"]),
-                classes=int(plain["classes"]),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise FileError(f"{source}: {type(error).__name__}: {error}. `dcdnas export` writes a complete config.") from None
+        where = _Where(source)
+        return Architecture(
+            network=where.one(plain, "network", str),
+            settings=where.table(plain, "settings", where.setting),
+            layers=where.table(plain, "layers", where.layer),
+            input=where.shape(plain),
+            classes=where.one(plain, "classes", int),
+        )
 
     @staticmethod
     def read(path: str | Path) -> Architecture:
@@ -142,11 +148,57 @@ class Architecture:
         return Architecture.from_dict(plain, str(path))
 
 
-def _layer(entry: Any) -> LayerChoice:
-    if isinstance(entry, str):
-        return LayerChoice(entry)
-    settings = {k: v for k, v in entry.items() if k not in ("operator", "form")}
-    return LayerChoice(str(entry["operator"]), settings, str(entry.get("form", "")))
+class _Where:
+    """Reads the parts of a model config; every complaint begins with the file's name and the path inside it."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def one(self, plain: Mapping[str, Any], key: str, kind: type[One]) -> One:
+        """The value of a key that has to be there: a string, or a whole number above zero."""
+        value = plain.get(key)
+        if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, int) and value < 1):
+            raise self._wrong(key, value, "a name" if kind is str else "a whole number, 1 or more")
+        return value
+
+    def shape(self, plain: Mapping[str, Any]) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        value = plain.get("input")
+        if not isinstance(value, (list, tuple)) or len(value) != 3 or not all(type(v) is int and v > 0 for v in value):
+            raise self._wrong("input", value, "three whole numbers: channels, height, width")
+        return value[0], value[1], value[2]
+
+    def table(self, plain: Mapping[str, Any], key: str, read: Callable[[str, Any], Entry]) -> dict[str, Entry]:
+        """A mapping from names, each value read by `read`."""
+        value = plain.get(key)
+        if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+            raise self._wrong(key, value, "a mapping from names")
+        return {name: read(f"{key}.{name}", entry) for name, entry in value.items()}
+
+    def setting(self, path: str, value: Any) -> NetworkSetting:
+        """A scalar, or nested lists of scalars."""
+        if isinstance(value, (list, tuple)):
+            return tuple(self.setting(path, v) for v in value)
+        return self.scalar(path, value)
+
+    def scalar(self, path: str, value: Any) -> Setting:
+        """A finite number, a string, true or false."""
+        if not isinstance(value, (int, float, str)) or (isinstance(value, float) and not math.isfinite(value)):
+            raise self._wrong(path, value, "a number, a word, true or false")
+        return value
+
+    def layer(self, path: str, entry: Any) -> LayerChoice:
+        """An operator's name, or a mapping with `operator` and its settings."""
+        if isinstance(entry, str):
+            return LayerChoice(entry)
+        if not isinstance(entry, Mapping) or not all(isinstance(v, str) for v in (*entry, entry.get("operator"))):
+            raise self._wrong(path, entry, "an operator's name, or a mapping with `operator` and its settings")
+        settings = {k: self.scalar(f"{path}.{k}", v) for k, v in entry.items() if k not in ("operator", "form")}
+        return LayerChoice(entry["operator"], settings, str(entry.get("form", "")))
+
+    def _wrong(self, path: str, value: Any, allowed: str) -> FileError:
+        found = "missing" if value is None else f"{value!r}"[:60]
+        return FileError(f"{self.source}: {path}: {found}. Allowed: {allowed}. `dcdnas export` writes a complete config.")
 
 
 def _layer_dict(choice: LayerChoice) -> dict[str, Any]:
@@ -154,13 +206,17 @@ def _layer_dict(choice: LayerChoice) -> dict[str, Any]:
     return {"operator": choice.operator, **choice.settings, **form}
 
 
-def _shape(value: Any) -> tuple[int, int, int]:
-    channels, height, width = (int(v) for v in value)
-    return channels, height, width
-
-
 def _frozen(value: Any) -> Any:
     return tuple(_frozen(v) for v in value) if isinstance(value, (list, tuple)) else value
+
+
+def _canonical(value: Any) -> Any:
+    """One writing of each number: 1.0 as 1, since tools that rewrite JSON and YAML do not keep them apart."""
+    if isinstance(value, dict):
+        return {k: _canonical(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_canonical(v) for v in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ The space file's schema, `dcdnas list`, the docs and the error messages are deri
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -79,7 +80,7 @@ class Dimension:
         if not isinstance(value, (int, float)) or (isinstance(value, float) and float not in self.types):
             return False
         low, high = self.choice.at_least, self.choice.at_most
-        if low is None or value < low or (high is not None and value > high):
+        if low is None or not low <= value < math.inf or (high is not None and value > high):
             return False
         return not self.choice.power_of_two or (isinstance(value, int) and value & (value - 1) == 0)
 

@@ -1,11 +1,7 @@
 """Cost metrics, one a file, and the price of an architecture before it is built."""
 
-from __future__ import annotations
+from dcdnas.cost._base import Metric, metrics
+from dcdnas.cost._handles import UncountedOperation
+from dcdnas.cost._price import measure, price, slot_price
 
-from dcdnas.catalogue import Catalogue
-from dcdnas.cost._base import Metric
-from dcdnas.cost._price import measure, price
-
-metrics: Catalogue[Metric] = Catalogue("cost", "cost metric")
-
-__all__ = ["Metric", "measure", "metrics", "price"]
+__all__ = ["Metric", "UncountedOperation", "measure", "metrics", "price", "slot_price"]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from dcdnas.catalogue import Catalogue
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -23,3 +25,6 @@ class Metric:
     unit: str
     measure: Callable[[nn.Module, tuple[int, ...]], int]
     additive: bool = True
+
+
+metrics: Catalogue[Metric] = Catalogue("cost", "cost metric")

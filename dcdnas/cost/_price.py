@@ -6,16 +6,18 @@ settings) prices any architecture of a space in microseconds, exactly as measuri
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
-from dcdnas.architecture import Architecture, LayerChoice
-from dcdnas.catalogue import Catalogue
-from dcdnas.cost._base import Metric
-from dcdnas.networks import Network, Slot, make, slots_of
-from dcdnas.networks._base import STATIC
+import torch
+
+from dcdnas.architecture import Architecture, LayerChoice, NetworkSetting
+from dcdnas.cost._base import metrics
+from dcdnas.networks import Network, Slot, make, networks
+from dcdnas.networks._base import STATIC, Shape
 from dcdnas.records import Cost
 
-_METRICS: Catalogue[Metric] = Catalogue("cost", "cost metric")
+Prices = dict[LayerChoice, tuple[int, ...]]
+"""What each operator that was asked for costs at one place."""
 
 
 def price(architecture: Architecture, names: tuple[str, ...] = ("flops", "params")) -> Cost:
@@ -28,26 +30,52 @@ def price(architecture: Architecture, names: tuple[str, ...] = ("flops", "params
     Raises:
         GeometryError: when an operator cannot fill its slot.
     """
-    totals = dict.fromkeys(names, 0)
-    for slot in slots_of(architecture):
-        choice = architecture.layers.get(slot.name, STATIC)
-        for name, value in zip(names, slot_price(slot, choice, names), strict=True):
-            totals[name] += value
-    return Cost(totals)
+    a = architecture
+    rows = []
+    for name, slot, prices in _places(a.network, tuple(a.settings.items()), a.input, a.classes, names):
+        choice = a.layers.get(name, STATIC)
+        row = prices.get(choice)
+        if row is None:
+            row = prices[choice] = slot_price(slot, choice, names)
+        rows.append(row)
+    return Cost(dict(zip(names, map(sum, zip(*rows, strict=True)), strict=True)))
 
 
 def measure(network: Network, names: tuple[str, ...] = ("flops", "params")) -> Cost:
     """What a built network costs, measured as a whole."""
-    return Cost({name: _METRICS[name].measure(network, network.architecture.input) for name in names})
+    return Cost({name: metrics[name].measure(network, network.architecture.input) for name in names})
 
 
 def slot_price(slot: Slot, choice: LayerChoice, names: tuple[str, ...]) -> tuple[int, ...]:
-    anonymous = Slot(slot.kind, slot.geometry, slot.kind)
-    return tuple(_measured(name, anonymous, choice) for name in names)
+    """What one slot costs with an operator, metric by metric; measured when first asked for."""
+    place = _anonymous(slot)
+    return tuple(_measured(name, place, choice) for name in names)
 
 
-@lru_cache(maxsize=None)
+@lru_cache(maxsize=1024)
+def _places(
+    network: str, settings: tuple[tuple[str, NetworkSetting], ...], input: Shape, classes: int, names: tuple[str, ...]
+) -> tuple[tuple[str, Slot, Prices], ...]:
+    """A network's slots with what is known of the prices there; equal geometries share one dictionary."""
+    cls = networks[network]
+    slots = cls.slots(input, classes, cls.complete(dict(settings)))
+    return tuple((slot.name, slot, _prices(_anonymous(slot), names)) for slot in slots)
+
+
+@cache
+def _prices(place: Slot, names: tuple[str, ...]) -> Prices:
+    return {}
+
+
+def _anonymous(slot: Slot) -> Slot:
+    """The slot without its name and activation, which cost nothing."""
+    return Slot(slot.kind, slot.geometry, slot.kind)
+
+
+@cache
 def _measured(name: str, slot: Slot, choice: LayerChoice) -> int:
     g = slot.geometry
     shape = (g.in_channels,) if slot.kind == "linear" else (g.in_channels, g.height, g.width)
-    return _METRICS[name].measure(make(slot, choice).eval(), shape)
+    with torch.random.fork_rng(devices=()):  # the throw-away weights must not shift anyone's random numbers
+        module = make(slot, choice)
+    return metrics[name].measure(module, shape)
