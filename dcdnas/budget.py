@@ -15,17 +15,19 @@ _WORDS = {
     "flops": ("flops", "flop", "macs", "mac", "madds", "madd", "multadds"),
     "params": ("params", "param", "parameters", "parameter"),
 }
-_TIMES = {"us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0}
-_BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_TIMES = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0}
+_BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tb": 10**12, "tib": 2**40}
 _SI = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12}
 _BYTE_METRICS = ("weights", "activations", "kernel-memory")
 _METRICS = ("flops", "params", "latency", *_BYTE_METRICS)
 
-_NUMBER = r"(?:\d[\d_,]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+_NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+_UNIT = r"[A-Za-z\u00b5\u03bc ]*"
 _PATTERN = re.compile(
-    rf"\s*(?:(?P<name>[A-Za-z-]+)\s*(?:<=|≤|<|=|:)\s*)?(?:(?P<low>{_NUMBER})\s*(?:-|–|\.\.)\s*)?"
-    rf"(?P<high>{_NUMBER})\s*(?P<unit>[A-Za-zµμ ]*)\s*"
+    rf"\s*(?:(?P<name>[A-Za-z_-]+)\s*(?:<=|≤|<|=|:)\s*)?(?:(?P<low>{_NUMBER})\s*(?:-|–|\.\.)\s*)?"
+    rf"(?P<high>{_NUMBER})\s*(?P<unit>{_UNIT})\s*"
 )
+_BETWEEN = re.compile(rf"\s*(?P<low>{_NUMBER}\s*{_UNIT})(?:<=|≤)\s*(?P<name>[A-Za-z_-]+)\s*(?:<=|≤)(?P<high>.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +69,18 @@ def parse_budget(text: str) -> Budget:
     Raises:
         BudgetError: when the text cannot be read, says no quantity, is not positive or is an empty range.
     """
+    if between := _BETWEEN.fullmatch(text):
+        lower, upper = (parse_budget(f"{between['name']} <= {between[side]}") for side in ("low", "high"))
+        if upper.at_least:
+            raise BudgetError(f"{text!r} has two lower bounds. Write a range like 250-300MFLOPs.")
+        return _checked(text, Budget(upper.metric, upper.at_most, lower.at_most))
     match = _PATTERN.fullmatch(text)
     if not match:
         raise BudgetError(f"cannot read budget {text!r}. {_EXAMPLE}")
-    metric, factor = _unit(text, (match["name"] or "").lower(), match["unit"].replace(" ", ""), match["high"])
-    high = _number(match["high"]) * factor
-    low = _number(match["low"]) * factor if match["low"] else 0.0
-    if not 0 < high < math.inf:
-        raise BudgetError(f"a budget must be more than zero and finite, not {text!r}. {_EXAMPLE}")
-    if low > high:
-        raise BudgetError(f"the range {text!r} is empty: its lower bound is above its upper. Write the smaller number first.")
-    return Budget(metric, high, low)
+    name = (match["name"] or "").lower().replace("_", "-")
+    metric, factor = _unit(text, name, match["unit"].replace(" ", ""), match["high"])
+    low = _number(match["low"], factor) if match["low"] else 0.0
+    return _checked(text, Budget(metric, _number(match["high"], factor), low))
 
 
 def parse_budgets(texts: Iterable[str]) -> tuple[Budget, ...]:
@@ -111,19 +114,31 @@ def exceeded(cost: Cost, budgets: Sequence[Budget]) -> str:
 def quantity(metric: str, value: float, digits: int = 3) -> str:
     """A value with its unit as a person reads it: ``300 MFLOPs``, ``2.31 Mparams``, ``4.1 ms``, ``3.2 MiB``."""
     if metric == "latency":
-        scale, unit = (1.0, "s") if value >= 1 else (1e-3, "ms") if value >= 1e-3 else (1e-6, "us")
+        units: list[tuple[float, str]] = [(1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")]
     elif metric in _BYTE_METRICS:
-        scale, unit = next(((s, u) for s, u in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")) if value >= s), (1, "B"))
+        units = [(2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B")]
     else:
         word = {"flops": "FLOPs", "params": "params"}.get(metric, metric)
-        scale, prefix = next(((s, p) for s, p in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if value >= s), (1.0, ""))
-        unit = prefix + word
+        units = [(1e12, f"T{word}"), (1e9, f"G{word}"), (1e6, f"M{word}"), (1e3, f"k{word}"), (1.0, word)]
+    # rounding comes first, so that 999,999 is 1 M and not 1000 k
+    rounded = float(f"{value:.{digits - 1}e}")
+    scale, unit = next((u for u in units if rounded >= u[0]), units[-1])
     return f"{_significant(value / scale, digits)} {unit}"
 
 
 def _significant(value: float, digits: int) -> str:
-    whole = len(str(int(abs(value))))
-    return f"{value:.{max(0, digits - whole)}f}" if whole < digits and value != int(value) else f"{value:.0f}"
+    if value == int(value) or abs(value) >= 10**digits:
+        return f"{value:.0f}"
+    rounded = float(f"{value:.{digits - 1}e}")
+    return f"{rounded:.{max(0, digits - len(str(int(abs(rounded)))))}f}"
+
+
+def _checked(text: str, budget: Budget) -> Budget:
+    if not 0 < budget.at_most < math.inf:
+        raise BudgetError(f"a budget must be more than zero and finite, not {text!r}. {_EXAMPLE}")
+    if budget.at_least > budget.at_most:
+        raise BudgetError(f"the range {text!r} is empty: its lower bound is above its upper. Write the smaller number first.")
+    return budget
 
 
 def _unit(text: str, name: str, unit: str, number: str) -> tuple[str, float]:
@@ -135,6 +150,8 @@ def _unit(text: str, name: str, unit: str, number: str) -> tuple[str, float]:
         return "latency", _TIMES[unit]
     if low in _BYTES and low != "b" and metric in ("", *_BYTE_METRICS):
         return metric or "weights", _BYTES[low]
+    if low in ("madds", "madd") and metric in ("", "flops"):
+        return "flops", _SI["m"]  # the papers' word: 300MAdds are 300 million
     for kind, words in _WORDS.items():
         word = next((w for w in sorted(words, key=len, reverse=True) if low.endswith(w)), None)
         if word and low[: -len(word)] in _SI and metric in ("", kind):
@@ -146,5 +163,6 @@ def _unit(text: str, name: str, unit: str, number: str) -> tuple[str, float]:
     raise BudgetError(f"cannot read budget {text!r}: unknown unit {unit!r}. {_EXAMPLE}")
 
 
-def _number(text: str) -> float:
-    return float(text.replace(",", "").replace("_", ""))
+def _number(text: str, factor: float) -> float:
+    """Times the unit, without the last digits' binary noise: 2.3M is 2,300,000 and not 2,299,999.9999999995."""
+    return float(f"{float(text.replace(',', '').replace('_', '')) * factor:.15g}")
