@@ -39,8 +39,8 @@ def hypervolume(points: Points, reference: Sequence[float]) -> float:
 
 
 def scale(values: Sequence[float], low: float, high: float, log: bool = False) -> NDArray[np.float64]:
-    """Maps `low` to 0 and `high` to 1, clipped; on a logarithmic scale when asked."""
-    array = np.asarray(values, dtype=float)
+    """Maps `low` to 0 and `high` to 1, clipped; on a logarithmic scale when asked (then `low` is above zero)."""
+    array = np.clip(np.asarray(values, dtype=float), low, high)
     if log:
         array, low, high = np.log(array), float(np.log(low)), float(np.log(high))
     return np.clip((array - low) / max(high - low, 1e-12), 0.0, 1.0)
