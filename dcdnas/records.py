@@ -57,8 +57,6 @@ class ConvGeometry:
         for name in ("in_channels", "out_channels"):
             if getattr(self, name) % self.groups:
                 raise GeometryError(f"groups {self.groups} does not divide {name} {getattr(self, name)}.")
-        if min(self.out_height, self.out_width) < 1:
-            raise GeometryError(f"kernel_size {self.kernel_size} does not fit a map of {self.height}x{self.width}.")
 
     @property
     def padding(self) -> int:
