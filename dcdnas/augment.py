@@ -42,6 +42,10 @@ def cropped(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def normalised(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """uint8 images (N, C, H, W) as floats of zero mean and unit deviation in each channel."""
+    """uint8 images (N, C, H, W) as floats of zero mean and unit deviation in each channel, laid out channels last.
+
+    Convolutions and norms of small networks run up to twice as fast in that layout, on a CPU too.
+    """
     scale = [torch.tensor(values, device=images.device)[:, None, None] * 255 for values in (mean, std)]
-    return images.float().sub_(scale[0]).div_(scale[1])
+    floats = images.float().contiguous(memory_format=torch.channels_last)
+    return floats.sub_(scale[0]).div_(scale[1])

@@ -38,11 +38,11 @@ def train(
 
     Args:
         network: already of the data's image size and classes (`dcdnas.networks.for_proxy`); its weights are trained in place
-            and it is left on `device` in eval mode.
+            and it is left on `device`, in eval mode.
         data: what to learn from and what to be judged on; never written to.
         task: epochs, recipe, seed and deadline; which data and resolution it names does not matter here.
         report: told the state after each epoch; False ends the training early.
-        device: to train on. On CUDA in mixed precision and channels_last.
+        device: to train on. On CUDA in mixed precision.
 
     Returns:
         The last report and all before it.
@@ -57,7 +57,7 @@ def train(
     images, validation = (on_device(part, device) for part in data)
     steps = steps_per_epoch(len(images), task)
     temperature_steps = math.ceil(steps * annealing_epochs(task))
-    network = _placed(network, device)
+    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(parameter_groups(network, task.weight_decay), task.lr, momentum=0.9, nesterov=True)
     precision = Precision(device)
     curve: list[Report] = []
@@ -81,7 +81,7 @@ def train(
             if not report(curve[-1]):
                 break
     last = curve[-1]
-    network.eval()
+    network.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return Score(last.accuracy, last.loss, last.epoch, last.seconds, tuple(curve))
 
 
@@ -101,12 +101,12 @@ def evaluate(
     images = on_device(images, device)
     right, loss = torch.zeros((), device=device), torch.zeros((), dtype=torch.float64, device=device)
     network.eval()
-    for rows in torch.arange(len(images), device=images.rows.device).split(batch_size):
+    for rows in torch.arange(len(images), device=images.rows.device).split(batch_size):  # type: ignore[no-untyped-call]
         if clock:
             clock.check()
         x, y = (part.to(device) for part in images.batch(rows))
         with precision.autocast():
-            logits = network(_laid_out(normalised(x, images.mean, images.std)))
+            logits = network(normalised(x, images.mean, images.std))
         right += (logits.argmax(1) == y).sum()
         loss += F.cross_entropy(logits.float(), y, reduction="sum")
     network.train(training)
@@ -121,9 +121,9 @@ def batches(images: Images, task: ProxyTask, generator: torch.Generator, device:
     """
     size = min(task.batch_size, len(images))
     order = torch.randperm(len(images), generator=generator)[: steps_per_epoch(len(images), task) * size]
-    for rows in order.to(images.rows.device).split(size):
+    for rows in order.to(images.rows.device).split(size):  # type: ignore[no-untyped-call]
         x, y = (part.to(device, non_blocking=True) for part in images.batch(rows))
-        yield _laid_out(normalised(augmented(x, task.augment, generator), images.mean, images.std)), y
+        yield normalised(augmented(x, task.augment, generator), images.mean, images.std), y
 
 
 def steps_per_epoch(images: int, task: ProxyTask) -> int:
@@ -203,7 +203,8 @@ class Clock:
         if self.deadline and self.seconds > self.deadline:
             where = "" if epoch is None else f" in epoch {epoch + 1}"
             raise TrainingTimeout(
-                f"given up after {self.seconds:.0f} s{where}: the deadline is {self.deadline:g} s. Allow more time or train for fewer epochs."
+                f"given up after {self.seconds:.0f} s{where}: the deadline is {self.deadline:g} s. "
+                "Allow more time or train for fewer epochs."
             )
 
 
@@ -232,12 +233,3 @@ def on_device(images: Images, device: torch.device) -> Images:
     if device.type != "cuda" or len(images) * math.prod(images.shape) > torch.cuda.mem_get_info(device)[0] // 2:
         return images
     return images.to(device)
-
-
-def _placed(network: Network, device: torch.device) -> Network:
-    network = network.to(device)
-    return network.to(memory_format=torch.channels_last) if device.type == "cuda" else network  # type: ignore[call-overload,no-any-return]
-
-
-def _laid_out(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last) if x.is_cuda else x
