@@ -104,12 +104,13 @@ def _alive(pid: int, born: str) -> bool:
         return False
     except PermissionError:
         pass
-    return _born(pid) == born
+    return bool(born) and _born(pid) == born if Path("/proc/self/stat").exists() else True
 
 
 def _born(pid: int) -> str:
     """When a process started, in the kernel's ticks, so that a reused number is another process; "" where unknown."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+        values = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return "" if values[0] == "Z" else values[19]
     except (OSError, IndexError):
         return ""

@@ -1,0 +1,43 @@
+"""What the loop hands to an executor, and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dcdnas.architecture import Architecture
+from dcdnas.records import ProxyTask, Score
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training to run.
+
+    Args:
+        number: of the trial.
+        architecture: at its deployment; the worker adapts it to the proxy.
+        task: with the training's seed and deadline.
+        confirm: whether it confirms a trial that is known, on a fresh seed.
+    """
+
+    number: int
+    architecture: Architecture
+    task: ProxyTask
+    confirm: bool = False
+
+    @property
+    def key(self) -> str:
+        """Unique among the jobs of a run that are running at one time."""
+        return f"{self.number}-{self.task.seed}" if self.confirm else str(self.number)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended.
+
+    Args:
+        score: what it reached; None when it failed before its first report.
+        error: why it failed; empty when it did not.
+    """
+
+    score: Score | None
+    error: str = ""

@@ -1,0 +1,106 @@
+"""What the sampler knows: an Optuna study in memory, told every trial in the state that it can learn from.
+
+A network over budget, or stopped early, is told as pruned with a positive constraint: infeasible, by how much. A failure is
+told as failed. Only a finished training is told complete, so no half-trained accuracy ever enters the sampler's front.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import TrialState, create_trial
+
+from dcdnas.budget import Budget
+from dcdnas.engine.samplers import Sampler
+from dcdnas.records import Setting, Trial
+from dcdnas.space import Decisions, SearchSpace
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+class Study:
+    """Proposes decisions, and learns from trials.
+
+    Args:
+        space: whose decisions are proposed.
+        budgets: their violations steer the sampler.
+        minimize: cost metrics that are objectives after the accuracy; costs are told as logarithms, as the hypervolume sees them.
+        sampler: how to make the sampler.
+        seed: of the sampler.
+        trials: trainings of the run.
+        epochs: of a full training, to tell how unfinished a stopped one is.
+    """
+
+    def __init__(
+        self, space: SearchSpace, budgets: Sequence[Budget], minimize: Sequence[str], sampler: Sampler, seed: int, trials: int, epochs: int
+    ) -> None:
+        self.space, self.budgets, self.minimize, self.sampler, self.epochs = space, budgets, minimize, sampler, epochs
+        directions = ["maximize"] + ["minimize"] * len(minimize)
+        self._study = optuna.create_study(sampler=sampler.make(seed, trials), directions=directions)
+        self._asked: dict[int, int] = {}
+
+    def ask(self) -> tuple[int, dict[str, Setting]]:
+        """A ticket, and the decisions that the sampler proposes."""
+        trial = self._study.ask()
+        return trial.number, self._decide(trial)
+
+    def ask_fixed(self, decisions: Decisions) -> tuple[int, dict[str, Setting]]:
+        """A ticket for decisions that were made elsewhere, so that the sampler sees them running and learns from them."""
+        self._study.enqueue_trial(dict(decisions))
+        return self.ask()
+
+    def tell(self, ticket: int, trial: Trial) -> None:
+        """The end of what `ask` proposed."""
+        if self._teaches_nothing(trial):
+            self._study.tell(ticket, state=TrialState.FAIL)
+            return
+        state, values, constraints = self._outcome(trial)
+        storage = self._study._storage
+        optuna_id = storage.get_trial_id_from_study_id_trial_number(self._study._study_id, ticket)
+        storage.set_trial_system_attr(optuna_id, "constraints", constraints)
+        self._study.tell(ticket, values, state=state)
+
+    def remember(self, trials: Sequence[Trial]) -> None:
+        """Tells trials of an earlier session; those that taught nothing are left out."""
+        self._study.add_trials([t for t in map(self._past, trials) if t is not None])
+
+    def _past(self, trial: Trial) -> optuna.trial.FrozenTrial | None:
+        if trial.state in ("running", "interrupted", "failed") or self._teaches_nothing(trial):
+            return None
+        options = {d.name: CategoricalDistribution(d.options) for d in self.space.decisions}
+        if set(trial.decisions) - set(options):
+            return None
+        state, values, constraints = self._outcome(trial)
+        return create_trial(
+            state=state,
+            values=values,
+            params=dict(trial.decisions),
+            distributions={name: options[name] for name in trial.decisions},
+            system_attrs={"constraints": constraints},
+        )
+
+    def _teaches_nothing(self, trial: Trial) -> bool:
+        """A repeat told again would only make the sampler surer of it, and propose it more often."""
+        return trial.state == "replayed" or (trial.state == "refused" and not self.sampler.told_refusals)
+
+    def _outcome(self, trial: Trial) -> tuple[TrialState, list[float] | None, list[float]]:
+        """Optuna's state, values and constraints: one violation a budget, and how unfinished the training is."""
+        violations = [b.violation(trial.cost) for b in self.budgets]
+        done = trial.score.epochs / self.epochs if trial.score else 0.0
+        if trial.state == "failed":
+            return TrialState.FAIL, None, [*violations, 1.0]
+        if trial.state == "refused" or done < 1 or trial.score is None:
+            return TrialState.PRUNED, None, [*violations, 1.0 - min(done, 0.999)]
+        costs = [math.log(trial.cost[m]) for m in self.minimize]
+        return TrialState.COMPLETE, [trial.score.accuracy, *costs], [*violations, 0.0]
+
+    def _decide(self, trial: optuna.Trial) -> dict[str, Setting]:
+        if self.sampler.flat:
+            everything = {d.name: trial.suggest_categorical(d.name, d.options) for d in self.space.decisions}
+            return self.space.decide(lambda name, options: everything[name])
+        return self.space.decide(lambda name, options: trial.suggest_categorical(name, options))

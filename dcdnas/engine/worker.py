@@ -1,0 +1,67 @@
+"""What a worker does with one job: take the images, build the network for the proxy, train it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from dcdnas.data import Split, load, split
+from dcdnas.engine.job import Job
+from dcdnas.networks import build_network, for_proxy
+from dcdnas.records import ProxyTask, Report, Score
+from dcdnas.training import train
+
+Reporter = Callable[[Report], bool]
+"""Takes one epoch's report, returns whether to go on."""
+
+Train = Callable[[Job, Reporter], Score]
+"""Runs a job to its end."""
+
+VALIDATION = 0.2
+"""Share of the training part that is kept for judging."""
+
+_IMAGES: dict[tuple[str, int], Split] = {}
+"""What this process has in memory, by data set and resolution."""
+
+
+@dataclass(frozen=True)
+class ProxyTraining:
+    """Trains a job's network on its proxy task; the same job gives the same score on one kind of machine.
+
+    Args:
+        device: to train on, ``cpu`` or ``cuda``.
+        threads: of torch in this process; 0 leaves them as they are.
+    """
+
+    device: str = "cpu"
+    threads: int = 1
+
+    def __call__(self, job: Job, report: Reporter) -> Score:
+        """Trains; raises what `dcdnas.training.train` raises."""
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        images = images_of(job.task)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(job.task.seed)
+            network = build_network(for_proxy(job.architecture, images.train.shape, len(images.train.classes)))
+        return train(network, images, job.task, report, self.device)
+
+
+def images_of(task: ProxyTask) -> Split:
+    """The task's images, read once a process; which are kept for validation is the same in every run.
+
+    Raises:
+        DataError: when the data set is missing or damaged.
+    """
+    key = (task.data, task.resolution)
+    if key not in _IMAGES:
+        _IMAGES.clear()
+        _IMAGES[key] = split(load(*key), VALIDATION)
+    return _IMAGES[key]
+
+
+def offer_images(task: ProxyTask, images: Split) -> None:
+    """Gives this process images that it need not read, because another one shares its memory."""
+    _IMAGES.setdefault((task.data, task.resolution), images)

@@ -1,0 +1,85 @@
+"""What a run has found so far: its front, its best network and its hypervolume, from plain trials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dcdnas import pareto
+from dcdnas.budget import Budget, within
+from dcdnas.records import Trial
+
+Bounds = Mapping[str, tuple[float, float]]
+"""Worst and best of each objective, fixed when the run starts: ``accuracy`` and the minimised cost metrics."""
+
+
+def candidates(trials: Sequence[Trial], budgets: Sequence[Budget]) -> list[Trial]:
+    """The trials that may be on the front: trained to the end and within all budgets."""
+    return [t for t in trials if t.state == "finished" and t.score is not None and within(t.cost, budgets)]
+
+
+def front(trials: Sequence[Trial], budgets: Sequence[Budget], minimize: Sequence[str]) -> list[Trial]:
+    """The non-dominated finished trials within the budgets, from the cheapest to the dearest."""
+    found = candidates(trials, budgets)
+    points = [_point(t, minimize) for t in found]
+    on_front = [found[i] for i in pareto.front(points)]
+    return sorted(on_front, key=lambda t: (*(t.cost[m] for m in minimize), -_accuracy(t), t.number))
+
+
+def best(trials: Sequence[Trial], budgets: Sequence[Budget]) -> Trial | None:
+    """The most accurate finished trial within the budgets, in one run each; see `Confirmed` for what may be called best."""
+    return max(candidates(trials, budgets), key=lambda t: (_accuracy(t), -t.number), default=None)
+
+
+def knee(trials: Sequence[Trial], budgets: Sequence[Budget], minimize: Sequence[str]) -> Trial | None:
+    """The trial of the front farthest above the straight line between its ends, on log cost."""
+    line = front(trials, budgets, minimize)
+    if len(line) < 3:
+        return line[-1] if line else None
+    costs = pareto.scale([t.cost[minimize[0]] for t in line], line[0].cost[minimize[0]], line[-1].cost[minimize[0]], log=True)
+    low, high = _accuracy(line[0]), _accuracy(line[-1])
+    gain = [(_accuracy(t) - low) / max(high - low, 1e-12) - c for t, c in zip(line, costs, strict=True)]
+    return line[gain.index(max(gain))]
+
+
+def hypervolume(trials: Sequence[Trial], budgets: Sequence[Budget], bounds: Bounds) -> float:
+    """The share of the box between the bounds that the front dominates, 0-1; cost on a logarithmic scale."""
+    points = []
+    metrics = [m for m in bounds if m != "accuracy"]
+    for t in candidates(trials, budgets):
+        accuracy = pareto.scale([_accuracy(t)], *bounds["accuracy"])[0]
+        points.append([1 - accuracy, *(float(pareto.scale([t.cost[m]], *bounds[m], log=True)[0]) for m in metrics)])
+    return pareto.hypervolume(points, [1.0] * (1 + len(metrics)))
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A network trained again on fresh seeds.
+
+    Args:
+        number: of its trial.
+        accuracies: one a seed that ended.
+    """
+
+    number: int
+    accuracies: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean accuracy."""
+        return sum(self.accuracies) / len(self.accuracies)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over the seeds (n - 1); 0 for one seed."""
+        n = len(self.accuracies)
+        return math.sqrt(sum((a - self.mean) ** 2 for a in self.accuracies) / (n - 1)) if n > 1 else 0.0
+
+
+def _point(trial: Trial, minimize: Sequence[str]) -> list[float]:
+    return [-_accuracy(trial), *(trial.cost[m] for m in minimize)]
+
+
+def _accuracy(trial: Trial) -> float:
+    return trial.score.accuracy if trial.score else -math.inf
