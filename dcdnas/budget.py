@@ -148,7 +148,7 @@ def _unit(text: str, name: str, unit: str, number: str) -> tuple[str, float]:
         raise BudgetError(f"cannot read budget {text!r}: unknown quantity {name!r}. Allowed: {', '.join(_METRICS)}. {_EXAMPLE}")
     if unit in _TIMES and metric in ("", "latency"):
         return "latency", _TIMES[unit]
-    if low in _BYTES and low != "b" and metric in ("", *_BYTE_METRICS):
+    if low in _BYTES and (low != "b" or metric) and metric in ("", *_BYTE_METRICS):
         return metric or "weights", _BYTES[low]
     if low in ("madds", "madd") and metric in ("", "flops"):
         return "flops", _SI["m"]  # the papers' word: 300MAdds are 300 million
