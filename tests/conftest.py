@@ -3,5 +3,9 @@
 from __future__ import annotations
 
 import torch
+from hypothesis import settings
 
 torch.set_num_threads(1)
+
+settings.register_profile("dcdnas", deadline=None)  # a busy machine is no failure; pytest-timeout catches what hangs
+settings.load_profile("dcdnas")
