@@ -29,6 +29,7 @@ class Choice:
         at_least: smallest number that is allowed; None for no numbers.
         at_most: largest number that is allowed; None for no bound.
         power_of_two: only 1, 2, 4, ...
+        odd: only 1, 3, 5, ...
         per: for a network's setting, whether there is one value a network, stage or block.
     """
 
@@ -36,6 +37,7 @@ class Choice:
     at_least: float | None = None
     at_most: float | None = None
     power_of_two: bool = False
+    odd: bool = False
     per: Scope = "network"
 
 
@@ -67,7 +69,8 @@ class Dimension:
             return "true, false"
         parts = [", ".join(self.choice.words)] if self.choice.words else []
         if self.choice.at_least is not None:
-            kind = "a power of two" if self.choice.power_of_two else "a whole number" if float not in self.types else "a number"
+            kind = "a whole number" if float not in self.types else "a number"
+            kind = "a power of two" if self.choice.power_of_two else "an odd number" if self.choice.odd else kind
             top = f" to {self.choice.at_most:g}" if self.choice.at_most is not None else " or more"
             parts.append(f"{kind}, {self.choice.at_least:g}{top}")
         return "; or ".join(parts)
@@ -82,7 +85,9 @@ class Dimension:
         low, high = self.choice.at_least, self.choice.at_most
         if low is None or not low <= value < math.inf or (high is not None and value > high):
             return False
-        return not self.choice.power_of_two or (isinstance(value, int) and value & (value - 1) == 0)
+        if self.choice.power_of_two and not (isinstance(value, int) and value & (value - 1) == 0):
+            return False
+        return not self.choice.odd or value % 2 == 1
 
 
 def dimensions(constructor: Callable[..., Any]) -> Mapping[str, Dimension]:
@@ -99,7 +104,8 @@ def _dimensions(constructor: Any) -> Mapping[str, Dimension]:
         hint = hints.get(name)
         choice = next((a for a in get_args(hint)[1:] if isinstance(a, Choice)), None) if get_origin(hint) is Annotated else None
         if choice is not None:
-            found[name] = Dimension(name, _scalars(get_args(hint)[0]), choice, parameter.default)
+            types = tuple(scalar for part in get_args(hint) for scalar in _scalars(part))
+            found[name] = Dimension(name, types, choice, parameter.default)
     return MappingProxyType(found)
 
 

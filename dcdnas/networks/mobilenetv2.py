@@ -59,7 +59,7 @@ class MobileNetV2(Network):
         *,
         width: Annotated[float, Choice(at_least=0.05, at_most=10)],
         depth: Annotated[Any, int, Choice(at_least=1, at_most=20, per="stage")],
-        kernel_size: Annotated[Any, int, Choice(at_least=1, at_most=11, per="block")],
+        kernel_size: Annotated[Any, int, Choice(at_least=1, at_most=11, odd=True, per="block")],
         expansion: Annotated[Any, float, Choice(at_least=1, at_most=20, per="block")],
         channels: tuple[int, ...],
         strides: tuple[int, ...],
