@@ -134,6 +134,11 @@ class Operator(nn.Module):
         """Maps (N, C, H, W) to (N, D, H', W') exactly as the Conv2d of the same arguments would."""
         raise NotImplementedError(type(self).__name__)
 
+    def _keep(self, **settings: Setting) -> None:
+        """Resolves the settings and keeps each as an attribute of its own name."""
+        for name, value in self.resolve(self.geometry, **settings).items():
+            setattr(self, name, value)
+
     def _form(self, x: Tensor) -> str:
         """The form to run: that of training, or in eval the counted one (of the map at hand when none was given)."""
         if self.training:

@@ -5,6 +5,7 @@ Letters in shapes: N batch, C input channels, D output channels, H W map, k kern
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -21,13 +22,11 @@ def taps(x: Tensor, kernel_size: int, stride: int = 1, padding: int = 0, dilatio
     return [x[..., u : u + height : stride, v : v + width : stride] for u in offsets for v in offsets]
 
 
-def centre_tap(x: Tensor, kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> Tensor:
-    """What the tap (k//2, k//2) of a convolution's kernel sees: (N, C, H', W')."""
+def centred(x: Tensor, kernel_size: int, padding: int = 0, dilation: int = 1) -> Tensor:
+    """x padded or cropped so that a strided 1x1 convolution without padding sees what the tap (k//2, k//2) sees."""
     before = padding - dilation * (kernel_size // 2)
     after = padding - dilation * (kernel_size - 1 - kernel_size // 2)
-    if before or after:
-        x = F.pad(x, (before, after, before, after))
-    return x[..., ::stride, ::stride] if stride > 1 else x
+    return F.pad(x, (before, after, before, after)) if before or after else x
 
 
 def per_sample_conv2d(
@@ -81,6 +80,6 @@ def _tap(pixels: Tensor, kernel: Tensor, groups: int) -> Tensor:
     if in_channels == 1 and out_channels == groups:
         return product(pixels, kernel.unsqueeze(-1))
     if groups == 1:
-        return (kernel @ pixels.flatten(2)).unflatten(-1, pixels.shape[2:])
-    grouped = kernel.unflatten(1, (groups, -1)) @ pixels.flatten(2).unflatten(1, (groups, in_channels))
-    return grouped.flatten(1, 2).unflatten(-1, pixels.shape[2:])
+        return torch.unflatten(kernel @ pixels.flatten(2), -1, pixels.shape[2:])
+    grouped = torch.unflatten(kernel, 1, (groups, -1)) @ torch.unflatten(pixels.flatten(2), 1, (groups, in_channels))
+    return torch.unflatten(grouped.flatten(1, 2), -1, pixels.shape[2:])

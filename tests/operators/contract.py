@@ -64,6 +64,25 @@ def variations(operator: type[Operator]) -> Iterator[dict[str, Setting]]:
         yield from ({name: value} for value in values(dimension) if value != dimension.default)
 
 
+def sampled(name: str, geometry: ConvGeometry, count: int = 3) -> list[dict[str, Setting]]:
+    """The resolved default settings at a geometry and `count` of the other variations that it takes.
+
+    The variations take turns over the geometries, so that each is met at several of them and none costs time at all.
+    """
+    cls = operators[name]
+    default, *others = [v for v in variations(cls) if refusal(cls, geometry, **v) is None]
+    first = GEOMETRIES.index(geometry) * count
+    turn = [others[(first + i) % len(others)] for i in range(min(count, len(others)))]
+    resolved = [cls.resolve(geometry, **v) for v in (default, *turn)]
+    return [s for i, s in enumerate(resolved) if s not in resolved[:i]]
+
+
+def forms(name: str, geometry: ConvGeometry) -> list[tuple[dict[str, Setting], str]]:
+    """Each of the sampled settings with each of its forms."""
+    cls = operators[name]
+    return [(s, form) for s in sampled(name, geometry) for form in cls.forms(geometry, s)]
+
+
 def values(dimension: Dimension) -> list[Setting]:
     """Some allowed values of a dimension: all words, both truths, small numbers and the largest."""
     numbers = (1, 2, 3, 4, 8, dimension.choice.at_most)

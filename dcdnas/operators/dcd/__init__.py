@@ -1,0 +1,208 @@
+"""Dynamic Convolution Decomposition: a static kernel, an attention over output channels and a low-rank dynamic residual.
+
+Averaging several kernels by attention needs many of them and is hard to train. The paper shows that it amounts to a dynamic
+residual in a high-dimensional latent space, and replaces it by dynamic fusion of few latent channels: the residual P Phi Q^T
+has rank L, and only Phi, an L x L matrix, depends on the input. Not to be confused with a low-rank factorisation of the
+weights (W0 stays dense) nor with squeeze-and-excitation (that is Lambda alone).
+
+Letters in shapes: N batch, C input channels, D output channels, H W map, k kernel size, g groups, B blocks, L latent channels
+of a block, K latent kernel elements, P output pixels, r reduction.
+
+Reference: Li, Chen, Dai, Liu, Chen, Yu, Yuan, Liu, Chen, Vasconcelos, "Revisiting Dynamic Convolution via Matrix
+Decomposition", ICLR 2021, arXiv:2103.08756.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dcdnas.choice import Choice
+from dcdnas.errors import GeometryError
+from dcdnas.operators._base import Operator
+from dcdnas.operators._per_sample import per_sample_conv2d
+from dcdnas.operators._product import product
+from dcdnas.operators.dcd._controller import Controller
+from dcdnas.operators.dcd._init import published_start, static_start
+from dcdnas.operators.dcd._plan import Plan, paper_latent, published_latent
+from dcdnas.operators.dcd._residual import AllTaps, Depthwise, OneTap
+from dcdnas.records import ConvGeometry, Setting
+
+__all__ = ["DCD"]
+
+
+class DCD(Operator):
+    """W(x) = Lambda(x) W0 + P Phi(x) Q^T, with Lambda in 0..2 and Phi from a small controller that looks at the pooled input.
+
+    Depthwise the kernel is a C x k^2 matrix and the residual P Phi(x) R^T. In a grouped convolution each group has its own
+    residual. With a k x k kernel the residual acts on the centre tap (`one_hot`), or on all taps (`tensor`):
+    W(x) = W0 x2 Lambda(x) + Phi(x) x1 Q x2 P x3 R.
+
+    Args:
+        in_channels: C.
+        out_channels: D.
+        kernel_size: k.
+        stride: as in Conv2d.
+        padding: as in Conv2d.
+        dilation: as in Conv2d.
+        groups: g.
+        bias: as in Conv2d: outside Lambda; in the variant `code` inside, as its classifier has it.
+        latent_dim: L of each block. `auto` is the paper's C / 2^floor(log2 sqrt(C)) with C = min(C, D) / (g B), floored, at
+            least 1; `half` and `double` of it; a number is cut to min(C, D) / (g B).
+        num_blocks: B: P, Phi and Q are block-diagonal with B blocks a group; cut to what divides C/g and D/g.
+        channel_attention: whether there is a Lambda; otherwise it is 1.
+        kernel_form: `one_hot` or `tensor`, for k > 1.
+        reduction: r: the controller squeezes C features to C/r, at least 4.
+        variant: `paper` is the formula. `code` is the published layer: y = Lambda(x) W0 x + P [BN(Phi(x) z) + z] with
+            z = BN(Q^T x), a self-gate in the controller, and L, pooling and squeezing by `rule`.
+        rule: which published layer the variant `code` takes L, pooling and squeezing from: `pointwise` (MobileNetV2's 1x1),
+            `bottleneck`, `basic` (ResNet's), `classifier`; `auto` is pointwise for 1x1 and basic otherwise.
+        init: `static` starts at the static convolution (P and Lambda's head zero); `published` as the published code does.
+
+    Raises:
+        GeometryError: for the variant `code` in a grouped convolution, which the published layer is not.
+
+    Departures: the paper writes the controller's activation of Lambda as a sigmoid-like gate and publishes code with
+    hs(t) = relu6(t + 3) / 3; we use hs in both variants. K is floor(k^2 / 2), at least 1. A grouped residual and padding
+    other than that of the same size are ours: the tap k//2 is the centre. The published start is not the default, because
+    in short trainings it loses to the static convolution.
+    """
+
+    FORMS = ("activation", "fused", "kernel")
+
+    latent_dim: int
+    num_blocks: int
+    channel_attention: bool
+    kernel_form: str
+    reduction: int
+    variant: str
+    rule: str
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+        *,
+        latent_dim: Annotated[int | str, Choice(words=("auto", "half", "double"), at_least=1)] = "auto",
+        num_blocks: Annotated[int, Choice(at_least=1, power_of_two=True)] = 1,
+        channel_attention: Annotated[bool, Choice()] = True,
+        kernel_form: Annotated[str, Choice(words=("one_hot", "tensor"))] = "one_hot",
+        reduction: Annotated[int, Choice(at_least=1)] = 16,
+        variant: Annotated[str, Choice(words=("paper", "code"))] = "paper",
+        rule: Annotated[str, Choice(words=("auto", "pointwise", "bottleneck", "basic", "classifier"))] = "auto",
+        init: Literal["static", "published"] = "static",
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        self._keep(
+            latent_dim=latent_dim,
+            num_blocks=num_blocks,
+            channel_attention=channel_attention,
+            kernel_form=kernel_form,
+            reduction=reduction,
+            variant=variant,
+            rule=rule,
+        )
+        plan = Plan.of(self.geometry, self._settings())
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, kernel_size, kernel_size))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.residual: OneTap | AllTaps | Depthwise = _residual(plan, padding)
+        self.controller = Controller(plan)
+        if init == "static":
+            static_start(self.weight, self.residual, self.controller, groups)
+        else:
+            published_start(self.weight, self.residual, self.controller, groups, self.rule)
+
+    @classmethod
+    def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
+        """L as a number, B as it divides the channels; settings that this geometry cannot use at their only value."""
+        s, g = super().resolve(geometry, **settings), geometry
+        code = s["variant"] == "code"
+        if code and g.groups > 1:
+            raise GeometryError(
+                f"dcd with variant code at {g}: the published layer is dense, and groups is {g.groups}. "
+                "Allowed: groups 1. Use variant paper in grouped and depthwise places."
+            )
+        if code or g.depthwise:
+            s["num_blocks"] = 1
+        if code or g.depthwise or g.kernel_size == 1:
+            s["kernel_form"] = "one_hot"
+        s["num_blocks"] = math.gcd(int(s["num_blocks"]), g.in_channels // g.groups, g.out_channels // g.groups)
+        if not code:
+            s["rule"] = "auto"
+        elif s["rule"] == "auto":
+            s["rule"] = "pointwise" if g.kernel_size == 1 else "basic"
+        s["latent_dim"] = _latent(g, s)
+        return s
+
+    @classmethod
+    def forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
+        """Depthwise only the kernel form is not dearer than two convolutions; the tensor form has no cheap fusion."""
+        if geometry.depthwise:
+            return ("kernel",)
+        return ("activation", "kernel") if settings["kernel_form"] == "tensor" else cls.FORMS
+
+    @classmethod
+    def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
+        """See `Plan.multiply_adds`."""
+        return Plan.of(geometry, settings).multiply_adds(form)
+
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) -> (N, D, H', W')."""
+        form, g = self._form(x), self.geometry
+        scale, phi = self.controller(x, None if form == "activation" else self.residual.rows)
+        if form == "kernel":
+            return self._with_kernels(x, scale, phi)
+        inside, outside = (self.bias, None) if self.variant == "code" else (None, self.bias)
+        y = F.conv2d(x, self.weight, inside, g.stride, self.padding, g.dilation, g.groups)
+        y = y if scale is None else product(y, scale[:, :, None, None])
+        y = y + self._acted(x, phi, form)
+        return y if outside is None else y + outside.view(-1, 1, 1)
+
+    def _acted(self, x: Tensor, phi: Tensor, form: str) -> Tensor:
+        y: Tensor
+        if isinstance(self.residual, OneTap) and form == "fused":
+            y = self.residual.fused(x, phi)
+        else:
+            y = self.residual(x, phi, self.portable)
+        return y
+
+    def _with_kernels(self, x: Tensor, scale: Tensor | None, phi: Tensor) -> Tensor:
+        """One kernel a sample: Lambda(x) W0 + the residual's."""
+        g = self.geometry
+        residual, shift = self.residual.kernels(phi)
+        static = self.weight if scale is None else product(self.weight, scale[:, :, None, None, None])
+        y = per_sample_conv2d(x, static + residual, g.stride, self.padding, g.dilation, g.groups, self.portable)
+        y = y if shift is None else y + shift[:, :, None, None]
+        if self.bias is None:
+            return y
+        inside = self.variant == "code" and scale is not None
+        bias = product(self.bias, scale) if inside and scale is not None else self.bias
+        return y + bias[..., None, None]
+
+
+def _residual(plan: Plan, padding: int) -> OneTap | AllTaps | Depthwise:
+    if plan.geometry.depthwise:
+        return Depthwise(plan)
+    return AllTaps(plan, padding) if plan.tensor else OneTap(plan, padding)
+
+
+def _latent(g: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+    """L as a number: the rule's, or the one asked for, cut to the block's channels (or to the rule's where that is more)."""
+    asked, c, d = settings["latent_dim"], g.in_channels, g.out_channels
+    channels = min(c, d) // (1 if g.depthwise else g.groups * int(settings["num_blocks"]))
+    code = settings["variant"] == "code"
+    auto = published_latent(str(settings["rule"]), c, d) if code else paper_latent(channels)
+    words = {"auto": auto, "half": max(1, auto // 2), "double": 2 * auto}
+    number = words[asked] if isinstance(asked, str) else int(asked)
+    return min(number, max(channels, auto))

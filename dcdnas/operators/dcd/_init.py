@@ -1,0 +1,37 @@
+"""How a DCD layer starts: at the static convolution, or as the published code does."""
+
+from __future__ import annotations
+
+import math
+
+from torch import nn
+
+from dcdnas.operators.dcd._controller import Controller
+
+
+def static_start(weight: nn.Parameter, residual: nn.Module, controller: Controller, groups: int) -> None:
+    """W0 as in a static convolution; P and Lambda's head zero, so that the residual is 0 and Lambda 1; the rest at unit scale."""
+    _kaiming_fan_out(weight, groups)
+    for name, parameter in residual.named_parameters(recurse=False):
+        nn.init.zeros_(parameter) if name == "p" else nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+    nn.init.normal_(controller.squeeze.weight, std=math.sqrt(2 / controller.squeeze.in_features))
+    if controller.gate is not None:
+        nn.init.normal_(controller.gate.weight, std=controller.gate.in_features**-0.5)
+    latent = controller.phi_shape[-1]
+    nn.init.normal_(controller.phi.weight, std=(controller.phi.in_features * latent) ** -0.5)
+    if controller.scale is not None:
+        nn.init.zeros_(controller.scale.weight)
+
+
+def published_start(weight: nn.Parameter, residual: nn.Module, controller: Controller, groups: int, rule: str) -> None:
+    """All convolutions by Kaiming's fan-out; the controller as torch starts linear layers in ResNet's, else N(0, 0.01)."""
+    _kaiming_fan_out(weight, groups)
+    for name, parameter in residual.named_parameters(recurse=False):
+        _kaiming_fan_out(parameter, 1) if name != "r" else nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
+    if rule not in ("bottleneck", "basic"):
+        for parameter in controller.parameters():
+            nn.init.normal_(parameter, std=0.01)
+
+
+def _kaiming_fan_out(weight: nn.Parameter, groups: int) -> None:
+    nn.init.normal_(weight, std=math.sqrt(2 / (weight.shape[0] // groups * weight[0, 0].numel())))
