@@ -219,6 +219,21 @@ def checked(cls: type[Network], settings: Mapping[str, Any], defaults: Mapping[s
     return merged
 
 
+def whole_numbers(name: str, value: Any, at_least: int = 1, at_most: int | None = None) -> tuple[int, ...]:
+    """A setting that the search leaves alone, as whole numbers: one, or a list of them.
+
+    Raises:
+        UsageError: when there are none, or one is no whole number within the bounds.
+    """
+    values = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    for number in values or (value,):
+        legal = isinstance(number, int) and not isinstance(number, bool) and number >= at_least
+        if not legal or (at_most is not None and number > at_most):
+            bounds = f"{at_least} to {at_most}" if at_most is not None else f"{at_least} or more"
+            raise UsageError(f"{name} cannot be {number!r}. Allowed: whole numbers, {bounds}.")
+    return values
+
+
 def flat(value: Any) -> list[Any]:
     """The scalars of a nested list or tuple, or the scalar itself."""
     return [leaf for part in value for leaf in flat(part)] if isinstance(value, (list, tuple)) else [value]

@@ -17,7 +17,18 @@ from torch import Tensor, nn
 
 from dcdnas.architecture import NetworkSetting
 from dcdnas.choice import Choice
-from dcdnas.networks._base import Network, Places, Shape, Slot, checked, make_divisible, per_block, per_stage, without_strides
+from dcdnas.networks._base import (
+    Network,
+    Places,
+    Shape,
+    Slot,
+    checked,
+    make_divisible,
+    per_block,
+    per_stage,
+    whole_numbers,
+    without_strides,
+)
 from dcdnas.records import ConvGeometry
 
 __all__ = ["MobileNetV2"]
@@ -90,10 +101,13 @@ class MobileNetV2(Network):
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
         """All settings, one kernel size and expansion a block."""
         s = checked(cls, settings, DEFAULTS)
-        stages = len(s["channels"])
+        stages = len(whole_numbers("channels", s["channels"]))
         s.update({n: DEFAULTS[n][:stages] for n in ("depth", "strides", "expansion") if n not in settings})
         s["depth"] = per_stage("depth", s["depth"], stages)
         s["strides"] = per_stage("strides", s["strides"], stages)
+        whole_numbers("strides", (*s["strides"], s["stem_stride"]), at_most=2)
+        whole_numbers("stem_channels", s["stem_channels"])
+        whole_numbers("head_channels", s["head_channels"], at_least=0)
         s["kernel_size"] = per_block("kernel_size", s["kernel_size"], s["depth"])
         s["expansion"] = per_block("expansion", s["expansion"], s["depth"])
         return s
