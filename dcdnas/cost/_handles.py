@@ -148,7 +148,9 @@ ACTIVATIONS = _names(
     "hardsigmoid_ sigmoid sigmoid_ tanh tanh_ silu silu_ gelu gelu_ mish mish_ softplus softmax log_softmax exp exp_ log "
     "clamp clamp_ clamp_min clamp_min_ clamp_max clamp_max_ dropout dropout_ feature_dropout"
 )
-NORMALISATIONS = _names("batch_norm layer_norm group_norm instance_norm var std sqrt sqrt_ rsqrt rsqrt_ reciprocal reciprocal_")
+NORMALISATIONS = _names(
+    "batch_norm layer_norm group_norm instance_norm var std sqrt sqrt_ rsqrt rsqrt_ reciprocal reciprocal_ linalg_vector_norm"
+)
 POOLING = _names("adaptive_avg_pool2d avg_pool2d max_pool2d adaptive_max_pool2d max_pool2d_with_indices")
 COMPARISONS = _names(
     "max min amax amin argmax argmin maximum minimum topk sort argsort eq ne lt le gt ge where masked_fill masked_fill_ "
