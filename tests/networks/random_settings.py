@@ -1,0 +1,38 @@
+"""Random complete settings of both backbones, for property tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.networks import slots_of
+
+
+@st.composite
+def architectures(draw: st.DrawFn, network: str) -> Architecture:
+    """A small architecture of `network`, each setting drawn, some layers named explicitly."""
+    stages = draw(st.integers(1, 3))
+    depth = draw(st.lists(st.integers(1, 2), min_size=stages, max_size=stages))
+    least = {"mobilenetv2": 1.0, "resnet": 0.25}[network]
+    settings: dict[str, Any] = {
+        "width": draw(st.sampled_from([0.25, 0.5, 1.0, 1.5])),
+        "channels": draw(st.lists(st.sampled_from([8, 16, 24]), min_size=stages, max_size=stages)),
+        "strides": draw(st.lists(st.sampled_from([1, 2]), min_size=stages, max_size=stages)),
+        "depth": depth,
+        "kernel_size": [[draw(st.sampled_from([1, 3, 5])) for _ in range(blocks)] for blocks in depth],
+        "expansion": [[draw(st.sampled_from([least, 1.0, 2.0, 3.5])) for _ in range(blocks)] for blocks in depth],
+        "stem_channels": draw(st.sampled_from([8, 16])),
+    }
+    if network == "mobilenetv2":
+        settings["head_channels"] = draw(st.sampled_from([0, 32]))
+        settings["stem_stride"] = draw(st.sampled_from([1, 2]))
+    else:
+        settings["block"] = draw(st.sampled_from(["basic", "bottleneck"]))
+        settings["stem"] = draw(st.sampled_from(["imagenet", "medium", "small"]))
+    size = draw(st.integers(9, 20)), draw(st.integers(9, 20))
+    plain = Architecture(network, settings, {}, (draw(st.sampled_from([1, 3])), *size), draw(st.integers(2, 12)))
+    named = draw(st.lists(st.sampled_from([s.name for s in slots_of(plain) if s.kind == "conv"]), max_size=3))
+    layers = dict.fromkeys(named, LayerChoice("static"))
+    return Architecture(network, settings, layers, plain.input, plain.classes)
