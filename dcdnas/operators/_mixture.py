@@ -1,0 +1,90 @@
+"""Convolution with K kernels that each sample weighs anew: what DY-Conv and CondConv share.
+
+Letters in shapes: N batch, C input channels, D output channels, H W map, k kernel size, K kernels, g groups.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dcdnas.operators._base import Operator
+from dcdnas.operators._per_sample import per_sample_conv2d
+from dcdnas.operators._product import product
+from dcdnas.records import ConvGeometry
+
+Init = Literal["static", "published"]
+"""What a fresh operator computes: a static convolution, its gates all constant, or what the published code starts with."""
+
+
+class KernelMixture(Operator):
+    """y = (sum_k pi_k W_k) * x (+ sum_k pi_k b_k), with weights pi of shape (N, K) that a subclass computes from x.
+
+    Form ``aggregate`` builds one kernel a sample and convolves once; form ``mix`` convolves with every kernel and then weighs
+    the outputs, which is cheaper where the output has about one pixel.
+    """
+
+    FORMS: ClassVar[tuple[str, ...]] = ("aggregate", "mix")
+
+    weight: nn.Parameter
+    """(K, D, C/g k^2): three axes, because `module.to(memory_format=torch.channels_last)` refuses a parameter with five."""
+
+    bias: nn.Parameter | None
+
+    def _make_kernels(self, kernels: int) -> None:
+        g = self.geometry
+        self.weight = nn.Parameter(torch.empty(kernels, g.out_channels, g.in_channels // g.groups * g.kernel_size**2))
+        self.bias = nn.Parameter(torch.zeros(kernels, g.out_channels)) if self.has_bias else None
+
+    def _mixed(self, x: Tensor, mixture: Tensor) -> Tensor:
+        """(N, C, H, W) convolved with its samples' mixtures (N, K) of the kernels: (N, D, H', W')."""
+        y = self._mix(x, mixture) if self._form(x) == "mix" else self._aggregate(x, mixture)
+        return y if self.bias is None else y + (mixture @ self.bias)[:, :, None, None]
+
+    def kernels(self) -> Tensor:
+        """The K kernels as those of a Conv2d: (K, D, C/g, k, k)."""
+        g = self.geometry
+        return torch.unflatten(self.weight, 2, (-1, g.kernel_size, g.kernel_size))
+
+    def _aggregate(self, x: Tensor, mixture: Tensor) -> Tensor:
+        g = self.geometry
+        kernels = torch.unflatten(mixture @ self.weight.flatten(1), 1, self.kernels().shape[1:])
+        return per_sample_conv2d(x, kernels, g.stride, self.padding, g.dilation, g.groups, self.portable)
+
+    def _mix(self, x: Tensor, mixture: Tensor) -> Tensor:
+        g = self.geometry
+        outputs = (F.conv2d(x, kernel, None, g.stride, self.padding, g.dilation, g.groups) for kernel in self.kernels())
+        weighed = [product(y, pi[:, None, None, None]) for y, pi in zip(outputs, mixture.unbind(1), strict=True)]
+        return torch.stack(weighed).sum(0)
+
+    @classmethod
+    def _mixture_cost(cls, geometry: ConvGeometry, kernels: int, form: str) -> int:
+        """Aggregate: (K + H'W') |W|; mix: K H'W' (|W| + D), with |W| = D C/g k^2."""
+        weights = geometry.out_channels * (geometry.in_channels // geometry.groups) * geometry.kernel_size**2
+        if form == "mix":
+            return kernels * geometry.out_pixels * (weights + geometry.out_channels)
+        return (kernels + geometry.out_pixels) * weights
+
+
+def static_std(geometry: ConvGeometry) -> float:
+    """Standard deviation of a static convolution's fresh kernel: Kaiming's over the fan-out."""
+    return math.sqrt(2.0 / (geometry.out_channels // geometry.groups * geometry.kernel_size**2))
+
+
+@torch.no_grad()
+def start_around_a_mean(kernels: Tensor, mean_std: float, spread: float) -> None:
+    """Fills (K, ...) with kernels whose mean is one fresh kernel and which differ from it by deviations that sum to zero.
+
+    So equal weights give exactly the mean kernel, while the kernels differ and their weights receive a gradient.
+
+    Args:
+        kernels: filled in place.
+        mean_std: standard deviation of the mean kernel.
+        spread: standard deviation of the deviations, before they are centred.
+    """
+    deviations = torch.randn_like(kernels) * spread
+    kernels.copy_(torch.randn_like(kernels[0]) * mean_std + deviations - deviations.mean(0))

@@ -1,0 +1,163 @@
+"""Decoupled dynamic filter (DDF): every sample, channel and pixel has its own k x k filter, made of two small ones.
+
+The paper claims that a filter for each pixel and channel becomes affordable when it is split into a spatial filter (one a
+pixel) and a channel filter (one a channel), and that the result can replace a dense k x k convolution at a fraction of its
+multiply-adds, since it filters each channel by itself. Not an involution or a depthwise convolution: there the filter does
+not depend on both the pixel and the channel.
+
+Letters: N batch, C channels (in and out), H W map, k kernel size, h heads, m hidden units, r reduction.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import torch
+from torch import Tensor, nn
+
+from dcdnas.choice import Choice
+from dcdnas.errors import GeometryError
+from dcdnas.operators._base import Operator
+from dcdnas.operators._decoupled import decoupled_filter, decoupled_filter_lean, filter_norm
+from dcdnas.operators._per_sample import centred
+from dcdnas.operators._product import product
+from dcdnas.records import ConvGeometry, Setting
+
+__all__ = ["DDF"]
+
+
+class DDF(Operator):
+    """y_c(p) = sum_t [D^ch_c(t) o D^sp(t, p)] x_c(p + t), where o is the product (``mul``) or the sum (``add``).
+
+    D^sp = FilterNorm(conv1x1(x)) at each output pixel, D^ch = FilterNorm(FC(ReLU(FC(GAP(x))))) times a learnable scale;
+    FilterNorm makes the k*k taps of a filter have mean 0 and a fixed deviation. Stands in for depthwise convolutions and for
+    square ones of any groups with as many channels out as in; it never mixes channels.
+
+    Args:
+        in_channels: C.
+        out_channels: must equal C.
+        kernel_size: k, odd and at least 3.
+        stride: as in Conv2d.
+        padding: as in Conv2d; an odd map at stride 2 gives the larger half, as Conv2d does.
+        dilation: as in Conv2d.
+        groups: accepted for the place's sake; the filter is the same for all.
+        bias: as in Conv2d.
+        kernel_combine: ``mul`` or ``add``.
+        head: h, spatial filters a pixel; C/h neighbouring channels share one. The nearest divisor of C below is taken.
+        reduction: r; the channel branch has max(1, C // r) hidden units.
+        hidden_channels: m, in place of C // r; 0 keeps the rule.
+        init: ``static``: both filters start constant (the last layers' weights are zero), as a depthwise convolution of unit
+            scale; ``published``: the layers' ordinary start, scales drawn from N(0, 2/k^2), whose signs are random.
+
+    Raises:
+        GeometryError: when C is not the number of output channels, or k is even or 1.
+
+    Departures:
+        From the published code: any map size (ceil at stride 2), CPU and half precision, a floor under the variance that half
+        precision can hold, at least one hidden unit, heads of neighbouring channels (there the head is fixed to 1), bias.
+
+    Reference:
+        Zhou, Jampani, Pi, Liu, Yang: Decoupled Dynamic Filter Networks. CVPR 2021, arXiv 2104.14107.
+    """
+
+    kernel_combine: Literal["mul", "add"]
+    head: int
+    reduction: int
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+        *,
+        kernel_combine: Annotated[str, Choice(words=("mul", "add"))] = "mul",
+        head: Annotated[int, Choice(at_least=1, at_most=64)] = 1,
+        reduction: Annotated[int, Choice(at_least=1)] = 5,
+        hidden_channels: int = 0,
+        init: Literal["static", "published"] = "static",
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        self._keep(kernel_combine=kernel_combine, head=head, reduction=reduction)
+        hidden = hidden_channels or hidden_units(in_channels, reduction)
+        self.spatial = nn.Conv2d(in_channels, self.head * kernel_size**2, 1, stride)
+        self.squeeze = nn.Linear(in_channels, hidden)
+        self.excite = nn.Linear(hidden, in_channels * kernel_size**2)
+        self.scale = nn.Parameter(torch.empty(in_channels, kernel_size**2))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self._initialise(init)
+
+    def _initialise(self, init: str) -> None:
+        constant = filter_deviation(self.geometry.kernel_size)
+        if init == "published":
+            nn.init.normal_(self.scale, std=constant)
+            return
+        nn.init.constant_(self.scale, 1.0 if self.kernel_combine == "mul" else constant)
+        for weight, bias in (self.spatial.parameters(), self.excite.parameters()):
+            nn.init.zeros_(weight)
+            nn.init.normal_(bias)
+
+    @classmethod
+    def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
+        """The head becomes the nearest divisor of C below."""
+        if geometry.in_channels != geometry.out_channels:
+            raise GeometryError(
+                f"ddf filters each channel by itself, so it cannot turn {geometry.in_channels} channels into "
+                f"{geometry.out_channels}. Allowed: as many channels out as in. Use another operator in this place."
+            )
+        k = geometry.kernel_size
+        if k % 2 == 0 or k == 1:
+            raise GeometryError(
+                f"ddf normalises the taps around a centre pixel, so its kernel cannot be {k}x{k}. "
+                "Allowed: odd kernels of 3 or more. Use another operator in this place."
+            )
+        resolved = super().resolve(geometry, **settings)
+        wanted = int(resolved["head"])
+        resolved["head"] = next(h for h in range(min(wanted, geometry.in_channels), 0, -1) if geometry.in_channels % h == 0)
+        return resolved
+
+    @classmethod
+    def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
+        """H'W' k^2 h (C + 1) to make the spatial filters, C (m + m k^2 + 2 k^2) the channel ones; 1 or 2 C k^2 H'W' to apply."""
+        g, taps = geometry, geometry.kernel_size**2
+        hidden = hidden_units(g.in_channels, int(settings["reduction"]))
+        spatial = g.out_pixels * taps * int(settings["head"]) * (g.in_channels + 1)
+        channel = g.in_channels * (hidden + hidden * taps + 2 * taps)
+        products = 1 if settings["kernel_combine"] == "add" else 2
+        return spatial + channel + products * g.in_channels * taps * g.out_pixels
+
+    def spatial_filter(self, x: Tensor) -> Tensor:
+        """D^sp: (N, C, H, W) -> (N, h, k*k, H', W')."""
+        g = self.geometry
+        pixels: Tensor = self.spatial(centred(x, g.kernel_size, self.padding, g.dilation))
+        filters = torch.unflatten(pixels, 1, (self.head, g.kernel_size**2))
+        return filter_norm(filters, 2, g.kernel_size**2, filter_deviation(g.kernel_size))
+
+    def channel_filter(self, x: Tensor) -> Tensor:
+        """D^ch: (N, C, H, W) -> (N, C, k*k)."""
+        filters = torch.unflatten(self.excite(torch.relu(self.squeeze(x.mean((2, 3))))), 1, self.scale.shape)
+        return product(filter_norm(filters, 2, self.geometry.kernel_size**2, 1.0), self.scale)
+
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) -> (N, C, H', W')."""
+        g = self.geometry
+        apply = decoupled_filter_lean if self.training and not self.portable else decoupled_filter
+        filters = self.channel_filter(x), self.spatial_filter(x)
+        y = apply(x, *filters, self.kernel_combine, g.kernel_size, g.stride, self.padding, g.dilation)
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+
+def hidden_units(channels: int, reduction: int) -> int:
+    """m = max(1, C // r)."""
+    return max(1, channels // reduction)
+
+
+def filter_deviation(kernel_size: int) -> float:
+    """sqrt(2) / k, the deviation of a spatial filter's taps (and of the published channel filter's scale)."""
+    return math.sqrt(2.0) / kernel_size

@@ -1,0 +1,122 @@
+"""Dynamic convolution (DY-Conv): K kernels, and for each input their average with attention weights.
+
+The paper claims that attending over K parallel kernels makes a small network more expressive at almost no extra
+multiply-adds, because the kernels are averaged before the convolution and not the outputs after it, and that the softmax
+must start nearly uniform (a high temperature) or training fails. Not CondConv: there the weights are sigmoids that need not
+sum to one and have no temperature.
+
+Letters: N batch, C input channels, D output channels, H W map, k kernel size, K kernels, r reduction, T temperature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from dcdnas.choice import Choice
+from dcdnas.operators._mixture import Init, KernelMixture, start_around_a_mean, static_std
+from dcdnas.records import ConvGeometry, Setting
+
+__all__ = ["DyConv"]
+
+
+class DyConv(KernelMixture):
+    """y = W(x) * x + b(x), W(x) = sum_k pi_k(x) W_k, b(x) = sum_k pi_k(x) b_k, pi = softmax(FC(ReLU(FC(GAP(x)))) / T).
+
+    Args:
+        in_channels: C.
+        out_channels: D.
+        kernel_size: k.
+        stride: as in Conv2d.
+        padding: as in Conv2d.
+        dilation: as in Conv2d.
+        groups: as in Conv2d.
+        bias: whether each kernel has a bias, averaged like the kernels.
+        num_kernels: K.
+        reduction: r; the attention has C // r + 1 hidden units.
+        temperature: T at the start; `anneal` brings it down to 1, linearly.
+        init: ``static``: the attention is uniform and the kernels' mean is a fresh static kernel, so that the operator begins
+            as the static convolution; ``published``: K independent kernels, whose mean is sqrt(K) too small.
+
+    Departures:
+        From the paper: C // r + 1 hidden units in place of C / r (and K of them for an image of 3 channels), as in the
+        implementation that the published comparisons used; the annealing ends when the trainer says so, not after 10 epochs.
+
+    Reference:
+        Chen, Dai, Liu, Chen, Yuan, Liu: Dynamic Convolution: Attention over Convolution Kernels. CVPR 2020, arXiv 1912.03458,
+        equation 2.
+    """
+
+    num_kernels: int
+    reduction: int
+    temperature: Tensor
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+        *,
+        num_kernels: Annotated[int, Choice(at_least=2, at_most=16)] = 4,
+        reduction: Annotated[int, Choice(at_least=1)] = 4,
+        temperature: float = 30.0,
+        init: Init = "static",
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        self._keep(num_kernels=num_kernels, reduction=reduction)
+        self._make_kernels(num_kernels)
+        hidden = hidden_channels(in_channels, num_kernels, reduction)
+        self.squeeze = nn.Linear(in_channels, hidden, bias=False)
+        self.excite = nn.Linear(hidden, num_kernels)
+        self.first_temperature = temperature
+        self.register_buffer("temperature", torch.tensor(float(temperature)))
+        self._initialise(init)
+
+    def _initialise(self, init: Init) -> None:
+        nn.init.kaiming_normal_(self.squeeze.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.zeros_(self.excite.bias)
+        if init == "static":
+            nn.init.zeros_(self.excite.weight)
+            std = static_std(self.geometry)
+            start_around_a_mean(self.weight, mean_std=std, spread=std)
+        else:
+            nn.init.kaiming_normal_(self.excite.weight, mode="fan_out", nonlinearity="relu")
+            for kernel in self.kernels():
+                nn.init.kaiming_uniform_(kernel, nonlinearity="relu")
+
+    @classmethod
+    def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
+        """The mixture's, and h (C + K) for the attention's h hidden units."""
+        kernels = int(settings["num_kernels"])
+        hidden = hidden_channels(geometry.in_channels, kernels, int(settings["reduction"]))
+        return cls._mixture_cost(geometry, kernels, form) + hidden * (geometry.in_channels + kernels)
+
+    def anneal(self, progress: float) -> None:
+        """T falls linearly from its start to 1."""
+        self.temperature.fill_(1.0 + (self.first_temperature - 1.0) * (1.0 - min(max(progress, 0.0), 1.0)))
+
+    def attention(self, x: Tensor) -> Tensor:
+        """pi: (N, C, H, W) -> (N, K), each row positive with sum 1."""
+        logits = self.excite(torch.relu(self.squeeze(x.mean((2, 3)))))
+        return torch.softmax(logits / self.temperature, 1)
+
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) -> (N, D, H', W')."""
+        return self._mixed(x, self.attention(x))
+
+    def extra_repr(self) -> str:
+        """Also the temperature, which decides how far the attention can leave the uniform one."""
+        return f"{super().extra_repr()}, temperature={self.temperature.item():g}"
+
+
+def hidden_channels(in_channels: int, num_kernels: int, reduction: int) -> int:
+    """Hidden units of the attention: C // r + 1, and K for an image's 3 channels."""
+    return num_kernels if in_channels == 3 else in_channels // reduction + 1

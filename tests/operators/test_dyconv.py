@@ -1,0 +1,131 @@
+"""DY-Conv: equal to the published layer's numbers, its attention, its temperature and its starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dcdnas.operators import operators
+from dcdnas.operators.dyconv import DyConv
+from dcdnas.records import ConvGeometry
+
+VECTORS = Path(__file__).parent / "vectors"
+
+
+def published(name: str, bias: bool, temperature: float, **arguments: int) -> tuple[DyConv, dict[str, torch.Tensor]]:
+    """The operator with a vector's weights in float64, and the vector."""
+    vector = {k: torch.from_numpy(v) for k, v in np.load(VECTORS / f"{name}.npz").items() if v.dtype == np.float64}
+    kernels = vector["w:weight"]
+    operator = DyConv(kernels.shape[2], kernels.shape[1], 3, padding=1, bias=bias, temperature=temperature, **arguments).double()
+    state = {
+        "weight": kernels.flatten(2),
+        "squeeze.weight": vector["w:attention.fc1.weight"].flatten(1),
+        "excite.weight": vector["w:attention.fc2.weight"].flatten(1),
+        "excite.bias": vector["w:attention.fc2.bias"],
+        "temperature": operator.temperature,
+    }
+    operator.load_state_dict(state | ({"bias": vector["w:bias"]} if bias else {}))
+    return operator, vector
+
+
+@pytest.mark.parametrize("portable", [False, True])
+@pytest.mark.parametrize("form", DyConv.FORMS)
+@pytest.mark.parametrize(
+    ("name", "bias", "temperature", "stride"), [("dyconv-3x3-K4-T34", False, 34.0, 1), ("dyconv-3x3-K4-bias-T1", True, 1.0, 2)]
+)
+def test_the_published_layers_outputs_and_gradients_are_reproduced(name, bias, temperature, stride, form, portable):
+    operator, vector = published(name, bias, temperature, stride=stride)
+    operator.form, operator.portable = form, portable
+    torch.testing.assert_close(operator.eval()(vector["x"]), vector["y_eval"], rtol=0, atol=1e-9)
+    x = vector["x"].clone().requires_grad_()
+    y = operator.train()(x)
+    torch.testing.assert_close(y, vector["y_train"], rtol=0, atol=1e-9)
+    (y * torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view_as(y)).sum().backward()
+    torch.testing.assert_close(x.grad, vector["grad_x"], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("geometry", "bias", "params"),
+    [
+        (ConvGeometry(64, 64, 3), True, 148_872),
+        (ConvGeometry(64, 64, 3), False, 148_616),
+        (ConvGeometry(64, 64, 1), False, 17_544),
+    ],
+)
+def test_the_parameters_are_those_of_the_published_layer(geometry, bias, params):
+    operator = DyConv(geometry.in_channels, geometry.out_channels, geometry.kernel_size, bias=bias)
+    assert sum(p.numel() for p in operator.parameters()) == params
+
+
+def test_the_multiply_adds_are_those_of_the_published_layer():
+    geometry = ConvGeometry(64, 64, 3, height=56, width=56)
+    assert DyConv.multiply_adds(geometry, DyConv.resolve(geometry)) == 115_754_116
+
+
+def test_an_image_of_three_channels_has_as_many_hidden_units_as_kernels():
+    assert DyConv(3, 8, 3, num_kernels=5).squeeze.out_features == 5
+
+
+def test_the_attention_is_positive_and_sums_to_one():
+    operator = DyConv(8, 8, 1, init="published", temperature=1.0)
+    pi = operator.attention(torch.randn(5, 8, 4, 4) * 10)
+    assert (pi > 0).all()
+    torch.testing.assert_close(pi.sum(1), torch.ones(5))
+
+
+def test_annealing_takes_the_temperature_from_its_start_to_one_linearly():
+    operator = DyConv(4, 4, 1, temperature=31.0)
+    reached = []
+    for progress in (0.0, 0.5, 1.0, 2.0):
+        operator.anneal(progress)
+        reached.append(operator.temperature.item())
+    assert reached == [31.0, 16.0, 1.0, 1.0]
+
+
+def test_the_temperature_is_saved():
+    operator = DyConv(4, 4, 1)
+    operator.anneal(0.5)
+    other = DyConv(4, 4, 1)
+    other.load_state_dict(operator.state_dict())
+    assert other.temperature.item() == 15.5
+
+
+def test_a_high_temperature_makes_the_attention_more_even():
+    operator = DyConv(8, 8, 1, init="published")
+    x = torch.randn(5, 8, 4, 4)
+    warm = operator.attention(x).max()
+    operator.anneal(1.0)
+    assert operator.attention(x).max() > warm
+
+
+@pytest.mark.parametrize("progress", [0.0, 1.0])
+def test_the_static_start_is_one_convolution_for_every_input(progress):
+    operator = DyConv(6, 10, 3, padding=1)
+    operator.anneal(progress)
+    x = torch.randn(4, 6, 7, 7)
+    expected = torch.nn.functional.conv2d(x, operator.kernels().mean(0), padding=1)
+    torch.testing.assert_close(operator(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_static_start_leaves_the_kernels_different_so_that_the_attention_learns():
+    operator = DyConv(6, 10, 3, padding=1)
+    operator(torch.randn(4, 6, 7, 7)).square().sum().backward()
+    assert operator.excite.weight.grad.abs().max() > 0
+
+
+def test_one_output_pixel_is_cheaper_to_mix_than_to_aggregate():
+    tiny, small = (ConvGeometry(32, 32, 3, height=s, width=s) for s in (1, 4))
+    settings = DyConv.resolve(tiny)
+    assert DyConv.counted_form(tiny, settings) == "mix"
+    assert DyConv.counted_form(small, settings) == "aggregate"
+
+
+def test_the_printed_operator_shows_its_temperature():
+    assert "temperature=30" in repr(DyConv(4, 4, 1))
+
+
+def test_the_catalogue_has_it():
+    assert operators["dyconv"] is DyConv
