@@ -1,0 +1,241 @@
+"""Omni-dimensional dynamic convolution: attention over all four dimensions of the kernel space.
+
+Earlier dynamic convolutions weigh whole kernels only. ODConv also learns attentions over a kernel's taps, its input channels
+and its output channels, computed side by side from the pooled input; with them even a single kernel is dynamic, and few
+kernels do what many did before. Not to be confused with a deformable convolution: the taps are weighed, not moved.
+
+Letters in shapes: N batch, C input channels, D output channels, H W map, k kernel size, g groups, n kernels, T temperature,
+r reduction, A width of the attention, P output pixels.
+
+Reference: Li, Zhou, Yao, "Omni-Dimensional Dynamic Convolution", ICLR 2022, arXiv:2209.07947, eq. 2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dcdnas.choice import Choice
+from dcdnas.operators._base import Operator
+from dcdnas.operators._od_attention import Attention, Gates
+from dcdnas.operators._per_sample import per_sample_conv2d, taps
+from dcdnas.operators._product import product
+from dcdnas.records import ConvGeometry, Setting
+
+__all__ = ["ODConv"]
+
+
+class ODConv(Operator):
+    """y = (sum_i alpha_w,i alpha_f . alpha_c . alpha_s . W_i) * x, with alpha_s (k x k), alpha_c (C), alpha_f (D), alpha_w (n).
+
+    The first three attentions are sigmoids and shared by the kernels, alpha_w is a softmax; all logits are divided by the
+    temperature T, a buffer that is saved with the weights and that `anneal` takes from its start to 1. The filter attention
+    is skipped where C = g = D, the spatial one for k = 1, that over kernels for n = 1.
+
+    Its forms differ in where the channel and filter attention act: ``activation`` on input and output, ``input`` and
+    ``output`` one of them there and the other on the kernel, ``kernel`` both on the kernel; ``columns`` weighs the unfolded
+    input, so that all kernels stay static.
+
+    Args:
+        in_channels: C.
+        out_channels: D.
+        kernel_size: k.
+        stride: as in Conv2d.
+        padding: as in Conv2d.
+        dilation: as in Conv2d.
+        groups: g.
+        bias: one a kernel, weighed by alpha_w and added after the filter attention.
+        num_kernels: n.
+        reduction: r: the attention squeezes C channels to A = C/r, at least 16.
+        gates: `unit` gives the sigmoids the height 2 and the softmax the sum sqrt(n), so that a fresh layer keeps the scale of
+            a static convolution and learns at its speed; `sigmoid` leaves them as published, which shrinks the output 2^3
+            sqrt(n) times, for a BatchNorm to repair.
+        norm: in the attention: `batch` as published, `layer` or `none`.
+        temperature: T at the start of the annealing.
+        init: `static` starts with constant attentions; `published` as the published code does.
+
+    Departures: the published attention raises in training where a batch holds one value a channel; ours then uses the running
+    statistics. The height of the gates and the aggregated bias are ours. The published start is not the default, because in
+    short trainings it loses to the static convolution.
+    """
+
+    FORMS = ("activation", "input", "output", "kernel", "columns")
+
+    num_kernels: int
+    reduction: float
+    gates: str
+    norm: str
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+        *,
+        num_kernels: Annotated[int, Choice(at_least=1, at_most=16)] = 1,
+        reduction: Annotated[float, Choice(at_least=1)] = 16,
+        gates: Annotated[str, Choice(words=("unit", "sigmoid"))] = "unit",
+        norm: Annotated[str, Choice(words=("batch", "layer", "none"))] = "batch",
+        temperature: float = 30.0,
+        init: Literal["static", "published"] = "static",
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        self._keep(num_kernels=num_kernels, reduction=reduction, gates=gates, norm=norm)
+        self.initial_temperature = temperature
+        shape = (num_kernels, out_channels, in_channels // groups * kernel_size**2)
+        self.weight = nn.Parameter(torch.empty(shape))
+        self.bias = nn.Parameter(torch.zeros(num_kernels, out_channels)) if bias else None
+        sizes = _Sizes.of(self.geometry, self._settings())
+        height, mass = (2.0, math.sqrt(num_kernels)) if gates == "unit" else (1.0, 1.0)
+        self.attention = Attention(
+            in_channels, sizes.filters, sizes.taps, sizes.kernels, sizes.width, norm, height, mass, temperature
+        )
+        self._start(init == "published")
+
+    @classmethod
+    def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
+        """Every geometry takes every setting; a whole reduction is kept as a whole number."""
+        resolved = super().resolve(geometry, **settings)
+        reduction = float(resolved["reduction"])
+        resolved["reduction"] = int(reduction) if reduction.is_integer() else reduction
+        return resolved
+
+    @classmethod
+    def forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
+        """Without a filter attention two forms fall away; one 1x1 kernel need not be unfolded."""
+        sizes = _Sizes.of(geometry, settings)
+        placed = ("activation", "input", "output", "kernel") if sizes.filters else ("activation", "input")
+        return (*placed, "columns") if sizes.kernels or sizes.taps else placed
+
+    @classmethod
+    def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
+        """In closed form; see `_Sizes.multiply_adds`."""
+        return _Sizes.of(geometry, settings).multiply_adds(form)
+
+    def anneal(self, progress: float) -> None:
+        """T falls linearly from its start to 1 while `progress` goes from 0 to 1."""
+        done = min(1.0, max(0.0, progress))
+        self.attention.temperature.fill_(self.initial_temperature + (1.0 - self.initial_temperature) * done)
+
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) -> (N, D, H', W')."""
+        form, gates, g = self._form(x), self.attention(x), self.geometry
+        if form == "columns":
+            y = self._by_columns(x, gates)
+        else:
+            x = x if form in ("input", "kernel") else product(x, gates.channel[:, :, None, None])
+            kernel = self._kernel(gates, form)
+            if kernel.shape[0] == 1 and self.num_kernels == g.kernel_size == 1 and form == "activation":
+                y = F.conv2d(x, kernel[0], None, g.stride, self.padding, g.dilation, g.groups)
+            else:
+                y = per_sample_conv2d(x, kernel, g.stride, self.padding, g.dilation, g.groups, self.portable)
+        if gates.filter is not None and form not in ("output", "kernel"):
+            y = product(y, gates.filter[:, :, None, None])
+        return y if self.bias is None else y + self._bias(self.bias, gates)
+
+    def _kernel(self, gates: Gates, form: str) -> Tensor:
+        """(N, D, C/g, k, k): the kernels' mixture, weighed by what `form` puts on it; (1, D, ...) where nothing is."""
+        g = self.geometry
+        kernel = (
+            self.weight
+            if gates.kernel is None
+            else torch.unflatten(gates.kernel @ self.weight.flatten(1), 1, self.weight.shape[1:])
+        )
+        kernel = torch.unflatten(torch.unflatten(kernel, 2, (g.in_channels // g.groups, -1)), 1, (g.groups, -1))
+        channel = torch.unflatten(gates.channel, 1, (g.groups, -1))[:, :, None, :, None]
+        filters = None if gates.filter is None else torch.unflatten(gates.filter, 1, (g.groups, -1))[..., None, None]
+        factors = [channel] if form in ("input", "kernel") else []
+        factors += [filters] if filters is not None and form in ("output", "kernel") else []
+        if gates.spatial is not None:
+            spatial = gates.spatial[:, None, None, None, :]
+            factors = [product(factors[0], spatial), *factors[1:]] if factors else [spatial]
+        for factor in factors:
+            kernel = product(kernel, factor)
+        return torch.unflatten(kernel.flatten(1, 2), -1, (g.kernel_size, g.kernel_size))
+
+    def _by_columns(self, x: Tensor, gates: Gates) -> Tensor:
+        """Weighs each tap's view of the input, multiplies with all kernels at once, and mixes their outputs."""
+        g = self.geometry
+        views = taps(x, g.kernel_size, g.stride, self.padding, g.dilation)
+        gate = gates.channel[:, :, None]
+        gate = gate if gates.spatial is None else product(gate, gates.spatial[:, None, :])
+        columns = product(torch.stack(views, 2).flatten(3), gate.unsqueeze(-1))
+        columns = torch.unflatten(columns.flatten(1, 2), 1, (g.groups, -1))
+        kernels = torch.unflatten(self.weight, 1, (g.groups, -1)).movedim(1, 0).flatten(1, 2)
+        y = kernels @ columns
+        if gates.kernel is not None:
+            each = torch.unflatten(y, 2, (self.num_kernels, -1)).flatten(3)
+            y = torch.unflatten(gates.kernel[:, None, None, :] @ each, -1, (-1, y.shape[-1])).squeeze(2)
+        return torch.unflatten(y.flatten(1, 2), -1, views[0].shape[2:])
+
+    def _bias(self, bias: Tensor, gates: Gates) -> Tensor:
+        mixed = bias if gates.kernel is None else gates.kernel @ bias
+        return mixed[:, :, None, None]
+
+    def _start(self, published: bool) -> None:
+        g, attention = self.geometry, self.attention
+        fan_out = g.out_channels * g.kernel_size**2 // (1 if published else g.groups)
+        sigmoids = len(attention.heads) - (attention.kernel is not None)
+        shrink = 1.0 if published else (attention.height / 2) ** sigmoids * attention.mass / math.sqrt(self.num_kernels)
+        nn.init.normal_(self.weight, std=math.sqrt(2 / fan_out) / shrink)
+        squeezed = attention.squeeze.out_features if published else attention.squeeze.in_features
+        nn.init.normal_(attention.squeeze.weight, std=math.sqrt(2 / squeezed))
+        for head in attention.heads.values():
+            nn.init.normal_(head.weight, std=math.sqrt(2 / head.out_features) if published else 0.0)
+            nn.init.zeros_(head.bias)
+
+    def extra_repr(self) -> str:
+        """The arguments and the attentions that are not skipped."""
+        return f"{super().extra_repr()}, attentions={'+'.join(self.attention.heads)}"
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """ODConv as numbers: outputs of the attention's heads (0 where skipped), its width, and the cost of each form."""
+
+    geometry: ConvGeometry
+    filters: int
+    taps: int
+    kernels: int
+    width: int
+
+    @staticmethod
+    def of(geometry: ConvGeometry, settings: Mapping[str, Setting]) -> _Sizes:
+        g, n = geometry, int(settings["num_kernels"])
+        filters = 0 if g.in_channels == g.groups == g.out_channels else g.out_channels
+        width = max(16, math.floor(g.in_channels / float(settings["reduction"]) + 1e-9))
+        return _Sizes(g, filters, g.kernel_size**2 if g.kernel_size > 1 else 0, n if n > 1 else 0, width)
+
+    def multiply_adds(self, form: str) -> int:
+        """Of a form at batch 1."""
+        g = self.geometry
+        heads = g.in_channels + self.filters + self.taps + self.kernels
+        attention = self.width * (g.in_channels + heads)
+        kernel = g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
+        outside = 0 if form in ("output", "kernel") else self.filters * g.out_pixels
+        if form == "columns":
+            gated = g.in_channels * (self.taps + g.out_pixels * g.kernel_size**2)
+            mixed = self.kernels * g.out_channels * g.out_pixels
+            return attention + gated + max(1, self.kernels) * kernel * g.out_pixels + mixed + outside
+        inside = 0 if form in ("input", "kernel") else g.in_channels * g.height * g.width
+        return attention + inside + self.kernels * kernel + self._weighing(form, kernel) + kernel * g.out_pixels + outside
+
+    def _weighing(self, form: str, kernel: int) -> int:
+        """Products that put attentions on the mixed kernel."""
+        g = self.geometry
+        if form in ("input", "kernel"):
+            return self.taps * g.in_channels + kernel * (2 if form == "kernel" else 1)
+        if form == "output":
+            return self.taps * g.out_channels + kernel
+        return kernel if self.taps else 0
