@@ -33,7 +33,7 @@ WAIT: Literal["wait"] = "wait"
 
 TIME_IS_UP = "time is up"
 
-MISSES = 200
+MISSES = 30
 """Refusals and repeats in a row after which the sampler's next proposal is replaced by a random draw."""
 
 FAILURES = 10
@@ -206,7 +206,7 @@ class SearchLoop:
     def _draw_unknown(self) -> Priced | None:
         """A random network within the budgets that is neither known nor running; None when none turns up."""
         running = {self.trials[job.number].architecture.digest for job in self.running}
-        for _, drawn in zip(range(20 * MISSES), self._draws, strict=False):
+        for _, drawn in zip(range(100 * MISSES), self._draws, strict=False):
             if drawn.architecture.digest not in self._known and drawn.architecture.digest not in running:
                 return drawn
         return None

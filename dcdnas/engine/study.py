@@ -85,8 +85,7 @@ class Study:
         )
 
     def _teaches_nothing(self, trial: Trial) -> bool:
-        """A repeat told again would only make the sampler surer of it, and propose it more often."""
-        return trial.state == "replayed" or (trial.state == "refused" and not self.sampler.told_refusals)
+        return trial.state == "refused" and not self.sampler.told_refusals
 
     def _outcome(self, trial: Trial) -> tuple[TrialState, list[float] | None, list[float]]:
         """Optuna's state, values and constraints: one violation a budget, and how unfinished the training is."""
