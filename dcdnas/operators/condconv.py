@@ -1,0 +1,129 @@
+"""Conditionally parameterised convolution (CondConv): E expert kernels, summed with weights that a router gives each input.
+
+The paper claims that a sum of experts before the convolution has the capacity of a mixture of E layers at the price of one,
+and that it scales a network's capacity without widening it. Not DY-Conv: the router's sigmoids need not sum to one, so there
+is no competition between experts and no temperature.
+
+Letters: N batch, C input channels, D output channels, H W map, k kernel size, E experts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from dcdnas.choice import Choice
+from dcdnas.errors import UsageError
+from dcdnas.operators._mixture import Init, KernelMixture, start_around_a_mean, static_std
+from dcdnas.records import ConvGeometry, Setting
+
+__all__ = ["CondConv", "Router"]
+
+
+class Router(nn.Module):
+    """r(x) = sigmoid(FC(GAP(x))): the experts' weights; one layer's own, or the guide that a block's layers share.
+
+    Args:
+        in_channels: C of the map it looks at: the layer's input, or the block's.
+        num_experts: E.
+        init: ``static``: every weight is 1/2 for any input; ``published``: the ordinary start of a linear layer.
+    """
+
+    def __init__(self, in_channels: int, num_experts: int, init: Init = "static") -> None:
+        super().__init__()
+        self.fc = nn.Linear(in_channels, num_experts)
+        if init == "static":
+            nn.init.zeros_(self.fc.weight)
+            nn.init.zeros_(self.fc.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, E), each in 0..1."""
+        return torch.sigmoid(self.fc(x.mean((2, 3))))
+
+
+class CondConv(KernelMixture):
+    """y = W(x) * x + b(x), W(x) = sum_e r_e(x) W_e, b(x) = sum_e r_e(x) b_e, r = sigmoid(FC(GAP(x))).
+
+    Args:
+        in_channels: C.
+        out_channels: D.
+        kernel_size: k.
+        stride: as in Conv2d.
+        padding: as in Conv2d.
+        dilation: as in Conv2d.
+        groups: as in Conv2d.
+        bias: whether each expert has a bias, summed like the kernels.
+        num_experts: E.
+        guided: the layer has no router; `forward` takes the weights (N, E) of a `Router` that its block owns, as published.
+        init: ``static``: the router says 1/2 whatever the input and the experts' sum is a fresh static kernel, so that the
+            operator begins as the static convolution; ``published``: E independent kernels and a random router.
+
+    Departures:
+        A layer has its own router unless it is `guided`. The published code draws the experts with the fan-in of a tensor of
+        five axes, sqrt(D) too small; here each expert is drawn by itself.
+
+    Reference:
+        Yang, Bender, Le, Ngiam: CondConv: Conditionally Parameterized Convolutions for Efficient Inference. NeurIPS 2019,
+        arXiv 1904.04971.
+    """
+
+    num_experts: int
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+        *,
+        num_experts: Annotated[int, Choice(at_least=1, at_most=32)] = 8,
+        guided: bool = False,
+        init: Init = "static",
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        self._keep(num_experts=num_experts)
+        self._make_kernels(num_experts)
+        self.router = None if guided else Router(in_channels, num_experts, init)
+        self._initialise(init)
+
+    def _initialise(self, init: Init) -> None:
+        if init == "static":
+            double = 2 * static_std(self.geometry)
+            start_around_a_mean(self.weight, mean_std=double / self.num_experts, spread=double / self.num_experts**0.5)
+        else:
+            for kernel in self.kernels():
+                nn.init.kaiming_uniform_(kernel, a=5**0.5)
+
+    @classmethod
+    def guide(cls, channels: int, settings: Mapping[str, Setting]) -> Router:
+        """The router that the `guided` layers of a block share.
+
+        Args:
+            channels: of the block's input.
+            settings: resolved, of those layers.
+        """
+        return Router(channels, int(settings["num_experts"]))
+
+    @classmethod
+    def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
+        """The mixture's, and C E for the router."""
+        experts = int(settings["num_experts"])
+        return cls._mixture_cost(geometry, experts, form) + geometry.in_channels * experts
+
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(N, C, H, W), and (N, E) where the layer is guided -> (N, D, H', W')."""
+        if self.router is not None:
+            return self._mixed(x, self.router(x))
+        if guide is None:
+            raise UsageError(
+                f"condconv was made with guided=True and waits for its block's guide. Pass one of shape (N, {self.num_experts}), "
+                "as CondConv.guide(channels, settings) makes it, or leave guided out."
+            )
+        return self._mixed(x, guide)
