@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dcdnas.catalogue import Catalogue
 from dcdnas.data._base import Images, Part, Source, as_tensor, checked
-from dcdnas.errors import UsageError
+from dcdnas.errors import DataError, UsageError
 
 _SOURCES: Catalogue[type[Source]] = Catalogue("data", "data set")
 
@@ -93,6 +93,9 @@ def resized(pixels: Tensor, resolution: int, chunk: int = 1024) -> Tensor:
 def _read(name: str, part: Part, resolution: int, classes: tuple[str, ...] = ()) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     if resolution < 0:
         raise UsageError(f"resolution cannot be {resolution}. Allowed: a number of pixels, or 0 for the data set's own.")
-    raw = open_source(name).read(part, resolution)
+    try:
+        raw = open_source(name).read(part, resolution)
+    except OSError as error:
+        raise DataError(f"{name}: {error.filename}: {error.strerror or error}. The files must exist and be readable.") from None
     raw = checked(f"{name}: {part} part", raw._replace(classes=classes or raw.classes))
     return resized(as_tensor(raw.pixels), resolution), as_tensor(raw.labels.astype(np.int64)), raw.classes

@@ -44,11 +44,13 @@ def read_npz(path: Path, part: Part) -> Raw:
     if not path.is_file():
         raise DataError(f"{path}: no such file. Give a NumPy archive: npz:FILE.")
     try:
-        # Without pickles an archive can hold numbers and strings only, so reading a stranger's file is safe.
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file:
+            # Without pickles an archive can hold numbers and strings only, so reading a stranger's file is safe.
+            archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise DataError(f"{path}: one array, not an archive of arrays. Write it with numpy.savez_compressed.")
-            return _part(path, part, archive)
+            with archive:
+                return _part(path, part, archive)
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: damaged, or no NumPy archive ({error}). Get or write the file again.") from None
 

@@ -1,0 +1,101 @@
+"""The binary files of the CIFAR sets: records of one or two label bytes and 3,072 pixel bytes (red, green, blue planes).
+
+The archive is read as it is or unpacked. The other version of these sets, for Python, is pickled and is never read: a pickle can
+run any program.
+
+Reference: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, https://www.cs.toronto.edu/~kriz/cifar.html.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from dcdnas.data._base import Part, Raw, Source
+from dcdnas.data._find import find
+from dcdnas.errors import DataError
+
+PIXELS = 3 * 32 * 32
+
+
+class Cifar(Source):
+    """What both sets share; a subclass says how its files are called."""
+
+    ARGUMENT = "[DIR]"
+    NAME: ClassVar[str]
+    ARCHIVE: ClassVar[str]
+    FOLDER: ClassVar[str]
+    FILES: ClassVar[dict[Part, tuple[str, ...]]]
+    NAMES: ClassVar[str]
+    """File with the names of the classes."""
+    CLASSES: ClassVar[int]
+    LABELS: ClassVar[int]
+    """Label bytes of a record; the last one counts."""
+    IMAGES: ClassVar[dict[Part, int]]
+    """Images in each file of a part."""
+
+    def read(self, part: Part, resolution: int = 0) -> Raw:
+        """Reads the files of one part out of the archive or its unpacked folder."""
+        wanted = (*self.FILES[part], self.NAMES)
+        place = self._place()
+        found = _from_archive(place, wanted) if place.is_file() else _from_folder(place, wanted)
+        for name in self.FILES[part]:
+            self._check(place, name, found.get(name), self.IMAGES[part])
+        joined = b"".join(found[name] for name in self.FILES[part])
+        records = np.frombuffer(joined, np.uint8).reshape(-1, self.LABELS + PIXELS)
+        pixels = np.ascontiguousarray(records[:, self.LABELS :]).reshape(-1, 3, 32, 32)
+        return Raw(pixels, records[:, self.LABELS - 1], self._classes(found.get(self.NAMES, b"")))
+
+    def _place(self) -> Path:
+        help = f"Get {self.ARCHIVE} (the binary version; pickled ones are never read) from https://www.cs.toronto.edu/~kriz/cifar.html."
+        base = find(self.NAME, self.argument, lambda p: self._inside(p) is not None, help=help)
+        place = self._inside(base)
+        assert place is not None
+        return place
+
+    def _inside(self, base: Path) -> Path | None:
+        """The archive or the folder of the files, at or directly below `base`."""
+        if base.is_file():
+            return base
+        files = [name for names in self.FILES.values() for name in names]
+        for folder in (base / self.FOLDER, base):
+            if any((folder / name).is_file() for name in files):
+                return folder
+        return base / self.ARCHIVE if (base / self.ARCHIVE).is_file() else None
+
+    def _check(self, place: Path, name: str, content: bytes | None, images: int) -> None:
+        if content is None:
+            raise DataError(f"{place}: {name} is missing. Needed: the files of {self.ARCHIVE}; get it again.")
+        expected = images * (self.LABELS + PIXELS)
+        if len(content) != expected:
+            raise DataError(f"{place}: {name} has {len(content)} bytes. Needed: {expected} ({images} images); get it again.")
+
+    def _classes(self, names: bytes) -> tuple[str, ...]:
+        lines = [line.strip() for line in names.decode("utf-8", "replace").splitlines() if line.strip()]
+        return tuple(lines) if len(lines) == self.CLASSES else tuple(str(label) for label in range(self.CLASSES))
+
+
+def _from_folder(folder: Path, wanted: tuple[str, ...]) -> dict[str, bytes]:
+    try:
+        return {name: (folder / name).read_bytes() for name in wanted if (folder / name).is_file()}
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read: {error.strerror}.") from None
+
+
+def _from_archive(path: Path, wanted: tuple[str, ...]) -> dict[str, bytes]:
+    """The wanted files by their last name; nothing is written to the disk."""
+    found: dict[str, bytes] = {}
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                name = member.name.rpartition("/")[2]
+                content = archive.extractfile(member) if name in wanted else None
+                if content is not None:
+                    found[name] = content.read()
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise DataError(f"{path}: damaged or no tar archive ({error}). Get the file again.") from None
+    return found

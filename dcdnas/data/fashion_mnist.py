@@ -1,0 +1,83 @@
+"""Fashion-MNIST in its original files: ``fashion-mnist`` or ``fashion-mnist:DIR``. 60,000 + 10,000 grey images, 28x28.
+
+Four files in the IDX format (magic number, sizes, bytes), gzipped or not. Debian's package `dataset-fashion-mnist` has them.
+
+Reference: Xiao, Rasul and Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms", 2017,
+arXiv:1708.07747.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcdnas.data._base import Part, Raw, Source
+from dcdnas.data._find import find
+from dcdnas.errors import DataError
+
+__all__ = ["FashionMnist"]
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+STEMS: dict[Part, str] = {"train": "train", "test": "t10k"}
+CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+HELP = "Install Debian's package dataset-fashion-mnist, or get the four .gz files of https://github.com/zalandoresearch/fashion-mnist."
+
+
+class FashionMnist(Source):
+    """The whole of Fashion-MNIST from its gzipped files; Debian's folder is found by itself."""
+
+    ARGUMENT = "[DIR]"
+
+    def read(self, part: Part, resolution: int = 0) -> Raw:
+        """Reads the two files of one part."""
+        folder = find("fashion-mnist", self.argument, _has, (DEBIAN,), HELP)
+        stem = STEMS[part]
+        pixels = read_idx(_file(folder, f"{stem}-images-idx3-ubyte"), 3)
+        labels = read_idx(_file(folder, f"{stem}-labels-idx1-ubyte"), 1)
+        return Raw(pixels[:, None], labels, CLASSES)
+
+
+def read_idx(path: Path, axes: int) -> NDArray[Any]:
+    """The bytes of an IDX file, gzipped or not, as an array of so many axes.
+
+    Raises:
+        DataError: when the file is missing, cut off or something else.
+    """
+    content = _content(path)
+    header = 4 + 4 * axes
+    magic = 0x0800 + axes
+    if len(content) < header:
+        raise DataError(f"{path}: {len(content)} bytes are no IDX file. Get the file again.")
+    found, *shape = struct.unpack(f">{1 + axes}I", content[:header])
+    if found != magic:
+        raise DataError(
+            f"{path}: begins with {found:#010x}, an IDX file of {axes} axes of bytes with {magic:#010x}. Get it again."
+        )
+    if len(content) - header != math.prod(shape):
+        raise DataError(
+            f"{path}: {len(content) - header} bytes of data where its header says {math.prod(shape)}. Get the file again."
+        )
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}. Get the file again.") from None
+
+
+def _has(folder: Path) -> bool:
+    return any(_file(folder, f"{stem}-images-idx3-ubyte").is_file() for stem in STEMS.values())
+
+
+def _file(folder: Path, name: str) -> Path:
+    plain = folder / name
+    return plain if plain.is_file() else folder / f"{name}.gz"
