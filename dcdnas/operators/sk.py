@@ -1,0 +1,136 @@
+"""Selective kernel (SK): two receptive fields, and for each input and channel a choice between them.
+
+The paper claims that neurons should adapt the size of their receptive field to the input, and that a softmax over branches
+of different dilation, computed from their pooled sum, does it cheaply. Not DY-Conv: the weights differ by output channel and
+choose between two places to look at, not between kernels for the same place.
+
+Letters: N batch, C input channels, D output channels, H W map, k kernel size, d hidden units, r reduction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dcdnas.choice import Choice
+from dcdnas.errors import GeometryError
+from dcdnas.operators._base import Operator
+from dcdnas.operators._mixture import static_std
+from dcdnas.operators._norm import BatchNorm
+from dcdnas.operators._product import product
+from dcdnas.records import ConvGeometry, Setting
+
+__all__ = ["SK"]
+
+
+class SK(Operator):
+    """y = a(x) U1 + (1 - a(x)) U2, U1 = W1 * x, U2 = W2 * x at twice the dilation, a softmax over the two, for each channel.
+
+    a = softmax(A z, B z) with z = ReLU(BN(FC(GAP(U1 + U2)))). A softmax over two is the sigmoid of the difference, so that
+    the selection costs one matrix (A - B) and one product a pixel.
+
+    Args:
+        in_channels: C.
+        out_channels: D.
+        kernel_size: k, odd and at least 3.
+        stride: as in Conv2d.
+        padding: as in Conv2d; the wider branch is padded by as much more as it reaches farther.
+        dilation: of the narrower branch; the wider one has twice as much.
+        groups: as in Conv2d; 32 in the paper.
+        bias: as in Conv2d.
+        reduction: r; there are d = max(D // r, least_hidden) hidden units.
+        least_hidden: the least d; 32 in the paper.
+        init: ``static``: both branches weigh 1/2 whatever the input, and the output has the scale of a static convolution's;
+            ``published``: each branch starts as a static convolution, and the selection at random.
+
+    Raises:
+        GeometryError: when k is even or 1.
+
+    Departures:
+        The published unit has BatchNorm and ReLU inside each branch. An operator is a convolution, which must be able to give
+        negative outputs, so the branches are linear, and the slot's own BatchNorm and activation follow the selection.
+
+    Reference:
+        Li, Wang, Hu, Yang: Selective Kernel Networks. CVPR 2019, arXiv 1903.06586, equations 1-6.
+    """
+
+    reduction: int
+    least_hidden: int
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+        *,
+        reduction: Annotated[int, Choice(at_least=1)] = 16,
+        least_hidden: Annotated[int, Choice(at_least=1)] = 32,
+        init: Literal["static", "published"] = "static",
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        self._keep(reduction=reduction, least_hidden=least_hidden)
+        shape = (out_channels, in_channels // groups, kernel_size, kernel_size)
+        self.near, self.far = nn.Parameter(torch.empty(shape)), nn.Parameter(torch.empty(shape))
+        hidden = hidden_units(out_channels, reduction, least_hidden)
+        self.squeeze = nn.Linear(out_channels, hidden, bias=False)
+        self.norm = BatchNorm(hidden)
+        self.select = nn.Parameter(torch.zeros(2, out_channels, hidden))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self._initialise(init)
+
+    def _initialise(self, init: str) -> None:
+        std = static_std(self.geometry)
+        if init == "static":
+            std *= 2**0.5
+        else:
+            for head in self.select:
+                nn.init.kaiming_uniform_(head, a=5**0.5)
+        for kernel in (self.near, self.far):
+            nn.init.normal_(kernel, std=std)
+
+    @classmethod
+    def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
+        """Nothing to resolve but the rule that k is odd and at least 3."""
+        k = geometry.kernel_size
+        if k % 2 == 0 or k == 1:
+            raise GeometryError(
+                f"sk chooses between a {k}x{k} kernel and the same at twice the dilation, which needs a centre and neighbours. "
+                "Allowed: odd kernels of 3 or more. Use another operator in this place."
+            )
+        return super().resolve(geometry, **settings)
+
+    @classmethod
+    def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
+        """D (2 H'W' C/g k^2 + 2 d + H'W')."""
+        g = geometry
+        hidden = hidden_units(g.out_channels, int(settings["reduction"]), int(settings["least_hidden"]))
+        taps = g.in_channels // g.groups * g.kernel_size**2
+        return g.out_channels * (2 * g.out_pixels * taps + 2 * hidden + g.out_pixels)
+
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) -> (N, D, H', W')."""
+        g = self.geometry
+        farther = self.padding + g.dilation * (g.kernel_size - 1) // 2
+        near = F.conv2d(x, self.near, None, g.stride, self.padding, g.dilation, g.groups)
+        far = F.conv2d(x, self.far, None, g.stride, farther, 2 * g.dilation, g.groups)
+        y = far + product(near - far, self.selection(near + far)[:, :, None, None])
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+    def selection(self, both: Tensor) -> Tensor:
+        """a, the narrower branch's weight: (N, D, H', W') -> (N, D), each in 0..1."""
+        z = torch.relu(self.norm(self.squeeze(both.mean((2, 3)))))
+        return torch.sigmoid(F.linear(z, self.select[0] - self.select[1]))
+
+
+def hidden_units(out_channels: int, reduction: int, least: int) -> int:
+    """d = max(D // r, least)."""
+    return max(out_channels // reduction, least)
