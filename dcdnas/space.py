@@ -182,7 +182,9 @@ class SearchSpace:
 
     def network_settings(self, decisions: Decisions) -> tuple[dict[str, Any], tuple[int, int, int]]:
         """The backbone's settings and input of an outcome, before defaults are filled in."""
-        values = {(v.setting, v.unit): decisions.get(v.decision, v.options[0]) if v.decision else v.options[0] for v in self.variables}
+        values = {
+            (v.setting, v.unit): decisions.get(v.decision, v.options[0]) if v.decision else v.options[0] for v in self.variables
+        }
         settings: dict[str, Any] = dict(self.fixed)
         shape = self.input
         for (name, unit), value in values.items():

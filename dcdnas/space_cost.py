@@ -107,15 +107,21 @@ def check_budgets(space: SearchSpace, budgets: Sequence[Budget]) -> list[str]:
         low, high = smallest(space, budget.metric).cost, largest(space, budget.metric).cost
         least, most = (quantity(budget.metric, c[budget.metric]) for c in (low, high))
         if low[budget.metric] > budget.at_most:
-            raise NothingFitsError(f"no network of {space.name} meets {budget}: its smallest has {least}. Raise the budget to at least that.")
+            raise NothingFitsError(
+                f"no network of {space.name} meets {budget}: its smallest has {least}. Raise the budget to at least that."
+            )
         if high[budget.metric] < budget.at_least:
-            raise NothingFitsError(f"no network of {space.name} meets {budget}: its largest has {most}. Lower the bound, or take a larger space.")
+            raise NothingFitsError(
+                f"no network of {space.name} meets {budget}: its largest has {most}. Lower the bound, or take a larger space."
+            )
         if high[budget.metric] <= budget.at_most:
             notes.append(f"{budget} bounds nothing: the largest network of {space.name} has {most}.")
     if len(budgets) > 1 and next(draws_within(space, budgets, random.Random(0)), None) is None:
         cheapest = smallest(space, budgets[0].metric).cost
         if not within(cheapest, budgets):
-            raise NothingFitsError(f"no network of {space.name} was found that meets all budgets at once: {exceeded(cheapest, budgets)}.")
+            raise NothingFitsError(
+                f"no network of {space.name} was found that meets all budgets at once: {exceeded(cheapest, budgets)}."
+            )
     return notes
 
 

@@ -87,7 +87,7 @@ class Compiler:
     ) -> tuple[Variable, ...]:
         """One variable a stage for `depth`, then one a unit for every other searchable setting."""
         found: list[Variable] = []
-        depth = {s: (d,) for s, d in zip(stages, complete["depth"], strict=True)}
+        depth: dict[str, tuple[Setting, ...]] = {s: (d,) for s, d in zip(stages, complete["depth"], strict=True)}
         for name in sorted(known, key=lambda n: known[n].choice.per != "stage"):
             dimension = known[name]
             per = dimension.choice.per
@@ -195,7 +195,9 @@ class Compiler:
                 used = {cls.resolve(g, **{setting: option})[setting] for g in fitting}
                 if not isinstance(option, str) and option not in used:
                     near = ", ".join(str(u) for u in sorted(used, key=float))
-                    self._problem((*key, setting), f"{option} fits none of these slots; they would use {near}. Take one of those.")
+                    self._problem(
+                        (*key, setting), f"{option} fits none of these slots; they would use {near}. Take one of those."
+                    )
 
     def _candidates(self, key: Key, body: Mapping[str, Any]) -> tuple[tuple[Candidate, ...], Scope]:
         share = body.get("share", "layer")
@@ -212,7 +214,9 @@ class Compiler:
             self._problem(key, str(UnknownNameError("operator", name, operators, "`dcdnas list operators` shows all.")))
             return None
         if not isinstance(settings, (dict, type(None))):
-            self._problem(key, f"settings must be a mapping, not {settings!r}. Write `{name}: {{setting: value}}`, or `{name}:` alone.")
+            self._problem(
+                key, f"settings must be a mapping, not {settings!r}. Write `{name}: {{setting: value}}`, or `{name}:` alone."
+            )
             return None
         known = dimensions(operators[name])
         options = []
@@ -236,7 +240,9 @@ class Compiler:
 
     def _error(self) -> SpaceError:
         lines = self.document.lines
-        ordered = sorted(self.problems, key=lambda p: next((lines[p[0][:i]] for i in range(len(p[0]), -1, -1) if p[0][:i] in lines), 0))
+        ordered = sorted(
+            self.problems, key=lambda p: next((lines[p[0][:i]] for i in range(len(p[0]), -1, -1) if p[0][:i] in lines), 0)
+        )
         return SpaceError([f"{self.document.where(key)}: {message}" for key, message in ordered])
 
 
@@ -251,7 +257,7 @@ def _default_options(value: Any, per: Scope, units: Sequence[str], stages: Seque
     rows = dict(zip(stages, value, strict=True))
     if per == "stage":
         return {stage: (row,) for stage, row in rows.items()}
-    found = {}
+    found: dict[str, tuple[Setting, ...]] = {}
     for unit in units:
         stage, _, block = unit.partition(".block")
         found[unit] = (rows[stage][min(int(block), len(rows[stage])) - 1],)

@@ -29,7 +29,9 @@ def find_space(name: str) -> Path:
         return shipped()[name]
     if Path(name).is_file():
         return Path(name)
-    raise FileError(f"no search space {name!r}: neither a file nor one that ships. {nearest(name, shipped())} `dcdnas init` writes a starter.")
+    raise FileError(
+        f"no search space {name!r}: neither a file nor one that ships. {nearest(name, shipped())} `dcdnas init` writes a starter."
+    )
 
 
 def load_space(name: str) -> SearchSpace:
@@ -52,5 +54,10 @@ def space_for(budgets: Sequence[Budget]) -> Path:
     for space, path in spaces:
         if all(smallest(space, b.metric).cost[b.metric] <= b.at_most <= largest(space, b.metric).cost[b.metric] for b in budgets):
             return path
-    ranges = "; ".join(f"{s.name}: {smallest(s, 'flops').cost['flops'] / 1e6:.3g} to {largest(s, 'flops').cost['flops'] / 1e6:.3g} MFLOPs" for s, _ in spaces)
-    raise NothingFitsError(f"no shipped space has networks on both sides of {', '.join(map(str, budgets))} ({ranges}). Name a space, or write one.")
+    ranges = "; ".join(
+        f"{s.name}: {smallest(s, 'flops').cost['flops'] / 1e6:.3g} to {largest(s, 'flops').cost['flops'] / 1e6:.3g} MFLOPs"
+        for s, _ in spaces
+    )
+    raise NothingFitsError(
+        f"no shipped space has networks on both sides of {', '.join(map(str, budgets))} ({ranges}). Name a space, or write one."
+    )

@@ -43,7 +43,7 @@ class SpaceFile(_Strict):
     classes: PositiveInt
     settings: dict[str, Any] = Field(default_factory=dict, description="the backbone's settings; a list is searched")
     slots: dict[str, dict[str, Any]] = Field(default_factory=dict, description="slot pattern -> operator -> settings")
-    proxy: Proxy = Proxy()
+    proxy: Proxy = Field(default_factory=lambda: Proxy.model_validate({}))
 
 
 def json_schema() -> dict[str, Any]:
@@ -79,4 +79,7 @@ def _value_schema(dimension: Dimension) -> dict[str, Any]:
         bounds = {"minimum": dimension.choice.at_least, "maximum": dimension.choice.at_most}
         kind = "number" if float in dimension.types else "integer"
         one.append({"type": kind, **{k: v for k, v in bounds.items() if v is not None}})
-    return {"anyOf": [*one, {"type": "array", "items": {"anyOf": one}, "minItems": 1}], "description": f"allowed: {dimension.allowed}"}
+    return {
+        "anyOf": [*one, {"type": "array", "items": {"anyOf": one}, "minItems": 1}],
+        "description": f"allowed: {dimension.allowed}",
+    }
