@@ -1,0 +1,126 @@
+"""From the folder's files to the application: verbs discovered, common flags added, errors turned into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+
+from dcdnas.catalogue import Catalogue
+from dcdnas.cli._output import Output
+from dcdnas.errors import DcdnasError
+
+Verb = Callable[..., None] | Mapping[str, Callable[..., None]]
+
+PANELS = ("Search", "Results", "Networks", "Spaces and data", "This machine")
+"""Groups of the verbs in `dcdnas --help`, in order."""
+
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended at once."""
+
+_FOLDER: Catalogue[Verb] = Catalogue("cli", "command")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout; all else goes to stderr.", rich_help_panel="Output")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.", rich_help_panel="Output")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print more, and tracebacks.", rich_help_panel="Output")]
+Plain = Annotated[bool, typer.Option("--no-color", help="Print without colours.", rich_help_panel="Output")]
+
+COMMON = {"as_json": Json, "quiet": Quiet, "verbose": Verbose, "no_color": Plain}
+"""The flags that every verb has."""
+
+
+def verbs() -> dict[str, str]:
+    """Name of each verb -> its module."""
+    return {name.rstrip("-"): f"dcdnas.cli.{name.replace('-', '_')}" for name in _FOLDER}
+
+
+def make_app(words: Sequence[str]) -> typer.Typer:
+    """The application for these arguments: with one verb when it is the first of them, else with all, for help and hints."""
+    settings = {"help_option_names": ["-h", "--help"]}
+    app = typer.Typer(
+        context_settings=settings, rich_markup_mode="rich", pretty_exceptions_enable=False, no_args_is_help=True, help=_ABOUT
+    )
+    app.callback()(_root)
+    known = verbs()
+    modules = {name: importlib.import_module(known[name]) for name in ([words[0]] if words and words[0] in known else known)}
+    for name in sorted(modules, key=lambda n: (_panel(modules[n]), n)):
+        _register(app, name, modules[name], settings)
+    return app
+
+
+_ABOUT = "Search for efficient CNNs made of dynamic convolutions, within a FLOP and parameter budget."
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dcdnas {version('dcdnas')}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Search for efficient CNNs made of dynamic convolutions, within a FLOP and parameter budget."""
+
+
+def _panel(module: Any) -> int:
+    return PANELS.index(getattr(module, "PANEL", PANELS[1]))
+
+
+def _register(app: typer.Typer, name: str, module: Any, settings: dict[str, Any]) -> None:
+    """Adds a verb, or a verb with sub-verbs."""
+    entry: Verb = getattr(module, module.__all__[0])
+    panel = PANELS[_panel(module)]
+    if callable(entry):
+        app.command(name, context_settings=settings, rich_help_panel=panel)(_with_output(entry))
+        return
+    inner = typer.Typer(context_settings=settings, rich_markup_mode="rich", no_args_is_help=True)
+    for sub, function in entry.items():
+        inner.command(sub, context_settings=settings)(_with_output(function))
+    app.add_typer(inner, name=name, help=(module.__doc__ or "").split("\n\n")[0], rich_help_panel=panel)
+
+
+def _with_output(function: Callable[..., None]) -> Callable[..., None]:
+    """The function without its `Output` parameter and with the common flags, from which the output is made."""
+    signature = inspect.signature(function, eval_str=True)
+    _, *own = signature.parameters.values()
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    common = [inspect.Parameter(n, keyword, default=False, annotation=a) for n, a in COMMON.items()]
+
+    @wraps(function)
+    def run(**arguments: Any) -> None:
+        flags = {name: arguments.pop(name) for name in COMMON}
+        output = Output(**flags)
+        code = _guarded(lambda: function(output, **arguments), output)
+        if code:
+            raise typer.Exit(code)
+
+    parameters = [p.replace(kind=keyword) for p in own] + common
+    run.__dict__.pop("__wrapped__")
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
+    return run
+
+
+def _guarded(work: Callable[[], None], output: Output) -> int:
+    """Does the work; returns the exit code after saying what went wrong."""
+    try:
+        work()
+        sys.stdout.flush()
+    except DcdnasError as error:
+        output.error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        output.warn("Interrupted.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # whoever read our output has seen enough; the interpreter must not complain when it flushes at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -1,0 +1,41 @@
+"""`dcdnas stop`: asks a running search to end."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dcdnas.cli._output import Output
+
+__all__ = ["stop"]
+
+PANEL = "Search"
+
+
+def stop(
+    out: Output,
+    run: Annotated[str, typer.Argument(help="Name or folder of the run.")],
+    now: Annotated[
+        bool, typer.Option("--now", help="Interrupt the trainings that are running; a resume asks them again.")
+    ] = False,
+) -> None:
+    """Ask a running search to end, and keep what it has.
+
+    Trainings that are running may end first, unless --now is given. `dcdnas resume RUN` goes on.
+    """
+    from dcdnas.engine.control import request_stop
+    from dcdnas.engine.lock import live_driver
+    from dcdnas.report import find_run
+
+    folder = find_run(run)
+    holder = live_driver(folder)
+    out.document({"run": folder.name, "running": holder is not None, "asked": bool(holder), "now": now})
+    if holder is None:
+        out.show(f"{folder.name} is not running: there is nothing to stop.")
+        return
+    request_stop(folder, now)
+    when = "at once" if now else "when the trainings that are running have ended"
+    out.show(
+        f"{folder.name} (process {holder['pid']} on {holder['host']}) will stop {when}. Go on with: dcdnas resume {folder.name}"
+    )
