@@ -39,6 +39,10 @@ class Confirming:
         self.ended.append(confirmation)
         self.store.add_confirmation(confirmation)
 
+    def again(self, job: Job) -> None:
+        """Takes back a training that was lost."""
+        self._jobs.append(job)
+
     def _plan(self, trials: Sequence[Trial]) -> list[Job]:
         """The most accurate networks of the front and the static reference, seed by seed; those that ended are left out."""
         line = front.front(trials, self.config.budgets, self.config.minimize)

@@ -41,3 +41,8 @@ class Outcome:
 
     score: Score | None
     error: str = ""
+
+
+def described(error: BaseException) -> str:
+    """An exception in one line."""
+    return f"{type(error).__name__}: {error}".strip().replace("\n", " ")[:500]

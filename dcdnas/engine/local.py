@@ -11,7 +11,7 @@ import time
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from dcdnas.engine.job import Job, Outcome
+from dcdnas.engine.job import Job, Outcome, described
 from dcdnas.engine.loop import WAIT, SearchLoop
 from dcdnas.engine.worker import Train
 from dcdnas.records import Report
@@ -63,7 +63,10 @@ def run_local(loop: SearchLoop, train: Train, jobs: int) -> None:
                 _take(loop, next(w for w in busy if w.connection is ready))
             for worker in busy:
                 if worker.job and worker.late:
-                    loop.end(worker.job, Outcome(None, f"hung: no end {GRACE:.0f} s after its deadline of {worker.job.task.deadline:.0f} s"))
+                    loop.end(
+                        worker.job,
+                        Outcome(None, f"hung: no end {GRACE:.0f} s after its deadline of {worker.job.task.deadline:.0f} s"),
+                    )
                     worker.replace()
     except KeyboardInterrupt:
         loop.interrupt("interrupted by the keyboard")
@@ -71,11 +74,6 @@ def run_local(loop: SearchLoop, train: Train, jobs: int) -> None:
     finally:
         for worker in workers:
             worker.kill()
-
-
-def described(error: BaseException) -> str:
-    """An exception in one line."""
-    return f"{type(error).__name__}: {error}".strip().replace("\n", " ")[:500]
 
 
 class Worker:

@@ -20,7 +20,7 @@ from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.confirm import Confirming, derived_seed
 from dcdnas.engine.halving import Halving
 from dcdnas.engine.job import Job, Outcome
-from dcdnas.engine.recovery import recover
+from dcdnas.engine.recovery import ATTEMPTS, recover
 from dcdnas.engine.samplers import samplers
 from dcdnas.engine.store import Store
 from dcdnas.engine.study import Study
@@ -85,6 +85,7 @@ class SearchLoop:
         self._running: dict[str, tuple[Job, int | None]] = {}
         self._waiting: dict[int, list[Proposal]] = {}
         self._known: dict[str, Trial] = {}
+        self._attempts: dict[int, int] = {}
         self._again: deque[Proposal] = deque()
         self._failures = self._misses = 0
         self._recover()
@@ -146,6 +147,25 @@ class SearchLoop:
         self._waiting.clear()
         self.stopped = self.stopped or reason
         self.observe()
+
+    def requeue(self, reason: str) -> None:
+        """Marks every running training interrupted and asks it again in this session, unless it was running before."""
+        with self.store.transaction():
+            for job, ticket in self._running.values():
+                if job.confirm:
+                    self.confirming.again(job)
+                    continue
+                trial = self.trials[job.number]
+                attempt = self._attempts[job.number]
+                lost = attempt >= ATTEMPTS
+                trial = replace(trial, state="failed" if lost else "interrupted", reason=reason, ended=time.time())
+                self._put(trial, attempt)
+                if ticket is not None:
+                    self._study.tell(ticket, trial)
+                if not lost:
+                    self._ask_again(trial, attempt + 1)
+        self._running.clear()
+        self._waiting.clear()
 
     def stop(self, reason: str) -> None:
         """Hands out nothing more; what is running may end."""
@@ -256,7 +276,9 @@ class SearchLoop:
         """Writes a trial that is not trained, and tells the sampler."""
         now = time.time()
         replayed = replace(score, seconds=0.0, curve=()) if score else None
-        trial = Trial(len(self.trials), state, p.architecture, p.decisions, p.cost, replayed, p.seed or 0, reason, p.origin, now, now)
+        trial = Trial(
+            len(self.trials), state, p.architecture, p.decisions, p.cost, replayed, p.seed or 0, reason, p.origin, now, now
+        )
         self._put(trial)
         if p.ticket is not None:
             self._study.tell(p.ticket, trial)
@@ -273,7 +295,9 @@ class SearchLoop:
     def _end_trial(self, job: Job, ticket: int | None, outcome: Outcome) -> None:
         trial = self.trials[job.number]
         score = outcome.score or trial.score
-        error = outcome.error or ("" if score and math.isfinite(score.accuracy) else "the training ended without a finite accuracy")
+        error = outcome.error or (
+            "" if score and math.isfinite(score.accuracy) else "the training ended without a finite accuracy"
+        )
         state: State = "failed" if error else "finished" if score and score.epochs >= job.task.epochs else "stopped"
         reason = error if error else "" if state == "finished" else f"behind at epoch {score.epochs if score else 0}"
         trial = replace(trial, state=state, score=score, reason=reason, ended=time.time())
@@ -287,13 +311,17 @@ class SearchLoop:
         if self._failures >= FAILURES:
             self.stop(f"{FAILURES} trainings in a row failed, the last one with: {error}")
 
-    def _put(self, trial: Trial, attempt: int = 1) -> None:
+    def _put(self, trial: Trial, attempt: int = 0) -> None:
         self.trials[trial.number] = trial
+        attempt = self._attempts.setdefault(trial.number, attempt or 1)
         if trial.state in (*ENDED, "failed"):
             self._known.setdefault(trial.architecture.digest, trial)
         self.store.add(trial, attempt)
 
     # continuing an earlier session
+
+    def _ask_again(self, trial: Trial, attempt: int) -> None:
+        self._again.append(Proposal(None, trial.decisions, trial.architecture, trial.cost, "retry", trial.seed, attempt))
 
     def _recover(self) -> None:
         """Takes over what the store holds; what was interrupted is asked again."""
@@ -302,7 +330,7 @@ class SearchLoop:
             for trial in memory.trials:
                 self._put(trial, memory.attempts[trial.number])
         for trial, attempt in memory.again:
-            self._again.append(Proposal(None, trial.decisions, trial.architecture, trial.cost, "retry", trial.seed, attempt))
+            self._ask_again(trial, attempt)
         for trial in memory.trials:
             for report in trial.score.curve if trial.score and trial.state in ENDED else ():
                 self._halving.keep(trial.number, report.epoch, report.accuracy, trial.cost)

@@ -2,58 +2,24 @@
 
 from __future__ import annotations
 
-import math
-import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from dcdnas.engine import control
 from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.execution import Execution
+from dcdnas.engine.local import run_inline, run_local
 from dcdnas.engine.lock import RunLock
 from dcdnas.engine.loop import FAILURES, TIME_IS_UP, SearchLoop
 from dcdnas.engine.progress import Progress, Watch
 from dcdnas.engine.store import Store
-from dcdnas.engine.worker import ProxyTraining, Train, images_of
+from dcdnas.engine.worker import images_of
 from dcdnas.errors import DcdnasError, Resumable, RunError
 from dcdnas.front import Bounds
 from dcdnas.space import SearchSpace
 from dcdnas.space_cost import check_budgets, largest, smallest
-
-
-@dataclass(frozen=True)
-class Execution:
-    """How trainings are run; changes nothing about what the search is.
-
-    Args:
-        executor: ``ray`` schedules on one machine or a cluster, ``local`` in worker processes, ``inline`` in this process.
-        jobs: trainings at one time; 0 for as many as the machine's cores or GPUs allow.
-        gpus_per_trial: share of a GPU that a training gets; 0 trains on the CPU.
-        cpus_per_trial: cores that a training gets.
-        address: of a Ray cluster; empty starts one on this machine.
-        timeout: seconds after which the search ends as if asked to; infinity for never.
-        train: what a worker runs; None for the proxy training.
-    """
-
-    executor: Literal["ray", "local", "inline"] = "ray"
-    jobs: int = 0
-    gpus_per_trial: float = 0.0
-    cpus_per_trial: float = 1.0
-    address: str = ""
-    timeout: float = math.inf
-    train: Train | None = None
-
-    def training(self) -> Train:
-        """What a worker runs."""
-        device = "cuda" if self.gpus_per_trial else "cpu"
-        return self.train or ProxyTraining(device, max(1, int(self.cpus_per_trial)))
-
-    @property
-    def workers(self) -> int:
-        """Trainings at one time on this machine."""
-        return self.jobs or max(1, int((os.cpu_count() or 1) / max(self.cpus_per_trial, 1e-9)))
 
 
 def prepare(folder: Path, config: SearchConfig) -> SearchConfig:
@@ -144,7 +110,7 @@ def search(folder: Path, execution: Execution, observe: Callable[[Progress], Non
                 lambda: "now" if lock.lost else control.requested(folder),
             )  # fmt: skip
             watch.append(Watch(loop, store.meta("bounds")))
-            _execute(loop, execution, config)
+            _execute(loop, execution, folder)
             store.set_meta("ending", loop.stopped)
         finally:
             store.close()
@@ -152,19 +118,16 @@ def search(folder: Path, execution: Execution, observe: Callable[[Progress], Non
     return _verdict(loop, folder)
 
 
-def _execute(loop: SearchLoop, execution: Execution, config: SearchConfig) -> None:
-    from dcdnas.engine.local import run_inline, run_local
-
-    train = execution.training()
+def _execute(loop: SearchLoop, execution: Execution, folder: Path) -> None:
     try:
         if execution.executor == "inline":
-            run_inline(loop, train)
+            run_inline(loop, execution.training())
         elif execution.executor == "local":
-            run_local(loop, train, execution.workers)
+            run_local(loop, execution.training(), execution.workers)
         else:
-            from dcdnas.engine.ray import run_ray
+            from dcdnas.engine.ray_tune import run_ray  # Ray takes seconds to import: only those who use it wait
 
-            run_ray(loop, train, execution)
+            run_ray(loop, execution, folder / "ray")
     except KeyboardInterrupt:
         loop.interrupt("interrupted by the keyboard")
 
@@ -173,5 +136,7 @@ def _verdict(loop: SearchLoop, folder: Path) -> str:
     if loop.stopped.startswith(f"{FAILURES} trainings"):
         raise DcdnasError(f"{loop.stopped}. `dcdnas trials {folder.name}` shows them; what ended before is kept.")
     if loop.stopped and loop.stopped != TIME_IS_UP and "exhausted" not in loop.stopped:
-        raise Resumable(f"{loop.stopped}: {loop.ended} of {loop.config.trials} trainings are kept. Go on with: dcdnas resume {folder.name}")
+        raise Resumable(
+            f"{loop.stopped}: {loop.ended} of {loop.config.trials} trainings are kept. Go on with: dcdnas resume {folder.name}"
+        )
     return loop.stopped

@@ -128,7 +128,9 @@ class Store:
     def add_confirmation(self, c: Confirmation) -> None:
         """Writes the end of one confirming training."""
         score = (c.score.accuracy, c.score.loss, c.score.epochs, c.score.seconds) if c.score else (None, None, 0, 0.0)
-        self._write("INSERT OR REPLACE INTO confirmations VALUES (?,?,?,?,?,?,?,?)", (c.number, c.seed, c.state, *score, c.reason))
+        self._write(
+            "INSERT OR REPLACE INTO confirmations VALUES (?,?,?,?,?,?,?,?)", (c.number, c.seed, c.state, *score, c.reason)
+        )
 
     def set_meta(self, key: str, value: Any) -> None:
         """Writes one fact about the run."""
@@ -181,14 +183,22 @@ class Store:
             yield
         except sqlite3.OperationalError as error:
             if "full" in str(error) or "disk I/O" in str(error):
-                raise Resumable(f"{self.path}: {error}. Nothing that was written is lost: free some space, then `dcdnas resume`.") from None
-            raise RunError(f"{self.path}: {error}. Is it on a disk that you may write to, and is no other program holding it?") from None
+                raise Resumable(
+                    f"{self.path}: {error}. Nothing that was written is lost: free some space, then `dcdnas resume`."
+                ) from None
+            raise RunError(
+                f"{self.path}: {error}. Is it on a disk that you may write to, and is no other program holding it?"
+            ) from None
         except sqlite3.DatabaseError as error:
-            raise RunError(f"{self.path}: damaged: {error}. Restore it from a copy; the other files of the folder are derived from it.") from None
+            raise RunError(
+                f"{self.path}: damaged: {error}. Restore it from a copy; the other files of the folder are derived from it."
+            ) from None
 
 
 def _trial(row: tuple[Any, ...], curve: tuple[Report, ...]) -> Trial:
-    number, state, _, architecture, decisions, cost, seed, origin, _, reason, accuracy, loss, epochs, seconds, started, ended = row
+    number, state, _, architecture, decisions, cost, seed, origin, _, reason, accuracy, loss, epochs, seconds, started, ended = (
+        row
+    )
     return Trial(
         number=number, state=state, architecture=Architecture.from_dict(json.loads(architecture)), decisions=json.loads(decisions),
         cost=Cost(json.loads(cost)), score=_score(accuracy, loss, epochs, seconds, curve), seed=seed, reason=reason, origin=origin,
@@ -200,5 +210,3 @@ def _score(accuracy: float | None, loss: float | None, epochs: int, seconds: flo
     if accuracy is None:
         return None
     return Score(accuracy, loss if loss is not None else float("nan"), epochs, seconds, curve)
-
-

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from typing import Literal
 
 import optuna
 from optuna.distributions import CategoricalDistribution
@@ -37,10 +38,18 @@ class Study:
     """
 
     def __init__(
-        self, space: SearchSpace, budgets: Sequence[Budget], minimize: Sequence[str], sampler: Sampler, seed: int, trials: int, epochs: int
+        self,
+        space: SearchSpace,
+        budgets: Sequence[Budget],
+        minimize: Sequence[str],
+        sampler: Sampler,
+        seed: int,
+        trials: int,
+        epochs: int,
     ) -> None:
         self.space, self.budgets, self.minimize, self.sampler, self.epochs = space, budgets, minimize, sampler, epochs
-        directions = ["maximize"] + ["minimize"] * len(minimize)
+        directions: list[Literal["maximize", "minimize"]] = ["maximize"]
+        directions += ["minimize" for _ in minimize]
         self._study = optuna.create_study(sampler=sampler.make(seed, trials), directions=directions)
         self._asked: dict[int, int] = {}
 
@@ -91,7 +100,7 @@ class Study:
         """Optuna's state, values and constraints: one violation a budget, and how unfinished the training is."""
         violations = [b.violation(trial.cost) for b in self.budgets]
         done = trial.score.epochs / self.epochs if trial.score else 0.0
-        if trial.state == "failed":
+        if trial.state in ("failed", "interrupted"):
             return TrialState.FAIL, None, [*violations, 1.0]
         if trial.state == "refused" or done < 1 or trial.score is None:
             return TrialState.PRUNED, None, [*violations, 1.0 - min(done, 0.999)]
@@ -100,6 +109,13 @@ class Study:
 
     def _decide(self, trial: optuna.Trial) -> dict[str, Setting]:
         if self.sampler.flat:
-            everything = {d.name: trial.suggest_categorical(d.name, d.options) for d in self.space.decisions}
+            everything = {d.name: _chosen(trial, d.name, d.options) for d in self.space.decisions}
             return self.space.decide(lambda name, options: everything[name])
-        return self.space.decide(lambda name, options: trial.suggest_categorical(name, options))
+        return self.space.decide(lambda name, options: _chosen(trial, name, options))
+
+
+def _chosen(trial: optuna.Trial, name: str, options: tuple[Setting, ...]) -> Setting:
+    value = trial.suggest_categorical(name, options)
+    if value is None:
+        raise TypeError(f"the sampler chose nothing for {name}")
+    return value

@@ -1,0 +1,43 @@
+"""How trainings are run; changes nothing about what a search is."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from dcdnas.engine.worker import ProxyTraining, Train
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where and how many at one time.
+
+    Args:
+        executor: ``ray`` schedules on one machine or a cluster, ``local`` in worker processes, ``inline`` in this process.
+        jobs: trainings at one time; 0 for as many as the machine's cores or GPUs allow.
+        gpus_per_trial: share of a GPU that a training gets; 0 trains on the CPU.
+        cpus_per_trial: cores that a training gets.
+        address: of a Ray cluster; empty starts one on this machine.
+        timeout: seconds after which the search ends as if asked to; infinity for never.
+        train: what a worker runs; None for the proxy training.
+    """
+
+    executor: Literal["ray", "local", "inline"] = "ray"
+    jobs: int = 0
+    gpus_per_trial: float = 0.0
+    cpus_per_trial: float = 1.0
+    address: str = ""
+    timeout: float = math.inf
+    train: Train | None = None
+
+    def training(self) -> Train:
+        """What a worker runs."""
+        device = "cuda" if self.gpus_per_trial else "cpu"
+        return self.train or ProxyTraining(device, max(1, int(self.cpus_per_trial)))
+
+    @property
+    def workers(self) -> int:
+        """Trainings at one time on this machine."""
+        return self.jobs or max(1, int((os.cpu_count() or 1) / max(self.cpus_per_trial, 1e-9)))
