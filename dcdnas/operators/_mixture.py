@@ -59,7 +59,7 @@ class KernelMixture(Operator):
         g = self.geometry
         outputs = (F.conv2d(x, kernel, None, g.stride, self.padding, g.dilation, g.groups) for kernel in self.kernels())
         weighed = [product(y, pi[:, None, None, None]) for y, pi in zip(outputs, mixture.unbind(1), strict=True)]
-        return torch.stack(weighed).sum(0)
+        return sum(weighed[1:], weighed[0])
 
     @classmethod
     def _mixture_cost(cls, geometry: ConvGeometry, kernels: int, form: str) -> int:

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from dcdnas.choice import Choice
-from dcdnas.errors import UsageError
+from dcdnas.operators._guide import Guide, given
 from dcdnas.operators._mixture import Init, KernelMixture, start_around_a_mean, static_std
 from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["CondConv", "Router"]
 
 
-class Router(nn.Module):
+class Router(Guide):
     """r(x) = sigmoid(FC(GAP(x))): the experts' weights; one layer's own, or the guide that a block's layers share.
 
     Args:
@@ -33,7 +33,7 @@ class Router(nn.Module):
     """
 
     def __init__(self, in_channels: int, num_experts: int, init: Init = "static") -> None:
-        super().__init__()
+        super().__init__(num_experts)
         self.fc = nn.Linear(in_channels, num_experts)
         if init == "static":
             nn.init.zeros_(self.fc.weight)
@@ -57,13 +57,14 @@ class CondConv(KernelMixture):
         groups: as in Conv2d.
         bias: whether each expert has a bias, summed like the kernels.
         num_experts: E.
-        guided: the layer has no router; `forward` takes the weights (N, E) of a `Router` that its block owns, as published.
+        guide_channels: E, when the layer has no router and `forward` takes the weights (N, E) of a `Router` that its block
+            owns, as published; 0 for a router of its own.
         init: ``static``: the router says 1/2 whatever the input and the experts' sum is a fresh static kernel, so that the
             operator begins as the static convolution; ``published``: E independent kernels and a random router.
 
     Departures:
-        A layer has its own router unless it is `guided`. The published code draws the experts with the fan-in of a tensor of
-        five axes, sqrt(D) too small; here each expert is drawn by itself.
+        A layer has its own router unless its block has one for all. The published code draws the experts with the fan-in of a
+        tensor of five axes, sqrt(D) too small; here each expert is drawn by itself.
 
     Reference:
         Yang, Bender, Le, Ngiam: CondConv: Conditionally Parameterized Convolutions for Efficient Inference. NeurIPS 2019,
@@ -84,13 +85,13 @@ class CondConv(KernelMixture):
         bias: bool = False,
         *,
         num_experts: Annotated[int, Choice(at_least=1, at_most=32)] = 8,
-        guided: bool = False,
+        guide_channels: int = 0,
         init: Init = "static",
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
         self._keep(num_experts=num_experts)
         self._make_kernels(num_experts)
-        self.router = None if guided else Router(in_channels, num_experts, init)
+        self.router = None if guide_channels else Router(in_channels, num_experts, init)
         self._initialise(init)
 
     def _initialise(self, init: Init) -> None:
@@ -103,7 +104,7 @@ class CondConv(KernelMixture):
 
     @classmethod
     def guide(cls, channels: int, settings: Mapping[str, Setting]) -> Router:
-        """The router that the `guided` layers of a block share.
+        """The router that the layers of a block can share.
 
         Args:
             channels: of the block's input.
@@ -119,11 +120,5 @@ class CondConv(KernelMixture):
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W), and (N, E) where the layer is guided -> (N, D, H', W')."""
-        if self.router is not None:
-            return self._mixed(x, self.router(x))
-        if guide is None:
-            raise UsageError(
-                f"condconv was made with guided=True and waits for its block's guide. Pass one of shape (N, {self.num_experts}), "
-                "as CondConv.guide(channels, settings) makes it, or leave guided out."
-            )
-        return self._mixed(x, guide)
+        weights = given(guide, self, self.num_experts) if self.router is None else self.router(x)
+        return self._mixed(x, weights)

@@ -24,7 +24,7 @@ def load() -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("form", CondConv.FORMS)
 def test_the_published_layers_outputs_and_gradients_are_reproduced(form, portable, guided):
     vector = load()
-    operator = CondConv(8, 12, 3, padding=1, guided=guided).double()
+    operator = CondConv(8, 12, 3, padding=1, guide_channels=8 * guided).double()
     router = {"fc.weight": vector["w:route.fc.weight"], "fc.bias": vector["w:route.fc.bias"]}
     own = {} if guided else {f"router.{name}": value for name, value in router.items()}
     operator.load_state_dict({"weight": vector["w:conv.weight"].flatten(2), **own})
@@ -46,12 +46,12 @@ def test_the_parameters_and_multiply_adds_are_those_of_the_published_layer():
 
 
 def test_a_guided_layer_has_no_router_of_its_own():
-    assert [name for name, _ in CondConv(4, 6, 3, guided=True).named_parameters()] == ["weight"]
+    assert [name for name, _ in CondConv(4, 6, 3, guide_channels=8).named_parameters()] == ["weight"]
 
 
 def test_a_guided_layer_without_its_guide_says_what_it_waits_for():
-    with pytest.raises(UsageError, match=r"waits for its block's guide. Pass one of shape \(N, 8\)"):
-        CondConv(4, 6, 3, guided=True)(torch.randn(1, 4, 5, 5))
+    with pytest.raises(UsageError, match=r"waits for its block's guide of shape \(N, 8, ...\)"):
+        CondConv(4, 6, 3, guide_channels=8)(torch.randn(1, 4, 5, 5))
 
 
 def test_an_unguided_layer_keeps_to_its_own_router():
@@ -61,7 +61,7 @@ def test_an_unguided_layer_keeps_to_its_own_router():
 
 def test_the_layers_of_a_block_share_one_router_and_all_train_it():
     router = Router(4, 3, init="published")
-    expand, project = CondConv(4, 8, 1, num_experts=3, guided=True), CondConv(8, 4, 1, num_experts=3, guided=True)
+    expand, project = CondConv(4, 8, 1, num_experts=3, guide_channels=3), CondConv(8, 4, 1, num_experts=3, guide_channels=3)
     x = torch.randn(2, 4, 5, 5)
     guide = router(x)
     project(expand(x, guide), guide).square().sum().backward()

@@ -1,0 +1,38 @@
+"""Guides: what a block computes once from its input and hands to all its layers, in place of each layer's own.
+
+CondConv's routing weights, DRConv's regions and WeightNet's reduced features can be shared in this way. An operator class that
+can be guided has ``guide(channels, settings)``, which makes the block's module, and takes ``guide_channels`` of it.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from dcdnas.errors import UsageError
+
+
+class Guide(nn.Module):
+    """Base of the modules that make a guide from the block's input (N, C, H, W).
+
+    Args:
+        out_channels: size of the guide's second axis, which is the layers' ``guide_channels``.
+    """
+
+    def __init__(self, out_channels: int) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+
+
+def given(guide: Tensor | None, operator: nn.Module, channels: int) -> Tensor:
+    """The guide of a guided layer.
+
+    Raises:
+        UsageError: when the block did not pass one.
+    """
+    if guide is None:
+        name = type(operator).__name__
+        raise UsageError(
+            f"{name} was made with guide_channels={channels} and waits for its block's guide of shape (N, {channels}, ...). "
+            f"Pass what the module from {name}.guide(channels, settings) gives, or leave guide_channels out."
+        )
+    return guide

@@ -1,0 +1,180 @@
+"""WeightNet: the kernel comes out of a grouped fully connected layer whose input is an attention.
+
+The paper claims that squeeze-and-excitation and CondConv are the two ends of one family, a grouped fully connected layer from
+attention to weights (one group an output channel, and one group in all), and that the members between them are better for
+their size. So a kernel is its stored values, each scaled by an attention that it shares with its neighbours.
+
+Letters: N batch, C input channels, D output channels, H W map, k kernel size, g groups of the convolution, M attentions and G
+parts an output channel, h reduced features, r reduction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dcdnas.choice import Choice
+from dcdnas.operators._base import Operator
+from dcdnas.operators._guide import Guide, given
+from dcdnas.operators._mixture import static_std
+from dcdnas.operators._per_sample import per_sample_conv2d
+from dcdnas.operators._product import product
+from dcdnas.records import ConvGeometry, Setting
+
+__all__ = ["WeightNet", "Reduce"]
+
+
+class Reduce(Guide):
+    """FC(GAP(x)): the h features that the attention looks at; one layer's own, or the guide that a block's layers share."""
+
+    def __init__(self, in_channels: int, reduction: int = 16, least_hidden: int = 16) -> None:
+        super().__init__(max(least_hidden, in_channels // reduction))
+        self.fc = nn.Linear(in_channels, self.out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, h)."""
+        features: Tensor = self.fc(x.mean((2, 3)))
+        return features
+
+
+class WeightNet(Operator):
+    """y = W(x) * x, W_d,p(x) = sum_i alpha_d,p,i(x) V_i,d,p, alpha = sigmoid(FC(reduce(GAP(x)))).
+
+    The input channels of an output channel d are cut into G parts p; each has M/G attentions i with stored weights V_i, which
+    is a fully connected layer with G D groups from M D attentions to D C/g k^2 weights. The attention can scale outputs as
+    well as weights: form ``activation`` convolves with the stored weights part by part and scales the M D maps, form
+    ``kernel`` builds one kernel a sample.
+
+    Args:
+        in_channels: C.
+        out_channels: D.
+        kernel_size: k.
+        stride: as in Conv2d.
+        padding: as in Conv2d.
+        dilation: as in Conv2d.
+        groups: g.
+        bias: as in Conv2d.
+        multiplier: M; the nearest multiple of G below is taken.
+        parts: G, at most M; the nearest divisor of C/g below is taken, and M with it, so that M/G stays: 1 in a depthwise place.
+        reduction: r; h = max(C // r, least_hidden).
+        least_hidden: the least h.
+        guide_channels: h of the block's `Reduce`, when the layer has none of its own; 0 otherwise.
+
+    Departures:
+        A part holds whole input channels (the published layer cuts C k^2 weights, wherever that falls). Each layer reduces its
+        own input unless it is guided; the published one always shares. A fresh layer is a static convolution of unit scale,
+        with every attention at 1/2; the published start leaves the scale to the BatchNorm that follows.
+
+    Reference:
+        Ma, Zhang, Huang, Sun: WeightNet: Revisiting the Design Space of Weight Networks. ECCV 2020, arXiv 2007.11823.
+    """
+
+    FORMS: ClassVar[tuple[str, ...]] = ("activation", "kernel")
+
+    multiplier: int
+    parts: int
+    reduction: int
+    least_hidden: int
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+        *,
+        multiplier: Annotated[int, Choice(at_least=1, at_most=16)] = 2,
+        parts: Annotated[int, Choice(at_least=1, at_most=16)] = 2,
+        reduction: Annotated[int, Choice(at_least=1)] = 16,
+        least_hidden: Annotated[int, Choice(at_least=1)] = 16,
+        guide_channels: int = 0,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        self._keep(multiplier=multiplier, parts=parts, reduction=reduction, least_hidden=least_hidden)
+        self.terms = self.multiplier // self.parts
+        self.guide_channels = guide_channels
+        self.reduce = None if guide_channels else Reduce(in_channels, reduction, least_hidden)
+        self.attend = nn.Linear(
+            guide_channels or hidden_units(in_channels, reduction, least_hidden), self.multiplier * out_channels
+        )
+        self.weight = nn.Parameter(torch.empty(self.terms, out_channels, in_channels // groups * kernel_size**2))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        nn.init.zeros_(self.attend.weight)
+        nn.init.zeros_(self.attend.bias)
+        nn.init.normal_(self.weight, std=2 * static_std(self.geometry) / self.terms**0.5)
+
+    @classmethod
+    def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
+        """G becomes a divisor of C/g, M a multiple of G."""
+        resolved = super().resolve(geometry, **settings)
+        multiplier, channels = int(resolved["multiplier"]), geometry.in_channels // geometry.groups
+        wanted = min(int(resolved["parts"]), multiplier)
+        parts = next(p for p in range(min(wanted, channels), 0, -1) if channels % p == 0)
+        return resolved | {"multiplier": multiplier // wanted * parts, "parts": parts}
+
+    @classmethod
+    def guide(cls, channels: int, settings: Mapping[str, Setting]) -> Reduce:
+        """The reduction that the layers of a block can share.
+
+        Args:
+            channels: of the block's input.
+            settings: resolved, of those layers.
+        """
+        return Reduce(channels, int(settings["reduction"]), int(settings["least_hidden"]))
+
+    @classmethod
+    def forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
+        """Trains on activations where that convolves only once (M = G), else with kernels."""
+        return cls.FORMS if settings["multiplier"] == settings["parts"] else cls.FORMS[::-1]
+
+    @classmethod
+    def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
+        """h (C + M D) and, with |W| = D C/g k^2: activation H'W' (M/G |W| + M D), kernel (M/G + H'W') |W|."""
+        g, multiplier = geometry, int(settings["multiplier"])
+        terms = multiplier // int(settings["parts"])
+        weights = g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
+        hidden = hidden_units(g.in_channels, int(settings["reduction"]), int(settings["least_hidden"]))
+        attention = hidden * (g.in_channels + multiplier * g.out_channels)
+        if (form or cls.forms(geometry, settings)[0]) == "activation":
+            return attention + g.out_pixels * (terms * weights + multiplier * g.out_channels)
+        return attention + (terms + g.out_pixels) * weights
+
+    def attention(self, features: Tensor) -> Tensor:
+        """alpha: (N, h) -> (N, D, G, M/G), each in 0..1."""
+        return torch.unflatten(torch.sigmoid(self.attend(features)), 1, (self.geometry.out_channels, self.parts, self.terms))
+
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(N, C, H, W), and (N, h) where the layer is guided -> (N, D, H', W')."""
+        alpha = self.attention(given(guide, self, self.guide_channels) if self.reduce is None else self.reduce(x))
+        y = self._scaled_outputs(x, alpha) if self._form(x) == "activation" else self._built_kernels(x, alpha)
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+    def _scaled_outputs(self, x: Tensor, alpha: Tensor) -> Tensor:
+        g, k = self.geometry, self.geometry.kernel_size
+        of_group = (g.groups, g.out_channels // g.groups)
+        stored = torch.unflatten(torch.unflatten(self.weight, 2, (self.parts, -1)), 1, of_group)
+        kernels = stored.permute(1, 3, 0, 2, 4).reshape(self.terms * self.parts * g.out_channels, -1, k, k)
+        maps = F.conv2d(x, kernels, None, g.stride, self.padding, g.dilation, g.groups * self.parts)
+        maps = torch.unflatten(maps, 1, (g.groups, self.multiplier, -1))
+        scale = torch.unflatten(alpha, 1, of_group).permute(0, 1, 3, 4, 2).flatten(2, 3)
+        return product(maps, scale[..., None, None]).sum(2).flatten(1, 2)
+
+    def _built_kernels(self, x: Tensor, alpha: Tensor) -> Tensor:
+        g, k = self.geometry, self.geometry.kernel_size
+        stored = torch.unflatten(self.weight, 2, (self.parts, -1))
+        built = [product(v, a.unsqueeze(-1)) for v, a in zip(stored, alpha.unbind(3), strict=True)]
+        kernels = torch.unflatten(sum(built[1:], built[0]).flatten(2), 2, (-1, k, k))
+        return per_sample_conv2d(x, kernels, g.stride, self.padding, g.dilation, g.groups, self.portable)
+
+
+def hidden_units(in_channels: int, reduction: int, least: int) -> int:
+    """h = max(C // r, least)."""
+    return max(in_channels // reduction, least)
