@@ -77,10 +77,10 @@ def sampled(name: str, geometry: ConvGeometry, count: int = 3) -> list[dict[str,
     return [s for i, s in enumerate(resolved) if s not in resolved[:i]]
 
 
-def forms(name: str, geometry: ConvGeometry) -> list[tuple[dict[str, Setting], str]]:
+def forms(name: str, geometry: ConvGeometry, count: int = 3) -> list[tuple[dict[str, Setting], str]]:
     """Each of the sampled settings with each of its forms."""
     cls = operators[name]
-    return [(s, form) for s in sampled(name, geometry) for form in cls.forms(geometry, s)]
+    return [(s, form) for s in sampled(name, geometry, count) for form in cls.forms(geometry, s)]
 
 
 def values(dimension: Dimension) -> list[Setting]:
