@@ -23,6 +23,7 @@ from dcdnas.operators._base import Operator
 from dcdnas.operators._decoupled import decoupled_filter, decoupled_filter_lean, filter_norm
 from dcdnas.operators._per_sample import centred
 from dcdnas.operators._product import product
+from dcdnas.operators._widths import plain, reduced
 from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["DDF"]
@@ -47,7 +48,6 @@ class DDF(Operator):
         kernel_combine: ``mul`` or ``add``.
         head: h, spatial filters a pixel; C/h neighbouring channels share one. The nearest divisor of C below is taken.
         reduction: r; the channel branch has max(1, C // r) hidden units.
-        hidden_channels: m, in place of C // r; 0 keeps the rule.
         init: ``static``: both filters start constant (the last layers' weights are zero), as a depthwise convolution of unit
             scale; ``published``: the layers' ordinary start, scales drawn from N(0, 2/k^2), whose signs are random.
 
@@ -64,7 +64,7 @@ class DDF(Operator):
 
     kernel_combine: Literal["mul", "add"]
     head: int
-    reduction: int
+    reduction: float
 
     def __init__(
         self,
@@ -79,17 +79,16 @@ class DDF(Operator):
         *,
         kernel_combine: Annotated[str, Choice(words=("mul", "add"))] = "mul",
         head: Annotated[int, Choice(at_least=1, at_most=64)] = 1,
-        reduction: Annotated[int, Choice(at_least=1)] = 5,
-        hidden_channels: int = 0,
+        reduction: Annotated[float, Choice(at_least=1)] = 5,
         init: Literal["static", "published"] = "static",
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
         self._keep(kernel_combine=kernel_combine, head=head, reduction=reduction)
-        hidden = hidden_channels or hidden_units(in_channels, reduction)
+        hidden = hidden_units(in_channels, reduction)
         self.spatial = nn.Conv2d(in_channels, self.head * kernel_size**2, 1, stride)
         self.squeeze = nn.Linear(in_channels, hidden)
         self.excite = nn.Linear(hidden, in_channels * kernel_size**2)
-        self.scale = nn.Parameter(torch.empty(in_channels, kernel_size**2))
+        self.scale = nn.Parameter(torch.empty(in_channels * kernel_size**2))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self._initialise(init)
 
@@ -120,13 +119,13 @@ class DDF(Operator):
         resolved = super().resolve(geometry, **settings)
         wanted = int(resolved["head"])
         resolved["head"] = next(h for h in range(min(wanted, geometry.in_channels), 0, -1) if geometry.in_channels % h == 0)
-        return resolved
+        return resolved | {"reduction": plain(resolved["reduction"])}
 
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
         """H'W' k^2 h (C + 1) to make the spatial filters, C (m + m k^2 + 2 k^2) the channel ones; 1 or 2 C k^2 H'W' to apply."""
         g, taps = geometry, geometry.kernel_size**2
-        hidden = hidden_units(g.in_channels, int(settings["reduction"]))
+        hidden = hidden_units(g.in_channels, settings["reduction"])
         spatial = g.out_pixels * taps * int(settings["head"]) * (g.in_channels + 1)
         channel = g.in_channels * (hidden + hidden * taps + 2 * taps)
         products = 1 if settings["kernel_combine"] == "add" else 2
@@ -141,8 +140,9 @@ class DDF(Operator):
 
     def channel_filter(self, x: Tensor) -> Tensor:
         """D^ch: (N, C, H, W) -> (N, C, k*k)."""
-        filters = torch.unflatten(self.excite(torch.relu(self.squeeze(x.mean((2, 3))))), 1, self.scale.shape)
-        return product(filter_norm(filters, 2, self.geometry.kernel_size**2, 1.0), self.scale)
+        taps = self.geometry.kernel_size**2
+        filters = torch.unflatten(self.excite(torch.relu(self.squeeze(x.mean((2, 3))))), 1, (-1, taps))
+        return product(filter_norm(filters, 2, taps, 1.0), self.scale.view(-1, taps))
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, C, H', W')."""
@@ -153,9 +153,9 @@ class DDF(Operator):
         return y if self.bias is None else y + self.bias[:, None, None]
 
 
-def hidden_units(channels: int, reduction: int) -> int:
+def hidden_units(channels: int, reduction: Setting) -> int:
     """m = max(1, C // r)."""
-    return max(1, channels // reduction)
+    return max(1, reduced(channels, reduction))
 
 
 def filter_deviation(kernel_size: int) -> float:

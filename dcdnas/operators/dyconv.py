@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from dcdnas.choice import Choice
 from dcdnas.operators._mixture import Init, KernelMixture, start_around_a_mean, static_std
+from dcdnas.operators._widths import plain, reduced
 from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["DyConv"]
@@ -51,7 +52,7 @@ class DyConv(KernelMixture):
     """
 
     num_kernels: int
-    reduction: int
+    reduction: float
     temperature: Tensor
 
     def __init__(
@@ -66,7 +67,7 @@ class DyConv(KernelMixture):
         bias: bool = False,
         *,
         num_kernels: Annotated[int, Choice(at_least=2, at_most=16)] = 4,
-        reduction: Annotated[int, Choice(at_least=1)] = 4,
+        reduction: Annotated[float, Choice(at_least=1)] = 4,
         temperature: float = 30.0,
         init: Init = "static",
     ) -> None:
@@ -93,10 +94,16 @@ class DyConv(KernelMixture):
                 nn.init.kaiming_uniform_(kernel, nonlinearity="relu")
 
     @classmethod
+    def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
+        """Every geometry takes every setting."""
+        resolved = super().resolve(geometry, **settings)
+        return resolved | {"reduction": plain(resolved["reduction"])}
+
+    @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
         """The mixture's, and h (C + K) for the attention's h hidden units."""
         kernels = int(settings["num_kernels"])
-        hidden = hidden_channels(geometry.in_channels, kernels, int(settings["reduction"]))
+        hidden = hidden_channels(geometry.in_channels, kernels, settings["reduction"])
         return cls._mixture_cost(geometry, kernels, form) + hidden * (geometry.in_channels + kernels)
 
     def anneal(self, progress: float) -> None:
@@ -117,6 +124,6 @@ class DyConv(KernelMixture):
         return f"{super().extra_repr()}, temperature={self.temperature.item():g}"
 
 
-def hidden_channels(in_channels: int, num_kernels: int, reduction: int) -> int:
+def hidden_channels(in_channels: int, num_kernels: int, reduction: Setting) -> int:
     """Hidden units of the attention: C // r + 1, and K for an image's 3 channels."""
-    return num_kernels if in_channels == 3 else in_channels // reduction + 1
+    return num_kernels if in_channels == 3 else reduced(in_channels, reduction) + 1

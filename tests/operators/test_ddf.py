@@ -30,7 +30,7 @@ def published(name: str, **arguments: object) -> tuple[DDF, dict[str, torch.Tens
             "squeeze.bias": vector["w:channel_branch.1.bias"],
             "excite.weight": vector["w:channel_branch.3.weight"].flatten(1),
             "excite.bias": vector["w:channel_branch.3.bias"],
-            "scale": vector["w:channel_branch.4.std"].view(channels, 9),
+            "scale": vector["w:channel_branch.4.std"],
         }
     )
     return operator, vector

@@ -14,12 +14,26 @@ from dcdnas.published import convert_layer
 VECTORS = Path(__file__).parents[1] / "operators" / "vectors"
 
 LAYERS = {
+    "condconv-3x3-E8": (
+        "route_func+CondConv2d",
+        {"in_channels": 8, "out_channels": 12, "kernel_size": 3, "padding": 1, "bias": False, "num_experts": 8},
+    ),
     "dcd-1x1-bottleneck-32to16": ("conv_dy", {"inplanes": 32, "planes": 16, "kernel_size": 1, "stride": 1, "padding": 0}),
     "dcd-3x3-stride2-16to24": ("conv_dy", {"inplanes": 16, "planes": 24, "kernel_size": 3, "stride": 2, "padding": 1}),
     "dcd-basic-3x3-8to12": ("conv_basic_dy", {"inplanes": 8, "planes": 12, "stride": 1}),
     "dcd-classifier-20to7": ("DYCls", {"inp": 20, "oup": 7}),
     "dcd-pointwise-expand-8to24": ("DYModule", {"inp": 8, "oup": 24}),
     "dcd-pointwise-project-24to8": ("DYModule", {"inp": 24, "oup": 8, "fc_squeeze": 16}),
+    "ddf-add-stride2-10": ("DDFPack", {"in_channels": 10, "stride": 2, "kernel_combine": "add"}),
+    "ddf-mul-16": ("DDFPack", {"in_channels": 16}),
+    "dyconv-3x3-K4-T34": (
+        "Dynamic_conv2d",
+        {"in_planes": 8, "out_planes": 12, "kernel_size": 3, "padding": 1, "bias": False},
+    ),
+    "dyconv-3x3-K4-bias-T1": (
+        "Dynamic_conv2d",
+        {"in_planes": 6, "out_planes": 10, "kernel_size": 3, "stride": 2, "padding": 1, "temperature": 1},
+    ),
     "odconv-1x1-n1-T1": ("ODConv2d", {"in_planes": 8, "out_planes": 20, "kernel_size": 1, "kernel_num": 1}),
     "odconv-1x1-n4-T4": ("ODConv2d", {"in_planes": 20, "out_planes": 8, "kernel_size": 1, "temperature": 4}),
     "odconv-3x3-n1-T30": (
