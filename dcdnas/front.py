@@ -32,6 +32,13 @@ def best(trials: Sequence[Trial], budgets: Sequence[Budget]) -> Trial | None:
     return max(candidates(trials, budgets), key=lambda t: (_accuracy(t), -t.number), default=None)
 
 
+def to_confirm(trials: Sequence[Trial], budgets: Sequence[Budget], minimize: Sequence[str], top: int) -> list[Trial]:
+    """The trials to train again on fresh seeds: the `top` most accurate of the front, and the static reference."""
+    chosen = sorted(front(trials, budgets, minimize), key=lambda t: -_accuracy(t))[:top]
+    taken = {t.number for t in chosen}
+    return chosen + [t for t in trials if t.origin == "static" and t.state == "finished" and t.number not in taken]
+
+
 def knee(trials: Sequence[Trial], budgets: Sequence[Budget], minimize: Sequence[str]) -> Trial | None:
     """The trial of the front farthest above the straight line between its ends, on log cost."""
     line = front(trials, budgets, minimize)

@@ -45,9 +45,7 @@ class Confirming:
 
     def _plan(self, trials: Sequence[Trial]) -> list[Job]:
         """The most accurate networks of the front and the static reference, seed by seed; those that ended are left out."""
-        line = front.front(trials, self.config.budgets, self.config.minimize)
-        chosen = sorted(line, key=lambda t: -t.score.accuracy if t.score else 0.0)[: self.config.confirm_top]
-        chosen += [t for t in trials if t.origin == "static" and t.state == "finished" and t not in chosen]
+        chosen = front.to_confirm(trials, self.config.budgets, self.config.minimize, self.config.confirm_top)
         done = {(c.number, c.seed) for c in self.ended}
         seeds = [derived_seed(self.config.seed, f"confirm-{i}") for i in range(self.config.confirm)]
         jobs = [Job(t.number, t.architecture, replace(self.config.task, seed=s), confirm=True) for s in seeds for t in chosen]
