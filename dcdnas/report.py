@@ -1,4 +1,4 @@
-"""A run's folder as plain data: its trials, front, best network and history, whether it is running, interrupted or finished.
+"""A run's folder as plain data: its trials, front, best network and history; running, interrupted, damaged or finished.
 
 Nothing here imports torch, Ray or Optuna, and pandas only where a frame is asked for: `dcdnas status` and `dcdnas trials`
 answer at once.
@@ -7,11 +7,31 @@ answer at once.
 from __future__ import annotations
 
 import os
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from dcdnas.errors import RunError, nearest
+from dcdnas import front as fronts
+from dcdnas.budget import Budget, within
+from dcdnas.engine.lock import live_driver
+from dcdnas.engine.store import Confirmation, Store
+from dcdnas.errors import DcdnasError, FileError, RunError, UnknownNameError, UsageError, nearest
+from dcdnas.records import ENDED, Trial
+from dcdnas.yaml_lines import read_yaml
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FILE = "search.yaml"
+
+COLUMNS = ("number", "state", "accuracy", "flops", "params", "epochs", "seconds", "seed", "digest", "on_front", "reason")
+"""The frame's columns before the decisions; a further cost metric stands after ``params``."""
+
+Status = Literal["running", "finished", "interrupted", "failed"]
 
 
 def runs_folder() -> Path:
@@ -21,8 +41,8 @@ def runs_folder() -> Path:
 
 def run_folders() -> list[Path]:
     """The folders of all runs, the newest first."""
-    found = [p.parent for p in runs_folder().glob(f"*/{FILE}")]
-    return sorted(found, key=lambda p: (-(p / FILE).stat().st_mtime, p.name))
+    found = {p.parent for name in (FILE, "run.db") for p in runs_folder().glob(f"*/{name}")}
+    return sorted(found, key=lambda p: (-p.stat().st_mtime, p.name))
 
 
 def find_run(run: str | Path) -> Path:
@@ -37,4 +57,293 @@ def find_run(run: str | Path) -> Path:
         if (place / FILE).is_file() or (place / "run.db").is_file():
             return place
     names = [p.name for p in run_folders()]
-    raise RunError(f"no run {str(run)!r} in {runs_folder()}/. {nearest(str(run), names)} `dcdnas status` lists the runs.")
+    known = nearest(str(run), names) if names else "There are no runs yet: `dcdnas search -b 2MFLOPs` makes one."
+    raise RunError(f"no run {str(run)!r} in {runs_folder()}. {known}")
+
+
+def load_run(run: str | Path) -> Run:
+    """Reads a run from its folder, or by its name below the runs folder (``DCDNAS_RUNS``, default ``runs/``).
+
+    Reading changes nothing and works while the run is being searched. A damaged ``search.yaml`` is a note in `Run.problems`.
+
+    Raises:
+        RunError: when there is no such run, or its memory (``run.db``) cannot be read.
+    """
+    folder = find_run(run)
+    problems: list[str] = []
+    config = _config(folder / FILE, problems)
+    store = Store(folder)
+    try:
+        facts = {key: store.meta(key) for key in ("bounds", "created", "ending")}
+        trials, confirmations = tuple(store.trials()), tuple(store.confirmations())
+    finally:
+        store.close()
+    bounds = {name: (float(low), float(high)) for name, (low, high) in (facts["bounds"] or {"accuracy": (0, 1)}).items()}
+    return Run(
+        folder=folder, config=config, trials=trials, confirmations=confirmations, bounds=bounds,
+        created=facts["created"] or 0.0, ending=facts["ending"] or "", driver=live_driver(folder), problems=tuple(problems),
+    )  # fmt: skip
+
+
+def _config(path: Path, problems: list[str]) -> Mapping[str, Any]:
+    """What ``search.yaml`` says, as plain data; empty with a note when it is damaged."""
+    try:
+        data = read_yaml(path).data
+        [Budget(**b) for b in data["budgets"]]
+        return dict(data)
+    except (FileError, KeyError, TypeError) as error:
+        problems.append(f"{error if isinstance(error, DcdnasError) else f'{path}: damaged'} Shown without its budgets.")
+        return {}
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A trial trained again on fresh seeds.
+
+    Args:
+        trial: of the search.
+        accuracies: seed -> accuracy of each confirming training that finished.
+        failed: seeds whose training failed.
+    """
+
+    trial: Trial
+    accuracies: Mapping[int, float]
+    failed: tuple[int, ...] = ()
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds."""
+        return statistics.fmean(self.accuracies.values())
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation over the seeds; None for a single one."""
+        return statistics.stdev(self.accuracies.values()) if len(self.accuracies) > 1 else None
+
+    def against(self, other: Confirmed) -> tuple[float, float | None, int]:
+        """Mean of the differences to another on the same seeds, their standard deviation, and how many seeds those are."""
+        shared = sorted(set(self.accuracies) & set(other.accuracies))
+        differences = [self.accuracies[s] - other.accuracies[s] for s in shared]
+        if not differences:
+            return float("nan"), None, 0
+        return statistics.fmean(differences), statistics.stdev(differences) if len(shared) > 1 else None, len(shared)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The hypervolume after one more training had ended.
+
+    Args:
+        ended: trainings that had.
+        seconds: of computing in them.
+        epochs: trained in them.
+        hypervolume: 0-1.
+        best: accuracy of the best network within the budgets; None before the first.
+    """
+
+    ended: int
+    seconds: float
+    epochs: int
+    hypervolume: float
+    best: float | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A search as it stands in its folder.
+
+    Args:
+        folder: of the run.
+        config: the content of ``search.yaml``.
+        trials: all of them, by number.
+        confirmations: confirming trainings that ended.
+        bounds: worst and best of each objective, fixed when the run started.
+        created: seconds since the epoch.
+        ending: why it ended before its number; empty when it did not.
+        driver: process and host that is searching it now; None when nobody is.
+        problems: what is damaged, in words.
+    """
+
+    folder: Path
+    config: Mapping[str, Any] = field(repr=False)
+    trials: tuple[Trial, ...] = field(repr=False)
+    confirmations: tuple[Confirmation, ...] = field(repr=False)
+    bounds: fronts.Bounds = field(repr=False)
+    created: float
+    ending: str = ""
+    driver: Mapping[str, Any] | None = None
+    problems: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The folder's."""
+        return self.folder.resolve().name
+
+    @property
+    def status(self) -> Status:
+        """Whether somebody is searching it, it ended as asked, it waits for a resume, or too many trainings failed."""
+        if self.driver:
+            return "running"
+        if self.ending == "time is up" or "exhausted" in self.ending:
+            return "finished"
+        if "in a row failed" in self.ending:
+            return "failed"
+        return "finished" if self.ended >= self.asked and not self.unconfirmed else "interrupted"
+
+    @property
+    def asked(self) -> int:
+        """Trainings to end."""
+        return int(self.config.get("trials", 0))
+
+    @property
+    def ended(self) -> int:
+        """Trainings that count: finished or stopped early."""
+        return sum(t.state in ENDED for t in self.trials)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of trials by state."""
+        return dict(Counter(t.state for t in self.trials))
+
+    @cached_property
+    def budgets(self) -> tuple[Budget, ...]:
+        """Bounds of the search."""
+        return tuple(Budget(**b) for b in self.config.get("budgets", ()))
+
+    @property
+    def minimize(self) -> tuple[str, ...]:
+        """Cost metrics that are objectives."""
+        return tuple(name for name in self.bounds if name != "accuracy") or ("flops",)
+
+    @property
+    def seconds(self) -> float:
+        """Of computing: all trainings of the search and its confirmation."""
+        return sum(x.score.seconds for x in (*self.trials, *self.confirmations) if x.score)
+
+    def trial(self, which: int | str, budgets: Sequence[Budget] | None = None) -> Trial:
+        """A trial by number, or ``best`` or ``knee`` of the front.
+
+        Raises:
+            UsageError: when there is none.
+        """
+        if which in ("best", "knee"):
+            found = self.best_within(budgets) if which == "best" else fronts.knee(self.trials, self._cut(budgets), self.minimize)
+            if found is None:
+                raise UsageError(f"{self.name} has no finished trial within {_said(self._cut(budgets))}, so it has no {which}.")
+            return found
+        if not str(which).isdigit():
+            raise UnknownNameError("trial", str(which), ["best", "knee"], "Or give a trial's number.")
+        if int(which) >= len(self.trials):
+            last = f"its last one is {len(self.trials) - 1}" if self.trials else "it has none yet"
+            raise UsageError(f"{self.name} has no trial {which}: {last}. `dcdnas trials {self.name}` shows them.")
+        return self.trials[int(which)]
+
+    def front(self, budgets: Sequence[Budget] | None = None) -> list[Trial]:
+        """The non-dominated finished trials within the budgets (the run's own unless given), from the cheapest on."""
+        return fronts.front(self.trials, self._cut(budgets), self.minimize)
+
+    @property
+    def best(self) -> Trial | None:
+        """The confirmed network with the highest mean accuracy; before a confirmation the best single training."""
+        return self.best_within(None)
+
+    def best_within(self, budgets: Sequence[Budget] | None) -> Trial | None:
+        """The best network within other budgets than the run's.
+
+        A confirmed mean decides as far as the confirmation reaches: when the best single training is not among the confirmed,
+        it is the best that is known.
+        """
+        cut = self._cut(budgets)
+        single = fronts.best(self.trials, cut)
+        confirmed = [c for c in self.confirmed if within(c.trial.cost, cut)]
+        if single is None or single.number not in {c.trial.number for c in confirmed}:
+            return single
+        return confirmed[0].trial
+
+    @property
+    def knee(self) -> Trial | None:
+        """The trial of the front after which accuracy gets dear."""
+        return fronts.knee(self.trials, self.budgets, self.minimize)
+
+    @property
+    def static(self) -> Trial | None:
+        """The reference: the dearest uniform all-static network within the budgets."""
+        return next((t for t in self.trials if t.origin == "static"), None)
+
+    @cached_property
+    def confirmed(self) -> list[Confirmed]:
+        """The networks trained again on fresh seeds, the best mean first."""
+        ended: dict[int, list[Confirmation]] = {}
+        for c in self.confirmations:
+            ended.setdefault(c.number, []).append(c)
+        found = [
+            Confirmed(
+                self.trials[number],
+                {c.seed: c.score.accuracy for c in rows if c.state == "finished" and c.score},
+                tuple(c.seed for c in rows if c.state != "finished"),
+            )
+            for number, rows in ended.items()
+        ]
+        return sorted((c for c in found if c.accuracies), key=lambda c: (-c.mean, c.trial.number))
+
+    @property
+    def unconfirmed(self) -> int:
+        """Confirming trainings that are still to do once the search has its number."""
+        chosen = fronts.to_confirm(self.trials, self.budgets, self.minimize, int(self.config.get("confirm_top", 0)))
+        done = Counter(c.number for c in self.confirmations)
+        return sum(max(0, int(self.config.get("confirm", 0)) - done[t.number]) for t in chosen)
+
+    @property
+    def hypervolume(self) -> float:
+        """The share of the box between the bounds that the front dominates, 0-1; cost on a logarithmic scale."""
+        return fronts.hypervolume(self.trials, self.budgets, self.bounds)
+
+    @cached_property
+    def history(self) -> list[Moment]:
+        """The hypervolume after each training that ended, in the order they ended."""
+        line: list[Trial] = []
+        moments: list[Moment] = []
+        seconds, epochs = 0.0, 0
+        ended = sorted((t for t in self.trials if t.state in ENDED and t.score), key=lambda t: t.ended)
+        for number, trial in enumerate(ended, 1):
+            seconds += trial.score.seconds if trial.score else 0.0
+            epochs += trial.score.epochs if trial.score else 0
+            line = fronts.front([*line, trial], self.budgets, self.minimize)
+            best = max((t.score.accuracy for t in line if t.score), default=None)
+            volume = fronts.hypervolume(line, self.budgets, self.bounds)
+            moments.append(Moment(number, seconds, epochs, volume, best))
+        return moments
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a trial with the frame's columns; a decision that does not exist in a trial is None."""
+        on_front = {t.number for t in self.front()}
+        metrics = [m for t in self.trials[:1] for m in t.cost.values if m not in ("flops", "params")]
+        decisions = list(dict.fromkeys(name for t in self.trials for name in t.decisions))
+        return [_row(t, t.number in on_front, metrics, decisions) for t in self.trials]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The trials as a pandas frame: `COLUMNS`, then one column a decision."""
+        import pandas as pd
+
+        rows = self.rows
+        return pd.DataFrame(rows, columns=list(rows[0]) if rows else list(COLUMNS))
+
+    def _cut(self, budgets: Sequence[Budget] | None) -> Sequence[Budget]:
+        return self.budgets if budgets is None else budgets
+
+
+def _row(trial: Trial, on_front: bool, metrics: Sequence[str], decisions: Sequence[str]) -> dict[str, Any]:
+    score, cost = trial.score, trial.cost.values
+    return {
+        "number": trial.number, "state": trial.state, "accuracy": score.accuracy if score else None,
+        "flops": cost.get("flops"), "params": cost.get("params"), **{m: cost.get(m) for m in metrics},
+        "epochs": score.epochs if score else 0, "seconds": score.seconds if score else 0.0, "seed": trial.seed,
+        "digest": trial.architecture.digest, "on_front": on_front, "reason": trial.reason,
+        **{name: trial.decisions.get(name) for name in decisions},
+    }  # fmt: skip
+
+
+def _said(budgets: Sequence[Budget]) -> str:
+    return " and ".join(map(str, budgets)) or "any budget"
