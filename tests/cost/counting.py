@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from dcdnas.cost.flops import count_flops
+from dcdnas.operators._product import counting as counting_products
 
 SHAPE = (4, 6, 6)
 
@@ -30,3 +33,11 @@ class Run(nn.Module):
 
 def count(function: Callable[[Any, Tensor], Any], shape: tuple[int, ...] = SHAPE) -> int:
     return count_flops(Run(function), shape)
+
+
+def executed(module: nn.Module, shape: tuple[int, ...]) -> int:
+    """Multiply-adds as torch's own counter sees the executed kernels, plus the marked products; independent of any trace."""
+    marked = {torch.ops.dcdnas.product: lambda *shapes, out_shape, **_: 2 * math.prod(out_shape)}
+    with torch.no_grad(), counting_products(), FlopCounterMode(display=False, custom_mapping=marked) as mode:
+        module.eval()(torch.zeros(1, *shape))
+    return mode.get_total_flops() // 2

@@ -1,0 +1,196 @@
+"""The price by table is the measured cost of the whole network, for every backbone and operator there is."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from counting import executed
+
+from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.choice import Choice, Dimension, dimensions
+from dcdnas.cost import _price, measure, metrics, price, slot_price
+from dcdnas.errors import GeometryError, UnknownNameError, UsageError
+from dcdnas.networks import Slot, build_network, networks, slots_of
+from dcdnas.operators import operators
+from dcdnas.records import ConvGeometry, Setting
+
+NAMES = ("flops", "params")
+SEEDS = range(2)
+VALUES: tuple[Any, ...] = (1, 2, 3, 4, 5, 6, 8, 0.25, 0.5, 0.75, 1.5, True, False)
+
+
+def allowed(dimension: Dimension, most: float = 8) -> Iterator[Setting]:
+    """Some values that the dimension takes, none so large that the network is slow to run."""
+    for value in (*dimension.choice.words, *VALUES):
+        try:
+            dimension.check(value)
+        except UsageError:
+            continue
+        if isinstance(value, str) or value <= most:
+            yield value
+
+
+def any_choice(slot: Slot, rng: random.Random, name: str = "") -> LayerChoice:
+    """Any operator with any settings that the slot takes, resolved."""
+    for _ in range(20):
+        operator = name or rng.choice(list(operators))
+        cls = operators[operator]
+        settings = {n: rng.choice([d.default, *allowed(d)]) for n, d in dimensions(cls).items() if rng.random() < 0.5}
+        try:
+            resolved = cls.resolve(slot.geometry, **settings)
+        except GeometryError:
+            continue
+        return LayerChoice(operator, resolved, cls.counted_form(slot.geometry, resolved))
+    return LayerChoice()
+
+
+def any_settings(network: str, rng: random.Random) -> dict[str, Any]:
+    """Random values for a backbone's search dimensions."""
+    found = {}
+    for name, dimension in dimensions(networks[network]).items():
+        options = list(allowed(dimension, {"depth": 3, "width": 0.25}.get(name, 5)))
+        if options and (name == "width" or rng.random() < 0.8):
+            found[name] = rng.choice(options)
+    return found
+
+
+def any_architecture(network: str, seed: int, operator: str = "") -> Architecture:
+    """A random small architecture of a backbone; slots may be left to the static convolution."""
+    rng = random.Random(f"{network} {seed} {operator}")
+    shape = (3, rng.choice([31, 32, 40]), rng.choice([32, 48]))
+    for _ in range(100):
+        settings = networks[network].complete(any_settings(network, rng))
+        bare = Architecture(network, settings, {}, shape, 10)
+        layers = {
+            s.name: any_choice(s, rng, operator) for s in slots_of(bare) if s.kind == "conv" and (operator or rng.random() < 0.7)
+        }
+        if price(bare, ("params",))["params"] < 500_000 and operator in {"", *(c.operator for c in layers.values())}:
+            return replace(bare, layers=layers)
+    raise AssertionError(f"{operator} fits no slot of {network}")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("network", networks)
+def test_a_random_architecture_is_priced_as_it_is_measured_whole(network: str, seed: int) -> None:
+    architecture = any_architecture(network, seed)
+    whole = build_network(architecture)
+    cost = price(architecture)
+    assert dict(cost.values) == dict(measure(whole).values)
+    assert cost["flops"] == executed(whole, architecture.input)
+    assert cost["params"] == sum(p.numel() for p in whole.parameters())
+
+
+@pytest.mark.parametrize("operator", operators)
+@pytest.mark.parametrize("network", networks)
+def test_a_network_of_one_operator_is_priced_as_it_is_measured_whole(network: str, operator: str) -> None:
+    architecture = any_architecture(network, 0, operator)
+    assert dict(price(architecture).values) == dict(measure(build_network(architecture)).values)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 125))
+@pytest.mark.parametrize("network", networks)
+def test_many_random_architectures_are_priced_as_they_are_measured_whole(network: str, seed: int) -> None:
+    test_a_random_architecture_is_priced_as_it_is_measured_whole(network, seed)
+
+
+@pytest.mark.parametrize("network", networks)
+def test_every_slot_is_a_module_of_the_network_with_the_map_that_its_geometry_says(network: str) -> None:
+    architecture = any_architecture(network, 1)
+    whole, maps = build_network(architecture).eval(), {}
+    for slot in slots_of(architecture):
+        whole.get_submodule(slot.name).register_forward_pre_hook(lambda m, x, name=slot.name: maps.update({name: x[0].shape}))
+    whole(torch.zeros(1, *architecture.input))
+    for slot in slots_of(architecture):
+        g = slot.geometry
+        assert tuple(maps[slot.name])[1:] == ((g.in_channels,) if slot.kind == "linear" else (g.in_channels, g.height, g.width))
+
+
+def test_mobilenetv2_costs_what_its_paper_says() -> None:
+    """Table 4 of arXiv:1801.04381: 300M multiply-adds, 3.4M parameters; exactly 3,504,872 in every public implementation."""
+    cost = price(Architecture("mobilenetv2", {}, {}, (3, 224, 224), 1000))
+    assert cost["params"] == 3_504_872
+    assert cost["flops"] == 300_774_272
+    assert round(cost["flops"], -8) == 300e6
+
+
+def test_a_price_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    architecture = any_architecture("mobilenetv2", 2)
+    known = price(architecture)
+    monkeypatch.setattr(_price, "make", None)
+    assert price(architecture) == known
+
+
+def test_slots_of_one_geometry_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    original = _price.make
+    monkeypatch.setattr(_price, "make", lambda slot, choice: made.append(slot) or original(slot, choice))
+    geometry = ConvGeometry(7, 13, 3, height=11, width=5)
+    prices = {slot_price(Slot(n, geometry, activation=a), LayerChoice(), NAMES) for n, a in (("a.b.c", "relu"), ("d", ""))}
+    assert prices == {(7 * 13 * 9 * 55, 7 * 13 * 9 + 2 * 13)}
+    assert len(made) == len(NAMES)
+
+
+def test_pricing_uses_up_no_random_number() -> None:
+    before = torch.get_rng_state()
+    slot_price(Slot("x", ConvGeometry(5, 17, 3, height=3, width=3)), LayerChoice(), NAMES)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_metrics_come_in_the_order_they_were_asked_for() -> None:
+    architecture = any_architecture("mobilenetv2", 3)
+    both, turned = price(architecture), price(architecture, ("params", "flops"))
+    assert dict(both.values) == dict(turned.values)
+    assert list(turned.values) == ["params", "flops"]
+    assert dict(price(architecture, ("params",)).values) == {"params": both["params"]}
+
+
+def test_an_operator_that_cannot_fill_its_slot_is_an_error() -> None:
+    architecture = Architecture("mobilenetv2", {}, {"stem": LayerChoice("static", {"heads": 3})}, (3, 32, 32), 10)
+    with pytest.raises(GeometryError, match="no setting 'heads'"):
+        price(architecture)
+
+
+def test_an_unknown_metric_is_an_error() -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown cost metric 'flop'\. Did you mean 'flops'"):
+        price(Architecture("mobilenetv2", {}, {}, (3, 32, 32), 10), ("flop",))
+
+
+def test_one_price_takes_less_than_100_microseconds() -> None:
+    """About 15 on an idle machine; the best of many is what is not disturbed by others."""
+    architecture = any_architecture("mobilenetv2", 0)
+    copies = [Architecture.from_dict(architecture.to_dict()) for _ in range(200)]
+    price(architecture)
+    seconds = []
+    for copy in copies:
+        start = time.perf_counter()
+        price(copy)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 100e-6
+
+
+@pytest.mark.parametrize("name", metrics)
+def test_every_metric_says_its_unit_and_measures_a_convolution(name: str) -> None:
+    metric = metrics[name]
+    assert metric.name == name
+    assert metric.unit
+    assert metric.measure(torch.nn.Conv2d(3, 4, 3), (3, 5, 5)) > 0
+
+
+def test_parameters_that_layers_share_count_once() -> None:
+    layer = torch.nn.Linear(3, 3)
+    assert metrics["params"].measure(torch.nn.Sequential(layer, layer), (3,)) == 12
+
+
+def test_buffers_are_no_parameters() -> None:
+    assert metrics["params"].measure(torch.nn.BatchNorm2d(4), (4, 1, 1)) == 8
+
+
+def test_the_toy_dimension_helper_respects_bounds() -> None:
+    assert set(allowed(Dimension("x", (int,), Choice(at_least=2, at_most=4), 2))) == {2, 3, 4}
