@@ -58,7 +58,7 @@ def train(
     steps = steps_per_epoch(len(images), task)
     temperature_steps = math.ceil(steps * annealing_epochs(task))
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD(parameter_groups(network, task.weight_decay), task.lr, momentum=0.9, nesterov=True)
+    optimizer = torch.optim.SGD(parameter_groups(network, task.weight_decay), task.lr, momentum=0.9, nesterov=True, fused=True)
     precision = Precision(device)
     curve: list[Report] = []
     with seeded(task.seed, device) as generator:
@@ -133,7 +133,7 @@ def steps_per_epoch(images: int, task: ProxyTask) -> int:
         DataError: when there are not even two images.
     """
     if images < 2:
-        raise DataError(f"{images} images to train on. Allowed: at least 2.")
+        raise DataError(f"too few images to train on: {images}. Allowed: at least 2.")
     return max(1, images // task.batch_size)
 
 
@@ -154,10 +154,14 @@ def annealing_epochs(task: ProxyTask) -> float:
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Kernels with weight decay; norms, biases and everything that computes an operator's attention without."""
-    operators = [m for m in network.modules() if isinstance(m, Operator)]
-    controllers = {id(p) for operator in operators for child in operator.children() for p in child.parameters()}
-    decayed = [p for p in network.parameters() if p.ndim > 1 and id(p) not in controllers]
+    """Kernels with weight decay; norms, biases and what computes an operator's attention without.
+
+    An operator's kernels are parameters of its own making; the layers inside it (Linear, Conv2d) compute its attention.
+    """
+    inside = [m for operator in network.modules() if isinstance(operator, Operator) for m in operator.modules()]
+    attention = {id(p) for m in inside if isinstance(m, (nn.Linear, nn.Conv2d)) for p in m.parameters(recurse=False)}
+    named = network.named_parameters()
+    decayed = [p for name, p in named if p.ndim > 1 and not name.endswith("bias") and id(p) not in attention]
     ids = {id(p) for p in decayed}
     others = [p for p in network.parameters() if id(p) not in ids]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
