@@ -7,26 +7,21 @@ trained. Every event is one transaction of the store.
 from __future__ import annotations
 
 import math
-import random
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
-from dcdnas.architecture import Architecture
 from dcdnas.budget import exceeded, within
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.confirm import Confirming, derived_seed
 from dcdnas.engine.halving import Halving
 from dcdnas.engine.job import Job, Outcome
-from dcdnas.engine.recovery import ATTEMPTS, recover
-from dcdnas.engine.samplers import samplers
+from dcdnas.engine.proposals import Proposal, Proposer
+from dcdnas.engine.recovery import ATTEMPTS, Memory, recover
 from dcdnas.engine.store import Store
-from dcdnas.engine.study import Study
-from dcdnas.records import ENDED, Cost, Report, Score, State, Trial
-from dcdnas.space import Decisions, SearchSpace
-from dcdnas.space_cost import Priced, draws_within, priced, static_reference
+from dcdnas.records import ENDED, Report, Score, State, Trial
+from dcdnas.space import SearchSpace
 
 WAIT: Literal["wait"] = "wait"
 """Nothing to hand out before a running training ends."""
@@ -38,19 +33,6 @@ MISSES = 30
 
 FAILURES = 10
 """Failures in a row that end a search."""
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A priced network that is about to become a trial."""
-
-    ticket: int | None
-    decisions: Decisions
-    architecture: Architecture
-    cost: Cost
-    origin: str
-    seed: int | None = None
-    attempt: int = 1
 
 
 class SearchLoop:
@@ -77,20 +59,17 @@ class SearchLoop:
         self.config, self.space, self.store = config, space, store
         self.observe, self.until, self.control = observe, until, control
         self.stopped = ""
+        self.exhausted = False
         self.trials: dict[int, Trial] = {}
-        self._study = Study(
-            space, config.budgets, config.minimize, samplers[config.sampler], config.seed, config.trials, config.task.epochs
-        )
         self._halving = Halving(config.task.epochs, config.minimize)
-        self._running: dict[str, tuple[Job, int | None]] = {}
+        self._running: dict[str, tuple[Job, Proposal | None]] = {}
         self._waiting: dict[int, list[Proposal]] = {}
         self._known: dict[str, Trial] = {}
         self._attempts: dict[int, int] = {}
-        self._again: deque[Proposal] = deque()
         self._failures = self._misses = 0
-        self._recover()
-        self._rng = random.Random(f"{config.seed}/{len(self.trials)}")
-        self._draws = draws_within(space, config.budgets, self._rng)
+        memory = recover(store)
+        self._proposer = Proposer(config, space, memory.trials)
+        self._take_over(memory)
         self.confirming = Confirming(config, store)
 
     # what executors call
@@ -101,7 +80,7 @@ class SearchLoop:
             self.stop("stopped as asked")
         if self.stopped:
             return WAIT if self._running else None
-        if self.ended + self._searching < self.config.trials:
+        if self.ended + self._searching < self.config.trials and not self.exhausted:
             with self.store.transaction():
                 job = self._next_trial()
             if job is not None:
@@ -130,11 +109,11 @@ class SearchLoop:
         """Takes the end of a training: finished, stopped early or failed."""
         if job.key not in self._running:
             return
-        _, ticket = self._running.pop(job.key)
-        if job.confirm:
+        _, proposal = self._running.pop(job.key)
+        if proposal is None:
             self.confirming.end(job, outcome)
         else:
-            self._end_trial(job, ticket, outcome)
+            self._end_trial(job, proposal, outcome)
         self.observe()
 
     def interrupt(self, reason: str) -> None:
@@ -151,19 +130,17 @@ class SearchLoop:
     def requeue(self, reason: str) -> None:
         """Marks every running training interrupted and asks it again in this session, unless it was running before."""
         with self.store.transaction():
-            for job, ticket in self._running.values():
-                if job.confirm:
+            for job, proposal in self._running.values():
+                if proposal is None:
                     self.confirming.again(job)
                     continue
-                trial = self.trials[job.number]
-                attempt = self._attempts[job.number]
-                lost = attempt >= ATTEMPTS
-                trial = replace(trial, state="failed" if lost else "interrupted", reason=reason, ended=time.time())
-                self._put(trial, attempt)
-                if ticket is not None:
-                    self._study.tell(ticket, trial)
+                lost = proposal.attempt >= ATTEMPTS
+                state: State = "failed" if lost else "interrupted"
+                trial = replace(self.trials[job.number], state=state, reason=reason, ended=time.time())
+                self._put(trial, proposal.attempt)
+                self._proposer.tell(proposal.ticket, trial)
                 if not lost:
-                    self._ask_again(trial, attempt + 1)
+                    self._proposer.again(trial, proposal.attempt + 1)
         self._running.clear()
         self._waiting.clear()
 
@@ -198,42 +175,15 @@ class SearchLoop:
 
     def _next_trial(self) -> Job | None:
         while not self.stopped:
-            proposal = self._propose()
+            running = {self.trials[job.number].architecture.digest for job in self.running}
+            proposal = self._proposer.next(self._known.keys() | running, at_random=self._misses >= MISSES)
             if proposal is None:
-                self.stop("the space is exhausted: every network within the budget that was drawn is known")
+                self.exhausted = True
                 return None
             job = self._admit(proposal)
             if job is not None:
                 return job
         return None
-
-    def _propose(self) -> Proposal | None:
-        """Interrupted networks first, then the static reference, random starts, and the sampler."""
-        if self._again:
-            again = self._again.popleft()
-            ticket, _ = self._study.ask_fixed(again.decisions)
-            return replace(again, ticket=ticket)
-        starts = sum(t.origin in ("static", "start") for t in self.trials.values())
-        if not self.trials and (reference := static_reference(self.space, self.config.budgets)):
-            return self._fixed(reference, "static")
-        if starts <= self.config.starts or self._misses >= MISSES:
-            drawn = self._draw_unknown()
-            return self._fixed(drawn, "start") if drawn else None
-        ticket, decisions = self._study.ask()
-        found = priced(self.space, decisions)
-        return Proposal(ticket, found.decisions, found.architecture, found.cost, self.config.sampler)
-
-    def _draw_unknown(self) -> Priced | None:
-        """A random network within the budgets that is neither known nor running; None when none turns up."""
-        running = {self.trials[job.number].architecture.digest for job in self.running}
-        for _, drawn in zip(range(100 * MISSES), self._draws, strict=False):
-            if drawn.architecture.digest not in self._known and drawn.architecture.digest not in running:
-                return drawn
-        return None
-
-    def _fixed(self, found: Priced, origin: str) -> Proposal:
-        ticket, _ = self._study.ask_fixed(found.decisions)
-        return Proposal(ticket, found.decisions, found.architecture, found.cost, origin)
 
     def _admit(self, p: Proposal) -> Job | None:
         """Starts the proposal, or writes down why it is not trained."""
@@ -258,7 +208,7 @@ class SearchLoop:
         trial = Trial(number, "running", p.architecture, p.decisions, p.cost, None, seed, "", p.origin, time.time())
         self._put(trial, p.attempt)
         job = Job(number, p.architecture, replace(self.config.task, seed=seed, deadline=self._deadline()))
-        self._running[job.key] = (job, p.ticket)
+        self._running[job.key] = (job, p)
         return job
 
     def _deadline(self) -> float:
@@ -280,8 +230,7 @@ class SearchLoop:
             len(self.trials), state, p.architecture, p.decisions, p.cost, replayed, p.seed or 0, reason, p.origin, now, now
         )
         self._put(trial)
-        if p.ticket is not None:
-            self._study.tell(p.ticket, trial)
+        self._proposer.tell(p.ticket, trial)
 
     def _next_confirmation(self) -> Job | Literal["wait"] | None:
         job = self.confirming.next(list(self.trials.values()))
@@ -292,7 +241,7 @@ class SearchLoop:
 
     # ending
 
-    def _end_trial(self, job: Job, ticket: int | None, outcome: Outcome) -> None:
+    def _end_trial(self, job: Job, proposal: Proposal, outcome: Outcome) -> None:
         trial = self.trials[job.number]
         score = outcome.score or trial.score
         error = outcome.error or (
@@ -305,8 +254,7 @@ class SearchLoop:
             self._put(trial)
             for p in self._waiting.pop(job.number, []):
                 self._repeat(p, trial)
-        if ticket is not None:
-            self._study.tell(ticket, trial)
+        self._proposer.tell(proposal.ticket, trial)
         self._failures = self._failures + 1 if error else 0
         if self._failures >= FAILURES:
             self.stop(f"{FAILURES} trainings in a row failed, the last one with: {error}")
@@ -318,20 +266,13 @@ class SearchLoop:
             self._known.setdefault(trial.architecture.digest, trial)
         self.store.add(trial, attempt)
 
-    # continuing an earlier session
-
-    def _ask_again(self, trial: Trial, attempt: int) -> None:
-        self._again.append(Proposal(None, trial.decisions, trial.architecture, trial.cost, "retry", trial.seed, attempt))
-
-    def _recover(self) -> None:
-        """Takes over what the store holds; what was interrupted is asked again."""
-        memory = recover(self.store)
+    def _take_over(self, memory: Memory) -> None:
+        """Goes on where an earlier session ended; what was interrupted is asked again."""
         with self.store.transaction():
             for trial in memory.trials:
                 self._put(trial, memory.attempts[trial.number])
         for trial, attempt in memory.again:
-            self._ask_again(trial, attempt)
+            self._proposer.again(trial, attempt)
         for trial in memory.trials:
             for report in trial.score.curve if trial.score and trial.state in ENDED else ():
                 self._halving.keep(trial.number, report.epoch, report.accuracy, trial.cost)
-        self._study.remember(memory.trials)

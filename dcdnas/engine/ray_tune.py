@@ -152,7 +152,7 @@ class Bridge:
             return otherwise
 
 
-class LoopSearcher(Searcher):  # type: ignore[misc]
+class LoopSearcher(Searcher):
     """Tune's searcher: asks the loop."""
 
     def __init__(self, bridge: Bridge) -> None:
@@ -175,7 +175,7 @@ class LoopSearcher(Searcher):  # type: ignore[misc]
         """Reads nothing, likewise."""
 
 
-class LoopScheduler(FIFOScheduler):  # type: ignore[misc]
+class LoopScheduler(FIFOScheduler):
     """Tune's scheduler: asks the loop whether a training goes on."""
 
     def __init__(self, bridge: Bridge) -> None:
@@ -188,7 +188,7 @@ class LoopScheduler(FIFOScheduler):  # type: ignore[misc]
         return str(TrialScheduler.CONTINUE if go_on else TrialScheduler.STOP)
 
 
-class LoopStopper(Stopper):  # type: ignore[misc]
+class LoopStopper(Stopper):
     """Tune's stopper: ends everything when the loop must end."""
 
     def __init__(self, bridge: Bridge) -> None:

@@ -21,6 +21,8 @@ from dcdnas.front import Bounds
 from dcdnas.space import SearchSpace
 from dcdnas.space_cost import check_budgets, largest, smallest
 
+EXHAUSTED = "the space is exhausted: every network within the budget that was drawn is known"
+
 
 def prepare(folder: Path, config: SearchConfig) -> SearchConfig:
     """Makes the run's folder, or continues one of the same search.
@@ -111,7 +113,7 @@ def search(folder: Path, execution: Execution, observe: Callable[[Progress], Non
             )  # fmt: skip
             watch.append(Watch(loop, store.meta("bounds")))
             _execute(loop, execution, folder)
-            store.set_meta("ending", loop.stopped)
+            store.set_meta("ending", loop.stopped or (EXHAUSTED if loop.exhausted else ""))
         finally:
             store.close()
             control.clear(folder)
@@ -135,7 +137,9 @@ def _execute(loop: SearchLoop, execution: Execution, folder: Path) -> None:
 def _verdict(loop: SearchLoop, folder: Path) -> str:
     if loop.stopped.startswith(f"{FAILURES} trainings"):
         raise DcdnasError(f"{loop.stopped}. `dcdnas trials {folder.name}` shows them; what ended before is kept.")
-    if loop.stopped and loop.stopped != TIME_IS_UP and "exhausted" not in loop.stopped:
+    if loop.exhausted and loop.ended < loop.config.trials and not loop.stopped:
+        return EXHAUSTED
+    if loop.stopped and loop.stopped != TIME_IS_UP:
         raise Resumable(
             f"{loop.stopped}: {loop.ended} of {loop.config.trials} trainings are kept. Go on with: dcdnas resume {folder.name}"
         )

@@ -200,10 +200,18 @@ def _trial(row: tuple[Any, ...], curve: tuple[Report, ...]) -> Trial:
         row
     )
     return Trial(
-        number=number, state=state, architecture=Architecture.from_dict(json.loads(architecture)), decisions=json.loads(decisions),
-        cost=Cost(json.loads(cost)), score=_score(accuracy, loss, epochs, seconds, curve), seed=seed, reason=reason, origin=origin,
-        started=started, ended=ended,
-    )  # fmt: skip
+        number=number,
+        state=state,
+        architecture=Architecture.from_dict(json.loads(architecture)),
+        decisions=json.loads(decisions),
+        cost=Cost(json.loads(cost)),
+        score=_score(accuracy, loss, epochs, seconds, curve),
+        seed=seed,
+        reason=reason,
+        origin=origin,
+        started=started,
+        ended=ended,
+    )
 
 
 def _score(accuracy: float | None, loss: float | None, epochs: int, seconds: float, curve: tuple[Report, ...]) -> Score | None:

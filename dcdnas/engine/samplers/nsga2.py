@@ -3,7 +3,8 @@
 It ignores what did not finish, so networks over budget are not told: it is asked again. Its population is sized by the run,
 since with Optuna's default of 50 a run of 50 trainings would be all its first, random generation.
 
-Reference: Deb et al., "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", IEEE TEC 6(2), 2002; as implemented by Optuna.
+Reference: Deb et al., "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", IEEE TEC 6(2), 2002; as implemented
+by Optuna.
 """
 
 from __future__ import annotations

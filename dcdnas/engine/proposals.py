@@ -1,0 +1,99 @@
+"""What to try next: interrupted networks, the static reference, random starts within the budget, then the sampler."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from dcdnas.architecture import Architecture
+from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.samplers import samplers
+from dcdnas.engine.study import Study
+from dcdnas.records import Cost, Trial
+from dcdnas.space import Decisions, SearchSpace
+from dcdnas.space_cost import Priced, draws_within, priced, static_reference
+
+DRAWS = 3000
+"""Random networks within the budget that may all be known before the space counts as exhausted."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A priced network that may become a trial.
+
+    Args:
+        ticket: of the study that has to be told.
+        decisions: of the space.
+        architecture: that they make.
+        cost: at deployment.
+        origin: who proposes it.
+        seed: of its training, when that is fixed.
+        attempt: how often it will have been started.
+    """
+
+    ticket: int
+    decisions: Decisions
+    architecture: Architecture
+    cost: Cost
+    origin: str
+    seed: int | None = None
+    attempt: int = 1
+
+
+class Proposer:
+    """Proposes networks, and tells the sampler what became of them.
+
+    Args:
+        config: of the search.
+        space: compiled from it.
+        past: trials of earlier sessions.
+    """
+
+    def __init__(self, config: SearchConfig, space: SearchSpace, past: Collection[Trial]) -> None:
+        self.config, self.space = config, space
+        sampler = samplers[config.sampler]
+        self._study = Study(space, config.budgets, config.minimize, sampler, config.seed, config.trials, config.task.epochs)
+        self._study.remember(list(past))
+        self._draws = draws_within(space, config.budgets, random.Random(f"{config.seed}/{len(past)}"))
+        self._starts = sum(t.origin == "start" for t in past)
+        self._reference = None if past else static_reference(space, config.budgets)
+        self._again: deque[tuple[Trial, int]] = deque()
+
+    def again(self, trial: Trial, attempt: int) -> None:
+        """Puts a network that was interrupted at the head of the queue."""
+        self._again.append((trial, attempt))
+
+    def next(self, known: Collection[str], at_random: bool) -> Proposal | None:
+        """The next network to look at.
+
+        Args:
+            known: digests of all networks that need no training, for the random draws.
+            at_random: leave the sampler out, because it has proposed nothing new for long.
+
+        Returns:
+            None when every random draw within the budget is known: the space is exhausted.
+        """
+        if self._again:
+            trial, attempt = self._again.popleft()
+            again = self._fixed(Priced(trial.decisions, trial.architecture, trial.cost), "retry")
+            return replace(again, seed=trial.seed, attempt=attempt)
+        if self._reference is not None:
+            reference, self._reference = self._reference, None
+            return self._fixed(reference, "static")
+        if self._starts < self.config.starts or at_random:
+            self._starts += 1
+            drawn = next((d for _, d in zip(range(DRAWS), self._draws, strict=False) if d.architecture.digest not in known), None)
+            return self._fixed(drawn, "start") if drawn else None
+        ticket, decisions = self._study.ask()
+        found = priced(self.space, decisions)
+        return Proposal(ticket, found.decisions, found.architecture, found.cost, self.config.sampler)
+
+    def tell(self, ticket: int, trial: Trial) -> None:
+        """What became of a proposal."""
+        self._study.tell(ticket, trial)
+
+    def _fixed(self, found: Priced, origin: str) -> Proposal:
+        ticket, _ = self._study.ask_fixed(found.decisions)
+        return Proposal(ticket, found.decisions, found.architecture, found.cost, origin)
