@@ -43,4 +43,5 @@ def scale(values: Sequence[float], low: float, high: float, log: bool = False) -
     array = np.clip(np.asarray(values, dtype=float), low, high)
     if log:
         array, low, high = np.log(array), float(np.log(low)), float(np.log(high))
-    return np.clip((array - low) / max(high - low, 1e-12), 0.0, 1.0)
+    scaled: NDArray[np.float64] = np.clip((array - low) / max(high - low, 1e-12), 0.0, 1.0)
+    return scaled

@@ -1,0 +1,215 @@
+"""Checks of the code's shape: which way imports point, no cycles, sizes, docstrings, names. Each yields one line a problem."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+LAYERS = (
+    {"errors", "yaml_lines"},
+    {"settings"},
+    {"catalogue", "choice", "records"},
+    {"budget", "pareto", "architecture"},
+    {"operators"},
+    {"networks"},
+    {"published"},
+    {"cost"},
+    {"space", "space_file", "space_schema", "space_library", "space_cost", "front"},
+    {"data", "augment", "watchdog", "training"},
+    {"engine"},
+    {"report", "export"},
+    {"cli", "dashboard", ""},
+)
+"""Who may import whom: a part imports its own layer and those before it. ``""`` is `dcdnas/__init__.py`."""
+
+HEAVY: Mapping[str, tuple[str, ...]] = {
+    "torch": (
+        "operators",
+        "networks",
+        "published",
+        "cost",
+        "data",
+        "augment",
+        "watchdog",
+        "training",
+        "engine",
+        "report",
+        "export",
+    ),
+    "fvcore": ("cost",),
+    "ray": ("engine",),
+    "optuna": ("engine",),
+    "optuna_dashboard": ("dashboard",),
+    "pandas": ("report",),
+}
+"""The only parts that may import a heavy package."""
+
+BANNED = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "torchvision", "timm", "matplotlib", "imp"}
+PUBLIC = {"search", "load_run", "load_space", "build", "load", "convert"}
+"""The package's functions: no module of the top level may take their names."""
+
+MOST_FILE_LINES, MOST_FUNCTION_LINES = 320, 60
+
+Problems = Iterator[str]
+
+
+def modules(root: Path) -> dict[str, Path]:
+    """Dotted name below the package, e.g. ``cost.flops``, to file; a package is its ``__init__``."""
+    found = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Every imported module's full name with its line, inside functions too; blocks under `if TYPE_CHECKING` are left out."""
+
+    def walk(node: ast.AST) -> Iterator[tuple[str, int]]:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for other in node.orelse:
+                yield from walk(other)
+            return
+        if isinstance(node, ast.Import):
+            yield from ((a.name, node.lineno) for a in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                yield "a relative import", node.lineno
+            yield from ((f"{node.module}.{a.name}", node.lineno) for a in node.names)
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child)
+
+    return walk(tree(path))
+
+
+def inside(name: str, known: Mapping[str, Path]) -> str | None:
+    """The module of the package that an import names, or None for one of another package."""
+    if name != "dcdnas" and not name.startswith("dcdnas."):
+        return None
+    rest = name.removeprefix("dcdnas").removeprefix(".")
+    while rest not in known:
+        rest = rest.rpartition(".")[0]
+    return rest
+
+
+def part(module: str) -> str:
+    return module.split(".")[0]
+
+
+def layers(root: Path) -> Problems:
+    """Imports that point up, and parts that no layer names."""
+    height = {name: level for level, names in enumerate(LAYERS) for name in names}
+    known = modules(root)
+    for module, path in known.items():
+        if part(module) not in height:
+            yield f"{path.name}: {part(module)!r} is in no layer; say where it belongs in LAYERS"
+            continue
+        for name, line in imports(path):
+            target = inside(name, known)
+            if name == "a relative import":
+                yield f"{path.name}:{line}: relative import"
+            elif target is not None and height.get(part(target), 99) > height[part(module)]:
+                yield f"{path.name}:{line}: {part(module) or 'dcdnas'} imports {part(target) or 'dcdnas'}, which is above it"
+
+
+def heavy(root: Path) -> Problems:
+    """Heavy packages imported outside their layer."""
+    for module, path in modules(root).items():
+        for name, line in imports(path):
+            package = part(name)
+            if package in HEAVY and part(module) not in HEAVY[package]:
+                yield f"{path.name}:{line}: {package} is imported outside {', '.join(HEAVY[package])}"
+            if module == "engine.store" and package in ("ray", "optuna", "torch"):
+                yield f"{path.name}:{line}: the store imports {package}"
+
+
+def cycles(root: Path) -> Problems:
+    """Modules that import each other at import time or later, directly or over others."""
+    known = modules(root)
+    edges = {m: {t for name, _ in imports(p) if (t := inside(name, known)) is not None and t != m} for m, p in known.items()}
+    reached: dict[str, set[str]] = {}
+    for start in edges:
+        waiting, seen = list(edges[start]), set()
+        while waiting:
+            module = waiting.pop()
+            if module not in seen:
+                seen.add(module)
+                waiting += edges[module]
+        reached[start] = seen
+    yield from (f"{module} is in an import cycle" for module in sorted(edges) if module in reached[module])
+
+
+def sizes(root: Path) -> Problems:
+    """Files and functions that are too long."""
+    for path in modules(root).values():
+        length = len(path.read_text(encoding="utf-8").splitlines())
+        if length > MOST_FILE_LINES:
+            yield f"{path.name}: {length} lines, more than {MOST_FILE_LINES}"
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                if lines > MOST_FUNCTION_LINES:
+                    yield f"{path.name}:{node.lineno}: {node.name} has {lines} lines, more than {MOST_FUNCTION_LINES}"
+
+
+def docstrings(root: Path) -> Problems:
+    """Public modules, classes, functions and methods without a docstring."""
+
+    def missing(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+        for node in body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                if not ast.get_docstring(node) and not overloaded(node):
+                    yield node
+                if isinstance(node, ast.ClassDef):
+                    yield from missing(node.body)
+
+    for path in modules(root).values():
+        module = tree(path)
+        if module.body and not ast.get_docstring(module):
+            yield f"{path.name}: no docstring"
+        yield from (f"{path.name}:{node.lineno}: {node.name} has no docstring" for node in missing(module.body))
+
+
+def overloaded(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
+    return any(ast.unparse(d).endswith(("overload", ".setter")) for d in node.decorator_list)
+
+
+def banned(root: Path) -> Problems:
+    """Packages that unpickle, or that nothing may need at import time, and loading tensors without `weights_only`."""
+    for path in modules(root).values():
+        for name, line in imports(path):
+            if part(name) in BANNED:
+                yield f"{path.name}:{line}: imports {part(name)}"
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load" and not safe(node):
+                yield f"{path.name}:{node.lineno}: torch.load without weights_only=True"
+
+
+def safe(call: ast.Call) -> bool:
+    return any(k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in call.keywords)
+
+
+def unfinished(root: Path) -> Problems:
+    """Notes to do something later."""
+    for path in modules(root).values():
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if re.search(r"\b(TODO|FIXME|XXX|HACK)\b", line):
+                yield f"{path.name}:{number}: unfinished"
+
+
+def names(root: Path) -> Problems:
+    """Modules that hide a public function of the package, and the drawer names."""
+    for module, path in modules(root).items():
+        if module in PUBLIC:
+            yield f"{path.name}: {module} is a public function of the package"
+        if module.rpartition(".")[2].strip("_") in ("utils", "util", "helpers", "misc", "common"):
+            yield f"{path.name}: say what is in it"
+
+
+CHECKS = (layers, heavy, cycles, sizes, docstrings, banned, unfinished, names)

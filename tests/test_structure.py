@@ -1,0 +1,133 @@
+"""The package keeps to the rules of its shape, and each check of them is shown to be able to fail."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from structure_checks import CHECKS, Problems, banned, cycles, docstrings, heavy, layers, modules, names, sizes, unfinished
+
+PACKAGE = Path(__file__).parents[1] / "dcdnas"
+
+LIGHT = ("dcdnas", "dcdnas.cli", "dcdnas.engine.store", "dcdnas.budget", "dcdnas.architecture", "dcdnas.pareto")
+"""Modules that answer at once: importing them loads none of the heavy packages."""
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_package_keeps_to_the_rule(check: Callable[[Path], Problems]) -> None:
+    assert list(check(PACKAGE)) == []
+
+
+def test_the_checks_see_the_package() -> None:
+    assert {"errors", "cost.flops", "operators", ""} <= set(modules(PACKAGE))
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_it_is_imported_without_the_heavy_packages(module: str) -> None:
+    if module.removeprefix("dcdnas").removeprefix(".") not in modules(PACKAGE):
+        pytest.skip(f"{module} does not exist")
+    allowed = {"dcdnas.pareto": "numpy, moocore"}
+    packages = ["torch", "ray", "fvcore", "optuna", "pandas", "moocore"]
+    code = f"import sys, {module}; print(*[p for p in {packages} if p in sys.modules and p not in {allowed.get(module, '')!r}])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
+
+
+GOOD = '"""Says what it is."""\n'
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Callable[[dict[str, str]], Path]:
+    """Writes a small made-up package and gives its folder; a file's text follows a docstring."""
+
+    def write(files: dict[str, str]) -> Path:
+        for name, text in {"__init__.py": "", "errors.py": "", **files}.items():
+            path = tmp_path / "dcdnas" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(GOOD + text if not text.startswith("#") else text)
+        return tmp_path / "dcdnas"
+
+    return write
+
+
+LONG = "def f():\n" + '    """F."""\n' + "    x = 1\n" * 60
+
+BROKEN: dict[str, tuple[Callable[[Path], Problems], dict[str, str], str]] = {
+    "an import that points up": (
+        layers,
+        {"cost.py": "import dcdnas.errors\nfrom dcdnas.errors import x\n", "errors.py": "import dcdnas.cost"},
+        "errors imports cost",
+    ),
+    "an upward import inside a function": (
+        layers,
+        {"cost.py": "", "errors.py": "def f():\n    from dcdnas import cost\n"},
+        "errors imports cost",
+    ),
+    "an import of the package's own top": (layers, {"cost.py": "from dcdnas import search\n"}, "cost imports dcdnas"),
+    "a relative import": (layers, {"cost/__init__.py": "", "cost/a.py": "from . import b\n"}, "relative import"),
+    "a part in no layer": (layers, {"stuff.py": ""}, "'stuff' is in no layer"),
+    "a heavy package outside its layer": (heavy, {"errors.py": "import torch.nn\n"}, "torch is imported outside"),
+    "a heavy package inside a function": (
+        heavy,
+        {"training.py": "def f():\n    from ray import tune\n"},
+        "ray is imported outside engine",
+    ),
+    "a heavy package in the store": (
+        heavy,
+        {"engine/__init__.py": "", "engine/store.py": "import optuna\n"},
+        "the store imports optuna",
+    ),
+    "two modules that import each other": (
+        cycles,
+        {"cost/__init__.py": "", "cost/a.py": "import dcdnas.cost.b", "cost/b.py": "from dcdnas.cost.a import x"},
+        "cost.a is in an import cycle",
+    ),
+    "a cycle that closes inside a function": (
+        cycles,
+        {"a.py": "import dcdnas.b", "b.py": "import dcdnas.c", "c.py": "def f():\n    import dcdnas.a"},
+        "c is in an import cycle",
+    ),
+    "a long file": (sizes, {"a.py": "x = 1\n" * 320}, "321 lines, more than 320"),
+    "a long function": (sizes, {"a.py": LONG}, "f has 62 lines, more than 60"),
+    "a long method": (sizes, {"a.py": "class A:\n" + "".join(f"    {line}\n" for line in LONG.splitlines())}, "f has 62 lines"),
+    "a module without docstring": (docstrings, {"a.py": "# nothing\nx = 1\n"}, "a.py: no docstring"),
+    "a function without docstring": (docstrings, {"a.py": "def f(): ...\n"}, "f has no docstring"),
+    "a method without docstring": (docstrings, {"a.py": 'class A:\n    """A."""\n    def f(self): ...\n'}, "f has no docstring"),
+    "a pickle": (banned, {"a.py": "def f():\n    from pickle import loads\n"}, "imports pickle"),
+    "tensors read with any code in them": (
+        banned,
+        {"a.py": "import torch\ntorch.load('x')\n"},
+        "torch.load without weights_only",
+    ),
+    "something left for later": (unfinished, {"a.py": "x = 1  # TO" + "DO: finish\n"}, "a.py:2: unfinished"),
+    "a module that hides a public function": (names, {"search.py": ""}, "search is a public function"),
+    "a drawer": (names, {"cost/__init__.py": "", "cost/_utils.py": ""}, "say what is in it"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_rule_is_found(case: str, package: Callable[[dict[str, str]], Path]) -> None:
+    check, files, problem = BROKEN[case]
+    assert any(problem in line for line in check(package(files))), list(check(package(files)))
+
+
+FINE: dict[str, tuple[Callable[[Path], Problems], dict[str, str]]] = {
+    "an import that points down": (layers, {"cost.py": "from dcdnas.errors import x\nimport dcdnas.errors\n"}),
+    "an upward import for types only": (layers, {"cost.py": "", "errors.py": "if TYPE_CHECKING:\n    import dcdnas.cost\n"}),
+    "a heavy package in its layer": (heavy, {"engine/__init__.py": "", "engine/ray_tune.py": "import ray\n"}),
+    "a chain without a cycle": (cycles, {"a.py": "import dcdnas.b", "b.py": "import dcdnas.c", "c.py": ""}),
+    "a cycle for types only": (cycles, {"a.py": "import dcdnas.b", "b.py": "if TYPE_CHECKING:\n    import dcdnas.a\n"}),
+    "a private function without docstring": (docstrings, {"a.py": "def _f(): ...\n"}),
+    "a function in a function without docstring": (docstrings, {"a.py": 'def f():\n    """F."""\n    def g(): ...\n'}),
+    "tensors read as tensors": (banned, {"a.py": "import torch\ntorch.load('x', weights_only=True)\n"}),
+    "an entry that shares a public name": (names, {"cli/__init__.py": "", "cli/search.py": ""}),
+}
+
+
+@pytest.mark.parametrize("case", FINE)
+def test_a_kept_rule_is_not_a_problem(case: str, package: Callable[[dict[str, str]], Path]) -> None:
+    check, files = FINE[case]
+    assert list(check(package(files))) == []
