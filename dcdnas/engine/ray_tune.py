@@ -264,7 +264,7 @@ def _fit(bridge: Bridge, execution: Execution, folder: Path) -> None:
 
 def _at_one_time(execution: Execution) -> int:
     """Trainings that fit into the cluster at one time, at most as many as asked for."""
-    have = ray.cluster_resources()
+    have = ray.cluster_resources()  # type: ignore[no-untyped-call]
     fits = [have.get("CPU", 0.0) / execution.cpus_per_trial] if execution.cpus_per_trial else []
     if execution.gpus_per_trial:
         fits.append(have.get("GPU", 0.0) / execution.gpus_per_trial)
