@@ -179,7 +179,7 @@ class LoopScheduler(FIFOScheduler):
     """Tune's scheduler: asks the loop whether a training goes on."""
 
     def __init__(self, bridge: Bridge) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.bridge = bridge
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
