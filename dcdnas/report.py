@@ -218,7 +218,8 @@ class Run:
     @property
     def seconds(self) -> float:
         """Of computing: all trainings of the search and its confirmation."""
-        return sum(x.score.seconds for x in (*self.trials, *self.confirmations) if x.score)
+        scores = [t.score for t in self.trials] + [c.score for c in self.confirmations]
+        return sum(s.seconds for s in scores if s)
 
     def trial(self, which: int | str, budgets: Sequence[Budget] | None = None) -> Trial:
         """A trial by number, or ``best`` or ``knee`` of the front.

@@ -1,0 +1,155 @@
+"""A running search as a person watches it: a live panel on a terminal, a line a training elsewhere, JSON lines for programs."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from dcdnas.cli._output import Output
+from dcdnas.engine.progress import Progress
+from dcdnas.records import Trial
+from dcdnas.words import costs, duration, ending, percent, tally
+
+
+class Watcher:
+    """Takes snapshots of a search; the base prints a line for every training that ends.
+
+    Args:
+        out: where to.
+        title: of the run.
+    """
+
+    def __init__(self, out: Output, title: str) -> None:
+        self.out, self.title = out, title
+        self._seen: tuple[int, int] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Nothing to put back."""
+
+    def __call__(self, progress: Progress) -> None:
+        """Takes the search as it stands."""
+        closed = sum(progress.states.get(s, 0) for s in ("finished", "stopped", "failed"))
+        seen, self._seen = self._seen, (closed, progress.confirmed)
+        if seen is None:
+            return
+        if closed > seen[0] and progress.latest:
+            self.ended(progress, progress.latest)
+        if progress.confirmed > seen[1]:
+            self.confirmed(progress)
+
+    def ended(self, progress: Progress, trial: Trial) -> None:
+        """A training of the search has ended."""
+        best = f" | best {percent(progress.best.score.accuracy)}" if progress.best and progress.best.score else ""
+        left = f" | {duration(progress.left)} left" if progress.left else ""
+        seconds = f" in {duration(trial.score.seconds)}" if trial.score else ""
+        self.out.note(
+            f"[{progress.ended}/{progress.asked}] trial {trial.number}: {ending(trial)}, {costs(trial.cost)}{seconds}"
+            f"{best} | hypervolume {progress.hypervolume:.3f}{left}"
+        )
+
+    def confirmed(self, progress: Progress) -> None:
+        """A confirming training has ended."""
+        self.out.note(f"[{progress.confirmed}/{progress.to_confirm}] confirmed on fresh seeds")
+
+
+class JsonLines(Watcher):
+    """One JSON object an event on stdout."""
+
+    def ended(self, progress: Progress, trial: Trial) -> None:
+        """A training of the search has ended."""
+        score = trial.score
+        self.out.line(
+            {
+                "event": "trial", "number": trial.number, "state": trial.state, "origin": trial.origin,
+                "accuracy": score.accuracy if score else None, **trial.cost.values, "epochs": score.epochs if score else 0,
+                "seconds": score.seconds if score else 0.0, "digest": trial.architecture.digest, "reason": trial.reason,
+                **standing(progress),
+            }
+        )  # fmt: skip
+
+    def confirmed(self, progress: Progress) -> None:
+        """A confirming training has ended."""
+        self.out.line({"event": "confirmed", "confirmed": progress.confirmed, "to_confirm": progress.to_confirm})
+
+
+class Panel(Watcher):
+    """A few lines on a terminal that follow the search in place."""
+
+    def __enter__(self) -> Self:
+        self._progress: Progress | None = None
+        self._since = time.monotonic()
+        self._live = Live(get_renderable=self._render, console=self.out.progress, refresh_per_second=4)
+        self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._live.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        """Takes the search as it stands."""
+        self._progress, self._since = progress, time.monotonic()
+        super().__call__(progress)
+
+    def ended(self, progress: Progress, trial: Trial) -> None:
+        """The panel shows it already; what failed stays on the screen above it."""
+        if trial.state == "failed":
+            self.out.note(f"trial {trial.number} failed: {trial.reason}")
+
+    def confirmed(self, progress: Progress) -> None:
+        """The panel shows it already."""
+
+    def _render(self) -> RenderableType:
+        p = self._progress
+        if p is None:
+            return Text(f"{self.title}: starting the workers")
+        confirming = p.to_confirm is not None
+        done, total = (p.confirmed, p.to_confirm or 0) if confirming else (p.ended, p.asked)
+        what = "confirming trainings" if confirming else "trainings"
+        head = Table.grid(padding=(0, 1))
+        head.add_row(
+            ProgressBar(max(total, 1), done, width=30), Text(f"{done}/{total} {what}"), Text(self._times(p), style="dim")
+        )
+        facts = Table.grid(padding=(0, 2))
+        for name, value in self._facts(p):
+            facts.add_row(Text(name, style="dim"), Text(value, overflow="ellipsis", no_wrap=True))
+        return Group(Text(self.title, style="bold"), head, facts)
+
+    def _times(self, p: Progress) -> str:
+        since = time.monotonic() - self._since
+        left = f", about {duration(max(0.0, p.left - since))} left" if p.left and p.to_confirm is None else ""
+        return f"{duration(p.seconds + since)}{left}"
+
+    def _facts(self, p: Progress) -> list[tuple[str, str]]:
+        best = "none yet"
+        if p.best and p.best.score:
+            best = f"{percent(p.best.score.accuracy)} at {costs(p.best.cost)} (trial {p.best.number}, one training)"
+        latest = [("Latest", f"trial {p.latest.number}: {ending(p.latest)}, {costs(p.latest.cost)}")] if p.latest else []
+        return [
+            ("Best within budget", best), ("Hypervolume", f"{p.hypervolume:.3f}"), ("Trials", tally(p.states)), *latest
+        ]  # fmt: skip
+
+
+def standing(p: Progress) -> dict[str, Any]:
+    """How the search stands, for JSON."""
+    best = {"number": p.best.number, "accuracy": p.best.score.accuracy} if p.best and p.best.score else None
+    return {
+        "ended": p.ended, "asked": p.asked, "states": p.states, "best": best, "hypervolume": p.hypervolume,
+        "seconds_so_far": p.seconds, "seconds_left": p.left,
+    }  # fmt: skip
+
+
+def watcher(out: Output, title: str) -> Watcher:
+    """The way of watching that suits the output."""
+    if out.as_json:
+        return JsonLines(out, title)
+    return Panel(out, title) if out.progress.is_terminal and not out.quiet else Watcher(out, title)

@@ -1,0 +1,163 @@
+"""From what a person said to a search that can start: space, budgets, data, objectives, recipe, machine, name."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dcdnas.budget import Budget, parse_budgets
+from dcdnas.cost import metrics
+from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.execution import Execution
+from dcdnas.engine.halving import rungs
+from dcdnas.engine.samplers import samplers
+from dcdnas.engine.worker import images_of
+from dcdnas.errors import UsageError
+from dcdnas.records import ProxyTask
+from dcdnas.report import runs_folder
+from dcdnas.settings import SearchSettings
+from dcdnas.space import SearchSpace
+from dcdnas.space_cost import check_budgets
+from dcdnas.space_file import read_space
+from dcdnas.space_library import find_space, space_for
+from dcdnas.yaml_lines import read_yaml
+
+RECIPE = ("data", "resolution", "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment")
+"""Settings that replace what the space says of its proxy training."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search that can start.
+
+    Args:
+        folder: of the run; may exist already.
+        config: what the search is.
+        execution: how its trainings are run.
+        space: compiled from the configuration.
+        notes: what the person should know before, a sentence each.
+    """
+
+    folder: Path
+    config: SearchConfig
+    execution: Execution
+    space: SearchSpace
+    notes: tuple[str, ...] = ()
+
+    @property
+    def data(self) -> str:
+        """The images that the trainings see, in a sentence."""
+        images = images_of(self.config.task)
+        channels, height, width = images.train.shape
+        kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
+        return (
+            f"{self.config.task.data}: {len(images.train):,} {kind} images of {height}x{width} to learn from, "
+            f"{len(images.validation):,} to validate on, {len(images.train.classes)} classes"
+        )
+
+    @property
+    def machine(self) -> str:
+        """Where the trainings run, in a sentence."""
+        execution = self.execution
+        workers, threads = _counted(execution.workers, "worker"), _counted(execution.cpus_per_trial, "CPU thread")
+        each = f"{workers} x {threads}"
+        if execution.address:
+            return f"the Ray cluster at {execution.address}"
+        if not torch.cuda.is_available():
+            return f"{each}, no GPU found"
+        share = (
+            f"{execution.gpus_per_trial:g} of {torch.cuda.device_count()} GPUs each"
+            if execution.gpus_per_trial
+            else "GPU not used"
+        )
+        return f"{each}, {share} ({torch.cuda.get_device_name()})"
+
+
+def _counted(number: float, thing: str) -> str:
+    return f"{number:g} {thing}{'' if number == 1 else 's'}"
+
+
+def make_plan(settings: SearchSettings) -> Plan:
+    """Decides what was left open and checks what was said.
+
+    Raises:
+        UsageError: for a value that cannot be used.
+        NothingFitsError: when no network of the space meets the budgets.
+        DataError: when the images are missing or damaged.
+    """
+    budgets = parse_budgets(settings.budget)
+    space, content = _space(settings, budgets)
+    minimize = _objectives(settings, budgets)
+    if settings.sampler not in samplers:
+        samplers[settings.sampler]
+    notes = check_budgets(space, budgets)
+    task = _task(settings, space.proxy)
+    config = SearchConfig(
+        space=content, budgets=budgets, minimize=minimize, task=task,
+        **{n: getattr(settings, n) for n in ("trials", "sampler", "seed", "starts", "early_stopping", "confirm", "confirm_top")},
+    )  # fmt: skip
+    plan = Plan(runs_folder() / (settings.name or _free_name(space, budgets)), config, execution(settings), space)
+    return replace(plan, notes=(*notes, *_stand_in(settings, space, plan)))
+
+
+def execution(settings: SearchSettings) -> Execution:
+    """How to run the trainings; a GPU is used where there is one."""
+    gpus = settings.gpus_per_trial if settings.gpus_per_trial is not None else float(torch.cuda.is_available())
+    if gpus and settings.executor != "ray" and not torch.cuda.is_available():
+        raise UsageError(f"--gpus-per-trial {gpus:g}: torch finds no GPU here. Leave it out to train on the CPU.")
+    return Execution(
+        executor=settings.executor, jobs=settings.jobs, gpus_per_trial=gpus, cpus_per_trial=settings.cpus_per_trial,
+        address=settings.address, timeout=settings.timeout or math.inf,
+    )  # fmt: skip
+
+
+def _space(settings: SearchSettings, budgets: Sequence[Budget]) -> tuple[SearchSpace, Any]:
+    """The space and its file's content; without a name the smallest shipped one that holds the budgets."""
+    if settings.space is None and not budgets:
+        raise UsageError(
+            "neither a budget nor a space is given. Give one, like `-b 2MFLOPs`; `dcdnas list spaces` shows the spaces."
+        )
+    path = find_space(settings.space) if settings.space else space_for(budgets)
+    return read_space(path), read_yaml(path).data
+
+
+def _objectives(settings: SearchSettings, budgets: Sequence[Budget]) -> tuple[str, ...]:
+    """The first budget's metric, then what was asked for; FLOPs when nothing says what a cost is."""
+    for name in (*(b.metric for b in budgets), *settings.minimize):
+        metrics[name]
+    return tuple(dict.fromkeys([*(b.metric for b in budgets[:1]), *settings.minimize])) or ("flops",)
+
+
+def _task(settings: SearchSettings, proxy: ProxyTask) -> ProxyTask:
+    said = {name: getattr(settings, name) for name in RECIPE}
+    task = replace(proxy, **{n: v for n, v in said.items() if v is not None}, deadline=settings.trial_timeout or 0.0)
+    first = next(iter(rungs(task.epochs)), 0) if settings.early_stopping else 0
+    return replace(task, first_rung=first)
+
+
+def _free_name(space: SearchSpace, budgets: Sequence[Budget]) -> str:
+    """Space, first budget and the first free number."""
+    budget = re.sub(r"[^A-Za-z0-9.-]", "", str(budgets[0]).rpartition("=")[2]) if budgets else "free"
+    stem = f"{space.name}-{budget}"
+    return next(name for n in count(1) if not (runs_folder() / (name := f"{stem}-{n}")).exists())
+
+
+def _stand_in(settings: SearchSettings, space: SearchSpace, plan: Plan) -> list[str]:
+    """A sentence when nobody chose the images and they are not those that the space's networks are for."""
+    if settings.data is not None:
+        return []
+    images = images_of(plan.config.task).train
+    if images.shape[0] == space.input[0] and len(images.classes) == space.classes:
+        return []
+    channels, height, width = space.input
+    return [
+        f"{plan.config.task.data} is a stand-in: the networks are priced for {channels}x{height}x{width} images and "
+        f"{space.classes:,} classes, but trained on it. Give real images with -d, for example -d folder:/data/imagenet."
+    ]

@@ -1,0 +1,86 @@
+"""The files that a finished search leaves for people: ``pareto.csv``, ``front/*.yaml`` and ``report.html``.
+
+All of them are derived from the run's memory; they may be deleted and made again (`dcdnas report RUN`).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dcdnas.export import Model, write_config, write_text
+from dcdnas.records import Trial
+from dcdnas.report import Run
+
+
+@dataclass(frozen=True)
+class Results:
+    """Where the derived files are.
+
+    Args:
+        table: ``pareto.csv``.
+        configs: ``front/01.yaml`` and so on, from the cheapest network of the front to the dearest.
+        best: ``front/best.yaml``; None without a finished trial.
+    """
+
+    table: Path
+    configs: tuple[Path, ...]
+    best: Path | None
+
+
+def write_results(run: Run) -> Results:
+    """Writes the front of a run, as a table and as configs, and its best network.
+
+    Raises:
+        MismatchError: when a config would not give the network that was searched.
+        UsageError: when a file cannot be written.
+    """
+    line = run.front()
+    folder = run.folder / "front"
+    for old in folder.glob("*.yaml"):
+        old.unlink()
+    named = [(folder / f"{i:02d}.yaml", trial) for i, trial in enumerate(line, 1)]
+    configs = tuple(write_config(model_of(run, trial), path, whole=False) for path, trial in named)
+    best = run.best
+    path = write_config(model_of(run, best), folder / "best.yaml") if best else None
+    table = run.folder / "pareto.csv"
+    write_text(table, _csv(run, {trial.number: path for path, trial in named}))
+    return Results(table, configs, path)
+
+
+def model_of(run: Run, trial: Trial) -> Model:
+    """A trial of a run as something to export, with all that is known of where it comes from."""
+    return Model(trial.architecture, provenance(run, trial))
+
+
+def provenance(run: Run, trial: Trial) -> dict[str, Any]:
+    """Run, trial, seed, recipe and accuracies, as plain data."""
+    found: dict[str, Any] = {"run": run.name, "trial": trial.number, "origin": trial.origin, "seed": trial.seed}
+    if trial.score:
+        found["validation_accuracy"] = round(trial.score.accuracy, 6)
+        found["epochs"] = trial.score.epochs
+    confirmed = next((c for c in run.confirmed if c.trial.number == trial.number), None)
+    if confirmed:
+        spread = confirmed.spread
+        found["confirmed_accuracy"] = {
+            "mean": round(confirmed.mean, 6), "standard_deviation": None if spread is None else round(spread, 6),
+            "seeds": len(confirmed.accuracies),
+        }  # fmt: skip
+    recipe = {k: v for k, v in dict(run.config.get("task", {})).items() if k not in ("seed", "deadline", "first_rung")}
+    return {**found, "recipe": recipe, "versions": dict(run.config.get("versions", {}))}
+
+
+def _csv(run: Run, paths: Mapping[int, Path]) -> str:
+    """The front's rows of the frame, with the config file of each."""
+    rows = [r for r in run.rows if r["number"] in paths]
+    rows.sort(key=lambda r: paths[r["number"]].name)
+    text = io.StringIO()
+    if rows:
+        table = csv.DictWriter(text, ["config", *rows[0]], lineterminator="\n")
+        table.writeheader()
+        table.writerows({"config": paths[r["number"]].relative_to(run.folder), **r} for r in rows)
+    return text.getvalue()

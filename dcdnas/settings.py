@@ -1,0 +1,155 @@
+"""What a person may say about a search, from wherever it was said: flags, ``--set``, a ``-c`` file, ``dcdnas.yaml``.
+
+Later sources win, key by key: defaults, ``dcdnas.yaml`` in the working folder, the ``-c`` file, ``--set KEY=VALUE``, flags.
+Keys are the names of the flags, with ``-`` or ``_``. A complaint says where the value was given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
+
+from dcdnas.errors import UsageError, nearest
+from dcdnas.yaml_lines import parse_yaml, read_yaml
+
+FILE = "dcdnas.yaml"
+"""Settings of a project, read where a command is run."""
+
+_DURATION = re.compile(
+    r"\s*(?:(\d+(?:\.\d+)?)\s*d)?\s*(?:(\d+(?:\.\d+)?)\s*h)?\s*(?:(\d+(?:\.\d+)?)\s*m(?:in)?)?\s*(?:(\d+(?:\.\d+)?)\s*s)?\s*"
+)
+
+
+def seconds(text: str | float) -> float:
+    """A duration as a person writes it (``90s``, ``45m``, ``2h``, ``1h30m``, ``1d``; a bare number is seconds), in seconds.
+
+    Raises:
+        UsageError: when it cannot be read or is not above zero.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        match = _DURATION.fullmatch(str(text))
+        parts = match.groups() if match else ()
+        value = sum(float(p or 0) * unit for p, unit in zip(parts, (86400, 3600, 60, 1), strict=True)) if match else 0.0
+    if not 0 < value < float("inf"):
+        raise UsageError(f"cannot read the duration {text!r}. Write one like 90s, 45m, 2h or 1h30m.")
+    return value
+
+
+def _seconds(value: Any) -> Any:
+    try:
+        return value if value is None else seconds(value)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+def _several(value: Any) -> Any:
+    return [value] if isinstance(value, (str, int, float)) else value
+
+
+Duration = Annotated[float | None, BeforeValidator(_seconds)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_several)]
+
+
+class SearchSettings(BaseModel):
+    """Everything that can be said about a search; what is None is decided by the space, the data or the machine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    space: str | None = Field(None, description="a shipped space's name or a space file")
+    budget: Words = Field((), description="bounds on the deployment cost, like 300MFLOPs")
+    minimize: Words = Field((), description="cost metrics that are objectives beside the accuracy")
+    trials: PositiveInt = Field(50, description="trainings to end, finished or stopped early")
+    name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of the run")
+    sampler: str = "tpe"
+    seed: int = Field(0, ge=0)
+    starts: int = Field(10, ge=0, description="random draws within the budget before the sampler takes over")
+    early_stopping: bool = True
+    confirm: int = Field(3, ge=0, description="fresh seeds on which the top of the front is trained again")
+    confirm_top: int = Field(3, ge=1, description="networks of the front that are confirmed")
+
+    data: str | None = None
+    resolution: int | None = Field(None, ge=0)
+    epochs: PositiveInt | None = None
+    batch_size: int | None = Field(None, ge=2)
+    lr: float | None = Field(None, gt=0)
+    weight_decay: float | None = Field(None, ge=0)
+    label_smoothing: float | None = Field(None, ge=0, lt=1)
+    warmup: float | None = Field(None, ge=0, lt=1)
+    augment: str | None = None
+    trial_timeout: Duration = Field(None, description="after which a training is given up as hung")
+
+    executor: Literal["ray", "local", "inline"] = "ray"
+    jobs: int = Field(0, ge=0, description="trainings at one time; 0 for as many as fit")
+    cpus_per_trial: float = Field(1.0, gt=0)
+    gpus_per_trial: float | None = Field(None, ge=0)
+    address: str = Field("", description="of a Ray cluster")
+    timeout: Duration = Field(None, description="after which the search ends")
+
+    @classmethod
+    def gather(cls, flags: Mapping[str, Any], assignments: Iterable[str] = (), file: str | Path | None = None) -> Self:
+        """The settings from all sources.
+
+        Args:
+            flags: by field name; None and empty lists were not given.
+            assignments: of ``--set``, each ``KEY=VALUE``.
+            file: of ``-c``.
+
+        Raises:
+            UsageError: with every value that cannot be used, one a line, and where it was given.
+        """
+        said: dict[str, Said] = {}
+        for path in (p for p in (Path(FILE) if Path(FILE).is_file() else None, file) if p is not None):
+            said |= _of_file(path)
+        for text in assignments:
+            said |= _of_assignment(text)
+        for key, value in flags.items():
+            if value is not None and value != []:
+                said[key] = Said(value, f"--{key.replace('_', '-')}")
+        unknown = [
+            f"{s.where}: unknown setting {key!r}. {nearest(key, cls.model_fields)}"
+            for key, s in said.items()
+            if key not in cls.model_fields
+        ]
+        if unknown:
+            raise UsageError("\n".join(unknown))
+        try:
+            return cls.model_validate({key: s.value for key, s in said.items()})
+        except ValidationError as error:
+            raise UsageError("\n".join(_complaint(said, item) for item in error.errors(include_url=False))) from None
+
+
+@dataclass(frozen=True)
+class Said:
+    """A value and where it was given."""
+
+    value: Any
+    where: str
+
+
+def _of_file(path: str | Path) -> dict[str, Said]:
+    document = read_yaml(path)
+    if document.data is None:
+        return {}
+    if not isinstance(document.data, dict):
+        raise UsageError(f"{path}: holds no settings. Write one a line, like `trials: 24`.")
+    return {str(k).replace("-", "_"): Said(v, document.where((str(k),)).rpartition(": ")[0]) for k, v in document.data.items()}
+
+
+def _of_assignment(text: str) -> dict[str, Said]:
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise UsageError(f"--set {text!r} sets nothing. Write KEY=VALUE, like --set lr=0.05.")
+    return {key.strip().replace("-", "_"): Said(parse_yaml(value, f"--set {text}").data, f"--set {text}")}
+
+
+def _complaint(said: Mapping[str, Said], item: Mapping[str, Any]) -> str:
+    key = str(item["loc"][0])
+    message = str(item["msg"]).removeprefix("Value error, ").replace("Input should", "should").rstrip(".")
+    return f"{said[key].where}: {key.replace('_', '-')} cannot be {said[key].value!r}: {message}."

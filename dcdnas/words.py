@@ -1,0 +1,64 @@
+"""Numbers as a person reads them, the same in the terminal, the report and the messages."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from dcdnas.architecture import Architecture
+from dcdnas.budget import quantity
+from dcdnas.records import Cost, Trial
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share of 1 as ``71.3 %``; a dash for none."""
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def points(difference: float) -> str:
+    """A difference of two shares as ``+1.2 points``."""
+    return f"{100 * difference:+.1f} points"
+
+
+def duration(seconds: float) -> str:
+    """``41 s``, ``3 min 20 s``, ``2 h 05 min``, ``3 d 4 h``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s" if seconds >= 9.95 else f"{seconds:.1f} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def costs(cost: Cost) -> str:
+    """All metrics of a cost: ``1.43 MFLOPs, 124 kparams``."""
+    return ", ".join(quantity(metric, value) for metric, value in cost.values.items())
+
+
+def tally(
+    counts: dict[str, int],
+    states: tuple[str, ...] = ("finished", "stopped", "failed", "refused", "replayed", "interrupted", "running"),
+) -> str:
+    """Trials by state: ``12 finished · 2 stopped early · 140 refused``."""
+    said = {"stopped": "stopped early"}
+    return " · ".join(f"{counts[s]:,} {said.get(s, s)}" for s in states if counts.get(s)) or "none yet"
+
+
+def operator_mix(architecture: Architecture) -> dict[str, int]:
+    """Operator -> number of layers that it fills, the most used first. Places that no space opens are not counted."""
+    return dict(Counter(choice.operator for choice in architecture.layers.values()).most_common())
+
+
+def mix(architecture: Architecture) -> str:
+    """``22 dcd, 4 static``; what a network is made of, in a few words."""
+    return ", ".join(f"{n} {name}" for name, n in operator_mix(architecture).items()) or "static"
+
+
+def ending(trial: Trial) -> str:
+    """How a trial came out, in a few words: its accuracy, or why there is none."""
+    if trial.state == "stopped" and trial.score:
+        return f"stopped early at {percent(trial.score.accuracy)} after epoch {trial.score.epochs}"
+    if trial.state == "finished" and trial.score:
+        return percent(trial.score.accuracy)
+    return f"{trial.state}: {trial.reason}" if trial.reason else trial.state
