@@ -47,14 +47,16 @@ def test_samples_of_a_batch_do_not_see_each_other_in_eval(name, geometry):
 @each_place
 def test_all_forms_are_the_same_function(name, geometry):
     x = image(geometry)
-    for settings in sampled(name, geometry, 6):
+    for settings in sampled(name, geometry, 4):
         operator = make(operators[name], geometry, **settings)
         operator.anneal(0.7)
+        single = copy.deepcopy(operator).float()
         outputs = {}
         for form in operator.forms(geometry, operator._settings()):
             for portable in (False, True):
-                operator.form, operator.portable = form, portable
-                outputs[form, portable] = operator(x), copy.deepcopy(operator).float()(x.float())
+                operator.form = single.form = form
+                operator.portable = single.portable = portable
+                outputs[form, portable] = operator(x), single(x.float())
         double = next(iter(outputs.values()))[0]
         scale = max(1.0, double.abs().max().item())
         for other, other_single in outputs.values():
@@ -104,19 +106,18 @@ def test_a_copy_and_a_pickled_one_give_the_same_outputs(name, geometry):
 @each_place
 def test_every_multiply_add_is_counted(name, geometry):
     shape = (geometry.in_channels, geometry.height, geometry.width)
-    for settings, form in forms(name, geometry, 1):
+    for settings, form in forms(name, geometry, 1)[GEOMETRIES.index(geometry) % 2 :: 2]:
         operator = operators[name].at(geometry, form, **settings)
         assert count_flops(operator, shape) == operators[name].multiply_adds(geometry, settings, form), f"{settings} {form}"
 
 
 @each_place
 def test_an_independent_counter_agrees_on_every_form(name, geometry):
-    for settings, form in forms(name, geometry):
+    for turn, (settings, form) in enumerate(forms(name, geometry)):
         operator = operators[name].at(geometry, form, **settings).eval()
-        for portable in (False, True):
-            operator.portable = portable
-            counted = oracle(operator, image(geometry, 1, torch.float32))
-            assert counted == operators[name].multiply_adds(geometry, settings, form), f"{settings} {form}"
+        operator.portable = turn % 2 == 1
+        counted = oracle(operator, image(geometry, 1, torch.float32))
+        assert counted == operators[name].multiply_adds(geometry, settings, form), f"{settings} {form}"
 
 
 @each_place
@@ -168,14 +169,13 @@ def test_every_batch_size_works(name, geometry, training, batch):
 @each_place
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_the_portable_form_traces_for_a_batch_of_any_size(name, geometry):
-    cls = operators[name]
-    for settings in sampled(name, geometry, 1):
-        operator = make(cls, geometry, **settings)
-        operator.portable = True
-        x = image(geometry, 3, seed=5)
-        with torch.jit.optimized_execution(False):
-            traced = torch.jit.trace(operator, image(geometry, 2), check_trace=False)
-            torch.testing.assert_close(traced(x), operator(x), rtol=0, atol=1e-10)
+    settings, form = forms(name, geometry, 1)[-1 - GEOMETRIES.index(geometry) % 3 :][0]
+    operator = make(operators[name], geometry, **settings)
+    operator.form, operator.portable = form, True
+    x = image(geometry, 3, seed=5)
+    with torch.jit.optimized_execution(False):
+        traced = torch.jit.trace(operator, image(geometry, 2), check_trace=False)
+        torch.testing.assert_close(traced(x), operator(x), rtol=0, atol=1e-10)
 
 
 @each_place
