@@ -28,7 +28,7 @@ from dcdnas.operators._base import Operator
 from dcdnas.operators._per_sample import per_sample_conv2d
 from dcdnas.operators._product import product
 from dcdnas.operators.dcd._controller import Controller
-from dcdnas.operators.dcd._init import published_start, static_start
+from dcdnas.operators.dcd._init import kaiming_fan_out, published_start, static_start
 from dcdnas.operators.dcd._plan import Plan, paper_latent, published_latent
 from dcdnas.operators.dcd._residual import AllTaps, Depthwise, OneTap
 from dcdnas.records import ConvGeometry, Setting
@@ -115,13 +115,14 @@ class DCD(Operator):
         )
         plan = Plan.of(self.geometry, self._settings())
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, kernel_size, kernel_size))
+        kaiming_fan_out(self.weight, groups)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.residual: OneTap | AllTaps | Depthwise = _residual(plan, padding)
         self.controller = Controller(plan)
         if init == "static":
-            static_start(self.weight, self.residual, self.controller, groups)
+            static_start(self.residual, self.controller)
         else:
-            published_start(self.weight, self.residual, self.controller, groups, self.rule)
+            published_start(self.residual, self.controller, self.rule)
 
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:

@@ -9,9 +9,8 @@ from torch import nn
 from dcdnas.operators.dcd._controller import Controller
 
 
-def static_start(weight: nn.Parameter, residual: nn.Module, controller: Controller, groups: int) -> None:
-    """W0 as in a static convolution; P and Lambda's head zero, so that the residual is 0 and Lambda 1; the rest at unit scale."""
-    _kaiming_fan_out(weight, groups)
+def static_start(residual: nn.Module, controller: Controller) -> None:
+    """P and Lambda's head zero, so that the residual is 0 and Lambda 1; the rest at unit scale."""
     for name, parameter in residual.named_parameters(recurse=False):
         nn.init.zeros_(parameter) if name == "p" else nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
     nn.init.normal_(controller.squeeze.weight, std=math.sqrt(2 / controller.squeeze.in_features))
@@ -23,15 +22,15 @@ def static_start(weight: nn.Parameter, residual: nn.Module, controller: Controll
         nn.init.zeros_(controller.scale.weight)
 
 
-def published_start(weight: nn.Parameter, residual: nn.Module, controller: Controller, groups: int, rule: str) -> None:
-    """All convolutions by Kaiming's fan-out; the controller as torch starts linear layers in ResNet's, else N(0, 0.01)."""
-    _kaiming_fan_out(weight, groups)
+def published_start(residual: nn.Module, controller: Controller, rule: str) -> None:
+    """P and Q by Kaiming's fan-out; the controller as torch starts linear layers in ResNet's rules, else N(0, 0.01)."""
     for name, parameter in residual.named_parameters(recurse=False):
-        _kaiming_fan_out(parameter, 1) if name != "r" else nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
+        kaiming_fan_out(parameter) if name != "r" else nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
     if rule not in ("bottleneck", "basic"):
         for parameter in controller.parameters():
             nn.init.normal_(parameter, std=0.01)
 
 
-def _kaiming_fan_out(weight: nn.Parameter, groups: int) -> None:
+def kaiming_fan_out(weight: nn.Parameter, groups: int = 1) -> None:
+    """As a static convolution starts."""
     nn.init.normal_(weight, std=math.sqrt(2 / (weight.shape[0] // groups * weight[0, 0].numel())))
