@@ -170,7 +170,7 @@ class SearchSpace:
         """Outcomes that are the same everywhere and static: one a combination of width, depth, kernel size and so on."""
         options: dict[str, list[Setting]] = {}
         for v in self.variables:
-            options[v.setting] = sorted({*options.get(v.setting, []), *v.options}, key=float)
+            options[v.setting] = sorted(dict.fromkeys([*options.get(v.setting, []), *v.options]), key=rank)
         static = self._static_operators()
         for values in product(*options.values()):
             wanted = dict(zip(options, values, strict=True))
@@ -243,8 +243,15 @@ def _slots(network: str, shape: tuple[int, int, int], classes: int, settings: st
 
 
 def _nearest_below(options: tuple[Setting, ...], wanted: Setting) -> Setting:
-    below = [o for o in options if float(o) <= float(wanted)]
-    return max(below, key=float) if below else min(options, key=float)
+    if isinstance(wanted, str):
+        return wanted if wanted in options else options[0]
+    below = [o for o in options if rank(o) <= rank(wanted)]
+    return max(below, key=rank) if below else min(options, key=rank)
+
+
+def rank(option: Setting) -> float:
+    """Numbers by their size; words as they were written."""
+    return 0.0 if isinstance(option, str) else float(option)
 
 
 def share_key(slot: str, share: Scope) -> str:

@@ -12,7 +12,7 @@ from dcdnas.budget import Budget, exceeded, quantity, within
 from dcdnas.cost import price
 from dcdnas.errors import NothingFitsError
 from dcdnas.records import Cost, Setting
-from dcdnas.space import Decisions, Group, SearchSpace
+from dcdnas.space import Decisions, Group, SearchSpace, rank
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def check_budgets(space: SearchSpace, budgets: Sequence[Budget]) -> list[str]:
 def _extreme(space: SearchSpace, metric: str, largest: bool) -> Priced:
     """Costs add up over slots and grow with every structural option, so each part can be chosen by itself."""
     pick = max if largest else min
-    outcome: dict[str, Setting] = {v.decision: pick(v.options, key=float) for v in space.variables if v.decision}
+    outcome: dict[str, Setting] = {v.decision: pick(v.options, key=rank) for v in space.variables if v.decision}
     for group in space.groups:
         outcome |= pick(_outcomes(group), key=lambda o: price(space.architecture({**outcome, **o}))[metric])
     return priced(space, outcome)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ class Compiler:
                 continue
             here = (*key, pattern) if isinstance(given, dict) else key
             options = self._options(here, dimension, value)
-            matched = [u for u in units if fnmatch.fnmatchcase(u, pattern)]
+            matched = matching(units, pattern)
             if not matched:
                 self._problem(here, f"the pattern matches nothing. It can match: {', '.join(units)}.")
             for unit in matched:
@@ -160,7 +160,7 @@ class Compiler:
         owner: dict[str, str] = {}
         read = {pattern: self._candidates(("slots", pattern), body) for pattern, body in file.slots.items()}
         for pattern in file.slots:
-            matched = fnmatch.filter(places, pattern)
+            matched = matching(places, pattern)
             if not matched:
                 self._problem(("slots", pattern), f"the pattern matches no slot. Slots: {', '.join(places)}.")
             owner.update(dict.fromkeys(matched, pattern))
@@ -246,6 +246,12 @@ class Compiler:
         return SpaceError([f"{self.document.where(key)}: {message}" for key, message in ordered])
 
 
+def matching(names: Iterable[str], pattern: str) -> list[str]:
+    """The names that a pattern with ``*`` and ``?`` matches, or one of several with commas between."""
+    parts = [part.strip() for part in pattern.split(",")]
+    return [name for name in names if any(fnmatch.fnmatchcase(name, part) for part in parts)]
+
+
 def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
@@ -265,9 +271,9 @@ def _default_options(value: Any, per: Scope, units: Sequence[str], stages: Seque
 
 
 def _group_name(key: str, slots: Sequence[str], pattern: str) -> str:
-    """Shared slots are called by what they share and, when they all have one, by their role: ``stage3.expand``."""
+    """Shared slots are called by what they share and their roles: ``stage3.expand``, ``stage3.expand+project``."""
     if len(slots) == 1 and slots[0] == key:
         return key
-    roles = {name.rpartition(".")[2] for name in slots}
-    role = roles.pop() if len(roles) == 1 else pattern
+    roles = dict.fromkeys(name.rpartition(".")[2] for name in slots)
+    role = "+".join(roles) if len(roles) < 4 else pattern
     return f"{key}.{role}" if key and key != role else role
