@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -194,11 +194,18 @@ class _Where:
         if not isinstance(entry, Mapping) or not all(isinstance(v, str) for v in (*entry, entry.get("operator"))):
             raise self._wrong(path, entry, "an operator's name, or a mapping with `operator` and its settings")
         settings = {k: self.scalar(f"{path}.{k}", v) for k, v in entry.items() if k not in ("operator", "form")}
-        return LayerChoice(entry["operator"], settings, str(entry.get("form", "")))
+        typed = tuple((name, type(value), value) for name, value in settings.items())
+        return _shared(entry["operator"], typed, str(entry.get("form", "")))
 
     def _wrong(self, path: str, value: Any, allowed: str) -> FileError:
         found = "missing" if value is None else f"{value!r}"[:60]
         return FileError(f"{self.source}: {path}: {found}. Allowed: {allowed}. `dcdnas export` writes a complete config.")
+
+
+@lru_cache(maxsize=100_000)
+def _shared(operator: str, settings: tuple[tuple[str, type, Setting], ...], form: str) -> LayerChoice:
+    """Equal choices as one object: the thousands of networks of a run are made of few different layers."""
+    return LayerChoice(operator, {name: value for name, _, value in settings}, form)
 
 
 def _layer_dict(choice: LayerChoice) -> dict[str, Any]:
