@@ -52,6 +52,15 @@ class Plan:
     notes: tuple[str, ...] = ()
 
     @property
+    def at_once(self) -> int:
+        """Trainings at one time on this machine."""
+        if self.execution.executor == "inline":
+            return 1
+        share = self.execution.gpus_per_trial
+        limit = max(1, int(torch.cuda.device_count() / share)) if share and not self.execution.jobs else self.execution.workers
+        return min(self.execution.workers, limit)
+
+    @property
     def data(self) -> str:
         """The images that the trainings see, in a sentence."""
         images = images_of(self.config.task)
@@ -66,7 +75,7 @@ class Plan:
     def machine(self) -> str:
         """Where the trainings run, in a sentence."""
         execution = self.execution
-        workers, threads = _counted(execution.workers, "worker"), _counted(execution.cpus_per_trial, "CPU thread")
+        workers, threads = _counted(self.at_once, "worker"), _counted(execution.cpus_per_trial, "CPU thread")
         each = f"{workers} x {threads}"
         if execution.address:
             return f"the Ray cluster at {execution.address}"

@@ -261,6 +261,12 @@ class Run:
             return single
         return confirmed[0].trial
 
+    def accuracy(self, trial: Trial | None) -> float | None:
+        """What is known best of a trial's accuracy: the mean over fresh seeds, else its one training; None without any."""
+        if trial is None or trial.score is None:
+            return None
+        return next((c.mean for c in self.confirmed if c.trial.number == trial.number), trial.score.accuracy)
+
     @property
     def knee(self) -> Trial | None:
         """The trial of the front after which accuracy gets dear."""

@@ -1,0 +1,44 @@
+"""Flags that several verbs share, spelled once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Run = Annotated[str, typer.Argument(metavar="RUN", help="Name or folder of the run.", show_default=False)]
+Source = Annotated[str, typer.Argument(metavar="RUN|CONFIG", help="A run, or a model config's file.", show_default=False)]
+Budgets = Annotated[
+    list[str] | None,
+    typer.Option("--budget", "-b", metavar="BUDGET", help="Like 300MFLOPs, 5Mparams or 250-300MFLOPs; repeatable."),
+]
+File = Annotated[Path | None, typer.Option("--config", "-c", metavar="FILE", help="YAML file of settings, named like the flags.")]
+Assignments = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting, like lr=0.05 or batch_size=64; repeatable.")
+]
+EXECUTION = "How it is run"
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", metavar="N", help="Trainings at one time; as many as fit.", rich_help_panel=EXECUTION),
+]
+Gpus = Annotated[
+    float | None,
+    typer.Option("--gpus-per-trial", metavar="SHARE", help="Share of a GPU for a training, like 0.5.", rich_help_panel=EXECUTION),
+]
+Cpus = Annotated[
+    float | None, typer.Option("--cpus-per-trial", metavar="N", help="CPU threads of a training.", rich_help_panel=EXECUTION)
+]
+Address = Annotated[
+    str | None, typer.Option("--address", metavar="ADDRESS", help="A Ray cluster, or auto.", rich_help_panel=EXECUTION)
+]
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        "--executor", metavar="ray|local|inline", help="Ray, plain processes, or this process.", rich_help_panel=EXECUTION
+    ),
+]
+Timeout = Annotated[
+    str | None,
+    typer.Option("--timeout", metavar="TIME", help="Ends the search after this time, like 2h.", rich_help_panel=EXECUTION),
+]

@@ -1,0 +1,54 @@
+"""What a search found, said at its end: the front, the confirmed networks against the static one, the bill, what to do next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dcdnas.cli._output import Output
+from dcdnas.cli._tables import confirmed_table, trials_table
+from dcdnas.cli._verdict import verdict
+from dcdnas.report import Run
+from dcdnas.results import Results
+from dcdnas.words import duration, tally
+
+
+def summarise(out: Output, run: Run, results: Results, reason: str) -> None:
+    """Prints the end of a search."""
+    out.line({"event": "end", "run": run.name, "status": run.status, "reason": reason, **document(run)})
+    line = run.front()
+    if line:
+        out.show(trials_table(line, title=f"Front: {len(line)} networks within {_budgets(run)}"))
+    if run.confirmed:
+        out.show(confirmed_table(run.confirmed))
+    for sentence in verdict(run):
+        out.show(sentence)
+    confirming = sum(c.score.seconds for c in run.confirmations if c.score)
+    out.show("")
+    out.show(f"Trials     {tally(run.counts)}")
+    out.show(f"Training   {duration(run.seconds)} of computing, {duration(confirming)} of it to confirm")
+    out.show(f"Volume     {run.hypervolume:.3f} hypervolume of the front (0 to 1)")
+    if reason:
+        out.show(f"Ended      {reason}")
+    out.show(f"Files      {run.folder}/: pareto.csv, front/*.yaml, report.html")
+    if results.best:
+        out.show(f"Next       dcdnas show {run.name} --trial best")
+        out.show(f"           dcdnas export {run.name} --to config,onnx -o DIR")
+        out.show(f"           dcdnas resume {run.name} -n +50")
+
+
+def document(run: Run) -> dict[str, Any]:
+    """The result of a run as plain data."""
+    best = run.best
+    return {
+        "ended": run.ended, "asked": run.asked, "states": run.counts, "hypervolume": run.hypervolume, "seconds": run.seconds,
+        "front": [t.number for t in run.front()], "best": best.number if best else None,
+        "confirmed": [
+            {"number": c.trial.number, "mean": c.mean, "standard_deviation": c.spread, "seeds": len(c.accuracies),
+             "static": c.trial.origin == "static"} for c in run.confirmed
+        ],
+        "folder": str(run.folder),
+    }  # fmt: skip
+
+
+def _budgets(run: Run) -> str:
+    return " and ".join(map(str, run.budgets)) or "no budget"

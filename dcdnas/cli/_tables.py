@@ -1,0 +1,61 @@
+"""Runs, trials and fronts as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from rich import box
+from rich.table import Table
+
+from dcdnas.budget import quantity
+from dcdnas.records import Trial
+from dcdnas.report import Confirmed
+from dcdnas.words import duration, mix, percent
+
+
+def table(*columns: str, title: str = "") -> Table:
+    """An empty table; columns whose name begins with ``>`` are numbers and stand to the right."""
+    made = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", pad_edge=False)
+    for name in columns:
+        made.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left", overflow="fold")
+    return made
+
+
+def trials_table(trials: Sequence[Trial], on_front: Collection[int] = (), title: str = "") -> Table:
+    """One row a trial: number, accuracy, costs, epochs, time, operators, state and reason."""
+    metrics = list(trials[0].cost.values) if trials else ["flops", "params"]
+    made = table(">Trial", ">Accuracy", *(f">{_heading(m)}" for m in metrics), ">Epochs", ">Time", "Layers", "State", title=title)
+    for t in trials:
+        score = t.score
+        mark = "* " if t.number in on_front else ""
+        made.add_row(
+            f"{mark}{t.number}", percent(score.accuracy if score else None), *(quantity(m, t.cost[m]) for m in metrics),
+            str(score.epochs) if score else "", duration(score.seconds) if score and score.seconds else "",
+            mix(t.architecture), _state(t),
+        )  # fmt: skip
+    return made
+
+
+def confirmed_table(rows: Sequence[Confirmed]) -> Table:
+    """One row a network that was trained again: mean and spread over the seeds, its costs, what it is."""
+    made = table(
+        ">Trial", ">Accuracy, mean", ">± std", ">Seeds", ">FLOPs", ">Params", "Layers", title="Trained again on fresh seeds"
+    )
+    for c in rows:
+        t, spread = c.trial, c.spread
+        what = mix(t.architecture) + (" (static reference)" if t.origin == "static" else "")
+        made.add_row(
+            str(t.number), percent(c.mean), f"{100 * spread:.1f}" if spread is not None else "", str(len(c.accuracies)),
+            quantity("flops", t.cost["flops"]), quantity("params", t.cost["params"]), what,
+        )  # fmt: skip
+    return made
+
+
+def _heading(metric: str) -> str:
+    return {"flops": "FLOPs", "params": "Params"}.get(metric, metric)
+
+
+def _state(trial: Trial) -> str:
+    said = {"stopped": "stopped early"}.get(trial.state, trial.state)
+    detail = trial.reason if trial.state != "stopped" else ""
+    return f"{said}: {detail}" if detail else said

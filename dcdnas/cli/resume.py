@@ -1,0 +1,68 @@
+"""`dcdnas resume`: goes on with a run that was interrupted, or asks for more."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dcdnas.cli._options import Address, Cpus, Executor, Gpus, Jobs, Run, Timeout
+from dcdnas.cli._output import Output
+
+__all__ = ["resume"]
+
+PANEL = "Search"
+
+
+def resume(
+    out: Output,
+    run: Run,
+    trials: Annotated[
+        str | None, typer.Option("-n", "--trials", metavar="N|+N", help="Trainings in all, or how many more with a plus.")
+    ] = None,
+    executor: Executor = None,
+    jobs: Jobs = None,
+    cpus_per_trial: Cpus = None,
+    gpus_per_trial: Gpus = None,
+    address: Address = None,
+    timeout: Timeout = None,
+) -> None:
+    """Go on with a run exactly where it ended.
+
+    Trainings that were interrupted are done again; everything that ended is kept.
+
+    Example:  dcdnas resume quick -n +50
+    """
+    flags = {k: v for k, v in locals().items() if k not in ("out", "run", "trials")}
+    from dcdnas.cli._running import go
+    from dcdnas.engine.run import extend
+    from dcdnas.planning import execution
+    from dcdnas.report import find_run, load_run
+    from dcdnas.settings import SearchSettings
+
+    folder = find_run(run)
+    before = load_run(folder)
+    if trials is not None:
+        extend(folder, wanted(trials, before.asked, before.ended))
+    how = execution(SearchSettings.gather(flags))
+    goal = load_run(folder).asked
+    out.note(f"Run        {folder}: {before.ended} of {goal} trainings have ended")
+    out.line({"event": "start", "run": before.name, "folder": folder, "ended": before.ended, "trials": goal})
+    go(out, folder, how)
+
+
+def wanted(text: str, asked: int, ended: int) -> int:
+    """The number of trainings that ``-n`` means.
+
+    Raises:
+        UsageError: when it cannot be read, or is fewer than have ended.
+    """
+    from dcdnas.errors import UsageError
+
+    number = text.removeprefix("+")
+    if not number.isdigit() or not int(number):
+        raise UsageError(f"-n {text}: cannot be read. Write a number of trainings in all, or one more like +50.")
+    total = asked + int(number) if text.startswith("+") else int(number)
+    if total < ended:
+        raise UsageError(f"-n {text}: {ended} trainings have ended already. Give at least that, or +N for N more.")
+    return total

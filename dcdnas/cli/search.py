@@ -1,0 +1,73 @@
+"""`dcdnas search`: from a space and a budget to a front of networks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dcdnas.cli._options import Address, Assignments, Budgets, Cpus, Executor, File, Gpus, Jobs, Timeout
+from dcdnas.cli._output import Output
+
+__all__ = ["search"]
+
+PANEL = "Search"
+
+RECIPE = "The short training of each network"
+
+
+def search(
+    out: Output,
+    space: Annotated[
+        str | None,
+        typer.Argument(metavar="[SPACE]", help="A shipped space or a space file; else the smallest that holds the budget."),
+    ] = None,
+    budget: Budgets = None,
+    trials: Annotated[int | None, typer.Option("-n", "--trials", metavar="N", help="Trainings to end.")] = None,
+    data: Annotated[
+        str | None, typer.Option("-d", "--data", metavar="DATA", help="Images, like fashion-mini or cifar10:DIR.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="RUN", help="Of the run's folder.")] = None,
+    sampler: Annotated[str | None, typer.Option(metavar="SAMPLER", help="tpe, nsga2 or random.")] = None,
+    minimize: Annotated[list[str] | None, typer.Option(metavar="METRIC", help="A further cost to minimise; repeatable.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of the sampler and all trainings.")] = None,
+    confirm: Annotated[int | None, typer.Option(metavar="N", help="Fresh seeds for the top of the front; 0 for none.")] = None,
+    early_stopping: Annotated[
+        bool | None, typer.Option("--early-stopping/--no-early-stopping", help="Stop trainings that are behind.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Of a training.", rich_help_panel=RECIPE)] = None,
+    trial_timeout: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Gives a training up as hung, like 10m.", rich_help_panel=RECIPE)
+    ] = None,
+    config: File = None,
+    assignments: Assignments = None,
+    executor: Executor = None,
+    jobs: Jobs = None,
+    cpus_per_trial: Cpus = None,
+    gpus_per_trial: Gpus = None,
+    address: Address = None,
+    timeout: Timeout = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be searched and how long it takes.")] = False,
+) -> None:
+    """Search for the most accurate networks within a budget.
+
+    Every network is priced before it is trained; what is over budget is never trained. The best of the front are trained again
+    on fresh seeds and held against the best network without dynamic layers. Ctrl-C keeps everything: `dcdnas resume RUN`.
+
+    Settings come from flags, then --set, the -c file, dcdnas.yaml and defaults.
+
+    Example:  dcdnas search -b 2MFLOPs -n 24
+    """
+    flags = {k: v for k, v in locals().items() if k not in ("out", "config", "assignments", "dry_run")}
+    from dcdnas.planning import make_plan
+    from dcdnas.settings import SearchSettings
+
+    plan = make_plan(SearchSettings.gather(flags, assignments or (), config))
+    if dry_run:
+        from dcdnas.cli._dry_run import describe
+
+        describe(out, plan)
+        return
+    from dcdnas.cli._running import start
+
+    start(out, plan)

@@ -1,0 +1,111 @@
+"""`dcdnas trials`: the trials of a run as a table."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dcdnas.cli._options import Budgets, Run
+from dcdnas.cli._output import Output
+
+if TYPE_CHECKING:
+    from dcdnas import report
+    from dcdnas.records import Trial
+
+__all__ = ["trials"]
+
+PANEL = "Results"
+
+
+def trials(
+    out: Output,
+    run: Run,
+    front: Annotated[bool, typer.Option("--front", help="Only the Pareto front within the budget.")] = False,
+    within_budget: Annotated[bool, typer.Option("--within-budget", help="Only networks within the budget.")] = False,
+    budget: Budgets = None,
+    state: Annotated[list[str] | None, typer.Option(metavar="STATE", help="Only these, like finished; repeatable.")] = None,
+    sort: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Like accuracy, flops, params or number; -accuracy for descending.")
+    ] = "number",
+    limit: Annotated[int, typer.Option(metavar="N", min=0, help="At most so many; 0 for all.")] = 0,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a column a decision.")] = False,
+) -> None:
+    """List the trials of a run; those on the front have a star.
+
+    With --budget the run is cut again at other bounds than it was searched with.
+
+    Example:  dcdnas trials quick --front -b 1MFLOPs
+    """
+    from dcdnas.budget import parse_budgets, within
+    from dcdnas.report import load_run
+
+    found = load_run(run)
+    budgets = parse_budgets(budget) if budget else found.budgets
+    on_front = {t.number for t in found.front(budgets)}
+    chosen = [
+        t for t in found.trials
+        if (not front or t.number in on_front)
+        and (not (within_budget or budget) or within(t.cost, budgets))
+        and (not state or t.state in _states(state))
+    ]  # fmt: skip
+    rows = {r["number"]: {**r, "on_front": r["number"] in on_front} for r in found.rows}
+    chosen = _sorted(chosen, rows, sort)
+    shown = chosen[:limit] if limit else chosen
+    if as_csv:
+        _csv([rows[t.number] for t in shown], list(next(iter(rows.values()), {})))
+        return
+    out.document([rows[t.number] for t in shown])
+    _table(out, found, shown, len(chosen), on_front)
+
+
+def _states(wanted: Sequence[str]) -> Sequence[str]:
+    from typing import get_args
+
+    from dcdnas.errors import UnknownNameError
+    from dcdnas.records import State
+
+    for name in wanted:
+        if name not in get_args(State):
+            raise UnknownNameError("state", name, get_args(State))
+    return wanted
+
+
+def _sorted(trials: Sequence[Trial], rows: dict[int, dict[str, Any]], column: str) -> list[Trial]:
+    """By a column of the frame; what has no value there stands at the end."""
+    from dcdnas.errors import UnknownNameError
+
+    name, down = column.removeprefix("-"), column.startswith("-")
+    known = list(next(iter(rows.values()), {"number": 0}))
+    if name not in known:
+        raise UnknownNameError("column", name, known)
+    having = [t for t in trials if rows[t.number][name] is not None]
+    without = [t for t in trials if rows[t.number][name] is None]
+    try:
+        ordered = sorted(having, key=lambda t: rows[t.number][name], reverse=down)
+    except TypeError:
+        ordered = sorted(having, key=lambda t: str(rows[t.number][name]), reverse=down)
+    return ordered + without
+
+
+def _csv(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    table = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+
+
+def _table(out: Output, run: report.Run, shown: Sequence[Trial], total: int, on_front: set[int]) -> None:
+    from dcdnas.cli._tables import trials_table
+
+    if not run.trials:
+        out.show(f"{run.name} has no trials yet.")
+        return
+    if not shown:
+        out.show(f"None of the {len(run.trials)} trials of {run.name} is as asked.")
+        return
+    out.show(trials_table(shown, on_front))
+    hidden = f"; {total - len(shown)} not shown (--limit)" if total > len(shown) else ""
+    out.show(f"{total} of {len(run.trials)} trials{hidden}. * on the Pareto front.")
