@@ -115,9 +115,6 @@ def _number(value: Any) -> bool:
     return not _shape(value) and (not value.type().dtype().is_floating_point or _static(value))
 
 
-_MUTABLE = ("zeros", "ones", "empty", "full", "rand", "arange", "eye", "linspace")
-
-
 def _static(value: Any) -> bool:
     """Whether `value` comes from parameters, buffers and constants alone, so that it can be computed once and folded."""
     waiting, seen = [value], set()
@@ -127,15 +124,18 @@ def _static(value: Any) -> bool:
         if name in seen:
             continue
         seen.add(name)
-        word = node.kind().rpartition("::")[2]
-        if node.kind() == "prim::Param":
-            if name == next(node.outputs()).debugName():
-                return False
-        elif word.endswith("_") or word.removeprefix("new_").startswith(_MUTABLE):
+        if node.kind() == "prim::Param" and name == next(node.outputs()).debugName():
+            return False  # the first parameter of a trace is the network's input
+        if _written(value):
             return False
-        else:
-            waiting.extend(node.inputs())
+        waiting.extend(node.inputs() if node.kind() != "prim::Param" else ())
     return True
+
+
+def _written(value: Any) -> bool:
+    """Whether anything is written into `value`, or into a view of it, which a trace does not follow."""
+    users = [use.user for use in value.uses()]
+    return any(user.kind().endswith("_") or (user.kind() in VIEWS and _written(next(user.outputs()))) for user in users)
 
 
 def _names(words: str) -> frozenset[str]:
@@ -164,6 +164,11 @@ MOVES = _names(
     "numpy_T ones ones_like pad permute pixel_shuffle pixel_unshuffle repeat repeat_interleave reshape reshape_as roll "
     "select size slice split split_with_sizes squeeze squeeze_ stack swapaxes t tensor_split tile to transpose tril triu "
     "type_as unbind unflatten unfold unsqueeze unsqueeze_ upsample_nearest2d view view_as zero_ zeros zeros_like"
+)
+
+VIEWS = _names(
+    "alias expand expand_as flatten movedim narrow permute reshape select slice squeeze swapaxes t transpose unflatten unsqueeze "
+    "view view_as"
 )
 
 NOT_COUNTED = SUMS | ACTIVATIONS | NORMALISATIONS | POOLING | COMPARISONS | MOVES

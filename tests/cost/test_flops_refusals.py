@@ -87,6 +87,11 @@ def scripted(x: Tensor) -> Tensor:
     return x * x
 
 
+def through_a_view(number: Tensor, x: Tensor) -> Tensor:
+    number.view(1)[0:1].copy_(x.mean().view(1))
+    return number
+
+
 REFUSED: dict[str, tuple[Callable[[Any, Tensor], Tensor], str]] = {
     "a product of two activations": (lambda m, x: x * x.sigmoid(), "unmarked product"),
     "a product in place": (lambda m, x: x.clone().mul_(x), "unmarked product"),
@@ -97,6 +102,7 @@ REFUSED: dict[str, tuple[Callable[[Any, Tensor], Tensor], str]] = {
     "a mask of the input": (lambda m, x: x * (x > 0), "unmarked product"),
     "a product by one attention": (lambda m, x: m.weight * x.mean(), "unmarked product"),
     "a buffer written from the input": (lambda m, x: x * torch.zeros(()).copy_(x.mean()), "unmarked product"),
+    "a buffer written through a view": (lambda m, x: x * through_a_view(m.temperature.clone(), x), "unmarked product"),
     "unfold and multiply": (lambda m, x: F.unfold(x, 3) * m.weight[0].reshape(1, -1, 1), "unmarked product"),
     "a power": (lambda m, x: x**2, "aten::pow"),
     "addcmul": (lambda m, x: torch.addcmul(x, x, x), "aten::addcmul"),
