@@ -82,6 +82,8 @@ class ConvNorm(nn.Module):
 
 def make(slot: Slot, choice: LayerChoice = STATIC) -> nn.Module:
     """The module that stands in `slot`."""
+    if slot.kind == "linear" and choice.operator != "static":
+        return operators[choice.operator].classifier(slot.geometry, choice.form, **choice.settings)
     if slot.kind == "linear":
         linear = nn.Linear(slot.geometry.in_channels, slot.geometry.out_channels)
         nn.init.normal_(linear.weight, std=0.01)
@@ -167,7 +169,7 @@ class Network(nn.Module):
 
 def check_layers(architecture: Architecture, slots: tuple[Slot, ...]) -> None:
     """Raises FileError when the architecture names a layer that the network does not have."""
-    names = {s.name for s in slots if s.kind == "conv"}
+    names = {s.name for s in slots}
     extra = [name for name in architecture.layers if name not in names]
     if extra:
         raise FileError(

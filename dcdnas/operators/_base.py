@@ -88,6 +88,15 @@ class Operator(nn.Module):
         return operator
 
     @classmethod
+    def classifier(cls, geometry: ConvGeometry, form: str = "", **settings: Setting) -> nn.Module:
+        """The operator's form for a network's last, linear layer: (N, C) -> (N, D).
+
+        Raises:
+            GeometryError: when it has none.
+        """
+        raise GeometryError(f"{cls.__name__} has no form for a linear classifier. Leave the classifier static.")
+
+    @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
         """All settings as this geometry uses them: words replaced by numbers, numbers by the nearest legal one below.
 

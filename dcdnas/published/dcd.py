@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from dcdnas.operators.dcd import DCD
-from dcdnas.operators.dcd._head import DCDLinear
+from dcdnas.operators.dcd import DCD, DCDLinear
 from dcdnas.published._base import PublishedLayer, Source
+from dcdnas.records import ConvGeometry
 
 __all__ = ["source"]
 
@@ -29,7 +29,7 @@ def conv_basic_dy(*, inplanes: int, planes: int, stride: int) -> DCD:
 
 def dy_cls(*, inp: int, oup: int) -> DCDLinear:
     """The classifier."""
-    return DCDLinear.between(inp, oup)
+    return DCD.classifier(ConvGeometry(inp, oup))
 
 
 def _names(weight: str, bias: str, q: str, p: str) -> Mapping[str, str]:

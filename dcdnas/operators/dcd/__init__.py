@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -33,7 +33,7 @@ from dcdnas.operators.dcd._plan import Plan, paper_latent, published_latent
 from dcdnas.operators.dcd._residual import AllTaps, Depthwise, OneTap
 from dcdnas.records import ConvGeometry, Setting
 
-__all__ = ["DCD"]
+__all__ = ["DCD", "DCDLinear"]
 
 
 class DCD(Operator):
@@ -158,6 +158,14 @@ class DCD(Operator):
         """See `Plan.multiply_adds`."""
         return Plan.of(geometry, settings).multiply_adds(form)
 
+    @classmethod
+    def classifier(cls, geometry: ConvGeometry, form: str = "", **settings: Setting) -> DCDLinear:
+        """See `DCDLinear`; unless said otherwise with the published settings."""
+        resolved: dict[str, Any] = cls.resolve(geometry, **{"variant": "code", "rule": "classifier", **settings})
+        head = DCDLinear(geometry.in_channels, geometry.out_channels, 1, bias=True, **resolved)
+        head.form = form or cls.counted_form(geometry, resolved)
+        return head
+
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
         form, g = self._form(x), self.geometry
@@ -190,6 +198,19 @@ class DCD(Operator):
         inside = self.variant == "code" and scale is not None
         bias = product(self.bias, scale) if inside and scale is not None else self.bias
         return y + bias[..., None, None]
+
+
+class DCDLinear(DCD):
+    """y = Lambda(x) (W0 x + b) + P [BN(Phi(x) z) + z] with z = BN(Q^T x), on vectors: a 1x1 DCD on a map of one pixel.
+
+    The classifier that the published networks end in. `DCD.classifier` gives it their settings.
+
+    Reference: see `DCD`.
+    """
+
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(N, C) -> (N, D)."""
+        return super().forward(x[:, :, None, None], guide).flatten(1)
 
 
 def _residual(plan: Plan, padding: int) -> OneTap | AllTaps | Depthwise:
