@@ -83,7 +83,7 @@ class SK(Operator):
         hidden = hidden_units(out_channels, reduction, least_hidden)
         self.squeeze = nn.Linear(out_channels, hidden, bias=False)
         self.norm = BatchNorm(hidden)
-        self.select = nn.Parameter(torch.zeros(2, out_channels, hidden))
+        self.heads = nn.Parameter(torch.zeros(2, out_channels, hidden))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self._initialise(init)
 
@@ -92,7 +92,7 @@ class SK(Operator):
         if init == "static":
             std *= 2**0.5
         else:
-            for head in self.select:
+            for head in self.heads:
                 nn.init.kaiming_uniform_(head, a=5**0.5)
         for kernel in (self.near, self.far):
             nn.init.normal_(kernel, std=std)
@@ -128,7 +128,7 @@ class SK(Operator):
     def selection(self, both: Tensor) -> Tensor:
         """a, the narrower branch's weight: (N, D, H', W') -> (N, D), each in 0..1."""
         z = torch.relu(self.norm(self.squeeze(both.mean((2, 3)))))
-        return torch.sigmoid(F.linear(z, self.select[0] - self.select[1]))
+        return torch.sigmoid(F.linear(z, self.heads[0] - self.heads[1]))
 
 
 def hidden_units(out_channels: int, reduction: int, least: int) -> int:

@@ -40,7 +40,7 @@ def test_the_output_is_the_softmax_average_of_two_dilations(stride, padding, dil
     near = F.conv2d(x, operator.near, None, stride, padding, dilation)
     far = F.conv2d(x, operator.far, None, stride, padding + dilation, 2 * dilation)
     z = torch.relu(operator.norm(operator.squeeze((near + far).mean((2, 3)))))
-    weights = torch.softmax(torch.stack([z @ head.T for head in operator.select]), 0)[..., None, None]
+    weights = torch.softmax(torch.stack([z @ head.T for head in operator.heads]), 0)[..., None, None]
     torch.testing.assert_close(operator(x), weights[0] * near + weights[1] * far, rtol=0, atol=1e-12)
 
 
@@ -60,7 +60,7 @@ def test_the_static_start_is_one_convolution_for_every_input():
 def test_the_static_start_lets_the_selection_learn():
     operator = SK(6, 10, 3, padding=1)
     operator(torch.randn(4, 6, 7, 7)).square().sum().backward()
-    assert operator.select.grad.abs().max() > 0
+    assert operator.heads.grad.abs().max() > 0
 
 
 @pytest.mark.parametrize(("channels", "hidden"), [(16, 32), (512, 32), (1024, 64)])

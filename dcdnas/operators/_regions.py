@@ -1,0 +1,79 @@
+"""One kernel a region of the map, at about the price of one convolution, and with shapes that do not depend on the regions.
+
+The pixels of a sample are moved so that those of one region are neighbours, each region filled up to whole blocks; then one
+batched matrix product multiplies each block by its region's kernel. However the regions lie, P pixels in m regions fit into
+floor((P + m (b - 1)) / b) blocks of b, so every shape is known beforehand, as exporters and compilers need it.
+
+Letters in shapes: N batch, C input channels, D output channels, k kernel size, g groups, P pixels, m regions, b pixels a
+block, S slots (pixels of all blocks).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dcdnas.operators._per_sample import taps
+
+
+def block_size(pixels: int, regions: int) -> int:
+    """b: the largest power of two up to sqrt(P / m), which balances empty slots against repeated kernels."""
+    return 1 << max(0, int(math.log2(math.sqrt(pixels / regions) + 1e-9)))
+
+
+def block_count(pixels: int, regions: int) -> int:
+    """How many blocks hold the regions, however they lie."""
+    b = block_size(pixels, regions)
+    return (pixels + regions * (b - 1)) // b
+
+
+def convolve_by_region(pixels: Tensor, region: Tensor, kernels: Tensor, groups: int) -> Tensor:
+    """Multiplies each pixel by the kernel of its region.
+
+    Args:
+        pixels: (N, P, C k^2), what the kernel sees at each output pixel.
+        region: (N, P), whole numbers below m.
+        kernels: (N, m, D, C/g k^2).
+        groups: g.
+
+    Returns:
+        (N, P, D).
+    """
+    count, regions = region.shape[1], kernels.shape[1]
+    b, blocks = block_size(count, regions), block_count(count, regions)
+    slot, block_region = _places(region, regions, b, blocks)
+    order = torch.zeros_like(slot[:, :1]).expand(-1, b * blocks).scatter(1, slot, _counting(slot, count).expand_as(slot))
+    moved = torch.unflatten(torch.unflatten(_rows(pixels, order), 1, (blocks, b)), 3, (groups, -1)).transpose(2, 3)
+    chosen = torch.unflatten(_rows(kernels.flatten(2), block_region), 2, (groups, kernels.shape[2] // groups, -1))
+    outputs = (moved @ chosen.transpose(3, 4)).transpose(2, 3).flatten(3).flatten(1, 2)
+    return _rows(outputs, slot)
+
+
+def _places(region: Tensor, regions: int, b: int, blocks: int) -> tuple[Tensor, Tensor]:
+    """Each pixel's slot, (N, P), and each block's region, (N, S / b)."""
+    inside = F.one_hot(region, regions)
+    rank = inside.cumsum(1).gather(2, region.unsqueeze(2)).squeeze(2) - 1
+    filled = (inside.sum(1) + (b - 1)) // b
+    ends = filled.cumsum(1)
+    slot = (ends - filled).gather(1, region) * b + rank
+    passed = _counting(slot, blocks)[:, None] >= ends[:, None]
+    return slot, passed.sum(2).clamp(max=regions - 1)
+
+
+def _counting(like: Tensor, end: int) -> Tensor:
+    return torch.arange(end, device=like.device)
+
+
+def _rows(values: Tensor, index: Tensor) -> Tensor:
+    """(N, R, F) and (N, S) below R -> (N, S, F): the rows of each sample that its index names."""
+    first = _counting(index, index.shape[0])[:, None] * values.shape[1]
+    return torch.unflatten(values.flatten(0, 1).index_select(0, (index + first).flatten()), 0, index.shape)
+
+
+def pixel_rows(x: Tensor, kernel_size: int, stride: int, padding: int, dilation: int) -> Tensor:
+    """What the kernel sees at each output pixel: (N, C, H, W) -> (N, P, C k^2)."""
+    seen = torch.stack(taps(x, kernel_size, stride, padding, dilation), 2)
+    return seen.flatten(3).flatten(1, 2).transpose(1, 2)

@@ -1,0 +1,179 @@
+"""Dynamic region-aware convolution (DRConv): the map is cut into regions by a learned mask, and each has its own kernel.
+
+The paper claims that choosing among a few kernels by region gives a convolution the freedom of local convolution while it
+stays translation-invariant, at about the multiply-adds of one convolution, and that the mask can be learned by giving the
+argmax the gradient of a softmax. Not SK or DY-Conv: there all pixels of a sample use the same kernel.
+
+Letters: N batch, C input channels, D output channels, H W map, k kernel size, g groups, m regions, K stored kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dcdnas.choice import Choice
+from dcdnas.operators._guide import Guide, given
+from dcdnas.operators._mixture import Init, KernelMixture, start_around_a_mean, static_std
+from dcdnas.operators._per_sample import centred
+from dcdnas.operators._product import product
+from dcdnas.operators._regions import block_count, block_size, convolve_by_region, pixel_rows
+from dcdnas.records import ConvGeometry, Setting
+
+__all__ = ["DRConv", "RegionGuide"]
+
+
+class RegionGuide(Guide):
+    """A 1x1 convolution whose largest channel names a pixel's region; one layer's own, or the guide that a block shares.
+
+    Always computed in float32 or better: in bfloat16 rounding moves pixels to other regions, and the output changes by half.
+    """
+
+    def __init__(self, in_channels: int, num_regions: int, stride: int = 1) -> None:
+        super().__init__(num_regions)
+        self.stride = stride
+        self.weight = nn.Parameter(torch.empty(num_regions, in_channels, 1, 1))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, m, H', W')."""
+        if torch.is_autocast_enabled(x.device.type):
+            with torch.autocast(x.device.type, enabled=False):
+                return self._convolved(x)
+        return self._convolved(x)
+
+    def _convolved(self, x: Tensor) -> Tensor:
+        wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        return F.conv2d(wide, self.weight.to(wide.dtype), None, self.stride)
+
+
+class DRConv(KernelMixture):
+    """y(p) = W_M(p)(x) * x at p, M(p) = argmax_t guide_t(p), W_t(x) = sum_j c_tj(x) V_j, c = 2 sigmoid(FC(GAP(x))) / K.
+
+    In training the argmax passes the gradient of the softmax on. Form ``mix`` convolves with the K stored kernels and weighs
+    the outputs pixel by pixel, K convolutions that need no kernel a sample and give every region's gradient; form
+    ``regions`` builds the m kernels and multiplies each pixel by its own region's, about one convolution.
+
+    Args:
+        in_channels: C.
+        out_channels: D.
+        kernel_size: k.
+        stride: as in Conv2d.
+        padding: as in Conv2d.
+        dilation: as in Conv2d.
+        groups: g.
+        bias: as in Conv2d, one for all regions.
+        num_regions: m.
+        num_kernels: K.
+        guide_channels: m, when the layer has no mask of its own and `forward` takes its block's `RegionGuide`, of any map
+            size (the nearest pixel counts); 0 otherwise.
+        init: ``static``: every region starts with the same fresh static kernel; ``published``: K independent kernels.
+
+    Departures:
+        The paper makes each region's kernel by its own small network; this is its authors' code, which combines stored
+        kernels. There only 1x1 convolutions are replaced and the block always shares one mask.
+
+    Reference:
+        Chen, Wang, Zhang, Wang, Zhang, Sun: Dynamic Region-Aware Convolution. CVPR 2021, arXiv 2003.12243.
+    """
+
+    FORMS: ClassVar[tuple[str, ...]] = ("mix", "regions")
+
+    num_regions: int
+    num_kernels: int
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+        *,
+        num_regions: Annotated[int, Choice(at_least=1, at_most=16)] = 8,
+        num_kernels: Annotated[int, Choice(at_least=1, at_most=16)] = 8,
+        guide_channels: int = 0,
+        init: Init = "static",
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        self._keep(num_regions=num_regions, num_kernels=num_kernels)
+        self._make_kernels(num_kernels)
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.regions = None if guide_channels else RegionGuide(in_channels, num_regions, stride)
+        self.combine = nn.Linear(in_channels, num_regions * num_kernels)
+        self._initialise(init)
+
+    def _initialise(self, init: Init) -> None:
+        nn.init.zeros_(self.combine.bias)
+        if init == "static":
+            nn.init.zeros_(self.combine.weight)
+            std = static_std(self.geometry)
+            start_around_a_mean(self.weight, mean_std=std, spread=std)
+        else:
+            nn.init.normal_(self.combine.weight, std=0.01)
+            for kernel in self.kernels():
+                nn.init.kaiming_uniform_(kernel)
+
+    @classmethod
+    def guide(cls, channels: int, settings: Mapping[str, Setting]) -> RegionGuide:
+        """The mask that the layers of a block can share.
+
+        Args:
+            channels: of the block's input.
+            settings: resolved, of those layers.
+        """
+        return RegionGuide(channels, int(settings["num_regions"]))
+
+    @classmethod
+    def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
+        """C m (H'W' + K); mix: K H'W' (|W| + D + m), regions: (m K + slots) |W|, with |W| = D C/g k^2."""
+        g, regions, kernels = geometry, int(settings["num_regions"]), int(settings["num_kernels"])
+        weights = g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
+        guiding = g.in_channels * regions * (g.out_pixels + kernels)
+        if form == "regions":
+            slots = block_count(g.out_pixels, regions) * block_size(g.out_pixels, regions)
+            return guiding + (regions * kernels + slots) * weights
+        return guiding + kernels * g.out_pixels * (weights + g.out_channels + regions)
+
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(N, C, H, W), and (N, m, ...) where the layer is guided -> (N, D, H', W')."""
+        logits = self._logits(x, guide)
+        mixture = torch.unflatten(torch.sigmoid(self.combine(x.mean((2, 3)))), 1, (self.num_regions, -1)) * (2 / self.num_kernels)
+        y = self._by_region(x, logits, mixture) if self._form(x) == "regions" else self._by_kernel(x, logits, mixture)
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+    def _logits(self, x: Tensor, guide: Tensor | None) -> Tensor:
+        """The guide at each output pixel: (N, m, H', W')."""
+        g = self.geometry
+        if self.regions is not None:
+            logits: Tensor = self.regions(centred(x, g.kernel_size, self.padding, g.dilation))
+            return logits
+        logits = given(guide, self, self.num_regions)
+        reach = 2 * self.padding - g.dilation * (g.kernel_size - 1) - 1
+        size = [(int(s) + reach) // g.stride + 1 for s in x.shape[2:]]
+        return logits if list(logits.shape[2:]) == size else F.interpolate(logits, size)
+
+    def _by_kernel(self, x: Tensor, logits: Tensor, mixture: Tensor) -> Tensor:
+        mask = torch.zeros_like(logits).scatter(1, logits.argmax(1, keepdim=True), 1.0)
+        if self.training:
+            soft = torch.softmax(logits, 1)
+            mask = mask + (soft - soft.detach())
+        weights = torch.unflatten(mixture.transpose(1, 2) @ mask.flatten(2).to(mixture.dtype), 2, logits.shape[2:])
+        g = self.geometry
+        outputs = (F.conv2d(x, kernel, None, g.stride, self.padding, g.dilation, g.groups) for kernel in self.kernels())
+        weighed = [product(y, w.unsqueeze(1)) for y, w in zip(outputs, weights.unbind(1), strict=True)]
+        return sum(weighed[1:], weighed[0])
+
+    def _by_region(self, x: Tensor, logits: Tensor, mixture: Tensor) -> Tensor:
+        g = self.geometry
+        kernels = torch.unflatten(mixture @ self.weight.flatten(1), 2, self.weight.shape[1:])
+        pixels = pixel_rows(x, g.kernel_size, g.stride, self.padding, g.dilation)
+        y = convolve_by_region(pixels, logits.flatten(2).argmax(1), kernels, g.groups)
+        return torch.unflatten(y.transpose(1, 2), 2, logits.shape[2:])
