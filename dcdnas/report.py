@@ -21,7 +21,7 @@ from dcdnas.engine.lock import live_driver
 from dcdnas.engine.store import Confirmation, Store
 from dcdnas.errors import DcdnasError, FileError, RunError, UnknownNameError, UsageError, nearest
 from dcdnas.records import ENDED, Trial
-from dcdnas.yaml_lines import read_yaml
+from dcdnas.yaml_lines import parse_yaml, read_yaml
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,21 +61,26 @@ def find_run(run: str | Path) -> Path:
     raise RunError(f"no run {str(run)!r} in {runs_folder()}. {known}")
 
 
-def load_run(run: str | Path) -> Run:
+def load_run(run: str | Path, outline: bool = False) -> Run:
     """Reads a run from its folder, or by its name below the runs folder (``DCDNAS_RUNS``, default ``runs/``).
 
     Reading changes nothing and works while the run is being searched. A damaged ``search.yaml`` is a note in `Run.problems`.
+
+    Args:
+        run: name or folder.
+        outline: whether to leave out architectures, decisions and learning curves, for those who list many runs.
 
     Raises:
         RunError: when there is no such run, or its memory (``run.db``) cannot be read.
     """
     folder = find_run(run)
     problems: list[str] = []
-    config = _config(folder / FILE, problems)
+    config = _config(folder / FILE, problems, outline)
     store = Store(folder)
     try:
         facts = {key: store.meta(key) for key in ("bounds", "created", "ending")}
-        trials, confirmations = tuple(store.trials()), tuple(store.confirmations())
+        trials = tuple(store.outlines() if outline else store.trials())
+        confirmations = tuple(store.confirmations())
     finally:
         store.close()
     bounds = {name: (float(low), float(high)) for name, (low, high) in (facts["bounds"] or {"accuracy": (0, 1)}).items()}
@@ -85,13 +90,14 @@ def load_run(run: str | Path) -> Run:
     )  # fmt: skip
 
 
-def _config(path: Path, problems: list[str]) -> Mapping[str, Any]:
-    """What ``search.yaml`` says, as plain data; empty with a note when it is damaged."""
+def _config(path: Path, problems: list[str], outline: bool) -> Mapping[str, Any]:
+    """What ``search.yaml`` says, as plain data (up to the space, for an outline); empty with a note when it is damaged."""
     try:
-        data = read_yaml(path).data
+        top = path.read_text(encoding="utf-8").partition("\nspace:")[0] if outline else ""
+        data = (parse_yaml(top, str(path)) if outline else read_yaml(path)).data
         [Budget(**b) for b in data["budgets"]]
         return dict(data)
-    except (FileError, KeyError, TypeError) as error:
+    except (OSError, ValueError, FileError, KeyError, TypeError) as error:
         problems.append(f"{error if isinstance(error, DcdnasError) else f'{path}: damaged'} Shown without its budgets.")
         return {}
 
