@@ -1,12 +1,13 @@
 """The memory of a run: one SQLite file with every trial and report. Written by the driver only, one transaction an event.
 
-Readers open it read-only and see every finished transaction. No write-ahead log, so that it works on a network file system;
-a crash in the middle of a write is rolled back by SQLite and costs nothing that was written before.
+Readers see every finished transaction and change nothing. No write-ahead log, so that it works on a network file system; a
+crash in the middle of a write is rolled back by whoever opens the file next and costs nothing that was written before.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import Any
 
 from dcdnas.architecture import Architecture
 from dcdnas.errors import Resumable, RunError
-from dcdnas.records import Cost, Report, Score, Trial
+from dcdnas.records import Cost, Report, Score, State, Trial
 
 FILE = "run.db"
 VERSION = 1
@@ -76,18 +77,33 @@ class Store:
         self.path = Path(folder) / FILE
         if mode != "x" and not self.path.is_file():
             raise RunError(f"{folder} is no run: it has no {FILE}. `dcdnas status` lists the runs.")
+        self._driver = ""
         with self._translated():
-            uri = f"{self.path.absolute().as_uri()}?mode={'ro' if mode == 'r' else 'rwc'}"
+            # a reader may write too: only so can it roll back what a driver that was killed had half written
+            uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if mode == 'x' else 'rw'}"
             self._db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA busy_timeout = 30000")
-            if mode == "x":
-                with self.transaction():
-                    for statement in filter(str.strip, _SCHEMA.split(";")):
-                        self._db.execute(statement)
-                    self.set_meta("version", VERSION)
-            found = self.meta("version")
+        try:
+            self._prepare(mode)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, mode: str) -> None:
+        with self._translated():
+            self._db.execute("PRAGMA journal_mode = TRUNCATE" if mode != "r" else "PRAGMA query_only = ON")
+        if mode == "x":
+            with self.transaction():
+                for statement in filter(str.strip, _SCHEMA.split(";")):
+                    self._db.execute(statement)
+                self.set_meta("version", VERSION)
+        found = self.meta("version")
         if found != VERSION:
             raise RunError(f"{self.path}: written by another version of dcdnas (format {found}, this one reads {VERSION}).")
+
+    def claim(self, driver: str) -> None:
+        """Makes this the only writer: whoever claimed the file before cannot write any more, even if it does not know yet."""
+        self.set_meta("driver", driver)
+        self._driver = driver
 
     def close(self) -> None:
         """Closes the file; a second call does nothing."""
@@ -102,12 +118,17 @@ class Store:
         with self._translated():
             self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._check_driver()
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+    def _check_driver(self) -> None:
+        if self._driver and self.meta("driver") != self._driver:
+            raise RunError(f"{self.path.parent} was taken over by another driver; this one has ended. `dcdnas status` shows it.")
 
     def add(self, trial: Trial, attempt: int = 1) -> None:
         """Writes a new trial, or all of an existing one anew, reports excepted."""
@@ -151,9 +172,30 @@ class Store:
         curve: dict[int, list[Report]] = {}
         if curves:
             for number, *rest in self._read("SELECT * FROM reports WHERE number >= ? ORDER BY number, epoch", (first,)):
-                curve.setdefault(number, []).append(Report(*rest))
+                curve.setdefault(number, []).append(_report(*rest))
         rows = self._read("SELECT * FROM trials WHERE number >= ? ORDER BY number", (first,))
         return [_trial(row, tuple(curve.get(row[0], ()))) for row in rows]
+
+    def trial(self, number: int) -> Trial:
+        """One trial with its learning curve."""
+        row = self._read("SELECT * FROM trials WHERE number = ?", (number,))[0]
+        return _trial(row, self.curve(number))
+
+    def curve(self, number: int) -> tuple[Report, ...]:
+        """The reports of a trial so far; those of a running one are here before its score is."""
+        rows = self._read("SELECT epoch, accuracy, loss, seconds FROM reports WHERE number = ? ORDER BY epoch", (number,))
+        return tuple(_report(*row) for row in rows)
+
+    def outlines(self) -> list[Trial]:
+        """All trials without architecture, decisions and curve: enough for counts, fronts and the best, read at once."""
+        rows = self._read(f"SELECT {_OUTLINE} FROM trials ORDER BY number")
+        return [_outline(*row) for row in rows]
+
+    def marks(self) -> dict[int, tuple[Any, ...]]:
+        """Something small for each trial that differs as soon as anything about it does."""
+        reports = "CASE state WHEN 'running' THEN (SELECT COUNT(*) FROM reports r WHERE r.number = t.number) END"
+        rows = self._read(f"SELECT number, state, attempt, epochs, started, ended, {reports} FROM trials t")
+        return {number: tuple(rest) for number, *rest in rows}
 
     def attempts(self) -> dict[int, int]:
         """How often the network of each trial has been started, this trial included."""
@@ -181,15 +223,15 @@ class Store:
         """SQLite's errors as ours, saying what to do."""
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             if "full" in str(error) or "disk I/O" in str(error):
                 raise Resumable(
                     f"{self.path}: {error}. Nothing that was written is lost: free some space, then `dcdnas resume`."
                 ) from None
-            raise RunError(
-                f"{self.path}: {error}. Is it on a disk that you may write to, and is no other program holding it?"
-            ) from None
-        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
+                raise RunError(
+                    f"{self.path}: {error}. Is it on a disk that you may write to, and is no other program holding it?"
+                ) from None
             raise RunError(
                 f"{self.path}: damaged: {error}. Restore it from a copy; the other files of the folder are derived from it."
             ) from None
@@ -214,7 +256,22 @@ def _trial(row: tuple[Any, ...], curve: tuple[Report, ...]) -> Trial:
     )
 
 
+_OUTLINE = "number, state, cost, seed, origin, reason, accuracy, loss, epochs, seconds, started, ended"
+_UNREAD = Architecture("unread", {}, {}, (1, 1, 1), 1)
+
+
+def _outline(number: int, state: State, cost: str, seed: int, origin: str, reason: str, *rest: Any) -> Trial:
+    accuracy, loss, epochs, seconds, started, ended = rest
+    score = _score(accuracy, loss, epochs, seconds, ())
+    return Trial(number, state, _UNREAD, {}, Cost(json.loads(cost)), score, seed, reason, origin, started, ended)
+
+
+def _report(epoch: int, accuracy: float | None, loss: float | None, seconds: float) -> Report:
+    """SQLite keeps NaN as NULL."""
+    return Report(epoch, math.nan if accuracy is None else accuracy, math.nan if loss is None else loss, seconds)
+
+
 def _score(accuracy: float | None, loss: float | None, epochs: int, seconds: float, curve: tuple[Report, ...]) -> Score | None:
     if accuracy is None:
         return None
-    return Score(accuracy, loss if loss is not None else float("nan"), epochs, seconds, curve)
+    return Score(accuracy, math.nan if loss is None else loss, epochs, seconds, curve)
