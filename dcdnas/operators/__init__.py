@@ -2,7 +2,8 @@
 
 from dcdnas.catalogue import Catalogue
 from dcdnas.operators._base import Operator
+from dcdnas.operators._ddf_up import DDFUp
 
 operators: Catalogue[type[Operator]] = Catalogue("operators", "operator")
 
-__all__ = ["Operator", "operators"]
+__all__ = ["DDFUp", "Operator", "operators"]

@@ -1,0 +1,123 @@
+"""Upsampling with decoupled dynamic filters (DDF-Up), alone or joined with a guiding feature map.
+
+The paper claims that predicting the filters of an upsampling from guiding features transfers their detail better than fixed
+or purely spatial filters. Each of the s x s output pixels of an input pixel has its own pair of filters, and a pixel shuffle
+puts them in their places. Not an operator of the search: it has no Conv2d to stand in for.
+
+Letters: N batch, C channels, H W map, J guiding channels, s scale, k kernel size, h heads, m hidden units.
+
+Reference: Zhou, Jampani, Pi, Liu, Yang: Decoupled Dynamic Filter Networks. CVPR 2021, arXiv 2104.14107, section 3.4.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dcdnas.errors import UsageError
+from dcdnas.operators._decoupled import decoupled_filter, decoupled_filter_lean, filter_norm
+from dcdnas.operators._product import product
+from dcdnas.operators._widths import reduced
+
+
+class DDFUp(nn.Module):
+    """y_c(s p + i) = sum_t [D^ch_i,c(t) o D^sp_i(t, p)] x_c(p + t), for each of the s*s offsets i.
+
+    Args:
+        in_channels: C.
+        scale_factor: s.
+        kernel_size: k, odd and at least 3.
+        kernel_combine: ``mul`` or ``add``.
+        head: h, spatial filters a pixel and offset; must divide C.
+        reduction: r; each offset's channel branch has max(1, C // r) hidden units.
+        joint_channels: J of the guiding map that the spatial filters are made of; 0 makes them of x itself.
+        joint_scale: how many times larger than x's the guiding map is, a side; its pixels become channels.
+        dilation: of the filters' taps.
+
+    Raises:
+        UsageError: when a size is out of range, or h does not divide C.
+
+    Departures:
+        The published module cannot run: it passes the head where the combination is expected, and never keeps its scale.
+        There the guiding map must already have x's size.
+    """
+
+    portable: bool = False
+    """As in an operator: in training, keeps to operations that every exporter knows."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        scale_factor: int = 2,
+        kernel_size: int = 3,
+        *,
+        kernel_combine: Literal["mul", "add"] = "mul",
+        head: int = 1,
+        reduction: float = 5,
+        joint_channels: int = 0,
+        joint_scale: int = 1,
+        dilation: int = 1,
+    ) -> None:
+        super().__init__()
+        _check(in_channels, scale_factor, kernel_size, kernel_combine, head, joint_scale)
+        self.in_channels, self.scale_factor, self.kernel_size, self.head = in_channels, scale_factor, kernel_size, head
+        self.kernel_combine, self.dilation = kernel_combine, dilation
+        self.joint_channels, self.joint_scale = joint_channels, joint_scale
+        offsets, taps, hidden = scale_factor**2, kernel_size**2, max(1, reduced(in_channels, reduction))
+        seen = joint_channels * joint_scale**2
+        self.look = nn.Conv2d(seen, seen * offsets, 3, padding=1, groups=seen) if seen else None
+        self.spatial = nn.Conv2d(seen * offsets or in_channels, offsets * head * taps, 1, groups=offsets if seen else 1)
+        self.squeeze = nn.Linear(in_channels, offsets * hidden)
+        self.excite = nn.Parameter(torch.empty(offsets, hidden, in_channels * taps).uniform_(-1, 1) * hidden**-0.5)
+        self.excite_bias = nn.Parameter(torch.empty(offsets, 1, in_channels * taps).uniform_(-1, 1) * hidden**-0.5)
+        self.scale = nn.Parameter(torch.randn(offsets * in_channels, taps) / kernel_size)
+
+    def spatial_filter(self, features: Tensor) -> Tensor:
+        """D^sp of every offset: (N, J s_j^2 or C, H, W) -> (N, s*s*h, k*k, H, W)."""
+        offsets, taps = self.scale_factor**2, self.kernel_size**2
+        if self.look is not None:
+            features = torch.unflatten(self.look(features), 1, (-1, offsets)).transpose(1, 2).flatten(1, 2)
+        filters = torch.unflatten(self.spatial(features), 1, (offsets * self.head, taps))
+        return filter_norm(filters, 2, taps, 1 / self.kernel_size)
+
+    def channel_filter(self, x: Tensor) -> Tensor:
+        """D^ch of every offset: (N, C, H, W) -> (N, s*s*C, k*k)."""
+        offsets, taps = self.scale_factor**2, self.kernel_size**2
+        hidden = torch.unflatten(torch.relu(self.squeeze(x.mean((2, 3)))), 1, (offsets, 1, -1))
+        filters = torch.unflatten((hidden @ self.excite + self.excite_bias).flatten(1), 1, (-1, taps))
+        return product(filter_norm(filters, 2, taps, 1.0), self.scale)
+
+    def forward(self, x: Tensor, joint: Tensor | None = None) -> Tensor:
+        """(N, C, H, W), and the guiding map (N, J, s_j H, s_j W) where there is one -> (N, C, s H, s W)."""
+        spatial = self.spatial_filter(self._features(x, joint))
+        copies = x.repeat(1, self.scale_factor**2, 1, 1)
+        apply = decoupled_filter_lean if self.training and not self.portable else decoupled_filter
+        padding = self.dilation * (self.kernel_size // 2)
+        y = apply(copies, self.channel_filter(x), spatial, self.kernel_combine, self.kernel_size, 1, padding, self.dilation)
+        offsets_last = torch.unflatten(y, 1, (-1, self.in_channels)).transpose(1, 2).flatten(1, 2)
+        return F.pixel_shuffle(offsets_last, self.scale_factor)
+
+    def _features(self, x: Tensor, joint: Tensor | None) -> Tensor:
+        if self.look is None:
+            return x
+        if joint is None:
+            raise UsageError(
+                f"DDFUp was made with joint_channels={self.joint_channels} and needs the guiding map too. "
+                "Pass forward(x, joint), or leave joint_channels out."
+            )
+        split = torch.unflatten(torch.unflatten(joint, 3, (-1, self.joint_scale)), 2, (-1, self.joint_scale))
+        return split.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+
+
+def _check(channels: int, scale: int, kernel_size: int, combine: str, head: int, joint_scale: int) -> None:
+    if min(channels, scale, head, joint_scale) < 1 or channels % head:
+        raise UsageError(
+            f"DDFUp: head {head} must divide in_channels {channels}, and scales be at least 1, not {min(scale, joint_scale)}."
+        )
+    if kernel_size < 3 or kernel_size % 2 == 0 or combine not in ("mul", "add"):
+        raise UsageError(
+            f"DDFUp: kernel_size {kernel_size} with kernel_combine {combine!r}. Allowed: odd sizes of 3 or more; mul, add."
+        )
