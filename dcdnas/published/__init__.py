@@ -7,9 +7,47 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dcdnas.published._base import PublishedLayer, Source, load_renamed, published_layer, sources
+from dcdnas.architecture import Architecture
+from dcdnas.networks import Network, build_network
+from dcdnas.published._base import Source, preset, published_layer, sources
+from dcdnas.published._layer import PublishedLayer, load_renamed
+from dcdnas.published._preset import Preset
+from dcdnas.published._state import read_state
 
-__all__ = ["PublishedLayer", "Source", "convert_layer", "sources"]
+__all__ = ["Preset", "PublishedLayer", "Source", "architecture", "build", "convert_layer", "load", "read_state", "sources"]
+
+
+def architecture(name: str, **settings: Any) -> Architecture:
+    """A published network as an architecture like any other.
+
+    Args:
+        name: source and network, e.g. ``dcd/mobilenetv2_dcd``.
+        **settings: by their published names, e.g. ``width_mult=0.5``; a left-out one has its published default.
+
+    Raises:
+        UnknownNameError: when there is no such preset.
+        UsageError: for a setting that it does not have.
+    """
+    return preset(name).architecture(name, settings)
+
+
+def build(name: str, **settings: Any) -> Network:
+    """A published network with fresh weights; see `architecture`."""
+    return build_network(architecture(name, **settings))
+
+
+def load(name: str, state_dict: Mapping[str, Any], **settings: Any) -> Network:
+    """A published network with the weights of a published checkpoint, in eval mode; see `architecture`.
+
+    Args:
+        name: of the preset.
+        state_dict: as published; a wrapping ``state_dict`` key and a ``module.`` prefix are taken off.
+        **settings: those of the checkpoint.
+
+    Raises:
+        FileError: listing everything that does not fit.
+    """
+    return preset(name).load(name, state_dict, settings)
 
 
 def convert_layer(class_name: str, arguments: Mapping[str, Any], state_dict: Mapping[str, Tensor]) -> nn.Module:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from dcdnas.operators.condconv import CondConv
-from dcdnas.published._base import PublishedLayer, Source
+from dcdnas.published._base import Source
+from dcdnas.published._layer import PublishedLayer
 
 __all__ = ["source"]
 

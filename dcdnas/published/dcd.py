@@ -1,13 +1,17 @@
-"""The layers of the code published with DCD (github.com/liyunsheng13/dcd)."""
+"""The layers and networks of the code published with DCD (github.com/liyunsheng13/dcd)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from dcdnas.architecture import Architecture
+from dcdnas.networks import Slot, slots_of
 from dcdnas.operators.dcd import DCD, DCDLinear
-from dcdnas.published._base import PublishedLayer, Source
-from dcdnas.records import ConvGeometry
+from dcdnas.published._base import Source
+from dcdnas.published._layer import PublishedLayer
+from dcdnas.published._preset import RESNETS, Preset, mobilenetv2_places, resnet_places, static_network, with_operator
+from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["source"]
 
@@ -49,13 +53,63 @@ def _names(weight: str, bias: str, q: str, p: str) -> Mapping[str, str]:
     )
 
 
+LAYERS: Mapping[str, PublishedLayer] = MappingProxyType(
+    {
+        "DYModule": PublishedLayer(dy_module, _names("conv", "", "conv_q", "conv_p")),
+        "conv_dy": PublishedLayer(conv_dy, _names("conv", "", "q", "p")),
+        "conv_basic_dy": PublishedLayer(conv_basic_dy, _names("conv", "", "q", "p")),
+        "DYCls": PublishedLayer(dy_cls, _names("cls", "cls", "cls_q", "cls_p")),
+    }
+)
+
+ANY_LAYER = PublishedLayer(dy_module, {k: v for layer in LAYERS.values() for k, v in layer.names.items()})
+"""The names of all layers together: no two of them disagree."""
+
+
+def mobilenetv2_dcd(
+    *, width_mult: float = 1.0, fc_squeeze: int = 8, num_classes: int = 1000, input_size: int = 224, dropout: float = 0.2
+) -> Architecture:
+    """Dynamic are the 1x1 convolutions of the blocks with an expansion, and the classifier."""
+    static = static_network("mobilenetv2", {"width": width_mult, "dropout": dropout}, num_classes, input_size)
+    expanded = {s.block for s in slots_of(static) if s.role == "expand"}
+
+    def choose(slot: Slot) -> Mapping[str, Setting] | None:
+        if slot.kind == "linear":
+            return CLASSIFIER
+        pointwise = slot.block in expanded and slot.role != "depthwise"
+        return {"variant": "code", "rule": "pointwise", "reduction": fc_squeeze} if pointwise else None
+
+    return with_operator(static, "dcd", choose)
+
+
+def resnet_dcd(layers: int) -> Callable[..., Architecture]:
+    """Dynamic are all convolutions inside the blocks, and the classifier; static the stem and the shortcuts."""
+
+    def make(*, num_classes: int = 1000, input_size: int = 224, dropout: float = 0.1) -> Architecture:
+        settings = {**RESNETS[layers], "dropout": dropout}
+        rule = "basic" if settings["block"] == "basic" else "bottleneck"
+
+        def choose(slot: Slot) -> Mapping[str, Setting] | None:
+            if slot.kind == "linear":
+                return CLASSIFIER
+            return None if slot.role in ("stem", "shortcut") else {"variant": "code", "rule": rule}
+
+        return with_operator(static_network("resnet", settings, num_classes, input_size), "dcd", choose)
+
+    return make
+
+
+CLASSIFIER: Mapping[str, Setting] = {"variant": "code", "rule": "classifier"}
+
 source = Source(
-    layers=MappingProxyType(
+    layers=LAYERS,
+    presets=MappingProxyType(
         {
-            "DYModule": PublishedLayer(dy_module, _names("conv", "", "conv_q", "conv_p")),
-            "conv_dy": PublishedLayer(conv_dy, _names("conv", "", "q", "p")),
-            "conv_basic_dy": PublishedLayer(conv_basic_dy, _names("conv", "", "q", "p")),
-            "DYCls": PublishedLayer(dy_cls, _names("cls", "cls", "cls_q", "cls_p")),
+            "mobilenetv2_dcd": Preset(mobilenetv2_dcd, mobilenetv2_places(nested=False, head="conv"), ANY_LAYER),
+            "resnet18_dcd": Preset(resnet_dcd(18), resnet_places("classifier.0"), ANY_LAYER),
+            "resnet34_dcd": Preset(resnet_dcd(34), resnet_places("classifier.0"), ANY_LAYER),
+            "resnet50_dcd": Preset(resnet_dcd(50), resnet_places("classifier.0"), ANY_LAYER),
+            "resnet101_dcd": Preset(resnet_dcd(101), resnet_places("classifier.0"), ANY_LAYER),
         }
     ),
 )

@@ -1,11 +1,17 @@
-"""The layer of the code published with ODConv (github.com/OSVAI/ODConv)."""
+"""The layer and networks of the code published with ODConv (github.com/OSVAI/ODConv)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import MappingProxyType
 
+from dcdnas.architecture import Architecture
+from dcdnas.networks import Slot
 from dcdnas.operators.odconv import ODConv
-from dcdnas.published._base import PublishedLayer, Source
+from dcdnas.published._base import Source
+from dcdnas.published._layer import PublishedLayer
+from dcdnas.published._preset import RESNETS, Preset, mobilenetv2_places, resnet_places, static_network, with_operator
+from dcdnas.records import Setting
 
 __all__ = ["source"]
 
@@ -39,23 +45,87 @@ def od_conv2d(
     )
 
 
-source = Source(
-    layers=MappingProxyType(
+LAYER = PublishedLayer(
+    od_conv2d,
+    MappingProxyType(
         {
-            "ODConv2d": PublishedLayer(
-                od_conv2d,
-                MappingProxyType(
-                    {
-                        "weight": "weight",
-                        "attention.fc": "attention.squeeze",
-                        "attention.bn": "attention.norm",
-                        "attention.channel_fc": "attention.channel",
-                        "attention.filter_fc": "attention.filter",
-                        "attention.spatial_fc": "attention.spatial",
-                        "attention.kernel_fc": "attention.kernel",
-                    }
-                ),
-            )
+            "weight": "weight",
+            "attention.fc": "attention.squeeze",
+            "attention.bn": "attention.norm",
+            "attention.channel_fc": "attention.channel",
+            "attention.filter_fc": "attention.filter",
+            "attention.spatial_fc": "attention.spatial",
+            "attention.kernel_fc": "attention.kernel",
+        }
+    ),
+)
+
+
+def base_mobilenetv2(*, width: float = 1.0, num_classes: int = 1000, input_size: int = 224, dropout: float = 0.2) -> Architecture:
+    """The static network that the dynamic one is compared with."""
+    return static_network("mobilenetv2", {"width": width, "dropout": dropout}, num_classes, input_size)
+
+
+def od_mobilenetv2(
+    *,
+    width: float = 1.0,
+    n: int = 1,
+    r: float = 0.0625,
+    num_classes: int = 1000,
+    input_size: int = 224,
+    dropout: float = 0.2,
+) -> Architecture:
+    """Dynamic is all but the stem and the classifier."""
+    static = base_mobilenetv2(width=width, num_classes=num_classes, input_size=input_size, dropout=dropout)
+    return with_operator(static, "odconv", lambda slot: _settings(n, r) if _inside(slot) else None)
+
+
+def base_resnet(layers: int) -> Callable[..., Architecture]:
+    """The static network that the dynamic one is compared with."""
+
+    def make(*, num_classes: int = 1000, input_size: int = 224, dropout: float = 0.1) -> Architecture:
+        return static_network("resnet", {**RESNETS[layers], "dropout": dropout}, num_classes, input_size)
+
+    return make
+
+
+def od_resnet(layers: int) -> Callable[..., Architecture]:
+    """Dynamic are all convolutions inside the blocks; static the stem, the shortcuts and the classifier."""
+
+    def make(
+        *, n: int = 1, r: float = 0.0625, num_classes: int = 1000, input_size: int = 224, dropout: float = 0.1
+    ) -> Architecture:
+        static = base_resnet(layers)(num_classes=num_classes, input_size=input_size, dropout=dropout)
+        return with_operator(static, "odconv", lambda slot: _settings(n, r) if _inside(slot) else None)
+
+    return make
+
+
+def _inside(slot: Slot) -> bool:
+    return slot.kind == "conv" and slot.role not in ("stem", "shortcut")
+
+
+def _settings(n: int, r: float) -> dict[str, Setting]:
+    return {"num_kernels": n, "reduction": 1 / r, "gates": "sigmoid"}
+
+
+_MOBILENET = mobilenetv2_places(nested=True, head="")
+_RESNET = resnet_places("fc")
+
+source = Source(
+    layers=MappingProxyType({"ODConv2d": LAYER}),
+    presets=MappingProxyType(
+        {
+            "od_mobilenetv2": Preset(od_mobilenetv2, _MOBILENET, LAYER),
+            "od_resnet18": Preset(od_resnet(18), _RESNET, LAYER),
+            "od_resnet34": Preset(od_resnet(34), _RESNET, LAYER),
+            "od_resnet50": Preset(od_resnet(50), _RESNET, LAYER),
+            "od_resnet101": Preset(od_resnet(101), _RESNET, LAYER),
+            "base_mobilenetv2": Preset(base_mobilenetv2, _MOBILENET),
+            "base_resnet18": Preset(base_resnet(18), _RESNET),
+            "base_resnet34": Preset(base_resnet(34), _RESNET),
+            "base_resnet50": Preset(base_resnet(50), _RESNET),
+            "base_resnet101": Preset(base_resnet(101), _RESNET),
         }
     ),
 )

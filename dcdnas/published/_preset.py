@@ -1,0 +1,156 @@
+"""A published network as an architecture, and how the names of its checkpoints read as ours."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.errors import UsageError
+from dcdnas.networks import Network, Slot, build_network, networks, slots_of
+from dcdnas.operators import Operator, operators
+from dcdnas.published._layer import PublishedLayer, load_renamed
+
+Places = Mapping[str, str]
+"""Published name of a module, e.g. ``features.0.1``, to the path of ours, e.g. ``stem.norm``."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A published network.
+
+    Args:
+        make: its architecture, for the published settings as keywords.
+        places: of the architecture, where each published module is in ours.
+        layer: how the state of its dynamic layers reads; None when all are static.
+    """
+
+    make: Callable[..., Architecture]
+    places: Callable[[Architecture], Places]
+    layer: PublishedLayer | None = None
+
+    def architecture(self, name: str, settings: Mapping[str, Any]) -> Architecture:
+        """The architecture for the published settings.
+
+        Raises:
+            UsageError: for a setting that it does not have, saying which it has.
+        """
+        signature = inspect.signature(self.make)
+        try:
+            signature.bind(**settings)
+        except TypeError as error:
+            raise UsageError(f"{name}: {error}. Its settings: {', '.join(map(str, signature.parameters.values()))}.") from None
+        return self.make(**settings)
+
+    def load(self, name: str, state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Network:
+        """The network with a published state, in eval mode and at the end of its annealing.
+
+        Raises:
+            FileError: listing all of the state that does not fit.
+        """
+        network = build_network(self.architecture(name, settings)).eval()
+        network.anneal(1.0)
+        places, modules = self.places(network.architecture), dict(network.named_modules())
+        load_renamed(network, unwrapped(state), lambda published: self._renamed(published, places, modules), name)
+        return network
+
+    def _renamed(self, published: str, places: Places, modules: Mapping[str, nn.Module]) -> str | None:
+        prefix, _, rest = published.rpartition(".")
+        while prefix and prefix not in places:
+            prefix, _, last = prefix.rpartition(".")
+            rest = f"{last}.{rest}"
+        if not prefix or places[prefix] not in modules:
+            return None
+        module = modules[places[prefix]]
+        dynamic = isinstance(module, Operator) and not isinstance(module, operators["static"])
+        ours = self.layer.renamed(rest) if dynamic and self.layer is not None else rest
+        return None if ours is None else f"{places[prefix]}.{ours}"
+
+
+def unwrapped(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a checkpoint: out of a wrapping ``state_dict`` or ``model`` key, without a ``module.`` prefix."""
+    for key in ("state_dict", "model"):
+        if isinstance(state.get(key), Mapping):
+            state = state[key]
+    return {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def with_operator(architecture: Architecture, operator: str, choose: Callable[[Slot], Mapping[str, Any] | None]) -> Architecture:
+    """The architecture with an operator in the slots that `choose` has settings for, resolved and in its counted form."""
+    cls, layers = operators[operator], dict(architecture.layers)
+    for slot in slots_of(architecture):
+        settings = choose(slot)
+        if settings is not None:
+            resolved = cls.resolve(slot.geometry, **settings)
+            layers[slot.name] = LayerChoice(operator, resolved, cls.counted_form(slot.geometry, resolved))
+    return replace(architecture, layers=layers)
+
+
+def static_network(network: str, settings: Mapping[str, Any], classes: int, size: int) -> Architecture:
+    """A backbone for images of `size` pixels a side, all static."""
+    return Architecture(network, networks[network].complete(settings), {}, (3, size, size), classes)
+
+
+RESNETS: Mapping[int, Mapping[str, Any]] = {
+    18: {"block": "basic", "depth": (2, 2, 2, 2)},
+    34: {"block": "basic", "depth": (3, 4, 6, 3)},
+    50: {"block": "bottleneck", "depth": (3, 4, 6, 3)},
+    101: {"block": "bottleneck", "depth": (3, 4, 23, 3)},
+}
+"""Settings of the backbone by the published number of layers."""
+
+
+def resnet_places(classifier: str) -> Callable[[Architecture], Places]:
+    """Where torchvision's names of a ResNet are in ours; `classifier` is what the last layer is called."""
+
+    def places(architecture: Architecture) -> Places:
+        found = {"conv1": "stem.conv", "bn1": "stem.norm", classifier: "classifier"}
+        order = {"basic": ("conv1", "conv2"), "bottleneck": ("reduce", "spatial", "expand")}[str(architecture.settings["block"])]
+        for stage, block in _blocks(architecture):
+            theirs, ours = f"layer{stage}.{block - 1}", f"stage{stage}.block{block}"
+            for i, role in enumerate(order, 1):
+                found |= {f"{theirs}.conv{i}": f"{ours}.{role}.conv", f"{theirs}.bn{i}": f"{ours}.{role}.norm"}
+            found |= {f"{theirs}.downsample.0": f"{ours}.shortcut.conv", f"{theirs}.downsample.1": f"{ours}.shortcut.norm"}
+        return found
+
+    return places
+
+
+def mobilenetv2_places(nested: bool, head: str) -> Callable[[Architecture], Places]:
+    """Where a published MobileNetV2's names are in ours.
+
+    Args:
+        nested: whether a convolution and its BatchNorm are numbered together, as torchvision does, or one by one with
+            the activation, as the original port does.
+        head: what the last convolution is called; ``""`` when it counts on as a feature.
+    """
+
+    def places(architecture: Architecture) -> Places:
+        found = {"features.0.0": "stem.conv", "features.0.1": "stem.norm", "classifier.1": "classifier"}
+        names, number = {s.name for s in slots_of(architecture)}, 0
+        for number, (stage, block) in enumerate(_blocks(architecture), 1):
+            ours = f"stage{stage}.block{block}"
+            roles = [role for role in ("expand", "depthwise", "project") if f"{ours}.{role}" in names]
+            for i, role in enumerate(roles):
+                theirs = f"features.{number}.conv"
+                if not nested:
+                    conv, norm = f"{theirs}.{3 * i}", f"{theirs}.{3 * i + 1}"
+                elif role == "project":
+                    conv, norm = f"{theirs}.{i}", f"{theirs}.{i + 1}"
+                else:
+                    conv, norm = f"{theirs}.{i}.0", f"{theirs}.{i}.1"
+                found |= {conv: f"{ours}.{role}.conv", norm: f"{ours}.{role}.norm"}
+        last = head or f"features.{number + 1}"
+        return {**found, f"{last}.0": "head.conv", f"{last}.1": "head.norm"}
+
+    return places
+
+
+def _blocks(architecture: Architecture) -> Iterator[tuple[int, int]]:
+    depth = architecture.settings["depth"]
+    assert isinstance(depth, tuple)
+    yield from ((stage, block) for stage, blocks in enumerate(depth, 1) for block in range(1, blocks + 1))

@@ -1,0 +1,172 @@
+"""Published networks: exactly as many parameters as published, the costs of their cheapest forms, checkpoints that load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.cost import measure, price
+from dcdnas.errors import FileError, UnknownNameError, UsageError
+from dcdnas.networks import build_network, slots_of
+from dcdnas.operators import Operator, operators
+from dcdnas.published import architecture, build, load, read_state, sources
+
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+
+PUBLISHED = [
+    ("dcd/mobilenetv2_dcd", {"fc_squeeze": 16}, 5_720_028),
+    ("dcd/mobilenetv2_dcd", {"fc_squeeze": 16, "width_mult": 0.5}, 2_664_300),
+    ("dcd/resnet18_dcd", {}, 14_703_332),
+    ("dcd/resnet50_dcd", {}, 29_835_056),
+    ("odconv/base_mobilenetv2", {}, 3_504_872),
+    ("odconv/base_mobilenetv2", {"width": 0.5}, 1_968_680),
+    ("odconv/base_resnet18", {}, 11_689_512),
+    ("odconv/base_resnet50", {}, 25_557_032),
+    ("odconv/od_mobilenetv2", {}, 4_940_185),
+    ("odconv/od_mobilenetv2", {"n": 4}, 11_512_149),
+    ("odconv/od_resnet18", {}, 11_943_944),
+    ("odconv/od_resnet18", {"n": 4}, 44_901_640),
+    ("odconv/od_resnet18", {"n": 4, "r": 0.25}, 45_538_536),
+]
+"""Parameters counted in the published code: liyunsheng13/dcd at 6a5e27f, OSVAI/ODConv at 0901cc1."""
+
+STATES = {
+    "dcd-mobilenetv2_dcd-w1.0-fcsq16": ("dcd/mobilenetv2_dcd", {"fc_squeeze": 16}),
+    "dcd-resnet18_dcd": ("dcd/resnet18_dcd", {}),
+    "dcd-resnet50_dcd": ("dcd/resnet50_dcd", {}),
+    "odconv-od_mobilenetv2_100-n1": ("odconv/od_mobilenetv2", {}),
+    "odconv-od_mobilenetv2_100-n4": ("odconv/od_mobilenetv2", {"n": 4}),
+    "odconv-od_resnet18-n4": ("odconv/od_resnet18", {"n": 4}),
+}
+
+PRESETS = [f"{folder}/{name}" for folder, source in sources.items() for name in source.presets]
+
+
+def state_of(name):
+    """A state with the names, shapes and types of a published checkpoint, and small random numbers."""
+    generator, state = torch.Generator().manual_seed(0), {}
+    for line in (CHECKPOINTS / f"{name}.tsv").read_text().splitlines():
+        key, shape, kind = line.split("\t")
+        size = [int(n) for n in shape.split(",") if n]
+        positive = key.endswith("running_var")
+        random = torch.rand(size, generator=generator) + 0.5 if positive else torch.randn(size, generator=generator) * 0.05
+        state[key] = random if kind == "float32" else torch.zeros(size, dtype=torch.int64)
+    return state
+
+
+@pytest.mark.parametrize(("name", "settings", "count"), PUBLISHED)
+def test_a_preset_has_exactly_the_published_parameters(name, settings, count):
+    assert price(architecture(name, **settings), ("params",))["params"] == count
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_an_architecture_that_builds_again_from_its_config(name):
+    made = architecture(name, num_classes=10, input_size=32)
+    assert Architecture.from_dict(made.to_dict()) == made
+    network = build_network(made).eval()
+    assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
+
+
+@pytest.mark.parametrize("name", ["dcd/resnet18_dcd", "odconv/od_resnet18"])
+def test_a_presets_measured_cost_is_the_sum_of_its_layers_closed_forms(name):
+    small = architecture(name, num_classes=10, input_size=64)
+    assert measure(build_network(small))["flops"] == multiply_adds(small)
+
+
+@pytest.mark.parametrize("file", sorted(STATES))
+def test_a_published_checkpoint_loads_completely(file):
+    name, settings = STATES[file]
+    state = state_of(file)
+    network = load(name, state, **settings)
+    ours = sorted(v.double().sum().item() for v in network.state_dict().values() if v.is_floating_point() and v.dim())
+    theirs = sorted(v.double().sum().item() for v in state.values() if v.is_floating_point() and v.dim())
+    assert ours == pytest.approx(theirs)
+    assert all(m.attention.temperature == 1 for m in network.modules() if isinstance(m, Operator) and hasattr(m, "attention"))
+
+
+def test_each_layer_of_a_checkpoint_lands_in_its_own_place():
+    state = state_of("dcd-mobilenetv2_dcd-w1.0-fcsq16")
+    network = load("dcd/mobilenetv2_dcd", state, fc_squeeze=16)
+    found = network.state_dict()
+    assert torch.equal(found["stage2.block1.expand.conv.residual.q"], state["features.2.conv.0.conv_q.weight"])
+    assert torch.equal(found["stage2.block1.project.conv.controller.phi.weight"], state["features.2.conv.6.fc_phi.weight"])
+    assert torch.equal(found["stage7.block1.depthwise.norm.running_var"], state["features.17.conv.4.running_var"])
+    assert torch.equal(found["head.conv.weight"], state["conv.0.weight"])
+    assert torch.equal(found["classifier.residual.norm_phi.bias"], state["classifier.1.bn2.bias"])
+    state = state_of("odconv-od_mobilenetv2_100-n4")
+    found = load("odconv/od_mobilenetv2", state, n=4).state_dict()
+    assert torch.equal(found["stage1.block1.project.conv.weight"], state["features.1.conv.1.weight"].flatten(2))
+    assert torch.equal(found["stage7.block1.project.norm.bias"], state["features.17.conv.3.bias"])
+    assert torch.equal(found["head.conv.attention.filter.bias"], state["features.18.0.attention.filter_fc.bias"])
+
+
+def test_a_wrapped_and_prefixed_checkpoint_loads_the_same():
+    state = state_of("odconv-od_resnet18-n4")
+    wrapped = {"epoch": 100, "state_dict": {f"module.{k}": v for k, v in state.items()}}
+    x = torch.randn(1, 3, 64, 64)
+    assert torch.equal(load("odconv/od_resnet18", wrapped, n=4)(x), load("odconv/od_resnet18", state, n=4)(x))
+
+
+def test_a_checkpoint_of_other_settings_is_refused_with_all_that_does_not_fit():
+    with pytest.raises(FileError) as caught:
+        load("odconv/od_mobilenetv2", state_of("odconv-od_mobilenetv2_100-n4"), n=1)
+    problems = str(caught.value).splitlines()
+    assert "features.1.conv.1.attention.kernel_fc.bias (4,) has no place" in str(caught.value)
+    assert sum("has no place" in p for p in problems) == 2 * 51
+    assert sum("does not fit" in p for p in problems[1:]) == 51
+
+
+def test_an_unknown_preset_or_setting_is_refused():
+    with pytest.raises(UnknownNameError, match="Did you mean 'dcd/mobilenetv2_dcd'"):
+        build("dcd/mobilnetv2_dcd")
+    with pytest.raises(UsageError, match=r"dcd/resnet18_dcd: .*'width'.*num_classes"):
+        build("dcd/resnet18_dcd", width=2)
+
+
+def multiply_adds(made):
+    """Of all slots in their counted forms, in closed form."""
+    choices = [(slot.geometry, made.layers.get(slot.name, LayerChoice())) for slot in slots_of(made)]
+    return sum(operators[c.operator].multiply_adds(geometry, c.settings, c.form) for geometry, c in choices)
+
+
+def test_a_published_networks_cheapest_forms_cost_what_the_papers_say():
+    """DCD's 326.0M is quoted in papers that compare with it; ODConv's README rows count scaled activations, ours fewer."""
+    assert multiply_adds(architecture("dcd/mobilenetv2_dcd", fc_squeeze=16)) == pytest.approx(326.0e6, rel=0.002)
+    for n, theirs in ((1, 311.8e6), (4, 327.1e6)):
+        ours = multiply_adds(architecture("odconv/od_mobilenetv2", n=n))
+        assert 0.95 * theirs < ours < theirs
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_checkpoint_file_is_read(tmp_path, suffix):
+    from safetensors.torch import save_file
+
+    state = {"a.weight": torch.ones(2, 3)}
+    path = tmp_path / f"x{suffix}"
+    save_file(state, path) if suffix == ".safetensors" else torch.save({"state_dict": state}, path)
+    content = read_state(path)
+    assert torch.equal(content.get("state_dict", content)["a.weight"], state["a.weight"])
+
+
+class Harmless:
+    """Something a checkpoint must not hold."""
+
+
+def test_a_file_that_could_run_code_is_refused_and_one_that_is_damaged_too(tmp_path):
+    torch.save({"model": Harmless()}, tmp_path / "code.pth")
+    with pytest.raises(FileError, match="could run code"):
+        read_state(tmp_path / "code.pth")
+    (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(FileError, match=r"cut.pth: not a checkpoint, or damaged"):
+        read_state(tmp_path / "cut.pth")
+    (tmp_path / "cut.safetensors").write_bytes(b"no")
+    with pytest.raises(FileError, match="not a checkpoint, or damaged"):
+        read_state(tmp_path / "cut.safetensors")
+    with pytest.raises(FileError, match="cannot be read"):
+        read_state(tmp_path / "missing.pth")
+    torch.save(torch.ones(2), tmp_path / "tensor.pth")
+    with pytest.raises(FileError, match="holds a Tensor"):
+        read_state(tmp_path / "tensor.pth")
