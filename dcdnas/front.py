@@ -28,8 +28,10 @@ def front(trials: Sequence[Trial], budgets: Sequence[Budget], minimize: Sequence
 
 
 def best(trials: Sequence[Trial], budgets: Sequence[Budget]) -> Trial | None:
-    """The most accurate finished trial within the budgets, in one run each; see `Confirmed` for what may be called best."""
-    return max(candidates(trials, budgets), key=lambda t: (_accuracy(t), -t.number), default=None)
+    """The most accurate finished trial within the budgets, the cheaper of equal ones; of one training each, so unconfirmed."""
+    return max(
+        candidates(trials, budgets), key=lambda t: (_accuracy(t), *(-v for v in t.cost.values.values()), -t.number), default=None
+    )
 
 
 def to_confirm(trials: Sequence[Trial], budgets: Sequence[Budget], minimize: Sequence[str], top: int) -> list[Trial]:

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from dcdnas.budget import Budget
+from dcdnas.engine.files import write_whole
 from dcdnas.errors import RunError
 from dcdnas.records import ProxyTask
 from dcdnas.space import SearchSpace
@@ -91,7 +92,7 @@ class SearchConfig:
     def write(self, path: Path) -> None:
         """Writes ``search.yaml`` with the versions that made it."""
         content = {**self.to_dict(), "versions": versions()}
-        path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        write_whole(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
     def differences(self, other: SearchConfig) -> list[str]:
         """Lines ``key: this | other`` for all that makes two searches different; the number of trials does not."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 
 from dcdnas import front
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.job import Job, Outcome
+from dcdnas.engine.job import Job, Outcome, derived_seed
+from dcdnas.engine.recovery import ATTEMPTS
 from dcdnas.engine.store import Confirmation, Store
 from dcdnas.records import Trial
 
@@ -21,37 +23,54 @@ class Confirming:
 
     def __init__(self, config: SearchConfig, store: Store) -> None:
         self.config, self.store = config, store
-        self.ended = store.confirmations()
-        self.planned: int | None = None
+        self._ended = {(c.number, c.seed) for c in store.confirmations()}
+        self._plan: set[tuple[int, int]] | None = None
         self._jobs: list[Job] = []
+        self._lost: Counter[str] = Counter()
 
-    def next(self, trials: Sequence[Trial]) -> Job | None:
+    @property
+    def planned(self) -> int | None:
+        """How many confirming trainings there are in all; None before the search has ended."""
+        return None if self._plan is None else len(self._plan)
+
+    @property
+    def confirmed(self) -> int:
+        """How many of them have ended."""
+        return len(self._ended & (self._plan or set()))
+
+    def next(self, trials: Iterable[Trial]) -> Job | None:
         """The next confirming training, or None when all are handed out; the first call fixes which they are."""
-        if self.planned is None:
-            self._jobs = self._plan(trials)
-            self.planned = len(self._jobs)
+        if self._plan is None:
+            jobs = self._all(list(trials))
+            self._plan = {_key(job) for job in jobs}
+            self._jobs = [job for job in jobs if _key(job) not in self._ended]
         return self._jobs.pop(0) if self._jobs else None
 
     def end(self, job: Job, outcome: Outcome) -> None:
         """Takes the end of a confirming training."""
-        state = "failed" if outcome.error or outcome.score is None else "finished"
-        confirmation = Confirmation(job.number, job.task.seed, state, outcome.score, outcome.error)
-        self.ended.append(confirmation)
-        self.store.add_confirmation(confirmation)
+        score = outcome.score
+        error = outcome.error
+        if not error and (score is None or not math.isfinite(score.accuracy)):
+            error = "the training ended without a finite accuracy"
+        self.store.add_confirmation(
+            Confirmation(job.number, job.task.seed, "failed" if error else "finished", None if error else score, error)
+        )
+        self._ended.add(_key(job))
 
-    def again(self, job: Job) -> None:
-        """Takes back a training that was lost."""
-        self._jobs.append(job)
+    def again(self, job: Job, reason: str) -> None:
+        """Takes back a training that was lost; one that is lost time and again has failed."""
+        self._lost[job.key] += 1
+        if self._lost[job.key] >= ATTEMPTS:
+            self.end(job, Outcome(None, reason))
+        else:
+            self._jobs.append(job)
 
-    def _plan(self, trials: Sequence[Trial]) -> list[Job]:
-        """The most accurate networks of the front and the static reference, seed by seed; those that ended are left out."""
+    def _all(self, trials: list[Trial]) -> list[Job]:
+        """The most accurate networks of the front and the static reference, seed by seed."""
         chosen = front.to_confirm(trials, self.config.budgets, self.config.minimize, self.config.confirm_top)
-        done = {(c.number, c.seed) for c in self.ended}
         seeds = [derived_seed(self.config.seed, f"confirm-{i}") for i in range(self.config.confirm)]
-        jobs = [Job(t.number, t.architecture, replace(self.config.task, seed=s), confirm=True) for s in seeds for t in chosen]
-        return [job for job in jobs if (job.number, job.task.seed) not in done]
+        return [Job(t.number, t.architecture, replace(self.config.task, seed=s), confirm=True) for s in seeds for t in chosen]
 
 
-def derived_seed(seed: int, purpose: str | int) -> int:
-    """A seed of 31 bits that depends on the run's seed and on what it is for."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:4], "big") >> 1
+def _key(job: Job) -> tuple[int, int]:
+    return job.number, job.task.seed

@@ -1,25 +1,95 @@
-"""A word from outside to a running driver: `dcdnas stop` leaves it in the run's folder, the driver reads it."""
+"""A word from outside to a running driver: `dcdnas stop` leaves a file in the run's folder, Ctrl-C and systems send signals."""
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+
+from dcdnas.engine.files import write_whole
 
 FILE = "stop-requested"
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that ask a driver to end: Ctrl-C, the system or a batch scheduler, a terminal that closes."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of the driver.
+
+    Args:
+        reason: who asks; empty when nobody does.
+        now: whether what is running is interrupted too; else only nothing more is handed out.
+    """
+
+    reason: str = ""
+    now: bool = False
+
+
+NOTHING = Wish()
 
 
 def request_stop(folder: Path, now: bool) -> None:
     """Asks the driver to hand out nothing more, or to interrupt what is running too."""
-    (folder / FILE).write_text("now" if now else "when idle", encoding="utf-8")
+    write_whole(folder / FILE, "now" if now else "when idle")
 
 
-def requested(folder: Path) -> str:
-    """``now``, ``when idle``, or an empty string."""
+def requested(folder: Path) -> Wish:
+    """What was asked with `request_stop`."""
     try:
-        return (folder / FILE).read_text(encoding="utf-8")
+        word = (folder / FILE).read_text(encoding="utf-8")
     except OSError:
-        return ""
+        return NOTHING
+    return Wish("stopped as asked", now=word == "now")
 
 
 def clear(folder: Path) -> None:
     """Forgets an earlier request."""
     (folder / FILE).unlink(missing_ok=True)
+
+
+class Signals:
+    """Signals that ask this process to end, taken down instead of breaking into whatever it is just doing.
+
+    The first one is a wish that the search grants at its next event; a second Ctrl-C ends the process the hard way.
+    """
+
+    def __init__(self) -> None:
+        self.wish = NOTHING
+        self.breaks_in = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Takes signals within the block; does nothing outside the main thread, and leaves ignored ones ignored."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {s: signal.getsignal(s) for s in SIGNALS}
+        taken = [s for s, handler in before.items() if handler not in (signal.SIG_IGN, None)]
+        for s in taken:
+            signal.signal(s, self._take)
+        try:
+            yield
+        finally:
+            for s in taken:
+                signal.signal(s, before[s])
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self.wish.now or self.breaks_in:
+            self.wish = Wish("interrupted", now=True)
+            raise KeyboardInterrupt
+        self.wish = Wish("interrupted", now=True)
+
+    @contextmanager
+    def breaking_in(self) -> Iterator[None]:
+        """Within the block a signal raises KeyboardInterrupt at once: for a training that runs in this process."""
+        self.breaks_in = True
+        try:
+            yield
+        finally:
+            self.breaks_in = False

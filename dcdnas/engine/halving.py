@@ -33,17 +33,26 @@ class Halving:
         self.rungs = rungs(epochs, factor)
         self._reached: dict[int, dict[int, tuple[float, ...]]] = {epoch: {} for epoch in self.rungs}
 
+    def reached(self, number: int, epoch: int, accuracy: float, cost: Cost) -> bool:
+        """Writes down what trial `number` has at `epoch`; returns whether that is a rung."""
+        if epoch not in self._reached:
+            return False
+        self._reached[epoch][number] = (-accuracy, *(math.log(cost[m]) for m in self.minimize))
+        return True
+
     def keep(self, number: int, epoch: int, accuracy: float, cost: Cost) -> bool:
         """Whether trial `number` goes on after `epoch` with this accuracy."""
-        if epoch not in self._reached:
+        if not self.reached(number, epoch, accuracy, cost) or len(self._reached[epoch]) < ENOUGH:
             return True
         rung = self._reached[epoch]
-        rung[number] = (-accuracy, *(math.log(cost[m]) for m in self.minimize))
-        if len(rung) < ENOUGH:
-            return True
         rank = dict(zip(rung, ranks(list(rung.values())), strict=True))
         better = sum(r < rank[number] for r in rank.values())
         return better < len(rung) / self.factor
+
+    def forget(self, number: int) -> None:
+        """Takes out a training that failed or was interrupted: nobody is compared with it any more."""
+        for rung in self._reached.values():
+            rung.pop(number, None)
 
 
 def rungs(epochs: int, factor: int = 3) -> tuple[int, ...]:

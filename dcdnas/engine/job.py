@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from dcdnas.architecture import Architecture
@@ -43,6 +44,11 @@ class Outcome:
     error: str = ""
 
 
+def derived_seed(seed: int, purpose: str | int) -> int:
+    """A seed of 31 bits that depends on the run's seed and on what it is for."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:4], "big") >> 1
+
+
 def described(error: BaseException) -> str:
     """An exception in one line."""
-    return f"{type(error).__name__}: {error}".strip().replace("\n", " ")[:500]
+    return f"{type(error).__name__}: {error}".replace("\n", " ").strip(": ")[:500]

@@ -6,11 +6,17 @@ A worker that exits, is killed for memory or hangs costs its own training only: 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
+from dcdnas.engine.control import SIGNALS
 from dcdnas.engine.job import Job, Outcome, described
 from dcdnas.engine.loop import WAIT, SearchLoop
 from dcdnas.engine.worker import Train
@@ -22,110 +28,134 @@ GRACE = 30.0
 
 _CONTEXT = multiprocessing.get_context("spawn")
 
+Guard = Callable[[], AbstractContextManager[None]]
 
-def run_inline(loop: SearchLoop, train: Train) -> None:
-    """Runs every training in this process, one after the other: for tests, and where processes cannot be started."""
+
+def run_inline(loop: SearchLoop, train: Train, interruptible: Guard = nullcontext) -> None:
+    """Runs every training in this process, one after the other: for tests, and where processes cannot be started.
+
+    Args:
+        loop: hands out the trainings.
+        train: what is run.
+        interruptible: a context in which Ctrl-C may break in.
+    """
     while (job := loop.next()) is not None and job != WAIT:
         current: Job = job
 
         def report(r: Report, current: Job = current) -> bool:
-            return loop.report(current, r)
+            return loop.report(current, r) and not loop.must_end
 
         try:
-            outcome = Outcome(train(job, report))
-        except KeyboardInterrupt:
-            loop.interrupt("interrupted by the keyboard")
-            raise
-        except Exception as error:
+            with interruptible():
+                outcome = Outcome(train(job, report))
+        except (Exception, SystemExit) as error:
             outcome = Outcome(None, described(error))
+        if loop.must_end:
+            loop.interrupt(loop.stopped)
+            return
         loop.end(job, outcome)
 
 
-def run_local(loop: SearchLoop, train: Train, jobs: int) -> None:
+def run_local(loop: SearchLoop, train: Train, jobs: int, log: Path | None = None) -> None:
     """Runs the trainings in `jobs` worker processes until the loop has no more.
 
     Args:
         loop: hands out the trainings.
         train: what a worker runs; importable in a new process.
         jobs: workers.
+        log: file that takes what the workers print; None leaves it on the terminal.
     """
-    workers = [Worker(train) for _ in range(jobs)]
+    workers = [Worker(train, log) for _ in range(jobs)]
     try:
         while True:
             over = _hand_out(loop, workers)
             busy = [w for w in workers if w.job]
+            if over and not busy:
+                return
             if loop.must_end:
                 loop.interrupt(loop.stopped)
-                return
-            if over and not busy:
                 return
             for ready in wait([w.connection for w in busy], timeout=0.5):
                 _take(loop, next(w for w in busy if w.connection is ready))
             for worker in busy:
-                if worker.job and worker.late:
-                    loop.end(
-                        worker.job,
-                        Outcome(None, f"hung: no end {GRACE:.0f} s after its deadline of {worker.job.task.deadline:.0f} s"),
-                    )
-                    worker.replace()
-    except KeyboardInterrupt:
-        loop.interrupt("interrupted by the keyboard")
-        raise
+                if worker.job and worker.late(GRACE):
+                    loop.end(worker.job, Outcome(None, worker.hung))
+                    worker.stop()
     finally:
         for worker in workers:
-            worker.kill()
+            worker.stop()
 
 
 class Worker:
-    """One process that trains what it is sent.
+    """One process that trains what it is sent; started when there is something to train.
 
     Args:
         train: what it runs.
+        log: file that takes what it prints.
     """
 
-    def __init__(self, train: Train) -> None:
-        self.train = train
+    def __init__(self, train: Train, log: Path | None) -> None:
+        self.train, self.log = train, log
         self.job: Job | None = None
+        self.connection: Connection[Any, Any]
+        self._process: multiprocessing.process.BaseProcess | None = None
         self._since = 0.0
-        self._begin()
 
     def send(self, job: Job) -> None:
-        """Starts a job; a process that died while idle is replaced first."""
-        if not self._process.is_alive():
-            self._begin()
+        """Starts a job, in a new process where there is none or it died while idle."""
         self.job, self._since = job, time.monotonic()
-        self.connection.send(job)
+        try:
+            if self._process is None:
+                self._begin()
+            self.connection.send(job)
+        except OSError:
+            self.stop()
+            self._begin()
+            self.job = job
+            self.connection.send(job)
 
-    def replace(self) -> None:
-        """Ends the process and its job, and starts another."""
-        self.kill()
-        self.connection.close()
+    def stop(self) -> None:
+        """Ends the process, and its job with it, at once."""
         self.job = None
-        self._begin()
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self.connection.close()
+            self._process = None
 
     def died(self) -> str:
         """How a process that is gone ended."""
-        self._process.join(5)
-        code = self._process.exitcode
+        code = None
+        if self._process is not None:
+            self._process.join(5)
+            code = self._process.exitcode
+        if self.late():
+            return self.hung
         if code == -signal.SIGKILL:
             return "its process was killed: out of memory? Fewer `--jobs` or a smaller batch size need less."
-        return f"its process ended with exit code {code}"
+        if code is not None and code < 0:
+            return f"its process was ended by {signal.Signals(-code).name}{self._see_log}"
+        return f"its process ended with exit code {code}{self._see_log}"
 
-    def kill(self) -> None:
-        """Ends the process at once."""
-        self._process.kill()
-        self._process.join()
+    def late(self, grace: float = 0.0) -> bool:
+        """Whether the job is that many seconds past its deadline and the worker has not given up by itself."""
+        limit = self.job.task.deadline if self.job else 0.0
+        return limit > 0 and time.monotonic() - self._since > limit + grace
 
     @property
-    def late(self) -> bool:
-        """Whether the job is past its deadline and the worker has not given up by itself."""
-        limit = self.job.task.deadline if self.job else 0.0
-        return limit > 0 and time.monotonic() - self._since > limit + GRACE
+    def hung(self) -> str:
+        """Why a job that does not end was ended."""
+        return f"hung: no end after its deadline of {self.job.task.deadline if self.job else 0:.0f} s{self._see_log}"
+
+    @property
+    def _see_log(self) -> str:
+        return f"; see {self.log.name}" if self.log else ""
 
     def _begin(self) -> None:
         self.connection, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=_serve, args=(theirs, self.train), daemon=True)
-        self._process.start()
+        self._process = _CONTEXT.Process(target=_serve, args=(theirs, self.train, self.log), daemon=True)
+        with _blocked_signals():
+            self._process.start()
         theirs.close()
 
 
@@ -147,20 +177,39 @@ def _take(loop: SearchLoop, worker: Worker) -> None:
         return
     try:
         message: Report | Outcome = worker.connection.recv()
-        if isinstance(message, Report):
-            worker.connection.send(loop.report(job, message))
-            return
     except (EOFError, OSError):
         loop.end(job, Outcome(None, worker.died()))
-        worker.replace()
+        worker.stop()
         return
-    worker.job = None
-    loop.end(job, message)
+    if isinstance(message, Outcome):
+        worker.job = None
+        loop.end(job, message)
+        return
+    go_on = loop.report(job, message)
+    with suppress(OSError):  # it died meanwhile: the next wait finds its connection closed
+        worker.connection.send(go_on)
 
 
-def _serve(connection: Connection[Any, Any], train: Train) -> None:
-    """What a worker process runs. Ctrl-C is the driver's to handle; the worker ends when the driver is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _blocked_signals() -> Iterator[None]:
+    """A process started within this block never sees the signals that ask the driver to end: the driver ends its workers."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(connection: Connection[Any, Any], train: Train, log: Path | None) -> None:
+    """What a worker process runs. It ends when it is killed, or when the driver is gone."""
+    threading.Thread(target=_end_with_driver, daemon=True).start()
+    if log is not None:
+        with log.open("ab", buffering=0) as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
 
     def report(r: Report) -> bool:
         connection.send(r)
@@ -174,8 +223,13 @@ def _serve(connection: Connection[Any, Any], train: Train) -> None:
         try:
             with watchdog(job.task.deadline + GRACE / 2 if job.task.deadline else 0):
                 outcome = Outcome(train(job, report))
-        except (EOFError, BrokenPipeError):
-            return
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             outcome = Outcome(None, described(error))
         connection.send(outcome)
+
+
+def _end_with_driver() -> None:
+    driver = multiprocessing.parent_process()
+    if driver is not None:
+        driver.join()
+        os._exit(1)

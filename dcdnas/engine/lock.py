@@ -1,7 +1,8 @@
 """One driver a run: a small file with the driver's process, host and heartbeat.
 
 A second driver beside a live one is refused; the lock of a dead one (its process is gone, or on another host its heartbeat
-is old) is taken over. A driver whose lock was taken notices at its next heartbeat and stops.
+is old) is taken over. A driver whose lock was taken notices at its next heartbeat and stops; before that it cannot write any
+more, because the run's memory has been claimed too (`dcdnas.engine.store.Store.claim`).
 """
 
 from __future__ import annotations
@@ -11,18 +12,40 @@ import os
 import socket
 import threading
 import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
-from dcdnas.errors import RunError
+from dcdnas.engine.files import write_whole
+from dcdnas.errors import DcdnasError, RunError
 
 BEAT = 5.0
 """Seconds between heartbeats."""
 
 STALE = 60.0
 """Seconds without a heartbeat after which a driver on another host counts as dead."""
+
+
+@dataclass(frozen=True)
+class Driver:
+    """The process that searches a run.
+
+    Args:
+        pid: its number.
+        born: when it started, in the kernel's ticks; empty where unknown.
+        host: its machine.
+        beat: its last heartbeat, seconds since the epoch.
+        token: its own random word.
+    """
+
+    pid: int
+    born: str
+    host: str
+    beat: float
+    token: str
 
 
 class RunLock:
@@ -39,6 +62,7 @@ class RunLock:
         self.path = folder / "driver.json"
         self.token = uuid4().hex
         self.lost = False
+        self.found_dead = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="dcdnas-lock", daemon=True)
 
@@ -49,62 +73,64 @@ class RunLock:
                 f"{self.path.parent} is being searched by process {holder['pid']} on {holder['host']}. "
                 "Wait for it, or end it with `dcdnas stop`."
             )
+        self.found_dead = self.path.exists()
         self._write()
-        if self._read_token() != self.token:
-            raise RunError(f"{self.path.parent} was taken by another driver at the same moment. `dcdnas status` shows it.")
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop.set()
         self._thread.join()
-        if self._read_token() == self.token:
+        if not self._taken():
             self.path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT):
-            if self._read_token() != self.token:
-                self.lost = True
+            self.lost = self.lost or self._taken()
+            if self.lost:
                 return
-            self._write()
+            with suppress(DcdnasError):  # a full disk must not end the heartbeat: the next one may succeed
+                self._write()
+
+    def _taken(self) -> bool:
+        holder = _read(self.path)
+        return holder is not None and holder.token != self.token
 
     def _write(self) -> None:
         pid = os.getpid()
-        content = {"pid": pid, "born": _born(pid), "host": socket.gethostname(), "beat": time.time(), "token": self.token}
-        temporary = self.path.with_suffix(f".{self.token}")
-        temporary.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(temporary, self.path)
-
-    def _read_token(self) -> str:
-        return str((_read(self.path) or {}).get("token", ""))
+        holder = Driver(pid, _born(pid), socket.gethostname(), time.time(), self.token)
+        write_whole(self.path, json.dumps(asdict(holder)))
 
 
 def live_driver(folder: Path) -> dict[str, Any] | None:
-    """Process and host of the run's driver when it is alive, else None."""
+    """Process (``pid``) and ``host`` of the run's driver when it is alive, else None."""
     holder = _read(folder / "driver.json")
     if holder is None:
         return None
-    if holder["host"] == socket.gethostname():
-        return holder if _alive(holder["pid"], holder["born"]) else None
-    return holder if time.time() - holder["beat"] < STALE else None
+    here = holder.host == socket.gethostname()
+    alive = _alive(holder.pid, holder.born) if here else time.time() - holder.beat < STALE
+    return asdict(holder) if alive else None
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> Driver | None:
+    """What the file says; None when there is none, or nothing that a driver wrote."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return {key: content[key] for key in ("pid", "born", "host", "beat", "token")}
-    except (OSError, ValueError, KeyError, TypeError):
+        holder = Driver(**content)
+    except (OSError, ValueError, TypeError):
         return None
+    kinds = {"pid": int, "born": str, "host": str, "beat": float, "token": str}
+    return holder if all(type(content[name]) is kind for name, kind in kinds.items()) and holder.pid > 0 else None
 
 
 def _alive(pid: int, born: str) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         pass
-    return bool(born) and _born(pid) == born if Path("/proc/self/stat").exists() else True
+    return _born(pid) == born != "" if Path("/proc/self/stat").exists() else True
 
 
 def _born(pid: int) -> str:

@@ -14,11 +14,13 @@ from typing import Literal
 
 from dcdnas.budget import exceeded, within
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.confirm import Confirming, derived_seed
+from dcdnas.engine.confirm import Confirming
+from dcdnas.engine.control import NOTHING, Wish
 from dcdnas.engine.halving import Halving
-from dcdnas.engine.job import Job, Outcome
+from dcdnas.engine.job import Job, Outcome, derived_seed
 from dcdnas.engine.proposals import Proposal, Proposer
 from dcdnas.engine.recovery import ATTEMPTS, Memory, recover
+from dcdnas.engine.standing import Standing
 from dcdnas.engine.store import Store
 from dcdnas.records import ENDED, Report, Score, State, Trial
 from dcdnas.space import SearchSpace
@@ -34,6 +36,10 @@ MISSES = 30
 FAILURES = 10
 """Failures in a row that end a search."""
 
+PATIENCE, LEAST, FIRST = 50, 600.0, 6 * 3600.0
+"""A training is hung after 50 times the longest one so far (a dynamic layer takes up to 20 times as long as a static one), and
+never before ten minutes; as long as none has finished, after six hours."""
+
 
 class SearchLoop:
     """Hands out trainings, takes their reports and ends, and remembers everything in the store.
@@ -42,9 +48,9 @@ class SearchLoop:
         config: of the search.
         space: compiled from it.
         store: open for writing; an earlier session's trials are continued.
-        observe: called after each event.
-        until: time at which everything ends; infinity for never.
-        control: what was asked from outside, see `dcdnas.engine.control`.
+        until: moment of `time.monotonic` at which everything ends; infinity for never.
+        control: what a person asks from outside.
+        died: whether an earlier driver was killed, see `dcdnas.engine.recovery.recover`.
     """
 
     def __init__(
@@ -52,22 +58,23 @@ class SearchLoop:
         config: SearchConfig,
         space: SearchSpace,
         store: Store,
-        observe: Callable[[], None] = lambda: None,
         until: float = math.inf,
-        control: Callable[[], str] = lambda: "",
+        control: Callable[[], Wish] = lambda: NOTHING,
+        died: bool = True,
     ) -> None:
         self.config, self.space, self.store = config, space, store
-        self.observe, self.until, self.control = observe, until, control
+        self.until, self.control = until, control
+        self.observe: Callable[[], None] = lambda: None
         self.stopped = ""
         self.exhausted = False
-        self.trials: dict[int, Trial] = {}
+        self.standing = Standing(config.budgets, config.minimize)
         self._halving = Halving(config.task.epochs, config.minimize)
         self._running: dict[str, tuple[Job, Proposal | None]] = {}
         self._waiting: dict[int, list[Proposal]] = {}
         self._known: dict[str, Trial] = {}
-        self._attempts: dict[int, int] = {}
+        self._unwritten: dict[int, int] = {}
         self._failures = self._misses = 0
-        memory = recover(store)
+        memory = recover(store, died)
         self._proposer = Proposer(config, space, memory.trials)
         self._take_over(memory)
         self.confirming = Confirming(config, store)
@@ -76,13 +83,13 @@ class SearchLoop:
 
     def next(self) -> Job | Literal["wait"] | None:
         """The next training; `WAIT` when one must end first; None when the search is over."""
-        if self.must_end or self.control():
-            self.stop("stopped as asked")
+        if not self.complete and not self.must_end:
+            self.stop(self.control().reason)
         if self.stopped:
             return WAIT if self._running else None
         if self.ended + self._searching < self.config.trials and not self.exhausted:
-            with self.store.transaction():
-                job = self._next_trial()
+            job = self._next_trial()
+            self._write()
             if job is not None:
                 self.observe()
                 return job
@@ -92,14 +99,15 @@ class SearchLoop:
 
     def report(self, job: Job, report: Report) -> bool:
         """Takes one epoch's report; returns whether the training goes on."""
-        if job.confirm or job.key not in self._running:
-            return job.confirm
+        if job.key not in self._running or not math.isfinite(report.accuracy):
+            return False
+        if job.confirm:
+            return True
         trial = self.trials[job.number]
         curve = (*(trial.score.curve if trial.score else ()), report)
         score = Score(report.accuracy, report.loss, report.epoch, report.seconds, curve)
-        self.trials[job.number] = trial = replace(trial, score=score)
-        with self.store.transaction():
-            self.store.add_report(job.number, report)
+        self.standing.put(replace(trial, score=score))
+        self.store.add_report(job.number, report)
         self.observe()
         if report.epoch >= job.task.epochs or not self.config.early_stopping:
             return True
@@ -118,49 +126,62 @@ class SearchLoop:
 
     def interrupt(self, reason: str) -> None:
         """Marks every running training interrupted; a resumed search asks them again."""
-        with self.store.transaction():
-            for job, _ in self._running.values():
-                if not job.confirm:
-                    self._put(replace(self.trials[job.number], state="interrupted", reason=reason, ended=time.time()))
+        for job, proposal in self._running.values():
+            if proposal is not None:
+                self._put(
+                    replace(self.trials[job.number], state="interrupted", reason=reason, ended=time.time()), proposal.attempt
+                )
         self._running.clear()
         self._waiting.clear()
-        self.stopped = self.stopped or reason
+        self.stop(reason)
+        self._write()
         self.observe()
 
     def requeue(self, reason: str) -> None:
-        """Marks every running training interrupted and asks it again in this session, unless it was running before."""
-        with self.store.transaction():
-            for job, proposal in self._running.values():
-                if proposal is None:
-                    self.confirming.again(job)
-                    continue
-                lost = proposal.attempt >= ATTEMPTS
-                state: State = "failed" if lost else "interrupted"
-                trial = replace(self.trials[job.number], state=state, reason=reason, ended=time.time())
-                self._put(trial, proposal.attempt)
-                self._proposer.tell(proposal.ticket, trial)
-                if not lost:
-                    self._proposer.again(trial, proposal.attempt + 1)
-        self._running.clear()
-        self._waiting.clear()
+        """Marks every running training interrupted and asks it again in this session, unless it was not the first time."""
+        running, self._running = self._running, {}
+        for job, proposal in running.values():
+            if proposal is None:
+                self.confirming.again(job, reason)
+            else:
+                self._lose(job, proposal, reason)
+        self.exhausted = False
+        self._write()
+        self.observe()
 
     def stop(self, reason: str) -> None:
-        """Hands out nothing more; what is running may end."""
+        """Hands out nothing more; what is running may end. Without a reason nothing changes."""
         self.stopped = self.stopped or reason
 
     @property
     def must_end(self) -> bool:
         """Whether what is running must be interrupted now."""
-        if time.time() > self.until:
+        if self.complete:
+            return False
+        wish = self.control()
+        if wish.now:
+            self.stop(wish.reason)
+        if time.monotonic() > self.until:
             self.stop(TIME_IS_UP)
-        return self.stopped == TIME_IS_UP or self.control() == "now"
+        return wish.now or self.stopped == TIME_IS_UP
 
     # what a person asks
 
     @property
+    def trials(self) -> dict[int, Trial]:
+        """All trials by number."""
+        return self.standing.trials
+
+    @property
     def ended(self) -> int:
         """Trainings that count for `-n`."""
-        return sum(t.state in ENDED for t in self.trials.values())
+        return self.standing.ended
+
+    @property
+    def complete(self) -> bool:
+        """Whether all trainings that were asked for have ended and all confirmations too."""
+        enough = self.ended >= self.config.trials and not self._running
+        return enough and self.confirming.planned == self.confirming.confirmed
 
     @property
     def running(self) -> list[Job]:
@@ -176,7 +197,7 @@ class SearchLoop:
     def _next_trial(self) -> Job | None:
         while not self.stopped:
             running = {self.trials[job.number].architecture.digest for job in self.running}
-            proposal = self._proposer.next(self._known.keys() | running, at_random=self._misses >= MISSES)
+            proposal = self._proposer.next(lambda d, r=running: d in self._known or d in r, self._misses >= MISSES)  # type: ignore[misc]
             if proposal is None:
                 self.exhausted = True
                 return None
@@ -205,16 +226,15 @@ class SearchLoop:
     def _start(self, p: Proposal) -> Job:
         number = len(self.trials)
         seed = p.seed if p.seed is not None else derived_seed(self.config.seed, number)
-        trial = Trial(number, "running", p.architecture, p.decisions, p.cost, None, seed, "", p.origin, time.time())
-        self._put(trial, p.attempt)
+        self._put(Trial(number, "running", p.architecture, p.decisions, p.cost, None, seed, "", p.origin, time.time()), p.attempt)
         job = Job(number, p.architecture, replace(self.config.task, seed=seed, deadline=self._deadline()))
         self._running[job.key] = (job, p)
         return job
 
     def _deadline(self) -> float:
-        """Seconds a training may take: as configured, else ten times the longest one so far and never under ten minutes."""
-        longest = max((t.score.seconds for t in self.trials.values() if t.state == "finished" and t.score), default=0.0)
-        return self.config.task.deadline or max(600.0, 10 * longest)
+        """Seconds after which a training counts as hung: as configured, else by what trainings took so far."""
+        longest = self.standing.longest
+        return self.config.task.deadline or (max(LEAST, PATIENCE * longest) if longest else FIRST)
 
     def _repeat(self, p: Proposal, known: Trial) -> None:
         if known.state == "failed":
@@ -224,18 +244,17 @@ class SearchLoop:
 
     def _close(self, p: Proposal, state: State, reason: str, score: Score | None = None) -> None:
         """Writes a trial that is not trained, and tells the sampler."""
-        now = time.time()
+        now, number = time.time(), len(self.trials)
         replayed = replace(score, seconds=0.0, curve=()) if score else None
-        trial = Trial(
-            len(self.trials), state, p.architecture, p.decisions, p.cost, replayed, p.seed or 0, reason, p.origin, now, now
-        )
-        self._put(trial)
+        trial = Trial(number, state, p.architecture, p.decisions, p.cost, replayed, p.seed or 0, reason, p.origin, now, now)
+        self._put(trial, p.attempt)
         self._proposer.tell(p.ticket, trial)
 
     def _next_confirmation(self) -> Job | Literal["wait"] | None:
-        job = self.confirming.next(list(self.trials.values()))
+        job = self.confirming.next(self.trials.values())
         if job is None:
             return WAIT if self._running else None
+        job = replace(job, task=replace(job.task, deadline=self._deadline()))
         self._running[job.key] = (job, None)
         return job
 
@@ -244,35 +263,64 @@ class SearchLoop:
     def _end_trial(self, job: Job, proposal: Proposal, outcome: Outcome) -> None:
         trial = self.trials[job.number]
         score = outcome.score or trial.score
-        error = outcome.error or (
-            "" if score and math.isfinite(score.accuracy) else "the training ended without a finite accuracy"
-        )
+        finite = score is not None and math.isfinite(score.accuracy)
+        error = outcome.error or ("" if finite else "the training ended without a finite accuracy")
         state: State = "failed" if error else "finished" if score and score.epochs >= job.task.epochs else "stopped"
         reason = error if error else "" if state == "finished" else f"behind at epoch {score.epochs if score else 0}"
         trial = replace(trial, state=state, score=score, reason=reason, ended=time.time())
-        with self.store.transaction():
-            self._put(trial)
-            for p in self._waiting.pop(job.number, []):
-                self._repeat(p, trial)
+        self._put(trial, proposal.attempt)
         self._proposer.tell(proposal.ticket, trial)
+        for p in self._waiting.pop(job.number, []):
+            self._repeat(p, trial)
+        self._write()
+        self._count_failure(error)
+
+    def _lose(self, job: Job, proposal: Proposal, reason: str) -> None:
+        """A training that went down with its driver: asked again, or failed when that was not the first time."""
+        lost = proposal.attempt >= ATTEMPTS
+        state: State = "failed" if lost else "interrupted"
+        trial = replace(self.trials[job.number], state=state, reason=reason, ended=time.time())
+        attempt = proposal.attempt + (not lost)
+        self._put(trial, attempt)
+        for p in (proposal, *self._waiting.pop(job.number, [])):
+            self._proposer.tell(p.ticket, trial)
+        if lost:
+            self._count_failure(reason)
+        else:
+            self._proposer.again(trial, attempt)
+
+    def _count_failure(self, error: str) -> None:
         self._failures = self._failures + 1 if error else 0
         if self._failures >= FAILURES:
             self.stop(f"{FAILURES} trainings in a row failed, the last one with: {error}")
 
-    def _put(self, trial: Trial, attempt: int = 0) -> None:
-        self.trials[trial.number] = trial
-        attempt = self._attempts.setdefault(trial.number, attempt or 1)
+    # remembering
+
+    def _put(self, trial: Trial, attempt: int) -> None:
+        """Takes a trial, to be written with the event."""
+        self._unwritten[trial.number] = attempt
+        self._remember(trial)
+
+    def _remember(self, trial: Trial) -> None:
+        self.standing.put(trial)
         if trial.state in (*ENDED, "failed"):
             self._known.setdefault(trial.architecture.digest, trial)
-        self.store.add(trial, attempt)
+        if trial.state in ("failed", "interrupted"):
+            self._halving.forget(trial.number)
+
+    def _write(self) -> None:
+        """One transaction with all that the event changed."""
+        if self._unwritten:
+            with self.store.transaction():
+                for number, attempt in self._unwritten.items():
+                    self.store.add(self.trials[number], attempt)
+            self._unwritten.clear()
 
     def _take_over(self, memory: Memory) -> None:
         """Goes on where an earlier session ended; what was interrupted is asked again."""
-        with self.store.transaction():
-            for trial in memory.trials:
-                self._put(trial, memory.attempts[trial.number])
+        for trial in memory.trials:
+            self._remember(trial)
+            for report in trial.score.curve if trial.score and trial.state in ENDED else ():
+                self._halving.reached(trial.number, report.epoch, report.accuracy, trial.cost)
         for trial, attempt in memory.again:
             self._proposer.again(trial, attempt)
-        for trial in memory.trials:
-            for report in trial.score.curve if trial.score and trial.state in ENDED else ():
-                self._halving.keep(trial.number, report.epoch, report.accuracy, trial.cost)

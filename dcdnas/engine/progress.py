@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass
 
 from dcdnas import front
@@ -19,7 +18,7 @@ class Progress:
         asked: trainings asked for.
         ended: trainings that count.
         states: number of trials by state.
-        confirmed: confirming trainings that ended.
+        confirmed: confirming trainings that ended, of those that are planned.
         to_confirm: how many are planned; None before they are.
         best: the most accurate finished trial within the budgets, in a single run.
         hypervolume: 0-1.
@@ -41,7 +40,7 @@ class Progress:
 
 
 class Watch:
-    """Takes snapshots of a loop.
+    """Takes snapshots of a loop; the hypervolume is computed when the front has changed.
 
     Args:
         loop: of the search.
@@ -51,22 +50,27 @@ class Watch:
     def __init__(self, loop: SearchLoop, bounds: front.Bounds) -> None:
         self.loop, self.bounds = loop, bounds
         self._since, self._before = time.monotonic(), loop.ended
+        self._volume: tuple[tuple[Trial, ...], float] = ((), 0.0)
 
     def look(self) -> Progress:
         """The search as it stands."""
-        loop, trials = self.loop, list(self.loop.trials.values())
+        loop, standing = self.loop, self.loop.standing
         seconds, done = time.monotonic() - self._since, loop.ended - self._before
-        confirming = loop.confirming
-        left = seconds / done * max(0, loop.config.trials - loop.ended) if done else None
         return Progress(
             asked=loop.config.trials,
             ended=loop.ended,
-            states=dict(Counter(t.state for t in trials)),
-            confirmed=len(confirming.ended),
-            to_confirm=confirming.planned,
-            best=front.best(trials, loop.config.budgets),
-            hypervolume=front.hypervolume(trials, loop.config.budgets, self.bounds),
+            states={state: count for state, count in standing.states.items() if count},
+            confirmed=loop.confirming.confirmed,
+            to_confirm=loop.confirming.planned,
+            best=standing.best,
+            hypervolume=self._hypervolume(),
             seconds=seconds,
-            left=left,
-            latest=max(trials, key=lambda t: (max(t.ended, t.started), t.number), default=None),
+            left=seconds / done * max(0, loop.config.trials - loop.ended) if done else None,
+            latest=standing.latest,
         )
+
+    def _hypervolume(self) -> float:
+        line = self.loop.standing.front
+        if line is not self._volume[0]:
+            self._volume = (line, front.hypervolume(line, self.loop.config.budgets, self.bounds))
+        return self._volume[1]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from dcdnas.architecture import Architecture
 from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.job import derived_seed
 from dcdnas.engine.samplers import samplers
 from dcdnas.engine.study import Study
 from dcdnas.records import Cost, Trial
@@ -54,9 +56,11 @@ class Proposer:
     def __init__(self, config: SearchConfig, space: SearchSpace, past: Collection[Trial]) -> None:
         self.config, self.space = config, space
         sampler = samplers[config.sampler]
-        self._study = Study(space, config.budgets, config.minimize, sampler, config.seed, config.trials, config.task.epochs)
+        # a resumed search must not draw again what it has drawn before
+        seed = derived_seed(config.seed, f"session at {len(past)}") if past else config.seed
+        self._study = Study(space, config.budgets, config.minimize, sampler, seed, config.trials, config.task.epochs)
         self._study.remember(list(past))
-        self._draws = draws_within(space, config.budgets, random.Random(f"{config.seed}/{len(past)}"))
+        self._draws = draws_within(space, config.budgets, random.Random(seed))
         self._starts = sum(t.origin == "start" for t in past)
         self._reference = None if past else static_reference(space, config.budgets)
         self._again: deque[tuple[Trial, int]] = deque()
@@ -65,11 +69,11 @@ class Proposer:
         """Puts a network that was interrupted at the head of the queue."""
         self._again.append((trial, attempt))
 
-    def next(self, known: Collection[str], at_random: bool) -> Proposal | None:
+    def next(self, known: Callable[[str], bool], at_random: bool) -> Proposal | None:
         """The next network to look at.
 
         Args:
-            known: digests of all networks that need no training, for the random draws.
+            known: whether the network of a digest needs no training, for the random draws.
             at_random: leave the sampler out, because it has proposed nothing new for long.
 
         Returns:
@@ -84,7 +88,7 @@ class Proposer:
             return self._fixed(reference, "static")
         if self._starts < self.config.starts or at_random:
             self._starts += 1
-            drawn = next((d for _, d in zip(range(DRAWS), self._draws, strict=False) if d.architecture.digest not in known), None)
+            drawn = next((d for d in islice(self._draws, DRAWS) if not known(d.architecture.digest)), None)
             return self._fixed(drawn, "start") if drawn else None
         ticket, decisions = self._study.ask()
         found = priced(self.space, decisions)

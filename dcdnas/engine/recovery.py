@@ -11,6 +11,8 @@ from dcdnas.records import ENDED, Trial
 ATTEMPTS = 2
 """Times a network may be training when the driver dies before it counts as failed."""
 
+DIED = "the driver died while it was training"
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -18,29 +20,37 @@ class Memory:
 
     Args:
         trials: all of them; none is running any more.
-        attempts: times the network of each had been started.
         again: trials to ask again, with the number of the attempt that this will be.
     """
 
     trials: list[Trial]
-    attempts: dict[int, int]
     again: list[tuple[Trial, int]]
 
 
-def recover(store: Store) -> Memory:
-    """Reads the store, marks what was running when the driver died, and lists what has to be asked again."""
+def recover(store: Store, died: bool) -> Memory:
+    """Reads the store, closes what was running in it, and lists what has to be asked again.
+
+    Args:
+        store: open for writing.
+        died: whether the earlier driver was killed; if not, it could only not write any more, and no network is to blame.
+    """
     attempts = store.attempts()
-    trials = [_swept(t, attempts[t.number]) for t in store.trials()]
+    trials = store.trials()
+    with store.transaction():
+        for position, trial in enumerate(trials):
+            if trial.state == "running":
+                trials[position], attempts[trial.number] = _swept(trial, attempts[trial.number], died)
+                store.add(trials[position], attempts[trial.number])
     settled = {t.architecture.digest for t in trials if t.state in (*ENDED, "failed")}
     last = {t.architecture.digest: t for t in trials if t.state == "interrupted"}
-    again = [(t, attempts[t.number] + t.reason.startswith("the driver died")) for d, t in last.items() if d not in settled]
-    return Memory(trials, attempts, again)
+    return Memory(trials, [(t, attempts[t.number]) for digest, t in last.items() if digest not in settled])
 
 
-def _swept(trial: Trial, attempt: int) -> Trial:
-    """A trial that was running is interrupted; failed when it was not the first time."""
-    if trial.state != "running":
-        return trial
-    if attempt >= ATTEMPTS:
-        return replace(trial, state="failed", reason=f"the driver died {attempt} times while it was training", ended=time.time())
-    return replace(trial, state="interrupted", reason="the driver died while it was training", ended=time.time())
+def _swept(trial: Trial, attempt: int, died: bool) -> tuple[Trial, int]:
+    """A trial that was running is interrupted, with the number of the next attempt; failed when this was the last."""
+    now = time.time()
+    if not died:
+        return replace(trial, state="interrupted", reason="the driver ended while it was training", ended=now), attempt
+    if attempt < ATTEMPTS:
+        return replace(trial, state="interrupted", reason=DIED, ended=now), attempt + 1
+    return replace(trial, state="failed", reason=f"the driver died {attempt} times while it was training", ended=now), attempt

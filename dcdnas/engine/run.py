@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from dcdnas.engine.local import run_inline, run_local
 from dcdnas.engine.lock import RunLock
 from dcdnas.engine.loop import FAILURES, TIME_IS_UP, SearchLoop
 from dcdnas.engine.progress import Progress, Watch
+from dcdnas.engine.store import FILE as MEMORY
 from dcdnas.engine.store import Store
 from dcdnas.engine.worker import images_of
 from dcdnas.errors import DcdnasError, Resumable, RunError
@@ -44,27 +46,42 @@ def prepare(folder: Path, config: SearchConfig) -> SearchConfig:
                 + "\nGive this one another `--name`, or `dcdnas resume` that one."
             )  # fmt: skip
         return extend(folder, max(before.trials, config.trials))
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and not _never_started(folder):
         raise RunError(f"{folder} is not empty and is no run. Give another `--name`.")
     space = config.build_space()
     check_budgets(space, config.budgets)
     if config.task.data:
         images_of(config.task)
     folder.mkdir(parents=True, exist_ok=True)
-    with_store(folder, config, objective_bounds(space, config))
+    for half_made in folder.glob(f"{MEMORY}*"):
+        half_made.unlink()
+    make_memory(folder, objective_bounds(space, config))
     config.write(folder / "search.yaml")
     return config
+
+
+def _never_started(folder: Path) -> bool:
+    """Whether the folder is empty, or has no more than a memory without trials that a crash left before `prepare` was done."""
+    if any(not f.name.startswith((MEMORY, ".")) for f in folder.iterdir()):
+        return False
+    try:
+        with closing(Store(folder)) as store:
+            return not store.counts()
+    except RunError:
+        return not any(folder.glob(MEMORY)) or not (folder / MEMORY).stat().st_size
 
 
 def extend(folder: Path, trials: int) -> SearchConfig:
     """Changes how many trainings an existing run is to reach."""
-    config = replace(SearchConfig.read(folder / "search.yaml"), trials=trials)
-    config.write(folder / "search.yaml")
+    before = SearchConfig.read(folder / "search.yaml")
+    config = replace(before, trials=trials)
+    if config != before:
+        config.write(folder / "search.yaml")
     return config
 
 
-def with_store(folder: Path, config: SearchConfig, bounds: Bounds) -> None:
-    """Makes the run's memory."""
+def make_memory(folder: Path, bounds: Bounds) -> None:
+    """Makes the run's store, with what stays the same for as long as it lives."""
     store = Store(folder, "x")
     with store.transaction():
         store.set_meta("bounds", {name: list(pair) for name, pair in bounds.items()})
@@ -101,37 +118,37 @@ def search(folder: Path, execution: Execution, observe: Callable[[Progress], Non
     """
     config = SearchConfig.read(folder / "search.yaml")
     space = config.build_space()
-    with RunLock(folder) as lock:
+    signals = control.Signals()
+    with RunLock(folder) as lock, signals.listening(), closing(Store(folder, "w")) as store:
+        store.claim(lock.token)
         control.clear(folder)
-        store = Store(folder, "w")
-        try:
-            until = time.time() + execution.timeout
-            watch: list[Watch] = []
-            loop = SearchLoop(
-                config, space, store, lambda: observe(watch[0].look()) if watch else None, until,
-                lambda: "now" if lock.lost else control.requested(folder),
-            )  # fmt: skip
-            watch.append(Watch(loop, store.meta("bounds")))
-            _execute(loop, execution, folder)
-            store.set_meta("ending", loop.stopped or (EXHAUSTED if loop.exhausted else ""))
-        finally:
-            store.close()
-            control.clear(folder)
+
+        def wish() -> control.Wish:
+            if lock.lost:
+                return control.Wish("taken over by another driver", now=True)
+            return signals.wish if signals.wish.now else control.requested(folder)
+
+        loop = SearchLoop(config, space, store, time.monotonic() + execution.timeout, wish, died=lock.found_dead)
+        watch = Watch(loop, store.meta("bounds"))
+        loop.observe = lambda: observe(watch.look())
+        _execute(loop, execution, folder, signals)
+        store.set_meta("ending", loop.stopped or (EXHAUSTED if loop.exhausted and loop.ended < config.trials else ""))
+        control.clear(folder)
     return _verdict(loop, folder)
 
 
-def _execute(loop: SearchLoop, execution: Execution, folder: Path) -> None:
+def _execute(loop: SearchLoop, execution: Execution, folder: Path, signals: control.Signals) -> None:
     try:
         if execution.executor == "inline":
-            run_inline(loop, execution.training())
+            run_inline(loop, execution.training(), signals.breaking_in)
         elif execution.executor == "local":
-            run_local(loop, execution.training(), execution.workers)
+            run_local(loop, execution.training(), execution.workers, folder / "workers.log")
         else:
             from dcdnas.engine.ray_tune import run_ray  # Ray takes seconds to import: only those who use it wait
 
             run_ray(loop, execution, folder / "ray")
     except KeyboardInterrupt:
-        loop.interrupt("interrupted by the keyboard")
+        loop.interrupt("interrupted")
 
 
 def _verdict(loop: SearchLoop, folder: Path) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dcdnas.architecture import Architecture
-from dcdnas.errors import Resumable, RunError
+from dcdnas.errors import FileError, Resumable, RunError
 from dcdnas.records import Cost, Report, Score, State, Trial
 
 FILE = "run.db"
@@ -174,7 +174,10 @@ class Store:
             for number, *rest in self._read("SELECT * FROM reports WHERE number >= ? ORDER BY number, epoch", (first,)):
                 curve.setdefault(number, []).append(_report(*rest))
         rows = self._read("SELECT * FROM trials WHERE number >= ? ORDER BY number", (first,))
-        return [_trial(row, tuple(curve.get(row[0], ()))) for row in rows]
+        try:
+            return [_trial(row, tuple(curve.get(row[0], ()))) for row in rows]
+        except (ValueError, TypeError, FileError) as error:
+            raise self._damaged(error) from None
 
     def trial(self, number: int) -> Trial:
         """One trial with its learning curve."""
@@ -232,9 +235,12 @@ class Store:
                 raise RunError(
                     f"{self.path}: {error}. Is it on a disk that you may write to, and is no other program holding it?"
                 ) from None
-            raise RunError(
-                f"{self.path}: damaged: {error}. Restore it from a copy; the other files of the folder are derived from it."
-            ) from None
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> RunError:
+        return RunError(
+            f"{self.path}: damaged: {error}. Restore it from a copy; the other files of the folder are derived from it."
+        )
 
 
 def _trial(row: tuple[Any, ...], curve: tuple[Report, ...]) -> Trial:

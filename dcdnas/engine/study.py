@@ -7,9 +7,10 @@ told as failed. Only a finished training is told complete, so no half-trained ac
 from __future__ import annotations
 
 import math
+import random
 import warnings
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import optuna
 from optuna.distributions import CategoricalDistribution
@@ -47,11 +48,11 @@ class Study:
         trials: int,
         epochs: int,
     ) -> None:
-        self.space, self.budgets, self.minimize, self.sampler, self.epochs = space, budgets, minimize, sampler, epochs
+        self.space, self.budgets, self.minimize, self.sampler = space, budgets, minimize, sampler
+        self.seed, self.trials, self.epochs = seed, trials, epochs
         directions: list[Literal["maximize", "minimize"]] = ["maximize"]
         directions += ["minimize" for _ in minimize]
         self._study = optuna.create_study(sampler=sampler.make(seed, trials), directions=directions)
-        self._asked: dict[int, int] = {}
 
     def ask(self) -> tuple[int, dict[str, Setting]]:
         """A ticket, and the decisions that the sampler proposes."""
@@ -76,21 +77,25 @@ class Study:
 
     def remember(self, trials: Sequence[Trial]) -> None:
         """Tells trials of an earlier session; those that taught nothing are left out."""
-        self._study.add_trials([t for t in map(self._past, trials) if t is not None])
+        rng = random.Random(self.seed)
+        finished = 0
+        for trial in trials:
+            if trial.state not in ("running", "interrupted", "failed") and not self._teaches_nothing(trial):
+                past = self._past(trial, rng, self.sampler.noted(finished, self.trials))
+                finished += past.state is TrialState.COMPLETE
+                self._study.add_trial(past)
 
-    def _past(self, trial: Trial) -> optuna.trial.FrozenTrial | None:
-        if trial.state in ("running", "interrupted", "failed") or self._teaches_nothing(trial):
-            return None
-        options = {d.name: CategoricalDistribution(d.options) for d in self.space.decisions}
-        if set(trial.decisions) - set(options):
-            return None
+    def _past(self, trial: Trial, rng: random.Random, noted: Mapping[str, Any]) -> optuna.trial.FrozenTrial:
         state, values, constraints = self._outcome(trial)
+        decisions = dict(trial.decisions)
+        if self.sampler.flat:  # what did not exist in the network was suggested all the same, and ignored
+            decisions = {d.name: decisions.get(d.name, rng.choice(d.options)) for d in self.space.decisions}
         return create_trial(
             state=state,
             values=values,
-            params=dict(trial.decisions),
-            distributions={name: options[name] for name in trial.decisions},
-            system_attrs={"constraints": constraints},
+            params=decisions,
+            distributions={d.name: CategoricalDistribution(d.options) for d in self.space.decisions if d.name in decisions},
+            system_attrs={"constraints": constraints, **(noted if state is TrialState.COMPLETE else {})},
         )
 
     def _teaches_nothing(self, trial: Trial) -> bool:

@@ -9,6 +9,9 @@ by Optuna.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from optuna.samplers import BaseSampler, NSGAIISampler
 
 from dcdnas.engine.samplers._base import Sampler
@@ -16,9 +19,19 @@ from dcdnas.engine.samplers._base import Sampler
 __all__ = ["nsga2"]
 
 
-def make(seed: int, trials: int) -> BaseSampler:
+def population(trials: int) -> int:
     """At least five generations."""
-    return NSGAIISampler(seed=seed, population_size=max(4, min(50, trials // 5)))
+    return max(4, min(50, trials // 5))
 
 
-nsga2 = Sampler(make, flat=True, told_refusals=False)
+def make(seed: int, trials: int) -> BaseSampler:
+    """Mutation and crossover as Optuna has them."""
+    return NSGAIISampler(seed=seed, population_size=population(trials))
+
+
+def noted(finished: int, trials: int) -> Mapping[str, Any]:
+    """The generation of a finished training; without it a resumed search would begin again with the first, random one."""
+    return {NSGAIISampler._get_generation_key(): finished // population(trials)}
+
+
+nsga2 = Sampler(make, flat=True, told_refusals=False, noted=noted)

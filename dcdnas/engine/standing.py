@@ -1,0 +1,48 @@
+"""How a search stands, kept up to date trial by trial: looking costs the same after ten thousand trials as after ten."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from dcdnas import front
+from dcdnas.budget import Budget
+from dcdnas.records import ENDED, State, Trial
+
+
+class Standing:
+    """All trials of a run, and what follows from them.
+
+    Args:
+        budgets: only trials within them may be best or on the front.
+        minimize: cost metrics that are objectives beside the accuracy.
+    """
+
+    def __init__(self, budgets: Sequence[Budget], minimize: Sequence[str]) -> None:
+        self.budgets, self.minimize = budgets, minimize
+        self.trials: dict[int, Trial] = {}
+        self.states: Counter[State] = Counter()
+        self.front: tuple[Trial, ...] = ()
+        self.best: Trial | None = None
+        self.latest: Trial | None = None
+        self.longest = 0.0
+
+    def put(self, trial: Trial) -> None:
+        """Takes a new trial, or a new state of a known one; what is finished stays as it is."""
+        before = self.trials.get(trial.number)
+        if before is not None:
+            self.states[before.state] -= 1
+        self.states[trial.state] += 1
+        self.trials[trial.number] = self.latest = trial
+        if trial.state == "finished" and trial.score is not None:
+            self.longest = max(self.longest, trial.score.seconds)
+        if front.candidates([trial], self.budgets):
+            line = front.front([*self.front, trial], self.budgets, self.minimize)
+            if trial in line:
+                self.front = tuple(line)
+                self.best = front.best(line, self.budgets)
+
+    @property
+    def ended(self) -> int:
+        """Trainings that count for `-n`."""
+        return sum(self.states[s] for s in ENDED)
