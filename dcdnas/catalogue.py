@@ -30,6 +30,7 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
     def __init__(self, folder: str, kind: str) -> None:
         self.folder, self.kind = folder, kind
         self._path = _ROOT.joinpath(*folder.split("."))
+        self._loaded: dict[str, Entry] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._files()))
@@ -41,11 +42,13 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
         return name in self._files()
 
     def __getitem__(self, name: str) -> Entry:
-        if name not in self._files():
-            hint = f"`dcdnas list {self.folder.rsplit('.', 1)[-1]}` shows all."
-            raise UnknownNameError(self.kind, name, self._files(), hint)
-        module = importlib.import_module(f"dcdnas.{self.folder}.{name.replace('-', '_')}")
-        return cast(Entry, getattr(module, module.__all__[0]))
+        if name not in self._loaded:
+            if name not in self._files():
+                hint = f"`dcdnas list {self.folder.rsplit('.', 1)[-1]}` shows all."
+                raise UnknownNameError(self.kind, name, self._files(), hint)
+            module = importlib.import_module(f"dcdnas.{self.folder}.{name.replace('-', '_')}")
+            self._loaded[name] = cast(Entry, getattr(module, module.__all__[0]))
+        return self._loaded[name]
 
     def source(self, name: str) -> ast.Module:
         """The parsed source of an entry, for those who want its docstring and signature without importing it."""
