@@ -14,8 +14,11 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
+from dcdnas.architecture import LayerChoice
 from dcdnas.cost._base import Metric
 from dcdnas.cost._handles import HANDLES, NOT_COUNTED, UncountedOperation
+from dcdnas.networks import Slot
+from dcdnas.operators import operators
 from dcdnas.operators._product import counting
 
 __all__ = ["flops"]
@@ -64,4 +67,21 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
                     del registered[key]
 
 
-flops = Metric("flops", "multiply-adds at batch 1", count_flops)
+def slot_flops(slot: Slot, choice: LayerChoice) -> int | None:
+    """Multiply-adds of one slot in closed form; None where only a measurement can tell.
+
+    Raises:
+        GeometryError: when the operator, its settings or its form cannot fill the slot.
+    """
+    g, operator = slot.geometry, operators[choice.operator]
+    if slot.kind == "linear":
+        return g.in_channels * g.out_channels if choice.operator == "static" else None
+    settings = operator.resolve(g, **choice.settings)
+    try:
+        form = operator.checked_form(g, settings, choice.form)
+        return operator.multiply_adds(g, settings, form)
+    except NotImplementedError:
+        return None
+
+
+flops = Metric("flops", "multiply-adds at batch 1", count_flops, of_slot=slot_flops)

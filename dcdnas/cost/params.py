@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
+
+import torch
 from fvcore.nn import parameter_count
 from torch import nn
 
+from dcdnas.architecture import LayerChoice
 from dcdnas.cost._base import Metric
+from dcdnas.networks import Slot, make
 
 __all__ = ["params"]
 
@@ -15,4 +21,21 @@ def count_params(module: nn.Module, shape: tuple[int, ...]) -> int:
     return int(parameter_count(module)[""])
 
 
-params = Metric("params", "learnable parameters", count_params)
+def slot_params(slot: Slot, choice: LayerChoice) -> int:
+    """The parameters of one slot: of a module without memory, since only the shapes matter."""
+    place = replace(slot.geometry, height=1, width=1)
+    return _params(Slot(slot.kind, place, slot.kind), LayerChoice(choice.operator, choice.settings))
+
+
+@cache
+def _params(slot: Slot, choice: LayerChoice) -> int:
+    with torch.random.fork_rng(devices=()):  # the throw-away weights must not shift anyone's random numbers
+        try:
+            with torch.device("meta"):
+                module = make(slot, choice)
+        except (NotImplementedError, RuntimeError):  # an initialisation that looks at its numbers
+            module = make(slot, choice)
+    return count_params(module, ())
+
+
+params = Metric("params", "learnable parameters", count_params, of_slot=slot_params)

@@ -72,9 +72,7 @@ class Operator(nn.Module):
             **settings: of the operator; resolved for the geometry.
         """
         resolved = cls.resolve(geometry, **settings)
-        if form and form not in cls.forms(geometry, resolved):
-            allowed = ", ".join(filter(None, cls.forms(geometry, resolved))) or "none but the only one"
-            raise GeometryError(f"{cls.__name__} at {geometry} has no form {form!r}. Allowed: {allowed}.")
+        form = cls.checked_form(geometry, resolved, form)
         g = geometry
         arguments: dict[str, Any] = {
             "stride": g.stride,
@@ -84,8 +82,20 @@ class Operator(nn.Module):
             **resolved,
         }
         operator = cls(g.in_channels, g.out_channels, g.kernel_size, **arguments)
-        operator.form = form or cls.counted_form(geometry, resolved)
+        operator.form = form
         return operator
+
+    @classmethod
+    def checked_form(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str) -> str:
+        """The form that was asked for, or the counted one when none was.
+
+        Raises:
+            GeometryError: when the operator has no such form here.
+        """
+        if form and form not in cls.forms(geometry, settings):
+            allowed = ", ".join(filter(None, cls.forms(geometry, settings))) or "none but the only one"
+            raise GeometryError(f"{cls.__name__} at {geometry} has no form {form!r}. Allowed: {allowed}.")
+        return form or cls.counted_form(geometry, settings)
 
     @classmethod
     def classifier(cls, geometry: ConvGeometry, form: str = "", **settings: Setting) -> nn.Module:
