@@ -5,88 +5,63 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import product
 from typing import Any
 
-from dcdnas.architecture import Architecture, LayerChoice
-from dcdnas.choice import Scope
+from dcdnas.architecture import Architecture, LayerChoice, NetworkSetting
 from dcdnas.errors import GeometryError
-from dcdnas.networks import Slot, networks
+from dcdnas.networks import networks
+from dcdnas.networks._base import Shape
 from dcdnas.operators import operators
 from dcdnas.records import ConvGeometry, ProxyTask, Setting
+from dcdnas.space_parts import Candidate, Decision, Decisions, Group, Rule, Settings, Variable, rank, share_key
 
-Decisions = Mapping[str, Setting]
+__all__ = ["Candidate", "Decision", "Decisions", "Group", "Rule", "SearchSpace", "Variable", "layer_choice", "rank", "share_key"]
+
 Choose = Callable[[str, tuple[Setting, ...]], Setting]
 
+FRAMES = 4096
+"""Networks without operators that a space remembers."""
+
+UNIFORM = 4096
+"""Uniform networks that a space lists; with more, the longest lists of options are thinned."""
+
 
 @dataclass(frozen=True)
-class Decision:
-    """One dimension as a sampler sees it.
+class Frame:
+    """A network without its operators.
 
     Args:
-        name: unique in the space, e.g. ``stage3.expand.operator``.
-        options: what it may be; scalars only.
-        parent: the decision it depends on; ``""`` for none.
-        when: the parent's options under which this one exists.
+        settings: of the backbone, complete.
+        input: at deployment.
+        places: the slots that are searched: name, number of its group, number in the group.
+        geometries: of those slots, group by group.
     """
 
-    name: str
-    options: tuple[Setting, ...]
-    parent: str = ""
-    when: tuple[Setting, ...] = ()
+    settings: Mapping[str, NetworkSetting]
+    input: Shape
+    places: tuple[tuple[str, int, int], ...]
+    geometries: tuple[tuple[ConvGeometry, ...], ...]
+    _choices: dict[tuple[int, str, Settings], list[LayerChoice]] = field(default_factory=dict, init=False, repr=False)
+
+    def layers(self, chosen: Sequence[tuple[str, Settings]]) -> dict[str, LayerChoice]:
+        """The resolved choice of each place, from operator and settings of each group."""
+        found = [self.choices(group, *choice) for group, choice in enumerate(chosen)]
+        return {name: found[group][place] for name, group, place in self.places}
+
+    def choices(self, group: int, operator: str, settings: Settings) -> list[LayerChoice]:
+        """The resolved choices of one group's places, in their order."""
+        key = (group, operator, settings)
+        found = self._choices.get(key)
+        if found is None:
+            found = self._choices[key] = [layer_choice(operator, settings, g) for g in self.geometries[group]]
+        return found
 
 
-@dataclass(frozen=True)
-class Variable:
-    """A network setting of one stage or block (or of the whole network), open or fixed.
-
-    Args:
-        setting: name of the network's keyword, or ``resolution``.
-        unit: ``""``, ``stage2`` or ``stage2.block1``.
-        decision: name of the decision, shared or not; ``""`` when fixed.
-        options: its values; one when fixed.
-    """
-
-    setting: str
-    unit: str
-    decision: str
-    options: tuple[Setting, ...]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """An operator a group may take, and the options of its settings."""
-
-    operator: str
-    settings: tuple[tuple[str, tuple[Setting, ...]], ...] = ()
-
-
-@dataclass(frozen=True)
-class Group:
-    """Slots that share one choice of operator and settings.
-
-    Args:
-        name: prefix of its decisions.
-        slots: names of all slots that may belong to it.
-        candidates: the operators.
-    """
-
-    name: str
-    slots: tuple[str, ...]
-    candidates: tuple[Candidate, ...]
-
-    def choose(self, decisions: Decisions) -> tuple[str, dict[str, Setting]]:
-        """Operator and settings that the decisions give this group."""
-        names = [c.operator for c in self.candidates]
-        operator = str(decisions.get(f"{self.name}.operator", names[0]))
-        candidate = self.candidates[names.index(operator)]
-        return operator, {s: decisions.get(f"{self.name}.{operator}.{s}", options[0]) for s, options in candidate.settings}
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SearchSpace:
     """All networks that a space file describes.
 
@@ -99,51 +74,62 @@ class SearchSpace:
         fixed: the backbone's settings that are not searched.
         variables: the backbone's settings by stage and block, and the resolution.
         groups: slots with their candidate operators.
+        forbidden: combinations of decisions that are refused.
         proxy: the default short training.
     """
 
     name: str
     description: str
     network: str
-    input: tuple[int, int, int]
+    input: Shape
     classes: int
     fixed: Mapping[str, Any]
     variables: tuple[Variable, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[Group, ...] = ()
+    forbidden: tuple[Rule, ...] = ()
     proxy: ProxyTask = field(default_factory=ProxyTask)
+    _frames: dict[tuple[Setting, ...], Frame] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
         """All dimensions, parents before children."""
-        found: dict[str, Decision] = {}
+        units: dict[str, list[str]] = {}
         for v in sorted(self.variables, key=lambda v: v.setting != "depth"):
             if v.decision:
-                parent, when = self._existence(v.unit)
-                found.setdefault(v.decision, Decision(v.decision, v.options, parent, when))
-        for group in self.groups:
-            for decision in self._of_group(group):
-                found[decision.name] = decision
-        return tuple(found.values())
+                units.setdefault(v.decision, []).append(v.unit)
+        options = {v.decision: v.options for v in self.variables}
+        found = [Decision(name, options[name], *self._existence(places)) for name, places in units.items()]
+        return (*found, *(decision for group in self.groups for decision in self._of_group(group)))
 
     @cached_property
     def size(self) -> int:
         """Number of different outcomes of the decisions; different ones may resolve to the same network."""
+        ruled = {name for rule in self.forbidden for names, _ in rule.conditions for name in names}
+        known = {d.name: d for d in self.decisions}
+        while parents := {known[n].parent for n in ruled} - ruled - {""}:
+            ruled |= parents
         children: dict[str, list[Decision]] = {}
         for decision in self.decisions:
-            children.setdefault(decision.parent, []).append(decision)
+            if decision.name not in ruled:
+                children.setdefault(decision.parent, []).append(decision)
 
         def count(decision: Decision) -> int:
-            inner = children.get(decision.name, [])
-            return sum(math.prod(count(c) for c in inner if option in c.when) for option in decision.options)
+            return sum(below(decision.name, option) for option in decision.options)
 
-        return math.prod(count(d) for d in children.get("", []))
+        def below(name: str, option: Setting) -> int:
+            return math.prod(count(c) for c in children.get(name, []) if option in c.when)
+
+        free = math.prod(count(d) for d in children.get("", []))
+        outcomes = self._outcomes([d for d in self.decisions if d.name in ruled])
+        return free * sum(math.prod(below(*chosen) for chosen in o.items()) for o in outcomes if not self.forbids(o))
 
     @cached_property
     def digest(self) -> str:
         """Identity of the space: 16 hex digits over everything that makes its networks."""
-        plain = [self.network, self.input, self.classes, dict(self.fixed)]
-        plain += [[(v.setting, v.unit, v.options) for v in self.variables]]
+        plain: list[Any] = [self.network, self.input, self.classes, dict(self.fixed)]
+        plain += [[(v.setting, v.unit, v.decision, v.options) for v in self.variables]]
         plain += [[(g.name, g.slots, [(c.operator, c.settings) for c in g.candidates]) for g in self.groups]]
+        plain += [[rule.conditions for rule in self.forbidden]]
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
     def decide(self, choose: Choose) -> dict[str, Setting]:
@@ -154,79 +140,123 @@ class SearchSpace:
                 outcome[d.name] = choose(d.name, d.options)
         return outcome
 
+    def forbids(self, decisions: Decisions) -> str:
+        """The forbidden combination that an outcome is, as the space file says it; empty for none."""
+        return next((rule.text for rule in self.forbidden if rule.holds(decisions)), "")
+
     def architecture(self, decisions: Decisions) -> Architecture:
         """The network of an outcome; decisions that do not exist in it are ignored, missing ones take their first option."""
-        settings, shape = self.network_settings(decisions)
-        slots = _slots(self.network, shape, self.classes, json.dumps(settings, sort_keys=True))
-        chosen = {name: group.choose(decisions) for group in self.groups for name in group.slots}
-        layers = {}
-        for slot in slots:
-            if slot.kind == "conv" and slot.name in chosen:
-                operator, values = chosen[slot.name]
-                layers[slot.name] = layer_choice(operator, tuple(values.items()), slot.geometry)
-        return Architecture(self.network, settings, layers, shape, self.classes)
+        frame = self.frame(decisions)
+        layers = frame.layers([group.choose(decisions) for group in self.groups])
+        return Architecture(self.network, frame.settings, layers, frame.input, self.classes)
+
+    def frame(self, decisions: Decisions) -> Frame:
+        """The network of an outcome without its operators."""
+        key = tuple([decisions.get(name, first) for name, first in self._openings])
+        frame = self._frames.get(key)
+        if frame is None:
+            if len(self._frames) >= FRAMES:
+                self._frames.clear()
+            frame = self._frames[key] = self._make_frame(decisions)
+        return frame
 
     def uniform_static(self) -> Iterator[dict[str, Setting]]:
         """Outcomes that are the same everywhere and static: one a combination of width, depth, kernel size and so on."""
-        options: dict[str, list[Setting]] = {}
+        if not all(any(c.operator == "static" for c in g.candidates) for g in self.groups):
+            return
+        static: dict[str, Setting] = {g.operator: "static" for g in self.groups}
+        values: dict[str, list[Setting]] = {}
         for v in self.variables:
-            options[v.setting] = sorted(dict.fromkeys([*options.get(v.setting, []), *v.options]), key=rank)
-        static = self._static_operators()
-        for values in product(*options.values()):
-            wanted = dict(zip(options, values, strict=True))
-            outcome = {v.decision: _nearest_below(v.options, wanted[v.setting]) for v in self.variables if v.decision}
-            yield self.decide(lambda name, choices, outcome=outcome: outcome.get(name, static.get(name, choices[0])))  # type: ignore[misc]
+            values[v.setting] = sorted(dict.fromkeys([*values.get(v.setting, []), *v.options]), key=rank)
+        while math.prod(map(len, values.values())) > UNIFORM:
+            longest = max(values, key=lambda name: len(values[name]))
+            values[longest] = values[longest][::2]
+        seen = set()
+        for combination in product(*values.values()):
+            wanted = dict(zip(values, combination, strict=True))
+            near = {v.decision: _nearest_below(v.options, wanted[v.setting]) for v in self.variables if v.decision}
+            outcome = self.decide(lambda name, options, near=near: static.get(name, near.get(name, options[0])))  # type: ignore[misc]
+            key = tuple(outcome.items())
+            if key not in seen and not self.forbids(outcome):
+                seen.add(key)
+                yield outcome
 
-    def _static_operators(self) -> dict[str, Setting]:
-        return {f"{g.name}.operator": "static" for g in self.groups if any(c.operator == "static" for c in g.candidates)}
-
-    def network_settings(self, decisions: Decisions) -> tuple[dict[str, Any], tuple[int, int, int]]:
+    def network_settings(self, decisions: Decisions) -> tuple[dict[str, Any], Shape]:
         """The backbone's settings and input of an outcome, before defaults are filled in."""
-        values = {
-            (v.setting, v.unit): decisions.get(v.decision, v.options[0]) if v.decision else v.options[0] for v in self.variables
-        }
+        values = {(v.setting, v.unit): decisions.get(v.decision, v.options[0]) for v in self.variables}
         settings: dict[str, Any] = dict(self.fixed)
+        rows: dict[str, dict[str, list[Setting]]] = {}
         shape = self.input
         for (name, unit), value in values.items():
-            stage, _, block = unit.partition(".")
+            stage, _, block = unit.partition(".block")
             if name == "resolution":
                 shape = (self.input[0], int(value), int(value))
             elif not unit:
                 settings[name] = value
             elif not block:
                 settings.setdefault(name, []).append(value)
-            elif int(block.removeprefix("block")) <= int(values[("depth", stage)]):
-                rows = settings.setdefault(name, {})
-                rows.setdefault(stage, []).append(value)
-        return {n: list(v.values()) if isinstance(v, dict) else v for n, v in settings.items()}, shape
+            elif int(block) <= int(values[("depth", stage)]):
+                rows.setdefault(name, {}).setdefault(stage, []).append(value)
+        return settings | {name: list(by_stage.values()) for name, by_stage in rows.items()}, shape
 
-    def _existence(self, unit: str) -> tuple[str, tuple[Setting, ...]]:
-        """The depth decision and its options under which a block exists; nothing for what always does."""
-        stage, _, block = unit.partition(".")
-        depth = next((v for v in self.variables if v.setting == "depth" and v.unit == stage), None)
-        if not block or depth is None or not depth.decision:
-            return "", ()
-        when = tuple(o for o in depth.options if int(o) >= int(block.removeprefix("block")))
-        return ("", ()) if when == depth.options else (depth.decision, when)
+    @cached_property
+    def _openings(self) -> tuple[tuple[str, Setting], ...]:
+        return tuple({v.decision: v.options[0] for v in self.variables if v.decision}.items())
+
+    @cached_property
+    def _group_of(self) -> dict[str, int]:
+        return {slot: number for number, group in enumerate(self.groups) for slot in group.slots}
+
+    def _make_frame(self, decisions: Decisions) -> Frame:
+        cls = networks[self.network]
+        settings, shape = self.network_settings(decisions)
+        complete = cls.complete(settings)
+        slots = cls.slots(shape, self.classes, complete)
+        geometries: list[list[ConvGeometry]] = [[] for _ in self.groups]
+        places = []
+        for slot in slots:
+            group = self._group_of.get(slot.name) if slot.kind == "conv" else None
+            if group is not None:
+                places.append((slot.name, group, len(geometries[group])))
+                geometries[group].append(slot.geometry)
+        return Frame(complete, shape, tuple(places), tuple(map(tuple, geometries)))
+
+    def _outcomes(self, decisions: Iterable[Decision]) -> list[dict[str, Setting]]:
+        """All outcomes of some decisions, whose parents are among them."""
+        found: list[dict[str, Setting]] = [{}]
+        for d in decisions:
+            found = [
+                o | more
+                for o in found
+                for more in ([{d.name: x} for x in d.options] if not d.parent or o.get(d.parent) in d.when else [{}])
+            ]
+        return found
+
+    def _existence(self, units: Iterable[str]) -> tuple[str, tuple[Setting, ...]]:
+        """The depth decision and its options under which one of the blocks exists; nothing for what always does."""
+        depths = {v.unit: v for v in self.variables if v.setting == "depth" and v.decision}
+        found = set()
+        for unit in units:
+            stage, _, block = unit.partition(".block")
+            depth = depths.get(stage)
+            when = tuple(o for o in depth.options if int(o) >= int(block)) if depth and block else ()
+            found.add((depth.decision, when) if depth and block and when != depth.options else ("", ()))
+        return max(found, key=lambda e: len(e[1])) if len({parent for parent, _ in found}) == 1 else ("", ())
 
     def _of_group(self, group: Group) -> Iterator[Decision]:
-        units = [s.rpartition(".")[0] for s in group.slots]
-        existence = {self._existence(u) for u in units}
-        parents = {parent for parent, _ in existence}
-        parent, when = max(existence, key=lambda e: len(e[1])) if len(parents) == 1 else ("", ())
+        existence = self._existence(slot.rpartition(".")[0] for slot in group.slots)
         names = tuple(c.operator for c in group.candidates)
-        operator = f"{group.name}.operator"
         if len(names) > 1:
-            yield Decision(operator, names, parent, when)
+            yield Decision(group.operator, names, *existence)
         for c in group.candidates:
             for setting, options in c.settings:
                 if len(options) > 1:
-                    above = (operator, (c.operator,)) if len(names) > 1 else (parent, when)
-                    yield Decision(f"{group.name}.{c.operator}.{setting}", options, *above)
+                    above = (group.operator, (c.operator,)) if len(names) > 1 else existence
+                    yield Decision(group.setting(c.operator, setting), options, *above)
 
 
 @lru_cache(maxsize=200_000)
-def layer_choice(operator: str, settings: tuple[tuple[str, Setting], ...], geometry: ConvGeometry) -> LayerChoice:
+def layer_choice(operator: str, settings: Settings, geometry: ConvGeometry) -> LayerChoice:
     """The resolved choice for a place, with its counted form; static where the operator cannot take the place."""
     cls = operators[operator]
     try:
@@ -236,25 +266,8 @@ def layer_choice(operator: str, settings: tuple[tuple[str, Setting], ...], geome
     return LayerChoice(operator, resolved, cls.counted_form(geometry, resolved))
 
 
-@lru_cache(maxsize=20_000)
-def _slots(network: str, shape: tuple[int, int, int], classes: int, settings: str) -> tuple[Slot, ...]:
-    cls = networks[network]
-    return cls.slots(shape, classes, cls.complete(json.loads(settings)))
-
-
 def _nearest_below(options: tuple[Setting, ...], wanted: Setting) -> Setting:
     if isinstance(wanted, str):
         return wanted if wanted in options else options[0]
     below = [o for o in options if rank(o) <= rank(wanted)]
     return max(below, key=rank) if below else min(options, key=rank)
-
-
-def rank(option: Setting) -> float:
-    """Numbers by their size; words as they were written."""
-    return 0.0 if isinstance(option, str) else float(option)
-
-
-def share_key(slot: str, share: Scope) -> str:
-    """What slots that share one choice have in common: the network, the stage, the block or the slot itself."""
-    stage, block = slot.split(".")[0], slot.rpartition(".")[0] or slot
-    return {"network": "", "stage": stage, "block": block, "layer": slot}[share]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field
 
 from dcdnas.choice import Dimension, dimensions
 from dcdnas.networks import networks
 from dcdnas.operators import operators
 
 SHARES = ("layer", "block", "stage", "network")
+
+
+Size = Annotated[int, Field(gt=0, le=65536, strict=True)]
+Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Value = int | float | bool | str
 
 
 class _Strict(BaseModel):
@@ -21,13 +26,13 @@ class Proxy(_Strict):
     """The default short training; every field of `ProxyTask` but the seed and the deadline."""
 
     data: str = "fashion-mini"
-    resolution: int = Field(0, ge=0, description="side of the images in pixels; 0 keeps the data's own")
-    epochs: PositiveInt = 3
-    batch_size: PositiveInt = 128
-    lr: float = Field(0.1, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
-    warmup: float = Field(0.1, ge=0, le=1)
+    resolution: Annotated[int, Field(ge=0, le=65536, strict=True)] = Field(0, description="side of the images; 0: the data's own")
+    epochs: Size = 3
+    batch_size: Annotated[int, Field(ge=2, le=65536, strict=True)] = 128
+    lr: float = Field(0.1, gt=0, allow_inf_nan=False)
+    weight_decay: float = Field(1e-4, ge=0, allow_inf_nan=False)
+    label_smoothing: Share = 0.1
+    warmup: Share = 0.1
     augment: Literal["none", "flip", "crop-flip"] = "flip"
 
 
@@ -38,11 +43,16 @@ class SpaceFile(_Strict):
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     description: str = ""
     network: str
-    input: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(description="channels, height, width at deployment")
-    resolution: PositiveInt | list[PositiveInt] | None = Field(None, description="side of the input; a list is searched")
-    classes: PositiveInt
+    input: tuple[Size, Size, Size] = Field(description="channels, height, width at deployment")
+    resolution: Size | Annotated[list[Size], Field(min_length=1)] | None = Field(
+        None, description="side of the input; a list is searched"
+    )
+    classes: Annotated[int, Field(ge=2, le=10_000_000, strict=True)]
     settings: dict[str, Any] = Field(default_factory=dict, description="the backbone's settings; a list is searched")
     slots: dict[str, dict[str, Any]] = Field(default_factory=dict, description="slot pattern -> operator -> settings")
+    forbid: list[dict[str, Value | list[Value]]] = Field(
+        default_factory=list, description="combinations that are refused: decision -> value or values"
+    )
     proxy: Proxy = Field(default_factory=lambda: Proxy.model_validate({}))
 
 

@@ -1,0 +1,120 @@
+"""What a search space is made of: decisions, the backbone's variables, groups of slots, forbidden combinations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from dcdnas.choice import Scope
+from dcdnas.records import Setting
+
+Decisions = Mapping[str, Setting]
+"""An outcome: what each decision came to, by its name."""
+
+Settings = tuple[tuple[str, Setting], ...]
+"""An operator's settings as they can be hashed."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One dimension as a sampler sees it.
+
+    Args:
+        name: unique in the space, e.g. ``stage3.expand.operator``.
+        options: what it may be; scalars only.
+        parent: the decision it depends on; ``""`` for none.
+        when: the parent's options under which this one exists.
+    """
+
+    name: str
+    options: tuple[Setting, ...]
+    parent: str = ""
+    when: tuple[Setting, ...] = ()
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A network setting of one stage or block (or of the whole network), open or fixed.
+
+    Args:
+        setting: name of the network's keyword, or ``resolution``.
+        unit: ``""``, ``stage2`` or ``stage2.block1``.
+        decision: name of the decision, shared or not; ``""`` when fixed.
+        options: its values; one when fixed.
+    """
+
+    setting: str
+    unit: str
+    decision: str
+    options: tuple[Setting, ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An operator a group may take, and the options of its settings."""
+
+    operator: str
+    settings: tuple[tuple[str, tuple[Setting, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Slots that share one choice of operator and settings.
+
+    Args:
+        name: prefix of its decisions.
+        slots: names of all slots that may belong to it.
+        candidates: the operators.
+    """
+
+    name: str
+    slots: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+
+    @cached_property
+    def operator(self) -> str:
+        """Name of the decision on the operator."""
+        return f"{self.name}.operator"
+
+    def setting(self, operator: str, setting: str) -> str:
+        """Name of the decision on a setting of one of its operators."""
+        return f"{self.name}.{operator}.{setting}"
+
+    def choose(self, decisions: Decisions) -> tuple[str, Settings]:
+        """Operator and settings that the decisions give this group."""
+        operator = decisions.get(self.operator, self.candidates[0].operator)
+        return str(operator), tuple([(s, decisions.get(d, first)) for s, d, first in self._settings[operator]])
+
+    @cached_property
+    def _settings(self) -> dict[Setting, list[tuple[str, str, Setting]]]:
+        return {c.operator: [(s, self.setting(c.operator, s), o[0]) for s, o in c.settings] for c in self.candidates}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A combination that is refused.
+
+    Args:
+        text: as the space file says it.
+        conditions: the rule holds where, for each of them, one of the decisions has one of the values.
+    """
+
+    text: str
+    conditions: tuple[tuple[tuple[str, ...], tuple[Setting, ...]], ...]
+
+    def holds(self, decisions: Decisions) -> bool:
+        """Whether the decisions are such a combination."""
+        return all(any(n in decisions and decisions[n] in values for n in names) for names, values in self.conditions)
+
+
+def rank(option: Setting) -> float:
+    """Numbers by their size; words as they were written."""
+    return 0.0 if isinstance(option, str) else float(option)
+
+
+def share_key(name: str, share: Scope) -> str:
+    """What slots or blocks that share one choice have in common: the network, the stage, the block or the name itself."""
+    stage, _, rest = name.partition(".")
+    block = f"{stage}.{rest.partition('.')[0]}" if rest else stage
+    return {"network": "", "stage": stage, "block": block, "layer": name}[share]

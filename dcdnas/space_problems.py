@@ -1,0 +1,58 @@
+"""What is wrong with a space file, collected and told all at once, each with its line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from dcdnas.errors import SpaceError, nearest
+from dcdnas.yaml_lines import Document, Key
+
+
+class Problems:
+    """Collects complaints about one document.
+
+    Args:
+        document: knows the lines.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self._found: list[tuple[Key, str]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def add(self, key: Key, message: str) -> None:
+        """Something is wrong at `key`: the rule, what is allowed, what to do."""
+        self._found.append((key, message))
+
+    def add_invalid(self, item: Mapping[str, Any], models: Mapping[str, type[BaseModel]]) -> None:
+        """One of Pydantic's errors; `models` are those of the document (``""``) and of its keys."""
+        key: Key = tuple(part for part in item["loc"] if part != "[key]")
+        if item["type"] == "extra_forbidden":
+            model = models[str(key[0])] if len(key) > 1 and key[0] in models else models[""]
+            self.add(key, f"unknown key {str(key[-1])!r}. {nearest(str(key[-1]), model.model_fields)}")
+        elif item["type"] == "missing":
+            self.add(key[:-1], f"the key {str(key[-1])!r} is missing.")
+        elif not key:
+            self.add(key, f"must be a mapping of keys, like `network: mobilenetv2`, not {shown(item['input'])}.")
+        else:
+            reason = str(item["msg"]).replace("Input should", "should").rstrip(".")
+            self.add(key, f"{shown(item['input'])} cannot stand here: it {reason}.")
+
+    def error(self) -> SpaceError:
+        """All complaints, in the order of the file's lines."""
+        ordered = sorted(self._found, key=lambda p: self.document.line(p[0]))
+        return SpaceError(list(dict.fromkeys(f"{self.document.where(key)}: {message}" for key, message in ordered)))
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: not longer than a line."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,153 @@
+"""The backbone's part of a space file: which of its settings are fixed, and which are open where."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dcdnas.choice import Dimension, Scope, dimensions
+from dcdnas.errors import UsageError, nearest
+from dcdnas.networks import Network
+from dcdnas.records import Setting
+from dcdnas.space_parts import Variable, share_key
+from dcdnas.space_problems import Problems, shown
+from dcdnas.space_schema import SHARES
+from dcdnas.yaml_lines import Key
+
+LARGEST = 2**53
+"""No option is a larger number: beyond it whole numbers are no longer exact everywhere."""
+
+Row = tuple[Key, str, tuple[Setting, ...]]
+"""A pattern of units, with its key in the file and its options."""
+
+
+class SettingsReader:
+    """Reads the key `settings`.
+
+    Args:
+        problems: collects what is wrong.
+        cls: the backbone.
+        given: content of the key.
+    """
+
+    def __init__(self, problems: Problems, cls: type[Network], given: Mapping[str, Any]) -> None:
+        self.problems, self.cls = problems, cls
+        self.known = dimensions(cls)
+        self.fixed = {name: value for name, value in given.items() if name not in self.known}
+        self.shares: dict[str, Scope] = {}
+        self.rows = {name: self._rows(name, value) for name, value in given.items() if name in self.known}
+        defaults = cls.complete({})
+        for name in [name for name in self.fixed if name not in defaults]:
+            problems.add(("settings", name), f"{cls.__name__} has no setting {name!r}. {nearest(name, defaults)}")
+            del self.fixed[name]
+
+    def variables(self) -> tuple[Variable, ...]:
+        """Every setting that the file names, unit by unit: those of stages first, since the blocks depend on the depth."""
+        try:
+            complete = self.cls.complete({**self.fixed, **{n: rows[0][2][0] for n, rows in self.rows.items() if rows}})
+        except UsageError as error:
+            name = str(error).split(" ")[0]
+            self.problems.add(("settings", name) if name in self.fixed else ("settings",), str(error))
+            return ()
+        found: list[Variable] = []
+        for name in sorted(self.known, key=lambda n: self.known[n].choice.per != "stage"):
+            if name in self.rows or name == "depth":
+                per = self.known[name].choice.per
+                found += self._of_setting(name, _default_options(complete[name], per, _units(per, complete, found)))
+        return tuple(found)
+
+    def _of_setting(self, name: str, default: Mapping[str, tuple[Setting, ...]]) -> list[Variable]:
+        """A variable for each unit; units of one pattern and share key share a decision."""
+        owner: dict[str, Row] = {}
+        for row in self.rows.get(name, ()):
+            matched = matching(default, row[1])
+            if not matched:
+                self.problems.add(row[0], f"the pattern matches nothing. It can match: {', '.join(default) or 'nothing'}.")
+            owner.update(dict.fromkeys(matched, row))
+        taken: dict[str, str] = {}
+        found = []
+        for unit, only in default.items():
+            if unit not in owner:
+                found.append(Variable(name, unit, "", only))
+                continue
+            _, pattern, options = owner[unit]
+            label = ".".join(part for part in (share_key(unit, self.shares[name]), name) if part)
+            if taken.setdefault(label, pattern) != pattern:
+                label = f"{label}@{pattern}"
+            found.append(Variable(name, unit, label if len(options) > 1 else "", options))
+        return found
+
+    def _rows(self, name: str, given: Any) -> list[Row]:
+        """A scalar, a list, or a mapping from unit patterns to either; with `share`."""
+        key: Key = ("settings", name)
+        per = self.known[name].choice.per
+        self.shares[name] = per
+        if not isinstance(given, dict):
+            options = read_options(self.problems, key, self.known[name], given)
+            return [(key, "*", options)] if options else []
+        rows = dict(given)
+        if "share" in rows:
+            self.shares[name] = read_share(self.problems, (*key, "share"), rows.pop("share"), per)
+        found = []
+        for pattern, value in rows.items():
+            options = read_options(self.problems, (*key, str(pattern)), self.known[name], value)
+            if options:
+                found.append(((*key, str(pattern)), str(pattern), options))
+        if not rows:
+            self.problems.add(key, 'no options are given. Write a pattern with a list, like `"*": [3, 5]`.')
+        return found
+
+
+def read_options(problems: Problems, key: Key, dimension: Dimension, value: Any) -> tuple[Setting, ...]:
+    """The legal ones of some options, each once; complains about the others."""
+    options = value if isinstance(value, list) else [value]
+    if not options:
+        problems.add(key, f"no options are given. Allowed: {dimension.allowed}.")
+    legal: dict[Setting, None] = {}
+    for option in options:
+        try:
+            dimension.check(option)
+            if not isinstance(option, str) and abs(option) > LARGEST:
+                raise UsageError(f"{dimension.name} cannot be {shown(option)}. Allowed: {dimension.allowed}, up to 2^53.")
+            legal[option] = None
+        except UsageError as error:
+            problems.add(key, str(error) if len(str(error)) < 200 else f"{dimension.name} cannot be {shown(option)}.")
+        except ValueError:  # a whole number that Python cannot write
+            problems.add(key, f"{dimension.name} cannot be {shown(option)}. Allowed: {dimension.allowed}.")
+    return tuple(legal)
+
+
+def read_share(problems: Problems, key: Key, given: Any, default: Scope) -> Scope:
+    """What shares a choice; complains and takes the default where it is no scope."""
+    if given in SHARES:
+        return given  # type: ignore[no-any-return]
+    problems.add(key, f"{shown(given)} is no scope. Allowed: {', '.join(SHARES)}. {nearest(str(given), SHARES)}")
+    return default
+
+
+def matching(names: Iterable[str], pattern: str) -> list[str]:
+    """The names that a pattern with ``*`` and ``?`` matches, or one of several with commas between."""
+    parts = [part.strip() for part in pattern.split(",")]
+    return [name for name in names if any(fnmatch.fnmatchcase(name, part) for part in parts)]
+
+
+def _units(per: Scope, complete: Mapping[str, Any], found: Sequence[Variable]) -> list[str]:
+    """The units of a setting: the network, its stages, or every block that some depth has."""
+    if per == "network":
+        return [""]
+    depth = {v.unit: max(int(o) for o in v.options) for v in found if v.setting == "depth"}
+    depth = depth or {f"stage{s}": int(d) for s, d in enumerate(complete["depth"], 1)}
+    return list(depth) if per == "stage" else [f"{s}.block{b}" for s, blocks in depth.items() for b in range(1, blocks + 1)]
+
+
+def _default_options(value: Any, per: Scope, units: Sequence[str]) -> dict[str, tuple[Setting, ...]]:
+    """The backbone's own value of each unit, as its only option; blocks deeper than the backbone's repeat its last."""
+    if per == "network":
+        return {"": (value,)}
+    found: dict[str, tuple[Setting, ...]] = {}
+    for unit in units:
+        stage, _, block = unit.partition(".block")
+        row = value[int(stage.removeprefix("stage")) - 1]
+        found[unit] = (row[min(int(block), len(row)) - 1],) if block else (row,)
+    return found

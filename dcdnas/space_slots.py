@@ -1,0 +1,146 @@
+"""The operators' part of a space file: which slots share a choice, and what each may be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import islice, product
+from typing import Any
+
+from dcdnas.choice import Scope, dimensions
+from dcdnas.errors import GeometryError, UnknownNameError, nearest
+from dcdnas.operators import operators
+from dcdnas.records import ConvGeometry, Setting
+from dcdnas.space_parts import Candidate, Group, share_key
+from dcdnas.space_problems import Problems, shown
+from dcdnas.space_settings import matching, read_options, read_share
+from dcdnas.yaml_lines import Key
+
+COMBINATIONS = 512
+"""Of a candidate's settings, that are tried when looking for a value that no slot can use."""
+
+Places = Mapping[str, set[ConvGeometry]]
+"""Every slot with the geometries it may take."""
+
+
+class SlotsReader:
+    """Reads the key `slots`.
+
+    Args:
+        problems: collects what is wrong.
+        given: slot pattern -> operator -> settings.
+    """
+
+    def __init__(self, problems: Problems, given: Mapping[str, Mapping[str, Any]]) -> None:
+        self.problems = problems
+        self._shares: dict[str, Scope] = {}
+        self._candidates = {pattern: self._read(pattern, body) for pattern, body in given.items()}
+
+    def groups(self, places: Places) -> tuple[Group, ...]:
+        """The last pattern that matches a slot decides; slots of one pattern and share key form a group."""
+        owner: dict[str, str] = {}
+        for pattern in self._candidates:
+            matched = matching(places, pattern)
+            if not matched:
+                self.problems.add(("slots", pattern), f"the pattern matches no slot. {_slots_of(places, pattern)}")
+            owner.update(dict.fromkeys(matched, pattern))
+        members: dict[tuple[str, str], list[str]] = {}
+        for name in places:
+            if name in owner:
+                members.setdefault((owner[name], share_key(name, self._shares[owner[name]])), []).append(name)
+        for pattern, candidates in self._candidates.items():
+            geometries = set().union(*(places[name] for name, owned in owner.items() if owned == pattern))
+            for candidate in candidates if geometries else ():
+                self._check_use(("slots", pattern, candidate.operator), candidate, sorted(geometries))
+        found: dict[str, Group] = {}
+        for (pattern, key), names in members.items():
+            name = _group_name(key, names, pattern)
+            name = name if name not in found else f"{name}@{pattern}"
+            if self._candidates[pattern]:
+                found[name] = Group(name, tuple(names), self._candidates[pattern])
+        return tuple(found.values())
+
+    def _read(self, pattern: str, body: Mapping[str, Any]) -> tuple[Candidate, ...]:
+        key: Key = ("slots", pattern)
+        self._shares[pattern] = "layer"
+        if "share" in body:
+            self._shares[pattern] = read_share(self.problems, (*key, "share"), body["share"], "layer")
+        names = [name for name in body if name != "share"]
+        if not names:
+            self.problems.add(key, "no operator is given. Name at least one, for example `static:`.")
+        found = [self._candidate((*key, name), name, body[name]) for name in names]
+        return tuple(c for c in found if c is not None)
+
+    def _candidate(self, key: Key, name: str, settings: Any) -> Candidate | None:
+        if name not in operators:
+            self.problems.add(key, str(UnknownNameError("operator", name, operators, "`dcdnas list operators` shows all.")))
+            return None
+        if not isinstance(settings, (dict, type(None))):
+            hint = f"Write `{name}: {{setting: value}}`, or `{name}:` alone."
+            self.problems.add(key, f"settings must be a mapping, not {shown(settings)}. {hint}")
+            return None
+        known = dimensions(operators[name])
+        options = []
+        for setting, value in (settings or {}).items():
+            if setting not in known:
+                self.problems.add((*key, str(setting)), f"{name} has no setting {setting!r}. {nearest(str(setting), known)}")
+            elif legal := read_options(self.problems, (*key, setting), known[setting], value):
+                options.append((setting, legal))
+        return Candidate(name, tuple(options))
+
+    def _check_use(self, key: Key, candidate: Candidate, geometries: Sequence[ConvGeometry]) -> None:
+        """Reports an operator that fits none of its slots, and every value that none of them can ever use."""
+        used: dict[str, set[Setting]] = {name: set() for name, _ in candidate.settings}
+        near: dict[str, set[Setting]] = {name: set() for name, _ in candidate.settings}
+        reason, fits = "", False
+        for settings in _combinations(candidate):
+            for geometry in geometries:
+                try:
+                    resolved = operators[candidate.operator].resolve(geometry, **settings)
+                except GeometryError as error:
+                    reason = f"{error} ({geometry})"
+                    continue
+                fits = True
+                for name, option in settings.items():
+                    near[name].add(resolved[name])
+                    if _is_used(option, resolved[name]):
+                        used[name].add(option)
+        if not fits:
+            self.problems.add(key, f"{candidate.operator} fits none of these slots: {reason}")
+            return
+        for name, options in candidate.settings:
+            for option in options:
+                if option not in used[name]:
+                    others = ", ".join(str(o) for o in sorted(near[name], key=str)) or "nothing"
+                    hint = f"Allowed: {others}." if near[name] else "Leave it out."
+                    self.problems.add((*key, name), f"no slot of this pattern can use {shown(option)}. {hint}")
+
+
+def _is_used(option: Setting, resolved: Setting) -> bool:
+    """A number is used where it stays; a word also where it stands for a number."""
+    return option == resolved or (isinstance(option, str) and not isinstance(resolved, str))
+
+
+def _combinations(candidate: Candidate) -> list[dict[str, Setting]]:
+    """All combinations of a candidate's settings; with very many, each option at least once beside others' first."""
+    names = [name for name, _ in candidate.settings]
+    if math.prod(len(options) for _, options in candidate.settings) <= COMBINATIONS:
+        return [dict(zip(names, values, strict=True)) for values in product(*(o for _, o in candidate.settings))]
+    first = {name: options[0] for name, options in candidate.settings}
+    return list(islice(({**first, name: option} for name, options in candidate.settings for option in options), COMBINATIONS))
+
+
+def _slots_of(places: Places, pattern: str) -> str:
+    shapes = dict.fromkeys(
+        ".".join("*" if part.startswith(("stage", "block")) else part for part in n.split(".")) for n in places
+    )
+    return f"{nearest(pattern, shapes)} Slots are called like {', '.join(shapes)}; `*` stands for `stage1`, `block2` and so on."
+
+
+def _group_name(key: str, slots: Sequence[str], pattern: str) -> str:
+    """Shared slots are called by what they share and their roles: ``stage3.expand``, ``stage3.expand+project``."""
+    if len(slots) == 1 and slots[0] == key:
+        return key
+    roles = dict.fromkeys(name.rpartition(".")[2] for name in slots)
+    role = "+".join(roles) if len(roles) < 4 else pattern
+    return f"{key}.{role}" if key and key != role else role
