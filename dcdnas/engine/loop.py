@@ -213,6 +213,8 @@ class SearchLoop:
         known = self._known.get(digest)
         if not within(p.cost, self.config.budgets):
             self._close(p, "refused", exceeded(p.cost, self.config.budgets))
+        elif combination := self.space.forbids(p.decisions):
+            self._close(p, "refused", f"the space forbids {combination}")
         elif twin is not None:
             self._waiting.setdefault(twin, []).append(p)
         elif known is not None:
