@@ -83,7 +83,10 @@ def share_within(space: SearchSpace, budgets: Sequence[Budget], draws: int = 200
 
 def draw(space: SearchSpace, rng: random.Random) -> dict[str, Setting]:
     """A random outcome: every decision that exists takes each of its options with the same chance."""
-    return space.decide(lambda name, options: rng.choice(options))
+    while True:
+        outcome = space.decide(lambda name, options: rng.choice(options))
+        if not space.forbids(outcome):
+            return outcome
 
 
 def draws_within(space: SearchSpace, budgets: Sequence[Budget], rng: random.Random, tries: int = 5000) -> Iterator[Priced]:
