@@ -1,12 +1,14 @@
-"""The layer of the dynamic-convolution code that published comparisons used (kaijieshi7/Dynamic-convolution-Pytorch)."""
+"""The layer and the network of kaijieshi7/Dynamic-convolution-Pytorch, the code that published comparisons with DY-Conv used."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
 
+from dcdnas.architecture import Architecture
 from dcdnas.operators.dyconv import DyConv
 from dcdnas.published._base import Source
 from dcdnas.published._layer import PublishedLayer
+from dcdnas.published._preset import RESNETS, Preset, resnet_places, static_network, with_operator
 
 __all__ = ["source"]
 
@@ -41,15 +43,20 @@ def dynamic_conv2d(
     )
 
 
+LAYER = PublishedLayer(
+    dynamic_conv2d,
+    MappingProxyType({"weight": "weight", "bias": "bias", "attention.fc1": "squeeze", "attention.fc2": "excite"}),
+)
+
+
+def dy_resnet18(*, K: int = 4, num_classes: int = 1000, input_size: int = 224) -> Architecture:
+    """Dynamic are all convolutions but the stem, the shortcuts' too."""
+    static = static_network("resnet", RESNETS[18], num_classes, input_size)
+    settings = {"num_kernels": K, "reduction": 4}
+    return with_operator(static, "dyconv", lambda slot: settings if slot.kind == "conv" and slot.role != "stem" else None)
+
+
 source = Source(
-    layers=MappingProxyType(
-        {
-            "Dynamic_conv2d": PublishedLayer(
-                dynamic_conv2d,
-                MappingProxyType(
-                    {"weight": "weight", "bias": "bias", "attention.fc1": "squeeze", "attention.fc2": "excite"},
-                ),
-            )
-        }
-    ),
+    layers=MappingProxyType({"Dynamic_conv2d": LAYER}),
+    presets=MappingProxyType({"dy_resnet18": Preset(dy_resnet18, resnet_places("fc"), LAYER)}),
 )

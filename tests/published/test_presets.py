@@ -21,6 +21,8 @@ PUBLISHED = [
     ("dcd/mobilenetv2_dcd", {"fc_squeeze": 16, "width_mult": 0.5}, 2_664_300),
     ("dcd/resnet18_dcd", {}, 14_703_332),
     ("dcd/resnet50_dcd", {}, 29_835_056),
+    ("ddf/ddf_resnet50", {}, 16_843_748),
+    ("dyconv/dy_resnet18", {}, 45_475_008),
     ("odconv/base_mobilenetv2", {}, 3_504_872),
     ("odconv/base_mobilenetv2", {"width": 0.5}, 1_968_680),
     ("odconv/base_resnet18", {}, 11_689_512),
@@ -31,7 +33,8 @@ PUBLISHED = [
     ("odconv/od_resnet18", {"n": 4}, 44_901_640),
     ("odconv/od_resnet18", {"n": 4, "r": 0.25}, 45_538_536),
 ]
-"""Parameters counted in the published code: liyunsheng13/dcd at 6a5e27f, OSVAI/ODConv at 0901cc1."""
+"""Parameters counted in the published code: liyunsheng13/dcd at 6a5e27f, OSVAI/ODConv at 0901cc1, theFoxofSky/ddfnet at
+4e21b4a, kaijieshi7/Dynamic-convolution-Pytorch at 4befa50."""
 
 STATES = {
     "dcd-mobilenetv2_dcd-w1.0-fcsq16": ("dcd/mobilenetv2_dcd", {"fc_squeeze": 16}),
@@ -70,7 +73,7 @@ def test_every_preset_is_an_architecture_that_builds_again_from_its_config(name)
     assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 
-@pytest.mark.parametrize("name", ["dcd/resnet18_dcd", "odconv/od_resnet18"])
+@pytest.mark.parametrize("name", ["dcd/resnet18_dcd", "dyconv/dy_resnet18", "ddf/ddf_resnet50", "odconv/od_resnet18"])
 def test_a_presets_measured_cost_is_the_sum_of_its_layers_closed_forms(name):
     small = architecture(name, num_classes=10, input_size=64)
     assert measure(build_network(small))["flops"] == multiply_adds(small)
@@ -101,6 +104,27 @@ def test_each_layer_of_a_checkpoint_lands_in_its_own_place():
     assert torch.equal(found["stage1.block1.project.conv.weight"], state["features.1.conv.1.weight"].flatten(2))
     assert torch.equal(found["stage7.block1.project.norm.bias"], state["features.17.conv.3.bias"])
     assert torch.equal(found["head.conv.attention.filter.bias"], state["features.18.0.attention.filter_fc.bias"])
+
+
+@pytest.mark.parametrize("name", ["dyconv/dy_resnet18", "ddf/ddf_resnet50"])
+def test_a_state_with_the_published_names_fills_the_whole_network(name):
+    preset = sources[name.split("/")[0]].presets[name.split("/")[1]]
+    network = build(name, num_classes=10, input_size=32)
+    inside = {ours: theirs for theirs, ours in preset.layer.names.items()}
+    places = sorted(((ours, theirs) for theirs, ours in preset.places(network.architecture).items()), key=lambda p: -len(p[0]))
+    state = {}
+    for key, value in network.state_dict().items():
+        if key.endswith("temperature"):
+            continue
+        ours, theirs = next((o, t) for o, t in places if key.startswith(f"{o}."))
+        rest = key.removeprefix(f"{ours}.")
+        dynamic = type(network.get_submodule(ours)) is operators[name.split("/")[0]]
+        part = max((p for p in inside if dynamic and (rest == p or rest.startswith(f"{p}."))), key=len, default="")
+        state[f"{theirs}.{inside[part] + rest[len(part) :] if part else rest}"] = value
+    loaded = load(name, state, num_classes=10, input_size=32)
+    for key, value in network.state_dict().items():
+        assert key.endswith("temperature") or torch.equal(loaded.state_dict()[key], value), key
+    assert any("spatial_branch" in key or "attention.fc1" in key for key in state)
 
 
 def test_a_wrapped_and_prefixed_checkpoint_loads_the_same():
