@@ -17,7 +17,7 @@ LAYERS = (
     {"published"},
     {"cost"},
     {"space", "space_file", "space_schema", "space_library", "space_cost", "front"},
-    {"data", "augment", "watchdog", "training"},
+    {"data", "allocator", "augment", "watchdog", "training"},
     {"engine"},
     {"report", "export"},
     {"cli", "dashboard", ""},
