@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from dcdnas.allocator import keep_freed_memory
 from dcdnas.data import Split, load, split
 from dcdnas.engine.job import Job
 from dcdnas.networks import build_network, for_proxy
@@ -42,6 +43,8 @@ class ProxyTraining:
         """Trains; raises what `dcdnas.training.train` raises."""
         if self.threads:
             torch.set_num_threads(self.threads)
+        if self.device == "cpu":
+            keep_freed_memory()
         images = images_of(job.task)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(job.task.seed)
