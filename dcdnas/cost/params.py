@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import torch
 from fvcore.nn import parameter_count
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from dcdnas.architecture import LayerChoice
 from dcdnas.cost._base import Metric
@@ -27,11 +29,21 @@ def slot_params(slot: Slot, choice: LayerChoice) -> int:
     return _params(Slot(slot.kind, place, slot.kind), LayerChoice(choice.operator, choice.settings))
 
 
+class _ShapesOnly(TorchFunctionMode):
+    """Leaves out what fills tensors in place: initialisations, which on the meta device are slow and change no shape."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Runs `func`, unless it only fills its first argument."""
+        fills = func.__name__.endswith("_") and not func.__name__.endswith(("__", "squeeze_", "transpose_", "t_", "resize_"))
+        given = [*args, *(kwargs or {}).values()]
+        return given[0] if fills else func(*args, **(kwargs or {}))
+
+
 @cache
 def _params(slot: Slot, choice: LayerChoice) -> int:
     with torch.random.fork_rng(devices=()):  # the throw-away weights must not shift anyone's random numbers
         try:
-            with torch.device("meta"):
+            with torch.device("meta"), _ShapesOnly():
                 module = make(slot, choice)
         except (NotImplementedError, RuntimeError):  # an initialisation that looks at its numbers
             module = make(slot, choice)

@@ -15,6 +15,7 @@ from counting import executed
 from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.choice import Choice, Dimension, dimensions
 from dcdnas.cost import _price, measure, metrics, price, slot_price
+from dcdnas.cost._price import measured_slot
 from dcdnas.errors import GeometryError, UnknownNameError, UsageError
 from dcdnas.networks import Slot, build_network, networks, slots_of
 from dcdnas.operators import operators
@@ -123,18 +124,57 @@ def test_mobilenetv2_costs_what_its_paper_says() -> None:
 def test_a_price_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     architecture = any_architecture("mobilenetv2", 2)
     known = price(architecture)
-    monkeypatch.setattr(_price, "make", None)
+    monkeypatch.setattr(_price, "metrics", None)
     assert price(architecture) == known
 
 
-def test_slots_of_one_geometry_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    original = _price.make
-    monkeypatch.setattr(_price, "make", lambda slot, choice: made.append(slot) or original(slot, choice))
+def test_slots_of_one_geometry_are_priced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    original = metrics["flops"]
+    counting = replace(original, of_slot=lambda slot, choice: asked.append(slot) or original.of_slot(slot, choice))
+    monkeypatch.setattr(_price, "metrics", {"flops": counting, "params": metrics["params"]})
     geometry = ConvGeometry(7, 13, 3, height=11, width=5)
     prices = {slot_price(Slot(n, geometry, activation=a), LayerChoice(), NAMES) for n, a in (("a.b.c", "relu"), ("d", ""))}
     assert prices == {(7 * 13 * 9 * 55, 7 * 13 * 9 + 2 * 13)}
-    assert len(made) == len(NAMES)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("operator", operators)
+def test_a_slot_is_priced_as_its_module_is_measured(operator: str, name: str) -> None:
+    rng = random.Random(operator)
+    for geometry in (ConvGeometry(12, 12, 3, 2, 12, height=9, width=7), ConvGeometry(8, 8, 3, height=6, width=6)):
+        slot = Slot("s", geometry)
+        for _ in range(3):
+            choice = any_choice(slot, rng, operator)
+            assert slot_price(slot, choice, (name,)) == (measured_slot(slot, choice, name),)
+
+
+def test_an_operator_without_a_closed_form_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object) -> int:
+        raise NotImplementedError
+
+    monkeypatch.setattr(operators["static"], "multiply_adds", unknown)
+    slot = Slot("s", ConvGeometry(5, 19, 3, height=4, width=3))
+    assert metrics["flops"].of_slot(slot, LayerChoice()) is None
+    assert slot_price(slot, LayerChoice(), NAMES) == (5 * 19 * 9 * 12, 5 * 19 * 9 + 2 * 19)
+
+
+def test_an_operator_whose_start_looks_at_its_numbers_is_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = operators["static"].__init__
+
+    def looking(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        assert float(self.weight.std()) > 0
+
+    monkeypatch.setattr(operators["static"], "__init__", looking)
+    slot = Slot("s", ConvGeometry(5, 23, 3, height=4, width=3))
+    assert slot_price(slot, LayerChoice(), ("params",)) == (5 * 23 * 9 + 2 * 23,)
+
+
+def test_a_form_that_the_operator_does_not_have_is_an_error() -> None:
+    with pytest.raises(GeometryError, match="has no form 'magic'"):
+        slot_price(Slot("s", ConvGeometry(8, 8, 3, height=4, width=4)), LayerChoice("dcd", form="magic"), NAMES)
 
 
 def test_pricing_uses_up_no_random_number() -> None:
