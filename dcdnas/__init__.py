@@ -1,1 +1,25 @@
-"""dcdnas: search for efficient CNNs made of dynamic convolutions."""
+"""Neural architecture search over CNNs made of dynamic convolutions, within a FLOP and parameter budget.
+
+The public functions are imported when they are first used, so that ``import dcdnas`` is instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dcdnas.api import build, load, load_run, load_space, search
+
+__all__ = ["build", "load", "load_run", "load_space", "search"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'dcdnas' has no attribute {name!r}")
+    # reading a run needs no torch
+    return getattr(import_module("dcdnas.report" if name == "load_run" else "dcdnas.api"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,155 +1,150 @@
-"""An architecture as a config file that anyone can rebuild: timm's shape, with a ``dcdnas`` block that says everything.
+"""From an architecture, and weights where there are any, to files that stand alone; each is loaded again and compared.
 
-Nothing is written before it was read back: the text has to give an equal architecture, and that architecture a network with
-the same parameters and multiply-adds.
+``config`` is YAML and JSON, ``torch`` the weights as safetensors, ``pt2`` a `torch.export` program, ``onnx`` an ONNX model;
+the last two take any batch size.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from dcdnas.architecture import Architecture
-from dcdnas.cost import measure, price
-from dcdnas.errors import MismatchError, UsageError
-from dcdnas.networks import build_network, slots_of
-from dcdnas.records import Cost
-from dcdnas.words import costs, mix
+from dcdnas.errors import FileError, MismatchError, UnknownNameError, UsageError
+from dcdnas.model_config import Model, write_config
+from dcdnas.networks import Network, build_network
 
 WEIGHTS = "model.safetensors"
 """Name of the weights beside a config, as timm and the Hub call it."""
 
 
 @dataclass(frozen=True)
-class Normalisation:
-    """How images have to be prepared for trained weights.
+class Written:
+    """A file that was written and passed its check.
 
     Args:
-        mean: a number a channel, on the scale 0-1.
-        std: likewise.
+        path: of the file.
+        said: what was checked, in words.
+        error: largest difference to the network's own outputs, relative to their size; None where nothing is computed.
     """
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    path: Path
+    said: str
+    error: float | None = None
 
 
-@dataclass(frozen=True)
-class Model:
-    """What is exported.
-
-    Args:
-        architecture: at its deployment.
-        provenance: where it comes from: run, trial, seed, recipe, accuracies; plain data.
-        normalisation: of the images that its weights were trained on; None without weights.
-    """
-
-    architecture: Architecture
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    normalisation: Normalisation | None = None
-
-    def config(self) -> dict[str, Any]:
-        """The content of the config file."""
-        a = self.architecture
-        slots = slots_of(a)
-        pretrained: dict[str, Any] = {"input_size": list(a.input), "num_classes": a.classes}
-        if self.normalisation:
-            pretrained |= {"mean": list(self.normalisation.mean), "std": list(self.normalisation.std)}
-            pretrained |= {"interpolation": "bilinear", "crop_pct": 1.0}
-        pretrained |= {"first_conv": f"{slots[0].name}.conv", "classifier": slots[-1].name}
-        plain = a.to_dict()
-        return {
-            "architecture": a.network,
-            "num_classes": a.classes,
-            "num_features": slots[-1].geometry.in_channels,
-            "model_args": plain["settings"],
-            "pretrained_cfg": pretrained,
-            "dcdnas": {
-                **{key: plain[key] for key in ("format", "network", "input", "classes")},
-                "cost": {name: int(value) for name, value in price(a).values.items()},
-                "provenance": dict(self.provenance),
-                "settings": plain["settings"],
-                "layers": plain["layers"],
-            },
-        }
+Writer = Callable[[Model, Path, Path | None], list[Written]]
 
 
-def write_config(model: Model, path: str | Path, whole: bool = True) -> Path:
-    """Writes the config, as JSON where the name ends so and else as YAML.
+def export_model(model: Model, folder: Path, formats: Sequence[str], weights: Path | None = None) -> list[Written]:
+    """Writes a model in each of the formats.
 
     Args:
         model: to write.
-        path: of the file; the folder is made.
-        whole: whether the network is built from the text and measured as a whole, beside the price by table.
-
-    Returns:
-        The path.
+        folder: for the files; is made.
+        formats: names in `FORMATS`.
+        weights: a safetensors file; without one a program has fresh random weights, and says so.
 
     Raises:
-        MismatchError: when the text does not give the same network; then nothing is written.
-        UsageError: when the file cannot be written.
+        MismatchError: when a file that was written does not compute what the network does.
+        MissingPackageError: when a format needs a package that is not installed.
+        UsageError: when weights are needed and not given, or a file cannot be written.
     """
-    path = Path(path)
-    text = as_text(model, json_text=path.suffix == ".json")
-    check_text(text, model.architecture, whole, str(path))
-    write_text(path, text)
-    return path
+    return [written for name in formats for written in FORMATS[name](model, folder, weights)]
 
 
-def as_text(model: Model, json_text: bool = False) -> str:
-    """The config as JSON, or as YAML with a comment that says what it is."""
-    content = model.config()
-    if json_text:
-        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    a = model.architecture
-    head = f'# {a.network}: {mix(a)}; {costs(price(a))}. In Python: dcdnas.build("this file") makes the network.\n'
-    return head + yaml.dump(content, Dumper=_Flow, sort_keys=False, allow_unicode=True, width=120)
-
-
-def check_text(text: str, architecture: Architecture, whole: bool, source: str) -> None:
-    """Raises MismatchError when a config's text gives another architecture, or a network of another cost."""
-    plain = yaml.safe_load(text)["dcdnas"]
-    again = Architecture.from_dict(plain, source)
-    if again.digest != architecture.digest:
-        raise MismatchError(f"{source}: the text gives another architecture ({again.digest} instead of {architecture.digest}).")
-    stated = Cost(plain["cost"])
-    found = measure(build_network(again)) if whole else price(again)
-    if dict(found.values) != dict(stated.values):
-        raise MismatchError(f"{source}: the network has {costs(found)}, but the config says {costs(stated)}.")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file as a whole or not at all.
+def read_formats(text: str) -> list[str]:
+    """The names of formats in a list with commas.
 
     Raises:
-        UsageError: when it cannot be written.
+        UnknownNameError: suggesting the nearest.
     """
-    temporary = path.with_name(f".{path.name}.part")
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in FORMATS:
+            raise UnknownNameError("format", name, FORMATS)
+    if not names:
+        raise UsageError(f"--to names no format. Known: {', '.join(FORMATS)}.")
+    return list(dict.fromkeys(names))
+
+
+def load_weights(network: Network, path: Path) -> None:
+    """Loads weights into a network.
+
+    Raises:
+        FileError: when the file is missing, no safetensors, or of another network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
-        raise UsageError(f"{path}: cannot be written: {error.strerror or error}. Name another place with -o.") from None
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise FileError(f"{path}: cannot be read as safetensors: {error}.") from None
+    mine = network.state_dict()
+    problems = [f"{n} is missing" for n in mine if n not in state] + [f"{n} has no place" for n in state if n not in mine]
+    problems += [
+        f"{n} has shape {tuple(state[n].shape)} instead of {tuple(mine[n].shape)}"
+        for n in mine
+        if n in state and state[n].shape != mine[n].shape
+    ]
+    if problems:
+        raise FileError(
+            f"{path}: weights of another network: {'; '.join(problems[:5])}{' and more' if len(problems) > 5 else ''}."
+        )
+    network.load_state_dict(state)
 
 
-class _Flow(yaml.SafeDumper):
-    """YAML with short lists and layers on one line each."""
+def network_of(model: Model, weights: Path | None) -> Network:
+    """The network in eval mode, with its weights where they are given."""
+    network = build_network(model.architecture)
+    if weights is not None:
+        load_weights(network, weights)
+    return network.eval()
 
 
-def _short(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(not isinstance(v, dict) and _short(v) for v in value)
-    if isinstance(value, dict):
-        return "operator" in value
-    return True
+def _config(model: Model, folder: Path, weights: Path | None) -> list[Written]:
+    said = "builds the same network: same layers, parameters and FLOPs"
+    return [Written(write_config(model, folder / name), said) for name in ("config.yaml", "config.json")]
 
 
-_Flow.add_representer(list, lambda d, v: d.represent_sequence("tag:yaml.org,2002:seq", v, flow_style=_short(v)))
-_Flow.add_representer(dict, lambda d, v: d.represent_mapping("tag:yaml.org,2002:map", v.items(), flow_style=_short(v)))
+def _torch(model: Model, folder: Path, weights: Path | None) -> list[Written]:
+    """The weights, complete and checked against the network."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    if weights is None:
+        raise UsageError(
+            "--to torch writes trained weights, and none are given. `dcdnas train` makes some; give them with --weights."
+        )
+    network = network_of(model, weights)
+    path = folder / WEIGHTS
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({n: t.contiguous() for n, t in network.state_dict().items()}, path, metadata={"format": "pt"})
+    again = load_file(path)
+    if not all(torch.equal(t, again[n]) for n, t in network.state_dict().items()):
+        raise MismatchError(f"{path}: the weights that were read back are not those that were written.")
+    return [Written(path, f"{len(again)} tensors, read back equal", 0.0)]
+
+
+def _pt2(model: Model, folder: Path, weights: Path | None) -> list[Written]:
+    from dcdnas.programs import write_pt2
+
+    path = folder / "model.pt2"
+    return [_computed(path, write_pt2(network_of(model, weights), model.architecture.input, path), weights)]
+
+
+def _onnx(model: Model, folder: Path, weights: Path | None) -> list[Written]:
+    from dcdnas.programs import write_onnx
+
+    path = folder / "model.onnx"
+    return [_computed(path, write_onnx(network_of(model, weights), model.architecture.input, path), weights)]
+
+
+def _computed(path: Path, error: float, weights: Path | None) -> Written:
+    untrained = "" if weights else "; the weights are random, since none were given (--weights)"
+    return Written(path, f"computes the same at batch 1 and 8, largest relative error {error:.1e}{untrained}", error)
+
+
+FORMATS: Mapping[str, Writer] = {"config": _config, "torch": _torch, "pt2": _pt2, "onnx": _onnx}
+"""Name of each format and what writes it."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dcdnas.export import Model, write_config, write_text
+from dcdnas.model_config import Model, write_config, write_text
 from dcdnas.records import Trial
 from dcdnas.report import Run
 

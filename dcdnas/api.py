@@ -1,0 +1,93 @@
+"""What `import dcdnas` offers: search, read a run, read a space, build a network, load one with its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dcdnas.architecture import Architecture
+from dcdnas.engine.progress import Progress
+from dcdnas.engine.run import prepare
+from dcdnas.engine.run import search as _search
+from dcdnas.errors import UsageError
+from dcdnas.export import WEIGHTS, load_weights
+from dcdnas.networks import Network, build_network
+from dcdnas.planning import make_plan
+from dcdnas.report import Run, load_run
+from dcdnas.results import write_results
+from dcdnas.settings import SearchSettings
+from dcdnas.space_library import load_space
+
+__all__ = ["build", "load", "load_run", "load_space", "search"]
+
+
+def search(
+    space: str | Path | None = None,
+    budget: str | Sequence[str] = (),
+    observe: Callable[[Progress], None] = lambda _: None,
+    **settings: Any,
+) -> Run:
+    """Searches for the most accurate networks within a budget, as the command `dcdnas search` does.
+
+    Args:
+        space: a shipped space's name or a space file; None takes the smallest that holds the budget.
+        budget: one or several bounds, like ``"300MFLOPs"``.
+        observe: told after every event of the search.
+        **settings: any other of `dcdnas.settings.SearchSettings`, e.g. ``trials=24, data="cifar10:/data", name="first"``.
+
+    Returns:
+        The run, with its front and best network; `dcdnas.load_run` reads it again later.
+
+    Raises:
+        UsageError: for a setting that is unknown or cannot be used.
+        NothingFitsError: when no network of the space meets the budget.
+        Resumable: when it was interrupted; the same call goes on.
+    """
+    flags = {**settings, "space": None if space is None else str(space)}
+    plan = make_plan(SearchSettings.gather({**flags, "budget": [budget] if isinstance(budget, str) else list(budget)}))
+    prepare(plan.folder, plan.config)
+    try:
+        _search(plan.folder, plan.execution, observe)
+    finally:
+        run = load_run(plan.folder)
+        if run.ended:
+            write_results(run)
+    return run
+
+
+def build(source: Architecture | str | Path) -> Network:
+    """The network of an architecture or of a model config's file, with fresh weights.
+
+    Raises:
+        FileError: when the file is no model config.
+    """
+    return build_network(source)
+
+
+def load(source: str | Path, weights: str | Path | None = None) -> Network:
+    """A trained network in eval mode, from what `dcdnas train` or `dcdnas export` wrote.
+
+    Args:
+        source: the folder with ``config.yaml`` and ``model.safetensors``, or a config file.
+        weights: a safetensors file; None takes the one beside the config.
+
+    Raises:
+        FileError: when something is missing or does not fit.
+        UsageError: when there are no weights.
+    """
+    path = Path(source)
+    config = (
+        path
+        if path.is_file()
+        else next((path / n for n in ("config.yaml", "config.json") if (path / n).is_file()), path / "config.yaml")
+    )
+    file = Path(weights) if weights is not None else config.with_name(WEIGHTS)
+    network = build_network(config)
+    if weights is None and not file.is_file():
+        raise UsageError(
+            f"{config.parent} has no {WEIGHTS}. Name the weights, or take dcdnas.build for a network with fresh ones."
+        )
+    load_weights(network, file)
+    network.eval()
+    return network

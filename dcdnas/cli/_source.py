@@ -1,0 +1,91 @@
+"""What ``RUN|CONFIG`` on a command line means: a trial of a run, or the network of a config file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dcdnas.architecture import Architecture
+from dcdnas.budget import Budget, exceeded, within
+from dcdnas.errors import RunError, UsageError
+from dcdnas.records import Trial
+from dcdnas.report import Run, find_run, load_run
+
+if TYPE_CHECKING:
+    from dcdnas.model_config import Model
+
+SUFFIXES = (".yaml", ".yml", ".json")
+
+WEIGHTS = "model.safetensors"
+"""Name of the weights beside a config, as timm and the Hub call it."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network and where it comes from.
+
+    Args:
+        name: for headings and files.
+        architecture: of the network.
+        run: it was found in; None for a file's.
+        trial: of the run; None for a file's.
+        path: of the config file; None for a run's.
+    """
+
+    name: str
+    architecture: Architecture
+    run: Run | None = None
+    trial: Trial | None = None
+    path: Path | None = None
+
+    @property
+    def weights(self) -> Path | None:
+        """Those that lie beside a config file."""
+        beside = self.path.with_name(WEIGHTS) if self.path else None
+        return beside if beside and beside.is_file() else None
+
+    def model(self) -> Model:
+        """What an export writes: the network with all that is known of where it comes from."""
+        from dcdnas.model_config import Model, read_model
+        from dcdnas.results import model_of
+
+        if self.run and self.trial:
+            return model_of(self.run, self.trial)
+        return read_model(self.path) if self.path else Model(self.architecture)
+
+
+def open_source(source: str, trial: str = "", budgets: Sequence[Budget] | None = None) -> list[Source]:
+    """The networks that are meant: one, or with ``front`` all of a run's front.
+
+    Args:
+        source: a run's name or folder, or a config file.
+        trial: number, ``best``, ``knee`` or ``front``; empty for the best.
+        budgets: to cut the run again; None for its own.
+
+    Raises:
+        UsageError: when there is no such thing.
+        FileError: when the file is no config.
+    """
+    if Path(source).suffix in SUFFIXES:
+        if trial or budgets:
+            raise UsageError(f"{source} is one network: --trial and --budget choose among the trials of a run.")
+        return [Source(Path(source).stem, Architecture.read(source), path=Path(source))]
+    try:
+        run = load_run(find_run(source))
+    except RunError as error:
+        if Path(source).is_file():
+            raise UsageError(f"{source} is no model config: its name should end in {', '.join(SUFFIXES)}.") from None
+        raise error
+    chosen = run.front(budgets) if trial == "front" else [run.trial(trial or "best", budgets)]
+    if not chosen:
+        raise UsageError(
+            f"{run.name} has no finished trial within {' and '.join(map(str, budgets or run.budgets)) or 'any budget'}."
+        )
+    for t in chosen:
+        if budgets and not within(t.cost, budgets):
+            raise UsageError(
+                f"trial {t.number} of {run.name}: {exceeded(t.cost, budgets)}. Leave --trial out for the best within."
+            )
+    return [Source(f"{run.name}-{t.number}", t.architecture, run, t) for t in chosen]

@@ -1,0 +1,52 @@
+"""`dcdnas export`: networks of a run as files that stand alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dcdnas.cli._options import Budgets, Source
+from dcdnas.cli._output import Output
+
+__all__ = ["export"]
+
+PANEL = "Networks"
+
+
+def export(
+    out: Output,
+    source: Source,
+    trial: Annotated[
+        str, typer.Option("--trial", "-t", metavar="N|best|knee|front", help="Which of a run; the best when left out.")
+    ] = "",
+    budget: Budgets = None,
+    to: Annotated[str, typer.Option("--to", metavar="FORMATS", help="config, torch, pt2, onnx; several with commas.")] = "config",
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to.")] = Path("exported"),
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Trained weights, .safetensors; needed by torch, wished for by pt2 and onnx."),
+    ] = None,
+) -> None:
+    """Write a network as a config (YAML and JSON), as weights, .pt2 or ONNX.
+
+    With --budget a finished run is cut again: the best within other bounds, nothing is trained. Every file is loaded again and
+    compared before the command succeeds.
+
+    Examples:  dcdnas export quick --trial front -o nets  |  dcdnas export quick -b 1MFLOPs --to config,onnx -o small
+    """
+    from dcdnas.budget import parse_budgets
+    from dcdnas.cli._source import open_source
+    from dcdnas.export import export_model, read_formats
+
+    formats = read_formats(to)
+    found = open_source(source, trial, parse_budgets(budget) if budget else None)
+    documents = []
+    for one in found:
+        folder = output / one.name if len(found) > 1 else output
+        written = export_model(one.model(), folder, formats, weights or one.weights)
+        for file in written:
+            out.show(f"{file.path}: {file.said}")
+        documents.append({"name": one.name, "files": [{"path": f.path, "error": f.error, "said": f.said} for f in written]})
+    out.document(documents)

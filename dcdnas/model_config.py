@@ -1,0 +1,169 @@
+"""An architecture as a config file that anyone can rebuild: timm's shape, with a ``dcdnas`` block that says everything.
+
+Nothing is written before it was read back: the text has to give an equal architecture, and that architecture a network with
+the same parameters and multiply-adds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dcdnas.architecture import Architecture
+from dcdnas.cost import measure, price
+from dcdnas.errors import MismatchError, UsageError
+from dcdnas.networks import build_network, slots_of
+from dcdnas.records import Cost
+from dcdnas.words import costs, mix
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How images have to be prepared for trained weights.
+
+    Args:
+        mean: a number a channel, on the scale 0-1.
+        std: likewise.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is exported.
+
+    Args:
+        architecture: at its deployment.
+        provenance: where it comes from: run, trial, seed, recipe, accuracies; plain data.
+        normalisation: of the images that its weights were trained on; None without weights.
+    """
+
+    architecture: Architecture
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    normalisation: Normalisation | None = None
+
+    def config(self) -> dict[str, Any]:
+        """The content of the config file."""
+        a = self.architecture
+        slots = slots_of(a)
+        pretrained: dict[str, Any] = {"input_size": list(a.input), "num_classes": a.classes}
+        if self.normalisation:
+            pretrained |= {"mean": list(self.normalisation.mean), "std": list(self.normalisation.std)}
+            pretrained |= {"interpolation": "bilinear", "crop_pct": 1.0}
+        pretrained |= {"first_conv": f"{slots[0].name}.conv", "classifier": slots[-1].name}
+        plain = a.to_dict()
+        return {
+            "architecture": a.network,
+            "num_classes": a.classes,
+            "num_features": slots[-1].geometry.in_channels,
+            "model_args": plain["settings"],
+            "pretrained_cfg": pretrained,
+            "dcdnas": {
+                **{key: plain[key] for key in ("format", "network", "input", "classes")},
+                "cost": {name: int(value) for name, value in price(a).values.items()},
+                "provenance": dict(self.provenance),
+                "settings": plain["settings"],
+                "layers": {name: choice["operator"] if len(choice) == 1 else choice for name, choice in plain["layers"].items()},
+            },
+        }
+
+
+def read_model(path: str | Path) -> Model:
+    """A config file as something to export again, with its provenance and normalisation.
+
+    Raises:
+        FileError: when it is no model config.
+    """
+    architecture = Architecture.read(path)
+    plain = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    block, pretrained = plain.get("dcdnas", plain), plain.get("pretrained_cfg") or {}
+    known = isinstance(pretrained, Mapping) and pretrained.get("mean") and pretrained.get("std")
+    normalisation = Normalisation(tuple(pretrained["mean"]), tuple(pretrained["std"])) if known else None
+    return Model(architecture, block.get("provenance") or {}, normalisation)
+
+
+def write_config(model: Model, path: str | Path, whole: bool = True) -> Path:
+    """Writes the config, as JSON where the name ends so and else as YAML.
+
+    Args:
+        model: to write.
+        path: of the file; the folder is made.
+        whole: whether the network is built from the text and measured as a whole, beside the price by table.
+
+    Returns:
+        The path.
+
+    Raises:
+        MismatchError: when the text does not give the same network; then nothing is written.
+        UsageError: when the file cannot be written.
+    """
+    path = Path(path)
+    text = as_text(model, json_text=path.suffix == ".json")
+    check_text(text, model.architecture, whole, str(path))
+    write_text(path, text)
+    return path
+
+
+def as_text(model: Model, json_text: bool = False) -> str:
+    """The config as JSON, or as YAML with a comment that says what it is."""
+    content = model.config()
+    if json_text:
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    a = model.architecture
+    head = f'# {a.network}: {mix(a)}; {costs(price(a))}. In Python: dcdnas.build("this file") makes the network.\n'
+    return head + yaml.dump(content, Dumper=_Flow, sort_keys=False, allow_unicode=True, width=120)
+
+
+def check_text(text: str, architecture: Architecture, whole: bool, source: str) -> None:
+    """Raises MismatchError when a config's text gives another architecture, or a network of another cost."""
+    plain = yaml.safe_load(text)["dcdnas"]
+    again = Architecture.from_dict(plain, source)
+    if again.digest != architecture.digest:
+        raise MismatchError(f"{source}: the text gives another architecture ({again.digest} instead of {architecture.digest}).")
+    stated = Cost(plain["cost"])
+    found = measure(build_network(again)) if whole else price(again)
+    if dict(found.values) != dict(stated.values):
+        raise MismatchError(f"{source}: the network has {costs(found)}, but the config says {costs(stated)}.")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file as a whole or not at all.
+
+    Raises:
+        UsageError: when it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}. Name another place with -o.") from None
+
+
+class _Flow(yaml.SafeDumper):
+    """YAML with short lists and layers on one line each, and without references to what was written before."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _short(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(not isinstance(v, dict) and _short(v) for v in value)
+    if isinstance(value, dict):
+        return "operator" in value
+    return True
+
+
+_Flow.add_representer(list, lambda d, v: d.represent_sequence("tag:yaml.org,2002:seq", v, flow_style=_short(v)))
+_Flow.add_representer(dict, lambda d, v: d.represent_mapping("tag:yaml.org,2002:map", v.items(), flow_style=_short(v)))
