@@ -13,7 +13,7 @@ import yaml
 
 from dcdnas.budget import Budget
 from dcdnas.engine.files import write_whole
-from dcdnas.errors import RunError
+from dcdnas.errors import RunError, UsageError
 from dcdnas.records import ProxyTask
 from dcdnas.space import SearchSpace
 from dcdnas.space_file import Compiler
@@ -74,6 +74,7 @@ class SearchConfig:
 
         Raises:
             RunError: when it is missing, damaged or of another format.
+            FileError: when it is no YAML.
         """
         if not path.is_file():
             raise RunError(f"{path.parent} is no run: it has no search.yaml. `dcdnas status` lists the runs.")
@@ -86,7 +87,7 @@ class SearchConfig:
             known["minimize"] = tuple(data["minimize"])
             known["task"] = ProxyTask(**data["task"])
             return SearchConfig(**known)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, UsageError) as error:
             raise RunError(f"{path}: damaged: {type(error).__name__}: {error}.") from None
 
     def write(self, path: Path) -> None:

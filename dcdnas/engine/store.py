@@ -195,9 +195,9 @@ class Store:
         return [_outline(*row) for row in rows]
 
     def marks(self) -> dict[int, tuple[Any, ...]]:
-        """Something small for each trial that differs as soon as anything about it does."""
+        """The digest of each trial's network, then what differs as soon as anything about the trial does."""
         reports = "CASE state WHEN 'running' THEN (SELECT COUNT(*) FROM reports r WHERE r.number = t.number) END"
-        rows = self._read(f"SELECT number, state, attempt, epochs, started, ended, {reports} FROM trials t")
+        rows = self._read(f"SELECT number, digest, state, attempt, epochs, started, ended, {reports} FROM trials t")
         return {number: tuple(rest) for number, *rest in rows}
 
     def attempts(self) -> dict[int, int]:

@@ -1,0 +1,130 @@
+"""A search's configuration: written and read, compared, refused when it is none."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from searching import config
+
+from dcdnas.budget import Budget
+from dcdnas.engine.config import SearchConfig
+from dcdnas.errors import FileError, Resumable, RunError
+from dcdnas.records import ProxyTask
+
+tasks = st.builds(
+    ProxyTask,
+    data=st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=9),
+    epochs=st.integers(1, 99),
+    lr=st.floats(1e-6, 10),
+    augment=st.sampled_from(["none", "flip"]),
+    deadline=st.floats(0, 1e6),
+)
+configs = st.builds(
+    SearchConfig,
+    space=st.just(config().space),
+    budgets=st.lists(st.builds(Budget, st.sampled_from(["flops", "params"]), st.floats(1, 1e12)), max_size=2).map(tuple),
+    minimize=st.sampled_from([("flops",), ("params", "flops"), ()]),
+    trials=st.integers(1, 10**6),
+    task=tasks,
+    seed=st.integers(0, 2**31),
+    early_stopping=st.booleans(),
+    confirm=st.integers(0, 9),
+)
+
+OTHER: dict[str, Any] = {
+    "space": {**config().space, "name": "other"},
+    "budgets": (Budget("flops", 7.0),),
+    "minimize": ("params",),
+    "task": ProxyTask(epochs=77),
+    "sampler": "nsga2",
+    "seed": 5,
+    "starts": 1,
+    "early_stopping": True,
+    "confirm": 9,
+    "confirm_top": 8,
+}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(configs)
+def test_a_configuration_comes_back_as_it_was_written(tmp_path: Path, c: SearchConfig) -> None:
+    c.write(tmp_path / "search.yaml")
+    read = SearchConfig.read(tmp_path / "search.yaml")
+    assert read == c
+    assert read.differences(c) == []
+
+
+def test_the_file_says_which_versions_made_it(tmp_path: Path) -> None:
+    config().write(tmp_path / "search.yaml")
+    versions = yaml.safe_load((tmp_path / "search.yaml").read_text())["versions"]
+    assert {"python", "dcdnas", "torch", "optuna", "ray"} <= set(versions)
+
+
+def test_every_setting_but_the_number_of_trials_makes_another_search() -> None:
+    assert {f.name for f in fields(SearchConfig)} == {*OTHER, "trials"}
+    for name, value in OTHER.items():
+        assert [line for line in config().differences(replace(config(), **{name: value})) if name.split(".")[0] in line]
+    assert config().differences(replace(config(), trials=999)) == []
+
+
+def test_a_difference_shows_both_values() -> None:
+    assert config(seed=1).differences(config(seed=2)) == ["seed: 1 | 2"]
+    inner = config(task=ProxyTask(epochs=9))
+    assert config().differences(inner) == ["task.epochs: 3 | 9"]
+
+
+def test_a_folder_without_a_configuration_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="is no run"):
+        SearchConfig.read(tmp_path / "search.yaml")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "format: dcdnas/search-9",
+        "format: dcdnas/search-1",
+        "format: dcdnas/search-1\nbudgets: 5",
+        "a: [",
+        "\x00",
+        "format: dcdnas/search-1\nbudgets: []\nminimize: []\ntask: {epochs: 0}\nspace: {}",
+    ],
+)
+def test_a_damaged_configuration_is_said_with_its_place(tmp_path: Path, content: str) -> None:
+    (tmp_path / "search.yaml").write_text(content)
+    with pytest.raises((RunError, FileError), match=r"search\.yaml"):
+        SearchConfig.read(tmp_path / "search.yaml")
+
+
+@pytest.mark.parametrize("key", ["budgets", "task", "minimize", "space"])
+def test_a_configuration_that_lacks_something_is_damaged(tmp_path: Path, key: str) -> None:
+    content = config().to_dict()
+    del content[key]
+    (tmp_path / "search.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(RunError, match=r"damaged"):
+        SearchConfig.read(tmp_path / "search.yaml")
+
+
+@pytest.mark.parametrize(("error", "kind"), [(28, Resumable), (30, RunError)], ids=["full", "read-only"])
+def test_a_disk_that_fails_leaves_the_old_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int, kind: type[Exception]
+) -> None:
+    path = tmp_path / "search.yaml"
+    config(seed=1).write(path)
+
+    def failing(descriptor: int) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(kind, match=r"search\.yaml"):
+        config(seed=2).write(path)
+    assert SearchConfig.read(path).seed == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["search.yaml"]
