@@ -5,52 +5,24 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
+from small_training import TASK, network, small_data
 from torch import Tensor, nn
 
 from dcdnas import training
-from dcdnas.architecture import Architecture, LayerChoice
-from dcdnas.data import Images, Split, load, split
-from dcdnas.errors import DataError, Diverged, TrainingTimeout, UsageError
-from dcdnas.networks import Network, build_network
-from dcdnas.operators import operators
+from dcdnas.data import Split, load, split
+from dcdnas.errors import DataError, Diverged, TrainingTimeout
+from dcdnas.networks import Network
 from dcdnas.records import ProxyTask, Report
-from dcdnas.training import batches, evaluate, learning_rate, parameter_groups, seeded, steps_per_epoch, train
-
-SETTINGS: dict[str, Any] = {
-    "channels": (8, 16),
-    "depth": 1,
-    "strides": (2, 2),
-    "expansion": 2,
-    "stem_channels": 8,
-    "head_channels": 16,
-    "dropout": 0.1,
-}
-TASK = ProxyTask(epochs=3, batch_size=32, augment="flip")
-CPU = torch.device("cpu")
-
-
-def network(seed: int = 0, layers: dict[str, LayerChoice] | None = None) -> Network:
-    with seeded(seed):
-        return build_network(Architecture("mobilenetv2", SETTINGS, layers or {}, (1, 28, 28), 10))
+from dcdnas.training import evaluate, parameter_groups, seeded, train
 
 
 @pytest.fixture(scope="module")
-def whole() -> Images:
-    return load("fashion-mini")
-
-
-@pytest.fixture(scope="module")
-def data(whole: Images) -> Split:
-    """250 images to learn from, 40 to be judged on."""
-    images = whole.take(torch.arange(0, 8000, 27)[:290])
-    return Split(images.take(torch.arange(250)), images.take(torch.arange(250, 290)))
+def data() -> Split:
+    return small_data()
 
 
 def weights(net: nn.Module) -> Tensor:
@@ -60,8 +32,8 @@ def weights(net: nn.Module) -> Tensor:
 # Learning
 
 
-def test_three_short_epochs_learn_more_than_chance(whole: Images) -> None:
-    images = split(whole.take(torch.arange(0, 8000, 4)))
+def test_three_short_epochs_learn_more_than_chance() -> None:
+    images = split(load("fashion-mini").take(torch.arange(0, 8000, 4)))
     score = train(network(), images, replace(TASK, epochs=3))
     assert score.accuracy > 0.4
     assert score.curve[-1].loss < score.curve[0].loss
@@ -211,113 +183,6 @@ def test_a_training_past_its_deadline_is_given_up_in_the_middle_of_an_epoch(data
     assert time.monotonic() - started < 5
 
 
-# Batches
-
-
-def test_what_does_not_fill_a_batch_is_left_out_and_other_images_each_epoch(data: Split) -> None:
-    images = replace(data.train, labels=torch.arange(len(data.train.labels)), mean=(0.0,), std=(1.0,))
-    generator, left = torch.Generator().manual_seed(0), []
-    for _ in range(2):
-        labels = [y for _, y in batches(images, replace(TASK, batch_size=60), generator, CPU)]
-        assert [len(y) for y in labels] == [60] * 4
-        seen = torch.cat(labels).tolist()
-        assert len(set(seen)) == 240
-        left.append(set(images.rows.tolist()) - set(seen))
-    assert left[0] != left[1]
-
-
-def test_images_that_do_not_fill_one_batch_make_a_smaller_one(data: Split) -> None:
-    few = data.train.take(torch.arange(5))
-    sizes = [len(y) for _, y in batches(few, TASK, torch.Generator().manual_seed(0), CPU)]
-    assert sizes == [5]
-
-
-def test_one_image_is_too_few(data: Split) -> None:
-    with pytest.raises(DataError, match="too few images to train on: 1"):
-        train(network(), Split(data.train.take(torch.tensor([0])), data.validation), TASK)
-
-
-@given(st.integers(2, 10_000), st.integers(2, 512))
-def test_the_steps_of_an_epoch_are_its_batches(images: int, size: int) -> None:
-    assert steps_per_epoch(images, ProxyTask(batch_size=size)) == max(1, images // size)
-
-
-def test_a_batch_is_normalised_with_the_numbers_of_the_training_part(whole: Images) -> None:
-    pixels = torch.cat([x for x, _ in batches(whole, replace(TASK, augment="none"), torch.Generator().manual_seed(0), CPU)])
-    assert abs(pixels.mean()) < 1e-3
-    assert abs(pixels.std() - 1) < 1e-3
-
-
-# Learning rate, weight decay, temperature
-
-
-@given(st.integers(1, 3000), st.floats(0, 0.99), st.floats(1e-4, 10))
-def test_the_learning_rate_rises_to_its_peak_and_falls_towards_zero(steps: int, warmup: float, lr: float) -> None:
-    task = ProxyTask(lr=lr, warmup=warmup)
-    rates = [learning_rate(step, steps, task) for step in range(steps)]
-    top = rates.index(max(rates))
-    assert min(rates) >= 0
-    assert max(rates) <= lr * (1 + 1e-9)
-    assert rates[: top + 1] == sorted(rates[: top + 1])
-    assert rates[top:] == sorted(rates[top:], reverse=True)
-    assert abs(top - warmup * steps) <= 1.5
-
-
-def test_the_learning_rate_reaches_its_peak_and_its_last_step_is_nearly_nothing() -> None:
-    task = ProxyTask(lr=0.4, warmup=0.1)
-    rates = [learning_rate(step, 1000, task) for step in range(1000)]
-    assert rates[49] == pytest.approx(0.2)
-    assert rates[99] == pytest.approx(0.4)
-    assert rates[549] == pytest.approx(0.2, rel=0.01)
-    assert rates[-1] < 1e-5
-
-
-@pytest.mark.parametrize("name", sorted(operators))
-def test_every_parameter_is_trained_once_and_no_attention_norm_or_bias_decays(name: str) -> None:
-    operator = operators[name](16, 16, 3, padding=1, bias=True)
-    module = nn.Sequential(operator, nn.BatchNorm2d(16), nn.Flatten(), nn.Linear(16, 4))
-    decayed, others = parameter_groups(module, 0.5)
-    ids = [id(p) for group in (decayed, others) for p in group["params"]]
-    assert sorted(ids) == sorted(id(p) for p in module.parameters())
-    assert (decayed["weight_decay"], others["weight_decay"]) == (0.5, 0.0)
-    names = {id(p): n for n, p in module.named_parameters()}
-    inside = {n for n, m in module.named_modules() if isinstance(m, nn.Linear) and n.startswith("0.")}
-    for p in decayed["params"]:
-        assert p.ndim > 1
-        assert not names[id(p)].endswith("bias")
-        assert names[id(p)].rpartition(".")[0] not in inside
-    assert module[3].weight in set(decayed["params"])
-
-
-def test_the_kernel_of_a_static_convolution_decays() -> None:
-    net = network()
-    assert {id(p) for n, p in net.named_parameters() if n.endswith(("conv.weight", "classifier.weight"))} == {
-        id(p) for p in parameter_groups(net, 1e-4)[0]["params"]
-    }
-
-
-@pytest.mark.parametrize(
-    ("epochs", "first_rung", "steps"),
-    [(6, 0, 14), (6, 1, 7), (6, 3, 14), (1, 0, 3), (3, 0, 7), (2, 1, 5)],
-    ids=["a third", "rung sooner", "rung later", "one epoch", "three epochs", "two epochs"],
-)
-def test_temperatures_are_annealed_by_the_first_rung_or_a_third_of_the_epochs(
-    data: Split, epochs: int, first_rung: int, steps: int
-) -> None:
-    net, told = network(), []
-    net.anneal = told.append  # type: ignore[method-assign]
-    train(net, data, replace(TASK, epochs=epochs, first_rung=first_rung))
-    assert told == pytest.approx([(k + 1) / steps for k in range(steps)])
-
-
-def test_a_temperature_has_reached_one_when_the_first_rung_is_judged(data: Split) -> None:
-    net, told, seen = network(), [0.0], []
-    net.anneal = told.append  # type: ignore[method-assign]
-    train(net, data, replace(TASK, epochs=9, first_rung=2), lambda r: not seen.append(told[-1]))
-    assert seen[1] == 1.0
-    assert seen[0] < 1.0
-
-
 # Evaluation
 
 
@@ -343,27 +208,3 @@ def test_evaluation_changes_nothing(data: Split, mode: bool) -> None:
 def test_there_must_be_images_to_evaluate_on(data: Split) -> None:
     with pytest.raises(DataError, match="no images to evaluate on"):
         evaluate(network(), data.validation.take(torch.tensor([], dtype=torch.long)))
-
-
-# What a task may ask for
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"epochs": 0}, "epochs cannot be 0. Allowed: at least 1"),
-        ({"batch_size": 1}, "batch_size cannot be 1"),
-        ({"lr": 0.0}, "lr cannot be 0.0"),
-        ({"lr": math.nan}, "lr cannot be nan"),
-        ({"weight_decay": -1.0}, "weight_decay cannot be -1.0"),
-        ({"label_smoothing": 1.0}, "label_smoothing cannot be 1.0"),
-        ({"warmup": 1.0}, "warmup cannot be 1.0"),
-        ({"augment": "mixup"}, "augment cannot be 'mixup'. Allowed: none, flip, crop-flip"),
-        ({"deadline": -1.0}, "deadline cannot be -1.0"),
-        ({"resolution": -1}, "resolution cannot be -1"),
-    ],
-)
-def test_a_task_that_cannot_be_trained_is_refused(given: dict[str, Any], message: str) -> None:
-    with pytest.raises(UsageError) as error:
-        ProxyTask(**given)
-    assert message in str(error.value)
