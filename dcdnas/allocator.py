@@ -1,7 +1,7 @@
 """Keeping freed memory in the process, so that a training on the CPU does not ask the system for it again in every step.
 
-The C library gives each large block back when it is freed and takes a new one the next time, and the system clears every page of
-it. A step of a small network does that for all of its maps: thousands of page faults a step and an eighth or more of the processor
+The C library gives each large block back when it is freed and takes a new one the next time, and the system clears its pages.
+A step of a small network does that for all of its maps: thousands of page faults a step, and an eighth or more of the processor
 time of one thread (`benchmarks/training.py`).
 """
 
