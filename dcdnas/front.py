@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from dcdnas import pareto
 from dcdnas.budget import Budget, within
@@ -60,30 +59,6 @@ def hypervolume(trials: Sequence[Trial], budgets: Sequence[Budget], bounds: Boun
         accuracy = pareto.scale([_accuracy(t)], *bounds["accuracy"])[0]
         points.append([1 - accuracy, *(float(pareto.scale([t.cost[m]], *bounds[m], log=True)[0]) for m in metrics)])
     return pareto.hypervolume(points, [1.0] * (1 + len(metrics)))
-
-
-@dataclass(frozen=True)
-class Confirmed:
-    """A network trained again on fresh seeds.
-
-    Args:
-        number: of its trial.
-        accuracies: one a seed that ended.
-    """
-
-    number: int
-    accuracies: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """Mean accuracy."""
-        return sum(self.accuracies) / len(self.accuracies)
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation over the seeds (n - 1); 0 for one seed."""
-        n = len(self.accuracies)
-        return math.sqrt(sum((a - self.mean) ** 2 for a in self.accuracies) / (n - 1)) if n > 1 else 0.0
 
 
 def _point(trial: Trial, minimize: Sequence[str]) -> list[float]:

@@ -1,0 +1,59 @@
+"""How a search stands, trial by trial, equals what the whole list of trials says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from searching import config, ended_jobs, loop_of, memory
+
+from dcdnas import front
+from dcdnas.architecture import Architecture
+from dcdnas.budget import Budget
+from dcdnas.engine.progress import Watch
+from dcdnas.engine.standing import Standing
+from dcdnas.records import ENDED, Cost, Score, Trial
+
+NETWORK = Architecture("mobilenetv2", {}, {}, (1, 8, 8), 10)
+BUDGETS = (Budget("flops", 7.0),)
+
+coarse = st.integers(1, 9).map(float)
+events = st.lists(
+    st.tuples(st.sampled_from(["finished", "stopped", "failed", "interrupted"]), coarse, coarse, coarse), max_size=25
+)
+
+
+@given(events)
+def test_it_is_what_all_trials_together_say(events: list[tuple[str, float, float, float]]) -> None:
+    standing, trials = Standing(BUDGETS, ("flops", "params")), []
+    for number, (state, accuracy, flops, params) in enumerate(events):
+        trial = Trial(number, "running", NETWORK, {}, Cost({"flops": flops, "params": params}))
+        standing.put(trial)
+        trials.append(replace(trial, state=state, score=Score(accuracy / 10, 1.0, 3, 5.0)))
+        standing.put(trials[-1])
+    assert [t.number for t in standing.front] == [t.number for t in front.front(trials, BUDGETS, ("flops", "params"))]
+    assert standing.best == front.best(trials, BUDGETS)
+    assert +standing.states == Counter(t.state for t in trials)
+    assert standing.ended == sum(t.state in ENDED for t in trials)
+    assert standing.latest == (trials[-1] if trials else None)
+
+
+def test_progress_says_how_the_search_stands(tmp_path: Path) -> None:
+    bounds = {"accuracy": (0.1, 1.0), "flops": (1e4, 5e5)}
+    with closing(memory(tmp_path)) as store:
+        loop = loop_of(store, config(trials=4))
+        watch = Watch(loop, bounds)
+        before = watch.look()
+        assert (before.asked, before.ended, before.left, before.hypervolume, before.best) == (4, 0, None, 0.0, None)
+        ended_jobs(loop, 3)
+        progress = watch.look()
+        trials = list(loop.trials.values())
+        assert (progress.ended, progress.states["finished"], progress.to_confirm) == (3, 3, None)
+        assert progress.hypervolume == front.hypervolume(trials, loop.config.budgets, bounds) > 0
+        assert progress.best == front.best(trials, loop.config.budgets)
+        assert progress.left is not None
+        assert progress.latest == trials[-1]
