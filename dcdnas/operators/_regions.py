@@ -11,12 +11,14 @@ block, S slots (pixels of all blocks).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from dcdnas.operators._per_sample import taps
+from dcdnas.operators._product import product
 
 
 def block_size(pixels: int, regions: int) -> int:
@@ -28,6 +30,23 @@ def block_count(pixels: int, regions: int) -> int:
     """How many blocks hold the regions, however they lie."""
     b = block_size(pixels, regions)
     return (pixels + regions * (b - 1)) // b
+
+
+def depthwise_by_region(seen: Sequence[Tensor], region: Tensor, kernels: Tensor) -> Tensor:
+    """As `convolve_by_region` for one input and one output channel a group: a kernel is so small that each pixel has a copy.
+
+    Args:
+        seen: what each tap sees, (N, C, H', W').
+        region: (N, H', W').
+        kernels: (N, m, C, k^2).
+
+    Returns:
+        (N, C, H', W').
+    """
+    index = region.flatten(1).unsqueeze(1).expand(-1, kernels.shape[2], -1)
+    weights = (tap.transpose(1, 2).gather(2, index) for tap in kernels.unbind(3))
+    weighed = [product(x, torch.unflatten(w, 2, region.shape[1:])) for x, w in zip(seen, weights, strict=True)]
+    return sum(weighed[1:], weighed[0])
 
 
 def convolve_by_region(pixels: Tensor, region: Tensor, kernels: Tensor, groups: int) -> Tensor:
@@ -50,6 +69,25 @@ def convolve_by_region(pixels: Tensor, region: Tensor, kernels: Tensor, groups: 
     chosen = torch.unflatten(_rows(kernels.flatten(2), block_region), 2, (groups, kernels.shape[2] // groups, -1))
     outputs = (moved @ chosen.transpose(3, 4)).transpose(2, 3).flatten(3).flatten(1, 2)
     return _rows(outputs, slot)
+
+
+def convolve_by_sorted_region(pixels: Tensor, region: Tensor, kernels: Tensor, groups: int) -> Tensor:
+    """`convolve_by_region` with one matrix product a sample and region, whose sizes the regions decide.
+
+    On a CPU several times faster, as no kernel is copied for each block; of no use to exporters and compilers.
+    """
+    order = region.argsort(1)
+    sizes = F.one_hot(region, kernels.shape[1]).sum(1).tolist()
+    sorted_pixels = torch.unflatten(_rows(pixels, order), 2, (groups, -1)).transpose(1, 2)
+    filters = torch.unflatten(kernels, 2, (groups, -1)).transpose(3, 4)
+    parts = [
+        part @ kernel
+        for sample, of_sample, counts in zip(sorted_pixels, filters, sizes, strict=True)
+        for part, kernel in zip(sample.split(counts, 1), of_sample, strict=True)
+    ]
+    together = torch.cat(parts, 1) if parts else sorted_pixels.new_zeros(groups, 0, filters.shape[-1])
+    outputs = torch.unflatten(together.transpose(0, 1).flatten(1), 0, region.shape)
+    return _rows(outputs, order.argsort(1))
 
 
 def _places(region: Tensor, regions: int, b: int, blocks: int) -> tuple[Tensor, Tensor]:

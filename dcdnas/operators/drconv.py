@@ -19,9 +19,16 @@ from torch import Tensor, nn
 from dcdnas.choice import Choice
 from dcdnas.operators._guide import Guide, given
 from dcdnas.operators._mixture import Init, KernelMixture, start_around_a_mean, static_std
-from dcdnas.operators._per_sample import centred
-from dcdnas.operators._product import product
-from dcdnas.operators._regions import block_count, block_size, convolve_by_region, pixel_rows
+from dcdnas.operators._per_sample import centred, taps
+from dcdnas.operators._product import is_counting, product
+from dcdnas.operators._regions import (
+    block_count,
+    block_size,
+    convolve_by_region,
+    convolve_by_sorted_region,
+    depthwise_by_region,
+    pixel_rows,
+)
 from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["DRConv", "RegionGuide"]
@@ -138,7 +145,8 @@ class DRConv(KernelMixture):
         weights = g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
         guiding = g.in_channels * regions * (g.out_pixels + kernels)
         if form == "regions":
-            slots = block_count(g.out_pixels, regions) * block_size(g.out_pixels, regions)
+            filled = block_count(g.out_pixels, regions) * block_size(g.out_pixels, regions)
+            slots = g.out_pixels if g.depthwise and g.out_channels == g.groups else filled
             return guiding + (regions * kernels + slots) * weights
         return guiding + kernels * g.out_pixels * (weights + g.out_channels + regions)
 
@@ -174,6 +182,14 @@ class DRConv(KernelMixture):
     def _by_region(self, x: Tensor, logits: Tensor, mixture: Tensor) -> Tensor:
         g = self.geometry
         kernels = torch.unflatten(mixture @ self.weight.flatten(1), 2, self.weight.shape[1:])
-        pixels = pixel_rows(x, g.kernel_size, g.stride, self.padding, g.dilation)
-        y = convolve_by_region(pixels, logits.flatten(2).argmax(1), kernels, g.groups)
-        return torch.unflatten(y.transpose(1, 2), 2, logits.shape[2:])
+        region, place = logits.argmax(1), (g.kernel_size, g.stride, self.padding, g.dilation)
+        if g.depthwise and g.out_channels == g.groups:
+            return depthwise_by_region(taps(x, *place), region, kernels)
+        convolve = convolve_by_region if self._fixed_shapes(x) else convolve_by_sorted_region
+        y = convolve(pixel_rows(x, *place), region.flatten(1), kernels, g.groups)
+        return torch.unflatten(y.transpose(1, 2), 2, region.shape[1:])
+
+    def _fixed_shapes(self, x: Tensor) -> bool:
+        """Whether the form must run as counted and exported; otherwise a CPU does the same with fewer copies."""
+        traced = torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined, no-untyped-call]
+        return self.portable or traced or is_counting() or x.device.type != "cpu" or len(x) == 0

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcdnas.errors import UsageError
-from dcdnas.operators._regions import block_count, block_size, convolve_by_region
+from dcdnas.operators._regions import block_count, block_size, convolve_by_region, convolve_by_sorted_region
 from dcdnas.operators.drconv import DRConv, RegionGuide
 from dcdnas.operators.static import Static
 from dcdnas.records import ConvGeometry
@@ -70,7 +70,7 @@ def test_training_and_eval_are_the_same_function():
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 70), st.integers(1, 9), st.integers(0, 2**16), st.booleans())
-def test_the_blocks_hold_the_regions_however_they_lie(pixels, regions, seed, uneven):
+def test_blocks_and_sorting_give_each_pixel_its_regions_kernel(pixels, regions, seed, uneven):
     generator = torch.Generator().manual_seed(seed)
     region = torch.randint(0, regions, (2, pixels), generator=generator)
     if uneven:
@@ -79,7 +79,8 @@ def test_the_blocks_hold_the_regions_however_they_lie(pixels, regions, seed, une
     kernels = torch.randn(2, regions, 6, 2, generator=generator, dtype=torch.float64)
     chosen = torch.stack([k[r] for k, r in zip(kernels, region, strict=True)]).view(2, pixels, 2, 3, 2)
     expected = (chosen @ values.view(2, pixels, 2, 2, 1)).flatten(2)
-    torch.testing.assert_close(convolve_by_region(values, region, kernels, 2), expected, rtol=0, atol=1e-12)
+    for convolve in (convolve_by_region, convolve_by_sorted_region):
+        torch.testing.assert_close(convolve(values, region, kernels, 2), expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(
