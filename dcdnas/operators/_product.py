@@ -34,11 +34,6 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     return a * b
 
 
-def is_counting() -> bool:
-    """Whether a FLOP counter is looking: what runs must then be the counted form, to the letter."""
-    return _COUNTING.get()
-
-
 @contextmanager
 def counting() -> Iterator[None]:
     """Within this context `product` runs as the traceable operation ``dcdnas::product``."""
