@@ -13,6 +13,7 @@ import torch
 
 from dcdnas.architecture import Architecture, LayerChoice, NetworkSetting
 from dcdnas.cost._base import metrics
+from dcdnas.errors import MismatchError
 from dcdnas.networks import Network, Slot, make, networks
 from dcdnas.networks._base import STATIC, Shape
 from dcdnas.records import Cost
@@ -45,6 +46,25 @@ def price(architecture: Architecture, names: tuple[str, ...] = ("flops", "params
 def measure(network: Network, names: tuple[str, ...] = ("flops", "params")) -> Cost:
     """What a built network costs, measured as a whole."""
     return Cost({name: metrics[name].measure(network, network.architecture.input) for name in names})
+
+
+def verified(architecture: Architecture, names: tuple[str, ...] = ("flops", "params")) -> Cost:
+    """The price of an architecture, after fvcore has measured the same of the whole network.
+
+    Raises:
+        MismatchError: when they differ: an operator's closed form is wrong.
+    """
+    priced, measured = price(architecture, names), measure(networks[architecture.network].build(architecture), names)
+    wrong = [
+        f"{name} {priced[name]:.0f} by table, {measured[name]:.0f} measured" for name in names if priced[name] != measured[name]
+    ]
+    if wrong:
+        used = ", ".join(sorted({choice.operator for choice in architecture.layers.values()}))
+        raise MismatchError(
+            f"the price of a network is not what it costs: {'; '.join(wrong)}. One of its operators ({used}) states its "
+            "multiply-adds wrongly; `tests/operators` shows which."
+        )
+    return measured
 
 
 def slot_price(slot: Slot, choice: LayerChoice, names: tuple[str, ...]) -> tuple[int, ...]:

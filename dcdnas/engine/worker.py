@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from dcdnas.allocator import keep_freed_memory
+from dcdnas.cost import verified
 from dcdnas.data import Split, load, split
 from dcdnas.engine.job import Job
 from dcdnas.networks import build_network, for_proxy
@@ -40,11 +41,13 @@ class ProxyTraining:
     threads: int = 1
 
     def __call__(self, job: Job, report: Reporter) -> Score:
-        """Trains; raises what `dcdnas.training.train` raises."""
+        """Trains, once fvcore has measured what the network was priced at; raises what either raises."""
         if self.threads:
             torch.set_num_threads(self.threads)
         if self.device == "cpu":
             keep_freed_memory()
+        if not job.confirm:
+            verified(job.architecture)
         images = images_of(job.task)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(job.task.seed)

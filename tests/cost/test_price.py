@@ -14,12 +14,12 @@ from counting import executed
 
 from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.choice import Choice, Dimension, dimensions
-from dcdnas.cost import _price, measure, metrics, price, slot_price
+from dcdnas.cost import _price, measure, metrics, price, slot_price, verified
 from dcdnas.cost._price import measured_slot
-from dcdnas.errors import GeometryError, UnknownNameError, UsageError
+from dcdnas.errors import GeometryError, MismatchError, UnknownNameError, UsageError
 from dcdnas.networks import Slot, build_network, networks, slots_of
 from dcdnas.operators import operators
-from dcdnas.records import ConvGeometry, Setting
+from dcdnas.records import ConvGeometry, Cost, Setting
 
 NAMES = ("flops", "params")
 SEEDS = range(2)
@@ -234,3 +234,19 @@ def test_buffers_are_no_parameters() -> None:
 
 def test_the_toy_dimension_helper_respects_bounds() -> None:
     assert set(allowed(Dimension("x", (int,), Choice(at_least=2, at_most=4), 2))) == {2, 3, 4}
+
+
+def test_a_verified_price_is_the_measured_one() -> None:
+    architecture = Architecture("mobilenetv2", {"width": 0.1}, {"stage3.block2.expand": LayerChoice("dcd")}, (1, 28, 28), 10)
+    assert dict(verified(architecture).values) == dict(price(architecture).values)
+
+
+def test_an_operator_that_states_its_multiply_adds_wrongly_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    architecture = Architecture("mobilenetv2", {"width": 0.1}, {"stage2.block1.expand": LayerChoice("sk")}, (1, 27, 27), 7)
+    monkeypatch.setattr(_price, "price", lambda a, names: replace_flops(price(a, names)))
+    with pytest.raises(MismatchError, match=r"the price of a network is not what it costs: flops \d+ by table, \d+ measured"):
+        verified(architecture)
+
+
+def replace_flops(cost: Cost) -> Cost:
+    return Cost({**cost.values, "flops": cost["flops"] - 1})
