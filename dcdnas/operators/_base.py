@@ -12,18 +12,21 @@ from torch import Tensor, nn
 
 from dcdnas.choice import dimensions
 from dcdnas.errors import GeometryError
+from dcdnas.operators._product import is_counting
 from dcdnas.records import ConvGeometry, Setting
 
 
 class Operator(nn.Module):
     """Base of every candidate convolution.
 
-    One set of parameters, several *forms* of the same function. In training the first of `FORMS` runs; in eval the
-    *counted form*: of the equal forms the one with the fewest multiply-adds at batch 1, decided from the geometry alone.
+    One set of parameters, several *forms* of the same function. *Counted* and exported is the one with the fewest
+    multiply-adds at batch 1, decided from the geometry alone. *Executed* is the one expected to be fastest on the map at hand,
+    where writing memory counts too; that never changes what is counted.
 
     A subclass declares its search dimensions as keyword arguments annotated with `Choice`, keeps each resolved setting as an
     attribute of its own name, and overrides `resolve` (which settings a geometry allows), `multiply_adds` and `forward`; with
-    more than one form also `FORMS`, and `forms` where a geometry has fewer of them.
+    more than one form also `FORMS`, `forms` where a geometry has fewer of them, and `traffic`; `training_forms` where more
+    than the first can train.
 
     Args:
         in_channels: C.
@@ -40,7 +43,13 @@ class Operator(nn.Module):
     """
 
     FORMS: ClassVar[tuple[str, ...]] = ("",)
-    """Names of the equal forms; the first is the training form. ``("",)`` when there is one only."""
+    """Names of the equal forms; the first can train. ``("",)`` when there is one only."""
+
+    BALANCE: ClassVar[int] = 50
+    """Multiply-adds in the time of writing one element: 20 to 100 on the CPUs it was measured on."""
+
+    training_form: str = ""
+    """Runs in training when given, instead of the one expected to be fastest."""
 
     portable: bool = False
     """Whether the batch must stay a batch (no batch folded into `groups`), as exporters need it; never changes the result."""
@@ -60,7 +69,17 @@ class Operator(nn.Module):
         self.geometry = ConvGeometry(in_channels, out_channels, kernel_size, stride, groups, dilation)
         self.padding = padding
         self.has_bias = bias
-        self.form = ""
+        self._counted, self._pinned = "", False
+        self._fastest: dict[tuple[bool, int, int], str] = {}
+
+    @property
+    def form(self) -> str:
+        """Name of the counted form; ``""`` leaves it to the map at hand. Setting it makes eval execute that form, too."""
+        return self._counted
+
+    @form.setter
+    def form(self, name: str) -> None:
+        self._counted, self._pinned = name, True
 
     @classmethod
     def at(cls, geometry: ConvGeometry, form: str = "", **settings: Setting) -> Self:
@@ -82,7 +101,7 @@ class Operator(nn.Module):
             **resolved,
         }
         operator = cls(g.in_channels, g.out_channels, g.kernel_size, **arguments)
-        operator.form = form
+        operator._counted = form
         return operator
 
     @classmethod
@@ -146,6 +165,26 @@ class Operator(nn.Module):
         forms = cls.forms(geometry, settings)
         return forms[0] if len(forms) == 1 else min(forms, key=lambda form: cls.multiply_adds(geometry, settings, form))
 
+    @classmethod
+    def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
+        """Names of the forms that can train: that give the gradients, and BatchNorms their statistics."""
+        return cls.forms(geometry, settings)[:1]
+
+    @classmethod
+    def traffic(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str) -> int:
+        """Elements that a form writes for each sample, besides what all forms write."""
+        return 0
+
+    @classmethod
+    def executed_form(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], training: bool = False) -> str:
+        """Name of the form that is expected to be fastest on this geometry's map, at any batch size."""
+        forms = cls.training_forms(geometry, settings) if training else cls.forms(geometry, settings)
+
+        def effort(form: str) -> int:
+            return cls.multiply_adds(geometry, settings, form) + cls.BALANCE * cls.traffic(geometry, settings, form)
+
+        return forms[0] if len(forms) == 1 else min(forms, key=effort)
+
     def anneal(self, progress: float) -> None:
         """Told by the trainer how much of the annealing is done, 0-1. Operators without a temperature ignore it."""
 
@@ -159,10 +198,18 @@ class Operator(nn.Module):
             setattr(self, name, value)
 
     def _form(self, x: Tensor) -> str:
-        """The form to run: that of training, or in eval the counted one (of the map at hand when none was given)."""
+        """The form to run: the fastest; where it is counted, exported or was set by hand, the counted one."""
         if self.training:
-            return self.forms(self.geometry, self._settings())[0]
-        return self.form or self.counted_form(self._at_map(x), self._settings())
+            return self.training_form or self._executed(x)
+        if self._pinned or self.portable or is_counting():
+            return self._counted or self.counted_form(self._at_map(x), self._settings())
+        return self._executed(x)
+
+    def _executed(self, x: Tensor) -> str:
+        key = (self.training, int(x.shape[-2]), int(x.shape[-1]))
+        if key not in self._fastest:
+            self._fastest[key] = self.executed_form(self._at_map(x), self._settings(), self.training)
+        return self._fastest[key]
 
     def _at_map(self, x: Tensor) -> ConvGeometry:
         g = self.geometry

@@ -123,6 +123,16 @@ class ODConv(Operator):
         """In closed form; see `_Sizes.multiply_adds`."""
         return _Sizes.of(geometry, settings).multiply_adds(form)
 
+    @classmethod
+    def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
+        """All of them: the only BatchNorm is in the attention."""
+        return cls.forms(geometry, settings)
+
+    @classmethod
+    def traffic(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str) -> int:
+        """See `_Sizes.traffic`."""
+        return _Sizes.of(geometry, settings).traffic(form)
+
     def anneal(self, progress: float) -> None:
         """T falls linearly from its start to 1 while `progress` goes from 0 to 1."""
         done = min(1.0, max(0.0, progress))
@@ -230,6 +240,19 @@ class _Sizes:
             return attention + gated + max(1, self.kernels) * kernel * g.out_pixels + mixed + outside
         inside = 0 if form in ("input", "kernel") else g.in_channels * g.height * g.width
         return attention + inside + self.kernels * kernel + self._weighing(form, kernel) + kernel * g.out_pixels + outside
+
+    def traffic(self, form: str) -> int:
+        """Elements that a form writes for each sample, besides the convolution's output."""
+        g = self.geometry
+        kernel = g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
+        outside = 0 if form in ("output", "kernel") else self.filters * g.out_pixels
+        if form == "columns":
+            mixed = 2 * self.kernels * g.out_channels * g.out_pixels
+            return 4 * g.in_channels * g.out_pixels * g.kernel_size**2 + mixed + outside
+        inside = 0 if form in ("input", "kernel") else g.in_channels * g.height * g.width
+        weighed = {"activation": int(self.taps > 0), "kernel": 2}.get(form, 1)
+        folded = int(self.taps > 0)
+        return inside + outside + kernel * (weighed + int(self.kernels > 0) + folded)
 
     def _weighing(self, form: str, kernel: int) -> int:
         """Products that put attentions on the mixed kernel."""

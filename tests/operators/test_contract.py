@@ -65,6 +65,34 @@ def test_all_forms_are_the_same_function(name, geometry):
 
 
 @each_place
+def test_all_training_forms_have_the_same_outputs_and_gradients(name, geometry):
+    for settings in sampled(name, geometry, 2):
+        found = []
+        for form in operators[name].training_forms(geometry, settings):
+            operator = make(operators[name], geometry, **settings).train()
+            operator.training_form = form
+            x = image(geometry, 3).requires_grad_()
+            y = operator(x)
+            y.square().sum().backward()
+            found.append([y.detach(), x.grad, *(p.grad for p in operator.parameters())])
+        for other in found[1:]:
+            for value, first in zip(other, found[0], strict=True):
+                torch.testing.assert_close(value, first, rtol=1e-9, atol=1e-9)
+
+
+@each_place
+def test_the_executed_form_is_one_that_exists_and_never_changes_the_count(name, geometry):
+    cls = operators[name]
+    for settings in sampled(name, geometry, 6):
+        assert cls.executed_form(geometry, settings) in cls.forms(geometry, settings)
+        assert cls.executed_form(geometry, settings, training=True) in cls.training_forms(geometry, settings)
+    operator = cls.at(geometry).eval()
+    counted = cls.multiply_adds(geometry, operator._settings(), operator.form)
+    operator(image(geometry, 2, torch.float32))
+    assert oracle(operator, image(geometry, 1, torch.float32)) == counted
+
+
+@each_place
 def test_every_parameter_gets_a_finite_gradient(name, geometry):
     for settings in sampled(name, geometry, 6):
         operator = make(operators[name], geometry, **settings).train()

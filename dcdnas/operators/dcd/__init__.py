@@ -159,11 +159,22 @@ class DCD(Operator):
         return Plan.of(geometry, settings).multiply_adds(form)
 
     @classmethod
+    def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
+        """All of them, but with BatchNorms the first: their statistics need the latent channels."""
+        forms = cls.forms(geometry, settings)
+        return forms[:1] if settings["variant"] == "code" else forms
+
+    @classmethod
+    def traffic(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str) -> int:
+        """See `Plan.traffic`."""
+        return Plan.of(geometry, settings).traffic(form)
+
+    @classmethod
     def classifier(cls, geometry: ConvGeometry, form: str = "", **settings: Setting) -> DCDLinear:
         """See `DCDLinear`; unless said otherwise with the published settings."""
         resolved: dict[str, Any] = cls.resolve(geometry, **{"variant": "code", "rule": "classifier", **settings})
         head = DCDLinear(geometry.in_channels, geometry.out_channels, 1, bias=True, **resolved)
-        head.form = form or cls.counted_form(geometry, resolved)
+        head._counted = form or cls.counted_form(geometry, resolved)
         return head
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:

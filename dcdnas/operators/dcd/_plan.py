@@ -122,6 +122,16 @@ class Plan:
         scaled = kernel if form == "kernel" else g.out_pixels * g.out_channels
         return self._controller() + g.out_pixels * kernel + self.attention * scaled + self._residual(form)
 
+    def traffic(self, form: str) -> int:
+        """Elements that a form writes for each sample, besides the static convolution's output and the controller's."""
+        g = self.geometry
+        kernel = g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
+        latent = self.blocks * self.latent
+        if form == "kernel":
+            return (3 if g.kernel_size == 1 else 4) * kernel
+        before = g.height * g.width if self.tensor else g.out_pixels
+        return 3 * g.out_pixels * g.out_channels + latent * (before + (g.out_pixels if form == "activation" else g.in_channels))
+
     def _controller(self) -> int:
         heads = math.prod(self.phi) + self.attention * self.geometry.out_channels
         gate = self.squeeze**2 + self.squeeze if self.published else 0
