@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+
 import torch
 from hypothesis import settings
 
@@ -9,3 +12,5 @@ torch.set_num_threads(1)
 
 settings.register_profile("dcdnas", deadline=None)  # a busy machine is no failure; pytest-timeout catches what hangs
 settings.load_profile("dcdnas")
+
+os.environ["DCDNAS_CACHE"] = tempfile.mkdtemp(prefix="dcdnas-tests-")  # prices that no earlier run has left

@@ -13,6 +13,7 @@ import torch
 
 from dcdnas.architecture import Architecture, LayerChoice, NetworkSetting
 from dcdnas.cost._base import metrics
+from dcdnas.cost._kept import kept
 from dcdnas.errors import MismatchError
 from dcdnas.networks import Network, Slot, make, networks
 from dcdnas.networks._base import STATIC, Shape
@@ -97,7 +98,7 @@ def _anonymous(slot: Slot) -> Slot:
 def _measured(name: str, slot: Slot, choice: LayerChoice) -> int:
     metric = metrics[name]
     value = metric.of_slot(slot, choice)
-    return measured_slot(slot, choice, name) if value is None else value
+    return kept(name, slot, choice, lambda: measured_slot(slot, choice, name)) if value is None else value
 
 
 def measured_slot(slot: Slot, choice: LayerChoice, name: str) -> int:

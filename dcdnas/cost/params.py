@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from dcdnas.architecture import LayerChoice
 from dcdnas.cost._base import Metric
+from dcdnas.cost._kept import kept
 from dcdnas.networks import Slot, make
 
 __all__ = ["params"]
@@ -25,8 +26,8 @@ def count_params(module: nn.Module, shape: tuple[int, ...]) -> int:
 
 def slot_params(slot: Slot, choice: LayerChoice) -> int:
     """The parameters of one slot: of a module without memory, since only the shapes matter."""
-    place = replace(slot.geometry, height=1, width=1)
-    return _params(Slot(slot.kind, place, slot.kind), LayerChoice(choice.operator, choice.settings))
+    place = Slot(slot.kind, replace(slot.geometry, height=1, width=1), slot.kind)
+    return _params(place, LayerChoice(choice.operator, choice.settings))
 
 
 class _ShapesOnly(TorchFunctionMode):
@@ -41,13 +42,16 @@ class _ShapesOnly(TorchFunctionMode):
 
 @cache
 def _params(slot: Slot, choice: LayerChoice) -> int:
+    return kept("params", slot, choice, lambda: count_params(_shapes(slot, choice), ()))
+
+
+def _shapes(slot: Slot, choice: LayerChoice) -> nn.Module:
     with torch.random.fork_rng(devices=()):  # the throw-away weights must not shift anyone's random numbers
         try:
             with torch.device("meta"), _ShapesOnly():
-                module = make(slot, choice)
+                return make(slot, choice)
         except (NotImplementedError, RuntimeError):  # an initialisation that looks at its numbers
-            module = make(slot, choice)
-    return count_params(module, ())
+            return make(slot, choice)
 
 
 params = Metric("params", "learnable parameters", count_params, of_slot=slot_params)

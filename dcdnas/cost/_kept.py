@@ -1,0 +1,96 @@
+"""Slot prices that took work to find, kept on disk from one run to the next.
+
+A file's name is a digest of the sources that make its numbers (operators, networks, costs) and of the counting libraries'
+versions; an entry for an operator from outside the package carries a digest of its file. So no stale number is ever read, and
+any file may be deleted at any time. One line an entry, only ever appended: two processes may write at once, and a line that was
+cut off is passed over. The folder is `DCDNAS_CACHE`, else ``dcdnas`` in the user's cache folder; where nothing can be written,
+nothing is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from dcdnas.architecture import LayerChoice
+from dcdnas.networks import Slot
+from dcdnas.operators import operators
+
+FILES = 20
+"""Files that stay; the oldest go first."""
+
+_PACKAGE = Path(__file__).parents[1]
+_SOURCES = ("operators/**/*.py", "networks/**/*.py", "cost/**/*.py", "records.py", "choice.py", "architecture.py")
+
+
+def kept(metric: str, slot: Slot, choice: LayerChoice, find: Callable[[], int]) -> int:
+    """The value from disk, else what `find` finds, which is then kept."""
+    entries, key = _entries(file()), _key(metric, slot, choice)
+    if key not in entries:
+        entries[key] = find()
+        _append(file(), key, entries[key])
+    return entries[key]
+
+
+def file() -> Path:
+    """Where the prices of this code are."""
+    given = os.environ.get("DCDNAS_CACHE")
+    folder = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dcdnas"
+    return folder / f"prices-{CODE}.jsonl"
+
+
+def sources(package: Path) -> str:
+    """Digest of everything inside the package that makes a price, and of what counts it."""
+    digest = hashlib.sha256(f"{version('torch')} {version('fvcore')}".encode())
+    for path in sorted(path for pattern in _SOURCES for path in package.glob(pattern)):
+        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+CODE = sources(_PACKAGE)
+"""Of the sources as they are imported, not as they may be when the first price is asked for."""
+
+
+def _key(metric: str, slot: Slot, choice: LayerChoice) -> str:
+    g = slot.geometry
+    place = [slot.kind, *(getattr(g, name) for name in g.__slots__)]
+    return json.dumps([metric, place, choice.operator, dict(choice.settings), choice.form, _outside(choice.operator)])
+
+
+@cache
+def _outside(operator: str) -> str:
+    """Digest of the file of an operator that is not the package's own."""
+    path = Path(inspect.getfile(operators[operator])).resolve()
+    return "" if path.is_relative_to(_PACKAGE.resolve()) else hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+@cache
+def _entries(path: Path) -> dict[str, int]:
+    found: dict[str, int] = {}
+    with suppress(OSError):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError, TypeError):
+                key, value = json.loads(line)
+                found[str(key)] = int(value)
+    return found
+
+
+def _append(path: Path, key: str, value: int) -> None:
+    with suppress(OSError):  # a full or read-only disk costs time, nothing else
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _prune(path.parent)
+        with path.open("ab", buffering=0) as file:
+            file.write(f"{json.dumps([key, value])}\n".encode())
+
+
+def _prune(folder: Path) -> None:
+    for old in sorted(folder.glob("prices-*.jsonl"), key=lambda p: p.stat().st_mtime, reverse=True)[FILES - 1 :]:
+        old.unlink(missing_ok=True)
