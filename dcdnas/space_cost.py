@@ -6,13 +6,22 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 
 from dcdnas.architecture import Architecture
-from dcdnas.budget import Budget, exceeded, quantity, within
+from dcdnas.budget import Budget, quantity, within
 from dcdnas.cost import price
-from dcdnas.errors import NothingFitsError
+from dcdnas.errors import NothingFitsError, UsageError
 from dcdnas.records import Cost, Setting
-from dcdnas.space import Decisions, Group, SearchSpace, rank
+from dcdnas.space import SearchSpace
+from dcdnas.space_draws import Draws
+from dcdnas.space_extremes import extreme
+from dcdnas.space_parts import Decisions, rank
+from dcdnas.space_tree import Chances, tree_of
+
+TRIES = 5000
+"""Draws in a row that may miss the budgets before no more are tried."""
 
 
 @dataclass(frozen=True)
@@ -26,29 +35,31 @@ class Priced:
 
 @dataclass(frozen=True)
 class Share:
-    """How much of a space is within the budgets, estimated from independent draws.
+    """How much of a space is within the budgets, when each decision takes its options with the same chance.
 
     Args:
         inside: draws within.
         draws: all draws.
-        costs: their costs, in the order drawn.
+        of: the share of the space that was drawn from; known exactly, and 1 where draws came from everywhere.
     """
 
     inside: int
     draws: int
-    costs: tuple[Cost, ...]
+    of: float = 1.0
 
     @property
     def value(self) -> float:
         """The share, 0-1."""
-        return self.inside / self.draws
+        return self.of * self.inside / self.draws if self.draws else 0.0
 
     @property
     def interval(self) -> tuple[float, float]:
         """Its 95 % interval (Wilson's)."""
-        z, n, p = 1.96, self.draws, self.value
+        if not self.draws:
+            return 0.0, 0.0
+        z, n, p = 1.96, self.draws, self.inside / self.draws
         centre, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return max(0.0, (centre - half) / (1 + z * z / n)), min(1.0, (centre + half) / (1 + z * z / n))
+        return self.of * max(0.0, (centre - half) / (1 + z * z / n)), self.of * min(1.0, (centre + half) / (1 + z * z / n))
 
 
 def priced(space: SearchSpace, decisions: Decisions) -> Priced:
@@ -57,11 +68,13 @@ def priced(space: SearchSpace, decisions: Decisions) -> Priced:
     return Priced(decisions, architecture, price(architecture))
 
 
+@lru_cache(maxsize=64)
 def smallest(space: SearchSpace, metric: str) -> Priced:
-    """The cheapest network by `metric`: every structural option at its least, every group's operator the cheapest there."""
+    """The cheapest network by `metric`; exact where the space comes apart into stages, see `tree_of`."""
     return _extreme(space, metric, largest=False)
 
 
+@lru_cache(maxsize=64)
 def largest(space: SearchSpace, metric: str) -> Priced:
     """The dearest network by `metric`."""
     return _extreme(space, metric, largest=True)
@@ -74,11 +87,14 @@ def static_reference(space: SearchSpace, budgets: Sequence[Budget]) -> Priced | 
     return max(fitting, key=lambda p: p.cost[metric], default=None)
 
 
-def share_within(space: SearchSpace, budgets: Sequence[Budget], draws: int = 2000, seed: int = 0) -> Share:
+def share_within(space: SearchSpace, budgets: Sequence[Budget], draws: int = 500, seed: int = 0) -> Share:
     """The share of the space's outcomes that is within the budgets."""
-    rng = random.Random(seed)
-    costs = tuple(priced(space, draw(space, rng)).cost for _ in range(draws))
-    return Share(sum(within(c, budgets) for c in costs), draws, costs)
+    rng, source = random.Random(seed), _source(space, tuple(budgets), "operators")
+    if source is not None and not source.at_most:
+        return Share(0, 0, 0.0)
+    outcomes = (source.choose(rng) if source else draw(space, rng) for _ in range(draws))
+    inside = sum(within(priced(space, o).cost, budgets) for o in outcomes)
+    return Share(inside, draws, source.bounds[1] if source else 1.0)
 
 
 def draw(space: SearchSpace, rng: random.Random) -> dict[str, Setting]:
@@ -89,13 +105,34 @@ def draw(space: SearchSpace, rng: random.Random) -> dict[str, Setting]:
             return outcome
 
 
-def draws_within(space: SearchSpace, budgets: Sequence[Budget], rng: random.Random, tries: int = 5000) -> Iterator[Priced]:
-    """Random outcomes within the budgets, as many as are asked for; ends after `tries` misses in a row."""
+def draws_within(
+    space: SearchSpace, budgets: Sequence[Budget], rng: random.Random, tries: int = TRIES, chances: Chances = "operators"
+) -> Iterator[Priced]:
+    """Random networks within the budgets, as many as are asked for; ends after `tries` misses in a row.
+
+    Args:
+        space: to draw from.
+        budgets: that hold for every draw.
+        rng: where chance comes from.
+        tries: misses in a row.
+        chances: ``operators`` gives each decision's options the same chance, the operator first, then its settings;
+            ``networks`` gives each network the same chance.
+
+    Raises:
+        UsageError: for ``networks``, when the space's networks cannot be counted.
+    """
+    source = _source(space, tuple(budgets), chances)
+    if source is None and chances == "networks":
+        raise UsageError(
+            f"the networks of {space.name} cannot be counted, so none can be drawn with equal chances. Take operators."
+        )
     misses = 0
-    while misses < tries:
-        candidate = priced(space, draw(space, rng))
-        misses = 0 if within(candidate.cost, budgets) else misses + 1
-        if not misses:
+    while misses < tries and (source is None or source.at_most):
+        candidate = priced(space, source.choose(rng) if source else draw(space, rng))
+        copies = source.tree.copies(candidate.decisions) if source and chances == "networks" else 1
+        accepted = within(candidate.cost, budgets) and (copies == 1 or rng.random() * copies < 1)
+        misses = 0 if accepted else misses + 1
+        if accepted:
             yield candidate
 
 
@@ -103,45 +140,70 @@ def check_budgets(space: SearchSpace, budgets: Sequence[Budget]) -> list[str]:
     """Sentences about budgets that bound nothing, because the dearest network is within.
 
     Raises:
-        NothingFitsError: when a budget is below the space's cheapest network, or above its dearest, or all exclude each other.
+        NothingFitsError: when a budget is below the space's cheapest network, or above its dearest, or all exclude each other;
+            says which bound is in the way.
     """
-    notes = []
+    notes, blocked = [], []
     for budget in budgets:
-        low, high = smallest(space, budget.metric).cost, largest(space, budget.metric).cost
-        least, most = (quantity(budget.metric, c[budget.metric]) for c in (low, high))
-        if low[budget.metric] > budget.at_most:
-            raise NothingFitsError(
+        low, high = smallest(space, budget.metric).cost[budget.metric], largest(space, budget.metric).cost[budget.metric]
+        least, most = quantity(budget.metric, low), quantity(budget.metric, high)
+        if low > budget.at_most:
+            blocked.append(
                 f"no network of {space.name} meets {budget}: its smallest has {least}. Raise the budget to at least that."
             )
-        if high[budget.metric] < budget.at_least:
-            raise NothingFitsError(
+        elif high < budget.at_least:
+            blocked.append(
                 f"no network of {space.name} meets {budget}: its largest has {most}. Lower the bound, or take a larger space."
             )
-        if high[budget.metric] <= budget.at_most:
+        elif high <= budget.at_most and not budget.at_least:
             notes.append(f"{budget} bounds nothing: the largest network of {space.name} has {most}.")
-    if len(budgets) > 1 and next(draws_within(space, budgets, random.Random(0)), None) is None:
-        cheapest = smallest(space, budgets[0].metric).cost
-        if not within(cheapest, budgets):
-            raise NothingFitsError(
-                f"no network of {space.name} was found that meets all budgets at once: {exceeded(cheapest, budgets)}."
-            )
+    if blocked:
+        raise NothingFitsError("\n".join(blocked))
+    narrow = len(budgets) > 1 or any(b.at_least for b in budgets)
+    if narrow and next(draws_within(space, budgets, random.Random(0), tries=1000), None) is None:
+        raise NothingFitsError(f"no network of {space.name} was found that meets {_conflict(space, budgets)}")
     return notes
 
 
+def _conflict(space: SearchSpace, budgets: Sequence[Budget]) -> str:
+    """Which bound is in the way: how near networks within one budget come to the others."""
+    if len(budgets) == 1:
+        return f"{budgets[0]}. Widen the range."
+    seen = []
+    for budget in budgets:
+        others = [b for b in budgets if b is not budget]
+        near = list(islice(draws_within(space, [budget], random.Random(0)), 200))
+        for other in others if near else ():
+            best = min(near, key=lambda p: other.violation(p.cost)).cost[other.metric]
+            seen.append(
+                f"of {len(near)} networks drawn within {budget}, the nearest to {other} has {quantity(other.metric, best)}"
+            )
+    return f"all of {', '.join(map(str, budgets))} at once: {'; '.join(seen)}. Loosen one of them."
+
+
+@lru_cache(maxsize=16)
+def _source(space: SearchSpace, budgets: tuple[Budget, ...], chances: Chances) -> Draws | None:
+    """Where to draw from: within the budget that the least of the space meets; None for draws from the whole space."""
+    if not budgets and chances == "networks":
+        budgets = (Budget("flops", largest(space, "flops").cost["flops"]),)
+    trees = ((tree_of(space, budget.metric), budget) for budget in budgets)
+    found = [Draws(tree, budget, chances) for tree, budget in trees if tree is not None]
+    return min(found, key=lambda d: d.bounds[1], default=None)
+
+
 def _extreme(space: SearchSpace, metric: str, largest: bool) -> Priced:
-    """Costs add up over slots and grow with every structural option, so each part can be chosen by itself."""
+    tree = tree_of(space, metric)
+    if tree is not None:
+        return priced(space, tree.decisions(extreme(tree, largest)[1]))
+    return _by_coordinate(space, metric, largest)
+
+
+def _by_coordinate(space: SearchSpace, metric: str, largest: bool) -> Priced:
+    """Every structural option at its end, then each group at its cheapest or dearest: right where costs grow with each option."""
     pick = max if largest else min
     outcome: dict[str, Setting] = {v.decision: pick(v.options, key=rank) for v in space.variables if v.decision}
     for group in space.groups:
-        outcome |= pick(_outcomes(group), key=lambda o: price(space.architecture({**outcome, **o}))[metric])
-    return priced(space, outcome)
-
-
-def _outcomes(group: Group) -> Iterator[dict[str, Setting]]:
-    """Every operator of a group with every combination of its settings."""
-    for candidate in group.candidates:
-        combinations: list[dict[str, Setting]] = [{f"{group.name}.operator": candidate.operator}]
-        for setting, options in candidate.settings:
-            name = f"{group.name}.{candidate.operator}.{setting}"
-            combinations = [{**c, name: option} for c in combinations for option in options]
-        yield from combinations
+        outcomes = [o for o in group.outcomes if not space.forbids({**outcome, **o})]
+        if outcomes:
+            outcome |= pick(outcomes, key=lambda o: price(space.architecture({**outcome, **o}))[metric])
+    return priced(space, space.decide(lambda name, options: outcome.get(name, options[0])))

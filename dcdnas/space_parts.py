@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 from dcdnas.choice import Scope
 from dcdnas.records import Setting
@@ -80,6 +81,16 @@ class Group:
     def setting(self, operator: str, setting: str) -> str:
         """Name of the decision on a setting of one of its operators."""
         return f"{self.name}.{operator}.{setting}"
+
+    @cached_property
+    def outcomes(self) -> tuple[dict[str, Setting], ...]:
+        """Every operator with every combination of its settings, as decisions."""
+        found: list[dict[str, Setting]] = []
+        for c in self.candidates:
+            names = [self.setting(c.operator, s) for s, _ in c.settings]
+            values = product(*(options for _, options in c.settings))
+            found += [{self.operator: c.operator, **dict(zip(names, v, strict=True))} for v in values]
+        return tuple(found)
 
     def choose(self, decisions: Decisions) -> tuple[str, Settings]:
         """Operator and settings that the decisions give this group."""

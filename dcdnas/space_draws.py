@@ -1,0 +1,178 @@
+"""Draws from within a budget, exactly distributed and without long rejection; how much of a space is within.
+
+Costs are put into bins, rounded down, and the chance of each bin is convolved part by part up the space's tree. A draw chooses
+a bin within the budget, then goes down the tree, dividing the bin among the parts. Rounding down lets in networks that are a
+little over the budget; they are priced exactly and drawn again. So the networks within keep exactly their chances, and how much
+of a space is within is known up to the few bins at the budget's edge.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+from dcdnas.budget import Budget
+from dcdnas.records import Setting
+from dcdnas.space_tree import Chances, Floats, Ints, Node, Path, Tree, group_key
+
+BINS = 1024
+"""Of the costs from zero to the budget's upper bound."""
+
+JOINT = 4096
+"""Outcomes of free groups that are listed together, so that their cost is rounded once."""
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Some free groups: every combination of their outcomes, with the bin of its cost and its chance."""
+
+    groups: tuple[int, ...]
+    shape: tuple[int, ...]
+    bins: Ints
+    weights: Floats
+
+    @cached_property
+    def chances(self) -> Floats:
+        """Chance of each bin."""
+        return np.bincount(self.bins, self.weights, BINS + 1).astype(np.float64)
+
+    def choose(self, bin: int, rng: random.Random) -> Path:
+        """One of the combinations in a bin."""
+        found = np.flatnonzero(self.bins == bin)
+        numbers = np.unravel_index(found[_pick(self.weights[found], rng)], self.shape) if self.groups else ()
+        return {group_key(g): int(n) for g, n in zip(self.groups, numbers, strict=True)}
+
+
+@dataclass(frozen=True)
+class Term:
+    """One assignment at a node: its chance, its independent parts, and the chances of the bins of the first 1, 2, ... of them."""
+
+    path: Path
+    weight: float
+    parts: tuple[Joint | Table, ...]
+    sums: tuple[Floats, ...]
+
+    def choose(self, bin: int, rng: random.Random) -> Path:
+        """Divides a bin among the parts, and chooses in each."""
+        path = dict(self.path)
+        for part, (before, _) in zip(self.parts[:0:-1], list(pairwise(self.sums))[::-1], strict=True):
+            ways = before[: bin + 1] * part.chances[bin::-1]
+            rest = _pick(ways, rng)
+            path |= part.choose(bin - rest, rng)
+            bin = rest
+        return path | self.parts[0].choose(bin, rng)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A node under a path: all its terms."""
+
+    terms: tuple[Term, ...]
+
+    @cached_property
+    def chances(self) -> Floats:
+        """Chance of each bin."""
+        return sum((term.weight * term.sums[-1] for term in self.terms), np.zeros(BINS + 1))
+
+    @cached_property
+    def roundings(self) -> int:
+        """How often a cost is rounded down on the way, at most."""
+        return max((sum(1 if isinstance(p, Joint) else p.roundings for p in t.parts) for t in self.terms), default=0)
+
+    def choose(self, bin: int, rng: random.Random) -> Path:
+        """A path below, of networks in a bin."""
+        term = self.terms[_pick(np.array([t.weight * t.sums[-1][bin] for t in self.terms]), rng)]
+        return term.choose(bin, rng)
+
+
+class Draws:
+    """Draws outcomes from within one budget, and a little over it; see the module.
+
+    Args:
+        tree: of the space, with the budget's metric.
+        budget: on it.
+        chances: of the networks.
+    """
+
+    def __init__(self, tree: Tree, budget: Budget, chances: Chances = "operators") -> None:
+        self.tree, self.chances = tree, chances
+        self.step = budget.at_most / BINS
+        self.table = self._table(tree.root, {})
+        self.all = mass(tree, tree.root, {}, chances)
+        masses = self.table.chances
+        low = budget.at_least / self.step
+        surely = np.arange(BINS + 1) + self.table.roundings <= BINS
+        self._first = max(0, math.floor(low) - self.table.roundings - 1)
+        self._within = np.cumsum(masses[self._first :])
+        self.at_most = float(self._within[-1])
+        self.at_least = float(masses[surely & (np.arange(BINS + 1) >= low)].sum())
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The share of the space that is within lies between these two, for certain."""
+        return self.at_least / self.all, min(1.0, self.at_most / self.all)
+
+    def choose(self, rng: random.Random) -> dict[str, Setting]:
+        """The decisions of a random network that is within, or by a few bins outside."""
+        bin = self._first + min(int(np.searchsorted(self._within, rng.random() * self.at_most, "right")), len(self._within) - 1)
+        return self.tree.decisions(self.table.choose(bin, rng))
+
+    def _table(self, node: Node, path: Path) -> Table:
+        terms = (self._term(node, here, weight) for here, weight in self.tree.assignments(node, path, self.chances))
+        return Table(tuple(term for term in terms if term is not None))
+
+    def _term(self, node: Node, path: Path, weight: float) -> Term | None:
+        fixed = self.tree.fixed(node, path)
+        parts: list[Joint | Table] = list(self._joints(node.free, path, fixed))
+        for child in node.children:
+            parts.append(self._table(child, path))
+            if not parts[-1].chances.any():
+                return None
+        sums = [parts[0].chances]
+        for part in parts[1:]:
+            sums.append(np.convolve(sums[-1], part.chances)[: BINS + 1])
+        return Term(path, weight, tuple(parts), tuple(sums)) if sums[-1].any() else None
+
+    def _joints(self, free: Sequence[int], path: Path, fixed: int) -> list[Joint]:
+        """The free groups, as many as possible listed together; the first list bears the fixed cost."""
+        lists: list[tuple[list[int], Ints, Floats]] = [([], np.array([fixed]), np.ones(1))]
+        for g in free:
+            costs, weights = self.tree.group(g, path, self.chances)
+            groups, sums, products = lists[-1]
+            if len(sums) * len(costs) > JOINT:
+                lists.append(([g], costs, weights))
+            else:
+                joint = np.add.outer(sums, costs).ravel(), np.multiply.outer(products, weights).ravel()
+                lists[-1] = ([*groups, g], *joint)
+        return [self._joint(*entry) for entry in lists]
+
+    def _joint(self, groups: Sequence[int], costs: Ints, weights: Floats) -> Joint:
+        # a hair less than the quotient: a cost at the very budget must not be rounded up beyond it
+        bins = np.maximum(0, np.floor(costs / self.step - 1e-9)).astype(np.int64)
+        inside = bins <= BINS
+        shape = tuple(len(self.tree.outcomes[g]) for g in groups)
+        return Joint(tuple(groups), shape, np.where(inside, bins, 0), np.where(inside, weights, 0.0))
+
+
+def mass(tree: Tree, node: Node, path: Path, chances: Chances) -> float:
+    """The chance of all networks: 1, or their number."""
+    total = 0.0
+    for here, weight in tree.assignments(node, path, chances):
+        for g in node.free:
+            weight *= float(tree.group(g, here, chances)[1].sum())
+        for child in node.children:
+            weight *= mass(tree, child, here, chances)
+        total += weight
+    return total
+
+
+def _pick(weights: Floats, rng: random.Random) -> int:
+    """An index, with chances in proportion to the weights."""
+    sums = np.cumsum(weights)
+    return min(int(np.searchsorted(sums, rng.random() * sums[-1], "right")), int(np.flatnonzero(weights)[-1]))

@@ -1,0 +1,314 @@
+"""A space as a tree of parts that cost each for themselves: the network, its stages, their blocks.
+
+Once the decisions about the network are made, no stage's cost depends on another's, and within a stage the same holds for
+groups and blocks. So the cheapest network, the number of networks and a uniform draw within a budget are found part by part,
+exactly, though nobody could list the networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import product
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcdnas.architecture import LayerChoice
+from dcdnas.cost import metrics, slot_price
+from dcdnas.networks import Slot
+from dcdnas.networks._base import STATIC
+from dcdnas.records import ConvGeometry, Setting
+from dcdnas.space import SearchSpace, layer_choice
+from dcdnas.space_parts import Decision, Group, Settings
+from dcdnas.space_places import Places, common_unit, holds, places_of
+
+Chances = Literal["operators", "networks"]
+"""``operators``: each decision takes its options with the same chance, the operator first, then its settings.
+``networks``: each network has the same chance, however many decisions led to it."""
+
+Path = dict[str, Setting]
+"""What is decided: structural decisions by name, groups by `group_key` as the number of their outcome."""
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+CONTEXTS = 5_000
+"""Combinations of the decisions about the whole network, at most."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A network, stage or block.
+
+    Args:
+        decisions: structural ones, gone through one by one.
+        tried: groups that are gone through one by one, since parts below depend on them.
+        free: groups that are independent of each other and of the children, given what is decided here and above.
+        slots: whose cost is known here, once the groups that are tried are decided.
+        children: independent given what is decided here and above.
+    """
+
+    decisions: tuple[Decision, ...]
+    tried: tuple[int, ...]
+    free: tuple[int, ...]
+    slots: tuple[str, ...]
+    children: tuple[Node, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """A space with the exact cost of each part by one metric.
+
+    Args:
+        space: that comes apart.
+        places: of it.
+        metric: an additive one.
+    """
+
+    space: SearchSpace
+    places: Places
+    metric: str
+
+    @cached_property
+    def outcomes(self) -> tuple[tuple[dict[str, Setting], ...], ...]:
+        """For each group, all outcomes of its decisions."""
+        return tuple(group.outcomes for group in self.space.groups)
+
+    @cached_property
+    def root(self) -> Node:
+        """The network."""
+        return self._node("")
+
+    def assignments(self, node: Node, path: Path, chances: Chances) -> Iterator[tuple[Path, float]]:
+        """What may be decided at a node, given the path to it, with the chance of each."""
+        options = [d.options for d in node.decisions]
+        tried = [range(len(self.outcomes[g])) for g in node.tried]
+        for values in product(*options, *tried):
+            here = path | dict(zip([d.name for d in node.decisions], values, strict=False))
+            here |= {group_key(g): o for g, o in zip(node.tried, values[len(options) :], strict=True)}
+            weight = 1.0
+            for d in node.decisions:
+                weight *= self._chance(d, here, chances)
+            for g in node.tried:
+                if weight:
+                    weight *= float(self.group(g, here, chances)[1][int(here[group_key(g)])])
+            if weight and not (node is self.root and self.space.forbidden and self.forbids(here)):
+                yield here, weight
+
+    def fixed(self, node: Node, path: Path) -> int:
+        """Cost of the node's slots."""
+        total = 0
+        for name in node.slots:
+            slot = self.places.slot(name, path)
+            if slot is not None:
+                g = self._group_of.get(name) if slot.kind == "conv" else None
+                outcome = None if g is None else self.outcomes[g][int(path[group_key(g)])]
+                total += self._price(slot, g, outcome)
+        return total
+
+    def group(self, g: int, path: Path, chances: Chances) -> tuple[Ints, Floats]:
+        """Cost and chance of each outcome of a group; outcomes that make the same network count as one of them.
+
+        The cost is that of the places which the path determines: all of them unless the group is tried. Where it leaves some
+        open, outcomes count as the same when they are so at every place that the group may have.
+        """
+        exists = self.exists(g, path)
+        if g not in self._open:
+            slots = (self.places.slot(name, path) for name in self.space.groups[g].slots if name in self.places.slots)
+            return _group_table(self, g, tuple(s.geometry for s in slots if s is not None), exists, chances)
+        return _group_table(self, g, self._geometries(g), exists, chances)
+
+    def copies(self, decisions: Mapping[str, Setting]) -> int:
+        """How many paths of the same chance lead to the network of some decisions, with the chances of ``networks``."""
+        copies, frame = 1, self.space.frame(decisions)
+        for g in self._open:
+            weights = _group_table(self, g, self._geometries(g), True, "networks")[1]
+            layers = frame.choices(g, *self.space.groups[g].choose(decisions))
+            choices = (self.space.groups[g].choose(o) for o, w in zip(self.outcomes[g], weights, strict=True) if w)
+            copies *= sum(frame.choices(g, *choice) == layers for choice in choices)
+        return copies
+
+    def decisions(self, path: Path) -> dict[str, Setting]:
+        """The decisions of a complete path; those that do not exist in it are left out."""
+        chosen = {name: value for name, value in path.items() if not name.startswith(_GROUP)}
+        for g, outcomes in enumerate(self.outcomes):
+            chosen |= outcomes[int(path[group_key(g)])]
+        return self.space.decide(lambda name, options: chosen.get(name, options[0]))
+
+    def forbids(self, path: Path) -> bool:
+        """Whether a rule holds; all decisions that rules name are made at the root."""
+        chosen = {n: v for n, v in path.items() if not n.startswith(_GROUP)}
+        for g in self.root.tried:
+            chosen |= self.outcomes[g][int(path[group_key(g)])] if self.exists(g, path) else {}
+        known = {d.name: d for d in self.root.decisions}
+        existing = {
+            n: v for n, v in chosen.items() if n not in known or not known[n].parent or chosen[known[n].parent] in known[n].when
+        }
+        return bool(self.space.forbidden) and bool(self.space.forbids(existing))
+
+    # building
+
+    def _node(self, unit: str) -> Node:
+        """The node of a unit; blocks without decisions of their own belong to their stage."""
+        mine = tuple(d for d in self.space.decisions if self._unit_of.get(d.name) == unit)
+        inner = [u for u in self._nodes if u and u != unit and (not unit or holds(unit, u))]
+        children = tuple(self._node(u) for u in sorted(inner) if u.count(".") == (1 if unit else 0))
+        groups = [g for g, home in enumerate(self._homes) if home == unit]
+        open_ = {name for g in self._free for name in self.space.groups[g].slots}
+        slots = tuple(n for n in self.places.slots if self._home(n.rpartition(".")[0]) == unit and n not in open_)
+        free = tuple(g for g in groups if g in self._free)
+        return Node(mine, tuple(g for g in groups if g not in self._free), free, slots, children)
+
+    @cached_property
+    def _free(self) -> set[int]:
+        """Groups that no rule names and whose slots depend on nothing below their own node."""
+        known = set(range(len(self.outcomes))) - self._open - self._ruled_groups
+        parents = {g: {d.parent for d in self.space.decisions if self._decider.get(d.name) == g} for g in known}
+        return {g for g in known if parents[g] & set(self._unit_of) <= self._above(self._homes[g])}
+
+    @cached_property
+    def _open(self) -> set[int]:
+        """Groups whose slots depend on what is decided below the node at which they are."""
+        needs = [{d for s in group.slots for d in self.places.depends.get(s, ())} for group in self.space.groups]
+        return {g for g, home in enumerate(self._homes) if not needs[g] <= self._above(home)}
+
+    def _above(self, home: str) -> set[str]:
+        return {name for name, unit in self._unit_of.items() if holds(unit, home)}
+
+    @cached_property
+    def _ruled(self) -> set[str]:
+        """Decisions that a rule names, and their parents: they are made first."""
+        ruled = {name for rule in self.space.forbidden for names, _ in rule.conditions for name in names}
+        parents = {d.name: d.parent for d in self.space.decisions}
+        while more := {parents[name] for name in ruled} - ruled - {""}:
+            ruled |= more
+        return ruled
+
+    @cached_property
+    def _ruled_groups(self) -> set[int]:
+        return {self._decider[name] for name in self._ruled if name in self._decider}
+
+    @cached_property
+    def _unit_of(self) -> dict[str, str]:
+        """Where each structural decision is made."""
+        first = set(self._ruled)
+        parents = {d.name: d.parent for d in self.space.decisions}
+        for g in self._ruled_groups:
+            first |= {parents[n] for n, decider in self._decider.items() if decider == g}
+        return {name: "" if name in first else unit for name, unit in self.places.units.items()}
+
+    @cached_property
+    def _nodes(self) -> set[str]:
+        stages = {name.split(".")[0] for name in self.places.slots if "." in name}
+        return {"", *stages, *self._unit_of.values()}
+
+    def _home(self, block: str) -> str:
+        """The smallest node that holds a block."""
+        return max((unit for unit in self._nodes if holds(unit, block)), key=len)
+
+    @cached_property
+    def _homes(self) -> tuple[str, ...]:
+        """The node at which each group is decided."""
+        units = [common_unit(slot.rpartition(".")[0] for slot in group.slots) for group in self.space.groups]
+        return tuple("" if g in self._ruled_groups else self._home(unit) for g, unit in enumerate(units))
+
+    @cached_property
+    def _group_of(self) -> dict[str, int]:
+        return {slot: g for g, group in enumerate(self.space.groups) for slot in group.slots}
+
+    @cached_property
+    def _decider(self) -> dict[str, int]:
+        """Decision on an operator or its settings -> its group."""
+        return {name: g for g, outcomes in enumerate(self.outcomes) for outcome in outcomes for name in outcome}
+
+    @cached_property
+    def _existence(self) -> tuple[tuple[str, tuple[Setting, ...]], ...]:
+        """For each group, the depth and its options under which it is decided at all."""
+        known = {d.name: d for d in self.space.decisions}
+        found = []
+        for g, group in enumerate(self.space.groups):
+            names = [n for n, decider in self._decider.items() if decider == g and n in known]
+            top = next((known[n] for n in names if known[n].parent != group.operator), None)
+            found.append((top.parent, top.when) if top else ("", ()))
+        return tuple(found)
+
+    # pricing
+
+    def _geometries(self, g: int) -> tuple[ConvGeometry, ...]:
+        slots = [s for name in self.space.groups[g].slots for s in self.places.slots.get(name, {}).values()]
+        return tuple(dict.fromkeys(slot.geometry for slot in slots))
+
+    def exists(self, g: int, path: Path) -> bool:
+        """Whether the group is decided at all."""
+        parent, when = self._existence[g]
+        return not parent or path[parent] in when
+
+    def _price(self, slot: Slot, g: int | None, outcome: Mapping[str, Setting] | None) -> int:
+        if g is None or outcome is None:
+            return slot_price(slot, STATIC, (self.metric,))[0]
+        choice = layer_choice(*self.space.groups[g].choose(outcome), slot.geometry)
+        return slot_price(slot, choice, (self.metric,))[0]
+
+    def _chance(self, d: Decision, path: Path, chances: Chances) -> float:
+        if d.parent and path[d.parent] not in d.when:
+            return float(path[d.name] == d.options[0])
+        return 1 / len(d.options) if chances == "operators" else 1.0
+
+
+@lru_cache(maxsize=200_000)
+def _group_table(tree: Tree, g: int, geometries: tuple[ConvGeometry, ...], exists: bool, chances: Chances) -> tuple[Ints, Floats]:
+    """Cost of each outcome at all of the places, and its chance."""
+    group = tree.space.groups[g]
+    costs, weights, seen = [], [], set()
+    for number, outcome in enumerate(tree.outcomes[g]):
+        rows = _prices(tree.metric, group.choose(outcome), geometries)
+        layers = tuple(choice for choice, _ in rows)
+        costs.append(sum(cost for _, cost in rows))
+        if chances == "operators":
+            weights.append(_tree_chance(group, outcome) if exists else float(number == 0))
+        else:
+            weights.append(float(layers not in seen))
+        seen.add(layers)
+    return np.array(costs, dtype=np.int64), np.array(weights)
+
+
+def _prices(metric: str, chosen: tuple[str, Settings], geometries: tuple[ConvGeometry, ...]) -> list[tuple[LayerChoice, int]]:
+    rows = []
+    for geometry in geometries:
+        choice = layer_choice(*chosen, geometry)
+        rows.append((choice, slot_price(Slot("conv", geometry), choice, (metric,))[0]))
+    return rows
+
+
+def _tree_chance(group: Group, outcome: Mapping[str, Setting]) -> float:
+    settings = next(c.settings for c in group.candidates if c.operator == outcome[group.operator])
+    chance = 1 / len(group.candidates)
+    for _, options in settings:
+        chance /= len(options)
+    return chance
+
+
+_GROUP = "group "
+
+
+def group_key(g: int) -> str:
+    """What a path calls a group."""
+    return f"{_GROUP}{g}"
+
+
+@lru_cache(maxsize=32)
+def tree_of(space: SearchSpace, metric: str) -> Tree | None:
+    """The tree of a space; None where it does not come apart, or not far enough, or where the metric is no sum over slots."""
+    places = places_of(space) if metrics[metric].additive else None
+    if places is None:
+        return None
+    tree = Tree(space, places, metric)
+    contexts = 1
+    for decision in tree.root.decisions:
+        contexts *= len(decision.options)
+    for g in tree.root.tried:
+        contexts *= len(tree.outcomes[g])
+    return tree if contexts <= CONTEXTS else None
