@@ -1,0 +1,36 @@
+"""`dcdnas dashboard`: the pages of the runs, in a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dcdnas.cli._output import Output
+
+__all__ = ["dashboard"]
+
+PANEL = "Results"
+
+
+def dashboard(
+    out: Output,
+    runs: Annotated[Path | None, typer.Option("--runs", help="Folder of the runs. [default: DCDNAS_RUNS, else runs/]")] = None,
+    port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8080,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; others than 127.0.0.1 let other machines in.")
+    ] = "127.0.0.1",
+    open_browser: Annotated[bool, typer.Option("--open", help="Open a browser, too.")] = False,
+) -> None:
+    """Show the runs in a browser: fronts, networks layer by layer, a search while it runs.
+
+    The pages only read, and need nothing from another host. Ctrl-C ends the server.
+    """
+    from dcdnas.dashboard import serve
+    from dcdnas.dashboard.security import LOOPBACK
+    from dcdnas.report import runs_folder
+
+    if host not in LOOPBACK:
+        out.warn(f"Everyone who can reach {host}:{port} can read these runs: there is no password.")
+    serve((runs or runs_folder()).expanduser(), host, port, open_browser, out.note)

@@ -1,0 +1,142 @@
+"""One network layer by layer: what stands in each slot, what it costs, and how much of that is for being dynamic.
+
+Importing this module imports torch; `dcdnas.dashboard.layers` does it in the background.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import torch
+
+from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.errors import DcdnasError
+from dcdnas.networks import Slot, make, networks
+from dcdnas.networks._base import STATIC
+from dcdnas.operators import operators
+from dcdnas.operators.static import Static
+from dcdnas.records import ConvGeometry
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A slot with the operator that stands in it.
+
+    Args:
+        name: of the slot.
+        kind: ``conv`` or ``linear``.
+        geometry: of the place.
+        choice: the operator with its resolved settings.
+        flops: multiply-adds of the counted form at batch 1.
+        static_flops: multiply-adds of an ordinary convolution in the same place.
+        skip: whether the block that this layer closes adds its input to its output.
+        searched: whether the space left this slot open.
+    """
+
+    name: str
+    kind: Literal["conv", "linear"]
+    geometry: ConvGeometry
+    choice: LayerChoice
+    flops: int
+    static_flops: int
+    skip: bool = False
+    searched: bool = False
+
+    @property
+    def stage(self) -> str:
+        """First part of the name."""
+        return self.name.split(".")[0]
+
+    @property
+    def block(self) -> str:
+        """The name without its last part, or the name itself."""
+        return self.name.rpartition(".")[0] or self.name
+
+    @property
+    def params(self) -> int:
+        """Learnable parameters, BatchNorm's included."""
+        return _params(Slot(self.kind, self.geometry, self.kind), self.choice)
+
+    @property
+    def dynamic_flops(self) -> int:
+        """What being dynamic costs: the multiply-adds beyond an ordinary convolution's, never less than 0."""
+        return max(0, self.flops - self.static_flops)
+
+    @property
+    def kernel(self) -> str:
+        """``3x3``, ``3x3 depthwise``, ``3x3 in 4 groups`` or ``linear``."""
+        g = self.geometry
+        if self.kind == "linear":
+            return "linear"
+        return f"{g.kernel_size}x{g.kernel_size}" + (" depthwise" if g.depthwise else f" in {g.groups} groups" * (g.groups > 1))
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A network's layers from input to output.
+
+    Args:
+        layers: in the order of computation; empty when `problem` says why.
+        problem: why the layers cannot be shown; empty when they can.
+    """
+
+    layers: tuple[Layer, ...] = ()
+    problem: str = ""
+
+    @property
+    def flops(self) -> int:
+        """Of all layers."""
+        return sum(layer.flops for layer in self.layers)
+
+    @property
+    def dynamic_flops(self) -> int:
+        """What being dynamic costs in all layers."""
+        return sum(layer.dynamic_flops for layer in self.layers)
+
+
+@lru_cache(maxsize=512)
+def anatomy(architecture: Architecture) -> Anatomy:
+    """The layers of an architecture; a problem instead when it needs an operator or network that is not installed."""
+    try:
+        network = networks[architecture.network]
+        slots = network.slots(architecture.input, architecture.classes, network.complete(architecture.settings))
+        closing = _closing(slots)
+        return Anatomy(tuple(_layer(s, architecture, s.name in closing) for s in slots))
+    except (DcdnasError, TypeError, ValueError, KeyError) as error:
+        return Anatomy(problem=f"The layers of this network cannot be shown: {error}")
+
+
+def _layer(slot: Slot, architecture: Architecture, skip: bool) -> Layer:
+    choice = architecture.layers.get(slot.name, STATIC)
+    flops, static = _flops(slot.geometry, choice), _flops(slot.geometry, STATIC)
+    return Layer(slot.name, slot.kind, slot.geometry, choice, flops, static, skip, slot.name in architecture.layers)
+
+
+@lru_cache(maxsize=200_000)
+def _flops(geometry: ConvGeometry, choice: LayerChoice) -> int:
+    operator = operators[choice.operator] if choice.operator != "static" else Static
+    return operator.multiply_adds(geometry, choice.settings, choice.form)
+
+
+@lru_cache(maxsize=200_000)
+def _params(place: Slot, choice: LayerChoice) -> int:
+    with torch.device("meta"), torch.random.fork_rng(devices=()):
+        return sum(p.numel() for p in make(place, choice).parameters())
+
+
+def _closing(slots: tuple[Slot, ...]) -> set[str]:
+    """Names of the last slots of blocks that add their input to their output: shapes agree, or a shortcut makes them."""
+    blocks: dict[str, list[Slot]] = {}
+    for slot in slots:
+        if slot.name != slot.block:
+            blocks.setdefault(slot.block, []).append(slot)
+    found = set()
+    for inside in blocks.values():
+        path = [s for s in inside if s.role != "shortcut"]
+        first, last = path[0].geometry, path[-1].geometry
+        same = (first.in_channels, first.height, first.width) == (last.out_channels, last.out_height, last.out_width)
+        if same or len(path) < len(inside):
+            found.add(path[-1].name)
+    return found

@@ -1,0 +1,122 @@
+"""The application: routes, what they have in common, and the server that runs it."""
+
+from __future__ import annotations
+
+import webbrowser
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from dcdnas.dashboard import events, layers, pages
+from dcdnas.dashboard.render import HERE, html
+from dcdnas.dashboard.security import Guard, answered
+from dcdnas.dashboard.shelf import Shelf
+from dcdnas.errors import DcdnasError, RunError, UsageError
+
+PORT = 8080
+
+Page = Callable[[Request], Response]
+
+
+def make_app(runs: Path, host: str = "127.0.0.1") -> ASGIApp:
+    """The application over a folder of runs.
+
+    Args:
+        runs: the folder; need not exist yet.
+        host: that the server is bound to; decides which Host headers are answered.
+    """
+    one = "/runs/{run}"
+    routes = [
+        Route("/", _in_thread(pages.runs)),
+        Route(one, _in_thread(pages.run)),
+        Route(f"{one}/trials.json", _in_thread(pages.trials)),
+        Route(f"{one}/choices.json", _in_thread(pages.choices)),
+        Route(f"{one}/events", events.stream),
+        Route(f"{one}/failures", _in_thread(pages.failures)),
+        Route(f"{one}/live", _in_thread(pages.live)),
+        Route(f"{one}/space", _in_thread(pages.space)),
+        Route(f"{one}/compare", _in_thread(pages.compare)),
+        Route(f"{one}/trials/{{number:int}}", _in_thread(pages.trial)),
+        Route(f"{one}/trials/{{number:int}}/card", _in_thread(pages.card)),
+        Route(f"{one}/trials/{{number:int}}/config.yaml", _in_thread(pages.config)),
+        Mount("/assets", StaticFiles(directory=HERE / "static")),
+    ]
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(GZipMiddleware, minimum_size=1000)],
+        exception_handlers={404: _missing, DcdnasError: _refused, Exception: _broken},
+        lifespan=_lifespan,
+    )
+    app.state.shelf = Shelf(runs)
+    return Guard(app, answered(host))
+
+
+def serve(runs: Path, host: str, port: int, open_browser: bool, note: Callable[[str], None]) -> None:
+    """Serves until Ctrl-C.
+
+    Raises:
+        UsageError: when the port is taken.
+    """
+    import socket
+
+    import uvicorn
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise UsageError(f"cannot listen on {host}:{port}: {error}. Give another --port, or 0 for any free one.") from None
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{listener.getsockname()[1]}/"
+    note(f"Dashboard of {runs}: {url}   (Ctrl-C ends it)")
+    if open_browser:
+        webbrowser.open(url)
+    config = uvicorn.Config(make_app(runs, host), log_level="warning", timeout_graceful_shutdown=1, server_header=False)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _in_thread(page: Page) -> Callable[[Request], Any]:
+    """The page as a route that does not hold up the others while it reads files."""
+
+    async def answer(request: Request) -> Response:
+        return await run_in_threadpool(page, request)
+
+    answer.__name__ = page.__name__
+    return answer
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    layers.warm()
+    yield
+
+
+async def _missing(request: Request, error: Exception) -> Response:
+    return html("error.html", 404, title="There is no such page", text=str(getattr(error, "detail", "")), request=request)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    unreadable = isinstance(error, RunError)
+    title = "This run cannot be shown" if unreadable else "That cannot be shown"
+    return html("error.html", 404, title=title, text=str(error), request=request)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    text = (
+        f"{type(error).__name__}: {error}. The run is untouched: pages only read. The terminal of the server shows the details."
+    )
+    return html("error.html", 500, title="This page failed", text=text, request=request)

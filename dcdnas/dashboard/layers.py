@@ -1,0 +1,40 @@
+"""The door to `dcdnas.dashboard.anatomy`, which imports torch: opened in the background, so that the server starts at once."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from dcdnas.architecture import Architecture
+
+if TYPE_CHECKING:
+    from dcdnas.dashboard.anatomy import Anatomy
+
+_LOADING = threading.Event()
+
+
+def warm() -> None:
+    """Begins to import what `layers_of` needs, without waiting for it."""
+    _LOADING.set()
+    threading.Thread(target=_load, name="dcdnas-warm", daemon=True).start()
+
+
+def _load() -> None:
+    try:
+        importlib.import_module("dcdnas.dashboard.anatomy")
+    finally:
+        _LOADING.clear()
+
+
+def ready() -> bool:
+    """Whether `layers_of` answers at once."""
+    return "dcdnas.dashboard.anatomy" in sys.modules and not _LOADING.is_set()
+
+
+def layers_of(architecture: Architecture) -> Anatomy:
+    """The layers of a network with their costs; the first call waits for torch."""
+    from dcdnas.dashboard.anatomy import anatomy
+
+    return anatomy(architecture)

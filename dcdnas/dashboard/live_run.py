@@ -1,0 +1,162 @@
+"""A run kept in memory and brought up to date by reading only what has changed in its file."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dcdnas import front as fronts
+from dcdnas.engine.lock import live_driver
+from dcdnas.engine.store import FILE as MEMORY
+from dcdnas.engine.store import Store
+from dcdnas.records import ENDED, Report, Trial
+from dcdnas.report import FILE as CONFIG
+from dcdnas.report import Moment, Run, load_run
+
+Made = TypeVar("Made")
+
+
+class LiveRun:
+    """One run, read once and then kept up to date.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        RunError: when it cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.run: Run
+        self.version = int(time.time() * 1000)  # grows over restarts too, so that an old page is sent everything
+        self.changed: dict[int, int] = {}
+        self._lock = threading.Lock()
+        self._derived: dict[str, tuple[int, Any]] = {}
+        self._load()
+        self.version += 1
+
+    def refresh(self) -> bool:
+        """Reads what is new; returns whether anything was.
+
+        Raises:
+            RunError: when the run has become unreadable.
+        """
+        with self._lock:
+            driver = live_driver(self.folder)
+            if _stamp(self.folder / CONFIG) != self._config_stamp:
+                self._load()
+            elif _stamp(self.folder / MEMORY) != self._memory_stamp:
+                self._update()
+            elif _who(driver) == _who(self.run.driver):
+                self.run = replace(self.run, driver=driver) if driver != self.run.driver else self.run
+                return False
+            self.run = replace(self.run, driver=driver)
+            self.version += 1
+            return True
+
+    def curve(self, number: int) -> tuple[Report, ...]:
+        """The learning curve of a trial as far as it has come, also of one that is running."""
+        trial = self.run.trials[number]
+        if trial.state != "running":
+            return trial.score.curve if trial.score else ()
+        store = Store(self.folder)
+        try:
+            return store.curve(number)
+        finally:
+            store.close()
+
+    def digests(self) -> dict[int, str]:
+        """Identity of each trial's network, as it was written."""
+        return {number: str(mark[0]) for number, mark in self._marks.items()}
+
+    def remembered(self, what: str, make: Callable[[], Made]) -> Made:
+        """Something derived from the trials, made once for each version of the run."""
+        version = self.version
+        if self._derived.get(what, (0, None))[0] != version:
+            self._derived[what] = (version, make())
+        made: Made = self._derived[what][1]
+        return made
+
+    def since(self, version: int) -> list[Trial]:
+        """The trials that changed after the page with this version was made."""
+        return [self.run.trials[n] for n, changed in self.changed.items() if changed > version]
+
+    def _load(self) -> None:
+        self._config_stamp, self._memory_stamp = _stamp(self.folder / CONFIG), _stamp(self.folder / MEMORY)
+        store = Store(self.folder)
+        try:
+            self._marks = store.marks()
+        finally:
+            store.close()
+        self.run = load_run(self.folder)
+        self.history = History(self.run)
+        self.history.extend(self.run.trials)
+        self.changed = dict.fromkeys(range(len(self.run.trials)), self.version + 1)
+
+    def _update(self) -> None:
+        self._memory_stamp = _stamp(self.folder / MEMORY)
+        store = Store(self.folder)
+        try:
+            marks = store.marks()
+            fresh = {n: store.trial(n) for n, mark in marks.items() if self._marks.get(n) != mark}
+            confirmations = tuple(store.confirmations())
+            ending = store.meta("ending", "")
+        finally:
+            store.close()
+        self._marks = marks
+        trials = list(self.run.trials)
+        for number in sorted(fresh):
+            trials[number : number + 1] = [fresh[number]]
+        self.run = replace(self.run, trials=tuple(trials), confirmations=confirmations, ending=ending)
+        self.history.extend(fresh.values())
+        self.changed.update(dict.fromkeys(fresh, self.version + 1))
+
+
+class History:
+    """The hypervolume and the best network after each training that ended, extended as more of them end.
+
+    Args:
+        run: whose budgets and bounds hold.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._line: list[Trial] = []
+        self._counted: set[int] = set()
+        self.moments: list[Moment] = []
+
+    def extend(self, trials: Iterable[Trial]) -> None:
+        """Takes in those of the trials that ended and were not taken in before."""
+        new = [t for t in trials if t.state in ENDED and t.score and t.number not in self._counted]
+        for trial in sorted(new, key=lambda t: (t.ended, t.number)):
+            self._counted.add(trial.number)
+            self.moments.append(self._after(trial))
+
+    def _after(self, trial: Trial) -> Moment:
+        run, last = self._run, self.moments[-1] if self.moments else Moment(0, 0.0, 0, 0.0, None)
+        line = fronts.front([*self._line, trial], run.budgets, run.minimize)
+        volume, best = last.hypervolume, last.best
+        if len(line) != len(self._line) or any(a is not b for a, b in zip(line, self._line, strict=False)):
+            volume = fronts.hypervolume(line, run.budgets, run.bounds)
+            best = max((t.score.accuracy for t in line if t.score), default=None)
+        self._line = line
+        seconds, epochs = (trial.score.seconds, trial.score.epochs) if trial.score else (0.0, 0)
+        return Moment(last.ended + 1, last.seconds + seconds, last.epochs + epochs, volume, best)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What differs when a file was written to."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
+def _who(driver: Any) -> Any:
+    return (driver["pid"], driver["host"]) if driver else None

@@ -1,0 +1,135 @@
+"""The folder of runs: which there are, a line about each, and the few that are open in memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+from dcdnas.dashboard.live_run import LiveRun
+from dcdnas.engine.lock import live_driver
+from dcdnas.engine.store import FILE as MEMORY
+from dcdnas.errors import DcdnasError, RunError, nearest
+from dcdnas.report import FILE as CONFIG
+from dcdnas.report import load_run
+
+
+@dataclass(frozen=True)
+class Line:
+    """What the table of runs says about one.
+
+    Args:
+        name: of its folder.
+        status: see `Run.status`, or ``damaged``.
+        ended: trainings that count.
+        asked: trainings to end.
+        budgets: in words.
+        best: accuracy of its best network; None without one.
+        best_number: its trial.
+        on_front: size of the front.
+        failed: trials that failed.
+        seconds: of computing.
+        changed: when its memory was last written, seconds since the epoch.
+        problem: what is damaged; empty when nothing is.
+    """
+
+    name: str
+    status: str
+    ended: int = 0
+    asked: int = 0
+    budgets: str = ""
+    best: float | None = None
+    best_number: int | None = None
+    on_front: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    changed: float = 0.0
+    problem: str = ""
+
+
+class Shelf:
+    """All runs of a folder.
+
+    Args:
+        root: the runs folder; need not exist yet.
+        keep: runs that stay open in memory, the last used ones.
+    """
+
+    def __init__(self, root: Path, keep: int = 3) -> None:
+        self.root, self.keep = root, keep
+        self._open: OrderedDict[str, LiveRun] = OrderedDict()
+        self._lines: dict[str, tuple[object, Line]] = {}
+        self._lock = threading.Lock()
+
+    def names(self) -> list[str]:
+        """Folders that hold a run and lie inside the runs folder; links that lead out of it are left out."""
+        if not self.root.is_dir():
+            return []
+        found = [p.name for p in self.root.iterdir() if (p / MEMORY).is_file() or (p / CONFIG).is_file()]
+        return sorted(name for name in found if self._inside(name))
+
+    def open(self, name: str) -> LiveRun:
+        """A run, up to date.
+
+        Raises:
+            RunError: when there is none of that name, or it cannot be read.
+        """
+        if not self._is_run(name):
+            raise RunError(f"no run {name!r} in {self.root}. {nearest(name, self.names())}")
+        with self._lock:
+            live = self._open.pop(name, None)
+            if live is None:
+                live = LiveRun(self.root / name)
+            else:
+                live.refresh()
+            self._open[name] = live
+            while len(self._open) > self.keep:
+                self._open.popitem(last=False)
+            return live
+
+    def lines(self) -> list[Line]:
+        """A line a run, the one that was written last first; read again only where something was written."""
+        kept = {name: self._line(name) for name in self.names()}
+        self._lines = kept
+        return sorted((line for _, line in kept.values()), key=lambda line: (-line.changed, line.name))
+
+    def _line(self, name: str) -> tuple[object, Line]:
+        folder = self.root / name
+        known = self._lines.get(name)
+        state = (_mtime(folder / MEMORY), _mtime(folder / CONFIG), live_driver(folder) is not None)
+        if known and known[0] == state:
+            return known
+        return state, read_line(folder)
+
+    def _is_run(self, name: str) -> bool:
+        folder = self.root / name
+        named = bool(name) and name not in (".", "..") and not set(name) & set("/\\\0")
+        return named and self._inside(name) and ((folder / MEMORY).is_file() or (folder / CONFIG).is_file())
+
+    def _inside(self, name: str) -> bool:
+        return (self.root / name).resolve().parent == self.root.resolve()
+
+
+def read_line(folder: Path) -> Line:
+    """The line of one run; a damaged one says what is wrong."""
+    changed = _mtime(folder / MEMORY) or _mtime(folder / CONFIG) or time.time()
+    try:
+        run = load_run(folder.absolute(), outline=True)
+    except DcdnasError as error:
+        return Line(folder.name, "damaged", changed=changed, problem=str(error))
+    best = run.best
+    return Line(
+        name=folder.name, status=run.status, ended=run.ended, asked=run.asked, budgets=", ".join(map(str, run.budgets)),
+        best=best.score.accuracy if best and best.score else None, best_number=best.number if best else None,
+        on_front=len(run.front()), failed=run.counts.get("failed", 0), seconds=run.seconds, changed=changed,
+        problem=" ".join(run.problems),
+    )  # fmt: skip
+
+
+def _mtime(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

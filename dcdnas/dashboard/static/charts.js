@@ -1,0 +1,126 @@
+// Scales, axes and a few kinds of drawing, in SVG; points by the thousand go on a canvas below it.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export function make(name, attributes = {}, text = "") {
+  const node = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  if (text !== "") node.textContent = text;
+  return node;
+}
+
+export function el(name, attributes = {}, text = "") {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  if (text !== "") node.textContent = text;
+  return node;
+}
+
+// Numbers as the rest of the page writes them: three significant digits, then the unit's prefix.
+export function short(value, unit = "") {
+  for (const [scale, letter] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]])
+    if (Math.abs(Number(value.toPrecision(3))) >= scale) return `${Number((value / scale).toPrecision(3))} ${letter}${unit}`.trim();
+  return `${Number(value.toPrecision(3))} ${unit}`.trim();
+}
+
+export const percent = (share, digits = 2) => (share === null ? "–" : `${(100 * share).toFixed(digits)} %`);
+
+export function duration(seconds) {
+  const s = Math.round(seconds);
+  if (s < 60) return seconds < 9.95 ? `${seconds.toFixed(1)} s` : `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${String(s % 60).padStart(2, "0")} s`;
+  if (s < 86400) return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, "0")} min`;
+  return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
+}
+
+export function scale(low, high, from, to, log = false) {
+  const f = log ? Math.log10 : (v) => v;
+  const a = f(low), b = f(high) === a ? a + 1 : f(high);
+  const map = (v) => from + ((f(v) - a) / (b - a)) * (to - from);
+  map.back = (p) => { const v = a + ((p - from) / (to - from)) * (b - a); return log ? 10 ** v : v; };
+  map.low = low; map.high = high; map.log = log;
+  return map;
+}
+
+export function ticks(low, high, count, log = false) {
+  if (log) {
+    const found = [];
+    for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e++)
+      for (const m of [1, 2, 5]) if (m * 10 ** e >= low && m * 10 ** e <= high) found.push(m * 10 ** e);
+    if (found.length > 2) return found.length > 2 * count ? found.filter((v) => String(v / 10 ** Math.floor(Math.log10(v) + 1e-9))[0] === "1") : found;
+  }
+  const rough = (high - low) / count || 1, power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= rough) || power;
+  const found = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(Number((i * step).toPrecision(12)));
+  return found;
+}
+
+// An empty drawing of the box's size; draws again when the size or the colours change.
+export function drawing(box, draw) {
+  const again = () => {
+    const width = box.clientWidth, height = box.clientHeight;
+    if (width > 40 && height > 40) draw(width, height);
+  };
+  new ResizeObserver(again).observe(box);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+  addEventListener("beforeprint", again);
+  again();
+  return again;
+}
+
+export function surface(box, width, height) {
+  box.querySelector("svg")?.remove();
+  const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+  box.append(svg);
+  return svg;
+}
+
+export function axes(svg, x, y, area, said) {
+  for (const v of ticks(x.low, x.high, Math.max(2, area.width / 90), x.log)) {
+    if (said.xTick(v) === "") continue;
+    svg.append(make("line", { class: "grid", x1: x(v), x2: x(v), y1: area.top, y2: area.bottom }));
+    svg.append(make("text", { class: "tick middle", x: x(v), y: area.bottom + 16 }, said.xTick(v)));
+  }
+  for (const v of ticks(y.low, y.high, Math.max(2, area.height / 50), y.log)) {
+    svg.append(make("line", { class: "grid", x1: area.left, x2: area.right, y1: y(v), y2: y(v) }));
+    svg.append(make("text", { class: "tick end", x: area.left - 6, y: y(v) + 4 }, said.yTick(v)));
+  }
+  svg.append(make("text", { class: "middle", x: (area.left + area.right) / 2, y: area.bottom + 34 }, said.x));
+  const middle = (area.top + area.bottom) / 2;
+  svg.append(make("text", { class: "middle", transform: `translate(13 ${middle}) rotate(-90)` }, said.y));
+}
+
+export function areaOf(width, height, left = 58) {
+  const area = { left, right: width - 14, top: 10, bottom: height - 42 };
+  return { ...area, width: area.right - area.left, height: area.bottom - area.top };
+}
+
+export const path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+
+export function marker(context, shape, x, y, r) {
+  context.beginPath();
+  if (shape === "circle") context.arc(x, y, r, 0, 7);
+  else if (shape === "square") context.rect(x - r * 0.9, y - r * 0.9, r * 1.8, r * 1.8);
+  else {
+    const corners = {
+      diamond: [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]], up: [[0, -1.3], [1.2, 0.9], [-1.2, 0.9]], down: [[0, 1.3], [1.2, -0.9], [-1.2, -0.9]],
+      plus: [[-0.4, -1.2], [0.4, -1.2], [0.4, -0.4], [1.2, -0.4], [1.2, 0.4], [0.4, 0.4], [0.4, 1.2], [-0.4, 1.2], [-0.4, 0.4], [-1.2, 0.4], [-1.2, -0.4], [-0.4, -0.4]],
+      cross: [[-1.2, -0.7], [-0.7, -1.2], [0, -0.5], [0.7, -1.2], [1.2, -0.7], [0.5, 0], [1.2, 0.7], [0.7, 1.2], [0, 0.5], [-0.7, 1.2], [-1.2, 0.7], [-0.5, 0]],
+      star: [[0, -1.4], [0.4, -0.4], [1.4, -0.4], [0.6, 0.3], [0.9, 1.3], [0, 0.7], [-0.9, 1.3], [-0.6, 0.3], [-1.4, -0.4], [-0.4, -0.4]],
+      bar: [[-1.5, -0.5], [1.5, -0.5], [1.5, 0.5], [-1.5, 0.5]],
+    }[shape];
+    corners.forEach(([dx, dy], i) => (i ? context.lineTo(x + dx * r, y + dy * r) : context.moveTo(x + dx * r, y + dy * r)));
+    context.closePath();
+  }
+  context.fill();
+}
+
+export function markerSvg(operator) {
+  const svg = make("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" });
+  const points = { square: "M-4.5-4.5h9v9h-9z", circle: "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0", diamond: "M0-6L6 0L0 6L-6 0z", up: "M0-6L6 4L-6 4z", down: "M0 6L6-4L-6-4z", plus: "M-2-6h4v4h4v4h-4v4h-4v-4h-4v-4h4z", cross: "M-6-3.5L-3.5-6L0-2.5L3.5-6L6-3.5L2.5 0L6 3.5L3.5 6L0 2.5L-3.5 6L-6 3.5L-2.5 0z", star: "M0-7L2-2L7-2L3 1.5L4.5 6.5L0 3.5L-4.5 6.5L-3 1.5L-7-2L-2-2z", bar: "M-7-2.5h14v5h-14z" };
+  svg.append(make("path", { d: points[operator.marker], class: `op${operator.index}` }));
+  return svg;
+}
+
+export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();

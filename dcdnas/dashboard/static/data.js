@@ -1,0 +1,33 @@
+// A run's trials as the server sends them, and what the parts of the page share about them.
+export const COLUMNS = ["number", "state", "accuracy", "epochs", "seconds", "operator", "dynamic", "layers", "reason"];
+const NAMES = { flops: "FLOPs", params: "Parameters", accuracy: "Accuracy", number: "Trial", epochs: "Epochs", seconds: "Training time", dynamic: "Dynamic layers" };
+const UNITS = { flops: "FLOPs", params: "params", latency: "s" };
+
+export class Trials {
+  constructor(sent) {
+    this.rows = [];
+    this.take(sent);
+  }
+
+  // New facts and the rows that changed; a row's place is its number.
+  take(sent) {
+    const { rows, ...facts } = sent;
+    Object.assign(this, facts);
+    this.columns = Object.fromEntries([...COLUMNS, ...this.metrics].map((name, i) => [name, i]));
+    for (const row of rows) this.rows[row[0]] = row;
+    this.onFront = new Set(this.front);
+  }
+
+  get(row, column) { return row[this.columns[column]]; }
+  state(row) { return this.states[row[1]]; }
+  operator(row) { return this.operators[row[5]]; }
+  scored(row) { return row[2] !== null && row[1] < 2; }
+
+  within(row) {
+    return Object.entries(this.budgets).every(([metric, [low, high]]) => { const v = this.get(row, metric); return v >= low && v <= high; });
+  }
+
+  axes() { return ["accuracy", ...this.metrics, "seconds", "epochs", "dynamic", "number"]; }
+  title(column) { return NAMES[column] || column; }
+  unit(column) { return UNITS[column] || ""; }
+}

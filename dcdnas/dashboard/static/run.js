@@ -1,0 +1,56 @@
+// The page of a run: reads its trials, draws them, and keeps all of it up to date.
+import { Trials } from "./data.js";
+import { history, importance, parallel, share } from "./overview.js";
+import { Scatter } from "./scatter.js";
+import { listen } from "./stream.js";
+import { Table } from "./table.js";
+
+const base = document.body.dataset.base;
+const read = async (url) => { const answer = await fetch(url); if (!answer.ok) throw new Error(`${url}: ${answer.status}`); return answer.json(); };
+
+let wanted = null;
+async function pick(number) {
+  wanted = number;
+  const answer = await fetch(`${base}/trials/${number}/card`);
+  const text = answer.ok ? await answer.text() : "";
+  if (!text || wanted !== number) return;
+  const card = document.getElementById("card");
+  card.innerHTML = text;
+  if (card.querySelector("[data-later]")) setTimeout(() => wanted === number && pick(number), 1500);
+}
+
+function facts(said) {
+  for (const place of document.querySelectorAll("[data-fact]")) if (place.textContent !== said[place.dataset.fact]) place.textContent = said[place.dataset.fact];
+  document.getElementById("progress").value = Number(said.value);
+  if (!said["best-number"]) return;
+  document.getElementById("best-actions").hidden = false;
+  for (const link of document.querySelectorAll("[data-best]")) link.href = `${base}/trials/${said["best-number"]}${link.dataset.best}`;
+}
+
+async function decisions() {
+  const found = await read(`${base}/choices.json`);
+  importance(found.importances);
+  const box = document.getElementById("parallel-box");
+  box.addEventListener("toggle", () => box.open && parallel(found.picture), { once: true });
+}
+
+const trials = new Trials(await read(`${base}/trials.json`));
+const table = new Table(trials);
+const scatter = new Scatter(trials, {
+  pick,
+  open: (number) => { location.href = `${base}/trials/${number}`; },
+  select: (numbers) => table.select(numbers),
+});
+const redraws = [history(trials), share(trials)];
+document.documentElement.dataset.ready = "yes";
+if (trials.facts["best-number"]) scatter.choose(Number(trials.facts["best-number"]));
+decisions();
+listen(trials.version, (news) => {
+  const started = performance.now();
+  trials.take(news);
+  facts(news.facts);
+  scatter.update();
+  redraws.forEach((draw) => draw());
+  table.draw();
+  document.documentElement.dataset.updated = (performance.now() - started).toFixed(1);
+});

@@ -1,0 +1,103 @@
+// The table of trials: sorted, searched and filtered here, a page of rows at a time, so that ten thousand stay quick.
+import { duration, el, make, percent, short } from "./charts.js";
+
+const PAGE = 50, MOST = 4;
+const find = document.getElementById("find"), within = document.getElementById("within"), state = document.getElementById("state");
+const table = document.getElementById("trials"), compare = document.getElementById("compare"), shown = document.getElementById("shown");
+const pages = document.getElementById("pages"), base = document.body.dataset.base;
+
+export class Table {
+  constructor(trials) {
+    Object.assign(this, { trials, key: "accuracy", down: true, page: 0, ticked: new Set(), only: null });
+    for (const name of trials.states) state.append(el("option", { value: name }, name));
+    find.form.addEventListener("submit", (event) => event.preventDefault());
+    const changed = () => { this.page = 0; this.draw(); };
+    [find, within, state].forEach((input) => input.addEventListener("input", changed));
+    for (const button of table.tHead.querySelectorAll("button")) button.addEventListener("click", () => this.sort(button));
+    document.getElementById("before").addEventListener("click", () => { this.page--; this.draw(); });
+    document.getElementById("after").addEventListener("click", () => { this.page++; this.draw(); });
+    table.tBodies[0].addEventListener("change", (event) => this.tick(event.target));
+    for (const box of table.tBodies[0].querySelectorAll(":checked")) this.tick(box);
+    this.draw();
+  }
+
+  select(numbers) { this.only = numbers; this.page = 0; this.draw(); }
+
+  sort(button) {
+    const { key } = button.dataset, first = ["number", "state", "operator", ...this.trials.metrics].includes(key);
+    this.down = key === this.key ? !this.down : !first;
+    this.key = key;
+    for (const cell of table.tHead.querySelectorAll("th[aria-sort]")) cell.setAttribute("aria-sort", "none");
+    button.parentElement.setAttribute("aria-sort", this.down ? "descending" : "ascending");
+    this.page = 0;
+    this.draw();
+  }
+
+  rows() {
+    const { trials } = this, words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const fits = (row) => {
+      if (!row || (this.only && !this.only.has(row[0])) || (within.checked && !trials.within(row)) || (state.value && trials.state(row) !== state.value)) return false;
+      if (!words.length) return true;
+      const text = `${row[0]} ${trials.state(row)} ${trials.operator(row).name} ${row[8]}`.toLowerCase();
+      return words.every((w) => (/^\d+$/.test(w) ? String(row[0]) === w || row[8].includes(w) : text.includes(w)));
+    };
+    // what has no value, or in the order by accuracy did not finish, stands last either way
+    const value = this.key === "accuracy" ? (r) => (r[1] === 0 ? r[2] : r[2] === null ? null : r[2] - 10) : this.key === "operator" ? (r) => trials.operator(r).name : this.key === "state" ? trials.state.bind(trials) : (r) => trials.get(r, this.key);
+    const sign = this.down ? -1 : 1;
+    return trials.rows.filter(fits).sort((a, b) => {
+      const [p, q] = [value(a), value(b)];
+      if (p === q) return a[0] - b[0];
+      if (p === null || q === null) return p === null ? 1 : -1;
+      return sign * (p < q ? -1 : 1);
+    });
+  }
+
+  draw() {
+    const { trials } = this, found = this.rows(), last = Math.max(0, Math.ceil(found.length / PAGE) - 1);
+    this.page = Math.min(this.page, last);
+    const from = this.page * PAGE, part = found.slice(from, from + PAGE);
+    const held = document.activeElement?.closest?.("#trials tbody tr")?.dataset.number, what = document.activeElement?.tagName;
+    table.tBodies[0].replaceChildren(...part.map((row) => this.row(row)));
+    if (held) table.tBodies[0].querySelector(`tr[data-number="${held}"] ${what === "INPUT" ? "input" : "a"}`)?.focus({ preventScroll: true });
+    const total = trials.rows.length.toLocaleString("en"), count = found.length.toLocaleString("en");
+    shown.textContent = `${count} of ${total} trials${this.only ? " (selected in the chart)" : ""}${found.length ? "" : ": nothing fits, loosen the filters"}`;
+    pages.hidden = last === 0;
+    document.getElementById("which").textContent = `${from + 1}–${from + part.length} of ${count}`;
+    document.getElementById("before").disabled = this.page === 0;
+    document.getElementById("after").disabled = this.page === last;
+  }
+
+  row(row) {
+    const { trials } = this, line = el("tr", { "data-number": row[0], ...(trials.within(row) ? {} : { class: "over" }) });
+    const cell = (text, css = "num") => line.appendChild(el("td", css ? { class: css } : {}, text));
+    const box = el("input", { type: "checkbox", "aria-label": `Compare trial ${row[0]}` });
+    box.checked = this.ticked.has(row[0]);
+    box.disabled = !box.checked && this.ticked.size >= MOST;
+    cell("", "").append(box);
+    const head = line.appendChild(el("th", { scope: "row" }));
+    head.append(el("a", { href: `${base}/trials/${row[0]}` }, String(row[0])));
+    if (trials.onFront.has(row[0])) {
+      const star = el("span", { class: "star", title: "on the front" }, "★");
+      star.append(el("span", { class: "hidden" }, " on the front"));
+      head.append(" ", star);
+    }
+    cell(trials.state(row), "");
+    cell(percent(row[2]));
+    for (const metric of trials.metrics) cell(short(trials.get(row, metric), trials.unit(metric)));
+    cell(String(row[3]));
+    cell(duration(row[4]));
+    const operator = trials.operator(row), square = make("svg", { width: 10, height: 10, "aria-hidden": "true" });
+    square.append(make("rect", { class: `op${operator.index}`, width: 10, height: 10, rx: 2 }));
+    cell("", "").append(square, ` ${operator.name}`);
+    return line;
+  }
+
+  tick(box) {
+    const number = Number(box.closest("tr").dataset.number);
+    if (box.checked) this.ticked.add(number); else this.ticked.delete(number);
+    const enough = this.ticked.size >= 2 && this.ticked.size <= MOST;
+    compare.setAttribute("aria-disabled", String(!enough));
+    if (enough) compare.href = `${base}/compare?trials=${[...this.ticked].join(",")}`; else compare.removeAttribute("href");
+    for (const other of table.tBodies[0].querySelectorAll("input")) other.disabled = !other.checked && this.ticked.size >= MOST;
+  }
+}

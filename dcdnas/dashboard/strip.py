@@ -1,0 +1,139 @@
+"""A network as a strip of layers from input to output: where each bar of the drawing stands."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dcdnas.budget import quantity
+from dcdnas.dashboard.paint import Paint, paints
+
+if TYPE_CHECKING:
+    from dcdnas.dashboard.anatomy import Layer
+
+GAP, LEFT, BAR = 3.0, 4.0, 96.0
+NARROW, BROAD, ROOM = 26.0, 44.0, 1220.0
+"""Least and most width of a layer, and the width that the drawing fills when there are few of them."""
+
+SHORT = {"latent_dim": "L", "num_blocks": "B", "num_kernels": "n", "num_experts": "n", "num_regions": "m"}
+"""The papers' letters for settings that fit under a bar; a 1 is not written."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One layer of the drawing; lengths in the drawing's own units.
+
+    Args:
+        layer: that it stands for.
+        paint: of its operator.
+        x: of its left side.
+        width: of the bar.
+        height: of the whole bar.
+        dynamic: of its pale part, at the bottom.
+        notes: kernel and settings, a line each.
+        stage: written above the first layer of a stage; empty for the others.
+        differs: whether it is outlined.
+        sentence: its numbers.
+    """
+
+    layer: Layer
+    paint: Paint
+    x: float
+    width: float
+    height: float
+    dynamic: float
+    notes: tuple[str, ...]
+    stage: str
+    differs: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Arc:
+    """A residual connection over the bars it spans."""
+
+    x1: float
+    x2: float
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The drawing of one network."""
+
+    bars: tuple[Bar, ...]
+    arcs: tuple[Arc, ...]
+    width: float
+
+
+def strip(layers: Sequence[Layer], scale: int = 0, differing: Collection[str] = (), columns: Sequence[str] = ()) -> Strip:
+    """Draws a network.
+
+    Args:
+        layers: from input to output.
+        scale: multiply-adds of the highest bar; 0 for the network's own dearest layer.
+        differing: names of the layers to outline.
+        columns: names of all places, for networks that stand under each other; the network's own when left out.
+    """
+    most = scale or max((layer.flops for layer in layers), default=1) or 1
+    paint = paints({layer.choice.operator for layer in layers})
+    place = {name: i for i, name in enumerate(columns or [layer.name for layer in layers])}
+    step = min(BROAD, max(NARROW, ROOM / max(1, len(place))))
+    bars: list[Bar] = []
+    for layer in layers:
+        stage = layer.stage if not bars or bars[-1].layer.stage != layer.stage else ""
+        bars.append(Bar(
+            layer, paint[layer.choice.operator], LEFT + place[layer.name] * step, step - GAP,
+            max(1.5, BAR * layer.flops / most), BAR * layer.dynamic_flops / most, _notes(layer), stage,
+            layer.name in differing, sentence(layer),
+        ))  # fmt: skip
+    return Strip(tuple(bars), tuple(_arcs(bars)), len(place) * step + 2 * LEFT)
+
+
+def aligned(networks: Iterable[Sequence[Layer]]) -> list[str]:
+    """The names of all layers of several networks in one order that keeps each network's own."""
+    names: list[str] = []
+    for layers in networks:
+        at = 0
+        for layer in layers:
+            if layer.name not in names:
+                names.insert(at, layer.name)
+            at = names.index(layer.name) + 1
+    return names
+
+
+def sentence(layer: Layer) -> str:
+    """A layer's numbers in a sentence."""
+    g, c = layer.geometry, layer.choice
+    what = "fully connected layer" if layer.kind == "linear" and c.operator == "static" else f"{c.operator} {layer.kernel}"
+    settings = ", ".join(f"{name} {value}" for name, value in c.settings.items())
+    place = f"{g.in_channels} to {g.out_channels} channels"
+    if layer.kind != "linear":
+        place += f" on a {g.height}x{g.width} map" + (f", stride {g.stride}" if g.stride > 1 else "")
+    cost = f"{quantity('flops', layer.flops)}, {quantity('params', layer.params)}"
+    if c.operator != "static":
+        share = 100 * layer.dynamic_flops / max(1, layer.flops)
+        cost += (
+            f"; {quantity('flops', layer.dynamic_flops)} of them ({share:.0f} %) for being dynamic"
+            if layer.flops >= layer.static_flops
+            else f"; an ordinary convolution here would cost {quantity('flops', layer.static_flops)}"
+        )
+    end = " Closes a residual block." if layer.skip else ""
+    return f"{layer.name}: {what}{f' ({settings})' if settings else ''}, {place}: {cost}.{end}"
+
+
+def _notes(layer: Layer) -> tuple[str, ...]:
+    g = layer.geometry
+    kernel = "fc" if layer.kind == "linear" else f"{'d' if g.depthwise else ''}{g.kernel_size}x{g.kernel_size}"
+    settings = [f"{SHORT[name]}{value}" for name, value in layer.choice.settings.items() if name in SHORT and value != 1]
+    return (kernel, *settings[:3])
+
+
+def _arcs(bars: list[Bar]) -> list[Arc]:
+    """One arc a residual block, from before its first layer to after its last."""
+    found = []
+    for bar in bars:
+        if bar.layer.skip:
+            first = next(b for b in bars if b.layer.block == bar.layer.block)
+            found.append(Arc(first.x, bar.x + bar.width))
+    return found

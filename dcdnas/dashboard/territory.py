@@ -1,0 +1,83 @@
+"""What a run's space holds, and how much of it the run has seen. Importing this module imports torch."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import yaml
+
+from dcdnas.budget import within
+from dcdnas.dashboard.anatomy import anatomy
+from dcdnas.errors import DcdnasError
+from dcdnas.records import Cost
+from dcdnas.report import Run
+from dcdnas.space import SearchSpace
+from dcdnas.space_cost import Share, draw
+from dcdnas.space_file import Compiler
+from dcdnas.yaml_lines import Document
+
+DRAWS = 500
+"""Random networks from which the share within the budgets is estimated."""
+
+BINS = 24
+
+
+@dataclass(frozen=True)
+class Territory:
+    """A space and what was tried of it.
+
+    Args:
+        space: compiled; None when `problem` says why not.
+        tried: different networks among the run's trials.
+        trained: different networks that were trained.
+        share: of random networks that are within the budgets; None where a budget bounds more than FLOPs and parameters.
+        bars: lower and upper multiply-adds and the number of random networks between them.
+        problem: why the space cannot be shown.
+    """
+
+    space: SearchSpace | None
+    tried: int = 0
+    trained: int = 0
+    share: Share | None = None
+    bars: tuple[tuple[float, float, int], ...] = ()
+    problem: str = ""
+
+
+def territory(run: Run, digests: Mapping[int, str]) -> Territory:
+    """The space of a run, with the identity of each trial's network."""
+    try:
+        space = _compiled(yaml.safe_dump(run.config.get("space", {})))
+    except (DcdnasError, TypeError, KeyError, AttributeError) as error:
+        return Territory(None, problem=f"The space of this run cannot be read: {error}")
+    trained = {digests[t.number] for t in run.trials if t.state in ("finished", "stopped")}
+    costs = _costs(space, any(b.metric == "params" for b in run.budgets))
+    share = None
+    if all(b.metric in ("flops", "params") for b in run.budgets):
+        share = Share(sum(within(c, run.budgets) for c in costs), len(costs))
+    return Territory(space, len(set(digests.values())), len(trained), share, _bars(costs))
+
+
+@lru_cache(maxsize=8)
+def _compiled(content: str) -> SearchSpace:
+    return Compiler(Document("search.yaml: space", yaml.safe_load(content), {})).space()
+
+
+@lru_cache(maxsize=8)
+def _costs(space: SearchSpace, params: bool) -> tuple[Cost, ...]:
+    """What random networks of the space cost, by closed form; parameters only where they are asked for."""
+    rng = random.Random(0)
+    networks = (anatomy(space.architecture(draw(space, rng))) for _ in range(DRAWS))
+    return tuple(Cost({"flops": n.flops, **({"params": sum(x.params for x in n.layers)} if params else {})}) for n in networks)
+
+
+def _bars(costs: tuple[Cost, ...]) -> tuple[tuple[float, float, int], ...]:
+    values = [c["flops"] for c in costs]
+    low, high = min(values), max(values)
+    step = (high - low) / BINS or 1.0
+    counts = [0] * BINS
+    for value in values:
+        counts[min(BINS - 1, int((value - low) / step))] += 1
+    return tuple((low + i * step, low + (i + 1) * step, n) for i, n in enumerate(counts))

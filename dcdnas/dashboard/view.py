@@ -1,0 +1,203 @@
+"""What the pages of a run say, as plain data: the sentences of its head, a row a trial, its curves and shares."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from dcdnas.budget import quantity, within
+from dcdnas.dashboard.live_run import LiveRun
+from dcdnas.dashboard.paint import Paint, paints
+from dcdnas.records import Trial
+from dcdnas.report import Moment, Run
+from dcdnas.words import duration, percent, points, tally
+
+STATES = ("finished", "stopped", "failed", "interrupted", "running", "refused", "replayed")
+SAID = {"stopped": "stopped early"}
+"""How a state is written where its own word says too little."""
+
+RECENT = 20
+"""Trainings over which the tile says how the hypervolume has changed."""
+
+
+def operators_of(run: Run) -> dict[str, Paint]:
+    """Paint of every operator that a trial of the run uses, static first."""
+    used = {c.operator for t in run.trials for c in set(t.architecture.layers.values())}
+    return {name: paint for name, paint in paints(used).items() if name in used or name == "static"}
+
+
+def mostly(trial: Trial) -> str:
+    """The dynamic operator that fills most of a network's layers; ``static`` when none is dynamic."""
+    counts = Counter(c.operator for c in trial.architecture.layers.values() if c.operator != "static")
+    return counts.most_common(1)[0][0] if counts else "static"
+
+
+def metrics_of(run: Run) -> list[str]:
+    """Cost metrics of the run, FLOPs and parameters first."""
+    known = run.trials[0].cost.values if run.trials else {}
+    return sorted(known, key=lambda m: ("flops", "params", *known).index(m))
+
+
+def row(trial: Trial, metrics: Sequence[str], names: Sequence[str]) -> list[Any]:
+    """Number, state, accuracy, epochs, seconds, operator, dynamic layers, layers, reason, then the metrics."""
+    layers, score = trial.architecture.layers, trial.score
+    accuracy = score.accuracy if score and math.isfinite(score.accuracy) else None
+    return [
+        trial.number, STATES.index(trial.state), accuracy if accuracy is None else round(accuracy, 6),
+        score.epochs if score else 0, round(score.seconds, 1) if score else 0, names.index(mostly(trial)),
+        sum(c.operator != "static" for c in layers.values()), len(layers), _reason(trial),
+        *(trial.cost.values.get(m) for m in metrics),
+    ]  # fmt: skip
+
+
+def _reason(trial: Trial) -> str:
+    """Why, where the state alone does not say it. That a refused one is over the budget, its cost says."""
+    return "" if trial.state in ("refused", "replayed") else trial.reason[:200]
+
+
+def payload(live: LiveRun, since: int = 0) -> dict[str, Any]:
+    """All that the charts and the table of a run need; with `since` only the rows that changed after that version."""
+    version, run = live.version, live.run
+    metrics, paint = metrics_of(run), operators_of(run)
+    names = list(paint)
+    line = run.front()
+    trials = live.since(since) if since else run.trials
+    return {
+        "version": version,
+        "run": run.name,
+        "metrics": metrics,
+        "operators": [{"name": p.name, "index": p.index, "marker": p.marker, "letters": p.letters} for p in paint.values()],
+        "states": [SAID.get(s, s) for s in STATES],
+        "rows": [row(t, metrics, names) for t in trials],
+        "front": [t.number for t in line],
+        "objective": run.minimize[0],
+        "budgets": {b.metric: [b.at_least, b.at_most] for b in run.budgets},
+        "history": steps(live.history.moments),
+        "share": shares(line, names),
+        "facts": facts(live),
+    }
+
+
+def steps(moments: Sequence[Moment]) -> list[list[Any]]:
+    """The moments at which the hypervolume or the best accuracy changed, and the last one."""
+    kept: list[Moment] = []
+    for moment in moments:
+        if not kept or (moment.hypervolume, moment.best) != (kept[-1].hypervolume, kept[-1].best):
+            kept.append(moment)
+    if moments and kept[-1] is not moments[-1]:
+        kept.append(moments[-1])
+    return [[m.ended, round(m.seconds, 1), round(m.hypervolume, 5), m.best] for m in kept]
+
+
+def shares(trials: Iterable[Trial], names: Sequence[str]) -> list[list[Any]]:
+    """Stage -> number of layers that each operator fills, over all of the trials."""
+    found: dict[str, Counter[str]] = {}
+    for trial in trials:
+        for slot, choice in trial.architecture.layers.items():
+            found.setdefault(slot.split(".")[0], Counter())[choice.operator] += 1
+    return [[stage, [counts[name] for name in names]] for stage, counts in found.items()]
+
+
+def facts(live: LiveRun) -> dict[str, str]:
+    """The sentences of a run's head and tiles, by the name that the page gives their places."""
+    run, best = live.run, live.run.best
+    line = run.front()
+    volume, change = _hypervolume(live.history.moments)
+    said = {
+        "status": run.status.capitalize(),
+        "progress": f"{run.ended:,} of {run.asked:,} trainings" + (f"; {to_confirm}" if (to_confirm := confirming(run)) else ""),
+        "tally": tally(run.counts),
+        "best": "–", "best-detail": "No network has finished within the budget yet.", "best-number": "",
+        "static": "–", "static-detail": "The static reference network has not finished.",
+        "front": str(len(line)), "front-detail": f"of {run.counts.get('finished', 0):,} finished networks",
+        "volume": f"{volume:.3f}", "volume-detail": change,
+        "value": str(min(run.ended, run.asked)),
+    }  # fmt: skip
+    if best and best.score:
+        said |= {"best": _best(run, best), "best-detail": _best_detail(run, best), "best-number": str(best.number)}
+    static = run.static
+    if best and best.score and static and static.score and static.state == "finished":
+        said |= against(run, best, static)
+    return said
+
+
+def against(run: Run, best: Trial, static: Trial) -> dict[str, str]:
+    """How far the best network is ahead of the static one, over shared seeds where both were confirmed."""
+    confirmed = {c.trial.number: c for c in run.confirmed}
+    detail = f"trial {static.number}, all static: {percent(accuracy(static))} at " + quantity(
+        run.minimize[0], static.cost[run.minimize[0]]
+    )
+    if best.number == static.number:
+        return {"static": "the same", "static-detail": f"{detail}; nothing better was found"}
+    if best.number in confirmed and static.number in confirmed:
+        mean, spread, seeds = confirmed[best.number].against(confirmed[static.number])
+        if seeds:
+            spread_said = f" ± {100 * spread:.1f}" if spread is not None else ""
+            return {"static": f"{points(mean)}{spread_said}", "static-detail": f"mean over {seeds} shared seeds; {detail}"}
+    difference = (accuracy(best) or 0.0) - (accuracy(static) or 0.0)
+    return {"static": points(difference), "static-detail": f"one training each; {detail}"}
+
+
+def _best(run: Run, best: Trial) -> str:
+    confirmed = next((c for c in run.confirmed if c.trial.number == best.number), None)
+    return percent(confirmed.mean if confirmed else accuracy(best))
+
+
+def _best_detail(run: Run, best: Trial) -> str:
+    confirmed = next((c for c in run.confirmed if c.trial.number == best.number), None)
+    how = f"mean of {len(confirmed.accuracies)} fresh seeds" if confirmed else "one training, not confirmed"
+    return f"trial {best.number} · {', '.join(quantity(m, best.cost[m]) for m in metrics_of(run))} · {how}"
+
+
+def _hypervolume(moments: Sequence[Moment]) -> tuple[float, str]:
+    if not moments:
+        return 0.0, "Nothing has finished yet."
+    last, before = moments[-1], moments[max(0, len(moments) - 1 - RECENT)]
+    if len(moments) <= RECENT or not before.hypervolume:
+        return last.hypervolume, "share of the box between chance, the cheapest network and the budget"
+    return last.hypervolume, f"{100 * (last.hypervolume / before.hypervolume - 1):+.1f} % over the last {RECENT} trainings"
+
+
+def heading(run: Run) -> list[str]:
+    """What was searched, in a few phrases."""
+    config, task = run.config, dict(run.config.get("task", {}))
+    space = dict(config.get("space", {}) or {})
+    parts = [str(space.get("name", "")), f"{task.get('data', '')}, {task.get('epochs', '?')} epochs a training" if task else ""]
+    parts += [f"budget {b}" for b in run.budgets] or ["no budget"]
+    parts += [f"sampler {config['sampler']}"] if "sampler" in config else []
+    parts += [f"{duration(run.seconds)} of training"]
+    return [p for p in parts if p]
+
+
+def confirming(run: Run) -> str:
+    """What is left of the confirmation once a search has its number; empty before and after."""
+    if run.ended < run.asked or not run.unconfirmed:
+        return ""
+    return f"{run.unconfirmed} trainings left that confirm the best networks on fresh seeds"
+
+
+def left(run: Run) -> str:
+    """How long a running search will still take at its pace so far; empty when that cannot be said."""
+    ended = [t for t in run.trials if t.state in ("finished", "stopped")]
+    if run.status != "running" or not ended or run.ended >= run.asked:
+        return ""
+    spent = max(t.ended for t in ended) - min(t.started for t in ended)
+    return f"about {duration(spent / len(ended) * (run.asked - run.ended))} left"
+
+
+def accuracy(trial: Trial) -> float | None:
+    """Of its training; None without one."""
+    return trial.score.accuracy if trial.score else None
+
+
+def fits(run: Run, trial: Trial) -> bool:
+    """Whether a trial is within the run's budgets."""
+    return within(trial.cost, run.budgets)
+
+
+def moment(seconds: float) -> str:
+    """A time as people of this machine read it; a dash for none."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds)) if seconds else "–"

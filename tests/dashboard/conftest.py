@@ -1,0 +1,92 @@
+"""A server over a folder of runs, real but for what the trainings gave."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import uvicorn
+from synthetic import confirm, make_run
+
+from dcdnas.dashboard import make_app
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    text: str
+
+
+@dataclass
+class Site:
+    """The server's address, and requests to it."""
+
+    port: int
+    root: Path
+    connections: list[http.client.HTTPConnection] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        try:
+            connection.request(method, path, headers=headers)
+            answer = connection.getresponse()
+            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read().decode("utf-8", "replace"))
+        finally:
+            connection.close()
+
+    def events(self, path: str) -> Iterator[str]:
+        """The lines of a stream as they come; closing the iterator closes the connection."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            while True:
+                yield answer.readline().decode()
+        finally:
+            connection.close()
+
+
+def started(root: Path) -> Iterator[Site]:
+    server = uvicorn.Server(uvicorn.Config(make_app(root), port=0, log_level="error", timeout_graceful_shutdown=1, ws="none"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield Site(server.servers[0].sockets[0].getsockname()[1], root)
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Runs of every kind: good, young, empty, damaged in each file, and one whose name is markup. Nobody writes to them."""
+    root = tmp_path_factory.mktemp("site") / "runs"
+    make_run(root / "good", 40)
+    confirm(root / "good", 0, [0.80, 0.82])
+    make_run(root / "empty", 0, asked=10)
+    make_run(root / "<b>&'\"x", 3)
+    make_run(root / "no-memory", 1)
+    (root / "no-memory" / "run.db").write_bytes(b"not a database" * 100)
+    make_run(root / "no-config", 4)
+    (root / "no-config" / "search.yaml").write_text("budgets: [", encoding="utf-8")
+    (root.parent / "secret").mkdir()
+    make_run(root.parent / "secret" / "outside", 1)
+    (root / "link").symlink_to(root.parent / "secret" / "outside")
+    yield from started(root)
+
+
+@pytest.fixture
+def own_site(tmp_path: Path) -> Iterator[Site]:
+    """An empty folder of runs that the test may write to."""
+    (tmp_path / "runs").mkdir()
+    yield from started(tmp_path / "runs")

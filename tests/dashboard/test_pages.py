@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+from conftest import Site
+
+from dcdnas.architecture import Architecture
+from dcdnas.report import load_run
+
+PAGES = ("", "/failures", "/live", "/space", "/compare", "/trials/0", "/trials/0/card")
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("run", ["good", "no-config", "%3Cb%3E&'%22x"])
+def test_every_page_of_every_readable_run_is_there(site: Site, run: str, page: str) -> None:
+    assert site.get(f"/runs/{run}{page}").status == 200
+
+
+@pytest.mark.parametrize("page", ["", "/failures", "/live", "/space", "/compare"])
+def test_a_run_without_trials_says_what_to_do(site: Site, page: str) -> None:
+    answer = site.get(f"/runs/empty{page}")
+    assert answer.status == 200
+    if page == "":
+        assert "dcdnas resume empty" in answer.text
+
+
+def test_the_list_shows_every_run_and_what_is_wrong_with_damaged_ones(site: Site) -> None:
+    text = site.get("/").text
+    for name in ("good", "empty", "no-memory", "no-config"):
+        assert f'href="/runs/{name}"' in text
+    assert "damaged" in text.lower()
+    assert "Restore it from a copy" in text
+
+
+def test_an_empty_folder_says_how_to_begin(own_site: Site) -> None:
+    assert "dcdnas search -b 2MFLOPs" in own_site.get("/").text
+
+
+def test_a_damaged_run_has_a_page_that_says_why(site: Site) -> None:
+    answer = site.get("/runs/no-memory")
+    assert answer.status == 404
+    assert "damaged" in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_a_mistyped_run_gets_the_nearest_name(site: Site) -> None:
+    answer = site.get("/runs/goood")
+    assert answer.status == 404
+    assert "Did you mean &#39;good&#39;?" in answer.text
+
+
+@pytest.mark.parametrize("number", ["40", "4000000000000000000000"])
+def test_a_trial_that_is_not_there_says_so(site: Site, number: str) -> None:
+    answer = site.get(f"/runs/good/trials/{number}")
+    assert answer.status == 404
+    assert "has no trial" in answer.text
+
+
+def test_the_rows_are_the_trials_of_the_run(site: Site) -> None:
+    sent = json.loads(site.get("/runs/good/trials.json").text)
+    run = load_run(site.root / "good")
+    assert [row[0] for row in sent["rows"]] == [t.number for t in run.trials]
+    assert [row[2] for row in sent["rows"]] == [round(t.score.accuracy, 6) if t.score else None for t in run.trials]
+    flops = 9 + sent["metrics"].index("flops")
+    assert [row[flops] for row in sent["rows"]] == [t.cost["flops"] for t in run.trials]
+    assert sent["front"] == [t.number for t in run.front()]
+    assert sent["history"][-1][2] == pytest.approx(run.hypervolume, abs=1e-5)
+    assert sent["budgets"] == {"flops": [0.0, 2e6]}
+
+
+def test_the_tiles_say_what_the_run_says(site: Site) -> None:
+    run = load_run(site.root / "good")
+    text = site.get("/runs/good").text
+    assert run.best is not None
+    assert run.best.score is not None
+    assert f"{100 * run.best.score.accuracy:.1f} %" in text
+    assert f'data-fact="volume">{run.hypervolume:.3f}<' in text
+
+
+def test_a_downloaded_config_is_the_trial_s_network(site: Site) -> None:
+    run = load_run(site.root / "good")
+    answer = site.get("/runs/good/trials/3/config.yaml")
+    content = yaml.safe_load(answer.text)
+    assert Architecture.from_dict(content["dcdnas"]) == run.trials[3].architecture
+    assert answer.headers["content-disposition"] == 'attachment; filename="good-trial3.yaml"'
+    assert content["dcdnas"]["provenance"]["trial"] == 3
+
+
+def test_a_trial_is_compared_with_the_static_network_by_itself(site: Site) -> None:
+    assert "Compare trials 0, 3" in site.get("/runs/good/compare?trials=3").text
+
+
+def test_at_most_four_trials_are_compared(site: Site) -> None:
+    assert "<h1>Compare trials 0, 1, 2, 3</h1>" in site.get("/runs/good/compare?trials=0,1,2,3,4,5").text
+
+
+def test_a_comparison_of_no_numbers_says_what_to_write(site: Site) -> None:
+    answer = site.get("/runs/good/compare?trials=first")
+    assert answer.status == 404
+    assert "trials=0,12" in answer.text
+
+
+def test_the_layers_that_differ_are_outlined(site: Site) -> None:
+    assert 'class="layer differs"' not in site.get("/runs/good/compare?trials=0").text.split("<h3>Trial 0")[1].split("<h3>")[0]
+    assert 'class="layer differs"' in site.get("/runs/good/compare?trials=0,1").text
+
+
+def test_names_and_reasons_cannot_become_markup(site: Site) -> None:
+    for path in ("/", "/runs/%3Cb%3E&'%22x", "/runs/%3Cb%3E&'%22x/trials/0"):
+        text = site.get(path).text
+        assert "<b>&" not in text
+        assert "&lt;b&gt;&amp;" in text
+
+
+def test_no_page_has_a_script_or_style_in_it(site: Site) -> None:
+    for page in PAGES:
+        text = site.get(f"/runs/good{page}").text
+        scripts = re.findall(r"<script(?![^>]*(?:src=|application/json))", text)
+        assert not scripts
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", text)
+
+
+def test_every_link_of_a_page_leads_somewhere(site: Site) -> None:
+    for page in ("", "/failures", "/live", "/space", "/compare", "/trials/1"):
+        text = site.get(f"/runs/good{page}").text
+        for link in {m.split("#")[0] for m in re.findall(r'(?:href|src)="(/[^"]*)"', text)}:
+            assert site.get(link.replace("&amp;", "&")).status == 200, link
+
+
+def test_starting_imports_nothing_heavy() -> None:
+    code = "import sys, dcdnas.dashboard, dcdnas.cli.dashboard; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "ray", "fvcore", "optuna", "pandas", "plotly"} & set(loaded)
+    assert "starlette" in loaded
+
+
+def test_a_fault_of_ours_is_a_page_with_the_security_headers(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fault(run: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("dcdnas.dashboard.pages.advice.failures", fault)
+    answer = site.get("/runs/good/failures")
+    assert answer.status == 500
+    assert "by zero" in answer.text
+    assert "content-security-policy" in answer.headers
