@@ -22,13 +22,13 @@ _LIBRARY.impl("product", lambda a, b: a * b, "CompositeExplicitAutograd")  # typ
 
 
 def is_counting() -> bool:
-    """Whether a FLOP counter is looking."""
-    return _COUNTING.get()
+    """Whether a FLOP counter is looking; never where a compiler is, which cannot read a context variable."""
+    return not torch.compiler.is_compiling() and _COUNTING.get()
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
     """The elementwise product `a * b`, counted as one multiply-add an element of the (broadcast) result."""
-    if _COUNTING.get():
+    if is_counting():
         marked: Tensor = torch.ops.dcdnas.product(a, b)
         return marked
     return a * b
