@@ -6,9 +6,7 @@ A worker that exits, is killed for memory or hangs costs its own training only: 
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -19,12 +17,15 @@ from typing import Any
 from dcdnas.engine.control import SIGNALS
 from dcdnas.engine.job import Job, Outcome, described
 from dcdnas.engine.loop import WAIT, SearchLoop
+from dcdnas.engine.serve import GRACE, READY, serve
 from dcdnas.engine.worker import Train
 from dcdnas.records import Report
-from dcdnas.watchdog import watchdog
 
-GRACE = 30.0
-"""Seconds after its deadline that a worker gets to give up by itself."""
+LATE = 2 * GRACE
+"""Seconds after its deadline in which a worker may give up by itself, before the driver ends it."""
+
+STARTING = 600.0
+"""Seconds in which a new process has to be ready."""
 
 _CONTEXT = multiprocessing.get_context("spawn")
 
@@ -78,7 +79,7 @@ def run_local(loop: SearchLoop, train: Train, jobs: int, log: Path | None = None
             for ready in wait([w.connection for w in busy], timeout=0.5):
                 _take(loop, next(w for w in busy if w.connection is ready))
             for worker in busy:
-                if worker.job and worker.late(GRACE):
+                if worker.job and worker.late(LATE):
                     loop.end(worker.job, Outcome(None, worker.hung))
                     worker.stop()
     finally:
@@ -99,20 +100,31 @@ class Worker:
         self.job: Job | None = None
         self.connection: Connection[Any, Any]
         self._process: multiprocessing.process.BaseProcess | None = None
+        self._ready = False
         self._since = 0.0
 
     def send(self, job: Job) -> None:
         """Starts a job, in a new process where there is none or it died while idle."""
-        self.job, self._since = job, time.monotonic()
-        try:
-            if self._process is None:
-                self._begin()
-            self.connection.send(job)
-        except OSError:
+        if self._process is not None and not self._process.is_alive():
             self.stop()
+        if self._process is None:
             self._begin()
-            self.job = job
+        self.job, self._since = job, time.monotonic()
+        with suppress(OSError):  # it died just now: the next wait finds its connection closed
             self.connection.send(job)
+
+    def receive(self) -> Report | Outcome | None:
+        """What the worker says; None when it says that it is ready.
+
+        Raises:
+            EOFError: when it has died.
+            OSError: likewise.
+        """
+        message: Report | Outcome | str = self.connection.recv()
+        if isinstance(message, str):
+            self._ready, self._since = message == READY, time.monotonic()
+            return None
+        return message
 
     def stop(self) -> None:
         """Ends the process, and its job with it, at once."""
@@ -121,7 +133,7 @@ class Worker:
             self._process.kill()
             self._process.join()
             self.connection.close()
-            self._process = None
+            self._process, self._ready = None, False
 
     def died(self) -> str:
         """How a process that is gone ended."""
@@ -129,6 +141,8 @@ class Worker:
         if self._process is not None:
             self._process.join(5)
             code = self._process.exitcode
+        if not self._ready:
+            return f"its process could not be started: it ended with exit code {code}"
         if self.late():
             return self.hung
         if code == -signal.SIGKILL:
@@ -139,7 +153,7 @@ class Worker:
 
     def late(self, grace: float = 0.0) -> bool:
         """Whether the job is that many seconds past its deadline and the worker has not given up by itself."""
-        limit = self.job.task.deadline if self.job else 0.0
+        limit = STARTING if not self._ready else self.job.task.deadline if self.job else 0.0
         return limit > 0 and time.monotonic() - self._since > limit + grace
 
     @property
@@ -153,7 +167,7 @@ class Worker:
 
     def _begin(self) -> None:
         self.connection, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=_serve, args=(theirs, self.train, self.log), daemon=True)
+        self._process = _CONTEXT.Process(target=serve, args=(theirs, self.train, self.log), daemon=True)
         with _blocked_signals():
             self._process.start()
         theirs.close()
@@ -176,7 +190,7 @@ def _take(loop: SearchLoop, worker: Worker) -> None:
     if job is None:
         return
     try:
-        message: Report | Outcome = worker.connection.recv()
+        message = worker.receive()
     except (EOFError, OSError):
         loop.end(job, Outcome(None, worker.died()))
         worker.stop()
@@ -184,6 +198,8 @@ def _take(loop: SearchLoop, worker: Worker) -> None:
     if isinstance(message, Outcome):
         worker.job = None
         loop.end(job, message)
+        return
+    if message is None:
         return
     go_on = loop.report(job, message)
     with suppress(OSError):  # it died meanwhile: the next wait finds its connection closed
@@ -201,35 +217,3 @@ def _blocked_signals() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _serve(connection: Connection[Any, Any], train: Train, log: Path | None) -> None:
-    """What a worker process runs. It ends when it is killed, or when the driver is gone."""
-    threading.Thread(target=_end_with_driver, daemon=True).start()
-    if log is not None:
-        with log.open("ab", buffering=0) as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-
-    def report(r: Report) -> bool:
-        connection.send(r)
-        return bool(connection.recv())
-
-    while True:
-        try:
-            job: Job = connection.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            with watchdog(job.task.deadline + GRACE / 2 if job.task.deadline else 0):
-                outcome = Outcome(train(job, report))
-        except (Exception, SystemExit) as error:
-            outcome = Outcome(None, described(error))
-        connection.send(outcome)
-
-
-def _end_with_driver() -> None:
-    driver = multiprocessing.parent_process()
-    if driver is not None:
-        driver.join()
-        os._exit(1)

@@ -1,0 +1,63 @@
+"""What a worker process of the local executor runs; imports little, so that it starts quickly.
+
+Between driver and worker a connection carries: `READY` from the worker when it has started, a `Job` to it, after each epoch a
+`Report` from it and whether to go on to it, at the end an `Outcome` from it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from dcdnas.engine.job import Job, Outcome, described
+from dcdnas.records import Report, Score
+from dcdnas.watchdog import watchdog
+
+READY = "ready"
+
+GRACE = 15.0
+"""Seconds after its deadline in which a training may end by itself, before its process is ended from inside."""
+
+
+def serve(connection: Connection[Any, Any], train: Callable[[Job, Callable[[Report], bool]], Score], log: Path | None) -> None:
+    """Trains what comes in. Ends when it is killed, or when the driver is gone.
+
+    Args:
+        connection: to the driver.
+        train: what is run, see `dcdnas.engine.worker.Train`.
+        log: file that takes what this process prints.
+    """
+    threading.Thread(target=_end_with_driver, daemon=True).start()
+    if log is not None:
+        with log.open("ab", buffering=0) as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+    connection.send(READY)
+
+    def report(r: Report) -> bool:
+        connection.send(r)
+        return bool(connection.recv())
+
+    while True:
+        try:
+            job: Job = connection.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            with watchdog(job.task.deadline + GRACE if job.task.deadline else 0):
+                outcome = Outcome(train(job, report))
+        except (Exception, SystemExit) as error:
+            outcome = Outcome(None, described(error))
+        connection.send(outcome)
+
+
+def _end_with_driver() -> None:
+    driver = multiprocessing.parent_process()
+    if driver is not None:
+        driver.join()
+        os._exit(1)

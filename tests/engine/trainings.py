@@ -1,0 +1,90 @@
+"""Trainings that only pretend, good ones and faulty ones. Worker processes import them: nothing here takes long to import."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from dcdnas.engine.job import Job
+from dcdnas.records import Report, Score
+
+Reporter = Callable[[Report], bool]
+
+
+def quality(job: Job) -> float:
+    """The accuracy that the pretended training of a network reaches, 0.3-0.9: a function of the network and the seed."""
+    return 0.3 + 0.6 * random.Random(f"{job.architecture.digest}/{job.task.seed}").random()
+
+
+def pretend(job: Job, report: Reporter) -> Score:
+    """Learns at once, to a quality that depends on network and seed."""
+    return learn(job, report, quality(job))
+
+
+def learn(job: Job, report: Reporter, accuracy: float) -> Score:
+    """Reports epoch by epoch up to an accuracy."""
+    curve: list[Report] = []
+    for epoch in range(1, job.task.epochs + 1):
+        curve.append(Report(epoch, accuracy * (epoch / job.task.epochs), 1.0 / epoch, 0.25 * epoch))
+        if not report(curve[-1]):
+            break
+    last = curve[-1]
+    return Score(last.accuracy, last.loss, last.epoch, last.seconds, tuple(curve))
+
+
+def fault(kind: str) -> Any:
+    """Does what goes wrong in a training."""
+    if kind == "raise":
+        raise ValueError("no such kernel")
+    if kind == "exit":
+        os._exit(3)
+    if kind == "sys.exit":
+        sys.exit("enough")
+    if kind == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "segfault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if kind == "hang":
+        time.sleep(600)
+    return math.nan
+
+
+FAULTS = ("raise", "exit", "sys.exit", "kill", "segfault", "nan")
+
+
+def faulty(job: Job, report: Reporter) -> Score:
+    """Trials 1 to 6 go wrong, each in its own way, after one epoch; the others are fine."""
+    if 1 <= job.number <= len(FAULTS) and not job.confirm:
+        report(Report(1, 0.2, 1.0, 0.1))
+        return Score(fault(FAULTS[job.number - 1]), 1.0, job.task.epochs, 0.1)
+    return pretend(job, report)
+
+
+def hanging(job: Job, report: Reporter) -> Score:
+    """Trial 1 never ends."""
+    if job.number == 1:
+        fault("hang")
+    return pretend(job, report)
+
+
+def slow(job: Job, report: Reporter) -> Score:
+    """Takes a fifth of a second an epoch."""
+
+    def later(r: Report) -> bool:
+        time.sleep(0.2)
+        return report(r)
+
+    return learn(job, later, quality(job))
+
+
+def chatty(job: Job, report: Reporter) -> Score:
+    """Prints to both streams."""
+    print("said in a worker", flush=True)
+    os.write(2, b"complained in a worker\n")
+    return pretend(job, report)
