@@ -1,0 +1,63 @@
+"""`dcdnas list`: what there is to choose from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from dcdnas.cli._entries import Entry, data_entries, entries, preset_entries, space_entries
+from dcdnas.cli._output import Output
+
+__all__ = ["list_"]
+
+PANEL = "Spaces and data"
+
+Kind = Literal["operators", "networks", "metrics", "samplers", "spaces", "data", "presets"]
+
+FOLDERS = {"operators": "operators", "networks": "networks", "metrics": "cost", "samplers": "engine.samplers"}
+
+
+def list_(
+    out: Output,
+    kind: Annotated[
+        Kind, typer.Argument(metavar="KIND", help="operators, networks, metrics, samplers, spaces, data or presets.")
+    ],
+) -> None:
+    """Show what there is: operators, networks, metrics, samplers, spaces, data or presets.
+
+    With operators and networks come the settings that a search may choose, and their defaults.
+
+    Example:  dcdnas list operators
+    """
+    from rich import box
+    from rich.table import Table
+
+    found = _entries(kind)
+    out.document(
+        [
+            {
+                "name": e.name,
+                "about": e.about,
+                "settings": [{"name": n, "allowed": a, "default": d} for n, a, d in e.dimensions],
+            }
+            for e in found
+        ]
+    )
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made.add_column("Name", no_wrap=True)
+    made.add_column("What it is")
+    for entry in found:
+        settings = [f"  {n}: {a}{f' (default {d})' if d else ''}" for n, a, d in entry.dimensions]
+        made.add_row(entry.name, "\n".join([entry.about, *settings]))
+    out.show(made)
+
+
+def _entries(kind: Kind) -> list[Entry]:
+    if kind == "presets":
+        return preset_entries()
+    if kind == "data":
+        return data_entries()
+    if kind == "spaces":
+        return space_entries()
+    return entries(FOLDERS[kind], kind.rstrip("s"))

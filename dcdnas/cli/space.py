@@ -1,0 +1,150 @@
+"""Look into a search space: what it opens, what it costs, what fits a budget."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dcdnas.cli._options import Budgets
+from dcdnas.cli._output import Output
+
+if TYPE_CHECKING:
+    from dcdnas.budget import Budget
+    from dcdnas.space import SearchSpace
+    from dcdnas.space_budget import Fit
+
+__all__ = ["space"]
+
+PANEL = "Spaces and data"
+
+Space = Annotated[str, typer.Argument(metavar="SPACE", help="A shipped space's name, or a space file.", show_default=False)]
+Chances = Annotated[
+    Literal["operators", "networks"],
+    typer.Option("--chances", help="Equal chances for each decision's options, the operator first; or for each network."),
+]
+
+
+def show(out: Output, space: Space) -> None:
+    """Show what a space opens: its decisions, its slots and their candidates."""
+    from dcdnas.cli._tables import table
+    from dcdnas.space_library import load_space
+
+    found = load_space(space)
+    out.document(_described(found))
+    channels, height, width = found.input
+    out.show(f"{found.name}: {found.description}")
+    out.show(f"{found.network}, {channels}x{height}x{width} to {found.classes:,} classes, {_count(found.size)} outcomes")
+    decisions = table("Decision", "Options", "Exists where", title="Decisions")
+    for d in found.decisions:
+        where = f"{d.parent} is {' or '.join(map(str, d.when))}" if d.parent else ""
+        decisions.add_row(d.name, ", ".join(map(str, d.options)), where)
+    slots = table("Group", "Slots", "Candidates", title="Slots that share a choice")
+    for g in found.groups:
+        slots.add_row(g.name, ", ".join(g.slots), ", ".join(c.operator for c in g.candidates))
+    out.show(decisions, slots)
+    for rule in found.forbidden:
+        out.show(f"Forbidden: {rule.text}")
+
+
+def check(out: Output, space: Space, budget: Budgets = None) -> None:
+    """Check a space file, and say how much of the space fits a budget, and what never does.
+
+    Example:  dcdnas space check mobilenetv2-imagenet -b 300MFLOPs
+    """
+    from dcdnas.budget import parse_budgets
+    from dcdnas.space_budget import fit
+    from dcdnas.space_library import load_space
+
+    found, budgets = load_space(space), parse_budgets(budget or [])
+    result = fit(found, budgets)
+    out.document(_checked(found, budgets, result))
+    for line in _lines(found, budgets, result):
+        out.show(line)
+
+
+def sample(
+    out: Output,
+    space: Space,
+    budget: Budgets = None,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="Networks to draw.")] = 5,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws.")] = 0,
+    chances: Chances = "operators",
+) -> None:
+    """Draw random networks of a space, all of them within the budget.
+
+    Example:  dcdnas space sample mobilenetv2-imagenet -b 250-300MFLOPs -n 3
+    """
+    from dcdnas.budget import parse_budgets
+    from dcdnas.cli._tables import table
+    from dcdnas.errors import NothingFitsError
+    from dcdnas.space_cost import check_budgets, draws_within
+    from dcdnas.space_library import load_space
+    from dcdnas.words import costs, mix
+
+    found, budgets = load_space(space), parse_budgets(budget or [])
+    check_budgets(found, budgets)
+    drawn = list(islice(draws_within(found, budgets, random.Random(seed), chances=chances), number))
+    out.document(
+        [
+            {"decisions": p.decisions, "cost": p.cost.values, "digest": p.architecture.digest, **p.architecture.to_dict()}
+            for p in drawn
+        ]
+    )
+    made = table("Network", "Costs", "Layers", "Decisions")
+    for p in drawn:
+        made.add_row(p.architecture.digest, costs(p.cost), mix(p.architecture), _short(p.decisions))
+    out.show(made)
+    if len(drawn) < number:
+        raise NothingFitsError(f"only {len(drawn)} of {number} networks of {found.name} were found within the budget.")
+
+
+space = {"show": show, "check": check, "sample": sample}
+
+
+def _described(found: SearchSpace) -> dict[str, Any]:
+    return {
+        "name": found.name, "description": found.description, "network": found.network, "input": found.input,
+        "classes": found.classes, "size": str(found.size), "digest": found.digest,
+        "decisions": [{"name": d.name, "options": d.options, "parent": d.parent, "when": d.when} for d in found.decisions],
+        "groups": [{"name": g.name, "slots": g.slots, "operators": [c.operator for c in g.candidates]} for g in found.groups],
+        "forbidden": [rule.text for rule in found.forbidden],
+    }  # fmt: skip
+
+
+def _checked(found: SearchSpace, budgets: Sequence[Budget], result: Fit) -> dict[str, Any]:
+    return {
+        "name": found.name, "size": str(found.size), "budgets": [str(b) for b in budgets], "notes": result.notes,
+        "ranges": {r.metric: {"smallest": r.smallest, "median": r.median, "largest": r.largest} for r in result.ranges},
+        "share": result.share.value, "share_interval": result.share.interval, "share_draws": result.share.draws,
+        "never": [{"decision": n, "options": options} for n, options in result.never.items()],
+        "forced": result.forced,
+    }  # fmt: skip
+
+
+def _lines(found: SearchSpace, budgets: Sequence[Budget], result: Fit) -> list[str]:
+    from dcdnas.budget import quantity
+
+    said = [f"{found.name}: no problems, {_count(found.size)} outcomes of {len(found.decisions)} decisions"]
+    for r in result.ranges:
+        median = f", median about {quantity(r.metric, r.median)}" if r.median is not None else ""
+        said.append(f"Costs      {quantity(r.metric, r.smallest)} to {quantity(r.metric, r.largest)}{median}")
+    if not budgets:
+        return said
+    low, high = (100 * bound for bound in result.share.interval)
+    how = f"95 % interval {low:.3g} to {high:.3g} %, {result.share.draws:,} draws" if result.share.draws else "none at all"
+    said.append(f"Budget     {', '.join(map(str, budgets))}: {100 * result.share.value:.3g} % of the space is within ({how})")
+    said += [f"Never fits {name}: {', '.join(map(str, options))}" for name, options in result.never.items()]
+    said += [f"Forced     {name} is {option}" for name, option in result.forced.items()]
+    return said + [f"Note       {note}" for note in result.notes]
+
+
+def _count(size: int) -> str:
+    return f"{size:,}" if size < 10**7 else f"{size:.1e}".replace("e+", "e")
+
+
+def _short(decisions: Any) -> str:
+    return ", ".join(f"{name}={value}" for name, value in decisions.items())

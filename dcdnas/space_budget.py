@@ -1,0 +1,90 @@
+"""What a budget leaves of a space: its share, the options that never fit, and those that are forced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dcdnas.budget import Budget
+from dcdnas.records import Setting
+from dcdnas.space import SearchSpace
+from dcdnas.space_cost import Share, check_budgets, largest, share_within, smallest
+from dcdnas.space_draws import Draws
+from dcdnas.space_extremes import extremes_by_option
+from dcdnas.space_tree import tree_of
+
+
+@dataclass(frozen=True)
+class Range:
+    """What the networks of a space cost by one metric.
+
+    Args:
+        metric: its name.
+        smallest: cost of the cheapest network.
+        largest: cost of the dearest one.
+        median: half of the space costs less; None where it is not known.
+    """
+
+    metric: str
+    smallest: float
+    largest: float
+    median: float | None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a space and budgets fit.
+
+    Args:
+        ranges: of the costs.
+        share: of the space that is within all budgets.
+        never: decision -> options that no network within the budgets has.
+        forced: decision -> the only option that fits.
+        notes: sentences about budgets that bound nothing.
+    """
+
+    ranges: tuple[Range, ...]
+    share: Share
+    never: Mapping[str, tuple[Setting, ...]] = field(default_factory=dict)
+    forced: Mapping[str, Setting] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def fit(space: SearchSpace, budgets: Sequence[Budget]) -> Fit:
+    """What the budgets leave of the space.
+
+    Raises:
+        NothingFitsError: when they leave nothing.
+    """
+    notes = tuple(check_budgets(space, budgets))
+    metrics = dict.fromkeys([*(b.metric for b in budgets), "flops", "params"])
+    ranges = tuple(_range(space, metric) for metric in metrics)
+    never = _never(space, budgets)
+    left = {d.name: [o for o in d.options if o not in never.get(d.name, ())] for d in space.decisions}
+    forced = {name: options[0] for name, options in left.items() if len(options) == 1}
+    return Fit(ranges, share_within(space, budgets), never, forced, notes)
+
+
+def _range(space: SearchSpace, metric: str) -> Range:
+    low, high = smallest(space, metric).cost[metric], largest(space, metric).cost[metric]
+    tree = tree_of(space, metric)
+    if tree is None:
+        return Range(metric, low, high, None)
+    draws = Draws(tree, Budget(metric, high))
+    below = np.cumsum(draws.table.chances)
+    middle = (int(np.searchsorted(below, below[-1] / 2)) + (draws.table.roundings + 1) / 2) * draws.step
+    return Range(metric, low, high, min(max(middle, low), high))
+
+
+def _never(space: SearchSpace, budgets: Sequence[Budget]) -> dict[str, tuple[Setting, ...]]:
+    """Options whose cheapest network is over a budget, or whose dearest is under its lower bound."""
+    out: set[tuple[str, Setting]] = set()
+    for budget in budgets:
+        tree = tree_of(space, budget.metric)
+        if tree is not None:
+            out |= {key for key, cost in extremes_by_option(tree, largest=False).items() if cost > budget.at_most}
+            out |= {key for key, cost in extremes_by_option(tree, largest=True).items() if cost < budget.at_least}
+    found = {d.name: tuple(o for o in d.options if (d.name, o) in out) for d in space.decisions}
+    return {name: options for name, options in found.items() if options}
