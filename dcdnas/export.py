@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dcdnas.errors import FileError, MismatchError, UnknownNameError, UsageError
 from dcdnas.model_config import Model, write_config
 from dcdnas.networks import Network, build_network
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 WEIGHTS = "model.safetensors"
 """Name of the weights beside a config, as timm and the Hub call it."""
@@ -33,7 +38,71 @@ class Written:
     error: float | None = None
 
 
-Writer = Callable[[Model, Path, Path | None], list[Written]]
+class Export:
+    """One export of a model; what several formats need is made once.
+
+    Args:
+        model: to write.
+        folder: for the files.
+        weights: a safetensors file; None for fresh random ones.
+    """
+
+    def __init__(self, model: Model, folder: Path, weights: Path | None = None) -> None:
+        self.model, self.folder, self.weights = model, folder, weights
+
+    @cached_property
+    def network(self) -> Network:
+        """In eval mode, with its weights where they are given."""
+        network = build_network(self.model.architecture)
+        if self.weights is not None:
+            load_weights(network, self.weights)
+        return network.eval()
+
+    @cached_property
+    def program(self) -> ExportedProgram:
+        """The network as `torch.export` traces it, for any batch size."""
+        from dcdnas.programs import traced
+
+        return traced(self.network, self.model.architecture.input)
+
+    def config(self) -> list[Written]:
+        """The architecture with its cost and provenance, as YAML and JSON."""
+        said = "builds the same network: same layers, parameters and FLOPs"
+        return [Written(write_config(self.model, self.folder / name), said) for name in ("config.yaml", "config.json")]
+
+    def torch(self) -> list[Written]:
+        """The weights, complete and checked against the network."""
+        if self.weights is None:
+            raise UsageError("--to torch writes trained weights, and none are given. Give some with --weights.")
+        return [save_weights(self.network, self.folder / WEIGHTS)]
+
+    def pt2(self) -> list[Written]:
+        """A `torch.export` program."""
+        from dcdnas.programs import write_pt2
+
+        path = self.folder / "model.pt2"
+        return [self._computed(path, write_pt2(self.program, self.network, self.model.architecture.input, path))]
+
+    def onnx(self) -> list[Written]:
+        """An ONNX model."""
+        from dcdnas.programs import need_onnx, write_onnx
+
+        need_onnx()
+        path = self.folder / "model.onnx"
+        return [self._computed(path, write_onnx(self.program, self.network, self.model.architecture.input, path))]
+
+    def _computed(self, path: Path, error: float) -> Written:
+        untrained = "" if self.weights else "; its weights are random, since none were given (--weights)"
+        return Written(path, f"computes the same at batch 1 and 8, largest relative error {error:.1e}{untrained}", error)
+
+
+FORMATS: Mapping[str, Callable[[Export], list[Written]]] = {
+    "config": Export.config,
+    "torch": Export.torch,
+    "pt2": Export.pt2,
+    "onnx": Export.onnx,
+}
+"""Name of each format and what writes it."""
 
 
 def export_model(model: Model, folder: Path, formats: Sequence[str], weights: Path | None = None) -> list[Written]:
@@ -50,7 +119,8 @@ def export_model(model: Model, folder: Path, formats: Sequence[str], weights: Pa
         MissingPackageError: when a format needs a package that is not installed.
         UsageError: when weights are needed and not given, or a file cannot be written.
     """
-    return [written for name in formats for written in FORMATS[name](model, folder, weights)]
+    export = Export(model, folder, weights)
+    return [written for name in formats for written in FORMATS[name](export)]
 
 
 def read_formats(text: str) -> list[str]:
@@ -95,56 +165,23 @@ def load_weights(network: Network, path: Path) -> None:
     network.load_state_dict(state)
 
 
-def network_of(model: Model, weights: Path | None) -> Network:
-    """The network in eval mode, with its weights where they are given."""
-    network = build_network(model.architecture)
-    if weights is not None:
-        load_weights(network, weights)
-    return network.eval()
+def save_weights(network: Network, path: Path) -> Written:
+    """Writes all parameters and buffers, reads them again and compares.
 
-
-def _config(model: Model, folder: Path, weights: Path | None) -> list[Written]:
-    said = "builds the same network: same layers, parameters and FLOPs"
-    return [Written(write_config(model, folder / name), said) for name in ("config.yaml", "config.json")]
-
-
-def _torch(model: Model, folder: Path, weights: Path | None) -> list[Written]:
-    """The weights, complete and checked against the network."""
+    Raises:
+        MismatchError: when they are not equal.
+        UsageError: when the file cannot be written.
+    """
     import torch
     from safetensors.torch import load_file, save_file
 
-    if weights is None:
-        raise UsageError(
-            "--to torch writes trained weights, and none are given. `dcdnas train` makes some; give them with --weights."
-        )
-    network = network_of(model, weights)
-    path = folder / WEIGHTS
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({n: t.contiguous() for n, t in network.state_dict().items()}, path, metadata={"format": "pt"})
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(state, path, metadata={"format": "pt"})
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}. Name another place with -o.") from None
     again = load_file(path)
-    if not all(torch.equal(t, again[n]) for n, t in network.state_dict().items()):
+    if set(again) != set(state) or not all(torch.equal(tensor, again[name]) for name, tensor in state.items()):
         raise MismatchError(f"{path}: the weights that were read back are not those that were written.")
-    return [Written(path, f"{len(again)} tensors, read back equal", 0.0)]
-
-
-def _pt2(model: Model, folder: Path, weights: Path | None) -> list[Written]:
-    from dcdnas.programs import write_pt2
-
-    path = folder / "model.pt2"
-    return [_computed(path, write_pt2(network_of(model, weights), model.architecture.input, path), weights)]
-
-
-def _onnx(model: Model, folder: Path, weights: Path | None) -> list[Written]:
-    from dcdnas.programs import write_onnx
-
-    path = folder / "model.onnx"
-    return [_computed(path, write_onnx(network_of(model, weights), model.architecture.input, path), weights)]
-
-
-def _computed(path: Path, error: float, weights: Path | None) -> Written:
-    untrained = "" if weights else "; the weights are random, since none were given (--weights)"
-    return Written(path, f"computes the same at batch 1 and 8, largest relative error {error:.1e}{untrained}", error)
-
-
-FORMATS: Mapping[str, Writer] = {"config": _config, "torch": _torch, "pt2": _pt2, "onnx": _onnx}
-"""Name of each format and what writes it."""
+    return Written(path, f"{len(again)} tensors, read back equal", 0.0)

@@ -343,6 +343,12 @@ class Run:
         rows = self.rows
         return pd.DataFrame(rows, columns=list(rows[0]) if rows else list(COLUMNS))
 
+    def plot_front(self) -> Any:
+        """Accuracy against cost as a plotly figure, which shows itself in a notebook."""
+        from dcdnas.plots import front_figure
+
+        return front_figure(self)
+
     def _cut(self, budgets: Sequence[Budget] | None) -> Sequence[Budget]:
         return self.budgets if budgets is None else budgets
 

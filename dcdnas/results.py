@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dcdnas.model_config import Model, write_config, write_text
+from dcdnas.page import write_page
 from dcdnas.records import Trial
 from dcdnas.report import Run
 
@@ -25,11 +26,13 @@ class Results:
         table: ``pareto.csv``.
         configs: ``front/01.yaml`` and so on, from the cheapest network of the front to the dearest.
         best: ``front/best.yaml``; None without a finished trial.
+        page: ``report.html``.
     """
 
     table: Path
     configs: tuple[Path, ...]
     best: Path | None
+    page: Path
 
 
 def write_results(run: Run) -> Results:
@@ -49,7 +52,7 @@ def write_results(run: Run) -> Results:
     path = write_config(model_of(run, best), folder / "best.yaml") if best else None
     table = run.folder / "pareto.csv"
     write_text(table, _csv(run, {trial.number: path for path, trial in named}))
-    return Results(table, configs, path)
+    return Results(table, configs, path, write_page(run, run.folder / "report.html"))
 
 
 def model_of(run: Run, trial: Trial) -> Model:

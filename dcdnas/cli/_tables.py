@@ -15,7 +15,9 @@ from dcdnas.words import duration, mix, percent
 
 def table(*columns: str, title: str = "") -> Table:
     """An empty table; columns whose name begins with ``>`` are numbers and stand to the right."""
-    made = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", pad_edge=False)
+    made = Table(
+        box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", pad_edge=False, padding=(0, 1)
+    )
     for name in columns:
         made.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left", overflow="fold")
     return made

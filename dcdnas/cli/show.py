@@ -20,6 +20,9 @@ __all__ = ["show"]
 
 PANEL = "Results"
 
+WIDE = 110
+"""Columns of a terminal from which all of the table is shown."""
+
 
 def show(
     out: Output,
@@ -47,7 +50,7 @@ def show(
         return
     for line in heading(found):
         out.show(line)
-    out.show(layers_table(layers))
+    out.show(layers_table(layers, out.console.width))
     out.show(dynamic_share(layers))
 
 
@@ -71,22 +74,24 @@ def heading(found: Found) -> list[str]:
     return lines
 
 
-def layers_table(layers: Sequence[Layer]) -> Table:
-    """One row a layer, and the sums."""
+def layers_table(layers: Sequence[Layer], width: int = WIDE) -> Table:
+    """One row a layer, and the sums; narrow terminals get the columns that matter."""
     from dcdnas.cli._tables import table
 
-    made = table("Layer", "Operator", ">Channels", ">Kernel", ">Map", ">FLOPs", ">Share", ">Params", "Form")
+    made = table(
+        "Layer", "Operator", ">Channels", ">Kernel", ">Map", ">FLOPs", ">Params", *((">Share", "Form") if width >= WIDE else ())
+    )
+    made.columns[0].no_wrap = True
     flops, params = (sum(layer.cost[m] for layer in layers) for m in ("flops", "params"))
     for layer in layers:
         g = layer.geometry
-        kernel = f"{g.kernel_size}x{g.kernel_size}{f' /{g.stride}' if g.stride > 1 else ''}{' dw' if g.depthwise else ''}"
-        made.add_row(
-            layer.slot, layer.notable, f"{g.in_channels} to {g.out_channels}", kernel if layer.operator != "linear" else "",
-            f"{g.height}x{g.width}" if layer.operator != "linear" else "", f"{layer.cost['flops']:,.0f}",
-            f"{100 * layer.cost['flops'] / flops:.1f} %", f"{layer.cost['params']:,.0f}", layer.form,
-        )  # fmt: skip
+        kernel = f"{g.kernel_size}x{g.kernel_size}{f'/{g.stride}' if g.stride > 1 else ''}{' dw' if g.depthwise else ''}"
+        place = (kernel, f"{g.height}x{g.width}") if layer.operator != "linear" else ("", "")
+        cells = [layer.slot, layer.notable, f"{g.in_channels}-{g.out_channels}", *place]
+        cells += [f"{layer.cost['flops']:,.0f}", f"{layer.cost['params']:,.0f}"]
+        made.add_row(*cells, *((f"{100 * layer.cost['flops'] / flops:.1f} %", layer.form) if width >= WIDE else ()))
     made.add_section()
-    made.add_row("Sum", "", "", "", "", f"{flops:,.0f}", "100 %", f"{params:,.0f}", "", style="bold")
+    made.add_row("Sum", "", "", "", "", f"{flops:,.0f}", f"{params:,.0f}", style="bold")
     return made
 
 

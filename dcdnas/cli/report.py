@@ -1,0 +1,37 @@
+"""`dcdnas report`: a run as one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dcdnas.cli._options import Run
+from dcdnas.cli._output import Output
+
+__all__ = ["report"]
+
+PANEL = "Results"
+
+
+def report(
+    out: Output,
+    run: Run,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The page; report.html in the run's folder when left out."),
+    ] = None,
+) -> None:
+    """Write a run's page, which opens without a server or network, and its derived files.
+
+    Those are pareto.csv and front/*.yaml in the run's folder. With -o only the page is written, there.
+    """
+    from dcdnas.page import write_page
+    from dcdnas.report import load_run
+    from dcdnas.results import write_results
+
+    found = load_run(run)
+    path = write_page(found, output) if output else write_results(found).page
+    out.document({"run": found.name, "page": path, "front": len(found.front())})
+    out.show(f"{path}: {len(found.front())} networks on the front, {found.ended} trainings")

@@ -1,0 +1,173 @@
+"""Networks as programs that run without dcdnas: a `torch.export` .pt2 and an ONNX model, both for any batch size.
+
+A program is traced with the operators' portable forms, in which the batch stays a batch. It is written beside its name, loaded
+again, compared with the network at batch 1 and 8, and only then gets its name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from dcdnas.errors import MismatchError, MissingPackageError, UsageError
+from dcdnas.networks import Network
+from dcdnas.operators import Operator
+
+BATCHES = (1, 8)
+"""Batch sizes at which a program is compared."""
+
+ALLOWED = 1e-4
+"""Largest difference to the network's outputs, relative to their largest, in float32."""
+
+Run = Callable[[Tensor], Tensor]
+
+
+def traced(network: Network, shape: Sequence[int]) -> ExportedProgram:
+    """The network as a program for any batch size.
+
+    Args:
+        network: in eval mode.
+        shape: (C, H, W) of an input.
+    """
+    example = torch.zeros(2, *shape)  # of a batch of one image exporters think that it is always one
+    with portable(network), _quiet():
+        return torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+
+
+def write_pt2(program: ExportedProgram, network: Network, shape: Sequence[int], path: Path) -> float:
+    """Writes a `torch.export` program.
+
+    Args:
+        program: of the network.
+        network: to compare with.
+        shape: (C, H, W) of an input.
+        path: of the file.
+
+    Returns:
+        The largest relative difference to the network's outputs.
+
+    Raises:
+        MismatchError: when the program that was loaded again computes something else; then the file is not there.
+    """
+    with _quiet(), _finished(path) as part:
+        torch.export.save(program, part)
+        again = torch.export.load(part).module()
+        return compared(network, lambda x: again(x), shape, path)
+
+
+def write_onnx(program: ExportedProgram, network: Network, shape: Sequence[int], path: Path) -> float:
+    """Writes an ONNX model with inputs ``images`` (N, C, H, W) and outputs ``logits`` (N, classes).
+
+    Args:
+        program: of the network.
+        network: to compare with.
+        shape: (C, H, W) of an input.
+        path: of the file.
+
+    Returns:
+        The largest relative difference to the network's outputs.
+
+    Raises:
+        MissingPackageError: when the extra ``onnx`` is not installed.
+        MismatchError: when onnxruntime computes something else from the file; then the file is not there.
+    """
+    need_onnx()
+    import onnxruntime
+
+    with _quiet(), _finished(path) as part:
+        torch.onnx.export(
+            program, (), part, dynamo=True, external_data=False, verbose=False,
+            input_names=["images"], output_names=["logits"],
+        )  # fmt: skip
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(str(part), options, providers=["CPUExecutionProvider"])
+
+        def run(x: Tensor) -> Tensor:
+            return torch.from_numpy(session.run(None, {"images": x.numpy()})[0])
+
+        return compared(network, run, shape, path)
+
+
+def need_onnx() -> None:
+    """Raises MissingPackageError when the extra ``onnx`` is not installed."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        if find_spec(package) is None:
+            raise MissingPackageError(package, "onnx", "export to ONNX")
+
+
+def compared(network: Network, run: Run, shape: Sequence[int], path: Path) -> float:
+    """The largest difference between a program and the network, relative to the largest output.
+
+    Raises:
+        MismatchError: when it is above `ALLOWED`.
+    """
+    worst = 0.0
+    generator = torch.Generator().manual_seed(0)
+    for batch in BATCHES:
+        x = torch.randn(batch, *shape, generator=generator)
+        with torch.no_grad():
+            expected, found = network(x), run(x)
+        if found.shape != expected.shape or not torch.isfinite(found).all():
+            raise MismatchError(f"{path}: at batch {batch} the outputs are {tuple(found.shape)} or not finite. It was not kept.")
+        error = ((found - expected).abs().max() / expected.abs().max().clamp_min(1e-12)).item()
+        if error > ALLOWED:
+            raise MismatchError(f"{path}: at batch {batch} it differs by {error:.1e} (allowed {ALLOWED:.0e}). It was not kept.")
+        worst = max(worst, error)
+    return worst
+
+
+@contextmanager
+def portable(network: Network) -> Iterator[None]:
+    """Within, every operator runs the form that exporters can take; the result is the same."""
+    operators = [m for m in network.modules() if isinstance(m, Operator)]
+    before = [o.portable for o in operators]
+    for o in operators:
+        o.portable = True
+    try:
+        yield
+    finally:
+        for o, was in zip(operators, before, strict=True):
+            o.portable = was
+
+
+@contextmanager
+def _finished(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to, which becomes `path` when the block ends well and nothing otherwise."""
+    part = path.with_name(f".part-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        os.replace(part, path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}. Name another place with -o.") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporters' chatter: their warnings are about their own insides, and the comparison is the judge."""
+    names = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+    levels: dict[str, Any] = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
