@@ -5,7 +5,7 @@ Letters in shapes: N batch, C input channels, D output channels, H W map, k kern
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
@@ -70,6 +70,7 @@ class Operator(nn.Module):
         self.padding = padding
         self.has_bias = bias
         self._counted, self._pinned = "", False
+        self._names = tuple(dimensions(type(self)))
         self._fastest: dict[tuple[bool, int, int], str] = {}
 
     @property
@@ -163,7 +164,7 @@ class Operator(nn.Module):
     def counted_form(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> str:
         """Name of the form with the fewest multiply-adds at batch 1 on this geometry's map; of equals the first."""
         forms = cls.forms(geometry, settings)
-        return forms[0] if len(forms) == 1 else min(forms, key=lambda form: cls.multiply_adds(geometry, settings, form))
+        return _least(forms, lambda form: cls.multiply_adds(geometry, settings, form))
 
     @classmethod
     def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
@@ -183,7 +184,7 @@ class Operator(nn.Module):
         def effort(form: str) -> int:
             return cls.multiply_adds(geometry, settings, form) + cls.BALANCE * cls.traffic(geometry, settings, form)
 
-        return forms[0] if len(forms) == 1 else min(forms, key=effort)
+        return _least(forms, effort)
 
     def anneal(self, progress: float) -> None:
         """Told by the trainer how much of the annealing is done, 0-1. Operators without a temperature ignore it."""
@@ -218,7 +219,7 @@ class Operator(nn.Module):
 
     def _settings(self) -> dict[str, Setting]:
         """The resolved settings, each kept as an attribute of its own name."""
-        return {name: getattr(self, name) for name in dimensions(type(self))}
+        return {name: getattr(self, name) for name in self._names}
 
     def extra_repr(self) -> str:
         """The arguments, so that a printed network shows what each layer is."""
@@ -226,3 +227,12 @@ class Operator(nn.Module):
         shown = [f"{g.in_channels}, {g.out_channels}, kernel_size={g.kernel_size}, stride={g.stride}, groups={g.groups}"]
         shown += [f"{name}={value}" for name, value in self._settings().items()]
         return ", ".join(shown)
+
+
+def _least(forms: tuple[str, ...], effort: Callable[[str], int]) -> str:
+    """The form of the least effort, of equals the first; a loop, because compilers do not read `min` with a key."""
+    best = forms[0]
+    for form in forms[1:]:
+        if effort(form) < effort(best):
+            best = form
+    return best
