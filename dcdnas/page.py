@@ -20,7 +20,7 @@ from dcdnas.model_config import write_text
 from dcdnas.plots import front_figure, history_figure, operators_figure
 from dcdnas.records import Trial
 from dcdnas.report import Confirmed, Run
-from dcdnas.words import costs, duration, mix, percent, points, tally
+from dcdnas.words import costs, counted, duration, metric_name, mix, percent, points, tally
 
 MOST = 2000
 """Trials of the long table; a page with more of them would be slow. `dcdnas trials` has all."""
@@ -39,7 +39,14 @@ def write_page(run: Run, path: Path) -> Path:
 def page(run: Run) -> str:
     """The page's HTML."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent, "duration": duration, "costs": costs, "mix": mix, "quantity": quantity}
+    environment.filters |= {
+        "percent": percent,
+        "duration": duration,
+        "costs": costs,
+        "mix": mix,
+        "quantity": quantity,
+        "named": metric_name,
+    }
     template = environment.from_string(files("dcdnas").joinpath("page.html.jinja").read_text(encoding="utf-8"))
     figures = (
         {"front": front_figure(run), "history": history_figure(run), "operators": operators_figure(run)} if run.front() else {}
@@ -62,9 +69,9 @@ def tiles(run: Run) -> list[tuple[str, str, str]]:
     static = next((c for c in run.confirmed if c.trial.origin == "static"), None)
     if best and static and best.number in confirmed and best.number != static.trial.number:
         mean, spread, seeds = confirmed[best.number].against(static)
-        more = f" ± {100 * spread:.1f}" if spread is not None else ""
+        number = points(mean) if spread is None else f"{100 * mean:+.1f} ± {100 * spread:.1f} points"
         said = f"on the same {seeds} fresh seeds as trial {static.trial.number}, all static, {costs(static.trial.cost)}"
-        found.append(("Against the static network", f"{points(mean)}{more}", said))
+        found.append(("Against the static network", number, said))
     elif best and static and best.number == static.trial.number:
         found.append(("Against the static network", "it is the best", "no network with dynamic layers beat it on fresh seeds"))
     found.append(("Pareto-optimal", str(len(run.front())), f"of {tally(run.counts)}"))
@@ -78,7 +85,7 @@ def summary(run: Run) -> list[str]:
     return [
         f"space {space.get('name', 'unknown')}",
         f"budget {' and '.join(map(str, run.budgets)) or 'none'}",
-        f"{task.get('data', 'unknown')}, {task.get('epochs', '?')} epochs a training",
+        f"{task.get('data', 'unknown')}, {counted(task.get('epochs', 0), 'epoch')} a training",
         f"{run.ended} of {run.asked} trainings",
         f"{duration(run.seconds)} of computing",
     ]

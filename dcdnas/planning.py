@@ -27,6 +27,7 @@ from dcdnas.space import SearchSpace
 from dcdnas.space_cost import check_budgets
 from dcdnas.space_file import read_space
 from dcdnas.space_library import find_space, space_for
+from dcdnas.words import counted
 from dcdnas.yaml_lines import read_yaml
 
 RECIPE = ("data", "resolution", "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment")
@@ -75,7 +76,7 @@ class Plan:
     def machine(self) -> str:
         """Where the trainings run, in a sentence."""
         execution = self.execution
-        workers, threads = _counted(self.at_once, "worker"), _counted(execution.cpus_per_trial, "CPU thread")
+        workers, threads = counted(self.at_once, "worker"), counted(execution.cpus_per_trial, "CPU thread")
         each = f"{workers} x {threads}"
         if execution.address:
             return f"the Ray cluster at {execution.address}"
@@ -87,10 +88,6 @@ class Plan:
             else "GPU not used"
         )
         return f"{each}, {share} ({torch.cuda.get_device_name()})"
-
-
-def _counted(number: float, thing: str) -> str:
-    return f"{number:g} {thing}{'' if number == 1 else 's'}"
 
 
 def make_plan(settings: SearchSettings) -> Plan:

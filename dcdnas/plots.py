@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from dcdnas.budget import quantity
 from dcdnas.records import Trial
 from dcdnas.report import Run
-from dcdnas.words import costs, mix, operator_mix, percent
+from dcdnas.words import costs, metric_name, mix, operator_mix, percent
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b8a900", "#7a5195")
 """For dynamic operators, told apart by the colour-blind too (Okabe and Ito, 2008)."""
@@ -23,14 +23,16 @@ BUDGET = "#c4314b"
 WIDE = 20
 """Ratio of dearest to cheapest from which a cost axis is logarithmic."""
 
+MARGIN = {"l": 60, "r": 20, "t": 30, "b": 50}
 STYLE = {
     "template": "none",
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
     "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#5d6470"},
-    "margin": {"l": 60, "r": 20, "t": 30, "b": 50},
+    "margin": MARGIN,
     "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     "hoverlabel": {"align": "left"},
+    "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "rgba(128,128,128,0.6)", "activecolor": "#808790"},
 }
 AXIS = {"gridcolor": "rgba(128,128,128,0.25)", "zeroline": False, "ticks": "outside", "tickcolor": "rgba(128,128,128,0.5)"}
 
@@ -67,17 +69,19 @@ def history_figure(run: Run) -> go.Figure:
     text = [f"{m.ended} trainings, {m.epochs} epochs, {m.seconds:,.0f} s of computing" for m in moments]
     figure = go.Figure()
     figure.add_scatter(
-        x=[m.ended for m in moments], y=[m.hypervolume for m in moments], name="Hypervolume (0 to 1)", text=text,
+        x=[m.ended for m in moments], y=[m.hypervolume for m in moments], mode="lines", name="Hypervolume (0 to 1)", text=text,
         line={"shape": "hv", "color": COLOURS[0], "width": 2}, fill="tozeroy", fillcolor="rgba(0,114,178,0.12)",
         hovertemplate="%{y:.3f} after %{text}<extra></extra>",
     )  # fmt: skip
     figure.add_scatter(
-        x=[m.ended for m in moments], y=[None if m.best is None else 100 * m.best for m in moments], yaxis="y2", text=text,
+        x=[m.ended for m in moments], y=[None if m.best is None else 100 * m.best for m in moments],
+        yaxis="y2", text=text, mode="lines",
         name="Best within the budget (%, one training)", line={"shape": "hv", "color": COLOURS[1], "width": 2, "dash": "dot"},
         hovertemplate="%{y:.1f} % after %{text}<extra></extra>",
     )  # fmt: skip
     figure.update_layout(
-        **STYLE, xaxis={**AXIS, "title": "Trainings that ended"}, yaxis={**AXIS, "title": "Hypervolume", "rangemode": "tozero"},
+        **{**STYLE, "margin": {**MARGIN, "r": 60}}, xaxis={**AXIS, "title": "Trainings that ended"},
+        yaxis={**AXIS, "title": "Hypervolume", "rangemode": "tozero"},
         yaxis2={**AXIS, "title": "Accuracy (%)", "overlaying": "y", "side": "right", "showgrid": False},
     )  # fmt: skip
     return figure
@@ -190,6 +194,6 @@ def _logarithmic(values: Sequence[float]) -> bool:
 
 
 def _cost_axis(metric: str, shown: Sequence[Trial]) -> dict[str, object]:
-    name = {"flops": "FLOPs (multiply-adds)", "params": "Parameters"}.get(metric, metric)
+    name = "FLOPs (multiply-adds)" if metric == "flops" else metric_name(metric)
     kind = "log" if _logarithmic([t.cost[metric] for t in shown]) else "linear"
     return {**AXIS, "title": name, "type": kind, "tickformat": "~s"}

@@ -19,6 +19,28 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.1f} points"
 
 
+def counted(number: float, thing: str) -> str:
+    """``1 epoch``, ``3 epochs``."""
+    return f"{number:g} {thing}{'' if number == 1 else 's'}"
+
+
+def metric_name(metric: str) -> str:
+    """A cost metric as a heading."""
+    return {"flops": "FLOPs", "params": "Parameters"}.get(metric, metric)
+
+
+def roughly(seconds: float) -> str:
+    """An estimate: ``about 35 min``."""
+    for unit, name in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 1.5 * unit:
+            return (
+                f"about {seconds / unit:.1f} {name}"
+                if seconds < 10 * unit and unit > 60
+                else f"about {seconds / unit:.0f} {name}"
+            )
+    return f"about {max(1, round(seconds))} s"
+
+
 def duration(seconds: float) -> str:
     """``41 s``, ``3 min 20 s``, ``2 h 05 min``, ``3 d 4 h``."""
     whole = round(seconds)

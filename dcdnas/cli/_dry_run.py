@@ -17,7 +17,7 @@ from dcdnas.networks import build_network, for_proxy
 from dcdnas.planning import Plan
 from dcdnas.space_cost import Share, draws_within, largest, share_within, smallest
 from dcdnas.training import train
-from dcdnas.words import duration
+from dcdnas.words import roughly
 
 SHORT = 1024
 """Images that the measured training learns from; validation shrinks by the same factor."""
@@ -51,10 +51,11 @@ def describe(out: Output, plan: Plan) -> None:
     for note in plan.notes:
         out.show(f"           {note}")
     out.show(f"Machine    {plan.machine}")
+    out.detail("training one network briefly, to measure its time")
     pace = measured(plan)
     searching, confirming = times(plan, pace)
     out.show(
-        f"Time       about {duration(searching)} for {config.trials} trials, at most {duration(confirming)} more to confirm "
+        f"Time       {roughly(searching)} for {config.trials} trials, {roughly(confirming)} more to confirm "
         f"(measured on one short training)"
     )
     out.show(f"Run        {plan.folder}")

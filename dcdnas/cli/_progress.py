@@ -15,7 +15,7 @@ from rich.text import Text
 from dcdnas.cli._output import Output
 from dcdnas.engine.progress import Progress
 from dcdnas.records import Trial
-from dcdnas.words import costs, duration, ending, percent, tally
+from dcdnas.words import costs, duration, ending, percent, roughly, tally
 
 
 class Watcher:
@@ -50,7 +50,7 @@ class Watcher:
     def ended(self, progress: Progress, trial: Trial) -> None:
         """A training of the search has ended."""
         best = f" | best {percent(progress.best.score.accuracy)}" if progress.best and progress.best.score else ""
-        left = f" | {duration(progress.left)} left" if progress.left else ""
+        left = f" | {roughly(progress.left)} left" if progress.left else ""
         seconds = f" in {duration(trial.score.seconds)}" if trial.score else ""
         self.out.note(
             f"[{progress.ended}/{progress.asked}] trial {trial.number}: {ending(trial)}, {costs(trial.cost)}{seconds}"
@@ -59,7 +59,7 @@ class Watcher:
 
     def confirmed(self, progress: Progress) -> None:
         """A confirming training has ended."""
-        self.out.note(f"[{progress.confirmed}/{progress.to_confirm}] confirmed on fresh seeds")
+        self.out.note(f"[{progress.confirmed}/{progress.to_confirm}] trained again on a fresh seed")
 
 
 class JsonLines(Watcher):
@@ -126,7 +126,7 @@ class Panel(Watcher):
 
     def _times(self, p: Progress) -> str:
         since = time.monotonic() - self._since
-        left = f", about {duration(max(0.0, p.left - since))} left" if p.left and p.to_confirm is None else ""
+        left = f", {roughly(max(0.0, p.left - since))} left" if p.left and p.to_confirm is None else ""
         return f"{duration(p.seconds + since)}{left}"
 
     def _facts(self, p: Progress) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from rich.table import Table
 from dcdnas.budget import quantity
 from dcdnas.records import Trial
 from dcdnas.report import Confirmed
-from dcdnas.words import duration, mix, percent
+from dcdnas.words import duration, metric_name, mix, percent
 
 
 def table(*columns: str, title: str = "") -> Table:
@@ -26,7 +26,9 @@ def table(*columns: str, title: str = "") -> Table:
 def trials_table(trials: Sequence[Trial], on_front: Collection[int] = (), title: str = "") -> Table:
     """One row a trial: number, accuracy, costs, epochs, time, operators, state and reason."""
     metrics = list(trials[0].cost.values) if trials else ["flops", "params"]
-    made = table(">Trial", ">Accuracy", *(f">{_heading(m)}" for m in metrics), ">Epochs", ">Time", "Layers", "State", title=title)
+    made = table(
+        ">Trial", ">Accuracy", *(f">{metric_name(m)}" for m in metrics), ">Epochs", ">Time", "Layers", "State", title=title
+    )
     for t in trials:
         score = t.score
         mark = "* " if t.number in on_front else ""
@@ -51,10 +53,6 @@ def confirmed_table(rows: Sequence[Confirmed]) -> Table:
             quantity("flops", t.cost["flops"]), quantity("params", t.cost["params"]), what,
         )  # fmt: skip
     return made
-
-
-def _heading(metric: str) -> str:
-    return {"flops": "FLOPs", "params": "Params"}.get(metric, metric)
 
 
 def _state(trial: Trial) -> str:
