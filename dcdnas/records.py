@@ -51,12 +51,14 @@ class ConvGeometry:
     width: int = 1
 
     def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if getattr(self, name) < 1:
-                raise GeometryError(f"{name} must be at least 1, not {getattr(self, name)}.")
-        for name in ("in_channels", "out_channels"):
-            if getattr(self, name) % self.groups:
-                raise GeometryError(f"groups {self.groups} does not divide {name} {getattr(self, name)}.")
+        least = min(self.in_channels, self.out_channels, self.kernel_size, self.stride)
+        if min(least, self.groups, self.dilation, self.height, self.width) < 1:
+            name = next(name for name in self.__slots__ if getattr(self, name) < 1)
+            raise GeometryError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        if self.groups > 1:
+            for name in ("in_channels", "out_channels"):
+                if getattr(self, name) % self.groups:
+                    raise GeometryError(f"groups {self.groups} does not divide {name} {getattr(self, name)}.")
 
     @property
     def padding(self) -> int:

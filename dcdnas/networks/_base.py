@@ -216,9 +216,15 @@ def checked(cls: type[Network], settings: Mapping[str, Any], defaults: Mapping[s
         raise UsageError(f"{cls.__name__} has no setting {unknown[0]!r}. Known: {', '.join(defaults)}.")
     merged = {**defaults, **settings}
     for name, dimension in dimensions(cls).items():
-        for value in flat(merged[name]):
+        for value in _different(merged[name]):
             dimension.check(value)
     return merged
+
+
+def _different(value: Any) -> list[Any]:
+    """The different scalars of a nested list; true is not 1 here."""
+    leaves = flat(value)
+    return list({(type(leaf), leaf): leaf for leaf in leaves}.values()) if len(leaves) > 1 else leaves
 
 
 def whole_numbers(name: str, value: Any, at_least: int = 1, at_most: int | None = None) -> tuple[int, ...]:
