@@ -1,0 +1,188 @@
+"""The prices of a whole space as arrays, so that many networks are priced at once.
+
+A slot's cost depends on few decisions: those on its geometry (see `space_places`) and those of its group. So the cost of any
+outcome is a sum over few *terms*, each an array with one axis for the structure and one for the group's operator and settings.
+The sums are exact: whole numbers, equal to `dcdnas.cost.price`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcdnas.cost import slot_price
+from dcdnas.errors import UsageError
+from dcdnas.networks import Slot
+from dcdnas.networks._base import STATIC
+from dcdnas.records import ConvGeometry, Setting
+from dcdnas.space import SearchSpace, layer_choice
+from dcdnas.space_parts import Decisions, Group
+from dcdnas.space_places import places_of
+
+Integers = NDArray[np.int64]
+
+METRICS = ("flops", "params")
+CHUNK = 4096
+"""Rows that are priced in one go: what fits the processor's cache."""
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Columns read as the digits of one number, the last the fastest."""
+
+    columns: tuple[int, ...]
+    sizes: tuple[int, ...]
+
+    def read(self, columns: Integers) -> Integers:
+        """The number of each row, from (columns, rows)."""
+        number = np.zeros(columns.shape[1], dtype=np.int64)
+        for column, size in zip(self.columns, self.sizes, strict=True):
+            number *= size
+            number += columns[column]
+        return number
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What a group can come to: each operator with each combination of its settings, numbered.
+
+    Args:
+        choices: (operator, settings) by number.
+        operator: column of the decision on the operator; None when there is one operator.
+        settings: for each operator, its first number and the digits of its settings.
+    """
+
+    choices: tuple[tuple[str, tuple[tuple[str, Setting], ...]], ...]
+    operator: int | None
+    settings: tuple[tuple[int, Digits], ...]
+
+    def read(self, columns: Integers) -> Integers:
+        """The number of what each row decides, from (columns, rows)."""
+        if self.operator is None:
+            return self.settings[0][1].read(columns)
+        chosen = columns[self.operator]
+        number: Integers = np.array([first for first, _ in self.settings], dtype=np.int64)[chosen]
+        for index, (_, digits) in enumerate(self.settings):
+            if digits.columns:
+                number += np.where(chosen == index, digits.read(columns), 0)
+        return number
+
+
+@dataclass(frozen=True)
+class Term:
+    """Slots whose cost depends on the same decisions.
+
+    Args:
+        structure: the decisions on their geometry.
+        group: number of their group; None for slots that are not searched.
+        values: cost by structure, outcome of the group, and metric.
+    """
+
+    structure: Digits
+    group: int | None
+    values: Integers
+
+
+class SpaceTable:
+    """Prices of all networks of a space.
+
+    Args:
+        space: to be priced.
+        names: additive metrics.
+
+    Raises:
+        UsageError: when the space's networks do not come apart into parts, or have too many structures to list.
+    """
+
+    def __init__(self, space: SearchSpace, names: tuple[str, ...] = METRICS) -> None:
+        self.space, self.names = space, names
+        self.decisions = space.decisions
+        self.columns = {d.name: i for i, d in enumerate(self.decisions)}
+        self._index = {d.name: {option: i for i, option in enumerate(d.options)} for d in self.decisions}
+        self.outcomes = tuple(self._outcomes(group) for group in space.groups)
+        self.terms = tuple(self._terms())
+        self._flat = [[np.ascontiguousarray(t.values[:, :, m]).ravel() for m in range(len(names))] for t in self.terms]
+
+    def encode(self, outcomes: Iterable[Decisions]) -> Integers:
+        """Rows of option numbers, a column a decision; what does not exist in an outcome is 0."""
+        rows = [[index[o[name]] if name in o else 0 for name, index in self._index.items()] for o in outcomes]
+        return np.array(rows, dtype=np.int64).reshape(len(rows), len(self.decisions))
+
+    def decode(self, row: Integers) -> dict[str, Setting]:
+        """The outcome of a row: the decisions that exist in it."""
+        options = {d.name: d.options[i] for d, i in zip(self.decisions, row.tolist(), strict=True)}
+        return self.space.decide(lambda name, _: options[name])
+
+    def costs(self, rows: Integers) -> Integers:
+        """The cost of each row, a column a metric."""
+        found = np.empty((len(rows), len(self.names)), dtype=np.int64)
+        for start in range(0, len(rows), CHUNK):
+            found[start : start + CHUNK] = self._costs(np.ascontiguousarray(rows[start : start + CHUNK].T)).T
+        return found
+
+    def draw(self, count: int, rng: np.random.Generator) -> Integers:
+        """Random rows: every decision takes each of its options with the same chance; forbidden combinations are among them."""
+        rows = np.empty((count, len(self.decisions)), dtype=np.int64)
+        for column, decision in enumerate(self.decisions):
+            rows[:, column] = rng.integers(len(decision.options), size=count)
+        return rows
+
+    def _costs(self, columns: Integers) -> Integers:
+        """(columns, rows) -> (metrics, rows)."""
+        numbers = [outcomes.read(columns) for outcomes in self.outcomes]
+        structures: dict[Digits, Integers] = {}
+        total = np.zeros((len(self.names), columns.shape[1]), dtype=np.int64)
+        for term, values in zip(self.terms, self._flat, strict=True):
+            if term.structure not in structures:
+                structures[term.structure] = term.structure.read(columns)
+            at = structures[term.structure]
+            if term.group is not None:
+                at = at * term.values.shape[1] + numbers[term.group]
+            for metric, flat in enumerate(values):
+                total[metric] += flat[at]
+        return total
+
+    def _outcomes(self, group: Group) -> Outcomes:
+        choices: list[tuple[str, tuple[tuple[str, Setting], ...]]] = []
+        settings = []
+        for c in group.candidates:
+            open_ = [(self.columns[group.setting(c.operator, s)], len(options)) for s, options in c.settings if len(options) > 1]
+            settings.append((len(choices), Digits(tuple(i for i, _ in open_), tuple(n for _, n in open_))))
+            names, options = [s for s, _ in c.settings], [o for _, o in c.settings]
+            choices += [(c.operator, tuple(zip(names, values, strict=True))) for values in product(*options)]
+        return Outcomes(tuple(choices), self.columns.get(group.operator), tuple(settings))
+
+    def _terms(self) -> Iterator[Term]:
+        places = places_of(self.space)
+        if places is None:
+            raise UsageError(
+                f"the networks of {self.space.name} do not come apart into stages and blocks that cost each for themselves, or "
+                "have too many structures to list. Price them one by one, or search fewer settings of the whole network."
+            )
+        group_of = {slot: number for number, group in enumerate(self.space.groups) for slot in group.slots}
+        values: dict[tuple[tuple[str, ...], int | None], Integers] = {}
+        known: dict[tuple[int | None, str, ConvGeometry], Integers] = {}
+        for name, slots in places.slots.items():
+            names, group = places.depends[name], group_of.get(name)
+            numbers = [self._index[n] for n in names]
+            for options, slot in slots.items():
+                place = (group, slot.kind, slot.geometry)
+                if place not in known:
+                    known[place] = self._prices(group, slot)
+                if (names, group) not in values:
+                    values[names, group] = np.zeros((*map(len, numbers), *known[place].shape), dtype=np.int64)
+                values[names, group][tuple(index[o] for index, o in zip(numbers, options, strict=True))] += known[place]
+        for (names, group), found in values.items():
+            structure = Digits(tuple(self.columns[n] for n in names), found.shape[:-2])
+            yield Term(structure, group, found.reshape(-1, *found.shape[-2:]))
+
+    def _prices(self, group: int | None, slot: Slot) -> Integers:
+        """Cost of a slot by outcome of its group and metric."""
+        if group is None:
+            return np.array([slot_price(slot, STATIC, self.names)], dtype=np.int64)
+        choices = [layer_choice(operator, settings, slot.geometry) for operator, settings in self.outcomes[group].choices]
+        return np.array([slot_price(slot, choice, self.names) for choice in choices], dtype=np.int64)
