@@ -6,6 +6,7 @@ Letters in shapes: N batch, C input channels, D output channels, H W map, k kern
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from dcdnas.operators._base import Operator
 from dcdnas.operators._per_sample import per_sample_conv2d
 from dcdnas.operators._product import product
-from dcdnas.records import ConvGeometry
+from dcdnas.records import ConvGeometry, Setting
 
 Init = Literal["static", "published"]
 """What a fresh operator computes: a static convolution, its gates all constant, or what the published code starts with."""
@@ -60,6 +61,20 @@ class KernelMixture(Operator):
         outputs = (F.conv2d(x, kernel, None, g.stride, self.padding, g.dilation, g.groups) for kernel in self.kernels())
         weighed = [product(y, pi[:, None, None, None]) for y, pi in zip(outputs, mixture.unbind(1), strict=True)]
         return sum(weighed[1:], weighed[0])
+
+    @classmethod
+    def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
+        """Both train."""
+        return cls.forms(geometry, settings)
+
+    @classmethod
+    def traffic(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str) -> int:
+        """The kernel of a sample, or every kernel's outputs before and after weighing."""
+        g = geometry
+        if form == "mix":
+            kernels = settings.get("num_kernels", settings.get("num_experts", 1))
+            return 2 * int(kernels) * g.out_channels * g.out_pixels
+        return g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
 
     @classmethod
     def _mixture_cost(cls, geometry: ConvGeometry, kernels: int, form: str) -> int:

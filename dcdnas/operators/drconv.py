@@ -150,6 +150,20 @@ class DRConv(KernelMixture):
             return guiding + (regions * kernels + slots) * weights
         return guiding + kernels * g.out_pixels * (weights + g.out_channels + regions)
 
+    @classmethod
+    def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
+        """Only ``mix`` computes what every region would have given."""
+        return ("mix",)
+
+    @classmethod
+    def traffic(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str) -> int:
+        """Every kernel's outputs before and after weighing, or the regions' kernels and the pixels moved twice."""
+        g, taps = geometry, geometry.kernel_size**2
+        if form == "mix":
+            return 2 * int(settings["num_kernels"]) * g.out_channels * g.out_pixels
+        kernels = int(settings["num_regions"]) * g.out_channels * (g.in_channels // g.groups) * taps
+        return kernels + 2 * g.out_pixels * (g.in_channels * taps + g.out_channels)
+
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W), and (N, m, ...) where the layer is guided -> (N, D, H', W')."""
         logits = self._logits(x, guide)

@@ -147,6 +147,20 @@ class WeightNet(Operator):
             return attention + g.out_pixels * (terms * weights + multiplier * g.out_channels)
         return attention + (terms + g.out_pixels) * weights
 
+    @classmethod
+    def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
+        """Both train."""
+        return cls.forms(geometry, settings)
+
+    @classmethod
+    def traffic(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str) -> int:
+        """The M D maps before and after scaling, or the kernel of a sample and its terms."""
+        g, multiplier = geometry, int(settings["multiplier"])
+        if form == "activation":
+            return 2 * multiplier * g.out_channels * g.out_pixels
+        weights = g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
+        return weights * (1 + multiplier // int(settings["parts"]))
+
     def attention(self, features: Tensor) -> Tensor:
         """alpha: (N, h) -> (N, D, G, M/G), each in 0..1."""
         return torch.unflatten(torch.sigmoid(self.attend(features)), 1, (self.geometry.out_channels, self.parts, self.terms))
