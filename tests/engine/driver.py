@@ -1,8 +1,13 @@
-"""A driver in a process of its own, to be stopped, interrupted and killed by the tests: FOLDER EXECUTOR TRAINING [TRIALS]."""
+"""A driver in a process of its own, to be stopped, interrupted and killed: FOLDER EXECUTOR TRAINING."""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import trainings
@@ -22,11 +27,66 @@ def main(folder: str, executor: str, training: str) -> int:
     """Searches; returns the exit code of the command line."""
     execution = Execution(executor=executor, jobs=2, train=getattr(trainings, training))  # type: ignore[arg-type]
     try:
-        print("ended:", search(Path(folder), execution, say))
+        print("ended:", search(Path(folder), execution, say), flush=True)
     except DcdnasError as error:
-        print("error:", error)
+        print("error:", error, flush=True)
         return error.exit_code
     return 0
+
+
+class Driver:
+    """A search in a process forked off this one, so that nothing is imported again, and leader of its own process group."""
+
+    def __init__(self, folder: Path, executor: str, training: str) -> None:
+        out, theirs = os.pipe()
+        self.errors = folder / "errors"
+        self.pid = os.fork()
+        if not self.pid:
+            self._run(theirs, str(folder), executor, training)
+        os.close(theirs)
+        self.lines = os.fdopen(out)
+        self.code: int | None = None
+
+    def wait_for(self, ended: int) -> None:
+        """Reads its lines until that many trainings have ended."""
+        for line in self.lines:
+            if line.split()[0] == str(ended):
+                return
+        raise AssertionError(f"it ended too soon: {self.errors.read_text()}")
+
+    def end(self) -> tuple[int, str, str]:
+        """Waits for its end; returns its exit code and what else it said."""
+        out = self.lines.read()
+        if self.code is None:
+            self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.code, out, self.errors.read_text()
+
+    def _run(self, out: int, *arguments: str) -> None:
+        code = 70
+        try:
+            os.setsid()
+            os.dup2(out, 1)
+            os.dup2(os.open(self.errors, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
+            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+            code = main(*arguments)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+
+@contextmanager
+def driver(folder: Path, training: str, executor: str = "local") -> Iterator[Driver]:
+    """A running search that ends with the block."""
+    process = Driver(folder, executor, training)
+    try:
+        yield process
+    finally:
+        if process.code is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.end()
+        process.lines.close()
 
 
 if __name__ == "__main__":

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from driver import driver
 from searching import FEW, config, plain
 from trainings import fault, pretend
 
@@ -28,8 +26,6 @@ from dcdnas.engine.run import EXHAUSTED, extend, prepare, search
 from dcdnas.engine.store import Store
 from dcdnas.errors import BudgetError, DataError, DcdnasError, NothingFitsError, Resumable, RunError
 from dcdnas.records import ProxyTask, Trial
-
-HERE = Path(__file__).parent
 
 
 def trials_of(folder: Path) -> list[Trial]:
@@ -214,45 +210,14 @@ def test_a_request_that_nobody_heard_does_not_stop_the_next_session(tmp_path: Pa
 # Drivers in processes of their own
 
 
-@contextmanager
-def driver(folder: Path, training: str, executor: str = "local") -> Iterator[subprocess.Popen[str]]:
-    """A running search, in a process group of its own like one at a terminal."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, sys.path)])}
-    process = subprocess.Popen(
-        [sys.executable, str(HERE / "driver.py"), str(folder), executor, training],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
-def wait_for(process: subprocess.Popen[str], ended: int) -> None:
-    """Reads its lines until that many trainings have ended."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.split()[0] == str(ended):
-            return
-    assert process.stderr is not None
-    raise AssertionError(f"it ended too soon: {process.stderr.read()}")
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_termination_keep_what_is_done_and_a_resume_completes_it(tmp_path: Path, number: int) -> None:
     prepare(tmp_path / "run", config(trials=8))
     with driver(tmp_path / "run", "slow") as process:
-        wait_for(process, 2)
+        process.wait_for(2)
         os.killpg(process.pid, number)  # as a terminal does: to the driver and to all its workers
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == Resumable.exit_code
-    assert err == ""
+        code, out, err = process.end()
+    assert (code, err) == (Resumable.exit_code, "")
     assert "error: interrupted: " in out
     kept = trials_of(tmp_path / "run")
     assert not [t for t in kept if t.state == "running"]
@@ -267,10 +232,10 @@ def test_ctrl_c_and_termination_keep_what_is_done_and_a_resume_completes_it(tmp_
 def test_a_stop_from_another_process_is_granted(tmp_path: Path) -> None:
     prepare(tmp_path / "run", config(trials=30))
     with driver(tmp_path / "run", "slow") as process:
-        wait_for(process, 1)
+        process.wait_for(1)
         control.request_stop(tmp_path / "run", now=False)
-        out, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (Resumable.exit_code, "")
+        code, out, err = process.end()
+    assert (code, err) == (Resumable.exit_code, "")
     assert "error: stopped as asked: " in out
     assert set(states_of(tmp_path / "run")) == {"finished"}
 
@@ -281,11 +246,10 @@ def killed_and_resumed(folder: Path, c: SearchConfig, executor: str, moments: li
     kept: list[Trial] = []
     for moment in moments:
         with driver(folder, "slow", executor) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
+            process.lines.readline()
             time.sleep(moment)
             os.kill(process.pid, signal.SIGKILL)
-            process.wait()
+            process.end()
         now = trials_of(folder)
         done = [t for t in now if t.state in ("finished", "stopped")]
         assert [t for t in now if t.number in {k.number for k in kept}] == kept
@@ -308,11 +272,11 @@ def test_a_driver_that_is_killed_at_any_moment_loses_nothing(tmp_path: Path) -> 
 def test_workers_do_not_outlive_a_driver_that_is_killed(tmp_path: Path) -> None:
     prepare(tmp_path / "run", config(trials=20))
     with driver(tmp_path / "run", "slow") as process:
-        wait_for(process, 1)
+        process.wait_for(1)
         children = [int(p) for p in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
         assert children
         os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.end()
         until = time.monotonic() + 30
         while any(alive(pid) for pid in children) and time.monotonic() < until:
             time.sleep(0.05)
