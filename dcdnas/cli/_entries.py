@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dcdnas.catalogue import Catalogue
 from dcdnas.choice import Choice, Dimension
@@ -87,7 +88,7 @@ def _dimensions(function: ast.FunctionDef, tree: ast.Module) -> Iterator[tuple[s
         if call is not None:
             words = {node.id for p in parts if p is not call for node in ast.walk(p) if isinstance(node, ast.Name)}
             types = tuple(t for t in (int, float, bool, str) if t.__name__ in words)
-            values = {k.arg: _value(k.value, tree) for k in call.keywords if k.arg}
+            values: dict[str, Any] = {k.arg: _value(k.value, tree) for k in call.keywords if k.arg}
             dimension = Dimension(argument.arg, types, Choice(**values), None)
             yield argument.arg, dimension.allowed, "" if default is None else ast.unparse(default).strip("'")
 

@@ -1,0 +1,120 @@
+"""`dcdnas doctor`: whether this machine can search."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from dcdnas.cli._output import Output
+
+__all__ = ["doctor"]
+
+PANEL = "This machine"
+
+NEEDED = ("torch", "ray", "optuna", "fvcore", "numpy", "pandas", "moocore", "plotly", "safetensors")
+EXTRAS = {"onnx": ("onnx", "onnxruntime", "onnxscript"), "hub": ("datasets",), "executorch": ("executorch",)}
+PROBES = {
+    "torch": "import torch.cuda as c; print(', '.join(map(c.get_device_name, range(c.device_count()))) or 'none')",
+    "ray": "import ray; print(ray.__version__)",
+}
+"""What only shows when a package is imported; in a process of its own, since a broken one may end it."""
+
+SECONDS = 120
+"""After which a probe counts as hung."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: whether it is well, what was seen, and what to do otherwise."""
+
+    what: str
+    well: bool
+    seen: str
+    advice: str = ""
+
+
+def doctor(out: Output) -> None:
+    """Check this machine: versions, cores, memory, GPUs, Ray, the runs folder, optional packages.
+
+    Ends with exit code 1 when something that a search needs is missing.
+    """
+    from dcdnas.errors import DcdnasError
+
+    found = []
+    for finding in _findings():
+        found.append(finding)
+        out.show(f"{'ok' if finding.well else 'NO':<3} {finding.what:<12} {finding.seen}")
+        if not finding.well:
+            out.show(f"    {'':<12} {finding.advice}")
+    out.document([{"what": f.what, "well": f.well, "seen": f.seen, "advice": "" if f.well else f.advice} for f in found])
+    wrong = [f.what for f in found if not f.well]
+    if wrong:
+        raise DcdnasError(f"not well: {', '.join(wrong)}. What to do stands above.")
+
+
+def _findings() -> Iterator[Finding]:
+    python = platform.python_version()
+    yield Finding("Python", sys.version_info >= (3, 11), python, "dcdnas needs Python 3.11 or newer.")
+    yield _package("dcdnas")
+    for name in NEEDED:
+        yield _package(name)
+    yield Finding("cores", True, f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}")
+    yield Finding("memory", True, _memory())
+    yield _probe("GPUs", "torch")
+    yield _probe("Ray", "ray")
+    yield _runs()
+    for extra, names in EXTRAS.items():
+        missing = [name for name in names if not _version(name)]
+        seen = f"not installed: {', '.join(missing)} (optional: pip install 'dcdnas[{extra}]')" if missing else "installed"
+        yield Finding(f"extra {extra}", True, seen)
+
+
+def _package(name: str) -> Finding:
+    found = _version(name)
+    return Finding(name, bool(found), found or "not installed", "Install dcdnas again: make setup, or pip install dcdnas.")
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _probe(what: str, package: str) -> Finding:
+    advice = f"`python -c 'import {package}'` has to work. Install {package} again for this Python and machine."
+    try:
+        done = subprocess.run([sys.executable, "-c", PROBES[package]], capture_output=True, text=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return Finding(what, False, f"importing {package} takes more than {SECONDS} s", advice)
+    if done.returncode:
+        return Finding(
+            what, False, f"importing {package} fails: {(done.stderr.strip() or 'no message').splitlines()[-1]}", advice
+        )
+    return Finding(what, True, done.stdout.strip())
+
+
+def _memory() -> str:
+    try:
+        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB"
+    except (AttributeError, ValueError, OSError):
+        return "unknown"
+
+
+def _runs() -> Finding:
+    """Whether a run could be written: tried in the runs folder, or the nearest one above it that exists."""
+    folder = Path(os.environ.get("DCDNAS_RUNS") or "runs").expanduser()
+    there = next((p for p in (folder.absolute(), *folder.absolute().parents) if p.is_dir()), Path("/"))
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return Finding("runs folder", True, f"{folder} can be written")
+    except OSError as error:
+        advice = "Set DCDNAS_RUNS to a folder that you may write to."
+        return Finding("runs folder", False, f"{folder} cannot be written: {error.strerror or error}", advice)

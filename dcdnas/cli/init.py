@@ -1,0 +1,54 @@
+"""`dcdnas init`: a starter that runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dcdnas.cli._output import Output
+
+__all__ = ["init"]
+
+PANEL = "Spaces and data"
+
+SPACE = "space.yaml"
+
+SETTINGS = """\
+# What a search in this folder takes for granted; flags and --set override it. `dcdnas search --dry-run` shows the plan.
+space: space.yaml
+budget: 2MFLOPs # several in a list: [2MFLOPs, 100kparams]
+trials: 24
+"""
+
+
+def init(
+    out: Output,
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write; here when left out.")] = Path("."),
+) -> None:
+    """Write a starter: a search space with comments that explain the format, and settings to search it.
+
+    Example:  dcdnas init my-search && cd my-search && dcdnas search
+    """
+    from dcdnas.errors import UsageError
+    from dcdnas.settings import FILE
+
+    shipped = Path(__file__).parents[1] / "search_spaces" / "fashion-quick.yaml"
+    name = "starter"
+    space = shipped.read_text(encoding="utf-8").replace("name: fashion-quick", f"name: {name}").replace("fashion-quick", SPACE)
+    files = {folder / SPACE: space, folder / FILE: SETTINGS}
+    there = [str(path) for path in files if path.exists()]
+    if there:
+        raise UsageError(f"{' and '.join(there)} would be overwritten. Name another folder: dcdnas init DIR.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in files.items():
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be written: {error.strerror or error}. Name another folder.") from None
+    out.document({"files": [str(path) for path in files]})
+    for path in files:
+        out.show(f"wrote {path}")
+    where = "" if folder == Path(".") else f"cd {folder} && "
+    out.show(f"Try it:  {where}dcdnas search")
