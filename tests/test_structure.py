@@ -69,16 +69,21 @@ BROKEN: dict[str, tuple[Callable[[Path], Problems], dict[str, str], str]] = {
     "an import of the package's own top": (layers, {"cost.py": "from dcdnas import search\n"}, "cost imports dcdnas"),
     "a relative import": (layers, {"cost/__init__.py": "", "cost/a.py": "from . import b\n"}, "relative import"),
     "a part in no layer": (layers, {"stuff.py": ""}, "'stuff' is in no layer"),
-    "a heavy package outside its layer": (heavy, {"errors.py": "import torch.nn\n"}, "torch is imported outside"),
+    "a heavy package outside its layer": (heavy, {"errors.py": "import torch.nn\n"}, "torch is imported outside its part"),
     "a heavy package inside a function": (
         heavy,
         {"training.py": "def f():\n    from ray import tune\n"},
-        "ray is imported outside engine",
+        "ray is imported outside its part",
     ),
     "a heavy package in the store": (
         heavy,
         {"engine/__init__.py": "", "engine/store.py": "import optuna\n"},
         "the store imports optuna",
+    ),
+    "a space part that imports what is above it": (
+        layers,
+        {"space_x.py": "import dcdnas.engine", "engine.py": ""},
+        "space imports engine",
     ),
     "two modules that import each other": (
         cycles,
