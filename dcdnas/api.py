@@ -11,11 +11,10 @@ from dcdnas.engine.progress import Progress
 from dcdnas.engine.run import prepare
 from dcdnas.engine.run import search as _search
 from dcdnas.errors import UsageError
-from dcdnas.export import WEIGHTS, load_weights
+from dcdnas.export import WEIGHTS, load_weights, write_results
 from dcdnas.networks import Network, build_network
 from dcdnas.planning import make_plan
 from dcdnas.report import Run, load_run
-from dcdnas.results import write_results
 from dcdnas.settings import SearchSettings
 from dcdnas.space_library import load_space
 

@@ -11,6 +11,7 @@ LAYERS = (
     {"errors", "yaml_lines"},
     {"catalogue", "choice", "records", "settings"},
     {"budget", "pareto", "architecture"},
+    {"words"},
     {"front", "words"},
     {"operators"},
     {"networks"},

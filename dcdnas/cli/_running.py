@@ -15,9 +15,9 @@ from dcdnas.cli._summary import summarise
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.run import prepare, search
 from dcdnas.errors import DcdnasError
+from dcdnas.export import write_results
 from dcdnas.planning import Plan
 from dcdnas.report import load_run
-from dcdnas.results import write_results
 from dcdnas.words import tally
 
 

@@ -14,7 +14,7 @@ from dcdnas.records import Trial
 from dcdnas.report import Run, find_run, load_run
 
 if TYPE_CHECKING:
-    from dcdnas.model_config import Model
+    from dcdnas.export import Model
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -48,8 +48,7 @@ class Source:
 
     def model(self) -> Model:
         """What an export writes: the network with all that is known of where it comes from."""
-        from dcdnas.model_config import Model, read_model
-        from dcdnas.results import model_of
+        from dcdnas.export import Model, model_of, read_model
 
         if self.run and self.trial:
             return model_of(self.run, self.trial)

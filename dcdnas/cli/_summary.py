@@ -7,8 +7,8 @@ from typing import Any
 from dcdnas.cli._output import Output
 from dcdnas.cli._tables import confirmed_table, trials_table
 from dcdnas.cli._verdict import verdict
+from dcdnas.export import Results
 from dcdnas.report import Run
-from dcdnas.results import Results
 from dcdnas.words import duration, tally
 
 

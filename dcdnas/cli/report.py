@@ -27,9 +27,9 @@ def report(
 
     Those are pareto.csv and front/*.yaml in the run's folder. With -o only the page is written, there.
     """
-    from dcdnas.page import write_page
+    from dcdnas.export import write_results
     from dcdnas.report import load_run
-    from dcdnas.results import write_results
+    from dcdnas.report.page import write_page
 
     found = load_run(run)
     path = write_page(found, output) if output else write_results(found).page

@@ -36,13 +36,13 @@ def status(
         _all(out)
         return
     while watch:
-        found = load_run(run)
+        found = load_run(run, curves=False)
         out.line(document(found))
         out.note(_line(found))
         if found.status != "running":
             return
         time.sleep(EVERY)
-    found = load_run(run)
+    found = load_run(run, curves=False)
     out.document(document(found))
     for text in _lines(found):
         out.show(text)
@@ -72,7 +72,7 @@ def _all(out: Output) -> None:
     documents: list[dict[str, Any]] = []
     for folder in run_folders():
         try:
-            found = load_run(folder.resolve())
+            found = load_run(folder.resolve(), outline=True)
         except DcdnasError as error:
             made.add_row(folder.name, f"damaged: {error}")
             documents.append({"run": folder.name, "status": "damaged", "reason": str(error)})

@@ -43,7 +43,7 @@ def trials(
     from dcdnas.budget import parse_budgets, within
     from dcdnas.report import load_run
 
-    found = load_run(run)
+    found = load_run(run, curves=False)
     budgets = parse_budgets(budget) if budget else found.budgets
     on_front = {t.number for t in found.front(budgets)}
     chosen = [

@@ -44,8 +44,8 @@ def run(request: Request) -> Response:
     rows = sorted(found.trials, key=_by_accuracy)[:FIRST_ROWS]
     return html(
         "run.html", run=found, version=live.version, facts=view.facts(live), heading=view.heading(found), left=view.left(found),
-        line=found.front(), rows=rows, metrics=view.metrics_of(found), paint=view.operators_of(found), mostly=view.mostly,
-        fits=lambda t: view.fits(found, t), on_front={t.number for t in found.front()}, tab="run",
+        line=live.front, rows=rows, metrics=view.metrics_of(found), paint=view.operators_of(live), mostly=view.mostly,
+        fits=lambda t: view.fits(found, t), on_front={t.number for t in live.front}, tab="run",
     )  # fmt: skip
 
 
@@ -70,9 +70,9 @@ def trial(request: Request) -> Response:
     curve = live.curve(found.number)
     return html(
         "trial.html", run=live.run, trial=found, network=network, drawing=strip(network.layers), fits=view.fits(live.run, found),
-        metrics=view.metrics_of(live.run), on_front=found.number in {t.number for t in live.run.front()},
+        metrics=view.metrics_of(live.run), on_front=found.number in {t.number for t in live.front},
         confirmed=next((c for c in live.run.confirmed if c.trial.number == found.number), None), hint=advice.hint(found.reason),
-        static=live.run.static, best=live.run.best, paint=paints(c.operator for c in found.architecture.layers.values()),
+        static=live.run.static, best=live.best, paint=paints(c.operator for c in found.architecture.layers.values()),
         data={"curves": [_curve(found, curve)], "band": band(live)}, same=_same(live, found),
         verbs=set(Catalogue[object]("cli", "command")), tab="trial",
     )  # fmt: skip
@@ -86,13 +86,13 @@ def card(request: Request) -> Response:
     return html(
         "_card.html", run=live.run, trial=found, network=network, drawing=strip(network.layers) if network else None,
         fits=view.fits(live.run, found), metrics=view.metrics_of(live.run), shares=_by_operator(network) if network else [],
-        on_front=found.number in {t.number for t in live.run.front()},
+        on_front=found.number in {t.number for t in live.front},
     )  # fmt: skip
 
 
 def config(request: Request) -> Response:
     """The model config of a trial, to download."""
-    from dcdnas.results import model_of  # it brings torch, which only those who download wait for
+    from dcdnas.export import model_of  # it brings torch, which only those who download wait for
 
     live = _live(request)
     found = _trial(live, request.path_params["number"])
@@ -106,7 +106,7 @@ def compare(request: Request) -> Response:
     """Two to four trials side by side; a single one is compared with the static network."""
     live = _live(request)
     chosen = [_trial(live, n) for n in _numbers(request.query_params.get("trials", ""))]
-    static, best = live.run.static, live.run.best
+    static, best = live.run.static, live.best
     if len(chosen) < 2:
         chosen = [t for t in (static, *chosen, None if chosen else best) if t]
         chosen = list({t.number: t for t in chosen}.values())
@@ -156,20 +156,12 @@ def space(request: Request) -> Response:
 
 def band(live: LiveRun) -> list[list[float]]:
     """Epoch, lower quartile, median and upper quartile of the accuracy of all trainings that ended."""
-    return live.remembered("band", lambda: _band(live.run.trials))
+    return live.remembered("band", lambda: [_quartiles(epoch, found) for epoch, found in live.curves().items()])
 
 
-def _band(trials: Sequence[Trial]) -> list[list[float]]:
-    by_epoch: dict[int, list[float]] = {}
-    for trial in trials:
-        for report in trial.score.curve if trial.score and trial.state in ("finished", "stopped") else ():
-            if report.accuracy == report.accuracy:
-                by_epoch.setdefault(report.epoch, []).append(report.accuracy)
-    found = []
-    for epoch, values in sorted(by_epoch.items()):
-        low, middle, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
-        found.append([epoch, low, middle, high])
-    return found
+def _quartiles(epoch: int, values: list[float]) -> list[float]:
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
+    return [epoch, low, middle, high]
 
 
 def _curve(trial: Trial, reports: Sequence[Any]) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from dcdnas.budget import quantity
-from dcdnas.model_config import write_text
-from dcdnas.plots import front_figure, history_figure, operators_figure
+from dcdnas.engine.files import write_whole
 from dcdnas.records import Trial
-from dcdnas.report import Confirmed, Run
+from dcdnas.report.plots import front_figure, history_figure, operators_figure
+from dcdnas.report.run import Confirmed, Run
 from dcdnas.words import costs, counted, duration, metric_name, mix, percent, points, tally
 
 MOST = 2000
@@ -32,7 +32,7 @@ def write_page(run: Run, path: Path) -> Path:
     Raises:
         UsageError: when the file cannot be written.
     """
-    write_text(path, page(run))
+    write_whole(path, page(run))
     return path
 
 
@@ -47,7 +47,7 @@ def page(run: Run) -> str:
         "quantity": quantity,
         "named": metric_name,
     }
-    template = environment.from_string(files("dcdnas").joinpath("page.html.jinja").read_text(encoding="utf-8"))
+    template = environment.from_string(files("dcdnas.report").joinpath("page.html.jinja").read_text(encoding="utf-8"))
     figures = (
         {"front": front_figure(run), "history": history_figure(run), "operators": operators_figure(run)} if run.front() else {}
     )

@@ -62,6 +62,11 @@ class Plan:
         return min(self.execution.workers, limit)
 
     @property
+    def device(self) -> str:
+        """What a training runs on."""
+        return "cuda" if self.execution.gpus_per_trial else "cpu"
+
+    @property
     def data(self) -> str:
         """The images that the trainings see, in a sentence."""
         images = images_of(self.config.task)

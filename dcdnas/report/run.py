@@ -6,7 +6,6 @@ answer at once.
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,89 +16,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dcdnas import front as fronts
 from dcdnas.budget import Budget, within
-from dcdnas.engine.lock import live_driver
-from dcdnas.engine.store import Confirmation, Store
-from dcdnas.errors import DcdnasError, FileError, RunError, UnknownNameError, UsageError, nearest
+from dcdnas.engine.store import Confirmation
+from dcdnas.errors import UnknownNameError, UsageError
 from dcdnas.records import ENDED, Trial
-from dcdnas.yaml_lines import parse_yaml, read_yaml
 
 if TYPE_CHECKING:
     import pandas as pd
-
-FILE = "search.yaml"
 
 COLUMNS = ("number", "state", "accuracy", "flops", "params", "epochs", "seconds", "seed", "digest", "on_front", "reason")
 """The frame's columns before the decisions; a further cost metric stands after ``params``."""
 
 Status = Literal["running", "finished", "interrupted", "failed"]
-
-
-def runs_folder() -> Path:
-    """Where runs are: ``DCDNAS_RUNS``, else ``runs/`` in the working folder."""
-    return Path(os.environ.get("DCDNAS_RUNS") or "runs").expanduser()
-
-
-def run_folders() -> list[Path]:
-    """The folders of all runs, the newest first."""
-    found = {p.parent for name in (FILE, "run.db") for p in runs_folder().glob(f"*/{name}")}
-    return sorted(found, key=lambda p: (-p.stat().st_mtime, p.name))
-
-
-def find_run(run: str | Path) -> Path:
-    """The folder of a run, given its path or its name below `runs_folder`.
-
-    Raises:
-        RunError: when there is no such run; suggests the nearest.
-    """
-    given = Path(run).expanduser()
-    places = [given] if given.is_absolute() else [runs_folder() / given, given]
-    for place in places:
-        if (place / FILE).is_file() or (place / "run.db").is_file():
-            return place
-    names = [p.name for p in run_folders()]
-    known = nearest(str(run), names) if names else "There are no runs yet: `dcdnas search -b 2MFLOPs` makes one."
-    raise RunError(f"no run {str(run)!r} in {runs_folder()}. {known}")
-
-
-def load_run(run: str | Path, outline: bool = False) -> Run:
-    """Reads a run from its folder, or by its name below the runs folder (``DCDNAS_RUNS``, default ``runs/``).
-
-    Reading changes nothing and works while the run is being searched. A damaged ``search.yaml`` is a note in `Run.problems`.
-
-    Args:
-        run: name or folder.
-        outline: whether to leave out architectures, decisions and learning curves, for those who list many runs.
-
-    Raises:
-        RunError: when there is no such run, or its memory (``run.db``) cannot be read.
-    """
-    folder = find_run(run)
-    problems: list[str] = []
-    config = _config(folder / FILE, problems, outline)
-    store = Store(folder)
-    try:
-        facts = {key: store.meta(key) for key in ("bounds", "created", "ending")}
-        trials = tuple(store.outlines() if outline else store.trials())
-        confirmations = tuple(store.confirmations())
-    finally:
-        store.close()
-    bounds = {name: (float(low), float(high)) for name, (low, high) in (facts["bounds"] or {"accuracy": (0, 1)}).items()}
-    return Run(
-        folder=folder, config=config, trials=trials, confirmations=confirmations, bounds=bounds,
-        created=facts["created"] or 0.0, ending=facts["ending"] or "", driver=live_driver(folder), problems=tuple(problems),
-    )  # fmt: skip
-
-
-def _config(path: Path, problems: list[str], outline: bool) -> Mapping[str, Any]:
-    """What ``search.yaml`` says, as plain data (up to the space, for an outline); empty with a note when it is damaged."""
-    try:
-        top = path.read_text(encoding="utf-8").partition("\nspace:")[0] if outline else ""
-        data = (parse_yaml(top, str(path)) if outline else read_yaml(path)).data
-        [Budget(**b) for b in data["budgets"]]
-        return dict(data)
-    except (OSError, ValueError, FileError, KeyError, TypeError) as error:
-        problems.append(f"{error if isinstance(error, DcdnasError) else f'{path}: damaged'} Shown without its budgets.")
-        return {}
 
 
 @dataclass(frozen=True)
@@ -345,7 +272,7 @@ class Run:
 
     def plot_front(self) -> Any:
         """Accuracy against cost as a plotly figure, which shows itself in a notebook."""
-        from dcdnas.plots import front_figure
+        from dcdnas.report.plots import front_figure
 
         return front_figure(self)
 

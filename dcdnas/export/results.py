@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dcdnas.model_config import Model, write_config, write_text
-from dcdnas.page import write_page
+from dcdnas.engine.files import write_whole
+from dcdnas.export.config import Model, write_config
 from dcdnas.records import Trial
 from dcdnas.report import Run
+from dcdnas.report.page import write_page
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def write_results(run: Run) -> Results:
     best = run.best
     path = write_config(model_of(run, best), folder / "best.yaml") if best else None
     table = run.folder / "pareto.csv"
-    write_text(table, _csv(run, {trial.number: path for path, trial in named}))
+    write_whole(table, _csv(run, {trial.number: path for path, trial in named}))
     return Results(table, configs, path, write_page(run, run.folder / "report.html"))
 
 

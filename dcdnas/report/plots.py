@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
 from dcdnas.budget import quantity
 from dcdnas.records import Trial
-from dcdnas.report import Run
 from dcdnas.words import costs, metric_name, mix, operator_mix, percent
+
+if TYPE_CHECKING:
+    from dcdnas.report.run import Run
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b8a900", "#7a5195")
 """For dynamic operators, told apart by the colour-blind too (Okabe and Ito, 2008)."""
@@ -82,7 +85,7 @@ def history_figure(run: Run) -> go.Figure:
     figure.update_layout(
         **{**STYLE, "margin": {**MARGIN, "r": 60}}, xaxis={**AXIS, "title": "Trainings that ended"},
         yaxis={**AXIS, "title": "Hypervolume", "rangemode": "tozero"},
-        yaxis2={**AXIS, "title": "Accuracy (%)", "overlaying": "y", "side": "right", "showgrid": False},
+        yaxis2={**AXIS, "tickformat": ".1f", "overlaying": "y", "side": "right", "showgrid": False},
     )  # fmt: skip
     return figure
 

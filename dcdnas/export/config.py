@@ -7,7 +7,6 @@ the same parameters and multiply-adds.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ import yaml
 
 from dcdnas.architecture import Architecture
 from dcdnas.cost import measure, price
+from dcdnas.engine.files import write_whole
 from dcdnas.errors import MismatchError, UsageError
 from dcdnas.networks import build_network, slots_of
 from dcdnas.records import Cost
@@ -104,11 +104,13 @@ def write_config(model: Model, path: str | Path, whole: bool = True) -> Path:
     Raises:
         MismatchError: when the text does not give the same network; then nothing is written.
         UsageError: when the file cannot be written.
+        Resumable: when the disk is full.
     """
     path = Path(path)
     text = as_text(model, json_text=path.suffix == ".json")
     check_text(text, model.architecture, whole, str(path))
-    write_text(path, text)
+    make_folder(path.parent)
+    write_whole(path, text)
     return path
 
 
@@ -134,20 +136,16 @@ def check_text(text: str, architecture: Architecture, whole: bool, source: str) 
         raise MismatchError(f"{source}: the network has {costs(found)}, but the config says {costs(stated)}.")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a file as a whole or not at all.
+def make_folder(folder: Path) -> None:
+    """Makes a folder for what is written.
 
     Raises:
-        UsageError: when it cannot be written.
+        UsageError: when that is not possible.
     """
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
-        raise UsageError(f"{path}: cannot be written: {error.strerror or error}. Name another place with -o.") from None
+        raise UsageError(f"{folder}: cannot be made: {error.strerror or error}. Name another folder with -o.") from None
 
 
 class _Flow(yaml.SafeDumper):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcdnas.errors import FileError, MismatchError, UnknownNameError, UsageError
-from dcdnas.model_config import Model, write_config
+from dcdnas.export.config import Model, write_config
 from dcdnas.networks import Network, build_network
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Export:
     @cached_property
     def program(self) -> ExportedProgram:
         """The network as `torch.export` traces it, for any batch size."""
-        from dcdnas.programs import traced
+        from dcdnas.export.programs import traced
 
         return traced(self.network, self.model.architecture.input)
 
@@ -78,14 +78,14 @@ class Export:
 
     def pt2(self) -> list[Written]:
         """A `torch.export` program."""
-        from dcdnas.programs import write_pt2
+        from dcdnas.export.programs import write_pt2
 
         path = self.folder / "model.pt2"
         return [self._computed(path, write_pt2(self.program, self.network, self.model.architecture.input, path))]
 
     def onnx(self) -> list[Written]:
         """An ONNX model."""
-        from dcdnas.programs import need_onnx, write_onnx
+        from dcdnas.export.programs import need_onnx, write_onnx
 
         need_onnx()
         path = self.folder / "model.onnx"

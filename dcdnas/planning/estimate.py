@@ -1,0 +1,78 @@
+"""How long a search will take, from one short training that is measured."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from dataclasses import dataclass, replace
+
+import torch
+
+from dcdnas.data import Split
+from dcdnas.engine.worker import images_of
+from dcdnas.networks import build_network, for_proxy
+from dcdnas.planning.plan import Plan
+from dcdnas.records import Cost
+from dcdnas.space_cost import Priced, draws_within
+from dcdnas.training import train
+
+SHORT = 1024
+"""Images that the measured training learns from; validation shrinks by the same factor."""
+
+DRAWS = 21
+"""Networks from which the middle one is measured."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one short training says about a search.
+
+    Args:
+        trial: seconds that a full training of the measured network takes.
+        search: seconds of all trainings of the search.
+        confirm: seconds of all confirming trainings.
+        images: that the short training learned from.
+        cost: of the network that was measured, by metric.
+    """
+
+    trial: float
+    search: float
+    confirm: float
+    images: int
+    cost: Cost
+
+
+def estimated(plan: Plan) -> Estimate:
+    """Trains one network from within the budget on a few images, and scales its time to the whole search.
+
+    The network is the middle one, by cost, of a few random draws. Trainings that are stopped early make a search shorter.
+    """
+    network = _middle(plan)
+    images = images_of(plan.config.task)
+    share = min(1.0, SHORT / len(images.train))
+    some = Split(*(part.take(torch.arange(max(2, round(share * len(part))))) for part in images))
+    seconds = _measured(plan, network, some) * len(images.train) / len(some.train)
+    config = plan.config
+    trial = seconds * config.task.epochs
+    rounds, again = (math.ceil(n / plan.at_once) for n in (config.trials, config.confirm * (config.confirm_top + 1)))
+    return Estimate(trial, rounds * trial, again * trial, len(some.train), network.cost)
+
+
+def _middle(plan: Plan) -> Priced:
+    draws = draws_within(plan.space, plan.config.budgets, random.Random(0))
+    drawn = sorted((p for _, p in zip(range(DRAWS), draws, strict=False)), key=lambda p: p.cost[plan.config.minimize[0]])
+    return drawn[len(drawn) // 2]
+
+
+def _measured(plan: Plan, found: Priced, images: Split) -> float:
+    """Seconds of one epoch, with the threads that a training of the search has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, int(plan.execution.cpus_per_trial)))
+    try:
+        network = build_network(for_proxy(found.architecture, images.train.shape, len(images.train.classes)))
+        since = time.monotonic()
+        train(network, images, replace(plan.config.task, epochs=1, first_rung=0), device=plan.device)
+        return time.monotonic() - since
+    finally:
+        torch.set_num_threads(before)

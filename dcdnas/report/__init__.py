@@ -1,0 +1,21 @@
+"""Everything that reads a run: its trials, front, best network and history; figures and the page.
+
+Nothing that is imported here brings torch, Ray, Optuna or pandas, so that `dcdnas status` and `dcdnas trials` answer at once.
+"""
+
+from dcdnas.report.folders import FILE, find_run, run_folders, runs_folder
+from dcdnas.report.reading import load_run
+from dcdnas.report.run import COLUMNS, Confirmed, Moment, Run, Status
+
+__all__ = [
+    "COLUMNS",
+    "FILE",
+    "Confirmed",
+    "Moment",
+    "Run",
+    "Status",
+    "find_run",
+    "load_run",
+    "run_folders",
+    "runs_folder",
+]

@@ -1,0 +1,38 @@
+"""Where runs are, and which folder a name means."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dcdnas.errors import RunError, nearest
+
+FILE = "search.yaml"
+"""What a run was asked to search, in its folder."""
+
+
+def runs_folder() -> Path:
+    """Where runs are: ``DCDNAS_RUNS``, else ``runs/`` in the working folder."""
+    return Path(os.environ.get("DCDNAS_RUNS") or "runs").expanduser()
+
+
+def run_folders() -> list[Path]:
+    """The folders of all runs, the newest first."""
+    found = {p.parent for name in (FILE, "run.db") for p in runs_folder().glob(f"*/{name}")}
+    return sorted(found, key=lambda p: (-p.stat().st_mtime, p.name))
+
+
+def find_run(run: str | Path) -> Path:
+    """The folder of a run, given its path or its name below `runs_folder`.
+
+    Raises:
+        RunError: when there is no such run; suggests the nearest.
+    """
+    given = Path(run).expanduser()
+    places = [given] if given.is_absolute() else [runs_folder() / given, given]
+    for place in places:
+        if (place / FILE).is_file() or (place / "run.db").is_file():
+            return place
+    names = [p.name for p in run_folders()]
+    known = nearest(str(run), names) if names else "There are no runs yet: `dcdnas search -b 2MFLOPs` makes one."
+    raise RunError(f"no run {str(run)!r} in {runs_folder()}. {known}")

@@ -1,0 +1,57 @@
+"""From a run's folder to a `Run`; nothing is changed, and what is damaged is said where it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dcdnas.budget import Budget
+from dcdnas.engine.lock import live_driver
+from dcdnas.engine.store import Store
+from dcdnas.errors import DcdnasError, FileError
+from dcdnas.report.folders import FILE, find_run
+from dcdnas.report.run import Run
+from dcdnas.yaml_lines import parse_yaml, read_yaml
+
+
+def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run:
+    """Reads a run from its folder, or by its name below the runs folder (``DCDNAS_RUNS``, default ``runs/``).
+
+    Reading changes nothing and works while the run is being searched. A damaged ``search.yaml`` is a note in `Run.problems`.
+
+    Args:
+        run: name or folder.
+        outline: whether to leave out architectures, decisions and learning curves, for those who list many runs.
+        curves: whether to read the learning curves, the larger part of a long run.
+
+    Raises:
+        RunError: when there is no such run, or its memory (``run.db``) cannot be read.
+    """
+    folder = find_run(run)
+    problems: list[str] = []
+    config = _config(folder / FILE, problems, outline)
+    store = Store(folder)
+    try:
+        facts = {key: store.meta(key) for key in ("bounds", "created", "ending")}
+        trials = tuple(store.outlines() if outline else store.trials(curves=curves))
+        confirmations = tuple(store.confirmations())
+    finally:
+        store.close()
+    bounds = {name: (float(low), float(high)) for name, (low, high) in (facts["bounds"] or {"accuracy": (0, 1)}).items()}
+    return Run(
+        folder=folder, config=config, trials=trials, confirmations=confirmations, bounds=bounds,
+        created=facts["created"] or 0.0, ending=facts["ending"] or "", driver=live_driver(folder), problems=tuple(problems),
+    )  # fmt: skip
+
+
+def _config(path: Path, problems: list[str], outline: bool) -> Mapping[str, Any]:
+    """What ``search.yaml`` says, as plain data (up to the space, for an outline); empty with a note when it is damaged."""
+    try:
+        top = path.read_text(encoding="utf-8").partition("\nspace:")[0] if outline else ""
+        data = (parse_yaml(top, str(path)) if outline else read_yaml(path)).data
+        [Budget(**b) for b in data["budgets"]]
+        return dict(data)
+    except (OSError, ValueError, FileError, KeyError, TypeError) as error:
+        problems.append(f"{error if isinstance(error, DcdnasError) else f'{path}: damaged'} Shown without its budgets.")
+        return {}
