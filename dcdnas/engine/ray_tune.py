@@ -7,19 +7,22 @@ stop small networks first.
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import shutil
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 for _name, _value in {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -30,28 +33,26 @@ for _name, _value in {
 
 import ray  # noqa: E402  the environment above is read when Ray is imported
 from ray import tune  # noqa: E402
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler  # noqa: E402
-from ray.tune.search import Searcher  # noqa: E402
-from ray.tune.stopper import Stopper  # noqa: E402
+from ray.exceptions import RayError  # noqa: E402
+from ray.tune.error import TuneError  # noqa: E402
 
-from dcdnas.architecture import Architecture  # noqa: E402
-from dcdnas.data import Split  # noqa: E402
 from dcdnas.engine.execution import Execution  # noqa: E402
-from dcdnas.engine.job import Job, Outcome, described  # noqa: E402
-from dcdnas.engine.loop import WAIT, SearchLoop  # noqa: E402
-from dcdnas.engine.worker import Train, images_of, offer_images  # noqa: E402
-from dcdnas.errors import UsageError  # noqa: E402
-from dcdnas.records import ProxyTask, Report, Score  # noqa: E402
-from dcdnas.watchdog import watchdog  # noqa: E402
+from dcdnas.engine.job import described  # noqa: E402
+from dcdnas.engine.loop import SearchLoop  # noqa: E402
+from dcdnas.engine.ray_bridge import Bridge, LoopScheduler, LoopSearcher, LoopStopper  # noqa: E402
+from dcdnas.engine.ray_worker import trainable  # noqa: E402
+from dcdnas.engine.worker import images_of  # noqa: E402
+from dcdnas.errors import Resumable, UsageError  # noqa: E402
 
 RESTARTS = 3
-"""Times Tune's driver may crash, as it does when Ray kills a worker for memory, before the search gives up."""
-
-Answer = TypeVar("Answer")
+"""Times in a row that Tune may crash with nothing running that could be the cause, before the search gives up."""
 
 
 def run_ray(loop: SearchLoop, execution: Execution, folder: Path) -> None:
     """Runs the trainings under Ray Tune until the loop has no more.
+
+    Tune's driver crashes when Ray kills a worker for memory: then what was running is asked again under a new one. A network
+    that goes down so twice has failed, so this ends.
 
     Args:
         loop: hands out the trainings.
@@ -59,178 +60,85 @@ def run_ray(loop: SearchLoop, execution: Execution, folder: Path) -> None:
         folder: for Ray's own files, which are disposable.
 
     Raises:
-        UsageError: when the machine or cluster has not what one training needs.
+        UsageError: when Ray cannot be started, or the machine or cluster has not what one training needs.
+        Resumable: when Tune crashes time and again.
     """
-    for attempt in range(RESTARTS + 1):
+    crashes = 0
+    while True:
         bridge = Bridge(loop)
         try:
-            with cluster(execution):
+            with _logged(folder.with_name("workers.log")), cluster(execution):
                 _fit(bridge, execution, folder)
-        except RuntimeError as error:
-            if attempt == RESTARTS:
-                raise
-            loop.requeue(f"Ray's driver crashed: {described(error)}")
-            continue
+        except (RuntimeError, TuneError, RayError) as error:
+            if not bridge.error:
+                crashes = 0 if loop.running else crashes + 1
+                if crashes > RESTARTS:
+                    raise Resumable(f"Ray crashed {crashes} times, at last with: {described(error)}") from None
+                loop.requeue(f"Ray crashed while it was training: {described(error)}")
+                continue
         if bridge.error:
             raise bridge.error
         if loop.running:
-            loop.interrupt(loop.stopped or "interrupted by the keyboard")
+            loop.interrupt(loop.stopped or "interrupted")
         return
 
 
 @contextmanager
 def cluster(execution: Execution) -> Iterator[None]:
-    """A Ray cluster: the one that is connected, the one at the address, or one of this machine that ends with the block."""
+    """A Ray cluster: the one that is connected, the one at the address, or one of this machine that ends with the block.
+
+    Raises:
+        UsageError: when there is none at the address, or none can be started here.
+    """
     if ray.is_initialized():
         yield
         return
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if execution.address:
-        ray.init(address=execution.address, **quiet)
-    else:
-        cores = max(os.cpu_count() or 1, int(execution.jobs * execution.cpus_per_trial))
-        ray.init(num_cpus=cores, include_dashboard=False, **quiet)
+    settings: dict[str, Any] = {"address": execution.address or "local", "log_to_driver": False, "logging_level": "ERROR"}
+    if not execution.address:
+        settings |= {
+            "num_cpus": max(os.cpu_count() or 1, int(execution.jobs * execution.cpus_per_trial)),
+            "include_dashboard": False,
+        }
+    with _own_handlers():
+        try:
+            ray.init(**settings)
+        except Exception as error:
+            where = f"there is no Ray cluster at {execution.address}" if execution.address else "Ray cannot be started"
+            raise UsageError(f"{where}: {described(error)}. `--executor local` searches without Ray.") from None
     try:
         yield
     finally:
         ray.shutdown()
 
 
-class Bridge:
-    """Passes Tune's questions to the loop. An error of the loop ends Tune's run cleanly and is raised after it."""
-
-    def __init__(self, loop: SearchLoop) -> None:
-        self.loop = loop
-        self.error: Exception | None = None
-        self._jobs: dict[str, Job] = {}
-        self._curves: dict[str, list[Report]] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune writes its searcher to disk for `Tuner.restore`, which is not used; the store is the memory."""
-        return {}
-
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next job as Tune's configuration, None to wait, `Searcher.FINISHED` at the end."""
-        job = self._guarded(self.loop.next, None)
-        if job is None:
-            return str(Searcher.FINISHED)
-        if job == WAIT:
-            return None
-        self._jobs[trial_id], self._curves[trial_id] = job, []
-        return {"job": job_to_text(job)}
-
-    def report(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Whether the training goes on after a result."""
-        job = self._jobs.get(trial_id)
-        curve = self._curves.get(trial_id, [])
-        if job is None or "epoch" not in result or (curve and result["epoch"] <= curve[-1].epoch):
-            return job is not None and "error" not in result
-        curve.append(Report(result["epoch"], result["accuracy"], result["loss"], result["seconds"]))
-        return self._guarded(lambda: self.loop.report(job, curve[-1]), False)
-
-    def end(self, trial_id: str, result: dict[str, Any] | None, failed: bool) -> None:
-        """The end of a training."""
-        self.report(trial_id, result or {})
-        job, curve = self._jobs.pop(trial_id, None), self._curves.pop(trial_id, [])
-        if job is None:
-            return
-        error = (result or {}).get("error", "") or ("its worker process died" if failed else "")
-        last = curve[-1] if curve else None
-        score = Score(last.accuracy, last.loss, last.epoch, last.seconds, tuple(curve)) if last else None
-        self._guarded(lambda: self.loop.end(job, Outcome(score, error)), None)
-
-    @property
-    def over(self) -> bool:
-        """Whether everything must end now."""
-        return self.error is not None or self._guarded(lambda: self.loop.must_end, True)
-
-    def _guarded(self, question: Callable[[], Answer], otherwise: Answer) -> Answer:
-        try:
-            return question()
-        except Exception as error:
-            self.error = self.error or error
-            return otherwise
-
-
-class LoopSearcher(Searcher):
-    """Tune's searcher: asks the loop."""
-
-    def __init__(self, bridge: Bridge) -> None:
-        super().__init__()
-        self.bridge = bridge
-
-    def suggest(self, trial_id: str) -> Any:
-        """See `Bridge.suggest`."""
-        return self.bridge.suggest(trial_id)
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """See `Bridge.end`."""
-        self.bridge.end(trial_id, result, error)
-
-    def save(self, checkpoint_path: str) -> None:
-        """Writes nothing: the run's store is the memory."""
-        Path(checkpoint_path).touch()
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Reads nothing, likewise."""
-
-
-class LoopScheduler(FIFOScheduler):
-    """Tune's scheduler: asks the loop whether a training goes on."""
-
-    def __init__(self, bridge: Bridge) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.bridge = bridge
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """See `Bridge.report`."""
-        go_on = self.bridge.report(trial.trial_id, result)
-        return str(TrialScheduler.CONTINUE if go_on else TrialScheduler.STOP)
-
-
-class LoopStopper(Stopper):
-    """Tune's stopper: ends everything when the loop must end."""
-
-    def __init__(self, bridge: Bridge) -> None:
-        self.bridge = bridge
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Single trainings are the scheduler's."""
-        return False
-
-    def stop_all(self) -> bool:
-        """See `Bridge.over`."""
-        return self.bridge.over
-
-
-def trainable(config: dict[str, Any], train: Train, images: Split | None) -> None:
-    """What a Ray worker runs for one configuration. What a training raises is reported, so that its reason is kept."""
-    job = job_from_text(config["job"])
-    if images is not None:
-        offer_images(job.task, images)
-
-    def report(r: Report) -> bool:
-        tune.report(asdict(r))
-        return True
-
+@contextmanager
+def _logged(log: Path) -> Iterator[None]:
+    """Within the block what Ray logs in this process goes to a file; the terminal belongs to the search."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    logger = logging.getLogger("ray")
+    before = logger.handlers, logger.propagate
+    file = logging.FileHandler(log, delay=True)
+    file.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
+    logger.handlers, logger.propagate = [file], False
     try:
-        with watchdog(1.5 * job.task.deadline):
-            train(job, report)
-    except Exception as error:
-        tune.report({"error": described(error)})
+        yield
+    finally:
+        logger.handlers, logger.propagate = before
+        file.close()
 
 
-def job_to_text(job: Job) -> str:
-    """A job as JSON, the only thing that travels in Tune's configuration."""
-    plain = {"number": job.number, "architecture": job.architecture.to_dict(), "task": asdict(job.task), "confirm": job.confirm}
-    return json.dumps(plain)
-
-
-def job_from_text(text: str) -> Job:
-    """The inverse of `job_to_text`."""
-    plain = json.loads(text)
-    architecture = Architecture.from_dict(plain["architecture"])
-    return Job(plain["number"], architecture, ProxyTask(**plain["task"]), plain["confirm"])
+@contextmanager
+def _own_handlers() -> Iterator[None]:
+    """Puts back what the block does to the handlers of signals: Ray takes SIGTERM for itself, Tune takes SIGUSR1."""
+    numbers = [getattr(signal, n) for n in ("SIGTERM", "SIGUSR1") if hasattr(signal, n)]
+    before = {n: signal.getsignal(n) for n in numbers}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                if handler is not None:
+                    signal.signal(number, handler)
 
 
 def _fit(bridge: Bridge, execution: Execution, folder: Path) -> None:
@@ -257,7 +165,8 @@ def _fit(bridge: Bridge, execution: Execution, folder: Path) -> None:
         ),
     )
     try:
-        tuner.fit()
+        with _own_handlers():
+            tuner.fit()
     finally:
         shutil.rmtree(folder / session, ignore_errors=True)
 

@@ -153,7 +153,7 @@ def _execute(loop: SearchLoop, execution: Execution, folder: Path, signals: cont
 
 def _verdict(loop: SearchLoop, folder: Path) -> str:
     if loop.stopped.startswith(f"{FAILURES} trainings"):
-        raise DcdnasError(f"{loop.stopped}. `dcdnas trials {folder.name}` shows them; what ended before is kept.")
+        raise DcdnasError(f"{loop.stopped.rstrip('.')}. `dcdnas trials {folder.name}` shows them; what ended before is kept.")
     if loop.exhausted and loop.ended < loop.config.trials and not loop.stopped:
         return EXHAUSTED
     if loop.stopped and loop.stopped != TIME_IS_UP:

@@ -1,0 +1,170 @@
+"""Between Ray Tune and the loop: Tune's searcher, scheduler and stopper, which only pass its questions on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ray.exceptions import RayTaskError
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+
+from dcdnas.engine.job import Job, Outcome, described
+from dcdnas.engine.loop import WAIT, SearchLoop
+from dcdnas.engine.ray_worker import job_to_text
+from dcdnas.records import Report, Score
+
+DIED = "its worker process died: it crashed, or was killed for memory (then fewer `--jobs` or a smaller batch size help)"
+
+Answer = TypeVar("Answer")
+
+
+@dataclass
+class Training:
+    """A job that Tune was given.
+
+    Args:
+        job: the training.
+        since: moment of `time.monotonic` at which Tune was given it.
+        curve: its reports.
+        error: why Tune says it failed.
+    """
+
+    job: Job
+    since: float = field(default_factory=time.monotonic)
+    curve: list[Report] = field(default_factory=list)
+    error: str = ""
+
+    def outcome(self, result: dict[str, Any], failed: bool) -> Outcome:
+        """How it ended, by its last result."""
+        error = result.get("error", "") or (self._death() if failed else "")
+        if "score" in result:
+            accuracy, loss, epochs, seconds = result["score"]
+            return Outcome(Score(accuracy, loss, epochs, seconds, tuple(self.curve)), error)
+        if not self.curve:
+            return Outcome(None, error)
+        last = self.curve[-1]
+        return Outcome(Score(last.accuracy, last.loss, last.epoch, last.seconds, tuple(self.curve)), error)
+
+    def _death(self) -> str:
+        deadline = self.job.task.deadline
+        if not self.error and 0 < deadline < time.monotonic() - self.since:
+            return f"hung: no end after its deadline of {deadline:.0f} s"
+        return self.error or DIED
+
+
+class Bridge:
+    """Passes Tune's questions to the loop. An error of the loop ends Tune's run cleanly and is raised after it."""
+
+    def __init__(self, loop: SearchLoop) -> None:
+        self.loop = loop
+        self.error: Exception | None = None
+        self._trainings: dict[str, Training] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune writes its searcher to disk for `Tuner.restore`, which is not used; the store is the memory."""
+        return {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next job as Tune's configuration, None to wait, `Searcher.FINISHED` at the end."""
+        job = self._guarded(self.loop.next, None)
+        if job is None:
+            return str(Searcher.FINISHED)
+        if job == WAIT:
+            return None
+        self._trainings[trial_id] = Training(job)
+        return {"job": job_to_text(job)}
+
+    def report(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether the training goes on after a result."""
+        training = self._trainings.get(trial_id)
+        if training is None or "error" in result or "score" in result:
+            return False
+        if "epoch" not in result or (training.curve and result["epoch"] <= training.curve[-1].epoch):
+            return True  # Tune shows the last result a second time
+        report = Report(*(result[name] for name in ("epoch", "accuracy", "loss", "seconds")))
+        training.curve.append(report)
+        return self._guarded(lambda: self.loop.report(training.job, report), False)
+
+    def died(self, trial_id: str, error: BaseException | None) -> None:
+        """What Tune says of a training that failed outside of `trainable`; the end follows."""
+        if trial_id in self._trainings and isinstance(error, RayTaskError):
+            self._trainings[trial_id].error = described(error.cause)
+
+    def end(self, trial_id: str, result: dict[str, Any] | None, failed: bool) -> None:
+        """The end of a training."""
+        self.report(trial_id, result or {})
+        training = self._trainings.pop(trial_id, None)
+        if training is not None:
+            self._guarded(lambda: self.loop.end(training.job, training.outcome(result or {}, failed)), None)
+
+    @property
+    def over(self) -> bool:
+        """Whether everything must end now."""
+        return self.error is not None or self._guarded(lambda: self.loop.must_end, True)
+
+    def _guarded(self, question: Callable[[], Answer], otherwise: Answer) -> Answer:
+        try:
+            return question()
+        except Exception as error:
+            self.error = self.error or error
+            return otherwise
+
+
+class LoopSearcher(Searcher):
+    """Tune's searcher: asks the loop."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__()
+        self.bridge = bridge
+
+    def suggest(self, trial_id: str) -> Any:
+        """See `Bridge.suggest`."""
+        return self.bridge.suggest(trial_id)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """See `Bridge.end`."""
+        self.bridge.end(trial_id, result, error)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Writes nothing: the run's store is the memory."""
+        Path(checkpoint_path).touch()
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Reads nothing, likewise."""
+
+
+class LoopScheduler(FIFOScheduler):
+    """Tune's scheduler: asks the loop whether a training goes on."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.bridge = bridge
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """See `Bridge.report`."""
+        go_on = self.bridge.report(trial.trial_id, result)
+        return str(TrialScheduler.CONTINUE if go_on else TrialScheduler.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """See `Bridge.died`."""
+        self.bridge.died(trial.trial_id, trial.get_pickled_error())
+
+
+class LoopStopper(Stopper):
+    """Tune's stopper: ends everything when the loop must end."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self.bridge = bridge
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Single trainings are the scheduler's."""
+        return False
+
+    def stop_all(self) -> bool:
+        """See `Bridge.over`."""
+        return self.bridge.over

@@ -1,0 +1,60 @@
+"""What a Ray worker runs for one of Tune's trials; imports little, so that it starts quickly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from ray import tune
+
+from dcdnas.architecture import Architecture
+from dcdnas.engine.job import Job, described
+from dcdnas.engine.serve import GRACE
+from dcdnas.records import ProxyTask, Report, Score
+from dcdnas.watchdog import watchdog
+
+
+def trainable(config: dict[str, Any], train: Callable[[Job, Callable[[Report], bool]], Score], images: Any) -> None:
+    """Trains one job. What the training raises is reported, so that its reason is kept.
+
+    Args:
+        config: Tune's configuration: the job as text.
+        train: what is run, see `dcdnas.engine.worker.Train`.
+        images: the task's images in memory that all workers of a machine share; None when `train` needs none.
+    """
+    job = job_from_text(config["job"])
+    if images is not None:
+        from dcdnas.engine.worker import offer_images  # needs torch, and so does whatever trains on images
+
+        offer_images(job.task, images)
+    reported: list[Report] = []
+
+    def report(r: Report) -> bool:
+        reported.append(r)
+        tune.report(asdict(r))
+        return True
+
+    try:
+        with watchdog(job.task.deadline + GRACE if job.task.deadline else 0):
+            score = train(job, report)
+    except (Exception, SystemExit) as error:
+        tune.report({"error": described(error)})
+        return
+    last = reported[-1] if reported else None
+    if score is not None and (last is None or (score.epochs, score.accuracy) != (last.epoch, last.accuracy)):
+        tune.report({"score": [score.accuracy, score.loss, score.epochs, score.seconds]})
+
+
+def job_to_text(job: Job) -> str:
+    """A job as JSON, the only thing that travels in Tune's configuration."""
+    plain = {"number": job.number, "architecture": job.architecture.to_dict(), "task": asdict(job.task), "confirm": job.confirm}
+    return json.dumps(plain)
+
+
+def job_from_text(text: str) -> Job:
+    """The inverse of `job_to_text`."""
+    plain = json.loads(text)
+    architecture = Architecture.from_dict(plain["architecture"])
+    return Job(plain["number"], architecture, ProxyTask(**plain["task"]), plain["confirm"])
