@@ -90,6 +90,11 @@ def test_the_blocks_are_of_the_size_that_balances_waste_and_copies(pixels, regio
     assert (block_size(pixels, regions), block_count(pixels, regions)) == (size, count)
 
 
+@given(st.integers(1, 5000), st.integers(1, 16))
+def test_at_most_a_quarter_of_the_slots_is_wasted(pixels, regions):
+    assert pixels <= block_size(pixels, regions) * block_count(pixels, regions) <= 1.25 * pixels
+
+
 @pytest.mark.parametrize(("size", "most"), [(56, 1.35), (28, 1.4), (14, 1.8)])
 def test_by_regions_it_costs_little_more_than_one_convolution(size, most):
     geometry = ConvGeometry(64, 64, 1, height=size, width=size)
