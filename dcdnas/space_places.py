@@ -18,7 +18,7 @@ from dcdnas.records import Setting
 from dcdnas.space import SearchSpace
 from dcdnas.space_parts import Decisions
 
-NETWORKS = 20_000
+NETWORKS = 5_000
 """Networks whose slots are listed, at most."""
 
 CHECKS = 24
