@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -25,6 +26,29 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         assert self.running_var is not None
         scale = self.weight * (self.running_var + self.eps).rsqrt()
         return scale, self.bias - self.running_mean * scale
+
+    def observed(self, mean: Tensor, variance: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Scale and shift, (C,) each, that normalise a batch whose statistics were computed elsewhere.
+
+        The running statistics take note of them, exactly as `forward` would have; where a channel has one value, see above.
+
+        Args:
+            mean: (C,) of the batch.
+            variance: (C,), biased.
+            count: values a channel.
+        """
+        if count <= 1:
+            return self.folded()
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        momentum = 0.1 if self.momentum is None else self.momentum
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
+            self.running_var.lerp_((variance * (count / (count - 1))).to(self.running_var.dtype), momentum)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return scale, self.bias - mean * scale
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Any number of axes will do."""

@@ -271,3 +271,20 @@ def test_a_published_mobilenetv2_in_its_cheapest_forms_costs_what_the_paper_stat
     total = REST + residuals("")[0]
     assert total == pytest.approx(326.0e6, rel=0.002)
     assert total == pytest.approx(326_142_676, rel=0.001)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("geometry", [place(8, 24, 1), place(24, 8, 1, 2), place(8, 12, 3, 2), place(4, 5, 3, height=1, width=1)])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_both_training_forms_of_the_published_layer_leave_the_same_state_and_gradients(rule, geometry, batch):
+    found = []
+    for form in ("activation", "kernel"):
+        operator = make(DCD, geometry, variant="code", rule=rule).train()
+        operator.training_form = form
+        x = image(geometry, batch).requires_grad_()
+        y = operator(x)
+        y.square().sum().backward()
+        found.append([y, x.grad, *(p.grad for p in operator.parameters()), *operator.state_dict().values()])
+    assert any(name.endswith("num_batches_tracked") for name in operator.state_dict())
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-9)

@@ -160,9 +160,8 @@ class DCD(Operator):
 
     @classmethod
     def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
-        """All of them, but with BatchNorms the first: their statistics need the latent channels."""
-        forms = cls.forms(geometry, settings)
-        return forms[:1] if settings["variant"] == "code" else forms
+        """All of them; with BatchNorms only those that give them their statistics."""
+        return ("activation", "kernel") if settings["variant"] == "code" else cls.forms(geometry, settings)
 
     @classmethod
     def traffic(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str) -> int:
@@ -180,7 +179,7 @@ class DCD(Operator):
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
         form, g = self._form(x), self.geometry
-        scale, phi = self.controller(x, None if form == "activation" else self.residual.rows)
+        scale, phi = self.controller(x, None if form == "activation" or self.training else self.residual.rows)
         if form == "kernel":
             return self._with_kernels(x, scale, phi)
         inside, outside = (self.bias, None) if self.variant == "code" else (None, self.bias)
@@ -200,7 +199,7 @@ class DCD(Operator):
     def _with_kernels(self, x: Tensor, scale: Tensor | None, phi: Tensor) -> Tensor:
         """One kernel a sample: Lambda(x) W0 + the residual's."""
         g = self.geometry
-        residual, shift = self.residual.kernels(phi)
+        residual, shift = self.residual.kernels(x, phi)
         static = self.weight if scale is None else product(self.weight, scale[:, :, None, None, None])
         y = per_sample_conv2d(x, static + residual, g.stride, self.padding, g.dilation, g.groups, self.portable)
         y = y if shift is None else y + shift[:, :, None, None]

@@ -8,6 +8,8 @@ layer), L latent channels of a block, K latent kernel elements.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,7 +23,8 @@ class OneTap(nn.Module):
     """P Phi(x) Q^T on the centre tap; as published: P [BN(Phi(x) z) + z] with z = BN(Q^T x).
 
     In eval the published one is P (I + S Phi) (Q^T x, 1) with the norms' scales and shifts folded in: `rows` are S, which the
-    controller puts into Phi's weights, and the shift of the first norm is one more column of Q.
+    controller puts into Phi's weights, and the shift of the first norm is one more column of Q. In training the norms fold as
+    well, because the second one's statistics follow from Phi and the second moments of z, an L x L matrix a sample.
     """
 
     def __init__(self, plan: Plan, padding: int) -> None:
@@ -53,8 +56,7 @@ class OneTap(nn.Module):
     def fused(self, x: Tensor, phi: Tensor) -> Tensor:
         """The same with Phi multiplied onto Q, or onto P, beforehand; `phi` with `rows`."""
         plan, x = self.plan, self._seen(x)
-        p, q = self._matrices()
-        phi, shift = self._folded(phi)
+        p, q, phi, shift = self._matrices(phi, self._folded())
         stride = plan.geometry.stride
         if plan.input_side:
             inner = phi @ q
@@ -67,43 +69,68 @@ class OneTap(nn.Module):
         y = per_sample_conv2d(z, _as_kernel(p @ phi), groups=plan.blocks, portable=True)
         return y if shift is None else y + (p @ shift).flatten().view(-1, 1, 1)
 
-    def kernels(self, phi: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Phi (N, B, L, L), with `rows` -> the kernel (N, D, C/g, k, k), and the shift (N, D) of folded norms."""
+    def kernels(self, x: Tensor, phi: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(N, C, H, W), Phi (N, B, L, L), in eval with `rows` -> the kernel (N, D, C/g, k, k), the norms' shift (N, D)."""
         plan = self.plan
-        p, q = self._matrices()
-        phi, shift = self._folded(phi)
+        norms = self._folded()
+        if self.norm_q is not None and self.norm_phi is not None and self.training:
+            norms, rows = self._observed(x, phi, self.norm_q, self.norm_phi)
+            phi = phi * rows.unsqueeze(1)
+        p, q, phi, shift = self._matrices(phi, norms)
         if plan.input_side:
             inner = phi @ q
-            inner = inner if shift is None else inner + F.pad(shift, (q.shape[-1] - 1, 0))
-            matrix = p @ inner
+            matrix = p @ (inner if shift is None else inner + F.pad(shift, (q.shape[-1] - 1, 0)))
         else:
             matrix = (p @ phi) @ q
             matrix = matrix if shift is None else matrix + F.pad(p @ shift, (q.shape[-1] - 1, 0))
-        after = None if shift is None else matrix[..., -1].flatten(1)
-        matrix = matrix if shift is None else matrix[..., :-1]
+        matrix, after = (matrix, None) if shift is None else (matrix[..., :-1], matrix[..., -1].flatten(1))
         k = plan.geometry.kernel_size
-        before = k // 2
-        around = (before, k - 1 - before, before, k - 1 - before)
         kernel = block_diagonal(matrix.unsqueeze(-1), plan.geometry.groups)[..., None]
-        return (F.pad(kernel, around) if k > 1 else kernel), after
+        return (F.pad(kernel, (k // 2, k - 1 - k // 2) * 2) if k > 1 else kernel), after
 
     def _seen(self, x: Tensor) -> Tensor:
         return centred(x, self.plan.geometry.kernel_size, self.padding, self.plan.geometry.dilation)
 
-    def _matrices(self) -> tuple[Tensor, Tensor]:
-        """P as (B, D/B, L), and Q^T as (B, L, C/B); with norms it has the first one folded in, its shift as a last column."""
-        plan, q = self.plan, self.q.flatten(1)
-        if self.norm_q is not None:
-            scale, shift = self.norm_q.folded()
-            q = torch.cat([q * scale.unsqueeze(1), shift.unsqueeze(1)], 1)
-        return torch.unflatten(self.p.flatten(1), 0, (plan.blocks, -1)), torch.unflatten(q, 0, (plan.blocks, plan.latent))
+    def _matrices(self, phi: Tensor, norms: Norms | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """P (B, D/B, L), Q^T (B, L, C/B), Phi, None; with norms Q^T has the first one folded in and its shift as a last
+        column, Phi the identity added, and the last is the second one's shift (B, L, 1)."""
+        plan, q, shift = self.plan, self.q.flatten(1), None
+        if norms is not None:
+            q = torch.cat([q * norms.scale_q.unsqueeze(1), norms.shift_q.unsqueeze(1)], 1)
+            phi = phi + torch.eye(plan.latent, dtype=phi.dtype, device=phi.device)
+            shift = norms.shift_phi.view(1, -1, 1)
+        p, q = torch.unflatten(self.p.flatten(1), 0, (plan.blocks, -1)), torch.unflatten(q, 0, (plan.blocks, plan.latent))
+        return p, q, phi, shift
 
-    def _folded(self, phi: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Phi plus the identity, and the second norm's shift (B, L, 1); where there are no norms Phi itself."""
-        if self.norm_phi is None:
-            return phi, None
-        eye = torch.eye(self.plan.latent, dtype=phi.dtype, device=phi.device)
-        return phi + eye, self.norm_phi.folded()[1].view(1, -1, 1)
+    def _folded(self) -> Norms | None:
+        if self.norm_q is None or self.norm_phi is None:
+            return None
+        return Norms(*self.norm_q.folded(), self.norm_phi.folded()[1])
+
+    def _observed(self, x: Tensor, phi: Tensor, norm_q: BatchNorm, norm_phi: BatchNorm) -> tuple[Norms, Tensor]:
+        """What the norms do to this batch, and the second one's scale: u = Phi z has the mean Phi E[z] and the second moment
+        diag(Phi E[z z^T] Phi^T) in each sample."""
+        z = F.conv2d(self._seen(x), self.q, None, self.plan.geometry.stride).flatten(2)
+        with torch.autocast(x.device.type, enabled=False):
+            z, phi = z.to(norm_q.weight.dtype), phi.squeeze(1).to(norm_q.weight.dtype)
+            count = z.shape[0] * z.shape[2]
+            if count <= 1:
+                return Norms(*norm_q.folded(), norm_phi.folded()[1]), norm_phi.folded()[0]
+            variance, mean = torch.var_mean(z, (0, 2), correction=0)
+            scale_q, shift_q = norm_q.observed(mean, variance, count)
+            z = z * scale_q.unsqueeze(1) + shift_q.unsqueeze(1)
+            mean = (phi @ z.mean(2, keepdim=True)).mean((0, 2))
+            second = ((phi @ (z @ z.transpose(1, 2))) * phi).sum(2).mean(0) / z.shape[2]
+            scale_phi, shift_phi = norm_phi.observed(mean, (second - mean.square()).clamp_min(0), count)
+        return Norms(scale_q, shift_q, shift_phi), scale_phi
+
+
+class Norms(NamedTuple):
+    """The two norms as scales and shifts, (L,) each; the second one's scale is in Phi."""
+
+    scale_q: Tensor
+    shift_q: Tensor
+    shift_phi: Tensor
 
 
 class AllTaps(nn.Module):
@@ -126,7 +153,7 @@ class AllTaps(nn.Module):
         y = per_sample_conv2d(z, kernel, g.stride, self.padding, g.dilation, plan.blocks, portable)
         return F.conv2d(y, self.p, groups=plan.blocks)
 
-    def kernels(self, phi: Tensor) -> tuple[Tensor, None]:
+    def kernels(self, x: Tensor, phi: Tensor) -> tuple[Tensor, None]:
         """Phi (N, B, L, L, K) -> the kernel (N, D, C/g, k, k)."""
         plan, g = self.plan, self.plan.geometry
         p = torch.unflatten(self.p.flatten(1), 0, (plan.blocks, -1))
@@ -148,7 +175,7 @@ class Depthwise(nn.Module):
 
     rows = None
 
-    def kernels(self, phi: Tensor) -> tuple[Tensor, None]:
+    def kernels(self, x: Tensor, phi: Tensor) -> tuple[Tensor, None]:
         """Phi (N, L, K) -> the kernel (N, D, 1, k, k)."""
         k = self.plan.geometry.kernel_size
         matrix = self.p @ (phi @ self.r.t()) if self.plan.input_side else (self.p @ phi) @ self.r.t()
