@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from spaces import BACKBONE, HEAD, TINY, compile_space
+
+from dcdnas.errors import FileError, SpaceError
+from dcdnas.space_file import Compiler, read_space
+from dcdnas.yaml_lines import Document, parse_yaml
+
+GOOD = HEAD + BACKBONE + TINY["stage"]
+
+
+def problems(text: str) -> tuple[str, ...]:
+    with pytest.raises(SpaceError) as caught:
+        compile_space(text)
+    return caught.value.problems
+
+
+def only(text: str) -> str:
+    found = problems(text)
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_a_good_file_is_a_space(tmp_path: Path) -> None:
+    path = tmp_path / "good.yaml"
+    path.write_text(GOOD)
+    assert read_space(path).name == "tiny"
+
+
+def test_plain_data_compiles_without_lines() -> None:
+    data = parse_yaml(GOOD, "x").data
+    assert Compiler(Document("search.yaml", data, {})).space().size == compile_space(GOOD).size
+
+
+def test_a_mistyped_operator_suggests_the_nearest_with_its_line() -> None:
+    text = GOOD.replace("    odconv: {", "    odcon: {")
+    line = text.splitlines().index("    odcon: {num_kernels: [1, 2]}") + 1
+    found = only(text)
+    assert found.startswith(f"space.yaml:{line}: slots.*.expand, *.project.odcon: ")
+    assert "Did you mean 'odconv'?" in found
+
+
+def test_a_value_that_is_never_legal_says_what_is() -> None:
+    found = only(GOOD.replace("    dcd:\n", "    dcd:\n      num_blocks: 3\n"))
+    assert "slots.*.depthwise.dcd.num_blocks: num_blocks cannot be 3. Allowed: a power of two" in found
+
+
+def test_a_value_that_no_slot_can_use_says_what_they_can() -> None:
+    text = f'{HEAD}{BACKBONE}  expansion: 2\nslots:\n  "*.project":\n    dcd: {{num_blocks: [2, 64]}}\n'
+    found = only(text)
+    assert "dcd.num_blocks: no slot of this pattern can use 64. Allowed: " in found
+    assert "8" in found.rpartition("Allowed: ")[2]
+
+
+def test_a_word_that_no_slot_can_use_is_told() -> None:
+    found = only(f'{HEAD}{BACKBONE}slots:\n  "*.project":\n    dcd: {{kernel_form: [one_hot, tensor]}}\n')
+    assert "no slot of this pattern can use 'tensor'. Allowed: one_hot." in found
+
+
+def test_a_setting_that_makes_the_operator_unfit_is_told_and_not_raised() -> None:
+    found = only(f'{HEAD}{BACKBONE}slots:\n  "*.depthwise":\n    dcd: {{variant: [paper, code]}}\n')
+    assert "no slot of this pattern can use 'code'. Allowed: paper." in found
+
+
+def test_an_operator_that_fits_no_slot_says_which_rule() -> None:
+    assert "ddf fits none of these slots: " in only(f'{HEAD}{BACKBONE}slots:\n  "*.project":\n    ddf:\n')
+
+
+def test_a_slot_pattern_that_matches_nothing_says_what_slots_are_called() -> None:
+    found = only(f'{HEAD}{BACKBONE}slots:\n  "*.projct":\n    static:\n')
+    assert "matches no slot. Did you mean '*.*.project'?" in found
+
+
+def test_a_setting_pattern_that_matches_nothing_says_what_it_can() -> None:
+    assert "It can match: stage1, stage2." in only(GOOD.replace("stage2: [1, 2]", "stage2: [1, 2], stage9: 3"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("network: mobilenetv2", "network: mobilnetv2", "Did you mean 'mobilenetv2'?"),
+        ("network: mobilenetv2\n", "", "the key 'network' is missing"),
+        ("format: dcdnas/space-1", "format: dcdnas/space-9", "should be 'dcdnas/space-1'"),
+        ("classes: 4", "classes: 4.0", "valid integer"),
+        ("classes: 4", 'classes: "4"', "valid integer"),
+        ("classes: 4", "classes: true", "valid integer"),
+        ("classes: 4", "classes: 1", "greater than or equal to 2"),
+        ("classes: 4", "clases: 4\nclasses: 4", "Did you mean 'classes'?"),
+        ("input: [1, 16, 16]", "input: [1, 16]", "missing"),
+        ("input: [1, 16, 16]", "input: 16", "valid tuple"),
+        ("input: [1, 16, 16]", "input: [1, 16, 0]", "greater than 0"),
+        ("stem_channels: 8", "stem_chanels: 8", "Did you mean 'stem_channels'?"),
+        ("strides: [1, 2]", "strides: [1, 2, 2]", "strides has 3 values for 2 stages"),
+        ("strides: [1, 2]", "strides: [1, 7]", "strides cannot be 7"),
+        ("stage2: [1, 2]", "stage2: [1, x]", "depth cannot be 'x'"),
+        ("stage2: [1, 2]", "stage2: []", "no options are given"),
+        ("stage2: [1, 2]", "stage2: {a: 1}", "depth cannot be {'a': 1}"),
+        ("stage2: [1, 2]", "stage2: [[1], 2]", "depth cannot be [1]"),
+        ("stage2: [1, 2]", "stage2: .nan", "depth cannot be nan"),
+        ("stage2: [1, 2]", f"stage2: {10**40}", "depth cannot be"),
+        ("share: network, ", "share: netwrk, ", "Did you mean 'network'?"),
+        ("    share: stage\n", "    share: [stage]\n", "is no scope"),
+        ("num_kernels: [1, 2]", "num_kernel: [1, 2]", "Did you mean 'num_kernels'?"),
+        ("odconv: {num_kernels: [1, 2]}", "odconv: [1, 2]", "settings must be a mapping"),
+        ("odconv: {num_kernels: [1, 2]}", "odconv: {num_kernels: yes}", "num_kernels cannot be 'yes'"),
+        ("odconv: {num_kernels: [1, 2]}", "odconv: {num_kernels: true}", "num_kernels cannot be True"),
+        ("odconv: {num_kernels: [1, 2]}", "odconv: {reduction: .inf}", "reduction cannot be inf"),
+        ("odconv: {num_kernels: [1, 2]}", f"odconv: {{reduction: {10**300}}}", "reduction cannot be"),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_line(old: str, new: str, words: str) -> None:
+    text = GOOD.replace(old, new, 1)
+    assert text != GOOD
+    found = problems(text)
+    assert any(words in problem for problem in found), found
+    line = next(n for n, row in enumerate(text.splitlines(), 1) if row not in GOOD.splitlines()) if new else 1
+    assert any(problem.startswith(f"space.yaml:{line}: ") for problem in found), found
+
+
+def test_all_problems_of_a_file_are_told_together_in_the_order_of_its_lines() -> None:
+    text = GOOD.replace("classes: 4", "classes: x").replace("stem_channels", "stem_chanels").replace("[3, 5]", "[3, 4]")
+    text = text.replace("odconv:", "odcon:").replace("    dcd:\n", "    dcd: {latent_dim: none}\n") + "proxy: {epoch: 3}\n"
+    found = problems(text)
+    assert len(found) == 6
+    lines = [int(problem.split(":")[1]) for problem in found]
+    assert lines == sorted(lines)
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b", "word", "1", "null"])
+def test_what_is_no_mapping_is_refused(text: str) -> None:
+    assert "must be a mapping" in only(text)
+
+
+def test_a_resolution_without_the_inputs_size_is_refused() -> None:
+    assert "do not hold the input's 16x16" in only(GOOD.replace("classes: 4", "classes: 4\nresolution: [8, 12]"))
+
+
+def test_stages_beyond_the_backbones_own_are_allowed_when_their_depth_is_given() -> None:
+    stages = "  channels: [8, 8, 8, 8, 8, 8, 8, 8, 8]\n  strides: [1, 1, 1, 1, 1, 1, 1, 1, 2]\n  depth: [1, 2]\n  expansion: 2\n"
+    assert compile_space(f"{HEAD}settings:\n{stages}").size == 2**9
+
+
+def test_the_defaults_of_a_bottleneck_are_those_of_a_bottleneck() -> None:
+    text = HEAD.replace("mobilenetv2", "resnet") + "settings:\n  block: bottleneck\n  width: [0.25, 0.5]\n"
+    assert compile_space(text).architecture({}).settings["channels"] == (256, 512, 1024, 2048)
+
+
+def test_a_setting_that_is_a_word_can_be_searched() -> None:
+    space = compile_space(HEAD.replace("mobilenetv2", "resnet") + "settings:\n  stem: [small, medium]\n  width: 0.25\n")
+    assert space.size == 2
+    assert space.architecture({"stem": "medium"}).settings["stem"] == "medium"
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("{expansoin: 2}", "nothing is decided under that name. Did you mean 'expansion'?"),
+        ("{expansion: 7}", "7 is no option. Allowed: 2, 3."),
+        ("{}", "the combination is empty"),
+        ("{expansion: [2, 3]}", "the rules leave no network"),
+        ("{expansion: {a: 1}}", "cannot stand here"),
+        ("[expansion]", "cannot stand here"),
+    ],
+)
+def test_a_rule_that_cannot_be_meant_is_an_error(rule: str, words: str) -> None:
+    assert any(words in problem for problem in problems(f"{GOOD}forbid:\n  - {rule}\n"))
+
+
+def test_an_unreadable_file_is_a_file_error(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="cannot be read"):
+        read_space(tmp_path)
