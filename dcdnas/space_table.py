@@ -7,7 +7,7 @@ The sums are exact: whole numbers, equal to `dcdnas.cost.price`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -18,7 +18,7 @@ from dcdnas.cost import slot_price
 from dcdnas.errors import UsageError
 from dcdnas.networks import Slot
 from dcdnas.networks._base import STATIC
-from dcdnas.records import ConvGeometry, Setting
+from dcdnas.records import ConvGeometry, Cost, Setting
 from dcdnas.space import SearchSpace, layer_choice
 from dcdnas.space_parts import Decisions, Group
 from dcdnas.space_places import places_of
@@ -43,6 +43,13 @@ class Digits:
         for column, size in zip(self.columns, self.sizes, strict=True):
             number *= size
             number += columns[column]
+        return number
+
+    def number(self, digits: Sequence[int]) -> int:
+        """The number of one row."""
+        number = 0
+        for column, size in zip(self.columns, self.sizes, strict=True):
+            number = number * size + digits[column]
         return number
 
 
@@ -70,6 +77,11 @@ class Outcomes:
             if digits.columns:
                 number += np.where(chosen == index, digits.read(columns), 0)
         return number
+
+    def number(self, digits: Sequence[int]) -> int:
+        """The number of what one row decides."""
+        first, inner = self.settings[0 if self.operator is None else digits[self.operator]]
+        return first + inner.number(digits)
 
 
 @dataclass(frozen=True)
@@ -106,6 +118,7 @@ class SpaceTable:
         self.outcomes = tuple(self._outcomes(group) for group in space.groups)
         self.terms = tuple(self._terms())
         self._flat = [[np.ascontiguousarray(t.values[:, :, m]).ravel() for m in range(len(names))] for t in self.terms]
+        self._lists = [[flat.tolist() for flat in values] for values in self._flat]
 
     def encode(self, outcomes: Iterable[Decisions]) -> Integers:
         """Rows of option numbers, a column a decision; what does not exist in an outcome is 0."""
@@ -123,6 +136,18 @@ class SpaceTable:
         for start in range(0, len(rows), CHUNK):
             found[start : start + CHUNK] = self._costs(np.ascontiguousarray(rows[start : start + CHUNK].T)).T
         return found
+
+    def cost(self, outcome: Decisions) -> Cost:
+        """The cost of one outcome, in microseconds; its network need never have been seen."""
+        columns = [index[outcome[name]] if name in outcome else 0 for name, index in self._index.items()]
+        numbers = [outcomes.number(columns) for outcomes in self.outcomes]
+        totals = [0] * len(self.names)
+        for term, values in zip(self.terms, self._lists, strict=True):
+            at = term.structure.number(columns)
+            at = at if term.group is None else at * term.values.shape[1] + numbers[term.group]
+            for metric, flat in enumerate(values):
+                totals[metric] += flat[at]
+        return Cost(dict(zip(self.names, totals, strict=True)))
 
     def draw(self, count: int, rng: np.random.Generator) -> Integers:
         """Random rows: every decision takes each of its options with the same chance; forbidden combinations are among them."""

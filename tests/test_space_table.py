@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from functools import cache
 
@@ -68,6 +69,33 @@ def prices(space: SearchSpace, outcomes: list[dict[str, object]]) -> list[list[f
 def test_sums_by_table_are_the_prices_of_the_networks(name: str) -> None:
     outcomes = list(drawn(SPACES[name], 200))
     assert table(name).costs(table(name).encode(outcomes)).tolist() == prices(SPACES[name], outcomes)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_one_outcome_is_priced_like_many(name: str) -> None:
+    outcomes = list(drawn(SPACES[name], 50, seed=2))
+    one_by_one = [list(table(name).cost(o).values.values()) for o in outcomes]
+    assert one_by_one == table(name).costs(table(name).encode(outcomes)).tolist()
+
+
+def test_one_outcome_that_was_never_seen_is_priced_in_less_than_100_microseconds() -> None:
+    """The best of many is what is not disturbed by others."""
+    seconds = []
+    for outcome in drawn(SPACES["stage"], 300, seed=3):
+        start = time.perf_counter()
+        table("stage").cost(outcome)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 100e-6
+
+
+def test_100_000_outcomes_are_priced_in_less_than_a_second() -> None:
+    rows = table("stage").draw(100_000, np.random.default_rng(0))
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        table("stage").costs(rows)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 1
 
 
 @pytest.mark.slow

@@ -1,0 +1,111 @@
+"""How quick prices are: by table, one by one, and measured by fvcore, on the same networks in the same run.
+
+    python benchmarks/pricing.py [SPACE ...] [--networks 20]
+
+For each space: the first table without anything kept, the table from what is kept on disk, networks a second priced as arrays,
+microseconds for one whose settings are known and for one that is new, milliseconds of fvcore for the whole network, and the
+largest difference between them. Medians of several, with the least and the most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+BATCH = 100_000
+
+
+def main() -> None:
+    """Measures each space in fresh processes, so that nothing is remembered from the one before."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("spaces", nargs="*", default=["fashion-quick", "mobilenetv2-imagenet", "resnet-imagenet"])
+    parser.add_argument("--networks", type=int, default=20, help="measured by fvcore, for each space")
+    parser.add_argument("--part", choices=["first", "all"], help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.part:
+        measure(given.spaces[0], given.networks if given.part == "all" else 0)
+        return
+    for space in given.spaces:
+        with tempfile.TemporaryDirectory() as kept:
+            environment = {**os.environ, "DCDNAS_CACHE": kept}
+            for part in ("first", "all"):
+                command = [sys.executable, __file__, space, "--part", part, "--networks", str(given.networks)]
+                subprocess.run(command, env=environment, check=True)
+
+
+def measure(name: str, networks: int) -> None:
+    """Prints one space's figures; the table only when no networks are asked for."""
+    import torch
+
+    from dcdnas.space_library import load_space
+    from dcdnas.space_table import SpaceTable
+
+    torch.set_num_threads(1)
+    space = load_space(name)
+    start, worked = time.perf_counter(), time.process_time()
+    table = SpaceTable(space)
+    seconds, worked = time.perf_counter() - start, time.process_time() - worked
+    print(f"{name}: {space.size:.2g} outcomes, {sum(t.values.size for t in table.terms):,} numbers in {len(table.terms)} terms")
+    print(f"  {'table, kept on disk' if networks else 'first table':34} {seconds:10.2f} s, {worked:.2f} s of the processor")
+    if networks:
+        compare(space, table, networks)
+
+
+def compare(space: Any, table: Any, networks: int) -> None:
+    """The rates, and whether all three ways agree."""
+    import numpy as np
+
+    from dcdnas.cost import _price, measure, price
+    from dcdnas.networks import build_network
+
+    rows = table.draw(BATCH, np.random.default_rng(0))
+    show("as arrays, networks a second", [BATCH / s for s in times(lambda: table.costs(rows), 7)], 1)
+    rng = random.Random(0)
+    outcomes = [space.decide(lambda _, options: rng.choice(options)) for _ in range(networks)]
+    architectures = [space.architecture(o) for o in outcomes]
+    _price._places.cache_clear()
+    prices: list[Any] = []
+    show("one, new settings, microseconds", [timed(lambda a=a: prices.append(price(a))) for a in architectures], 1e6)
+    show("one outcome by table, microseconds", [s for o in outcomes for s in times(lambda o=o: table.cost(o), 3)], 1e6)
+    show("one, known settings, microseconds", [s for a in architectures for s in times(lambda a=a: price(a), 3)], 1e6)
+    built = [build_network(a) for a in architectures]
+    measured: list[Any] = []
+    by_fvcore = [timed(lambda n=n: measured.append(measure(n))) for n in built]
+    show("fvcore, whole network, milliseconds", by_fvcore, 1e3)
+    found = table.costs(table.encode(outcomes)).tolist()
+    wrong = max(
+        abs(x - y)
+        for f, p, m in zip(found, prices, measured, strict=True)
+        for x, y in ((f[0], m["flops"]), (p["params"], m["params"]))
+    )
+    ratio = statistics.median(by_fvcore) * BATCH / statistics.median(times(lambda: table.costs(rows), 3))
+    print(f"  {'fvcore / arrays':34} {ratio:10,.0f} times;  largest difference over {networks} networks: {wrong:.0f}")
+
+
+def timed(what: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
+    what()
+    return time.perf_counter() - start
+
+
+def times(what: Callable[[], object], repeats: int) -> list[float]:
+    """Seconds of several calls."""
+    return [timed(what) for _ in range(repeats)]
+
+
+def show(what: str, values: Sequence[float], scale: float) -> None:
+    """One line: median, least and most."""
+    print(f"  {what:34} {scale * statistics.median(values):10,.0f}   ({scale * min(values):,.0f} to {scale * max(values):,.0f})")
+
+
+if __name__ == "__main__":
+    main()
