@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -173,12 +174,12 @@ class _Where:
         value = plain.get(key)
         if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
             raise self._wrong(key, value, "a mapping from names")
-        return {name: read(f"{key}.{name}", entry) for name, entry in value.items()}
+        return {sys.intern(name): read(f"{key}.{name}", entry) for name, entry in value.items()}
 
     def setting(self, path: str, value: Any) -> NetworkSetting:
         """A scalar, or nested lists of scalars."""
         if isinstance(value, (list, tuple)):
-            return tuple(self.setting(path, v) for v in value)
+            return tuple([self.setting(path, v) for v in value])
         return self.scalar(path, value)
 
     def scalar(self, path: str, value: Any) -> Setting:
@@ -188,24 +189,41 @@ class _Where:
         return value
 
     def layer(self, path: str, entry: Any) -> LayerChoice:
-        """An operator's name, or a mapping with `operator` and its settings."""
+        """An operator's name, or a mapping with `operator` and its settings; equal ones are one object, checked once."""
         if isinstance(entry, str):
             return LayerChoice(entry)
+        key = _layer_key(entry)
+        known = _LAYERS.get(key)
+        if known is None:
+            known = self._new_layer(path, entry)
+            if len(_LAYERS) < _MOST_LAYERS:
+                _LAYERS[key] = known
+        return known
+
+    def _new_layer(self, path: str, entry: Any) -> LayerChoice:
         if not isinstance(entry, Mapping) or not all(isinstance(v, str) for v in (*entry, entry.get("operator"))):
             raise self._wrong(path, entry, "an operator's name, or a mapping with `operator` and its settings")
         settings = {k: self.scalar(f"{path}.{k}", v) for k, v in entry.items() if k not in ("operator", "form")}
-        typed = tuple((name, type(value), value) for name, value in settings.items())
-        return _shared(entry["operator"], typed, str(entry.get("form", "")))
+        return LayerChoice(entry["operator"], settings, str(entry.get("form", "")))
 
     def _wrong(self, path: str, value: Any, allowed: str) -> FileError:
         found = "missing" if value is None else f"{value!r}"[:60]
         return FileError(f"{self.source}: {path}: {found}. Allowed: {allowed}. `dcdnas export` writes a complete config.")
 
 
-@lru_cache(maxsize=100_000)
-def _shared(operator: str, settings: tuple[tuple[str, type, Setting], ...], form: str) -> LayerChoice:
-    """Equal choices as one object: the thousands of networks of a run are made of few different layers."""
-    return LayerChoice(operator, {name: value for name, _, value in settings}, form)
+_LAYERS: dict[Any, LayerChoice] = {}
+_MOST_LAYERS = 100_000
+"""The thousands of networks of a run are made of few different layers; those that were read are kept, up to so many."""
+
+
+def _layer_key(entry: Any) -> Any:
+    """What a layer's entry says, with types since 1, 1.0 and true are equal; None when it is no layer's entry."""
+    try:
+        key = (tuple(entry), tuple(entry.values()), tuple(map(type, entry.values())))
+        hash(key)
+    except (AttributeError, TypeError):
+        return None
+    return key
 
 
 def _layer_dict(choice: LayerChoice) -> dict[str, Any]:
@@ -214,7 +232,7 @@ def _layer_dict(choice: LayerChoice) -> dict[str, Any]:
 
 
 def _frozen(value: Any) -> Any:
-    return tuple(_frozen(v) for v in value) if isinstance(value, (list, tuple)) else value
+    return tuple([_frozen(v) for v in value]) if isinstance(value, (list, tuple)) else value
 
 
 def _canonical(value: Any) -> Any:

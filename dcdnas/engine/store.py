@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -194,6 +195,16 @@ class Store:
         rows = self._read(f"SELECT {_OUTLINE} FROM trials ORDER BY number")
         return [_outline(*row) for row in rows]
 
+    def curves(self) -> dict[int, list[float]]:
+        """Epoch -> accuracies after it, of all trainings that ended."""
+        found: dict[int, list[float]] = {}
+        for epoch, accuracy in self._read(
+            "SELECT epoch, r.accuracy FROM reports r JOIN trials t USING (number) "
+            "WHERE t.state IN ('finished', 'stopped') AND r.accuracy IS NOT NULL ORDER BY epoch"
+        ):
+            found.setdefault(epoch, []).append(accuracy)
+        return found
+
     def marks(self) -> dict[int, tuple[Any, ...]]:
         """The digest of each trial's network, then what differs as soon as anything about the trial does."""
         reports = "CASE state WHEN 'running' THEN (SELECT COUNT(*) FROM reports r WHERE r.number = t.number) END"
@@ -251,7 +262,7 @@ def _trial(row: tuple[Any, ...], curve: tuple[Report, ...]) -> Trial:
         number=number,
         state=state,
         architecture=Architecture.from_dict(json.loads(architecture)),
-        decisions=json.loads(decisions),
+        decisions={sys.intern(name): option for name, option in json.loads(decisions).items()},
         cost=Cost(json.loads(cost)),
         score=_score(accuracy, loss, epochs, seconds, curve),
         seed=seed,
