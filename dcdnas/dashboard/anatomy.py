@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-import torch
-
 from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.cost import slot_price
 from dcdnas.errors import DcdnasError
-from dcdnas.networks import Slot, make, networks
+from dcdnas.networks import Slot, networks
 from dcdnas.networks._base import STATIC
 from dcdnas.operators import operators
 from dcdnas.operators.static import Static
@@ -57,7 +56,7 @@ class Layer:
     @property
     def params(self) -> int:
         """Learnable parameters, BatchNorm's included."""
-        return _params(Slot(self.kind, self.geometry, self.kind), self.choice)
+        return slot_price(Slot(self.kind, self.geometry, self.kind), self.choice, ("params",))[0]
 
     @property
     def dynamic_flops(self) -> int:
@@ -118,12 +117,6 @@ def _layer(slot: Slot, architecture: Architecture, skip: bool) -> Layer:
 def _flops(geometry: ConvGeometry, choice: LayerChoice) -> int:
     operator = operators[choice.operator] if choice.operator != "static" else Static
     return operator.multiply_adds(geometry, choice.settings, choice.form)
-
-
-@lru_cache(maxsize=200_000)
-def _params(place: Slot, choice: LayerChoice) -> int:
-    with torch.device("meta"), torch.random.fork_rng(devices=()):
-        return sum(p.numel() for p in make(place, choice).parameters())
 
 
 def _closing(slots: tuple[Slot, ...]) -> set[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +23,7 @@ Made = TypeVar("Made")
 
 
 class LiveRun:
-    """One run, read once and then kept up to date.
+    """One run, read once and then kept up to date. Its trials come without learning curves, which stay in the file.
 
     Args:
         folder: of the run.
@@ -61,14 +63,29 @@ class LiveRun:
 
     def curve(self, number: int) -> tuple[Report, ...]:
         """The learning curve of a trial as far as it has come, also of one that is running."""
-        trial = self.run.trials[number]
-        if trial.state != "running":
-            return trial.score.curve if trial.score else ()
         store = Store(self.folder)
         try:
             return store.curve(number)
         finally:
             store.close()
+
+    def curves(self) -> dict[int, list[float]]:
+        """Epoch -> accuracies after it, of all trainings that ended."""
+        store = Store(self.folder)
+        try:
+            return store.curves()
+        finally:
+            store.close()
+
+    @property
+    def front(self) -> list[Trial]:
+        """The same as the run's, kept up instead of sorted out anew."""
+        return self.history.line
+
+    @property
+    def best(self) -> Trial | None:
+        """The run's best network."""
+        return self.remembered("best", lambda: self.run.best)
 
     def digests(self) -> dict[int, str]:
         """Identity of each trial's network, as it was written."""
@@ -93,9 +110,11 @@ class LiveRun:
             self._marks = store.marks()
         finally:
             store.close()
-        self.run = load_run(self.folder)
+        with _without_collection():
+            self.run = load_run(self.folder, curves=False)
+        self.operators: set[str] = set()
         self.history = History(self.run)
-        self.history.extend(self.run.trials)
+        self._take(self.run.trials)
         self.changed = dict.fromkeys(range(len(self.run.trials)), self.version + 1)
 
     def _update(self) -> None:
@@ -113,8 +132,13 @@ class LiveRun:
         for number in sorted(fresh):
             trials[number : number + 1] = [fresh[number]]
         self.run = replace(self.run, trials=tuple(trials), confirmations=confirmations, ending=ending)
-        self.history.extend(fresh.values())
+        self._take(fresh.values())
         self.changed.update(dict.fromkeys(fresh, self.version + 1))
+
+    def _take(self, trials: Collection[Trial]) -> None:
+        self.history.extend(trials)
+        for trial in trials:
+            self.operators.update(choice.operator for choice in trial.architecture.layers.values())
 
 
 class History:
@@ -126,7 +150,7 @@ class History:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._line: list[Trial] = []
+        self.line: list[Trial] = []
         self._counted: set[int] = set()
         self.moments: list[Moment] = []
 
@@ -139,14 +163,26 @@ class History:
 
     def _after(self, trial: Trial) -> Moment:
         run, last = self._run, self.moments[-1] if self.moments else Moment(0, 0.0, 0, 0.0, None)
-        line = fronts.front([*self._line, trial], run.budgets, run.minimize)
+        line = fronts.front([*self.line, trial], run.budgets, run.minimize)
         volume, best = last.hypervolume, last.best
-        if len(line) != len(self._line) or any(a is not b for a, b in zip(line, self._line, strict=False)):
+        if len(line) != len(self.line) or any(a is not b for a, b in zip(line, self.line, strict=False)):
             volume = fronts.hypervolume(line, run.budgets, run.bounds)
             best = max((t.score.accuracy for t in line if t.score), default=None)
-        self._line = line
+        self.line = line
         seconds, epochs = (trial.score.seconds, trial.score.epochs) if trial.score else (0.0, 0)
         return Moment(last.ended + 1, last.seconds + seconds, last.epochs + epochs, volume, best)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Keeps the garbage collector from walking through a million new objects again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _stamp(path: Path) -> tuple[int, int]:

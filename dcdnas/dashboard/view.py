@@ -23,16 +23,16 @@ RECENT = 20
 """Trainings over which the tile says how the hypervolume has changed."""
 
 
-def operators_of(run: Run) -> dict[str, Paint]:
+def operators_of(live: LiveRun) -> dict[str, Paint]:
     """Paint of every operator that a trial of the run uses, static first."""
-    used = {c.operator for t in run.trials for c in set(t.architecture.layers.values())}
+    used = live.operators
     return {name: paint for name, paint in paints(used).items() if name in used or name == "static"}
 
 
 def mostly(trial: Trial) -> str:
     """The dynamic operator that fills most of a network's layers; ``static`` when none is dynamic."""
-    counts = Counter(c.operator for c in trial.architecture.layers.values() if c.operator != "static")
-    return counts.most_common(1)[0][0] if counts else "static"
+    names = [c.operator for c in trial.architecture.layers.values() if c.operator != "static"]
+    return max(sorted(set(names)), key=names.count) if names else "static"
 
 
 def metrics_of(run: Run) -> list[str]:
@@ -61,9 +61,9 @@ def _reason(trial: Trial) -> str:
 def payload(live: LiveRun, since: int = 0) -> dict[str, Any]:
     """All that the charts and the table of a run need; with `since` only the rows that changed after that version."""
     version, run = live.version, live.run
-    metrics, paint = metrics_of(run), operators_of(run)
+    metrics, paint = metrics_of(run), operators_of(live)
     names = list(paint)
-    line = run.front()
+    line = live.front
     trials = live.since(since) if since else run.trials
     return {
         "version": version,
@@ -103,8 +103,7 @@ def shares(trials: Iterable[Trial], names: Sequence[str]) -> list[list[Any]]:
 
 def facts(live: LiveRun) -> dict[str, str]:
     """The sentences of a run's head and tiles, by the name that the page gives their places."""
-    run, best = live.run, live.run.best
-    line = run.front()
+    run, best, line = live.run, live.best, live.front
     volume, change = _hypervolume(live.history.moments)
     said = {
         "status": run.status.capitalize(),

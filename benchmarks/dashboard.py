@@ -1,0 +1,96 @@
+"""How quick the dashboard is on a run of ten thousand trials: reading, first page, the page's data, an update, memory.
+
+    python benchmarks/dashboard.py [--trials 10000] [--folder DIR]
+
+The run is invented: real networks of a real space with made-up results. It is made once in the folder and used again.
+Each timing is the median of several, with the least and the most, and the processor time, which a busy machine stretches less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "dashboard"))
+
+
+def main() -> None:
+    """Makes the run where it is not there, then measures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "dcdnas-benchmark-runs")
+    given = parser.parse_args()
+    folder = given.folder / f"invented-{given.trials}"
+    if not folder.exists():
+        from synthetic import make_run
+
+        print(f"making {folder} (minutes) ...", flush=True)
+        make_run(folder, given.trials, "mobilenetv2-imagenet", 300e6, epochs=20, asked=10 * given.trials)
+    measure(folder)
+
+
+def measure(folder: Path) -> None:
+    """Prints the timings of one run."""
+    import json
+
+    from dcdnas.dashboard import view
+    from dcdnas.dashboard.live_run import LiveRun
+    from dcdnas.dashboard.shelf import read_line
+    from dcdnas.engine.store import Store
+
+    before = memory()
+    live = timed("read the run", lambda: LiveRun(folder), 3)
+    print(f"{'memory for it':34} {memory() - before:8.0f} MB")
+    timed("line in the list of runs", lambda: read_line(folder), 3)
+    timed("the page's own data", lambda: page_data(live), 5)
+    timed("all trials as JSON", lambda: json.dumps(view.payload(live)), 5)
+    timed("all learning curves", live.curves, 3)
+    store = Store(folder, "w")
+    last = live.run.trials[-1]
+
+    def update() -> None:
+        live.refresh()
+        json.dumps(view.payload(live, live.version - 1))
+
+    def changed() -> None:
+        store.add(last, attempt=int(time.time_ns() % 1_000_000_000))
+
+    timed("an update, read and sent", update, 9, changed)
+    store.close()
+
+
+def page_data(live: object) -> None:
+    """What the page of a run is filled with before its script asks for more."""
+    from dcdnas.dashboard import view
+
+    view.facts(live)  # type: ignore[arg-type]
+    view.operators_of(live)  # type: ignore[arg-type]
+
+
+def timed(what: str, work: Callable[[], object], times: int, before: Callable[[], None] = lambda: None) -> object:
+    """Prints the median, least and most time of several; returns the last result."""
+    seconds, busy, result = [], [], None
+    for _ in range(times):
+        before()
+        start, used = time.perf_counter(), time.process_time()
+        result = work()
+        seconds.append(time.perf_counter() - start)
+        busy.append(time.process_time() - used)
+    wall, least, most, cpu = (1000 * v for v in (statistics.median(seconds), min(seconds), max(seconds), statistics.median(busy)))
+    print(f"{what:34} {wall:8.0f} ms   ({least:.0f} to {most:.0f}, n {times}; {cpu:.0f} ms of processor)", flush=True)
+    return result
+
+
+def memory() -> float:
+    """The most memory that this process has used so far, MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()

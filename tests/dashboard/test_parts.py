@@ -1,0 +1,191 @@
+"""The parts that compute something: layers, drawing, importances, reasons of failures, colours."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from synthetic import make_run
+
+from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.cost import price
+from dcdnas.dashboard.advice import OTHERWISE, failures, hint
+from dcdnas.dashboard.anatomy import anatomy
+from dcdnas.dashboard.choices import LEAST, importances, side_by_side
+from dcdnas.dashboard.live_run import LiveRun
+from dcdnas.dashboard.paint import MARKERS, paints
+from dcdnas.dashboard.strip import BAR, aligned, strip
+from dcdnas.dashboard.view import facts, mostly, shares, steps
+from dcdnas.networks import build_network
+from dcdnas.operators import operators
+from dcdnas.records import Cost, Score, Trial
+from dcdnas.report import Moment
+from dcdnas.space import SearchSpace
+from dcdnas.space_cost import draw
+from dcdnas.space_file import read_space
+from dcdnas.space_library import find_space
+
+
+@pytest.fixture(scope="module")
+def space() -> SearchSpace:
+    return read_space(find_space("fashion-quick"))
+
+
+@pytest.fixture(scope="module")
+def networks(space: SearchSpace) -> list[Architecture]:
+    rng = random.Random(5)
+    return [space.architecture(draw(space, rng)) for _ in range(6)]
+
+
+def test_the_layers_add_up_to_the_network_s_price(networks: list[Architecture]) -> None:
+    for architecture in networks:
+        layers = anatomy(architecture).layers
+        cost = price(architecture)
+        assert sum(layer.flops for layer in layers) == cost["flops"]
+        assert sum(layer.params for layer in layers) == cost["params"]
+
+
+def test_the_residual_blocks_are_those_that_the_network_adds(networks: list[Architecture]) -> None:
+    for architecture in networks:
+        network = build_network(architecture)
+        built = {name for name, module in network.named_modules() if getattr(module, "residual", None) is True}
+        assert {layer.block for layer in anatomy(architecture).layers if layer.skip} == built
+
+
+def test_a_resnet_s_blocks_are_all_residual() -> None:
+    resnet = Architecture("resnet", {"block": "basic"}, {}, (3, 64, 64), 10)
+    blocks = {layer.block for layer in anatomy(resnet).layers if "." in layer.name}
+    assert blocks == {layer.block for layer in anatomy(resnet).layers if layer.skip}
+    assert len(blocks) == 8
+
+
+def test_a_static_layer_costs_nothing_for_being_dynamic(networks: list[Architecture]) -> None:
+    static = replace(networks[0], layers={name: LayerChoice("static") for name in networks[0].layers})
+    assert anatomy(static).dynamic_flops == 0
+    dynamic = [layer for a in networks for layer in anatomy(a).layers if layer.choice.operator == "dcd"]
+    assert dynamic
+    assert all(layer.dynamic_flops == layer.flops - layer.static_flops > 0 for layer in dynamic)
+
+
+def test_a_network_of_an_unknown_operator_has_a_problem_and_no_layers(networks: list[Architecture]) -> None:
+    name = next(iter(networks[0].layers))
+    strange = replace(networks[0], layers={**networks[0].layers, name: LayerChoice("of-tomorrow")})
+    found = anatomy(strange)
+    assert found.layers == ()
+    assert "of-tomorrow" in found.problem
+
+
+def test_the_dearest_layer_is_as_high_as_the_drawing(networks: list[Architecture]) -> None:
+    drawing = strip(anatomy(networks[0]).layers)
+    assert max(bar.height for bar in drawing.bars) == BAR
+    assert all(0 <= bar.dynamic <= bar.height for bar in drawing.bars)
+    assert drawing.bars[-1].x + drawing.bars[-1].width < drawing.width
+
+
+def test_networks_under_each_other_share_their_places(networks: list[Architecture]) -> None:
+    layers = [anatomy(a).layers for a in networks]
+    columns = aligned(layers)
+    assert sorted(columns) == sorted({x.name for each in layers for x in each})
+    for each in layers:
+        assert [name for name in columns if name in {x.name for x in each}] == [x.name for x in each]
+    places = {}
+    for each in layers:
+        for bar in strip(each, columns=columns).bars:
+            assert places.setdefault(bar.layer.name, bar.x) == bar.x
+
+
+def test_a_layer_s_sentence_says_its_numbers(networks: list[Architecture]) -> None:
+    layer = next(x for a in networks for x in anatomy(a).layers if x.choice.operator == "dcd")
+    said = next(bar.sentence for bar in strip([layer]).bars)
+    assert said.startswith(f"{layer.name}: dcd ")
+    assert f"latent_dim {layer.choice.settings['latent_dim']}" in said
+    assert f"{layer.geometry.in_channels} to {layer.geometry.out_channels} channels" in said
+
+
+def trial(number: int, accuracy: float, **decisions: int | str) -> Trial:
+    score = Score(accuracy, 1.0, 4, 1.0)
+    return Trial(number, "finished", Architecture("x", {}, {}, (1, 8, 8), 2), decisions, Cost({"flops": 1.0}), score)
+
+
+def test_a_decision_that_settles_everything_explains_everything() -> None:
+    trials = [trial(i, 0.6 + 0.2 * (i % 2), good=i % 2, noise=i // 2 % 3) for i in range(24)]
+    first, second = importances(trials)
+    assert (first.decision, round(first.share, 6)) == ("good", 1.0)
+    assert (second.decision, second.share) == ("noise", 0.0)
+    assert first.means[0] == ("1", pytest.approx(0.8), 12)
+
+
+def test_nothing_is_said_about_a_decision_that_few_trials_made() -> None:
+    trials = [trial(i, 0.1 * i, rare=i % 2) for i in range(LEAST - 1)]
+    assert importances(trials) == []
+
+
+def test_unfinished_trials_do_not_count_for_importance() -> None:
+    trials = [replace(trial(i, i / 20, a=i % 2), state="stopped") for i in range(20)]
+    assert importances(trials) == []
+
+
+def test_a_line_stops_where_a_decision_does_not_exist() -> None:
+    picture = side_by_side([trial(0, 0.5, a="x", b=3), trial(1, 0.7, a="y")], ["a", "b"])
+    assert picture["axes"] == [{"name": "a", "options": ["x", "y"]}, {"name": "b", "options": ["3"]}]
+    assert picture["lines"] == [[1, 0.7, 1, None], [0, 0.5, 0, 0]]
+
+
+def test_equal_reasons_are_one_failure_whatever_their_numbers() -> None:
+    reasons = ["epoch 1: the loss is nan", "epoch 3: the loss is nan", "CUDA error"]
+    trials = [replace(trial(i, 0.5), state="failed", score=None, reason=r) for i, r in enumerate(reasons)]
+    found = failures(trials)
+    assert [[t.number for t in f.trials] for f in found] == [[1, 0], [2]]
+    assert found[0].reason == "epoch 3: the loss is nan"
+
+
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [("epoch 2: the loss is nan.", "learning rate"), ("past its deadline of 3 s", "--trial-timeout"), ("CUDA error: x", "GPU"),
+     ("CUDA out of memory", "memory"), ("the driver died 2 times", "resume"), ("something else", OTHERWISE)],
+)  # fmt: skip
+def test_a_failure_comes_with_what_to_try(reason: str, word: str) -> None:
+    assert word in hint(reason)
+
+
+def test_every_operator_of_the_package_has_its_own_look() -> None:
+    found = paints(operators)
+    assert found["static"].index == 0
+    assert len({(p.index, p.marker, p.letters) for p in found.values()}) == len(found)
+    assert len({p.letters for p in found.values()}) == len(found)
+    if len(found) <= len(MARKERS):
+        assert len({p.index for p in found.values()}) == len(found)
+
+
+def test_an_operator_that_is_not_installed_is_painted_too() -> None:
+    assert "of-tomorrow" in paints(["of-tomorrow"])
+
+
+def test_only_moments_that_changed_something_are_sent() -> None:
+    moments = [Moment(i, float(i), i, v, None) for i, v in enumerate([0.1, 0.1, 0.2, 0.2, 0.2], 1)]
+    assert [m[0] for m in steps(moments)] == [1, 3, 5]
+
+
+def test_shares_count_the_layers_of_each_stage(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", 10)
+    live = LiveRun(tmp_path / "run")
+    names = list(operators)
+    found = dict(shares(live.front, names))
+    assert sum(map(sum, found.values())) == sum(len(t.architecture.layers) for t in live.front)
+
+
+def test_a_network_is_named_after_the_dynamic_operator_that_it_has_most_of() -> None:
+    layers = {"a": LayerChoice("static"), "b": LayerChoice("static"), "c": LayerChoice("dcd")}
+    one = replace(trial(0, 0.5), architecture=Architecture("x", {}, layers, (1, 8, 8), 2))
+    assert mostly(one) == "dcd"
+    assert mostly(trial(0, 0.5)) == "static"
+
+
+def test_a_run_without_a_finished_trial_has_facts_that_say_so(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", 0, asked=5)
+    said = facts(LiveRun(tmp_path / "run"))
+    assert said["best"] == "–"
+    assert "No network has finished" in said["best-detail"]
+    assert said["progress"] == "0 of 5 trainings"
