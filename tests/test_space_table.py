@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Iterator
@@ -9,10 +10,16 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from dcdnas import space_table
+from dcdnas.architecture import LayerChoice
 from dcdnas.cost import price
 from dcdnas.errors import UsageError
+from dcdnas.networks import Slot, make, slots_of
+from dcdnas.networks._base import STATIC
+from dcdnas.operators._product import counting
 from dcdnas.space import SearchSpace
 from dcdnas.space_library import load_space, shipped
 from dcdnas.space_parts import Candidate, Group, Variable
@@ -98,11 +105,31 @@ def test_100_000_outcomes_are_priced_in_less_than_a_second() -> None:
     assert min(seconds) < 1
 
 
+@cache
+def executed(slot: Slot, choice: LayerChoice) -> int:
+    """Multiply-adds of a slot's module as torch's own counter sees them, on tensors without memory, plus the marked products."""
+    g = slot.geometry
+    marked = {torch.ops.dcdnas.product: lambda *shapes, out_shape, **_: 2 * math.prod(out_shape)}
+    with torch.device("meta"):
+        module = make(slot, choice).eval()
+        x = torch.zeros(1, g.in_channels) if slot.kind == "linear" else torch.zeros(1, g.in_channels, g.height, g.width)
+    with torch.no_grad(), counting(), FlopCounterMode(display=False, custom_mapping=marked) as mode:
+        module(x)
+    return mode.get_total_flops() // 2
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", shipped())
 def test_two_thousand_networks_of_every_shipped_space_are_priced_to_the_unit(name: str) -> None:
+    """Against `price`, and the multiply-adds against torch's counter slot by slot."""
     space, outcomes = table(name).space, list(drawn(table(name).space, 2000, seed=1))
-    assert table(name).costs(table(name).encode(outcomes)).tolist() == prices(space, outcomes)
+    found = table(name).costs(table(name).encode(outcomes))
+    assert found.tolist() == prices(space, outcomes)
+    for outcome, (flops, _) in zip(outcomes, found.tolist(), strict=True):
+        architecture = space.architecture(outcome)
+        places = [(Slot(s.kind, s.geometry, s.kind), architecture.layers.get(s.name, STATIC)) for s in slots_of(architecture)]
+        assert flops == sum(executed(slot, choice) for slot, choice in places)
 
 
 @pytest.mark.parametrize("name", SPACES)
