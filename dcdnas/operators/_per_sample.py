@@ -79,6 +79,9 @@ def _tap(pixels: Tensor, kernel: Tensor, groups: int) -> Tensor:
     out_channels, in_channels = kernel.shape[1:]
     if in_channels == 1 and out_channels == groups:
         return product(pixels, kernel.unsqueeze(-1))
+    if groups == 1 and pixels.is_contiguous(memory_format=torch.channels_last) and not pixels.is_contiguous():
+        rows = pixels.permute(0, 2, 3, 1)  # the same memory, pixel by pixel: the result is channels-last as well
+        return torch.unflatten(rows.flatten(1, 2) @ kernel.transpose(1, 2), 1, rows.shape[1:3]).permute(0, 3, 1, 2)
     if groups == 1:
         return torch.unflatten(kernel @ pixels.flatten(2), -1, pixels.shape[2:])
     grouped = torch.unflatten(kernel, 1, (groups, -1)) @ torch.unflatten(pixels.flatten(2), 1, (groups, in_channels))

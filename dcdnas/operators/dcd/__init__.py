@@ -169,6 +169,13 @@ class DCD(Operator):
         return Plan.of(geometry, settings).traffic(form)
 
     @classmethod
+    def executed_form(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], training: bool = False) -> str:
+        """As any operator's; with BatchNorms training by kernels has a price of its own."""
+        if training and settings["variant"] == "code":
+            return "kernel" if Plan.of(geometry, settings).trains_by_kernels else "activation"
+        return super().executed_form(geometry, settings, training)
+
+    @classmethod
     def classifier(cls, geometry: ConvGeometry, form: str = "", **settings: Setting) -> DCDLinear:
         """See `DCDLinear`; unless said otherwise with the published settings."""
         resolved: dict[str, Any] = cls.resolve(geometry, **{"variant": "code", "rule": "classifier", **settings})

@@ -132,6 +132,15 @@ class Plan:
         before = g.height * g.width if self.tensor else g.out_pixels
         return 3 * g.out_pixels * g.out_channels + latent * (before + (g.out_pixels if form == "activation" else g.in_channels))
 
+    @property
+    def trains_by_kernels(self) -> bool:
+        """Whether the published layer trains faster by kernels although that needs the statistics of its latent channels.
+
+        They take about a dozen passes over those channels, forward and backward: a number measured on a CPU.
+        """
+        statistics = 12 * self.blocks * self.latent * self.geometry.out_pixels
+        return self.traffic("kernel") + statistics < self.traffic("activation")
+
     def _controller(self) -> int:
         heads = math.prod(self.phi) + self.attention * self.geometry.out_channels
         gate = self.squeeze**2 + self.squeeze if self.published else 0

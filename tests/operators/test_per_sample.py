@@ -1,0 +1,50 @@
+"""Convolution with one kernel a sample: equal to convolving the samples one by one, in either way and layout."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dcdnas.operators._per_sample import centred, per_sample_conv2d, taps
+
+CASES = [
+    (4, 6, 1, 1, 1),
+    (4, 6, 1, 2, 1),
+    (4, 6, 3, 1, 1),
+    (4, 6, 3, 2, 2),
+    (6, 6, 3, 1, 6),
+    (6, 12, 5, 2, 6),
+    (8, 4, 2, 1, 4),
+    (1, 1, 3, 1, 1),
+]
+
+
+@pytest.mark.parametrize(("c", "d", "k", "stride", "groups"), CASES)
+@pytest.mark.parametrize("portable", [False, True])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("padding", "dilation"), [(0, 1), (1, 1), (2, 2)])
+def test_each_sample_is_convolved_with_its_own_kernel(c, d, k, stride, groups, portable, layout, padding, dilation):
+    torch.manual_seed(0)
+    x = torch.randn(3, c, 9, 8, dtype=torch.float64).to(memory_format=layout)
+    weight = torch.randn(3, d, c // groups, k, k, dtype=torch.float64)
+    y = per_sample_conv2d(x, weight, stride, padding, dilation, groups, portable)
+    alone = [F.conv2d(x[n : n + 1], weight[n], None, stride, padding, dilation, groups) for n in range(3)]
+    torch.testing.assert_close(y, torch.cat(alone), rtol=0, atol=1e-12)
+
+
+def test_a_pointwise_convolution_keeps_the_layout_of_its_input():
+    x = torch.randn(2, 4, 5, 6).to(memory_format=torch.channels_last)
+    weight = torch.randn(2, 7, 4, 1, 1)
+    assert per_sample_conv2d(x, weight).is_contiguous(memory_format=torch.channels_last)
+    assert per_sample_conv2d(x.contiguous(), weight).is_contiguous()
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "padding", "dilation"), [(1, 0, 1), (3, 1, 1), (3, 0, 1), (3, 3, 1), (5, 2, 2), (2, 0, 1), (4, 1, 1)]
+)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_centre_sees_what_the_middle_tap_sees(kernel_size, padding, dilation, stride):
+    x = torch.randn(2, 3, 11, 10)
+    middle = taps(x, kernel_size, stride, padding, dilation)[kernel_size // 2 * (kernel_size + 1)]
+    assert torch.equal(centred(x, kernel_size, padding, dilation)[..., ::stride, ::stride], middle)
