@@ -264,8 +264,9 @@ class SearchLoop:
 
     def _end_trial(self, job: Job, proposal: Proposal, outcome: Outcome) -> None:
         trial = self.trials[job.number]
-        score = outcome.score or trial.score
-        finite = score is not None and math.isfinite(score.accuracy)
+        finite = outcome.score is None or math.isfinite(outcome.score.accuracy)
+        score = (outcome.score if finite else None) or trial.score
+        finite = finite and score is not None
         error = outcome.error or ("" if finite else "the training ended without a finite accuracy")
         state: State = "failed" if error else "finished" if score and score.epochs >= job.task.epochs else "stopped"
         reason = error if error else "" if state == "finished" else f"behind at epoch {score.epochs if score else 0}"

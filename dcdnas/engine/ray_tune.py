@@ -120,11 +120,18 @@ def _logged(log: Path) -> Iterator[None]:
     file = logging.FileHandler(log, delay=True)
     file.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
     logger.handlers, logger.propagate = [file], False
+    # what raylets say of workers that died is printed on stdout, where JSON may be expected, and no setting turns it off
+    printing = getattr(ray._private.worker, _PRINT, None)
+    setattr(ray._private.worker, _PRINT, lambda data, **_: logger.warning(" ".join(data["lines"])))
     try:
         yield
     finally:
+        setattr(ray._private.worker, _PRINT, printing)
         logger.handlers, logger.propagate = before
         file.close()
+
+
+_PRINT = "print_to_stdstream"
 
 
 @contextmanager

@@ -204,6 +204,7 @@ def test_an_accuracy_that_is_no_number_is_a_failure(store: Store, accuracy: floa
     loop.end(job, Outcome(None))
     assert "without a finite accuracy" in loop.trials[1].reason
     assert store.counts() == {"failed": 2}
+    assert store.trials() == list(loop.trials.values())
 
 
 def test_time_that_is_up_interrupts_and_hands_out_nothing(store: Store) -> None:

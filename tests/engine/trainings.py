@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import random
@@ -9,6 +10,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dcdnas.engine.job import Job
@@ -88,3 +91,37 @@ def chatty(job: Job, report: Reporter) -> Score:
     print("said in a worker", flush=True)
     os.write(2, b"complained in a worker\n")
     return pretend(job, report)
+
+
+def stuck(job: Job, report: Reporter) -> Score:
+    """Trial 1 never ends; the worker is told so at once and not after a quarter of a minute."""
+    if job.number == 1:
+        from dcdnas.watchdog import watchdog
+
+        with watchdog(1.0):
+            fault("hang")
+    return pretend(job, report)
+
+
+def endless(job: Job, report: Reporter) -> Score:
+    """No training of this ends or says anything."""
+    return Score(fault("hang"), 1.0, 1, 1.0)
+
+
+@dataclass(frozen=True)
+class Noting:
+    """Writes down when and with which GPUs each training ran.
+
+    Args:
+        folder: for the notes.
+    """
+
+    folder: str
+
+    def __call__(self, job: Job, report: Reporter) -> Score:
+        """Trains for a moment."""
+        began = time.time()
+        time.sleep(0.5)
+        note = {"began": began, "ended": time.time(), "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
+        Path(self.folder, str(job.number)).write_text(json.dumps(note))
+        return pretend(job, report)

@@ -1,0 +1,353 @@
+"""The Ray executor: the same search under Ray Tune, on one Ray of two cores and a pretended GPU for the whole file."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trainings
+from driver import driver
+from searching import by_state, config, loop_of, memory, plain, searched
+from trainings import FAULTS, pretend
+
+from dcdnas.data import Split, load, split
+from dcdnas.engine.control import Wish
+from dcdnas.engine.execution import Execution
+from dcdnas.engine.job import Job
+from dcdnas.engine.loop import SearchLoop
+from dcdnas.engine.run import prepare, search
+from dcdnas.engine.store import Store
+from dcdnas.errors import UsageError
+from dcdnas.records import ProxyTask
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # Ray leaves sockets and logs of its own open
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # the same, found by the collector
+]
+
+REASONS = {
+    "raise": "ValueError: no such kernel",
+    "exit": "its worker process died",
+    "sys.exit": "SystemExit: enough",
+    "kill": "its worker process died",
+    "segfault": "its worker process died",
+    "nan": "the training ended without a finite accuracy",
+}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """Ray without its dashboard and its ports' passwords; its workers find the pretended trainings."""
+    before = dict(os.environ)
+    os.environ |= {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    from dcdnas.engine import ray_tune
+
+    ray_tune.ray.init(
+        address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+    )
+    yield
+    ray_tune.ray.shutdown()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(memory(tmp_path)) as made:
+        yield made
+
+
+def run(loop: SearchLoop, train: Any, folder: Path, **settings: Any) -> SearchLoop:
+    from dcdnas.engine.ray_tune import run_ray
+
+    run_ray(loop, Execution(train=train, **{"jobs": 2, **settings}), folder / "ray")
+    return loop
+
+
+@pytest.fixture(scope="module")
+def faults(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> SearchLoop:
+    """One search in which every kind of fault happens once."""
+    folder = tmp_path_factory.mktemp("faults")
+    loop = loop_of(memory(folder), config(trials=10, confirm=1, confirm_top=1, early_stopping=True))
+    return run(loop, trainings.faulty, folder)
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_training_that_goes_wrong_fails_with_its_reason(faults: SearchLoop, kind: str) -> None:
+    trial = faults.trials[1 + FAULTS.index(kind)]
+    assert trial.state == "failed"
+    assert trial.reason.startswith(REASONS[kind])
+
+
+def test_the_search_goes_on_to_exactly_its_number_and_leaves_nothing_running(faults: SearchLoop) -> None:
+    assert faults.ended == len(by_state(faults, "finished", "stopped")) == 10
+    assert not by_state(faults, "running", "interrupted")
+    assert not faults.stopped
+    assert faults.store.trials() == list(faults.trials.values())
+    assert {c.state for c in faults.store.confirmations()} == {"finished"}
+
+
+def test_every_score_and_its_curve_are_those_of_its_own_job(faults: SearchLoop) -> None:
+    """Actors are reused: what one training leaves behind must not show in the next."""
+    for trial in by_state(faults, "finished"):
+        job = Job(trial.number, trial.architecture, ProxyTask(epochs=3, seed=trial.seed))
+        assert trial.score == pretend(job, lambda _: True)
+
+
+def test_what_ray_says_goes_to_the_log(faults: SearchLoop) -> None:
+    log = faults.store.path.with_name("workers.log").read_text()
+    assert "Trial task failed" in log
+    assert list((faults.store.path.parent / "ray").iterdir()) == [], "Tune's own files are gone"
+
+
+def test_ray_and_one_process_find_the_same(cluster: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    c = config(trials=7, early_stopping=True, confirm=1)
+    with closing(memory(tmp_path / "ray")) as store:
+        run(loop_of(store, c), pretend, tmp_path, jobs=1)
+        found = plain(store.trials()), store.confirmations()
+    other = searched(tmp_path / "inline", c)
+    assert found == (plain(other.trials.values()), other.store.confirmations())
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+def test_a_training_that_hangs_is_ended_after_its_deadline(cluster: None, store: Store, tmp_path: Path) -> None:
+    task = ProxyTask(epochs=3, deadline=0.5)
+    loop = run(loop_of(store, config(trials=3, task=task)), trainings.stuck, tmp_path)
+    assert loop.ended == 3
+    assert [(t.number, t.reason) for t in by_state(loop, "failed")] == [(1, "hung: no end after its deadline of 0 s")]
+
+
+def test_half_a_gpu_each_lets_two_train_at_one_time(cluster: None, store: Store, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    train = trainings.Noting(str(notes))
+    loop = run(loop_of(store, config(trials=6)), train, tmp_path, jobs=0, gpus_per_trial=0.5, cpus_per_trial=0.5)
+    seen = [json.loads(p.read_text()) for p in sorted(notes.iterdir())]
+    assert loop.ended == len(seen) == 6
+    assert {note["gpus"] for note in seen} == {"0"}, "the one GPU that there is"
+    assert most_at_once(seen) == 2
+
+
+def most_at_once(seen: list[dict[str, Any]]) -> int:
+    moments = sorted([(n["began"], 1) for n in seen] + [(n["ended"], -1) for n in seen])
+    now, most = 0, 0
+    for _, change in moments:
+        now += change
+        most = max(most, now)
+    return most
+
+
+def test_more_gpu_than_there_is_is_refused_with_both_numbers(cluster: None, store: Store, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"needs 1 CPUs and 2 GPUs, but Ray has 2 and 1"):
+        run(loop_of(store, config()), pretend, tmp_path, gpus_per_trial=2.0)
+
+
+def test_the_images_are_shared_without_a_copy(cluster: None, tmp_path: Path) -> None:
+    """A worker sees the object store's own, read-only memory; nothing that trains writes to it."""
+    from dcdnas.engine.ray_tune import ray
+
+    images = split(load("fashion-mini"))
+    before = [images.train.pixels.clone(), images.train.labels.clone()]
+
+    @ray.remote
+    def look(given: Split) -> tuple[str, str]:
+        pointer = given.train.pixels.data_ptr()
+        maps = Path("/proc/self/maps").read_text().splitlines()
+        regions = [line.split() for line in maps]
+        for region in regions:
+            low, high = (int(end, 16) for end in region[0].split("-"))
+            if low <= pointer < high:
+                return region[-1], region[1]
+        return "", ""
+
+    where, rights = ray.get(look.remote(ray.put(images)))
+    assert "plasma" in where or "/dev/shm" in where
+    assert "s" in rights, "shared, not a private copy"
+    assert (images.train.pixels == before[0]).all()
+    assert (images.train.labels == before[1]).all()
+
+
+@pytest.mark.slow
+def test_real_trainings_in_reused_actors_repeat_their_scores(cluster: None, tmp_path: Path) -> None:
+    c = config(trials=2, epochs=1)
+    scores = []
+    for name in ("a", "b"):
+        with closing(memory(tmp_path / name)) as store:
+            loop = run(loop_of(store, c), None, tmp_path / name, jobs=1)
+            scores.append([(t.score.accuracy, t.score.loss) for t in by_state(loop, "finished") if t.score])
+    with closing(memory(tmp_path / "inline")) as store:
+        from dcdnas.engine.local import run_inline
+
+        loop = loop_of(store, c)
+        run_inline(loop, Execution().training())
+        scores.append([(t.score.accuracy, t.score.loss) for t in by_state(loop, "finished") if t.score])
+    assert scores[0] == scores[1] == scores[2]
+    assert len(scores[0]) == 2
+
+
+@pytest.mark.slow
+def test_a_wish_to_stop_now_interrupts_what_runs(cluster: None, store: Store, tmp_path: Path) -> None:
+    wish = [Wish()]
+    loop = loop_of(store, config(trials=50), control=lambda: wish[0])
+
+    def stop_after_two() -> None:
+        if loop.ended >= 2:
+            wish[0] = Wish("stopped as asked", now=True)
+
+    loop.observe = stop_after_two
+    run(loop, trainings.slow, tmp_path)
+    assert loop.stopped == "stopped as asked"
+    assert set(store.counts()) <= {"finished", "interrupted", "refused", "replayed"}
+    assert store.counts()["interrupted"] >= 1
+    wish[0] = Wish()
+    again = searched(tmp_path, config(trials=4))
+    assert again.ended == 4
+
+
+def test_a_wish_is_granted_though_nothing_reports(cluster: None, store: Store, tmp_path: Path) -> None:
+    """A training that says nothing for long must not keep the search from ending."""
+    wish = [Wish()]
+    loop = loop_of(store, config(trials=3), control=lambda: wish[0])
+    loop.observe = lambda: threading.Timer(1.0, lambda: wish.__setitem__(0, Wish("stopped as asked", now=True))).start()
+    run(loop, trainings.endless, tmp_path, jobs=1)
+    assert set(store.counts()) == {"interrupted"}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_crash_of_ray_asks_again_what_was_running(
+    cluster: None, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """As when Ray's monitor kills a worker for memory: Tune's driver raises out of `fit`."""
+    from dcdnas.engine import ray_tune
+
+    fit, crashes = ray_tune._fit, []
+
+    def crashing(bridge: Any, execution: Execution, folder: Path) -> None:
+        if len(crashes) < times:
+            job = bridge.loop.next()
+            crashes.append(job)
+            raise RuntimeError("Caught unexpected exception")
+        fit(bridge, execution, folder)
+
+    monkeypatch.setattr(ray_tune, "_fit", crashing)
+    loop = run(loop_of(store, config(trials=4)), pretend, tmp_path)
+    assert loop.ended == 4
+    states = [loop.trials[job.number].state for job in crashes]
+    assert states == ["interrupted", "failed"][:times] if times == 2 else states == ["interrupted"]
+    assert not by_state(loop, "running")
+    assert all("Ray crashed while it was training" in loop.trials[job.number].reason for job in crashes)
+
+
+def test_a_ray_that_crashes_without_cause_is_given_up(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: None
+) -> None:
+    from dcdnas.engine import ray_tune
+    from dcdnas.errors import Resumable
+
+    def crashing(*_: Any) -> None:
+        raise RuntimeError("no reason")
+
+    monkeypatch.setattr(ray_tune, "_fit", crashing)
+    with pytest.raises(Resumable, match=r"Ray crashed 4 times.*no reason"):
+        run(loop_of(store, config()), pretend, tmp_path)
+
+
+def test_an_error_of_the_driver_ends_tune_and_is_raised(cluster: None, store: Store, tmp_path: Path) -> None:
+    loop = loop_of(store, config(trials=9))
+
+    def observe() -> None:
+        if loop.ended:
+            raise BrokenPipeError("the terminal is gone")
+
+    loop.observe = observe
+    with pytest.raises(BrokenPipeError):
+        run(loop, pretend, tmp_path)
+
+
+def test_an_address_without_a_cluster_is_said(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dcdnas.engine import ray_tune
+
+    monkeypatch.setattr(ray_tune.ray, "is_initialized", lambda: False)
+
+    def init(**settings: Any) -> None:
+        raise ConnectionError(f"nobody at {settings['address']}")
+
+    monkeypatch.setattr(ray_tune.ray, "init", init)
+    with pytest.raises(UsageError, match=r"no Ray cluster at 192.0.2.1:1.*--executor local"):
+        run(loop_of(store, config()), pretend, tmp_path, address="192.0.2.1:1")
+
+
+def test_a_cluster_that_the_environment_names_is_not_joined(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dcdnas.engine import ray_tune
+
+    asked: list[dict[str, Any]] = []
+
+    def init(**settings: Any) -> None:
+        asked.append(settings)
+        raise ConnectionError
+
+    monkeypatch.setattr(ray_tune.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray_tune.ray, "init", init)
+    with pytest.raises(UsageError, match="Ray cannot be started"):
+        run(loop_of(store, config()), pretend, tmp_path)
+    assert (asked[0]["address"], asked[0]["include_dashboard"]) == ("local", False)
+
+
+# With a Ray of its own
+
+
+def ray_processes(session: int) -> list[int]:
+    """Processes of a driver's session that are Ray's."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_driver_with_a_ray_of_its_own_that_is_ended_loses_nothing(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    prepare(tmp_path / "run", config(trials=7))
+    with driver(tmp_path / "run", "slow", "ray") as process:
+        process.wait_for(2)
+        time.sleep(random.uniform(0, 1))
+        os.kill(process.pid, number)
+        code, out, errors = process.end()
+        assert errors == ""
+        if number == signal.SIGINT:
+            assert code == 3
+            assert "error: interrupted: " in out
+        with closing(Store(tmp_path / "run")) as store:
+            kept = [t for t in store.trials() if t.state == "finished"]
+        assert len(kept) >= 2
+        until = time.monotonic() + 60
+        while ray_processes(process.pid) and time.monotonic() < until:
+            time.sleep(0.2)
+        assert ray_processes(process.pid) == []
+    assert search(tmp_path / "run", Execution(executor="inline", train=pretend)) == ""
+    with closing(Store(tmp_path / "run")) as store:
+        after = {t.number: t for t in store.trials()}
+        assert [after[t.number] for t in kept] == kept
+        assert store.counts()["finished"] == 7
+        assert "running" not in store.counts()
