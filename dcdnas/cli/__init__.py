@@ -9,18 +9,7 @@ Every verb also gets ``--json``, ``-q``, ``-v`` and ``--no-color``; errors of `d
 exit code.
 """
 
-from __future__ import annotations
-
-import sys
-from collections.abc import Sequence
-
-from dcdnas.cli._app import PANELS, make_app
+from dcdnas.cli._app import PANELS, main
 from dcdnas.cli._output import Output
 
 __all__ = ["PANELS", "Output", "main"]
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line; ends the process with its exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    make_app(words)(words, prog_name="dcdnas")

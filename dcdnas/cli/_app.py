@@ -36,6 +36,12 @@ COMMON = {"as_json": Json, "quiet": Quiet, "verbose": Verbose, "no_color": Plain
 """The flags that every verb has."""
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line; ends the process with its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    make_app(words)(words, prog_name="dcdnas")
+
+
 def verbs() -> dict[str, str]:
     """Name of each verb -> its module."""
     return {name.rstrip("-"): f"dcdnas.cli.{name.replace('-', '_')}" for name in _FOLDER}

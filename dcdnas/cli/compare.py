@@ -1,0 +1,107 @@
+"""`dcdnas compare`: trials of a run side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dcdnas.cli._options import Run
+from dcdnas.cli._output import Output
+
+if TYPE_CHECKING:
+    from dcdnas import report
+    from dcdnas.records import Trial
+
+__all__ = ["compare"]
+
+PANEL = "Results"
+
+
+def compare(
+    out: Output,
+    run: Run,
+    trials: Annotated[
+        list[str], typer.Argument(metavar="TRIAL...", help="Two or more: numbers, best, knee or static.", show_default=False)
+    ],
+) -> None:
+    """Set trials of a run side by side: how they did, what they cost, where they differ.
+
+    Example:  dcdnas compare quick best static
+    """
+    from dcdnas.errors import UsageError
+    from dcdnas.report import load_run
+
+    found = load_run(run)
+    chosen = [_trial(found, which) for which in trials]
+    if len(chosen) < 2:
+        raise UsageError(f"one trial cannot be compared. Name two or more: dcdnas compare {found.name} {trials[0]} static.")
+    different = differences(chosen)
+    out.document({"networks": [_plain(found, t) for t in chosen], **different})
+    _show(out, found, chosen, different)
+
+
+def differences(trials: Sequence[Trial]) -> dict[str, dict[str, list[Any]]]:
+    """Decisions and layers that are not the same in all of them, a value a trial; None where a trial has none."""
+    decisions = list(dict.fromkeys(name for t in trials for name in t.decisions))
+    slots = list(dict.fromkeys(slot for t in trials for slot in t.architecture.layers))
+    rows = {
+        "decisions": {name: [t.decisions.get(name) for t in trials] for name in decisions},
+        "layers": {s: [_choice(t, s) for t in trials] for s in slots},
+    }
+    return {part: {n: values for n, values in found.items() if len(set(values)) > 1} for part, found in rows.items()}
+
+
+def _trial(run: report.Run, which: str) -> Trial:
+    from dcdnas.errors import UsageError
+
+    if which != "static":
+        return run.trial(which)
+    if run.static is None:
+        raise UsageError(f"{run.name} has no static reference: no uniform static network is within its budget.")
+    return run.static
+
+
+def _choice(trial: Trial, slot: str) -> str | None:
+    choice = trial.architecture.layers.get(slot)
+    return None if choice is None else str(choice)
+
+
+def _plain(run: report.Run, trial: Trial) -> dict[str, Any]:
+    confirmed = next((c for c in run.confirmed if c.trial.number == trial.number), None)
+    return {
+        "number": trial.number, "state": trial.state, "origin": trial.origin,
+        "accuracy": trial.score.accuracy if trial.score else None,
+        "confirmed_mean": confirmed.mean if confirmed else None, "confirmed_spread": confirmed.spread if confirmed else None,
+        **trial.cost.values, "seconds": trial.score.seconds if trial.score else 0.0,
+    }  # fmt: skip
+
+
+def _show(out: Output, run: report.Run, trials: Sequence[Trial], different: dict[str, dict[str, list[Any]]]) -> None:
+    """Facts and differing decisions as one table, a column a trial; the differing layers are counted."""
+    from dcdnas.budget import quantity
+    from dcdnas.cli._tables import table
+    from dcdnas.words import duration, metric_name, mix, percent
+
+    made = table("", *(f">Trial {t.number}" for t in trials))
+    confirmed = {c.trial.number: c for c in run.confirmed}
+    made.add_row("Accuracy, one training", *(percent(t.score.accuracy if t.score else None) for t in trials))
+    if confirmed:
+        made.add_row(
+            "Mean on fresh seeds", *(percent(confirmed[t.number].mean) if t.number in confirmed else "–" for t in trials)
+        )
+    for metric in trials[0].cost.values:
+        made.add_row(metric_name(metric), *(quantity(metric, t.cost[metric]) for t in trials))
+    made.add_row("Time of the training", *(duration(t.score.seconds) if t.score else "–" for t in trials))
+    made.add_row("State", *(t.state for t in trials))
+    made.add_row("Asked by", *(t.origin for t in trials))
+    made.add_row("Layers", *(mix(t.architecture) for t in trials))
+    made.add_section()
+    for name, values in different["decisions"].items():
+        made.add_row(name, *("–" if v is None else str(v) for v in values))
+    out.show(made)
+    if not different["decisions"]:
+        out.show("These networks are equal.")
+        return
+    out.show(f"{len(different['layers'])} layers differ; `dcdnas show {run.name} --trial N` has each layer by layer.")

@@ -1,0 +1,77 @@
+"""Running commands in this process, and a project small enough to search for real within seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dcdnas.data import load
+
+SPACE = """\
+format: dcdnas/space-1
+name: tiny
+network: mobilenetv2
+input: [1, 28, 28]
+classes: 10
+settings:
+  channels: [8, 16]
+  strides: [2, 2]
+  stem_channels: 8
+  stem_stride: 2
+  head_channels: 16
+  depth: 1
+  width: [1.0, 2.0]
+  kernel_size: {share: network, "*": [3, 5]}
+  expansion: {share: network, "*": [2, 3]}
+slots:
+  "*.expand, *.project":
+    share: network
+    static:
+    odconv: {num_kernels: 1}
+proxy:
+  data: npz:some.npz
+  epochs: 1
+  batch_size: 32
+  augment: none
+"""
+"""Sixteen networks, most of them within the budget of `SEARCH`."""
+
+SEARCH = ("search", "tiny.yaml", "-b", "0.3MFLOPs", "--executor", "inline", "--no-early-stopping", "--set", "starts=3")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Run = Callable[..., Said]
+
+
+def write_project(folder: Path) -> None:
+    """A space file and 240 of the images that ship."""
+    folder.joinpath("tiny.yaml").write_text(SPACE, encoding="utf-8")
+    images = load("fashion-mini")
+    pixels, labels = images.pixels[:240].numpy(), images.labels[:240].numpy()
+    train, test = slice(0, 200), slice(200, 240)
+    np.savez(
+        folder / "some.npz",
+        train_images=pixels[train], train_labels=labels[train], test_images=pixels[test], test_labels=labels[test],
+        classes=np.array(images.classes),
+    )  # fmt: skip

@@ -1,0 +1,57 @@
+"""A project of its own for each test, and one that was searched once for the tests that only look."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from commands import SEARCH, Run, Said, write_project
+
+from dcdnas.cli import main
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command and takes what it says."""
+
+    def command(*words: str) -> Said:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        out, err = capfd.readouterr()
+        code = ended.value.code
+        return Said(code if isinstance(code, int) else 0 if code is None else 1, out, err)
+
+    return command
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder: a space, images, no runs."""
+    write_project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DCDNAS_RUNS", raising=False)
+    monkeypatch.setenv("COLUMNS", "160")
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def searched_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with the finished run ``done``: five trainings, two networks confirmed on two seeds each."""
+    folder = tmp_path_factory.mktemp("searched")
+    write_project(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("DCDNAS_RUNS", raising=False)
+        with pytest.raises(SystemExit) as ended:
+            main([*SEARCH, "-n", "5", "--confirm", "2", "--set", "confirm_top=1", "--name", "done", "--quiet"])
+        assert ended.value.code in (0, None)
+    return folder
+
+
+@pytest.fixture
+def searched(searched_once: Path, project: Path) -> Path:
+    """A copy of the searched project, as the working folder."""
+    shutil.copytree(searched_once / "runs", project / "runs")
+    return project

@@ -1,0 +1,124 @@
+"""`dcdnas export`: configs and programs that stand alone."""
+
+from __future__ import annotations
+
+import importlib.util
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import pytest
+import torch
+from commands import Run
+from safetensors.torch import save_file
+
+import dcdnas
+from dcdnas.cost import measure
+from dcdnas.export import load_weights
+from dcdnas.report import load_run
+
+
+def test_an_exported_config_builds_the_network_that_was_found(run: Run, searched: Path) -> None:
+    assert run("export", "done", "-o", "out").code == 0
+    best = load_run("done").best
+    assert best is not None
+    for name in ("config.yaml", "config.json"):
+        network = dcdnas.build(searched / "out" / name)
+        assert network.architecture == best.architecture
+        assert dict(measure(network).values) == dict(best.cost.values)
+
+
+def test_a_run_is_cut_again_at_another_budget(run: Run, searched: Path) -> None:
+    assert run("export", "done", "-b", "0.15MFLOPs", "-o", "small").code == 0
+    assert measure(dcdnas.build(searched / "small" / "config.yaml"))["flops"] <= 150_000
+
+
+def test_a_budget_that_no_trial_meets_is_refused(run: Run, searched: Path) -> None:
+    said = run("export", "done", "-b", "1kFLOPs")
+    assert said.code == 2
+    assert "no finished trial within flops <= 1 kFLOPs" in said.err
+
+
+def test_a_trial_over_the_budget_is_refused(run: Run, searched: Path) -> None:
+    said = run("export", "done", "--trial", "0", "-b", "80kFLOPs")
+    assert said.code == 2
+    assert "outside" in said.err
+
+
+def test_the_whole_front_gets_a_folder_a_network(run: Run, searched: Path) -> None:
+    documents = run("export", "done", "--trial", "front", "-o", "out", "--json").json
+    assert [d["name"] for d in documents] == [f"done-{t.number}" for t in load_run("done").front()]
+    assert all(Path(f["path"]).is_file() for d in documents for f in d["files"])
+
+
+def test_a_config_can_be_exported_again_with_its_provenance(run: Run, searched: Path) -> None:
+    run("export", "done", "-o", "one")
+    run("export", "one/config.yaml", "-o", "two")
+    assert (searched / "one" / "config.json").read_text() == (searched / "two" / "config.json").read_text()
+
+
+@pytest.mark.parametrize("format", ["pt2", "onnx"])
+def test_a_program_computes_the_same_at_other_batch_sizes(run: Run, searched: Path, format: str) -> None:
+    if format == "onnx":
+        pytest.importorskip("onnxscript")
+    trial = next(t.number for t in load_run("done").trials if "odconv" in {c.operator for c in t.architecture.layers.values()})
+    document = run("export", "done", "-t", str(trial), "--to", format, "-o", "out", "--json").json[0]
+    file = document["files"][0]
+    assert Path(file["path"]).is_file()
+    assert 0 <= file["error"] < 1e-4
+    assert "random" in file["said"]
+
+
+def test_weights_are_written_and_load_again(run: Run, searched: Path) -> None:
+    run("export", "done", "-o", "out")
+    torch.manual_seed(1)
+    save_file(dcdnas.build("out/config.yaml").state_dict(), "mine.safetensors")
+    assert run("export", "done", "--to", "config,torch", "--weights", "mine.safetensors", "-o", "out").code == 0
+    first, second = dcdnas.load("out"), dcdnas.build("out/config.yaml").eval()
+    load_weights(second, Path("mine.safetensors"))
+    x = torch.randn(2, 1, 28, 28)
+    assert torch.equal(first(x), second(x))
+
+
+def test_weights_of_another_network_are_refused(run: Run, searched: Path) -> None:
+    save_file({"something": torch.zeros(1)}, "other.safetensors")
+    said = run("export", "done", "--to", "torch", "--weights", "other.safetensors")
+    assert said.code == 2
+    assert "weights of another network" in said.err
+
+
+def test_weights_that_are_wanted_and_not_given_are_asked_for(run: Run, searched: Path) -> None:
+    said = run("export", "done", "--to", "torch")
+    assert said.code == 2
+    assert "--weights" in said.err
+
+
+def test_a_mistyped_format_gets_the_nearest(run: Run, searched: Path) -> None:
+    assert "Did you mean 'onnx'?" in run("export", "done", "--to", "onx").err
+
+
+def test_a_missing_package_exits_with_6_and_names_the_extra(run: Run, searched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.util.find_spec
+
+    def without_onnx(name: str, package: str | None = None) -> ModuleSpec | None:
+        return None if name == "onnxscript" else real(name, package)
+
+    monkeypatch.setattr("dcdnas.export.programs.find_spec", without_onnx)
+    said = run("export", "done", "--to", "onnx")
+    assert said.code == 6
+    assert "dcdnas[onnx]" in said.err
+
+
+def test_a_program_that_computes_something_else_exits_with_5_and_is_not_kept(
+    run: Run, searched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dcdnas.export.programs.ALLOWED", -1.0)
+    said = run("export", "done", "--trial", "0", "--to", "pt2", "-o", "out")
+    assert said.code == 5
+    assert not (searched / "out" / "model.pt2").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_said(run: Run, searched: Path) -> None:
+    (searched / "file").write_text("")
+    said = run("export", "done", "-o", "file/inside")
+    assert said.code == 2
+    assert "-o" in said.err

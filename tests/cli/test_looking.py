@@ -1,0 +1,137 @@
+"""`dcdnas status`, `trials`, `show`, `compare` and `report` on a run that was searched."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from commands import Run
+
+from dcdnas.report import COLUMNS, load_run
+
+
+def test_status_lists_the_runs(run: Run, searched: Path) -> None:
+    said = run("status")
+    assert said.code == 0
+    assert "done" in said.out
+    assert "5/5" in said.out
+
+
+def test_status_without_runs_says_how_to_begin(run: Run, project: Path) -> None:
+    assert "dcdnas search -b" in run("status").out
+
+
+def test_status_of_a_run_holds_the_best_against_the_static_reference(run: Run, searched: Path) -> None:
+    said = run("status", "done")
+    assert "Best: trial" in said.out
+    assert "static reference" in said.out
+
+
+def test_status_in_json_agrees_with_the_run(run: Run, searched: Path) -> None:
+    plain, found = run("status", "done", "--json").json, load_run("done")
+    assert (plain["status"], plain["ended"], plain["states"]) == ("finished", 5, found.counts)
+    assert plain["best"] == (found.best.number if found.best else None)
+
+
+def test_a_damaged_run_does_not_hide_the_others(run: Run, searched: Path) -> None:
+    (searched / "runs" / "broken").mkdir()
+    (searched / "runs" / "broken" / "run.db").write_bytes(b"no database at all" * 100)
+    said = run("status")
+    assert said.code == 0
+    assert "damaged" in said.out
+    assert "5/5" in said.out
+
+
+def test_trials_in_json_have_the_columns_of_the_frame(run: Run, searched: Path) -> None:
+    rows = run("trials", "done", "--json").json
+    assert tuple(rows[0])[: len(COLUMNS)] == COLUMNS
+    assert len(rows) == len(load_run("done").trials)
+
+
+def test_trials_of_the_front_are_those_of_the_run(run: Run, searched: Path) -> None:
+    rows = run("trials", "done", "--front", "--json").json
+    assert {r["number"] for r in rows} == {t.number for t in load_run("done").front()}
+    assert all(r["on_front"] for r in rows)
+
+
+def test_trials_are_cut_at_another_budget(run: Run, searched: Path) -> None:
+    rows = run("trials", "done", "-b", "0.25MFLOPs", "--json").json
+    assert rows
+    assert all(r["flops"] <= 250_000 for r in rows)
+
+
+def test_trials_are_sorted_and_limited(run: Run, searched: Path) -> None:
+    rows = run("trials", "done", "--state", "finished", "--sort", "-flops", "--limit", "2", "--json").json
+    costs = sorted((t.cost["flops"] for t in load_run("done").trials if t.state == "finished"), reverse=True)
+    assert [r["flops"] for r in rows] == costs[:2]
+
+
+def test_trials_in_csv_can_be_read_again(run: Run, searched: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(run("trials", "done", "--csv").out)))
+    assert len(rows) == len(load_run("done").trials)
+    assert "width" in rows[0]
+
+
+@pytest.mark.parametrize(("words", "hint"), [(("--sort", "acuracy"), "'accuracy'"), (("--state", "finishd"), "'finished'")])
+def test_mistyped_columns_and_states_get_the_nearest(run: Run, searched: Path, words: tuple[str, ...], hint: str) -> None:
+    said = run("trials", "done", *words)
+    assert said.code == 2
+    assert f"Did you mean {hint}?" in said.err
+
+
+def test_a_mistyped_run_gets_the_nearest(run: Run, searched: Path) -> None:
+    assert "Did you mean 'done'?" in run("trials", "don").err
+
+
+def test_the_layers_shown_add_up_to_the_network(run: Run, searched: Path) -> None:
+    plain = run("show", "done", "--trial", "best", "--json").json
+    for metric in ("flops", "params"):
+        assert sum(layer[metric] for layer in plain["layers"]) == plain["cost"][metric]
+
+
+def test_show_prints_every_layer_and_the_sum(run: Run, searched: Path) -> None:
+    said = run("show", "done", "-t", "0")
+    network = load_run("done").trials[0].architecture
+    assert all(slot in said.out for slot in network.layers)
+    assert "Sum" in said.out
+
+
+def test_show_reads_a_config_as_well_as_a_run(run: Run, searched: Path) -> None:
+    plain = run("show", "runs/done/front/best.yaml", "--json").json
+    best = load_run("done").best
+    assert best is not None
+    assert plain["digest"] == best.architecture.digest
+
+
+@pytest.mark.parametrize("trial", ["99", "bst", "front"])
+def test_show_refuses_what_is_no_single_trial(run: Run, searched: Path, trial: str) -> None:
+    assert run("show", "done", "--trial", trial).code == 2
+
+
+def test_compare_sets_networks_side_by_side(run: Run, searched: Path) -> None:
+    plain = run("compare", "done", "0", "1", "--json").json
+    assert [n["number"] for n in plain["networks"]] == [0, 1]
+    assert plain["decisions"]
+    said = run("compare", "done", "0", "1")
+    assert "Trial 0" in said.out
+    assert "Trial 1" in said.out
+
+
+def test_compare_needs_two_trials(run: Run, searched: Path) -> None:
+    assert run("compare", "done", "0").code == 2
+
+
+def test_report_writes_one_page_without_links_to_other_hosts(run: Run, searched: Path) -> None:
+    assert run("report", "done", "-o", "page.html").code == 0
+    page = (searched / "page.html").read_text(encoding="utf-8")
+    assert "<h1>done" in page
+    assert "src=" not in page.partition("<script>")[0]
+    assert 'href="http' not in page.partition("<script>")[0]
+
+
+def test_stop_of_a_run_that_is_not_running_says_so(run: Run, searched: Path) -> None:
+    said = run("stop", "done")
+    assert said.code == 0
+    assert "not running" in said.out

@@ -1,0 +1,166 @@
+"""`dcdnas search` and `dcdnas resume`: real searches of a tiny space on a few images."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from commands import SEARCH, Run
+
+from dcdnas.report import load_run
+
+
+def test_a_search_ends_with_its_front_files_and_next_commands(run: Run, project: Path) -> None:
+    said = run(*SEARCH, "-n", "3", "--confirm", "1", "--name", "first")
+    assert said.code == 0
+    assert "Front:" in said.out
+    assert "dcdnas show first --trial best" in said.out
+    folder = project / "runs" / "first"
+    assert {"pareto.csv", "report.html", "search.yaml", "run.db"} <= {p.name for p in folder.iterdir()}
+    assert (folder / "front" / "best.yaml").is_file()
+
+
+def test_progress_is_a_line_for_every_training_that_ends(run: Run, project: Path) -> None:
+    said = run(*SEARCH, "-n", "3", "--confirm", "0", "--name", "first")
+    lines = [line for line in said.err.splitlines() if line.startswith("[")]
+    assert [line[:5] for line in lines] == ["[1/3]", "[2/3]", "[3/3]"]
+
+
+def test_quiet_leaves_the_result_only(run: Run, project: Path) -> None:
+    said = run(*SEARCH, "-n", "2", "--confirm", "0", "--quiet")
+    assert said.err == ""
+    assert "Front:" in said.out
+
+
+def test_json_is_a_line_an_event(run: Run, project: Path) -> None:
+    said = run(*SEARCH, "-n", "3", "--confirm", "1", "--json", "--name", "first")
+    events = [line["event"] for line in said.lines]
+    assert events[0] == "start"
+    assert events.count("trial") == 3
+    assert events.count("confirmed") >= 1
+    last = said.lines[-1]
+    assert (last["event"], last["status"], last["ended"]) == ("end", "finished", 3)
+    assert last["front"]
+
+
+def test_a_run_without_a_name_is_called_after_space_budget_and_a_number(run: Run, project: Path) -> None:
+    for _ in range(2):
+        run(*SEARCH, "-n", "1", "--confirm", "0")
+    assert sorted(p.name for p in (project / "runs").iterdir()) == ["tiny-300kFLOPs-1", "tiny-300kFLOPs-2"]
+
+
+def test_the_runs_folder_is_that_of_the_environment(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DCDNAS_RUNS", str(project / "elsewhere"))
+    run(*SEARCH, "-n", "1", "--confirm", "0", "--name", "first")
+    assert (project / "elsewhere" / "first" / "run.db").is_file()
+
+
+def test_searching_again_under_the_name_continues(run: Run, project: Path) -> None:
+    run(*SEARCH, "-n", "2", "--confirm", "0", "--name", "first")
+    assert run(*SEARCH, "-n", "4", "--confirm", "0", "--name", "first").code == 0
+    assert load_run("first").ended == 4
+
+
+def test_another_search_under_the_name_is_refused_with_the_difference(run: Run, project: Path) -> None:
+    run(*SEARCH, "-n", "1", "--confirm", "0", "--name", "first")
+    said = run(*SEARCH, "-n", "1", "--confirm", "0", "--name", "first", "--seed", "7")
+    assert said.code == 2
+    assert "seed: 0 | 7" in said.err
+
+
+def test_resume_reaches_exactly_the_number_that_is_asked(run: Run, searched: Path) -> None:
+    assert run("resume", "done", "-n", "+1", "--executor", "inline").code == 0
+    assert load_run("done").ended == 6
+
+
+@pytest.mark.parametrize(("number", "words"), [("some", "cannot be read"), ("2", "5 trainings have ended already")])
+def test_resume_refuses_a_number_it_cannot_reach(run: Run, searched: Path, number: str, words: str) -> None:
+    said = run("resume", "done", "-n", number)
+    assert said.code == 2
+    assert words in said.err
+
+
+def test_a_budget_below_every_network_exits_with_4_and_the_smallest_cost(run: Run, project: Path) -> None:
+    said = run("search", "tiny.yaml", "-b", "1kFLOPs")
+    assert said.code == 4
+    assert "its smallest has" in said.err
+
+
+def test_a_budget_without_a_quantity_is_refused(run: Run, project: Path) -> None:
+    said = run("search", "tiny.yaml", "-b", "300M")
+    assert said.code == 2
+    assert "300MFLOPs or 300Mparams" in said.err
+
+
+def test_neither_budget_nor_space_is_refused(run: Run, project: Path) -> None:
+    said = run("search")
+    assert said.code == 2
+    assert "-b 2MFLOPs" in said.err
+
+
+def test_missing_images_exit_with_7(run: Run, project: Path) -> None:
+    said = run("search", "tiny.yaml", "-b", "0.3MFLOPs", "-d", "npz:none.npz", "--executor", "inline")
+    assert said.code == 7
+    assert "none.npz" in said.err
+
+
+def test_a_broken_space_file_says_line_and_allowed_values(run: Run, project: Path) -> None:
+    bad = (project / "tiny.yaml").read_text().replace("width: [1.0, 2.0]", "width: wide")
+    (project / "bad.yaml").write_text(bad)
+    line = 1 + bad.splitlines().index("  width: wide")
+    said = run("search", "bad.yaml", "-b", "0.3MFLOPs")
+    assert said.code == 2
+    assert said.err.startswith(f"Error: bad.yaml:{line}: settings.width: ")
+    assert "0.05 to 10" in said.err
+
+
+def test_time_that_is_up_ends_the_search_as_asked(run: Run, project: Path) -> None:
+    said = run(*SEARCH, "-n", "50", "--confirm", "0", "--timeout", "0.01s", "--name", "first")
+    assert said.code == 0
+    assert load_run("first").status == "finished"
+
+
+def test_a_dry_run_says_what_would_be_searched_and_makes_no_run(run: Run, project: Path) -> None:
+    said = run(*SEARCH, "--dry-run")
+    assert said.code == 0
+    assert [line.split()[0] for line in said.out.splitlines()] == ["Space", "Budget", "Data", "Machine", "Time", "Run", "Nothing"]
+    assert "16 networks" in said.out
+    assert not (project / "runs").exists()
+
+
+def test_a_dry_run_in_json_has_the_share_with_its_interval(run: Run, project: Path) -> None:
+    plain = run(*SEARCH, "--dry-run", "--json").json
+    low, high = plain["share_interval"]
+    assert low <= plain["share"] + 1e-9 <= high + 2e-9
+    assert plain["seconds"] > 0
+
+
+def test_images_that_nobody_chose_are_called_a_stand_in(run: Run, project: Path) -> None:
+    space = (project / "tiny.yaml").read_text().replace("classes: 10", "classes: 100")
+    (project / "hundred.yaml").write_text(space)
+    assert "is a stand-in" in run("search", "hundred.yaml", "-b", "0.3MFLOPs", "--dry-run").out
+    assert "stand-in" not in run("search", "hundred.yaml", "-b", "0.3MFLOPs", "-d", "npz:some.npz", "--dry-run").out
+
+
+def test_ctrl_c_keeps_what_has_ended_and_says_how_to_go_on(project: Path) -> None:
+    words = [*SEARCH, "-n", "500", "--epochs", "40", "--name", "first"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"from dcdnas.cli import main; main({words!r})"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    until = time.monotonic() + 120
+    while time.monotonic() < until and not (project / "runs" / "first" / "driver.json").exists():
+        time.sleep(0.1)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 3, err
+    assert "dcdnas resume first" in err
+    assert load_run("first").status == "interrupted"
+    assert not [t for t in load_run("first").trials if t.state == "running"]

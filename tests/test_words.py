@@ -1,0 +1,43 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from dcdnas.words import counted, duration, percent, points, roughly, tally
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.31, "0.3 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 05 min"),
+        (273_600, "3 d 4 h"),
+    ],
+)
+def test_durations(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(3, "about 3 s"), (100, "about 2 min"), (2100, "about 35 min"), (6000, "about 1.7 h")]
+)
+def test_estimates_are_round(seconds: float, said: str) -> None:
+    assert roughly(seconds) == said
+
+
+def test_shares_and_differences() -> None:
+    assert (percent(0.7128), percent(None), points(0.0123), points(-0.004)) == ("71.3 %", "–", "+1.2 points", "-0.4 points")
+
+
+def test_one_is_singular() -> None:
+    assert (counted(1, "worker"), counted(2, "worker")) == ("1 worker", "2 workers")
+
+
+def test_states_are_told_in_the_words_of_people() -> None:
+    assert tally({"stopped": 2, "finished": 12, "refused": 1400}) == "12 finished · 2 stopped early · 1,400 refused"
+    assert tally({}) == "none yet"
