@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any
 
 from torch import Tensor, nn
@@ -128,7 +129,7 @@ class MobileNetV2(Network):
         )
         found = [Slot("stem", stem, activation="relu6")]
         for plan in _plans(s, stem):
-            found += plan.slots()
+            found += _slots_of(plan)
         last = found[-1].geometry
         channels, size = last.out_channels, {"height": last.out_height, "width": last.out_width}
         if s["head_channels"]:
@@ -160,6 +161,11 @@ class _Plan:
         yield Slot(f"{self.name}.depthwise", depthwise, activation="relu6")
         size = {"height": depthwise.out_height, "width": depthwise.out_width}
         yield Slot(f"{self.name}.project", ConvGeometry(middle, self.out_channels, **size))
+
+
+@lru_cache(maxsize=16_384)
+def _slots_of(plan: _Plan) -> tuple[Slot, ...]:
+    return tuple(plan.slots())
 
 
 def _plans(s: Mapping[str, Any], stem: ConvGeometry) -> Iterator[_Plan]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any
 
 import torch.nn.functional as F
@@ -150,7 +151,7 @@ class ResNet(Network):
         found = [Slot("stem", stem, activation="relu")]
         height, width = (-(-size // 2) if pool else size for size in (stem.out_height, stem.out_width))
         for plan in _plans(s, channels, height, width):
-            found += plan.slots()
+            found += _slots_of(plan)
             channels = plan.out_channels
         return (*found, Slot("classifier", ConvGeometry(channels, classes), kind="linear"))
 
@@ -182,6 +183,11 @@ class _Plan:
             yield Slot(f"{self.name}.expand", ConvGeometry(m, d, **after))
         if stride != 1 or c != d:
             yield Slot(f"{self.name}.shortcut", ConvGeometry(c, d, 1, stride, **before))
+
+
+@lru_cache(maxsize=16_384)
+def _slots_of(plan: _Plan) -> tuple[Slot, ...]:
+    return tuple(plan.slots())
 
 
 def _plans(s: Mapping[str, Any], channels: int, height: int, width: int) -> Iterator[_Plan]:
