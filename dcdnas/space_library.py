@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dcdnas.budget import Budget
+from dcdnas.budget import Budget, quantity
+from dcdnas.cost import price
 from dcdnas.errors import FileError, NothingFitsError, nearest
 from dcdnas.space import SearchSpace
 from dcdnas.space_cost import largest, smallest
 from dcdnas.space_file import read_space
+from dcdnas.space_parts import rank
 
 FOLDER = Path(__file__).parent / "search_spaces"
 
@@ -50,14 +52,20 @@ def space_for(budgets: Sequence[Budget]) -> Path:
     Raises:
         NothingFitsError: when none does.
     """
-    spaces = sorted(((read_space(path), path) for path in shipped().values()), key=lambda s: largest(s[0], "flops").cost["flops"])
+    spaces = sorted(((read_space(path), path) for path in shipped().values()), key=lambda s: _dearest_static(s[0]))
     for space, path in spaces:
         if all(smallest(space, b.metric).cost[b.metric] <= b.at_most <= largest(space, b.metric).cost[b.metric] for b in budgets):
             return path
     ranges = "; ".join(
-        f"{s.name}: {smallest(s, 'flops').cost['flops'] / 1e6:.3g} to {largest(s, 'flops').cost['flops'] / 1e6:.3g} MFLOPs"
+        f"{s.name}: {quantity('flops', smallest(s, 'flops').cost['flops'])} to {quantity('flops', largest(s, 'flops').cost['flops'])}"
         for s, _ in spaces
     )
     raise NothingFitsError(
         f"no shipped space has networks on both sides of {', '.join(map(str, budgets))} ({ranges}). Name a space, or write one."
     )
+
+
+def _dearest_static(space: SearchSpace) -> float:
+    """Cost of the network with every structural option at its largest and nothing dynamic: what spaces are ordered by."""
+    structure = {v.decision: max(v.options, key=rank) for v in space.variables if v.decision}
+    return price(space.architecture({**structure, **{g.operator: g.candidates[0].operator for g in space.groups}}))["flops"]

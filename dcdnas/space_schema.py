@@ -70,7 +70,9 @@ def json_schema() -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for name in networks:
         for dimension in dimensions(networks[name]).values():
-            settings[dimension.name] = {"anyOf": [_value_schema(dimension), {"type": "object"}]}
+            by_unit = {"type": "object", "properties": {"share": share}, "additionalProperties": _value_schema(dimension)}
+            known = settings.setdefault(dimension.name, {"anyOf": []})["anyOf"]
+            known += [part for part in (_value_schema(dimension), by_unit) if part not in known]
     schema["properties"]["settings"] = {"type": "object", "properties": settings, "additionalProperties": True}
     return schema
 
@@ -88,7 +90,8 @@ def _value_schema(dimension: Dimension) -> dict[str, Any]:
     if dimension.choice.at_least is not None:
         bounds = {"minimum": dimension.choice.at_least, "maximum": dimension.choice.at_most}
         kind = "number" if float in dimension.types else "integer"
-        one.append({"type": kind, **{k: v for k, v in bounds.items() if v is not None}})
+        odd = {"not": {"multipleOf": 2}} if dimension.choice.odd else {}
+        one.append({"type": kind, **{k: v for k, v in bounds.items() if v is not None}, **odd})
     return {
         "anyOf": [*one, {"type": "array", "items": {"anyOf": one}, "minItems": 1}],
         "description": f"allowed: {dimension.allowed}",

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import random
+import re
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from dcdnas.budget import parse_budget, parse_budgets, quantity, within
+from dcdnas.errors import FileError, NothingFitsError
+from dcdnas.networks import build_network, for_proxy
+from dcdnas.space import SearchSpace
+from dcdnas.space_cost import draw, draws_within, largest, priced, smallest, static_reference
+from dcdnas.space_library import find_space, load_space, shipped, space_for
+from dcdnas.space_tree import tree_of
+
+NAMES = sorted(shipped())
+
+
+def first_lines(name: str) -> str:
+    """The comment at the head of a shipped space, on one line."""
+    text = shipped()[name].read_text(encoding="utf-8")
+    return " ".join(line.lstrip("# ") for line in text[: text.index("format:")].splitlines())
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def space(request: pytest.FixtureRequest) -> SearchSpace:
+    return load_space(request.param)
+
+
+def test_a_space_is_called_as_its_file(space: SearchSpace) -> None:
+    assert space.name in NAMES
+    assert space.description
+
+
+def test_the_head_of_a_space_says_what_its_networks_cost(space: SearchSpace) -> None:
+    said = re.search(r"([\d.]+) to ([\d.]+) ([MG])FLOPs", first_lines(space.name))
+    assert said, first_lines(space.name)
+    unit = {"M": 1e6, "G": 1e9}[said[3]]
+    for word, end in ((said[1], smallest), (said[2], largest)):
+        decimals = len(word.partition(".")[2])
+        assert round(end(space, "flops").cost["flops"] / unit, decimals) == float(word)
+
+
+def test_random_networks_of_a_space_cost_what_it_says(space: SearchSpace) -> None:
+    rng = random.Random(0)
+    low, high = smallest(space, "flops").cost["flops"], largest(space, "flops").cost["flops"]
+    for _ in range(20):
+        assert low <= priced(space, draw(space, rng)).cost["flops"] <= high
+
+
+def test_a_space_comes_apart_so_that_it_can_be_counted(space: SearchSpace) -> None:
+    assert tree_of(space, "flops") is not None
+
+
+def test_a_space_has_dynamic_candidates_and_a_static_reference(space: SearchSpace) -> None:
+    operators = {c.operator for g in space.groups for c in g.candidates}
+    assert {"static", "dcd", "odconv"} <= operators
+    assert static_reference(space, []) is not None
+
+
+def test_a_random_network_of_a_space_is_built_as_its_proxy_trains_it(space: SearchSpace) -> None:
+    size = space.proxy.resolution or 28
+    found = draw(space, random.Random(3))
+    build_network(for_proxy(space.architecture(found), (1, size, size), 10))
+
+
+def test_draws_are_within_a_budget_that_little_of_a_space_meets(space: SearchSpace) -> None:
+    budgets = parse_budgets([quantity("flops", 1.15 * smallest(space, "flops").cost["flops"])])
+    drawn = list(islice(draws_within(space, budgets, random.Random(0)), 5))
+    assert len(drawn) == 5
+    assert all(within(p.cost, budgets) for p in drawn)
+
+
+@pytest.mark.parametrize(
+    ("budget", "name"),
+    [
+        ("0.3MFLOPs", "fashion-quick"),
+        ("2MFLOPs", "fashion-quick"),
+        ("10MFLOPs", "fashion-quick"),
+        ("100MFLOPs", "mobilenetv2-imagenet"),
+        ("300MFLOPs", "mobilenetv2-imagenet"),
+        ("600MFLOPs", "mobilenetv2-imagenet"),
+        ("1.8GFLOPs", "resnet-imagenet"),
+    ],
+)
+def test_the_space_for_a_budget_is_the_smallest_that_holds_it(budget: str, name: str) -> None:
+    assert space_for([parse_budget(budget)]).stem == name
+
+
+def test_the_published_static_networks_are_in_their_spaces() -> None:
+    mobilenet = load_space("mobilenetv2-imagenet")
+    outcome = {"resolution": 224, "width": 1.0} | {f"stage{s}.kernel_size": 3 for s in range(2, 7)}
+    outcome |= {f"stage{s}.expansion": 6 for s in range(2, 8)} | {"stage7.kernel_size": 3}
+    outcome |= {f"stage{s}.depth": d for s, d in zip(range(2, 7), (2, 3, 4, 3, 3), strict=True)}
+    cost = priced(mobilenet, outcome).cost
+    assert cost["params"] == 3_504_872  # MobileNetV2 1.0 as published
+    assert cost["flops"] == pytest.approx(300.8e6, rel=0.001)  # its convolutions and classifier
+    resnet = load_space("resnet-imagenet")
+    outcome = {"resolution": 224, "width": 1.0} | {f"stage{s}.depth": 2 for s in range(1, 5)}
+    assert priced(resnet, outcome | {f"stage{s}.expansion": 1 for s in range(1, 5)}).cost["params"] == 11_689_512  # ResNet-18
+
+
+def test_no_space_holds_a_budget_beyond_all_of_them() -> None:
+    with pytest.raises(NothingFitsError, match="no shipped space has networks on both sides"):
+        space_for([parse_budget("900GFLOPs")])
+
+
+def test_a_path_is_a_space_too(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(shipped()["fashion-quick"].read_text(encoding="utf-8"))
+    assert find_space(str(path)) == path
+
+
+def test_an_unknown_space_suggests_the_nearest() -> None:
+    with pytest.raises(FileError, match="Did you mean 'fashion-quick'"):
+        load_space("fashion-quik")
