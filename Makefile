@@ -20,6 +20,7 @@ test: setup
 	$(BIN)/python -m pytest -m "not slow and not gpu"
 
 test-all: setup
+	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; } || echo "no chromium: the pages are not tested in a browser"
 	$(BIN)/python -m pytest -m "not gpu"
 
 check: setup
