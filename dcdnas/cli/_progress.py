@@ -87,6 +87,7 @@ class Panel(Watcher):
 
     def __enter__(self) -> Self:
         self._progress: Progress | None = None
+        self._latest: Trial | None = None
         self._since = time.monotonic()
         self._live = Live(get_renderable=self._render, console=self.out.progress, refresh_per_second=4)
         self._live.start()
@@ -101,7 +102,8 @@ class Panel(Watcher):
         super().__call__(progress)
 
     def ended(self, progress: Progress, trial: Trial) -> None:
-        """The panel shows it already; what failed stays on the screen above it."""
+        """The panel shows it; what failed stays on the screen above it."""
+        self._latest = trial
         if trial.state == "failed":
             self.out.note(f"trial {trial.number} failed: {trial.reason}")
 
@@ -133,10 +135,9 @@ class Panel(Watcher):
         best = "none yet"
         if p.best and p.best.score:
             best = f"{percent(p.best.score.accuracy)} at {costs(p.best.cost)} (trial {p.best.number}, one training)"
-        latest = [("Latest", f"trial {p.latest.number}: {ending(p.latest)}, {costs(p.latest.cost)}")] if p.latest else []
-        return [
-            ("Best within budget", best), ("Hypervolume", f"{p.hypervolume:.3f}"), ("Trials", tally(p.states)), *latest
-        ]  # fmt: skip
+        t = self._latest
+        latest = [("Latest", f"trial {t.number}: {ending(t)}, {costs(t.cost)}")] if t else []
+        return [("Best within budget", best), ("Hypervolume", f"{p.hypervolume:.3f}"), ("Trials", tally(p.states)), *latest]
 
 
 def standing(p: Progress) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dcdnas.cli._tables import confirmed_table, trials_table
 from dcdnas.cli._verdict import verdict
 from dcdnas.export import Results
 from dcdnas.report import Run
-from dcdnas.words import duration, tally
+from dcdnas.words import counted, duration, tally
 
 
 def summarise(out: Output, run: Run, results: Results, reason: str) -> None:
@@ -17,7 +17,7 @@ def summarise(out: Output, run: Run, results: Results, reason: str) -> None:
     out.line({"event": "end", "run": run.name, "status": run.status, "reason": reason, **document(run)})
     line = run.front()
     if line:
-        out.show(trials_table(line, title=f"Front: {len(line)} networks within {_budgets(run)}"))
+        out.show(trials_table(line, title=f"Front: {counted(len(line), 'network')} within {_budgets(run)}"))
     if run.confirmed:
         out.show(confirmed_table(run.confirmed))
     for sentence in verdict(run):

@@ -46,7 +46,7 @@ def differences(trials: Sequence[Trial]) -> dict[str, dict[str, list[Any]]]:
     """Decisions and layers that are not the same in all of them, a value a trial; None where a trial has none."""
     decisions = list(dict.fromkeys(name for t in trials for name in t.decisions))
     slots = list(dict.fromkeys(slot for t in trials for slot in t.architecture.layers))
-    rows = {
+    rows: dict[str, dict[str, list[Any]]] = {
         "decisions": {name: [t.decisions.get(name) for t in trials] for name in decisions},
         "layers": {s: [_choice(t, s) for t in trials] for s in slots},
     }

@@ -30,8 +30,9 @@ def report(
     from dcdnas.export import write_results
     from dcdnas.report import load_run
     from dcdnas.report.page import write_page
+    from dcdnas.words import counted
 
     found = load_run(run)
     path = write_page(found, output) if output else write_results(found).page
     out.document({"run": found.name, "page": path, "front": len(found.front())})
-    out.show(f"{path}: {len(found.front())} networks on the front, {found.ended} trainings")
+    out.show(f"{path}: {counted(len(found.front()), 'network')} on the front of {counted(found.ended, 'training')}")

@@ -94,16 +94,16 @@ def _all(out: Output) -> None:
 def _lines(run: Run) -> list[str]:
     """One run in a few lines."""
     from dcdnas.cli._verdict import verdict
-    from dcdnas.words import duration, tally
+    from dcdnas.words import counted, duration, tally
 
     where = f" by process {run.driver['pid']} on {run.driver['host']}" if run.driver else ""
-    why = f" ({run.ending})" if run.ending else ""
+    why = f" ({run.ending})" if run.ending and run.ending != run.status else ""
     said = [f"Run        {run.folder}", f"Status     {run.status}{where}{why}: {run.ended} of {run.asked} trainings have ended"]
     said += [f"Damaged    {problem}" for problem in run.problems]
     said += [
         f"Budget     {', '.join(map(str, run.budgets)) or 'none'}",
         f"Trials     {tally(run.counts)}",
-        f"Front      {len(run.front())} networks, hypervolume {run.hypervolume:.3f}",
+        f"Front      {counted(len(run.front()), 'network')}, hypervolume {run.hypervolume:.3f}",
         f"Training   {duration(run.seconds)} of computing",
         *verdict(run),
     ]
