@@ -40,26 +40,29 @@ class Share:
     Args:
         inside: draws within.
         draws: all draws.
-        of: the share of the space that was drawn from; known exactly, and 1 where draws came from everywhere.
+        bounds: what the share is at least and at most, for certain; the draws come from the latter part of the space.
     """
 
     inside: int
     draws: int
-    of: float = 1.0
+    bounds: tuple[float, float] = (0.0, 1.0)
 
     @property
     def value(self) -> float:
         """The share, 0-1."""
-        return self.of * self.inside / self.draws if self.draws else 0.0
+        low, high = self.bounds
+        return min(max(high * self.inside / self.draws, low), high) if self.draws else high
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Its 95 % interval (Wilson's)."""
+        """Its 95 % interval: Wilson's, within the bounds."""
+        low, high = self.bounds
         if not self.draws:
-            return 0.0, 0.0
+            return low, high
         z, n, p = 1.96, self.draws, self.inside / self.draws
         centre, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return self.of * max(0.0, (centre - half) / (1 + z * z / n)), self.of * min(1.0, (centre + half) / (1 + z * z / n))
+        least, most = (high * edge / (1 + z * z / n) for edge in (centre - half, centre + half))
+        return min(self.value, max(low, least)), max(self.value, min(high, most))
 
 
 def priced(space: SearchSpace, decisions: Decisions) -> Priced:
@@ -90,11 +93,12 @@ def static_reference(space: SearchSpace, budgets: Sequence[Budget]) -> Priced | 
 def share_within(space: SearchSpace, budgets: Sequence[Budget], draws: int = 500, seed: int = 0) -> Share:
     """The share of the space's outcomes that is within the budgets."""
     rng, source = random.Random(seed), _source(space, tuple(budgets), "operators")
-    if source is not None and not source.at_most:
-        return Share(0, 0, 0.0)
+    bounds = (0.0, 1.0) if source is None else (source.bounds[0] if len(budgets) == 1 else 0.0, source.bounds[1])
+    if not bounds[1]:
+        return Share(0, 0, bounds)
     outcomes = (source.choose(rng) if source else draw(space, rng) for _ in range(draws))
     inside = sum(within(priced(space, o).cost, budgets) for o in outcomes)
-    return Share(inside, draws, source.bounds[1] if source else 1.0)
+    return Share(inside, draws, bounds)
 
 
 def draw(space: SearchSpace, rng: random.Random) -> dict[str, Setting]:

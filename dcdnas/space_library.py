@@ -56,10 +56,8 @@ def space_for(budgets: Sequence[Budget]) -> Path:
     for space, path in spaces:
         if all(smallest(space, b.metric).cost[b.metric] <= b.at_most <= largest(space, b.metric).cost[b.metric] for b in budgets):
             return path
-    ranges = "; ".join(
-        f"{s.name}: {quantity('flops', smallest(s, 'flops').cost['flops'])} to {quantity('flops', largest(s, 'flops').cost['flops'])}"
-        for s, _ in spaces
-    )
+    ends = [(s.name, [quantity("flops", end(s, "flops").cost["flops"]) for end in (smallest, largest)]) for s, _ in spaces]
+    ranges = "; ".join(f"{name}: {' to '.join(costs)}" for name, costs in ends)
     raise NothingFitsError(
         f"no shipped space has networks on both sides of {', '.join(map(str, budgets))} ({ranges}). Name a space, or write one."
     )

@@ -13,6 +13,7 @@ from dcdnas.space import SearchSpace
 from dcdnas.space_budget import fit
 from dcdnas.space_cost import (
     Priced,
+    Share,
     check_budgets,
     draws_within,
     largest,
@@ -211,3 +212,17 @@ def test_the_median_is_near_that_of_random_networks() -> None:
     costs = sorted(p.cost["flops"] for p in islice(draws_within(space, [], rng), 801))
     found = next(r for r in fit(space, []).ranges if r.metric == "flops")
     assert found.median == pytest.approx(costs[400], rel=0.1)
+
+
+def test_a_budget_on_one_metric_bounds_the_share_for_certain() -> None:
+    space = tiny("stage")
+    share = share_within(space, [Budget("flops", 1e12)], draws=10)
+    assert share.value == pytest.approx(1.0)
+    assert share.interval[0] == pytest.approx(1.0)
+
+
+def test_the_interval_of_a_share_holds_the_share() -> None:
+    for inside in range(11):
+        share = Share(inside, 10, (0.05, 0.5))
+        low, high = share.interval
+        assert 0.05 <= low <= share.value <= high <= 0.5

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from commands import Run
+
+from dcdnas.space_library import load_space
+
+pytestmark = pytest.mark.usefixtures("project")
+
+
+def test_a_published_network_has_its_published_parameters(run: Run) -> None:
+    found = run("cost", "odconv/base_resnet18", "--json").json
+    assert found["cost"]["params"] == 11_689_512
+
+
+def test_a_published_network_takes_its_settings(run: Run) -> None:
+    half, whole = (run("cost", "dcd/mobilenetv2_dcd", "--set", f"width_mult={w}", "--json").json for w in ("0.5", "1.0"))
+    assert half["cost"]["flops"] < whole["cost"]["flops"]
+
+
+def test_the_operators_costs_add_up(run: Run) -> None:
+    found = run("cost", "dcd/mobilenetv2_dcd", "--json").json
+    for metric in ("flops", "params"):
+        assert sum(row[metric] for row in found["by_operator"].values()) == found["cost"][metric]
+
+
+def test_a_space_has_its_smallest_and_largest(run: Run) -> None:
+    ends = {e["what"]: e["cost"] for e in run("cost", "tiny.yaml", "--json").json["ends"]}
+    assert ends["smallest by flops"]["flops"] < ends["largest by flops"]["flops"]
+    assert ends["smallest by params"]["params"] < ends["largest by params"]["params"]
+
+
+def test_a_shipped_space_is_meant_by_its_name(run: Run) -> None:
+    assert "fashion-quick" in run("cost", "fashion-quick").out
+
+
+def test_a_config_costs_what_its_network_does(run: Run, project: Path) -> None:
+    architecture = load_space("tiny.yaml").architecture({"width": 2.0})
+    (project / "net.yaml").write_text(yaml.safe_dump(architecture.to_dict()))
+    said = run("cost", "net.yaml", "--layers")
+    assert said.code == 0
+    assert "stage2.block1.project" in said.out
+    assert run("cost", "net.yaml", "--json").json["digest"] == architecture.digest
+
+
+@pytest.mark.parametrize(
+    "words", [("dcd/mobilenetv3",), ("nothing.yaml",), ("tiny.yaml", "--set", "a=1"), ("dcd/resnet18_dcd", "--set", "x")]
+)
+def test_what_cannot_be_meant_is_wrong_usage(run: Run, words: tuple[str, ...]) -> None:
+    said = run("cost", *words)
+    assert said.code == 2
+    assert said.err.startswith("Error: ")
+
+
+def test_an_unknown_setting_of_a_published_network_says_which_it_has(run: Run) -> None:
+    said = run("cost", "dcd/mobilenetv2_dcd", "--set", "width=1")
+    assert said.code == 2
+    assert "width_mult" in said.err

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commands import Run
+
+
+def test_data_sets_are_listed(run: Run) -> None:
+    found = {entry["name"] for entry in run("data", "list", "--json").json}
+    assert {"fashion-mini", "folder:DIR"} <= found
+    assert "fashion-mini" in run("data", "list").out
+
+
+def test_the_shipped_images_are_whole(run: Run) -> None:
+    found = run("data", "check", "fashion-mini", "--json").json
+    assert found["parts"]["train"]["images"] == 8000
+    assert sum(found["parts"]["test"]["a_class"]) == found["parts"]["test"]["images"] == 2000
+
+
+def test_images_are_checked_at_another_size(run: Run, project: Path) -> None:
+    found = run("data", "check", "npz:some.npz", "--resolution", "14", "--json").json
+    assert found["parts"]["train"]["shape"] == [1, 14, 14]
+    assert run("data", "check", "npz:some.npz").code == 0
+
+
+def test_missing_data_has_exit_code_7(run: Run, tmp_path: Path) -> None:
+    said = run("data", "check", f"cifar10:{tmp_path}")
+    assert said.code == 7
+    assert str(tmp_path) in said.err
+
+
+def test_damaged_data_has_exit_code_7(run: Run, project: Path) -> None:
+    whole = (project / "some.npz").read_bytes()
+    (project / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    assert run("data", "check", "npz:cut.npz").code == 7
+
+
+@pytest.mark.parametrize("name", ["fashion-mine", "folder", "fashion-mini:x"])
+def test_a_name_that_cannot_be_meant_is_wrong_usage(run: Run, name: str) -> None:
+    assert run("data", "check", name).code == 2

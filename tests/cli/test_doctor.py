@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commands import Run
+
+from dcdnas.cli import doctor
+
+
+@pytest.fixture(autouse=True)
+def quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a probe imports is not what is tested here."""
+    monkeypatch.setattr(doctor, "PROBES", {"torch": "print('none')", "ray": "print('2.60')"})
+
+
+def test_a_machine_that_runs_these_tests_is_well(run: Run, project: Path) -> None:
+    found = run("doctor", "--json")
+    assert found.code == 0
+    seen = {finding["what"]: finding for finding in found.json}
+    assert seen["torch"]["well"]
+    assert seen["GPUs"]["seen"] == "none"
+    assert not (project / "runs").exists()
+
+
+def test_a_package_that_cannot_be_imported_is_told_with_what_to_do(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "PROBES", {"torch": "print('none')", "ray": "import nothing_of_this_name"})
+    said = run("doctor")
+    assert said.code == 1
+    assert "importing ray fails: ModuleNotFoundError" in said.out
+    assert "Install ray again" in said.out
+    assert "not well: Ray" in said.err
+
+
+def test_a_probe_that_hangs_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "PROBES", {"torch": "import time; time.sleep(60)", "ray": "print(1)"})
+    monkeypatch.setattr(doctor, "SECONDS", 1)
+    assert "takes more than 1 s" in run("doctor").out
+
+
+def test_a_missing_package_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "NEEDED", ("package-of-no-one",))
+    assert run("doctor").code == 1
+
+
+def test_a_runs_folder_that_cannot_be_written_is_told(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.tempfile, "TemporaryFile", _refuse)
+    monkeypatch.setenv("DCDNAS_RUNS", str(tmp_path))
+    said = run("doctor")
+    assert said.code == 1
+    assert "Set DCDNAS_RUNS" in said.out
+
+
+def _refuse(dir: Path) -> None:
+    raise PermissionError(13, "Permission denied")

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commands import Run
+
+from dcdnas.architecture import Architecture
+from dcdnas.budget import parse_budget
+from dcdnas.cost import price
+from dcdnas.networks import build_network
+
+pytestmark = pytest.mark.usefixtures("project")
+
+
+def test_show_lists_decisions_and_slots(run: Run) -> None:
+    said = run("space", "show", "tiny.yaml")
+    assert said.code == 0
+    assert "16 outcomes" in said.out
+    assert "expand+project.operator" in said.out
+    assert "stage2.block1.project" in said.out
+
+
+def test_show_as_json_has_every_decision(run: Run) -> None:
+    found = run("space", "show", "tiny.yaml", "--json").json
+    assert found["size"] == "16"
+    assert {d["name"]: d["options"] for d in found["decisions"]} == {
+        "width": [1.0, 2.0],
+        "kernel_size": [3, 5],
+        "expansion": [2, 3],
+        "expand+project.operator": ["static", "odconv"],
+    }
+
+
+def test_check_says_costs_and_share(run: Run) -> None:
+    said = run("space", "check", "tiny.yaml", "-b", "0.3MFLOPs")
+    assert said.code == 0
+    assert "no problems" in said.out
+    assert "% of the space is within" in said.out
+
+
+def test_check_as_json_agrees_with_itself(run: Run) -> None:
+    found = run("space", "check", "tiny.yaml", "-b", "0.2MFLOPs", "--json").json
+    flops = found["ranges"]["flops"]
+    assert flops["smallest"] < flops["median"] < flops["largest"]
+    assert found["share_interval"][0] <= found["share"] <= found["share_interval"][1]
+    assert 0 < found["share"] < 1
+
+
+def test_check_tells_what_never_fits_and_what_is_forced(run: Run) -> None:
+    smallest = run("space", "check", "tiny.yaml", "--json").json["ranges"]["flops"]["smallest"]
+    found = run("space", "check", "tiny.yaml", "-b", f"{smallest}flops", "--json").json
+    assert found["forced"] == {"width": 1.0, "kernel_size": 3, "expansion": 2, "expand+project.operator": "static"}
+    assert {"decision": "width", "options": [2.0]} in found["never"]
+
+
+def test_check_shows_all_problems_of_a_file_with_exit_code_2(run: Run, project: Path) -> None:
+    text = (project / "tiny.yaml").read_text().replace("odconv", "odcon").replace("classes: 10", "classes: ten")
+    (project / "bad.yaml").write_text(text)
+    said = run("space", "check", "bad.yaml")
+    assert said.code == 2
+    assert "bad.yaml:5: classes" in said.err
+    assert "Did you mean 'odconv'?" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_check_of_a_budget_that_nothing_meets_has_exit_code_4(run: Run) -> None:
+    said = run("space", "check", "tiny.yaml", "-b", "1kFLOPs")
+    assert said.code == 4
+    assert "its smallest has" in said.err
+
+
+def test_sample_draws_networks_within_the_budget_that_can_be_built(run: Run) -> None:
+    found = run("space", "sample", "tiny.yaml", "-b", "0.2MFLOPs", "-n", "4", "--json").json
+    assert len(found) == 4
+    for plain in found:
+        architecture = Architecture.from_dict(plain)
+        build_network(architecture)
+        assert dict(price(architecture).values) == plain["cost"]
+        assert parse_budget("0.2MFLOPs").holds(price(architecture))
+
+
+def test_sample_repeats_for_a_seed_and_not_for_another(run: Run) -> None:
+    one, same, other = (run("space", "sample", "tiny.yaml", "-n", "6", "--seed", s, "--json").json for s in ("1", "1", "2"))
+    assert one == same != other
+
+
+def test_sample_with_equal_chances_for_networks(run: Run) -> None:
+    assert len(run("space", "sample", "tiny.yaml", "--chances", "networks", "-n", "3", "--json").json) == 3
+
+
+def test_an_unknown_space_is_wrong_usage(run: Run) -> None:
+    said = run("space", "check", "fashion-quik")
+    assert said.code == 2
+    assert "Did you mean 'fashion-quick'?" in said.err
