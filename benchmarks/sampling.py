@@ -1,0 +1,89 @@
+"""How quick networks within a budget are drawn that 1 % of a space meets: by the space's tree, and by plain rejection.
+
+    python benchmarks/sampling.py [SPACE ...] [--draws 100] [--rounds 5]
+
+Both ways draw with the same chances and price every network exactly, in the same run. Printed are the medians of the rounds
+with the least and the most, the seconds that the tree takes to make (once), and how many of its draws are accepted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import random
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from dcdnas.budget import Budget, within
+from dcdnas.space import SearchSpace
+from dcdnas.space_cost import draw, draws_within, largest, priced, share_within
+from dcdnas.space_draws import Draws
+from dcdnas.space_library import load_space, shipped
+from dcdnas.space_tree import tree_of
+
+SHARE = 0.01
+
+
+def main() -> None:
+    """Measures each space."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("spaces", nargs="*", default=sorted(shipped()))
+    parser.add_argument("--draws", type=int, default=100, help="of a round of the tree; rejection makes a tenth")
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}")
+    for name in given.spaces:
+        measure(load_space(name), given.draws, given.rounds)
+
+
+def measure(space: SearchSpace, draws: int, rounds: int) -> None:
+    """Prints one space's figures."""
+    since, worked = time.perf_counter(), time.process_time()
+    budget = rare_budget(space)
+    print(f"{space.name}: {space.size:.2g} outcomes, {budget}; tree made in {time.perf_counter() - since:.2f} s", end=" ")
+    print(f"({time.process_time() - worked:.2f} s of the processor)")
+    share = share_within(space, [budget], draws=500)
+    print(f"  {100 * share.value:.3f} % of the space is within; {share.inside} of {share.draws} draws of the tree are accepted")
+    by_tree = draws_within(space, [budget], random.Random(0))
+    rng = random.Random(0)
+    ways = {"tree": (lambda: next(by_tree), draws), "rejection": (lambda: rejected(space, budget, rng), max(1, draws // 10))}
+    for way, (make, number) in ways.items():
+        rates = [rate(make, number) for _ in range(rounds)]
+        middle, low, high = statistics.median(rates), min(rates), max(rates)
+        print(f"  {way:10} {middle:9.1f} networks a second ({low:.1f} to {high:.1f}, {rounds} rounds of {number})")
+
+
+def rare_budget(space: SearchSpace) -> Budget:
+    """FLOPs that 1 % of the space is below, to a thousandth of the largest network."""
+    tree = tree_of(space, "flops")
+    if tree is None:
+        raise SystemExit(f"{space.name} does not come apart")
+    whole = Draws(tree, Budget("flops", largest(space, "flops").cost["flops"]))
+    below = np.cumsum(whole.table.chances) / whole.all
+    rough = (int(np.searchsorted(below, SHARE)) + 1 + whole.table.roundings) * whole.step
+    fine = Draws(tree, Budget("flops", rough))
+    return Budget("flops", (int(np.searchsorted(np.cumsum(fine.table.chances) / fine.all, SHARE)) + 1) * fine.step)
+
+
+def rejected(space: SearchSpace, budget: Budget, rng: random.Random) -> None:
+    """Draws from the whole space until a network is within."""
+    while not within(priced(space, draw(space, rng)).cost, [budget]):
+        pass
+
+
+def rate(make: Callable[[], object], number: int) -> float:
+    """Calls a second."""
+    since = time.perf_counter()
+    for _ in range(number):
+        make()
+    return number / (time.perf_counter() - since)
+
+
+if __name__ == "__main__":
+    main()
