@@ -14,6 +14,7 @@ import dcdnas.operators
 from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.choice import dimensions
 from dcdnas.cost import measure, price
+from dcdnas.cost._kept import _outside
 from dcdnas.cost.flops import count_flops
 from dcdnas.networks import build_network, slots_of
 from dcdnas.operators import Operator, operators
@@ -30,9 +31,11 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Opera
     path.write_text(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0], encoding="utf-8")
     files = operators._files()
     monkeypatch.setattr(operators, "_files", lambda: {**files, "gate": path})
+    monkeypatch.setattr(operators, "_loaded", dict(operators._loaded))
     monkeypatch.setattr(dcdnas.operators, "__path__", [*dcdnas.operators.__path__, str(tmp_path)])
     yield operators["gate"]
     del sys.modules["dcdnas.operators.gate"]
+    _outside.cache_clear()
 
 
 def test_its_dimension_is_read_from_the_annotation(gate: type[Operator]) -> None:

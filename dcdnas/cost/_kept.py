@@ -32,6 +32,8 @@ _SOURCES = ("operators/**/*.py", "networks/**/*.py", "cost/**/*.py", "records.py
 
 def kept(metric: str, slot: Slot, choice: LayerChoice, find: Callable[[], int]) -> int:
     """The value from disk, else what `find` finds, which is then kept."""
+    if _outside(choice.operator) is None:
+        return find()
     entries, key = _entries(file()), _key(metric, slot, choice)
     if key not in entries:
         entries[key] = find()
@@ -65,9 +67,12 @@ def _key(metric: str, slot: Slot, choice: LayerChoice) -> str:
 
 
 @cache
-def _outside(operator: str) -> str:
-    """Digest of the file of an operator that is not the package's own."""
-    path = Path(inspect.getfile(operators[operator])).resolve()
+def _outside(operator: str) -> str | None:
+    """Digest of the file of an operator that is not the package's own; None when nobody knows the file."""
+    try:
+        path = Path(inspect.getfile(operators[operator])).resolve()
+    except TypeError:
+        return None
     return "" if path.is_relative_to(_PACKAGE.resolve()) else hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 

@@ -143,6 +143,17 @@ def test_an_operator_from_outside_is_known_by_its_file(tmp_path: Path, monkeypat
     assert len(set(keys)) == 2
 
 
+def test_an_operator_whose_file_nobody_knows_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_: object) -> str:
+        raise TypeError("is a built-in class")
+
+    monkeypatch.setattr(_kept.inspect, "getfile", unknown)
+    _kept._outside.cache_clear()
+    assert [kept("params", SLOT, LayerChoice(), lambda value=value: value) for value in (1, 2)] == [1, 2]
+    assert not file().exists()
+    _kept._outside.cache_clear()
+
+
 def test_old_files_go(folder: Path) -> None:
     folder.mkdir()
     for age in range(FILES + 5):
