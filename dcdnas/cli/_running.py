@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
+from dcdnas.cli._app import INTERRUPTED
 from dcdnas.cli._output import Output
 from dcdnas.cli._progress import watcher
 from dcdnas.cli._summary import summarise
@@ -44,12 +42,13 @@ def start(out: Output, plan: Plan) -> None:
 def go(out: Output, folder: Path, execution: Execution) -> None:
     """Searches a run that exists; whatever stops it, what was found is written and said first."""
     problem: DcdnasError | None = None
-    reason = ""
-    with watcher(out, folder.name) as watch, gentle_interrupt(out):
+    reason, interrupts = "", Interrupts(out)
+    with watcher(out, folder.name) as watch:
         try:
-            reason = search(folder, execution, watch)
+            reason = search(folder, execution, watch, interrupts)
         except DcdnasError as error:
             problem = error
+    interrupts.watch_the_rest()
     run = load_run(folder)
     results = write_results(run) if run.ended else None
     if problem is None and results:
@@ -61,21 +60,28 @@ def go(out: Output, folder: Path, execution: Execution) -> None:
         raise problem
 
 
-@contextmanager
-def gentle_interrupt(out: Output) -> Iterator[None]:
-    """Within, the first Ctrl-C ends the search with everything kept, and the second ends the process at once."""
+class Interrupts:
+    """What Ctrl-C does while a search runs: the first ends it with everything kept, the second ends the process at once.
 
-    def first(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, second)
-        out.warn("Stopping; what has ended is kept. Press Ctrl-C again to quit at once.")
-        raise KeyboardInterrupt
+    The engine takes signals down while it searches and says so here; before and after it, Python's own handling is in place.
+    """
 
-    def second(number: int, frame: FrameType | None) -> None:
-        # no clean-up may hang here: the memory is whole at any moment, and workers end when this process is gone
-        os._exit(130)
+    def __init__(self, out: Output) -> None:
+        self.out, self.interrupted = out, False
 
-    before = signal.signal(signal.SIGINT, first)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    def __call__(self, times: int) -> None:
+        """Takes the news of a signal."""
+        self.interrupted = True
+        if times == 1:
+            self.out.warn("Stopping; what has ended is kept. Press Ctrl-C again to quit at once.")
+            return
+        self.quit()
+
+    def watch_the_rest(self) -> None:
+        """After an interrupted search: one more Ctrl-C while its results are written ends the process."""
+        if self.interrupted:
+            signal.signal(signal.SIGINT, self.quit)
+
+    def quit(self, *_: object) -> None:
+        """Ends the process; no clean-up may hang: the memory is whole at any moment, and workers end when this process is gone."""
+        os._exit(INTERRUPTED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,10 +56,14 @@ def clear(folder: Path) -> None:
 class Signals:
     """Signals that ask this process to end, taken down instead of breaking into whatever it is just doing.
 
-    The first one is a wish that the search grants at its next event; a second Ctrl-C ends the process the hard way.
+    The first one is a wish that the search grants at its next event; a second Ctrl-C breaks into what is just done.
+
+    Args:
+        told: called at each signal with how many there were, e.g. to say what happens, or to end the process at the second.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[int], None] = lambda times: None) -> None:
+        self.told, self.times = told, 0
         self.wish = NOTHING
         self.breaks_in = False
 
@@ -80,10 +84,12 @@ class Signals:
                 signal.signal(s, before[s])
 
     def _take(self, number: int, frame: FrameType | None) -> None:
-        if self.wish.now or self.breaks_in:
-            self.wish = Wish("interrupted", now=True)
-            raise KeyboardInterrupt
+        again = self.wish.now
         self.wish = Wish("interrupted", now=True)
+        self.times += 1
+        self.told(self.times)
+        if again or self.breaks_in:
+            raise KeyboardInterrupt
 
     @contextmanager
     def breaking_in(self) -> Iterator[None]:

@@ -100,13 +100,19 @@ def objective_bounds(space: SearchSpace, config: SearchConfig) -> dict[str, tupl
     return bounds
 
 
-def search(folder: Path, execution: Execution, observe: Callable[[Progress], None] = lambda _: None) -> str:
+def search(
+    folder: Path,
+    execution: Execution,
+    observe: Callable[[Progress], None] = lambda _: None,
+    told: Callable[[int], None] = lambda times: None,
+) -> str:
     """Searches until the asked number of trainings has ended and the top of the front is confirmed.
 
     Args:
         folder: a run made by `prepare`; what it already holds is kept.
         execution: how to run the trainings.
         observe: told after every event.
+        told: called when a signal asks the process to end, with how many did; the search ends by itself after the first.
 
     Returns:
         Why the search ended before its number; empty when it did not.
@@ -118,7 +124,7 @@ def search(folder: Path, execution: Execution, observe: Callable[[Progress], Non
     """
     config = SearchConfig.read(folder / "search.yaml")
     space = config.build_space()
-    signals = control.Signals()
+    signals = control.Signals(told)
     with RunLock(folder) as lock, signals.listening(), closing(Store(folder, "w")) as store:
         store.claim(lock.token)
         control.clear(folder)

@@ -164,3 +164,10 @@ def test_ctrl_c_keeps_what_has_ended_and_says_how_to_go_on(project: Path) -> Non
     assert "dcdnas resume first" in err
     assert load_run("first").status == "interrupted"
     assert not [t for t in load_run("first").trials if t.state == "running"]
+
+
+def test_a_second_ctrl_c_ends_the_process_at_once() -> None:
+    twice = "from dcdnas.cli import Output; from dcdnas.cli._running import Interrupts; i = Interrupts(Output()); i(1); i(2); print(1)"
+    done = subprocess.run([sys.executable, "-c", twice], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert "Press Ctrl-C again" in done.stderr
