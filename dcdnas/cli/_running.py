@@ -83,5 +83,5 @@ class Interrupts:
             signal.signal(signal.SIGINT, self.quit)
 
     def quit(self, *_: object) -> None:
-        """Ends the process; no clean-up may hang: the memory is whole at any moment, and workers end when this process is gone."""
+        """Ends the process without clean-up: the memory is whole at any moment, and workers end when this process is gone."""
         os._exit(INTERRUPTED)

@@ -167,7 +167,8 @@ def test_ctrl_c_keeps_what_has_ended_and_says_how_to_go_on(project: Path) -> Non
 
 
 def test_a_second_ctrl_c_ends_the_process_at_once() -> None:
-    twice = "from dcdnas.cli import Output; from dcdnas.cli._running import Interrupts; i = Interrupts(Output()); i(1); i(2); print(1)"
+    imports = "from dcdnas.cli import Output; from dcdnas.cli._running import Interrupts"
+    twice = f"{imports}; i = Interrupts(Output()); i(1); i(2); print('still here')"
     done = subprocess.run([sys.executable, "-c", twice], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (130, "")
     assert "Press Ctrl-C again" in done.stderr
