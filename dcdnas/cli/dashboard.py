@@ -16,7 +16,7 @@ PANEL = "Results"
 
 def dashboard(
     out: Output,
-    runs: Annotated[Path | None, typer.Option("--runs", help="Folder of the runs. [default: DCDNAS_RUNS, else runs/]")] = None,
+    runs: Annotated[Path | None, typer.Option("--runs", help="Folder of the runs; left out, DCDNAS_RUNS or runs/.")] = None,
     port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8080,
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; others than 127.0.0.1 let other machines in.")
