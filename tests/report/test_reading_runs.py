@@ -1,0 +1,156 @@
+"""A run as it is read from its folder: states, front, best, confirmation, history."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+from pathlib import Path
+
+import pytest
+from written_runs import trial, write_run
+
+from dcdnas.budget import parse_budgets
+from dcdnas.engine.lock import RunLock
+from dcdnas.errors import RunError, UsageError
+from dcdnas.front import hypervolume
+from dcdnas.report import COLUMNS, load_run, run_folders
+
+TRIALS = [
+    trial(0, 0.70, 90.0),
+    trial(1, 0.60, 30.0),
+    trial(2, 0.80, 95.0),
+    trial(3, 0.55, 40.0),
+    trial(4, 0.30, 20.0, "stopped"),
+    trial(5, None, 150.0, "refused", reason="150 FLOPs is outside flops <= 100 FLOPs"),
+    trial(6, 0.90, 120.0),
+]
+
+
+def test_the_front_is_what_no_other_finished_trial_within_the_budget_beats(tmp_path: Path) -> None:
+    assert [t.number for t in load_run(write_run(tmp_path / "r", TRIALS)).front()] == [1, 0, 2]
+
+
+def test_the_front_can_be_cut_at_another_budget(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "r", TRIALS))
+    assert [t.number for t in run.front(parse_budgets(["91 flops"]))] == [1, 0]
+    assert [t.number for t in run.front(())] == [1, 0, 2, 6]
+
+
+def test_without_confirmation_the_best_is_the_best_single_training(tmp_path: Path) -> None:
+    best = load_run(write_run(tmp_path / "r", TRIALS)).best
+    assert best is not None
+    assert best.number == 2
+
+
+def test_the_confirmed_mean_decides_over_a_lucky_single_training(tmp_path: Path) -> None:
+    rows = [(2, 1, 0.60), (2, 2, 0.62), (0, 1, 0.70), (0, 2, 0.72)]
+    run = load_run(write_run(tmp_path / "r", TRIALS, rows))
+    assert [c.trial.number for c in run.confirmed] == [0, 2]
+    assert run.best is run.trials[0]
+    assert run.accuracy(run.best) == pytest.approx(0.71)
+
+
+def test_at_a_budget_the_confirmation_did_not_reach_the_single_training_decides(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "r", TRIALS, [(2, 1, 0.60), (0, 1, 0.70)]))
+    best = run.best_within(parse_budgets(["50 flops"]))
+    assert best is not None
+    assert best.number == 1
+
+
+def test_confirmed_networks_are_compared_on_the_seeds_they_share(tmp_path: Path) -> None:
+    rows = [(2, 1, 0.80), (2, 2, 0.84), (2, 3, None), (0, 1, 0.70), (0, 2, 0.72), (0, 3, 0.99)]
+    one, other = sorted(load_run(write_run(tmp_path / "r", TRIALS, rows)).confirmed, key=lambda c: -c.trial.number)
+    mean, spread, seeds = one.against(other)
+    assert (round(mean, 6), seeds) == (0.11, 2)
+    assert spread == pytest.approx(0.0141421, abs=1e-6)
+    assert one.failed == (3,)
+
+
+def test_the_frame_has_the_documented_columns_then_the_decisions(tmp_path: Path) -> None:
+    frame = load_run(write_run(tmp_path / "r", TRIALS)).frame
+    assert tuple(frame.columns) == (*COLUMNS, "width")
+    assert len(frame) == len(TRIALS)
+    assert list(frame[frame.on_front].number) == [0, 1, 2]
+    assert frame.set_index("number").reason[5].startswith("150 FLOPs")
+
+
+def test_the_frame_of_a_run_without_trials_has_its_columns(tmp_path: Path) -> None:
+    assert tuple(load_run(write_run(tmp_path / "r", [])).frame.columns) == COLUMNS
+
+
+def test_the_history_ends_at_the_hypervolume_and_never_falls(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "r", TRIALS))
+    volumes = [m.hypervolume for m in run.history]
+    assert volumes == sorted(volumes)
+    assert volumes[-1] == pytest.approx(run.hypervolume)
+    assert run.hypervolume == pytest.approx(hypervolume(TRIALS, run.budgets, run.bounds))
+    assert [m.ended for m in run.history] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_run_that_reached_its_number_is_finished(tmp_path: Path) -> None:
+    assert load_run(write_run(tmp_path / "r", TRIALS[:4])).status == "finished"
+
+
+def test_a_run_that_has_not_is_interrupted(tmp_path: Path) -> None:
+    assert load_run(write_run(tmp_path / "r", TRIALS[:4], trials=9)).status == "interrupted"
+
+
+def test_a_run_whose_time_was_up_is_finished(tmp_path: Path) -> None:
+    assert load_run(write_run(tmp_path / "r", TRIALS[:4], trials=9, ending="time is up")).status == "finished"
+
+
+def test_a_run_that_still_has_to_confirm_is_interrupted(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "r", TRIALS[:4], [(2, 1, 0.8)], confirm=1, confirm_top=1))
+    assert (run.unconfirmed, run.status) == (1, "interrupted")
+
+
+def test_a_run_that_somebody_is_searching_is_running(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "r", TRIALS)
+    with RunLock(folder):
+        run = load_run(folder)
+        assert run.status == "running"
+        assert run.driver is not None
+        assert (run.driver["pid"], run.driver["host"]) == (os.getpid(), socket.gethostname())
+
+
+def test_a_damaged_search_file_is_a_note_and_not_the_end(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "r", TRIALS)
+    (folder / "search.yaml").write_text("budgets: [")
+    run = load_run(folder)
+    assert "Shown without its budgets" in run.problems[0]
+    assert len(run.trials) == len(TRIALS)
+
+
+def test_a_damaged_memory_is_an_error_that_says_so(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "r", TRIALS)
+    (folder / "run.db").write_bytes(b"gone" * 2000)
+    with pytest.raises(RunError, match="damaged"):
+        load_run(folder)
+
+
+def test_a_run_is_read_while_somebody_writes_it(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "r", TRIALS)
+    writer = sqlite3.connect(folder / "run.db", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("DELETE FROM trials")
+    try:
+        assert len(load_run(folder).trials) == len(TRIALS)
+    finally:
+        writer.execute("ROLLBACK")
+        writer.close()
+
+
+def test_runs_are_found_by_name_below_the_runs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DCDNAS_RUNS", str(tmp_path))
+    write_run(tmp_path / "first", TRIALS)
+    assert load_run("first").name == "first"
+    assert [p.name for p in run_folders()] == ["first"]
+    with pytest.raises(RunError, match=r"Did you mean 'first'\?"):
+        load_run("frist")
+
+
+@pytest.mark.parametrize("which", ["7", "-1", "worst"])
+def test_a_trial_that_is_not_there_is_refused(tmp_path: Path, which: str) -> None:
+    with pytest.raises(UsageError):
+        load_run(write_run(tmp_path / "r", TRIALS)).trial(which)

@@ -1,0 +1,55 @@
+"""Runs written straight into their memory: what the trainings gave is chosen by the test, everything else is real."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.budget import Budget
+from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.store import Confirmation, Store
+from dcdnas.records import Cost, Score, State, Trial
+
+BUDGET = Budget("flops", 100.0)
+
+
+def trial(number: int, accuracy: float | None, flops: float, state: State = "finished", **changes: Any) -> Trial:
+    """A trial of a small network that differs by its width; ended `number` seconds after the run began."""
+    layers = {"stage1.block1.expand": LayerChoice("odconv", {"num_kernels": 1}) if number % 2 else LayerChoice("static")}
+    settings = {"channels": (8,), "depth": (1,), "strides": (1,), "width": 1.0 + number}
+    score = None if accuracy is None else Score(accuracy, 1.0, 3, 2.0)
+    plain: dict[str, Any] = {
+        "decisions": {"width": 1.0 + number},
+        "origin": "static" if number == 0 else "tpe",
+        "ended": 10.0 + number,
+    }
+    architecture = Architecture("mobilenetv2", settings, layers, (1, 8, 8), 10)
+    return Trial(
+        number, state, architecture, cost=Cost({"flops": flops, "params": flops / 10}), score=score, **{**plain, **changes}
+    )
+
+
+def write_run(
+    folder: Path,
+    rows: Sequence[Trial],
+    confirmed: Sequence[tuple[int, int, float | None]] = (),
+    ending: str = "",
+    **config: Any,
+) -> Path:
+    """A run's folder; `confirmed` are (trial, seed, accuracy), None for a training that failed."""
+    folder.mkdir(parents=True)
+    plain: dict[str, Any] = {"trials": len(rows), "confirm": 0, **config}
+    SearchConfig(space={"name": "small"}, budgets=(BUDGET,), **plain).write(folder / "search.yaml")
+    store = Store(folder, "x")
+    with store.transaction():
+        for fact, value in {"bounds": {"accuracy": [0.1, 1.0], "flops": [10.0, 100.0]}, "created": 5.0, "ending": ending}.items():
+            store.set_meta(fact, value)
+        for t in rows:
+            store.add(t)
+        for number, seed, accuracy in confirmed:
+            score = None if accuracy is None else Score(accuracy, 1.0, 3, 2.0)
+            store.add_confirmation(Confirmation(number, seed, "failed" if accuracy is None else "finished", score))
+    store.close()
+    return folder
