@@ -92,7 +92,9 @@ def test_tags_of_other_types_are_refused(text: str) -> None:
         data(text)
 
 
-@pytest.mark.parametrize("text", ["a: [1,", "a: b: c", "\ta: 1", "a: 1\n---\nb: 2", "{[1]: 2}", "\0", "a: " + "1" * 5000, "[" * 5000])
+@pytest.mark.parametrize(
+    "text", ["a: [1,", "a: b: c", "\ta: 1", "a: 1\n---\nb: 2", "{[1]: 2}", "\0", "a: " + "1" * 5000, "[" * 5000]
+)
 def test_what_is_no_yaml_is_an_error_with_the_file_and_a_line(text: str) -> None:
     with pytest.raises(FileError, match=r"^file\.yaml:\d+: "):
         data(text)

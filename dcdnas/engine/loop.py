@@ -36,10 +36,6 @@ MISSES = 30
 FAILURES = 10
 """Failures in a row that end a search."""
 
-PATIENCE, LEAST, FIRST = 50, 600.0, 6 * 3600.0
-"""A training is hung after 50 times the longest one so far (a dynamic layer takes up to 20 times as long as a static one), and
-never before ten minutes; as long as none has finished, after six hours."""
-
 
 class SearchLoop:
     """Hands out trainings, takes their reports and ends, and remembers everything in the store.
@@ -128,9 +124,8 @@ class SearchLoop:
         """Marks every running training interrupted; a resumed search asks them again."""
         for job, proposal in self._running.values():
             if proposal is not None:
-                self._put(
-                    replace(self.trials[job.number], state="interrupted", reason=reason, ended=time.time()), proposal.attempt
-                )
+                trial = replace(self.trials[job.number], state="interrupted", reason=reason, ended=time.time())
+                self._put(trial, proposal.attempt)
         self._running.clear()
         self._waiting.clear()
         self.stop(reason)
@@ -234,9 +229,7 @@ class SearchLoop:
         return job
 
     def _deadline(self) -> float:
-        """Seconds after which a training counts as hung: as configured, else by what trainings took so far."""
-        longest = self.standing.longest
-        return self.config.task.deadline or (max(LEAST, PATIENCE * longest) if longest else FIRST)
+        return self.config.task.deadline or self.standing.patience
 
     def _repeat(self, p: Proposal, known: Trial) -> None:
         if known.state == "failed":
@@ -259,8 +252,6 @@ class SearchLoop:
         job = replace(job, task=replace(job.task, deadline=self._deadline()))
         self._running[job.key] = (job, None)
         return job
-
-    # ending
 
     def _end_trial(self, job: Job, proposal: Proposal, outcome: Outcome) -> None:
         trial = self.trials[job.number]
@@ -296,8 +287,6 @@ class SearchLoop:
         self._failures = self._failures + 1 if error else 0
         if self._failures >= FAILURES:
             self.stop(f"{FAILURES} trainings in a row failed, the last one with: {error}")
-
-    # remembering
 
     def _put(self, trial: Trial, attempt: int) -> None:
         """Takes a trial, to be written with the event."""

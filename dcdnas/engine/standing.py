@@ -9,6 +9,10 @@ from dcdnas import front
 from dcdnas.budget import Budget
 from dcdnas.records import ENDED, State, Trial
 
+PATIENCE, LEAST, FIRST = 50, 600.0, 6 * 3600.0
+"""A training is hung after 50 times the longest one so far (a dynamic layer takes up to 20 times as long as a static one), and
+never before ten minutes; as long as none has finished, after six hours."""
+
 
 class Standing:
     """All trials of a run, and what follows from them.
@@ -41,6 +45,11 @@ class Standing:
             if trial in line:
                 self.front = tuple(line)
                 self.best = front.best(line, self.budgets)
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which a training counts as hung, by what trainings took so far."""
+        return max(LEAST, PATIENCE * self.longest) if self.longest else FIRST
 
     @property
     def ended(self) -> int:

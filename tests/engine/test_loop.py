@@ -19,9 +19,10 @@ from dcdnas.budget import within
 from dcdnas.engine.control import Wish
 from dcdnas.engine.job import Job, Outcome
 from dcdnas.engine.local import run_inline
-from dcdnas.engine.loop import FAILURES, FIRST, LEAST, MISSES, PATIENCE, TIME_IS_UP, WAIT, SearchLoop
+from dcdnas.engine.loop import FAILURES, MISSES, TIME_IS_UP, WAIT, SearchLoop
 from dcdnas.engine.recovery import ATTEMPTS
 from dcdnas.engine.samplers import samplers
+from dcdnas.engine.standing import FIRST, LEAST, PATIENCE
 from dcdnas.engine.store import Store
 from dcdnas.engine.worker import Reporter
 from dcdnas.errors import Resumable
