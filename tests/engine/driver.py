@@ -35,7 +35,10 @@ def main(folder: str, executor: str, training: str) -> int:
 
 
 class Driver:
-    """A search in a process forked off this one, so that nothing is imported again, and leader of its own process group."""
+    """A search in a process of its own, leader of its process group.
+
+    It is forked off this process, so that nothing is imported again; not so with Ray, to which this one may be connected.
+    """
 
     def __init__(self, folder: Path, executor: str, training: str) -> None:
         out, theirs = os.pipe()
@@ -67,6 +70,8 @@ class Driver:
             os.setsid()
             os.dup2(out, 1)
             os.dup2(os.open(self.errors, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
+            if arguments[1] == "ray":
+                os.execv(sys.executable, [sys.executable, __file__, *arguments])
             sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
             code = main(*arguments)
         except BaseException:

@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import trainings
 from driver import driver
@@ -167,7 +168,7 @@ def test_the_images_are_shared_without_a_copy(cluster: None, tmp_path: Path) -> 
         for region in regions:
             low, high = (int(end, 16) for end in region[0].split("-"))
             if low <= pointer < high:
-                return region[-1], region[1]
+                return " ".join(region[5:]), region[1]
         return "", ""
 
     where, rights = ray.get(look.remote(ray.put(images)))
@@ -179,7 +180,9 @@ def test_the_images_are_shared_without_a_copy(cluster: None, tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_real_trainings_in_reused_actors_repeat_their_scores(cluster: None, tmp_path: Path) -> None:
-    c = config(trials=2, epochs=1)
+    images = load("fashion-mini").pixels[:400].numpy()
+    np.savez(tmp_path / "few.npz", x_train=images, y_train=np.arange(400) % 10)
+    c = config(trials=2, task=ProxyTask(data=f"npz:{tmp_path / 'few.npz'}", epochs=1, batch_size=32))
     scores = []
     for name in ("a", "b"):
         with closing(memory(tmp_path / name)) as store:

@@ -1,0 +1,38 @@
+"""Trainings for benchmarks of the engine: one that ends at once, and one that takes a moment."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from dcdnas.engine.job import Job
+from dcdnas.records import Report, Score
+
+
+def at_once(job: Job, report: Callable[[Report], bool]) -> Score:
+    """Reports once, an accuracy that depends on the network."""
+    accuracy = random.Random(job.architecture.digest).random()
+    report(Report(1, accuracy, 1.0, 0.0))
+    return Score(accuracy, 1.0, 1, 0.0, (Report(1, accuracy, 1.0, 0.0),))
+
+
+def in_a_moment(job: Job, report: Callable[[Report], bool]) -> Score:
+    """Takes half a second an epoch; its accuracy depends on network and seed."""
+    accuracy = random.Random(f"{job.architecture.digest}/{job.task.seed}").random()
+    curve: list[Report] = []
+    for epoch in range(1, job.task.epochs + 1):
+        time.sleep(0.5)
+        curve.append(Report(epoch, accuracy * epoch / job.task.epochs, 1.0, 0.5 * epoch))
+        if not report(curve[-1]):
+            break
+    last = curve[-1]
+    return Score(last.accuracy, last.loss, last.epoch, last.seconds, tuple(curve))
+
+
+def bare(config: dict[str, Any]) -> None:
+    """The same for Ray Tune alone."""
+    from ray import tune
+
+    tune.report({"epoch": 1, "accuracy": config["number"], "loss": 1.0, "seconds": 0.0})

@@ -1,0 +1,116 @@
+"""A running search is killed with SIGKILL at random moments, resumed each time, and at last completed: what was lost?
+
+    python benchmarks/kill9.py [--executor local] [--kills 5] [--trials 40] [--seed N]
+
+Each session is a process of its own that searches until it is killed, at a moment drawn between its first event and a few
+seconds later. After each kill every trial that had ended is compared, number by number, with what the memory says later; the
+last session runs to the end. Exits with 1 when a finished trial changed or is gone, the number is not exactly the asked one,
+or a trial is left running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+from dcdnas.records import Trial
+
+HERE = Path(__file__).parent
+
+
+def main() -> int:
+    """Kills, resumes, compares, prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--executor", choices=["local", "ray"], default="local")
+    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--within", type=float, default=10.0, help="seconds after the first event, at most")
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 10**6)
+    parser.add_argument("--session", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.session:
+        return session(Path(given.session), given.executor)
+    rng = random.Random(given.seed)
+    print(f"{given.executor} executor, {given.trials} trainings of 1.5 s, {given.kills} kills, seed {given.seed}")
+    print("killed after | ended before | kept equal | left running")
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "run"
+        prepared(folder, given.trials)
+        wrong = 0
+        kept: dict[int, Trial] = {}
+        for number in range(given.kills + 1):
+            moment = rng.uniform(0, given.within) if number < given.kills else None
+            seconds = run_and_kill(folder, given.executor, moment)
+            trials = memory_of(folder)
+            equal = sum(trials.get(n) == t for n, t in kept.items())
+            wrong += len(kept) - equal
+            running = sum(t.state == "running" for t in trials.values())
+            said = f"{seconds:8.1f} s  " if moment is not None else "not killed  "
+            kept = {n: t for n, t in trials.items() if t.state in ("finished", "stopped")}
+            print(f"{said} | {len(kept):12} | {equal:10} | {running:12}", flush=True)
+    print(f"ended in all: {len(kept)} of {given.trials}; changed or lost: {wrong}; left running at the end: {running}")
+    return int(bool(wrong or running or len(kept) != given.trials))
+
+
+def session(folder: Path, executor: str) -> int:
+    """One driver."""
+    import ending
+
+    from dcdnas.engine.execution import Execution
+    from dcdnas.engine.run import search
+
+    execution = Execution(executor=executor, jobs=2, train=ending.in_a_moment)  # type: ignore[arg-type]
+    search(folder, execution, lambda progress: print(progress.ended, flush=True))
+    return 0
+
+
+def prepared(folder: Path, trials: int) -> None:
+    """A run that can be searched."""
+    from dcdnas.budget import parse_budgets
+    from dcdnas.engine.config import SearchConfig
+    from dcdnas.engine.run import prepare
+    from dcdnas.records import ProxyTask
+    from dcdnas.space_library import find_space
+    from dcdnas.yaml_lines import read_yaml
+
+    space = read_yaml(find_space("fashion-quick")).data
+    prepare(
+        folder, SearchConfig(space=space, budgets=parse_budgets(["2MFLOPs"]), trials=trials, task=ProxyTask(epochs=3), confirm=0)
+    )
+
+
+def run_and_kill(folder: Path, executor: str, moment: float | None) -> float:
+    """Runs a session; returns the seconds from its first event to its end."""
+    paths = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
+    environment = {"RAY_AUTH_MODE": "disabled", **os.environ, "PYTHONPATH": paths}
+    command = [sys.executable, __file__, "--session", str(folder), "--executor", executor]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        start = time.monotonic()
+        if moment is not None:
+            time.sleep(moment)
+            process.send_signal(signal.SIGKILL)
+        process.stdout.read()
+        process.wait()
+    return time.monotonic() - start
+
+
+def memory_of(folder: Path) -> dict[int, Trial]:
+    """All trials by number, learning curves included."""
+    from dcdnas.engine.store import Store
+
+    with closing(Store(folder)) as store:
+        return {t.number: t for t in store.trials()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
