@@ -75,12 +75,7 @@ def load(source: str | Path, weights: str | Path | None = None) -> Network:
         FileError: when something is missing or does not fit.
         UsageError: when there are no weights.
     """
-    path = Path(source)
-    config = (
-        path
-        if path.is_file()
-        else next((path / n for n in ("config.yaml", "config.json") if (path / n).is_file()), path / "config.yaml")
-    )
+    config = config_file(source)
     file = Path(weights) if weights is not None else config.with_name(WEIGHTS)
     network = build_network(config)
     if weights is None and not file.is_file():
@@ -90,3 +85,10 @@ def load(source: str | Path, weights: str | Path | None = None) -> Network:
     load_weights(network, file)
     network.eval()
     return network
+
+
+def config_file(source: str | Path) -> Path:
+    """The config that a path means: itself, or the one in a folder."""
+    path = Path(source)
+    names = (path / name for name in ("config.yaml", "config.json"))
+    return path if path.is_file() else next((n for n in names if n.is_file()), path / "config.yaml")

@@ -93,19 +93,22 @@ class SearchSettings(BaseModel):
     timeout: Duration = Field(None, description="after which the search ends")
 
     @classmethod
-    def gather(cls, flags: Mapping[str, Any], assignments: Iterable[str] = (), file: str | Path | None = None) -> Self:
+    def gather(
+        cls, flags: Mapping[str, Any], assignments: Iterable[str] = (), file: str | Path | None = None, project: bool = True
+    ) -> Self:
         """The settings from all sources.
 
         Args:
             flags: by field name; None and empty lists were not given.
             assignments: of ``--set``, each ``KEY=VALUE``.
             file: of ``-c``.
+            project: whether ``dcdnas.yaml`` is read.
 
         Raises:
             UsageError: with every value that cannot be used, one a line, and where it was given.
         """
         said: dict[str, Said] = {}
-        for path in (p for p in (Path(FILE) if Path(FILE).is_file() else None, file) if p is not None):
+        for path in (p for p in (Path(FILE) if project and Path(FILE).is_file() else None, file) if p is not None):
             said |= _of_file(path)
         for text in assignments:
             said |= _of_assignment(text)

@@ -19,7 +19,7 @@ LAYERS = (
     {"cost"},
     {"layers", "model_config"},
     {"space"},
-    {"data", "augment", "watchdog", "allocator", "training"},
+    {"data", "augment", "watchdog", "allocator", "training", "full_training"},
     {"engine"},
     {"report", "plots", "page", "results", "export", "programs"},
     {"planning"},

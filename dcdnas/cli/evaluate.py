@@ -1,0 +1,55 @@
+"""`dcdnas evaluate`: a trained network on test images."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dcdnas.cli._output import Output
+
+__all__ = ["evaluate"]
+
+PANEL = "Networks"
+
+
+def evaluate(
+    out: Output,
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A config file, or the folder it is in.", show_default=False)],
+    data: Annotated[str, typer.Option("-d", "--data", metavar="DATA", help="Images, like cifar10:DIR or folder:DIR.")],
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Safetensors; model.safetensors beside the config when left out.")
+    ] = None,
+) -> None:
+    """Test a trained network on the test images of a data set.
+
+    Example:  dcdnas evaluate trained/quick-3/seed-0 -d fashion-mnist
+    """
+    from dcdnas.api import config_file, load
+    from dcdnas.cli.train import best_device
+    from dcdnas.data import load as load_images
+    from dcdnas.data import load_test
+    from dcdnas.errors import UsageError
+    from dcdnas.export import read_model
+    from dcdnas.training import evaluate as judged
+
+    model = read_model(config_file(config))
+    network = load(config, weights)
+    channels, height, _ = model.architecture.input
+    test = load_test(load_images(data, height))
+    if test.shape[0] != channels or len(test.classes) != model.architecture.classes:
+        raise UsageError(
+            f"{data} has {test.shape[0]}-channel images of {len(test.classes)} classes; the network takes {channels} channels "
+            f"and knows {model.architecture.classes} classes. Train it on {data} first: dcdnas train."
+        )
+    if model.normalisation:
+        test = replace(test, mean=model.normalisation.mean, std=model.normalisation.std)
+    device = best_device()
+    accuracy, loss = judged(network.to(device), test, device=device)
+    error = math.sqrt(accuracy * (1 - accuracy) / len(test))
+    out.document({"accuracy": accuracy, "standard_error": error, "loss": loss, "images": len(test), "data": data})
+    said = f"{100 * accuracy:.2f} % (standard error {100 * error:.2f}) on {len(test):,} images of {data}"
+    out.show(f"Test accuracy {said}; loss {loss:.4f}")

@@ -1,0 +1,96 @@
+"""A found network trained in earnest, on several seeds; the test images are opened once, after all trainings."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from dcdnas.architecture import Architecture
+from dcdnas.data import Images, Split, load_test
+from dcdnas.errors import UsageError
+from dcdnas.networks import Network, build_network, for_proxy
+from dcdnas.records import ProxyTask, Report, Score
+from dcdnas.training import evaluate, seeded, train
+
+VALIDATION = 0.1
+"""Share of the training images that is kept to watch the training with."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One training.
+
+    Args:
+        seed: of initial weights, order and augmentation.
+        network: trained, in eval mode.
+        score: on the validation images, its last epoch being what counts.
+        test_accuracy: on the test images, 0-1; None before they are opened.
+    """
+
+    seed: int
+    network: Network
+    score: Score
+    test_accuracy: float | None = None
+
+
+def fitted(architecture: Architecture, images: Images) -> Architecture:
+    """The architecture for these images: itself where size and classes are its own, else adapted as a proxy is."""
+    if architecture.input == images.shape and architecture.classes == len(images.classes):
+        return architecture
+    return for_proxy(architecture, images.shape, len(images.classes))
+
+
+def train_seeds(
+    architecture: Architecture,
+    images: Split,
+    task: ProxyTask,
+    seeds: Sequence[int],
+    report: Callable[[int, Report], None] = lambda seed, report: None,
+    device: str = "cpu",
+) -> list[Trained]:
+    """Trains the network once a seed.
+
+    Args:
+        architecture: is fitted to the images.
+        images: to learn from, and to watch the training with.
+        task: the recipe; its seed is not used.
+        seeds: of the trainings.
+        report: told every epoch, with the seed.
+        device: to train on.
+
+    Raises:
+        TrainingError: when a training cannot go on.
+    """
+    found = []
+    for seed in seeds:
+        with seeded(seed, device):
+            network = build_network(fitted(architecture, images.train))
+
+        def told(r: Report, seed: int = seed) -> bool:
+            report(seed, r)
+            return True
+
+        found.append(Trained(seed, network, train(network, images, replace(task, seed=seed), told, device)))
+    return found
+
+
+def judged_on_test(trained: Sequence[Trained], train_images: Images, device: str = "cpu") -> list[Trained]:
+    """Opens the test images, once, and judges every network on them.
+
+    Raises:
+        DataError: when the test part is missing or damaged.
+    """
+    test = load_test(train_images)
+    return [replace(t, test_accuracy=evaluate(t.network, test, device=device)[0]) for t in trained]
+
+
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean and standard deviation; no deviation of a single value.
+
+    Raises:
+        UsageError: without values.
+    """
+    if not values:
+        raise UsageError("there is no training to take the mean of. Give at least one seed.")
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None

@@ -1,0 +1,78 @@
+"""`dcdnas train` and `dcdnas evaluate`: weights that are written are the weights that were tested."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from commands import Run
+
+import dcdnas
+from dcdnas import full_training
+from dcdnas.data import Images, load_test
+from dcdnas.report import load_run
+
+TRAIN = ("train", "done", "-d", "npz:some.npz", "--epochs", "1", "-o", "out")
+
+
+def test_every_seed_leaves_a_network_that_evaluates_to_the_accuracy_that_was_said(run: Run, searched: Path) -> None:
+    said = run(*TRAIN, "--seeds", "2", "--json")
+    assert said.code == 0
+    assert [t["seed"] for t in said.json["trainings"]] == [0, 1]
+    for training in said.json["trainings"]:
+        again = run("evaluate", training["folder"], "-d", "npz:some.npz", "--json").json
+        assert again["accuracy"] == training["test_accuracy"]
+        assert again["images"] == 40
+    assert json.loads((searched / "out" / "result.json").read_text()) == said.json
+
+
+def test_what_was_trained_is_the_best_network_of_the_run(run: Run, searched: Path) -> None:
+    run(*TRAIN)
+    best = load_run("done").best
+    assert best is not None
+    assert dcdnas.load("out/seed-0").architecture == best.architecture
+
+
+def test_the_test_images_are_opened_once_after_all_trainings(run: Run, searched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    real = full_training.train
+
+    def opening(images: Images) -> Images:
+        events.append("test images")
+        return load_test(images)
+
+    monkeypatch.setattr(full_training, "load_test", opening)
+    monkeypatch.setattr(full_training, "train", lambda *a, **k: (events.append("training"), real(*a, **k))[1])
+    assert run(*TRAIN, "--seeds", "2").code == 0
+    assert events == ["training", "training", "test images"]
+
+
+def test_a_network_priced_for_other_images_is_adapted_and_the_command_says_so(run: Run, searched: Path) -> None:
+    config = (
+        (searched / "runs/done/front/best.yaml").read_text().replace("classes: 10", "classes: 7").replace("\n  cost:", "\n  was:")
+    )
+    (searched / "seven.yaml").write_text(config)
+    said = run("train", "seven.yaml", "-d", "npz:some.npz", "--epochs", "1", "-o", "out")
+    assert said.code == 0
+    assert "adapted to 1x28x28 images and 10 classes" in said.err
+
+
+def test_a_setting_that_is_no_part_of_a_recipe_is_refused(run: Run, searched: Path) -> None:
+    said = run(*TRAIN, "--set", "trials=3")
+    assert said.code == 2
+    assert "part of a recipe" in said.err
+
+
+def test_images_of_other_classes_cannot_be_evaluated(run: Run, searched: Path) -> None:
+    run(*TRAIN)
+    config = searched / "out/seed-0/config.yaml"
+    config.write_text(config.read_text().replace("input: [1, 28, 28]", "input: [3, 28, 28]"))
+    assert run("evaluate", "out/seed-0", "-d", "npz:some.npz").code == 2
+
+
+def test_a_folder_without_weights_says_what_is_missing(run: Run, searched: Path) -> None:
+    run("export", "done", "-o", "bare")
+    said = run("evaluate", "bare", "-d", "npz:some.npz")
+    assert said.code == 2
+    assert "has no model.safetensors" in said.err
