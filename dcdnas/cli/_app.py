@@ -108,11 +108,18 @@ def _with_output(function: Callable[..., None]) -> Callable[..., None]:
         if code:
             raise typer.Exit(code)
 
+    run.__doc__ = flowing(inspect.getdoc(function) or "")
     parameters = [p.replace(kind=keyword) for p in own] + common
     run.__dict__.pop("__wrapped__")
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
     return run
+
+
+def flowing(text: str) -> str:
+    """A docstring whose paragraphs have no line breaks of their own, so that a terminal wraps them; examples keep theirs."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(p if p.startswith("Example") else " ".join(p.split()) for p in paragraphs)
 
 
 def _guarded(work: Callable[[], None], output: Output) -> int:

@@ -20,14 +20,22 @@ Assignments = Annotated[
 EXECUTION = "How it is run"
 Jobs = Annotated[
     int | None,
-    typer.Option("--jobs", "-j", metavar="N", help="Trainings at one time; as many as fit.", rich_help_panel=EXECUTION),
+    typer.Option(
+        "--jobs", "-j", metavar="N", help="Trainings at one time; as many as fit when left out.", rich_help_panel=EXECUTION
+    ),
 ]
 Gpus = Annotated[
     float | None,
-    typer.Option("--gpus-per-trial", metavar="SHARE", help="Share of a GPU for a training, like 0.5.", rich_help_panel=EXECUTION),
+    typer.Option(
+        "--gpus-per-trial",
+        metavar="SHARE",
+        help="Share of a GPU for a training, like 0.5; 1 where there is a GPU.",
+        rich_help_panel=EXECUTION,
+    ),
 ]
 Cpus = Annotated[
-    float | None, typer.Option("--cpus-per-trial", metavar="N", help="CPU threads of a training.", rich_help_panel=EXECUTION)
+    float | None,
+    typer.Option("--cpus-per-trial", metavar="N", help="CPU threads of a training, 1 when left out.", rich_help_panel=EXECUTION),
 ]
 Address = Annotated[
     str | None, typer.Option("--address", metavar="ADDRESS", help="A Ray cluster, or auto.", rich_help_panel=EXECUTION)
@@ -35,7 +43,10 @@ Address = Annotated[
 Executor = Annotated[
     str | None,
     typer.Option(
-        "--executor", metavar="ray|local|inline", help="Ray, plain processes, or this process.", rich_help_panel=EXECUTION
+        "--executor",
+        metavar="ray|local|inline",
+        help="Ray (default), plain processes, or this process.",
+        rich_help_panel=EXECUTION,
     ),
 ]
 Timeout = Annotated[

@@ -20,22 +20,30 @@ def search(
     out: Output,
     space: Annotated[
         str | None,
-        typer.Argument(metavar="[SPACE]", help="A shipped space or a space file; else the smallest that holds the budget."),
+        typer.Argument(
+            metavar="SPACE", help="A shipped space or a space file; else the smallest shipped one that holds the budget."
+        ),
     ] = None,
     budget: Budgets = None,
-    trials: Annotated[int | None, typer.Option("-n", "--trials", metavar="N", help="Trainings to end.")] = None,
+    trials: Annotated[int | None, typer.Option("-n", "--trials", metavar="N", help="Trainings to end, 50 when left out.")] = None,
     data: Annotated[
         str | None, typer.Option("-d", "--data", metavar="DATA", help="Images, like fashion-mini or cifar10:DIR.")
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", metavar="RUN", help="Of the run's folder.")] = None,
-    sampler: Annotated[str | None, typer.Option(metavar="SAMPLER", help="tpe, nsga2 or random.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="RUN", help="Of the run's folder; made of space, budget and a number.")
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(metavar="SAMPLER", help="tpe (default), nsga2 or random.")] = None,
     minimize: Annotated[list[str] | None, typer.Option(metavar="METRIC", help="A further cost to minimise; repeatable.")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Of the sampler and all trainings.")] = None,
-    confirm: Annotated[int | None, typer.Option(metavar="N", help="Fresh seeds for the top of the front; 0 for none.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of the sampler and all trainings, 0 when left out.")] = None,
+    confirm: Annotated[
+        int | None, typer.Option(metavar="N", help="Fresh seeds for the top of the front, 3 when left out; 0 for none.")
+    ] = None,
     early_stopping: Annotated[
         bool | None, typer.Option("--early-stopping/--no-early-stopping", help="Stop trainings that are behind.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(metavar="N", help="Of a training.", rich_help_panel=RECIPE)] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Of a training; the space says it when left out.", rich_help_panel=RECIPE)
+    ] = None,
     trial_timeout: Annotated[
         str | None, typer.Option(metavar="TIME", help="Gives a training up as hung, like 10m.", rich_help_panel=RECIPE)
     ] = None,

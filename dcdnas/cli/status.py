@@ -23,7 +23,7 @@ EVERY = 2.0
 
 def status(
     out: Output,
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run; all of them when left out.")] = None,
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="A run; all of them when left out.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Look again until the run ends.")] = False,
 ) -> None:
     """Show how the runs stand, or one of them."""

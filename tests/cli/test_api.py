@@ -11,9 +11,6 @@ import dcdnas
 from dcdnas.engine.progress import Progress
 from dcdnas.errors import UsageError
 
-sys.path.append(str(Path(__file__).parent / "cli"))
-from commands import write_project
-
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
