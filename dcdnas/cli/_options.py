@@ -53,3 +53,10 @@ Timeout = Annotated[
     str | None,
     typer.Option("--timeout", metavar="TIME", help="Ends the search after this time, like 2h.", rich_help_panel=EXECUTION),
 ]
+RECIPE = "The short training of each network"
+Epochs = Annotated[
+    int | None, typer.Option(metavar="N", help="Of a training; the space says it when left out.", rich_help_panel=RECIPE)
+]
+TrialTimeout = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Gives a training up as hung, like 10m.", rich_help_panel=RECIPE)
+]

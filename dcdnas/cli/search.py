@@ -6,14 +6,12 @@ from typing import Annotated
 
 import typer
 
-from dcdnas.cli._options import Address, Assignments, Budgets, Cpus, Executor, File, Gpus, Jobs, Timeout
+from dcdnas.cli._options import Address, Assignments, Budgets, Cpus, Epochs, Executor, File, Gpus, Jobs, Timeout, TrialTimeout
 from dcdnas.cli._output import Output
 
 __all__ = ["search"]
 
 PANEL = "Search"
-
-RECIPE = "The short training of each network"
 
 
 def search(
@@ -41,12 +39,8 @@ def search(
     early_stopping: Annotated[
         bool | None, typer.Option("--early-stopping/--no-early-stopping", help="Stop trainings that are behind.")
     ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(metavar="N", help="Of a training; the space says it when left out.", rich_help_panel=RECIPE)
-    ] = None,
-    trial_timeout: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Gives a training up as hung, like 10m.", rich_help_panel=RECIPE)
-    ] = None,
+    epochs: Epochs = None,
+    trial_timeout: TrialTimeout = None,
     config: File = None,
     assignments: Assignments = None,
     executor: Executor = None,
