@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from commands import SEARCH, Run
 
+from dcdnas.errors import DcdnasError
 from dcdnas.report import load_run
 
 
@@ -146,24 +147,43 @@ def test_images_that_nobody_chose_are_called_a_stand_in(run: Run, project: Path)
     assert "stand-in" not in run("search", "hundred.yaml", "-b", "0.3MFLOPs", "-d", "npz:some.npz", "--dry-run").out
 
 
-def test_ctrl_c_keeps_what_has_ended_and_says_how_to_go_on(project: Path) -> None:
-    words = [*SEARCH, "-n", "500", "--epochs", "40", "--name", "first"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", f"from dcdnas.cli import main; main({words!r})"],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def long_search(project: Path) -> subprocess.Popen[str]:
+    """A search in a process of its own that has trained for a moment and would go on for hours."""
+    words = [*SEARCH, "-n", "5000", "--epochs", "400", "--name", "first"]
+    code = f"from dcdnas.cli import main; main({words!r})"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     until = time.monotonic() + 120
-    while time.monotonic() < until and not (project / "runs" / "first" / "driver.json").exists():
+    while time.monotonic() < until and not training(project / "runs" / "first"):
         time.sleep(0.1)
-    time.sleep(1.5)
+    return process
+
+
+def training(folder: Path) -> bool:
+    """Whether a training has told its first epoch."""
+    try:
+        return any(t.score for t in load_run(folder).trials)
+    except DcdnasError:
+        return False
+
+
+def test_ctrl_c_keeps_what_has_ended_and_says_how_to_go_on(project: Path) -> None:
+    process = long_search(project)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 3, err
     assert "dcdnas resume first" in err
     assert load_run("first").status == "interrupted"
     assert not [t for t in load_run("first").trials if t.state == "running"]
+
+
+def test_stop_ends_a_search_that_another_process_runs(run: Run, project: Path) -> None:
+    process = long_search(project)
+    assert load_run("first").status == "running"
+    said = run("stop", "first", "--now")
+    assert "will stop at once" in said.out
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 3, err
+    assert "stopped as asked" in err
 
 
 def test_a_second_ctrl_c_ends_the_process_at_once() -> None:
