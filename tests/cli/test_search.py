@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from commands import SEARCH, Run
 
-from dcdnas.errors import DcdnasError
 from dcdnas.report import load_run
 
 
@@ -159,10 +160,11 @@ def long_search(project: Path) -> subprocess.Popen[str]:
 
 
 def training(folder: Path) -> bool:
-    """Whether a training has told its first epoch."""
+    """Whether a training has told its first epoch; a running trial's epochs are in the run's memory, its score is not yet."""
     try:
-        return any(t.score for t in load_run(folder).trials)
-    except DcdnasError:
+        with closing(sqlite3.connect(f"file:{folder}/run.db?mode=ro", uri=True)) as memory:
+            return bool(memory.execute("SELECT COUNT(*) FROM reports").fetchone()[0])
+    except sqlite3.Error:
         return False
 
 
