@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -132,10 +132,15 @@ class SearchLoop:
         self._write()
         self.observe()
 
-    def requeue(self, reason: str) -> None:
-        """Marks every running training interrupted and asks it again in this session, unless it was not the first time."""
-        running, self._running = self._running, {}
-        for job, proposal in running.values():
+    def requeue(self, reason: str, jobs: Sequence[Job] | None = None) -> None:
+        """Marks running trainings interrupted and asks them again in this session, unless it was not the first time.
+
+        Args:
+            reason: why they could not go on.
+            jobs: which ones; None for all.
+        """
+        for job in self.running if jobs is None else jobs:
+            _, proposal = self._running.pop(job.key)
             if proposal is None:
                 self.confirming.again(job, reason)
             else:

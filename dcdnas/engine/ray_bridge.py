@@ -20,6 +20,8 @@ from dcdnas.records import Report, Score
 
 DIED = "its worker process died: it crashed, or was killed for memory (then fewer `--jobs` or a smaller batch size help)"
 
+LOST = "Ray gave it no worker"
+
 Answer = TypeVar("Answer")
 
 
@@ -32,12 +34,14 @@ class Training:
         since: moment of `time.monotonic` at which Tune was given it.
         curve: its reports.
         error: why Tune says it failed.
+        trial: what Tune makes of it.
     """
 
     job: Job
     since: float = field(default_factory=time.monotonic)
     curve: list[Report] = field(default_factory=list)
     error: str = ""
+    trial: Any = None
 
     def outcome(self, result: dict[str, Any], failed: bool) -> Outcome:
         """How it ended, by its last result."""
@@ -95,6 +99,11 @@ class Bridge:
         if trial_id in self._trainings and isinstance(error, RayTaskError):
             self._trainings[trial_id].error = described(error.cause)
 
+    def added(self, trial: Any) -> None:
+        """Tune has made its trial of a job."""
+        if trial.trial_id in self._trainings:
+            self._trainings[trial.trial_id].trial = trial
+
     def end(self, trial_id: str, result: dict[str, Any] | None, failed: bool) -> None:
         """The end of a training."""
         self.report(trial_id, result or {})
@@ -105,7 +114,15 @@ class Bridge:
     @property
     def over(self) -> bool:
         """Whether everything must end now."""
+        self._find_lost()
         return self.error is not None or self._guarded(lambda: self.loop.must_end, True)
+
+    def _find_lost(self) -> None:
+        """Tune ends a trial without a word when it cannot hand it to the worker of an earlier one: that job is asked again."""
+        for trial_id, training in list(self._trainings.items()):
+            if training.trial is not None and training.trial.is_finished():
+                del self._trainings[trial_id]
+                self._guarded(lambda job=training.job: self.loop.requeue(LOST, [job]), None)  # type: ignore[misc]
 
     def _guarded(self, question: Callable[[], Answer], otherwise: Answer) -> Answer:
         try:
@@ -144,6 +161,10 @@ class LoopScheduler(FIFOScheduler):
     def __init__(self, bridge: Bridge) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.bridge = bridge
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """See `Bridge.added`."""
+        self.bridge.added(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """See `Bridge.report`."""

@@ -16,6 +16,10 @@ from dcdnas.records import ProxyTask, Report, Score
 from dcdnas.watchdog import watchdog
 
 
+class Stopped(BaseException):
+    """Tune wants no more of a training."""
+
+
 def trainable(config: dict[str, Any], train: Callable[[Job, Callable[[Report], bool]], Score], images: Any) -> None:
     """Trains one job. What the training raises is reported, so that its reason is kept.
 
@@ -33,12 +37,17 @@ def trainable(config: dict[str, Any], train: Callable[[Job, Callable[[Report], b
 
     def report(r: Report) -> bool:
         reported.append(r)
-        tune.report(asdict(r))
+        try:
+            tune.report(asdict(r))
+        except SystemExit:  # this is how Tune stops a training
+            raise Stopped from None
         return True
 
     try:
         with watchdog(job.task.deadline + GRACE if job.task.deadline else 0):
             score = train(job, report)
+    except Stopped:
+        return
     except (Exception, SystemExit) as error:
         tune.report({"error": described(error)})
         return
