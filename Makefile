@@ -1,7 +1,7 @@
 # Two commands do all set-up on a fresh machine with Python 3.11: `make search` and `make test`.
 PYTHON ?= python3.11
 BIN := .venv/bin
-RUN_ARGS ?= -b 2MFLOPs -n 24 --name quick
+RUN_ARGS ?= -b 1MFLOPs -n 24 --epochs 3 --name quick
 
 .PHONY: setup search test test-all check bench format
 
