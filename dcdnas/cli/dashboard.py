@@ -27,7 +27,7 @@ def dashboard(
 
     The pages only read, and need nothing from another host. Ctrl-C ends the server.
     """
-    from dcdnas.dashboard import serve
+    from dcdnas.dashboard.app import serve
     from dcdnas.dashboard.security import LOOPBACK
     from dcdnas.report import runs_folder
 

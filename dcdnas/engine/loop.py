@@ -75,8 +75,6 @@ class SearchLoop:
         self._take_over(memory)
         self.confirming = Confirming(config, store)
 
-    # what executors call
-
     def next(self) -> Job | Literal["wait"] | None:
         """The next training; `WAIT` when one must end first; None when the search is over."""
         if not self.complete and not self.must_end:
@@ -139,7 +137,7 @@ class SearchLoop:
             reason: why they could not go on.
             jobs: which ones; None for all.
         """
-        for job in self.running if jobs is None else jobs:
+        for job in self.running if jobs is None else [j for j in jobs if j.key in self._running]:
             _, proposal = self._running.pop(job.key)
             if proposal is None:
                 self.confirming.again(job, reason)
@@ -165,8 +163,6 @@ class SearchLoop:
             self.stop(TIME_IS_UP)
         return wish.now or self.stopped == TIME_IS_UP
 
-    # what a person asks
-
     @property
     def trials(self) -> dict[int, Trial]:
         """All trials by number."""
@@ -191,8 +187,6 @@ class SearchLoop:
     @property
     def _searching(self) -> int:
         return sum(not job.confirm for job, _ in self._running.values())
-
-    # proposing
 
     def _next_trial(self) -> Job | None:
         while not self.stopped:
@@ -229,12 +223,13 @@ class SearchLoop:
         number = len(self.trials)
         seed = p.seed if p.seed is not None else derived_seed(self.config.seed, number)
         self._put(Trial(number, "running", p.architecture, p.decisions, p.cost, None, seed, "", p.origin, time.time()), p.attempt)
-        job = Job(number, p.architecture, replace(self.config.task, seed=seed, deadline=self._deadline()))
+        job = Job(
+            number,
+            p.architecture,
+            replace(self.config.task, seed=seed, deadline=self.config.task.deadline or self.standing.patience),
+        )
         self._running[job.key] = (job, p)
         return job
-
-    def _deadline(self) -> float:
-        return self.config.task.deadline or self.standing.patience
 
     def _repeat(self, p: Proposal, known: Trial) -> None:
         if known.state == "failed":
@@ -254,7 +249,7 @@ class SearchLoop:
         job = self.confirming.next(self.trials.values())
         if job is None:
             return WAIT if self._running else None
-        job = replace(job, task=replace(job.task, deadline=self._deadline()))
+        job = replace(job, task=replace(job.task, deadline=self.config.task.deadline or self.standing.patience))
         self._running[job.key] = (job, None)
         return job
 

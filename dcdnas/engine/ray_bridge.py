@@ -114,8 +114,12 @@ class Bridge:
     @property
     def over(self) -> bool:
         """Whether everything must end now."""
+        if self.error is None and self._guarded(lambda: self.loop.must_end, True):
+            self._trainings.clear()
+            self._guarded(lambda: self.loop.interrupt(self.loop.stopped), None)
+            return True
         self._find_lost()
-        return self.error is not None or self._guarded(lambda: self.loop.must_end, True)
+        return self.error is not None
 
     def _find_lost(self) -> None:
         """Tune ends a trial without a word when it cannot hand it to the worker of an earlier one: that job is asked again."""

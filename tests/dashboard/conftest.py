@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 from synthetic import confirm, make_run
 
-from dcdnas.dashboard import make_app
+from dcdnas.dashboard.app import make_app
 
 
 @dataclass

@@ -50,6 +50,7 @@ def cluster() -> Iterator[None]:
     """Ray without its dashboard and its ports' passwords; its workers find the pretended trainings."""
     before = dict(os.environ)
     os.environ |= {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "2"
     from dcdnas.engine import ray_tune
 
     ray_tune.ray.init(
@@ -265,6 +266,25 @@ def test_a_ray_that_crashes_without_cause_is_given_up(
         run(loop_of(store, config()), pretend, tmp_path)
 
 
+def test_many_trainings_that_are_stopped_early_leave_their_workers_usable(cluster: None, store: Store, tmp_path: Path) -> None:
+    loop = run(loop_of(store, config(trials=30, early_stopping=True)), pretend, tmp_path)
+    assert loop.ended == 30
+    assert len(by_state(loop, "stopped")) > 3
+    assert not by_state(loop, "failed", "interrupted", "running")
+    log = tmp_path / "workers.log"
+    assert not log.exists() or "re-use" not in log.read_text()
+
+
+def test_a_job_that_tune_drops_without_a_word_is_asked_again(cluster: None, store: Store, tmp_path: Path) -> None:
+    """As it does when the thread of the training before does not end in time."""
+    loop = run(loop_of(store, config(trials=12, early_stopping=True)), trainings.lingering, tmp_path)
+    assert "Could not re-use actor" in (tmp_path / "workers.log").read_text()
+    assert loop.ended == 12
+    assert by_state(loop, "stopped")
+    assert not by_state(loop, "failed", "running")
+    assert {t.reason for t in by_state(loop, "interrupted")} == {"Ray gave it no worker"}
+
+
 def test_an_error_of_the_driver_ends_tune_and_is_raised(cluster: None, store: Store, tmp_path: Path) -> None:
     loop = loop_of(store, config(trials=9))
 
@@ -344,7 +364,7 @@ def test_a_driver_with_a_ray_of_its_own_that_is_ended_loses_nothing(
         with closing(Store(tmp_path / "run")) as store:
             kept = [t for t in store.trials() if t.state == "finished"]
         assert len(kept) >= 2
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180  # some of Ray's own agents take a minute to notice
         while ray_processes(process.pid) and time.monotonic() < until:
             time.sleep(0.2)
         assert ray_processes(process.pid) == []
