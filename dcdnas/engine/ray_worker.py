@@ -47,7 +47,7 @@ def trainable(config: dict[str, Any], train: Callable[[Job, Callable[[Report], b
         with watchdog(job.task.deadline + GRACE if job.task.deadline else 0):
             score = train(job, report)
     except Stopped:
-        return
+        raise SystemExit from None  # whoever returns is taken to have ended by itself, and waits for Tune to see a last report
     except (Exception, SystemExit) as error:
         tune.report({"error": described(error)})
         return
