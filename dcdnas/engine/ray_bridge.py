@@ -34,14 +34,16 @@ class Training:
         since: moment of `time.monotonic` at which Tune was given it.
         curve: its reports.
         error: why Tune says it failed.
-        trial: what Tune makes of it.
+        lost: whether Tune has ended it without saying so.
+        drop: makes Tune forget it.
     """
 
     job: Job
     since: float = field(default_factory=time.monotonic)
     curve: list[Report] = field(default_factory=list)
     error: str = ""
-    trial: Any = None
+    lost: Callable[[], bool] = lambda: False
+    drop: Callable[[], None] = lambda: None
 
     def outcome(self, result: dict[str, Any], failed: bool) -> Outcome:
         """How it ended, by its last result."""
@@ -99,10 +101,10 @@ class Bridge:
         if trial_id in self._trainings and isinstance(error, RayTaskError):
             self._trainings[trial_id].error = described(error.cause)
 
-    def added(self, trial: Any) -> None:
+    def added(self, trial_id: str, lost: Callable[[], bool], drop: Callable[[], None]) -> None:
         """Tune has made its trial of a job."""
-        if trial.trial_id in self._trainings:
-            self._trainings[trial.trial_id].trial = trial
+        if trial_id in self._trainings:
+            self._trainings[trial_id].lost, self._trainings[trial_id].drop = lost, drop
 
     def end(self, trial_id: str, result: dict[str, Any] | None, failed: bool) -> None:
         """The end of a training."""
@@ -124,8 +126,9 @@ class Bridge:
     def _find_lost(self) -> None:
         """Tune ends a trial without a word when it cannot hand it to the worker of an earlier one: that job is asked again."""
         for trial_id, training in list(self._trainings.items()):
-            if training.trial is not None and training.trial.is_finished():
+            if training.lost():
                 del self._trainings[trial_id]
+                training.drop()
                 self._guarded(lambda job=training.job: self.loop.requeue(LOST, [job]), None)  # type: ignore[misc]
 
     def _guarded(self, question: Callable[[], Answer], otherwise: Answer) -> Answer:
@@ -168,7 +171,8 @@ class LoopScheduler(FIFOScheduler):
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """See `Bridge.added`."""
-        self.bridge.added(trial)
+        search = tune_controller.search_alg
+        self.bridge.added(trial.trial_id, trial.is_finished, lambda: search.on_trial_complete(trial.trial_id, error=True))
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """See `Bridge.report`."""

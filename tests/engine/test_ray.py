@@ -275,14 +275,15 @@ def test_many_trainings_that_are_stopped_early_leave_their_workers_usable(cluste
     assert not log.exists() or "re-use" not in log.read_text()
 
 
+@pytest.mark.slow
 def test_a_job_that_tune_drops_without_a_word_is_asked_again(cluster: None, store: Store, tmp_path: Path) -> None:
     """As it does when the thread of the training before does not end in time."""
     loop = run(loop_of(store, config(trials=12, early_stopping=True)), trainings.lingering, tmp_path)
     assert "Could not re-use actor" in (tmp_path / "workers.log").read_text()
     assert loop.ended == 12
     assert by_state(loop, "stopped")
-    assert not by_state(loop, "failed", "running")
-    assert {t.reason for t in by_state(loop, "interrupted")} == {"Ray gave it no worker"}
+    assert not by_state(loop, "running")
+    assert {t.reason for t in by_state(loop, "interrupted", "failed")} == {"Ray gave it no worker"}
 
 
 def test_an_error_of_the_driver_ends_tune_and_is_raised(cluster: None, store: Store, tmp_path: Path) -> None:
