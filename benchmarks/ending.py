@@ -12,8 +12,9 @@ from dcdnas.records import Report, Score
 
 
 def at_once(job: Job, report: Callable[[Report], bool]) -> Score:
-    """Reports once, an accuracy that depends on the network."""
-    accuracy = random.Random(job.architecture.digest).random()
+    """Reports once. The accuracy is a mean over the settings and layers, so that a sampler has something to learn."""
+    parts = [*job.architecture.settings.items(), *job.architecture.layers.items()]
+    accuracy = sum(random.Random(str(part)).random() for part in parts) / len(parts)
     report(Report(1, accuracy, 1.0, 0.0))
     return Score(accuracy, 1.0, 1, 0.0, (Report(1, accuracy, 1.0, 0.0),))
 
