@@ -1,6 +1,7 @@
 # Two commands do all set-up on a fresh machine with Python 3.11: `make search` and `make test`.
 PYTHON ?= python3.11
 BIN := .venv/bin
+WORKERS ?= 2
 RUN_ARGS ?= -b 1MFLOPs -n 24 --epochs 3 --name quick
 
 .PHONY: setup search test test-all check bench format
@@ -17,11 +18,11 @@ search: setup
 	$(BIN)/dcdnas search $(RUN_ARGS)
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not gpu"
 
 test-all: setup
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; } || echo "no chromium: the pages are not tested in a browser"
-	$(BIN)/python -m pytest -m "not gpu"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not gpu"
 
 check: setup
 	$(BIN)/ruff format --check .
