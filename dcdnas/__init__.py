@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dcdnas.api import build, load, load_run, load_space, search
+    from dcdnas.api import build, convert, load, load_run, load_space, search
 
-__all__ = ["build", "load", "load_run", "load_space", "search"]
+__all__ = ["build", "convert", "load", "load_run", "load_space", "search"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ from dcdnas.errors import UsageError
 from dcdnas.export import WEIGHTS, load_weights, write_results
 from dcdnas.networks import Network, build_network
 from dcdnas.planning import make_plan
+from dcdnas.published import load as load_published
+from dcdnas.published import read_state
 from dcdnas.report import Run, load_run
 from dcdnas.settings import SearchSettings
 from dcdnas.space_library import load_space
 
-__all__ = ["build", "load", "load_run", "load_space", "search"]
+__all__ = ["build", "convert", "load", "load_run", "load_space", "search"]
 
 
 def search(
@@ -85,6 +87,23 @@ def load(source: str | Path, weights: str | Path | None = None) -> Network:
     load_weights(network, file)
     network.eval()
     return network
+
+
+def convert(name: str, checkpoint: str | Path | Mapping[str, Any], **settings: Any) -> Network:
+    """A published network with the weights of its published checkpoint, in eval mode.
+
+    Args:
+        name: of the preset, e.g. ``"odconv/od_resnet18"``; `dcdnas list presets` shows all.
+        checkpoint: a ``.pth`` or ``.safetensors`` file, read without running anything in it; or what it holds.
+        **settings: those that the checkpoint was made with, by their published names, e.g. ``n=4``.
+
+    Raises:
+        UnknownNameError: when there is no such preset.
+        UsageError: for a setting that it does not have.
+        FileError: when the file cannot be read, or listing all of it that does not fit.
+    """
+    state = checkpoint if isinstance(checkpoint, Mapping) else read_state(checkpoint)
+    return load_published(name, state, **settings)
 
 
 def config_file(source: str | Path) -> Path:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dcdnas.architecture import Architecture
 from dcdnas.budget import Budget, exceeded, within
 from dcdnas.errors import RunError, UsageError
 from dcdnas.records import Trial
 from dcdnas.report import Run, find_run, load_run
+from dcdnas.yaml_lines import parse_yaml
 
 if TYPE_CHECKING:
     from dcdnas.export import Model
@@ -88,3 +89,18 @@ def open_source(source: str, trial: str = "", budgets: Sequence[Budget] | None =
                 f"trial {t.number} of {run.name}: {exceeded(t.cost, budgets)}. Leave --trial out for the best within."
             )
     return [Source(f"{run.name}-{t.number}", t.architecture, run, t) for t in chosen]
+
+
+def preset_settings(assignments: Sequence[str]) -> dict[str, Any]:
+    """The settings of a published network, from ``KEY=VALUE``.
+
+    Raises:
+        UsageError: when one sets nothing.
+    """
+    found = {}
+    for text in assignments:
+        key, sign, value = text.partition("=")
+        if not sign or not key.strip():
+            raise UsageError(f"--set {text!r} sets nothing. Write KEY=VALUE, like --set width_mult=0.5.")
+        found[key.strip()] = parse_yaml(value, f"--set {text}").data
+    return found

@@ -36,11 +36,12 @@ def cost(
     Example:  dcdnas cost dcd/mobilenetv2_dcd --set width_mult=0.5
     """
     from dcdnas.architecture import Architecture
+    from dcdnas.cli._source import preset_settings
     from dcdnas.errors import UsageError
     from dcdnas.space_library import load_space, shipped
     from dcdnas.yaml_lines import read_yaml
 
-    settings = _settings(assignments or [])
+    settings = preset_settings(assignments or [])
     if "/" in source and not Path(source).exists() and not source.endswith((".yaml", ".yml", ".json")):
         from dcdnas.published import architecture
 
@@ -95,19 +96,6 @@ def _space(out: Output, name: str, space: SearchSpace) -> None:
     for what, found in ends:
         made.add_row(what, costs(found.cost), mix(found.architecture))
     out.show(made, f"How much of it fits a budget: dcdnas space check {name} -b BUDGET")
-
-
-def _settings(assignments: list[str]) -> dict[str, Any]:
-    from dcdnas.errors import UsageError
-    from dcdnas.yaml_lines import parse_yaml
-
-    found = {}
-    for text in assignments:
-        key, sign, value = text.partition("=")
-        if not sign or not key.strip():
-            raise UsageError(f"--set {text!r} sets nothing. Write KEY=VALUE, like --set width_mult=0.5.")
-        found[key.strip()] = parse_yaml(value, f"--set {text}").data
-    return found
 
 
 def _is_model(content: Any) -> bool:

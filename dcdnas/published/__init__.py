@@ -11,10 +11,21 @@ from dcdnas.architecture import Architecture
 from dcdnas.networks import Network, build_network
 from dcdnas.published._base import Source, preset, published_layer, sources
 from dcdnas.published._layer import PublishedLayer, load_renamed
-from dcdnas.published._preset import Preset
+from dcdnas.published._preset import IMAGENET, Preset
 from dcdnas.published._state import read_state
 
-__all__ = ["Preset", "PublishedLayer", "Source", "architecture", "build", "convert_layer", "load", "read_state", "sources"]
+__all__ = [
+    "IMAGENET",
+    "Preset",
+    "PublishedLayer",
+    "Source",
+    "architecture",
+    "build",
+    "convert_layer",
+    "load",
+    "read_state",
+    "sources",
+]
 
 
 def architecture(name: str, **settings: Any) -> Architecture:

@@ -15,6 +15,9 @@ from dcdnas.networks import Network, Slot, build_network, networks, slots_of
 from dcdnas.operators import Operator, operators
 from dcdnas.published._layer import PublishedLayer, load_renamed
 
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and standard deviation of the three channels, 0-1, with which the published ImageNet trainings prepare their images."""
+
 Places = Mapping[str, str]
 """Published name of a module, e.g. ``features.0.1``, to the path of ours, e.g. ``stem.norm``."""
 

@@ -1,0 +1,55 @@
+"""`dcdnas import`: a published checkpoint as a network of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dcdnas.cli._options import Assignments
+from dcdnas.cli._output import Output
+
+__all__ = ["import_checkpoint"]
+
+PANEL = "Networks"
+
+
+def import_checkpoint(
+    out: Output,
+    source: Annotated[
+        str, typer.Argument(metavar="PRESET", help="A published network, see `dcdnas list presets`.", show_default=False)
+    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Its checkpoint, .pth or .safetensors.", show_default=False)],
+    assignments: Assignments = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where to; the preset's name when left out.")
+    ] = None,
+) -> None:
+    """Turn a published checkpoint into a config and weights, which evaluate, train, export and `dcdnas.load` take.
+
+    The file is read without running anything in it. The settings that the checkpoint was made with are given with --set; all
+    that does not fit is listed.
+
+    Example:  dcdnas import odconv/od_resnet18 od_resnet18.pth --set n=4 -o od18
+    """
+    from dcdnas.api import convert
+    from dcdnas.cli._source import preset_settings
+    from dcdnas.cost import price
+    from dcdnas.export import WEIGHTS, Model, Normalisation, save_weights, write_config
+    from dcdnas.published import IMAGENET
+    from dcdnas.words import costs
+
+    settings = preset_settings(assignments or [])
+    network = convert(source, file, **settings)
+    architecture = network.architecture
+    folder = output or Path(source.replace("/", "-"))
+    provenance = {"published": source, "settings": settings, "checkpoint": file.name}
+    model = Model(architecture, provenance, Normalisation(*IMAGENET))
+    config = write_config(model, folder / "config.yaml")
+    weights = save_weights(network, folder / WEIGHTS)
+    out.document({"name": source, "digest": architecture.digest, "cost": price(architecture).values, "folder": str(folder)})
+    out.show(f"{source}: {costs(price(architecture))}")
+    out.show(f"{config}: builds the same network", f"{weights.path}: {weights.said}")
+    out.show(f"Next       dcdnas evaluate {folder} -d folder:/data/imagenet")
+    out.show(f"           dcdnas export {config} --to onnx --weights {weights.path} -o DIR")

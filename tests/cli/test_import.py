@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from commands import Run
+
+import dcdnas
+from dcdnas.errors import FileError
+from dcdnas.published import build
+from dcdnas.published._base import preset
+
+pytestmark = pytest.mark.usefixtures("project")
+
+SETTINGS = ("--set", "width=0.25", "--set", "num_classes=7", "--set", "input_size=32", "-o", "base")
+
+
+@pytest.fixture
+def checkpoint(project: Path) -> Path:
+    """A small static MobileNetV2 as it would be published: torchvision's names, wrapped, with DataParallel's prefix."""
+    network = build("odconv/base_mobilenetv2", width=0.25, num_classes=7, input_size=32)
+    places = {ours: theirs for theirs, ours in preset("odconv/base_mobilenetv2").places(network.architecture).items()}
+    state = {}
+    for name, value in network.state_dict().items():
+        ours = max((p for p in places if name.startswith(f"{p}.")), key=len)
+        state[f"module.{places[ours]}{name[len(ours) :]}"] = torch.rand_like(value) if value.is_floating_point() else value
+    torch.save({"epoch": 3, "state_dict": state}, project / "published.pth")
+    return project / "published.pth"
+
+
+def test_a_checkpoint_becomes_a_network_that_loads(run: Run, checkpoint: Path) -> None:
+    said = run("import", "odconv/base_mobilenetv2", str(checkpoint), *SETTINGS)
+    assert said.code == 0, said.err
+    direct = dcdnas.convert("odconv/base_mobilenetv2", checkpoint, width=0.25, num_classes=7, input_size=32)
+    again, x = dcdnas.load("base"), torch.randn(2, 3, 32, 32)
+    assert torch.equal(again(x), direct(x))
+    assert torch.equal(again.stem.conv.weight, torch.load(checkpoint)["state_dict"]["module.features.0.0.weight"])
+
+
+def test_the_config_says_what_was_imported_and_how_images_are_prepared(run: Run, checkpoint: Path) -> None:
+    run("import", "odconv/base_mobilenetv2", str(checkpoint), *SETTINGS)
+    written = yaml.safe_load(Path("base/config.yaml").read_text())
+    assert written["dcdnas"]["provenance"] == {
+        "published": "odconv/base_mobilenetv2", "checkpoint": "published.pth",
+        "settings": {"width": 0.25, "num_classes": 7, "input_size": 32},
+    }  # fmt: skip
+    assert written["pretrained_cfg"]["mean"] == [0.485, 0.456, 0.406]
+
+
+def test_settings_that_are_not_the_checkpoints_list_what_does_not_fit(run: Run, checkpoint: Path) -> None:
+    said = run("import", "odconv/base_mobilenetv2", str(checkpoint), "--set", "num_classes=7")
+    assert said.code == 2
+    assert "module." not in said.err
+    assert "features.0.0.weight is (8, 3, 3, 3), which does not fit stem.conv.weight (32, 3, 3, 3)" in said.err
+    assert not Path("odconv-base_mobilenetv2").exists()
+
+
+def test_a_preset_that_is_misspelled_is_suggested(run: Run, checkpoint: Path) -> None:
+    said = run("import", "odconv/od_resnet81", str(checkpoint))
+    assert (said.code, "Did you mean 'odconv/od_resnet18'?" in said.err) == (2, True)
+
+
+def test_a_file_that_could_run_code_is_refused(run: Run, project: Path) -> None:
+    torch.save({"state_dict": {}, "hook": Path("x")}, project / "evil.pth")
+    said = run("import", "odconv/base_resnet18", "evil.pth")
+    assert said.code == 2
+    assert "could run code" in said.err
+
+
+def test_convert_takes_a_state_dict_too() -> None:
+    with pytest.raises(FileError, match=r"nothing for stem\.conv\.weight"):
+        dcdnas.convert("odconv/base_resnet18", {})
