@@ -89,6 +89,7 @@ class SearchSettings(BaseModel):
     jobs: int = Field(0, ge=0, description="trainings at one time; 0 for as many as fit")
     cpus_per_trial: float = Field(1.0, gt=0)
     gpus_per_trial: float | None = Field(None, ge=0)
+    log: Words = Field((), description="trackers that are told what happens: tensorboard, wandb, mlflow")
     address: str = Field("", description="of a Ray cluster")
     timeout: Duration = Field(None, description="after which the search ends")
 

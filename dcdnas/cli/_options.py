@@ -53,6 +53,10 @@ Timeout = Annotated[
     str | None,
     typer.Option("--timeout", metavar="TIME", help="Ends the search after this time, like 2h.", rich_help_panel=EXECUTION),
 ]
+Log = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TRACKER", help="Tell tensorboard, wandb, mlflow; several with commas.", rich_help_panel=EXECUTION),
+]
 RECIPE = "The short training of each network"
 Epochs = Annotated[
     int | None, typer.Option(metavar="N", help="Of a training; the space says it when left out.", rich_help_panel=RECIPE)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dcdnas.cli._options import Address, Cpus, Executor, Gpus, Jobs, Run, Timeout
+from dcdnas.cli._options import Address, Cpus, Executor, Gpus, Jobs, Log, Run, Timeout
 from dcdnas.cli._output import Output
 
 __all__ = ["resume"]
@@ -26,6 +26,7 @@ def resume(
     gpus_per_trial: Gpus = None,
     address: Address = None,
     timeout: Timeout = None,
+    log: Log = None,
 ) -> None:
     """Go on with a run exactly where it ended.
 

@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from dcdnas.cli._options import Address, Assignments, Budgets, Cpus, Epochs, Executor, File, Gpus, Jobs, Timeout, TrialTimeout
+from dcdnas.cli._options import (
+    Address,
+    Assignments,
+    Budgets,
+    Cpus,
+    Epochs,
+    Executor,
+    File,
+    Gpus,
+    Jobs,
+    Log,
+    Timeout,
+    TrialTimeout,
+)
 from dcdnas.cli._output import Output
 
 __all__ = ["search"]
@@ -49,6 +62,7 @@ def search(
     gpus_per_trial: Gpus = None,
     address: Address = None,
     timeout: Timeout = None,
+    log: Log = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be searched and how long it takes.")] = False,
 ) -> None:
     """Search for the most accurate networks within a budget.

@@ -22,6 +22,7 @@ class Execution:
         address: of a Ray cluster; empty starts one on this machine.
         timeout: seconds after which the search ends as if asked to; infinity for never.
         train: what a worker runs; None for the proxy training.
+        log: trackers that are told what happens, of `dcdnas.engine.loggers`.
     """
 
     executor: Literal["ray", "local", "inline"] = "ray"
@@ -31,6 +32,7 @@ class Execution:
     address: str = ""
     timeout: float = math.inf
     train: Train | None = None
+    log: tuple[str, ...] = ()
 
     def training(self) -> Train:
         """What a worker runs."""

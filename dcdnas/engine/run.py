@@ -17,6 +17,7 @@ from dcdnas.engine.loop import FAILURES, TIME_IS_UP, SearchLoop
 from dcdnas.engine.progress import Progress, Watch
 from dcdnas.engine.store import FILE as MEMORY
 from dcdnas.engine.store import Store
+from dcdnas.engine.tracking import Tracking
 from dcdnas.engine.worker import images_of
 from dcdnas.errors import DcdnasError, Resumable, RunError
 from dcdnas.front import Bounds
@@ -125,7 +126,12 @@ def search(
     config = SearchConfig.read(folder / "search.yaml")
     space = config.build_space()
     signals = control.Signals(told)
-    with RunLock(folder) as lock, signals.listening(), closing(Store(folder, "w")) as store:
+    with (
+        RunLock(folder) as lock,
+        signals.listening(),
+        closing(Store(folder, "w")) as store,
+        Tracking(execution.log, folder, config) as tracking,
+    ):
         store.claim(lock.token)
         control.clear(folder)
 
@@ -136,7 +142,13 @@ def search(
 
         loop = SearchLoop(config, space, store, time.monotonic() + execution.timeout, wish, died=lock.found_dead)
         watch = Watch(loop, store.meta("bounds"))
-        loop.observe = lambda: observe(watch.look())
+
+        def look() -> None:
+            progress = watch.look()
+            tracking.take(progress)
+            observe(progress)
+
+        loop.observe = look
         _execute(loop, execution, folder, signals)
         store.set_meta("ending", loop.stopped or (EXHAUSTED if loop.exhausted and loop.ended < config.trials else ""))
         control.clear(folder)

@@ -17,6 +17,7 @@ from dcdnas.cost import metrics
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.halving import rungs
+from dcdnas.engine.loggers import loggers
 from dcdnas.engine.samplers import samplers
 from dcdnas.engine.worker import images_of
 from dcdnas.errors import UsageError
@@ -121,11 +122,14 @@ def make_plan(settings: SearchSettings) -> Plan:
 def execution(settings: SearchSettings) -> Execution:
     """How to run the trainings; a GPU is used where there is one."""
     gpus = settings.gpus_per_trial if settings.gpus_per_trial is not None else float(torch.cuda.is_available())
+    log = tuple(name.strip() for names in settings.log for name in names.split(","))
+    for name in log:
+        loggers[name]
     if gpus and settings.executor != "ray" and not torch.cuda.is_available():
         raise UsageError(f"--gpus-per-trial {gpus:g}: torch finds no GPU here. Leave it out to train on the CPU.")
     return Execution(
         executor=settings.executor, jobs=settings.jobs, gpus_per_trial=gpus, cpus_per_trial=settings.cpus_per_trial,
-        address=settings.address, timeout=settings.timeout or math.inf,
+        address=settings.address, timeout=settings.timeout or math.inf, log=log,
     )  # fmt: skip
 
 

@@ -194,3 +194,9 @@ def test_a_second_ctrl_c_ends_the_process_at_once() -> None:
     done = subprocess.run([sys.executable, "-c", twice], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (130, "")
     assert "Press Ctrl-C again" in done.stderr
+
+
+def test_an_unknown_tracker_is_suggested_before_anything_starts(run: Run, project: Path) -> None:
+    said = run(*SEARCH, "-n", "1", "--log", "tensorbord")
+    assert (said.code, "Did you mean 'tensorboard'?" in said.err) == (2, True)
+    assert not Path("runs").exists()

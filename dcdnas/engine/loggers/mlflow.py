@@ -1,0 +1,42 @@
+"""MLflow: one run a search with a curve a trial; needs the package ``mlflow`` and writes where MLFLOW_TRACKING_URI says."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.loggers._base import Logger
+from dcdnas.errors import MissingPackageError
+from dcdnas.records import Trial
+
+__all__ = ["MLflow"]
+
+
+class MLflow(Logger):
+    """Logs into the experiment ``dcdnas``."""
+
+    def __init__(self, folder: Path, config: SearchConfig) -> None:
+        super().__init__(folder, config)
+        try:
+            self._mlflow = import_module("mlflow")
+        except ImportError:
+            raise MissingPackageError("mlflow", "mlflow", "--log mlflow") from None
+        self._mlflow.set_experiment("dcdnas")
+        self._mlflow.start_run(run_name=folder.name)
+        self._mlflow.log_params({"sampler": config.sampler, "seed": config.seed, "budgets": ", ".join(map(str, config.budgets))})
+
+    def trial(self, trial: Trial) -> None:
+        """One point of the trial's curve."""
+        if trial.score is not None:
+            self._mlflow.log_metric(f"trial_{trial.number}_accuracy", trial.score.accuracy, step=trial.score.epochs)
+
+    def search(self, ended: int, hypervolume: float, best: float | None) -> None:
+        """How the search stands."""
+        self._mlflow.log_metric("hypervolume", hypervolume, step=ended)
+        if best is not None:
+            self._mlflow.log_metric("best_accuracy", best, step=ended)
+
+    def close(self) -> None:
+        """Ends the run on their side."""
+        self._mlflow.end_run()

@@ -1,0 +1,41 @@
+"""TensorBoard: a curve a trial and the search's progress, below ``tensorboard`` in the run's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tensorboardX import SummaryWriter
+
+from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.loggers._base import Logger
+from dcdnas.records import Trial
+
+__all__ = ["TensorBoard"]
+
+
+class TensorBoard(Logger):
+    """Writes event files that ``tensorboard --logdir runs/RUN/tensorboard`` shows."""
+
+    def __init__(self, folder: Path, config: SearchConfig) -> None:
+        super().__init__(folder, config)
+        self._place = folder / "tensorboard"
+        self._whole = SummaryWriter(str(self._place))
+
+    def trial(self, trial: Trial) -> None:
+        """One point of the trial's curve, a file each, so that thousands of trials need no open files."""
+        if trial.score is None:
+            return
+        suffix = f".epoch-{trial.score.epochs}"  # the package names files by the second
+        with SummaryWriter(str(self._place / f"trial-{trial.number}"), filename_suffix=suffix) as writer:
+            writer.add_scalar("trial/accuracy", trial.score.accuracy, trial.score.epochs)
+            writer.add_scalar("trial/loss", trial.score.loss, trial.score.epochs)
+
+    def search(self, ended: int, hypervolume: float, best: float | None) -> None:
+        """The search's two curves against trainings that ended."""
+        self._whole.add_scalar("search/hypervolume", hypervolume, ended)
+        if best is not None:
+            self._whole.add_scalar("search/best_accuracy", best, ended)
+
+    def close(self) -> None:
+        """Writes what is still in memory."""
+        self._whole.close()

@@ -1,0 +1,42 @@
+"""Weights & Biases: one run a search, a point an epoch; needs the package ``wandb`` and its own login or offline mode."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.loggers._base import Logger
+from dcdnas.errors import MissingPackageError
+from dcdnas.records import Trial
+
+__all__ = ["WeightsAndBiases"]
+
+
+class WeightsAndBiases(Logger):
+    """Logs into the project ``dcdnas``; a resumed search goes on in the same run."""
+
+    def __init__(self, folder: Path, config: SearchConfig) -> None:
+        super().__init__(folder, config)
+        try:
+            wandb = import_module("wandb")
+        except ImportError:
+            raise MissingPackageError("wandb", "wandb", "--log wandb") from None
+        self._run = wandb.init(
+            project="dcdnas", name=folder.name, id=folder.name, resume="allow", dir=str(folder), config=config.to_dict()
+        )
+
+    def trial(self, trial: Trial) -> None:
+        """One point: number, state, epoch, accuracy, loss and costs."""
+        if trial.score is not None:
+            score = {"epoch": trial.score.epochs, "accuracy": trial.score.accuracy, "loss": trial.score.loss}
+            costs = {f"trial/{name}": value for name, value in trial.cost.values.items()}
+            self._run.log({"trial/number": trial.number, **{f"trial/{k}": v for k, v in score.items()}, **costs})
+
+    def search(self, ended: int, hypervolume: float, best: float | None) -> None:
+        """How the search stands."""
+        self._run.log({"search/ended": ended, "search/hypervolume": hypervolume, "search/best_accuracy": best})
+
+    def close(self) -> None:
+        """Ends the run on their side."""
+        self._run.finish()

@@ -1,0 +1,57 @@
+"""Hands what happens in a search to the trackers that a person asked for. A tracker that fails is dropped, never the search."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+
+from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.job import described
+from dcdnas.engine.loggers import Logger, loggers
+from dcdnas.engine.progress import Progress
+
+
+class Tracking(AbstractContextManager["Tracking"]):
+    """The trackers of one search.
+
+    Args:
+        names: of `dcdnas.engine.loggers`.
+        folder: of the run.
+        config: of the search.
+
+    Raises:
+        UnknownNameError: for a tracker that does not exist.
+        MissingPackageError: for one whose package is not installed.
+    """
+
+    def __init__(self, names: Sequence[str], folder: Path, config: SearchConfig) -> None:
+        self._loggers: dict[str, Logger] = {name: loggers[name](folder, config) for name in names}
+        self._seen: tuple[object, ...] = ()
+        self._ended = -1
+
+    def take(self, progress: Progress) -> None:
+        """Tells what is new since the last time."""
+        trial = progress.latest
+        if trial is not None:
+            seen = (trial.number, trial.state, trial.score.epochs if trial.score else 0)
+            if seen != self._seen:
+                self._seen = seen
+                self._tell(lambda logger: logger.trial(trial))
+        if progress.ended != self._ended:
+            self._ended = progress.ended
+            best = progress.best.score.accuracy if progress.best and progress.best.score else None
+            self._tell(lambda logger: logger.search(progress.ended, progress.hypervolume, best))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._tell(lambda logger: logger.close())
+
+    def _tell(self, what: Callable[[Logger], None]) -> None:
+        for name, logger in list(self._loggers.items()):
+            try:
+                what(logger)
+            except Exception as error:
+                del self._loggers[name]
+                logging.getLogger("dcdnas").warning("--log %s is left out from here on: %s", name, described(error))
