@@ -30,7 +30,7 @@ WAIT: Literal["wait"] = "wait"
 
 TIME_IS_UP = "time is up"
 
-MISSES = 30
+MISSES = 10
 """Refusals and repeats in a row after which the sampler's next proposal is replaced by a random draw."""
 
 FAILURES = 10
