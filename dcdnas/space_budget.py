@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dcdnas.budget import Budget
+from dcdnas.cost import ALWAYS
 from dcdnas.records import Setting
 from dcdnas.space import SearchSpace
 from dcdnas.space_cost import Share, check_budgets, largest, share_within, smallest
@@ -59,7 +60,7 @@ def fit(space: SearchSpace, budgets: Sequence[Budget]) -> Fit:
         NothingFitsError: when they leave nothing.
     """
     notes = tuple(check_budgets(space, budgets))
-    metrics = dict.fromkeys([*(b.metric for b in budgets), "flops", "params"])
+    metrics = dict.fromkeys([*(b.metric for b in budgets), *ALWAYS])
     ranges = tuple(_range(space, metric) for metric in metrics)
     never = _never(space, budgets)
     left = {d.name: [o for o in d.options if o not in never.get(d.name, ())] for d in space.decisions}

@@ -11,7 +11,7 @@ from itertools import islice
 
 from dcdnas.architecture import Architecture
 from dcdnas.budget import Budget, quantity, within
-from dcdnas.cost import price
+from dcdnas.cost import ALWAYS, price, with_always
 from dcdnas.errors import NothingFitsError, UsageError
 from dcdnas.records import Cost, Setting
 from dcdnas.space import SearchSpace
@@ -65,10 +65,10 @@ class Share:
         return min(self.value, max(low, least)), max(self.value, min(high, most))
 
 
-def priced(space: SearchSpace, decisions: Decisions) -> Priced:
-    """The network of an outcome with its cost."""
+def priced(space: SearchSpace, decisions: Decisions, metrics: tuple[str, ...] = ALWAYS) -> Priced:
+    """The network of an outcome with its cost by each of the metrics."""
     architecture = space.architecture(decisions)
-    return Priced(decisions, architecture, price(architecture))
+    return Priced(decisions, architecture, price(architecture, metrics))
 
 
 @lru_cache(maxsize=64)
@@ -83,10 +83,16 @@ def largest(space: SearchSpace, metric: str) -> Priced:
     return _extreme(space, metric, largest=True)
 
 
-def static_reference(space: SearchSpace, budgets: Sequence[Budget]) -> Priced | None:
-    """The dearest uniform all-static network within the budgets, by the first budget's metric; None when none fits."""
-    metric = budgets[0].metric if budgets else "flops"
-    fitting = (p for p in (priced(space, o) for o in space.uniform_static()) if within(p.cost, budgets))
+def static_reference(space: SearchSpace, budgets: Sequence[Budget], also: Sequence[str] = ()) -> Priced | None:
+    """The dearest uniform all-static network within the budgets, by the first budget's metric; None when none fits.
+
+    Args:
+        space: whose networks are looked at.
+        budgets: that hold for it.
+        also: metrics of its cost beside the budgets' and `ALWAYS`.
+    """
+    metric, metrics = budgets[0].metric if budgets else "flops", _metrics(budgets, also)
+    fitting = (p for p in (priced(space, o, metrics) for o in space.uniform_static()) if within(p.cost, budgets))
     return max(fitting, key=lambda p: p.cost[metric], default=None)
 
 
@@ -97,7 +103,7 @@ def share_within(space: SearchSpace, budgets: Sequence[Budget], draws: int = 500
     if not bounds[1]:
         return Share(0, 0, bounds)
     outcomes = (source.choose(rng) if source else draw(space, rng) for _ in range(draws))
-    inside = sum(within(priced(space, o).cost, budgets) for o in outcomes)
+    inside = sum(within(priced(space, o, _metrics(budgets)).cost, budgets) for o in outcomes)
     return Share(inside, draws, bounds)
 
 
@@ -110,7 +116,12 @@ def draw(space: SearchSpace, rng: random.Random) -> dict[str, Setting]:
 
 
 def draws_within(
-    space: SearchSpace, budgets: Sequence[Budget], rng: random.Random, tries: int = TRIES, chances: Chances = "operators"
+    space: SearchSpace,
+    budgets: Sequence[Budget],
+    rng: random.Random,
+    tries: int = TRIES,
+    chances: Chances = "operators",
+    also: Sequence[str] = (),
 ) -> Iterator[Priced]:
     """Random networks within the budgets, as many as are asked for; ends after `tries` misses in a row.
 
@@ -121,6 +132,7 @@ def draws_within(
         tries: misses in a row.
         chances: ``operators`` gives each decision's options the same chance, the operator first, then its settings;
             ``networks`` gives each network the same chance.
+        also: metrics of the draws' costs beside the budgets' and `ALWAYS`.
 
     Raises:
         UsageError: for ``networks``, when the space's networks cannot be counted.
@@ -130,9 +142,9 @@ def draws_within(
         raise UsageError(
             f"the networks of {space.name} cannot be counted, so none can be drawn with equal chances. Take operators."
         )
-    misses = 0
+    misses, metrics = 0, _metrics(budgets, also)
     while misses < tries and (source is None or source.at_most):
-        candidate = priced(space, source.choose(rng) if source else draw(space, rng))
+        candidate = priced(space, source.choose(rng) if source else draw(space, rng), metrics)
         copies = source.tree.copies(candidate.decisions) if source and chances == "networks" else 1
         accepted = within(candidate.cost, budgets) and (copies == 1 or rng.random() * copies < 1)
         misses = 0 if accepted else misses + 1
@@ -178,7 +190,8 @@ def _conflict(space: SearchSpace, budgets: Sequence[Budget]) -> str:
         others = [b for b in budgets if b is not budget]
         near = list(islice(draws_within(space, [budget], random.Random(0)), 200))
         for other in others if near else ():
-            best = min(near, key=lambda p: other.violation(p.cost)).cost[other.metric]
+            costs = [price(p.architecture, (other.metric,)) for p in near]
+            best = min(costs, key=other.violation)[other.metric]
             seen.append(
                 f"of {len(near)} networks drawn within {budget}, the nearest to {other} has {quantity(other.metric, best)}"
             )
@@ -198,7 +211,7 @@ def _source(space: SearchSpace, budgets: tuple[Budget, ...], chances: Chances) -
 def _extreme(space: SearchSpace, metric: str, largest: bool) -> Priced:
     tree = tree_of(space, metric)
     if tree is not None:
-        return priced(space, tree.decisions(extreme(tree, largest)[1]))
+        return priced(space, tree.decisions(extreme(tree, largest)[1]), with_always([metric]))
     return _by_coordinate(space, metric, largest)
 
 
@@ -209,5 +222,9 @@ def _by_coordinate(space: SearchSpace, metric: str, largest: bool) -> Priced:
     for group in space.groups:
         outcomes = [o for o in group.outcomes if not space.forbids({**outcome, **o})]
         if outcomes:
-            outcome |= pick(outcomes, key=lambda o: price(space.architecture({**outcome, **o}))[metric])
-    return priced(space, space.decide(lambda name, options: outcome.get(name, options[0])))
+            outcome |= pick(outcomes, key=lambda o: price(space.architecture({**outcome, **o}), (metric,))[metric])
+    return priced(space, space.decide(lambda name, options: outcome.get(name, options[0])), with_always([metric]))
+
+
+def _metrics(budgets: Sequence[Budget], also: Sequence[str] = ()) -> tuple[str, ...]:
+    return with_always([*(b.metric for b in budgets), *also])

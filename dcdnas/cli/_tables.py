@@ -8,6 +8,7 @@ from rich import box
 from rich.table import Table
 
 from dcdnas.budget import quantity
+from dcdnas.cost import ALWAYS
 from dcdnas.records import Trial
 from dcdnas.report import Confirmed
 from dcdnas.words import duration, metric_name, mix, percent
@@ -25,7 +26,7 @@ def table(*columns: str, title: str = "") -> Table:
 
 def trials_table(trials: Sequence[Trial], on_front: Collection[int] = (), title: str = "") -> Table:
     """One row a trial: number, accuracy, costs, epochs, time, operators, state and reason."""
-    metrics = list(trials[0].cost.values) if trials else ["flops", "params"]
+    metrics = list(trials[0].cost.values) if trials else list(ALWAYS)
     made = table(
         ">Trial", ">Accuracy", *(f">{metric_name(m)}" for m in metrics), ">Epochs", ">Time", "Layers", "State", title=title
     )
@@ -42,15 +43,17 @@ def trials_table(trials: Sequence[Trial], on_front: Collection[int] = (), title:
 
 def confirmed_table(rows: Sequence[Confirmed]) -> Table:
     """One row a network that was trained again: mean and spread over the seeds, its costs, what it is."""
+    metrics = list(rows[0].trial.cost.values) if rows else list(ALWAYS)
     made = table(
-        ">Trial", ">Accuracy, mean", ">± std", ">Seeds", ">FLOPs", ">Params", "Layers", title="Trained again on fresh seeds"
-    )
+        ">Trial", ">Accuracy, mean", ">± std", ">Seeds", *(f">{metric_name(m)}" for m in metrics), "Layers",
+        title="Trained again on fresh seeds",
+    )  # fmt: skip
     for c in rows:
         t, spread = c.trial, c.spread
         what = mix(t.architecture) + (" (static reference)" if t.origin == "static" else "")
         made.add_row(
             str(t.number), percent(c.mean), f"{100 * spread:.1f}" if spread is not None else "", str(len(c.accuracies)),
-            quantity("flops", t.cost["flops"]), quantity("params", t.cost["params"]), what,
+            *(quantity(m, t.cost[m]) for m in metrics), what,
         )  # fmt: skip
     return made
 

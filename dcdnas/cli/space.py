@@ -127,11 +127,13 @@ def _checked(found: SearchSpace, budgets: Sequence[Budget], result: Fit) -> dict
 
 def _lines(found: SearchSpace, budgets: Sequence[Budget], result: Fit) -> list[str]:
     from dcdnas.budget import quantity
+    from dcdnas.cost import ALWAYS
 
     said = [f"{found.name}: no problems, {_count(found.size)} outcomes of {len(found.decisions)} decisions"]
     for r in result.ranges:
         median = f", median about {quantity(r.metric, r.median)}" if r.median is not None else ""
-        said.append(f"Costs      {quantity(r.metric, r.smallest)} to {quantity(r.metric, r.largest)}{median}")
+        what = "" if r.metric in ALWAYS else f" of {r.metric}"
+        said.append(f"Costs      {quantity(r.metric, r.smallest)} to {quantity(r.metric, r.largest)}{median}{what}")
     if not budgets:
         return said
     low, high = (100 * bound for bound in result.share.interval)

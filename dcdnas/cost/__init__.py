@@ -2,6 +2,6 @@
 
 from dcdnas.cost._base import Metric, metrics
 from dcdnas.cost._handles import UncountedOperation
-from dcdnas.cost._price import measure, price, slot_price, verified
+from dcdnas.cost._price import ALWAYS, measure, price, slot_price, verified, with_always
 
-__all__ = ["Metric", "UncountedOperation", "measure", "metrics", "price", "slot_price", "verified"]
+__all__ = ["ALWAYS", "Metric", "UncountedOperation", "measure", "metrics", "price", "slot_price", "verified", "with_always"]

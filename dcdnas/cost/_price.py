@@ -7,6 +7,7 @@ whole networks. So any architecture of a space is priced in microseconds, exactl
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache, lru_cache
 
 import torch
@@ -19,11 +20,14 @@ from dcdnas.networks import Network, Slot, make, networks
 from dcdnas.networks._base import STATIC, Shape
 from dcdnas.records import Cost
 
+ALWAYS = ("flops", "params")
+"""The metrics that every price has."""
+
 Prices = dict[LayerChoice, tuple[int, ...]]
 """What each operator that was asked for costs at one place."""
 
 
-def price(architecture: Architecture, names: tuple[str, ...] = ("flops", "params")) -> Cost:
+def price(architecture: Architecture, names: tuple[str, ...] = ALWAYS) -> Cost:
     """What the architecture costs at deployment, by table.
 
     Args:
@@ -44,17 +48,27 @@ def price(architecture: Architecture, names: tuple[str, ...] = ("flops", "params
     return Cost(dict(zip(names, map(sum, zip(*rows, strict=True)), strict=True)))
 
 
-def measure(network: Network, names: tuple[str, ...] = ("flops", "params")) -> Cost:
+def with_always(names: Iterable[str]) -> tuple[str, ...]:
+    """`ALWAYS`, then the others of `names`: what a price must hold for budgets and objectives on these metrics."""
+    return tuple(dict.fromkeys([*ALWAYS, *names]))
+
+
+def measure(network: Network, names: tuple[str, ...] = ALWAYS) -> Cost:
     """What a built network costs, measured as a whole."""
     return Cost({name: metrics[name].measure(network, network.architecture.input) for name in names})
 
 
-def verified(architecture: Architecture, names: tuple[str, ...] = ("flops", "params")) -> Cost:
-    """The price of an architecture, after fvcore has measured the same of the whole network.
+def verified(architecture: Architecture, names: tuple[str, ...] = ()) -> Cost:
+    """The price of an architecture, after the whole network was built and has measured the same.
+
+    Args:
+        architecture: to be built.
+        names: metrics; all that there are when empty.
 
     Raises:
         MismatchError: when they differ: an operator's closed form is wrong.
     """
+    names = names or tuple(metrics)
     priced, measured = price(architecture, names), measure(networks[architecture.network].build(architecture), names)
     wrong = [
         f"{name} {priced[name]:.0f} by table, {measured[name]:.0f} measured" for name in names if priced[name] != measured[name]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from dcdnas.architecture import Architecture
+from dcdnas.cost import with_always
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import derived_seed
 from dcdnas.engine.samplers import samplers
@@ -60,9 +61,10 @@ class Proposer:
         seed = derived_seed(config.seed, f"session at {len(past)}") if past else config.seed
         self._study = Study(space, config.budgets, config.minimize, sampler, seed, config.trials, config.task.epochs)
         self._study.remember(list(past))
-        self._draws = draws_within(space, config.budgets, random.Random(seed))
+        self._draws = draws_within(space, config.budgets, random.Random(seed), also=config.minimize)
+        self._metrics = with_always([*(b.metric for b in config.budgets), *config.minimize])
         self._starts = sum(t.origin == "start" for t in past)
-        self._reference = None if past else static_reference(space, config.budgets)
+        self._reference = None if past else static_reference(space, config.budgets, config.minimize)
         self._again: deque[tuple[Trial, int]] = deque()
 
     def again(self, trial: Trial, attempt: int) -> None:
@@ -91,7 +93,7 @@ class Proposer:
             drawn = next((d for d in islice(self._draws, DRAWS) if not known(d.architecture.digest)), None)
             return self._fixed(drawn, "start") if drawn else None
         ticket, decisions = self._study.ask()
-        found = priced(self.space, decisions)
+        found = priced(self.space, decisions, self._metrics)
         return Proposal(ticket, found.decisions, found.architecture, found.cost, self.config.sampler)
 
     def tell(self, ticket: int, trial: Trial) -> None:

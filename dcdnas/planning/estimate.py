@@ -60,7 +60,7 @@ def estimated(plan: Plan) -> Estimate:
 
 
 def _middle(plan: Plan) -> Priced:
-    draws = draws_within(plan.space, plan.config.budgets, random.Random(0))
+    draws = draws_within(plan.space, plan.config.budgets, random.Random(0), also=plan.config.minimize)
     drawn = sorted((p for _, p in zip(range(DRAWS), draws, strict=False)), key=lambda p: p.cost[plan.config.minimize[0]])
     return drawn[len(drawn) // 2]
 

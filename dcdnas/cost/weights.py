@@ -1,0 +1,39 @@
+"""Weights: the bytes of everything that a deployed network has to keep."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+from torch import nn
+
+from dcdnas.architecture import LayerChoice
+from dcdnas.cost._base import Metric
+from dcdnas.cost._kept import kept
+from dcdnas.cost._shapes import shapes_only
+from dcdnas.networks import Slot
+
+__all__ = ["weights"]
+
+
+def count_bytes(module: nn.Module, shape: tuple[int, ...]) -> int:
+    """Bytes of all tensors of the state dict, each by its own dtype; `shape` does not matter.
+
+    So BatchNorms' statistics and their counters of batches are in. A format that folds BatchNorm into the convolutions, as ONNX
+    does, takes less; the container around the tensors takes a little more.
+    """
+    return sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
+
+
+def slot_bytes(slot: Slot, choice: LayerChoice) -> int:
+    """The bytes of one slot: of a module without memory, since only shapes and dtypes matter."""
+    place = Slot(slot.kind, replace(slot.geometry, height=1, width=1), slot.kind)
+    return _bytes(place, LayerChoice(choice.operator, choice.settings))
+
+
+@cache
+def _bytes(slot: Slot, choice: LayerChoice) -> int:
+    return kept("weights", slot, choice, lambda: count_bytes(shapes_only(slot, choice), ()))
+
+
+weights = Metric("weights", "bytes of parameters and buffers", count_bytes, of_slot=slot_bytes)
