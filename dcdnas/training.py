@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -51,6 +52,9 @@ def train(
         Diverged: when the loss is infinite or NaN.
         TrainingTimeout: when `task.deadline` has passed.
         DataError: when there are too few images for a step.
+
+    Warns:
+        UserWarning: when it ends before temperatures have fallen to 1.
     """
     clock = Clock(task.deadline)
     device = torch.device(device)
@@ -81,6 +85,7 @@ def train(
             if not report(curve[-1]):
                 break
     last = curve[-1]
+    warn_of_temperatures(network)
     network.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return Score(last.accuracy, last.loss, last.epoch, last.seconds, tuple(curve))
 
@@ -151,6 +156,18 @@ def annealing_epochs(task: ProxyTask) -> float:
     Otherwise early stopping would judge operators with a temperature before they do what they are for.
     """
     return min(task.epochs / 3, task.first_rung or math.inf)
+
+
+def warn_of_temperatures(network: nn.Module) -> None:
+    """Warns of temperatures that have not fallen to 1: such a layer mixes its kernels more evenly than it was made to."""
+    late = {name: float(b) for name, b in network.named_buffers() if name.endswith("temperature") and float(b) > 1 + 1e-6}
+    if late:
+        name, value = next(iter(late.items()))
+        warnings.warn(
+            f"training ended before the annealing: {name} is {value:.3g}, not 1, and {len(late) - 1} more. Train for longer, or "
+            "fine-tune after network.anneal(1.0).",
+            stacklevel=3,
+        )
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:

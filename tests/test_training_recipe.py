@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from small_training import TASK, network, small_data
 from torch import nn
 
+from dcdnas.architecture import LayerChoice
 from dcdnas.data import Split, load
 from dcdnas.errors import DataError, UsageError
+from dcdnas.networks import Network, build_network
 from dcdnas.operators import operators
 from dcdnas.records import ProxyTask
 from dcdnas.training import batches, learning_rate, parameter_groups, steps_per_epoch, train
@@ -136,6 +138,21 @@ def test_a_temperature_has_reached_one_when_the_first_rung_is_judged(data: Split
 
 
 # What a task may ask for
+
+
+def of_odconv() -> Network:
+    """The small network with a temperature in its stem."""
+    bare = network().architecture
+    return build_network(replace(bare, layers={"stage1.block1.expand": LayerChoice("odconv", {"num_kernels": 2})}))
+
+
+def test_a_training_that_ends_before_the_annealing_warns_and_says_what_to_do(data: Split) -> None:
+    with pytest.warns(UserWarning, match=r"expand\.conv\.attention\.temperature is 15\.5, not 1.*network\.anneal\(1\.0\)"):
+        train(of_odconv(), data, replace(TASK, epochs=6), lambda report: False)
+
+
+def test_a_training_that_ends_after_it_does_not_warn(data: Split) -> None:
+    train(of_odconv(), data, replace(TASK, epochs=3), lambda report: False)
 
 
 @pytest.mark.parametrize(
