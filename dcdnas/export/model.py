@@ -60,10 +60,10 @@ class Export:
 
     @cached_property
     def program(self) -> ExportedProgram:
-        """The network as `torch.export` traces it, for any batch size."""
+        """The network as it is deployed and as `torch.export` traces it, for any batch size."""
         from dcdnas.export.programs import traced
 
-        return traced(self.network, self.model.architecture.input)
+        return traced(self.network.deploy(), self.model.architecture.input)
 
     def config(self) -> list[Written]:
         """The architecture with its cost and provenance, as YAML and JSON."""

@@ -6,11 +6,13 @@ same plan, and a slot's name is the path of its module (``stage3.block1.expand``
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Self
 
+import torch
 from torch import Tensor, nn
 
 from dcdnas.architecture import Architecture, LayerChoice, NetworkSetting
@@ -71,13 +73,23 @@ class ConvNorm(nn.Module):
         super().__init__()
         operator = operators[choice.operator]
         self.conv = operator.at(slot.geometry, choice.form, **choice.settings)
-        self.norm = nn.BatchNorm2d(slot.geometry.out_channels)
+        self.norm: nn.Module = nn.BatchNorm2d(slot.geometry.out_channels)
         self.activation = ACTIVATIONS[slot.activation]()
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
         y: Tensor = self.activation(self.norm(self.conv(x)))
         return y
+
+    @torch.no_grad()
+    def deploy(self) -> None:
+        """Puts the BatchNorm into the operator, in place; it stays where the operator cannot take it."""
+        norm = self.norm
+        if not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None or norm.running_var is None:
+            return
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        if self.conv.fold(scale, norm.bias - norm.running_mean * scale):
+            self.norm = nn.Identity()
 
 
 def make(slot: Slot, choice: LayerChoice = STATIC) -> nn.Module:
@@ -165,6 +177,23 @@ class Network(nn.Module):
         for module in self.modules():
             if isinstance(module, Operator):
                 module.anneal(progress)
+
+    def deploy(self) -> Self:
+        """A copy for inference only: equal to this network in eval, with less to compute.
+
+        BatchNorms are part of the convolutions before them, what operators compute of parameters alone is computed, and
+        dropout is gone. A BatchNorm stays after an operator that cannot take it (`Operator.fold`). The multiply-adds are
+        those of this network: nothing that goes was counted.
+        """
+        network = copy.deepcopy(self).eval().requires_grad_(False)
+        for module in list(network.modules()):
+            if isinstance(module, (Operator, ConvNorm)):
+                module.deploy()
+        for parent in list(network.modules()):
+            for name, child in parent.named_children():
+                if isinstance(child, nn.Dropout):
+                    setattr(parent, name, nn.Identity())
+        return network.requires_grad_(False)
 
 
 def check_layers(architecture: Architecture, slots: tuple[Slot, ...]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor, nn
 
 from dcdnas.choice import dimensions
@@ -26,7 +27,7 @@ class Operator(nn.Module):
     A subclass declares its search dimensions as keyword arguments annotated with `Choice`, keeps each resolved setting as an
     attribute of its own name, and overrides `resolve` (which settings a geometry allows), `multiply_adds` and `forward`; with
     more than one form also `FORMS`, `forms` where a geometry has fewer of them, and `traffic`; `training_forms` where more
-    than the first can train.
+    than the first can train; `_fold` where a BatchNorm can go into the parameters.
 
     Args:
         in_channels: C.
@@ -188,6 +189,30 @@ class Operator(nn.Module):
 
     def anneal(self, progress: float) -> None:
         """Told by the trainer how much of the annealing is done, 0-1. Operators without a temperature ignore it."""
+
+    def deploy(self) -> None:
+        """Computes once, in place, what eval computes of parameters alone; afterwards the operator is for inference only."""
+
+    @torch.no_grad()
+    def fold(self, scale: Tensor, shift: Tensor) -> bool:
+        """Becomes ``scale * y + shift`` in place, which is what a BatchNorm after it does in eval.
+
+        A subclass says how in `_fold`. One that changes `forward` and not `_fold` is left alone, because it may do more to the
+        output than its base.
+
+        Args:
+            scale: (D,).
+            shift: (D,).
+
+        Returns:
+            Whether the operator could; if not, it is as before.
+        """
+        folds, computes = (next(c for c in type(self).__mro__ if name in vars(c)) for name in ("_fold", "forward"))
+        return issubclass(folds, computes) and self._fold(scale, shift)
+
+    def _fold(self, scale: Tensor, shift: Tensor) -> bool:
+        """See `fold`."""
+        return False
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """Maps (N, C, H, W) to (N, D, H', W') exactly as the Conv2d of the same arguments would."""

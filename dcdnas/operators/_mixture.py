@@ -36,15 +36,27 @@ class KernelMixture(Operator):
 
     bias: nn.Parameter | None
 
+    shift: nn.Parameter | None
+    """(D,), what `fold` leaves to be added; another than the bias, because the mixture's weights need not sum to 1."""
+
     def _make_kernels(self, kernels: int) -> None:
         g = self.geometry
         self.weight = nn.Parameter(torch.empty(kernels, g.out_channels, g.in_channels // g.groups * g.kernel_size**2))
         self.bias = nn.Parameter(torch.zeros(kernels, g.out_channels)) if self.has_bias else None
+        self.register_parameter("shift", None)
+
+    def _fold_into_kernels(self, scale: Tensor, shift: Tensor) -> bool:
+        self.weight.mul_(scale.unsqueeze(1))
+        if self.bias is not None:
+            self.bias.mul_(scale)
+        self.shift = nn.Parameter(shift.clone())
+        return True
 
     def _mixed(self, x: Tensor, mixture: Tensor) -> Tensor:
         """(N, C, H, W) convolved with its samples' mixtures (N, K) of the kernels: (N, D, H', W')."""
         y = self._mix(x, mixture) if self._form(x) == "mix" else self._aggregate(x, mixture)
-        return y if self.bias is None else y + (mixture @ self.bias)[:, :, None, None]
+        y = y if self.bias is None else y + (mixture @ self.bias)[:, :, None, None]
+        return y if self.shift is None else y + self.shift.view(-1, 1, 1)
 
     def kernels(self) -> Tensor:
         """The K kernels as those of a Conv2d: (K, D, C/g, k, k)."""

@@ -1,4 +1,4 @@
-"""BatchNorm that also trains where a batch holds one value a channel."""
+"""BatchNorm that also trains where a batch holds one value a channel, and what becomes of BatchNorms in deployment."""
 
 from __future__ import annotations
 
@@ -52,3 +52,19 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Any number of axes will do."""
+
+
+@torch.no_grad()
+def absorbed(linear: nn.Linear, norm: nn.Module) -> tuple[nn.Linear, nn.Module]:
+    """A linear layer without bias and the norm after it as they are deployed: a BatchNorm becomes part of the layer."""
+    if not isinstance(norm, BatchNorm):
+        return linear, norm
+    scale, shift = norm.folded()
+    linear.weight.mul_(scale.unsqueeze(1))
+    linear.bias = nn.Parameter(shift)
+    return linear, nn.Identity()
+
+
+def folded_bias(bias: Tensor | None, scale: Tensor, shift: Tensor) -> nn.Parameter:
+    """A bias (D,), or none, followed by ``scale * y + shift``."""
+    return nn.Parameter(shift.clone() if bias is None else bias * scale + shift)

@@ -118,6 +118,10 @@ class CondConv(KernelMixture):
         experts = int(settings["num_experts"])
         return cls._mixture_cost(geometry, experts, form) + geometry.in_channels * experts
 
+    def _fold(self, scale: Tensor, shift: Tensor) -> bool:
+        """Into each kernel and its bias."""
+        return self._fold_into_kernels(scale, shift)
+
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W), and (N, E) where the layer is guided -> (N, D, H', W')."""
         weights = given(guide, self, self.num_experts) if self.router is None else self.router(x)

@@ -21,6 +21,7 @@ from dcdnas.choice import Choice
 from dcdnas.errors import GeometryError
 from dcdnas.operators._base import Operator
 from dcdnas.operators._decoupled import decoupled_filter, decoupled_filter_lean, filter_norm
+from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._per_sample import centred
 from dcdnas.operators._product import product
 from dcdnas.operators._widths import plain, reduced
@@ -143,6 +144,14 @@ class DDF(Operator):
         taps = self.geometry.kernel_size**2
         filters = torch.unflatten(self.excite(torch.relu(self.squeeze(x.mean((2, 3))))), 1, (-1, taps))
         return product(filter_norm(filters, 2, taps, 1.0), self.scale.view(-1, taps))
+
+    def _fold(self, scale: Tensor, shift: Tensor) -> bool:
+        """Into the channel filter's scale and the bias; a sum of filters would need it in the spatial one, too."""
+        if self.kernel_combine == "add":
+            return False
+        self.scale.mul_(scale.repeat_interleave(self.geometry.kernel_size**2))
+        self.bias = folded_bias(self.bias, scale, shift)
+        return True
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, C, H', W')."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from dcdnas.choice import Choice
 from dcdnas.operators._guide import Guide, given
 from dcdnas.operators._mixture import Init, KernelMixture, start_around_a_mean, static_std
+from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._per_sample import centred, taps
 from dcdnas.operators._product import is_counting, product
 from dcdnas.operators._regions import (
@@ -163,6 +164,12 @@ class DRConv(KernelMixture):
             return 2 * int(settings["num_kernels"]) * g.out_channels * g.out_pixels
         kernels = int(settings["num_regions"]) * g.out_channels * (g.in_channels // g.groups) * taps
         return kernels + 2 * g.out_pixels * (g.in_channels * taps + g.out_channels)
+
+    def _fold(self, scale: Tensor, shift: Tensor) -> bool:
+        """Into the stored kernels, which every region mixes, and the bias."""
+        self.weight.mul_(scale.unsqueeze(1))
+        self.bias = folded_bias(self.bias, scale, shift)
+        return True
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W), and (N, m, ...) where the layer is guided -> (N, D, H', W')."""

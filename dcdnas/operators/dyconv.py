@@ -115,6 +115,10 @@ class DyConv(KernelMixture):
         logits = self.excite(torch.relu(self.squeeze(x.mean((2, 3)))))
         return torch.softmax(logits / self.temperature, 1)
 
+    def _fold(self, scale: Tensor, shift: Tensor) -> bool:
+        """Into each kernel and its bias."""
+        return self._fold_into_kernels(scale, shift)
+
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
         return self._mixed(x, self.attention(x))

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from dcdnas.choice import Choice
 from dcdnas.operators._base import Operator
+from dcdnas.operators._norm import absorbed
 from dcdnas.operators._od_attention import Attention, Gates
 from dcdnas.operators._per_sample import per_sample_conv2d, taps
 from dcdnas.operators._product import product
@@ -71,6 +72,7 @@ class ODConv(Operator):
     reduction: float
     gates: str
     norm: str
+    shift: nn.Parameter | None
 
     def __init__(
         self,
@@ -96,6 +98,7 @@ class ODConv(Operator):
         shape = (num_kernels, out_channels, in_channels // groups * kernel_size**2)
         self.weight = nn.Parameter(torch.empty(shape))
         self.bias = nn.Parameter(torch.zeros(num_kernels, out_channels)) if bias else None
+        self.register_parameter("shift", None)
         sizes = _Sizes.of(self.geometry, self._settings())
         height, mass = (2.0, math.sqrt(num_kernels)) if gates == "unit" else (1.0, 1.0)
         self.attention = Attention(
@@ -138,6 +141,18 @@ class ODConv(Operator):
         done = min(1.0, max(0.0, progress))
         self.attention.temperature.fill_(self.initial_temperature + (1.0 - self.initial_temperature) * done)
 
+    def deploy(self) -> None:
+        """The BatchNorm of the attention becomes part of the layer before it."""
+        self.attention.squeeze, self.attention.norm = absorbed(self.attention.squeeze, self.attention.norm)
+
+    def _fold(self, scale: Tensor, shift: Tensor) -> bool:
+        """Into each kernel and its bias, which the attentions only multiply."""
+        self.weight.mul_(scale.unsqueeze(1))
+        if self.bias is not None:
+            self.bias.mul_(scale)
+        self.shift = nn.Parameter(shift.clone())
+        return True
+
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
         form, gates, g = self._form(x), self.attention(x), self.geometry
@@ -152,7 +167,8 @@ class ODConv(Operator):
                 y = per_sample_conv2d(x, kernel, g.stride, self.padding, g.dilation, g.groups, self.portable)
         if gates.filter is not None and form not in ("output", "kernel"):
             y = product(y, gates.filter[:, :, None, None])
-        return y if self.bias is None else y + self._bias(self.bias, gates)
+        y = y if self.bias is None else y + self._bias(self.bias, gates)
+        return y if self.shift is None else y + self.shift.view(-1, 1, 1)
 
     def _kernel(self, gates: Gates, form: str) -> Tensor:
         """(N, D, C/g, k, k): the kernels' mixture, weighed by what `form` puts on it; (1, D, ...) where nothing is."""

@@ -20,7 +20,7 @@ from dcdnas.choice import Choice
 from dcdnas.errors import GeometryError
 from dcdnas.operators._base import Operator
 from dcdnas.operators._mixture import static_std
-from dcdnas.operators._norm import BatchNorm
+from dcdnas.operators._norm import BatchNorm, absorbed, folded_bias
 from dcdnas.operators._product import product
 from dcdnas.records import ConvGeometry, Setting
 
@@ -82,7 +82,7 @@ class SK(Operator):
         self.near, self.far = nn.Parameter(torch.empty(shape)), nn.Parameter(torch.empty(shape))
         hidden = hidden_units(out_channels, reduction, least_hidden)
         self.squeeze = nn.Linear(out_channels, hidden, bias=False)
-        self.norm = BatchNorm(hidden)
+        self.norm: nn.Module = BatchNorm(hidden)
         self.heads = nn.Parameter(torch.zeros(2, out_channels, hidden))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self._initialise(init)
@@ -115,6 +115,21 @@ class SK(Operator):
         hidden = hidden_units(g.out_channels, int(settings["reduction"]), int(settings["least_hidden"]))
         taps = g.in_channels // g.groups * g.kernel_size**2
         return g.out_channels * (2 * g.out_pixels * taps + 2 * hidden + g.out_pixels)
+
+    @torch.no_grad()
+    def deploy(self) -> None:
+        """The BatchNorm inside the selection becomes part of the layer before it."""
+        self.squeeze, self.norm = absorbed(self.squeeze, self.norm)
+
+    def _fold(self, scale: Tensor, shift: Tensor) -> bool:
+        """Into both kernels, the selection's first layer undoing it; impossible where a channel is scaled to nothing."""
+        if scale.abs().min() <= 1e-6 * scale.abs().max():
+            return False
+        for kernel in (self.near, self.far):
+            kernel.mul_(scale.view(-1, 1, 1, 1))
+        self.squeeze.weight.div_(scale)
+        self.bias = folded_bias(self.bias, scale, shift)
+        return True
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""

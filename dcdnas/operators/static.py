@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dcdnas.operators._base import Operator
+from dcdnas.operators._norm import folded_bias
 from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["Static"]
@@ -46,6 +47,12 @@ class Static(Operator):
         """H' W' D C/g k^2."""
         g = geometry
         return g.out_pixels * g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
+
+    def _fold(self, scale: Tensor, shift: Tensor) -> bool:
+        """Into the kernel and a bias."""
+        self.weight.mul_(scale.view(-1, 1, 1, 1))
+        self.bias = folded_bias(self.bias, scale, shift)
+        return True
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""

@@ -21,6 +21,7 @@ from dcdnas.choice import Choice
 from dcdnas.operators._base import Operator
 from dcdnas.operators._guide import Guide, given
 from dcdnas.operators._mixture import static_std
+from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._per_sample import per_sample_conv2d
 from dcdnas.operators._product import product
 from dcdnas.records import ConvGeometry, Setting
@@ -164,6 +165,12 @@ class WeightNet(Operator):
     def attention(self, features: Tensor) -> Tensor:
         """alpha: (N, h) -> (N, D, G, M/G), each in 0..1."""
         return torch.unflatten(torch.sigmoid(self.attend(features)), 1, (self.geometry.out_channels, self.parts, self.terms))
+
+    def _fold(self, scale: Tensor, shift: Tensor) -> bool:
+        """Into the stored weights and the bias."""
+        self.weight.mul_(scale.unsqueeze(1))
+        self.bias = folded_bias(self.bias, scale, shift)
+        return True
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W), and (N, h) where the layer is guided -> (N, D, H', W')."""

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from dcdnas.choice import Choice
 from dcdnas.errors import GeometryError
 from dcdnas.operators._base import Operator
+from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._per_sample import per_sample_conv2d
 from dcdnas.operators._product import product
 from dcdnas.operators.dcd._controller import Controller
@@ -82,6 +83,7 @@ class DCD(Operator):
     reduction: int
     variant: str
     rule: str
+    shift: nn.Parameter | None
 
     def __init__(
         self,
@@ -117,6 +119,7 @@ class DCD(Operator):
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, kernel_size, kernel_size))
         kaiming_fan_out(self.weight, groups)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.register_parameter("shift", None)
         self.residual: OneTap | AllTaps | Depthwise = _residual(plan, padding)
         self.controller = Controller(plan)
         if init == "static":
@@ -183,8 +186,29 @@ class DCD(Operator):
         head._counted = form or cls.counted_form(geometry, resolved)
         return head
 
+    def deploy(self) -> None:
+        """The published layer's two BatchNorms become part of P, Q and Phi."""
+        if isinstance(self.residual, OneTap):
+            self.residual.deploy(self.controller)
+
+    def _fold(self, scale: Tensor, shift: Tensor) -> bool:
+        """Into W0, P and the bias; where the bias is inside Lambda, the shift stays beside it."""
+        for rows in (self.weight, self.residual.p):
+            rows.mul_(scale.view(-1, *[1] * (rows.dim() - 1)))
+        if self.variant == "paper":
+            self.bias = folded_bias(self.bias, scale, shift)
+            return True
+        if self.bias is not None:
+            self.bias.mul_(scale)
+        self.shift = nn.Parameter(shift.clone())
+        return True
+
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
+        y = self._unshifted(x)
+        return y if self.shift is None else y + self.shift.view(-1, 1, 1)
+
+    def _unshifted(self, x: Tensor) -> Tensor:
         form, g = self._form(x), self.geometry
         scale, phi = self.controller(x, None if form == "activation" or self.training else self.residual.rows)
         if form == "kernel":

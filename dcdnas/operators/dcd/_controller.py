@@ -35,7 +35,7 @@ class Controller(nn.Module):
         weight = self.phi.weight
         if rows is not None:
             weight = weight * rows.repeat_interleave(self.phi_shape[-1]).unsqueeze(1)
-        return scale, torch.unflatten(F.linear(y, weight), 1, self.phi_shape)
+        return scale, torch.unflatten(F.linear(y, weight, self.phi.bias), 1, self.phi_shape)
 
 
 def twice_sigmoid(x: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from dcdnas.operators._norm import BatchNorm
 from dcdnas.operators._per_sample import centred, per_sample_conv2d
+from dcdnas.operators.dcd._controller import Controller
 from dcdnas.operators.dcd._plan import Plan
 
 
@@ -25,7 +26,11 @@ class OneTap(nn.Module):
     In eval the published one is P (I + S Phi) (Q^T x, 1) with the norms' scales and shifts folded in: `rows` are S, which the
     controller puts into Phi's weights, and the shift of the first norm is one more column of Q. In training the norms fold as
     well, because the second one's statistics follow from Phi and the second moments of z, an L x L matrix a sample.
+    Deployed, all of that is in the parameters: `columns` are Q^T with the first norm and its shift.
     """
+
+    columns: nn.Parameter | None
+    shift_phi: nn.Parameter | None
 
     def __init__(self, plan: Plan, padding: int) -> None:
         super().__init__()
@@ -35,6 +40,22 @@ class OneTap(nn.Module):
         self.q = nn.Parameter(torch.empty(latent, plan.geometry.in_channels // plan.blocks, 1, 1))
         self.norm_q = BatchNorm(latent) if plan.published else None
         self.norm_phi = BatchNorm(latent) if plan.published else None
+        self.register_parameter("columns", None)
+        self.register_parameter("shift_phi", None)
+
+    @torch.no_grad()
+    def deploy(self, controller: Controller) -> None:
+        """Puts the norms and the identity into Q, Phi's weights and its bias; what is left are two constant vectors."""
+        norms, rows = self._folded(), self.rows
+        if norms is None or rows is None:
+            return
+        latent = self.plan.latent
+        self.q.mul_(norms.scale_q.view(-1, 1, 1, 1))
+        self.columns = nn.Parameter(torch.cat([self.q.flatten(1), norms.shift_q.unsqueeze(1)], 1))
+        self.shift_phi = nn.Parameter(norms.shift_phi.view(1, -1, 1))
+        controller.phi.weight.mul_(rows.repeat_interleave(latent).unsqueeze(1))
+        controller.phi.bias = nn.Parameter(torch.eye(latent, dtype=rows.dtype, device=rows.device).flatten())
+        self.norm_q = self.norm_phi = None
 
     @property
     def rows(self) -> Tensor | None:
@@ -44,13 +65,16 @@ class OneTap(nn.Module):
     def forward(self, x: Tensor, phi: Tensor, portable: bool = False) -> Tensor:
         """(N, C, H, W), Phi (N, B, L, L) -> (N, D, H', W'): latent channels first, then their fusion."""
         plan = self.plan
-        z = F.conv2d(self._seen(x), self.q, None, plan.geometry.stride, 0, 1, plan.blocks)
+        before = None if self.columns is None else self.columns[:, -1]
+        z = F.conv2d(self._seen(x), self.q, before, plan.geometry.stride, 0, 1, plan.blocks)
         if self.norm_q is not None:
             z = self.norm_q(z)
         mixed = phi @ torch.unflatten(z.flatten(2), 1, (plan.blocks, plan.latent))
         y = torch.unflatten(mixed.flatten(1, 2), -1, z.shape[2:])
         if self.norm_phi is not None:
             y = self.norm_phi(y) + z
+        elif self.shift_phi is not None:
+            y = y + self.shift_phi.unsqueeze(-1)
         return F.conv2d(y, self.p, groups=plan.blocks)
 
     def fused(self, x: Tensor, phi: Tensor) -> Tensor:
@@ -94,8 +118,11 @@ class OneTap(nn.Module):
     def _matrices(self, phi: Tensor, norms: Norms | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """P (B, D/B, L), Q^T (B, L, C/B), Phi, None; with norms Q^T has the first one folded in and its shift as a last
         column, Phi the identity added, and the last is the second one's shift (B, L, 1)."""
-        plan, q, shift = self.plan, self.q.flatten(1), None
-        if norms is not None:
+        plan, q = self.plan, self.q.flatten(1)
+        shift: Tensor | None = None
+        if self.columns is not None:
+            q, shift = self.columns, self.shift_phi
+        elif norms is not None:
             q = torch.cat([q * norms.scale_q.unsqueeze(1), norms.shift_q.unsqueeze(1)], 1)
             phi = phi + torch.eye(plan.latent, dtype=phi.dtype, device=phi.device)
             shift = norms.shift_phi.view(1, -1, 1)
