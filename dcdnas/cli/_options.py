@@ -57,6 +57,9 @@ Log = Annotated[
     list[str] | None,
     typer.Option(metavar="TRACKER", help="Tell tensorboard, wandb, mlflow; several with commas.", rich_help_panel=EXECUTION),
 ]
+Dashboard = Annotated[
+    bool, typer.Option("--dashboard", help="Serve the pages of the runs while it searches.", rich_help_panel=EXECUTION)
+]
 RECIPE = "The short training of each network"
 Epochs = Annotated[
     int | None, typer.Option(metavar="N", help="Of a training; the space says it when left out.", rich_help_panel=RECIPE)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from dcdnas.cli._app import INTERRUPTED
 from dcdnas.cli._output import Output
@@ -19,7 +22,7 @@ from dcdnas.report import load_run
 from dcdnas.words import tally
 
 
-def start(out: Output, plan: Plan) -> None:
+def start(out: Output, plan: Plan, dashboard: bool = False) -> None:
     """Makes or continues the plan's run and searches it to its end.
 
     Raises:
@@ -36,14 +39,14 @@ def start(out: Output, plan: Plan) -> None:
         out.warn(f"Note: {note}")
     out.line({"event": "start", "run": plan.folder.name, "folder": plan.folder, "space": plan.space.name, "notes": plan.notes,
               "budgets": [str(b) for b in config.budgets], "trials": config.trials})  # fmt: skip
-    go(out, plan.folder, plan.execution)
+    go(out, plan.folder, plan.execution, dashboard)
 
 
-def go(out: Output, folder: Path, execution: Execution) -> None:
+def go(out: Output, folder: Path, execution: Execution, dashboard: bool = False) -> None:
     """Searches a run that exists; whatever stops it, what was found is written and said first."""
     problem: DcdnasError | None = None
     reason, interrupts = "", Interrupts(out)
-    with watcher(out, folder.name) as watch:
+    with pages(out, folder, dashboard), watcher(out, folder.name) as watch:
         try:
             reason = search(folder, execution, watch, interrupts)
         except DcdnasError as error:
@@ -58,6 +61,21 @@ def go(out: Output, folder: Path, execution: Execution) -> None:
     out.note(f"Trials     {tally(run.counts)}")
     if problem:
         raise problem
+
+
+@contextmanager
+def pages(out: Output, folder: Path, wanted: bool) -> Iterator[None]:
+    """Serves the pages of the runs within the block, where they are wanted, and says where they are."""
+    if not wanted:
+        yield
+        return
+    from dcdnas.dashboard.beside import beside
+
+    with beside(folder.absolute().parent) as address:
+        url = f"{address}runs/{quote(folder.name)}"
+        out.note(f"Dashboard  {url}   (ends with the search; then `dcdnas dashboard` shows the run)")
+        out.line({"event": "dashboard", "url": url})
+        yield
 
 
 class Interrupts:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dcdnas.cli._options import Address, Cpus, Executor, Gpus, Jobs, Log, Run, Timeout
+from dcdnas.cli._options import Address, Cpus, Dashboard, Executor, Gpus, Jobs, Log, Run, Timeout
 from dcdnas.cli._output import Output
 
 __all__ = ["resume"]
@@ -27,6 +27,7 @@ def resume(
     address: Address = None,
     timeout: Timeout = None,
     log: Log = None,
+    dashboard: Dashboard = False,
 ) -> None:
     """Go on with a run exactly where it ended.
 
@@ -34,7 +35,7 @@ def resume(
 
     Example:  dcdnas resume quick -n +50
     """
-    flags = {k: v for k, v in locals().items() if k not in ("out", "run", "trials")}
+    flags = {k: v for k, v in locals().items() if k not in ("out", "run", "trials", "dashboard")}
     from dcdnas.cli._running import go
     from dcdnas.engine.run import extend
     from dcdnas.planning import execution
@@ -49,7 +50,7 @@ def resume(
     goal = load_run(folder).asked
     out.note(f"Run        {folder}: {before.ended} of {goal} trainings have ended")
     out.line({"event": "start", "run": before.name, "folder": folder, "ended": before.ended, "trials": goal})
-    go(out, folder, how)
+    go(out, folder, how, dashboard)
 
 
 def wanted(text: str, asked: int, ended: int) -> int:

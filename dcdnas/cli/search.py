@@ -11,6 +11,7 @@ from dcdnas.cli._options import (
     Assignments,
     Budgets,
     Cpus,
+    Dashboard,
     Epochs,
     Executor,
     File,
@@ -63,6 +64,7 @@ def search(
     address: Address = None,
     timeout: Timeout = None,
     log: Log = None,
+    dashboard: Dashboard = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be searched and how long it takes.")] = False,
 ) -> None:
     """Search for the most accurate networks within a budget.
@@ -74,7 +76,7 @@ def search(
 
     Example:  dcdnas search -b 2MFLOPs -n 24
     """
-    flags = {k: v for k, v in locals().items() if k not in ("out", "config", "assignments", "dry_run")}
+    flags = {k: v for k, v in locals().items() if k not in ("out", "config", "assignments", "dashboard", "dry_run")}
     from dcdnas.planning import make_plan
     from dcdnas.settings import SearchSettings
 
@@ -86,4 +88,4 @@ def search(
         return
     from dcdnas.cli._running import start
 
-    start(out, plan)
+    start(out, plan, dashboard)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import webbrowser
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -24,12 +25,15 @@ from dcdnas.dashboard.security import Guard, answered
 from dcdnas.dashboard.shelf import Shelf
 from dcdnas.errors import DcdnasError, RunError, UsageError
 
-PORT = 8080
+if TYPE_CHECKING:
+    import uvicorn
+
+HOST, PORT = "127.0.0.1", 8080
 
 Page = Callable[[Request], Response]
 
 
-def make_app(runs: Path, host: str = "127.0.0.1") -> ASGIApp:
+def make_app(runs: Path, host: str = HOST) -> ASGIApp:
     """The application over a folder of runs.
 
     Args:
@@ -68,25 +72,43 @@ def serve(runs: Path, host: str, port: int, open_browser: bool, note: Callable[[
     Raises:
         UsageError: when the port is taken.
     """
-    import socket
-
-    import uvicorn
-
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise UsageError(f"cannot listen on {host}:{port}: {error}. Give another --port, or 0 for any free one.") from None
-    shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{listener.getsockname()[1]}/"
+    listener = listen(host, port)
+    url = address(listener)
     note(f"Dashboard of {runs}: {url}   (Ctrl-C ends it)")
     if open_browser:
         webbrowser.open(url)
+    server(runs, host).run(sockets=[listener])
+
+
+def server(runs: Path, host: str) -> uvicorn.Server:
+    """The server, not yet running."""
+    import uvicorn
+
     config = uvicorn.Config(make_app(runs, host), log_level="warning", timeout_graceful_shutdown=1, server_header=False)
-    uvicorn.Server(config).run(sockets=[listener])
+    return uvicorn.Server(config)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that is bound; port 0 takes any free one.
+
+    Raises:
+        UsageError: when the port is taken.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen()
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise UsageError(f"cannot listen on {host}:{port}: {error}. Give another --port, or 0 for any free one.") from None
+    return listener
+
+
+def address(listener: socket.socket) -> str:
+    """Where a browser finds a bound socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 def _in_thread(page: Page) -> Callable[[Request], Any]:

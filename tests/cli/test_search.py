@@ -200,3 +200,11 @@ def test_an_unknown_tracker_is_suggested_before_anything_starts(run: Run, projec
     said = run(*SEARCH, "-n", "1", "--log", "tensorbord")
     assert (said.code, "Did you mean 'tensorboard'?" in said.err) == (2, True)
     assert not Path("runs").exists()
+
+
+def test_the_dashboard_is_announced_with_the_address_of_the_run(run: Run, project: Path) -> None:
+    said = run(*SEARCH, "-n", "1", "--confirm", "0", "--json", "--name", "first", "--dashboard")
+    assert said.code == 0
+    shown = [line["url"] for line in said.lines if line["event"] == "dashboard"]
+    assert len(shown) == 1
+    assert shown[0].endswith("/runs/first")
