@@ -26,7 +26,7 @@ def counted(number: float, thing: str) -> str:
 
 def metric_name(metric: str) -> str:
     """A cost metric as a heading."""
-    return {"flops": "FLOPs", "params": "Parameters"}.get(metric, metric.capitalize())
+    return {"flops": "FLOPs", "params": "Parameters"}.get(metric, metric.replace("-", " ").capitalize())
 
 
 def roughly(seconds: float) -> str:

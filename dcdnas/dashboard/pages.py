@@ -140,6 +140,7 @@ def live(request: Request) -> Response:
     return html(
         template, run=found.run, version=found.version, running=running, ended=ended, epochs=epochs, now=time.time(),
         mostly=view.mostly, left=view.left(found.run), confirming=view.confirming(found.run), tab="live",
+        metrics=view.metrics_of(found.run),
     )  # fmt: skip
 
 

@@ -11,14 +11,14 @@ from starlette.responses import HTMLResponse
 
 from dcdnas.budget import quantity
 from dcdnas.dashboard import view
-from dcdnas.words import duration, percent, points
+from dcdnas.words import duration, metric_name, percent, points
 
 HERE = Path(__file__).parent
 
 _PAGES = Environment(
     loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
-_PAGES.filters.update(percent=percent, points=points, quote=shlex.quote, duration=duration, moment=view.moment)
+_PAGES.filters.update(percent=percent, points=points, quote=shlex.quote, duration=duration, moment=view.moment, named=metric_name)
 _PAGES.globals.update(quantity=quantity, SAID=view.SAID)
 
 

@@ -13,7 +13,7 @@ from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.dashboard.paint import Paint, paints
 from dcdnas.records import Trial
 from dcdnas.report import Moment, Run
-from dcdnas.words import duration, percent, points, tally
+from dcdnas.words import duration, metric_name, percent, points, tally
 
 STATES = ("finished", "stopped", "failed", "interrupted", "running", "refused", "replayed")
 SAID = {"stopped": "stopped early"}
@@ -38,7 +38,7 @@ def mostly(trial: Trial) -> str:
 def metrics_of(run: Run) -> list[str]:
     """Cost metrics of the run, FLOPs and parameters first."""
     known = run.trials[0].cost.values if run.trials else {}
-    return sorted(known, key=lambda m: ("flops", "params", *known).index(m))
+    return sorted(known, key=("flops", "params", *known).index)
 
 
 def row(trial: Trial, metrics: Sequence[str], names: Sequence[str]) -> list[Any]:
@@ -69,6 +69,7 @@ def payload(live: LiveRun, since: int = 0) -> dict[str, Any]:
         "version": version,
         "run": run.name,
         "metrics": metrics,
+        "titles": {m: metric_name(m) for m in metrics},
         "operators": [{"name": p.name, "index": p.index, "marker": p.marker, "letters": p.letters} for p in paint.values()],
         "states": [SAID.get(s, s) for s in STATES],
         "rows": [row(t, metrics, names) for t in trials],

@@ -16,11 +16,14 @@ export function el(name, attributes = {}, text = "") {
   return node;
 }
 
-// Numbers as the rest of the page writes them: three significant digits, then the unit's prefix.
+// Numbers as the rest of the page writes them: three significant digits, then the unit's prefix; bytes in powers of 1,024.
+const LARGE = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""]];
+const PREFIXES = { B: [[2 ** 40, "Ti"], [2 ** 30, "Gi"], [2 ** 20, "Mi"], [2 ** 10, "Ki"], [1, ""]], s: [[1, ""], [1e-3, "m"], [1e-6, "u"], [1e-9, "n"]] };
+
 export function short(value, unit = "") {
-  for (const [scale, letter] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]])
-    if (Math.abs(Number(value.toPrecision(3))) >= scale) return `${Number((value / scale).toPrecision(3))} ${letter}${unit}`.trim();
-  return `${Number(value.toPrecision(3))} ${unit}`.trim();
+  const prefixes = PREFIXES[unit] || LARGE, size = Math.abs(Number(value.toPrecision(3)));
+  const [scale, letter] = size === 0 || (size < 1 && !PREFIXES[unit]) ? [1, ""] : prefixes.find(([s]) => size >= s) || prefixes[prefixes.length - 1];
+  return `${Number((value / scale).toPrecision(3))} ${letter}${unit}`.trim();
 }
 
 export const percent = (share, digits = 2) => (share === null ? "–" : `${(100 * share).toFixed(digits)} %`);
