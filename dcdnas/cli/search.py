@@ -71,7 +71,6 @@ def search(
 
     Every network is priced before it is trained; what is over budget is never trained. The best of the front are trained again
     on fresh seeds and held against the best network without dynamic layers. Ctrl-C keeps everything: `dcdnas resume RUN`.
-
     Settings come from flags, then --set, the -c file, dcdnas.yaml and defaults.
 
     Example:  dcdnas search -b 2MFLOPs -n 24
