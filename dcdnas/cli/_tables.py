@@ -8,7 +8,6 @@ from rich import box
 from rich.table import Table
 
 from dcdnas.budget import quantity
-from dcdnas.cost import ALWAYS
 from dcdnas.records import Trial
 from dcdnas.report import Confirmed
 from dcdnas.words import duration, metric_name, mix, percent
@@ -26,7 +25,7 @@ def table(*columns: str, title: str = "") -> Table:
 
 def trials_table(trials: Sequence[Trial], on_front: Collection[int] = (), title: str = "") -> Table:
     """One row a trial: number, accuracy, costs, epochs, time, operators, state and reason."""
-    metrics = list(trials[0].cost.values) if trials else list(ALWAYS)
+    metrics = list(trials[0].cost.values) if trials else ["flops", "params"]
     made = table(
         ">Trial", ">Accuracy", *(f">{metric_name(m)}" for m in metrics), ">Epochs", ">Time", "Layers", "State", title=title
     )
@@ -43,7 +42,7 @@ def trials_table(trials: Sequence[Trial], on_front: Collection[int] = (), title:
 
 def confirmed_table(rows: Sequence[Confirmed]) -> Table:
     """One row a network that was trained again: mean and spread over the seeds, its costs, what it is."""
-    metrics = list(rows[0].trial.cost.values) if rows else list(ALWAYS)
+    metrics = list(rows[0].trial.cost.values) if rows else ["flops", "params"]
     made = table(
         ">Trial", ">Accuracy, mean", ">± std", ">Seeds", *(f">{metric_name(m)}" for m in metrics), "Layers",
         title="Trained again on fresh seeds",
