@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.choice import dimensions
 from dcdnas.cost import price, slot_price
-from dcdnas.errors import MismatchError
+from dcdnas.errors import MismatchError, UsageError
 from dcdnas.networks import slots_of
 from dcdnas.operators import operators
 from dcdnas.records import ConvGeometry, Cost, Setting
+
+Count = Literal["deploy", "training", "published"]
+"""In which of its equal forms each layer's multiply-adds are counted; see `counted_as`."""
+
+PUBLISHED = {"static": "", "dcd": "activation", "odconv": "activation", "dyconv": "aggregate", "condconv": "aggregate", "ddf": ""}
+"""The form in which an operator's published code computes it, of those operators whose code it was compared with."""
 
 
 @dataclass(frozen=True)
@@ -72,3 +79,36 @@ def layer_table(architecture: Architecture, metrics: tuple[str, ...] = ("flops",
     if dict(total.values) != dict(whole.values):
         raise MismatchError(f"the layers' costs add up to {dict(total.values)}, but the network's are {dict(whole.values)}.")
     return layers
+
+
+def counted_as(architecture: Architecture, count: Count) -> Architecture:
+    """The same network with the form of each convolution that is to be counted; parameters and weights do not change.
+
+    Args:
+        architecture: to be counted.
+        count: ``deploy`` counts the form that the architecture stores, which every budget means; ``training`` the form that
+            training executes on a map of the deployment's size; ``published`` the form in which the operator's published code
+            computes the layer, as far as it has that form there, else the first that it has.
+
+    Raises:
+        UsageError: for ``published``, when it is not known how an operator was published.
+    """
+    if count == "deploy":
+        return architecture
+    places = {slot.name: slot.geometry for slot in slots_of(architecture) if slot.kind == "conv"}
+    chosen = architecture.layers.items()
+    return replace(architecture, layers={n: _counted(places[n], c, count) if n in places else c for n, c in chosen})
+
+
+def _counted(geometry: ConvGeometry, choice: LayerChoice, count: Count) -> LayerChoice:
+    operator = operators[choice.operator]
+    settings = operator.resolve(geometry, **choice.settings)
+    if count == "training":
+        return replace(choice, form=operator.executed_form(geometry, settings, training=True))
+    if choice.operator not in PUBLISHED:
+        raise UsageError(
+            f"--count published: it is not known in which form the published {choice.operator} was counted. Known: "
+            f"{', '.join(PUBLISHED)}. Count deploy or training."
+        )
+    forms, published = operator.forms(geometry, settings), PUBLISHED[choice.operator]
+    return replace(choice, form=published if published in forms else forms[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,6 +13,14 @@ Budgets = Annotated[
     list[str] | None,
     typer.Option("--budget", "-b", metavar="BUDGET", help="Like 300MFLOPs, 5Mparams or 250-300MFLOPs; repeatable."),
 ]
+Count = Annotated[
+    Literal["deploy", "training", "published"],
+    typer.Option(
+        "--count",
+        help="Form that is counted: the cheapest, which budgets mean; what training runs; or what the published code runs.",
+    ),
+]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print the layers as CSV.")]
 File = Annotated[Path | None, typer.Option("--config", "-c", metavar="FILE", help="YAML file of settings, named like the flags.")]
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting, like lr=0.05 or batch_size=64; repeatable.")

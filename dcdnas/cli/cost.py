@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcdnas.cli._options import Assignments
+from dcdnas.cli._options import AsCsv, Assignments, Count
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
     from dcdnas.architecture import Architecture
+    from dcdnas.layers import Count as CountName
     from dcdnas.space import SearchSpace
 
 __all__ = ["cost"]
@@ -28,6 +29,8 @@ def cost(
     ],
     assignments: Assignments = None,
     layers: Annotated[bool, typer.Option("--layers", help="Show every layer.")] = False,
+    as_csv: AsCsv = False,
+    count: Count = "deploy",
 ) -> None:
     """Count a network's FLOPs and parameters, or those of a space's smallest and largest network.
 
@@ -45,34 +48,45 @@ def cost(
     if "/" in source and not Path(source).exists() and not source.endswith((".yaml", ".yml", ".json")):
         from dcdnas.published import architecture
 
-        _network(out, source, architecture(source, **settings), layers)
+        _network(out, source, architecture(source, **settings), layers, as_csv, count)
         return
     if settings:
         raise UsageError(f"--set sets a published network's settings, and {source} is none. `dcdnas list presets` shows them.")
     content = read_yaml(source).data if source not in shipped() and Path(source).is_file() else None
     if (isinstance(content, Mapping) and str(content.get("format", "")).startswith("dcdnas/architecture")) or _is_model(content):
-        _network(out, source, Architecture.read(source), layers)
+        _network(out, source, Architecture.read(source), layers, as_csv, count)
+    elif as_csv or count != "deploy":
+        raise UsageError(f"--csv and --count are for one network, and {source} is a space. Give a model config or a preset.")
     else:
         _space(out, source, load_space(source))
 
 
-def _network(out: Output, name: str, architecture: Architecture, layers: bool) -> None:
+def _network(out: Output, name: str, architecture: Architecture, layers: bool, as_csv: bool, count: CountName) -> None:
     from dcdnas.cli._tables import table
-    from dcdnas.cli.show import dynamic_share, layers_table
-    from dcdnas.layers import layer_table
+    from dcdnas.cli.show import counted, csv_of, dynamic_share, layers_table, row, total
+    from dcdnas.cost import metrics
+    from dcdnas.layers import counted_as, layer_table
     from dcdnas.words import costs
 
-    found = layer_table(architecture)
+    found = layer_table(counted_as(architecture, count), tuple(metrics))
+    if as_csv:
+        csv_of(found)
+        return
     by_operator: dict[str, list[float]] = {}
     for layer in found:
-        row = by_operator.setdefault(layer.operator, [0, 0, 0])
+        sums = by_operator.setdefault(layer.operator, [0, 0, 0])
         for index, value in enumerate((1, layer.cost["flops"], layer.cost["params"])):
-            row[index] += value
-    total = _total(found)
-    out.document({"name": name, "digest": architecture.digest, "cost": total.values, "by_operator": _plain(by_operator)})
+            sums[index] += value
+    whole = total(found)
+    out.document({
+        "name": name, "digest": architecture.digest, "cost": whole.values, "count": count, "by_operator": _plain(by_operator),
+        **({"layers": [row(layer) for layer in found]} if layers else {}),
+    })  # fmt: skip
     channels, height, width = architecture.input
     out.show(f"{name}: {architecture.network}, {channels}x{height}x{width} to {architecture.classes:,} classes")
-    out.show(f"{costs(total)} ({total['flops']:,.0f} multiply-adds at batch 1, {total['params']:,.0f} parameters)")
+    out.show(
+        f"{costs(whole)} ({whole['flops']:,.0f} multiply-adds at batch 1, {whole['params']:,.0f} parameters){counted(count)}"
+    )
     made = table("Operator", ">Layers", ">FLOPs", ">Params")
     for operator, (number, flops, params) in by_operator.items():
         made.add_row(operator, f"{number:.0f}", f"{flops:,.0f}", f"{params:,.0f}")
@@ -103,12 +117,6 @@ def _is_model(content: Any) -> bool:
     if not isinstance(content, Mapping):
         return False
     return str(content.get("format", "")).startswith("dcdnas/architecture") or isinstance(content.get("dcdnas"), Mapping)
-
-
-def _total(layers: Any) -> Any:
-    from dcdnas.records import Cost
-
-    return sum((layer.cost for layer in layers), Cost())
 
 
 def _plain(by_operator: Mapping[str, list[float]]) -> dict[str, dict[str, float]]:

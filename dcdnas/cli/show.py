@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcdnas.cli._options import Source
+from dcdnas.cli._options import AsCsv, Count, Source
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from dcdnas.cli._source import Source as Found
     from dcdnas.layers import Layer
+    from dcdnas.records import Cost
 
 __all__ = ["show"]
 
@@ -28,7 +29,8 @@ def show(
     out: Output,
     source: Source,
     trial: Annotated[str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Which trial of a run.")] = "",
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print the layers as CSV.")] = False,
+    as_csv: AsCsv = False,
+    count: Count = "deploy",
 ) -> None:
     """Show a network layer by layer: operator and settings, place, FLOPs, parameters.
 
@@ -37,31 +39,34 @@ def show(
     Example:  dcdnas show quick --trial best
     """
     from dcdnas.cli._source import open_source
+    from dcdnas.cost import metrics
     from dcdnas.errors import UsageError
-    from dcdnas.layers import layer_table
+    from dcdnas.layers import counted_as, layer_table
 
     if trial == "front":
         raise UsageError("--trial front is several networks. Show one: a number, best or knee; or `dcdnas trials RUN --front`.")
     found = open_source(source, trial)[0]
-    layers = layer_table(found.architecture)
-    out.document(document(found, layers))
+    layers = layer_table(counted_as(found.architecture, count), tuple(metrics))
+    out.document(document(found, layers, count))
     if as_csv:
-        _csv(layers)
+        csv_of(layers)
         return
-    for line in heading(found):
+    for line in heading(found, layers, count):
         out.show(line)
     out.show(layers_table(layers, out.console.width))
     out.show(dynamic_share(layers))
 
 
-def heading(found: Found) -> list[str]:
-    """What the network is and how it did."""
-    from dcdnas.cost import price
+def heading(found: Found, layers: Sequence[Layer], count: str) -> list[str]:
+    """What the network is, what its layers cost and how it did."""
     from dcdnas.words import costs, ending, mix
 
     a = found.architecture
     channels, height, width = a.input
-    lines = [f"{a.network}, {channels}x{height}x{width} to {a.classes:,} classes: {mix(a)}", costs(price(a))]
+    lines = [
+        f"{a.network}, {channels}x{height}x{width} to {a.classes:,} classes: {mix(a)}",
+        costs(total(layers)) + counted(count),
+    ]
     if found.run and found.trial:
         confirmed = next((c for c in found.run.confirmed if c.trial.number == found.trial.number), None)
         more = ""
@@ -72,6 +77,18 @@ def heading(found: Found) -> list[str]:
             f"Trial {found.trial.number} of {found.run.name} (asked by {found.trial.origin}): {ending(found.trial)}{more}"
         )
     return lines
+
+
+def counted(count: str) -> str:
+    """How the FLOPs were counted, where that is not what budgets mean."""
+    return "" if count == "deploy" else f" (FLOPs of the {count} forms, not what budgets mean)"
+
+
+def total(layers: Sequence[Layer]) -> Cost:
+    """The sum of the layers' costs: the network's."""
+    from dcdnas.records import Cost
+
+    return sum((layer.cost for layer in layers), Cost())
 
 
 def layers_table(layers: Sequence[Layer], width: int = WIDE) -> Table:
@@ -106,12 +123,10 @@ def dynamic_share(layers: Sequence[Layer]) -> str:
     return f"Being dynamic costs {100 * flops:.1f} % of the FLOPs and {100 * params:.1f} % of the parameters."
 
 
-def document(found: Found, layers: Sequence[Layer]) -> dict[str, Any]:
+def document(found: Found, layers: Sequence[Layer], count: str) -> dict[str, Any]:
     """The network as plain data."""
-    from dcdnas.cost import price
-
     return {
-        "name": found.name, "digest": found.architecture.digest, "cost": dict(price(found.architecture).values),
+        "name": found.name, "digest": found.architecture.digest, "cost": dict(total(layers).values), "count": count,
         "architecture": found.architecture.to_dict(), "layers": [row(layer) for layer in layers],
     }  # fmt: skip
 
@@ -126,7 +141,8 @@ def row(layer: Layer) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _csv(layers: Sequence[Layer]) -> None:
+def csv_of(layers: Sequence[Layer]) -> None:
+    """Prints the layers as CSV, a row each."""
     import csv
     import sys
 

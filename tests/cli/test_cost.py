@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,25 @@ def test_an_unknown_setting_of_a_published_network_says_which_it_has(run: Run) -
     said = run("cost", "dcd/mobilenetv2_dcd", "--set", "width=1")
     assert said.code == 2
     assert "width_mult" in said.err
+
+
+def test_the_layers_of_a_preset_in_json_and_csv_add_up_to_its_costs(run: Run) -> None:
+    words = ("cost", "dcd/mobilenetv2_dcd", "--layers")
+    plain, rows = run(*words, "--json").json, list(csv.DictReader(io.StringIO(run(*words, "--csv").out)))
+    assert [row["slot"] for row in rows] == [layer["slot"] for layer in plain["layers"]]
+    for metric, value in plain["cost"].items():
+        assert sum(layer[metric] for layer in plain["layers"]) == sum(int(row[metric]) for row in rows) == value
+
+
+def test_another_count_says_that_budgets_mean_something_else(run: Run) -> None:
+    said = run("cost", "dcd/mobilenetv2_dcd", "--count", "published")
+    assert "403,834,552" in said.out
+    assert "not what budgets mean" in said.out
+    assert "not what budgets mean" not in run("cost", "dcd/mobilenetv2_dcd").out
+
+
+@pytest.mark.parametrize("words", [("--count", "training"), ("--csv",)])
+def test_a_space_has_no_layers_to_count(run: Run, words: tuple[str, ...]) -> None:
+    said = run("cost", "tiny.yaml", *words)
+    assert said.code == 2
+    assert "is a space" in said.err

@@ -91,6 +91,13 @@ def test_the_layers_shown_add_up_to_the_network(run: Run, searched: Path) -> Non
         assert sum(layer[metric] for layer in plain["layers"]) == plain["cost"][metric]
 
 
+def test_show_counts_what_training_runs_when_asked(run: Run, searched: Path) -> None:
+    plain, trained = (run("show", "done", "-t", "0", "--json", *more).json for more in ((), ("--count", "training")))
+    assert (plain["count"], trained["count"]) == ("deploy", "training")
+    assert trained["digest"] == plain["digest"]
+    assert trained["cost"]["flops"] >= plain["cost"]["flops"]
+
+
 def test_show_prints_every_layer_and_the_sum(run: Run, searched: Path) -> None:
     said = run("show", "done", "-t", "0")
     network = load_run("done").trials[0].architecture
