@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from dcdnas.errors import BudgetError
 from dcdnas.records import Cost
 
-_EXAMPLE = "Write one like 300MFLOPs, 4Mparams or 10ms."
+_EXAMPLE = "Write one like 300MFLOPs, 4Mparams or 200kB."
 _WORDS = {
     "flops": ("flops", "flop", "macs", "mac", "madds", "madd", "multadds"),
     "params": ("params", "param", "parameters", "parameter"),

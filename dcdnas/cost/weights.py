@@ -1,4 +1,4 @@
-"""Weights: the bytes of everything that a deployed network has to keep."""
+"""Weights: the bytes of a network's state, as a file of it holds them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["weights"]
 def count_bytes(module: nn.Module, shape: tuple[int, ...]) -> int:
     """Bytes of all tensors of the state dict, each by its own dtype; `shape` does not matter.
 
-    So BatchNorms' statistics and their counters of batches are in. A format that folds BatchNorm into the convolutions, as ONNX
-    does, takes less; the container around the tensors takes a little more.
+    So BatchNorms' statistics and their counters of batches are in. The deployed copy (`Network.deploy`) and what is exported from
+    it take less, as their BatchNorms are in the convolutions; the container around the tensors takes a little more.
     """
     return sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
 
