@@ -25,30 +25,41 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
     Args:
         folder: name of the package below ``dcdnas``, e.g. ``"operators"`` or ``"engine.samplers"``.
         kind: what one entry is called in a message, e.g. ``"operator"``.
+        hint: what else to say to whoever asks for an unknown one.
     """
 
-    def __init__(self, folder: str, kind: str) -> None:
-        self.folder, self.kind = folder, kind
+    def __init__(self, folder: str, kind: str, hint: str = "") -> None:
+        self.folder, self.kind, self.hint = folder, kind, hint
         self._path = _ROOT.joinpath(*folder.split("."))
         self._loaded: dict[str, Entry] = {}
+        self._added: set[str] = set()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._files()))
+        return iter(sorted({*self._files(), *self._added}))
 
     def __len__(self) -> int:
-        return len(self._files())
+        return len({*self._files(), *self._added})
 
     def __contains__(self, name: object) -> bool:
-        return name in self._files()
+        return name in self._added or name in self._files()
 
     def __getitem__(self, name: str) -> Entry:
         if name not in self._loaded:
             if name not in self._files():
-                hint = f"`dcdnas list {self.folder.rsplit('.', 1)[-1]}` shows all."
-                raise UnknownNameError(self.kind, name, self._files(), hint)
+                raise self.unknown(name)
             module = importlib.import_module(f"dcdnas.{self.folder}.{name.replace('-', '_')}")
             self._loaded[name] = cast(Entry, getattr(module, module.__all__[0]))
         return self._loaded[name]
+
+    def unknown(self, name: str) -> UnknownNameError:
+        """The error for a name that no entry has."""
+        hint = f"`dcdnas list {self.folder.rsplit('.', 1)[-1]}` shows all."
+        return UnknownNameError(self.kind, name, self, f"{hint} {self.hint}".rstrip())
+
+    def add(self, name: str, entry: Entry) -> None:
+        """Adds an entry from outside the folder, for as long as this process lives."""
+        self._loaded[name] = entry
+        self._added.add(name)
 
     def source(self, name: str) -> ast.Module:
         """The parsed source of an entry, for those who want its docstring and signature without importing it."""

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from dcdnas.errors import UnknownNameError, UsageError, nearest
 from dcdnas.networks import Network, networks
+from dcdnas.plugins import load_plugin
 from dcdnas.records import ConvGeometry, ProxyTask
 from dcdnas.space import Rule, SearchSpace, Variable
 from dcdnas.space_problems import Problems, shown
@@ -39,15 +40,19 @@ def read_space(path: str | Path) -> SearchSpace:
         SpaceError: with all problems of the file, one a line: ``file:line: key: what is wrong, what is allowed``.
         FileError: when it cannot be read as YAML at all.
     """
-    document = read_yaml(path)
-    return Compiler(document).space()
+    return Compiler(read_yaml(path), Path(path).parent).space()
 
 
 class Compiler:
-    """Turns one document into a space and collects what is wrong with it on the way."""
+    """Turns one document into a space and collects what is wrong with it on the way.
 
-    def __init__(self, document: Document) -> None:
-        self.document = document
+    Args:
+        document: content of the space file.
+        folder: that the paths in it start from.
+    """
+
+    def __init__(self, document: Document, folder: Path = Path()) -> None:
+        self.document, self.folder = document, folder
         self.problems = Problems(document)
 
     def space(self) -> SearchSpace:
@@ -57,6 +62,7 @@ class Compiler:
             SpaceError: with everything that is wrong.
         """
         file, wrong = self._schema()
+        self._load_plugins(file)
         slots = SlotsReader(self.problems, file.slots)
         cls = None if "network" in wrong else self._network(file)
         space = self._assemble(file, cls, slots) if cls is not None else None
@@ -81,6 +87,13 @@ class Compiler:
             return SpaceFile.model_validate({**STAND_INS, **rest}), wrong
         except ValidationError:
             raise self.problems.error() from None
+
+    def _load_plugins(self, file: SpaceFile) -> None:
+        for number, name in enumerate(file.plugins):
+            try:
+                load_plugin(self.folder / name)
+            except UsageError as error:
+                self.problems.add(("plugins", number), str(error))
 
     def _network(self, file: SpaceFile) -> type[Network] | None:
         try:

@@ -8,7 +8,7 @@ from itertools import islice, product
 from typing import Any
 
 from dcdnas.choice import Scope, dimensions
-from dcdnas.errors import GeometryError, UnknownNameError, nearest
+from dcdnas.errors import GeometryError, nearest
 from dcdnas.operators import operators
 from dcdnas.records import ConvGeometry, Setting
 from dcdnas.space_parts import Candidate, Group, share_key
@@ -73,7 +73,7 @@ class SlotsReader:
 
     def _candidate(self, key: Key, name: str, settings: Any) -> Candidate | None:
         if name not in operators:
-            self.problems.add(key, str(UnknownNameError("operator", name, operators, "`dcdnas list operators` shows all.")))
+            self.problems.add(key, str(operators.unknown(name)))
             return None
         if not isinstance(settings, (dict, type(None))):
             hint = f"Write `{name}: {{setting: value}}`, or `{name}:` alone."

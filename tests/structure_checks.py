@@ -14,6 +14,7 @@ LAYERS = (
     {"words"},
     {"front", "words"},
     {"operators"},
+    {"plugins"},
     {"networks"},
     {"published"},
     {"cost"},

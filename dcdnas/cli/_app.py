@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -31,6 +32,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout; all el
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.", rich_help_panel="Output")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print more, and tracebacks.", rich_help_panel="Output")]
 Plain = Annotated[bool, typer.Option("--no-color", help="Print without colours.", rich_help_panel="Output")]
+
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", metavar="FILE", help="Load an operator of your own, named like its file; repeatable."),
+]
 
 COMMON = {"as_json": Json, "quiet": Quiet, "verbose": Verbose, "no_color": Plain}
 """The flags that every verb has."""
@@ -104,16 +110,31 @@ def _with_output(function: Callable[..., None]) -> Callable[..., None]:
     def run(**arguments: Any) -> None:
         flags = {name: arguments.pop(name) for name in COMMON}
         output = Output(**flags)
-        code = _guarded(lambda: function(output, **arguments), output)
+        plugins = arguments.pop("plugin") or ()
+
+        def work() -> None:
+            _load_plugins(plugins)
+            function(output, **arguments)
+
+        code = _guarded(work, output)
         if code:
             raise typer.Exit(code)
 
     run.__doc__ = flowing(inspect.getdoc(function) or "")
-    parameters = [p.replace(kind=keyword) for p in own] + common
+    plugin = inspect.Parameter("plugin", keyword, default=None, annotation=Plugins)
+    parameters = [p.replace(kind=keyword) for p in own] + [plugin, *common]
     run.__dict__.pop("__wrapped__")
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
     return run
+
+
+def _load_plugins(files: Sequence[Path]) -> None:
+    if files:
+        from dcdnas.plugins import load_plugin  # needs torch
+
+        for file in files:
+            load_plugin(file)
 
 
 def flowing(text: str) -> str:

@@ -74,6 +74,7 @@ def open_source(source: str, trial: str = "", budgets: Sequence[Budget] | None =
         return [Source(Path(source).stem, Architecture.read(source), path=Path(source))]
     try:
         run = load_run(find_run(source))
+        load_plugins_of(run)
     except RunError as error:
         if Path(source).is_file():
             raise UsageError(f"{source} is no model config: its name should end in {', '.join(SUFFIXES)}.") from None
@@ -89,6 +90,19 @@ def open_source(source: str, trial: str = "", budgets: Sequence[Budget] | None =
                 f"trial {t.number} of {run.name}: {exceeded(t.cost, budgets)}. Leave --trial out for the best within."
             )
     return [Source(f"{run.name}-{t.number}", t.architecture, run, t) for t in chosen]
+
+
+def load_plugins_of(run: Run) -> None:
+    """Makes a run's operators from outside the package known, from the copies in its folder.
+
+    Raises:
+        RunError: when a copy is missing or was changed.
+    """
+    recorded = run.config.get("plugins")
+    if recorded:
+        from dcdnas.plugins import load_copies  # needs torch
+
+        load_copies(run.folder, recorded)
 
 
 def preset_settings(assignments: Sequence[str]) -> dict[str, Any]:

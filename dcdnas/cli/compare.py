@@ -30,10 +30,12 @@ def compare(
 
     Example:  dcdnas compare quick best static
     """
+    from dcdnas.cli._source import load_plugins_of
     from dcdnas.errors import UsageError
     from dcdnas.report import load_run
 
     found = load_run(run)
+    load_plugins_of(found)
     chosen = [_trial(found, which) for which in trials]
     if len(chosen) < 2:
         raise UsageError(f"one trial cannot be compared. Name two or more: dcdnas compare {found.name} {trials[0]} static.")

@@ -37,6 +37,7 @@ def resume(
     """
     flags = {k: v for k, v in locals().items() if k not in ("out", "run", "trials", "dashboard")}
     from dcdnas.cli._running import go
+    from dcdnas.cli._source import load_plugins_of
     from dcdnas.engine.run import extend
     from dcdnas.planning import execution
     from dcdnas.report import find_run, load_run
@@ -44,6 +45,7 @@ def resume(
 
     folder = find_run(run)
     before = load_run(folder)
+    load_plugins_of(before)
     if trials is not None:
         extend(folder, wanted(trials, before.asked, before.ended))
     how = execution(SearchSettings.gather(flags))

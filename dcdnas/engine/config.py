@@ -38,6 +38,7 @@ class SearchConfig:
         early_stopping: whether trainings behind at a rung are stopped.
         confirm: fresh seeds on which the top of the front is trained again.
         confirm_top: how many networks of the front are confirmed, beside the static reference.
+        plugins: the space's operators from outside the package: name to ``path`` and ``sha256`` of the file.
     """
 
     space: Mapping[str, Any]
@@ -51,6 +52,7 @@ class SearchConfig:
     early_stopping: bool = True
     confirm: int = 3
     confirm_top: int = 3
+    plugins: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def build_space(self) -> SearchSpace:
         """The space that the content describes."""
@@ -65,6 +67,7 @@ class SearchConfig:
             "minimize": list(self.minimize),
             "task": asdict(self.task),
             **{n: getattr(self, n) for n in ("sampler", "seed", "starts", "early_stopping", "confirm", "confirm_top")},
+            **({"plugins": {name: dict(record) for name, record in self.plugins.items()}} if self.plugins else {}),
             "space": dict(self.space),
         }
 
@@ -85,9 +88,10 @@ class SearchConfig:
             known = {f.name: data[f.name] for f in fields(SearchConfig) if f.name in data}
             known["budgets"] = tuple(Budget(**b) for b in data["budgets"])
             known["minimize"] = tuple(data["minimize"])
+            known["plugins"] = {str(name): dict(record) for name, record in data.get("plugins", {}).items()}
             known["task"] = ProxyTask(**data["task"])
             return SearchConfig(**known)
-        except (KeyError, TypeError, UsageError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
             raise RunError(f"{path}: damaged: {type(error).__name__}: {error}.") from None
 
     def write(self, path: Path) -> None:
@@ -96,9 +100,9 @@ class SearchConfig:
         write_whole(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
     def differences(self, other: SearchConfig) -> list[str]:
-        """Lines ``key: this | other`` for all that makes two searches different; the number of trials does not."""
+        """Lines ``key: this | other`` for all that makes two searches different; number of trials and places of files do not."""
         mine, theirs = _flat(self.to_dict()), _flat(other.to_dict())
-        keys = [k for k in {**mine, **theirs} if k not in ("trials",)]
+        keys = [k for k in {**mine, **theirs} if k != "trials" and not (k.startswith("plugins.") and k.endswith(".path"))]
         return [f"{k}: {mine.get(k)!r} | {theirs.get(k)!r}" for k in keys if mine.get(k) != theirs.get(k)]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dcdnas.engine.worker import ProxyTraining, Train
+from dcdnas.plugins import Plugin
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Execution:
         address: of a Ray cluster; empty starts one on this machine.
         timeout: seconds after which the search ends as if asked to; infinity for never.
         train: what a worker runs; None for the proxy training.
+        plugins: operators from outside the package, which workers have to know.
         log: trackers that are told what happens, of `dcdnas.engine.loggers`.
     """
 
@@ -33,11 +35,12 @@ class Execution:
     timeout: float = math.inf
     train: Train | None = None
     log: tuple[str, ...] = ()
+    plugins: tuple[Plugin, ...] = ()
 
     def training(self) -> Train:
         """What a worker runs."""
         device = "cuda" if self.gpus_per_trial else "cpu"
-        return self.train or ProxyTraining(device, max(1, int(self.cpus_per_trial)))
+        return self.train or ProxyTraining(device, max(1, int(self.cpus_per_trial)), self.plugins)
 
     @property
     def workers(self) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from dcdnas.engine import control
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
+from dcdnas.engine.files import write_whole
 from dcdnas.engine.local import run_inline, run_local
 from dcdnas.engine.lock import RunLock
 from dcdnas.engine.loop import FAILURES, TIME_IS_UP, SearchLoop
@@ -21,6 +22,8 @@ from dcdnas.engine.tracking import Tracking
 from dcdnas.engine.worker import images_of
 from dcdnas.errors import DcdnasError, Resumable, RunError
 from dcdnas.front import Bounds
+from dcdnas.plugins import FOLDER as PLUGINS
+from dcdnas.plugins import load_copies, loaded
 from dcdnas.space import SearchSpace
 from dcdnas.space_cost import check_budgets, largest, smallest
 
@@ -56,14 +59,17 @@ def prepare(folder: Path, config: SearchConfig) -> SearchConfig:
     folder.mkdir(parents=True, exist_ok=True)
     for half_made in folder.glob(f"{MEMORY}*"):
         half_made.unlink()
+    for plugin in loaded(config.plugins):
+        (folder / PLUGINS).mkdir(exist_ok=True)
+        write_whole(folder / PLUGINS / Path(plugin.path).name, plugin.text)
     make_memory(folder, objective_bounds(space, config))
     config.write(folder / "search.yaml")
     return config
 
 
 def _never_started(folder: Path) -> bool:
-    """Whether the folder is empty, or has no more than a memory without trials that a crash left before `prepare` was done."""
-    if any(not f.name.startswith((MEMORY, ".")) for f in folder.iterdir()):
+    """Whether the folder is empty, or has no more than a crash in `prepare` left: copies of plugins, a memory without trials."""
+    if any(not f.name.startswith((MEMORY, ".", PLUGINS)) for f in folder.iterdir()):
         return False
     try:
         with closing(Store(folder)) as store:
@@ -124,6 +130,7 @@ def search(
         RunError: when another driver is searching there.
     """
     config = SearchConfig.read(folder / "search.yaml")
+    execution = replace(execution, plugins=load_copies(folder, config.plugins))
     space = config.build_space()
     signals = control.Signals(told)
     with (

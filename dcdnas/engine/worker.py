@@ -12,6 +12,7 @@ from dcdnas.cost import verified
 from dcdnas.data import Split, load, split
 from dcdnas.engine.job import Job
 from dcdnas.networks import build_network, for_proxy
+from dcdnas.plugins import Plugin
 from dcdnas.records import ProxyTask, Report, Score
 from dcdnas.training import train
 
@@ -35,10 +36,12 @@ class ProxyTraining:
     Args:
         device: to train on, ``cpu`` or ``cuda``.
         threads: of torch in this process; 0 leaves them as they are.
+        plugins: operators from outside the package.
     """
 
     device: str = "cpu"
     threads: int = 1
+    plugins: tuple[Plugin, ...] = ()
 
     def __call__(self, job: Job, report: Reporter) -> Score:
         """Trains, once fvcore has measured what the network was priced at; raises what either raises."""
@@ -46,6 +49,8 @@ class ProxyTraining:
             torch.set_num_threads(self.threads)
         if self.device == "cpu":
             keep_freed_memory()
+        for plugin in self.plugins:
+            plugin.load()
         if not job.confirm:
             verified(job.architecture)
         images = images_of(job.task)

@@ -19,6 +19,7 @@ from dcdnas.cost import measure, price
 from dcdnas.engine.files import write_whole
 from dcdnas.errors import MismatchError, UsageError
 from dcdnas.networks import build_network, slots_of
+from dcdnas.plugins import loaded
 from dcdnas.records import Cost
 from dcdnas.words import costs, mix
 
@@ -53,7 +54,7 @@ class Model:
     def config(self) -> dict[str, Any]:
         """The content of the config file."""
         a = self.architecture
-        slots = slots_of(a)
+        slots, plugins = slots_of(a), loaded(choice.operator for choice in a.layers.values())
         pretrained: dict[str, Any] = {"input_size": list(a.input), "num_classes": a.classes}
         if self.normalisation:
             pretrained |= {"mean": list(self.normalisation.mean), "std": list(self.normalisation.std)}
@@ -69,6 +70,7 @@ class Model:
             "dcdnas": {
                 **{key: plain[key] for key in ("format", "network", "input", "classes")},
                 "cost": {name: int(value) for name, value in price(a).values.items()},
+                **({"plugins": {p.name: {"file": Path(p.path).name, "sha256": p.digest} for p in plugins}} if plugins else {}),
                 "provenance": dict(self.provenance),
                 "settings": plain["settings"],
                 "layers": {name: choice["operator"] if len(choice) == 1 else choice for name, choice in plain["layers"].items()},

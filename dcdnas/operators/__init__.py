@@ -4,6 +4,6 @@ from dcdnas.catalogue import Catalogue
 from dcdnas.operators._base import Operator
 from dcdnas.operators._ddf_up import DDFUp
 
-operators: Catalogue[type[Operator]] = Catalogue("operators", "operator")
+operators: Catalogue[type[Operator]] = Catalogue("operators", "operator", "`--plugin FILE` loads one of your own.")
 
 __all__ = ["DDFUp", "Operator", "operators"]

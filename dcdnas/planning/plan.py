@@ -21,6 +21,7 @@ from dcdnas.engine.loggers import loggers
 from dcdnas.engine.samplers import samplers
 from dcdnas.engine.worker import images_of
 from dcdnas.errors import UsageError
+from dcdnas.plugins import loaded
 from dcdnas.records import ProxyTask
 from dcdnas.report import runs_folder
 from dcdnas.settings import SearchSettings
@@ -113,6 +114,7 @@ def make_plan(settings: SearchSettings) -> Plan:
     task = _task(settings, space.proxy)
     config = SearchConfig(
         space=content, budgets=budgets, minimize=minimize, task=task,
+        plugins={p.name: {"path": str(Path(p.path).absolute()), "sha256": p.digest} for p in loaded(_operators(space))},
         **{n: getattr(settings, n) for n in ("trials", "sampler", "seed", "starts", "early_stopping", "confirm", "confirm_top")},
     )  # fmt: skip
     plan = Plan(runs_folder() / (settings.name or _free_name(space, budgets)), config, execution(settings), space)
@@ -134,13 +136,21 @@ def execution(settings: SearchSettings) -> Execution:
 
 
 def _space(settings: SearchSettings, budgets: Sequence[Budget]) -> tuple[SearchSpace, Any]:
-    """The space and its file's content; without a name the smallest shipped one that holds the budgets."""
+    """The space and its file's content; without a name the smallest shipped one that holds the budgets.
+
+    The content leaves the plugins' paths out, since the run has copies of its own.
+    """
     if settings.space is None and not budgets:
         raise UsageError(
             "neither a budget nor a space is given. Give one, like `-b 2MFLOPs`; `dcdnas list spaces` shows the spaces."
         )
     path = find_space(settings.space) if settings.space else space_for(budgets)
-    return read_space(path), read_yaml(path).data
+    content = read_yaml(path).data
+    return read_space(path), {key: value for key, value in content.items() if key != "plugins"}
+
+
+def _operators(space: SearchSpace) -> set[str]:
+    return {candidate.operator for group in space.groups for candidate in group.candidates}
 
 
 def _objectives(settings: SearchSettings, budgets: Sequence[Budget]) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ configs = st.builds(
     seed=st.integers(0, 2**31),
     early_stopping=st.booleans(),
     confirm=st.integers(0, 9),
+    plugins=st.sampled_from([{}, {"gate": {"path": "/gate.py", "sha256": "00"}}]),
 )
 
 OTHER: dict[str, Any] = {
@@ -49,6 +50,7 @@ OTHER: dict[str, Any] = {
     "early_stopping": True,
     "confirm": 9,
     "confirm_top": 8,
+    "plugins": {"gate": {"path": "/gate.py", "sha256": "00"}},
 }
 
 
@@ -72,6 +74,8 @@ def test_every_setting_but_the_number_of_trials_makes_another_search() -> None:
     for name, value in OTHER.items():
         assert [line for line in config().differences(replace(config(), **{name: value})) if name.split(".")[0] in line]
     assert config().differences(replace(config(), trials=999)) == []
+    moved = replace(config(), plugins={"gate": {"path": "/elsewhere/gate.py", "sha256": "00"}})
+    assert moved.differences(replace(config(), plugins=OTHER["plugins"])) == []
 
 
 def test_a_difference_shows_both_values() -> None:
@@ -92,6 +96,7 @@ def test_a_folder_without_a_configuration_is_no_run(tmp_path: Path) -> None:
         "[]",
         "format: dcdnas/search-9",
         "format: dcdnas/search-1",
+        "format: dcdnas/search-1\nbudgets: []\nminimize: []\nplugins: 5\ntask: {}",
         "format: dcdnas/search-1\nbudgets: 5",
         "a: [",
         "\x00",
