@@ -72,7 +72,7 @@ def layer_table(architecture: Architecture, metrics: tuple[str, ...] = ("flops",
         cost, static = (
             Cost(dict(zip(metrics, slot_price(slot, c, metrics), strict=True))) for c in (choice, LayerChoice("static"))
         )
-        name = slot.kind if slot.kind == "linear" else choice.operator
+        name = choice.operator if slot.kind == "conv" else slot.kind
         layers.append(Layer(slot.name, name, dict(choice.settings), choice.form, slot.geometry, slot.activation, cost, static))
     total = sum((layer.cost for layer in layers), Cost())
     whole = price(architecture, metrics)

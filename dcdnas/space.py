@@ -219,7 +219,7 @@ class SearchSpace:
             if group is not None:
                 places.append((slot.name, group, len(geometries[group])))
                 geometries[group].append(slot.geometry)
-        return Frame(complete, shape, tuple(places), tuple(map(tuple, geometries)))
+        return Frame(cls.written(complete), shape, tuple(places), tuple(map(tuple, geometries)))
 
     def _outcomes(self, decisions: Iterable[Decision]) -> list[dict[str, Setting]]:
         """All outcomes of some decisions, whose parents are among them."""

@@ -79,7 +79,19 @@ forbid:
   - {"*.project.operator": dcd, stage1.kernel_size: 3}
 """
 
-TINY = {"stage": STAGE, "block": BLOCK, "layer": LAYER, "ruled": RULED}
+GATED = """\
+  kernel_size: {share: stage, "*": [3, 5]}
+  expansion: 2
+  se: {"stage2.*": [0, 0.25], stage1.block1: 0.5}
+  activation: [relu6, hardswish]
+slots:
+  "*.project":
+    share: stage
+    static:
+    dcd:
+"""
+
+TINY = {"stage": STAGE, "block": BLOCK, "layer": LAYER, "ruled": RULED, "gated": GATED}
 """Spaces whose choices are shared in different ways."""
 
 

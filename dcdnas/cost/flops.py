@@ -18,6 +18,7 @@ from dcdnas.architecture import LayerChoice
 from dcdnas.cost._base import Metric
 from dcdnas.cost._handles import HANDLES, NOT_COUNTED, UncountedOperation
 from dcdnas.networks import Slot
+from dcdnas.networks._excite import SqueezeExcite
 from dcdnas.operators import operators
 from dcdnas.operators._product import counting
 
@@ -76,6 +77,8 @@ def slot_flops(slot: Slot, choice: LayerChoice) -> int | None:
     g, operator = slot.geometry, operators[choice.operator]
     if slot.kind == "linear":
         return g.in_channels * g.out_channels if choice.operator == "static" else None
+    if slot.kind == "gate":
+        return SqueezeExcite.multiply_adds(g.in_channels, g.out_channels, g.height * g.width)
     settings = operator.resolve(g, **choice.settings)
     try:
         form = operator.checked_form(g, settings, choice.form)

@@ -35,7 +35,7 @@ class Layer:
     """
 
     name: str
-    kind: Literal["conv", "linear"]
+    kind: Literal["conv", "linear", "gate"]
     geometry: ConvGeometry
     choice: LayerChoice
     flops: int
@@ -65,10 +65,10 @@ class Layer:
 
     @property
     def kernel(self) -> str:
-        """``3x3``, ``3x3 depthwise``, ``3x3 in 4 groups`` or ``linear``."""
+        """``3x3``, ``3x3 depthwise``, ``3x3 in 4 groups``, ``linear`` or ``squeeze-and-excitation``."""
         g = self.geometry
-        if self.kind == "linear":
-            return "linear"
+        if self.kind != "conv":
+            return "squeeze-and-excitation" if self.kind == "gate" else "linear"
         return f"{g.kernel_size}x{g.kernel_size}" + (" depthwise" if g.depthwise else f" in {g.groups} groups" * (g.groups > 1))
 
 
@@ -109,7 +109,10 @@ def anatomy(architecture: Architecture) -> Anatomy:
 
 def _layer(slot: Slot, architecture: Architecture, skip: bool) -> Layer:
     choice = architecture.layers.get(slot.name, STATIC)
-    flops, static = _flops(slot.geometry, choice), _flops(slot.geometry, STATIC)
+    if slot.kind == "gate":
+        flops = static = slot_price(slot, STATIC, ("flops",))[0]
+    else:
+        flops, static = _flops(slot.geometry, choice), _flops(slot.geometry, STATIC)
     return Layer(slot.name, slot.kind, slot.geometry, choice, flops, static, skip, slot.name in architecture.layers)
 
 
@@ -127,9 +130,9 @@ def _closing(slots: tuple[Slot, ...]) -> set[str]:
             blocks.setdefault(slot.block, []).append(slot)
     found = set()
     for inside in blocks.values():
-        path = [s for s in inside if s.role != "shortcut"]
+        path = [s for s in inside if s.kind == "conv" and s.role != "shortcut"]
         first, last = path[0].geometry, path[-1].geometry
         same = (first.in_channels, first.height, first.width) == (last.out_channels, last.out_height, last.out_width)
-        if same or len(path) < len(inside):
+        if same or any(s.role == "shortcut" for s in inside):
             found.add(path[-1].name)
     return found

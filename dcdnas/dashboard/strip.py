@@ -106,6 +106,7 @@ def sentence(layer: Layer) -> str:
     """A layer's numbers in a sentence."""
     g, c = layer.geometry, layer.choice
     what = "fully connected layer" if layer.kind == "linear" and c.operator == "static" else f"{c.operator} {layer.kernel}"
+    what = layer.kernel if layer.kind == "gate" else what
     settings = ", ".join(f"{name} {value}" for name, value in c.settings.items())
     place = f"{g.in_channels} to {g.out_channels} channels"
     if layer.kind != "linear":
@@ -124,7 +125,7 @@ def sentence(layer: Layer) -> str:
 
 def _notes(layer: Layer) -> tuple[str, ...]:
     g = layer.geometry
-    kernel = "fc" if layer.kind == "linear" else f"{'d' if g.depthwise else ''}{g.kernel_size}x{g.kernel_size}"
+    kernel = {"linear": "fc", "gate": "se"}.get(layer.kind) or f"{'d' if g.depthwise else ''}{g.kernel_size}x{g.kernel_size}"
     settings = [f"{SHORT[name]}{value}" for name, value in layer.choice.settings.items() if name in SHORT and value != 1]
     return (kernel, *settings[:3])
 

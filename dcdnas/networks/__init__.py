@@ -33,5 +33,6 @@ def build_network(source: Architecture | str | Path) -> Network:
 
 def for_proxy(architecture: Architecture, input: Shape, classes: int) -> Architecture:
     """The architecture as a proxy trains it: its images, its classes, and no stride that would leave too small a last map."""
-    settings = networks[architecture.network].adapted(architecture.settings, input)
+    cls = networks[architecture.network]
+    settings = cls.written(cls.adapted(architecture.settings, input))
     return replace(architecture, settings=settings, input=input, classes=classes)

@@ -7,9 +7,8 @@ same plan, and a slot's name is the path of its module (``stage3.block1.expand``
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, Self
 
 import torch
@@ -18,6 +17,8 @@ from torch import Tensor, nn
 from dcdnas.architecture import Architecture, LayerChoice, NetworkSetting
 from dcdnas.choice import dimensions
 from dcdnas.errors import FileError, UsageError
+from dcdnas.networks._activations import ACTIVATIONS
+from dcdnas.networks._excite import SqueezeExcite
 from dcdnas.operators import Operator, operators
 from dcdnas.records import ConvGeometry
 
@@ -33,13 +34,14 @@ class Slot:
     Args:
         name: path of the module, e.g. ``stage3.block1.expand``.
         geometry: of the convolution, with the size of its input map at deployment.
-        kind: ``conv`` is a convolution with BatchNorm, open to the search; ``linear`` is the classifier.
-        activation: after the BatchNorm; ``""`` for none.
+        kind: ``conv`` is a convolution with BatchNorm, open to the search; ``linear`` is a classifier's layer; ``gate`` is
+            squeeze-and-excitation, whose geometry says from how many channels to how many it squeezes.
+        activation: after the BatchNorm, ``""`` for none; of a gate, its last one.
     """
 
     name: str
     geometry: ConvGeometry
-    kind: Literal["conv", "linear"] = "conv"
+    kind: Literal["conv", "linear", "gate"] = "conv"
     activation: str = ""
 
     @property
@@ -56,14 +58,6 @@ class Slot:
     def role(self) -> str:
         """Last part of the name: what the convolution does in its block."""
         return self.name.rpartition(".")[2]
-
-
-ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
-    "": nn.Identity,
-    "relu": partial(nn.ReLU, inplace=True),
-    "relu6": partial(nn.ReLU6, inplace=True),
-    "hardswish": partial(nn.Hardswish, inplace=True),
-}
 
 
 class ConvNorm(nn.Module):
@@ -94,6 +88,8 @@ class ConvNorm(nn.Module):
 
 def make(slot: Slot, choice: LayerChoice = STATIC) -> nn.Module:
     """The module that stands in `slot`."""
+    if slot.kind == "gate":
+        return SqueezeExcite(slot.geometry.in_channels, slot.geometry.out_channels, hard=slot.activation == "hardsigmoid")
     if slot.kind == "linear" and choice.operator != "static":
         return operators[choice.operator].classifier(slot.geometry, choice.form, **choice.settings)
     if slot.kind == "linear":
@@ -118,6 +114,10 @@ class Places:
         """Of the slot called `name`."""
         return self._slots[name].geometry
 
+    def activation(self, name: str) -> nn.Module:
+        """A new module of the activation of the slot called `name`."""
+        return ACTIVATIONS[self._slots[name].activation]()
+
     def fill(self, name: str) -> nn.Module:
         """A new module for the slot called `name`; the identity where the network has no such slot."""
         return make(self._slots[name], self._layers.get(name, STATIC)) if name in self else nn.Identity()
@@ -127,7 +127,8 @@ class Network(nn.Module):
     """Base of every backbone.
 
     A subclass takes its `places` and its settings as keywords: those annotated with `Choice` are search
-    dimensions, the others are fixed in a space file. It overrides `slots` and `forward`.
+    dimensions, the others are fixed in a space file. It overrides `slots` and `forward`. A search dimension with a default in
+    the constructor is left out of architectures that have this value everywhere: a new one changes no digest.
     """
 
     architecture: Architecture
@@ -152,6 +153,12 @@ class Network(nn.Module):
             UsageError: naming a setting that is unknown, not allowed or of the wrong length.
         """
         raise NotImplementedError(cls.__name__)
+
+    @classmethod
+    def written(cls, settings: Mapping[str, NetworkSetting]) -> dict[str, NetworkSetting]:
+        """Complete settings as an architecture keeps them: without what has its constructor's default everywhere."""
+        known = dimensions(cls)
+        return {n: v for n, v in settings.items() if n not in known or any(leaf != known[n].default for leaf in flat(v))}
 
     @classmethod
     def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
@@ -198,7 +205,7 @@ class Network(nn.Module):
 
 def check_layers(architecture: Architecture, slots: tuple[Slot, ...]) -> None:
     """Raises FileError when the architecture names a layer that the network does not have."""
-    names = {s.name for s in slots}
+    names = {s.name for s in slots if s.kind != "gate"}
     extra = [name for name in architecture.layers if name not in names]
     if extra:
         raise FileError(
@@ -274,6 +281,14 @@ def whole_numbers(name: str, value: Any, at_least: int = 1, at_most: int | None 
 def flat(value: Any) -> list[Any]:
     """The scalars of a nested list or tuple, or the scalar itself."""
     return [leaf for part in value for leaf in flat(part)] if isinstance(value, (list, tuple)) else [value]
+
+
+def gate_slot(block: str, ratio: float, geometry: ConvGeometry, activation: str = "sigmoid") -> Iterator[Slot]:
+    """The slot ``se`` of a block, after the convolution with this geometry; none for a ratio of 0."""
+    if ratio:
+        channels = geometry.out_channels
+        size = {"height": geometry.out_height, "width": geometry.out_width}
+        yield Slot(f"{block}.se", ConvGeometry(channels, make_divisible(channels * ratio), **size), "gate", activation)
 
 
 def make_divisible(channels: float, divisor: int = 8) -> int:

@@ -18,12 +18,14 @@ from torch import Tensor, nn
 
 from dcdnas.architecture import NetworkSetting
 from dcdnas.choice import Choice
+from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
 from dcdnas.networks._base import (
     Network,
     Places,
     Shape,
     Slot,
     checked,
+    gate_slot,
     make_divisible,
     per_block,
     per_stage,
@@ -45,6 +47,8 @@ DEFAULTS: Mapping[str, Any] = {
     "stem_stride": 2,
     "head_channels": 1280,
     "dropout": 0.0,
+    "se": 0,
+    "activation": "relu6",
 }
 
 
@@ -63,6 +67,8 @@ class MobileNetV2(Network):
         stem_stride: 2 for large images, 1 for small ones.
         head_channels: of the last 1x1 convolution; 0 leaves it out.
         dropout: before the classifier, in training.
+        se: of each block: squeeze-and-excitation after `depthwise`, squeezing to this share of its channels; 0 for none.
+        activation: everywhere but after the projections.
     """
 
     def __init__(
@@ -79,6 +85,8 @@ class MobileNetV2(Network):
         stem_stride: int,
         head_channels: int,
         dropout: float,
+        se: Annotated[Any, float, Choice(at_least=0, at_most=1, per="block")] = 0,
+        activation: Annotated[str, Choice(words=SEARCHED_ACTIVATIONS)] = "relu6",
     ) -> None:
         super().__init__(places)
         self.stem = places.fill("stem")
@@ -100,7 +108,7 @@ class MobileNetV2(Network):
 
     @classmethod
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
-        """All settings, one kernel size and expansion a block."""
+        """All settings, with one value a block of those that blocks have."""
         s = checked(cls, settings, DEFAULTS)
         stages = len(whole_numbers("channels", s["channels"]))
         s.update({n: DEFAULTS[n][:stages] for n in ("depth", "strides", "expansion") if n not in settings})
@@ -111,6 +119,7 @@ class MobileNetV2(Network):
         whole_numbers("head_channels", s["head_channels"], at_least=0)
         s["kernel_size"] = per_block("kernel_size", s["kernel_size"], s["depth"])
         s["expansion"] = per_block("expansion", s["expansion"], s["depth"])
+        s["se"] = per_block("se", s["se"], s["depth"])
         return s
 
     @classmethod
@@ -127,14 +136,14 @@ class MobileNetV2(Network):
         stem = ConvGeometry(
             input[0], make_divisible(s["stem_channels"] * s["width"]), 3, s["stem_stride"], height=input[1], width=input[2]
         )
-        found = [Slot("stem", stem, activation="relu6")]
+        found = [Slot("stem", stem, activation=s["activation"])]
         for plan in _plans(s, stem):
             found += _slots_of(plan)
         last = found[-1].geometry
         channels, size = last.out_channels, {"height": last.out_height, "width": last.out_width}
         if s["head_channels"]:
             head = make_divisible(s["head_channels"] * max(1.0, s["width"]))
-            found.append(Slot("head", ConvGeometry(channels, head, **size), activation="relu6"))
+            found.append(Slot("head", ConvGeometry(channels, head, **size), activation=s["activation"]))
             channels = head
         return (*found, Slot("classifier", ConvGeometry(channels, classes), kind="linear"))
 
@@ -151,14 +160,17 @@ class _Plan:
     stride: int
     height: int
     width: int
+    se: float
+    activation: str
 
     def slots(self) -> Iterator[Slot]:
         size = {"height": self.height, "width": self.width}
         middle = round(self.in_channels * self.expansion)
         if self.expansion != 1:
-            yield Slot(f"{self.name}.expand", ConvGeometry(self.in_channels, middle, **size), activation="relu6")
+            yield Slot(f"{self.name}.expand", ConvGeometry(self.in_channels, middle, **size), activation=self.activation)
         depthwise = ConvGeometry(middle, middle, self.kernel_size, self.stride, middle, **size)
-        yield Slot(f"{self.name}.depthwise", depthwise, activation="relu6")
+        yield Slot(f"{self.name}.depthwise", depthwise, activation=self.activation)
+        yield from gate_slot(self.name, self.se, depthwise)
         size = {"height": depthwise.out_height, "width": depthwise.out_width}
         yield Slot(f"{self.name}.project", ConvGeometry(middle, self.out_channels, **size))
 
@@ -175,17 +187,19 @@ def _plans(s: Mapping[str, Any], stem: ConvGeometry) -> Iterator[_Plan]:
             stride = first if block == 1 else 1
             kernel, expansion = s["kernel_size"][stage - 1][block - 1], s["expansion"][stage - 1][block - 1]
             out = make_divisible(c * s["width"])
-            yield _Plan(f"stage{stage}.block{block}", channels, out, expansion, kernel, stride, height, width)
+            se, name = s["se"][stage - 1][block - 1], f"stage{stage}.block{block}"
+            yield _Plan(name, channels, out, expansion, kernel, stride, height, width, se, s["activation"])
             channels, height, width = out, -(-height // stride), -(-width // stride)
 
 
 class InvertedResidual(nn.Module):
-    """project(depthwise(expand(x))), plus x where the shapes allow."""
+    """project(se(depthwise(expand(x)))), plus x where the shapes allow."""
 
     def __init__(self, places: Places, name: str) -> None:
         super().__init__()
         self.expand = places.fill(f"{name}.expand")
         self.depthwise = places.fill(f"{name}.depthwise")
+        self.se = places.fill(f"{name}.se")
         self.project = places.fill(f"{name}.project")
         first = f"{name}.expand" if f"{name}.expand" in places else f"{name}.depthwise"
         same_channels = places.geometry(first).in_channels == places.geometry(f"{name}.project").out_channels
@@ -193,5 +207,5 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
-        y: Tensor = self.project(self.depthwise(self.expand(x)))
+        y: Tensor = self.project(self.se(self.depthwise(self.expand(x))))
         return x + y if self.residual else y

@@ -16,17 +16,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dcdnas.architecture import NetworkSetting
 from dcdnas.choice import Choice
+from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
 from dcdnas.networks._base import (
     Network,
     Places,
     Shape,
     Slot,
     checked,
+    gate_slot,
     make_divisible,
     per_block,
     per_stage,
@@ -48,6 +49,8 @@ BASIC: Mapping[str, Any] = {
     "stem": "imagenet",
     "stem_channels": 64,
     "dropout": 0.0,
+    "se": 0,
+    "activation": "relu",
 }
 """ResNet-18."""
 
@@ -81,6 +84,8 @@ class ResNet(Network):
         stem: ``imagenet`` is 7x7 with stride 2 and a max-pool, ``medium`` 3x3 with stride 2, ``small`` 3x3 with stride 1.
         stem_channels: before `width`.
         dropout: before the classifier, in training.
+        se: of each block: squeeze-and-excitation before the addition, squeezing to this share of the channels; 0 for none.
+        activation: everywhere.
     """
 
     def __init__(
@@ -97,6 +102,8 @@ class ResNet(Network):
         stem: Annotated[str, Choice(words=tuple(STEMS))],
         stem_channels: int,
         dropout: float,
+        se: Annotated[Any, float, Choice(at_least=0, at_most=1, per="block")] = 0,
+        activation: Annotated[str, Choice(words=SEARCHED_ACTIVATIONS)] = "relu",
     ) -> None:
         super().__init__(places)
         self.stem = places.fill("stem")
@@ -119,7 +126,7 @@ class ResNet(Network):
 
     @classmethod
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
-        """All settings, one kernel size and expansion a block; the defaults are the named block's."""
+        """All settings, with one value a block of those that blocks have; the defaults are the named block's."""
         defaults = DEFAULTS.get(str(settings.get("block", "basic")), BASIC)
         s = checked(cls, settings, defaults)
         stages = len(whole_numbers("channels", s["channels"]))
@@ -130,6 +137,7 @@ class ResNet(Network):
         whole_numbers("stem_channels", s["stem_channels"])
         s["kernel_size"] = per_block("kernel_size", s["kernel_size"], s["depth"])
         s["expansion"] = per_block("expansion", s["expansion"], s["depth"])
+        s["se"] = per_block("se", s["se"], s["depth"])
         return s
 
     @classmethod
@@ -148,7 +156,7 @@ class ResNet(Network):
         kernel_size, stride, pool = STEMS[s["stem"]]
         channels = make_divisible(s["stem_channels"] * s["width"])
         stem = ConvGeometry(input[0], channels, kernel_size, stride, height=input[1], width=input[2])
-        found = [Slot("stem", stem, activation="relu")]
+        found = [Slot("stem", stem, activation=s["activation"])]
         height, width = (-(-size // 2) if pool else size for size in (stem.out_height, stem.out_width))
         for plan in _plans(s, channels, height, width):
             found += _slots_of(plan)
@@ -169,18 +177,22 @@ class _Plan:
     stride: int
     height: int
     width: int
+    se: float
+    activation: str
 
     def slots(self) -> Iterator[Slot]:
         before = {"height": self.height, "width": self.width}
         after = {"height": -(-self.height // self.stride), "width": -(-self.width // self.stride)}
         c, m, d, k, stride = self.in_channels, self.middle, self.out_channels, self.kernel_size, self.stride
         if self.block == "basic":
-            yield Slot(f"{self.name}.conv1", ConvGeometry(c, m, k, stride, **before), activation="relu")
-            yield Slot(f"{self.name}.conv2", ConvGeometry(m, d, k, **after))
+            yield Slot(f"{self.name}.conv1", ConvGeometry(c, m, k, stride, **before), activation=self.activation)
+            last = Slot(f"{self.name}.conv2", ConvGeometry(m, d, k, **after))
         else:
-            yield Slot(f"{self.name}.reduce", ConvGeometry(c, m, **before), activation="relu")
-            yield Slot(f"{self.name}.spatial", ConvGeometry(m, m, k, stride, **before), activation="relu")
-            yield Slot(f"{self.name}.expand", ConvGeometry(m, d, **after))
+            yield Slot(f"{self.name}.reduce", ConvGeometry(c, m, **before), activation=self.activation)
+            yield Slot(f"{self.name}.spatial", ConvGeometry(m, m, k, stride, **before), activation=self.activation)
+            last = Slot(f"{self.name}.expand", ConvGeometry(m, d, **after))
+        yield last
+        yield from gate_slot(self.name, self.se, last.geometry)
         if stride != 1 or c != d:
             yield Slot(f"{self.name}.shortcut", ConvGeometry(c, d, 1, stride, **before))
 
@@ -197,8 +209,8 @@ def _plans(s: Mapping[str, Any], channels: int, height: int, width: int) -> Iter
             stride = first if block == 1 else 1
             kernel_size, expansion = s["kernel_size"][stage - 1][block - 1], s["expansion"][stage - 1][block - 1]
             middle = make_divisible(c * s["width"] * expansion)
-            name = f"stage{stage}.block{block}"
-            yield _Plan(name, s["block"], channels, middle, out, kernel_size, stride, height, width)
+            name, se = f"stage{stage}.block{block}", s["se"][stage - 1][block - 1]
+            yield _Plan(name, s["block"], channels, middle, out, kernel_size, stride, height, width, se, s["activation"])
             channels, height, width = out, -(-height // stride), -(-width // stride)
 
 
@@ -208,32 +220,38 @@ def _halvings(stem: str) -> int:
 
 
 class Basic(nn.Module):
-    """relu(conv2(conv1(x)) + shortcut(x))."""
+    """activation(se(conv2(conv1(x))) + shortcut(x))."""
 
     def __init__(self, places: Places, name: str) -> None:
         super().__init__()
         self.conv1 = places.fill(f"{name}.conv1")
         self.conv2 = places.fill(f"{name}.conv2")
+        self.se = places.fill(f"{name}.se")
         self.shortcut = places.fill(f"{name}.shortcut")
+        self.activation = places.activation(f"{name}.conv1")
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
-        return F.relu(self.conv2(self.conv1(x)) + self.shortcut(x))
+        y: Tensor = self.activation(self.se(self.conv2(self.conv1(x))) + self.shortcut(x))
+        return y
 
 
 class Bottleneck(nn.Module):
-    """relu(expand(spatial(reduce(x))) + shortcut(x))."""
+    """activation(se(expand(spatial(reduce(x)))) + shortcut(x))."""
 
     def __init__(self, places: Places, name: str) -> None:
         super().__init__()
         self.reduce = places.fill(f"{name}.reduce")
         self.spatial = places.fill(f"{name}.spatial")
         self.expand = places.fill(f"{name}.expand")
+        self.se = places.fill(f"{name}.se")
         self.shortcut = places.fill(f"{name}.shortcut")
+        self.activation = places.activation(f"{name}.reduce")
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
-        return F.relu(self.expand(self.spatial(self.reduce(x))) + self.shortcut(x))
+        y: Tensor = self.activation(self.se(self.expand(self.spatial(self.reduce(x)))) + self.shortcut(x))
+        return y
 
 
 BLOCKS: Mapping[str, type[nn.Module]] = {"basic": Basic, "bottleneck": Bottleneck}

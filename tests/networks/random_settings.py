@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.networks import slots_of
+from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
 
 
 @st.composite
@@ -24,6 +25,8 @@ def architectures(draw: st.DrawFn, network: str) -> Architecture:
         "kernel_size": [[draw(st.sampled_from([1, 3, 5])) for _ in range(blocks)] for blocks in depth],
         "expansion": [[draw(st.sampled_from([least, 1.0, 2.0, 3.5])) for _ in range(blocks)] for blocks in depth],
         "stem_channels": draw(st.sampled_from([8, 16])),
+        "se": [[draw(st.sampled_from([0, 0.1, 0.25, 1])) for _ in range(blocks)] for blocks in depth],
+        "activation": draw(st.sampled_from(SEARCHED_ACTIVATIONS)),
     }
     if network == "mobilenetv2":
         settings["head_channels"] = draw(st.sampled_from([0, 32]))

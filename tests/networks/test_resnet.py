@@ -126,7 +126,7 @@ def test_a_proxy_takes_strides_away_from_the_stem_on(size: int, stem: str, strid
 
 def test_a_proxy_changes_input_classes_and_strides_and_nothing_else() -> None:
     proxy = for_proxy(resnet("bottleneck", width=0.5), (1, 28, 28), 10)
-    kept = {k: v for k, v in proxy.settings.items() if k not in ("stem", "strides")}
+    kept = {k: v for k, v in ResNet.complete(proxy.settings).items() if k not in ("stem", "strides")}
     complete = ResNet.complete({"block": "bottleneck", "width": 0.5})
     assert kept == {k: v for k, v in complete.items() if k not in ("stem", "strides")}
     assert (proxy.input, proxy.classes) == ((1, 28, 28), 10)

@@ -1,0 +1,20 @@
+"""The activations that a network may have; none of them counts as a multiply-add."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from torch import nn
+
+ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
+    "": nn.Identity,
+    "relu": partial(nn.ReLU, inplace=True),
+    "relu6": partial(nn.ReLU6, inplace=True),
+    "hardswish": partial(nn.Hardswish, inplace=True),
+    "silu": partial(nn.SiLU, inplace=True),
+    "gelu": nn.GELU,
+}
+
+SEARCHED_ACTIVATIONS = tuple(name for name in ACTIVATIONS if name)
+"""What a backbone's `activation` may be."""

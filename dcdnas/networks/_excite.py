@@ -1,0 +1,38 @@
+"""Squeeze-and-excitation: each channel of a map is scaled by what the whole map says."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dcdnas.operators._product import product
+
+
+class SqueezeExcite(nn.Module):
+    """y = x s(W2 relu(W1 mean(x))), with one factor a channel.
+
+    Reference: Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018, arXiv:1709.01507, equations 2 to 4.
+
+    Args:
+        channels: C, of the map.
+        squeezed: channels between the two linear layers.
+        hard: whether s is the piecewise linear sigmoid of MobileNetV3; else the sigmoid.
+    """
+
+    def __init__(self, channels: int, squeezed: int, *, hard: bool) -> None:
+        super().__init__()
+        self.reduce = nn.Linear(channels, squeezed)
+        self.expand = nn.Linear(squeezed, channels)
+        self.hard = hard
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        y = self.expand(F.relu(self.reduce(x.mean((2, 3)))))
+        gate = F.hardsigmoid(y) if self.hard else torch.sigmoid(y)
+        return product(x, gate[:, :, None, None])
+
+    @staticmethod
+    def multiply_adds(channels: int, squeezed: int, pixels: int) -> int:
+        """Both linear layers, and the product at each pixel."""
+        return channels * (2 * squeezed + pixels)

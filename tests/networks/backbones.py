@@ -1,0 +1,21 @@
+"""A small architecture of each backbone, for the tests that run over the folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dcdnas.architecture import Architecture
+from dcdnas.networks import networks
+
+NETWORKS = sorted(networks)
+
+SMALL: dict[str, dict[str, Any]] = {
+    "mobilenetv2": {"expansion": (1, 4), "stem_stride": 1, "head_channels": 32},
+    "resnet": {"stem": "small"},
+}
+
+
+def small(network: str, **given: Any) -> Architecture:
+    """Two stages of two blocks on 12x12 pixels."""
+    settings = {"channels": (8, 16), "depth": 2, "strides": (1, 2), "stem_channels": 8, **SMALL[network], **given}
+    return Architecture(network, settings, {}, (3, 12, 12), 5)

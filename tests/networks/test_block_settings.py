@@ -1,0 +1,113 @@
+"""Squeeze-and-excitation and the activation: settings of every backbone, which change nothing where they are not used."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import torch
+from backbones import NETWORKS, small
+from torch import nn
+
+from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.cost import price
+from dcdnas.errors import FileError, UsageError
+from dcdnas.networks import build_network, for_proxy, networks, slots_of
+from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
+from dcdnas.networks._excite import SqueezeExcite
+from dcdnas.space_cost import draw
+from dcdnas.space_library import load_space
+
+
+@pytest.mark.parametrize(
+    ("name", "space_digest", "network_digest", "proxy_digest"),
+    [
+        ("fashion-quick", "f001c89bc814e505", "f050d5c983e97836", "f050d5c983e97836"),
+        ("mobilenetv2-imagenet", "a850f962c51cbef9", "ed2e419f475993c0", "695ff05dbdb1b006"),
+        ("resnet-imagenet", "ed175d1a0b21eacf", "9ceb6b4d3cd6c5bf", "bf0502a297326761"),
+    ],
+)
+def test_networks_without_them_keep_the_digests_that_they_had(
+    name: str, space_digest: str, network_digest: str, proxy_digest: str
+) -> None:
+    space = load_space(name)
+    architecture = space.architecture(draw(space, random.Random(7)))
+    found = space.digest, architecture.digest, for_proxy(architecture, (1, 28, 28), 10).digest
+    assert found == (space_digest, network_digest, proxy_digest)
+
+
+def test_the_module_computes_what_the_paper_says() -> None:
+    gate, x = SqueezeExcite(6, 2, hard=False).double(), torch.randn(3, 6, 4, 5, dtype=torch.double)
+    squeezed = x.mean((2, 3)) @ gate.reduce.weight.T + gate.reduce.bias
+    scale = 1 / (1 + (-(squeezed.clamp(min=0) @ gate.expand.weight.T + gate.expand.bias)).exp())
+    torch.testing.assert_close(gate(x), torch.einsum("nchw,nc->nchw", x, scale))
+
+
+def test_the_hard_gate_is_piecewise_linear() -> None:
+    gate = SqueezeExcite(4, 2, hard=True)
+    nn.init.zeros_(gate.expand.weight)
+    gate.expand.bias.data = torch.tensor([-4.0, 0.0, 1.5, 4.0])
+    assert gate(torch.ones(1, 4, 2, 2))[0, :, 0, 0].tolist() == [0.0, 0.5, 0.75, 1.0]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_each_block_pays_for_its_two_layers_and_its_product(network: str) -> None:
+    without, with_ = price(small(network, se=0)), price(small(network, se=0.25))
+    gates = [slot.geometry for slot in slots_of(small(network, se=0.25)) if slot.kind == "gate"]
+    assert gates
+    layers = sum(2 * g.in_channels * g.out_channels for g in gates)
+    assert with_["flops"] - without["flops"] == layers + sum(g.in_channels * g.height * g.width for g in gates)
+    assert with_["params"] - without["params"] == layers + sum(g.in_channels + g.out_channels for g in gates)
+
+
+@pytest.mark.parametrize(
+    ("network", "given", "before"),
+    [("mobilenetv2", {}, "depthwise"), ("resnet", {"block": "basic"}, "conv2"), ("resnet", {"block": "bottleneck"}, "expand")],
+)
+def test_the_gate_stands_after_the_convolution_that_it_belongs_to(network: str, given: dict[str, Any], before: str) -> None:
+    roles = [slot.role for slot in slots_of(small(network, **given, se=0.25)) if slot.block == "stage2.block1"]
+    assert roles[roles.index("se") - 1] == before
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_no_operator_stands_in_the_gates_place(network: str) -> None:
+    plain = small(network, se=0.25)
+    name = next(slot.name for slot in slots_of(plain) if slot.kind == "gate")
+    with pytest.raises(FileError, match="is no slot"):
+        build_network(Architecture(network, plain.settings, {name: LayerChoice("dcd")}, plain.input, plain.classes))
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_defaults_are_not_written_into_architectures(network: str) -> None:
+    cls = networks[network]
+    complete = cls.complete({})
+    written = cls.written(complete)
+    assert cls.complete(written) == complete
+    assert cls.written(cls.complete({**complete, "activation": "silu"}))["activation"]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("activation", SEARCHED_ACTIVATIONS)
+def test_the_activation_costs_nothing_and_changes_what_is_computed(network: str, activation: str) -> None:
+    other = "relu" if activation != "relu" else "silu"
+    first, second = small(network, activation=activation), small(network, activation=other)
+    assert price(first) == price(second)
+    one, two = build_network(first).eval(), build_network(second).eval()
+    two.load_state_dict(one.state_dict())
+    x = torch.randn(2, *first.input) * 4
+    assert not torch.equal(one(x), two(x))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"se": 2}, "se cannot be 2. Allowed: a number, 0 to 1."),
+        ({"activation": "tan"}, "activation cannot be 'tan'. Allowed: relu"),
+    ],
+)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_values_that_no_network_has_are_refused(network: str, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        networks[network].complete(given)
+    assert message in str(error.value)
