@@ -26,7 +26,7 @@ class Line:
         ended: trainings that count.
         asked: trainings to end.
         budgets: in words.
-        best: accuracy of its best network; None without one.
+        best: accuracy of its best network, the mean over fresh seeds where it has one; None without a network.
         best_number: its trial.
         on_front: size of the front.
         failed: trials that failed.
@@ -122,7 +122,7 @@ def read_line(folder: Path) -> Line:
     best = run.best
     return Line(
         name=folder.name, status=run.status, ended=run.ended, asked=run.asked, budgets=", ".join(map(str, run.budgets)),
-        best=best.score.accuracy if best and best.score else None, best_number=best.number if best else None,
+        best=run.accuracy(best), best_number=best.number if best else None,
         on_front=len(run.front()), failed=run.counts.get("failed", 0), seconds=run.seconds, changed=changed,
         problem=" ".join(run.problems),
     )  # fmt: skip

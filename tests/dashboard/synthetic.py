@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from dcdnas.architecture import Architecture
 from dcdnas.budget import Budget, exceeded, within
 from dcdnas.dashboard.anatomy import anatomy
@@ -65,6 +67,20 @@ def confirm(folder: Path, number: int, accuracies: list[float]) -> None:
     store = Store(folder, "w")
     for seed, accuracy in enumerate(accuracies, 1000):
         store.add_confirmation(Confirmation(number, seed, "finished", Score(accuracy, 1.0, 4, 9.0)))
+    store.close()
+
+
+def with_weights_only(root: Path) -> None:
+    """A run whose only cost metric, budget and objective are the bytes of the weights; one of its trials is running."""
+    make_run(root / "bytes", 12)
+    config = yaml.safe_load((root / "bytes" / "search.yaml").read_text(encoding="utf-8"))
+    config["budgets"] = [{"metric": "weights", "at_most": 2.0**20, "at_least": 0.0}]
+    (root / "bytes" / "search.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    store = Store(root / "bytes", "w")
+    store.set_meta("bounds", {"accuracy": [0.1, 1.0], "weights": [2.0**12, 2.0**20]})
+    for trial in store.trials():
+        state = "running" if trial.number == 11 else trial.state
+        store.add(replace(trial, state=state, cost=Cost({"weights": 4 * trial.cost["params"]})))
     store.close()
 
 

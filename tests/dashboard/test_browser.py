@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import Site
-from synthetic import invent, make_run, outcome, put
+from synthetic import invent, make_run, outcome, put, with_weights_only
 
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import Store
@@ -229,3 +229,11 @@ def add(folder: Path) -> None:
     store = Store(folder, "w")
     put(store, outcome(replace(trial, number=number, origin="tpe"), 4, random.Random(0)))
     store.close()
+
+
+def test_bytes_are_written_as_the_server_writes_them(own_visit: Visit) -> None:
+    with_weights_only(own_visit.site.root)
+    page = own_visit.open("/runs/bytes")
+    assert page.locator("#axis-x option:checked").inner_text() == "Weights"
+    cell = page.locator("#trials tbody tr").first.inner_text()
+    assert re.search(r"\d [KM]iB", cell), cell

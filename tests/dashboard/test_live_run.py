@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from conftest import Site
-from synthetic import invent, make_run, outcome, put
+from synthetic import confirm, invent, make_run, outcome, put
 
 from dcdnas.dashboard import view
 from dcdnas.dashboard.live_run import LiveRun
-from dcdnas.dashboard.shelf import Shelf
+from dcdnas.dashboard.shelf import Shelf, read_line
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import Store
 from dcdnas.records import Report, Trial
@@ -149,3 +149,13 @@ def test_a_stream_of_a_run_that_vanishes_ends_with_the_reason(own_site: Site) ->
     stream.close()
     assert "event: problem\n" in lines
     assert "damaged" in lines[-1]
+
+
+def test_the_list_says_the_confirmed_mean_of_the_best_network(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", 20)
+    single = load_run(tmp_path / "run").best
+    assert single is not None
+    confirm(tmp_path / "run", single.number, [0.50, 0.52])
+    line = read_line(tmp_path / "run")
+    assert line.best_number == single.number
+    assert line.best == pytest.approx(0.51)

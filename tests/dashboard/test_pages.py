@@ -4,17 +4,13 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import yaml
 from conftest import Site
-from synthetic import make_run
+from synthetic import with_weights_only
 
 from dcdnas.architecture import Architecture
-from dcdnas.engine.store import Store
-from dcdnas.records import Cost
 from dcdnas.report import load_run
 
 PAGES = ("", "/failures", "/live", "/space", "/compare", "/trials/0", "/trials/0/card")
@@ -153,20 +149,6 @@ def test_a_fault_of_ours_is_a_page_with_the_security_headers(site: Site, monkeyp
     assert answer.status == 500
     assert "by zero" in answer.text
     assert "content-security-policy" in answer.headers
-
-
-def with_weights_only(root: Path) -> None:
-    """A run whose only cost metric, budget and objective are the bytes of the weights; one of its trials is running."""
-    make_run(root / "bytes", 12)
-    config = yaml.safe_load((root / "bytes" / "search.yaml").read_text(encoding="utf-8"))
-    config["budgets"] = [{"metric": "weights", "at_most": 2.0**20, "at_least": 0.0}]
-    (root / "bytes" / "search.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    store = Store(root / "bytes", "w")
-    store.set_meta("bounds", {"accuracy": [0.1, 1.0], "weights": [2.0**12, 2.0**20]})
-    for trial in store.trials():
-        state = "running" if trial.number == 11 else trial.state
-        store.add(replace(trial, state=state, cost=Cost({"weights": 4 * trial.cost["params"]})))
-    store.close()
 
 
 @pytest.mark.parametrize("page", PAGES)
