@@ -43,7 +43,7 @@ def to_confirm(trials: Sequence[Trial], budgets: Sequence[Budget], minimize: Seq
 def knee(trials: Sequence[Trial], budgets: Sequence[Budget], minimize: Sequence[str]) -> Trial | None:
     """The trial of the front farthest above the straight line between its ends, on log cost."""
     line = front(trials, budgets, minimize)
-    if len(line) < 3:
+    if len(line) < 3 or not minimize:
         return line[-1] if line else None
     costs = pareto.scale([t.cost[minimize[0]] for t in line], line[0].cost[minimize[0]], line[-1].cost[minimize[0]], log=True)
     low, high = _accuracy(line[0]), _accuracy(line[-1])

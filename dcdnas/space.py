@@ -6,17 +6,20 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from itertools import product
 from typing import Any
 
-from dcdnas.architecture import Architecture, LayerChoice, NetworkSetting
-from dcdnas.errors import GeometryError
+from dcdnas.architecture import Architecture
+from dcdnas.budget import Budget
+from dcdnas.cost import metrics
+from dcdnas.errors import UsageError
 from dcdnas.networks import networks
 from dcdnas.networks._base import Shape
-from dcdnas.operators import operators
 from dcdnas.records import ConvGeometry, ProxyTask, Setting
+from dcdnas.space_fit import Changes, WidthFit
+from dcdnas.space_frame import Frame, layer_choice
 from dcdnas.space_parts import Candidate, Decision, Decisions, Group, Rule, Settings, Variable, rank, share_key
 
 __all__ = ["Candidate", "Decision", "Decisions", "Group", "Rule", "SearchSpace", "Variable", "layer_choice", "rank", "share_key"]
@@ -28,37 +31,6 @@ FRAMES = 4096
 
 UNIFORM = 4096
 """Uniform networks that a space lists; with more, the longest lists of options are thinned."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A network without its operators.
-
-    Args:
-        settings: of the backbone, complete.
-        input: at deployment.
-        places: the slots that are searched: name, number of its group, number in the group.
-        geometries: of those slots, group by group.
-    """
-
-    settings: Mapping[str, NetworkSetting]
-    input: Shape
-    places: tuple[tuple[str, int, int], ...]
-    geometries: tuple[tuple[ConvGeometry, ...], ...]
-    _choices: dict[tuple[int, str, Settings], list[LayerChoice]] = field(default_factory=dict, init=False, repr=False)
-
-    def layers(self, chosen: Sequence[tuple[str, Settings]]) -> dict[str, LayerChoice]:
-        """The resolved choice of each place, from operator and settings of each group."""
-        found = [self.choices(group, *choice) for group, choice in enumerate(chosen)]
-        return {name: found[group][place] for name, group, place in self.places}
-
-    def choices(self, group: int, operator: str, settings: Settings) -> list[LayerChoice]:
-        """The resolved choices of one group's places, in their order."""
-        key = (group, operator, settings)
-        found = self._choices.get(key)
-        if found is None:
-            found = self._choices[key] = [layer_choice(operator, settings, g) for g in self.geometries[group]]
-        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +48,7 @@ class SearchSpace:
         groups: slots with their candidate operators.
         forbidden: combinations of decisions that are refused.
         proxy: the default short training.
+        fit: with it the width is no decision: each network gets the one that fills the budget.
     """
 
     name: str
@@ -88,7 +61,8 @@ class SearchSpace:
     groups: tuple[Group, ...] = ()
     forbidden: tuple[Rule, ...] = ()
     proxy: ProxyTask = field(default_factory=ProxyTask)
-    _frames: dict[tuple[Setting, ...], Frame] = field(default_factory=dict, init=False, repr=False)
+    fit: WidthFit | None = None
+    _frames: dict[tuple[Any, ...], Frame] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
@@ -130,6 +104,8 @@ class SearchSpace:
         plain += [[(v.setting, v.unit, v.decision, v.options) for v in self.variables]]
         plain += [[(g.name, g.slots, [(c.operator, c.settings) for c in g.candidates]) for g in self.groups]]
         plain += [[rule.conditions for rule in self.forbidden]]
+        if self.fit is not None:
+            plain += [["fit", asdict(self.fit)]]
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
     def decide(self, choose: Choose) -> dict[str, Setting]:
@@ -145,19 +121,47 @@ class SearchSpace:
         return next((rule.text for rule in self.forbidden if rule.holds(decisions)), "")
 
     def architecture(self, decisions: Decisions) -> Architecture:
-        """The network of an outcome; decisions that do not exist in it are ignored, missing ones take their first option."""
-        frame = self.frame(decisions)
-        layers = frame.layers([group.choose(decisions) for group in self.groups])
-        return Architecture(self.network, frame.settings, layers, frame.input, self.classes)
+        """The network of an outcome; decisions that do not exist in it are ignored, missing ones take their first option.
 
-    def frame(self, decisions: Decisions) -> Frame:
-        """The network of an outcome without its operators."""
-        key = tuple([decisions.get(name, first) for name, first in self._openings])
+        Raises:
+            UsageError: when the width is to fit a budget and none was named, see `filling`.
+        """
+        chosen = [group.choose(decisions) for group in self.groups]
+        frame = self.frame(decisions, self._fitted(decisions, chosen) if self.fit is not None else ())
+        return Architecture(self.network, frame.settings, frame.layers(chosen), frame.input, self.classes)
+
+    def filling(self, budgets: Sequence[Budget]) -> SearchSpace:
+        """The space for a search within budgets: where the width is fitted, to the first of them; else the space itself.
+
+        Raises:
+            UsageError: when the width is fitted and there is no budget, or one whose price is no sum over the slots.
+        """
+        if self.fit is None:
+            return self
+        if not budgets or not metrics[budgets[0].metric].additive:
+            given = f", not to {budgets[0].metric}" if budgets else ""
+            raise UsageError(
+                f"the width in {self.name} is fitted to a budget of FLOPs or parameters{given}. Give such a one first, "
+                "like `-b 2MFLOPs`."
+            )
+        return replace(self, fit=replace(self.fit, budget=budgets[0]))
+
+    @cached_property
+    def ends(self) -> tuple[SearchSpace, SearchSpace]:
+        """The space at its narrowest and at its widest; twice the space itself when its width is not fitted."""
+        if self.fit is None:
+            return self, self
+        narrow, wide = ({**self.fixed, "width": width} for width in (self.fit.at_least, self.fit.at_most))
+        return replace(self, fixed=narrow, fit=None), replace(self, fixed=wide, fit=None)
+
+    def frame(self, decisions: Decisions, changes: Changes = ()) -> Frame:
+        """The network of an outcome without its operators, with some settings of the backbone changed."""
+        key = (*[decisions.get(name, first) for name, first in self._openings], *changes)
         frame = self._frames.get(key)
         if frame is None:
             if len(self._frames) >= FRAMES:
                 self._frames.clear()
-            frame = self._frames[key] = self._make_frame(decisions)
+            frame = self._frames[key] = self._make_frame(decisions, changes)
         return frame
 
     def uniform_static(self) -> Iterator[dict[str, Setting]]:
@@ -199,6 +203,19 @@ class SearchSpace:
                 rows.setdefault(name, {}).setdefault(stage, []).append(value)
         return settings | {name: list(by_stage.values()) for name, by_stage in rows.items()}, shape
 
+    def _fitted(self, decisions: Decisions, chosen: Sequence[tuple[str, Settings]]) -> Changes:
+        """The backbone's settings with which the network fills the budget."""
+        if self.fit is None or self.fit.budget is None:
+            raise UsageError(f"the width in {self.name} is fitted to a budget. Give one, like `-b 2MFLOPs`.")
+        metric = self.fit.budget.metric
+        return self.fit.solve(lambda c: self.frame(decisions, c).cost(chosen, metric), self._channels, self.fit.budget)
+
+    @cached_property
+    def _channels(self) -> Changes:
+        complete = networks[self.network].complete(self.fixed)
+        stages: Any = complete["channels"]
+        return ("channels", tuple(stages)), ("head_channels", complete.get("head_channels", 0))
+
     @cached_property
     def _openings(self) -> tuple[tuple[str, Setting], ...]:
         return tuple({v.decision: v.options[0] for v in self.variables if v.decision}.items())
@@ -207,19 +224,21 @@ class SearchSpace:
     def _group_of(self) -> dict[str, int]:
         return {slot: number for number, group in enumerate(self.groups) for slot in group.slots}
 
-    def _make_frame(self, decisions: Decisions) -> Frame:
+    def _make_frame(self, decisions: Decisions, changes: Changes) -> Frame:
         cls = networks[self.network]
         settings, shape = self.network_settings(decisions)
-        complete = cls.complete(settings)
+        complete = cls.complete(settings | dict(changes))
         slots = cls.slots(shape, self.classes, complete)
         geometries: list[list[ConvGeometry]] = [[] for _ in self.groups]
-        places = []
+        places, closed = [], []
         for slot in slots:
             group = self._group_of.get(slot.name) if slot.kind == "conv" else None
-            if group is not None:
+            if group is None:
+                closed.append(slot)
+            else:
                 places.append((slot.name, group, len(geometries[group])))
                 geometries[group].append(slot.geometry)
-        return Frame(cls.written(complete), shape, tuple(places), tuple(map(tuple, geometries)))
+        return Frame(cls.written(complete), shape, tuple(places), tuple(map(tuple, geometries)), tuple(closed))
 
     def _outcomes(self, decisions: Iterable[Decision]) -> list[dict[str, Setting]]:
         """All outcomes of some decisions, whose parents are among them."""
@@ -253,17 +272,6 @@ class SearchSpace:
                 if len(options) > 1:
                     above = (group.operator, (c.operator,)) if len(names) > 1 else existence
                     yield Decision(group.setting(c.operator, setting), options, *above)
-
-
-@lru_cache(maxsize=200_000)
-def layer_choice(operator: str, settings: Settings, geometry: ConvGeometry) -> LayerChoice:
-    """The resolved choice for a place, with its counted form; static where the operator cannot take the place."""
-    cls = operators[operator]
-    try:
-        resolved = cls.resolve(geometry, **dict(settings))
-    except GeometryError:
-        return LayerChoice("static")
-    return LayerChoice(operator, resolved, cls.counted_form(geometry, resolved))
 
 
 def _nearest_below(options: tuple[Setting, ...], wanted: Setting) -> Setting:

@@ -14,6 +14,7 @@ from dcdnas.space import SearchSpace
 from dcdnas.space_cost import Share, check_budgets, largest, share_within, smallest
 from dcdnas.space_draws import Draws
 from dcdnas.space_extremes import extremes_by_option
+from dcdnas.space_fit import GOAL
 from dcdnas.space_tree import tree_of
 
 
@@ -44,6 +45,7 @@ class Fit:
         never: decision -> options that no network within the budgets has.
         forced: decision -> the only option that fits.
         notes: sentences about budgets that bound nothing.
+        filled: share of the space that uses nearly all of the budget; None where no width is fitted to it.
     """
 
     ranges: tuple[Range, ...]
@@ -51,6 +53,7 @@ class Fit:
     never: Mapping[str, tuple[Setting, ...]] = field(default_factory=dict)
     forced: Mapping[str, Setting] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    filled: Share | None = None
 
 
 def fit(space: SearchSpace, budgets: Sequence[Budget]) -> Fit:
@@ -65,7 +68,15 @@ def fit(space: SearchSpace, budgets: Sequence[Budget]) -> Fit:
     never = _never(space, budgets)
     left = {d.name: [o for o in d.options if o not in never.get(d.name, ())] for d in space.decisions}
     forced = {name: options[0] for name, options in left.items() if len(options) == 1}
-    return Fit(ranges, share_within(space, budgets), never, forced, notes)
+    return Fit(ranges, share_within(space, budgets), never, forced, notes, _filled(space))
+
+
+def _filled(space: SearchSpace) -> Share | None:
+    """How many networks the fitted width brings to `GOAL` of the budget."""
+    if space.fit is None or space.fit.budget is None:
+        return None
+    budget = space.fit.budget
+    return share_within(space, [Budget(budget.metric, budget.at_most, GOAL * budget.at_most)])
 
 
 def _range(space: SearchSpace, metric: str) -> Range:
@@ -83,9 +94,10 @@ def _never(space: SearchSpace, budgets: Sequence[Budget]) -> dict[str, tuple[Set
     """Options whose cheapest network is over a budget, or whose dearest is under its lower bound."""
     out: set[tuple[str, Setting]] = set()
     for budget in budgets:
-        tree = tree_of(space, budget.metric)
-        if tree is not None:
-            out |= {key for key, cost in extremes_by_option(tree, largest=False).items() if cost > budget.at_most}
-            out |= {key for key, cost in extremes_by_option(tree, largest=True).items() if cost < budget.at_least}
+        narrow, wide = (tree_of(end, budget.metric) for end in space.ends)
+        if narrow is not None:
+            out |= {key for key, cost in extremes_by_option(narrow, largest=False).items() if cost > budget.at_most}
+        if wide is not None:
+            out |= {key for key, cost in extremes_by_option(wide, largest=True).items() if cost < budget.at_least}
     found = {d.name: tuple(o for o in d.options if (d.name, o) in out) for d in space.decisions}
     return {name: options for name, options in found.items() if options}

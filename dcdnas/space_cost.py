@@ -73,14 +73,14 @@ def priced(space: SearchSpace, decisions: Decisions, metrics: tuple[str, ...] = 
 
 @lru_cache(maxsize=64)
 def smallest(space: SearchSpace, metric: str) -> Priced:
-    """The cheapest network by `metric`; exact where the space comes apart into stages, see `tree_of`."""
-    return _extreme(space, metric, largest=False)
+    """The cheapest network by `metric`, at its narrowest; exact where the space comes apart into stages, see `tree_of`."""
+    return _extreme(space.ends[0], metric, largest=False)
 
 
 @lru_cache(maxsize=64)
 def largest(space: SearchSpace, metric: str) -> Priced:
-    """The dearest network by `metric`."""
-    return _extreme(space, metric, largest=True)
+    """The dearest network by `metric`, at its widest."""
+    return _extreme(space.ends[1], metric, largest=True)
 
 
 def static_reference(space: SearchSpace, budgets: Sequence[Budget], also: Sequence[str] = ()) -> Priced | None:

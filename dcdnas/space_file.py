@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -106,14 +107,14 @@ class Compiler:
         settings = SettingsReader(self.problems, cls, file.settings)
         variables = self._resolution(file) + settings.variables()
         about = (file.name, file.description, file.network, file.input, file.classes, settings.fixed, variables)
-        places = {} if self.problems else self._places(SearchSpace(*about), cls)
+        places = {} if self.problems else self._places(SearchSpace(*about, fit=settings.fit), cls)
         groups = slots.groups(places) if places else ()
         if self.problems:
             return None
         proxy = ProxyTask(**{f.name: getattr(file.proxy, f.name) for f in fields(ProxyTask) if f.name in Proxy.model_fields})
-        space = SearchSpace(*about, groups, proxy=proxy)
+        space = SearchSpace(*about, groups, proxy=proxy, fit=settings.fit)
         rules = tuple(self._rule(space, number, given) for number, given in enumerate(file.forbid))
-        space = SearchSpace(*about, groups, rules, proxy)
+        space = SearchSpace(*about, groups, rules, proxy, settings.fit)
         if rules and not self.problems:
             self._check_rules(space)
         return space
@@ -133,8 +134,9 @@ class Compiler:
         """Every slot that some uniform network of the space has, in order, with the geometries it takes."""
         outcomes = list(draft.uniform_static())
         found: dict[str, set[ConvGeometry]] = {}
-        for outcome in [outcomes[-1], *outcomes[:: max(1, len(outcomes) // 200)]]:
-            settings, shape = draft.network_settings(outcome)
+        some = [outcomes[-1], *outcomes[:: max(1, len(outcomes) // 200)]]
+        for space, outcome in product(dict.fromkeys(draft.ends), some):
+            settings, shape = space.network_settings(outcome)
             try:
                 slots = cls.slots(shape, draft.classes, cls.complete(settings))
             except UsageError as error:

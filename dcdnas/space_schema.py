@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dcdnas.choice import Dimension, dimensions
 from dcdnas.networks import networks
 from dcdnas.operators import operators
+from dcdnas.space_fit import WIDTHS
 
 SHARES = ("layer", "block", "stage", "network")
 
@@ -74,8 +75,19 @@ def json_schema() -> dict[str, Any]:
             by_unit = {"type": "object", "properties": {"share": share}, "additionalProperties": _value_schema(dimension)}
             known = settings.setdefault(dimension.name, {"anyOf": []})["anyOf"]
             known += [part for part in (_value_schema(dimension), by_unit) if part not in known]
+    settings["width"]["anyOf"].append(_FIT)
     schema["properties"]["settings"] = {"type": "object", "properties": settings, "additionalProperties": True}
     return schema
+
+
+_BOUNDS = {"type": "array", "items": {"type": "number", "minimum": WIDTHS[0], "maximum": WIDTHS[1]}, "minItems": 2, "maxItems": 2}
+_FIT: dict[str, Any] = {
+    "description": "each network gets the width that fills the budget, within bounds",
+    "anyOf": [
+        {"const": "fit"},
+        {"type": "object", "properties": {"fit": _BOUNDS}, "required": ["fit"], "additionalProperties": False},
+    ],
+}
 
 
 def _settings_schema(constructor: Any, nullable: bool) -> dict[str, Any]:

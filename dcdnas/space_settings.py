@@ -10,6 +10,7 @@ from dcdnas.choice import Dimension, Scope, dimensions
 from dcdnas.errors import UsageError, nearest
 from dcdnas.networks import Network
 from dcdnas.records import Setting
+from dcdnas.space_fit import WIDTHS, WidthFit
 from dcdnas.space_parts import Variable, share_key
 from dcdnas.space_problems import Problems, shown
 from dcdnas.space_schema import SHARES
@@ -34,6 +35,7 @@ class SettingsReader:
     def __init__(self, problems: Problems, cls: type[Network], given: Mapping[str, Any]) -> None:
         self.problems, self.cls = problems, cls
         self.known = dimensions(cls)
+        self.fit, given = _fit(problems, given) if "width" in self.known else (None, given)
         self.fixed = {name: value for name, value in given.items() if name not in self.known}
         self.shares: dict[str, Scope] = {}
         self.rows = {name: self._rows(name, value) for name, value in given.items() if name in self.known}
@@ -97,6 +99,25 @@ class SettingsReader:
         if not rows:
             self.problems.add(key, 'no options are given. Write a pattern with a list, like `"*": [3, 5]`.')
         return found
+
+
+def _fit(problems: Problems, given: Mapping[str, Any]) -> tuple[WidthFit | None, Mapping[str, Any]]:
+    """What `width: fit` or `width: {fit: [0.25, 2]}` says, and the other settings."""
+    width = given.get("width")
+    if width != "fit" and not (isinstance(width, dict) and "fit" in width):
+        return None, given
+    rest = {name: value for name, value in given.items() if name != "width"}
+    if width == "fit":
+        return WidthFit(), rest
+    bounds, others = width["fit"], [name for name in width if name != "fit"]
+    if others:
+        problems.add(("settings", "width", str(others[0])), "nothing stands beside `fit`. Remove it: the network has one width.")
+    numbers = isinstance(bounds, list) and all(isinstance(b, (int, float)) and not isinstance(b, bool) for b in bounds)
+    if not numbers or len(bounds) != 2 or not WIDTHS[0] <= bounds[0] < bounds[1] <= WIDTHS[1]:
+        allowed = f"the narrowest and the widest width, between {WIDTHS[0]:g} and {WIDTHS[1]:g}, like `fit: [0.25, 2]`"
+        problems.add(("settings", "width", "fit"), f"cannot be {shown(bounds)}. Allowed: {allowed}.")
+        return WidthFit(), rest
+    return WidthFit(float(bounds[0]), float(bounds[1])), rest
 
 
 def read_options(problems: Problems, key: Key, dimension: Dimension, value: Any) -> tuple[Setting, ...]:

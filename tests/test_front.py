@@ -115,3 +115,10 @@ def test_more_trials_never_lower_the_hypervolume() -> None:
         now = front.hypervolume(seen, BUDGETS, BOUNDS)
         assert now >= before - 1e-12
         before = now
+
+
+def test_accuracy_alone_can_be_the_objective() -> None:
+    trials = [trial(0, 0.5, 100), trial(1, 0.7, 300), trial(2, 0.6, 200), trial(3, 0.7, 250)]
+    assert {t.number for t in front.front(trials, (), ())} == {1, 3}
+    assert front.knee(trials, (), ()) is not None
+    assert front.hypervolume(trials, (), {"accuracy": (0.1, 1.0)}) == pytest.approx(0.6 / 0.9)

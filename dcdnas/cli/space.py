@@ -59,7 +59,8 @@ def check(out: Output, space: Space, budget: Budgets = None) -> None:
     from dcdnas.space_budget import fit
     from dcdnas.space_library import load_space
 
-    found, budgets = load_space(space), parse_budgets(budget or [])
+    budgets = parse_budgets(budget or [])
+    found = load_space(space).filling(budgets)
     result = fit(found, budgets)
     out.document(_checked(found, budgets, result))
     for line in _lines(found, budgets, result):
@@ -85,7 +86,8 @@ def sample(
     from dcdnas.space_library import load_space
     from dcdnas.words import costs, mix
 
-    found, budgets = load_space(space), parse_budgets(budget or [])
+    budgets = parse_budgets(budget or [])
+    found = load_space(space).filling(budgets)
     check_budgets(found, budgets)
     drawn = list(islice(draws_within(found, budgets, random.Random(seed), chances=chances), number))
     out.document(
@@ -121,13 +123,14 @@ def _checked(found: SearchSpace, budgets: Sequence[Budget], result: Fit) -> dict
         "ranges": {r.metric: {"smallest": r.smallest, "median": r.median, "largest": r.largest} for r in result.ranges},
         "share": result.share.value, "share_interval": result.share.interval, "share_draws": result.share.draws,
         "never": [{"decision": n, "options": options} for n, options in result.never.items()],
-        "forced": result.forced,
+        "forced": result.forced, "filled": result.filled.value if result.filled else None,
     }  # fmt: skip
 
 
 def _lines(found: SearchSpace, budgets: Sequence[Budget], result: Fit) -> list[str]:
     from dcdnas.budget import quantity
     from dcdnas.cost import ALWAYS
+    from dcdnas.space_fit import GOAL
 
     said = [f"{found.name}: no problems, {_count(found.size)} outcomes of {len(found.decisions)} decisions"]
     for r in result.ranges:
@@ -139,6 +142,10 @@ def _lines(found: SearchSpace, budgets: Sequence[Budget], result: Fit) -> list[s
     low, high = (100 * bound for bound in result.share.interval)
     how = f"95 % interval {low:.3g} to {high:.3g} %, {result.share.draws:,} draws" if result.share.draws else "none at all"
     said.append(f"Budget     {', '.join(map(str, budgets))}: {100 * result.share.value:.3g} % of the space is within ({how})")
+    if result.filled:
+        low, high = (100 * bound for bound in result.filled.interval)
+        share = f"{100 * result.filled.value:.3g} % of the networks use {100 * GOAL:.0f} to 100 % of it"
+        said.append(f"Width      fitted to {budgets[0]}: {share} (95 % interval {low:.3g} to {high:.3g} %)")
     said += [f"Never fits {name}: {', '.join(map(str, options))}" for name, options in result.never.items()]
     said += [f"Forced     {name} is {option}" for name, option in result.forced.items()]
     return said + [f"Note       {note}" for note in result.notes]

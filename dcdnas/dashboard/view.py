@@ -74,7 +74,7 @@ def payload(live: LiveRun, since: int = 0) -> dict[str, Any]:
         "states": [SAID.get(s, s) for s in STATES],
         "rows": [row(t, metrics, names) for t in trials],
         "front": [t.number for t in line],
-        "objective": run.minimize[0],
+        "objective": run.cost_shown,
         "budgets": {b.metric: [b.at_least, b.at_most] for b in run.budgets},
         "history": steps(live.history.moments),
         "share": shares(line, names),
@@ -128,7 +128,7 @@ def against(run: Run, best: Trial, static: Trial) -> dict[str, str]:
     """How far the best network is ahead of the static one, over shared seeds where both were confirmed."""
     confirmed = {c.trial.number: c for c in run.confirmed}
     detail = f"trial {static.number}, all static: {percent(accuracy(static))} at " + quantity(
-        run.minimize[0], static.cost[run.minimize[0]]
+        run.cost_shown, static.cost[run.cost_shown]
     )
     if best.number == static.number:
         return {"static": "the same", "static-detail": f"{detail}; nothing better was found"}

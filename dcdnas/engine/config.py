@@ -55,8 +55,8 @@ class SearchConfig:
     plugins: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def build_space(self) -> SearchSpace:
-        """The space that the content describes."""
-        return Compiler(Document("search.yaml: space", self.space, {})).space()
+        """The space that the content describes, for the budgets."""
+        return Compiler(Document("search.yaml: space", self.space, {})).space().filling(self.budgets)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for YAML."""

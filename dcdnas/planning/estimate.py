@@ -61,7 +61,8 @@ def estimated(plan: Plan) -> Estimate:
 
 def _middle(plan: Plan) -> Priced:
     draws = draws_within(plan.space, plan.config.budgets, random.Random(0), also=plan.config.minimize)
-    drawn = sorted((p for _, p in zip(range(DRAWS), draws, strict=False)), key=lambda p: p.cost[plan.config.minimize[0]])
+    metric = next(iter(plan.config.minimize), "flops")
+    drawn = sorted((p for _, p in zip(range(DRAWS), draws, strict=False)), key=lambda p: p.cost[metric])
     return drawn[len(drawn) // 2]
 
 

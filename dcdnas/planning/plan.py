@@ -107,7 +107,7 @@ def make_plan(settings: SearchSettings) -> Plan:
     """
     budgets = parse_budgets(settings.budget)
     space, content = _space(settings, budgets)
-    minimize = _objectives(settings, budgets)
+    minimize = _objectives(settings, budgets, space)
     if settings.sampler not in samplers:
         samplers[settings.sampler]
     notes = check_budgets(space, budgets)
@@ -146,17 +146,28 @@ def _space(settings: SearchSettings, budgets: Sequence[Budget]) -> tuple[SearchS
         )
     path = find_space(settings.space) if settings.space else space_for(budgets)
     content = read_yaml(path).data
-    return read_space(path), {key: value for key, value in content.items() if key != "plugins"}
+    return read_space(path).filling(budgets), {key: value for key, value in content.items() if key != "plugins"}
 
 
 def _operators(space: SearchSpace) -> set[str]:
     return {candidate.operator for group in space.groups for candidate in group.candidates}
 
 
-def _objectives(settings: SearchSettings, budgets: Sequence[Budget]) -> tuple[str, ...]:
-    """The first budget's metric, then what was asked for; FLOPs when nothing says what a cost is."""
+def _objectives(settings: SearchSettings, budgets: Sequence[Budget], space: SearchSpace) -> tuple[str, ...]:
+    """The first budget's metric, then what was asked for; FLOPs when nothing says what a cost is.
+
+    Where the width is fitted to the first budget all networks cost about the same: its metric is no objective.
+    """
     for name in (*(b.metric for b in budgets), *settings.minimize):
         metrics[name]
+    if space.fit is not None:
+        filled = budgets[0].metric
+        if filled in settings.minimize:
+            raise UsageError(
+                f"--minimize {filled}: the width in {space.name} is fitted to {budgets[0]}, so every network costs about that. "
+                "Name another metric, or none."
+            )
+        return tuple(dict.fromkeys(settings.minimize))
     return tuple(dict.fromkeys([*(b.metric for b in budgets[:1]), *settings.minimize])) or ("flops",)
 
 

@@ -42,7 +42,7 @@ AXIS = {"gridcolor": "rgba(128,128,128,0.25)", "zeroline": False, "ticks": "outs
 
 def front_figure(run: Run) -> go.Figure:
     """Accuracy against the first objective's cost: trials by their operators, the front as steps, budget, confirmed means."""
-    metric = run.minimize[0]
+    metric = run.cost_shown
     shown = [t for t in run.trials if t.state == "finished" and t.score]
     line = run.front()
     figure = go.Figure()

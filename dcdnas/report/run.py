@@ -145,8 +145,13 @@ class Run:
 
     @property
     def minimize(self) -> tuple[str, ...]:
-        """Cost metrics that are objectives."""
-        return tuple(name for name in self.bounds if name != "accuracy") or ("flops",)
+        """Cost metrics that are objectives; none when the accuracy is the only one."""
+        return tuple(name for name in self.bounds if name != "accuracy") if self.bounds else ("flops",)
+
+    @property
+    def cost_shown(self) -> str:
+        """The cost metric that accuracy is shown against: an objective, or what the first budget bounds."""
+        return next(iter((*self.minimize, *(b.metric for b in self.budgets))), "flops")
 
     @property
     def seconds(self) -> float:

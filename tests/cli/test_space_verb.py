@@ -93,3 +93,32 @@ def test_an_unknown_space_is_wrong_usage(run: Run) -> None:
     said = run("space", "check", "fashion-quik")
     assert said.code == 2
     assert "Did you mean 'fashion-quick'?" in said.err
+
+
+FITTED = """\
+format: dcdnas/space-1
+name: fitted
+network: mobilenetv2
+input: [1, 28, 28]
+classes: 10
+settings: {channels: [8, 16], strides: [1, 2], stem_channels: 8, head_channels: 32, width: fit, depth: 1, expansion: [2, 3]}
+slots: {"*.expand": {static: , odconv: }}
+"""
+
+
+def test_a_space_whose_width_is_fitted_says_how_much_of_the_budget_is_used(run: Run) -> None:
+    Path("fitted.yaml").write_text(FITTED)
+    said = run("space", "check", "fitted.yaml", "-b", "2MFLOPs")
+    assert said.code == 0, said.err
+    assert "Width      fitted to flops <= 2 MFLOPs" in said.out
+    assert "of the networks use 95 to 100 % of it" in said.out
+
+
+def test_a_space_whose_width_is_fitted_asks_for_a_budget(run: Run) -> None:
+    Path("fitted.yaml").write_text(FITTED)
+    said = run("space", "check", "fitted.yaml")
+    assert said.code == 2
+    assert "the width in fitted is fitted to a budget of FLOPs or parameters." in said.err
+    refused = run("search", "fitted.yaml", "-b", "2MFLOPs", "--minimize", "flops", "--dry-run")
+    assert refused.code == 2
+    assert "so every network costs about that. Name another metric, or none." in " ".join(refused.err.split())

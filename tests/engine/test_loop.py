@@ -533,3 +533,21 @@ def test_what_an_event_costs_does_not_grow_with_the_trials(store: Store) -> None
 def test_space_of_the_tests_has_conditional_decisions() -> None:
     space = config(SPACE).build_space()
     assert any(d.parent for d in space.decisions)
+
+
+# One objective
+
+
+FITTED: dict[str, Any] = {**SPACE, "settings": {**SPACE["settings"], "width": {"fit": [0.5, 4]}}}
+
+
+@pytest.mark.parametrize("name", list(samplers))
+def test_networks_of_equal_cost_are_searched_for_accuracy_alone(store: Store, name: str) -> None:
+    c = config(FITTED, sampler=name, minimize=(), trials=16)
+    loop = loop_of(store, c)
+    run_inline(loop, pretend)
+    ended_trials = by_state(loop, "finished")
+    assert len(ended_trials) == 16
+    assert all(0.9 * 5e5 <= t.cost["flops"] <= 5e5 for t in ended_trials if t.architecture.settings["width"] < 4)
+    best = max(t.score.accuracy for t in ended_trials if t.score)
+    assert {t.score.accuracy for t in loop.standing.front if t.score} == {best}

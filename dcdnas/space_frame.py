@@ -1,0 +1,76 @@
+"""A network of a space before its operators are chosen: its slots, and what each choice makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from dcdnas.architecture import LayerChoice, NetworkSetting
+from dcdnas.cost import slot_price
+from dcdnas.errors import GeometryError
+from dcdnas.networks import Slot
+from dcdnas.networks._base import STATIC, Shape
+from dcdnas.operators import operators
+from dcdnas.records import ConvGeometry
+from dcdnas.space_parts import Settings
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A network without its operators.
+
+    Args:
+        settings: of the backbone, complete.
+        input: at deployment.
+        places: the slots that are searched: name, number of its group, number in the group.
+        geometries: of those slots, group by group.
+        closed: the slots that are not searched.
+    """
+
+    settings: Mapping[str, NetworkSetting]
+    input: Shape
+    places: tuple[tuple[str, int, int], ...]
+    geometries: tuple[tuple[ConvGeometry, ...], ...]
+    closed: tuple[Slot, ...] = ()
+    _choices: dict[tuple[int, str, Settings], list[LayerChoice]] = field(default_factory=dict, init=False, repr=False)
+    _costs: dict[tuple[Any, ...], int] = field(default_factory=dict, init=False, repr=False)
+
+    def layers(self, chosen: Sequence[tuple[str, Settings]]) -> dict[str, LayerChoice]:
+        """The resolved choice of each place, from operator and settings of each group."""
+        found = [self.choices(group, *choice) for group, choice in enumerate(chosen)]
+        return {name: found[group][place] for name, group, place in self.places}
+
+    def cost(self, chosen: Sequence[tuple[str, Settings]], metric: str) -> int:
+        """What `layers` and the slots that are not searched cost together; each group's cost is remembered."""
+        total = self._costs.get((metric,))
+        if total is None:
+            total = self._costs[metric,] = sum(slot_price(slot, STATIC, (metric,))[0] for slot in self.closed)
+        for group, choice in enumerate(chosen):
+            known = self._costs.get((metric, group, *choice))
+            if known is None:
+                pairs = zip(self.geometries[group], self.choices(group, *choice), strict=True)
+                known = sum(slot_price(Slot("conv", geometry), made, (metric,))[0] for geometry, made in pairs)
+                self._costs[metric, group, *choice] = known
+            total += known
+        return total
+
+    def choices(self, group: int, operator: str, settings: Settings) -> list[LayerChoice]:
+        """The resolved choices of one group's places, in their order."""
+        key = (group, operator, settings)
+        found = self._choices.get(key)
+        if found is None:
+            found = self._choices[key] = [layer_choice(operator, settings, g) for g in self.geometries[group]]
+        return found
+
+
+@lru_cache(maxsize=200_000)
+def layer_choice(operator: str, settings: Settings, geometry: ConvGeometry) -> LayerChoice:
+    """The resolved choice for a place, with its counted form; static where the operator cannot take the place."""
+    cls = operators[operator]
+    try:
+        resolved = cls.resolve(geometry, **dict(settings))
+    except GeometryError:
+        return LayerChoice("static")
+    return LayerChoice(operator, resolved, cls.counted_form(geometry, resolved))
