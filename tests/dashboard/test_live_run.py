@@ -159,3 +159,16 @@ def test_the_list_says_the_confirmed_mean_of_the_best_network(tmp_path: Path) ->
     line = read_line(tmp_path / "run")
     assert line.best_number == single.number
     assert line.best == pytest.approx(0.51)
+
+
+def test_a_run_with_accuracy_as_its_only_objective_is_shown_against_its_budget(folder: Path) -> None:
+    store = Store(folder, "w")
+    with store.transaction():
+        store.set_meta("bounds", {"accuracy": [0.1, 1.0]})
+    store.close()
+    live = LiveRun(folder)
+    sent = view.payload(live)
+    assert sent["objective"] == "flops"
+    best = max(t.score.accuracy for t in live.front if t.score)
+    assert {t.score.accuracy for t in live.front if t.score} == {best}
+    assert sent["front"] == [t.number for t in live.front]

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from written_runs import trial, write_run
 
 from dcdnas.report import load_run
@@ -90,3 +91,13 @@ def test_the_operators_shares_of_a_stage_add_up(tmp_path: Path) -> None:
 
 def test_a_notebook_gets_the_figure_from_the_run(tmp_path: Path) -> None:
     assert load_run(write_run(tmp_path / "r", TRIALS)).plot_front().data
+
+
+def test_a_run_with_accuracy_as_its_only_objective_has_a_front_and_a_page(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "r", TRIALS, minimize=()))
+    assert run.minimize == ()
+    assert run.cost_shown == "flops"
+    accuracies = [t.score.accuracy for t in run.trials if t.state == "finished" and t.score and t.cost["flops"] <= 100]
+    assert {t.score.accuracy for t in run.front() if t.score} == {max(accuracies)}
+    assert run.hypervolume == pytest.approx((max(accuracies) - 0.1) / 0.9)
+    assert "front" in page(run).lower()

@@ -44,7 +44,8 @@ def write_run(
     SearchConfig(space={"name": "small"}, budgets=(BUDGET,), **plain).write(folder / "search.yaml")
     store = Store(folder, "x")
     with store.transaction():
-        for fact, value in {"bounds": {"accuracy": [0.1, 1.0], "flops": [10.0, 100.0]}, "created": 5.0, "ending": ending}.items():
+        bounds = {"accuracy": [0.1, 1.0]} | {name: [10.0, 100.0] for name in config.get("minimize", ("flops",))}
+        for fact, value in {"bounds": bounds, "created": 5.0, "ending": ending}.items():
             store.set_meta(fact, value)
         for t in rows:
             store.add(t)
