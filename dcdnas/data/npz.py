@@ -52,7 +52,9 @@ def read_npz(path: Path, part: Part) -> Raw:
             with archive:
                 return _part(path, part, archive)
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: damaged, or no NumPy archive ({error}). Get or write the file again.") from None
+        # NumPy advises to load what it does not know with pickles on, which could run code
+        reason = "pickled objects, which are never read" if "pickle" in str(error) else error
+        raise DataError(f"{path}: damaged, or no NumPy archive ({reason}). Get or write the file again.") from None
 
 
 def _part(path: Path, part: Part, archive: Any) -> Raw:

@@ -107,3 +107,10 @@ def test_an_archive_cut_anywhere_is_an_error_and_never_wrong_images(tmp_path: Pa
             load(name)
     path.write_bytes(whole)
     assert torch.equal(load(name).pixels, expected)
+
+
+def test_a_file_that_is_no_archive_is_not_advised_to_be_unpickled(tmp_path: Path) -> None:
+    (tmp_path / "x.npz").write_bytes(b"these are no arrays")
+    with pytest.raises(DataError, match="pickled objects, which are never read") as refused:
+        load(f"npz:{tmp_path / 'x.npz'}")
+    assert "allow_pickle" not in str(refused.value)
