@@ -61,7 +61,7 @@ def test_an_archive_is_resized_to_the_resolution_asked_for(tmp_path: Path) -> No
         ({"train_images": np.zeros((2, 4, 4), np.uint8), "train_labels": np.zeros(2)}, "labels are float64"),
         ({"train_images": np.zeros((2, 4, 4), np.uint8), "train_labels": np.array([0, -1])}, "label -1 among 1 classes"),
         ({"train_images": np.zeros((0, 4, 4), np.uint8), "train_labels": np.zeros(0, int)}, "holds no images"),
-        ({"train_images": np.array([None, {}]), "train_labels": np.zeros(2, int)}, "allow_pickle=False"),
+        ({"train_images": np.array([None, {}]), "train_labels": np.zeros(2, int)}, "pickled objects, which are never read"),
     ],
     ids=["other names", "floats", "no maps", "float labels", "a wrong label", "empty", "pickled objects"],
 )
