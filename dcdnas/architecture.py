@@ -36,27 +36,29 @@ class LayerChoice:
         operator: its name, e.g. ``dcd``.
         settings: *resolved* values, so that a new default never changes an old network.
         form: the counted form, decided from the slot's geometry at deployment (``""`` where there is only one).
+        guide_channels: of the guide that the layer takes from the first layer of its block; 0 when it makes its own.
     """
 
     operator: str = "static"
     settings: Mapping[str, Setting] = field(default_factory=dict)
     form: str = ""
+    guide_channels: int = 0
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         settings = dict(sorted(self.settings.items()))
         object.__setattr__(self, "settings", MappingProxyType(settings))
-        object.__setattr__(self, "_hash", hash((self.operator, tuple(settings.items()), self.form)))
+        object.__setattr__(self, "_hash", hash((self.operator, tuple(settings.items()), self.form, self.guide_channels)))
 
     def __hash__(self) -> int:
         return self._hash
 
-    def __reduce__(self) -> tuple[type[LayerChoice], tuple[str, dict[str, Setting], str]]:
-        return LayerChoice, (self.operator, dict(self.settings), self.form)
+    def __reduce__(self) -> tuple[type[LayerChoice], tuple[str, dict[str, Setting], str, int]]:
+        return LayerChoice, (self.operator, dict(self.settings), self.form, self.guide_channels)
 
     def __str__(self) -> str:
-        inside = ", ".join(f"{k}={v}" for k, v in self.settings.items())
-        return f"{self.operator}({inside})" if inside else self.operator
+        inside = [f"{k}={v}" for k, v in self.settings.items()] + ["guided"] * bool(self.guide_channels)
+        return f"{self.operator}({', '.join(inside)})" if inside else self.operator
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Architecture:
     def digest(self) -> str:
         """Identity for duplicates and caches: 16 hex digits of SHA-256 over what the network computes with."""
         plain = _canonical(self.to_dict())
-        plain["layers"] = {name: [c.operator, _canonical(dict(c.settings))] for name, c in self.layers.items()}
+        plain["layers"] = {name: _identity(c) for name, c in self.layers.items()}
         return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
     def to_dict(self) -> dict[str, Any]:
@@ -203,13 +205,17 @@ class _Where:
     def _new_layer(self, path: str, entry: Any) -> LayerChoice:
         if not isinstance(entry, Mapping) or not all(isinstance(v, str) for v in (*entry, entry.get("operator"))):
             raise self._wrong(path, entry, "an operator's name, or a mapping with `operator` and its settings")
-        settings = {k: self.scalar(f"{path}.{k}", v) for k, v in entry.items() if k not in ("operator", "form")}
-        return LayerChoice(entry["operator"], settings, str(entry.get("form", "")))
+        settings = {k: self.scalar(f"{path}.{k}", v) for k, v in entry.items() if k not in _NO_SETTINGS}
+        guide = self.one(entry, "guide_channels", int) if "guide_channels" in entry else 0
+        return LayerChoice(entry["operator"], settings, str(entry.get("form", "")), guide)
 
     def _wrong(self, path: str, value: Any, allowed: str) -> FileError:
         found = "missing" if value is None else f"{value!r}"[:60]
         return FileError(f"{self.source}: {path}: {found}. Allowed: {allowed}. `dcdnas export` writes a complete config.")
 
+
+_NO_SETTINGS = ("operator", "form", "guide_channels")
+"""Keys of a layer's entry that say something else than a setting of its operator."""
 
 _LAYERS: dict[Any, LayerChoice] = {}
 _MOST_LAYERS = 100_000
@@ -228,7 +234,13 @@ def _layer_key(entry: Any) -> Any:
 
 def _layer_dict(choice: LayerChoice) -> dict[str, Any]:
     form = {"form": choice.form} if choice.form else {}
-    return {"operator": choice.operator, **choice.settings, **form}
+    guide = {"guide_channels": choice.guide_channels} if choice.guide_channels else {}
+    return {"operator": choice.operator, **choice.settings, **form, **guide}
+
+
+def _identity(choice: LayerChoice) -> list[Any]:
+    """What a layer computes with: not its form, which is one of equals."""
+    return [choice.operator, _canonical(dict(choice.settings)), *([choice.guide_channels] if choice.guide_channels else [])]
 
 
 def _frozen(value: Any) -> Any:

@@ -16,7 +16,7 @@ from dcdnas.budget import Budget
 from dcdnas.cost import metrics
 from dcdnas.errors import UsageError
 from dcdnas.networks import networks
-from dcdnas.networks._base import Shape
+from dcdnas.networks._slot import Shape
 from dcdnas.records import ConvGeometry, ProxyTask, Setting
 from dcdnas.space_fit import Changes, WidthFit
 from dcdnas.space_frame import Frame, layer_choice

@@ -11,7 +11,7 @@ from dcdnas.architecture import LayerChoice, NetworkSetting
 from dcdnas.cost import slot_price
 from dcdnas.errors import GeometryError
 from dcdnas.networks import Slot
-from dcdnas.networks._base import STATIC, Shape
+from dcdnas.networks._slot import STATIC, Shape
 from dcdnas.operators import operators
 from dcdnas.records import ConvGeometry
 from dcdnas.space_parts import Settings

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dcdnas.cost import slot_price
 from dcdnas.errors import UsageError
 from dcdnas.networks import Slot
-from dcdnas.networks._base import STATIC
+from dcdnas.networks._slot import STATIC
 from dcdnas.records import ConvGeometry, Cost, Setting
 from dcdnas.space import SearchSpace, layer_choice
 from dcdnas.space_parts import Decisions, Group

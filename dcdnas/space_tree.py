@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dcdnas.architecture import LayerChoice
 from dcdnas.cost import metrics, slot_price
 from dcdnas.networks import Slot
-from dcdnas.networks._base import STATIC
+from dcdnas.networks._slot import STATIC
 from dcdnas.records import ConvGeometry, Setting
 from dcdnas.space import SearchSpace, layer_choice
 from dcdnas.space_parts import Decision, Group, Settings

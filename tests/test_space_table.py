@@ -18,7 +18,7 @@ from dcdnas.architecture import LayerChoice
 from dcdnas.cost import price
 from dcdnas.errors import UsageError
 from dcdnas.networks import Slot, make, slots_of
-from dcdnas.networks._base import STATIC
+from dcdnas.networks._slot import STATIC
 from dcdnas.operators._product import counting
 from dcdnas.space import SearchSpace
 from dcdnas.space_library import load_space, shipped

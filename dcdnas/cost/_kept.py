@@ -63,7 +63,9 @@ CODE = sources(_PACKAGE)
 def _key(metric: str, slot: Slot, choice: LayerChoice) -> str:
     g = slot.geometry
     place = [slot.kind, *(getattr(g, name) for name in g.__slots__)]
-    return json.dumps([metric, place, choice.operator, dict(choice.settings), choice.form, _outside(choice.operator)])
+    return json.dumps(
+        [metric, place, choice.operator, dict(choice.settings), choice.form, choice.guide_channels, _outside(choice.operator)]
+    )
 
 
 @cache

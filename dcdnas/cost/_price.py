@@ -17,7 +17,7 @@ from dcdnas.cost._base import metrics
 from dcdnas.cost._kept import kept
 from dcdnas.errors import MismatchError
 from dcdnas.networks import Network, Slot, make, networks
-from dcdnas.networks._base import STATIC, Shape
+from dcdnas.networks._slot import STATIC, Shape
 from dcdnas.records import Cost
 
 ALWAYS = ("flops", "params")

@@ -82,6 +82,8 @@ def slot_flops(slot: Slot, choice: LayerChoice) -> int | None:
     settings = operator.resolve(g, **choice.settings)
     try:
         form = operator.checked_form(g, settings, choice.form)
+        if choice.guide_channels:
+            return operator.guided_multiply_adds(g, settings, form, choice.guide_channels)
         return operator.multiply_adds(g, settings, form)
     except NotImplementedError:
         return None

@@ -13,7 +13,7 @@ from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.cost import slot_price
 from dcdnas.errors import DcdnasError
 from dcdnas.networks import Slot, networks
-from dcdnas.networks._base import STATIC
+from dcdnas.networks._slot import STATIC
 from dcdnas.operators import operators
 from dcdnas.operators.static import Static
 from dcdnas.records import ConvGeometry
@@ -119,6 +119,8 @@ def _layer(slot: Slot, architecture: Architecture, skip: bool) -> Layer:
 @lru_cache(maxsize=200_000)
 def _flops(geometry: ConvGeometry, choice: LayerChoice) -> int:
     operator = operators[choice.operator] if choice.operator != "static" else Static
+    if choice.guide_channels:
+        return operator.guided_multiply_adds(geometry, choice.settings, choice.form, choice.guide_channels)
     return operator.multiply_adds(geometry, choice.settings, choice.form)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from dcdnas.architecture import Architecture
 from dcdnas.catalogue import Catalogue
-from dcdnas.networks._base import Network, Shape, Slot, make
+from dcdnas.networks._base import Network, make
+from dcdnas.networks._slot import Shape, Slot
 
 networks: Catalogue[type[Network]] = Catalogue("networks", "network")
 

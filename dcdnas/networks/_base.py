@@ -8,56 +8,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from dcdnas.architecture import Architecture, LayerChoice, NetworkSetting
 from dcdnas.choice import dimensions
-from dcdnas.errors import FileError, UsageError
+from dcdnas.errors import UsageError
 from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.networks._excite import SqueezeExcite
+from dcdnas.networks._slot import STATIC, Shape, Slot, check_layers
 from dcdnas.operators import Operator, operators
 from dcdnas.records import ConvGeometry
-
-Shape = tuple[int, int, int]
-
-STATIC = LayerChoice("static")
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A named place of a backbone that computes.
-
-    Args:
-        name: path of the module, e.g. ``stage3.block1.expand``.
-        geometry: of the convolution, with the size of its input map at deployment.
-        kind: ``conv`` is a convolution with BatchNorm, open to the search; ``linear`` is a classifier's layer; ``gate`` is
-            squeeze-and-excitation, whose geometry says from how many channels to how many it squeezes.
-        activation: after the BatchNorm, ``""`` for none; of a gate, its last one.
-    """
-
-    name: str
-    geometry: ConvGeometry
-    kind: Literal["conv", "linear", "gate"] = "conv"
-    activation: str = ""
-
-    @property
-    def stage(self) -> str:
-        """First part of the name."""
-        return self.name.split(".")[0]
-
-    @property
-    def block(self) -> str:
-        """The name without its last part; for ``stem``, ``head`` and ``classifier`` the name itself."""
-        return self.name.rpartition(".")[0] or self.name
-
-    @property
-    def role(self) -> str:
-        """Last part of the name: what the convolution does in its block."""
-        return self.name.rpartition(".")[2]
 
 
 class ConvNorm(nn.Module):
@@ -66,13 +29,14 @@ class ConvNorm(nn.Module):
     def __init__(self, slot: Slot, choice: LayerChoice) -> None:
         super().__init__()
         operator = operators[choice.operator]
-        self.conv = operator.at(slot.geometry, choice.form, **choice.settings)
+        self.guided = choice.guide_channels > 0
+        self.conv = operator.at(slot.geometry, choice.form, choice.guide_channels, **choice.settings)
         self.norm: nn.Module = nn.BatchNorm2d(slot.geometry.out_channels)
         self.activation = ACTIVATIONS[slot.activation]()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
-        y: Tensor = self.activation(self.norm(self.conv(x)))
+        y: Tensor = self.activation(self.norm(self.conv(x) if guide is None else self.conv(x, guide)))
         return y
 
     @torch.no_grad()
@@ -84,6 +48,17 @@ class ConvNorm(nn.Module):
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
         if self.conv.fold(scale, norm.bias - norm.running_mean * scale):
             self.norm = nn.Identity()
+
+
+def through(x: Tensor, *layers: nn.Module) -> Tensor:
+    """(N, C, H, W) through a block's modules; the guide of its first `ConvNorm` goes to those that take it."""
+    convolutions = [layer for layer in layers if isinstance(layer, ConvNorm)]
+    first = convolutions[0]
+    guide = first.conv.guide_from(x) if any(layer.guided for layer in convolutions) else None
+    for layer in layers:
+        takes = isinstance(layer, ConvNorm) and (layer is first or layer.guided)
+        x = layer(x, guide) if takes else layer(x)
+    return x
 
 
 def make(slot: Slot, choice: LayerChoice = STATIC) -> nn.Module:
@@ -131,6 +106,9 @@ class Network(nn.Module):
     the constructor is left out of architectures that have this value everywhere: a new one changes no digest.
     """
 
+    GUIDED: ClassVar[frozenset[str]] = frozenset()
+    """Roles of the slots that can take the guide of their block's first layer."""
+
     architecture: Architecture
 
     def __init__(self, places: Places, **settings: Any) -> None:
@@ -174,7 +152,7 @@ class Network(nn.Module):
         """
         settings = cls.complete(architecture.settings)
         slots = cls.slots(architecture.input, architecture.classes, settings)
-        check_layers(architecture, slots)
+        check_layers(architecture, slots, cls.GUIDED)
         network = cls(Places(slots, architecture.layers), **settings)
         network.architecture = architecture
         return network
@@ -201,16 +179,6 @@ class Network(nn.Module):
                 if isinstance(child, nn.Dropout):
                     setattr(parent, name, nn.Identity())
         return network.requires_grad_(False)
-
-
-def check_layers(architecture: Architecture, slots: tuple[Slot, ...]) -> None:
-    """Raises FileError when the architecture names a layer that the network does not have."""
-    names = {s.name for s in slots if s.kind != "gate"}
-    extra = [name for name in architecture.layers if name not in names]
-    if extra:
-        raise FileError(
-            f"layer {extra[0]!r} is no slot of {architecture.network} with these settings. Slots: {', '.join(sorted(names))}."
-        )
 
 
 def per_stage(name: str, value: Any, stages: int) -> tuple[Any, ...]:

@@ -22,16 +22,16 @@ from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
 from dcdnas.networks._base import (
     Network,
     Places,
-    Shape,
-    Slot,
     checked,
     gate_slot,
     make_divisible,
     per_block,
     per_stage,
+    through,
     whole_numbers,
     without_strides,
 )
+from dcdnas.networks._slot import Shape, Slot
 from dcdnas.records import ConvGeometry
 
 __all__ = ["MobileNetV2"]
@@ -70,6 +70,8 @@ class MobileNetV2(Network):
         se: of each block: squeeze-and-excitation after `depthwise`, squeezing to this share of its channels; 0 for none.
         activation: everywhere but after the projections.
     """
+
+    GUIDED = frozenset({"depthwise", "project"})
 
     def __init__(
         self,
@@ -207,5 +209,5 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
-        y: Tensor = self.project(self.se(self.depthwise(self.expand(x))))
+        y = through(x, self.expand, self.depthwise, self.se, self.project)
         return x + y if self.residual else y

@@ -24,16 +24,16 @@ from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
 from dcdnas.networks._base import (
     Network,
     Places,
-    Shape,
-    Slot,
     checked,
     gate_slot,
     make_divisible,
     per_block,
     per_stage,
+    through,
     whole_numbers,
     without_strides,
 )
+from dcdnas.networks._slot import Shape, Slot
 from dcdnas.records import ConvGeometry
 
 __all__ = ["ResNet"]
@@ -87,6 +87,8 @@ class ResNet(Network):
         se: of each block: squeeze-and-excitation before the addition, squeezing to this share of the channels; 0 for none.
         activation: everywhere.
     """
+
+    GUIDED = frozenset({"conv2", "spatial", "expand"})
 
     def __init__(
         self,
@@ -232,7 +234,7 @@ class Basic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
-        y: Tensor = self.activation(self.se(self.conv2(self.conv1(x))) + self.shortcut(x))
+        y: Tensor = self.activation(through(x, self.conv1, self.conv2, self.se) + self.shortcut(x))
         return y
 
 
@@ -250,7 +252,7 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
-        y: Tensor = self.activation(self.se(self.expand(self.spatial(self.reduce(x)))) + self.shortcut(x))
+        y: Tensor = self.activation(through(x, self.reduce, self.spatial, self.expand, self.se) + self.shortcut(x))
         return y
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dcdnas.choice import dimensions
 from dcdnas.errors import GeometryError
+from dcdnas.operators._guide import Guide
 from dcdnas.operators._product import is_counting
 from dcdnas.records import ConvGeometry, Setting
 
@@ -84,13 +85,17 @@ class Operator(nn.Module):
         self._counted, self._pinned = name, True
 
     @classmethod
-    def at(cls, geometry: ConvGeometry, form: str = "", **settings: Setting) -> Self:
+    def at(cls, geometry: ConvGeometry, form: str = "", guide_channels: int = 0, **settings: Setting) -> Self:
         """The operator for a place of a network: same padding, no bias, and the counted form of that place.
 
         Args:
             geometry: of the place.
             form: the counted form when it is already known; otherwise it is decided from `geometry`.
+            guide_channels: of its block's guide; 0 when it makes its own.
             **settings: of the operator; resolved for the geometry.
+
+        Raises:
+            GeometryError: when it cannot fill the place, or takes no guide.
         """
         resolved = cls.resolve(geometry, **settings)
         form = cls.checked_form(geometry, resolved, form)
@@ -102,6 +107,9 @@ class Operator(nn.Module):
             "groups": g.groups,
             **resolved,
         }
+        if guide_channels:
+            cls.guided_multiply_adds(geometry, resolved, form, guide_channels)
+            arguments["guide_channels"] = guide_channels
         operator = cls(g.in_channels, g.out_channels, g.kernel_size, **arguments)
         operator._counted = form
         return operator
@@ -160,6 +168,36 @@ class Operator(nn.Module):
             form: one of `forms`.
         """
         raise NotImplementedError(cls.__name__)
+
+    @classmethod
+    def guided_multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str, guide_channels: int) -> int:
+        """As `multiply_adds`, where the first layer of the block makes the guide; what that costs is the first layer's.
+
+        Raises:
+            GeometryError: when the operator takes no guide, or not one of so many channels.
+        """
+        raise GeometryError(f"{cls.__name__} takes no guide in a network. Leave guide_channels out.")
+
+    @classmethod
+    def guide(cls, channels: int, settings: Mapping[str, Setting]) -> Guide:
+        """The module that makes a guide for all layers of a block from the block's input.
+
+        Args:
+            channels: of the block's input.
+            settings: resolved, of those layers.
+
+        Raises:
+            GeometryError: when the operator takes no guide.
+        """
+        raise GeometryError(f"{cls.__name__} takes no guide from its block. Leave guide_channels out.")
+
+    def guide_from(self, x: Tensor) -> Tensor:
+        """The layer's own guide, computed from its input (N, C, H, W), which `forward` takes as well.
+
+        Raises:
+            GeometryError: when the operator has none to share.
+        """
+        raise GeometryError(f"{type(self).__name__} has no guide that other layers could take.")
 
     @classmethod
     def counted_form(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> str:

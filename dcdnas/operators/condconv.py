@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from dcdnas.choice import Choice
+from dcdnas.errors import GeometryError
 from dcdnas.operators._guide import Guide, given
 from dcdnas.operators._mixture import Init, KernelMixture, start_around_a_mean, static_std
 from dcdnas.records import ConvGeometry, Setting
 
-__all__ = ["CondConv", "Router"]
+__all__ = ["CondConv", "CondLinear", "Router"]
 
 
 class Router(Guide):
@@ -122,7 +123,46 @@ class CondConv(KernelMixture):
         """Into each kernel and its bias."""
         return self._fold_into_kernels(scale, shift)
 
+    @classmethod
+    def guided_multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str, guide_channels: int) -> int:
+        """The mixture's alone, with E weights from the block's router.
+
+        Raises:
+            GeometryError: when the guide has not E channels.
+        """
+        experts = int(settings["num_experts"])
+        if guide_channels != experts:
+            raise GeometryError(f"CondConv with num_experts={experts} takes a guide of {experts} channels, not {guide_channels}.")
+        return cls._mixture_cost(geometry, experts, form)
+
+    @classmethod
+    def classifier(cls, geometry: ConvGeometry, form: str = "", **settings: Setting) -> CondLinear:
+        """The operator's form for a network's last layer: experts without bias, as in the published network, and a router.
+
+        Args:
+            geometry: of the layer, on a map of one pixel.
+            form: the counted form when it is already known.
+            **settings: of the operator.
+        """
+        return CondLinear.at(geometry, form, 0, **settings)
+
+    def guide_from(self, x: Tensor) -> Tensor:
+        """The router's weights (N, E) for the layer's input (N, C, H, W)."""
+        return given(None, self, self.num_experts) if self.router is None else self.router(x)
+
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C, H, W), and (N, E) where the layer is guided -> (N, D, H', W')."""
-        weights = given(guide, self, self.num_experts) if self.router is None else self.router(x)
-        return self._mixed(x, weights)
+        """(N, C, H, W) -> (N, D, H', W'), with the weights (N, E) of `guide` where they are given, else the router's."""
+        return self._mixed(x, self.guide_from(x) if guide is None else guide)
+
+
+class CondLinear(CondConv):
+    """y = sum_e r_e(x) W_e x on vectors, r = sigmoid(FC(x)): a 1x1 `CondConv` on a map of one pixel.
+
+    The classifier that the published network ends in.
+
+    Reference: see `CondConv`.
+    """
+
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(N, C) -> (N, D)."""
+        return super().forward(x[:, :, None, None], guide).flatten(1)

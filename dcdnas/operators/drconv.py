@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dcdnas.choice import Choice
+from dcdnas.errors import GeometryError
 from dcdnas.operators._guide import Guide, given
 from dcdnas.operators._mixture import Init, KernelMixture, start_around_a_mean, static_std
 from dcdnas.operators._norm import folded_bias
@@ -152,6 +153,18 @@ class DRConv(KernelMixture):
         return guiding + kernels * g.out_pixels * (weights + g.out_channels + regions)
 
     @classmethod
+    def guided_multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str, guide_channels: int) -> int:
+        """All but the mask, C m H'W'.
+
+        Raises:
+            GeometryError: when the guide has not m channels.
+        """
+        regions = int(settings["num_regions"])
+        if guide_channels != regions:
+            raise GeometryError(f"DRConv with num_regions={regions} takes a guide of {regions} channels, not {guide_channels}.")
+        return cls.multiply_adds(geometry, settings, form) - geometry.in_channels * regions * geometry.out_pixels
+
+    @classmethod
     def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
         """Only ``mix`` computes what every region would have given."""
         return ("mix",)
@@ -172,19 +185,23 @@ class DRConv(KernelMixture):
         return True
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C, H, W), and (N, m, ...) where the layer is guided -> (N, D, H', W')."""
+        """(N, C, H, W) -> (N, D, H', W'), with the mask (N, m, ...) of `guide` where it is given, else the layer's own."""
         logits = self._logits(x, guide)
         mixture = torch.unflatten(torch.sigmoid(self.combine(x.mean((2, 3)))), 1, (self.num_regions, -1)) * (2 / self.num_kernels)
         y = self._by_region(x, logits, mixture) if self._form(x) == "regions" else self._by_kernel(x, logits, mixture)
         return y if self.bias is None else y + self.bias[:, None, None]
 
+    def guide_from(self, x: Tensor) -> Tensor:
+        """The mask before its argmax, at each output pixel: (N, m, H', W')."""
+        g = self.geometry
+        if self.regions is None:
+            return given(None, self, self.num_regions)
+        logits: Tensor = self.regions(centred(x, g.kernel_size, self.padding, g.dilation))
+        return logits
+
     def _logits(self, x: Tensor, guide: Tensor | None) -> Tensor:
         """The guide at each output pixel: (N, m, H', W')."""
-        g = self.geometry
-        if self.regions is not None:
-            logits: Tensor = self.regions(centred(x, g.kernel_size, self.padding, g.dilation))
-            return logits
-        logits = given(guide, self, self.num_regions)
+        g, logits = self.geometry, self.guide_from(x) if guide is None else guide
         reach = 2 * self.padding - g.dilation * (g.kernel_size - 1) - 1
         size = [(int(s) + reach) // g.stride + 1 for s in x.shape[2:]]
         return logits if list(logits.shape[2:]) == size else F.interpolate(logits, size)

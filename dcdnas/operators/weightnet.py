@@ -139,11 +139,16 @@ class WeightNet(Operator):
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
         """h (C + M D) and, with |W| = D C/g k^2: activation H'W' (M/G |W| + M D), kernel (M/G + H'W') |W|."""
+        hidden = hidden_units(geometry.in_channels, int(settings["reduction"]), int(settings["least_hidden"]))
+        return hidden * geometry.in_channels + cls.guided_multiply_adds(geometry, settings, form, hidden)
+
+    @classmethod
+    def guided_multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str, guide_channels: int) -> int:
+        """All but the reduction, h C."""
         g, multiplier = geometry, int(settings["multiplier"])
         terms = multiplier // int(settings["parts"])
         weights = g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
-        hidden = hidden_units(g.in_channels, int(settings["reduction"]), int(settings["least_hidden"]))
-        attention = hidden * (g.in_channels + multiplier * g.out_channels)
+        attention = guide_channels * multiplier * g.out_channels
         if (form or cls.forms(geometry, settings)[0]) == "activation":
             return attention + g.out_pixels * (terms * weights + multiplier * g.out_channels)
         return attention + (terms + g.out_pixels) * weights
@@ -172,9 +177,13 @@ class WeightNet(Operator):
         self.bias = folded_bias(self.bias, scale, shift)
         return True
 
+    def guide_from(self, x: Tensor) -> Tensor:
+        """The reduced features (N, h) of the layer's input (N, C, H, W)."""
+        return given(None, self, self.guide_channels) if self.reduce is None else self.reduce(x)
+
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C, H, W), and (N, h) where the layer is guided -> (N, D, H', W')."""
-        alpha = self.attention(given(guide, self, self.guide_channels) if self.reduce is None else self.reduce(x))
+        """(N, C, H, W) -> (N, D, H', W'), with the features (N, h) of `guide` where they are given, else the layer's own."""
+        alpha = self.attention(self.guide_from(x) if guide is None else guide)
         y = self._scaled_outputs(x, alpha) if self._form(x) == "activation" else self._built_kernels(x, alpha)
         return y if self.bias is None else y + self.bias[:, None, None]
 

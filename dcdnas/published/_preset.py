@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,6 +105,19 @@ RESNETS: Mapping[int, Mapping[str, Any]] = {
     101: {"block": "bottleneck", "depth": (3, 4, 23, 3)},
 }
 """Settings of the backbone by the published number of layers."""
+
+
+def guided(architecture: Architecture, blocks: Collection[str]) -> Architecture:
+    """The architecture in which the layers of these blocks all take the guide of their block's first layer."""
+    cls, layers = networks[architecture.network], dict(architecture.layers)
+    first: dict[str, Slot] = {}
+    for slot in slots_of(architecture):
+        leader = first.setdefault(slot.block, slot)
+        if slot.block in blocks and slot is not leader and slot.role in cls.GUIDED:
+            choice = layers[slot.name]
+            width = operators[choice.operator].guide(leader.geometry.in_channels, choice.settings).out_channels
+            layers[slot.name] = replace(choice, guide_channels=width)
+    return replace(architecture, layers=layers)
 
 
 def resnet_places(classifier: str) -> Callable[[Architecture], Places]:

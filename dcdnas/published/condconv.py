@@ -1,14 +1,21 @@
-"""The layer of a published CondConv code (github.com/d-li14/condconv.pytorch), together with its router."""
+"""The layer and the network of a published CondConv code (github.com/d-li14/condconv.pytorch)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 
+from dcdnas.architecture import Architecture
+from dcdnas.networks import slots_of
 from dcdnas.operators.condconv import CondConv
 from dcdnas.published._base import Source
 from dcdnas.published._layer import PublishedLayer
+from dcdnas.published._preset import Preset, guided, static_network, with_operator
 
 __all__ = ["source"]
+
+DYNAMIC_BLOCKS = 6
+"""So many blocks at the end are dynamic, with one router each."""
 
 
 def routed_cond_conv2d(
@@ -27,13 +34,47 @@ def routed_cond_conv2d(
     return CondConv(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, num_experts=num_experts)
 
 
+LAYER = PublishedLayer(
+    routed_cond_conv2d,
+    MappingProxyType({"route.fc": "router.fc", "conv.weight": "weight", "conv.bias": "bias"}),
+)
+
+INSIDE = PublishedLayer(routed_cond_conv2d, MappingProxyType({"weight": "weight"}))
+"""The layer as it stands in the network, where the router is not its own and there is no bias."""
+
+
+def cond_mobilenetv2(
+    *, width_mult: float = 1.0, num_experts: int = 8, num_classes: int = 1000, input_size: int = 224
+) -> Architecture:
+    """Dynamic are the last six blocks, whose layers share a router, and the classifier."""
+    static = static_network("mobilenetv2", {"width": width_mult}, num_classes, input_size)
+    slots = slots_of(static)
+    blocks = list(dict.fromkeys(slot.block for slot in slots if slot.role == "project"))[-DYNAMIC_BLOCKS:]
+    settings = {"num_experts": num_experts}
+    dynamic = with_operator(static, "condconv", lambda s: settings if s.block in blocks or s.kind == "linear" else None)
+    return guided(dynamic, blocks)
+
+
+ROLES = {"expand": "pw", "depthwise": "dw", "project": "pw_linear"}
+"""What the published blocks call their convolutions."""
+
+
+def places(architecture: Architecture) -> Mapping[str, str]:
+    """Where the published modules are in ours; a block's router is its first layer's."""
+    found = {"features.0.0": "stem.conv", "features.0.1": "stem.norm", "conv.0": "head.conv", "conv.1": "head.norm"}
+    found |= {"classifier_route": "classifier.router", "classifier": "classifier"}
+    numbers: dict[str, int] = {}
+    for slot in slots_of(architecture):
+        if slot.role in ROLES:
+            first = slot.block not in numbers
+            theirs = f"features.{numbers.setdefault(slot.block, len(numbers) + 1)}"
+            found |= {f"{theirs}.{ROLES[slot.role]}": f"{slot.name}.conv", f"{theirs}.bn_{ROLES[slot.role]}": f"{slot.name}.norm"}
+            if first:
+                found[f"{theirs}.route"] = f"{slot.name}.conv.router"
+    return found
+
+
 source = Source(
-    layers=MappingProxyType(
-        {
-            "route_func+CondConv2d": PublishedLayer(
-                routed_cond_conv2d,
-                MappingProxyType({"route.fc": "router.fc", "conv.weight": "weight", "conv.bias": "bias"}),
-            )
-        }
-    ),
+    layers=MappingProxyType({"route_func+CondConv2d": LAYER}),
+    presets=MappingProxyType({"cond_mobilenetv2": Preset(cond_mobilenetv2, places, INSIDE)}),
 )

@@ -54,9 +54,20 @@ def test_a_guided_layer_without_its_guide_says_what_it_waits_for():
         CondConv(4, 6, 3, guide_channels=8)(torch.randn(1, 4, 5, 5))
 
 
-def test_an_unguided_layer_keeps_to_its_own_router():
-    operator, x = CondConv(4, 6, 3), torch.randn(2, 4, 5, 5)
-    assert torch.equal(operator(x, torch.rand(2, 8)), operator(x))
+def test_a_layer_that_makes_a_guide_takes_it_back_instead_of_making_it_again():
+    operator, x = CondConv(4, 6, 3, init="published").eval(), torch.randn(2, 4, 5, 5)
+    assert torch.equal(operator(x, operator.guide_from(x)), operator(x))
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(operator(x, torch.zeros(2, 8)), operator(x))
+
+
+def test_the_classifier_is_a_convolution_on_a_map_of_one_pixel():
+    torch.manual_seed(0)
+    classifier, x = CondConv.classifier(ConvGeometry(6, 5), num_experts=3).eval(), torch.randn(4, 6)
+    torch.nn.init.normal_(classifier.router.fc.weight)
+    mixture = torch.sigmoid(x @ classifier.router.fc.weight.T + classifier.router.fc.bias)
+    torch.testing.assert_close(classifier(x), torch.einsum("ne,edc,nc->nd", mixture, classifier.weight, x))
+    assert CondConv.classifier(ConvGeometry(6, 5))(x[:0]).shape == (0, 5)
 
 
 def test_the_layers_of_a_block_share_one_router_and_all_train_it():

@@ -17,6 +17,7 @@ from dcdnas.published import architecture, build, load, read_state, sources
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
 PUBLISHED = [
+    ("condconv/cond_mobilenetv2", {}, 22_877_496),
     ("dcd/mobilenetv2_dcd", {"fc_squeeze": 16}, 5_720_028),
     ("dcd/mobilenetv2_dcd", {"fc_squeeze": 16, "width_mult": 0.5}, 2_664_300),
     ("dcd/resnet18_dcd", {}, 14_703_332),
@@ -34,7 +35,7 @@ PUBLISHED = [
     ("odconv/od_resnet18", {"n": 4, "r": 0.25}, 45_538_536),
 ]
 """Parameters counted in the published code: liyunsheng13/dcd at 6a5e27f, OSVAI/ODConv at 0901cc1, theFoxofSky/ddfnet at
-4e21b4a, kaijieshi7/Dynamic-convolution-Pytorch at 4befa50."""
+4e21b4a, kaijieshi7/Dynamic-convolution-Pytorch at 4befa50, d-li14/condconv.pytorch at b505dcb."""
 
 STATES = {
     "dcd-mobilenetv2_dcd-w1.0-fcsq16": ("dcd/mobilenetv2_dcd", {"fc_squeeze": 16}),
@@ -106,7 +107,7 @@ def test_each_layer_of_a_checkpoint_lands_in_its_own_place():
     assert torch.equal(found["head.conv.attention.filter.bias"], state["features.18.0.attention.filter_fc.bias"])
 
 
-@pytest.mark.parametrize("name", ["dyconv/dy_resnet18", "ddf/ddf_resnet50"])
+@pytest.mark.parametrize("name", ["dyconv/dy_resnet18", "ddf/ddf_resnet50", "condconv/cond_mobilenetv2"])
 def test_a_state_with_the_published_names_fills_the_whole_network(name):
     preset = sources[name.split("/")[0]].presets[name.split("/")[1]]
     network = build(name, num_classes=10, input_size=32)
@@ -118,13 +119,27 @@ def test_a_state_with_the_published_names_fills_the_whole_network(name):
             continue
         ours, theirs = next((o, t) for o, t in places if key.startswith(f"{o}."))
         rest = key.removeprefix(f"{ours}.")
-        dynamic = type(network.get_submodule(ours)) is operators[name.split("/")[0]]
+        dynamic = isinstance(network.get_submodule(ours), operators[name.split("/")[0]])
         part = max((p for p in inside if dynamic and (rest == p or rest.startswith(f"{p}."))), key=len, default="")
         state[f"{theirs}.{inside[part] + rest[len(part) :] if part else rest}"] = value
     loaded = load(name, state, num_classes=10, input_size=32)
     for key, value in network.state_dict().items():
         assert key.endswith("temperature") or torch.equal(loaded.state_dict()[key], value), key
-    assert any("spatial_branch" in key or "attention.fc1" in key for key in state)
+    assert any("spatial_branch" in key or "attention.fc1" in key or "classifier_route" in key for key in state)
+
+
+def test_a_condconv_block_has_one_router_under_its_published_name():
+    made = architecture("condconv/cond_mobilenetv2", num_classes=10, input_size=32)
+    routers = {
+        theirs: ours for theirs, ours in sources["condconv"].presets["cond_mobilenetv2"].places(made).items() if "route" in theirs
+    }
+    assert routers["features.12.route"] == "stage5.block2.expand.conv.router"
+    names = {name for name, _ in build_network(made).named_modules() if name.endswith(".router")}
+    assert names == {
+        "classifier.router",
+        *(f"{b}.expand.conv.router" for b in {s.block for s in slots_of(made)} if made.layers.get(f"{b}.project")),
+    }
+    assert len(names) == 7
 
 
 def test_a_wrapped_and_prefixed_checkpoint_loads_the_same():

@@ -1,0 +1,90 @@
+"""The places of a backbone as plain data, and what an architecture may say of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.errors import FileError
+from dcdnas.operators import operators
+from dcdnas.records import ConvGeometry
+
+Shape = tuple[int, int, int]
+
+STATIC = LayerChoice("static")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A named place of a backbone that computes.
+
+    Args:
+        name: path of the module, e.g. ``stage3.block1.expand``.
+        geometry: of the convolution, with the size of its input map at deployment.
+        kind: ``conv`` is a convolution with BatchNorm, open to the search; ``linear`` is a classifier's layer; ``gate`` is
+            squeeze-and-excitation, whose geometry says from how many channels to how many it squeezes.
+        activation: after the BatchNorm, ``""`` for none; of a gate, its last one.
+    """
+
+    name: str
+    geometry: ConvGeometry
+    kind: Literal["conv", "linear", "gate"] = "conv"
+    activation: str = ""
+
+    @property
+    def stage(self) -> str:
+        """First part of the name."""
+        return self.name.split(".")[0]
+
+    @property
+    def block(self) -> str:
+        """The name without its last part; for ``stem``, ``head`` and ``classifier`` the name itself."""
+        return self.name.rpartition(".")[0] or self.name
+
+    @property
+    def role(self) -> str:
+        """Last part of the name: what the convolution does in its block."""
+        return self.name.rpartition(".")[2]
+
+
+def check_layers(architecture: Architecture, slots: tuple[Slot, ...], guided: frozenset[str]) -> None:
+    """Raises FileError when the architecture names a layer that the network does not have, or takes a guide that nobody makes.
+
+    Args:
+        architecture: to check.
+        slots: of its network.
+        guided: roles of the slots that can take the guide of their block's first layer.
+    """
+    names = {s.name for s in slots if s.kind != "gate"}
+    extra = [name for name in architecture.layers if name not in names]
+    if extra:
+        raise FileError(
+            f"layer {extra[0]!r} is no slot of {architecture.network} with these settings. Slots: {', '.join(sorted(names))}."
+        )
+    _check_guides(architecture, slots, guided)
+
+
+def _check_guides(architecture: Architecture, slots: tuple[Slot, ...], roles: frozenset[str]) -> None:
+    """Raises FileError when a layer takes a guide that the first layer of its block does not make."""
+    first: dict[str, Slot] = {}
+    for slot in slots:
+        leader, choice = first.setdefault(slot.block, slot), architecture.layers.get(slot.name, STATIC)
+        if not choice.guide_channels:
+            continue
+        asked = f"layer {slot.name!r}: guide_channels: {choice.guide_channels}"
+        if slot is leader or slot.role not in roles:
+            allowed = ", ".join(sorted(roles)) or "none"
+            raise FileError(
+                f"{asked}: no guide comes here. Allowed in {architecture.network}: {allowed}, after a block's first layer."
+            )
+        makes, operator = architecture.layers.get(leader.name, STATIC), operators[choice.operator]
+        offered = 0
+        if makes.operator == choice.operator and not makes.guide_channels:
+            settings = operator.resolve(leader.geometry, **makes.settings)
+            offered = operator.guide(leader.geometry.in_channels, settings).out_channels
+        if offered != choice.guide_channels:
+            found = f"is {makes} and makes " + (f"one of {offered} channels" if offered else f"none for {choice.operator}")
+            raise FileError(
+                f"{asked}: {leader.name} {found}. Give both the same operator and settings, or leave guide_channels out."
+            )
