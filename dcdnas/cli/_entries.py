@@ -94,11 +94,23 @@ def _dimensions(function: ast.FunctionDef, tree: ast.Module) -> Iterator[tuple[s
 
 
 def _value(node: ast.expr, tree: ast.Module) -> object:
-    """A literal; or ``tuple(NAME)`` of a table of the same module, as its keys."""
+    """A literal, also by a name of this module or of one that it imports; or ``tuple(NAME)`` of a table, as its keys."""
+    if isinstance(node, ast.Name):
+        return ast.literal_eval(_named(node.id, tree))
     if isinstance(node, ast.Call) and isinstance(node.args[0], ast.Name):
         table = dict(_assignments(tree.body)).get(node.args[0].id)
         return tuple(ast.literal_eval(k) for k in table.keys if k is not None) if isinstance(table, ast.Dict) else ()
     return ast.literal_eval(node)
+
+
+def _named(name: str, tree: ast.Module) -> ast.expr:
+    """What a module says a name is, or the module of the package that it imports it from."""
+    found = dict(_assignments(tree.body)).get(name)
+    if found is not None:
+        return found
+    source = next(n.module for n in tree.body if isinstance(n, ast.ImportFrom) and n.module and name in {a.name for a in n.names})
+    path = Path(__file__).parents[1].joinpath(*source.split(".")[1:]).with_suffix(".py")
+    return _named(name, ast.parse(path.read_text(encoding="utf-8")))
 
 
 def _assignments(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:

@@ -16,5 +16,5 @@ ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "gelu": nn.GELU,
 }
 
-SEARCHED_ACTIVATIONS = tuple(name for name in ACTIVATIONS if name)
+SEARCHED_ACTIVATIONS = ("relu", "relu6", "hardswish", "silu", "gelu")
 """What a backbone's `activation` may be."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -23,14 +22,13 @@ from dcdnas.networks._base import (
     Network,
     Places,
     checked,
-    gate_slot,
     make_divisible,
     per_block,
     per_stage,
-    through,
     whole_numbers,
     without_strides,
 )
+from dcdnas.networks._inverted import InvertedPlan, InvertedResidual
 from dcdnas.networks._slot import Shape, Slot
 from dcdnas.records import ConvGeometry
 
@@ -150,64 +148,18 @@ class MobileNetV2(Network):
         return (*found, Slot("classifier", ConvGeometry(channels, classes), kind="linear"))
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """One inverted residual as numbers."""
-
-    name: str
-    in_channels: int
-    out_channels: int
-    expansion: float
-    kernel_size: int
-    stride: int
-    height: int
-    width: int
-    se: float
-    activation: str
-
-    def slots(self) -> Iterator[Slot]:
-        size = {"height": self.height, "width": self.width}
-        middle = round(self.in_channels * self.expansion)
-        if self.expansion != 1:
-            yield Slot(f"{self.name}.expand", ConvGeometry(self.in_channels, middle, **size), activation=self.activation)
-        depthwise = ConvGeometry(middle, middle, self.kernel_size, self.stride, middle, **size)
-        yield Slot(f"{self.name}.depthwise", depthwise, activation=self.activation)
-        yield from gate_slot(self.name, self.se, depthwise)
-        size = {"height": depthwise.out_height, "width": depthwise.out_width}
-        yield Slot(f"{self.name}.project", ConvGeometry(middle, self.out_channels, **size))
-
-
 @lru_cache(maxsize=16_384)
-def _slots_of(plan: _Plan) -> tuple[Slot, ...]:
+def _slots_of(plan: InvertedPlan) -> tuple[Slot, ...]:
     return tuple(plan.slots())
 
 
-def _plans(s: Mapping[str, Any], stem: ConvGeometry) -> Iterator[_Plan]:
+def _plans(s: Mapping[str, Any], stem: ConvGeometry) -> Iterator[InvertedPlan]:
     channels, height, width = stem.out_channels, stem.out_height, stem.out_width
-    for stage, (c, blocks, first) in enumerate(zip(s["channels"], s["depth"], s["strides"], strict=True), 1):
-        for block in range(1, blocks + 1):
-            stride = first if block == 1 else 1
-            kernel, expansion = s["kernel_size"][stage - 1][block - 1], s["expansion"][stage - 1][block - 1]
-            out = make_divisible(c * s["width"])
-            se, name = s["se"][stage - 1][block - 1], f"stage{stage}.block{block}"
-            yield _Plan(name, channels, out, expansion, kernel, stride, height, width, se, s["activation"])
+    for stage, (c, blocks, first) in enumerate(zip(s["channels"], s["depth"], s["strides"], strict=True)):
+        out = make_divisible(c * s["width"])
+        for block in range(blocks):
+            stride = 1 if block else first
+            kernel, expansion, se = (s[name][stage][block] for name in ("kernel_size", "expansion", "se"))
+            name, middle = f"stage{stage + 1}.block{block + 1}", round(channels * expansion)
+            yield InvertedPlan(name, channels, middle, out, kernel, stride, height, width, se, s["activation"])
             channels, height, width = out, -(-height // stride), -(-width // stride)
-
-
-class InvertedResidual(nn.Module):
-    """project(se(depthwise(expand(x)))), plus x where the shapes allow."""
-
-    def __init__(self, places: Places, name: str) -> None:
-        super().__init__()
-        self.expand = places.fill(f"{name}.expand")
-        self.depthwise = places.fill(f"{name}.depthwise")
-        self.se = places.fill(f"{name}.se")
-        self.project = places.fill(f"{name}.project")
-        first = f"{name}.expand" if f"{name}.expand" in places else f"{name}.depthwise"
-        same_channels = places.geometry(first).in_channels == places.geometry(f"{name}.project").out_channels
-        self.residual = same_channels and places.geometry(f"{name}.depthwise").stride == 1
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, D, H', W')."""
-        y = through(x, self.expand, self.depthwise, self.se, self.project)
-        return x + y if self.residual else y

@@ -11,6 +11,7 @@ NETWORKS = sorted(networks)
 
 SMALL: dict[str, dict[str, Any]] = {
     "mobilenetv2": {"expansion": (1, 4), "stem_stride": 1, "head_channels": 32},
+    "mobilenetv3": {"expansion": (1, 4), "stem_stride": 1, "head_channels": 32, "embedding": 24},
     "resnet": {"stem": "small"},
 }
 

@@ -14,7 +14,7 @@ from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.cost import price
 from dcdnas.errors import FileError, UsageError
 from dcdnas.networks import build_network, for_proxy, networks, slots_of
-from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
+from dcdnas.networks._activations import ACTIVATIONS, SEARCHED_ACTIVATIONS
 from dcdnas.networks._excite import SqueezeExcite
 from dcdnas.space_cost import draw
 from dcdnas.space_library import load_space
@@ -111,3 +111,7 @@ def test_values_that_no_network_has_are_refused(network: str, given: dict[str, A
     with pytest.raises(UsageError) as error:
         networks[network].complete(given)
     assert message in str(error.value)
+
+
+def test_the_activations_that_may_be_searched_are_all_that_there_are() -> None:
+    assert set(SEARCHED_ACTIVATIONS) == set(filter(None, ACTIVATIONS))

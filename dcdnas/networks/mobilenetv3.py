@@ -1,0 +1,205 @@
+"""MobileNetV3: inverted residuals with squeeze-and-excitation, hard-swish and a classifier of two layers.
+
+A block is MobileNetV2's with its own width, activation and, in some stages, a gate with a hard sigmoid between `depthwise` and
+`project`. The last convolution, `head`, is pooled before the first layer of the classifier, `embedding`.
+
+Reference: Howard et al., "Searching for MobileNetV3", ICCV 2019, arXiv:1905.02244, Tables 1 and 2.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Annotated, Any
+
+from torch import Tensor, nn
+
+from dcdnas.architecture import NetworkSetting
+from dcdnas.choice import Choice
+from dcdnas.errors import UsageError
+from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
+from dcdnas.networks._base import (
+    Network,
+    Places,
+    checked,
+    make_divisible,
+    per_block,
+    per_stage,
+    whole_numbers,
+    without_strides,
+)
+from dcdnas.networks._inverted import InvertedPlan, InvertedResidual
+from dcdnas.networks._slot import Shape, Slot
+from dcdnas.records import ConvGeometry
+
+__all__ = ["MobileNetV3"]
+
+LARGE: Mapping[str, Any] = {
+    "variant": "large",
+    "width": 1.0,
+    "depth": (1, 2, 3, 4, 2, 3),
+    "kernel_size": (3, 3, 5, 3, 3, 5),
+    "expansion": (1, (4, 3), 3, (6, 2.5, 2.3, 2.3), 6, 6),
+    "channels": (16, 24, 40, 80, 112, 160),
+    "strides": (1, 2, 2, 2, 1, 2),
+    "stem_channels": 16,
+    "stem_stride": 2,
+    "head_channels": 960,
+    "embedding": 1280,
+    "dropout": 0.2,
+    "se": (0, 0, 0.25, 0, 0.25, 0.25),
+    "activation": ("relu", "relu", "relu", "hardswish", "hardswish", "hardswish"),
+}
+
+SMALL: Mapping[str, Any] = {
+    **LARGE,
+    "variant": "small",
+    "depth": (1, 2, 3, 2, 3),
+    "kernel_size": (3, 3, 5, 5, 5),
+    "expansion": (1, (4.5, 3.67), (4, 6, 6), 3, 6),
+    "channels": (16, 24, 40, 48, 96),
+    "strides": (2, 2, 2, 1, 2),
+    "head_channels": 576,
+    "embedding": 1024,
+    "se": (0.25, 0, 0.25, 0.25, 0.25),
+    "activation": ("relu", "relu", "hardswish", "hardswish", "hardswish"),
+}
+
+VARIANTS: Mapping[str, Mapping[str, Any]] = {"large": LARGE, "small": SMALL}
+
+BY_STAGE = ("depth", "strides", "kernel_size", "expansion", "se", "activation")
+
+
+class MobileNetV3(Network):
+    """Stem, stages of inverted residuals, head, two linear layers.
+
+    With 1,000 classes 5,483,032 parameters (large) or 2,542,856 (small).
+
+    Args:
+        places: the slots and the operator of each.
+        width: multiplies all channels; results are multiples of 8.
+        depth: blocks of each stage.
+        kernel_size: k of each block's depthwise convolution.
+        expansion: how many times wider than its input each block's middle is, rounded to a multiple of 8; where it is as wide,
+            there is no `expand`.
+        se: of each block: the gate squeezes to this share of the middle's channels; 0 for none.
+        activation: of each stage. Stem, head and embedding have hard-swish.
+        variant: ``large`` or ``small``, whose defaults the other settings have.
+        channels: of each stage, before `width`.
+        strides: of each stage's first block.
+        stem_channels: before `width`.
+        stem_stride: 2 for large images, 1 for small ones.
+        head_channels: of the last 1x1 convolution, before `width`.
+        embedding: features before the classifier, before `width` (which only widens them).
+        dropout: before the classifier, in training.
+    """
+
+    GUIDED = frozenset({"depthwise", "project"})
+
+    def __init__(
+        self,
+        places: Places,
+        *,
+        width: Annotated[float, Choice(at_least=0.05, at_most=10)],
+        depth: Annotated[Any, int, Choice(at_least=1, at_most=20, per="stage")],
+        kernel_size: Annotated[Any, int, Choice(at_least=1, at_most=11, odd=True, per="block")],
+        expansion: Annotated[Any, float, Choice(at_least=1, at_most=20, per="block")],
+        se: Annotated[Any, float, Choice(at_least=0, at_most=1, per="block")],
+        activation: Annotated[Any, str, Choice(words=SEARCHED_ACTIVATIONS, per="stage")],
+        variant: str,
+        channels: tuple[int, ...],
+        strides: tuple[int, ...],
+        stem_channels: int,
+        stem_stride: int,
+        head_channels: int,
+        embedding: int,
+        dropout: float,
+    ) -> None:
+        super().__init__(places)
+        self.stem = places.fill("stem")
+        self.stages = [f"stage{s}" for s in range(1, len(depth) + 1)]
+        for stage, blocks in zip(self.stages, depth, strict=True):
+            names = [f"block{b}" for b in range(1, blocks + 1)]
+            self.add_module(stage, nn.Sequential(OrderedDict((n, InvertedResidual(places, f"{stage}.{n}")) for n in names)))
+        self.head = places.fill("head")
+        self.embedding = places.fill("embedding")
+        self.activation = places.activation("embedding")
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = places.fill("classifier")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> logits (N, classes)."""
+        x = self.stem(x)
+        for stage in self.stages:
+            x = self.get_submodule(stage)(x)
+        features = self.activation(self.embedding(self.head(x).mean((2, 3))))
+        logits: Tensor = self.classifier(self.dropout(features))
+        return logits
+
+    @classmethod
+    def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
+        """All settings, with one value a block of those that blocks have; the defaults are the named variant's."""
+        variant = settings.get("variant", "large")
+        if variant not in VARIANTS:
+            raise UsageError(f"variant cannot be {variant!r}. Allowed: {', '.join(VARIANTS)}.")
+        defaults = VARIANTS[str(variant)]
+        s = checked(cls, settings, defaults)
+        stages = len(whole_numbers("channels", s["channels"]))
+        s.update({n: _fitting(defaults[n], stages) for n in BY_STAGE if n not in settings})
+        for name in ("depth", "strides", "activation"):
+            s[name] = per_stage(name, s[name], stages)
+        for name in ("expansion", "kernel_size", "se"):
+            default = name not in settings and [_fitting(row, n) for row, n in zip(s[name], s["depth"], strict=True)]
+            s[name] = per_block(name, default or s[name], s["depth"])
+        whole_numbers("strides", (*s["strides"], s["stem_stride"]), at_most=2)
+        for name in ("stem_channels", "head_channels", "embedding"):
+            whole_numbers(name, s[name])
+        return s
+
+    @classmethod
+    def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
+        """The stem's stride goes first, then the stages', from the front."""
+        s: dict[str, Any] = cls.complete(settings)
+        strides = without_strides([s["stem_stride"], *s["strides"]], min(input[1:]))
+        return {**s, "stem_stride": strides[0], "strides": tuple(strides[1:])}
+
+    @classmethod
+    def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:
+        """Stem, the blocks' convolutions and gates, head, embedding and classifier."""
+        s: dict[str, Any] = cls.complete(settings)
+        channels = make_divisible(s["stem_channels"] * s["width"])
+        stem = ConvGeometry(input[0], channels, 3, s["stem_stride"], height=input[1], width=input[2])
+        found = [Slot("stem", stem, activation="hardswish")]
+        for plan in _plans(s, stem):
+            found += _slots_of(plan)
+        last = found[-1].geometry
+        head = make_divisible(s["head_channels"] * s["width"])
+        size = {"height": last.out_height, "width": last.out_width}
+        found.append(Slot("head", ConvGeometry(last.out_channels, head, **size), activation="hardswish"))
+        embedding = make_divisible(s["embedding"] * max(1.0, s["width"]))
+        found.append(Slot("embedding", ConvGeometry(head, embedding), "linear", "hardswish"))
+        return (*found, Slot("classifier", ConvGeometry(embedding, classes), kind="linear"))
+
+
+@lru_cache(maxsize=16_384)
+def _slots_of(plan: InvertedPlan) -> tuple[Slot, ...]:
+    return tuple(plan.slots())
+
+
+def _plans(s: Mapping[str, Any], stem: ConvGeometry) -> Iterator[InvertedPlan]:
+    channels, height, width = stem.out_channels, stem.out_height, stem.out_width
+    for stage, (c, blocks, first) in enumerate(zip(s["channels"], s["depth"], s["strides"], strict=True)):
+        out = make_divisible(c * s["width"])
+        for block in range(blocks):
+            stride = 1 if block else first
+            kernel, expansion, se = (s[name][stage][block] for name in ("kernel_size", "expansion", "se"))
+            middle = channels if expansion == 1 else make_divisible(channels * expansion)
+            name, activation = f"stage{stage + 1}.block{block + 1}", s["activation"][stage]
+            yield InvertedPlan(name, channels, middle, out, kernel, stride, height, width, se, activation, "hardsigmoid")
+            channels, height, width = out, -(-height // stride), -(-width // stride)
+
+
+def _fitting(row: Any, length: int) -> Any:
+    """A row of defaults cut to a length, or its last value repeated to it; a scalar as it is."""
+    return (*row[:length], *(row[-1],) * (length - len(row))) if isinstance(row, tuple) else row
