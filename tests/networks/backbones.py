@@ -13,6 +13,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "mobilenetv2": {"expansion": (1, 4), "stem_stride": 1, "head_channels": 32},
     "mobilenetv3": {"expansion": (1, 4), "stem_stride": 1, "head_channels": 32, "embedding": 24},
     "resnet": {"stem": "small"},
+    "shufflenetv2": {"stem": "small", "head_channels": 32},
 }
 
 

@@ -16,7 +16,7 @@ def architectures(draw: st.DrawFn, network: str) -> Architecture:
     """A small architecture of `network`, each setting drawn, some layers named explicitly."""
     stages = draw(st.integers(1, 3))
     depth = draw(st.lists(st.integers(1, 2), min_size=stages, max_size=stages))
-    least = 0.25 if network == "resnet" else 1.0
+    least = 0.25 if network in ("resnet", "shufflenetv2") else 1.0
     settings: dict[str, Any] = {
         "width": draw(st.sampled_from([0.25, 0.5, 1.0, 1.5])),
         "channels": draw(st.lists(st.sampled_from([8, 16, 24]), min_size=stages, max_size=stages)),
@@ -32,6 +32,9 @@ def architectures(draw: st.DrawFn, network: str) -> Architecture:
         settings["activation"] = [draw(st.sampled_from(SEARCHED_ACTIVATIONS)) for _ in depth]
         settings["head_channels"], settings["embedding"] = draw(st.sampled_from([(16, 24), (32, 16)]))
         settings["stem_stride"] = draw(st.sampled_from([1, 2]))
+    elif network == "shufflenetv2":
+        settings["stem"] = draw(st.sampled_from(["imagenet", "medium", "small"]))
+        settings["head_channels"] = draw(st.sampled_from([16, 32]))
     elif network == "mobilenetv2":
         settings["head_channels"] = draw(st.sampled_from([0, 32]))
         settings["stem_stride"] = draw(st.sampled_from([1, 2]))
