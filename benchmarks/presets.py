@@ -1,0 +1,64 @@
+"""Every published network that ships: parameters and multiply-adds, ours beside those of the released code.
+
+    python benchmarks/presets.py            prints the table of docs/presets.md
+
+*Released* is what fvcore counted in the released code at batch 1 and 224x224 (convolutions, linear layers, matrix products;
+revisions in the page), which executes one fixed form and whose element-wise products fvcore does not see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dcdnas.cost import price
+from dcdnas.published import architecture, sources
+
+RELEASED: Mapping[str, tuple[int, int]] = {
+    "condconv/cond_mobilenetv2": (22_877_496, 322_913_152),
+    "dcd/mobilenetv2_dcd fc_squeeze=16": (5_720_028, 398_388_084),
+    "dcd/mobilenetv2_dcd fc_squeeze=16 width_mult=0.5": (2_664_300, 131_834_676),
+    "dcd/resnet18_dcd": (14_703_332, 1_883_045_531),
+    "dcd/resnet50_dcd": (29_835_056, 4_372_631_098),
+    "ddf/ddf_resnet50": (16_843_748, 2_254_415_872),
+    "dyconv/dy_resnet18": (45_475_008, 1_859_016_268),
+    "odconv/base_mobilenetv2": (3_504_872, 300_774_272),
+    "odconv/base_mobilenetv2 width=0.5": (1_968_680, 97_131_840),
+    "odconv/base_resnet18": (11_689_512, 1_814_073_344),
+    "odconv/base_resnet50": (25_557_032, 4_089_184_256),
+    "odconv/od_mobilenetv2": (4_940_185, 302_181_232),
+    "odconv/od_mobilenetv2 n=4": (11_512_149, 302_186_304),
+    "odconv/od_resnet18": (11_943_944, 1_814_319_792),
+    "odconv/od_resnet18 n=4": (44_901_640, 1_814_321_008),
+    "odconv/od_resnet18 n=4 r=0.25": (45_538_536, 1_814_956_816),
+}
+"""Parameters and multiply-adds counted in the released code."""
+
+
+def rows() -> Iterator[tuple[str, int, int | None, int, int | None]]:
+    """Name with settings, our parameters, theirs, our multiply-adds, theirs: of every preset, and of all that were counted."""
+    named = {f"{source}/{name}" for source, found in sources.items() for name in found.presets}
+    for text in sorted(named - {"dcd/mobilenetv2_dcd"} | set(RELEASED)):
+        name, *assignments = text.split()
+        settings: dict[str, Any] = {key: float(value) for key, value in (a.split("=") for a in assignments)}
+        cost = price(architecture(name, **{k: int(v) if v.is_integer() else v for k, v in settings.items()}))
+        params, flops = RELEASED.get(text, (None, None))
+        yield text, int(cost["params"]), params, int(cost["flops"]), flops
+
+
+def table() -> str:
+    """The rows as Markdown."""
+    head = "| preset | parameters | released | multiply-adds, counted form | released | difference |"
+    return "\n".join([head, "| --- |" + " ---: |" * 5, *map(line, rows())])
+
+
+def line(row: tuple[str, int, int | None, int, int | None]) -> str:
+    """One row of the table."""
+    name, params, theirs, flops, executed = row
+    shown = ["" if value is None else f"{value:,}" for value in (theirs, executed)]
+    difference = "" if executed is None else f"{100 * (flops / executed - 1):+.1f} %"
+    return f"| `{name}` | {params:,} | {shown[0]} | {flops:,} | {shown[1]} | {difference} |"
+
+
+if __name__ == "__main__":
+    print(table())
