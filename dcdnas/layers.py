@@ -10,14 +10,11 @@ from dcdnas.choice import dimensions
 from dcdnas.cost import price, slot_price
 from dcdnas.errors import MismatchError, UsageError
 from dcdnas.networks import slots_of
-from dcdnas.operators import operators
+from dcdnas.operators import Operator, operators
 from dcdnas.records import ConvGeometry, Cost, Setting
 
 Count = Literal["deploy", "training", "published"]
 """In which of its equal forms each layer's multiply-adds are counted; see `counted_as`."""
-
-PUBLISHED = {"static": "", "dcd": "activation", "odconv": "activation", "dyconv": "aggregate", "condconv": "aggregate", "ddf": ""}
-"""The form in which an operator's published code computes it, of those operators whose code it was compared with."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +102,17 @@ def _counted(geometry: ConvGeometry, choice: LayerChoice, count: Count) -> Layer
     settings = operator.resolve(geometry, **choice.settings)
     if count == "training":
         return replace(choice, form=operator.executed_form(geometry, settings, training=True))
-    if choice.operator not in PUBLISHED:
+    forms, published = operator.forms(geometry, settings), _published_form(operator)
+    if published is None:
+        known = [name for name, each in operators.items() if _published_form(each) is not None]
         raise UsageError(
             f"--count published: it is not known in which form the published {choice.operator} was counted. Known: "
-            f"{', '.join(PUBLISHED)}. Count deploy or training."
+            f"{', '.join(known)}. Count deploy or training."
         )
-    forms, published = operator.forms(geometry, settings), PUBLISHED[choice.operator]
     return replace(choice, form=published if published in forms else forms[0])
+
+
+def _published_form(operator: type[Operator]) -> str | None:
+    """What the class itself says; a subclass is another operator."""
+    form: str | None = vars(operator).get("PUBLISHED_FORM")
+    return form

@@ -47,6 +47,9 @@ class Operator(nn.Module):
     FORMS: ClassVar[tuple[str, ...]] = ("",)
     """Names of the equal forms; the first can train. ``("",)`` when there is one only."""
 
+    PUBLISHED_FORM: ClassVar[str | None] = None
+    """The form in which the operator's published code computes it; None where that is not known. Not inherited."""
+
     BALANCE: ClassVar[int] = 50
     """Multiply-adds in the time of writing one element: 20 to 100 on the CPUs it was measured on."""
 

@@ -74,6 +74,8 @@ class CondConv(KernelMixture):
 
     num_experts: int
 
+    PUBLISHED_FORM = "aggregate"
+
     def __init__(
         self,
         in_channels: int,

@@ -67,6 +67,8 @@ class DDF(Operator):
     head: int
     reduction: float
 
+    PUBLISHED_FORM = ""
+
     def __init__(
         self,
         in_channels: int,

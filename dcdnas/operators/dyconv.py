@@ -55,6 +55,8 @@ class DyConv(KernelMixture):
     reduction: float
     temperature: Tensor
 
+    PUBLISHED_FORM = "aggregate"
+
     def __init__(
         self,
         in_channels: int,

@@ -67,6 +67,7 @@ class ODConv(Operator):
     """
 
     FORMS = ("activation", "input", "output", "kernel", "columns")
+    PUBLISHED_FORM = "activation"
 
     num_kernels: int
     reduction: float

@@ -25,6 +25,8 @@ class Static(Operator):
     Initialised with Kaiming's normal distribution over the fan-out, as both MobileNetV2 and ResNet publish it.
     """
 
+    PUBLISHED_FORM = ""
+
     def __init__(
         self,
         in_channels: int,

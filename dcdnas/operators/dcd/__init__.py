@@ -75,6 +75,7 @@ class DCD(Operator):
     """
 
     FORMS = ("activation", "fused", "kernel")
+    PUBLISHED_FORM = "activation"
 
     latent_dim: int
     num_blocks: int
