@@ -70,6 +70,9 @@ class SearchSettings(BaseModel):
     sampler: str = "tpe"
     seed: int = Field(0, ge=0)
     starts: int = Field(10, ge=0, description="random draws within the budget before the sampler takes over")
+    chances: Literal["operators", "networks"] = Field(
+        "operators", description="what is equally likely in random draws: each option of a decision, or each network"
+    )
     early_stopping: bool = True
     confirm: int = Field(3, ge=0, description="fresh seeds on which the top of the front is trained again")
     confirm_top: int = Field(3, ge=1, description="networks of the front that are confirmed")

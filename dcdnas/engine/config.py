@@ -17,6 +17,7 @@ from dcdnas.errors import RunError, UsageError
 from dcdnas.records import ProxyTask
 from dcdnas.space import SearchSpace
 from dcdnas.space_file import Compiler
+from dcdnas.space_tree import Chances
 from dcdnas.yaml_lines import Document, read_yaml
 
 FORMAT = "dcdnas/search-1"
@@ -35,6 +36,7 @@ class SearchConfig:
         sampler: name in `dcdnas.engine.samplers`.
         seed: of the sampler, the random starts and all trials.
         starts: random draws within the budget before the sampler takes over.
+        chances: of those draws: ``operators`` or ``networks``, see `dcdnas.space_cost.draws_within`.
         early_stopping: whether trainings behind at a rung are stopped.
         confirm: fresh seeds on which the top of the front is trained again.
         confirm_top: how many networks of the front are confirmed, beside the static reference.
@@ -49,6 +51,7 @@ class SearchConfig:
     sampler: str = "tpe"
     seed: int = 0
     starts: int = 10
+    chances: Chances = "operators"
     early_stopping: bool = True
     confirm: int = 3
     confirm_top: int = 3
@@ -66,7 +69,7 @@ class SearchConfig:
             "budgets": [asdict(b) for b in self.budgets],
             "minimize": list(self.minimize),
             "task": asdict(self.task),
-            **{n: getattr(self, n) for n in ("sampler", "seed", "starts", "early_stopping", "confirm", "confirm_top")},
+            **{n: getattr(self, n) for n in ("sampler", "seed", "starts", "chances", "early_stopping", "confirm", "confirm_top")},
             **({"plugins": {name: dict(record) for name, record in self.plugins.items()}} if self.plugins else {}),
             "space": dict(self.space),
         }

@@ -61,7 +61,7 @@ class Proposer:
         seed = derived_seed(config.seed, f"session at {len(past)}") if past else config.seed
         self._study = Study(space, config.budgets, config.minimize, sampler, seed, config.trials, config.task.epochs)
         self._study.remember(list(past))
-        self._draws = draws_within(space, config.budgets, random.Random(seed), also=config.minimize)
+        self._draws = draws_within(space, config.budgets, random.Random(seed), chances=config.chances, also=config.minimize)
         self._metrics = with_always([*(b.metric for b in config.budgets), *config.minimize])
         self._starts = sum(t.origin == "start" for t in past)
         self._reference = None if past else static_reference(space, config.budgets, config.minimize)

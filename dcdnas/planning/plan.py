@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from dcdnas.records import ProxyTask
 from dcdnas.report import runs_folder
 from dcdnas.settings import SearchSettings
 from dcdnas.space import SearchSpace
-from dcdnas.space_cost import check_budgets
+from dcdnas.space_cost import check_budgets, draws_within
 from dcdnas.space_file import read_space
 from dcdnas.space_library import find_space, space_for
 from dcdnas.words import counted
@@ -34,6 +35,9 @@ from dcdnas.yaml_lines import read_yaml
 
 RECIPE = ("data", "resolution", "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment")
 """Settings that replace what the space says of its proxy training."""
+
+SAME = ("sampler", "seed", "starts", "chances", "early_stopping", "confirm", "confirm_top")
+"""Settings that the configuration has under the same name."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +115,13 @@ def make_plan(settings: SearchSettings) -> Plan:
     if settings.sampler not in samplers:
         samplers[settings.sampler]
     notes = check_budgets(space, budgets)
+    if settings.chances == "networks":
+        next(draws_within(space, budgets, random.Random(settings.seed), chances="networks"), None)  # raises where it cannot
     task = _task(settings, space.proxy)
     config = SearchConfig(
         space=content, budgets=budgets, minimize=minimize, task=task,
         plugins={p.name: {"path": str(Path(p.path).absolute()), "sha256": p.digest} for p in loaded(_operators(space))},
-        **{n: getattr(settings, n) for n in ("trials", "sampler", "seed", "starts", "early_stopping", "confirm", "confirm_top")},
+        **{n: getattr(settings, n) for n in (*SAME, "trials")},
     )  # fmt: skip
     plan = Plan(runs_folder() / (settings.name or _free_name(space, budgets)), config, execution(settings), space)
     return replace(plan, notes=(*notes, *_stand_in(settings, space, plan)))

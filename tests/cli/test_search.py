@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import yaml
 from commands import SEARCH, Run
 
 from dcdnas.report import load_run
@@ -208,3 +209,15 @@ def test_the_dashboard_is_announced_with_the_address_of_the_run(run: Run, projec
     shown = [line["url"] for line in said.lines if line["event"] == "dashboard"]
     assert len(shown) == 1
     assert shown[0].endswith("/runs/first")
+
+
+@pytest.mark.parametrize("chances", ["operators", "networks"])
+def test_the_random_starts_follow_the_chances_that_were_asked_for(run: Run, project: Path, chances: str) -> None:
+    said = run(*SEARCH, "-n", "1", "--confirm", "0", "--set", f"chances={chances}", "--name", "x", "--quiet")
+    assert said.code == 0, said.err
+    assert yaml.safe_load(Path("runs/x/search.yaml").read_text())["chances"] == chances
+
+
+def test_chances_that_there_are_not_are_refused(run: Run, project: Path) -> None:
+    said = run(*SEARCH, "-n", "1", "--set", "chances=equal")
+    assert (said.code, "chances cannot be 'equal'" in said.err) == (2, True)

@@ -47,6 +47,7 @@ OTHER: dict[str, Any] = {
     "sampler": "nsga2",
     "seed": 5,
     "starts": 1,
+    "chances": "networks",
     "early_stopping": True,
     "confirm": 9,
     "confirm_top": 8,
