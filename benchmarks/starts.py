@@ -1,10 +1,12 @@
 """Short trainings of dynamic layers from different starts: which start loses least to the static network, at the same width?
 
 The same small MobileNetV2-like network is trained with static, DCD and ODConv layers, each dynamic one from the start at the
-static function (the default) and from the published start; likewise with the published temperature schedule left out. Judged on
-validation images; every variant sees the same images in the same order, seed by seed.
+static function (the default) and from the published start; likewise without annealing, and with a learning rate and a warm-up
+of the controllers' own. Judged on validation images; every variant sees the same images in the same order, seed by seed.
 
-    python benchmarks/starts.py [--data fashion-mnist] [--epochs 3 10] [--seeds 3] [--jobs 1] [--variants ...]
+    python benchmarks/starts.py [--data fashion-mnist] [--epochs 3 10] [--seeds 3] [--jobs 1] [--variants ...] [--done FILE]
+
+Every training's line goes to standard output, and what such lines in FILE already tell is not trained again.
 
 Needs the full Fashion-MNIST (Debian's package `dataset-fashion-mnist`) unless another data set is named.
 """
@@ -15,10 +17,12 @@ import argparse
 import multiprocessing
 import os
 import platform
+import re
 import statistics
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 
@@ -50,6 +54,7 @@ class Variant:
     roles: tuple[str, ...] = ()
     settings: Mapping[str, Setting] | None = None
     start: Callable[[Network], None] = lambda network: None
+    recipe: Mapping[str, float] = field(default_factory=dict)
 
 
 def publish_dcd(network: Network) -> None:
@@ -72,6 +77,12 @@ def no_annealing(network: Network) -> None:
     network.anneal = lambda progress: None  # type: ignore[method-assign]
 
 
+CONTROLLERS: Mapping[str, Mapping[str, float]] = {
+    "controller lr x 0.1": {"controller_lr": 0.1},
+    "controller lr x 3": {"controller_lr": 3.0},
+    "controller warm-up 0.3": {"controller_warmup": 0.3},
+    "warm-up 0.3": {"warmup": 0.3},
+}
 VARIANTS: Mapping[str, Variant] = {
     "static": Variant("static"),
     "dcd": Variant("dcd", POINTWISE),
@@ -82,6 +93,17 @@ VARIANTS: Mapping[str, Variant] = {
     "odconv n=1, no annealing": Variant("odconv", EVERYWHERE, start=no_annealing),
     "odconv n=1, published": Variant("odconv", EVERYWHERE, {"gates": "sigmoid"}, publish_odconv),
     "odconv n=4": Variant("odconv", EVERYWHERE, {"num_kernels": 4}),
+    "static, warm-up 0.3": Variant("static", recipe={"warmup": 0.3}),
+    **{
+        f"{name}, {what}": Variant(operator, roles, settings, recipe=recipe)
+        for name, operator, roles, settings in (
+            ("dcd", "dcd", POINTWISE, None),
+            ("dcd code", "dcd", POINTWISE, {"variant": "code"}),
+            ("odconv n=1", "odconv", EVERYWHERE, None),
+            ("odconv n=4", "odconv", EVERYWHERE, {"num_kernels": 4}),
+        )
+        for what, recipe in CONTROLLERS.items()
+    },
     "odconv n=4, published": Variant("odconv", EVERYWHERE, {"num_kernels": 4, "gates": "sigmoid"}, publish_odconv),
 }
 
@@ -97,8 +119,8 @@ def architecture_of(variant: Variant) -> Architecture:
     return Architecture("mobilenetv2", BACKBONE, layers, (1, 28, 28), 10)
 
 
-def trained(job: tuple[str, str, int, int]) -> tuple[str, int, float, float]:
-    """One training: the variant, its epochs, accuracy in per cent, processor seconds."""
+def trained(job: tuple[str, str, int, int]) -> tuple[str, int, int, float, float]:
+    """One training: the variant, its epochs and seed, accuracy in per cent, processor seconds."""
     name, data, epochs, seed = job
     torch.set_num_threads(1)
     keep_freed_memory()
@@ -107,8 +129,9 @@ def trained(job: tuple[str, str, int, int]) -> tuple[str, int, float, float]:
         network = build_network(architecture_of(variant))
         variant.start(network)
     begun = time.process_time()
-    score = train(network, split(load(data)), ProxyTask(data=data, epochs=epochs, seed=seed, augment="flip"))
-    return name, epochs, 100 * score.accuracy, time.process_time() - begun
+    task = replace(ProxyTask(data=data, epochs=epochs, seed=seed, augment="flip"), **variant.recipe)
+    score = train(network, split(load(data)), task)
+    return name, epochs, seed, 100 * score.accuracy, time.process_time() - begun
 
 
 def main() -> None:
@@ -119,21 +142,30 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--done", type=Path, help="what an earlier call printed")
     given = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}; {given.data}")
-    jobs = [(v, given.data, e, s) for e in given.epochs for s in range(given.seeds) for v in given.variants]
-    found: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    wanted = [(v, e, s) for e in given.epochs for s in range(given.seeds) for v in given.variants]
+    found = {job: result for job, result in earlier(given.done) if job in wanted}
+    jobs = [(v, given.data, e, s) for v, e, s in wanted if (v, e, s) not in found]
     with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
-        for name, epochs, accuracy, seconds in pool.imap_unordered(trained, jobs):
-            found.setdefault((name, epochs), []).append((accuracy, seconds))
-            print(f"  {epochs:2} epochs  {name:28} {accuracy:.2f} %  {seconds:.0f} s", flush=True)
+        for name, epochs, seed, accuracy, seconds in pool.imap_unordered(trained, jobs):
+            found[name, epochs, seed] = accuracy, seconds
+            print(f"  {epochs} epochs | seed {seed} | {name} | {accuracy:.2f} % | {seconds:.0f} s", flush=True)
     print(f"\nValidation accuracy in per cent, mean ± standard deviation of {given.seeds} seeds (processor seconds)")
     print("| layers | kFLOPs | kparams | " + " | ".join(f"{e} epochs" for e in given.epochs) + " |")
     print("| --- | --- | --- |" + " --- |" * len(given.epochs))
     for name in given.variants:
         cost = price(architecture_of(VARIANTS[name]))
-        cells = [cell(found[name, epochs]) for epochs in given.epochs]
+        cells = [cell([found[name, epochs, seed] for seed in range(given.seeds)]) for epochs in given.epochs]
         print(f"| {name} | {cost['flops'] / 1e3:.0f} | {cost['params'] / 1e3:.1f} | " + " | ".join(cells) + " |")
+
+
+def earlier(path: Path | None) -> Iterator[tuple[tuple[str, int, int], tuple[float, float]]]:
+    """The trainings that an earlier call's output tells of: variant, epochs and seed; accuracy and seconds."""
+    line = re.compile(r"  (\d+) epochs \| seed (\d+) \| (.+) \| ([\d.]+) % \| (\d+) s")
+    for epochs, seed, name, accuracy, seconds in line.findall(path.read_text() if path else ""):
+        yield (name, int(epochs), int(seed)), (float(accuracy), float(seconds))
 
 
 def cell(values: list[tuple[float, float]]) -> str:

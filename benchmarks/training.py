@@ -54,7 +54,7 @@ class Variant:
         self.layout = torch.channels_last if last else torch.contiguous_format
         with seeded(0):
             self.network: Network = build_network(architecture).to(memory_format=self.layout)
-        groups = parameter_groups(self.network, 1e-4)
+        groups = parameter_groups(self.network, ProxyTask())
         self.optimizer = torch.optim.SGD(groups, 0.1, momentum=0.9, nesterov=True, **optimizer)
         self.data, self.batches, self.step_times, self.data_times = data, self.epochs(), list[Seconds](), list[Seconds]()
 

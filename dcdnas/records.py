@@ -127,6 +127,8 @@ _LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "label_smoothing": (lambda v: 0 <= v < 1, "0 or more, below 1"),
     "warmup": (lambda v: 0 <= v < 1, "a share of all steps: 0 or more, below 1"),
     "augment": (lambda v: v in AUGMENTATIONS, ", ".join(AUGMENTATIONS)),
+    "controller_lr": (lambda v: 0 <= v < float("inf"), "a multiple of the learning rate: 0 or more"),
+    "controller_warmup": (lambda v: 0 <= v < 1, "a share of all steps: 0 or more, below 1"),
     "deadline": (lambda v: v >= 0, "seconds, or 0 for never"),
     "first_rung": (lambda v: v >= 0, "an epoch, or 0 for never"),
 }
@@ -146,6 +148,9 @@ class ProxyTask:
         label_smoothing: of the cross entropy.
         warmup: share of all steps in which the learning rate rises linearly.
         augment: ``none``, ``flip`` or ``crop-flip``.
+        controller_lr: times the learning rate, for what computes the operators' attentions.
+        controller_warmup: share of all steps in which that rate rises linearly as well; until then a dynamic layer stays near
+            its start, the static function.
         seed: of the trial: initial weights, order of the images, augmentation.
         deadline: seconds after which the training is given up as hung; 0 never.
         first_rung: epoch at which a search first compares trials and stops some; 0 never. Temperatures have reached 1 by then.
@@ -163,6 +168,8 @@ class ProxyTask:
     label_smoothing: float = 0.1
     warmup: float = 0.1
     augment: str = "flip"
+    controller_lr: float = 1.0
+    controller_warmup: float = 0.0
     seed: int = 0
     deadline: float = 0.0
     first_rung: int = 0

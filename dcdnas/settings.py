@@ -86,6 +86,8 @@ class SearchSettings(BaseModel):
     label_smoothing: float | None = Field(None, ge=0, lt=1)
     warmup: float | None = Field(None, ge=0, lt=1)
     augment: str | None = None
+    controller_lr: float | None = Field(None, ge=0, description="times lr, for what computes the attentions")
+    controller_warmup: float | None = Field(None, ge=0, lt=1)
     trial_timeout: Duration = Field(None, description="after which a training is given up as hung")
 
     executor: Literal["ray", "local", "inline"] = "ray"

@@ -35,6 +35,8 @@ class Proxy(_Strict):
     label_smoothing: Share = 0.1
     warmup: Share = 0.1
     augment: Literal["none", "flip", "crop-flip"] = "flip"
+    controller_lr: float = Field(1.0, ge=0, allow_inf_nan=False, description="times lr, for what computes the attentions")
+    controller_warmup: Share = 0.0
 
 
 class SpaceFile(_Strict):

@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -62,7 +63,7 @@ def train(
     steps = steps_per_epoch(len(images), task)
     temperature_steps = math.ceil(steps * annealing_epochs(task))
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD(parameter_groups(network, task.weight_decay), task.lr, momentum=0.9, nesterov=True, fused=True)
+    optimizer = torch.optim.SGD(parameter_groups(network, task), task.lr, momentum=0.9, nesterov=True, fused=True)
     precision = Precision(device)
     curve: list[Report] = []
     with seeded(task.seed, device) as generator:
@@ -73,7 +74,7 @@ def train(
                 if step < temperature_steps:
                     network.anneal((step + 1) / temperature_steps)
                 for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(step, steps * task.epochs, task)
+                    group["lr"] = learning_rate(step, steps * task.epochs, task, group["controller"])
                 with precision.autocast():
                     loss = F.cross_entropy(network(x), y, label_smoothing=task.label_smoothing)
                 precision.step(loss, optimizer)
@@ -142,12 +143,16 @@ def steps_per_epoch(images: int, task: ProxyTask) -> int:
     return max(1, images // task.batch_size)
 
 
-def learning_rate(step: int, steps: int, task: ProxyTask) -> float:
-    """Of one step out of all: rising linearly to the peak over the warm-up, then falling as a half cosine."""
+def learning_rate(step: int, steps: int, task: ProxyTask, controller: bool = False) -> float:
+    """Of one step out of all: rising linearly to the peak over the warm-up, then falling as a half cosine.
+
+    For controllers times `task.controller_lr`, and rising over `task.controller_warmup` as well.
+    """
     warmup = round(task.warmup * steps)
-    if step < warmup:
-        return task.lr * (step + 1) / warmup
-    return task.lr * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+    scale = (step + 1) / warmup if step < warmup else (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+    if controller:
+        scale *= task.controller_lr * min(1.0, (step + 1) / max(1, round(task.controller_warmup * steps)))
+    return task.lr * scale
 
 
 def annealing_epochs(task: ProxyTask) -> float:
@@ -170,18 +175,23 @@ def warn_of_temperatures(network: nn.Module) -> None:
         )
 
 
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Kernels with weight decay; norms, biases and what computes an operator's attention without.
+def parameter_groups(network: nn.Module, task: ProxyTask) -> list[dict[str, Any]]:
+    """Kernels with weight decay, norms and biases without, and controllers without and with a learning rate of their own.
 
-    An operator's kernels are parameters of its own making; the layers inside it (Linear, Conv2d) compute its attention.
+    An operator's kernels are parameters of its own making; the layers inside it that have weights (Linear, Conv2d) are its
+    controller, which computes its attentions.
     """
     inside = [m for operator in network.modules() if isinstance(operator, Operator) for m in operator.modules()]
-    attention = {id(p) for m in inside if isinstance(m, (nn.Linear, nn.Conv2d)) for p in m.parameters(recurse=False)}
-    named = network.named_parameters()
-    decayed = [p for name, p in named if p.ndim > 1 and not name.endswith("bias") and id(p) not in attention]
-    ids = {id(p) for p in decayed}
-    others = [p for p in network.parameters() if id(p) not in ids]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    controllers = {id(p) for m in inside if isinstance(m, (nn.Linear, nn.Conv2d)) for p in m.parameters(recurse=False)}
+    groups: list[dict[str, Any]] = [
+        {"params": [], "weight_decay": task.weight_decay, "controller": False},
+        {"params": [], "weight_decay": 0.0, "controller": False},
+        {"params": [], "weight_decay": 0.0, "controller": True},
+    ]
+    for name, parameter in network.named_parameters():
+        decayed = parameter.ndim > 1 and not name.endswith("bias")
+        groups[2 if id(parameter) in controllers else 0 if decayed else 1]["params"].append(parameter)
+    return groups
 
 
 def check_finite(loss: float, epoch: int, task: ProxyTask) -> None:

@@ -42,8 +42,7 @@ def test_three_short_epochs_learn_more_than_chance() -> None:
 def test_a_step_is_that_of_a_plain_loop(data: Split) -> None:
     task = ProxyTask(epochs=2, batch_size=64, augment="none", warmup=0.3, label_smoothing=0.2, weight_decay=0.01)
     trained, plain = network(), network().train()
-    decayed, others = parameter_groups(plain, 0.01)
-    optimizer = torch.optim.SGD([decayed, others], 0.1, momentum=0.9, nesterov=True)
+    optimizer = torch.optim.SGD(parameter_groups(plain, task), 0.1, momentum=0.9, nesterov=True)
     with seeded(task.seed) as generator:
         for step in range(6):
             if step % 3 == 0:

@@ -91,14 +91,33 @@ def test_the_learning_rate_reaches_its_peak_and_its_last_step_is_nearly_nothing(
     assert rates[-1] < 1e-5
 
 
+def test_controllers_have_a_learning_rate_and_a_warm_up_of_their_own() -> None:
+    task = ProxyTask(lr=0.4, warmup=0.1, controller_lr=0.5, controller_warmup=0.2)
+    rates = [learning_rate(step, 1000, task, controller=True) for step in range(1000)]
+    usual = [learning_rate(step, 1000, task) for step in range(1000)]
+    assert rates[99] == pytest.approx(0.5 * 0.5 * usual[99])
+    assert rates[199:] == pytest.approx([0.5 * rate for rate in usual[199:]])
+    assert usual == [learning_rate(step, 1000, ProxyTask(lr=0.4, warmup=0.1), controller=True) for step in range(1000)]
+
+
+def test_controllers_without_a_learning_rate_stay_where_they_start(data: Split) -> None:
+    net = of_odconv()
+    controllers = parameter_groups(net, ProxyTask())[2]["params"]
+    before, stem = [p.detach().clone() for p in controllers], net.stem.conv.weight.detach().clone()
+    train(net, data, ProxyTask(epochs=1, batch_size=64, controller_lr=0.0))
+    assert all(torch.equal(now, then) for now, then in zip(controllers, before, strict=True))
+    assert not torch.equal(net.stem.conv.weight, stem)
+
+
 @pytest.mark.parametrize("name", sorted(operators))
 def test_every_parameter_is_trained_once_and_no_attention_norm_or_bias_decays(name: str) -> None:
     operator = operators[name](16, 16, 3, padding=1, bias=True)
     module = nn.Sequential(operator, nn.BatchNorm2d(16), nn.Flatten(), nn.Linear(16, 4))
-    decayed, others = parameter_groups(module, 0.5)
-    ids = [id(p) for group in (decayed, others) for p in group["params"]]
+    decayed, others, controllers = parameter_groups(module, ProxyTask(weight_decay=0.5))
+    ids = [id(p) for group in (decayed, others, controllers) for p in group["params"]]
     assert sorted(ids) == sorted(id(p) for p in module.parameters())
-    assert (decayed["weight_decay"], others["weight_decay"]) == (0.5, 0.0)
+    assert (decayed["weight_decay"], others["weight_decay"], controllers["weight_decay"]) == (0.5, 0.0, 0.0)
+    assert bool(controllers["params"]) == (name != "static")
     names = {id(p): n for n, p in module.named_parameters()}
     inside = {n for n, m in module.named_modules() if isinstance(m, nn.Linear) and n.startswith("0.")}
     for p in decayed["params"]:
@@ -111,7 +130,7 @@ def test_every_parameter_is_trained_once_and_no_attention_norm_or_bias_decays(na
 def test_the_kernel_of_a_static_convolution_decays() -> None:
     net = network()
     assert {id(p) for n, p in net.named_parameters() if n.endswith(("conv.weight", "classifier.weight"))} == {
-        id(p) for p in parameter_groups(net, 1e-4)[0]["params"]
+        id(p) for p in parameter_groups(net, ProxyTask())[0]["params"]
     }
 
 

@@ -33,7 +33,10 @@ from dcdnas.space_library import find_space, space_for
 from dcdnas.words import counted
 from dcdnas.yaml_lines import read_yaml
 
-RECIPE = ("data", "resolution", "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment")
+RECIPE = (
+    "data", "resolution", "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment", "controller_lr",
+    "controller_warmup",
+)  # fmt: skip
 """Settings that replace what the space says of its proxy training."""
 
 SAME = ("sampler", "seed", "starts", "chances", "early_stopping", "confirm", "confirm_top")
