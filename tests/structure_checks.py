@@ -22,7 +22,7 @@ LAYERS = (
     {"space"},
     {"data", "augment", "watchdog", "allocator", "training", "full_training"},
     {"engine"},
-    {"report", "plots", "page", "results", "export", "programs"},
+    {"report", "pages", "export"},
     {"planning"},
     {"api", "cli", "dashboard", ""},
 )

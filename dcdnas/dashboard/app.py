@@ -19,11 +19,13 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from dcdnas.dashboard import events, layers, pages
-from dcdnas.dashboard.render import HERE, html
+from dcdnas.dashboard import events, pages
+from dcdnas.dashboard.render import html
 from dcdnas.dashboard.security import Guard, answered
 from dcdnas.dashboard.shelf import Shelf
 from dcdnas.errors import DcdnasError, RunError, UsageError
+from dcdnas.pages import layers
+from dcdnas.pages.render import HERE
 
 if TYPE_CHECKING:
     import uvicorn

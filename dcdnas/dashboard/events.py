@@ -11,9 +11,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from dcdnas.dashboard import view
 from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.errors import DcdnasError
+from dcdnas.pages import view
 
 EVERY = 1.0
 """Seconds between looks at the run's file."""

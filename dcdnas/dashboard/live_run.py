@@ -83,6 +83,11 @@ class LiveRun:
         return self.history.line
 
     @property
+    def moments(self) -> list[Moment]:
+        """The run's history, kept up instead of made anew."""
+        return self.history.moments
+
+    @property
     def best(self) -> Trial | None:
         """The run's best network."""
         return self.remembered("best", lambda: self.run.best)

@@ -13,15 +13,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dcdnas.catalogue import Catalogue
-from dcdnas.dashboard import advice, layers, view
-from dcdnas.dashboard import choices as deciding
-from dcdnas.dashboard.layers import layers_of
 from dcdnas.dashboard.live_run import LiveRun
-from dcdnas.dashboard.paint import paints
 from dcdnas.dashboard.render import html
 from dcdnas.dashboard.shelf import Shelf
-from dcdnas.dashboard.strip import aligned, strip
 from dcdnas.errors import UsageError
+from dcdnas.pages import advice, layers, view
+from dcdnas.pages import choices as deciding
+from dcdnas.pages.layers import layers_of
+from dcdnas.pages.paint import paints
+from dcdnas.pages.strip import aligned, strip
 from dcdnas.records import Trial
 
 FIRST_ROWS = 50
@@ -146,7 +146,7 @@ def live(request: Request) -> Response:
 
 def space(request: Request) -> Response:
     """What was searched: decisions, size, how much of it was tried."""
-    from dcdnas.dashboard.territory import territory
+    from dcdnas.pages.territory import territory
 
     opened = _live(request)
     found = opened.run

@@ -1,32 +1,14 @@
-"""Templates: everything that comes from a run is escaped, numbers are written as everywhere else."""
+"""Pages as answers."""
 
 from __future__ import annotations
 
-import shlex
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from dcdnas.budget import quantity
-from dcdnas.dashboard import view
-from dcdnas.words import duration, metric_name, percent, points
-
-HERE = Path(__file__).parent
-
-_PAGES = Environment(
-    loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-)
-_PAGES.filters.update(percent=percent, points=points, quote=shlex.quote, duration=duration, moment=view.moment, named=metric_name)
-_PAGES.globals.update(quantity=quantity, SAID=view.SAID)
+from dcdnas.pages.render import text
 
 
 def html(template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A page."""
     return HTMLResponse(text(template, **values), status)
-
-
-def text(template: str, **values: Any) -> str:
-    """A rendered template."""
-    return _PAGES.get_template(template).render(tab=values.pop("tab", ""), **values)

@@ -13,9 +13,9 @@ import yaml
 
 from dcdnas.architecture import Architecture
 from dcdnas.budget import Budget, exceeded, within
-from dcdnas.dashboard.anatomy import anatomy
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import Confirmation, Store
+from dcdnas.pages.anatomy import anatomy
 from dcdnas.records import Cost, ProxyTask, Report, Score, Trial
 from dcdnas.space import SearchSpace
 from dcdnas.space_cost import draw

@@ -11,15 +11,15 @@ from synthetic import make_run
 
 from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.cost import price
-from dcdnas.dashboard.advice import OTHERWISE, failures, hint
-from dcdnas.dashboard.anatomy import anatomy
-from dcdnas.dashboard.choices import LEAST, importances, side_by_side
 from dcdnas.dashboard.live_run import LiveRun
-from dcdnas.dashboard.paint import MARKERS, paints
-from dcdnas.dashboard.strip import BAR, aligned, strip
-from dcdnas.dashboard.view import facts, mostly, shares, steps
 from dcdnas.networks import build_network
 from dcdnas.operators import operators
+from dcdnas.pages.advice import OTHERWISE, failures, hint
+from dcdnas.pages.anatomy import anatomy
+from dcdnas.pages.choices import LEAST, importances, side_by_side
+from dcdnas.pages.paint import MARKERS, paints
+from dcdnas.pages.strip import BAR, aligned, strip
+from dcdnas.pages.view import facts, mostly, shares, steps
 from dcdnas.records import Cost, Score, Trial
 from dcdnas.report import Moment
 from dcdnas.space import SearchSpace

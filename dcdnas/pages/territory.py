@@ -6,18 +6,21 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import yaml
 
 from dcdnas.budget import within
-from dcdnas.dashboard.anatomy import anatomy
 from dcdnas.errors import DcdnasError
+from dcdnas.pages.anatomy import anatomy
 from dcdnas.records import Cost
-from dcdnas.report import Run
 from dcdnas.space import SearchSpace
 from dcdnas.space_cost import Share, draw
 from dcdnas.space_file import Compiler
 from dcdnas.yaml_lines import Document
+
+if TYPE_CHECKING:
+    from dcdnas.report import Run
 
 DRAWS = 500
 """Random networks from which the share within the budgets is estimated."""

@@ -1,4 +1,4 @@
-"""The door to `dcdnas.dashboard.anatomy`, which imports torch: opened in the background, so that the server starts at once."""
+"""The door to `dcdnas.pages.anatomy`, which imports torch: opened in the background, so that the server starts at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dcdnas.architecture import Architecture
 
 if TYPE_CHECKING:
-    from dcdnas.dashboard.anatomy import Anatomy
+    from dcdnas.pages.anatomy import Anatomy
 
 _LOADING = threading.Event()
 
@@ -23,18 +23,18 @@ def warm() -> None:
 
 def _load() -> None:
     try:
-        importlib.import_module("dcdnas.dashboard.anatomy")
+        importlib.import_module("dcdnas.pages.anatomy")
     finally:
         _LOADING.clear()
 
 
 def ready() -> bool:
     """Whether `layers_of` answers at once."""
-    return "dcdnas.dashboard.anatomy" in sys.modules and not _LOADING.is_set()
+    return "dcdnas.pages.anatomy" in sys.modules and not _LOADING.is_set()
 
 
 def layers_of(architecture: Architecture) -> Anatomy:
     """The layers of a network with their costs; the first call waits for torch."""
-    from dcdnas.dashboard.anatomy import anatomy
+    from dcdnas.pages.anatomy import anatomy
 
     return anatomy(architecture)

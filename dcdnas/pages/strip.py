@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dcdnas.budget import quantity
-from dcdnas.dashboard.paint import Paint, paints
+from dcdnas.pages.paint import Paint, paints
 
 if TYPE_CHECKING:
-    from dcdnas.dashboard.anatomy import Layer
+    from dcdnas.pages.anatomy import Layer
 
 GAP, LEFT, BAR = 3.0, 4.0, 96.0
 NARROW, BROAD, ROOM = 26.0, 44.0, 1220.0

@@ -1,6 +1,6 @@
 """One network layer by layer: what stands in each slot, what it costs, and how much of that is for being dynamic.
 
-Importing this module imports torch; `dcdnas.dashboard.layers` does it in the background.
+Importing this module imports torch; `dcdnas.pages.layers` does it in the background.
 """
 
 from __future__ import annotations

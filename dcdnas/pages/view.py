@@ -6,14 +6,16 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dcdnas.budget import quantity, within
-from dcdnas.dashboard.live_run import LiveRun
-from dcdnas.dashboard.paint import Paint, paints
+from dcdnas.pages.paint import Paint, paints
+from dcdnas.pages.source import Source
 from dcdnas.records import Trial
-from dcdnas.report import Moment, Run
 from dcdnas.words import duration, metric_name, percent, points, tally
+
+if TYPE_CHECKING:
+    from dcdnas.report import Moment, Run
 
 STATES = ("finished", "stopped", "failed", "interrupted", "running", "refused", "replayed")
 SAID = {"stopped": "stopped early"}
@@ -23,7 +25,7 @@ RECENT = 20
 """Trainings over which the tile says how the hypervolume has changed."""
 
 
-def operators_of(live: LiveRun) -> dict[str, Paint]:
+def operators_of(live: Source) -> dict[str, Paint]:
     """Paint of every operator that a trial of the run uses, static first."""
     used = live.operators
     return {name: paint for name, paint in paints(used).items() if name in used or name == "static"}
@@ -58,7 +60,7 @@ def _reason(trial: Trial) -> str:
     return "" if trial.state in ("refused", "replayed") else trial.reason[:200]
 
 
-def payload(live: LiveRun, since: int = 0) -> dict[str, Any]:
+def payload(live: Source, since: int = 0) -> dict[str, Any]:
     """All that the charts and the table of a run need; with `since` only the rows that changed after that version."""
     version, run = live.version, live.run
     metrics, paint = metrics_of(run), operators_of(live)
@@ -76,7 +78,7 @@ def payload(live: LiveRun, since: int = 0) -> dict[str, Any]:
         "front": [t.number for t in line],
         "objective": run.cost_shown,
         "budgets": {b.metric: [b.at_least, b.at_most] for b in run.budgets},
-        "history": steps(live.history.moments),
+        "history": steps(live.moments),
         "share": shares(line, names),
         "facts": facts(live),
     }
@@ -102,10 +104,10 @@ def shares(trials: Iterable[Trial], names: Sequence[str]) -> list[list[Any]]:
     return [[stage, [counts[name] for name in names]] for stage, counts in found.items()]
 
 
-def facts(live: LiveRun) -> dict[str, str]:
+def facts(live: Source) -> dict[str, str]:
     """The sentences of a run's head and tiles, by the name that the page gives their places."""
     run, best, line = live.run, live.best, live.front
-    volume, change = _hypervolume(live.history.moments)
+    volume, change = _hypervolume(live.moments)
     said = {
         "status": run.status.capitalize(),
         "progress": f"{run.ended:,} of {run.asked:,} trainings" + (f"; {to_confirm}" if (to_confirm := confirming(run)) else ""),

@@ -1,0 +1,56 @@
+"""What a page reads a run from: the dashboard keeps one up to date, a report reads it once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from dcdnas.records import Report, Trial
+
+if TYPE_CHECKING:
+    from dcdnas.report import Moment, Run
+
+Made = TypeVar("Made")
+
+
+class Source(Protocol):
+    """A run with what is derived from it."""
+
+    @property
+    def run(self) -> Run:
+        """The run; its trials may come without their learning curves."""
+
+    @property
+    def version(self) -> int:
+        """Grows with every change."""
+
+    @property
+    def front(self) -> Sequence[Trial]:
+        """The non-dominated trials, from the cheapest on."""
+
+    @property
+    def best(self) -> Trial | None:
+        """The run's best network."""
+
+    @property
+    def moments(self) -> Sequence[Moment]:
+        """The hypervolume after each training that ended."""
+
+    @property
+    def operators(self) -> set[str]:
+        """Names of all operators that its trials use."""
+
+    def curve(self, number: int) -> Sequence[Report]:
+        """The learning curve of a trial as far as it has come."""
+
+    def curves(self) -> Mapping[int, Sequence[float]]:
+        """Epoch -> accuracies after it, of all trainings that ended."""
+
+    def digests(self) -> Mapping[int, str]:
+        """Identity of each trial's network."""
+
+    def since(self, version: int) -> Sequence[Trial]:
+        """The trials that changed after a version."""
+
+    def remembered(self, what: str, make: Callable[[], Made]) -> Made:
+        """Something derived from the run, made once for each version."""
