@@ -39,10 +39,10 @@ def measure(folder: Path) -> None:
     """Prints the timings of one run."""
     import json
 
-    from dcdnas.dashboard import view
     from dcdnas.dashboard.live_run import LiveRun
     from dcdnas.dashboard.shelf import read_line
     from dcdnas.engine.store import Store
+    from dcdnas.pages import view
 
     before = memory()
     live = timed("read the run", lambda: LiveRun(folder), 3)
@@ -67,7 +67,7 @@ def measure(folder: Path) -> None:
 
 def page_data(live: object) -> None:
     """What the page of a run is filled with before its script asks for more."""
-    from dcdnas.dashboard import view
+    from dcdnas.pages import view
 
     view.facts(live)  # type: ignore[arg-type]
     view.operators_of(live)  # type: ignore[arg-type]

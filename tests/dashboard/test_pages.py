@@ -144,7 +144,7 @@ def test_a_fault_of_ours_is_a_page_with_the_security_headers(site: Site, monkeyp
     def fault(run: object) -> None:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr("dcdnas.dashboard.pages.advice.failures", fault)
+    monkeypatch.setattr("dcdnas.pages.advice.failures", fault)
     answer = site.get("/runs/good/failures")
     assert answer.status == 500
     assert "by zero" in answer.text

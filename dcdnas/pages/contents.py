@@ -1,0 +1,142 @@
+"""What each page of a run shows, as the values of its template."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import yaml
+
+from dcdnas.catalogue import Catalogue
+from dcdnas.pages import advice, view
+from dcdnas.pages import choices as deciding
+from dcdnas.pages.layers import layers_of
+from dcdnas.pages.paint import paints
+from dcdnas.pages.source import Source
+from dcdnas.pages.strip import aligned, strip
+from dcdnas.records import Report, Trial
+
+FIRST_ROWS = 50
+"""Rows of the table that are in the page itself; the others follow with its data."""
+
+
+def of_run(source: Source) -> dict[str, Any]:
+    """How far a run is, what it has found, all trials."""
+    run = source.run
+    return {
+        "run": run, "version": source.version, "facts": view.facts(source), "heading": view.heading(run), "left": view.left(run),
+        "line": source.front, "rows": sorted(run.trials, key=_by_accuracy)[:FIRST_ROWS], "metrics": view.metrics_of(run),
+        "paint": view.operators_of(source), "mostly": view.mostly, "fits": lambda t: view.fits(run, t),
+        "on_front": _numbers(source.front), "tab": "run",
+    }  # fmt: skip
+
+
+def of_choices(source: Source) -> dict[str, Any]:
+    """Importance of the decisions, and the finished trials decision by decision; plain data."""
+    trials = source.run.trials
+    ranked = source.remembered("importances", lambda: deciding.importances(trials))
+    picture = deciding.side_by_side(trials, [i.decision for i in ranked])
+    return {"importances": [asdict(i) for i in ranked], "picture": picture}
+
+
+def of_trial(source: Source, trial: Trial) -> dict[str, Any]:
+    """One trial: its network layer by layer, its training, where it comes from."""
+    run, network = source.run, layers_of(trial.architecture)
+    return {
+        "run": run, "trial": trial, "network": network, "drawing": strip(network.layers), "fits": view.fits(run, trial),
+        "metrics": view.metrics_of(run), "on_front": trial.number in _numbers(source.front),
+        "confirmed": next((c for c in run.confirmed if c.trial.number == trial.number), None),
+        "hint": advice.hint(trial.reason), "static": run.static, "best": source.best, "paint": _paint([trial]),
+        "data": {"curves": [_curve(trial, source.curve(trial.number))], "band": band(source)}, "same": _same(source, trial),
+        "verbs": set(Catalogue[object]("cli", "command")), "tab": "trial",
+    }  # fmt: skip
+
+
+def of_card(source: Source, trial: Trial, drawn: bool = True) -> dict[str, Any]:
+    """A trial in brief, as a piece of the run's page; its layers only where `drawn`."""
+    network = layers_of(trial.architecture) if drawn else None
+    return {
+        "run": source.run, "trial": trial, "network": network, "drawing": strip(network.layers) if network else None,
+        "fits": view.fits(source.run, trial), "metrics": view.metrics_of(source.run),
+        "shares": _by_operator(network) if network else [], "on_front": trial.number in _numbers(source.front),
+    }  # fmt: skip
+
+
+def of_comparison(source: Source, chosen: Sequence[Trial]) -> dict[str, Any]:
+    """Trials side by side; fewer than two are compared with the static network, none at all means the best."""
+    run = source.run
+    if len(chosen) < 2:
+        found = [t for t in (run.static, *chosen, None if chosen else source.best) if t]
+        chosen = list({t.number: t for t in found}.values())
+    networks = [layers_of(t.architecture) for t in chosen]
+    scale = max((layer.flops for n in networks for layer in n.layers), default=0)
+    columns = aligned(n.layers for n in networks)
+    first = {x.name: (x.choice, x.geometry) for x in networks[0].layers} if networks else {}
+    differing = [{x.name for x in n.layers if first.get(x.name) != (x.choice, x.geometry)} for n in networks]
+    return {
+        "run": run, "trials": chosen, "metrics": view.metrics_of(run), "networks": networks, "differing": differing,
+        "drawings": [strip(n.layers, scale, d, columns) for n, d in zip(networks, differing, strict=True)],
+        "missing": [sorted(set(first) - {x.name for x in n.layers}) for n in networks],
+        "fits": lambda t: view.fits(run, t), "paint": _paint(chosen),
+        "data": {"curves": [_curve(t, source.curve(t.number)) for t in chosen], "band": band(source)}, "tab": "compare",
+    }  # fmt: skip
+
+
+def of_failures(source: Source) -> dict[str, Any]:
+    """What went wrong, and what to try."""
+    return {"run": source.run, "groups": advice.failures(source.run.trials), "tab": "failures"}
+
+
+def of_space(source: Source) -> dict[str, Any]:
+    """What was searched: decisions, size, how much of it was tried."""
+    from dcdnas.pages.territory import territory
+
+    run = source.run
+    content = yaml.safe_dump(run.config.get("space", {}), sort_keys=False, allow_unicode=True, default_flow_style=None)
+    land = source.remembered("space", lambda: territory(run, source.digests()))
+    return {"run": run, "land": land, "content": content, "tab": "space"}
+
+
+def band(source: Source) -> list[list[float]]:
+    """Epoch, lower quartile, median and upper quartile of the accuracy of all trainings that ended."""
+    return source.remembered("band", lambda: [_quartiles(epoch, found) for epoch, found in source.curves().items()])
+
+
+def _quartiles(epoch: int, values: Sequence[float]) -> list[float]:
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [*values] * 3
+    return [epoch, low, middle, high]
+
+
+def _curve(trial: Trial, reports: Sequence[Report]) -> dict[str, Any]:
+    points = [[r.epoch, r.accuracy] for r in reports if r.accuracy == r.accuracy]
+    return {"name": f"trial {trial.number}", "points": points}
+
+
+def _numbers(trials: Sequence[Trial]) -> set[int]:
+    return {t.number for t in trials}
+
+
+def _by_accuracy(trial: Trial) -> tuple[float, int]:
+    return (-trial.score.accuracy if trial.score and trial.state == "finished" else 1.0, trial.number)
+
+
+def _by_operator(network: Any) -> list[tuple[str, int, int]]:
+    """Operator, layers, multiply-adds; the dearest first."""
+    found: dict[str, tuple[int, int]] = {}
+    for layer in network.layers:
+        count, flops = found.get(layer.choice.operator, (0, 0))
+        found[layer.choice.operator] = (count + 1, flops + layer.flops)
+    return sorted(((name, *pair) for name, pair in found.items()), key=lambda r: -r[2])
+
+
+def _paint(trials: Sequence[Trial]) -> Any:
+    return paints(c.operator for t in trials for c in t.architecture.layers.values())
+
+
+def _same(source: Source, trial: Trial) -> list[Trial]:
+    """Other trials of the same network."""
+    digests = source.digests()
+    mine = digests.get(trial.number)
+    return [source.run.trials[n] for n, digest in digests.items() if digest == mine and n != trial.number][:10]
