@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.choice import dimensions
-from dcdnas.cost import price, slot_price
+from dcdnas.cost import Parts, metrics, price, slot_parts, slot_price
 from dcdnas.errors import MismatchError, UsageError
-from dcdnas.networks import slots_of
+from dcdnas.networks import Slot, slots_of
+from dcdnas.networks._slot import STATIC
 from dcdnas.operators import Operator, operators
 from dcdnas.records import ConvGeometry, Cost, Setting
 
@@ -23,59 +25,80 @@ class Layer:
 
     Args:
         slot: its name.
-        operator: what stands there.
+        kind: ``conv``, ``linear`` or ``gate``, as of a slot.
+        operator: what stands there; the kind, where that is no operator.
         settings: resolved.
         form: the counted form; empty where there is only one.
         geometry: with the size of its input map at deployment.
         activation: after it; empty for none.
+        guide_channels: of its block's guide; 0 when it makes its own.
         cost: of the slot, BatchNorm's parameters included.
-        static: what a static convolution would cost there.
+        parts: of its multiply-adds.
+        static: what a static convolution would cost there; nothing in the place of squeeze-and-excitation.
     """
 
     slot: str
+    kind: Literal["conv", "linear", "gate"]
     operator: str
     settings: dict[str, Setting]
     form: str
     geometry: ConvGeometry
     activation: str
+    guide_channels: int
     cost: Cost
+    parts: Parts
     static: Cost
 
     @property
     def choice(self) -> str:
         """Operator and settings in words."""
-        inside = ", ".join(f"{name}={value}" for name, value in self.settings.items())
-        return f"{self.operator}({inside})" if inside else self.operator
+        return self._in_words(self.settings)
 
     @property
     def notable(self) -> str:
-        """Operator and those settings that are not the operator's defaults, in words."""
-        if self.operator not in operators:
-            return self.operator
-        known = dimensions(operators[self.operator])
-        inside = ", ".join(f"{name}={value}" for name, value in self.settings.items() if value != known[name].default)
+        """Operator and those settings that are not the operator's defaults, in words; and whether it takes a guide."""
+        known = dimensions(operators[self.operator]) if self.operator in operators else {}
+        words = self._in_words({n: value for n, value in self.settings.items() if n in known and value != known[n].default})
+        return f"{words}, guided" if self.guide_channels else words
+
+    def _in_words(self, settings: Mapping[str, Setting]) -> str:
+        inside = ", ".join(f"{name}={value}" for name, value in settings.items())
         return f"{self.operator}({inside})" if inside else self.operator
 
 
-def layer_table(architecture: Architecture, metrics: tuple[str, ...] = ("flops", "params")) -> list[Layer]:
+def summed() -> tuple[str, ...]:
+    """The metrics that a network's layers add up to."""
+    return tuple(name for name in metrics if metrics[name].additive)
+
+
+def layer_table(architecture: Architecture, names: tuple[str, ...] = ()) -> list[Layer]:
     """All layers in the order of computation.
+
+    Args:
+        architecture: need not be built.
+        names: of metrics that are sums, flops among them; all of these when empty.
 
     Raises:
         MismatchError: when the layers' costs do not add up to the network's.
     """
-    layers = []
-    for slot in slots_of(architecture):
-        choice = architecture.layers.get(slot.name, LayerChoice("static"))
-        cost, static = (
-            Cost(dict(zip(metrics, slot_price(slot, c, metrics), strict=True))) for c in (choice, LayerChoice("static"))
+    names = names or summed()
+    layers = [_layer(slot, architecture.layers.get(slot.name, STATIC), names) for slot in slots_of(architecture)]
+    total, parts = sum((layer.cost for layer in layers), Cost()), sum((layer.parts for layer in layers), Parts())
+    whole = price(architecture, names)
+    if dict(total.values) != dict(whole.values) or parts.whole != whole["flops"]:
+        raise MismatchError(
+            f"the layers' costs add up to {dict(total.values)} with {parts}, but the network's are {dict(whole.values)}."
         )
-        name = choice.operator if slot.kind == "conv" else slot.kind
-        layers.append(Layer(slot.name, name, dict(choice.settings), choice.form, slot.geometry, slot.activation, cost, static))
-    total = sum((layer.cost for layer in layers), Cost())
-    whole = price(architecture, metrics)
-    if dict(total.values) != dict(whole.values):
-        raise MismatchError(f"the layers' costs add up to {dict(total.values)}, but the network's are {dict(whole.values)}.")
     return layers
+
+
+def _layer(slot: Slot, choice: LayerChoice, names: tuple[str, ...]) -> Layer:
+    cost, static = (Cost(dict(zip(names, slot_price(slot, c, names), strict=True))) for c in (choice, STATIC))
+    operator = choice.operator if slot.kind == "conv" or choice.operator != "static" else slot.kind
+    return Layer(
+        slot.name, slot.kind, operator, dict(choice.settings), choice.form, slot.geometry, slot.activation, choice.guide_channels,
+        cost, slot_parts(slot, choice), static if slot.kind != "gate" else Cost(dict.fromkeys(names, 0)),
+    )  # fmt: skip
 
 
 def counted_as(architecture: Architecture, count: Count) -> Architecture:

@@ -81,6 +81,11 @@ class ConvGeometry:
         return self.out_height * self.out_width
 
     @property
+    def weights(self) -> int:
+        """Elements of the kernel: D C/g k^2."""
+        return self.out_channels * (self.in_channels // self.groups) * self.kernel_size**2
+
+    @property
     def depthwise(self) -> bool:
         """One input channel a group."""
         return self.groups == self.in_channels and self.groups > 1

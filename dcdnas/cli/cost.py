@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,13 +63,13 @@ def cost(
 
 
 def _network(out: Output, name: str, architecture: Architecture, layers: bool, as_csv: bool, count: CountName) -> None:
+    from dcdnas.cli._layer_table import csv_of, dynamic_share, layers_table, parts, row, total
     from dcdnas.cli._tables import table
-    from dcdnas.cli.show import counted, csv_of, dynamic_share, layers_table, row, total
-    from dcdnas.cost import metrics
+    from dcdnas.cli.show import counted
     from dcdnas.layers import counted_as, layer_table
     from dcdnas.words import costs
 
-    found = layer_table(counted_as(architecture, count), tuple(metrics))
+    found = layer_table(counted_as(architecture, count))
     if as_csv:
         csv_of(found)
         return
@@ -79,7 +80,8 @@ def _network(out: Output, name: str, architecture: Architecture, layers: bool, a
             sums[index] += value
     whole = total(found)
     out.document({
-        "name": name, "digest": architecture.digest, "cost": whole.values, "count": count, "by_operator": _plain(by_operator),
+        "name": name, "digest": architecture.digest, "cost": whole.values, "count": count,
+        "flops_parts": asdict(parts(found)), "by_operator": _plain(by_operator),
         **({"layers": [row(layer) for layer in found]} if layers else {}),
     })  # fmt: skip
     channels, height, width = architecture.input

@@ -2,6 +2,10 @@
 
 from dcdnas.cost._base import Metric, metrics
 from dcdnas.cost._handles import UncountedOperation
+from dcdnas.cost._parts import Parts, slot_parts
 from dcdnas.cost._price import ALWAYS, measure, price, slot_price, verified, with_always
 
-__all__ = ["ALWAYS", "Metric", "UncountedOperation", "measure", "metrics", "price", "slot_price", "verified", "with_always"]
+__all__ = [
+    "ALWAYS", "Metric", "Parts", "UncountedOperation", "measure", "metrics", "price", "slot_parts", "slot_price", "verified",
+    "with_always",
+]  # fmt: skip

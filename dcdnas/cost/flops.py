@@ -19,7 +19,7 @@ from dcdnas.cost._base import Metric
 from dcdnas.cost._handles import HANDLES, NOT_COUNTED, UncountedOperation
 from dcdnas.networks import Slot
 from dcdnas.networks._excite import SqueezeExcite
-from dcdnas.operators import operators
+from dcdnas.operators import Operator, operators
 from dcdnas.operators._product import counting
 
 __all__ = ["flops"]
@@ -35,6 +35,17 @@ def count_flops(module: nn.Module, shape: tuple[int, ...]) -> int:
     Raises:
         UncountedOperation: naming the operation that nobody counts.
     """
+    return _by_module(module, shape)[""]
+
+
+def count_inside(module: nn.Module, shape: tuple[int, ...]) -> int:
+    """As `count_flops`, of what the submodules of the operator in `module` compute, and nothing of what it computes itself."""
+    name, operator = next((n, m) for n, m in module.named_modules() if isinstance(m, Operator))
+    counts = _by_module(module, shape)
+    return sum(counts.get(f"{name}.{child}".lstrip("."), 0) for child, _ in operator.named_children())
+
+
+def _by_module(module: nn.Module, shape: tuple[int, ...]) -> dict[str, int]:
     parameter = next(module.parameters(), torch.empty(0))
     x = torch.zeros((1, *shape), dtype=parameter.dtype, device=parameter.device)
     with _evaluating(module), torch.no_grad(), counting():
@@ -42,14 +53,14 @@ def count_flops(module: nn.Module, shape: tuple[int, ...]) -> int:
         analysis.tracer_warnings("none").clear_op_handles()
         for operation, handle in HANDLES.items():
             analysis.set_op_handle(operation, handle)
-        total = int(analysis.total())
+        counts = {name: int(count) for name, count in analysis.by_module().items()}
         unknown = set(analysis.unsupported_ops()) - NOT_COUNTED
     if unknown:
         raise UncountedOperation(
             f"the FLOP counter does not know {', '.join(sorted(unknown))} in {type(module).__name__}. Write a product that "
             "builds or applies an input-dependent quantity with dcdnas.operators.product, and matrix products with torch.matmul."
         )
-    return total
+    return counts
 
 
 @contextmanager

@@ -35,4 +35,9 @@ class SqueezeExcite(nn.Module):
     @staticmethod
     def multiply_adds(channels: int, squeezed: int, pixels: int) -> int:
         """Both linear layers, and the product at each pixel."""
-        return channels * (2 * squeezed + pixels)
+        return SqueezeExcite.controlling(channels, squeezed) + channels * pixels
+
+    @staticmethod
+    def controlling(channels: int, squeezed: int) -> int:
+        """Both linear layers."""
+        return 2 * channels * squeezed

@@ -182,6 +182,19 @@ class Operator(nn.Module):
         raise GeometryError(f"{cls.__name__} takes no guide in a network. Leave guide_channels out.")
 
     @classmethod
+    def convolving(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+        """Multiply-adds of the layer with all that depends on the input held constant: those of one kernel, H'W' D C/g k^2."""
+        return geometry.out_pixels * geometry.weights
+
+    @classmethod
+    def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+        """Multiply-adds of the layers that compute attentions, filters or masks, the same in all forms, in closed form.
+
+        An operator without this is measured: whatever its submodules compute counts.
+        """
+        raise NotImplementedError(cls.__name__)
+
+    @classmethod
     def guide(cls, channels: int, settings: Mapping[str, Setting]) -> Guide:
         """The module that makes a guide for all layers of a block from the block's input.
 

@@ -117,9 +117,13 @@ class CondConv(KernelMixture):
 
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
-        """The mixture's, and C E for the router."""
-        experts = int(settings["num_experts"])
-        return cls._mixture_cost(geometry, experts, form) + geometry.in_channels * experts
+        """The mixture's, and the router's."""
+        return cls._mixture_cost(geometry, int(settings["num_experts"]), form) + cls.controlling(geometry, settings)
+
+    @classmethod
+    def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+        """C E for the router."""
+        return geometry.in_channels * int(settings["num_experts"])
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
         """Into each kernel and its bias."""

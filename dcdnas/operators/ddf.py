@@ -128,11 +128,21 @@ class DDF(Operator):
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
         """H'W' k^2 h (C + 1) to make the spatial filters, C (m + m k^2 + 2 k^2) the channel ones; 1 or 2 C k^2 H'W' to apply."""
         g, taps = geometry, geometry.kernel_size**2
-        hidden = hidden_units(g.in_channels, settings["reduction"])
-        spatial = g.out_pixels * taps * int(settings["head"]) * (g.in_channels + 1)
-        channel = g.in_channels * (hidden + hidden * taps + 2 * taps)
+        normalised = taps * (g.out_pixels * int(settings["head"]) + 2 * g.in_channels)
         products = 1 if settings["kernel_combine"] == "add" else 2
-        return spatial + channel + products * g.in_channels * taps * g.out_pixels
+        return cls.controlling(geometry, settings) + normalised + products * cls.convolving(geometry, settings)
+
+    @classmethod
+    def convolving(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+        """C k^2 H'W', whatever the groups: each channel is filtered by itself."""
+        return geometry.in_channels * geometry.kernel_size**2 * geometry.out_pixels
+
+    @classmethod
+    def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+        """H'W' k^2 h C for the spatial filters, C (m + m k^2) for the channel ones."""
+        g, taps = geometry, geometry.kernel_size**2
+        hidden = hidden_units(g.in_channels, settings["reduction"])
+        return g.in_channels * (g.out_pixels * taps * int(settings["head"]) + hidden * (1 + taps))
 
     def spatial_filter(self, x: Tensor) -> Tensor:
         """D^sp: (N, C, H, W) -> (N, h, k*k, H', W')."""

@@ -144,13 +144,17 @@ class DRConv(KernelMixture):
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
         """C m (H'W' + K); mix: K H'W' (|W| + D + m), regions: (m K + slots) |W|, with |W| = D C/g k^2."""
         g, regions, kernels = geometry, int(settings["num_regions"]), int(settings["num_kernels"])
-        weights = g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
-        guiding = g.in_channels * regions * (g.out_pixels + kernels)
+        weights, guiding = g.weights, cls.controlling(geometry, settings)
         if form == "regions":
             filled = block_count(g.out_pixels, regions) * block_size(g.out_pixels, regions)
             slots = g.out_pixels if g.depthwise and g.out_channels == g.groups else filled
             return guiding + (regions * kernels + slots) * weights
         return guiding + kernels * g.out_pixels * (weights + g.out_channels + regions)
+
+    @classmethod
+    def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+        """C m (H'W' + K) for the mask and the kernels' weights in each region."""
+        return geometry.in_channels * int(settings["num_regions"]) * (geometry.out_pixels + int(settings["num_kernels"]))
 
     @classmethod
     def guided_multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str, guide_channels: int) -> int:

@@ -103,10 +103,14 @@ class DyConv(KernelMixture):
 
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
-        """The mixture's, and h (C + K) for the attention's h hidden units."""
+        """The mixture's, and the attention's."""
+        return cls._mixture_cost(geometry, int(settings["num_kernels"]), form) + cls.controlling(geometry, settings)
+
+    @classmethod
+    def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+        """h (C + K) for the attention's h hidden units."""
         kernels = int(settings["num_kernels"])
-        hidden = hidden_channels(geometry.in_channels, kernels, settings["reduction"])
-        return cls._mixture_cost(geometry, kernels, form) + hidden * (geometry.in_channels + kernels)
+        return hidden_channels(geometry.in_channels, kernels, settings["reduction"]) * (geometry.in_channels + kernels)
 
     def anneal(self, progress: float) -> None:
         """T falls linearly from its start to 1."""

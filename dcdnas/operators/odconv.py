@@ -128,6 +128,11 @@ class ODConv(Operator):
         return _Sizes.of(geometry, settings).multiply_adds(form)
 
     @classmethod
+    def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+        """A (C + the outputs of the heads)."""
+        return _Sizes.of(geometry, settings).attention
+
+    @classmethod
     def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
         """All of them: the only BatchNorm is in the attention."""
         return cls.forms(geometry, settings)
@@ -244,12 +249,15 @@ class _Sizes:
         width = max(16, math.floor(g.in_channels / float(settings["reduction"]) + 1e-9))
         return _Sizes(g, filters, g.kernel_size**2 if g.kernel_size > 1 else 0, n if n > 1 else 0, width)
 
+    @property
+    def attention(self) -> int:
+        """Multiply-adds of the attention's layers."""
+        channels = self.geometry.in_channels
+        return self.width * (2 * channels + self.filters + self.taps + self.kernels)
+
     def multiply_adds(self, form: str) -> int:
         """Of a form at batch 1."""
-        g = self.geometry
-        heads = g.in_channels + self.filters + self.taps + self.kernels
-        attention = self.width * (g.in_channels + heads)
-        kernel = g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
+        g, attention, kernel = self.geometry, self.attention, self.geometry.weights
         outside = 0 if form in ("output", "kernel") else self.filters * g.out_pixels
         if form == "columns":
             gated = g.in_channels * (self.taps + g.out_pixels * g.kernel_size**2)
@@ -260,8 +268,7 @@ class _Sizes:
 
     def traffic(self, form: str) -> int:
         """Elements that a form writes for each sample, besides the convolution's output."""
-        g = self.geometry
-        kernel = g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
+        g, kernel = self.geometry, self.geometry.weights
         outside = 0 if form in ("output", "kernel") else self.filters * g.out_pixels
         if form == "columns":
             mixed = 2 * self.kernels * g.out_channels * g.out_pixels

@@ -111,10 +111,19 @@ class SK(Operator):
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
         """D (2 H'W' C/g k^2 + 2 d + H'W')."""
-        g = geometry
-        hidden = hidden_units(g.out_channels, int(settings["reduction"]), int(settings["least_hidden"]))
-        taps = g.in_channels // g.groups * g.kernel_size**2
-        return g.out_channels * (2 * g.out_pixels * taps + 2 * hidden + g.out_pixels)
+        selecting = geometry.out_channels * geometry.out_pixels
+        return cls.convolving(geometry, settings) + cls.controlling(geometry, settings) + selecting
+
+    @classmethod
+    def convolving(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+        """Both branches': 2 H'W' D C/g k^2."""
+        return 2 * super().convolving(geometry, settings)
+
+    @classmethod
+    def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+        """2 d D for the selection."""
+        channels = geometry.out_channels
+        return 2 * channels * hidden_units(channels, int(settings["reduction"]), int(settings["least_hidden"]))
 
     @torch.no_grad()
     def deploy(self) -> None:

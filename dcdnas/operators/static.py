@@ -47,8 +47,12 @@ class Static(Operator):
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
         """H' W' D C/g k^2."""
-        g = geometry
-        return g.out_pixels * g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
+        return geometry.out_pixels * geometry.weights
+
+    @classmethod
+    def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+        """Nothing controls it."""
+        return 0
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
         """Into the kernel and a bias."""

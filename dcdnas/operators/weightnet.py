@@ -143,6 +143,12 @@ class WeightNet(Operator):
         return hidden * geometry.in_channels + cls.guided_multiply_adds(geometry, settings, form, hidden)
 
     @classmethod
+    def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+        """h (C + M D) for the reduction and the attention."""
+        hidden = hidden_units(geometry.in_channels, int(settings["reduction"]), int(settings["least_hidden"]))
+        return hidden * (geometry.in_channels + int(settings["multiplier"]) * geometry.out_channels)
+
+    @classmethod
     def guided_multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str, guide_channels: int) -> int:
         """All but the reduction, h C."""
         g, multiplier = geometry, int(settings["multiplier"])

@@ -10,12 +10,10 @@ from functools import lru_cache
 from typing import Literal
 
 from dcdnas.architecture import Architecture, LayerChoice
-from dcdnas.cost import slot_price
+from dcdnas.cost import Parts, slot_parts, slot_price
 from dcdnas.errors import DcdnasError
 from dcdnas.networks import Slot, networks
 from dcdnas.networks._slot import STATIC
-from dcdnas.operators import operators
-from dcdnas.operators.static import Static
 from dcdnas.records import ConvGeometry
 
 
@@ -28,7 +26,7 @@ class Layer:
         kind: ``conv`` or ``linear``.
         geometry: of the place.
         choice: the operator with its resolved settings.
-        flops: multiply-adds of the counted form at batch 1.
+        parts: of the multiply-adds of the counted form at batch 1.
         static_flops: multiply-adds of an ordinary convolution in the same place.
         skip: whether the block that this layer closes adds its input to its output.
         searched: whether the space left this slot open.
@@ -38,7 +36,7 @@ class Layer:
     kind: Literal["conv", "linear", "gate"]
     geometry: ConvGeometry
     choice: LayerChoice
-    flops: int
+    parts: Parts
     static_flops: int
     skip: bool = False
     searched: bool = False
@@ -59,9 +57,14 @@ class Layer:
         return slot_price(Slot(self.kind, self.geometry, self.kind), self.choice, ("params",))[0]
 
     @property
+    def flops(self) -> int:
+        """Multiply-adds of the counted form at batch 1."""
+        return self.parts.whole
+
+    @property
     def dynamic_flops(self) -> int:
-        """What being dynamic costs: the multiply-adds beyond an ordinary convolution's, never less than 0."""
-        return max(0, self.flops - self.static_flops)
+        """What being dynamic costs of them."""
+        return self.parts.being_dynamic
 
     @property
     def kernel(self) -> str:
@@ -109,19 +112,10 @@ def anatomy(architecture: Architecture) -> Anatomy:
 
 def _layer(slot: Slot, architecture: Architecture, skip: bool) -> Layer:
     choice = architecture.layers.get(slot.name, STATIC)
-    if slot.kind == "gate":
-        flops = static = slot_price(slot, STATIC, ("flops",))[0]
-    else:
-        flops, static = _flops(slot.geometry, choice), _flops(slot.geometry, STATIC)
-    return Layer(slot.name, slot.kind, slot.geometry, choice, flops, static, skip, slot.name in architecture.layers)
-
-
-@lru_cache(maxsize=200_000)
-def _flops(geometry: ConvGeometry, choice: LayerChoice) -> int:
-    operator = operators[choice.operator] if choice.operator != "static" else Static
-    if choice.guide_channels:
-        return operator.guided_multiply_adds(geometry, choice.settings, choice.form, choice.guide_channels)
-    return operator.multiply_adds(geometry, choice.settings, choice.form)
+    static = slot_price(slot, STATIC, ("flops",))[0]
+    return Layer(
+        slot.name, slot.kind, slot.geometry, choice, slot_parts(slot, choice), static, skip, slot.name in architecture.layers
+    )  # fmt: skip
 
 
 def _closing(slots: tuple[Slot, ...]) -> set[str]:

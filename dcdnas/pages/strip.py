@@ -114,11 +114,9 @@ def sentence(layer: Layer) -> str:
     cost = f"{quantity('flops', layer.flops)}, {quantity('params', layer.params)}"
     if c.operator != "static":
         share = 100 * layer.dynamic_flops / max(1, layer.flops)
-        cost += (
-            f"; {quantity('flops', layer.dynamic_flops)} of them ({share:.0f} %) for being dynamic"
-            if layer.flops >= layer.static_flops
-            else f"; an ordinary convolution here would cost {quantity('flops', layer.static_flops)}"
-        )
+        cost += f"; {quantity('flops', layer.dynamic_flops)} of them ({share:.0f} %) for being dynamic"
+        if layer.flops < layer.static_flops:
+            cost += f"; an ordinary convolution here would cost {quantity('flops', layer.static_flops)}"
     end = " Closes a residual block." if layer.skip else ""
     return f"{layer.name}: {what}{f' ({settings})' if settings else ''}, {place}: {cost}.{end}"
 

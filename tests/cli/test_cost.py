@@ -69,6 +69,23 @@ def test_the_layers_of_a_preset_in_json_and_csv_add_up_to_its_costs(run: Run) ->
     assert [row["slot"] for row in rows] == [layer["slot"] for layer in plain["layers"]]
     for metric, value in plain["cost"].items():
         assert sum(layer[metric] for layer in plain["layers"]) == sum(int(row[metric]) for row in rows) == value
+    for part, value in plain["flops_parts"].items():
+        assert sum(layer[f"flops_{part}"] for layer in plain["layers"]) == sum(int(row[f"flops_{part}"]) for row in rows) == value
+    assert sum(plain["flops_parts"].values()) == plain["cost"]["flops"]
+
+
+def test_a_wide_terminal_shows_parts_activations_and_forms_and_a_narrow_one_what_matters(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("cost", "condconv/cond_mobilenetv2", "--layers")
+    said = {}
+    for width in ("80", "200"):
+        monkeypatch.setenv("COLUMNS", width)
+        said[width] = run(*words).out
+    assert "FLOPs" in said["80"]
+    for title in ("Convolution", "Dynamic", "Controller", "Share", "Weights", "Activation", "Form", "relu6", ", guided"):
+        assert title in said["200"]
+        assert title == ", guided" or title not in said["80"]
 
 
 def test_another_count_says_that_budgets_mean_something_else(run: Run) -> None:

@@ -163,6 +163,11 @@ class DCD(Operator):
         return Plan.of(geometry, settings).multiply_adds(form)
 
     @classmethod
+    def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+        """See `Plan.controller`."""
+        return Plan.of(geometry, settings).controller
+
+    @classmethod
     def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
         """All of them; with BatchNorms only those that give them their statistics."""
         return ("activation", "kernel") if settings["variant"] == "code" else cls.forms(geometry, settings)

@@ -120,7 +120,7 @@ class Plan:
         g = self.geometry
         kernel = g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
         scaled = kernel if form == "kernel" else g.out_pixels * g.out_channels
-        return self._controller() + g.out_pixels * kernel + self.attention * scaled + self._residual(form)
+        return self.controller + g.out_pixels * kernel + self.attention * scaled + self._residual(form)
 
     def traffic(self, form: str) -> int:
         """Elements that a form writes for each sample, besides the static convolution's output and the controller's."""
@@ -141,7 +141,9 @@ class Plan:
         statistics = 12 * self.blocks * self.latent * self.geometry.out_pixels
         return self.traffic("kernel") + statistics < self.traffic("activation")
 
-    def _controller(self) -> int:
+    @property
+    def controller(self) -> int:
+        """Multiply-adds of the controller."""
         heads = math.prod(self.phi) + self.attention * self.geometry.out_channels
         gate = self.squeeze**2 + self.squeeze if self.published else 0
         return self.features * self.squeeze + gate + self.squeeze * heads

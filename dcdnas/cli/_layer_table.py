@@ -1,0 +1,135 @@
+"""A network layer by layer, as `dcdnas show` and `dcdnas cost --layers` print it: table, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from dcdnas.words import metric_name
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from dcdnas.cost import Parts
+    from dcdnas.layers import Layer
+    from dcdnas.records import Cost
+
+GEOMETRY = ("in_channels", "out_channels", "kernel_size", "stride", "groups", "dilation", "height", "width")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table.
+
+    Args:
+        title: begins with ``>`` where numbers stand to the right.
+        least: columns of a terminal from which it is shown.
+        cell: what a layer has there.
+        total: what all layers have there.
+    """
+
+    title: str
+    least: int
+    cell: Callable[[Layer], str]
+    total: Callable[[Sequence[Layer]], str] = lambda layers: ""
+
+
+def layers_table(layers: Sequence[Layer], width: int) -> Table:
+    """One row a layer, and the sums; narrow terminals get the columns that matter."""
+    from dcdnas.cli._tables import table
+
+    columns = [column for column in _columns(layers) if width >= column.least]
+    made = table(*(column.title for column in columns))
+    made.columns[0].no_wrap = True
+    for layer in layers:
+        made.add_row(*(column.cell(layer) for column in columns))
+    made.add_section()
+    made.add_row(*(column.total(layers) for column in columns), style="bold")
+    return made
+
+
+def _columns(layers: Sequence[Layer]) -> list[Column]:
+    flops = total(layers)["flops"]
+    more = [name for name in total(layers).values if name not in ("flops", "params")]
+    return [
+        Column("Layer", 0, lambda x: x.slot, lambda _: "Sum"),
+        Column("Operator", 0, lambda x: x.notable),
+        Column(">Channels", 0, lambda x: f"{x.geometry.in_channels}-{x.geometry.out_channels}"),
+        Column(">Kernel", 0, _kernel),
+        Column(">Map", 0, lambda x: "" if x.kind == "linear" else f"{x.geometry.height}x{x.geometry.width}"),
+        _sum("flops", 0),
+        *map(_part, ("convolution", "dynamic", "controller")),
+        Column(">Share", 150, lambda x: f"{100 * x.cost['flops'] / flops:.1f} %"),
+        _sum("params", 0),
+        *(_sum(name, 170) for name in more),
+        Column("Activation", 150, lambda x: x.activation),
+        Column("Form", 150, lambda x: x.form),
+    ]
+
+
+def _sum(metric: str, least: int) -> Column:
+    short = {"params": "Params"}.get(metric, metric_name(metric))
+    return Column(f">{short}", least, lambda x: f"{x.cost[metric]:,.0f}", lambda all: f"{total(all)[metric]:,.0f}")
+
+
+def _part(name: str) -> Column:
+    def said(of: Parts) -> str:
+        value = getattr(of, name)
+        return f"{value:,}" if value else ""
+
+    return Column(f">{name.capitalize()}", 120, lambda x: said(x.parts), lambda all: said(parts(all)))
+
+
+def _kernel(layer: Layer) -> str:
+    g = layer.geometry
+    if layer.kind != "conv":
+        return ""
+    groups = " dw" if g.depthwise else f" g{g.groups}" * (g.groups > 1)
+    return f"{g.kernel_size}x{g.kernel_size}{f'/{g.stride}' if g.stride > 1 else ''}{groups}"
+
+
+def total(layers: Sequence[Layer]) -> Cost:
+    """The sum of the layers' costs: the network's."""
+    from dcdnas.records import Cost
+
+    return sum((layer.cost for layer in layers), Cost())
+
+
+def parts(layers: Sequence[Layer]) -> Parts:
+    """The sum of the parts of the layers' multiply-adds."""
+    from dcdnas.cost import Parts
+
+    return sum((layer.parts for layer in layers), Parts())
+
+
+def dynamic_share(layers: Sequence[Layer]) -> str:
+    """How much of the network's cost is that of being dynamic."""
+    flops, params = parts(layers), total(layers)["params"]
+    more = params - sum(layer.static["params"] for layer in layers)
+    if not flops.being_dynamic and not more:
+        return "All layers are static."
+    share = f"Being dynamic costs {100 * flops.being_dynamic / flops.whole:.1f} % of the FLOPs"
+    if more < 0:
+        return f"{share}, with {-100 * more / (params - more):.1f} % fewer parameters than static layers in the same places."
+    return f"{share} and {100 * more / params:.1f} % of the parameters."
+
+
+def row(layer: Layer) -> dict[str, Any]:
+    """A layer as plain data."""
+    return {
+        "slot": layer.slot, "operator": layer.operator, "settings": layer.settings, "form": layer.form,
+        "guide_channels": layer.guide_channels, **{name: getattr(layer.geometry, name) for name in GEOMETRY},
+        "activation": layer.activation, **layer.cost.values, **{f"flops_{p}": value for p, value in asdict(layer.parts).items()},
+        **{f"static_{m}": v for m, v in layer.static.values.items()},
+    }  # fmt: skip
+
+
+def csv_of(layers: Sequence[Layer]) -> None:
+    """Prints the layers as CSV, a row each."""
+    rows = [{**row(layer), "settings": layer.choice} for layer in layers]
+    table = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)

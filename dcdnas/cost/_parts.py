@@ -1,0 +1,110 @@
+"""A layer's multiply-adds in three parts: the convolution, its dynamic part, and the controller that says what is dynamic.
+
+The *controller* is what computes attentions, filters or masks from the input: pooling's fully connected layers, a mask's
+convolution. The *convolution* is what the layer costs with all of these held constant: that of one kernel, for most operators.
+The *dynamic part* is the rest, what being dynamic costs beyond deciding how: products that build kernels or weigh maps, and
+residuals. The parts add up to the layer's count in whatever form is counted; in other forms only the dynamic part differs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+
+from dcdnas.architecture import LayerChoice
+from dcdnas.cost._kept import kept
+from dcdnas.cost._price import slot_price
+from dcdnas.cost._shapes import shapes_only
+from dcdnas.cost.flops import count_inside
+from dcdnas.networks import Slot, make
+from dcdnas.networks._excite import SqueezeExcite
+from dcdnas.operators import Operator, operators
+from dcdnas.records import ConvGeometry, Setting
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Multiply-adds of a layer, or of several.
+
+    Args:
+        convolution: with all that depends on the input held constant.
+        dynamic: what builds and applies input-dependent quantities.
+        controller: the layers that compute these quantities.
+    """
+
+    convolution: int = 0
+    dynamic: int = 0
+    controller: int = 0
+
+    @property
+    def whole(self) -> int:
+        """The sum: the layer's multiply-adds."""
+        return self.convolution + self.being_dynamic
+
+    @property
+    def being_dynamic(self) -> int:
+        """What being dynamic costs: all but the convolution."""
+        return self.dynamic + self.controller
+
+    def __add__(self, other: Parts) -> Parts:
+        return Parts(self.convolution + other.convolution, self.dynamic + other.dynamic, self.controller + other.controller)
+
+
+def slot_parts(slot: Slot, choice: LayerChoice) -> Parts:
+    """The multiply-adds of one slot with an operator, in the form that the choice counts.
+
+    Raises:
+        GeometryError: when the operator cannot fill the slot.
+    """
+    return _parts(Slot(slot.kind, slot.geometry, slot.kind), choice)
+
+
+@cache
+def _parts(slot: Slot, choice: LayerChoice) -> Parts:
+    total, g = slot_price(slot, choice, ("flops",))[0], slot.geometry
+    if slot.kind == "gate":
+        controller = SqueezeExcite.controlling(g.in_channels, g.out_channels)
+        return Parts(0, total - controller, controller)
+    if choice.operator == "static":
+        return Parts(total)
+    operator, settings = _chosen(slot, choice)
+    controller = _controller(slot, choice, operator, settings)
+    if choice.guide_channels:
+        controller -= _price_of_the_guide(g, choice, operator, settings)
+    convolution = min(operator.convolving(g, settings), total - controller)
+    return Parts(convolution, total - controller - convolution, controller)
+
+
+def _chosen(slot: Slot, choice: LayerChoice) -> tuple[type[Operator], dict[str, Setting]]:
+    """The operator's class and its resolved settings; a classifier may have another class than the convolutions."""
+    if slot.kind == "conv":
+        operator = operators[choice.operator]
+        return operator, operator.resolve(slot.geometry, **choice.settings)
+    module = shapes_only(slot, choice)
+    assert isinstance(module, Operator)
+    return type(module), module._settings()
+
+
+def _controller(slot: Slot, choice: LayerChoice, operator: type[Operator], settings: dict[str, Setting]) -> int:
+    """In closed form, unless the operator changes what it costs and does not say this part anew."""
+    says, costs = (next(c for c in operator.__mro__ if n in vars(c)) for n in ("controlling", "multiply_adds"))
+    if issubclass(says, costs) and says is not Operator:
+        return operator.controlling(slot.geometry, settings)
+    alone = LayerChoice(choice.operator, choice.settings, choice.form)
+    return kept("controller", slot, alone, lambda: _measured(slot, alone))
+
+
+def _measured(slot: Slot, choice: LayerChoice) -> int:
+    g = slot.geometry
+    with torch.random.fork_rng(devices=()):  # the throw-away weights must not shift anyone's random numbers
+        module = make(slot, choice)
+    shape = (g.in_channels, g.height, g.width) if slot.kind == "conv" else (g.in_channels,)
+    return count_inside(module, shape)
+
+
+def _price_of_the_guide(g: ConvGeometry, choice: LayerChoice, operator: type[Operator], settings: dict[str, Setting]) -> int:
+    """What the layer's controller need not compute, because its block's guide says it."""
+    guided = operator.guided_multiply_adds(g, settings, choice.form, choice.guide_channels)
+    return operator.multiply_adds(g, settings, choice.form) - guided

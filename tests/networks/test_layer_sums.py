@@ -1,0 +1,51 @@
+"""The layer table of every backbone with every operator adds up to what fvcore measures of the whole network."""
+
+from __future__ import annotations
+
+import pytest
+from backbones import small
+
+from dcdnas.architecture import Architecture
+from dcdnas.cost import Parts, measure
+from dcdnas.errors import GeometryError
+from dcdnas.layers import layer_table, summed
+from dcdnas.networks import Slot, build_network, networks, slots_of
+from dcdnas.operators import operators
+from dcdnas.published._preset import guided, with_operator
+
+
+def takes(operator: str, slot: Slot) -> bool:
+    try:
+        operators[operator].resolve(slot.geometry)
+    except GeometryError:
+        return False
+    return slot.kind == "conv"
+
+
+def everywhere(network: str, operator: str) -> Architecture:
+    """With squeeze-and-excitation, the operator in all places that take it, and guides in all that take those."""
+    bare = small(network, se=0.25)
+    made = with_operator(bare, operator, lambda slot: {} if takes(operator, slot) else None)
+    blocks = {s.block for s in slots_of(bare) if s.block != s.name}
+    return guided(made, blocks) if "guided_multiply_adds" in vars(operators[operator]) else made
+
+
+@pytest.mark.parametrize("operator", operators)
+@pytest.mark.parametrize("network", networks)
+def test_the_layers_and_their_parts_add_up_to_what_the_network_measures(network: str, operator: str) -> None:
+    architecture, names = everywhere(network, operator), summed()
+    layers = layer_table(architecture)
+    whole = measure(build_network(architecture), names)
+    assert {name: sum(layer.cost[name] for layer in layers) for name in names} == dict(whole.values)
+    assert sum((layer.parts for layer in layers), Parts()).whole == whole["flops"]
+    assert [layer.slot for layer in layers] == [slot.name for slot in slots_of(architecture)]
+    for layer in layers:
+        assert layer.parts.whole == layer.cost["flops"]
+        assert (layer.parts.being_dynamic > 0) == (layer.kind == "gate" or layer.operator not in ("static", "linear"))
+
+
+@pytest.mark.parametrize("network", [name for name in networks if networks[name].GUIDED])
+def test_guided_layers_are_marked(network: str) -> None:
+    architecture = everywhere(network, "condconv")
+    marked = {layer.slot for layer in layer_table(architecture) if layer.notable.endswith(", guided")}
+    assert marked == {name for name, choice in architecture.layers.items() if choice.guide_channels} != set()
