@@ -25,6 +25,7 @@ LAYERS = (
     {"report", "pages", "export"},
     {"planning"},
     {"api", "cli", "dashboard", ""},
+    {"__main__"},
 )
 """Who may import whom: a part imports its own layer and those before it. ``space_tables`` and its like belong to ``space``;
 ``""`` is `dcdnas/__init__.py`."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from dcdnas.budget import quantity
 from dcdnas.records import Trial
@@ -23,19 +24,22 @@ def table(*columns: str, title: str = "") -> Table:
     return made
 
 
-def trials_table(trials: Sequence[Trial], on_front: Collection[int] = (), title: str = "") -> Table:
-    """One row a trial: number, accuracy, costs, epochs, time, operators, state and reason."""
+def trials_table(
+    trials: Sequence[Trial], on_front: Collection[int] = (), title: str = "", notes: Mapping[int, str] | None = None
+) -> Table:
+    """One row a trial: number, accuracy, costs, epochs, time, operators, state and reason; its note where any has one."""
     metrics = list(trials[0].cost.values) if trials else ["flops", "params"]
     made = table(
-        ">Trial", ">Accuracy", *(f">{metric_name(m)}" for m in metrics), ">Epochs", ">Time", "Layers", "State", title=title
-    )
+        ">Trial", ">Accuracy", *(f">{metric_name(m)}" for m in metrics), ">Epochs", ">Time", "Layers", "State",
+        *(("Note",) if notes else ()), title=title,
+    )  # fmt: skip
     for t in trials:
         score = t.score
         mark = "* " if t.number in on_front else ""
         made.add_row(
             f"{mark}{t.number}", percent(score.accuracy if score else None), *(quantity(m, t.cost[m]) for m in metrics),
             str(score.epochs) if score else "", duration(score.seconds) if score and score.seconds else "",
-            mix(t.architecture), _state(t),
+            mix(t.architecture), _state(t), *((Text(notes.get(t.number, "")),) if notes else ()),
         )  # fmt: skip
     return made
 

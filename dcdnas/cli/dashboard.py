@@ -22,15 +22,21 @@ def dashboard(
         str, typer.Option("--host", help="Address to listen on; others than 127.0.0.1 let other machines in.")
     ] = "127.0.0.1",
     open_browser: Annotated[bool, typer.Option("--open", help="Open a browser, too.")] = False,
+    allow_control: Annotated[
+        bool, typer.Option("--allow-control", help="Let whoever has the printed token stop and resume searches, and keep notes.")
+    ] = False,
 ) -> None:
     """Show the runs in a browser: fronts, networks layer by layer, a search while it runs.
 
-    The pages only read, and need nothing from another host. Ctrl-C ends the server.
+    The pages only read unless --allow-control is given, and need nothing from another host. Ctrl-C ends the server.
     """
+    import secrets
+
     from dcdnas.dashboard.app import serve
     from dcdnas.dashboard.security import LOOPBACK
     from dcdnas.report import runs_folder
 
     if host not in LOOPBACK:
         out.warn(f"Everyone who can reach {host}:{port} can read these runs: there is no password.")
-    serve((runs or runs_folder()).expanduser(), host, port, open_browser, out.note)
+    token = secrets.token_urlsafe(32) if allow_control else ""
+    serve((runs or runs_folder()).expanduser(), host, port, open_browser, out.note, token)

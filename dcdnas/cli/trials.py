@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,6 +28,7 @@ def trials(
     within_budget: Annotated[bool, typer.Option("--within-budget", help="Only networks within the budget.")] = False,
     budget: Budgets = None,
     state: Annotated[list[str] | None, typer.Option(metavar="STATE", help="Only these, like finished; repeatable.")] = None,
+    starred: Annotated[bool, typer.Option("--starred", help="Only those with a star from the dashboard.")] = False,
     sort: Annotated[
         str, typer.Option(metavar="COLUMN", help="Like accuracy, flops, params or number; -accuracy for descending.")
     ] = "number",
@@ -41,9 +42,10 @@ def trials(
     Example:  dcdnas trials quick --front -b 1MFLOPs
     """
     from dcdnas.budget import parse_budgets, within
-    from dcdnas.report import load_run
+    from dcdnas.report import Note, load_run, read_notes
 
     found = load_run(run, curves=False)
+    notes = read_notes(found.folder)
     budgets = parse_budgets(budget) if budget else found.budgets
     on_front = {t.number for t in found.front(budgets)}
     chosen = [
@@ -51,6 +53,7 @@ def trials(
         if (not front or t.number in on_front)
         and (not (within_budget or budget) or within(t.cost, budgets))
         and (not state or t.state in _states(state))
+        and (not starred or notes.get(t.number, Note()).starred)
     ]  # fmt: skip
     rows = {r["number"]: {**r, "on_front": r["number"] in on_front} for r in found.rows}
     chosen = _sorted(chosen, rows, sort)
@@ -58,8 +61,9 @@ def trials(
     if as_csv:
         _csv([rows[t.number] for t in shown], list(next(iter(rows.values()), {})))
         return
-    out.document([rows[t.number] for t in shown])
-    _table(out, found, shown, len(chosen), on_front)
+    said = {t.number: notes.get(t.number, Note()) for t in shown}
+    out.document([{**rows[n], "starred": note.starred, "note": note.text} for n, note in said.items()])
+    _table(out, found, shown, len(chosen), on_front, said)
 
 
 def _states(wanted: Sequence[str]) -> Sequence[str]:
@@ -97,7 +101,9 @@ def _csv(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
     table.writerows(rows)
 
 
-def _table(out: Output, run: report.Run, shown: Sequence[Trial], total: int, on_front: set[int]) -> None:
+def _table(
+    out: Output, run: report.Run, shown: Sequence[Trial], total: int, on_front: set[int], notes: Mapping[int, report.Note]
+) -> None:
     from dcdnas.cli._tables import trials_table
 
     if not run.trials:
@@ -106,6 +112,10 @@ def _table(out: Output, run: report.Run, shown: Sequence[Trial], total: int, on_
     if not shown:
         out.show(f"None of the {len(run.trials)} trials of {run.name} is as asked.")
         return
-    out.show(trials_table(shown, on_front))
+    out.show(trials_table(shown, on_front, notes={n: _noted(note) for n, note in notes.items() if note.starred or note.text}))
     hidden = f"; {total - len(shown)} not shown (--limit)" if total > len(shown) else ""
     out.show(f"{total} of {len(run.trials)} trials{hidden}. * on the Pareto front.")
+
+
+def _noted(note: report.Note) -> str:
+    return f"{'★ ' if note.starred else ''}{note.text}".strip()

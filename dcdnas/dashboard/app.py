@@ -19,7 +19,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from dcdnas.dashboard import events, pages
+from dcdnas.dashboard import control, events, pages
 from dcdnas.dashboard.render import html
 from dcdnas.dashboard.security import Guard, answered
 from dcdnas.dashboard.shelf import Shelf
@@ -35,12 +35,13 @@ HOST, PORT = "127.0.0.1", 8080
 Page = Callable[[Request], Response]
 
 
-def make_app(runs: Path, host: str = HOST) -> ASGIApp:
+def make_app(runs: Path, host: str = HOST, token: str = "") -> ASGIApp:
     """The application over a folder of runs.
 
     Args:
         runs: the folder; need not exist yet.
         host: that the server is bound to; decides which Host headers are answered.
+        token: of those who may stop and resume searches and write notes; empty when nobody may.
     """
     one = "/runs/{run}"
     routes = [
@@ -56,6 +57,7 @@ def make_app(runs: Path, host: str = HOST) -> ASGIApp:
         Route(f"{one}/trials/{{number:int}}", _in_thread(pages.trial)),
         Route(f"{one}/trials/{{number:int}}/card", _in_thread(pages.card)),
         Route(f"{one}/trials/{{number:int}}/config.yaml", _in_thread(pages.config)),
+        *(control.routes() if token else ()),
         Mount("/assets", StaticFiles(directory=HERE / "static")),
     ]
     app = Starlette(
@@ -65,11 +67,12 @@ def make_app(runs: Path, host: str = HOST) -> ASGIApp:
         lifespan=_lifespan,
     )
     app.state.shelf = Shelf(runs)
-    return Guard(app, answered(host))
+    app.state.control = bool(token)
+    return Guard(app, answered(host), token)
 
 
-def serve(runs: Path, host: str, port: int, open_browser: bool, note: Callable[[str], None]) -> None:
-    """Serves until Ctrl-C.
+def serve(runs: Path, host: str, port: int, open_browser: bool, note: Callable[[str], None], token: str = "") -> None:
+    """Serves until Ctrl-C. With a token, whoever has it may act; it is said once, here.
 
     Raises:
         UsageError: when the port is taken.
@@ -77,16 +80,18 @@ def serve(runs: Path, host: str, port: int, open_browser: bool, note: Callable[[
     listener = listen(host, port)
     url = address(listener)
     note(f"Dashboard of {runs}: {url}   (Ctrl-C ends it)")
+    if token:
+        note(f"Token: {token}   (a page asks for it before it stops or resumes a search, or keeps a note)")
     if open_browser:
         webbrowser.open(url)
-    server(runs, host).run(sockets=[listener])
+    server(runs, host, token).run(sockets=[listener])
 
 
-def server(runs: Path, host: str) -> uvicorn.Server:
+def server(runs: Path, host: str, token: str = "") -> uvicorn.Server:
     """The server, not yet running."""
     import uvicorn
 
-    config = uvicorn.Config(make_app(runs, host), log_level="warning", timeout_graceful_shutdown=1, server_header=False)
+    config = uvicorn.Config(make_app(runs, host, token), log_level="warning", timeout_graceful_shutdown=1, server_header=False)
     return uvicorn.Server(config)
 
 
@@ -140,7 +145,5 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    text = (
-        f"{type(error).__name__}: {error}. The run is untouched: pages only read. The terminal of the server shows the details."
-    )
+    text = f"{type(error).__name__}: {error}. The results of the run are untouched. The terminal of the server shows the details."
     return html("error.html", 500, title="This page failed", text=text, request=request)

@@ -15,9 +15,11 @@ from dcdnas import front as fronts
 from dcdnas.engine.lock import live_driver
 from dcdnas.engine.store import FILE as MEMORY
 from dcdnas.engine.store import Store
+from dcdnas.errors import RunError
 from dcdnas.records import ENDED, Report, Trial
 from dcdnas.report import FILE as CONFIG
-from dcdnas.report import Moment, Run, load_run
+from dcdnas.report import Moment, Note, Run, load_run, read_notes
+from dcdnas.report.notes import FILE as NOTES
 
 Made = TypeVar("Made")
 
@@ -39,7 +41,9 @@ class LiveRun:
         self.changed: dict[int, int] = {}
         self._lock = threading.Lock()
         self._derived: dict[str, tuple[int, Any]] = {}
+        self.notes: dict[int, Note] = {}
         self._load()
+        self._note()
         self.version += 1
 
     def refresh(self) -> bool:
@@ -50,14 +54,16 @@ class LiveRun:
         """
         with self._lock:
             driver = live_driver(self.folder)
+            noted = _stamp(self.folder / NOTES) != self._notes_stamp
             if _stamp(self.folder / CONFIG) != self._config_stamp:
                 self._load()
             elif _stamp(self.folder / MEMORY) != self._memory_stamp:
                 self._update()
-            elif _who(driver) == _who(self.run.driver):
+            elif not noted and _who(driver) == _who(self.run.driver):
                 self.run = replace(self.run, driver=driver) if driver != self.run.driver else self.run
                 return False
             self.run = replace(self.run, driver=driver)
+            self._note()
             self.version += 1
             return True
 
@@ -139,6 +145,14 @@ class LiveRun:
         self.run = replace(self.run, trials=tuple(trials), confirmations=confirmations, ending=ending)
         self._take(fresh.values())
         self.changed.update(dict.fromkeys(fresh, self.version + 1))
+
+    def _note(self) -> None:
+        """Reads stars and notes; damaged ones are a problem of their own, which no result suffers from."""
+        self._notes_stamp, self.notes_problem = _stamp(self.folder / NOTES), ""
+        try:
+            self.notes = read_notes(self.folder)
+        except RunError as error:
+            self.notes, self.notes_problem = {}, str(error)
 
     def _take(self, trials: Collection[Trial]) -> None:
         self.history.extend(trials)

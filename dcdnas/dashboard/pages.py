@@ -27,7 +27,7 @@ def runs(request: Request) -> Response:
 
 def run(request: Request) -> Response:
     """One run: how far it is, what it has found, all trials."""
-    return html("run.html", **contents.of_run(_live(request)))
+    return html("run.html", control=request.app.state.control, **contents.of_run(_live(request)))
 
 
 def trials(request: Request) -> Response:
@@ -43,7 +43,7 @@ def choices(request: Request) -> Response:
 def trial(request: Request) -> Response:
     """One trial: its network layer by layer, its training, where it comes from."""
     live = _live(request)
-    return html("trial.html", **contents.of_trial(live, _trial(request, live)))
+    return html("trial.html", control=request.app.state.control, **contents.of_trial(live, _trial(request, live)))
 
 
 def card(request: Request) -> Response:

@@ -1,18 +1,22 @@
-"""What keeps the pages to the person who started them: the Host that is answered, and what a browser may do with a page.
+"""What keeps the pages to the person who started them: the Host that is answered, what a browser may do with a page, who may act.
 
 A browser sends the name it was told in the Host header. Answering only to names of this machine stops pages of other sites
 that have their own name point here (DNS rebinding). Everything a page needs comes from this server.
+
+Pages only read. A server that was started with a token takes POST requests too: each must bring the token in a header that no
+page of another site can send here, and what a browser says of the page it comes from must be this server.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import secrets
 import socket
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 POLICY = (
@@ -30,6 +34,9 @@ HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 
+TOKEN = "x-dcdnas-token"
+"""The header that brings the token."""
+
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -41,16 +48,16 @@ def answered(host: str) -> frozenset[str]:
 
 
 class Guard:
-    """Refuses foreign hosts and all methods but those asked for; puts the headers on every answer.
+    """Refuses foreign hosts, all methods but reading, and acting without the token; puts the headers on every answer.
 
     Args:
         app: what is guarded.
         hosts: names that are answered, see `answered`.
-        methods: that are allowed at all.
+        token: that POST requests must bring; empty where there are none.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], methods: Collection[str] = ("GET", "HEAD")) -> None:
-        self.app, self.hosts, self.methods = app, hosts, methods
+    def __init__(self, app: ASGIApp, hosts: Collection[str], token: str = "") -> None:
+        self.app, self.hosts, self.token = app, hosts, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -61,12 +68,29 @@ class Guard:
         await self._checked(scope)(scope, receive, _with_headers(send))
 
     def _checked(self, scope: Scope) -> ASGIApp:
-        host = Headers(scope=scope).get("host", "")
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
         if not allowed(host, self.hosts):
             return PlainTextResponse(f"This server does not answer to the host {host!r}. Open it as 127.0.0.1.", 421)
-        if scope["method"] not in self.methods:
-            return PlainTextResponse("This dashboard only reads.", 405, {"allow": ", ".join(self.methods)})
+        if scope["method"] == "POST":
+            problem = may_not_act(headers, self.token)
+            return JSONResponse({"said": problem}, 403) if problem else self.app
+        if scope["method"] not in ("GET", "HEAD"):
+            return PlainTextResponse("This dashboard only reads.", 405, {"allow": "GET, HEAD"})
         return self.app
+
+
+def may_not_act(headers: Headers, token: str) -> str:
+    """Why a request that would change something is refused; empty when it is not."""
+    if not token:
+        return "This dashboard only reads. Start it with --allow-control to stop and resume searches and to write notes."
+    origin = headers.get("origin")
+    foreign = origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    if foreign or headers.get("sec-fetch-site", "same-origin") != "same-origin":
+        return "This came from a page of another site."
+    if not secrets.compare_digest(headers.get(TOKEN, "").encode(), token.encode()):
+        return "The token is not the one that this server printed when it started."
+    return ""
 
 
 def allowed(host: str, names: Collection[str]) -> bool:

@@ -17,6 +17,7 @@ from dcdnas.pages.paint import paints
 from dcdnas.pages.source import Source
 from dcdnas.pages.strip import aligned, strip
 from dcdnas.records import Report, Trial
+from dcdnas.report import Note
 
 FIRST_ROWS = 50
 """Rows of the table that are in the page itself; the others follow with its data."""
@@ -29,7 +30,7 @@ def of_run(source: Source) -> dict[str, Any]:
         "run": run, "version": source.version, "facts": view.facts(source), "heading": view.heading(run), "left": view.left(run),
         "line": source.front, "rows": sorted(run.trials, key=_by_accuracy)[:FIRST_ROWS], "metrics": view.metrics_of(run),
         "paint": view.operators_of(source), "mostly": view.mostly, "fits": lambda t: view.fits(run, t),
-        "on_front": _numbers(source.front), "tab": "run",
+        "on_front": _numbers(source.front), "notes": source.notes, "notes_problem": source.notes_problem, "tab": "run",
     }  # fmt: skip
 
 
@@ -50,7 +51,8 @@ def of_trial(source: Source, trial: Trial) -> dict[str, Any]:
         "confirmed": next((c for c in run.confirmed if c.trial.number == trial.number), None),
         "hint": advice.hint(trial.reason), "static": run.static, "best": source.best, "paint": _paint([trial]),
         "data": {"curves": [_curve(trial, source.curve(trial.number))], "band": band(source)}, "same": _same(source, trial),
-        "verbs": set(Catalogue[object]("cli", "command")), "tab": "trial",
+        "verbs": set(Catalogue[object]("cli", "command")), "note": source.notes.get(trial.number, Note()),
+        "notes_problem": source.notes_problem, "tab": "trial",
     }  # fmt: skip
 
 
@@ -61,6 +63,7 @@ def of_card(source: Source, trial: Trial, drawn: bool = True) -> dict[str, Any]:
         "run": source.run, "trial": trial, "network": network, "drawing": strip(network.layers) if network else None,
         "fits": view.fits(source.run, trial), "metrics": view.metrics_of(source.run),
         "shares": _by_operator(network) if network else [], "on_front": trial.number in _numbers(source.front),
+        "note": source.notes.get(trial.number, Note()),
     }  # fmt: skip
 
 

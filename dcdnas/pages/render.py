@@ -18,7 +18,7 @@ _PAGES = Environment(
     loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 _PAGES.filters.update(percent=percent, points=points, quote=shlex.quote, duration=duration, moment=view.moment, named=metric_name)
-_PAGES.globals.update(quantity=quantity, SAID=view.SAID)
+_PAGES.globals.update(quantity=quantity, SAID=view.SAID, control=False, notes_problem="")
 
 
 def text(template: str, **values: Any) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from dcdnas.records import Report, Trial
 
 if TYPE_CHECKING:
-    from dcdnas.report import Moment, Run
+    from dcdnas.report import Moment, Note, Run
 
 Made = TypeVar("Made")
 
@@ -39,6 +39,14 @@ class Source(Protocol):
     @property
     def operators(self) -> set[str]:
         """Names of all operators that its trials use."""
+
+    @property
+    def notes(self) -> Mapping[int, Note]:
+        """Stars and notes, by trial."""
+
+    @property
+    def notes_problem(self) -> str:
+        """Why stars and notes cannot be shown; empty when they can."""
 
     def curve(self, number: int) -> Sequence[Report]:
         """The learning curve of a trial as far as it has come."""

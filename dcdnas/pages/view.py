@@ -80,6 +80,7 @@ def payload(live: Source, since: int = 0) -> dict[str, Any]:
         "budgets": {b.metric: [b.at_least, b.at_most] for b in run.budgets},
         "history": steps(live.moments),
         "share": shares(line, names),
+        "notes": {str(number): [note.starred, note.text] for number, note in live.notes.items()},
         "facts": facts(live),
     }
 

@@ -4,6 +4,7 @@ Nothing that is imported here brings torch, Ray, Optuna or pandas, so that `dcdn
 """
 
 from dcdnas.report.folders import FILE, find_run, run_folders, runs_folder
+from dcdnas.report.notes import Note, read_notes, write_note
 from dcdnas.report.reading import load_run
 from dcdnas.report.run import COLUMNS, Confirmed, Moment, Run, Status
 
@@ -12,10 +13,13 @@ __all__ = [
     "FILE",
     "Confirmed",
     "Moment",
+    "Note",
     "Run",
     "Status",
     "find_run",
     "load_run",
+    "read_notes",
     "run_folders",
     "runs_folder",
+    "write_note",
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from commands import Run
 
-from dcdnas.report import COLUMNS, load_run
+from dcdnas.report import COLUMNS, load_run, write_note
 
 
 def test_status_lists_the_runs(run: Run, searched: Path) -> None:
@@ -54,6 +54,18 @@ def test_trials_of_the_front_are_those_of_the_run(run: Run, searched: Path) -> N
     rows = run("trials", "done", "--front", "--json").json
     assert {r["number"] for r in rows} == {t.number for t in load_run("done").front()}
     assert all(r["on_front"] for r in rows)
+
+
+def test_starred_trials_are_listed_with_their_notes(run: Run, searched: Path) -> None:
+    write_note(searched / "runs" / "done", 1, starred=True, text="[bold]odd[/]")
+    try:
+        rows = run("trials", "done", "--starred", "--json").json
+        assert [(r["number"], r["starred"], r["note"]) for r in rows] == [(1, True, "[bold]odd[/]")]
+        assert "★ [bold]odd[/]" in run("trials", "done").out
+    finally:
+        write_note(searched / "runs" / "done", 1, starred=False, text="")
+    assert "None of the" in run("trials", "done", "--starred").out
+    assert "Note" not in run("trials", "done").out
 
 
 def test_trials_are_cut_at_another_budget(run: Run, searched: Path) -> None:

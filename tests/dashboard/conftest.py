@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ import uvicorn
 from synthetic import confirm, make_run
 
 from dcdnas.dashboard.app import make_app
+from dcdnas.dashboard.security import TOKEN
+
+SECRET = "a-token-for-tests"
 
 
 @dataclass
@@ -44,6 +48,18 @@ class Site:
         finally:
             connection.close()
 
+    def post(self, path: str, content: object, token: str = "", **headers: str) -> Answer:
+        """Sends JSON, or bytes as they are."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        sent = {"content-type": "application/json", TOKEN: token, **headers}
+        try:
+            connection.request("POST", path, body, {k: v for k, v in sent.items() if v})
+            answer = connection.getresponse()
+            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read().decode())
+        finally:
+            connection.close()
+
     def events(self, path: str) -> Iterator[str]:
         """The lines of a stream as they come; closing the iterator closes the connection."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -56,8 +72,9 @@ class Site:
             connection.close()
 
 
-def started(root: Path) -> Iterator[Site]:
-    server = uvicorn.Server(uvicorn.Config(make_app(root), port=0, log_level="error", timeout_graceful_shutdown=1, ws="none"))
+def started(root: Path, token: str = "") -> Iterator[Site]:
+    app = make_app(root, token=token)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=1, ws="none"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -90,3 +107,11 @@ def own_site(tmp_path: Path) -> Iterator[Site]:
     """An empty folder of runs that the test may write to."""
     (tmp_path / "runs").mkdir()
     yield from started(tmp_path / "runs")
+
+
+@pytest.fixture
+def control_site(tmp_path: Path) -> Iterator[Site]:
+    """A server that may be told to act by who has the token, over one run of 12 trials and a run outside its folder."""
+    make_run(tmp_path / "runs" / "good", 12)
+    make_run(tmp_path / "outside", 3)
+    yield from started(tmp_path / "runs", SECRET)

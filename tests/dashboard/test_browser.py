@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Site
+from conftest import SECRET, Site
 from synthetic import invent, make_run, outcome, put, with_weights_only
 
+from dcdnas.engine import control
 from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.lock import RunLock
 from dcdnas.engine.store import Store
-from dcdnas.report import load_run
+from dcdnas.report import Note, load_run, read_notes, write_note
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -63,7 +65,7 @@ def visiting(browser: Any, site: Site, **options: Any) -> Iterator[Visit]:
     visit.page.on("request", lambda request: visit.asked.append(request.url))
     yield visit
     context.close()
-    assert [text for text in visit.said if "404" not in text] == []
+    assert [text for text in visit.said if "404" not in text and "403" not in text] == []
     assert [url for url in visit.asked if not url.startswith(site.url)] == []
 
 
@@ -75,6 +77,11 @@ def visit(browser: Any, site: Site) -> Iterator[Visit]:
 @pytest.fixture
 def own_visit(browser: Any, own_site: Site) -> Iterator[Visit]:
     yield from visiting(browser, own_site)
+
+
+@pytest.fixture
+def control_visit(browser: Any, control_site: Site) -> Iterator[Visit]:
+    yield from visiting(browser, control_site)
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -229,6 +236,67 @@ def add(folder: Path) -> None:
     store = Store(folder, "w")
     put(store, outcome(replace(trial, number=number, origin="tpe"), 4, random.Random(0)))
     store.close()
+
+
+def test_a_star_asks_for_the_token_once_and_filters_the_table(control_visit: Visit) -> None:
+    page = control_visit.open("/runs/good/trials/3")
+    page.click("#star")
+    page.fill("#token-given", "wrong")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#token-problem:has-text('not the one')")
+    page.fill("#token-given", SECRET)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#star[aria-pressed=true]:has-text('★')")
+    page.fill("#note", "wide <b>stem</b>")
+    page.click("text=Keep note")
+    page.wait_for_selector("#control-said:has-text('Kept.')")
+    assert read_notes(control_visit.site.root / "good") == {3: Note(True, "wide <b>stem</b>")}
+    page = control_visit.open("/runs/good")
+    page.check("#starred")
+    assert page.locator("#trials tbody tr").count() == 1
+    assert "wide <b>stem</b>" in page.inner_text("#trials tbody tr")
+    page.uncheck("#starred")
+    page.fill("#find", "stem")
+    assert page.locator("#trials tbody th a").all_inner_texts() == ["3"]
+
+
+def test_a_star_given_elsewhere_appears_on_an_open_page(control_visit: Visit) -> None:
+    page = control_visit.open("/runs/good")
+    page.wait_for_selector("#connection.on")
+    assert page.locator("#trials th.noted").is_hidden()
+    write_note(control_visit.site.root / "good", 0, True, "the reference")
+    page.wait_for_selector("#trials tr[data-number='0'] .star")
+    assert page.inner_text("#trials tr[data-number='0'] td.noted") == "the reference"
+
+
+def test_a_search_is_stopped_from_its_page(control_visit: Visit) -> None:
+    folder = control_visit.site.root / "good"
+    with RunLock(folder):
+        page = control_visit.open("/runs/good")
+        assert page.locator("text=Search on").is_hidden()
+        page.click("text=Stop now")
+        page.fill("#token-given", SECRET)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#control-said:has-text('will stop at once')")
+        assert control.requested(folder).now
+    page.wait_for_selector("text=Search on")
+    assert page.locator("text=Stop now").is_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/runs/good", "/runs/good/trials/3"])
+def test_axe_finds_no_fault_in_what_acts(browser: Any, control_site: Site, scheme: str, path: str) -> None:
+    write_note(control_site.root / "good", 3, True, "a note")
+    for visit in visiting(browser, control_site, color_scheme=scheme, viewport={"width": 420, "height": 800}):
+        page = visit.open(path)
+        page.locator("[data-send]:visible").first.click()
+        page.wait_for_selector("#token[open]")
+        page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
+        for _ in range(2):  # with the dialog open, and without it
+            found = page.evaluate("axe.run({resultTypes: ['violations']})")
+            assert [(v["id"], [n["target"] for n in v["nodes"]]) for v in found["violations"]] == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= 420
+            page.keyboard.press("Escape")
 
 
 def test_bytes_are_written_as_the_server_writes_them(own_visit: Visit) -> None:

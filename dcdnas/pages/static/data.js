@@ -20,6 +20,7 @@ export class Trials {
 
   get(row, column) { return row[this.columns[column]]; }
   state(row) { return this.states[row[1]]; }
+  note(row) { return this.notes[row[0]] || [false, ""]; }
   operator(row) { return this.operators[row[5]]; }
   scored(row) { return row[2] !== null && row[1] < 2; }
 

@@ -22,6 +22,7 @@ async function pick(number) {
 function facts(said) {
   for (const place of document.querySelectorAll("[data-fact]")) if (place.textContent !== said[place.dataset.fact]) place.textContent = said[place.dataset.fact];
   document.getElementById("progress").value = Number(said.value);
+  document.body.dataset.status = said.status.toLowerCase();
   if (!said["best-number"]) return;
   document.getElementById("best-actions").hidden = false;
   for (const link of document.querySelectorAll("[data-best]")) link.href = `${base}/trials/${said["best-number"]}${link.dataset.best}`;

@@ -2,7 +2,7 @@
 import { duration, el, make, percent, short } from "./charts.js";
 
 const PAGE = 50, MOST = 4;
-const find = document.getElementById("find"), within = document.getElementById("within"), state = document.getElementById("state");
+const find = document.getElementById("find"), within = document.getElementById("within"), state = document.getElementById("state"), starred = document.getElementById("starred");
 const table = document.getElementById("trials"), compare = document.getElementById("compare"), shown = document.getElementById("shown");
 const pages = document.getElementById("pages"), base = document.body.dataset.base;
 
@@ -12,7 +12,7 @@ export class Table {
     for (const name of trials.states) state.append(el("option", { value: name }, name));
     find.form.addEventListener("submit", (event) => event.preventDefault());
     const changed = () => { this.page = 0; this.draw(); };
-    [find, within, state].forEach((input) => input.addEventListener("input", changed));
+    [find, within, starred, state].forEach((input) => input.addEventListener("input", changed));
     for (const button of table.tHead.querySelectorAll("button")) button.addEventListener("click", () => this.sort(button));
     document.getElementById("before").addEventListener("click", () => { this.page--; this.draw(); });
     document.getElementById("after").addEventListener("click", () => { this.page++; this.draw(); });
@@ -36,9 +36,9 @@ export class Table {
   rows() {
     const { trials } = this, words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
     const fits = (row) => {
-      if (!row || (this.only && !this.only.has(row[0])) || (within.checked && !trials.within(row)) || (state.value && trials.state(row) !== state.value)) return false;
+      if (!row || (starred.checked && !trials.note(row)[0]) || (this.only && !this.only.has(row[0])) || (within.checked && !trials.within(row)) || (state.value && trials.state(row) !== state.value)) return false;
       if (!words.length) return true;
-      const text = `${row[0]} ${trials.state(row)} ${trials.operator(row).name} ${row[8]}`.toLowerCase();
+      const text = `${row[0]} ${trials.state(row)} ${trials.operator(row).name} ${row[8]} ${trials.note(row)[1]}`.toLowerCase();
       return words.every((w) => (/^\d+$/.test(w) ? String(row[0]) === w || row[8].includes(w) : text.includes(w)));
     };
     // what has no value, or in the order by accuracy did not finish, stands last either way
@@ -57,6 +57,7 @@ export class Table {
     this.page = Math.min(this.page, last);
     const from = this.page * PAGE, part = found.slice(from, from + PAGE);
     const held = document.activeElement?.closest?.("#trials tbody tr")?.dataset.number, what = document.activeElement?.tagName;
+    table.classList.toggle("unnoted", !Object.keys(trials.notes).length);
     table.tBodies[0].replaceChildren(...part.map((row) => this.row(row)));
     if (held) table.tBodies[0].querySelector(`tr[data-number="${held}"] ${what === "INPUT" ? "input" : "a"}`)?.focus({ preventScroll: true });
     const total = trials.rows.length.toLocaleString("en"), count = found.length.toLocaleString("en");
@@ -76,10 +77,12 @@ export class Table {
     cell("", "").append(box);
     const head = line.appendChild(el("th", { scope: "row" }));
     head.append(el("a", { href: `${base}/trials/${row[0]}` }, String(row[0])));
-    if (trials.onFront.has(row[0])) {
-      const star = el("span", { class: "star", title: "on the front" }, "★");
-      star.append(el("span", { class: "hidden" }, " on the front"));
-      head.append(" ", star);
+    const [marked, noted] = trials.note(row);
+    for (const [is, css, sign, said] of [[trials.onFront.has(row[0]), "mark", "◎", "on the front"], [marked, "star", "★", "starred"]]) {
+      if (!is) continue;
+      const glyph = el("span", { class: css, title: said }, sign);
+      glyph.append(el("span", { class: "hidden" }, ` ${said}`));
+      head.append(" ", glyph);
     }
     cell(trials.state(row), "");
     cell(percent(row[2]));
@@ -89,6 +92,7 @@ export class Table {
     const operator = trials.operator(row), square = make("svg", { width: 10, height: 10, "aria-hidden": "true" });
     square.append(make("rect", { class: `op${operator.index}`, width: 10, height: 10, rx: 2 }));
     cell("", "").append(square, ` ${operator.name}`);
+    cell(noted, "noted");
     return line;
   }
 

@@ -1,0 +1,114 @@
+"""What a page may do where the server has a token: stop and resume a search, star a trial, keep a note about it.
+
+The token and where a request comes from are checked before anything here is reached (`dcdnas.dashboard.security.Guard`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from dcdnas.dashboard.live_run import LiveRun
+from dcdnas.dashboard.resuming import resume_beside
+from dcdnas.engine.control import request_stop
+from dcdnas.engine.lock import live_driver
+from dcdnas.errors import DcdnasError, UsageError
+from dcdnas.report import write_note
+
+Wanted = Mapping[str, Any]
+"""The content of a request."""
+
+MOST_BYTES = 32 * 1024
+"""Of a request's content: a note in any script fits."""
+
+MOST_MORE = 100_000
+"""Trainings that can be asked for at one time."""
+
+
+def routes() -> list[Route]:
+    """The routes that change something."""
+    one = "/runs/{run}"
+    found = {f"{one}/stop": stop, f"{one}/resume": resume, f"{one}/trials/{{number:int}}/note": note}
+    return [Route(path, _acting(action), methods=["POST"]) for path, action in found.items()]
+
+
+def stop(live: LiveRun, wanted: Wanted, number: int) -> dict[str, Any]:
+    """Asks the driver to end; with ``now`` without waiting for the trainings that are running."""
+    now = _flag(wanted, "now") or False
+    if live_driver(live.folder) is None:
+        raise UsageError(f"{live.run.name} is not running: there is nothing to stop.")
+    request_stop(live.folder, now)
+    when = "at once" if now else "when the trainings that are running have ended"
+    return {"said": f"{live.run.name} will stop {when}. It can be resumed."}
+
+
+def resume(live: LiveRun, wanted: Wanted, number: int) -> dict[str, Any]:
+    """Starts ``dcdnas resume`` as a process of its own, for ``more`` trainings than were asked for so far."""
+    more = wanted.get("more", 0)
+    if type(more) is not int or not 0 <= more <= MOST_MORE:
+        raise UsageError(f"more trainings: cannot be {more!r}. Allowed: a whole number, 0 to {MOST_MORE:,}.")
+    if live.run.status == "finished" and not more:
+        raise UsageError(f"{live.run.name} has all the trainings that were asked for. Say how many more.")
+    return {"said": resume_beside(live.folder, more)}
+
+
+def note(live: LiveRun, wanted: Wanted, number: int) -> dict[str, Any]:
+    """Keeps a star (``starred``), a note (``text``), or both about a trial."""
+    found, text = live.run.trial(number), wanted.get("text")
+    if text is not None and not isinstance(text, str):
+        raise UsageError("text: not a text. Send one.")
+    kept = write_note(live.folder, found.number, _flag(wanted, "starred"), text)
+    return {"said": "Kept.", "starred": kept.starred, "text": kept.text}
+
+
+def _flag(wanted: Wanted, name: str) -> bool | None:
+    value = wanted.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise UsageError(f"{name}: cannot be {value!r}. Allowed: true or false.")
+    return value
+
+
+def _acting(action: Callable[[LiveRun, Wanted, int], dict[str, Any]]) -> Callable[[Request], Any]:
+    """The action as a route: JSON in, JSON out; what is wrong is said in ``said``."""
+
+    def act(request: Request, wanted: Wanted) -> Response:
+        try:
+            live = request.app.state.shelf.open(request.path_params["run"])
+            return JSONResponse(action(live, wanted, request.path_params.get("number", -1)))
+        except DcdnasError as error:
+            return JSONResponse({"said": str(error)}, 409)
+
+    async def answer(request: Request) -> Response:
+        try:
+            wanted = await _content(request)
+        except ValueError as error:
+            return JSONResponse({"said": str(error)}, 400)
+        return await run_in_threadpool(act, request, wanted)
+
+    return answer
+
+
+async def _content(request: Request) -> Wanted:
+    """What a request says; only JSON, which no form of another site can send.
+
+    Raises:
+        ValueError: when it is too large or no JSON object.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise ValueError("Send JSON, with the content type application/json.")
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MOST_BYTES:
+            raise ValueError(f"This is too long. Allowed: {MOST_BYTES:,} bytes.")
+        parts.append(part)
+    content = json.loads(b"".join(parts) or b"{}")
+    if not isinstance(content, dict):
+        raise ValueError("Send a JSON object.")
+    return content

@@ -1,0 +1,77 @@
+"""`dcdnas resume` started from a page, as a process of its own that goes on when the server ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from dcdnas.engine.lock import live_driver
+from dcdnas.errors import DcdnasError, RunError
+
+LOG = "resume.log"
+"""What the last search that a page resumed has printed, in the run's folder."""
+
+PATIENCE = 20.0
+"""Seconds in which the search should have begun; until then a page waits to hear whether it has."""
+
+_STARTED: dict[Path, subprocess.Popen[bytes]] = {}
+_STARTING = threading.Lock()
+
+
+def resume_beside(folder: Path, more: int) -> str:
+    """Starts the search and waits until it has begun.
+
+    Args:
+        folder: of the run.
+        more: trainings beyond those that were asked for; 0 for none.
+
+    Returns:
+        What has become of it, for a person.
+
+    Raises:
+        RunError: when the run is being searched already.
+        DcdnasError: when the search ended at once, with its last words.
+    """
+    with _STARTING:
+        before = _STARTED.get(folder)
+        if live_driver(folder) or (before and before.poll() is None):
+            raise RunError(f"{folder.name} is being searched already.")
+        process = _STARTED[folder] = _start(folder, more)
+    return _begun(folder, process)
+
+
+def _start(folder: Path, more: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-m", "dcdnas", "resume", str(folder), "--no-color"]
+    command += ["-n", f"+{more}"] if more else []
+    try:
+        with (folder / LOG).open("wb") as log:
+            return subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+    except OSError as error:
+        raise RunError(f"{folder}: the search cannot be started: {error.strerror or error}.") from None
+
+
+def _begun(folder: Path, process: subprocess.Popen[bytes]) -> str:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        code, driver = process.poll(), live_driver(folder)
+        if code:
+            raise DcdnasError(f"The search ended at once: {_last_words(folder)}")
+        if code == 0:
+            return f"The search of {folder.name} has ended already: nothing was left to do."
+        if driver:
+            return f"{folder.name} is being searched by process {driver['pid']}. What it prints is in {folder.name}/{LOG}."
+        time.sleep(0.1)
+    return f"{folder.name} is starting. What it prints is in {folder.name}/{LOG}."
+
+
+def _last_words(folder: Path) -> str:
+    try:
+        lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return " ".join(line.strip() for line in lines[-3:])[-600:] or "it said nothing."
