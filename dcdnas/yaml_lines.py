@@ -99,7 +99,7 @@ def parse_yaml(text: str, path: str) -> Document:
             walk.visit(node, ())
         if walk.twice:
             raise FileError("\n".join(walk.twice))
-        data = _data(text)
+        data = _data(node)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
@@ -107,10 +107,10 @@ def parse_yaml(text: str, path: str) -> Document:
     return Document(path, data, walk.lines)
 
 
-def _data(text: str) -> Any:
-    loader = _Loader(text)
+def _data(node: yaml.Node | None) -> Any:
+    loader = _Loader("")
     try:
-        return loader.get_single_data()
+        return None if node is None else loader.construct_document(node)
     finally:
         loader.dispose()
 
