@@ -14,6 +14,22 @@ def percent(share: float | None, digits: int = 1) -> str:
     return "–" if share is None else f"{100 * share:.{digits}f} %"
 
 
+def small_share(share: float) -> str:
+    """A share that may be tiny, with two digits: ``12 %``, ``0.35 %``, ``less than 0.01 %``."""
+    if 0 < share < 1e-4:
+        return "less than 0.01 %"
+    digits = 0 if share >= 0.1 or not share else 1 if share >= 0.01 else 2
+    return percent(share, digits)
+
+
+def large(number: int) -> str:
+    """A count that may be huge: ``48,600``, ``1.2 × 10¹⁷``."""
+    if number < 10**6:
+        return f"{number:,}"
+    mantissa, power = f"{number:.1e}".split("e+")
+    return f"{mantissa} × 10{power.lstrip('0').translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
 def points(difference: float) -> str:
     """A difference of two shares as ``+1.2 points``."""
     return f"{100 * difference:+.1f} points"

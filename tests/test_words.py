@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dcdnas.words import counted, duration, percent, points, roughly, tally
+from dcdnas.words import counted, duration, large, percent, points, roughly, small_share, tally
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,27 @@ def test_one_is_singular() -> None:
 def test_states_are_told_in_the_words_of_people() -> None:
     assert tally({"stopped": 2, "finished": 12, "refused": 1400}) == "12 finished · 2 stopped early · 1,400 refused"
     assert tally({}) == "none yet"
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (0.0, "0 %"),
+        (1e-9, "less than 0.01 %"),
+        (7e-5, "less than 0.01 %"),
+        (0.0035, "0.35 %"),
+        (0.042, "4.2 %"),
+        (0.42, "42 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_small_shares(share: float, said: str) -> None:
+    assert small_share(share) == said
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(0, "0"), (999_999, "999,999"), (1_000_000, "1.0 × 10⁶"), (12 * 10**16, "1.2 × 10¹⁷"), (10**100, "1.0 × 10¹⁰⁰")],
+)
+def test_large_counts(number: int, said: str) -> None:
+    assert large(number) == said

@@ -109,6 +109,9 @@ class Network(nn.Module):
     GUIDED: ClassVar[frozenset[str]] = frozenset()
     """Roles of the slots that can take the guide of their block's first layer."""
 
+    ADDS: ClassVar[bool] = True
+    """Whether a block adds its input to its output where their shapes agree, or a shortcut makes them agree."""
+
     architecture: Architecture
 
     def __init__(self, places: Places, **settings: Any) -> None:

@@ -78,6 +78,7 @@ class ShuffleNetV2(Network):
     """
 
     GUIDED = frozenset({"depthwise", "project"})
+    ADDS = False
 
     def __init__(
         self,

@@ -104,7 +104,7 @@ def anatomy(architecture: Architecture) -> Anatomy:
     try:
         network = networks[architecture.network]
         slots = network.slots(architecture.input, architecture.classes, network.complete(architecture.settings))
-        closing = _closing(slots)
+        closing = _closing(slots) if network.ADDS else set()
         return Anatomy(tuple(_layer(s, architecture, s.name in closing) for s in slots))
     except (DcdnasError, TypeError, ValueError, KeyError) as error:
         return Anatomy(problem=f"The layers of this network cannot be shown: {error}")

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dcdnas.budget import quantity
 from dcdnas.pages import view
-from dcdnas.words import duration, metric_name, percent, points
+from dcdnas.words import duration, large, metric_name, percent, points, small_share
 
 HERE = Path(__file__).parent
 
@@ -18,6 +18,7 @@ _PAGES = Environment(
     loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 _PAGES.filters.update(percent=percent, points=points, quote=shlex.quote, duration=duration, moment=view.moment, named=metric_name)
+_PAGES.filters.update(large=large, small_share=small_share)
 _PAGES.globals.update(quantity=quantity, SAID=view.SAID, control=False, notes_problem="")
 
 

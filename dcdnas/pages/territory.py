@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import yaml
 
 from dcdnas.budget import within
+from dcdnas.cost import metrics, price
 from dcdnas.errors import DcdnasError
-from dcdnas.pages.anatomy import anatomy
+from dcdnas.networks import slots_of
+from dcdnas.networks._slot import STATIC
 from dcdnas.records import Cost
 from dcdnas.space import SearchSpace
 from dcdnas.space_cost import Share, draw
@@ -36,8 +38,9 @@ class Territory:
         space: compiled; None when `problem` says why not.
         tried: different networks among the run's trials.
         trained: different networks that were trained.
-        share: of random networks that are within the budgets; None where a budget bounds more than FLOPs and parameters.
-        bars: lower and upper multiply-adds and the number of random networks between them.
+        share: of random networks that are within the budgets; None where a budget bounds what has to be measured.
+        metric: of the bars: the run's own, or FLOPs where that one has to be measured.
+        bars: lower and upper cost and the number of random networks between them.
         problem: why the space cannot be shown.
     """
 
@@ -45,6 +48,7 @@ class Territory:
     tried: int = 0
     trained: int = 0
     share: Share | None = None
+    metric: str = "flops"
     bars: tuple[tuple[float, float, int], ...] = ()
     problem: str = ""
 
@@ -56,11 +60,11 @@ def territory(run: Run, digests: Mapping[int, str]) -> Territory:
     except (DcdnasError, TypeError, KeyError, AttributeError) as error:
         return Territory(None, problem=f"The space of this run cannot be read: {error}")
     trained = {digests[t.number] for t in run.trials if t.state in ("finished", "stopped")}
-    costs = _costs(space, any(b.metric == "params" for b in run.budgets))
-    share = None
-    if all(b.metric in ("flops", "params") for b in run.budgets):
+    known = tuple(m for m in dict.fromkeys((run.cost_shown, "flops", *(b.metric for b in run.budgets))) if _arithmetic(space, m))
+    costs, share = _costs(space, known), None
+    if all(b.metric in known for b in run.budgets):
         share = Share(sum(within(c, run.budgets) for c in costs), len(costs))
-    return Territory(space, len(set(digests.values())), len(trained), share, _bars(costs))
+    return Territory(space, len(set(digests.values())), len(trained), share, known[0], _bars([c[known[0]] for c in costs]))
 
 
 @lru_cache(maxsize=8)
@@ -68,16 +72,22 @@ def _compiled(content: str) -> SearchSpace:
     return Compiler(Document("search.yaml: space", yaml.safe_load(content), {})).space()
 
 
+def _arithmetic(space: SearchSpace, metric: str) -> bool:
+    """Whether a metric of the space's networks is known without measuring anything."""
+    if metric not in metrics or not metrics[metric].additive:
+        return False
+    architecture = space.architecture(draw(space, random.Random(0)))
+    return all(metrics[metric].of_slot(s, architecture.layers.get(s.name, STATIC)) is not None for s in slots_of(architecture))
+
+
 @lru_cache(maxsize=8)
-def _costs(space: SearchSpace, params: bool) -> tuple[Cost, ...]:
-    """What random networks of the space cost, by closed form; parameters only where they are asked for."""
+def _costs(space: SearchSpace, names: tuple[str, ...]) -> tuple[Cost, ...]:
+    """What random networks of the space cost, by closed form."""
     rng = random.Random(0)
-    networks = (anatomy(space.architecture(draw(space, rng))) for _ in range(DRAWS))
-    return tuple(Cost({"flops": n.flops, **({"params": sum(x.params for x in n.layers)} if params else {})}) for n in networks)
+    return tuple(price(space.architecture(draw(space, rng)), names) for _ in range(DRAWS))
 
 
-def _bars(costs: tuple[Cost, ...]) -> tuple[tuple[float, float, int], ...]:
-    values = [c["flops"] for c in costs]
+def _bars(values: Sequence[float]) -> tuple[tuple[float, float, int], ...]:
     low, high = min(values), max(values)
     step = (high - low) / BINS or 1.0
     counts = [0] * BINS

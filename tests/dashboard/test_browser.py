@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import re
 import shutil
+import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -15,11 +17,15 @@ import pytest
 from conftest import SECRET, Site
 from synthetic import invent, make_run, outcome, put, with_weights_only
 
+from dcdnas.budget import quantity
 from dcdnas.engine import control
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.lock import RunLock
 from dcdnas.engine.store import Store
+from dcdnas.pages.choices import importances
+from dcdnas.pages.view import mostly
 from dcdnas.report import Note, load_run, read_notes, write_note
+from dcdnas.words import tally
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -206,6 +212,132 @@ def test_the_decisions_are_drawn_side_by_side(visit: Visit) -> None:
     page.click("#parallel-box summary")
     page.wait_for_selector("#parallel canvas")
     assert page.locator("#parallel .axis").count() > 2
+
+
+def test_points_have_the_colour_of_the_operator_that_they_have_most_of(visit: Visit) -> None:
+    page = visit.open("/runs/good")
+    trials = load_run(visit.site.root / "good").trials
+    scored = {mostly(t) for t in trials if t.state in ("finished", "stopped")}
+    said = [text.strip() for text in page.locator("#scatter-legend li").all_inner_texts()]
+    assert set(said[:-1]) == {"all static" if name == "static" else f"mostly {name}" for name in scored}
+    seen, meant = page.evaluate("""async () => {
+      const rings = [...document.querySelectorAll('#scatter .ring')], canvas = document.querySelector('#scatter canvas');
+      const sent = await (await fetch(document.body.dataset.base + '/trials.json')).json();
+      const style = getComputedStyle(document.documentElement), mark = document.createElement('canvas').getContext('2d');
+      const pixel = (context, x, y) => [...context.getImageData(x, y, 1, 1).data.slice(0, 3)].join();
+      const meant = [...sent.front].sort((a, b) => a - b).map((n) => {
+        mark.fillStyle = style.getPropertyValue('--op' + sent.operators[sent.rows[n][5]].index).trim();
+        mark.fillRect(0, 0, 2, 2);
+        return pixel(mark, 0, 0);
+      });
+      return [rings.map((r) => pixel(canvas.getContext('2d'), r.cx.baseVal.value, r.cy.baseVal.value)), meant];
+    }""")
+    assert seen == meant
+    assert len(set(meant)) > 1
+    visit.said[:] = [text for text in visit.said if "getImageData" not in text]  # Chromium's hint about this test's own readings
+
+
+def test_logarithmic_scales_go_both_ways(visit: Visit) -> None:
+    page = visit.open("/runs/good")
+    page.select_option("#axis-x", "params")
+    page.select_option("#axis-y", "flops")
+    for box, axis in (("#log-x", "middle"), ("#log-y", "end")):
+        plain = page.locator(f"#scatter .tick.{axis}").all_inner_texts()
+        page.check(box)
+        assert page.locator(f"#scatter .tick.{axis}").all_inner_texts() != plain
+    assert page.locator("#scatter .budget").count() == 1
+
+
+@pytest.mark.parametrize(("against", "title"), [("0", "Trainings that ended"), ("1", "Training time")])
+@pytest.mark.parametrize("what", ["2", "3"])
+def test_the_search_s_progress_ends_where_the_run_stands(visit: Visit, what: str, against: str, title: str) -> None:
+    page = visit.open("/runs/good")
+    page.select_option("#progress-y", what)
+    page.select_option("#progress-x", against)
+    assert title in page.text_content("#history svg")
+    marks = page.locator("#history .tick.end").all()
+    ticks = [(float(m.text_content()), float(m.get_attribute("y")) - 4) for m in marks]
+    (low, at_low), (high, at_high) = ticks[0], ticks[-1]
+    x, y = (float(v) for v in page.get_attribute("#history .line", "d").split("L")[-1].split())
+    value = low + (y - at_low) / (at_high - at_low) * (high - low)
+    last = load_run(visit.site.root / "good").history[-1]
+    assert value == pytest.approx(100 * last.best if what == "3" else last.hypervolume, rel=0.005)
+    width = page.locator("#history").bounding_box()["width"]
+    assert width - 20 < x < width
+
+
+def test_the_front_s_operators_are_shown_stage_by_stage(visit: Visit) -> None:
+    page = visit.open("/runs/good")
+    shown = set(page.locator("#share rect title").all_text_contents())
+    front = load_run(visit.site.root / "good").front()
+    used = Counter((slot.split(".")[0], c.operator) for t in front for slot, c in t.architecture.layers.items())
+    of = Counter(stage for stage, _ in used.elements())
+    assert shown == {f"{stage}: {name} {100 * n / of[stage]:.0f} %" for (stage, name), n in used.items()}
+
+
+def test_what_a_decision_explains_is_what_the_server_says(visit: Visit) -> None:
+    page = visit.open("/runs/good")
+    page.wait_for_selector("#importance meter")
+    ranked = importances(load_run(visit.site.root / "good").trials)[:12]
+    assert page.locator("#importance .name").all_inner_texts() == [i.decision for i in ranked]
+    assert [float(m.get_attribute("value")) for m in page.locator("#importance meter").all()] == [
+        round(i.share, 4) for i in ranked
+    ]
+
+
+def test_refused_stopped_and_failed_are_counted(visit: Visit) -> None:
+    page = visit.open("/runs/good")
+    counts = load_run(visit.site.root / "good").counts
+    assert page.inner_text("[data-fact=tally]") == tally(counts)
+    for state, said in (("refused", "refused"), ("stopped", "stopped early"), ("failed", "failed")):
+        page.select_option("#state", said)
+        assert page.locator("#trials tbody tr").count() == counts[state] > 0
+
+
+def test_numbers_are_written_as_the_server_writes_them(visit: Visit) -> None:
+    page = visit.open("/runs/good")
+    rng = random.Random(0)
+    values = [
+        0,
+        16_000,
+        16_040,
+        1125,
+        1135,
+        999_499,
+        999_500,
+        999_999,
+        2e6,
+        5902,
+        12.5,
+        *(int(10 ** rng.uniform(0, 13)) for _ in range(2000)),
+    ]
+    for metric, unit in (("flops", "FLOPs"), ("params", "params"), ("weights", "B")):
+        written = page.evaluate(
+            "([values, unit]) => import('/assets/charts.js').then((m) => values.map((v) => m.short(v, unit)))", [values, unit]
+        )
+        assert written == [quantity(metric, v) for v in values]
+
+
+@pytest.mark.parametrize("path", ["/runs/empty", "/runs/empty/compare", "/runs/empty/live"])
+def test_a_page_without_trials_says_what_to_do_next(visit: Visit, path: str) -> None:
+    page = visit.open(path)
+    assert "dcdnas resume empty" in page.inner_text("main")
+
+
+def test_an_empty_table_does_not_blame_the_filters(visit: Visit) -> None:
+    assert visit.open("/runs/empty").inner_text("#shown") == "0 of 0 trials: none has been tried yet"
+
+
+def test_three_hundred_runs_are_listed_at_once(own_visit: Visit) -> None:
+    make_run(own_visit.site.root / "run-0", 30)
+    for i in range(1, 300):
+        shutil.copytree(own_visit.site.root / "run-0", own_visit.site.root / f"run-{i}")
+    used = time.process_time()
+    page = own_visit.open("/")
+    assert page.locator("#runs tbody tr").count() == 300
+    assert time.process_time() - used < 1.5  # of the server, which is in this process; a busy machine does not stretch it
+    page.fill("#find", "run-299")
+    assert page.locator("#runs tbody tr:visible").count() == 1
 
 
 def test_the_runs_can_be_found_by_a_word(visit: Visit) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from synthetic import make_run
+from synthetic import make_run, with_weights_only
 
 from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.cost import price
@@ -19,6 +19,7 @@ from dcdnas.pages.anatomy import anatomy
 from dcdnas.pages.choices import LEAST, importances, side_by_side
 from dcdnas.pages.paint import MARKERS, paints
 from dcdnas.pages.strip import BAR, aligned, strip
+from dcdnas.pages.territory import territory
 from dcdnas.pages.view import facts, mostly, shares, steps
 from dcdnas.records import Cost, Score, Trial
 from dcdnas.report import Moment
@@ -59,6 +60,11 @@ def test_a_resnet_s_blocks_are_all_residual() -> None:
     blocks = {layer.block for layer in anatomy(resnet).layers if "." in layer.name}
     assert blocks == {layer.block for layer in anatomy(resnet).layers if layer.skip}
     assert len(blocks) == 8
+
+
+def test_blocks_that_put_halves_together_are_not_residual() -> None:
+    shuffle = Architecture("shufflenetv2", {}, {}, (3, 64, 64), 10)
+    assert not any(layer.skip for layer in anatomy(shuffle).layers)
 
 
 def test_a_static_layer_costs_nothing_for_being_dynamic(networks: list[Architecture]) -> None:
@@ -181,6 +187,34 @@ def test_a_network_is_named_after_the_dynamic_operator_that_it_has_most_of() -> 
     one = replace(trial(0, 0.5), architecture=Architecture("x", {}, layers, (1, 8, 8), 2))
     assert mostly(one) == "dcd"
     assert mostly(trial(0, 0.5)) == "static"
+
+
+@pytest.mark.parametrize("metric", ["flops", "weights"])
+def test_random_networks_are_counted_in_the_run_s_own_metric(tmp_path: Path, metric: str) -> None:
+    with_weights_only(tmp_path)
+    make_run(tmp_path / "flops", 3)
+    live = LiveRun(tmp_path / {"flops": "flops", "weights": "bytes"}[metric])
+    land = territory(live.run, live.digests())
+    assert land.metric == metric
+    assert land.share is not None
+    assert sum(n for _, _, n in land.bars) == land.share.draws
+    assert land.space is not None
+    rng = random.Random(0)
+    values = [price(land.space.architecture(draw(land.space, rng)), (metric,))[metric] for _ in range(land.share.draws)]
+    assert (land.bars[0][0], land.bars[-1][1]) == pytest.approx((min(values), max(values)))
+    assert land.share.value == sum(v <= live.run.budgets[0].at_most for v in values) / len(values)
+
+
+def test_what_has_to_be_measured_is_not_priced(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", 3)
+    live = LiveRun(tmp_path / "run")
+    timed = replace(
+        live.run,
+        bounds={"accuracy": (0.1, 1.0), "latency": (0.0, 1.0)},
+        config={**live.run.config, "budgets": [{"metric": "latency", "at_most": 1.0}]},
+    )
+    land = territory(timed, live.digests())
+    assert (land.metric, land.share) == ("flops", None)
 
 
 def test_a_run_without_a_finished_trial_has_facts_that_say_so(tmp_path: Path) -> None:

@@ -16,15 +16,31 @@ export function el(name, attributes = {}, text = "") {
   return node;
 }
 
-// Numbers as the rest of the page writes them: three significant digits, then the unit's prefix; bytes in powers of 1,024.
+// Numbers as the server writes them: three significant digits, then the unit's prefix; bytes in powers of 1,024.
 const LARGE = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""]];
 const PREFIXES = { B: [[2 ** 40, "Ti"], [2 ** 30, "Gi"], [2 ** 20, "Mi"], [2 ** 10, "Ki"], [1, ""]], s: [[1, ""], [1e-3, "m"], [1e-6, "u"], [1e-9, "n"]] };
 
-export function short(value, unit = "") {
-  const prefixes = PREFIXES[unit] || LARGE, size = Math.abs(Number(value.toPrecision(3)));
-  const [scale, letter] = size === 0 || (size < 1 && !PREFIXES[unit]) ? [1, ""] : prefixes.find(([s]) => size >= s) || prefixes[prefixes.length - 1];
-  return `${Number((value / scale).toPrecision(3))} ${letter}${unit}`.trim();
+// To three significant digits; what lies exactly between two goes to the even one, as in Python.
+function rounded(value) {
+  const [digits, power] = Math.abs(value).toExponential(25).replace(".", "").split("e");
+  if (/^50*$/.test(digits.slice(3)) && Number(digits[2]) % 2 === 0) return Math.sign(value) * Number(`${digits[0]}.${digits.slice(1, 3)}e${power}`);
+  return Number(value.toPrecision(3));
 }
+
+function significant(value) {
+  if (Number.isInteger(value) || Math.abs(value) >= 1000) return value.toFixed(0);
+  const near = rounded(value);
+  return near.toFixed(Math.max(0, 3 - String(Math.trunc(Math.abs(near))).length));
+}
+
+export function short(value, unit = "") {
+  const prefixes = PREFIXES[unit] || LARGE, size = rounded(value);
+  const [scale, letter] = prefixes.find(([s]) => size >= s) || prefixes[prefixes.length - 1];
+  return `${significant(value / scale)} ${letter}${unit}`.trim();
+}
+
+// The same without zeros at the end, for the marks of an axis.
+export const brief = (value) => short(value).replace(/(\.\d*?)0+(?= |$)/, "$1").replace(/\.(?= |$)/, "");
 
 export const percent = (share, digits = 2) => (share === null ? "–" : `${(100 * share).toFixed(digits)} %`);
 

@@ -1,8 +1,8 @@
 // Trials by any two of their numbers: points on a canvas, front, budget and selection in SVG above it.
-import { areaOf, axes, colour, drawing, duration, el, make, marker, markerSvg, path, percent, scale, short, surface } from "./charts.js";
+import { areaOf, axes, brief, colour, drawing, duration, el, make, marker, markerSvg, path, percent, scale, short, surface } from "./charts.js";
 
 const box = document.getElementById("scatter"), xBox = document.getElementById("axis-x"), yBox = document.getElementById("axis-y");
-const logBox = document.getElementById("log-x"), unbrush = document.getElementById("unbrush"), said = document.getElementById("scatter-said");
+const logX = document.getElementById("log-x"), logY = document.getElementById("log-y"), unbrush = document.getElementById("unbrush"), said = document.getElementById("scatter-said");
 
 export class Scatter {
   constructor(trials, { pick, open, select }) {
@@ -11,7 +11,7 @@ export class Scatter {
     xBox.value = trials.objective;
     yBox.value = "accuracy";
     const changed = () => { this.brush(null); this.draw(); };
-    [xBox, yBox, logBox].forEach((input) => input.addEventListener("change", changed));
+    [xBox, yBox, logX, logY].forEach((input) => input.addEventListener("change", changed));
     unbrush.addEventListener("click", () => { this.brush(null); this.draw(); box.focus(); });
     this.canvas = el("canvas", { "aria-hidden": "true" });
     this.tip = el("div", { class: "tip", hidden: "" });
@@ -55,8 +55,8 @@ export class Scatter {
       svg.append(make("text", { class: "tick middle", x: width / 2, y: height / 2 }, "The first network that finishes appears here."));
       return;
     }
-    const log = logBox.checked && rows.every((r) => trials.get(r, xName) > 0);
-    [this.x, this.y] = [this.scaleOf(rows, xName, area.left, area.right, log), this.scaleOf(rows, yName, area.bottom, area.top, false)];
+    const log = (box, name) => box.checked && rows.every((r) => trials.get(r, name) > 0);
+    [this.x, this.y] = [this.scaleOf(rows, xName, area.left, area.right, log(logX, xName)), this.scaleOf(rows, yName, area.bottom, area.top, log(logY, yName))];
     axes(svg, this.x, this.y, area, { x: this.axis(xName), y: this.axis(yName), xTick: (v) => this.tick(v, xName), yTick: (v) => this.tick(v, yName) });
     this.budgetLines(svg, area, xName, yName);
     this.frontLine(svg, xName, yName);
@@ -106,7 +106,7 @@ export class Scatter {
 
   tick(value, name) {
     if (name === "accuracy") return String(Number((100 * value).toFixed(2)));
-    return Math.abs(value) >= 1000 || !Number.isInteger(value) ? short(value) : String(value);
+    return Math.abs(value) >= 1000 || !Number.isInteger(value) ? brief(value) : String(value);
   }
 
   budgetLines(svg, area, xName, yName) {
