@@ -29,12 +29,12 @@ def report(
     """
     from dcdnas.cli._source import load_plugins_of
     from dcdnas.export import write_results
+    from dcdnas.pages.single_file import write_report
     from dcdnas.report import load_run
-    from dcdnas.report.page import write_page
     from dcdnas.words import counted
 
     found = load_run(run)
     load_plugins_of(found)
-    path = write_page(found, output) if output else write_results(found).page
+    path = write_report(found, output) if output else write_results(found).page
     out.document({"run": found.name, "page": path, "front": len(found.front())})
     out.show(f"{path}: {counted(len(found.front()), 'network')} on the front of {counted(found.ended, 'training')}")

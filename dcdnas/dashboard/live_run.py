@@ -5,20 +5,20 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dcdnas import front as fronts
 from dcdnas.engine.lock import live_driver
 from dcdnas.engine.store import FILE as MEMORY
 from dcdnas.engine.store import Store
 from dcdnas.errors import RunError
-from dcdnas.records import ENDED, Report, Trial
+from dcdnas.records import Report, Trial
 from dcdnas.report import FILE as CONFIG
 from dcdnas.report import Moment, Note, Run, load_run, read_notes
+from dcdnas.report.history import History
 from dcdnas.report.notes import FILE as NOTES
 
 Made = TypeVar("Made")
@@ -124,7 +124,7 @@ class LiveRun:
         with _without_collection():
             self.run = load_run(self.folder, curves=False)
         self.operators: set[str] = set()
-        self.history = History(self.run)
+        self.history = History(self.run.budgets, self.run.minimize, self.run.bounds)
         self._take(self.run.trials)
         self.changed = dict.fromkeys(range(len(self.run.trials)), self.version + 1)
 
@@ -158,38 +158,6 @@ class LiveRun:
         self.history.extend(trials)
         for trial in trials:
             self.operators.update(choice.operator for choice in trial.architecture.layers.values())
-
-
-class History:
-    """The hypervolume and the best network after each training that ended, extended as more of them end.
-
-    Args:
-        run: whose budgets and bounds hold.
-    """
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self.line: list[Trial] = []
-        self._counted: set[int] = set()
-        self.moments: list[Moment] = []
-
-    def extend(self, trials: Iterable[Trial]) -> None:
-        """Takes in those of the trials that ended and were not taken in before."""
-        new = [t for t in trials if t.state in ENDED and t.score and t.number not in self._counted]
-        for trial in sorted(new, key=lambda t: (t.ended, t.number)):
-            self._counted.add(trial.number)
-            self.moments.append(self._after(trial))
-
-    def _after(self, trial: Trial) -> Moment:
-        run, last = self._run, self.moments[-1] if self.moments else Moment(0, 0.0, 0, 0.0, None)
-        line = fronts.front([*self.line, trial], run.budgets, run.minimize)
-        volume, best = last.hypervolume, last.best
-        if len(line) != len(self.line) or any(a is not b for a, b in zip(line, self.line, strict=False)):
-            volume = fronts.hypervolume(line, run.budgets, run.bounds)
-            best = max((t.score.accuracy for t in line if t.score), default=None)
-        self.line = line
-        seconds, epochs = (trial.score.seconds, trial.score.epochs) if trial.score else (0.0, 0)
-        return Moment(last.ended + 1, last.seconds + seconds, last.epochs + epochs, volume, best)
 
 
 @contextmanager

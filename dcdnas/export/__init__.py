@@ -2,7 +2,8 @@
 
 from dcdnas.export.config import Model, Normalisation, read_model, write_config
 from dcdnas.export.model import FORMATS, WEIGHTS, Written, export_model, load_weights, read_formats, save_weights
-from dcdnas.export.results import Results, model_of, provenance, write_results
+from dcdnas.export.provenance import model_of, provenance
+from dcdnas.export.results import Results, write_results
 
 __all__ = [
     "FORMATS",

@@ -10,13 +10,11 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dcdnas.engine.files import write_whole
-from dcdnas.export.config import Model, write_config
-from dcdnas.records import Trial
+from dcdnas.export.config import write_config
+from dcdnas.export.provenance import model_of
 from dcdnas.report import Run
-from dcdnas.report.page import write_page
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,8 @@ def write_results(run: Run) -> Results:
         MismatchError: when a config would not give the network that was searched.
         UsageError: when a file cannot be written.
     """
+    from dcdnas.pages.single_file import write_report  # it takes a trial's config from this package
+
     line = run.front()
     folder = run.folder / "front"
     for old in folder.glob("*.yaml"):
@@ -53,29 +53,7 @@ def write_results(run: Run) -> Results:
     path = write_config(model_of(run, best), folder / "best.yaml") if best else None
     table = run.folder / "pareto.csv"
     write_whole(table, _csv(run, {trial.number: path for path, trial in named}))
-    return Results(table, configs, path, write_page(run, run.folder / "report.html"))
-
-
-def model_of(run: Run, trial: Trial) -> Model:
-    """A trial of a run as something to export, with all that is known of where it comes from."""
-    return Model(trial.architecture, provenance(run, trial))
-
-
-def provenance(run: Run, trial: Trial) -> dict[str, Any]:
-    """Run, trial, seed, recipe and accuracies, as plain data."""
-    found: dict[str, Any] = {"run": run.name, "trial": trial.number, "origin": trial.origin, "seed": trial.seed}
-    if trial.score:
-        found["validation_accuracy"] = round(trial.score.accuracy, 6)
-        found["epochs"] = trial.score.epochs
-    confirmed = next((c for c in run.confirmed if c.trial.number == trial.number), None)
-    if confirmed:
-        spread = confirmed.spread
-        found["confirmed_accuracy"] = {
-            "mean": round(confirmed.mean, 6), "standard_deviation": None if spread is None else round(spread, 6),
-            "seeds": len(confirmed.accuracies),
-        }  # fmt: skip
-    recipe = {k: v for k, v in dict(run.config.get("task", {})).items() if k not in ("seed", "deadline", "first_rung")}
-    return {**found, "recipe": recipe, "versions": dict(run.config.get("versions", {}))}
+    return Results(table, configs, path, write_report(run, run.folder / "report.html"))
 
 
 def _csv(run: Run, paths: Mapping[int, Path]) -> str:

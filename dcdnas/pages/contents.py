@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -17,7 +17,10 @@ from dcdnas.pages.paint import paints
 from dcdnas.pages.source import Source
 from dcdnas.pages.strip import aligned, strip
 from dcdnas.records import Report, Trial
-from dcdnas.report import Note
+from dcdnas.report.notes import Note
+
+if TYPE_CHECKING:
+    from dcdnas.report import Run
 
 FIRST_ROWS = 50
 """Rows of the table that are in the page itself; the others follow with its data."""
@@ -30,7 +33,8 @@ def of_run(source: Source) -> dict[str, Any]:
         "run": run, "version": source.version, "facts": view.facts(source), "heading": view.heading(run), "left": view.left(run),
         "line": source.front, "rows": sorted(run.trials, key=_by_accuracy)[:FIRST_ROWS], "metrics": view.metrics_of(run),
         "paint": view.operators_of(source), "mostly": view.mostly, "fits": lambda t: view.fits(run, t),
-        "on_front": _numbers(source.front), "notes": source.notes, "notes_problem": source.notes_problem, "tab": "run",
+        "on_front": _numbers(source.front), "settings": _settings(run), "notes": source.notes,
+        "notes_problem": source.notes_problem, "tab": "run",
     }  # fmt: skip
 
 
@@ -51,6 +55,8 @@ def of_trial(source: Source, trial: Trial) -> dict[str, Any]:
         "confirmed": next((c for c in run.confirmed if c.trial.number == trial.number), None),
         "hint": advice.hint(trial.reason), "static": run.static, "best": source.best, "paint": _paint([trial]),
         "data": {"curves": [_curve(trial, source.curve(trial.number))], "band": band(source)}, "same": _same(source, trial),
+        "before": trial.number - 1 if trial.number else None,
+        "after": trial.number + 1 if trial.number + 1 < len(run.trials) else None,
         "verbs": set(Catalogue[object]("cli", "command")), "note": source.notes.get(trial.number, Note()),
         "notes_problem": source.notes_problem, "tab": "trial",
     }  # fmt: skip
@@ -119,6 +125,10 @@ def _curve(trial: Trial, reports: Sequence[Report]) -> dict[str, Any]:
 
 def _numbers(trials: Sequence[Trial]) -> set[int]:
     return {t.number for t in trials}
+
+
+def _settings(run: Run) -> str:
+    return yaml.safe_dump({k: v for k, v in run.config.items() if k != "space"}, sort_keys=False, allow_unicode=True)
 
 
 def _by_accuracy(trial: Trial) -> tuple[float, int]:

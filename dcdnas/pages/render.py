@@ -5,23 +5,36 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dcdnas.budget import quantity
 from dcdnas.pages import view
-from dcdnas.words import duration, large, metric_name, percent, points, small_share
+from dcdnas.words import duration, large, metric_name, mix, percent, points, small_share
 
 HERE = Path(__file__).parent
 
 _PAGES = Environment(
     loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
-_PAGES.filters.update(percent=percent, points=points, quote=shlex.quote, duration=duration, moment=view.moment, named=metric_name)
-_PAGES.filters.update(large=large, small_share=small_share)
+_PAGES.filters.update(
+    percent=percent, points=points, quote=shlex.quote, duration=duration, moment=view.moment, named=metric_name, mix=mix,
+    large=large, small_share=small_share,
+)  # fmt: skip
 _PAGES.globals.update(quantity=quantity, SAID=view.SAID, control=False, notes_problem="")
 
 
 def text(template: str, **values: Any) -> str:
-    """A rendered template."""
-    return _PAGES.get_template(template).render(tab=values.pop("tab", ""), **values)
+    """A rendered template: a page of the server, unless the values say otherwise.
+
+    ``base`` is the address of the run, ``layout`` the template around the page, ``config_link`` gives a trial's config to
+    download, and ``alone`` says that no server is there.
+    """
+    run = values.get("run")
+    base = values.pop("base", f"/runs/{quote(run.name, safe='')}" if run else "")
+    plain = {
+        "tab": "", "base": base, "layout": "base.html", "alone": False,
+        "config_link": lambda trial: f"{base}/trials/{trial.number}/config.yaml",
+    }  # fmt: skip
+    return _PAGES.get_template(template).render(**{**plain, **values})

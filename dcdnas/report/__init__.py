@@ -4,9 +4,10 @@ Nothing that is imported here brings torch, Ray, Optuna or pandas, so that `dcdn
 """
 
 from dcdnas.report.folders import FILE, find_run, run_folders, runs_folder
+from dcdnas.report.history import Moment
 from dcdnas.report.notes import Note, read_notes, write_note
 from dcdnas.report.reading import load_run
-from dcdnas.report.run import COLUMNS, Confirmed, Moment, Run, Status
+from dcdnas.report.run import COLUMNS, Confirmed, Run, Status
 
 __all__ = [
     "COLUMNS",

@@ -19,6 +19,7 @@ from dcdnas.budget import Budget, within
 from dcdnas.engine.store import Confirmation
 from dcdnas.errors import UnknownNameError, UsageError
 from dcdnas.records import ENDED, Trial
+from dcdnas.report.history import History, Moment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,25 +61,6 @@ class Confirmed:
         if not differences:
             return float("nan"), None, 0
         return statistics.fmean(differences), statistics.stdev(differences) if len(shared) > 1 else None, len(shared)
-
-
-@dataclass(frozen=True)
-class Moment:
-    """The hypervolume after one more training had ended.
-
-    Args:
-        ended: trainings that had.
-        seconds: of computing in them.
-        epochs: trained in them.
-        hypervolume: 0-1.
-        best: accuracy of the best network within the budgets; None before the first.
-    """
-
-    ended: int
-    seconds: float
-    epochs: int
-    hypervolume: float
-    best: float | None
 
 
 @dataclass(frozen=True)
@@ -246,18 +228,7 @@ class Run:
     @cached_property
     def history(self) -> list[Moment]:
         """The hypervolume after each training that ended, in the order they ended."""
-        line: list[Trial] = []
-        moments: list[Moment] = []
-        seconds, epochs = 0.0, 0
-        ended = sorted((t for t in self.trials if t.state in ENDED and t.score), key=lambda t: t.ended)
-        for number, trial in enumerate(ended, 1):
-            seconds += trial.score.seconds if trial.score else 0.0
-            epochs += trial.score.epochs if trial.score else 0
-            line = fronts.front([*line, trial], self.budgets, self.minimize)
-            best = max((t.score.accuracy for t in line if t.score), default=None)
-            volume = fronts.hypervolume(line, self.budgets, self.bounds)
-            moments.append(Moment(number, seconds, epochs, volume, best))
-        return moments
+        return History(self.budgets, self.minimize, self.bounds).extend(self.trials)
 
     @property
     def rows(self) -> list[dict[str, Any]]:

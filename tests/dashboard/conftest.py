@@ -9,9 +9,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
+from browsing import CHROMIUM
 from synthetic import confirm, make_run
 
 from dcdnas.dashboard.app import make_app
@@ -115,3 +117,13 @@ def control_site(tmp_path: Path) -> Iterator[Site]:
     make_run(tmp_path / "runs" / "good", 12)
     make_run(tmp_path / "outside", 3)
     yield from started(tmp_path / "runs", SECRET)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; it is in the extra [dev]")
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()

@@ -8,12 +8,12 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from importlib.resources import files
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import Visit, faults, needs_chromium, visiting
 from conftest import SECRET, Site
 from synthetic import invent, make_run, outcome, put, with_weights_only
 
@@ -27,87 +27,42 @@ from dcdnas.pages.view import mostly
 from dcdnas.report import Note, load_run, read_notes, write_note
 from dcdnas.words import tally
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; `apt-get install chromium` brings it"),
-]
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 PAGES = ("/", "/runs/good", "/runs/good/trials/1", "/runs/good/compare?trials=0,1,2", "/runs/good/failures", "/runs/good/space",
          "/runs/good/live", "/runs/empty", "/runs/no-memory", "/runs/nothing")  # fmt: skip
 
 
-@dataclass
-class Visit:
-    """A browser page with all that it said and asked for."""
-
-    page: Any
-    site: Site
-    said: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-
-    def open(self, path: str) -> Any:
-        self.page.goto(self.site.url + path)
-        if self.page.locator("#scatter").count():
-            self.page.wait_for_selector("html[data-ready]")
-        return self.page
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; it is in the extra [dev]")
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-def visiting(browser: Any, site: Site, **options: Any) -> Iterator[Visit]:
-    context = browser.new_context(reduced_motion="reduce", **{"viewport": {"width": 1360, "height": 900}, **options})
-    visit = Visit(context.new_page(), site)
-    visit.page.on("console", lambda message: visit.said.append(message.text))
-    visit.page.on("pageerror", lambda error: visit.said.append(str(error)))
-    visit.page.on("request", lambda request: visit.asked.append(request.url))
-    yield visit
-    context.close()
-    assert [text for text in visit.said if "404" not in text and "403" not in text] == []
-    assert [url for url in visit.asked if not url.startswith(site.url)] == []
-
-
 @pytest.fixture
 def visit(browser: Any, site: Site) -> Iterator[Visit]:
-    yield from visiting(browser, site)
+    yield from visiting(browser, site.url, site.root)
 
 
 @pytest.fixture
 def own_visit(browser: Any, own_site: Site) -> Iterator[Visit]:
-    yield from visiting(browser, own_site)
+    yield from visiting(browser, own_site.url, own_site.root)
 
 
 @pytest.fixture
 def control_visit(browser: Any, control_site: Site) -> Iterator[Visit]:
-    yield from visiting(browser, control_site)
+    yield from visiting(browser, control_site.url, control_site.root)
 
 
 @pytest.fixture(params=["light", "dark"])
 def coloured(browser: Any, site: Site, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    yield from visiting(browser, site, color_scheme=request.param)
+    yield from visiting(browser, site.url, site.root, color_scheme=request.param)
 
 
 @pytest.fixture
 def phone(browser: Any, site: Site) -> Iterator[Visit]:
-    yield from visiting(browser, site, viewport={"width": 420, "height": 800})
+    yield from visiting(browser, site.url, site.root, viewport={"width": 420, "height": 800})
 
 
 @pytest.mark.parametrize("path", PAGES)
 def test_axe_finds_no_fault(coloured: Visit, path: str) -> None:
     page = coloured.open(path)
     page.wait_for_timeout(300)
-    page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run({resultTypes: ['violations']})")
-    assert [(v["id"], [n["target"] for n in v["nodes"]]) for v in found["violations"]] == []
-    assert len(found["passes"]) > 5
+    assert faults(page) == []
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -117,7 +72,7 @@ def test_nothing_scrolls_sideways_on_a_phone(phone: Visit, path: str) -> None:
 
 
 def test_arrow_keys_walk_the_front_and_enter_opens(visit: Visit) -> None:
-    front = [t.number for t in load_run(visit.site.root / "good").front()]
+    front = [t.number for t in load_run(visit.root / "good").front()]
     page = visit.open("/runs/good")
     page.focus("#scatter")
     page.keyboard.press("Home")
@@ -132,7 +87,7 @@ def test_arrow_keys_walk_the_front_and_enter_opens(visit: Visit) -> None:
 def test_a_click_picks_a_point(visit: Visit) -> None:
     page = visit.open("/runs/good")
     ring = page.locator("#scatter .ring").first
-    number = min(t.number for t in load_run(visit.site.root / "good").front())
+    number = min(t.number for t in load_run(visit.root / "good").front())
     ring.scroll_into_view_if_needed()
     box = ring.bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -147,7 +102,7 @@ def test_a_frame_around_points_filters_the_table(visit: Visit) -> None:
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 50, steps=4)
     page.mouse.up()
     inside = int(re.match(r"\d+", page.text_content("#shown"))[0])
-    scored = sum(t.score is not None for t in load_run(visit.site.root / "good").trials)
+    scored = sum(t.score is not None for t in load_run(visit.root / "good").trials)
     assert 0 < inside < scored
     assert page.locator("#trials tbody tr").count() == inside
     page.click("#unbrush")
@@ -166,7 +121,7 @@ def test_any_two_numbers_can_be_the_axes(visit: Visit) -> None:
 
 
 def test_the_table_sorts_finds_and_filters(visit: Visit) -> None:
-    trials = load_run(visit.site.root / "good").trials
+    trials = load_run(visit.root / "good").trials
     page = visit.open("/runs/good")
     first = page.locator("#trials tbody tr th a").first
     page.click("#trials button[data-key=flops]")
@@ -216,7 +171,7 @@ def test_the_decisions_are_drawn_side_by_side(visit: Visit) -> None:
 
 def test_points_have_the_colour_of_the_operator_that_they_have_most_of(visit: Visit) -> None:
     page = visit.open("/runs/good")
-    trials = load_run(visit.site.root / "good").trials
+    trials = load_run(visit.root / "good").trials
     scored = {mostly(t) for t in trials if t.state in ("finished", "stopped")}
     said = [text.strip() for text in page.locator("#scatter-legend li").all_inner_texts()]
     assert set(said[:-1]) == {"all static" if name == "static" else f"mostly {name}" for name in scored}
@@ -260,7 +215,7 @@ def test_the_search_s_progress_ends_where_the_run_stands(visit: Visit, what: str
     (low, at_low), (high, at_high) = ticks[0], ticks[-1]
     x, y = (float(v) for v in page.get_attribute("#history .line", "d").split("L")[-1].split())
     value = low + (y - at_low) / (at_high - at_low) * (high - low)
-    last = load_run(visit.site.root / "good").history[-1]
+    last = load_run(visit.root / "good").history[-1]
     assert value == pytest.approx(100 * last.best if what == "3" else last.hypervolume, rel=0.005)
     width = page.locator("#history").bounding_box()["width"]
     assert width - 20 < x < width
@@ -269,7 +224,7 @@ def test_the_search_s_progress_ends_where_the_run_stands(visit: Visit, what: str
 def test_the_front_s_operators_are_shown_stage_by_stage(visit: Visit) -> None:
     page = visit.open("/runs/good")
     shown = set(page.locator("#share rect title").all_text_contents())
-    front = load_run(visit.site.root / "good").front()
+    front = load_run(visit.root / "good").front()
     used = Counter((slot.split(".")[0], c.operator) for t in front for slot, c in t.architecture.layers.items())
     of = Counter(stage for stage, _ in used.elements())
     assert shown == {f"{stage}: {name} {100 * n / of[stage]:.0f} %" for (stage, name), n in used.items()}
@@ -278,7 +233,7 @@ def test_the_front_s_operators_are_shown_stage_by_stage(visit: Visit) -> None:
 def test_what_a_decision_explains_is_what_the_server_says(visit: Visit) -> None:
     page = visit.open("/runs/good")
     page.wait_for_selector("#importance meter")
-    ranked = importances(load_run(visit.site.root / "good").trials)[:12]
+    ranked = importances(load_run(visit.root / "good").trials)[:12]
     assert page.locator("#importance .name").all_inner_texts() == [i.decision for i in ranked]
     assert [float(m.get_attribute("value")) for m in page.locator("#importance meter").all()] == [
         round(i.share, 4) for i in ranked
@@ -287,7 +242,7 @@ def test_what_a_decision_explains_is_what_the_server_says(visit: Visit) -> None:
 
 def test_refused_stopped_and_failed_are_counted(visit: Visit) -> None:
     page = visit.open("/runs/good")
-    counts = load_run(visit.site.root / "good").counts
+    counts = load_run(visit.root / "good").counts
     assert page.inner_text("[data-fact=tally]") == tally(counts)
     for state, said in (("refused", "refused"), ("stopped", "stopped early"), ("failed", "failed")):
         page.select_option("#state", said)
@@ -329,9 +284,9 @@ def test_an_empty_table_does_not_blame_the_filters(visit: Visit) -> None:
 
 
 def test_three_hundred_runs_are_listed_at_once(own_visit: Visit) -> None:
-    make_run(own_visit.site.root / "run-0", 30)
+    make_run(own_visit.root / "run-0", 30)
     for i in range(1, 300):
-        shutil.copytree(own_visit.site.root / "run-0", own_visit.site.root / f"run-{i}")
+        shutil.copytree(own_visit.root / "run-0", own_visit.root / f"run-{i}")
     used = time.process_time()
     page = own_visit.open("/")
     assert page.locator("#runs tbody tr").count() == 300
@@ -347,7 +302,7 @@ def test_the_runs_can_be_found_by_a_word(visit: Visit) -> None:
 
 
 def test_a_new_trial_appears_without_moving_the_page(own_visit: Visit) -> None:
-    folder = own_visit.site.root / "run"
+    folder = own_visit.root / "run"
     make_run(folder, 60, asked=100)
     page = own_visit.open("/runs/run")
     page.wait_for_selector("#connection.on")
@@ -382,7 +337,7 @@ def test_a_star_asks_for_the_token_once_and_filters_the_table(control_visit: Vis
     page.fill("#note", "wide <b>stem</b>")
     page.click("text=Keep note")
     page.wait_for_selector("#control-said:has-text('Kept.')")
-    assert read_notes(control_visit.site.root / "good") == {3: Note(True, "wide <b>stem</b>")}
+    assert read_notes(control_visit.root / "good") == {3: Note(True, "wide <b>stem</b>")}
     page = control_visit.open("/runs/good")
     page.check("#starred")
     assert page.locator("#trials tbody tr").count() == 1
@@ -396,13 +351,13 @@ def test_a_star_given_elsewhere_appears_on_an_open_page(control_visit: Visit) ->
     page = control_visit.open("/runs/good")
     page.wait_for_selector("#connection.on")
     assert page.locator("#trials th.noted").is_hidden()
-    write_note(control_visit.site.root / "good", 0, True, "the reference")
+    write_note(control_visit.root / "good", 0, True, "the reference")
     page.wait_for_selector("#trials tr[data-number='0'] .star")
     assert page.inner_text("#trials tr[data-number='0'] td.noted") == "the reference"
 
 
 def test_a_search_is_stopped_from_its_page(control_visit: Visit) -> None:
-    folder = control_visit.site.root / "good"
+    folder = control_visit.root / "good"
     with RunLock(folder):
         page = control_visit.open("/runs/good")
         assert page.locator("text=Search on").is_hidden()
@@ -419,20 +374,20 @@ def test_a_search_is_stopped_from_its_page(control_visit: Visit) -> None:
 @pytest.mark.parametrize("path", ["/runs/good", "/runs/good/trials/3"])
 def test_axe_finds_no_fault_in_what_acts(browser: Any, control_site: Site, scheme: str, path: str) -> None:
     write_note(control_site.root / "good", 3, True, "a note")
-    for visit in visiting(browser, control_site, color_scheme=scheme, viewport={"width": 420, "height": 800}):
+    for visit in visiting(
+        browser, control_site.url, control_site.root, color_scheme=scheme, viewport={"width": 420, "height": 800}
+    ):
         page = visit.open(path)
         page.locator("[data-send]:visible").first.click()
         page.wait_for_selector("#token[open]")
-        page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
         for _ in range(2):  # with the dialog open, and without it
-            found = page.evaluate("axe.run({resultTypes: ['violations']})")
-            assert [(v["id"], [n["target"] for n in v["nodes"]]) for v in found["violations"]] == []
+            assert faults(page) == []
             assert page.evaluate("document.documentElement.scrollWidth") <= 420
             page.keyboard.press("Escape")
 
 
 def test_bytes_are_written_as_the_server_writes_them(own_visit: Visit) -> None:
-    with_weights_only(own_visit.site.root)
+    with_weights_only(own_visit.root)
     page = own_visit.open("/runs/bytes")
     assert page.locator("#axis-x option:checked").inner_text() == "Weights"
     cell = page.locator("#trials tbody tr").first.inner_text()

@@ -2,17 +2,15 @@
 import { Trials } from "./data.js";
 import { history, importance, parallel, share } from "./overview.js";
 import { Scatter } from "./scatter.js";
-import { listen } from "./stream.js";
+import { json, listen, piece } from "./source.js";
 import { Table } from "./table.js";
 
 const base = document.body.dataset.base;
-const read = async (url) => { const answer = await fetch(url); if (!answer.ok) throw new Error(`${url}: ${answer.status}`); return answer.json(); };
 
 let wanted = null;
 async function pick(number) {
   wanted = number;
-  const answer = await fetch(`${base}/trials/${number}/card`);
-  const text = answer.ok ? await answer.text() : "";
+  const text = await piece(`trials/${number}/card`);
   if (!text || wanted !== number) return;
   const card = document.getElementById("card");
   card.innerHTML = text;
@@ -29,13 +27,13 @@ function facts(said) {
 }
 
 async function decisions() {
-  const found = await read(`${base}/choices.json`);
+  const found = await json("choices.json");
   importance(found.importances);
   const box = document.getElementById("parallel-box");
   box.addEventListener("toggle", () => box.open && parallel(found.picture), { once: true });
 }
 
-const trials = new Trials(await read(`${base}/trials.json`));
+const trials = new Trials(await json("trials.json"));
 const table = new Table(trials);
 const scatter = new Scatter(trials, {
   pick,

@@ -74,7 +74,7 @@ export class Table {
     const box = el("input", { type: "checkbox", "aria-label": `Compare trial ${row[0]}` });
     box.checked = this.ticked.has(row[0]);
     box.disabled = !box.checked && this.ticked.size >= MOST;
-    cell("", "").append(box);
+    if (compare) cell("", "").append(box);
     const head = line.appendChild(el("th", { scope: "row" }));
     head.append(el("a", { href: `${base}/trials/${row[0]}` }, String(row[0])));
     const [marked, noted] = trials.note(row);

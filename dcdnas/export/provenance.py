@@ -1,0 +1,33 @@
+"""Where an exported network comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dcdnas.export.config import Model
+from dcdnas.records import Trial
+
+if TYPE_CHECKING:
+    from dcdnas.report import Run
+
+
+def model_of(run: Run, trial: Trial) -> Model:
+    """A trial of a run as something to export, with all that is known of where it comes from."""
+    return Model(trial.architecture, provenance(run, trial))
+
+
+def provenance(run: Run, trial: Trial) -> dict[str, Any]:
+    """Run, trial, seed, recipe and accuracies, as plain data."""
+    found: dict[str, Any] = {"run": run.name, "trial": trial.number, "origin": trial.origin, "seed": trial.seed}
+    if trial.score:
+        found["validation_accuracy"] = round(trial.score.accuracy, 6)
+        found["epochs"] = trial.score.epochs
+    confirmed = next((c for c in run.confirmed if c.trial.number == trial.number), None)
+    if confirmed:
+        spread = confirmed.spread
+        found["confirmed_accuracy"] = {
+            "mean": round(confirmed.mean, 6), "standard_deviation": None if spread is None else round(spread, 6),
+            "seeds": len(confirmed.accuracies),
+        }  # fmt: skip
+    recipe = {k: v for k, v in dict(run.config.get("task", {})).items() if k not in ("seed", "deadline", "first_rung")}
+    return {**found, "recipe": recipe, "versions": dict(run.config.get("versions", {}))}

@@ -1,0 +1,134 @@
+"""A run's pages as one HTML file that opens without a server: the dashboard's templates, scripts and style, and the data.
+
+The page that is shown is cut out of the file by its script; the policy in its head forbids asking anything of any host.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from markupsafe import Markup
+
+from dcdnas.engine.files import write_whole
+from dcdnas.errors import DcdnasError
+from dcdnas.export.provenance import model_of
+from dcdnas.pages import contents, view
+from dcdnas.pages.render import HERE, text
+from dcdnas.pages.source import Source
+from dcdnas.pages.still import Still
+from dcdnas.records import Trial
+
+if TYPE_CHECKING:
+    from dcdnas.report import Run
+
+LAYERED = 24
+"""Trials that are in the file layer by layer: a network of fifty layers takes about 150 kB, with its comparison."""
+
+ROWS = 20_000
+"""Trials of the table and the charts; one takes about 70 bytes."""
+
+SERVED = {"live.js", "stream.js", "source.js", "control.js"}
+"""Scripts that need a server."""
+
+
+def write_report(run: Run, path: Path) -> Path:
+    """Writes the report of a run.
+
+    Raises:
+        UsageError: when the file cannot be written.
+    """
+    write_whole(path, report(run))
+    return path
+
+
+def report(run: Run) -> str:
+    """The report's HTML."""
+    source = Still(run)
+    held = layered(source)
+    pairs = [(run.static, t) for t in held if run.static and t.number != run.static.number]
+    data = view.payload(source)
+    data["rows"] = _kept(data["rows"])
+    return text(
+        "report.html", run=run, base="#", alone=True, left_out=_left_out(source, held), made=view.moment(time.time()),
+        pages=[Markup(page) for page in _pages(source, held, pairs)],
+        data={"trials.json": data, "choices.json": contents.of_choices(source)},
+        style=Markup(_asset("app.css")), icon=_inside("image/svg+xml", _asset("icon.svg")), modules={"imports": _modules()},
+    )  # fmt: skip
+
+
+def layered(source: Source) -> list[Trial]:
+    """The trials that are shown layer by layer, by number: the best, the static network, the confirmed, then the front's best."""
+    run = source.run
+    line = sorted(source.front, key=lambda t: -t.score.accuracy if t.score else 0.0)
+    wanted = [source.best, run.static, *(c.trial for c in run.confirmed), *line]
+    found = {t.number: t for t in wanted if t}
+    return [found[number] for number in sorted(list(found)[:LAYERED])]
+
+
+def _pages(source: Source, held: Sequence[Trial], pairs: Sequence[tuple[Trial, Trial]]) -> Iterator[str]:
+    """Every page as a template element."""
+    numbers = [t.number for t in held]
+    fill = partial(text, base="#", alone=True, layout="_held.html", config_link=_config_link(source.run))
+    compare = partial(fill, "compare.html", held=[(a.number, b.number) for a, b in pairs])
+    yield fill("run.html", path="/", **contents.of_run(source))
+    yield compare(path="/compare", **contents.of_comparison(source, []))
+    yield fill("space.html", path="/space", **contents.of_space(source))
+    yield fill("failures.html", path="/failures", **contents.of_failures(source))
+    for i, trial in enumerate(held):
+        near = {"before": numbers[i - 1] if i else None, "after": numbers[i + 1] if i + 1 < len(held) else None}
+        yield fill("trial.html", path=f"/trials/{trial.number}", **{**contents.of_trial(source, trial), **near})
+        card = text("_card.html", base="#", config_link=_config_link(source.run), **contents.of_card(source, trial))
+        yield f'<template data-path="/trials/{trial.number}/card">{card}</template>'
+    for a, b in pairs:
+        yield compare(path=f"/compare?trials={a.number},{b.number}", **contents.of_comparison(source, [a, b]))
+
+
+def _left_out(source: Source, held: Sequence[Trial]) -> str:
+    """What the file does not hold, in words."""
+    more = len(source.run.trials) - ROWS
+    rows = f" Of {len(source.run.trials):,} trials the table has the {ROWS:,} most accurate." if more > 0 else ""
+    return f"This file holds {len(held)} networks layer by layer: the best, the static one, and those of the front.{rows}"
+
+
+def _kept(rows: list[list[Any]]) -> list[list[Any]]:
+    if len(rows) <= ROWS:
+        return rows
+    best = sorted(rows, key=lambda row: (row[2] is None, -(row[2] or 0.0)))[:ROWS]
+    return sorted(best, key=lambda row: row[0])
+
+
+def _config_link(run: Run) -> Any:
+    """Trial -> its model config as an address that holds it; empty when the network needs what is not installed."""
+
+    def link(trial: Trial) -> str:
+        try:
+            config = model_of(run, trial).config()
+        except (DcdnasError, KeyError, TypeError, ValueError):
+            return ""
+        return _inside("application/yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+
+    return link
+
+
+def _modules() -> dict[str, str]:
+    """The scripts as addresses that hold them, under names that do not depend on where the file is."""
+    static = {p.name: _asset(p.name) for p in sorted((HERE / "static").glob("*.js")) if p.name not in SERVED}
+    scripts = {**static, "source.js": static["embedded.js"]}
+    named = {name: re.sub(r'(\bfrom |\bimport )"\./', r'\1"dcdnas/', code) for name, code in scripts.items()}
+    return {f"dcdnas/{name}": _inside("text/javascript", code) for name, code in named.items()}
+
+
+def _asset(name: str) -> str:
+    return (HERE / "static" / name).read_text(encoding="utf-8")
+
+
+def _inside(kind: str, content: str) -> str:
+    """An address that holds the content itself."""
+    return f"data:{kind};base64,{base64.b64encode(content.encode()).decode()}"

@@ -1,0 +1,19 @@
+// Where the pages of a report get their data: from the file that they are in.
+export async function json(path) { return JSON.parse(document.getElementById(path).textContent); }
+
+export function held(path) { return document.querySelector(`template[data-path="${CSS.escape(path)}"]`); }
+
+// What the file says where it does not hold a trial.
+export function missing(path, name) {
+  const content = held(name).content.cloneNode(true);
+  for (const place of content.querySelectorAll("[data-number]")) place.textContent = path.match(/\d+/)?.[0] || "";
+  return content;
+}
+
+export async function piece(path) {
+  const kept = held(`/${path}`), box = document.createElement("div");
+  box.append(kept ? kept.content.cloneNode(true) : missing(path, "no-card"));
+  return box.innerHTML;
+}
+
+export function listen() {}

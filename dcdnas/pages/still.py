@@ -1,0 +1,75 @@
+"""A run that was read once, as the pages want it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dcdnas.errors import RunError
+from dcdnas.records import Report, Trial
+from dcdnas.report.notes import Note, read_notes
+
+if TYPE_CHECKING:
+    from dcdnas.report import Moment, Run
+
+Made = TypeVar("Made")
+
+
+class Still:
+    """A source of pages that does not change.
+
+    Args:
+        run: with the learning curves of its trials.
+    """
+
+    version = 0
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.front: Sequence[Trial] = run.front()
+        self.best = run.best
+        self.operators = {choice.operator for t in run.trials for choice in t.architecture.layers.values()}
+        self.notes, self.notes_problem = _notes(run)
+        self._made: dict[str, Any] = {}
+
+    @property
+    def moments(self) -> Sequence[Moment]:
+        """The hypervolume after each training that ended."""
+        return self.run.history
+
+    def curve(self, number: int) -> Sequence[Report]:
+        """The learning curve of a trial."""
+        score = self.run.trials[number].score
+        return score.curve if score else ()
+
+    def curves(self) -> Mapping[int, Sequence[float]]:
+        """Epoch -> accuracies after it, of all trainings that ended."""
+        found: dict[int, list[float]] = {}
+        for trial in self.run.trials:
+            for report in self.curve(trial.number) if trial.state in ("finished", "stopped") else ():
+                if report.accuracy == report.accuracy:
+                    found.setdefault(report.epoch, []).append(report.accuracy)
+        return dict(sorted(found.items()))
+
+    def digests(self) -> Mapping[int, str]:
+        """Identity of each trial's network."""
+        return self.remembered("digests", lambda: {t.number: t.architecture.digest for t in self.run.trials})
+
+    def since(self, version: int) -> Sequence[Trial]:
+        """None: nothing changes."""
+        return ()
+
+    def remembered(self, what: str, make: Callable[[], Made]) -> Made:
+        """Something derived from the run, made once."""
+        if what not in self._made:
+            self._made[what] = make()
+        made: Made = self._made[what]
+        return made
+
+
+def _notes(run: Run) -> tuple[Mapping[int, Note], str]:
+    """Stars and notes by trial, and why they cannot be shown."""
+    try:
+        return read_notes(run.folder), ""
+    except RunError as error:
+        return {}, str(error)

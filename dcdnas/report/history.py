@@ -1,0 +1,64 @@
+"""How far a search was after each of its trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dcdnas import front as fronts
+from dcdnas.budget import Budget
+from dcdnas.records import ENDED, Trial
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The hypervolume after one more training had ended.
+
+    Args:
+        ended: trainings that had.
+        seconds: of computing in them.
+        epochs: trained in them.
+        hypervolume: 0-1.
+        best: accuracy of the best network within the budgets; None before the first.
+    """
+
+    ended: int
+    seconds: float
+    epochs: int
+    hypervolume: float
+    best: float | None
+
+
+class History:
+    """The hypervolume and the best network after each training that ended, extended as more of them end.
+
+    Args:
+        budgets: within which a network is best.
+        minimize: cost metrics that are objectives.
+        bounds: worst and best of each objective.
+    """
+
+    def __init__(self, budgets: Sequence[Budget], minimize: Sequence[str], bounds: fronts.Bounds) -> None:
+        self._budgets, self._minimize, self._bounds = budgets, minimize, bounds
+        self.line: list[Trial] = []
+        self._counted: set[int] = set()
+        self.moments: list[Moment] = []
+
+    def extend(self, trials: Iterable[Trial]) -> list[Moment]:
+        """Takes in those of the trials that ended and were not taken in before; returns all moments."""
+        new = [t for t in trials if t.state in ENDED and t.score and t.number not in self._counted]
+        for trial in sorted(new, key=lambda t: (t.ended, t.number)):
+            self._counted.add(trial.number)
+            self.moments.append(self._after(trial))
+        return self.moments
+
+    def _after(self, trial: Trial) -> Moment:
+        last = self.moments[-1] if self.moments else Moment(0, 0.0, 0, 0.0, None)
+        line = fronts.front([*self.line, trial], self._budgets, self._minimize)
+        volume, best = last.hypervolume, last.best
+        if len(line) != len(self.line) or any(a is not b for a, b in zip(line, self.line, strict=False)):
+            volume = fronts.hypervolume(line, self._budgets, self._bounds)
+            best = max((t.score.accuracy for t in line if t.score), default=None)
+        self.line = line
+        seconds, epochs = (trial.score.seconds, trial.score.epochs) if trial.score else (0.0, 0)
+        return Moment(last.ended + 1, last.seconds + seconds, last.epochs + epochs, volume, best)
