@@ -8,7 +8,7 @@ from typing import Literal
 
 from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.choice import dimensions
-from dcdnas.cost import Parts, metrics, price, slot_parts, slot_price
+from dcdnas.cost import Parts, additive_metrics, price, slot_parts, slot_price
 from dcdnas.errors import MismatchError, UsageError
 from dcdnas.networks import Slot, slots_of
 from dcdnas.networks._slot import STATIC
@@ -66,11 +66,6 @@ class Layer:
         return f"{self.operator}({inside})" if inside else self.operator
 
 
-def summed() -> tuple[str, ...]:
-    """The metrics that a network's layers add up to."""
-    return tuple(name for name in metrics if metrics[name].additive)
-
-
 def layer_table(architecture: Architecture, names: tuple[str, ...] = ()) -> list[Layer]:
     """All layers in the order of computation.
 
@@ -81,7 +76,7 @@ def layer_table(architecture: Architecture, names: tuple[str, ...] = ()) -> list
     Raises:
         MismatchError: when the layers' costs do not add up to the network's.
     """
-    names = names or summed()
+    names = names or additive_metrics()
     layers = [_layer(slot, architecture.layers.get(slot.name, STATIC), names) for slot in slots_of(architecture)]
     total, parts = sum((layer.cost for layer in layers), Cost()), sum((layer.parts for layer in layers), Parts())
     whole = price(architecture, names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import moocore
@@ -39,9 +40,14 @@ def hypervolume(points: Points, reference: Sequence[float]) -> float:
 
 
 def scale(values: Sequence[float], low: float, high: float, log: bool = False) -> NDArray[np.float64]:
-    """Maps `low` to 0 and `high` to 1, clipped; on a logarithmic scale when asked (then `low` is above zero)."""
+    """Maps `low` to 0 and `high` to 1, clipped; on a logarithmic scale when asked, where zero is as in `logarithm`."""
     array = np.clip(np.asarray(values, dtype=float), low, high)
     if log:
-        array, low, high = np.log(array), float(np.log(low)), float(np.log(high))
+        array, low, high = np.array([logarithm(v) for v in array.tolist()]), logarithm(low), logarithm(high)
     scaled: NDArray[np.float64] = np.clip((array - low) / max(high - low, 1e-12), 0.0, 1.0)
     return scaled
+
+
+def logarithm(cost: float) -> float:
+    """The natural logarithm of a cost; nothing at all, which only what is counted in whole units can cost, is as one unit."""
+    return math.log(cost) if cost else 0.0

@@ -11,7 +11,7 @@ from itertools import islice
 
 from dcdnas.architecture import Architecture
 from dcdnas.budget import Budget, quantity, within
-from dcdnas.cost import ALWAYS, price, with_always
+from dcdnas.cost import ALWAYS, metrics, price, with_always
 from dcdnas.errors import NothingFitsError, UsageError
 from dcdnas.records import Cost, Setting
 from dcdnas.space import SearchSpace
@@ -65,15 +65,15 @@ class Share:
         return min(self.value, max(low, least)), max(self.value, min(high, most))
 
 
-def priced(space: SearchSpace, decisions: Decisions, metrics: tuple[str, ...] = ALWAYS) -> Priced:
+def priced(space: SearchSpace, decisions: Decisions, names: tuple[str, ...] = ALWAYS) -> Priced:
     """The network of an outcome with its cost by each of the metrics."""
     architecture = space.architecture(decisions)
-    return Priced(decisions, architecture, price(architecture, metrics))
+    return Priced(decisions, architecture, price(architecture, names))
 
 
 @lru_cache(maxsize=64)
 def smallest(space: SearchSpace, metric: str) -> Priced:
-    """The cheapest network by `metric`, at its narrowest; exact where the space comes apart into stages, see `tree_of`."""
+    """The cheapest network by `metric`, at its narrowest; exact where a tree of the space knows it, see `tree_of`."""
     return _extreme(space.ends[0], metric, largest=False)
 
 
@@ -91,8 +91,8 @@ def static_reference(space: SearchSpace, budgets: Sequence[Budget], also: Sequen
         budgets: that hold for it.
         also: metrics of its cost beside the budgets' and `ALWAYS`.
     """
-    metric, metrics = budgets[0].metric if budgets else "flops", _metrics(budgets, also)
-    fitting = (p for p in (priced(space, o, metrics) for o in space.uniform_static()) if within(p.cost, budgets))
+    metric, names = budgets[0].metric if budgets else "flops", _metrics(budgets, also)
+    fitting = (p for p in (priced(space, o, names) for o in space.uniform_static()) if within(p.cost, budgets))
     return max(fitting, key=lambda p: p.cost[metric], default=None)
 
 
@@ -142,9 +142,9 @@ def draws_within(
         raise UsageError(
             f"the networks of {space.name} cannot be counted, so none can be drawn with equal chances. Take operators."
         )
-    misses, metrics = 0, _metrics(budgets, also)
+    misses, names = 0, _metrics(budgets, also)
     while misses < tries and (source is None or source.at_most):
-        candidate = priced(space, source.choose(rng) if source else draw(space, rng), metrics)
+        candidate = priced(space, source.choose(rng) if source else draw(space, rng), names)
         copies = source.tree.copies(candidate.decisions) if source and chances == "networks" else 1
         accepted = within(candidate.cost, budgets) and (copies == 1 or rng.random() * copies < 1)
         misses = 0 if accepted else misses + 1
@@ -222,8 +222,14 @@ def _by_coordinate(space: SearchSpace, metric: str, largest: bool) -> Priced:
     for group in space.groups:
         outcomes = [o for o in group.outcomes if not space.forbids({**outcome, **o})]
         if outcomes:
-            outcome |= pick(outcomes, key=lambda o: price(space.architecture({**outcome, **o}), (metric,))[metric])
+            outcome |= pick(outcomes, key=lambda o: _level(space.architecture({**outcome, **o}), metric))
     return priced(space, space.decide(lambda name, options: outcome.get(name, options[0])), with_always([metric]))
+
+
+def _level(architecture: Architecture, metric: str) -> list[float]:
+    """What networks are compared by: the cost, or of a maximum all that it is the greatest of, from the greatest on."""
+    peaks = metrics[metric].peaks
+    return [price(architecture, (metric,))[metric]] if peaks is None else sorted(peaks(architecture), reverse=True)
 
 
 def _metrics(budgets: Sequence[Budget], also: Sequence[str] = ()) -> tuple[str, ...]:

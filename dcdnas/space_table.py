@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from dcdnas.cost import slot_price
+from dcdnas.cost import additive_metrics, metrics, slot_price
 from dcdnas.errors import UsageError
 from dcdnas.networks import Slot
 from dcdnas.networks._slot import STATIC
@@ -107,10 +107,16 @@ class SpaceTable:
         names: additive metrics.
 
     Raises:
-        UsageError: when the space's networks do not come apart into parts, or have too many structures to list.
+        UsageError: when the space's networks do not come apart into parts, or have too many structures to list, or when a
+            metric is no sum over the slots.
     """
 
     def __init__(self, space: SearchSpace, names: tuple[str, ...] = METRICS) -> None:
+        if whole := [name for name in names if not metrics[name].additive]:
+            raise UsageError(
+                f"a table adds up what slots cost, and {whole[0]} is no such sum. Allowed: {', '.join(additive_metrics())}. "
+                "Price the networks one by one with dcdnas.cost.price."
+            )
         self.space, self.names = space, names
         self.decisions = space.decisions
         self.columns = {d.name: i for i, d in enumerate(self.decisions)}

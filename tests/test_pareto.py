@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcdnas.pareto import dominates, front, hypervolume, ranks, scale
+from dcdnas.pareto import dominates, front, hypervolume, logarithm, ranks, scale
 
 Cloud = list[tuple[float, ...]]
 
@@ -122,3 +122,11 @@ def test_a_logarithmic_scale_halves_at_the_geometric_mean() -> None:
 
 def test_bounds_that_coincide_give_zero() -> None:
     assert list(scale([2.0, 2.0], 2, 2)) == [0, 0]
+
+
+def test_a_cost_of_nothing_is_the_least_on_a_logarithmic_scale() -> None:
+    scaled = scale([0, 4, 4096], 0, 4096, log=True)
+    assert scaled.tolist() == [0.0, pytest.approx(1 / 6), 1.0]
+    assert logarithm(0) == 0 < logarithm(4)
+    assert logarithm(0.002) == math.log(0.002)
+    assert scale([0], 0, 0, log=True).tolist() == [0.0]

@@ -176,3 +176,8 @@ def test_a_space_that_does_not_come_apart_is_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(space_table, "places_of", lambda space: None)
     with pytest.raises(UsageError, match="the networks of small do not come apart"):
         SpaceTable(small("stage"))
+
+
+def test_a_metric_that_is_no_sum_has_no_table() -> None:
+    with pytest.raises(UsageError, match="kernel-memory is no such sum"):
+        SpaceTable(tiny("stage"), ("flops", "kernel-memory"))

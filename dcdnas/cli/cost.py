@@ -63,13 +63,15 @@ def cost(
 
 
 def _network(out: Output, name: str, architecture: Architecture, layers: bool, as_csv: bool, count: CountName) -> None:
-    from dcdnas.cli._layer_table import csv_of, dynamic_share, layers_table, parts, row, total
+    from dcdnas.cli._layer_table import csv_of, dynamic_share, layers_table, parts, row
     from dcdnas.cli._tables import table
     from dcdnas.cli.show import counted
+    from dcdnas.cost import exact_metrics, price, with_always
     from dcdnas.layers import counted_as, layer_table
     from dcdnas.words import costs
 
-    found = layer_table(counted_as(architecture, count))
+    in_form = counted_as(architecture, count)
+    found = layer_table(in_form)
     if as_csv:
         csv_of(found)
         return
@@ -78,7 +80,7 @@ def _network(out: Output, name: str, architecture: Architecture, layers: bool, a
         sums = by_operator.setdefault(layer.operator, [0, 0, 0])
         for index, value in enumerate((1, layer.cost["flops"], layer.cost["params"])):
             sums[index] += value
-    whole = total(found)
+    whole = price(in_form, with_always(exact_metrics()))
     out.document({
         "name": name, "digest": architecture.digest, "cost": whole.values, "count": count,
         "flops_parts": asdict(parts(found)), "by_operator": _plain(by_operator),

@@ -14,6 +14,7 @@ from dcdnas.cli._output import Output
 if TYPE_CHECKING:
     from dcdnas.cli._source import Source as Found
     from dcdnas.layers import Layer
+    from dcdnas.records import Cost
 
 __all__ = ["show"]
 
@@ -36,33 +37,34 @@ def show(
     """
     from dcdnas.cli._layer_table import csv_of, dynamic_share, layers_table
     from dcdnas.cli._source import open_source
+    from dcdnas.cost import exact_metrics, price, with_always
     from dcdnas.errors import UsageError
     from dcdnas.layers import counted_as, layer_table
 
     if trial == "front":
         raise UsageError("--trial front is several networks. Show one: a number, best or knee; or `dcdnas trials RUN --front`.")
     found = open_source(source, trial)[0]
-    layers = layer_table(counted_as(found.architecture, count))
-    out.document(document(found, layers, count))
+    in_form = counted_as(found.architecture, count)
+    layers, whole = layer_table(in_form), price(in_form, with_always(exact_metrics()))
+    out.document(document(found, layers, whole, count))
     if as_csv:
         csv_of(layers)
         return
-    for line in heading(found, layers, count):
+    for line in heading(found, whole, count):
         out.show(line)
     out.show(layers_table(layers, out.console.width))
     out.show(dynamic_share(layers))
 
 
-def heading(found: Found, layers: Sequence[Layer], count: str) -> list[str]:
-    """What the network is, what its layers cost and how it did."""
-    from dcdnas.cli._layer_table import total
+def heading(found: Found, whole: Cost, count: str) -> list[str]:
+    """What the network is, what it costs and how it did."""
     from dcdnas.words import costs, ending, mix
 
     a = found.architecture
     channels, height, width = a.input
     lines = [
         f"{a.network}, {channels}x{height}x{width} to {a.classes:,} classes: {mix(a)}",
-        costs(total(layers)) + counted(count),
+        costs(whole) + counted(count),
     ]
     if found.run and found.trial:
         confirmed = next((c for c in found.run.confirmed if c.trial.number == found.trial.number), None)
@@ -81,12 +83,12 @@ def counted(count: str) -> str:
     return "" if count == "deploy" else f" (FLOPs of the {count} forms, not what budgets mean)"
 
 
-def document(found: Found, layers: Sequence[Layer], count: str) -> dict[str, Any]:
+def document(found: Found, layers: Sequence[Layer], whole: Cost, count: str) -> dict[str, Any]:
     """The network as plain data."""
-    from dcdnas.cli._layer_table import parts, row, total
+    from dcdnas.cli._layer_table import parts, row
 
     return {
-        "name": found.name, "digest": found.architecture.digest, "cost": dict(total(layers).values),
+        "name": found.name, "digest": found.architecture.digest, "cost": dict(whole.values),
         "count": count, "flops_parts": asdict(parts(layers)),
         "architecture": found.architecture.to_dict(), "layers": [row(layer) for layer in layers],
     }  # fmt: skip

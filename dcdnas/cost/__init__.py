@@ -1,11 +1,11 @@
 """Cost metrics, one a file, and the price of an architecture before it is built."""
 
-from dcdnas.cost._base import Metric, metrics
+from dcdnas.cost._base import Metric, additive_metrics, exact_metrics, metrics
 from dcdnas.cost._handles import UncountedOperation
 from dcdnas.cost._parts import Parts, slot_parts
 from dcdnas.cost._price import ALWAYS, measure, price, slot_price, verified, with_always
 
 __all__ = [
-    "ALWAYS", "Metric", "Parts", "UncountedOperation", "measure", "metrics", "price", "slot_parts", "slot_price", "verified",
-    "with_always",
+    "ALWAYS", "Metric", "Parts", "UncountedOperation", "additive_metrics", "exact_metrics", "measure", "metrics", "price",
+    "slot_parts", "slot_price", "verified", "with_always",
 ]  # fmt: skip

@@ -1,13 +1,13 @@
-"""What a cost metric is: a unit and a function of a module."""
+"""What a cost metric is: a unit, a function of a module, and how a network's value comes from its parts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
-from dcdnas.architecture import LayerChoice
+from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.catalogue import Catalogue
 from dcdnas.networks import Slot
 
@@ -16,19 +16,43 @@ from dcdnas.networks import Slot
 class Metric:
     """A number that a network costs at deployment.
 
+    The value of a network is the sum over its slots, unless `of_network` says what it is.
+
     Args:
         name: as in a budget, e.g. ``flops``.
         unit: the base unit in words.
         measure: (module in eval mode, shape of one input without the batch) -> value, at batch 1.
-        additive: whether a network's value is the sum over its slots, so that a table can price it.
         of_slot: the same value for one slot without running anything; None where that needs a measurement.
+        of_network: the value of a network that need not be built, where it is no sum over the slots.
+        peaks: for a maximum: numbers whose greatest is the value of the network. They tell apart networks of the same value,
+            of which one may be nearer to a smaller value than the other.
+        floor: for a value that is no sum: what every network has at least that has this choice in this slot.
+        exact: whether a price is what `measure` would find. A prediction is not, and is compared with no measurement.
     """
 
     name: str
     unit: str
-    measure: Callable[[nn.Module, tuple[int, ...]], int]
-    additive: bool = True
+    measure: Callable[[nn.Module, tuple[int, ...]], float]
     of_slot: Callable[[Slot, LayerChoice], int | None] = lambda slot, choice: None
+    of_network: Callable[[Architecture], float] | None = None
+    peaks: Callable[[Architecture], Sequence[float]] | None = None
+    floor: Callable[[Slot, LayerChoice], float] | None = None
+    exact: bool = True
+
+    @property
+    def additive(self) -> bool:
+        """Whether a network's value is the sum over its slots, so that a table can price it."""
+        return self.of_network is None
 
 
 metrics: Catalogue[Metric] = Catalogue("cost", "cost metric")
+
+
+def additive_metrics() -> tuple[str, ...]:
+    """Names of the metrics that layers have each for itself."""
+    return tuple(name for name, metric in metrics.items() if metric.additive)
+
+
+def exact_metrics() -> tuple[str, ...]:
+    """Names of the metrics whose price is no prediction."""
+    return tuple(name for name, metric in metrics.items() if metric.exact)

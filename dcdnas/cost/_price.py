@@ -1,8 +1,9 @@
-"""The price of an architecture: a sum over its slots, each priced once and remembered.
+"""The price of an architecture: for most metrics a sum over its slots, each priced once and remembered.
 
 A network's multiply-adds and parameters are the sums of its slots'. A slot's price is arithmetic where the operator says its
 multiply-adds in closed form, and a measurement elsewhere; tests hold it equal to what fvcore measures, slot by slot and for
-whole networks. So any architecture of a space is priced in microseconds, exactly as measuring the whole network would.
+whole networks. So any architecture of a space is priced in microseconds, exactly as measuring the whole network would. A metric
+that is no such sum prices the network itself (`Metric.of_network`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import cache, lru_cache
 import torch
 
 from dcdnas.architecture import Architecture, LayerChoice, NetworkSetting
-from dcdnas.cost._base import metrics
+from dcdnas.cost._base import additive_metrics, exact_metrics, metrics
 from dcdnas.cost._kept import kept
 from dcdnas.errors import MismatchError
 from dcdnas.networks import Network, Slot, make, networks
@@ -28,15 +29,26 @@ Prices = dict[LayerChoice, tuple[int, ...]]
 
 
 def price(architecture: Architecture, names: tuple[str, ...] = ALWAYS) -> Cost:
-    """What the architecture costs at deployment, by table.
+    """What the architecture costs at deployment, by table where the metric is a sum over the slots.
 
     Args:
         architecture: need not be built.
-        names: additive metrics.
+        names: metrics.
 
     Raises:
         GeometryError: when an operator cannot fill its slot.
     """
+    sums, whole = _kinds(names)
+    if not whole:
+        return _by_table(architecture, names)
+    values = {name: _of_network(name, architecture) for name in whole}
+    if sums:
+        values.update(_by_table(architecture, sums).values)
+    return Cost({name: values[name] for name in names})
+
+
+def slot_prices(architecture: Architecture, names: tuple[str, ...]) -> list[tuple[int, ...]]:
+    """What each slot of an architecture costs, metric by metric, in the order of computation."""
     a = architecture
     rows = []
     for name, slot, prices in _places(a.network, tuple(a.settings.items()), a.input, a.classes, names):
@@ -45,7 +57,23 @@ def price(architecture: Architecture, names: tuple[str, ...] = ALWAYS) -> Cost:
         if row is None:
             row = prices[choice] = slot_price(slot, choice, names)
         rows.append(row)
-    return Cost(dict(zip(names, map(sum, zip(*rows, strict=True)), strict=True)))
+    return rows
+
+
+def _by_table(architecture: Architecture, names: tuple[str, ...]) -> Cost:
+    return Cost(dict(zip(names, map(sum, zip(*slot_prices(architecture, names), strict=True)), strict=True)))
+
+
+@cache
+def _kinds(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The metrics that are sums over the slots, and those that are not."""
+    return tuple(n for n in names if metrics[n].additive), tuple(n for n in names if not metrics[n].additive)
+
+
+def _of_network(name: str, architecture: Architecture) -> float:
+    of_network = metrics[name].of_network
+    assert of_network is not None
+    return of_network(architecture)
 
 
 def with_always(names: Iterable[str]) -> tuple[str, ...]:
@@ -61,17 +89,20 @@ def measure(network: Network, names: tuple[str, ...] = ALWAYS) -> Cost:
 def verified(architecture: Architecture, names: tuple[str, ...] = ()) -> Cost:
     """The price of an architecture, after the whole network was built and has measured the same.
 
+    A metric whose price is a prediction (`Metric.exact`) is not measured.
+
     Args:
         architecture: to be built.
-        names: metrics; all that there are when empty.
+        names: metrics; all sums over the slots when empty.
 
     Raises:
         MismatchError: when they differ: an operator's closed form is wrong.
     """
-    names = names or tuple(metrics)
-    priced, measured = price(architecture, names), measure(networks[architecture.network].build(architecture), names)
+    names = names or additive_metrics()
+    exact = tuple(n for n in names if n in exact_metrics())
+    priced, measured = price(architecture, names), measure(networks[architecture.network].build(architecture), exact)
     wrong = [
-        f"{name} {priced[name]:.0f} by table, {measured[name]:.0f} measured" for name in names if priced[name] != measured[name]
+        f"{name} {priced[name]:.0f} by table, {measured[name]:.0f} measured" for name in exact if priced[name] != measured[name]
     ]
     if wrong:
         used = ", ".join(sorted({choice.operator for choice in architecture.layers.values()}))
@@ -79,7 +110,7 @@ def verified(architecture: Architecture, names: tuple[str, ...] = ()) -> Cost:
             f"the price of a network is not what it costs: {'; '.join(wrong)}. One of its operators ({used}) states its "
             "multiply-adds wrongly; `tests/operators` shows which."
         )
-    return measured
+    return priced
 
 
 def slot_price(slot: Slot, choice: LayerChoice, names: tuple[str, ...]) -> tuple[int, ...]:
@@ -121,4 +152,4 @@ def measured_slot(slot: Slot, choice: LayerChoice, name: str) -> int:
     shape = (g.in_channels,) if slot.kind == "linear" else (g.in_channels, g.height, g.width)
     with torch.random.fork_rng(devices=()):  # the throw-away weights must not shift anyone's random numbers
         module = make(slot, choice)
-    return metrics[name].measure(module, shape)
+    return int(metrics[name].measure(module, shape))

@@ -9,10 +9,9 @@ follows Schmucker et al., "Multi-objective Asynchronous Successive Halving", 202
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from dcdnas.pareto import ranks
+from dcdnas.pareto import logarithm, ranks
 from dcdnas.records import Cost
 
 ENOUGH = 6
@@ -37,7 +36,7 @@ class Halving:
         """Writes down what trial `number` has at `epoch`; returns whether that is a rung."""
         if epoch not in self._reached:
             return False
-        self._reached[epoch][number] = (-accuracy, *(math.log(cost[m]) for m in self.minimize))
+        self._reached[epoch][number] = (-accuracy, *(logarithm(cost[m]) for m in self.minimize))
         return True
 
     def keep(self, number: int, epoch: int, accuracy: float, cost: Cost) -> bool:

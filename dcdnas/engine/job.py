@@ -18,12 +18,14 @@ class Job:
         architecture: at its deployment; the worker adapts it to the proxy.
         task: with the training's seed and deadline.
         confirm: whether it confirms a trial that is known, on a fresh seed.
+        metrics: by which the network was priced, and is measured before it is trained.
     """
 
     number: int
     architecture: Architecture
     task: ProxyTask
     confirm: bool = False
+    metrics: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

@@ -227,6 +227,7 @@ class SearchLoop:
             number,
             p.architecture,
             replace(self.config.task, seed=seed, deadline=self.config.task.deadline or self.standing.patience),
+            metrics=tuple(p.cost.values),
         )
         self._running[job.key] = (job, p)
         return job

@@ -58,7 +58,10 @@ def trainable(config: dict[str, Any], train: Callable[[Job, Callable[[Report], b
 
 def job_to_text(job: Job) -> str:
     """A job as JSON, the only thing that travels in Tune's configuration."""
-    plain = {"number": job.number, "architecture": job.architecture.to_dict(), "task": asdict(job.task), "confirm": job.confirm}
+    plain = {
+        "number": job.number, "architecture": job.architecture.to_dict(), "task": asdict(job.task), "confirm": job.confirm,
+        "metrics": job.metrics,
+    }  # fmt: skip
     return json.dumps(plain)
 
 
@@ -66,4 +69,4 @@ def job_from_text(text: str) -> Job:
     """The inverse of `job_to_text`."""
     plain = json.loads(text)
     architecture = Architecture.from_dict(plain["architecture"])
-    return Job(plain["number"], architecture, ProxyTask(**plain["task"]), plain["confirm"])
+    return Job(plain["number"], architecture, ProxyTask(**plain["task"]), plain["confirm"], tuple(plain["metrics"]))

@@ -103,7 +103,7 @@ def objective_bounds(space: SearchSpace, config: SearchConfig) -> dict[str, tupl
     upper = {b.metric: b.at_most for b in config.budgets}
     for metric in config.minimize:
         low, high = smallest(space, metric).cost[metric], largest(space, metric).cost[metric]
-        bounds[metric] = (low, max(min(high, upper.get(metric, high)), low * 1.01))
+        bounds[metric] = (low, max(min(high, upper.get(metric, high)), low * 1.01) or 1.0)
     return bounds
 
 

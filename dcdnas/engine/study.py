@@ -6,7 +6,6 @@ told as failed. Only a finished training is told complete, so no half-trained ac
 
 from __future__ import annotations
 
-import math
 import random
 import warnings
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from optuna.trial import TrialState, create_trial
 
 from dcdnas.budget import Budget
 from dcdnas.engine.samplers import Sampler
+from dcdnas.pareto import logarithm
 from dcdnas.records import Setting, Trial
 from dcdnas.space import Decisions, SearchSpace
 
@@ -109,7 +109,7 @@ class Study:
             return TrialState.FAIL, None, [*violations, 1.0]
         if trial.state == "refused" or done < 1 or trial.score is None:
             return TrialState.PRUNED, None, [*violations, 1.0 - min(done, 0.999)]
-        costs = [math.log(trial.cost[m]) for m in self.minimize]
+        costs = [logarithm(trial.cost[m]) for m in self.minimize]
         return TrialState.COMPLETE, [trial.score.accuracy, *costs], [*violations, 0.0]
 
     def _decide(self, trial: optuna.Trial) -> dict[str, Setting]:

@@ -44,7 +44,7 @@ class ProxyTraining:
     plugins: tuple[Plugin, ...] = ()
 
     def __call__(self, job: Job, report: Reporter) -> Score:
-        """Trains, once fvcore has measured what the network was priced at; raises what either raises."""
+        """Trains, once the network has measured what it was priced at; raises what either raises."""
         if self.threads:
             torch.set_num_threads(self.threads)
         if self.device == "cpu":
@@ -52,7 +52,7 @@ class ProxyTraining:
         for plugin in self.plugins:
             plugin.load()
         if not job.confirm:
-            verified(job.architecture)
+            verified(job.architecture, job.metrics)
         images = images_of(job.task)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(job.task.seed)

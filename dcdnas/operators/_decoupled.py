@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dcdnas.operators._kernels import per_sample
 from dcdnas.operators._per_sample import taps as taps_of
 from dcdnas.operators._product import product
 
@@ -46,7 +47,7 @@ def decoupled_filter(
     Returns:
         (N, C, H', W').
     """
-    heads = spatial.shape[1]
+    channel, spatial, heads = per_sample(channel), per_sample(spatial), spatial.shape[1]
     seen = (torch.unflatten(tap, 1, (heads, -1)) for tap in taps_of(x, kernel_size, stride, padding, dilation))
     channel = torch.unflatten(channel, 1, (heads, -1))[..., None, None]
     total = None

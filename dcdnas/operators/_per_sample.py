@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dcdnas.operators._kernels import per_sample
 from dcdnas.operators._product import product
 
 
@@ -56,7 +57,7 @@ def per_sample_conv2d(
     Returns:
         (N, D, H', W').
     """
-    k = weight.shape[-1]
+    weight, k = per_sample(weight), weight.shape[-1]
     if portable or (k == 1 and groups == 1) or x.shape[0] == 0:
         return _by_taps(x, weight, stride, padding, dilation, groups)
     n, channels = x.shape[:2]

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from dcdnas.choice import Choice
 from dcdnas.errors import GeometryError
 from dcdnas.operators._guide import Guide, given
+from dcdnas.operators._kernels import per_sample
 from dcdnas.operators._mixture import Init, KernelMixture, start_around_a_mean, static_std
 from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._per_sample import centred, taps
@@ -50,7 +51,7 @@ class RegionGuide(Guide):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, m, H', W')."""
-        if torch.is_autocast_enabled(x.device.type):
+        if not x.is_meta and torch.is_autocast_enabled(x.device.type):
             with torch.autocast(x.device.type, enabled=False):
                 return self._convolved(x)
         return self._convolved(x)
@@ -223,7 +224,7 @@ class DRConv(KernelMixture):
 
     def _by_region(self, x: Tensor, logits: Tensor, mixture: Tensor) -> Tensor:
         g = self.geometry
-        kernels = torch.unflatten(mixture @ self.weight.flatten(1), 2, self.weight.shape[1:])
+        kernels = per_sample(torch.unflatten(mixture @ self.weight.flatten(1), 2, self.weight.shape[1:]))
         region, place = logits.argmax(1), (g.kernel_size, g.stride, self.padding, g.dilation)
         if g.depthwise and g.out_channels == g.groups:
             return depthwise_by_region(taps(x, *place), region, kernels)

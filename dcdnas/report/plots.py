@@ -193,7 +193,7 @@ def _budget(figure: go.Figure, run: Run, metric: str, shown: Sequence[Trial]) ->
 
 
 def _logarithmic(values: Sequence[float]) -> bool:
-    return bool(values) and max(values) > WIDE * min(values)
+    return bool(values) and max(values) > WIDE * min(values) > 0
 
 
 def _cost_axis(metric: str, shown: Sequence[Trial]) -> dict[str, object]:

@@ -14,7 +14,7 @@ from counting import executed
 
 from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.choice import Choice, Dimension, dimensions
-from dcdnas.cost import _price, measure, metrics, price, slot_price, verified
+from dcdnas.cost import _price, exact_metrics, measure, metrics, price, slot_price, verified
 from dcdnas.cost._price import measured_slot
 from dcdnas.errors import GeometryError, MismatchError, UnknownNameError, UsageError
 from dcdnas.networks import Slot, build_network, networks, slots_of
@@ -220,7 +220,7 @@ def test_every_metric_says_its_unit_and_measures_a_convolution(name: str) -> Non
     metric = metrics[name]
     assert metric.name == name
     assert metric.unit
-    assert metric.measure(torch.nn.Conv2d(3, 4, 3), (3, 5, 5)) > 0
+    assert metric.measure(torch.nn.Conv2d(3, 4, 3), (3, 5, 5)) >= 0
 
 
 def test_parameters_that_layers_share_count_once() -> None:
@@ -238,7 +238,19 @@ def test_the_toy_dimension_helper_respects_bounds() -> None:
 
 def test_a_verified_price_is_the_measured_one() -> None:
     architecture = Architecture("mobilenetv2", {"width": 0.1}, {"stage3.block2.expand": LayerChoice("dcd")}, (1, 28, 28), 10)
-    assert dict(verified(architecture).values) == dict(price(architecture, tuple(metrics)).values)
+    names = exact_metrics()
+    assert dict(verified(architecture, names).values) == dict(price(architecture, names).values)
+
+
+def test_a_prediction_is_compared_with_no_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(module: torch.nn.Module, shape: tuple[int, ...]) -> float:
+        raise AssertionError("it is measured")
+
+    guess = replace(metrics["flops"], name="guess", measure=measured, of_network=lambda a: 2.5, exact=False)
+    monkeypatch.setitem(metrics._loaded, "guess", guess)
+    monkeypatch.setattr(metrics, "_added", {"guess"})
+    architecture = Architecture("mobilenetv2", {"width": 0.1}, {}, (1, 28, 28), 10)
+    assert dict(verified(architecture, ("guess", "params")).values) == {"guess": 2.5, "params": price(architecture)["params"]}
 
 
 def test_an_operator_that_states_its_multiply_adds_wrongly_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from test_price import any_architecture, any_choice
 from torch import nn
 
 from dcdnas.architecture import Architecture
-from dcdnas.cost import measure, metrics, price, slot_price, verified
+from dcdnas.cost import additive_metrics, exact_metrics, measure, metrics, price, slot_price, verified
 from dcdnas.cost._price import measured_slot
 from dcdnas.networks import Slot, build_network, networks, slots_of
 from dcdnas.operators import operators
@@ -54,4 +54,5 @@ def test_half_precision_takes_half_the_bytes_of_what_is_a_number() -> None:
 
 def test_a_network_is_verified_by_every_metric() -> None:
     architecture = any_architecture("mobilenetv2", 0)
-    assert set(verified(architecture).values) == set(metrics)
+    assert set(verified(architecture).values) == set(additive_metrics())
+    assert set(verified(architecture, exact_metrics()).values) == set(exact_metrics())

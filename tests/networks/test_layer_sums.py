@@ -8,7 +8,7 @@ from backbones import small
 from dcdnas.architecture import Architecture
 from dcdnas.cost import Parts, measure
 from dcdnas.errors import GeometryError
-from dcdnas.layers import layer_table, summed
+from dcdnas.layers import layer_table
 from dcdnas.networks import Slot, build_network, networks, slots_of
 from dcdnas.operators import operators
 from dcdnas.published._preset import guided, with_operator
@@ -33,7 +33,7 @@ def everywhere(network: str, operator: str) -> Architecture:
 @pytest.mark.parametrize("operator", operators)
 @pytest.mark.parametrize("network", networks)
 def test_the_layers_and_their_parts_add_up_to_what_the_network_measures(network: str, operator: str) -> None:
-    architecture, names = everywhere(network, operator), summed()
+    architecture, names = everywhere(network, operator), additive_metrics()
     layers = layer_table(architecture)
     whole = measure(build_network(architecture), names)
     assert {name: sum(layer.cost[name] for layer in layers) for name in names} == dict(whole.values)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dcdnas.operators._kernels import per_sample
 from dcdnas.operators._norm import BatchNorm
 from dcdnas.operators._per_sample import centred, per_sample_conv2d
 from dcdnas.operators.dcd._controller import Controller
@@ -69,7 +70,7 @@ class OneTap(nn.Module):
         z = F.conv2d(self._seen(x), self.q, before, plan.geometry.stride, 0, 1, plan.blocks)
         if self.norm_q is not None:
             z = self.norm_q(z)
-        mixed = phi @ torch.unflatten(z.flatten(2), 1, (plan.blocks, plan.latent))
+        mixed = per_sample(phi) @ torch.unflatten(z.flatten(2), 1, (plan.blocks, plan.latent))
         y = torch.unflatten(mixed.flatten(1, 2), -1, z.shape[2:])
         if self.norm_phi is not None:
             y = self.norm_phi(y) + z

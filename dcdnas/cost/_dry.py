@@ -1,0 +1,62 @@
+"""A forward pass that computes nothing: a module at batch 1 in its counted form, on tensors that have shapes but no memory."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from itertools import chain
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from dcdnas.operators._product import counting
+
+Watched = TypeVar("Watched")
+
+Watch = Callable[[nn.Module, Tensor], AbstractContextManager[Watched]]
+"""(module, its input) -> what watches the pass, and is entered around it."""
+
+
+def dry_run(module: nn.Module, shape: tuple[int, ...], watch: Watch[Watched]) -> Watched:
+    """What `watch` saw of one pass in eval mode; the module is left as it was.
+
+    An operation whose result's shape depends on numbers cannot run without memory: then the pass computes zeros.
+
+    Args:
+        module: may be on the meta device.
+        shape: of its input without the batch axis.
+        watch: makes what watches.
+    """
+    try:
+        return _run(_without_memory(module), shape, watch)
+    except (NotImplementedError, RuntimeError):
+        return _run(_with_memory(module), shape, watch)
+
+
+def _run(module: nn.Module, shape: tuple[int, ...], watch: Watch[Watched]) -> Watched:
+    parameter = next(module.parameters(), torch.empty(0))
+    x = torch.zeros((1, *shape), dtype=parameter.dtype, device=parameter.device)
+    module.eval()
+    with torch.no_grad(), counting(), watch(module, x) as watched:
+        module(x)
+    return watched
+
+
+def _with_memory(module: nn.Module) -> nn.Module:
+    tensors = [*module.parameters(), *module.buffers()]
+    if not any(tensor.is_meta for tensor in tensors):
+        return copy.deepcopy(module)
+    filled = copy.deepcopy(module).to_empty(device="cpu")
+    for tensor in (*filled.parameters(), *filled.buffers()):
+        tensor.detach().zero_()
+    return filled
+
+
+def _without_memory(module: nn.Module) -> nn.Module:
+    known: dict[int, object] = {}
+    for tensor in chain(module.parameters(), module.buffers()):
+        bare = torch.empty_like(tensor, device="meta")
+        known[id(tensor)] = nn.Parameter(bare, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else bare
+    return copy.deepcopy(module, known)

@@ -1,0 +1,82 @@
+"""Kernel memory: the bytes of the kernels that a sample makes for itself, of the layer that has the most at one time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from torch import Tensor, nn
+
+from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.cost._alive import Alive
+from dcdnas.cost._base import Metric
+from dcdnas.cost._dry import dry_run
+from dcdnas.cost._kept import kept
+from dcdnas.cost._price import slot_prices
+from dcdnas.cost._shapes import shapes_only
+from dcdnas.networks import Slot
+from dcdnas.operators._kernels import watching
+
+__all__ = ["kernel_memory"]
+
+
+class Most:
+    """The most bytes of kernels that exist at one time; shown each kernel when it is used."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._alive = Alive()
+
+    def __call__(self, kernel: Tensor) -> None:
+        """Adds a kernel to those that still exist."""
+        self._alive.add(kernel, kernel.numel() * kernel.element_size())
+        self.bytes = max(self.bytes, self._alive.bytes())
+
+
+@contextmanager
+def _watched(module: nn.Module, x: Tensor) -> Iterator[Most]:
+    most = Most()
+    with watching(most):
+        yield most
+
+
+def count_kernel_bytes(module: nn.Module, shape: tuple[int, ...]) -> int:
+    """Bytes of the kernels of one sample that exist at one time, in the counted form; `shape` of the input without the batch."""
+    return dry_run(module, shape, _watched).bytes
+
+
+def slot_kernel_bytes(slot: Slot, choice: LayerChoice) -> int:
+    """The same for one slot, on a module without memory."""
+    return (
+        0
+        if choice.operator == "static" or slot.kind == "gate"
+        else _slot_bytes(Slot(slot.kind, slot.geometry, slot.kind), choice)
+    )
+
+
+@cache
+def _slot_bytes(slot: Slot, choice: LayerChoice) -> int:
+    return kept("kernel-memory", slot, choice, lambda: _measured(slot, choice))
+
+
+def _measured(slot: Slot, choice: LayerChoice) -> int:
+    g = slot.geometry
+    shape = (g.in_channels,) if slot.kind == "linear" else (g.in_channels, g.height, g.width)
+    return count_kernel_bytes(shapes_only(slot, choice), shape)
+
+
+def layers_bytes(architecture: Architecture) -> list[int]:
+    """Of each layer of an architecture."""
+    return [row[0] for row in slot_prices(architecture, ("kernel-memory",))]
+
+
+kernel_memory = Metric(
+    "kernel-memory",
+    "bytes of a sample's own kernels, the most at one time",
+    count_kernel_bytes,
+    of_slot=slot_kernel_bytes,
+    of_network=lambda architecture: max(layers_bytes(architecture), default=0),
+    peaks=layers_bytes,
+    floor=slot_kernel_bytes,
+)
