@@ -180,4 +180,4 @@ def test_a_space_that_does_not_come_apart_is_refused(monkeypatch: pytest.MonkeyP
 
 def test_a_metric_that_is_no_sum_has_no_table() -> None:
     with pytest.raises(UsageError, match="kernel-memory is no such sum"):
-        SpaceTable(tiny("stage"), ("flops", "kernel-memory"))
+        SpaceTable(load_space("fashion-quick"), ("flops", "kernel-memory"))
