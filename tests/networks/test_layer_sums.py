@@ -6,7 +6,7 @@ import pytest
 from backbones import small
 
 from dcdnas.architecture import Architecture
-from dcdnas.cost import Parts, measure
+from dcdnas.cost import Parts, additive_metrics, measure
 from dcdnas.errors import GeometryError
 from dcdnas.layers import layer_table
 from dcdnas.networks import Slot, build_network, networks, slots_of
