@@ -8,6 +8,7 @@ import pytest
 import yaml
 from commands import Run
 
+from dcdnas.cost import additive_metrics, exact_metrics
 from dcdnas.space_library import load_space
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -67,7 +68,9 @@ def test_the_layers_of_a_preset_in_json_and_csv_add_up_to_its_costs(run: Run) ->
     words = ("cost", "dcd/mobilenetv2_dcd", "--layers")
     plain, rows = run(*words, "--json").json, list(csv.DictReader(io.StringIO(run(*words, "--csv").out)))
     assert [row["slot"] for row in rows] == [layer["slot"] for layer in plain["layers"]]
-    for metric, value in plain["cost"].items():
+    assert set(plain["cost"]) == set(exact_metrics())
+    for metric in additive_metrics():
+        value = plain["cost"][metric]
         assert sum(layer[metric] for layer in plain["layers"]) == sum(int(row[metric]) for row in rows) == value
     for part, value in plain["flops_parts"].items():
         assert sum(layer[f"flops_{part}"] for layer in plain["layers"]) == sum(int(row[f"flops_{part}"]) for row in rows) == value
