@@ -12,6 +12,7 @@ from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.cost import measure, metrics, price
 from dcdnas.networks import Slot, build_network, networks, slots_of
 from dcdnas.operators import operators
+from dcdnas.published import architecture as published
 
 KERNEL_MEMORY = metrics["kernel-memory"]
 
@@ -24,6 +25,13 @@ def test_the_price_of_a_network_is_that_of_its_layer_with_the_most(network: str,
     assert priced == measure(build_network(architecture), ("kernel-memory",))["kernel-memory"]
     assert KERNEL_MEMORY.peaks is not None
     assert priced == max(KERNEL_MEMORY.peaks(architecture))
+
+
+def test_layers_that_take_their_blocks_guide_have_the_same_kernels() -> None:
+    architecture = published("condconv/cond_mobilenetv2", width_mult=0.25)
+    assert any(choice.guide_channels for choice in architecture.layers.values())
+    priced = price(architecture, ("kernel-memory",))["kernel-memory"]
+    assert priced == measure(build_network(architecture), ("kernel-memory",))["kernel-memory"] > 0
 
 
 def test_a_network_without_dynamic_layers_has_none() -> None:
