@@ -232,7 +232,7 @@ class SearchSpace:
         geometries: list[list[ConvGeometry]] = [[] for _ in self.groups]
         places, closed = [], []
         for slot in slots:
-            group = self._group_of.get(slot.name) if slot.kind == "conv" else None
+            group = self._group_of.get(slot.name)
             if group is None:
                 closed.append(slot)
             else:

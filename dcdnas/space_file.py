@@ -13,12 +13,12 @@ from pydantic import ValidationError
 from dcdnas.errors import UnknownNameError, UsageError, nearest
 from dcdnas.networks import Network, networks
 from dcdnas.plugins import load_plugin
-from dcdnas.records import ConvGeometry, ProxyTask
+from dcdnas.records import ProxyTask
 from dcdnas.space import Rule, SearchSpace, Variable
 from dcdnas.space_problems import Problems, shown
 from dcdnas.space_schema import Proxy, SpaceFile
 from dcdnas.space_settings import SettingsReader, matching
-from dcdnas.space_slots import SlotsReader
+from dcdnas.space_slots import Place, SlotsReader
 from dcdnas.yaml_lines import Document, Key, read_yaml
 
 STAND_INS: Mapping[str, Any] = {
@@ -130,10 +130,10 @@ class Compiler:
             )
         return (Variable("resolution", "", "resolution" if len(options) > 1 else "", options),)
 
-    def _places(self, draft: SearchSpace, cls: type[Network]) -> dict[str, set[ConvGeometry]]:
-        """Every slot that some uniform network of the space has, in order, with the geometries it takes."""
+    def _places(self, draft: SearchSpace, cls: type[Network]) -> dict[str, Place]:
+        """Every slot that some uniform network of the space has and that is open to the search, in order."""
         outcomes = list(draft.uniform_static())
-        found: dict[str, set[ConvGeometry]] = {}
+        found: dict[str, Place] = {}
         some = [outcomes[-1], *outcomes[:: max(1, len(outcomes) // 200)]]
         for space, outcome in product(dict.fromkeys(draft.ends), some):
             settings, shape = space.network_settings(outcome)
@@ -143,8 +143,8 @@ class Compiler:
                 self.problems.add(("settings",), str(error))
                 return {}
             for slot in slots:
-                if slot.kind == "conv":
-                    found.setdefault(slot.name, set()).add(slot.geometry)
+                if slot.kind != "gate":
+                    found.setdefault(slot.name, Place(slot.kind == "linear")).geometries.add(slot.geometry)
         return found
 
     def _rule(self, space: SearchSpace, number: int, given: Mapping[str, Any]) -> Rule:

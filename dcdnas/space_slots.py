@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice, product
 from typing import Any
 
 from dcdnas.choice import Scope, dimensions
 from dcdnas.errors import GeometryError, nearest
-from dcdnas.operators import operators
+from dcdnas.operators import Operator, operators
 from dcdnas.records import ConvGeometry, Setting
 from dcdnas.space_parts import Candidate, Group, share_key
 from dcdnas.space_problems import Problems, shown
@@ -19,8 +20,22 @@ from dcdnas.yaml_lines import Key
 COMBINATIONS = 512
 """Of a candidate's settings, that are tried when looking for a value that no slot can use."""
 
-Places = Mapping[str, set[ConvGeometry]]
-"""Every slot with the geometries it may take."""
+
+@dataclass(frozen=True)
+class Place:
+    """Where a slot may be.
+
+    Args:
+        classifies: whether it is a linear layer of the classifier, which only a pattern without wildcards matches.
+        geometries: that it may take.
+    """
+
+    classifies: bool = False
+    geometries: set[ConvGeometry] = field(default_factory=set)
+
+
+Places = Mapping[str, Place]
+"""Every open slot by its name."""
 
 
 class SlotsReader:
@@ -40,7 +55,7 @@ class SlotsReader:
         """The last pattern that matches a slot decides; slots of one pattern and share key form a group."""
         owner: dict[str, str] = {}
         for pattern in self._candidates:
-            matched = matching(places, pattern)
+            matched = _matched(places, pattern)
             if not matched:
                 self.problems.add(("slots", pattern), f"the pattern matches no slot. {_slots_of(places, pattern)}")
             owner.update(dict.fromkeys(matched, pattern))
@@ -49,9 +64,9 @@ class SlotsReader:
             if name in owner:
                 members.setdefault((owner[name], share_key(name, self._shares[owner[name]])), []).append(name)
         for pattern, candidates in self._candidates.items():
-            geometries = set().union(*(places[name] for name, owned in owner.items() if owned == pattern))
-            for candidate in candidates if geometries else ():
-                self._check_use(("slots", pattern, candidate.operator), candidate, sorted(geometries))
+            owned = [places[name] for name, by in owner.items() if by == pattern]
+            for candidate in candidates if owned else ():
+                self._check_use(("slots", pattern, candidate.operator), candidate, owned)
         found: dict[str, Group] = {}
         for (pattern, key), names in members.items():
             name = _group_name(key, names, pattern)
@@ -88,8 +103,13 @@ class SlotsReader:
                 options.append((setting, legal))
         return Candidate(name, tuple(options))
 
-    def _check_use(self, key: Key, candidate: Candidate, geometries: Sequence[ConvGeometry]) -> None:
+    def _check_use(self, key: Key, candidate: Candidate, places: Sequence[Place]) -> None:
         """Reports an operator that fits none of its slots, and every value that none of them can ever use."""
+        if any(place.classifies for place in places) and not _can_classify(operators[candidate.operator]):
+            able = ", ".join(name for name, operator in operators.items() if _can_classify(operator))
+            self.problems.add(key, f"{candidate.operator} has no form for a linear classifier. Allowed there: {able}.")
+            return
+        geometries = sorted(set().union(*(place.geometries for place in places)))
         used: dict[str, set[Setting]] = {name: set() for name, _ in candidate.settings}
         near: dict[str, set[Setting]] = {name: set() for name, _ in candidate.settings}
         reason, fits = "", False
@@ -128,6 +148,16 @@ def _combinations(candidate: Candidate) -> list[dict[str, Setting]]:
         return [dict(zip(names, values, strict=True)) for values in product(*(o for _, o in candidate.settings))]
     first = {name: options[0] for name, options in candidate.settings}
     return list(islice(({**first, name: option} for name, options in candidate.settings for option in options), COMBINATIONS))
+
+
+def _can_classify(operator: type[Operator]) -> bool:
+    return any("classifier" in vars(base) for base in operator.__mro__ if base is not Operator)
+
+
+def _matched(places: Places, pattern: str) -> list[str]:
+    """The slots of a pattern; a classifier's only when it is named, as few operators can stand there."""
+    named = {part.strip() for part in pattern.split(",")}
+    return [name for name in matching(places, pattern) if name in named or not places[name].classifies]
 
 
 def _slots_of(places: Places, pattern: str) -> str:

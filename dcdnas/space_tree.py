@@ -104,7 +104,7 @@ class Tree:
         for name in node.slots:
             slot = self.places.slot(name, path)
             if slot is not None:
-                g = self._group_of.get(name) if slot.kind == "conv" else None
+                g = self._group_of.get(name)
                 outcome = None if g is None else self.outcomes[g][int(path[group_key(g)])]
                 total += self._price(slot, g, outcome)
         return total

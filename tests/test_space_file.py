@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from spaces import BACKBONE, HEAD, TINY, compile_space
 
+from dcdnas.cost import price, verified
 from dcdnas.errors import FileError, SpaceError
 from dcdnas.space_file import Compiler, read_space
 from dcdnas.yaml_lines import Document, parse_yaml
@@ -22,6 +23,10 @@ def only(text: str) -> str:
     found = problems(text)
     assert len(found) == 1, found
     return found[0]
+
+
+def decision_names(text: str) -> set[str]:
+    return {d.name for d in compile_space(text).decisions}
 
 
 def test_a_good_file_is_a_space(tmp_path: Path) -> None:
@@ -67,6 +72,27 @@ def test_a_setting_that_makes_the_operator_unfit_is_told_and_not_raised() -> Non
 
 def test_an_operator_that_fits_no_slot_says_which_rule() -> None:
     assert "ddf fits none of these slots: " in only(f'{HEAD}{BACKBONE}slots:\n  "*.project":\n    ddf:\n')
+
+
+def test_an_operator_without_a_form_for_the_classifier_says_which_have_one() -> None:
+    found = only(f"{HEAD}{BACKBONE}slots:\n  classifier:\n    static:\n    odconv:\n")
+    assert "slots.classifier.odconv: odconv has no form for a linear classifier. Allowed there: condconv, dcd, static." in found
+
+
+def test_only_its_name_opens_the_classifier() -> None:
+    assert "classifier.operator" not in decision_names(f'{HEAD}{BACKBONE}slots:\n  "*":\n    static:\n    odconv:\n')
+    body = f"{HEAD}{BACKBONE}slots:\n  classifier:\n    static:\n    dcd: {{latent_dim: [auto, half]}}\n    condconv:\n"
+    assert decision_names(body) >= {"classifier.operator", "classifier.dcd.latent_dim"}
+
+
+def test_a_searched_classifier_costs_what_its_network_measures() -> None:
+    space = compile_space(
+        f"{HEAD}{BACKBONE}slots:\n  classifier:\n    static:\n    dcd:\n    condconv: {{num_experts: [2, 4]}}\n"
+    )
+    for operator in ("static", "dcd", "condconv"):
+        found = space.architecture({"stage2.depth": 1, "classifier.operator": operator, "classifier.condconv.num_experts": 4})
+        assert found.layers["classifier"].operator == operator
+        assert verified(found, ("flops", "params")).values == price(found).values
 
 
 def test_a_slot_pattern_that_matches_nothing_says_what_slots_are_called() -> None:

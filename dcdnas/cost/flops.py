@@ -86,8 +86,6 @@ def slot_flops(slot: Slot, choice: LayerChoice) -> int | None:
         GeometryError: when the operator, its settings or its form cannot fill the slot.
     """
     g, operator = slot.geometry, operators[choice.operator]
-    if slot.kind == "linear":
-        return g.in_channels * g.out_channels if choice.operator == "static" else None
     if slot.kind == "gate":
         return SqueezeExcite.multiply_adds(g.in_channels, g.out_channels, g.height * g.width)
     settings = operator.resolve(g, **choice.settings)

@@ -65,13 +65,8 @@ def make(slot: Slot, choice: LayerChoice = STATIC) -> nn.Module:
     """The module that stands in `slot`."""
     if slot.kind == "gate":
         return SqueezeExcite(slot.geometry.in_channels, slot.geometry.out_channels, hard=slot.activation == "hardsigmoid")
-    if slot.kind == "linear" and choice.operator != "static":
-        return operators[choice.operator].classifier(slot.geometry, choice.form, **choice.settings)
     if slot.kind == "linear":
-        linear = nn.Linear(slot.geometry.in_channels, slot.geometry.out_channels)
-        nn.init.normal_(linear.weight, std=0.01)
-        nn.init.zeros_(linear.bias)
-        return linear
+        return operators[choice.operator].classifier(slot.geometry, choice.form, **choice.settings)
     return ConvNorm(slot, choice)
 
 

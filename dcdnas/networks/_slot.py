@@ -22,8 +22,9 @@ class Slot:
     Args:
         name: path of the module, e.g. ``stage3.block1.expand``.
         geometry: of the convolution, with the size of its input map at deployment.
-        kind: ``conv`` is a convolution with BatchNorm, open to the search; ``linear`` is a classifier's layer; ``gate`` is
-            squeeze-and-excitation, whose geometry says from how many channels to how many it squeezes.
+        kind: ``conv`` is a convolution with BatchNorm; ``linear`` a classifier's layer, for operators that have a form for it;
+            both are open to the search. ``gate`` is squeeze-and-excitation, whose geometry says from how many channels to how
+            many it squeezes.
         activation: after the BatchNorm, ``""`` for none; of a gate, its last one.
     """
 

@@ -45,6 +45,14 @@ class Static(Operator):
         nn.init.normal_(self.weight, std=math.sqrt(2.0 / fan_out))
 
     @classmethod
+    def classifier(cls, geometry: ConvGeometry, form: str = "", **settings: Setting) -> nn.Linear:
+        """A linear layer with bias, from small weights."""
+        linear = nn.Linear(geometry.in_channels, geometry.out_channels)
+        nn.init.normal_(linear.weight, std=0.01)
+        nn.init.zeros_(linear.bias)
+        return linear
+
+    @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
         """H' W' D C/g k^2."""
         return geometry.out_pixels * geometry.weights
