@@ -39,6 +39,7 @@ HEAVY: Mapping[str, tuple[str, ...]] = {
     "optuna": ("engine",),
     "optuna_dashboard": ("dashboard",),
     "pandas": ("report",),
+    "reportlab": ("report",),
 }
 """The only parts that may import a heavy package: torch from the operators on, the others one part each."""
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dcdnas.cli._options import Run
 from dcdnas.cli._output import Output
+from dcdnas.errors import MissingPackageError
+
+if TYPE_CHECKING:
+    from dcdnas.report import Run as Read
 
 __all__ = ["report"]
 
@@ -22,8 +26,12 @@ def report(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="The page; report.html in the run's folder when left out."),
     ] = None,
+    pdf_figures: Annotated[
+        Path | None,
+        typer.Option("--pdf-figures", metavar="DIR", help="Also write figures for a paper there, as PDF and SVG."),
+    ] = None,
 ) -> None:
-    """Write a run's page, which opens without a server or network, and its derived files.
+    """Write a run's pages as one file, which opens without a server or network, and its derived files.
 
     Those are pareto.csv and front/*.yaml in the run's folder. With -o only the page is written, there.
     """
@@ -35,6 +43,19 @@ def report(
 
     found = load_run(run)
     load_plugins_of(found)
+    figures = _figures(found, pdf_figures) if pdf_figures else []
     path = write_report(found, output) if output else write_results(found).page
-    out.document({"run": found.name, "page": path, "front": len(found.front())})
+    out.document({"run": found.name, "page": path, "front": len(found.front()), "figures": figures})
     out.show(f"{path}: {counted(len(found.front()), 'network')} on the front of {counted(found.ended, 'training')}")
+    if figures:
+        out.show(f"{pdf_figures}: {', '.join(dict.fromkeys(f.stem for f in figures))}, each as PDF and SVG")
+
+
+def _figures(run: Read, folder: Path) -> list[Path]:
+    try:
+        from dcdnas.report.figures import write_figures
+    except ModuleNotFoundError as error:
+        if error.name != "reportlab":
+            raise
+        raise MissingPackageError("reportlab", "figures", "--pdf-figures") from None
+    return write_figures(run, folder)

@@ -10,6 +10,9 @@ from dcdnas.catalogue import Catalogue
 MARKERS = ("square", "circle", "diamond", "up", "down", "plus", "cross", "star", "bar")
 """Shapes of points, in the order of the colour classes ``op0`` to ``op8`` of the style sheet."""
 
+COLOURS = ("#868c95", "#e69f00", "#0072b2", "#009e73", "#56b4e9", "#cc79a7", "#b5a900", "#d55e00", "#7d4e2d")
+"""Of the colour classes on white, as in the style sheet: told apart by the colour-blind too (Okabe and Ito, 2008)."""
+
 
 @dataclass(frozen=True)
 class Paint:

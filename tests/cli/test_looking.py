@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -146,8 +148,28 @@ def test_report_writes_one_page_without_links_to_other_hosts(run: Run, searched:
     assert run("report", "done", "-o", "page.html").code == 0
     page = (searched / "page.html").read_text(encoding="utf-8")
     assert "<h1>done" in page
-    assert "src=" not in page.partition("<script>")[0]
-    assert 'href="http' not in page.partition("<script>")[0]
+    assert "src=" not in page
+    assert 'href="http' not in page
+
+
+def test_report_writes_figures_for_papers(run: Run, searched: Path) -> None:
+    pytest.importorskip("reportlab")
+    said = run("report", "done", "-o", "page.html", "--pdf-figures", "figures", "--json")
+    assert said.code == 0
+    assert all(Path(f).read_bytes()[:5] == b"%PDF-" for f in json.loads(said.out)["figures"] if f.endswith(".pdf"))
+    assert (searched / "figures" / "front-1.pdf").is_file()
+
+
+def test_report_without_the_package_for_figures_says_how_to_install_it(
+    run: Run, searched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [n for n in sys.modules if n.startswith(("reportlab", "dcdnas.report.figures", "dcdnas.report.drawing"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "reportlab", None)
+    said = run("report", "done", "-o", "page.html", "--pdf-figures", "figures")
+    assert said.code == 6
+    assert "pip install 'dcdnas[figures]'" in said.err
+    assert not (searched / "figures").exists()
 
 
 def test_stop_of_a_run_that_is_not_running_says_so(run: Run, searched: Path) -> None:
