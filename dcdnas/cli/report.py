@@ -55,7 +55,7 @@ def _figures(run: Read, folder: Path) -> list[Path]:
     try:
         from dcdnas.report.figures import write_figures
     except ModuleNotFoundError as error:
-        if error.name != "reportlab":
+        if (error.name or "").partition(".")[0] != "reportlab":
             raise
         raise MissingPackageError("reportlab", "figures", "--pdf-figures") from None
     return write_figures(run, folder)
