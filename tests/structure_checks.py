@@ -20,7 +20,7 @@ LAYERS = (
     {"cost"},
     {"layers", "model_config"},
     {"space"},
-    {"data", "augment", "watchdog", "allocator", "training", "full_training"},
+    {"data", "augment", "watchdog", "allocator", "training", "full_training", "attention"},
     {"engine"},
     {"report", "pages", "export"},
     {"planning"},

@@ -11,7 +11,7 @@ from dcdnas.allocator import keep_freed_memory
 from dcdnas.cost import verified
 from dcdnas.data import Split, load, split
 from dcdnas.engine.job import Job
-from dcdnas.networks import build_network, for_proxy
+from dcdnas.networks import Network, build_network, for_proxy
 from dcdnas.plugins import Plugin
 from dcdnas.records import ProxyTask, Report, Score
 from dcdnas.training import train
@@ -45,6 +45,10 @@ class ProxyTraining:
 
     def __call__(self, job: Job, report: Reporter) -> Score:
         """Trains, once the network has measured what it was priced at; raises what either raises."""
+        return self.trained(job, report)[1]
+
+    def trained(self, job: Job, report: Reporter = lambda _: True) -> tuple[Network, Score]:
+        """As a call, with the network itself."""
         if self.threads:
             torch.set_num_threads(self.threads)
         if self.device == "cpu":
@@ -57,7 +61,7 @@ class ProxyTraining:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(job.task.seed)
             network = build_network(for_proxy(job.architecture, images.train.shape, len(images.train.classes)))
-        return train(network, images, job.task, report, self.device)
+        return network, train(network, images, job.task, report, self.device)
 
 
 def images_of(task: ProxyTask) -> Split:

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from dcdnas.choice import dimensions
 from dcdnas.errors import GeometryError
 from dcdnas.operators._guide import Guide
+from dcdnas.operators._observed import Observed
 from dcdnas.operators._product import is_counting
 from dcdnas.records import ConvGeometry, Setting
 
 
-class Operator(nn.Module):
+class Operator(Observed):
     """Base of every candidate convolution.
 
     One set of parameters, several *forms* of the same function. *Counted* and exported is the one with the fewest

@@ -158,7 +158,7 @@ class CondConv(KernelMixture):
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W'), with the weights (N, E) of `guide` where they are given, else the router's."""
-        return self._mixed(x, self.guide_from(x) if guide is None else guide)
+        return self._mixed(x, self._seen("kernel", self.guide_from(x) if guide is None else guide))
 
 
 class CondLinear(CondConv):

@@ -169,7 +169,8 @@ class DDF(Operator):
         """(N, C, H, W) -> (N, C, H', W')."""
         g = self.geometry
         apply = decoupled_filter_lean if self.training and not self.portable else decoupled_filter
-        filters = self.channel_filter(x), self.spatial_filter(x)
+        spatial = self._seen("spatial filter", self.spatial_filter(x), of_map=True)
+        filters = self._seen("channel filter", self.channel_filter(x)), spatial
         y = apply(x, *filters, self.kernel_combine, g.kernel_size, g.stride, self.padding, g.dilation)
         return y if self.bias is None else y + self.bias[:, None, None]
 

@@ -217,6 +217,7 @@ class DRConv(KernelMixture):
             soft = torch.softmax(logits, 1)
             mask = mask + (soft - soft.detach())
         weights = torch.unflatten(mixture.transpose(1, 2) @ mask.flatten(2).to(mixture.dtype), 2, logits.shape[2:])
+        weights = self._seen("kernel", weights, of_map=True)
         g = self.geometry
         outputs = (F.conv2d(x, kernel, None, g.stride, self.padding, g.dilation, g.groups) for kernel in self.kernels())
         weighed = [product(y, w.unsqueeze(1)) for y, w in zip(outputs, weights.unbind(1), strict=True)]

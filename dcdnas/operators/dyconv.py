@@ -127,7 +127,7 @@ class DyConv(KernelMixture):
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
-        return self._mixed(x, self.attention(x))
+        return self._mixed(x, self._seen("kernel", self.attention(x)))
 
     def extra_repr(self) -> str:
         """Also the temperature, which decides how far the attention can leave the uniform one."""

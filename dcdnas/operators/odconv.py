@@ -162,6 +162,7 @@ class ODConv(Operator):
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
         form, gates, g = self._form(x), self.attention(x), self.geometry
+        gates = gates if self.observer is None else self._shown(gates)
         if form == "columns":
             y = self._by_columns(x, gates)
         else:
@@ -175,6 +176,9 @@ class ODConv(Operator):
             y = product(y, gates.filter[:, :, None, None])
         y = y if self.bias is None else y + self._bias(self.bias, gates)
         return y if self.shift is None else y + self.shift.view(-1, 1, 1)
+
+    def _shown(self, gates: Gates) -> Gates:
+        return gates._replace(**{name: self._seen(name, g) for name, g in gates._asdict().items() if g is not None})
 
     def _kernel(self, gates: Gates, form: str) -> Tensor:
         """(N, D, C/g, k, k): the kernels' mixture, weighed by what `form` puts on it; (1, D, ...) where nothing is."""

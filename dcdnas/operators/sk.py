@@ -146,7 +146,8 @@ class SK(Operator):
         farther = self.padding + g.dilation * (g.kernel_size - 1) // 2
         near = F.conv2d(x, self.near, None, g.stride, self.padding, g.dilation, g.groups)
         far = F.conv2d(x, self.far, None, g.stride, farther, 2 * g.dilation, g.groups)
-        y = far + product(near - far, self.selection(near + far)[:, :, None, None])
+        a = self._seen("branch", self.selection(near + far))
+        y = far + product(near - far, a[:, :, None, None])
         return y if self.bias is None else y + self.bias[:, None, None]
 
     def selection(self, both: Tensor) -> Tensor:

@@ -189,7 +189,7 @@ class WeightNet(Operator):
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W'), with the features (N, h) of `guide` where they are given, else the layer's own."""
-        alpha = self.attention(self.guide_from(x) if guide is None else guide)
+        alpha = self._seen("weight", self.attention(self.guide_from(x) if guide is None else guide))
         y = self._scaled_outputs(x, alpha) if self._form(x) == "activation" else self._built_kernels(x, alpha)
         return y if self.bias is None else y + self.bias[:, None, None]
 

@@ -17,6 +17,7 @@ from dcdnas.pages.paint import paints
 from dcdnas.pages.source import Source
 from dcdnas.pages.strip import aligned, strip
 from dcdnas.records import Report, Trial
+from dcdnas.report.attention import read_attentions
 from dcdnas.report.notes import Note
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def of_trial(source: Source, trial: Trial) -> dict[str, Any]:
         "before": trial.number - 1 if trial.number else None,
         "after": trial.number + 1 if trial.number + 1 < len(run.trials) else None,
         "verbs": set(Catalogue[object]("cli", "command")), "note": source.notes.get(trial.number, Note()),
-        "notes_problem": source.notes_problem, "tab": "trial",
+        "notes_problem": source.notes_problem, "attentions": read_attentions(run.folder, trial.number), "tab": "trial",
     }  # fmt: skip
 
 

@@ -16,8 +16,10 @@ import uvicorn
 from browsing import CHROMIUM
 from synthetic import confirm, make_run
 
+from dcdnas.attention import Dynamics, Spread
 from dcdnas.dashboard.app import make_app
 from dcdnas.dashboard.security import TOKEN
+from dcdnas.report.attention import Attentions, write_attentions
 
 SECRET = "a-token-for-tests"
 
@@ -92,6 +94,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     root = tmp_path_factory.mktemp("site") / "runs"
     make_run(root / "good", 40)
     confirm(root / "good", 0, [0.80, 0.82])
+    layers = (Dynamics("stage1", "odconv", (Spread("channel", 8, 1.0, 0.1), Spread("kernel", 2, 0.7, 0.2, 0.9)), 0.3),)
+    write_attentions(root / "good", 1, Attentions("fashion-mini", 512, "trained again as in the search", 0.8, layers))
     make_run(root / "empty", 0, asked=10)
     make_run(root / "<b>&'\"x", 3)
     make_run(root / "no-memory", 1)

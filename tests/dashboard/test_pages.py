@@ -8,10 +8,13 @@ import sys
 import pytest
 import yaml
 from conftest import Site
-from synthetic import with_weights_only
+from synthetic import make_run, with_weights_only
 
 from dcdnas.architecture import Architecture
+from dcdnas.attention import Dynamics, Spread
+from dcdnas.pages.view import mostly
 from dcdnas.report import load_run
+from dcdnas.report.attention import Attentions, write_attentions
 
 PAGES = ("", "/failures", "/live", "/space", "/compare", "/trials/0", "/trials/0/card")
 
@@ -167,3 +170,17 @@ def test_metrics_come_with_their_headings(own_site: Site) -> None:
     assert sent["metrics"] == ["weights"]
     assert sent["titles"] == {"weights": "Weights"}
     assert sent["objective"] == "weights"
+
+
+def test_attentions_are_shown_where_they_were_measured(own_site: Site) -> None:
+    make_run(own_site.root / "run", 12)
+    trials = load_run(own_site.root / "run").trials
+    number = next(t.number for t in trials if t.score and mostly(t) != "static")
+    page = f"/runs/run/trials/{number}"
+    assert f"dcdnas attention run --trial {number}" in own_site.get(page).text
+    layers = (Dynamics("<stem>", "dyconv", (Spread("kernel", 4, 0.25, 0.123, 0.9), Spread("x", 1, 0.0, None)), 0.5),)
+    write_attentions(own_site.root / "run", number, Attentions("some-data", 40, "of a file", 0.8, layers))
+    text = own_site.get(page).text
+    assert f"dcdnas attention run --trial {number}" not in text
+    for said in ("40 validation images of some-data", "of a file", "80.0 %", "&lt;stem&gt;", "12.3 %", "0.900", "50.0 %"):
+        assert said in text

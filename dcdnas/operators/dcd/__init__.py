@@ -217,6 +217,7 @@ class DCD(Operator):
     def _unshifted(self, x: Tensor) -> Tensor:
         form, g = self._form(x), self.geometry
         scale, phi = self.controller(x, None if form == "activation" or self.training else self.residual.rows)
+        scale, phi = None if scale is None else self._seen("Lambda", scale), self._seen("Phi", phi)
         if form == "kernel":
             return self._with_kernels(x, scale, phi)
         inside, outside = (self.bias, None) if self.variant == "code" else (None, self.bias)

@@ -1,0 +1,48 @@
+"""How dynamic the layers of a trained network are, in numbers; `dcdnas.attention.measured` finds them. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far one attention of a layer depends on the image.
+
+    A sample is an image; for an attention that differs from pixel to pixel it is one output pixel of an image.
+
+    Args:
+        name: as in the operator's formula; ``kernel`` weighs kernels against each other.
+        elements: values of it a sample.
+        mean: of all values.
+        relative: the standard deviation of an element over the samples, as root mean square over the elements, divided by the
+            root mean square of the elements' means; 0 for an attention that is the same for every sample. None where all
+            means are 0.
+        entropy: of the kernels' weights, divided by their sum, averaged over the samples and divided by that of equal weights:
+            1 when every sample mixes all kernels evenly, 0 when each takes a single one. None for other attentions.
+    """
+
+    name: str
+    elements: int
+    mean: float
+    relative: float | None
+    entropy: float | None = None
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """How dynamic one layer is.
+
+    Args:
+        layer: its slot.
+        operator: that stands there, e.g. ``dcd``.
+        attentions: that it computes.
+        share: variance of the layer's output less its output with every attention held at its mean over the samples, divided
+            by the variance of its output; both over images and pixels, summed over the channels. 0 where the layer is as good
+            as static; above 1 where the dynamic part and the rest cancel. None where the output is constant.
+    """
+
+    layer: str
+    operator: str
+    attentions: tuple[Spread, ...]
+    share: float | None

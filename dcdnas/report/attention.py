@@ -1,0 +1,74 @@
+"""Attention statistics of a run's trials, kept in the run's folder once they were computed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dcdnas.attention import Dynamics, Spread
+from dcdnas.engine.files import write_whole
+from dcdnas.errors import RunError
+
+FOLDER = "attention"
+"""In the run's folder; a file a trial."""
+
+FORMAT = "dcdnas/attention-1"
+
+
+@dataclass(frozen=True)
+class Attentions:
+    """What is known of one trained network's attentions.
+
+    Args:
+        data: name of the data set.
+        images: of its validation part that were looked at.
+        weights: where the trained weights come from, in words.
+        accuracy: of these weights on all validation images, 0-1.
+        layers: that have attentions, in the order of computation.
+    """
+
+    data: str
+    images: int
+    weights: str
+    accuracy: float
+    layers: tuple[Dynamics, ...]
+
+
+def write_attentions(folder: Path, number: int, found: Attentions) -> Path:
+    """Keeps the statistics of a trial in the run's folder, in place of earlier ones.
+
+    Raises:
+        RunError: when they cannot be written.
+    """
+    path = _path(folder, number)
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path.parent}: cannot be made: {error.strerror or error}.") from None
+    write_whole(path, json.dumps({"format": FORMAT, "trial": number, **asdict(found)}, indent=1) + "\n")
+    return path
+
+
+def read_attentions(folder: Path, number: int) -> Attentions | None:
+    """What was kept of a trial; None when nothing was, or what is there cannot be read."""
+    try:
+        content = json.loads(_path(folder, number).read_text(encoding="utf-8"))
+        layers = tuple(
+            Dynamics(
+                str(row["layer"]),
+                str(row["operator"]),
+                tuple(Spread(**attention) for attention in row["attentions"]),
+                row["share"],
+            )
+            for row in content["layers"]
+        )
+        return Attentions(
+            str(content["data"]), int(content["images"]), str(content["weights"]), float(content["accuracy"]), layers
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / FOLDER / f"trial-{number}.json"

@@ -1,0 +1,65 @@
+"""`dcdnas attention`: of a run's trial, of what `dcdnas train` wrote, and of what has no weights."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from commands import Run
+
+from dcdnas.report import load_run
+from dcdnas.report.attention import read_attentions
+
+
+def dynamic_trial(folder: Path) -> int:
+    trials = load_run(folder).trials
+    return next(
+        t.number for t in trials if t.score and any(c.operator == "odconv" for c in t.architecture.layers.values())
+    )  # fmt: skip
+
+
+def test_a_trial_is_trained_again_as_in_the_search_and_kept(run: Run, searched: Path) -> None:
+    folder = searched / "runs" / "done"
+    number = dynamic_trial(folder)
+    said = run("attention", "done", "--trial", str(number), "--images", "16", "--json")
+    assert said.code == 0, said.err
+    score = load_run(folder).trials[number].score
+    assert score is not None
+    assert said.json["accuracy"] == score.accuracy
+    assert said.json["images"] == 16
+    assert said.json["weights"].endswith("to the same accuracy")
+    kept = read_attentions(folder, number)
+    assert kept is not None
+    assert [layer["layer"] for layer in said.json["layers"]] == [layer.layer for layer in kept.layers]
+    assert {layer.operator for layer in kept.layers} == {"odconv"}
+
+
+def test_weights_that_were_trained_in_earnest_are_taken_as_they_are(run: Run, searched: Path) -> None:
+    number = str(dynamic_trial(searched / "runs" / "done"))
+    run("train", "done", "--trial", number, "-d", "npz:some.npz", "--epochs", "1", "-o", "out")
+    config = run("attention", "out/seed-0/config.yaml", "-d", "npz:some.npz", "--json").json
+    given = run("attention", "done", "--trial", number, "--weights", "out/seed-0/model.safetensors", "--json").json
+    assert config["layers"] == given["layers"] != []
+    assert config["weights"] == "weights of out/seed-0/model.safetensors"
+    assert "odconv" in run("attention", "out/seed-0/config.yaml", "-d", "npz:some.npz").out
+
+
+def test_what_has_no_weights_says_where_to_get_some(run: Run, searched: Path) -> None:
+    number = str(dynamic_trial(searched / "runs" / "done"))
+    run("export", "done", "--trial", number, "--to", "config", "-o", "bare")
+    said = run("attention", "bare/config.yaml", "-d", "npz:some.npz")
+    assert said.code == 2
+    assert "--weights" in said.err
+    shutil.copy("some.npz", "other.npz")
+    said = run("attention", "done", "--trial", number, "-d", "npz:other.npz")
+    assert said.code == 2
+    assert "the search trained on npz:some.npz" in said.err
+
+
+def test_weights_of_another_network_are_refused(run: Run, searched: Path) -> None:
+    number = dynamic_trial(searched / "runs" / "done")
+    run("train", "done", "--trial", "0", "-d", "npz:some.npz", "--epochs", "1", "-o", "out")
+    said = run("attention", "done", "--trial", str(number), "--weights", "out/seed-0/model.safetensors")
+    assert said.code == 2
+    assert "weights of another network" in said.err
+    assert read_attentions(searched / "runs" / "done", number) is None
