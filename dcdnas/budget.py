@@ -15,7 +15,7 @@ _WORDS = {
     "flops": ("flops", "flop", "macs", "mac", "madds", "madd", "multadds"),
     "params": ("params", "param", "parameters", "parameter"),
 }
-_TIMES = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0}
+_TIMES = {"ns": 1, "us": 10**3, "\u00b5s": 10**3, "\u03bcs": 10**3, "ms": 10**6, "s": 10**9, "sec": 10**9}
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tb": 10**12, "tib": 2**40}
 _SI = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12}
 _BYTE_METRICS = ("weights", "activations", "kernel-memory")
@@ -114,7 +114,7 @@ def exceeded(cost: Cost, budgets: Sequence[Budget]) -> str:
 def quantity(metric: str, value: float, digits: int = 3) -> str:
     """A value with its unit as a person reads it: ``300 MFLOPs``, ``2.31 Mparams``, ``4.1 ms``, ``3.2 MiB``."""
     if metric == "latency":
-        units: list[tuple[float, str]] = [(1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")]
+        units: list[tuple[float, str]] = [(10**9, "s"), (10**6, "ms"), (10**3, "us"), (1, "ns")]
     elif metric in _BYTE_METRICS:
         units = [(2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B")]
     else:
