@@ -15,9 +15,9 @@ from dcdnas.architecture import Architecture
 from dcdnas.budget import Budget
 from dcdnas.cost import metrics
 from dcdnas.errors import UsageError
-from dcdnas.networks import networks
+from dcdnas.networks import Slot, networks
 from dcdnas.networks._slot import Shape
-from dcdnas.records import ConvGeometry, ProxyTask, Setting
+from dcdnas.records import ProxyTask, Setting
 from dcdnas.space_fit import Changes, WidthFit
 from dcdnas.space_frame import Frame, layer_choice
 from dcdnas.space_parts import Candidate, Decision, Decisions, Group, Rule, Settings, Variable, rank, share_key
@@ -229,16 +229,16 @@ class SearchSpace:
         settings, shape = self.network_settings(decisions)
         complete = cls.complete(settings | dict(changes))
         slots = cls.slots(shape, self.classes, complete)
-        geometries: list[list[ConvGeometry]] = [[] for _ in self.groups]
+        open_: list[list[Slot]] = [[] for _ in self.groups]
         places, closed = [], []
         for slot in slots:
             group = self._group_of.get(slot.name)
             if group is None:
                 closed.append(slot)
             else:
-                places.append((slot.name, group, len(geometries[group])))
-                geometries[group].append(slot.geometry)
-        return Frame(cls.written(complete), shape, tuple(places), tuple(map(tuple, geometries)), tuple(closed))
+                places.append((slot.name, group, len(open_[group])))
+                open_[group].append(slot)
+        return Frame(cls.written(complete), shape, tuple(places), tuple(map(tuple, open_)), tuple(closed))
 
     def _outcomes(self, decisions: Iterable[Decision]) -> list[dict[str, Setting]]:
         """All outcomes of some decisions, whose parents are among them."""

@@ -6,12 +6,11 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 
 from dcdnas.architecture import Architecture
 from dcdnas.budget import Budget, quantity, within
-from dcdnas.cost import ALWAYS, metrics, price, with_always
+from dcdnas.cost import ALWAYS, metrics, price, remembered, with_always
 from dcdnas.errors import NothingFitsError, UsageError
 from dcdnas.records import Cost, Setting
 from dcdnas.space import SearchSpace
@@ -71,13 +70,13 @@ def priced(space: SearchSpace, decisions: Decisions, names: tuple[str, ...] = AL
     return Priced(decisions, architecture, price(architecture, names))
 
 
-@lru_cache(maxsize=64)
+@remembered(maxsize=64)
 def smallest(space: SearchSpace, metric: str) -> Priced:
     """The cheapest network by `metric`, at its narrowest; exact where a tree of the space knows it, see `tree_of`."""
     return _extreme(space.ends[0], metric, largest=False)
 
 
-@lru_cache(maxsize=64)
+@remembered(maxsize=64)
 def largest(space: SearchSpace, metric: str) -> Priced:
     """The dearest network by `metric`, at its widest."""
     return _extreme(space.ends[1], metric, largest=True)
@@ -198,7 +197,7 @@ def _conflict(space: SearchSpace, budgets: Sequence[Budget]) -> str:
     return f"all of {', '.join(map(str, budgets))} at once: {'; '.join(seen)}. Loosen one of them."
 
 
-@lru_cache(maxsize=16)
+@remembered(maxsize=16)
 def _source(space: SearchSpace, budgets: tuple[Budget, ...], chances: Chances) -> Draws | None:
     """Where to draw from: within the budget that the least of the space meets; None for draws from the whole space."""
     if not budgets and chances == "networks":

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from dcdnas.architecture import LayerChoice, NetworkSetting
-from dcdnas.cost import slot_price
+from dcdnas.cost import prices_since, slot_price
 from dcdnas.errors import GeometryError
 from dcdnas.networks import Slot
 from dcdnas.networks._slot import STATIC, Shape
@@ -25,14 +25,14 @@ class Frame:
         settings: of the backbone, complete.
         input: at deployment.
         places: the slots that are searched: name, number of its group, number in the group.
-        geometries: of those slots, group by group.
+        open: those slots, group by group.
         closed: the slots that are not searched.
     """
 
     settings: Mapping[str, NetworkSetting]
     input: Shape
     places: tuple[tuple[str, int, int], ...]
-    geometries: tuple[tuple[ConvGeometry, ...], ...]
+    open: tuple[tuple[Slot, ...], ...]
     closed: tuple[Slot, ...] = ()
     _choices: dict[tuple[int, str, Settings], list[LayerChoice]] = field(default_factory=dict, init=False, repr=False)
     _costs: dict[tuple[Any, ...], int] = field(default_factory=dict, init=False, repr=False)
@@ -44,15 +44,16 @@ class Frame:
 
     def cost(self, chosen: Sequence[tuple[str, Settings]], metric: str) -> int:
         """What `layers` and the slots that are not searched cost together; each group's cost is remembered."""
-        total = self._costs.get((metric,))
+        now = (metric, prices_since())
+        total = self._costs.get(now)
         if total is None:
-            total = self._costs[metric,] = sum(slot_price(slot, STATIC, (metric,))[0] for slot in self.closed)
+            total = self._costs[now] = sum(slot_price(slot, STATIC, (metric,))[0] for slot in self.closed)
         for group, choice in enumerate(chosen):
-            known = self._costs.get((metric, group, *choice))
+            known = self._costs.get((*now, group, *choice))
             if known is None:
-                pairs = zip(self.geometries[group], self.choices(group, *choice), strict=True)
-                known = sum(slot_price(Slot("conv", geometry), made, (metric,))[0] for geometry, made in pairs)
-                self._costs[metric, group, *choice] = known
+                pairs = zip(self.open[group], self.choices(group, *choice), strict=True)
+                known = sum(slot_price(slot, made, (metric,))[0] for slot, made in pairs)
+                self._costs[*now, group, *choice] = known
             total += known
         return total
 
@@ -61,7 +62,7 @@ class Frame:
         key = (group, operator, settings)
         found = self._choices.get(key)
         if found is None:
-            found = self._choices[key] = [layer_choice(operator, settings, g) for g in self.geometries[group]]
+            found = self._choices[key] = [layer_choice(operator, settings, slot.geometry) for slot in self.open[group]]
         return found
 
 

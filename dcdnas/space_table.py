@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from dcdnas.cost import additive_metrics, metrics, slot_price
 from dcdnas.errors import UsageError
 from dcdnas.networks import Slot
-from dcdnas.networks._slot import STATIC
-from dcdnas.records import ConvGeometry, Cost, Setting
+from dcdnas.networks._slot import STATIC, unnamed
+from dcdnas.records import Cost, Setting
 from dcdnas.space import SearchSpace, layer_choice
 from dcdnas.space_parts import Decisions, Group
 from dcdnas.space_places import places_of
@@ -196,12 +196,12 @@ class SpaceTable:
             )
         group_of = {slot: number for number, group in enumerate(self.space.groups) for slot in group.slots}
         values: dict[tuple[tuple[str, ...], int | None], Integers] = {}
-        known: dict[tuple[int | None, str, ConvGeometry], Integers] = {}
+        known: dict[tuple[int | None, Slot], Integers] = {}
         for name, slots in places.slots.items():
             names, group = places.depends[name], group_of.get(name)
             numbers = [self._index[n] for n in names]
             for options, slot in slots.items():
-                place = (group, slot.kind, slot.geometry)
+                place = (group, unnamed(slot))
                 if place not in known:
                     known[place] = self._prices(group, slot)
                 if (names, group) not in values:

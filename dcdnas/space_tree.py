@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcdnas.architecture import LayerChoice
-from dcdnas.cost import metrics, slot_price
+from dcdnas.cost import metrics, remembered, slot_price
 from dcdnas.networks import Slot
-from dcdnas.networks._slot import STATIC
-from dcdnas.records import ConvGeometry, Setting
+from dcdnas.networks._slot import STATIC, unnamed
+from dcdnas.records import Setting
 from dcdnas.space import SearchSpace, layer_choice
 from dcdnas.space_parts import Decision, Group, Settings
 from dcdnas.space_places import Places, common_unit, holds, places_of
@@ -118,14 +118,14 @@ class Tree:
         exists = self.exists(g, path)
         if g not in self._open:
             slots = (self.places.slot(name, path) for name in self.space.groups[g].slots if name in self.places.slots)
-            return _group_table(self, g, tuple(s.geometry for s in slots if s is not None), exists, chances)
-        return _group_table(self, g, self._geometries(g), exists, chances)
+            return _group_table(self, g, tuple(unnamed(s) for s in slots if s is not None), exists, chances)
+        return _group_table(self, g, self._slots(g), exists, chances)
 
     def copies(self, decisions: Mapping[str, Setting]) -> int:
         """How many paths of the same chance lead to the network of some decisions, with the chances of ``networks``."""
         copies, frame = 1, self.space.frame(decisions)
         for g in self._open:
-            weights = _group_table(self, g, self._geometries(g), True, "networks")[1]
+            weights = _group_table(self, g, self._slots(g), True, "networks")[1]
             layers = frame.choices(g, *self.space.groups[g].choose(decisions))
             choices = (self.space.groups[g].choose(o) for o, w in zip(self.outcomes[g], weights, strict=True) if w)
             copies *= sum(frame.choices(g, *choice) == layers for choice in choices)
@@ -237,9 +237,9 @@ class Tree:
 
     # pricing
 
-    def _geometries(self, g: int) -> tuple[ConvGeometry, ...]:
+    def _slots(self, g: int) -> tuple[Slot, ...]:
         slots = [s for name in self.space.groups[g].slots for s in self.places.slots.get(name, {}).values()]
-        return tuple(dict.fromkeys(slot.geometry for slot in slots))
+        return tuple(dict.fromkeys(map(unnamed, slots)))
 
     def exists(self, g: int, path: Path) -> bool:
         """Whether the group is decided at all."""
@@ -259,12 +259,12 @@ class Tree:
 
 
 @lru_cache(maxsize=200_000)
-def _group_table(tree: Tree, g: int, geometries: tuple[ConvGeometry, ...], exists: bool, chances: Chances) -> tuple[Ints, Floats]:
+def _group_table(tree: Tree, g: int, slots: tuple[Slot, ...], exists: bool, chances: Chances) -> tuple[Ints, Floats]:
     """Cost of each outcome at all of the places, and its chance."""
     group = tree.space.groups[g]
     costs, weights, seen = [], [], set()
     for number, outcome in enumerate(tree.outcomes[g]):
-        rows = _prices(tree.metric, group.choose(outcome), geometries)
+        rows = _prices(tree.metric, group.choose(outcome), slots)
         layers = tuple(choice for choice, _ in rows)
         costs.append(sum(cost for _, cost in rows))
         if chances == "operators":
@@ -275,11 +275,11 @@ def _group_table(tree: Tree, g: int, geometries: tuple[ConvGeometry, ...], exist
     return np.array(costs, dtype=np.int64), np.array(weights)
 
 
-def _prices(metric: str, chosen: tuple[str, Settings], geometries: tuple[ConvGeometry, ...]) -> list[tuple[LayerChoice, int]]:
+def _prices(metric: str, chosen: tuple[str, Settings], slots: tuple[Slot, ...]) -> list[tuple[LayerChoice, int]]:
     rows = []
-    for geometry in geometries:
-        choice = layer_choice(*chosen, geometry)
-        rows.append((choice, slot_price(Slot("conv", geometry), choice, (metric,))[0]))
+    for slot in slots:
+        choice = layer_choice(*chosen, slot.geometry)
+        rows.append((choice, slot_price(slot, choice, (metric,))[0]))
     return rows
 
 
@@ -299,7 +299,7 @@ def group_key(g: int) -> str:
     return f"{_GROUP}{g}"
 
 
-@lru_cache(maxsize=32)
+@remembered(maxsize=32)
 def tree_of(space: SearchSpace, metric: str) -> Tree | None:
     """The tree of a space; None where it does not come apart, or not far enough, or where the metric is no sum over slots."""
     places = places_of(space) if metrics[metric].additive else None

@@ -14,7 +14,7 @@ import dcdnas.operators
 from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.choice import dimensions
 from dcdnas.cost import measure, price
-from dcdnas.cost._kept import _outside
+from dcdnas.cost._kept import outside
 from dcdnas.cost.flops import count_flops
 from dcdnas.networks import build_network, slots_of
 from dcdnas.operators import Operator, operators
@@ -35,7 +35,7 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Opera
     monkeypatch.setattr(dcdnas.operators, "__path__", [*dcdnas.operators.__path__, str(tmp_path)])
     yield operators["gate"]
     del sys.modules["dcdnas.operators.gate"]
-    _outside.cache_clear()
+    outside.cache_clear()
 
 
 def test_its_dimension_is_read_from_the_annotation(gate: type[Operator]) -> None:

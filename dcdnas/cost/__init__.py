@@ -4,8 +4,9 @@ from dcdnas.cost._base import Metric, additive_metrics, exact_metrics, metrics
 from dcdnas.cost._handles import UncountedOperation
 from dcdnas.cost._parts import Parts, slot_parts
 from dcdnas.cost._price import ALWAYS, measure, price, slot_price, verified, with_always
+from dcdnas.cost._remembered import prices_since, remembered
 
 __all__ = [
     "ALWAYS", "Metric", "Parts", "UncountedOperation", "additive_metrics", "exact_metrics", "measure", "metrics", "price",
-    "slot_parts", "slot_price", "verified", "with_always",
+    "prices_since", "remembered", "slot_parts", "slot_price", "verified", "with_always",
 ]  # fmt: skip

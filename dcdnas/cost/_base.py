@@ -49,8 +49,8 @@ metrics: Catalogue[Metric] = Catalogue("cost", "cost metric")
 
 
 def additive_metrics() -> tuple[str, ...]:
-    """Names of the metrics that layers have each for itself."""
-    return tuple(name for name, metric in metrics.items() if metric.additive)
+    """Names of the metrics that layers have each for itself, and that are no predictions."""
+    return tuple(name for name, metric in metrics.items() if metric.additive and metric.exact)
 
 
 def exact_metrics() -> tuple[str, ...]:

@@ -32,20 +32,24 @@ _SOURCES = ("operators/**/*.py", "networks/**/*.py", "cost/**/*.py", "records.py
 
 def kept(metric: str, slot: Slot, choice: LayerChoice, find: Callable[[], int]) -> int:
     """The value from disk, else what `find` finds, which is then kept."""
-    if _outside(choice.operator) is None:
+    if outside(choice.operator) is None:
         return find()
     entries, key = _entries(file()), _key(metric, slot, choice)
     if key not in entries:
         entries[key] = find()
-        _append(file(), key, entries[key])
+        append(file(), key, entries[key])
     return entries[key]
 
 
 def file() -> Path:
     """Where the prices of this code are."""
+    return folder() / f"prices-{CODE}.jsonl"
+
+
+def folder() -> Path:
+    """Where everything is that is kept from one run to the next."""
     given = os.environ.get("DCDNAS_CACHE")
-    folder = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dcdnas"
-    return folder / f"prices-{CODE}.jsonl"
+    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dcdnas"
 
 
 def sources(package: Path) -> str:
@@ -64,13 +68,13 @@ def _key(metric: str, slot: Slot, choice: LayerChoice) -> str:
     g = slot.geometry
     place = [slot.kind, *(getattr(g, name) for name in g.__slots__)]
     return json.dumps(
-        [metric, place, choice.operator, dict(choice.settings), choice.form, choice.guide_channels, _outside(choice.operator)]
+        [metric, place, choice.operator, dict(choice.settings), choice.form, choice.guide_channels, outside(choice.operator)]
     )
 
 
 @cache
-def _outside(operator: str) -> str | None:
-    """Digest of the file of an operator that is not the package's own; None when nobody knows the file."""
+def outside(operator: str) -> str | None:
+    """Digest of the file of an operator that is not the package's own, else empty; None when nobody knows the file."""
     try:
         path = Path(inspect.getfile(operators[operator])).resolve()
     except TypeError:
@@ -80,24 +84,31 @@ def _outside(operator: str) -> str | None:
 
 @cache
 def _entries(path: Path) -> dict[str, int]:
-    found: dict[str, int] = {}
+    return {key: int(value) for key, value in lines(path).items() if isinstance(value, (int, float))}
+
+
+def lines(path: Path) -> dict[str, object]:
+    """What a file holds: the latest value of each key; a line that was cut off is passed over."""
+    found: dict[str, object] = {}
     with suppress(OSError):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             with suppress(ValueError, TypeError):
                 key, value = json.loads(line)
-                found[str(key)] = int(value)
+                found[str(key)] = value
     return found
 
 
-def _append(path: Path, key: str, value: int) -> None:
+def append(path: Path, key: str, value: object) -> None:
+    """Adds a line; where that is not possible nothing is kept."""
     with suppress(OSError):  # a full or read-only disk costs time, nothing else
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            _prune(path.parent)
+            _prune(path)
         with path.open("ab", buffering=0) as file:
             file.write(f"{json.dumps([key, value])}\n".encode())
 
 
-def _prune(folder: Path) -> None:
-    for old in sorted(folder.glob("prices-*.jsonl"), key=lambda p: p.stat().st_mtime, reverse=True)[FILES - 1 :]:
+def _prune(path: Path) -> None:
+    same = path.parent.glob(f"{path.name.partition('-')[0]}-*.jsonl")
+    for old in sorted(same, key=lambda p: p.stat().st_mtime, reverse=True)[FILES - 1 :]:
         old.unlink(missing_ok=True)

@@ -9,16 +9,17 @@ that is no such sum prices the network itself (`Metric.of_network`).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import cache
 
 import torch
 
 from dcdnas.architecture import Architecture, LayerChoice, NetworkSetting
-from dcdnas.cost._base import additive_metrics, exact_metrics, metrics
+from dcdnas.cost._base import additive_metrics, metrics
 from dcdnas.cost._kept import kept
+from dcdnas.cost._remembered import remembered
 from dcdnas.errors import MismatchError
 from dcdnas.networks import Network, Slot, make, networks
-from dcdnas.networks._slot import STATIC, Shape
+from dcdnas.networks._slot import STATIC, Shape, unnamed
 from dcdnas.records import Cost
 
 ALWAYS = ("flops", "params")
@@ -87,22 +88,19 @@ def measure(network: Network, names: tuple[str, ...] = ALWAYS) -> Cost:
 
 
 def verified(architecture: Architecture, names: tuple[str, ...] = ()) -> Cost:
-    """The price of an architecture, after the whole network was built and has measured the same.
-
-    A metric whose price is a prediction (`Metric.exact`) is not measured.
+    """The exact prices of an architecture, after the whole network was built and has measured the same.
 
     Args:
         architecture: to be built.
-        names: metrics; all sums over the slots when empty.
+        names: metrics, of which predictions (`Metric.exact`) are left out; all sums over the slots when empty.
 
     Raises:
         MismatchError: when they differ: an operator's closed form is wrong.
     """
-    names = names or additive_metrics()
-    exact = tuple(n for n in names if n in exact_metrics())
-    priced, measured = price(architecture, names), measure(networks[architecture.network].build(architecture), exact)
+    names = tuple(name for name in names or additive_metrics() if metrics[name].exact)
+    priced, measured = price(architecture, names), measure(networks[architecture.network].build(architecture), names)
     wrong = [
-        f"{name} {priced[name]:.0f} by table, {measured[name]:.0f} measured" for name in exact if priced[name] != measured[name]
+        f"{name} {priced[name]:.0f} by table, {measured[name]:.0f} measured" for name in names if priced[name] != measured[name]
     ]
     if wrong:
         used = ", ".join(sorted({choice.operator for choice in architecture.layers.values()}))
@@ -115,31 +113,26 @@ def verified(architecture: Architecture, names: tuple[str, ...] = ()) -> Cost:
 
 def slot_price(slot: Slot, choice: LayerChoice, names: tuple[str, ...]) -> tuple[int, ...]:
     """What one slot costs with an operator, metric by metric; found when first asked for."""
-    place = _anonymous(slot)
+    place = unnamed(slot)
     return tuple(_measured(name, place, choice) for name in names)
 
 
-@lru_cache(maxsize=1024)
+@remembered(maxsize=1024)
 def _places(
     network: str, settings: tuple[tuple[str, NetworkSetting], ...], input: Shape, classes: int, names: tuple[str, ...]
 ) -> tuple[tuple[str, Slot, Prices], ...]:
     """A network's slots with what is known of the prices there; equal geometries share one dictionary."""
     cls = networks[network]
     slots = cls.slots(input, classes, cls.complete(dict(settings)))
-    return tuple((slot.name, slot, _prices(_anonymous(slot), names)) for slot in slots)
+    return tuple((slot.name, slot, _prices(unnamed(slot), names)) for slot in slots)
 
 
-@cache
+@remembered()
 def _prices(place: Slot, names: tuple[str, ...]) -> Prices:
     return {}
 
 
-def _anonymous(slot: Slot) -> Slot:
-    """The slot without its name and activation, which cost nothing."""
-    return Slot(slot.kind, slot.geometry, slot.kind)
-
-
-@cache
+@remembered()
 def _measured(name: str, slot: Slot, choice: LayerChoice) -> int:
     metric = metrics[name]
     value = metric.of_slot(slot, choice)

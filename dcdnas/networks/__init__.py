@@ -7,12 +7,12 @@ from pathlib import Path
 
 from dcdnas.architecture import Architecture
 from dcdnas.catalogue import Catalogue
-from dcdnas.networks._base import Network, make
+from dcdnas.networks._base import Network, deployed, make
 from dcdnas.networks._slot import Shape, Slot
 
 networks: Catalogue[type[Network]] = Catalogue("networks", "network")
 
-__all__ = ["Network", "Slot", "build_network", "for_proxy", "make", "networks", "slots_of"]
+__all__ = ["Network", "Slot", "build_network", "deployed", "for_proxy", "make", "networks", "slots_of"]
 
 
 def slots_of(architecture: Architecture) -> tuple[Slot, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -168,15 +168,23 @@ class Network(nn.Module):
         dropout is gone. A BatchNorm stays after an operator that cannot take it (`Operator.fold`). The multiply-adds are
         those of this network: nothing that goes was counted.
         """
-        network = copy.deepcopy(self).eval().requires_grad_(False)
-        for module in list(network.modules()):
-            if isinstance(module, (Operator, ConvNorm)):
-                module.deploy()
-        for parent in list(network.modules()):
-            for name, child in parent.named_children():
-                if isinstance(child, nn.Dropout):
-                    setattr(parent, name, nn.Identity())
-        return network.requires_grad_(False)
+        return deployed(copy.deepcopy(self))
+
+
+Part = TypeVar("Part", bound=nn.Module)
+
+
+def deployed(module: Part) -> Part:
+    """A network, or what stands in one of its slots, made ready for inference only, in place; see `Network.deploy`."""
+    module.eval().requires_grad_(False)
+    for part in list(module.modules()):
+        if isinstance(part, (Operator, ConvNorm)):
+            part.deploy()
+    for parent in list(module.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.Dropout):
+                setattr(parent, name, nn.Identity())
+    return module.requires_grad_(False)
 
 
 def per_stage(name: str, value: Any, stages: int) -> tuple[Any, ...]:

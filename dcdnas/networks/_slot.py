@@ -49,6 +49,11 @@ class Slot:
         return self.name.rpartition(".")[2]
 
 
+def unnamed(slot: Slot) -> Slot:
+    """The slot as every slot is that costs the same: without its name."""
+    return Slot(slot.kind, slot.geometry, slot.kind, slot.activation)
+
+
 def check_layers(architecture: Architecture, slots: tuple[Slot, ...], guided: frozenset[str]) -> None:
     """Raises FileError when the architecture names a layer that the network does not have, or takes a guide that nobody makes.
 

@@ -137,9 +137,9 @@ def test_an_operator_from_outside_is_known_by_its_file(tmp_path: Path, monkeypat
         path = tmp_path / "mine.py"
         path.write_text(text)
         monkeypatch.setattr(_kept.inspect, "getfile", lambda _, path=path: str(path))
-        _kept._outside.cache_clear()
+        _kept.outside.cache_clear()
         keys.append(_kept._key("params", SLOT, LayerChoice("static")))
-    _kept._outside.cache_clear()
+    _kept.outside.cache_clear()
     assert len(set(keys)) == 2
 
 
@@ -148,10 +148,10 @@ def test_an_operator_whose_file_nobody_knows_is_not_kept(monkeypatch: pytest.Mon
         raise TypeError("is a built-in class")
 
     monkeypatch.setattr(_kept.inspect, "getfile", unknown)
-    _kept._outside.cache_clear()
+    _kept.outside.cache_clear()
     assert [kept("params", SLOT, LayerChoice(), lambda value=value: value) for value in (1, 2)] == [1, 2]
     assert not file().exists()
-    _kept._outside.cache_clear()
+    _kept.outside.cache_clear()
 
 
 def test_old_files_go(folder: Path) -> None:

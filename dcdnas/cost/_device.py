@@ -1,0 +1,93 @@
+"""What a latency was measured on: the device, and how it was used."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from dcdnas.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Device:
+    """A machine and how it computes; latencies of two that differ in anything are not compared.
+
+    Args:
+        name: kind and model, like ``cpu: AMD EPYC``.
+        threads: that one network computes with.
+        batch: images that go through at once; the latency is that of all of them.
+        dtype: of weights and activations.
+        software: what runs the network, with its version.
+    """
+
+    name: str
+    threads: int = 1
+    batch: int = 1
+    dtype: str = "float32"
+    software: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What the name begins with: ``cpu`` or ``cuda``, or what the maker of a table wrote there."""
+        return self.name.partition(":")[0]
+
+    @property
+    def here(self) -> bool:
+        """Whether it is this machine's, so that it can be measured now; another version of the software does not matter."""
+        return self.kind in KINDS and self.dtype == "float32" and self.name == _name(self.kind)
+
+    def check_here(self) -> None:
+        """Raises UsageError when this machine is another one, so that nothing can be measured for it."""
+        if not self.here:
+            here = f"This machine is {_name('cpu')}"
+            raise UsageError(f"{self.name} cannot be measured here. {here}; run `dcdnas latency measure SPACE -o FILE` there.")
+
+    def __str__(self) -> str:
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return ", ".join(filter(None, (self.name, threads, f"batch {self.batch}", self.dtype, self.software)))
+
+
+KINDS = ("cpu", "cuda")
+
+
+def this_device(kind: str = "cpu", threads: int = 1, batch: int = 1) -> Device:
+    """This machine's CPU or GPU.
+
+    Raises:
+        UsageError: when there is no such device here, or a number is not above zero.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"--device {kind}: not a device that can be measured. Allowed: {', '.join(KINDS)}.")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch finds no GPU here. Measure the CPU, or run this where the GPU is.")
+    if threads < 1 or batch < 1:
+        raise UsageError(f"threads and batch must be at least 1, not {threads} and {batch}.")
+    return Device(_name(kind), threads, batch, "float32", f"torch {torch.__version__.partition('+')[0]}")
+
+
+@cache
+def _name(kind: str) -> str:
+    if kind == "cuda":
+        return f"cuda: {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "cuda"
+    return f"cpu: {_processor()}"
+
+
+def _processor() -> str:
+    """The processor's model as the system calls it."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            word, _, value = line.partition(":")
+            if word.strip() in ("model name", "Model") and value.strip():
+                return " ".join(value.split())
+    if sys.platform == "darwin":
+        with suppress(OSError, subprocess.SubprocessError):
+            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,113 @@
+"""A latency table: what each operator takes at each place of a network on one device, and how that makes a network's time.
+
+Which table prices are read from is set for the process by `use`: a search has one, and so has a command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import dataclass, field, replace
+
+from dcdnas.architecture import LayerChoice
+from dcdnas.cost._device import Device
+from dcdnas.cost._latency_fit import Correction
+from dcdnas.cost._remembered import forget
+from dcdnas.cost._timing import Timing
+from dcdnas.errors import FileError, UsageError
+from dcdnas.networks import Slot
+from dcdnas.networks._slot import unnamed
+
+Place = tuple[Slot, LayerChoice]
+"""A slot without its name, and a choice without its form: what a time belongs to."""
+
+
+@dataclass(frozen=True, eq=False)
+class LatencyTable:
+    """Times on one device.
+
+    Args:
+        device: that they were measured on.
+        slots: time of each place alone.
+        correction: from slots to networks.
+        source: where it comes from, for messages.
+        find: measures places that are not in `slots`; None where that cannot be done.
+    """
+
+    device: Device
+    slots: MutableMapping[Place, Timing] = field(default_factory=dict)
+    correction: Correction = field(default_factory=Correction)
+    source: str = "the latency table"
+    find: Callable[[Place], Timing] | None = None
+
+    def __contains__(self, place: Place) -> bool:
+        return place in self.slots or self.find is not None
+
+    def timing(self, slot: Slot, choice: LayerChoice) -> Timing:
+        """Of one slot alone.
+
+        Raises:
+            FileError: when the table does not know the place.
+        """
+        place = place_of(slot, choice)
+        found = self.slots.get(place)
+        if found is None:
+            if self.find is None:
+                raise FileError(f"{self.source} ({self.device}) has no time for {said(place)}. {HOW_TO_FILL}")
+            found = self.slots[place] = self.find(place)
+        return found
+
+    def nanoseconds(self, slot: Slot, choice: LayerChoice) -> int:
+        """What a slot adds to its network's latency, corrected; a whole number, so that sums are exact."""
+        return max(1, round(self.correction.of(self.timing(slot, choice).median)))
+
+    def missing(self, places: Iterable[Place]) -> list[Place]:
+        """Those that the table does not know."""
+        return [place for place in places if place not in self.slots]
+
+
+HOW_TO_FILL = (
+    "It was made for another space, or an older one. Measure again, on that device: dcdnas latency measure SPACE -o FILE; or "
+    "write the list of what is needed, to fill in: dcdnas latency slots SPACE -o FILE."
+)
+
+
+def place_of(slot: Slot, choice: LayerChoice) -> Place:
+    """What a time belongs to: the form is left out, since the executed one is decided by the map."""
+    return unnamed(slot), replace(choice, form="") if choice.form else choice
+
+
+def said(place: Place) -> str:
+    """A place in words."""
+    slot, choice = place
+    g, what = slot.geometry, slot.kind if slot.kind != "conv" and choice.operator == "static" else choice
+    where = f"{g.in_channels}->{g.out_channels}" if slot.kind == "linear" else str(g)
+    return f"{what} at {where}{f' with {slot.activation}' if slot.activation else ''}"
+
+
+_used: list[LatencyTable] = []
+
+
+def use(table: LatencyTable | None) -> None:
+    """Takes the prices of `latency` from this table from now on; what was priced by another one is forgotten."""
+    if _used[:1] != [table]:
+        _used[:] = [table] if table else []
+        forget()
+
+
+def in_use() -> bool:
+    """Whether there is a table that prices are read from."""
+    return bool(_used)
+
+
+def used() -> LatencyTable:
+    """The table that prices are read from.
+
+    Raises:
+        UsageError: when there is none.
+    """
+    if not _used:
+        raise UsageError(
+            "latency has no table to be read from. Measure one with `dcdnas latency measure SPACE`, or name one with "
+            "--latency-table FILE."
+        )
+    return _used[0]

@@ -1,0 +1,146 @@
+"""Latency tables as JSON files: written for other machines, read from them, and every mistake in one said with its place."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from dcdnas.cost._device import Device
+from dcdnas.cost._latency import LatencyTable, Place
+from dcdnas.cost._latency_fit import Correction
+from dcdnas.cost._latency_row import KEYS, place_from, row_of
+from dcdnas.cost._timing import Timing
+from dcdnas.errors import FileError, UsageError, nearest
+
+FORMAT = "dcdnas/latency-1"
+UNITS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
+TOP = ("format", "device", "unit", "correction", "slots")
+NUMBERS = ("threads", "batch")
+SHOWN = 12
+"""Problems of a file that are listed."""
+
+
+def table_text(device: Device, slots: Iterable[tuple[Place, Timing | None]], correction: Correction | None = None) -> str:
+    """The content of a file, in nanoseconds, a slot a line; a slot without a time has null, to be filled in."""
+    head: dict[str, Any] = {"format": FORMAT, "device": asdict(device), "unit": "ns"}
+    if correction is not None:
+        head["correction"] = asdict(correction)
+    rows = [{**row_of(place), "value": t.median if t else None, **({"iqr": t.iqr} if t else {})} for place, t in slots]
+    body = ",\n".join(f"    {json.dumps(row)}" for row in rows)
+    return f'{json.dumps(head, indent=2, ensure_ascii=False)[:-2]},\n  "slots": [\n{body}\n  ]\n}}\n'
+
+
+def read_table(path: str | Path) -> LatencyTable:
+    """A table from its file.
+
+    Raises:
+        FileError: listing what is wrong with it.
+    """
+    return table_from(_json(path), str(path))
+
+
+def table_from(content: Any, source: str) -> LatencyTable:
+    """A table from what its file holds.
+
+    Raises:
+        FileError: listing what is wrong with it.
+    """
+    if not isinstance(content, Mapping) or content.get("format") != FORMAT:
+        given = content.get("format") if isinstance(content, Mapping) else None
+        raise FileError(f"{source}: no latency table: its format is {given!r}, not {FORMAT!r}. docs/latency.md has an example.")
+    problems = list(_unknown("", content, TOP))
+    device = _device(content.get("device"), problems)
+    correction = _correction(content.get("correction", {}), problems)
+    scale = _scale(content.get("unit"), problems)
+    slots = _slots(content.get("slots"), scale, problems)
+    if problems:
+        more = [f"and {len(problems) - SHOWN} more problems"] if len(problems) > SHOWN else []
+        raise FileError("\n".join(f"{source}: {p}" for p in [*problems[:SHOWN], *more]))
+    return LatencyTable(device, slots, correction, source)
+
+
+def _json(path: str | Path) -> Any:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read: {error.strerror or error}. Name a file that `dcdnas latency` wrote.") from None
+    except ValueError as error:
+        raise FileError(f"{path}: no JSON: {error}.") from None
+
+
+def _unknown(where: str, content: Mapping[str, Any], known: Iterable[str]) -> Iterator[str]:
+    known = tuple(known)
+    yield from (f"{where}unknown key {key!r}. {nearest(str(key), known)}" for key in content if key not in known)
+
+
+def _device(content: Any, problems: list[str]) -> Device:
+    known = tuple(f.name for f in fields(Device))
+    if not isinstance(content, Mapping) or not isinstance(content.get("name"), str) or not content["name"].strip():
+        problems.append(f'device must say at least a name, like {{"name": "cpu: Cortex-A76", "threads": 1}}, not {content!r}.')
+        return Device("")
+    problems += _unknown("device: ", content, known)
+    for name in known:
+        value, whole = content.get(name, 1 if name in NUMBERS else ""), name in NUMBERS
+        number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        if not (number if whole else isinstance(value, str)):
+            problems.append(f"device: {name} must be {'a whole number above 0' if whole else 'a text'}, not {value!r}.")
+            return Device("")
+    return Device(**{name: content[name] for name in known if name in content})
+
+
+def _correction(content: Any, problems: list[str]) -> Correction:
+    known = tuple(f.name for f in fields(Correction))
+    if not isinstance(content, Mapping):
+        problems.append(f'correction must be an object like {{"factor": 1.1, "per_slot": 2000}}, not {content!r}.')
+        return Correction()
+    problems += _unknown("correction: ", content, known)
+    for name in ("factor", "per_slot"):
+        if name in content and not _number(content[name], at_least=0):
+            problems.append(f"correction: {name} must be a number, 0 or more, not {content[name]!r}.")
+            return Correction()
+    return Correction(**{name: content[name] for name in known if name in content})
+
+
+def _scale(unit: Any, problems: list[str]) -> float:
+    if unit not in UNITS:
+        problems.append(f"unit must say what the values are in, not {unit!r}. Allowed: {', '.join(UNITS)}.")
+    return UNITS.get(unit, 1.0) if isinstance(unit, str) else 1.0
+
+
+def _slots(content: Any, scale: float, problems: list[str]) -> dict[Place, Timing]:
+    if not isinstance(content, list):
+        problems.append("slots must be a list of objects, one a place and operator.")
+        return {}
+    found: dict[Place, Timing] = {}
+    for number, row in enumerate(content, 1):
+        where = f"slot {number}: "
+        if not isinstance(row, Mapping):
+            problems.append(f"{where}must be an object, not {row!r}.")
+            continue
+        problems += _unknown(where, row, (*KEYS, "value", "iqr"))
+        value, iqr = row.get("value"), row.get("iqr", 0)
+        if value is None:
+            continue  # a list that is not filled in to its end
+        if not _number(value) or not _number(iqr, at_least=0):
+            name, wrong, least = ("iqr", iqr, "0 or more") if _number(value) else ("value", value, "above 0")
+            problems.append(f"{where}{name} must be a number, {least}, not {wrong!r}.")
+            continue
+        try:
+            place = place_from(row)
+        except UsageError as error:
+            problems.append(f"{where}{error}")
+            continue
+        timing = Timing(max(1, round(value * scale)), round(iqr * scale))
+        if found.setdefault(place, timing) != timing:
+            problems.append(f"{where}the same place and operator as an earlier one, with another value. Keep one of them.")
+    return found
+
+
+def _number(value: Any, at_least: float | None = None) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return False
+    return value > 0 if at_least is None else value >= at_least

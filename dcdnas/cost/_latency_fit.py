@@ -1,0 +1,97 @@
+"""From the times of slots to the time of a network: a correction of two numbers, and how far off it is.
+
+Between the slots of a network there are sums, pooling and calls, and each slot finds what the one before it left in the caches.
+So the time of a network is predicted as ``factor * sum of its slots + per_slot * number of its slots``, still a sum over slots.
+Both numbers are at least 0 and have the least squared relative error on networks that were measured whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A network that was measured as a whole.
+
+    Args:
+        slots: nanoseconds of its slots, added up.
+        count: of its slots.
+        measured: nanoseconds of the network.
+    """
+
+    slots: float
+    count: int
+    measured: float
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What makes a sum over slots the time of a network.
+
+    Args:
+        factor: of each slot's time.
+        per_slot: nanoseconds for each slot beside.
+        space: name of the space whose networks it was fitted on; empty for none.
+        networks: how many there were.
+        error: mean absolute percentage error, each network predicted by a fit to the others; None where it is not known.
+        order: Kendall's tau of these predictions; None where it is not known.
+    """
+
+    factor: float = 1.0
+    per_slot: float = 0.0
+    space: str = ""
+    networks: int = 0
+    error: float | None = None
+    order: float | None = None
+
+    def of(self, slots: float, count: int = 1) -> float:
+        """Nanoseconds of `count` slots that take `slots` nanoseconds alone."""
+        return self.factor * slots + self.per_slot * count
+
+
+LEAST = 3
+"""Networks that a correction needs."""
+
+
+def corrected(wholes: Sequence[Whole], space: str) -> Correction:
+    """The correction for a space, with its error on networks that it was not fitted on."""
+    found = _fit(wholes)
+    others = [_fit([w for w in wholes if w is not whole]) for whole in wholes]
+    predicted = [c.of(w.slots, w.count) for c, w in zip(others, wholes, strict=True)]
+    measured = [w.measured for w in wholes]
+    error, order = percentage_error(predicted, measured), kendall_tau(predicted, measured)
+    return Correction(found.factor, found.per_slot, space, len(wholes), error, order)
+
+
+def percentage_error(predicted: Sequence[float], measured: Sequence[float]) -> float:
+    """Mean absolute percentage error, as a share."""
+    return float(np.mean(np.abs(np.array(predicted) / np.array(measured) - 1)))
+
+
+def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float:
+    """Kendall's tau-b of two orders, -1 to 1; 0 where one of them has no order."""
+    x, y = (np.sign(np.subtract.outer(v, v)) for v in (np.array(a, float), np.array(b, float)))
+    both = float(np.sqrt((x * x).sum() * (y * y).sum()))
+    return float((x * y).sum()) / both if both else 0.0
+
+
+def _fit(wholes: Sequence[Whole]) -> Correction:
+    """Least squares of the relative errors, with both numbers at least 0."""
+    rows = np.array([[w.slots, w.count] for w in wholes], float) / np.array([[w.measured] for w in wholes], float)
+    factor, per_slot = np.linalg.lstsq(rows, np.ones(len(rows)), rcond=None)[0]
+    if per_slot < 0:
+        factor, per_slot = _alone(rows[:, 0]), 0.0
+    elif factor < 0:
+        factor, per_slot = 0.0, _alone(rows[:, 1])
+    return Correction(float(factor), float(per_slot))
+
+
+def _alone(column: Floats) -> float:
+    return float(column.sum() / (column * column).sum())

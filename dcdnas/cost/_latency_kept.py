@@ -1,0 +1,56 @@
+"""Times that were measured on this machine, kept on disk from one run to the next, a file for each device and way to use it.
+
+The file's name also holds a digest of the sources that are measured, so that no time of older code is read; folder and rules are
+those of `dcdnas.cost._kept`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple
+from pathlib import Path
+
+from dcdnas.architecture import Architecture
+from dcdnas.cost._device import Device
+from dcdnas.cost._kept import CODE, append, folder, lines, outside
+from dcdnas.cost._latency import Place
+from dcdnas.cost._latency_row import row_of
+from dcdnas.cost._timing import Timing
+
+
+class KeptTimes:
+    """What is known of a device: times of places, and of whole networks.
+
+    Args:
+        device: of this machine.
+    """
+
+    def __init__(self, device: Device) -> None:
+        digest = hashlib.sha256(json.dumps([*astuple(device), CODE]).encode()).hexdigest()[:16]
+        self.path = folder() / f"latency-{digest}.jsonl"
+        self._known = _read(self.path)
+
+    def get(self, item: Place | Architecture) -> Timing | None:
+        """The time of a place or a whole network; None when it was not measured yet."""
+        return self._known.get(_key(item))
+
+    def put(self, times: Iterable[tuple[Place | Architecture, Timing]]) -> None:
+        """Keeps what was measured, in place of what was known before."""
+        for item, timing in times:
+            self._known[_key(item)] = timing
+            if not isinstance(item, tuple) or outside(item[1].operator) is not None:
+                append(self.path, _key(item), [timing.median, timing.iqr])
+
+
+def _key(item: Place | Architecture) -> str:
+    if isinstance(item, Architecture):
+        used = sorted({choice.operator for choice in item.layers.values()})
+        return json.dumps(["network", item.digest, *filter(None, map(outside, used))])
+    return json.dumps([row_of(item), outside(item[1].operator)])
+
+
+def _read(path: Path) -> dict[str, Timing]:
+    found: Mapping[str, object] = lines(path)
+    return {key: Timing(*value) for key, value in found.items() if isinstance(value, list) and len(value) == 2}

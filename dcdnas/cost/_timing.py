@@ -1,0 +1,125 @@
+"""How long modules take, each in the company of others.
+
+Several modules take turns, call by call. So each call finds the caches as a layer finds them in a network, full of what others
+left, and a burst of other work on the machine hits a few calls of many modules instead of all calls of one. Each call is timed by
+itself; three in a row are a block, whose time is their median; a module's time is that of its quickest block. On an idle
+machine that is about the median of all calls, and on a busy one still nearly what an idle one shows. (`torch.utils.benchmark`
+times one statement in a loop, with warm caches, and averages over the loop, so that one interruption spoils it.)
+
+One thread on a CPU is timed by its own clock, which stands still while other processes have the processor. Several threads need
+a wall clock. A GPU is timed by its events, from before a call to after its last kernel.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dcdnas.cost._device import Device
+
+Call = Callable[[], object]
+
+Clock = Callable[[Call], float]
+"""Makes a call and says how many seconds it took."""
+
+CALLS = 3
+"""Of a block."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a module takes.
+
+    Args:
+        median: nanoseconds, of the quickest block.
+        iqr: nanoseconds between the quartiles of all calls, which a busy machine makes large.
+    """
+
+    median: int
+    iqr: int = 0
+
+
+def timings(parts: Sequence[tuple[nn.Module, Tensor]], device: Device, blocks: int, clock: Clock | None = None) -> list[Timing]:
+    """What each module takes on its input.
+
+    Args:
+        parts: modules in eval mode with their inputs, on the device.
+        device: of this machine.
+        blocks: of `CALLS` calls, for each module.
+        clock: for tests; the device's own when left out.
+    """
+    clock = clock or clock_of(device)
+    calls = [_call(module, x) for module, x in parts]
+    seconds: list[list[float]] = [[] for _ in calls]
+    with torch.inference_mode(), _threads(device.threads):
+        for call in calls:
+            clock(call)  # the first call of a module also sets up what later ones find
+        for _ in range(blocks * CALLS):
+            for call, found in zip(calls, seconds, strict=True):
+                found.append(clock(call))
+    return [_timing(found) for found in seconds]
+
+
+def clock_of(device: Device) -> Clock:
+    """How calls are timed on a device."""
+    if device.kind == "cuda":
+        return by_events(torch.cuda.Event, torch.cuda.synchronize)
+    return by(time.thread_time if device.threads == 1 else time.perf_counter)
+
+
+def by_events(event: Callable[..., Any], synchronize: Callable[[], object]) -> Clock:
+    """A clock from a GPU's events: from before the call's first kernel to after its last.
+
+    Args:
+        event: makes an event, as `torch.cuda.Event`.
+        synchronize: waits until all kernels have ended.
+    """
+
+    def clock(call: Call) -> float:
+        before, after = event(enable_timing=True), event(enable_timing=True)
+        synchronize()
+        before.record()
+        call()
+        after.record()
+        synchronize()
+        return float(before.elapsed_time(after)) / 1e3
+
+    return clock
+
+
+def by(now: Callable[[], float]) -> Clock:
+    """A clock from one that says the time in seconds."""
+
+    def clock(call: Call) -> float:
+        before = now()
+        call()
+        return now() - before
+
+    return clock
+
+
+def _call(module: nn.Module, x: Tensor) -> Call:
+    return lambda: module(x)
+
+
+def _timing(seconds: Sequence[float]) -> Timing:
+    blocks = (seconds[i : i + CALLS] for i in range(0, len(seconds), CALLS))
+    low, _, high = statistics.quantiles(seconds, n=4, method="inclusive")
+    return Timing(max(1, round(1e9 * min(map(statistics.median, blocks)))), round(1e9 * (high - low)))
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
