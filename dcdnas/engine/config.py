@@ -40,6 +40,7 @@ class SearchConfig:
         early_stopping: whether trainings behind at a rung are stopped.
         confirm: fresh seeds on which the top of the front is trained again.
         confirm_top: how many networks of the front are confirmed, beside the static reference.
+        latency: the device and the correction of the latency table that prices are read from; empty where none is needed.
         plugins: the space's operators from outside the package: name to ``path`` and ``sha256`` of the file.
     """
 
@@ -55,6 +56,7 @@ class SearchConfig:
     early_stopping: bool = True
     confirm: int = 3
     confirm_top: int = 3
+    latency: Mapping[str, Any] = field(default_factory=dict)
     plugins: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def build_space(self) -> SearchSpace:
@@ -70,6 +72,7 @@ class SearchConfig:
             "minimize": list(self.minimize),
             "task": asdict(self.task),
             **{n: getattr(self, n) for n in ("sampler", "seed", "starts", "chances", "early_stopping", "confirm", "confirm_top")},
+            **({"latency": dict(self.latency)} if self.latency else {}),
             **({"plugins": {name: dict(record) for name, record in self.plugins.items()}} if self.plugins else {}),
             "space": dict(self.space),
         }
@@ -92,6 +95,7 @@ class SearchConfig:
             known["budgets"] = tuple(Budget(**b) for b in data["budgets"])
             known["minimize"] = tuple(data["minimize"])
             known["plugins"] = {str(name): dict(record) for name, record in data.get("plugins", {}).items()}
+            known["latency"] = dict(data.get("latency", {}))
             known["task"] = ProxyTask(**data["task"])
             return SearchConfig(**known)
         except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:

@@ -8,7 +8,8 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from dcdnas.engine import control
+from dcdnas import front
+from dcdnas.engine import control, latency
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.files import write_whole
@@ -62,14 +63,16 @@ def prepare(folder: Path, config: SearchConfig) -> SearchConfig:
     for plugin in loaded(config.plugins):
         (folder / PLUGINS).mkdir(exist_ok=True)
         write_whole(folder / PLUGINS / Path(plugin.path).name, plugin.text)
+    if config.latency:
+        latency.freeze(folder)
     make_memory(folder, objective_bounds(space, config))
     config.write(folder / "search.yaml")
     return config
 
 
 def _never_started(folder: Path) -> bool:
-    """Whether the folder is empty, or has no more than a crash in `prepare` left: copies of plugins, a memory without trials."""
-    if any(not f.name.startswith((MEMORY, ".", PLUGINS)) for f in folder.iterdir()):
+    """Whether the folder is empty, or has what a crash in `prepare` left: plugins, a latency table, a memory without trials."""
+    if any(not f.name.startswith((MEMORY, ".", PLUGINS, latency.FILE)) for f in folder.iterdir()):
         return False
     try:
         with closing(Store(folder)) as store:
@@ -132,6 +135,7 @@ def search(
     config = SearchConfig.read(folder / "search.yaml")
     execution = replace(execution, plugins=load_copies(folder, config.plugins))
     space = config.build_space()
+    latency.thaw(folder, config.latency, space)
     signals = control.Signals(told)
     with (
         RunLock(folder) as lock,
@@ -157,6 +161,9 @@ def search(
 
         loop.observe = look
         _execute(loop, execution, folder, signals)
+        if config.latency and loop.stopped in ("", TIME_IS_UP):
+            latency.time_front(store, front.front(list(loop.trials.values()), config.budgets, config.minimize))
+            latency.freeze(folder)  # what was measured on the way is part of it now
         store.set_meta("ending", loop.stopped or (EXHAUSTED if loop.exhausted and loop.ended < config.trials else ""))
         control.clear(folder)
     return _verdict(loop, folder)

@@ -29,5 +29,9 @@ def provenance(run: Run, trial: Trial) -> dict[str, Any]:
             "mean": round(confirmed.mean, 6), "standard_deviation": None if spread is None else round(spread, 6),
             "seeds": len(confirmed.accuracies),
         }  # fmt: skip
+    timed = run.timed.get(trial.architecture.digest)
+    if timed:
+        how = {"measured": timed["latency"], "iqr": timed["iqr"], **run.config["latency"]["device"]}
+        found["latency_ns"] = {"predicted": int(trial.cost["latency"]), **how}
     recipe = {k: v for k, v in dict(run.config.get("task", {})).items() if k not in ("seed", "deadline", "first_rung")}
     return {**found, "recipe": recipe, "versions": dict(run.config.get("versions", {}))}

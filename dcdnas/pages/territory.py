@@ -74,7 +74,7 @@ def _compiled(content: str) -> SearchSpace:
 
 def _arithmetic(space: SearchSpace, metric: str) -> bool:
     """Whether a metric of the space's networks is known without measuring anything."""
-    if metric not in metrics or not metrics[metric].additive:
+    if metric not in metrics or not (metrics[metric].additive and metrics[metric].exact):
         return False
     architecture = space.architecture(draw(space, random.Random(0)))
     return all(metrics[metric].of_slot(s, architecture.layers.get(s.name, STATIC)) is not None for s in slots_of(architecture))

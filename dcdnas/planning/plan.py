@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -15,13 +15,16 @@ import torch
 
 from dcdnas.budget import Budget, parse_budgets
 from dcdnas.cost import metrics
+from dcdnas.cost._latency import LatencyTable, used
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.halving import rungs
+from dcdnas.engine.latency import record, thaw
 from dcdnas.engine.loggers import loggers
 from dcdnas.engine.samplers import samplers
 from dcdnas.engine.worker import images_of
 from dcdnas.errors import UsageError
+from dcdnas.planning.latency import METRIC, Told, notes_on, quietly, take_table
 from dcdnas.plugins import loaded
 from dcdnas.records import ProxyTask
 from dcdnas.report import runs_folder
@@ -104,8 +107,12 @@ class Plan:
         return f"{each}, {share} ({torch.cuda.get_device_name()})"
 
 
-def make_plan(settings: SearchSettings) -> Plan:
+def make_plan(settings: SearchSettings, told: Told = quietly) -> Plan:
     """Decides what was left open and checks what was said.
+
+    Args:
+        settings: what was said.
+        told: of the latencies that are measured first, where a budget or an objective needs them.
 
     Raises:
         UsageError: for a value that cannot be used.
@@ -117,17 +124,29 @@ def make_plan(settings: SearchSettings) -> Plan:
     minimize = _objectives(settings, budgets, space)
     if settings.sampler not in samplers:
         samplers[settings.sampler]
-    notes = check_budgets(space, budgets)
+    table = _table(settings, space, {*minimize, *(b.metric for b in budgets)}, told)
+    notes = [*notes_on(table, space), *check_budgets(space, budgets)]
     if settings.chances == "networks":
         next(draws_within(space, budgets, random.Random(settings.seed), chances="networks"), None)  # raises where it cannot
     task = _task(settings, space.proxy)
     config = SearchConfig(
-        space=content, budgets=budgets, minimize=minimize, task=task,
+        space=content, budgets=budgets, minimize=minimize, task=task, latency=record(table) if table else {},
         plugins={p.name: {"path": str(Path(p.path).absolute()), "sha256": p.digest} for p in loaded(_operators(space))},
         **{n: getattr(settings, n) for n in (*SAME, "trials")},
     )  # fmt: skip
     plan = Plan(runs_folder() / (settings.name or _free_name(space, budgets)), config, execution(settings), space)
     return replace(plan, notes=(*notes, *_stand_in(settings, space, plan)))
+
+
+def _table(settings: SearchSettings, space: SearchSpace, metrics: Collection[str], told: Told) -> LatencyTable | None:
+    """The latency table of the search; a run that exists already keeps its own."""
+    folder = runs_folder() / (settings.name or "")
+    if METRIC in metrics and settings.name and not settings.latency_table and (folder / "search.yaml").is_file():
+        before = SearchConfig.read(folder / "search.yaml")
+        if before.latency:
+            thaw(folder, before.latency, space)
+            return used()
+    return take_table(space, metrics, settings.latency_table, settings.latency_device, told)
 
 
 def execution(settings: SearchSettings) -> Execution:
@@ -153,7 +172,13 @@ def _space(settings: SearchSettings, budgets: Sequence[Budget]) -> tuple[SearchS
         raise UsageError(
             "neither a budget nor a space is given. Give one, like `-b 2MFLOPs`; `dcdnas list spaces` shows the spaces."
         )
-    path = find_space(settings.space) if settings.space else space_for(budgets)
+    choosing = [b for b in budgets if b.metric != METRIC]
+    if settings.space is None and not choosing:
+        raise UsageError(
+            f"{' and '.join(map(str, budgets))} does not say which space is meant, since each has to be measured first. Name "
+            "one, like `dcdnas search fashion-quick -b 2ms`; `dcdnas list spaces` shows them."
+        )
+    path = find_space(settings.space) if settings.space else space_for(choosing)
     content = read_yaml(path).data
     return read_space(path).filling(budgets), {key: value for key, value in content.items() if key != "plugins"}
 

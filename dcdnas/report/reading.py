@@ -33,7 +33,7 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
     config = _config(folder / FILE, problems, outline)
     store = Store(folder)
     try:
-        facts = {key: store.meta(key) for key in ("bounds", "created", "ending")}
+        facts = {key: store.meta(key) for key in ("bounds", "created", "ending", "timed")}
         trials = tuple(store.outlines() if outline else store.trials(curves=curves))
         confirmations = tuple(store.confirmations())
     finally:
@@ -42,6 +42,7 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
     return Run(
         folder=folder, config=config, trials=trials, confirmations=confirmations, bounds=bounds,
         created=facts["created"] or 0.0, ending=facts["ending"] or "", driver=live_driver(folder), problems=tuple(problems),
+        timed=facts["timed"] or {},
     )  # fmt: skip
 
 

@@ -77,6 +77,7 @@ class Run:
         ending: why it ended before its number; empty when it did not.
         driver: process and host that is searching it now; None when nobody is.
         problems: what is damaged, in words.
+        timed: digest -> ``latency`` and ``iqr`` in nanoseconds of networks of the front, measured whole on the run's device.
     """
 
     folder: Path
@@ -88,6 +89,7 @@ class Run:
     ending: str = ""
     driver: Mapping[str, Any] | None = None
     problems: tuple[str, ...] = ()
+    timed: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:

@@ -48,6 +48,7 @@ OTHER: dict[str, Any] = {
     "seed": 5,
     "starts": 1,
     "chances": "networks",
+    "latency": {"device": {"name": "cpu: A"}},
     "early_stopping": True,
     "confirm": 9,
     "confirm_top": 8,

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import random
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from latencies import pretended
 from searching import SPACE, config, opened
 from trainings import pretend
 
 from dcdnas.budget import Budget, exceeded, quantity, within
 from dcdnas.cost import ALWAYS, metrics, price
+from dcdnas.cost._latency import use
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.local import run_local
 from dcdnas.engine.loop import SearchLoop
@@ -20,6 +23,14 @@ from dcdnas.engine.run import make_memory, objective_bounds
 from dcdnas.engine.samplers import samplers
 from dcdnas.report import load_run
 from dcdnas.space_cost import draw, largest, priced, smallest, static_reference
+
+
+@pytest.fixture(autouse=True)
+def latencies() -> Iterator[None]:
+    """Latencies by arithmetic."""
+    use(pretended())
+    yield
+    use(None)
 
 
 def middle(metric: str) -> Budget:
