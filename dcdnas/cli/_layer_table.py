@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from dcdnas.budget import quantity
 from dcdnas.words import metric_name
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def layers_table(layers: Sequence[Layer], width: int) -> Table:
 
 def _columns(layers: Sequence[Layer]) -> list[Column]:
     flops = total(layers)["flops"]
-    more = [name for name in total(layers).values if name not in ("flops", "params")]
+    timed = "latency" in total(layers).values
+    more = [name for name in total(layers).values if name not in ("flops", "params", "latency")]
     return [
         Column("Layer", 0, lambda x: x.slot, lambda _: "Sum"),
         Column("Operator", 0, lambda x: x.notable),
@@ -64,10 +66,18 @@ def _columns(layers: Sequence[Layer]) -> list[Column]:
         *map(_part, ("convolution", "dynamic", "controller")),
         Column(">Share", 150, lambda x: f"{100 * x.cost['flops'] / flops:.1f} %"),
         _sum("params", 0),
+        *([LATENCY] if timed else []),
         *(_sum(name, 170) for name in more),
         Column("Activation", 150, lambda x: x.activation),
         Column("Form", 150, lambda x: x.form),
     ]
+
+
+def _time(cost: Cost) -> str:
+    return quantity("latency", cost["latency"])
+
+
+LATENCY = Column(">Latency", 0, lambda x: _time(x.cost), lambda all: _time(total(all)))
 
 
 def _sum(metric: str, least: int) -> Column:

@@ -13,6 +13,13 @@ Budgets = Annotated[
     list[str] | None,
     typer.Option("--budget", "-b", metavar="BUDGET", help="Like 300MFLOPs, 5Mparams or 250-300MFLOPs; repeatable."),
 ]
+LatencyTable = Annotated[
+    str | None,
+    typer.Option("--latency-table", metavar="FILE", help="Latencies of a device; else this machine's CPU is measured, 1 thread."),
+]
+LatencyDevice = Annotated[
+    str | None, typer.Option("--latency-device", metavar="NAME", help="Of another machine, when its table is meant.")
+]
 Count = Annotated[
     Literal["deploy", "training", "published"],
     typer.Option(

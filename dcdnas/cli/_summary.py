@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dcdnas.cli._output import Output
-from dcdnas.cli._tables import confirmed_table, trials_table
+from dcdnas.cli._tables import confirmed_table, latency_table, trials_table
 from dcdnas.cli._verdict import verdict
 from dcdnas.export import Results
 from dcdnas.report import Run
@@ -20,6 +20,8 @@ def summarise(out: Output, run: Run, results: Results, reason: str) -> None:
         out.show(trials_table(line, title=f"Front: {counted(len(line), 'network')} within {_budgets(run)}"))
     if run.confirmed:
         out.show(confirmed_table(run.confirmed))
+    if any(t.architecture.digest in run.timed for t in line):
+        out.show(f"Latency of the front, whole networks measured on {_device(run)}", latency_table(run, line))
     for sentence in verdict(run):
         out.show(sentence)
     confirming = sum(c.score.seconds for c in run.confirmations if c.score)
@@ -46,8 +48,25 @@ def document(run: Run) -> dict[str, Any]:
             {"number": c.trial.number, "mean": c.mean, "standard_deviation": c.spread, "seeds": len(c.accuracies),
              "static": c.trial.origin == "static"} for c in run.confirmed
         ],
-        "folder": str(run.folder),
+        **({"latency": latencies(run)} if run.timed else {}), "folder": str(run.folder),
     }  # fmt: skip
+
+
+def _device(run: Run) -> str:
+    from dcdnas.cost._device import Device
+
+    return str(Device(**run.config["latency"]["device"]))
+
+
+def latencies(run: Run) -> dict[str, Any]:
+    """Predicted and measured latency of the front in nanoseconds, and the device, as plain data."""
+    rows = [(t, run.timed.get(t.architecture.digest)) for t in run.front()]
+    return {
+        "device": dict(run.config["latency"]["device"]),
+        "networks": [
+            {"number": t.number, "predicted": t.cost["latency"], "measured": m["latency"], "iqr": m["iqr"]} for t, m in rows if m
+        ],
+    }
 
 
 def _budgets(run: Run) -> str:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from dcdnas.budget import quantity
 from dcdnas.records import Trial
-from dcdnas.report import Confirmed
+from dcdnas.report import Confirmed, Run
 from dcdnas.words import duration, metric_name, mix, percent
 
 
@@ -65,3 +65,14 @@ def _state(trial: Trial) -> str:
     said = {"stopped": "stopped early"}.get(trial.state, trial.state)
     detail = trial.reason if trial.state != "stopped" else ""
     return f"{said}: {detail}" if detail else said
+
+
+def latency_table(run: Run, trials: Sequence[Trial]) -> Table:
+    """Predicted beside measured latency of networks that were measured whole."""
+    made = table(">Trial", ">Predicted", ">Measured", ">Quartiles apart", ">Difference")
+    for t in trials:
+        if found := run.timed.get(t.architecture.digest):
+            difference = t.cost["latency"] / found["latency"] - 1
+            cells = (quantity("latency", v) for v in (t.cost["latency"], found["latency"], found["iqr"]))
+            made.add_row(str(t.number), *cells, f"{100 * difference:+.1f} %")
+    return made

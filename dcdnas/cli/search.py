@@ -17,6 +17,8 @@ from dcdnas.cli._options import (
     File,
     Gpus,
     Jobs,
+    LatencyDevice,
+    LatencyTable,
     Log,
     Timeout,
     TrialTimeout,
@@ -26,6 +28,14 @@ from dcdnas.cli._output import Output
 __all__ = ["search"]
 
 PANEL = "Search"
+
+
+Confirm = Annotated[
+    int | None, typer.Option(metavar="N", help="Fresh seeds for the top of the front, 3 when left out; 0 for none.")
+]
+EarlyStopping = Annotated[
+    bool | None, typer.Option("--early-stopping/--no-early-stopping", help="Stop trainings that are behind.")
+]
 
 
 def search(
@@ -46,13 +56,11 @@ def search(
     ] = None,
     sampler: Annotated[str | None, typer.Option(metavar="SAMPLER", help="tpe (default), nsga2 or random.")] = None,
     minimize: Annotated[list[str] | None, typer.Option(metavar="METRIC", help="A further cost to minimise; repeatable.")] = None,
+    latency_table: LatencyTable = None,
+    latency_device: LatencyDevice = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Of the sampler and all trainings, 0 when left out.")] = None,
-    confirm: Annotated[
-        int | None, typer.Option(metavar="N", help="Fresh seeds for the top of the front, 3 when left out; 0 for none.")
-    ] = None,
-    early_stopping: Annotated[
-        bool | None, typer.Option("--early-stopping/--no-early-stopping", help="Stop trainings that are behind.")
-    ] = None,
+    confirm: Confirm = None,
+    early_stopping: EarlyStopping = None,
     epochs: Epochs = None,
     trial_timeout: TrialTimeout = None,
     config: File = None,
@@ -76,10 +84,12 @@ def search(
     Example:  dcdnas search -b 2MFLOPs -n 24
     """
     flags = {k: v for k, v in locals().items() if k not in ("out", "config", "assignments", "dashboard", "dry_run")}
+    from dcdnas.cli._measuring import measuring
     from dcdnas.planning import make_plan
     from dcdnas.settings import SearchSettings
 
-    plan = make_plan(SearchSettings.gather(flags, assignments or (), config))
+    with measuring(out) as told:
+        plan = make_plan(SearchSettings.gather(flags, assignments or (), config), told)
     if dry_run:
         from dcdnas.cli._dry_run import describe
 

@@ -58,6 +58,7 @@ def show(
 
 def heading(found: Found, whole: Cost, count: str) -> list[str]:
     """What the network is, what it costs and how it did."""
+    from dcdnas.budget import quantity
     from dcdnas.words import costs, ending, mix
 
     a = found.architecture
@@ -75,6 +76,15 @@ def heading(found: Found, whole: Cost, count: str) -> list[str]:
         lines.append(
             f"Trial {found.trial.number} of {found.run.name} (asked by {found.trial.origin}): {ending(found.trial)}{more}"
         )
+        timed = found.run.timed.get(a.digest)
+        if timed:
+            from dcdnas.cost._device import Device
+
+            predicted, measured, iqr = (
+                quantity("latency", v) for v in (found.trial.cost["latency"], timed["latency"], timed["iqr"])
+            )
+            device = Device(**found.run.config["latency"]["device"])
+            lines.append(f"Latency {predicted} predicted, {measured} measured (quartiles {iqr} apart) on {device}")
     return lines
 
 

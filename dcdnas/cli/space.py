@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dcdnas.cli._options import Budgets
+from dcdnas.cli._options import Budgets, LatencyDevice, LatencyTable
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
@@ -50,7 +50,13 @@ def show(out: Output, space: Space) -> None:
         out.show(f"Forbidden: {rule.text}")
 
 
-def check(out: Output, space: Space, budget: Budgets = None) -> None:
+def check(
+    out: Output,
+    space: Space,
+    budget: Budgets = None,
+    latency_table: LatencyTable = None,
+    latency_device: LatencyDevice = None,
+) -> None:
     """Check a space file, and say how much of the space fits a budget, and what never does.
 
     Example:  dcdnas space check mobilenetv2-imagenet -b 300MFLOPs
@@ -61,6 +67,7 @@ def check(out: Output, space: Space, budget: Budgets = None) -> None:
 
     budgets = parse_budgets(budget or [])
     found = load_space(space).filling(budgets)
+    _take_table(out, found, budgets, latency_table, latency_device)
     result = fit(found, budgets)
     out.document(_checked(found, budgets, result))
     for line in _lines(found, budgets, result):
@@ -74,6 +81,8 @@ def sample(
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="Networks to draw.")] = 5,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws.")] = 0,
     chances: Chances = "operators",
+    latency_table: LatencyTable = None,
+    latency_device: LatencyDevice = None,
 ) -> None:
     """Draw random networks of a space, all of them within the budget.
 
@@ -88,6 +97,7 @@ def sample(
 
     budgets = parse_budgets(budget or [])
     found = load_space(space).filling(budgets)
+    _take_table(out, found, budgets, latency_table, latency_device)
     check_budgets(found, budgets)
     drawn = list(islice(draws_within(found, budgets, random.Random(seed), chances=chances), number))
     out.document(
@@ -105,6 +115,15 @@ def sample(
 
 
 space = {"show": show, "check": check, "sample": sample}
+
+
+def _take_table(out: Output, found: SearchSpace, budgets: Sequence[Budget], file: str | None, device: str | None) -> None:
+    """Makes latency a price where a budget bounds it."""
+    from dcdnas.cli._measuring import measuring
+    from dcdnas.planning import take_table
+
+    with measuring(out) as told:
+        take_table(found, [b.metric for b in budgets], file, device, told)
 
 
 def _described(found: SearchSpace) -> dict[str, Any]:

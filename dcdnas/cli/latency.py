@@ -1,0 +1,165 @@
+"""Latency tables: measure a device, look into a table, list what one needs."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dcdnas.cli._options import LatencyDevice
+from dcdnas.cli._output import Output
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from dcdnas.cost._latency import LatencyTable
+    from dcdnas.cost._timing import Timing
+
+__all__ = ["latency"]
+
+PANEL = "Spaces and data"
+
+Space = Annotated[str, typer.Argument(metavar="SPACE", help="A shipped space's name, or a space file.", show_default=False)]
+
+
+def measure(
+    out: Output,
+    space: Space,
+    to: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the table, to use it elsewhere.")
+    ] = None,
+    threads: Annotated[int, typer.Option("--threads", metavar="N", min=1, help="Of the processor.")] = 1,
+    batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Images that go through at once.")] = 1,
+    device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="What is measured.")] = "cpu",
+    number: Annotated[
+        int, typer.Option("--networks", "-n", metavar="N", min=3, help="Measured whole, to correct sums of layers.")
+    ] = 30,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what was measured before.")] = False,
+) -> None:
+    """Measure how long every layer that a space can have takes on this machine.
+
+    Whole random networks are measured, too: they correct the sums of layers, and show how far predictions are off. Times are kept
+    and found again by `dcdnas search SPACE -b 2ms`.
+
+    Example:  dcdnas latency measure fashion-quick -o laptop.json
+    """
+    from dcdnas.cli._measuring import measuring
+    from dcdnas.cost._device import this_device
+    from dcdnas.space_latency import measured
+    from dcdnas.space_library import load_space
+
+    found = load_space(space)
+    target = this_device(device, threads, batch)
+    with measuring(out) as told:
+        table = measured(found, target, number, lambda share: told(f"latencies of {found.name} on {target}", share), fresh)
+    if to:
+        _write(to, table)
+    _show(out, table, to)
+
+
+def show(
+    out: Output,
+    table: Annotated[str, typer.Argument(metavar="FILE", help="A latency table.", show_default=False)],
+) -> None:
+    """Show what a latency table holds: its device, its times by operator, and how far its predictions are off.
+
+    Example:  dcdnas latency show laptop.json
+    """
+    from dcdnas.cost._latency_file import read_table
+
+    _show(out, read_table(table), None)
+
+
+def slots(
+    out: Output,
+    space: Space,
+    to: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the list.", show_default=False)],
+    latency_device: LatencyDevice = None,
+) -> None:
+    """List every layer that a table for a space needs, with empty times to be filled in from a device of your own.
+
+    Example:  dcdnas latency slots fashion-quick -o phone.json --latency-device "cpu: my phone"
+    """
+    from dcdnas.cost._device import Device
+    from dcdnas.cost._latency_file import table_text
+    from dcdnas.engine.files import write_whole
+    from dcdnas.errors import UsageError
+    from dcdnas.space_latency import places_needed
+    from dcdnas.space_library import load_space
+
+    found = load_space(space)
+    needed = places_needed(found)
+    if needed is None:
+        raise UsageError(f"the places of {found.name} cannot be listed: its width is fitted, or its networks do not come apart.")
+    write_whole(to, table_text(Device(latency_device or "cpu: my device"), ((place, None) for place in needed)))
+    out.document({"file": to, "places": len(needed)})
+    out.show(f"{to}: {len(needed):,} layers of {found.name}. Fill in each `value`, in the unit that `unit` says; then:")
+    out.show(f"dcdnas search {space} -b 2ms --latency-table {to} --latency-device NAME")
+
+
+latency = {"measure": measure, "show": show, "slots": slots}
+
+
+def _write(to: Path, table: LatencyTable) -> None:
+    from dcdnas.cost._latency_file import table_text
+    from dcdnas.engine.files import write_whole
+    from dcdnas.export.config import make_folder
+
+    make_folder(to.absolute().parent)
+    write_whole(to, table_text(table.device, table.slots.items(), table.correction))
+
+
+def _show(out: Output, table: LatencyTable, file: Path | None) -> None:
+    c = table.correction
+    by_operator = _by_operator(table)
+    out.document(
+        {
+            "device": vars(table.device), "places": len(table.slots), "correction": vars(c), "file": file,
+            "operators": {name: _summary(times) for name, times in by_operator.items()},
+        }
+    )  # fmt: skip
+    out.show(f"Device     {table.device}")
+    out.show(f"Layers     {len(table.slots):,} places with their operators", _operators(by_operator))
+    out.show(f"Network    {c.factor:.3f} times the sum of its layers, and {c.per_slot / 1e3:.2f} us a layer")
+    if c.error is None or c.order is None:
+        out.show("Error      not known: the table was not compared with whole networks")
+    else:
+        out.show(
+            f"Error      {100 * c.error:.1f} % on average over {c.networks} networks of {c.space}, each predicted by a fit to "
+            f"the others; Kendall's tau {c.order:.2f}"
+        )
+    if file:
+        out.show(f"File       {file}")
+
+
+def _by_operator(table: LatencyTable) -> dict[str, list[Timing]]:
+    found: dict[str, list[Timing]] = {}
+    for (slot, choice), timing in table.slots.items():
+        found.setdefault(slot.kind if slot.kind != "conv" and choice.operator == "static" else choice.operator, []).append(timing)
+    return dict(sorted(found.items(), key=lambda entry: -len(entry[1])))
+
+
+def _summary(times: list[Timing]) -> dict[str, Any]:
+    medians = [t.median for t in times]
+    spread = statistics.median(t.iqr / t.median for t in times)
+    return {
+        "places": len(times),
+        "least": min(medians),
+        "median": statistics.median(medians),
+        "most": max(medians),
+        "spread": spread,
+    }
+
+
+def _operators(by_operator: dict[str, list[Timing]]) -> Table:
+    from dcdnas.budget import quantity
+    from dcdnas.cli._tables import table
+
+    made = table("Operator", ">Places", ">Least", ">Median", ">Most", ">Quartiles apart")
+    for name, times in by_operator.items():
+        s = _summary(times)
+        spans = [quantity("latency", s[key]) for key in ("least", "median", "most")]
+        made.add_row(name, f"{s['places']:,}", *spans, f"{100 * s['spread']:.0f} %")
+    return made

@@ -1,0 +1,136 @@
+"""`dcdnas latency`, and latency as a budget, as a person meets them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands import Run
+from latencies import PretendedTimes
+
+from dcdnas import space_latency
+from dcdnas.cost._device import this_device
+from dcdnas.cost._latency import use
+
+HERE = this_device()
+INLINE = ("--executor", "inline", "--no-early-stopping", "--confirm", "0", "--set", "starts=3", "-n", "3")
+
+
+@pytest.fixture(autouse=True)
+def times(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedTimes]:
+    """Pretended times of slots and of the space's networks, an empty cache, and no table in use."""
+    monkeypatch.setenv("DCDNAS_CACHE", str(project / "cache"))
+    pretending = PretendedTimes(1.5)
+    monkeypatch.setattr(space_latency, "timings", pretending)
+    use(None)
+    yield pretending
+    use(None)
+
+
+def test_measure_says_device_times_and_error(run: Run, project: Path) -> None:
+    said = run("latency", "measure", "tiny.yaml", "-n", "8", "-o", "tables/here.json")
+    assert said.code == 0
+    assert str(HERE) in said.out
+    assert "8 networks of tiny" in said.out
+    assert "Kendall's tau" in said.out
+    assert "Measuring  latencies of tiny" in said.err
+    assert (project / "tables" / "here.json").is_file()
+    again = run("latency", "show", "tables/here.json", "--json").json
+    assert again["device"]["name"] == HERE.name
+    assert again["correction"]["networks"] == 8
+    assert set(again["operators"]) == {"static", "odconv", "linear"}
+
+
+def test_measure_again_is_quiet_and_measures_nothing(run: Run, times: PretendedTimes) -> None:
+    first = run("latency", "measure", "tiny.yaml", "--json").json
+    calls = times.calls
+    said = run("latency", "measure", "tiny.yaml", "--json")
+    assert said.json == first
+    assert times.calls == calls
+    assert "Measuring" not in said.err
+
+
+def test_a_list_to_fill_in_becomes_a_table(run: Run, project: Path) -> None:
+    said = run("latency", "slots", "tiny.yaml", "-o", "phone.json", "--latency-device", "cpu: my phone")
+    assert said.code == 0
+    assert "layers of tiny" in said.out
+    unfilled = run("space", "check", "tiny.yaml", "-b", "2ms", "--latency-table", "phone.json", "--latency-device", "my phone")
+    assert unfilled.code == 2
+    assert "has no time for" in unfilled.err
+    plain = json.loads((project / "phone.json").read_text())
+    plain["unit"] = "us"
+    for number, row in enumerate(plain["slots"]):
+        row["value"] = 10 + number
+    (project / "phone.json").write_text(json.dumps(plain))
+    filled = run("space", "check", "tiny.yaml", "-b", "0.5ms", "--latency-table", "phone.json", "--latency-device", "my phone")
+    assert filled.code == 0
+    assert "of latency" in filled.out
+
+
+def test_a_latency_is_a_budget_of_a_space(run: Run) -> None:
+    found = run("space", "check", "tiny.yaml", "-b", "1s", "--json").json
+    low, high = found["ranges"]["latency"]["smallest"], found["ranges"]["latency"]["largest"]
+    assert 0 < low < high
+    half = f"{(low + high) // 2}ns"
+    assert 0 < run("space", "check", "tiny.yaml", "-b", half, "--json").json["share"] < 1
+    drawn = run("space", "sample", "tiny.yaml", "-b", half, "-n", "5", "--json").json
+    assert all(d["cost"]["latency"] <= (low + high) // 2 for d in drawn)
+    impossible = run("space", "check", "tiny.yaml", "-b", "1ns")
+    assert impossible.code == 4
+    assert "no network of tiny meets latency <= 1 ns" in impossible.err
+
+
+def test_a_search_within_a_latency_ends_with_measured_networks(run: Run, project: Path) -> None:
+    said = run("search", "tiny.yaml", "-b", "1s", *INLINE, "--name", "quick")
+    assert said.code == 0, said.err
+    assert f"Latency of the front, whole networks measured on {HERE}" in said.out
+    assert "Measuring  latencies of tiny" in said.err
+    text = (project / "runs" / "quick" / "front" / "best.yaml").read_text()
+    assert "latency_ns" in text
+    assert HERE.name in text
+    shown = run("show", "quick", "--trial", "best")
+    assert "measured" in shown.out
+    use(None)  # as in a new process
+    assert run("report", "quick").code == 0
+    again = run("search", "tiny.yaml", "-b", "1s", *INLINE, "--name", "quick", "--json")
+    assert again.code == 0, again.err
+    end = again.lines[-1]
+    assert end["latency"]["device"]["name"] == HERE.name
+    assert all(n["measured"] > 0 and n["predicted"] > 0 for n in end["latency"]["networks"])
+    assert end["ended"] == 3
+
+
+def test_a_latency_alone_does_not_say_which_space(run: Run) -> None:
+    said = run("search", "-b", "2ms")
+    assert said.code == 2
+    assert "does not say which space is meant" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--latency-table", "none.json"), "cannot be read"),
+        (("--latency-device", "pi"), "Give the table, too"),
+        (("--latency-table", "tiny.yaml"), "no JSON"),
+    ],
+)
+def test_a_table_that_cannot_be_used_stops_a_search_before_it_begins(
+    run: Run, project: Path, words: tuple[str, ...], reason: str
+) -> None:
+    said = run("search", "tiny.yaml", "-b", "2ms", *words)
+    assert said.code == 2
+    assert reason in said.err
+    assert not (project / "runs").exists()
+
+
+def test_cost_measures_a_network_layer_by_layer(run: Run, project: Path) -> None:
+    config = run("space", "sample", "tiny.yaml", "-n", "1", "--json").json[0]
+    (project / "one.json").write_text(json.dumps({k: v for k, v in config.items() if k not in ("decisions", "cost", "digest")}))
+    found = run("cost", "one.json", "--latency", "--layers", "--json").json
+    assert found["latency"]["device"]["name"] == HERE.name
+    assert sum(layer["latency"] for layer in found["layers"]) == pytest.approx(found["cost"]["latency"])
+    assert found["latency"]["measured"] > 0
+    said = run("cost", "one.json", "--latency")
+    assert "Latency" in said.out
