@@ -1,0 +1,128 @@
+"""How far predicted latencies are off, and how well they order networks, beside multiply-adds on the same networks.
+
+    python benchmarks/latency.py [SPACE ...] [--fit 30] [--unseen 30] [--threads 1] [--ways]
+
+For each space: the table is measured, the correction is fitted on some networks, and others, which it has never seen, are
+predicted and measured whole. Printed: how long measuring takes; the mean absolute percentage error and Kendall's tau on the
+unseen networks, with tau's 95 % interval over bootstraps of the networks; and the same for a line fitted to multiply-adds.
+
+With --ways also what the table's way of measuring is worth: slots in turns or each in a loop of its own, and the thread's clock
+or a wall clock, for the slots of all these networks. Nothing that was kept before is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import Any
+
+SPACES = ["fashion-quick", "mobilenetv2-imagenet"]
+
+
+def main() -> None:
+    """Measures each space with an empty cache."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("spaces", nargs="*", default=SPACES)
+    parser.add_argument("--fit", type=int, default=30, help="networks that the correction is fitted on")
+    parser.add_argument("--unseen", type=int, default=30, help="networks that are predicted")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--ways", action="store_true", help="compare ways to measure, too")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as kept:
+        os.environ["DCDNAS_CACHE"] = kept
+        import torch
+
+        torch.set_num_threads(1)
+        print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}")
+        for space in given.spaces:
+            measure(space, given.fit, given.unseen, given.threads)
+            if given.ways:
+                ways(space, given.fit + given.unseen)
+
+
+def measure(name: str, fit: int, unseen: int, threads: int) -> None:
+    """Prints one space's figures."""
+    from dcdnas.cost import price
+    from dcdnas.cost._device import this_device
+    from dcdnas.cost._latency_fit import Whole, corrected
+    from dcdnas.cost._latency_kept import KeptTimes
+    from dcdnas.space_latency import drawn, measured, slot_sum
+    from dcdnas.space_library import load_space
+
+    space, device = load_space(name), this_device(threads=threads)
+    start, worked = time.perf_counter(), time.process_time()
+    table = measured(space, device, fit + unseen)
+    seconds, worked = time.perf_counter() - start, time.process_time() - worked
+    networks = drawn(space, fit + unseen)
+    kept, rows, flops = KeptTimes(device), [], []
+    for a in networks:
+        timing = kept.get(a)
+        assert timing is not None
+        rows.append(Whole(*slot_sum(table, a), timing.median))
+        flops.append(price(a)["flops"])
+    by_flops = [Whole(f, 1, row.measured) for f, row in zip(flops, rows, strict=True)]
+    print(f"{name} on {device}: {len(table.slots):,} places and {len(networks)} networks")
+    print(f"  measured in {seconds:.0f} s, {worked:.0f} s of the processor")
+    true = [row.measured for row in rows[fit:]]
+    print(f"  networks take {min(true) / 1e6:.2f} to {max(true) / 1e6:.2f} ms; fitted on {fit}, predicted {unseen} unseen")
+    for what, found in (("latency table", rows), ("multiply-adds", by_flops)):
+        c = corrected(found[:fit], name)
+        show(what, [c.of(row.slots, row.count) for row in found[fit:]], true)
+        print(f"  {'':26} factor {c.factor:.4g}, per slot {c.per_slot:.0f} ns")
+
+
+def show(what: str, predicted: Sequence[float], true: Sequence[float]) -> None:
+    """One line: the errors of a prediction."""
+    from dcdnas.cost._latency_fit import kendall_tau, percentage_error
+
+    rng, taus = random.Random(0), []
+    pairs: list[Any] = list(zip(predicted, true, strict=True))
+    for _ in range(1000):
+        taus.append(kendall_tau(*zip(*rng.choices(pairs, k=len(pairs)), strict=True)))
+    taus.sort()
+    worst = max(abs(p / t - 1) for p, t in pairs)
+    print(
+        f"  {what:26} error {100 * percentage_error(predicted, true):5.1f} % on average, {100 * worst:.0f} % at most; "
+        f"Kendall's tau {kendall_tau(predicted, true):.2f} ({taus[25]:.2f} to {taus[974]:.2f})"
+    )
+
+
+def ways(name: str, number: int) -> None:
+    """Prints what each way of measuring the slots and networks of a space predicts, each network by a fit to the others."""
+    from dcdnas.cost._device import this_device
+    from dcdnas.cost._latency_fit import Whole, corrected
+    from dcdnas.cost._timing import by, clock_of, timings
+    from dcdnas.space_latency import BLOCKS, CHUNKS, drawn, places_in, ready
+    from dcdnas.space_library import load_space
+
+    space, device = load_space(name), this_device()
+    networks = drawn(space, number)
+    places = list(dict.fromkeys(place for a in networks for place in places_in(a)))
+    print(f"{name}, ways to measure: {len(places)} places and {number} networks, load {os.getloadavg()[0]:.1f}")
+    for clock_name, clock in (("thread's clock", clock_of(device)), ("wall clock", by(time.perf_counter))):
+        found: dict[Any, float] = {}
+        for kind, items in (("slots", places), ("networks", networks)):
+            for i in range(0, len(items), CHUNKS[kind]):
+                chunk: list[Any] = list(items[i : i + CHUNKS[kind]])
+                parts = [ready(item, device) for item in chunk]
+                found |= {item: t.median for item, t in zip(chunk, timings(parts, device, BLOCKS[kind], clock), strict=True)}
+                if kind == "slots":
+                    alone = (timings([part], device, BLOCKS[kind], clock)[0].median for part in parts)
+                    found |= {(item, "alone"): median for item, median in zip(chunk, alone, strict=True)}
+        for way in ("in turns", "alone in a loop"):
+            keys = {p: p if way == "in turns" else (p, "alone") for p in places}
+            rows = [Whole(sum(found[keys[p]] for p in places_in(a)), len(places_in(a)), found[a]) for a in networks]
+            c, times = corrected(rows, name), sorted(row.measured / row.slots for row in rows)
+            print(
+                f"  {clock_name + ', slots ' + way:38} network / sum of its slots {times[len(times) // 2]:.2f} (median); error "
+                f"{100 * (c.error or 0):.1f} %, Kendall's tau {c.order or 0:.2f}"
+            )
+
+
+if __name__ == "__main__":
+    main()
