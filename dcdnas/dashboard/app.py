@@ -20,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from dcdnas.dashboard import control, events, pages
+from dcdnas.dashboard.optuna_view import OptunaView
 from dcdnas.dashboard.render import html
 from dcdnas.dashboard.security import Guard, answered
 from dcdnas.dashboard.shelf import Shelf
@@ -58,6 +59,7 @@ def make_app(runs: Path, host: str = HOST, token: str = "") -> ASGIApp:
         Route(f"{one}/trials/{{number:int}}/card", _in_thread(pages.card)),
         Route(f"{one}/trials/{{number:int}}/config.yaml", _in_thread(pages.config)),
         *(control.routes() if token else ()),
+        *OptunaView().routes(),
         Mount("/assets", StaticFiles(directory=HERE / "static")),
     ]
     app = Starlette(

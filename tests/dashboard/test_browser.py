@@ -295,6 +295,21 @@ def test_three_hundred_runs_are_listed_at_once(own_visit: Visit) -> None:
     assert page.locator("#runs tbody tr:visible").count() == 1
 
 
+def test_optuna_s_own_dashboard_shows_the_run_and_can_change_nothing(visit: Visit) -> None:
+    page = visit.open("/runs/good")
+    with page.context.expect_page() as opened:
+        page.click("text=Optuna's own dashboard")
+    optuna = opened.value
+    optuna.on("pageerror", lambda error: visit.said.append(str(error)))
+    optuna.on("request", lambda request: visit.asked.append(request.url))
+    optuna.wait_for_selector("text=Pareto Front")
+    assert (
+        optuna.evaluate("fetch(location.pathname.replace('/dashboard', '/api'), {method: 'DELETE'}).then((a) => a.status)") == 405
+    )
+    optuna.reload()
+    optuna.wait_for_selector("text=Pareto Front")
+
+
 def test_the_runs_can_be_found_by_a_word(visit: Visit) -> None:
     page = visit.open("/")
     page.fill("#find", "damaged")

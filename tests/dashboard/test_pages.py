@@ -133,7 +133,7 @@ def test_every_link_of_a_page_leads_somewhere(site: Site) -> None:
     for page in ("", "/failures", "/live", "/space", "/compare", "/trials/1"):
         text = site.get(f"/runs/good{page}").text
         for link in {m.split("#")[0] for m in re.findall(r'(?:href|src)="(/[^"]*)"', text)}:
-            assert site.get(link.replace("&amp;", "&")).status == 200, link
+            assert site.get(link.replace("&amp;", "&")).status == (303 if link.endswith("/optuna") else 200), link
 
 
 def test_starting_imports_nothing_heavy() -> None:

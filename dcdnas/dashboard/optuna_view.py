@@ -1,0 +1,100 @@
+"""Optuna's own dashboard behind ours, on copies of the runs in memory.
+
+It can delete and rename studies, asks for no password and works only at a server's root. So only reading reaches it, what it
+reads is a copy, and its paths (``/dashboard``, ``/api``, ``/static``, ``/csv``) are given to it at the root.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, cast
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dcdnas.dashboard.live_run import LiveRun
+from dcdnas.errors import DcdnasError
+from dcdnas.report import load_run
+
+if TYPE_CHECKING:
+    from dcdnas.engine.optuna_copy import Copies
+
+POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "font-src 'self' data:; connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Its charts evaluate code and write styles; still nothing comes from another host or goes to one."""
+
+PATHS = ("/dashboard", "/api", "/static", "/csv")
+"""What it answers to, at the root."""
+
+
+class OptunaView:
+    """The application, made when it is first asked for, with a copy of each run that was opened in it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._copies: Copies | None = None
+        self._app: ASGIApp | None = None
+        self._copied: dict[str, tuple[int, int]] = {}
+
+    def routes(self) -> list[BaseRoute]:
+        """The entrance of each run, and the paths of the application itself."""
+        return [Route("/runs/{run}/optuna", self.enter), *(Mount(path, self) for path in PATHS)]
+
+    async def enter(self, request: Request) -> Response:
+        """Copies the run where it has changed since the last copy, and leads to it."""
+        return await run_in_threadpool(self._enter, request)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, which only reads."""
+        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD") or self._app is None:
+            await PlainTextResponse("Open it from the page of a run.", 404)(scope, receive, send)
+            return
+        await self._app({**scope, "root_path": ""}, receive, _with_policy(send))
+
+    def _enter(self, request: Request) -> Response:
+        live: LiveRun = request.app.state.shelf.open(request.path_params["run"])
+        with self._lock:
+            copies = self._ready()
+            version, study = self._copied.get(live.run.name, (0, 0))
+            if version != live.version:
+                version, run = live.version, load_run(live.folder)
+                study = copies.put(run.name, run.trials, run.budgets, run.minimize)
+                self._copied[run.name] = version, study
+        return RedirectResponse(f"/dashboard/studies/{study}", 303)
+
+    def _ready(self) -> Copies:
+        """Imports what is needed, once.
+
+        Raises:
+            DcdnasError: when a package is missing.
+        """
+        if self._copies is None or self._app is None:
+            try:
+                import optuna_dashboard
+                from a2wsgi import WSGIMiddleware
+            except ImportError as error:
+                package = (error.name or "optuna_dashboard").replace("_", "-")
+                raise DcdnasError(
+                    f"Optuna's view needs the package {package!r}, which is not installed. "
+                    f"Install it with: pip install {package}. All other pages work without it."
+                ) from None
+            from dcdnas.engine.optuna_copy import Copies
+
+            self._copies = Copies()
+            self._app = cast(ASGIApp, WSGIMiddleware(optuna_dashboard.wsgi(self._copies.storage)))
+        return self._copies
+
+
+def _with_policy(send: Send) -> Send:
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["content-security-policy"] = POLICY
+        await send(message)
+
+    return sent
