@@ -15,9 +15,6 @@ from dcdnas.errors import UsageError
 from dcdnas.pages import contents, layers, view
 from dcdnas.records import Trial
 
-AT_MOST = 4
-"""Networks in a comparison."""
-
 
 def runs(request: Request) -> Response:
     """All runs of the folder."""
@@ -109,4 +106,4 @@ def _numbers(text: str) -> list[int]:
     parts = [p.strip() for p in text.split(",") if p.strip()]
     if not all(p.isascii() and p.isdigit() and len(p) < 10 for p in parts):
         raise UsageError(f"cannot compare {text!r}. Give two to four trial numbers with commas between, like trials=0,12.")
-    return list(dict.fromkeys(int(p) for p in parts))[:AT_MOST]
+    return list(dict.fromkeys(int(p) for p in parts))[: contents.AT_MOST]

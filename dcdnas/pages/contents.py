@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 FIRST_ROWS = 50
 """Rows of the table that are in the page itself; the others follow with its data."""
 
+AT_MOST = 4
+"""Networks in a comparison."""
+
 
 def of_run(source: Source) -> dict[str, Any]:
     """How far a run is, what it has found, all trials."""
@@ -89,7 +92,7 @@ def of_comparison(source: Source, chosen: Sequence[Trial]) -> dict[str, Any]:
         "run": run, "trials": chosen, "metrics": view.metrics_of(run), "networks": networks, "differing": differing,
         "drawings": [strip(n.layers, scale, d, columns) for n, d in zip(networks, differing, strict=True)],
         "missing": [sorted(set(first) - {x.name for x in n.layers}) for n in networks],
-        "fits": lambda t: view.fits(run, t), "paint": _paint(chosen),
+        "fits": lambda t: view.fits(run, t), "paint": _paint(chosen), "confirmed": {c.trial.number: c for c in run.confirmed},
         "data": {"curves": [_curve(t, source.curve(t.number)) for t in chosen], "band": band(source)}, "tab": "compare",
     }  # fmt: skip
 

@@ -59,7 +59,8 @@ def report(run: Run) -> str:
         "report.html", run=run, base="#", alone=True, left_out=_left_out(source, held), made=view.moment(time.time()),
         pages=[Markup(page) for page in _pages(source, held, pairs)],
         data={"trials.json": data, "choices.json": contents.of_choices(source)},
-        style=Markup(_asset("app.css")), icon=_inside("image/svg+xml", _asset("icon.svg")), modules={"imports": _modules()},
+        style=Markup(_asset("network.css") + _asset("app.css")),
+        icon=_inside("image/svg+xml", _asset("icon.svg")), modules={"imports": _modules()},
     )  # fmt: skip
 
 

@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from dcdnas.budget import quantity
+from dcdnas.pages.paint import COLOURS, Paint, paints
+from dcdnas.pages.view import mostly
 from dcdnas.records import Trial
-from dcdnas.words import costs, metric_name, mix, operator_mix, percent
+from dcdnas.words import costs, metric_name, mix, percent
 
 if TYPE_CHECKING:
     from dcdnas.report.run import Run
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b8a900", "#7a5195")
-"""For dynamic operators, told apart by the colour-blind too (Okabe and Ito, 2008)."""
+SYMBOLS = {"up": "triangle-up", "down": "triangle-down", "plus": "cross", "cross": "x", "bar": "hexagon"}
+"""Plotly's words for the markers of the pages, where they differ."""
 
-SYMBOLS = ("circle", "diamond", "triangle-up", "pentagon", "star", "hexagon", "triangle-down", "cross")
-"""A shape with each colour, so that nothing is said by colour alone."""
-
-STATIC = "#8a8f98"
 BUDGET = "#c4314b"
 WIDE = 20
 """Ratio of dearest to cheapest from which a cost axis is logarithmic."""
@@ -31,7 +29,7 @@ STYLE = {
     "template": "none",
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
-    "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#5d6470"},
+    "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#767e89"},
     "margin": MARGIN,
     "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     "hoverlabel": {"align": "left"},
@@ -48,16 +46,17 @@ def front_figure(run: Run) -> go.Figure:
     figure = go.Figure()
     _steps(figure, line, metric)
     on_front = {t.number for t in line}
-    for group, colour, symbol in groups(shown):
-        members = [t for t in shown if group_of(t) == group]
+    for name, paint in groups(shown):
+        members = [t for t in shown if mostly(t) == paint.name]
         figure.add_scatter(
-            x=[t.cost[metric] for t in members], y=[_percent(t) for t in members], mode="markers", name=group,
+            x=[t.cost[metric] for t in members], y=[_percent(t) for t in members], mode="markers", name=name,
             text=[hover(run, t) for t in members], customdata=[t.number for t in members],
             hovertemplate="%{text}<extra></extra>",
             marker={
-                "color": colour, "symbol": symbol, "size": [11 if t.number in on_front else 8 for t in members],
-                "opacity": [1.0 if t.number in on_front else 0.55 for t in members],
-                "line": {"width": [1.5 if t.number in on_front else 0 for t in members], "color": "#202124"},
+                "color": COLOURS[paint.index], "symbol": SYMBOLS.get(paint.marker, paint.marker),
+                "size": [11 if t.number in on_front else 8 for t in members],
+                "opacity": [1.0 if t.number in on_front else 0.7 for t in members],
+                "line": {"width": [1.5 if t.number in on_front else 0 for t in members], "color": "#808790"},
             },
         )  # fmt: skip
     _confirmed(figure, run, metric)
@@ -73,13 +72,13 @@ def history_figure(run: Run) -> go.Figure:
     figure = go.Figure()
     figure.add_scatter(
         x=[m.ended for m in moments], y=[m.hypervolume for m in moments], mode="lines", name="Hypervolume (0 to 1)", text=text,
-        line={"shape": "hv", "color": COLOURS[0], "width": 2}, fill="tozeroy", fillcolor="rgba(0,114,178,0.12)",
+        line={"shape": "hv", "color": COLOURS[2], "width": 2}, fill="tozeroy", fillcolor="rgba(0,114,178,0.12)",
         hovertemplate="%{y:.3f} after %{text}<extra></extra>",
     )  # fmt: skip
     figure.add_scatter(
         x=[m.ended for m in moments], y=[None if m.best is None else 100 * m.best for m in moments],
         yaxis="y2", text=text, mode="lines",
-        name="Best within the budget (%, one training)", line={"shape": "hv", "color": COLOURS[1], "width": 2, "dash": "dot"},
+        name="Best within the budget (%, one training)", line={"shape": "hv", "color": COLOURS[7], "width": 2, "dash": "dot"},
         hovertemplate="%{y:.1f} % after %{text}<extra></extra>",
     )  # fmt: skip
     figure.update_layout(
@@ -98,12 +97,14 @@ def operators_figure(run: Run) -> go.Figure:
             stage = counts.setdefault(slot.split(".")[0], {})
             stage[choice.operator] = stage.get(choice.operator, 0) + 1
     stages = sorted(counts)
-    names = sorted({name for stage in counts.values() for name in stage}, key=lambda n: (n != "static", n))
+    present = {name for stage in counts.values() for name in stage}
+    used = paints(present)
+    names = [name for name in used if name in present]
     figure = go.Figure()
     for name in names:
         shares = [100 * counts[s].get(name, 0) / sum(counts[s].values()) for s in stages]
         figure.add_bar(
-            x=stages, y=shares, name=name, marker={"color": operator_colour(name, names), "line": {"width": 0}},
+            x=stages, y=shares, name=name, marker={"color": COLOURS[used[name].index], "line": {"width": 0}},
             hovertemplate=f"{name}: %{{y:.0f}} % of the layers of %{{x}}<extra></extra>",
         )  # fmt: skip
     figure.update_layout(
@@ -112,23 +113,15 @@ def operators_figure(run: Run) -> go.Figure:
     return figure
 
 
-def groups(trials: Sequence[Trial]) -> list[tuple[str, str, str]]:
-    """Name, colour and symbol of each group of trials: all static, or mostly one dynamic operator."""
-    names = sorted({group_of(t) for t in trials} - {"all static"})
-    found = [(name, COLOURS[i % len(COLOURS)], SYMBOLS[i % len(SYMBOLS)]) for i, name in enumerate(names)]
-    return ([("all static", STATIC, "square")] if any(group_of(t) == "all static" for t in trials) else []) + found
+def groups(trials: Sequence[Trial]) -> list[tuple[str, Paint]]:
+    """Name and paint of each group of trials: all static, or mostly one dynamic operator."""
+    used = {mostly(t) for t in trials}
+    return [(group(name), paint) for name, paint in paints(used).items() if name in used]
 
 
-def group_of(trial: Trial) -> str:
-    """``all static``, or ``mostly`` the dynamic operator that most of the network's dynamic layers are."""
-    dynamic = [name for name in operator_mix(trial.architecture) if name != "static"]
-    return f"mostly {dynamic[0]}" if dynamic else "all static"
-
-
-def operator_colour(name: str, names: Sequence[str]) -> str:
-    """Of an operator among those that are shown."""
-    dynamic = sorted(n for n in names if n != "static")
-    return STATIC if name == "static" else COLOURS[dynamic.index(name) % len(COLOURS)]
+def group(operator: str) -> str:
+    """Trials whose layers are mostly this operator."""
+    return "all static" if operator == "static" else f"mostly {operator}"
 
 
 def hover(run: Run, trial: Trial) -> str:

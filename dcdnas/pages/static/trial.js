@@ -8,7 +8,7 @@ for (const strip of document.querySelectorAll(".strip")) {
     document.querySelectorAll(".layer.on").forEach((other) => other.classList.remove("on"));
     layers.forEach((other) => other.setAttribute("tabindex", other === layer ? "0" : "-1"));
     layer.classList.add("on");
-    said.textContent = layer.dataset.sentence;
+    said.textContent = layer.getAttribute("aria-label");
   };
   layers.forEach((layer, i) => {
     layer.addEventListener("click", () => { pick(layer); layer.focus(); });

@@ -1,0 +1,86 @@
+"""A run, a trial and a comparison as a notebook shows them: the pages' own drawings, with a style that touches nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from dcdnas.engine.files import write_whole
+from dcdnas.errors import UsageError
+from dcdnas.pages import contents, view
+from dcdnas.pages.paint import COLOURS
+from dcdnas.pages.render import HERE, text
+from dcdnas.pages.still import Still
+from dcdnas.records import Trial
+
+if TYPE_CHECKING:
+    from dcdnas.report.run import Run
+
+MOST = 10
+"""Networks of the front that a run lists."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A piece of HTML that a notebook displays.
+
+    Args:
+        said: what it shows, in a line; all that a terminal prints.
+        html: of it.
+    """
+
+    said: str
+    html: str
+
+    def __repr__(self) -> str:
+        return f"<{self.said}; a notebook draws it, save('FILE.html') writes it>"
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def save(self, path: str | Path) -> Path:
+        """Writes it as a page of its own.
+
+        Raises:
+            UsageError: when the file cannot be written.
+        """
+        head = '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
+        write_whole(Path(path), f"{head}<title>{Markup.escape(self.said)}</title>{self.html}")
+        return Path(path)
+
+
+def show_run(run: Run) -> Shown:
+    """How far a run is and what it has found."""
+    source = Still(run)
+    said = {"facts": view.facts(source), "heading": view.heading(run), "line": source.front, "metrics": view.metrics_of(run)}
+    return Shown(f"run {run.name}", _piece("run", run=run, **said))
+
+
+def show_trial(run: Run, trial: Trial) -> Shown:
+    """A trial's numbers and its network, layer by layer."""
+    return Shown(f"trial {trial.number} of {run.name}", _piece("trial", **contents.of_trial(Still(run), trial)))
+
+
+def show_comparison(run: Run, trials: Sequence[Trial]) -> Shown:
+    """Two to four trials side by side, one alone beside the static network.
+
+    Raises:
+        UsageError: for more than four, and where there is nothing to compare with.
+    """
+    if len(trials) > contents.AT_MOST:
+        raise UsageError(f"cannot compare {len(trials)} trials. Give two to {contents.AT_MOST}.")
+    values = contents.of_comparison(Still(run), trials)
+    if len(values["trials"]) < 2:
+        raise UsageError(f"{run.name} has no second trial to compare with. Give the numbers of two.")
+    numbers = ", ".join(str(t.number) for t in values["trials"])
+    return Shown(f"trials {numbers} of {run.name}", _piece("comparison", **values))
+
+
+def _piece(what: str, **values: Any) -> str:
+    style = Markup("".join((HERE / "static" / name).read_text(encoding="utf-8") for name in ("notebook.css", "network.css")))
+    colours = Markup(" ".join(f"--op{i}: {colour};" for i, colour in enumerate(COLOURS)))
+    return text("_notebook.html", what=what, style=colours + style, MOST=MOST, **values)
