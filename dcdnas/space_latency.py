@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -37,6 +38,9 @@ CHUNKS = {"slots": 64, "networks": 5}
 
 BLOCKS = {"slots": 6, "networks": 8}
 """Of calls, see `dcdnas.cost._timing`."""
+
+COMPANY = 15
+"""Places with which one takes turns that is measured when it is asked for."""
 
 WEIGHT = 25
 """Slots that take as long to measure as a network, about."""
@@ -105,8 +109,7 @@ def measured_network(architecture: Architecture, device: Device, told: Told = la
     device.check_here()
     if any(choice.guide_channels for choice in architecture.layers.values()):
         raise UsageError("layers that take their guide from another layer cannot be measured alone. Leave --latency out.")
-    kept, places = KeptTimes(device), places_in(architecture)
-    needed = list(dict.fromkeys([*places, *(place_of(slot, STATIC) for slot in slots_of(architecture))]))
+    kept, places, needed = KeptTimes(device), places_in(architecture), compared_in(architecture)
     for kind, items in _in_turns([p for p in needed if kept.get(p) is None], [architecture], told):
         kept.put(zip(items, timings([ready(item, device) for item in items], device, BLOCKS[kind]), strict=True))
     slots = {place: found for place in needed if (found := kept.get(place))}
@@ -123,12 +126,16 @@ def finding(table: LatencyTable) -> LatencyTable:
         UsageError: when it is another machine's.
     """
     table.device.check_here()
-    kept = KeptTimes(table.device)
+    kept, measured_before = KeptTimes(table.device), list(table.slots)
+    company: list[tuple[nn.Module, Tensor]] = []
 
     def find(place: Place) -> Timing:
         known = kept.get(place)
         if known is None:
-            known = timings([ready(place, table.device)], table.device, BLOCKS["slots"])[0]
+            if not company:  # alone it would find its own weights in the cache
+                chosen = random.Random(0).sample(measured_before, min(COMPANY, len(measured_before)))
+                company.extend(ready(other, table.device) for other in chosen)
+            known = timings([ready(place, table.device), *company], table.device, BLOCKS["slots"])[0]
             kept.put([(place, known)])
         return known
 
@@ -153,8 +160,14 @@ def check_complete(table: LatencyTable, space: SearchSpace) -> None:
 
 
 def drawn(space: SearchSpace, number: int) -> list[Architecture]:
-    """Different random networks of a space, always the same ones; fewer where it has no more."""
+    """Different random networks of a space, always the same ones; fewer where it has no more.
+
+    Where the width is fitted they have one in the middle, since the fit may need the very latencies that these networks are for.
+    """
     rng, found = random.Random(0), dict[str, Architecture]()
+    if space.fit is not None:
+        middle = round(math.sqrt(space.fit.at_least * space.fit.at_most), 2)
+        space = replace(space, fixed={**space.fixed, "width": middle}, fit=None)
     for _ in range(TRIES * number):
         if len(found) == number:
             break
@@ -179,6 +192,11 @@ def _choices(group: Group | None, geometry: ConvGeometry) -> Iterator[LayerChoic
 def places_in(architecture: Architecture) -> list[Place]:
     """The places of a network, one a slot."""
     return [place_of(slot, architecture.layers.get(slot.name, STATIC)) for slot in slots_of(architecture)]
+
+
+def compared_in(architecture: Architecture) -> list[Place]:
+    """The different places of a network, and what a static convolution would be there: what its layer table needs."""
+    return list(dict.fromkeys([*places_in(architecture), *(place_of(slot, STATIC) for slot in slots_of(architecture))]))
 
 
 def _whole(architecture: Architecture, slots: dict[Place, Timing], timing: Timing) -> Whole:

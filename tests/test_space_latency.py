@@ -145,6 +145,17 @@ def test_where_places_cannot_be_listed_they_are_measured_when_asked_for(times: P
     assert times.calls == calls
 
 
+def test_a_width_is_fitted_to_a_latency() -> None:
+    text = (HEAD + BACKBONE + TINY["stage"]).replace("settings:\n", "settings:\n  width: {fit: [0.5, 3]}\n")
+    budget = Budget("latency", 15_000)
+    space = compile_space(text).filling([budget])
+    use(measured(space, HERE, 4))
+    source = draws_within(space, [budget], random.Random(0))
+    costs = [next(source).cost["latency"] for _ in range(10)]
+    assert max(costs) <= budget.at_most
+    assert np.median(costs) > 0.8 * budget.at_most
+
+
 @pytest.mark.slow
 def test_a_real_measurement_predicts_networks_it_has_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     from dcdnas.cost._timing import timings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dcdnas.budget import quantity
 from dcdnas.cli._output import Output
 from dcdnas.cli._tables import confirmed_table, latency_table, trials_table
 from dcdnas.cli._verdict import verdict
@@ -22,6 +23,8 @@ def summarise(out: Output, run: Run, results: Results, reason: str) -> None:
         out.show(confirmed_table(run.confirmed))
     if any(t.architecture.digest in run.timed for t in line):
         out.show(f"Latency of the front, whole networks measured on {_device(run)}", latency_table(run, line))
+        for sentence in over_budget(run):
+            out.show(sentence)
     for sentence in verdict(run):
         out.show(sentence)
     confirming = sum(c.score.seconds for c in run.confirmations if c.score)
@@ -50,6 +53,19 @@ def document(run: Run) -> dict[str, Any]:
         ],
         **({"latency": latencies(run)} if run.timed else {}), "folder": str(run.folder),
     }  # fmt: skip
+
+
+def over_budget(run: Run) -> list[str]:
+    """Which networks of the front turned out slower than a budget on latency allows."""
+    said = []
+    for budget in (b for b in run.budgets if b.metric == "latency"):
+        times = [
+            (t.number, run.timed[t.architecture.digest]["latency"]) for t in run.front() if t.architecture.digest in run.timed
+        ]
+        slow = [f"trial {number} with {quantity('latency', value)}" for number, value in times if value > budget.at_most]
+        if slow:
+            said.append(f"Measured over {budget}: {', '.join(slow)}. Predictions are that far off; a lower budget leaves room.")
+    return said
 
 
 def _device(run: Run) -> str:

@@ -37,7 +37,8 @@ def show(
     """
     from dcdnas.cli._layer_table import csv_of, dynamic_share, layers_table
     from dcdnas.cli._source import open_source
-    from dcdnas.cost import exact_metrics, price, with_always
+    from dcdnas.cost import additive_metrics, exact_metrics, price, with_always
+    from dcdnas.engine.latency import take_for
     from dcdnas.errors import UsageError
     from dcdnas.layers import counted_as, layer_table
 
@@ -45,7 +46,9 @@ def show(
         raise UsageError("--trial front is several networks. Show one: a number, best or knee; or `dcdnas trials RUN --front`.")
     found = open_source(source, trial)[0]
     in_form = counted_as(found.architecture, count)
-    layers, whole = layer_table(in_form), price(in_form, with_always(exact_metrics()))
+    also = ("latency",) if found.run and take_for(found.run.folder, in_form) else ()
+    layers = layer_table(in_form, (*additive_metrics(), *also))
+    whole = price(in_form, with_always([*exact_metrics(), *also]))
     out.document(document(found, layers, whole, count))
     if as_csv:
         csv_of(layers)

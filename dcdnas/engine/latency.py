@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from dcdnas.architecture import Architecture
 from dcdnas.cost._latency import LatencyTable, use, used
 from dcdnas.cost._latency_file import read_table, table_text
 from dcdnas.cost.latency import time_networks
@@ -16,7 +17,7 @@ from dcdnas.errors import FileError, RunError
 from dcdnas.networks import build_network
 from dcdnas.records import Trial
 from dcdnas.space import SearchSpace
-from dcdnas.space_latency import finding, places_needed
+from dcdnas.space_latency import compared_in, finding, places_needed
 
 FILE = "latency.json"
 
@@ -47,6 +48,17 @@ def thaw(folder: Path, recorded: Mapping[str, Any] | None, space: SearchSpace) -
     if record(table) != dict(recorded):
         raise RunError(f"{folder / FILE} is not the table that this search began with; put that one back.")
     use(finding(table) if places_needed(space) is None and table.device.here else table)
+
+
+def take_for(folder: Path, architecture: Architecture) -> bool:
+    """Reads the prices of latency from a run's own table, where it has one with all places of a network; says whether."""
+    if not (folder / FILE).is_file():
+        return False
+    table = read_table(folder / FILE)
+    if table.missing(compared_in(architecture)):
+        return False
+    use(table)
+    return True
 
 
 def time_front(store: Store, line: Iterable[Trial]) -> None:

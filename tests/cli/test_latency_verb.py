@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from commands import Run
 from latencies import PretendedTimes
 
 from dcdnas import space_latency
+from dcdnas.budget import Budget
+from dcdnas.cli._summary import over_budget
 from dcdnas.cost._device import this_device
 from dcdnas.cost._latency import use
 
@@ -94,6 +97,8 @@ def test_a_search_within_a_latency_ends_with_measured_networks(run: Run, project
     assert "measured" in shown.out
     use(None)  # as in a new process
     assert run("report", "quick").code == 0
+    layers = run("show", "quick", "--trial", "best", "--json").json
+    assert sum(layer["latency"] for layer in layers["layers"]) == layers["cost"]["latency"]
     again = run("search", "tiny.yaml", "-b", "1s", *INLINE, "--name", "quick", "--json")
     assert again.code == 0, again.err
     end = again.lines[-1]
@@ -134,3 +139,16 @@ def test_cost_measures_a_network_layer_by_layer(run: Run, project: Path) -> None
     assert found["latency"]["measured"] > 0
     said = run("cost", "one.json", "--latency")
     assert "Latency" in said.out
+
+
+def test_what_is_slower_than_predicted_is_said() -> None:
+    def timed(number: int, nanoseconds: int) -> tuple[SimpleNamespace, tuple[str, dict[str, int]]]:
+        return SimpleNamespace(number=number, architecture=SimpleNamespace(digest=f"d{number}")), (
+            f"d{number}",
+            {"latency": nanoseconds},
+        )
+
+    line, times = zip(timed(3, 1_900_000), timed(5, 2_100_000), strict=True)
+    run = SimpleNamespace(budgets=(Budget("latency", 2e6), Budget("flops", 1.0)), timed=dict(times), front=lambda: line)
+    (sentence,) = over_budget(run)  # type: ignore[arg-type]
+    assert sentence.startswith("Measured over latency <= 2 ms: trial 5 with 2.10 ms.")
