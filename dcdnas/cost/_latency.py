@@ -39,9 +39,6 @@ class LatencyTable:
     source: str = "the latency table"
     find: Callable[[Place], Timing] | None = None
 
-    def __contains__(self, place: Place) -> bool:
-        return place in self.slots or self.find is not None
-
     def timing(self, slot: Slot, choice: LayerChoice) -> Timing:
         """Of one slot alone.
 

@@ -51,10 +51,11 @@ def thaw(folder: Path, recorded: Mapping[str, Any] | None, space: SearchSpace) -
 
 
 def take_for(folder: Path, architecture: Architecture) -> bool:
-    """Reads the prices of latency from a run's own table, where it has one with all places of a network; says whether."""
-    if not (folder / FILE).is_file():
+    """Reads the prices of latency from a run's own table, where it has a readable one with all places of a network; says whether."""
+    try:
+        table = read_table(folder / FILE)
+    except FileError:
         return False
-    table = read_table(folder / FILE)
     if table.missing(compared_in(architecture)):
         return False
     use(table)
