@@ -51,7 +51,7 @@ def thaw(folder: Path, recorded: Mapping[str, Any] | None, space: SearchSpace) -
 
 
 def take_for(folder: Path, architecture: Architecture) -> bool:
-    """Reads the prices of latency from a run's own table, where it has a readable one with all places of a network; says whether."""
+    """Reads the prices of latency from a run's own table, where it can be read and has all places of a network; says whether."""
     try:
         table = read_table(folder / FILE)
     except FileError:
