@@ -113,17 +113,21 @@ def exceeded(cost: Cost, budgets: Sequence[Budget]) -> str:
 
 def quantity(metric: str, value: float, digits: int = 3) -> str:
     """A value with its unit as a person reads it: ``300 MFLOPs``, ``2.31 Mparams``, ``4.1 ms``, ``3.2 MiB``."""
-    if metric == "latency":
-        units: list[tuple[float, str]] = [(10**9, "s"), (10**6, "ms"), (10**3, "us"), (1, "ns")]
-    elif metric in _BYTE_METRICS:
-        units = [(2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B")]
-    else:
-        word = {"flops": "FLOPs", "params": "params"}.get(metric, metric)
-        units = [(1e12, f"T{word}"), (1e9, f"G{word}"), (1e6, f"M{word}"), (1e3, f"k{word}"), (1.0, word)]
     # rounding comes first, so that 999,999 is 1 M and not 1000 k
     rounded = float(f"{value:.{digits - 1}e}")
-    scale, unit = next((u for u in units if rounded >= u[0]), units[-1])
+    known = units(metric)
+    scale, unit = next((u for u in known if rounded >= u[0]), known[-1])
     return f"{_significant(value / scale, digits)} {unit}"
+
+
+def units(metric: str) -> tuple[tuple[float, str], ...]:
+    """What values of a metric are divided by, and what they are called then; from the largest unit on."""
+    if metric == "latency":
+        return (1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns")
+    if metric in _BYTE_METRICS:
+        return (2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B")
+    word = {"flops": "FLOPs", "params": "params"}.get(metric, metric)
+    return (1e12, f"T{word}"), (1e9, f"G{word}"), (1e6, f"M{word}"), (1e3, f"k{word}"), (1.0, word)
 
 
 def _significant(value: float, digits: int) -> str:

@@ -46,7 +46,9 @@ def trial(request: Request) -> Response:
 def card(request: Request) -> Response:
     """A trial in brief, as a piece of the run's page."""
     live = _live(request)
-    return html("_card.html", **contents.of_card(live, _trial(request, live), drawn=layers.ready()))
+    return html(
+        "_card.html", control=request.app.state.control, **contents.of_card(live, _trial(request, live), drawn=layers.ready())
+    )
 
 
 def config(request: Request) -> Response:

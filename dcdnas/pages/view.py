@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dcdnas.budget import quantity, within
+from dcdnas.budget import quantity, units, within
 from dcdnas.pages.paint import Paint, paints
 from dcdnas.pages.source import Source
 from dcdnas.records import Trial
@@ -72,6 +72,7 @@ def payload(live: Source, since: int = 0) -> dict[str, Any]:
         "run": run.name,
         "metrics": metrics,
         "titles": {m: metric_name(m) for m in metrics},
+        "units": {m: units(m) for m in metrics},
         "operators": [{"name": p.name, "index": p.index, "marker": p.marker, "letters": p.letters} for p in paint.values()],
         "states": [SAID.get(s, s) for s in STATES],
         "rows": [row(t, metrics, names) for t in trials],

@@ -17,7 +17,7 @@ from browsing import Visit, faults, needs_chromium, visiting
 from conftest import SECRET, Site
 from synthetic import invent, make_run, outcome, put, with_weights_only
 
-from dcdnas.budget import quantity
+from dcdnas.budget import quantity, units
 from dcdnas.engine import control
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.lock import RunLock
@@ -266,10 +266,9 @@ def test_numbers_are_written_as_the_server_writes_them(visit: Visit) -> None:
         12.5,
         *(int(10 ** rng.uniform(0, 13)) for _ in range(2000)),
     ]
-    for metric, unit in (("flops", "FLOPs"), ("params", "params"), ("weights", "B")):
-        written = page.evaluate(
-            "([values, unit]) => import('/assets/charts.js').then((m) => values.map((v) => m.short(v, unit)))", [values, unit]
-        )
+    for metric in ("flops", "params", "weights", "latency", "another"):
+        code = "([values, units]) => import('/assets/charts.js').then((m) => values.map((v) => m.short(v, units)))"
+        written = page.evaluate(code, [values, units(metric)])
         assert written == [quantity(metric, v) for v in values]
 
 
@@ -342,13 +341,13 @@ def add(folder: Path) -> None:
 
 def test_a_star_asks_for_the_token_once_and_filters_the_table(control_visit: Visit) -> None:
     page = control_visit.open("/runs/good/trials/3")
-    page.click("#star")
+    page.click("[data-toggles=starred]")
     page.fill("#token-given", "wrong")
     page.keyboard.press("Enter")
     page.wait_for_selector("#token-problem:has-text('not the one')")
     page.fill("#token-given", SECRET)
     page.keyboard.press("Enter")
-    page.wait_for_selector("#star[aria-pressed=true]:has-text('★')")
+    page.wait_for_selector("[data-toggles=starred][aria-pressed=true]:has-text('★')")
     page.fill("#note", "wide <b>stem</b>")
     page.click("text=Keep note")
     page.wait_for_selector("#control-said:has-text('Kept.')")
@@ -360,6 +359,17 @@ def test_a_star_asks_for_the_token_once_and_filters_the_table(control_visit: Vis
     page.uncheck("#starred")
     page.fill("#find", "stem")
     assert page.locator("#trials tbody th a").all_inner_texts() == ["3"]
+
+
+def test_a_picked_trial_is_starred_on_the_run_s_page(control_visit: Visit) -> None:
+    page = control_visit.open("/runs/good")
+    page.wait_for_selector("#connection.on")
+    page.click("#card [data-toggles=starred]")
+    page.fill("#token-given", SECRET)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#card [aria-pressed=true]")
+    (number,) = read_notes(control_visit.root / "good")
+    page.wait_for_selector(f"#trials tr[data-number='{number}'] .star")
 
 
 def test_a_star_given_elsewhere_appears_on_an_open_page(control_visit: Visit) -> None:

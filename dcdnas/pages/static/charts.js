@@ -16,9 +16,8 @@ export function el(name, attributes = {}, text = "") {
   return node;
 }
 
-// Numbers as the server writes them: three significant digits, then the unit's prefix; bytes in powers of 1,024.
-const LARGE = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""]];
-const PREFIXES = { B: [[2 ** 40, "Ti"], [2 ** 30, "Gi"], [2 ** 20, "Mi"], [2 ** 10, "Ki"], [1, ""]], s: [[1, ""], [1e-3, "m"], [1e-6, "u"], [1e-9, "n"]] };
+// Numbers as the server writes them: three significant digits, then the unit; units from the largest on, each with its size.
+const PLAIN = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""]];
 
 // To three significant digits; what lies exactly between two goes to the even one, as in Python.
 function rounded(value) {
@@ -33,10 +32,9 @@ function significant(value) {
   return near.toFixed(Math.max(0, 3 - String(Math.trunc(Math.abs(near))).length));
 }
 
-export function short(value, unit = "") {
-  const prefixes = PREFIXES[unit] || LARGE, size = rounded(value);
-  const [scale, letter] = prefixes.find(([s]) => size >= s) || prefixes[prefixes.length - 1];
-  return `${significant(value / scale)} ${letter}${unit}`.trim();
+export function short(value, units = PLAIN) {
+  const size = rounded(value), [scale, unit] = units.find(([s]) => size >= s) || units[units.length - 1];
+  return `${significant(value / scale)} ${unit}`.trim();
 }
 
 // The same without zeros at the end, for the marks of an axis.

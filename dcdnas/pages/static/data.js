@@ -1,7 +1,6 @@
 // A run's trials as the server sends them, and what the parts of the page share about them.
 export const COLUMNS = ["number", "state", "accuracy", "epochs", "seconds", "operator", "dynamic", "layers", "reason"];
 const NAMES = { accuracy: "Accuracy", number: "Trial", epochs: "Epochs", seconds: "Training time", dynamic: "Dynamic layers" };
-const UNITS = { flops: "FLOPs", params: "params", latency: "s", weights: "B", activations: "B", "kernel-memory": "B" };
 
 export class Trials {
   constructor(sent) {
@@ -30,5 +29,4 @@ export class Trials {
 
   axes() { return ["accuracy", ...this.metrics, "seconds", "epochs", "dynamic", "number"]; }
   title(column) { return this.titles[column] || NAMES[column] || column; }
-  unit(column) { return UNITS[column] || ""; }
 }

@@ -86,7 +86,7 @@ export class Table {
     }
     cell(trials.state(row), "");
     cell(percent(row[2]));
-    for (const metric of trials.metrics) cell(short(trials.get(row, metric), trials.unit(metric)));
+    for (const metric of trials.metrics) cell(short(trials.get(row, metric), trials.units[metric]));
     cell(String(row[3]));
     cell(duration(row[4]));
     const operator = trials.operator(row), square = make("svg", { width: 10, height: 10, "aria-hidden": "true" });
