@@ -1,8 +1,9 @@
-"""How quick the dashboard is on a run of ten thousand trials: reading, first page, the page's data, an update, memory.
+"""How quick the dashboard is on a run of ten thousand trials: reading, first page, the page's data, an update, memory; and on a
+folder of three hundred runs of forty trials: the list of runs when it is first asked for, and again.
 
-    python benchmarks/dashboard.py [--trials 10000] [--folder DIR]
+    python benchmarks/dashboard.py [--trials 10000] [--runs 300] [--folder DIR]
 
-The run is invented: real networks of a real space with made-up results. It is made once in the folder and used again.
+The runs are invented: real networks of a real space with made-up results. They are made once in the folder and used again.
 Each timing is the median of several, with the least and the most, and the processor time, which a busy machine stretches less.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import resource
+import shutil
 import statistics
 import sys
 import tempfile
@@ -24,6 +26,7 @@ def main() -> None:
     """Makes the run where it is not there, then measures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--runs", type=int, default=300)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "dcdnas-benchmark-runs")
     given = parser.parse_args()
     folder = given.folder / f"invented-{given.trials}"
@@ -33,6 +36,28 @@ def main() -> None:
         print(f"making {folder} (minutes) ...", flush=True)
         make_run(folder, given.trials, "mobilenetv2-imagenet", 300e6, epochs=20, asked=10 * given.trials)
     measure(folder)
+    measure_list(given.folder / f"list-of-{given.runs}", given.runs)
+
+
+def measure_list(folder: Path, runs: int) -> None:
+    """Prints the timings of the page of many runs."""
+    from dcdnas.dashboard.render import html
+    from dcdnas.dashboard.shelf import Shelf
+
+    if not folder.exists():
+        from synthetic import make_run
+
+        make_run(folder / "run-0", 40)
+        for number in range(1, runs):
+            shutil.copytree(folder / "run-0", folder / f"run-{number}")
+    shelves = [Shelf(folder) for _ in range(5)]
+
+    def page(shelf: Shelf) -> None:
+        html("runs.html", lines=shelf.lines(), root=shelf.root, tab="runs")
+
+    fresh = iter(shelves)
+    timed(f"page of {runs} runs, the first time", lambda: page(next(fresh)), len(shelves))
+    timed(f"page of {runs} runs, again", lambda: page(shelves[0]), 5)
 
 
 def measure(folder: Path) -> None:
