@@ -161,6 +161,45 @@ def test_arrow_keys_walk_the_layers(visit: Visit) -> None:
     assert page.text_content("#layer").startswith("classifier:")
 
 
+def test_arrow_keys_lead_from_a_layer_to_the_same_place_of_the_next_network(visit: Visit) -> None:
+    page = visit.open("/runs/good/compare?trials=0,1")
+    page.focus(".strip >> nth=0 >> .layer >> nth=0")
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowDown")
+    assert page.text_content("#layer").startswith("classifier:")
+    assert page.evaluate("[...document.querySelectorAll('.strip')].findIndex((s) => s.contains(document.activeElement))") == 1
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate("[...document.querySelectorAll('.strip')].findIndex((s) => s.contains(document.activeElement))") == 0
+
+
+def test_points_are_printed_where_their_axes_are(visit: Visit) -> None:
+    page = visit.open("/runs/good")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 700, "height": 900})
+    page.locator("#scatter").evaluate("(box) => { box.style.width = '420px'; }")
+    page.wait_for_timeout(200)
+    assert page.evaluate("getComputedStyle(document.querySelector('#scatter canvas')).objectFit") == "contain"
+    hidden = ".top, .filters, .actions, .pages, .hint, details:not([open])"
+    assert page.evaluate(f"[...document.querySelectorAll('{hidden}')].every((e) => !e.checkVisibility())")
+
+
+def test_printed_strips_fit_the_page(visit: Visit) -> None:
+    page = visit.open("/runs/good/trials/1")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 700, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 700
+    assert page.locator(".strip").bounding_box()["width"] <= 700
+
+
+def test_nothing_moves_where_motion_is_not_wanted(visit: Visit) -> None:
+    page = visit.open("/runs/good/trials/1")
+    assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+    moving = (
+        "(e) => { const s = getComputedStyle(e); return s.animationName !== 'none' || parseFloat(s.transitionDuration) > 0; }"
+    )
+    assert page.evaluate(f"[...document.querySelectorAll('*')].filter({moving}).length") == 0
+
+
 def test_the_decisions_are_drawn_side_by_side(visit: Visit) -> None:
     page = visit.open("/runs/good")
     page.wait_for_selector("#importance meter")

@@ -2,8 +2,13 @@
 import { areaOf, axes, colour, drawing, make, path, percent, scale, surface, el } from "./charts.js";
 
 const said = document.getElementById("layer");
-for (const strip of document.querySelectorAll(".strip")) {
-  const layers = [...strip.querySelectorAll(".layer")];
+const strips = [...document.querySelectorAll(".strip")].map((strip) => [...strip.querySelectorAll(".layer")]);
+const place = (layer) => Number(layer.querySelector(".ground").getAttribute("x"));
+
+// The layer in the same place of another network, or the one nearest to it.
+const across = (layer, others) => others && others.reduce((a, b) => (Math.abs(place(b) - place(layer)) < Math.abs(place(a) - place(layer)) ? b : a));
+
+strips.forEach((layers, row) => {
   const pick = (layer) => {
     document.querySelectorAll(".layer.on").forEach((other) => other.classList.remove("on"));
     layers.forEach((other) => other.setAttribute("tabindex", other === layer ? "0" : "-1"));
@@ -14,13 +19,14 @@ for (const strip of document.querySelectorAll(".strip")) {
     layer.addEventListener("click", () => { pick(layer); layer.focus(); });
     layer.addEventListener("focus", () => pick(layer));
     layer.addEventListener("keydown", (event) => {
-      const to = { ArrowRight: i + 1, ArrowLeft: i - 1, Home: 0, End: layers.length - 1 }[event.key];
-      if (to === undefined || !layers[to]) return;
+      const way = { ArrowRight: () => layers[i + 1], ArrowLeft: () => layers[i - 1], Home: () => layers[0], End: () => layers.at(-1), ArrowDown: () => across(layer, strips[row + 1]), ArrowUp: () => across(layer, strips[row - 1]) }[event.key];
+      const to = way?.();
+      if (!to) return;
       event.preventDefault();
-      layers[to].focus();
+      to.focus();
     });
   });
-}
+});
 
 const DASHES = ["", "7 4", "2 3", "9 3 2 3"];
 const data = JSON.parse(document.getElementById("data")?.textContent || "null");
