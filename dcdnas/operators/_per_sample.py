@@ -42,8 +42,8 @@ def per_sample_conv2d(
     """Convolves each sample with its own kernel.
 
     A dense 1x1 kernel is one batched matrix product. Otherwise the batch is folded into the groups of one convolution, or,
-    where `portable`, the taps are added up one by one: the same multiply-adds, but the batch stays a batch, which is what
-    ONNX and tracing need for a batch of any size.
+    where `portable` and in compilers, the taps are added up one by one: the same multiply-adds, but the batch stays a batch,
+    which is what ONNX, tracing and `torch.compile` need for a batch of any size.
 
     Args:
         x: (N, C, H, W).
@@ -58,7 +58,7 @@ def per_sample_conv2d(
         (N, D, H', W').
     """
     weight, k = per_sample(weight), weight.shape[-1]
-    if portable or (k == 1 and groups == 1) or x.shape[0] == 0:
+    if portable or (k == 1 and groups == 1) or torch.compiler.is_compiling() or x.shape[0] == 0:
         return _by_taps(x, weight, stride, padding, dilation, groups)
     n, channels = x.shape[:2]
     folded = x.reshape(1, n * channels, *x.shape[2:])

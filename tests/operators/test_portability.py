@@ -1,52 +1,92 @@
-"""Every operator leaves the process: exported with a batch of any size, read again, and equal at batch 1 and 8."""
+"""Every operator leaves the process, is compiled and trained in parallel, and computes the same at any batch size."""
 
 from __future__ import annotations
 
-import io
+from functools import partial
 
-import numpy as np
 import pytest
 import torch
-from contract import image, make, place, refusal
+from contract import make, place
+from portability import (
+    ALLOWED,
+    EXACT,
+    PROPERTIES,
+    VARIANTS,
+    at_batches,
+    check,
+    compiled,
+    ddp,
+    needs_compiler,
+    operator_at,
+    operator_cases,
+)
 
 from dcdnas.operators import operators
 
-GEOMETRIES = (place(8, 12, 3, 2), place(8, 24, 1), place(8, 8, 3, groups=8), place(16, 16, 3))
-NAMES = sorted(operators)
+CASES = operator_cases()
+COMPILED = ("compiled", "compiled training")
 
-pytestmark = pytest.mark.slow
-
-
-def operator_of(name):
-    """A random operator in its portable form at the first of the geometries that it takes."""
-    geometry = next(g for g in GEOMETRIES if refusal(operators[name], g) is None)
-    operator = make(operators[name], geometry).float()
-    operator.portable = True
-    return operator, geometry
+each_case = pytest.mark.parametrize("case", CASES)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_an_exported_program_takes_any_batch(name, tmp_path):
-    operator, geometry = operator_of(name)
-    program = torch.export.export(operator, (image(geometry, 2, torch.float32),), dynamic_shapes=({0: torch.export.Dim("N")},))
-    torch.export.save(program, tmp_path / "operator.pt2")
-    loaded = torch.export.load(tmp_path / "operator.pt2").module()
-    for batch in (1, 8):
-        x = image(geometry, batch, torch.float32)
-        torch.testing.assert_close(loaded(x), operator(x), rtol=1e-4, atol=1e-5)
+def test_every_operator_is_among_the_cases() -> None:
+    assert {VARIANTS[variant][0] for variant, _ in CASES.values()} == set(operators)
+    assert {variant for variant, _ in CASES.values()} == set(VARIANTS)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
-@pytest.mark.parametrize("name", NAMES)
-def test_an_onnx_file_takes_any_batch(name):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    operator, geometry = operator_of(name)
-    x, shapes = image(geometry, 2, torch.float32), ({0: torch.export.Dim("N")},)
-    program = torch.onnx.export(operator, (x,), dynamic_shapes=shapes, dynamo=True, verbose=False, external_data=False)
-    file = io.BytesIO()
-    program.save(file)
-    session = onnxruntime.InferenceSession(file.getvalue())
-    for batch in (1, 8):
-        x = image(geometry, batch, torch.float32)
-        found = session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
-        np.testing.assert_allclose(found, operator(x).detach().numpy(), rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize("case", ["static at 1x1", "dcd at 1x1"])
+def test_an_exported_operator_computes_the_same(case: str) -> None:
+    check("pt2", *operator_at(*CASES[case]))
+
+
+@pytest.mark.slow
+@each_case
+@pytest.mark.parametrize("name", [name for name in PROPERTIES if name not in COMPILED])
+def test_an_operator_has_the_property(name: str, case: str) -> None:
+    if name == "ONNX":
+        pytest.importorskip("onnxruntime")
+    check(name, *operator_at(*CASES[case]))
+
+
+@pytest.mark.slow
+@each_case
+@pytest.mark.parametrize("name", COMPILED)
+def test_an_operator_is_traced_for_a_compiler_without_a_break(name: str, case: str) -> None:
+    operator, shape = operator_at(*CASES[case])
+    assert max(PROPERTIES[name](operator, shape, "aot_eager")) <= EXACT
+
+
+@pytest.mark.slow
+@needs_compiler
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", COMPILED)
+def test_a_compiled_operator_computes_and_learns_the_same(name: str, variant: str) -> None:
+    check(name, *operator_at(variant, "3x3"))
+
+
+@pytest.fixture(scope="module")
+def parallel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[float, float] | str]:
+    return ddp({case: partial(operator_at, *where) for case, where in CASES.items()}, tmp_path_factory.mktemp("ddp"))
+
+
+@pytest.mark.slow
+@each_case
+def test_two_processes_have_the_gradients_of_one(case: str, parallel: dict[str, tuple[float, float] | str]) -> None:
+    errors = parallel[case]
+    assert not isinstance(errors, str), errors
+    assert max(errors) <= EXACT
+
+
+def test_the_checks_can_fail() -> None:
+    operator, shape = operator_at("static", "3x3")
+    other = make(operators["static"], place(8, 8, 3, 2), seed=1).float()
+    assert max(at_batches(other, operator, shape)) > EXACT > max(ALLOWED["copy"], 0)
+
+
+def test_a_program_for_one_batch_size_only_is_noticed() -> None:
+    class Folded(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.reshape(5, -1)
+
+    with pytest.raises(Exception, match="dynamic"):
+        compiled(Folded(), (2, 3, 3), "eager")
