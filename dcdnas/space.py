@@ -16,11 +16,11 @@ from dcdnas.budget import Budget
 from dcdnas.cost import metrics
 from dcdnas.errors import UsageError
 from dcdnas.networks import Slot, networks
-from dcdnas.networks._slot import Shape
+from dcdnas.networks._slot import Shape, leaders, unnamed
 from dcdnas.records import ProxyTask, Setting
 from dcdnas.space_fit import Changes, WidthFit
 from dcdnas.space_frame import Frame, layer_choice
-from dcdnas.space_parts import Candidate, Decision, Decisions, Group, Rule, Settings, Variable, rank, share_key
+from dcdnas.space_parts import Candidate, Decision, Decisions, Group, Rule, Settings, Site, Variable, rank, share_key
 
 __all__ = ["Candidate", "Decision", "Decisions", "Group", "Rule", "SearchSpace", "Variable", "layer_choice", "rank", "share_key"]
 
@@ -203,6 +203,17 @@ class SearchSpace:
                 rows.setdefault(name, {}).setdefault(stage, []).append(value)
         return settings | {name: list(by_stage.values()) for name, by_stage in rows.items()}, shape
 
+    def sites(self, slots: Sequence[Slot]) -> dict[str, Site]:
+        """Where operators are chosen, of the slots of one of the networks, each by its name."""
+        groups = {s.name: g for s in slots if (g := self._group_of.get(s.name)) is not None}
+        led = leaders(slots, networks[self.network].GUIDED) if any(g.shares_guides for g in self.groups) else {}
+        found = {}
+        for slot in (s for s in slots if s.name in groups):
+            group, leader = groups[slot.name], led.get(slot.name)
+            shared = leader is not None and groups.get(leader.name) == group and self.groups[group].shares_guides
+            found[slot.name] = Site(unnamed(slot), leader.geometry if leader is not None and shared else None)
+        return found
+
     def _fitted(self, decisions: Decisions, chosen: Sequence[tuple[str, Settings]]) -> Changes:
         """The backbone's settings with which the network fills the budget."""
         if self.fit is None or self.fit.budget is None:
@@ -229,16 +240,14 @@ class SearchSpace:
         settings, shape = self.network_settings(decisions)
         complete = cls.complete(settings | dict(changes))
         slots = cls.slots(shape, self.classes, complete)
-        open_: list[list[Slot]] = [[] for _ in self.groups]
-        places, closed = [], []
-        for slot in slots:
-            group = self._group_of.get(slot.name)
-            if group is None:
-                closed.append(slot)
-            else:
-                places.append((slot.name, group, len(open_[group])))
-                open_[group].append(slot)
-        return Frame(cls.written(complete), shape, tuple(places), tuple(map(tuple, open_)), tuple(closed))
+        sites: list[list[Site]] = [[] for _ in self.groups]
+        places, found = [], self.sites(slots)
+        for name, site in found.items():
+            group = self._group_of[name]
+            places.append((name, group, len(sites[group])))
+            sites[group].append(site)
+        closed = tuple(s for s in slots if s.name not in found)
+        return Frame(cls.written(complete), shape, tuple(places), tuple(map(tuple, sites)), closed)
 
     def _outcomes(self, decisions: Iterable[Decision]) -> list[dict[str, Setting]]:
         """All outcomes of some decisions, whose parents are among them."""

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from dcdnas.errors import UnknownNameError, UsageError, nearest
 from dcdnas.networks import Network, networks
+from dcdnas.networks._slot import leaders
 from dcdnas.plugins import load_plugin
 from dcdnas.records import ProxyTask
 from dcdnas.space import Rule, SearchSpace, Variable
@@ -107,8 +108,8 @@ class Compiler:
         settings = SettingsReader(self.problems, cls, file.settings)
         variables = self._resolution(file) + settings.variables()
         about = (file.name, file.description, file.network, file.input, file.classes, settings.fixed, variables)
-        places = {} if self.problems else self._places(SearchSpace(*about, fit=settings.fit), cls)
-        groups = slots.groups(places) if places else ()
+        places, led = ({}, {}) if self.problems else self._places(SearchSpace(*about, fit=settings.fit), cls)
+        groups = slots.groups(places, led) if places else ()
         if self.problems:
             return None
         proxy = ProxyTask(**{f.name: getattr(file.proxy, f.name) for f in fields(ProxyTask) if f.name in Proxy.model_fields})
@@ -130,10 +131,11 @@ class Compiler:
             )
         return (Variable("resolution", "", "resolution" if len(options) > 1 else "", options),)
 
-    def _places(self, draft: SearchSpace, cls: type[Network]) -> dict[str, Place]:
-        """Every slot that some uniform network of the space has and that is open to the search, in order."""
+    def _places(self, draft: SearchSpace, cls: type[Network]) -> tuple[dict[str, Place], dict[str, set[str]]]:
+        """Every slot that some uniform network of the space has and that is open to the search, in order; and who leads whom."""
         outcomes = list(draft.uniform_static())
         found: dict[str, Place] = {}
+        led: dict[str, set[str]] = {}
         some = [outcomes[-1], *outcomes[:: max(1, len(outcomes) // 200)]]
         for space, outcome in product(dict.fromkeys(draft.ends), some):
             settings, shape = space.network_settings(outcome)
@@ -141,11 +143,13 @@ class Compiler:
                 slots = cls.slots(shape, draft.classes, cls.complete(settings))
             except UsageError as error:
                 self.problems.add(("settings",), str(error))
-                return {}
+                return {}, {}
             for slot in slots:
                 if slot.kind != "gate":
                     found.setdefault(slot.name, Place(slot.kind == "linear")).geometries.add(slot.geometry)
-        return found
+            for name, leader in leaders(slots, cls.GUIDED).items():
+                led.setdefault(name, set()).add(leader.name)
+        return found, led
 
     def _rule(self, space: SearchSpace, number: int, given: Mapping[str, Any]) -> Rule:
         """One entry of `forbid`: patterns of decisions, each with the values that may not meet."""

@@ -12,9 +12,9 @@ from dcdnas.cost import prices_since, slot_price
 from dcdnas.errors import GeometryError
 from dcdnas.networks import Slot
 from dcdnas.networks._slot import STATIC, Shape
-from dcdnas.operators import operators
-from dcdnas.records import ConvGeometry
-from dcdnas.space_parts import Settings
+from dcdnas.operators import Operator, operators
+from dcdnas.records import ConvGeometry, Setting
+from dcdnas.space_parts import GUIDE, Settings, Site
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class Frame:
         settings: of the backbone, complete.
         input: at deployment.
         places: the slots that are searched: name, number of its group, number in the group.
-        open: those slots, group by group.
+        sites: those slots as places for an operator, group by group.
         closed: the slots that are not searched.
     """
 
     settings: Mapping[str, NetworkSetting]
     input: Shape
     places: tuple[tuple[str, int, int], ...]
-    open: tuple[tuple[Slot, ...], ...]
+    sites: tuple[tuple[Site, ...], ...]
     closed: tuple[Slot, ...] = ()
     _choices: dict[tuple[int, str, Settings], list[LayerChoice]] = field(default_factory=dict, init=False, repr=False)
     _costs: dict[tuple[Any, ...], int] = field(default_factory=dict, init=False, repr=False)
@@ -51,8 +51,8 @@ class Frame:
         for group, choice in enumerate(chosen):
             known = self._costs.get((*now, group, *choice))
             if known is None:
-                pairs = zip(self.open[group], self.choices(group, *choice), strict=True)
-                known = sum(slot_price(slot, made, (metric,))[0] for slot, made in pairs)
+                pairs = zip(self.sites[group], self.choices(group, *choice), strict=True)
+                known = sum(slot_price(site.slot, made, (metric,))[0] for site, made in pairs)
                 self._costs[*now, group, *choice] = known
             total += known
         return total
@@ -62,16 +62,28 @@ class Frame:
         key = (group, operator, settings)
         found = self._choices.get(key)
         if found is None:
-            found = self._choices[key] = [layer_choice(operator, settings, slot.geometry) for slot in self.open[group]]
+            found = self._choices[key] = [layer_choice(operator, settings, s) for s in self.sites[group]]
         return found
 
 
 @lru_cache(maxsize=200_000)
-def layer_choice(operator: str, settings: Settings, geometry: ConvGeometry) -> LayerChoice:
+def layer_choice(operator: str, settings: Settings, site: Site) -> LayerChoice:
     """The resolved choice for a place, with its counted form; static where the operator cannot take the place."""
-    cls = operators[operator]
+    cls, given = operators[operator], dict(settings)
+    guide = given.pop(GUIDE.name, GUIDE.default) if cls.shares_guides() else GUIDE.default
     try:
-        resolved = cls.resolve(geometry, **dict(settings))
+        resolved = cls.resolve(site.slot.geometry, **given)
     except GeometryError:
         return LayerChoice("static")
-    return LayerChoice(operator, resolved, cls.counted_form(geometry, resolved))
+    form = cls.counted_form(site.slot.geometry, resolved)
+    return LayerChoice(operator, resolved, form, _guide_channels(cls, given, site.leader) if guide == "shared" else 0)
+
+
+def _guide_channels(cls: type[Operator], settings: Mapping[str, Setting], leader: ConvGeometry | None) -> int:
+    """Of the guide that the block's first layer makes; 0 where there is none to take."""
+    if leader is None:
+        return 0
+    try:
+        return cls.guide_width(leader.in_channels, cls.resolve(leader, **settings))
+    except GeometryError:
+        return 0

@@ -6,15 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from typing import TYPE_CHECKING
 
-from dcdnas.choice import Scope
-from dcdnas.records import Setting
+from dcdnas.choice import Choice, Dimension, Scope
+from dcdnas.records import ConvGeometry, Setting
+
+if TYPE_CHECKING:
+    from dcdnas.networks import Slot
 
 Decisions = Mapping[str, Setting]
 """An outcome: what each decision came to, by its name."""
 
 Settings = tuple[tuple[str, Setting], ...]
 """An operator's settings as they can be hashed."""
+
+
+GUIDE = Dimension("guide", (str,), Choice(words=("own", "shared")), "own")
+"""What a space file may say beside the settings of an operator whose guide the layers of a block can share."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,11 @@ class Group:
         return f"{self.name}.{operator}.{setting}"
 
     @cached_property
+    def shares_guides(self) -> bool:
+        """Whether one of its choices makes the layers of a block share a guide."""
+        return any(name == GUIDE.name and "shared" in options for c in self.candidates for name, options in c.settings)
+
+    @cached_property
     def outcomes(self) -> tuple[dict[str, Setting], ...]:
         """Every operator with every combination of its settings, as decisions."""
         found: list[dict[str, Setting]] = []
@@ -100,6 +113,20 @@ class Group:
     @cached_property
     def _settings(self) -> dict[Setting, list[tuple[str, str, Setting]]]:
         return {c.operator: [(s, self.setting(c.operator, s), o[0]) for s, o in c.settings] for c in self.candidates}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place whose operator is chosen.
+
+    Args:
+        slot: without its name.
+        leader: geometry of the layer whose guide it takes where its group's choice says ``guide: shared``: the first of its
+            block, when that is in the same group. None where it makes its own.
+    """
+
+    slot: Slot
+    leader: ConvGeometry | None = None
 
 
 @dataclass(frozen=True)

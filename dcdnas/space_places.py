@@ -16,7 +16,7 @@ from itertools import product
 from dcdnas.networks import Slot, networks
 from dcdnas.records import Setting
 from dcdnas.space import SearchSpace
-from dcdnas.space_parts import Decisions
+from dcdnas.space_parts import Decisions, Site
 
 NETWORKS = 5_000
 """Networks whose slots are listed, at most."""
@@ -33,15 +33,25 @@ class Places:
         units: the network, stage or block that each structural decision is about: ``""``, ``stage2`` or ``stage2.block1``.
         depends: slot name -> the decisions that its geometry depends on.
         slots: slot name -> their options -> the slot; nothing where the network has no such slot.
+        sites: likewise, of the searched slots, as places for an operator.
     """
 
     units: Mapping[str, str]
     depends: Mapping[str, tuple[str, ...]]
     slots: Mapping[str, Mapping[tuple[Setting, ...], Slot]]
+    sites: Mapping[str, Mapping[tuple[Setting, ...], Site]]
 
     def slot(self, name: str, decisions: Decisions) -> Slot | None:
         """The slot as the decisions make it; None where they leave it out."""
-        return self.slots[name].get(tuple([decisions[d] for d in self.depends[name]]))
+        return self.slots[name].get(self.options(name, decisions))
+
+    def site(self, name: str, decisions: Decisions) -> Site | None:
+        """The slot as a place for an operator; None where the decisions leave it out, or it is not searched."""
+        return self.sites[name].get(self.options(name, decisions)) if name in self.sites else None
+
+    def options(self, name: str, decisions: Decisions) -> tuple[Setting, ...]:
+        """What the decisions that a slot depends on came to."""
+        return tuple([decisions[d] for d in self.depends[name]])
 
 
 @lru_cache(maxsize=16)
@@ -54,14 +64,17 @@ def places_of(space: SearchSpace) -> Places | None:
         return None
     depends: dict[str, tuple[str, ...]] = {}
     slots: dict[str, dict[tuple[Setting, ...], Slot]] = {}
+    sites: dict[str, dict[tuple[Setting, ...], Site]] = {}
+    found = Places(units, depends, slots, sites)
     for decisions in _covering(space, units):
-        for slot in slots_of_outcome(space, decisions):
+        of_network = slots_of_outcome(space, decisions)
+        for slot in of_network:
             if slot.name not in depends:
                 block = slot.name.rpartition(".")[0]
                 depends[slot.name] = tuple(name for name, unit in units.items() if holds(unit, block))
-                slots[slot.name] = {}
-            slots[slot.name][tuple([decisions[d] for d in depends[slot.name]])] = slot
-    found = Places(units, depends, slots)
+            slots.setdefault(slot.name, {})[found.options(slot.name, decisions)] = slot
+        for name, site in space.sites(of_network).items():
+            sites.setdefault(name, {})[found.options(name, decisions)] = site
     return found if _agrees(space, found) else None
 
 
@@ -129,7 +142,9 @@ def _agrees(space: SearchSpace, places: Places) -> bool:
     rng = random.Random(0)
     for _ in range(CHECKS):
         decisions = {name: rng.choice(options) for name, options in _options(space).items()}
+        slots = slots_of_outcome(space, decisions)
         listed = {s.name: s for name in places.slots if (s := places.slot(name, decisions)) is not None}
-        if listed != {s.name: s for s in slots_of_outcome(space, decisions)}:
+        sites = {name: site for name in places.slots if (site := places.site(name, decisions)) is not None}
+        if listed != {s.name: s for s in slots} or sites != space.sites(slots):
             return False
     return True

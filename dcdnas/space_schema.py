@@ -10,6 +10,7 @@ from dcdnas.choice import Dimension, dimensions
 from dcdnas.networks import networks
 from dcdnas.operators import operators
 from dcdnas.space_fit import WIDTHS
+from dcdnas.space_parts import GUIDE
 
 SHARES = ("layer", "block", "stage", "network")
 
@@ -65,6 +66,8 @@ def json_schema() -> dict[str, Any]:
     schema = SpaceFile.model_json_schema()
     share = {"enum": list(SHARES), "description": "slots that share one choice"}
     candidates = {name: _settings_schema(operators[name], nullable=True) for name in operators}
+    for name in (n for n in operators if operators[n].shares_guides()):
+        candidates[name]["properties"].setdefault(GUIDE.name, _value_schema(GUIDE))
     schema["properties"]["network"]["enum"] = list(networks)
     schema["properties"]["slots"]["additionalProperties"] = {
         "type": "object",

@@ -12,7 +12,7 @@ from dcdnas.choice import Scope, dimensions
 from dcdnas.errors import GeometryError, nearest
 from dcdnas.operators import Operator, operators
 from dcdnas.records import ConvGeometry, Setting
-from dcdnas.space_parts import Candidate, Group, share_key
+from dcdnas.space_parts import GUIDE, Candidate, Group, share_key
 from dcdnas.space_problems import Problems, shown
 from dcdnas.space_settings import matching, read_options, read_share
 from dcdnas.yaml_lines import Key
@@ -38,6 +38,10 @@ Places = Mapping[str, Place]
 """Every open slot by its name."""
 
 
+Led = Mapping[str, set[str]]
+"""Every slot that can take a guide with the first layers that its block may have."""
+
+
 class SlotsReader:
     """Reads the key `slots`.
 
@@ -51,8 +55,13 @@ class SlotsReader:
         self._shares: dict[str, Scope] = {}
         self._candidates = {pattern: self._read(pattern, body) for pattern, body in given.items()}
 
-    def groups(self, places: Places) -> tuple[Group, ...]:
-        """The last pattern that matches a slot decides; slots of one pattern and share key form a group."""
+    def groups(self, places: Places, led: Led) -> tuple[Group, ...]:
+        """The last pattern that matches a slot decides; slots of one pattern and share key form a group.
+
+        Args:
+            places: of the space.
+            led: for each slot that can take a guide, the first layers of its block.
+        """
         owner: dict[str, str] = {}
         for pattern in self._candidates:
             matched = _matched(places, pattern)
@@ -67,6 +76,11 @@ class SlotsReader:
             owned = [places[name] for name, by in owner.items() if by == pattern]
             for candidate in candidates if owned else ():
                 self._check_use(("slots", pattern, candidate.operator), candidate, owned)
+            together = [names for (by, _), names in members.items() if by == pattern]
+            reached = any(led.get(name, set()) & set(names) for names in together for name in names)
+            for candidate in candidates if owned and not reached else ():
+                if "shared" in dict(candidate.settings).get(GUIDE.name, ()):
+                    self.problems.add(("slots", pattern, candidate.operator, GUIDE.name), _no_guide(led))
         found: dict[str, Group] = {}
         for (pattern, key), names in members.items():
             name = _group_name(key, names, pattern)
@@ -94,10 +108,15 @@ class SlotsReader:
             hint = f"Write `{name}: {{setting: value}}`, or `{name}:` alone."
             self.problems.add(key, f"settings must be a mapping, not {shown(settings)}. {hint}")
             return None
-        known = dimensions(operators[name])
+        known = dict(dimensions(operators[name]))
+        if operators[name].shares_guides():
+            known.setdefault(GUIDE.name, GUIDE)
         options = []
         for setting, value in (settings or {}).items():
-            if setting not in known:
+            if setting == GUIDE.name and setting not in known:
+                others = ", ".join(o for o in operators if operators[o].shares_guides())
+                self.problems.add((*key, setting), f"{name} has no guide that layers could share. Allowed for: {others}.")
+            elif setting not in known:
                 self.problems.add((*key, str(setting)), f"{name} has no setting {setting!r}. {nearest(str(setting), known)}")
             elif legal := read_options(self.problems, (*key, setting), known[setting], value):
                 options.append((setting, legal))
@@ -110,6 +129,7 @@ class SlotsReader:
             self.problems.add(key, f"{candidate.operator} has no form for a linear classifier. Allowed there: {able}.")
             return
         geometries = sorted(set().union(*(place.geometries for place in places)))
+        candidate = Candidate(candidate.operator, tuple(s for s in candidate.settings if s[0] != GUIDE.name))
         used: dict[str, set[Setting]] = {name: set() for name, _ in candidate.settings}
         near: dict[str, set[Setting]] = {name: set() for name, _ in candidate.settings}
         reason, fits = "", False
@@ -134,6 +154,16 @@ class SlotsReader:
                     others = ", ".join(str(o) for o in sorted(near[name], key=str)) or "nothing"
                     hint = f"Allowed: {others}." if near[name] else "Leave it out."
                     self.problems.add((*key, name), f"no slot of this pattern can use {shown(option)}. {hint}")
+
+
+def _no_guide(led: Led) -> str:
+    roles = ", ".join(sorted({name.rpartition(".")[2] for name in led}))
+    if not roles:
+        return "no layer of this network can take a guide. Leave it out."
+    return (
+        "no layer would take a guide: the first layer of a block makes it, for those that share its choice. Let this pattern "
+        f"match first layers and some of {roles}, and write `share: block`, `stage` or `network` beside the operators."
+    )
 
 
 def _is_used(option: Setting, resolved: Setting) -> bool:

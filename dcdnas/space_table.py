@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from dcdnas.cost import additive_metrics, metrics, slot_price
 from dcdnas.errors import UsageError
-from dcdnas.networks import Slot
 from dcdnas.networks._slot import STATIC, unnamed
 from dcdnas.records import Cost, Setting
 from dcdnas.space import SearchSpace, layer_choice
-from dcdnas.space_parts import Decisions, Group
+from dcdnas.space_parts import Decisions, Group, Site
 from dcdnas.space_places import places_of
 
 Integers = NDArray[np.int64]
@@ -196,14 +195,15 @@ class SpaceTable:
             )
         group_of = {slot: number for number, group in enumerate(self.space.groups) for slot in group.slots}
         values: dict[tuple[tuple[str, ...], int | None], Integers] = {}
-        known: dict[tuple[int | None, Slot], Integers] = {}
+        known: dict[tuple[int | None, Site], Integers] = {}
         for name, slots in places.slots.items():
             names, group = places.depends[name], group_of.get(name)
             numbers = [self._index[n] for n in names]
             for options, slot in slots.items():
-                place = (group, unnamed(slot))
+                site = places.sites[name][options] if group is not None else Site(unnamed(slot))
+                place = (group, site)
                 if place not in known:
-                    known[place] = self._prices(group, slot)
+                    known[place] = self._prices(*place)
                 if (names, group) not in values:
                     values[names, group] = np.zeros((*map(len, numbers), *known[place].shape), dtype=np.int64)
                 values[names, group][tuple(index[o] for index, o in zip(numbers, options, strict=True))] += known[place]
@@ -211,9 +211,9 @@ class SpaceTable:
             structure = Digits(tuple(self.columns[n] for n in names), found.shape[:-2])
             yield Term(structure, group, found.reshape(-1, *found.shape[-2:]))
 
-    def _prices(self, group: int | None, slot: Slot) -> Integers:
+    def _prices(self, group: int | None, site: Site) -> Integers:
         """Cost of a slot by outcome of its group and metric."""
         if group is None:
-            return np.array([slot_price(slot, STATIC, self.names)], dtype=np.int64)
-        choices = [layer_choice(operator, settings, slot.geometry) for operator, settings in self.outcomes[group].choices]
-        return np.array([slot_price(slot, choice, self.names) for choice in choices], dtype=np.int64)
+            return np.array([slot_price(site.slot, STATIC, self.names)], dtype=np.int64)
+        choices = [layer_choice(operator, settings, site) for operator, settings in self.outcomes[group].choices]
+        return np.array([slot_price(site.slot, choice, self.names) for choice in choices], dtype=np.int64)

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 
 from dcdnas.architecture import LayerChoice
 from dcdnas.cost import metrics, remembered, slot_price
-from dcdnas.networks import Slot
-from dcdnas.networks._slot import STATIC, unnamed
+from dcdnas.networks._slot import STATIC
 from dcdnas.records import Setting
 from dcdnas.space import SearchSpace, layer_choice
-from dcdnas.space_parts import Decision, Group, Settings
+from dcdnas.space_parts import Decision, Group, Settings, Site
 from dcdnas.space_places import Places, common_unit, holds, places_of
 
 Chances = Literal["operators", "networks"]
@@ -102,11 +101,13 @@ class Tree:
         """Cost of the node's slots."""
         total = 0
         for name in node.slots:
-            slot = self.places.slot(name, path)
-            if slot is not None:
-                g = self._group_of.get(name)
-                outcome = None if g is None else self.outcomes[g][int(path[group_key(g)])]
-                total += self._price(slot, g, outcome)
+            slot, site = self.places.slot(name, path), self.places.site(name, path)
+            if site is not None:
+                g = self._group_of[name]
+                chosen = self.space.groups[g].choose(self.outcomes[g][int(path[group_key(g)])])
+                total += _prices(self.metric, chosen, (site,))[0][1]
+            elif slot is not None:
+                total += slot_price(slot, STATIC, (self.metric,))[0]
         return total
 
     def group(self, g: int, path: Path, chances: Chances) -> tuple[Ints, Floats]:
@@ -117,15 +118,15 @@ class Tree:
         """
         exists = self.exists(g, path)
         if g not in self._open:
-            slots = (self.places.slot(name, path) for name in self.space.groups[g].slots if name in self.places.slots)
-            return _group_table(self, g, tuple(unnamed(s) for s in slots if s is not None), exists, chances)
-        return _group_table(self, g, self._slots(g), exists, chances)
+            sites = (self.places.site(name, path) for name in self.space.groups[g].slots)
+            return _group_table(self, g, tuple(s for s in sites if s is not None), exists, chances)
+        return _group_table(self, g, self._sites(g), exists, chances)
 
     def copies(self, decisions: Mapping[str, Setting]) -> int:
         """How many paths of the same chance lead to the network of some decisions, with the chances of ``networks``."""
         copies, frame = 1, self.space.frame(decisions)
         for g in self._open:
-            weights = _group_table(self, g, self._slots(g), True, "networks")[1]
+            weights = _group_table(self, g, self._sites(g), True, "networks")[1]
             layers = frame.choices(g, *self.space.groups[g].choose(decisions))
             choices = (self.space.groups[g].choose(o) for o, w in zip(self.outcomes[g], weights, strict=True) if w)
             copies *= sum(frame.choices(g, *choice) == layers for choice in choices)
@@ -237,20 +238,13 @@ class Tree:
 
     # pricing
 
-    def _slots(self, g: int) -> tuple[Slot, ...]:
-        slots = [s for name in self.space.groups[g].slots for s in self.places.slots.get(name, {}).values()]
-        return tuple(dict.fromkeys(map(unnamed, slots)))
+    def _sites(self, g: int) -> tuple[Site, ...]:
+        return tuple(dict.fromkeys(s for name in self.space.groups[g].slots for s in self.places.sites.get(name, {}).values()))
 
     def exists(self, g: int, path: Path) -> bool:
         """Whether the group is decided at all."""
         parent, when = self._existence[g]
         return not parent or path[parent] in when
-
-    def _price(self, slot: Slot, g: int | None, outcome: Mapping[str, Setting] | None) -> int:
-        if g is None or outcome is None:
-            return slot_price(slot, STATIC, (self.metric,))[0]
-        choice = layer_choice(*self.space.groups[g].choose(outcome), slot.geometry)
-        return slot_price(slot, choice, (self.metric,))[0]
 
     def _chance(self, d: Decision, path: Path, chances: Chances) -> float:
         if d.parent and path[d.parent] not in d.when:
@@ -259,12 +253,12 @@ class Tree:
 
 
 @lru_cache(maxsize=200_000)
-def _group_table(tree: Tree, g: int, slots: tuple[Slot, ...], exists: bool, chances: Chances) -> tuple[Ints, Floats]:
+def _group_table(tree: Tree, g: int, sites: tuple[Site, ...], exists: bool, chances: Chances) -> tuple[Ints, Floats]:
     """Cost of each outcome at all of the places, and its chance."""
     group = tree.space.groups[g]
     costs, weights, seen = [], [], set()
     for number, outcome in enumerate(tree.outcomes[g]):
-        rows = _prices(tree.metric, group.choose(outcome), slots)
+        rows = _prices(tree.metric, group.choose(outcome), sites)
         layers = tuple(choice for choice, _ in rows)
         costs.append(sum(cost for _, cost in rows))
         if chances == "operators":
@@ -275,11 +269,11 @@ def _group_table(tree: Tree, g: int, slots: tuple[Slot, ...], exists: bool, chan
     return np.array(costs, dtype=np.int64), np.array(weights)
 
 
-def _prices(metric: str, chosen: tuple[str, Settings], slots: tuple[Slot, ...]) -> list[tuple[LayerChoice, int]]:
+def _prices(metric: str, chosen: tuple[str, Settings], sites: tuple[Site, ...]) -> list[tuple[LayerChoice, int]]:
     rows = []
-    for slot in slots:
-        choice = layer_choice(*chosen, slot.geometry)
-        rows.append((choice, slot_price(slot, choice, (metric,))[0]))
+    for site in sites:
+        choice = layer_choice(*chosen, site)
+        rows.append((choice, slot_price(site.slot, choice, (metric,))[0]))
     return rows
 
 

@@ -91,7 +91,22 @@ slots:
     dcd:
 """
 
-TINY = {"stage": STAGE, "block": BLOCK, "layer": LAYER, "ruled": RULED, "gated": GATED}
+GUIDED = """\
+  kernel_size: {stage2.block1: [3, 5]}
+  expansion: {share: stage, "*": [1, 2]}
+slots:
+  "stage1.*":
+    share: block
+    static:
+    drconv: {num_regions: 2, num_kernels: 2, guide: shared}
+  "stage2.*":
+    share: stage
+    static:
+    condconv: {num_experts: [2, 3], guide: [own, shared]}
+    weightnet: {guide: shared}
+"""
+
+TINY = {"stage": STAGE, "block": BLOCK, "layer": LAYER, "ruled": RULED, "gated": GATED, "guided": GUIDED}
 """Spaces whose choices are shared in different ways."""
 
 

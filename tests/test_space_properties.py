@@ -37,6 +37,7 @@ CANDIDATES = st.fixed_dictionaries(
         ),
         "odconv": st.fixed_dictionaries({}, optional={"num_kernels": some([1, 2, 4])}),
         "dyconv": st.none(),
+        "condconv": st.fixed_dictionaries({"num_experts": some([2, 3])}, optional={"guide": some(["own", "shared"])}),
     },
 ).filter(lambda body: len(body) > 1)
 

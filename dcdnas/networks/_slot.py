@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,6 +55,18 @@ def unnamed(slot: Slot) -> Slot:
     return Slot(slot.kind, slot.geometry, slot.kind, slot.activation)
 
 
+def leaders(slots: Iterable[Slot], guided: frozenset[str]) -> dict[str, Slot]:
+    """For each slot that can take its block's guide, the block's first slot, whose layer makes it.
+
+    Args:
+        slots: of a network.
+        guided: roles of the slots that can take a guide.
+    """
+    first: dict[str, Slot] = {}
+    led = [(slot, first.setdefault(slot.block, slot)) for slot in slots]
+    return {slot.name: leader for slot, leader in led if slot is not leader and slot.role in guided}
+
+
 def check_layers(architecture: Architecture, slots: tuple[Slot, ...], guided: frozenset[str]) -> None:
     """Raises FileError when the architecture names a layer that the network does not have, or takes a guide that nobody makes.
 
@@ -73,13 +86,13 @@ def check_layers(architecture: Architecture, slots: tuple[Slot, ...], guided: fr
 
 def _check_guides(architecture: Architecture, slots: tuple[Slot, ...], roles: frozenset[str]) -> None:
     """Raises FileError when a layer takes a guide that the first layer of its block does not make."""
-    first: dict[str, Slot] = {}
+    led = leaders(slots, roles)
     for slot in slots:
-        leader, choice = first.setdefault(slot.block, slot), architecture.layers.get(slot.name, STATIC)
+        leader, choice = led.get(slot.name), architecture.layers.get(slot.name, STATIC)
         if not choice.guide_channels:
             continue
         asked = f"layer {slot.name!r}: guide_channels: {choice.guide_channels}"
-        if slot is leader or slot.role not in roles:
+        if leader is None:
             allowed = ", ".join(sorted(roles)) or "none"
             raise FileError(
                 f"{asked}: no guide comes here. Allowed in {architecture.network}: {allowed}, after a block's first layer."
@@ -87,8 +100,7 @@ def _check_guides(architecture: Architecture, slots: tuple[Slot, ...], roles: fr
         makes, operator = architecture.layers.get(leader.name, STATIC), operators[choice.operator]
         offered = 0
         if makes.operator == choice.operator and not makes.guide_channels:
-            settings = operator.resolve(leader.geometry, **makes.settings)
-            offered = operator.guide(leader.geometry.in_channels, settings).out_channels
+            offered = operator.guide_width(leader.geometry.in_channels, operator.resolve(leader.geometry, **makes.settings))
         if offered != choice.guide_channels:
             found = f"is {makes} and makes " + (f"one of {offered} channels" if offered else f"none for {choice.operator}")
             raise FileError(

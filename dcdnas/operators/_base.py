@@ -208,6 +208,21 @@ class Operator(Observed):
         """
         raise GeometryError(f"{cls.__name__} takes no guide from its block. Leave guide_channels out.")
 
+    @classmethod
+    def guide_width(cls, channels: int, settings: Mapping[str, Setting]) -> int:
+        """Channels of the guide that `guide` would make, which are its layers' ``guide_channels``; nothing is drawn for it.
+
+        Raises:
+            GeometryError: when the operator takes no guide.
+        """
+        with torch.device("meta"):
+            return cls.guide(channels, settings).out_channels
+
+    @classmethod
+    def shares_guides(cls) -> bool:
+        """Whether the layers of a block can share a guide of this operator."""
+        return cls.guide.__func__ is not Operator.guide.__func__  # type: ignore[attr-defined]
+
     def guide_from(self, x: Tensor) -> Tensor:
         """The layer's own guide, computed from its input (N, C, H, W), which `forward` takes as well.
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.errors import UsageError
 from dcdnas.networks import Network, Slot, build_network, networks, slots_of
+from dcdnas.networks._slot import leaders
 from dcdnas.operators import Operator, operators
 from dcdnas.published._layer import PublishedLayer, load_renamed
 
@@ -110,13 +111,11 @@ RESNETS: Mapping[int, Mapping[str, Any]] = {
 def guided(architecture: Architecture, blocks: Collection[str]) -> Architecture:
     """The architecture in which the layers of these blocks all take the guide of their block's first layer."""
     cls, layers = networks[architecture.network], dict(architecture.layers)
-    first: dict[str, Slot] = {}
-    for slot in slots_of(architecture):
-        leader = first.setdefault(slot.block, slot)
-        if slot.block in blocks and slot is not leader and slot.role in cls.GUIDED:
-            choice = layers[slot.name]
-            width = operators[choice.operator].guide(leader.geometry.in_channels, choice.settings).out_channels
-            layers[slot.name] = replace(choice, guide_channels=width)
+    for name, leader in leaders(slots_of(architecture), cls.GUIDED).items():
+        if leader.block in blocks:
+            choice = layers[name]
+            width = operators[choice.operator].guide_width(leader.geometry.in_channels, choice.settings)
+            layers[name] = replace(choice, guide_channels=width)
     return replace(architecture, layers=layers)
 
 
