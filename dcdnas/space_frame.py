@@ -13,6 +13,7 @@ from dcdnas.errors import GeometryError
 from dcdnas.networks import Slot
 from dcdnas.networks._slot import STATIC, Shape
 from dcdnas.operators import Operator, operators
+from dcdnas.operators._guide import width_of
 from dcdnas.records import ConvGeometry, Setting
 from dcdnas.space_parts import GUIDE, Settings, Site
 
@@ -84,6 +85,6 @@ def _guide_channels(cls: type[Operator], settings: Mapping[str, Setting], leader
     if leader is None:
         return 0
     try:
-        return cls.guide_width(leader.in_channels, cls.resolve(leader, **settings))
+        return width_of(cls.guide, leader.in_channels, cls.resolve(leader, **settings))
     except GeometryError:
         return 0

@@ -16,6 +16,7 @@ from dcdnas.errors import SpaceError
 from dcdnas.export import Model, read_model, write_config
 from dcdnas.networks import build_network, for_proxy
 from dcdnas.operators import operators
+from dcdnas.operators._guide import width_of
 from dcdnas.records import ConvGeometry
 from dcdnas.space_cost import draw, priced
 from dcdnas.space_library import load_space
@@ -99,7 +100,7 @@ def test_pricing_draws_no_random_numbers() -> None:
     expected = torch.rand(1)
     torch.manual_seed(0)
     for name in ("condconv", "drconv", "weightnet"):
-        assert operators[name].guide_width(8, operators[name].resolve(ConvGeometry(8, 8, 3))) > 0
+        assert width_of(operators[name].guide, 8, operators[name].resolve(ConvGeometry(8, 8, 3))) > 0
     assert torch.rand(1) == expected
 
 

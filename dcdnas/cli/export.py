@@ -22,14 +22,16 @@ def export(
         str, typer.Option("--trial", "-t", metavar="N|best|knee|front", help="Which of a run; the best when left out.")
     ] = "",
     budget: Budgets = None,
-    to: Annotated[str, typer.Option("--to", metavar="FORMATS", help="config, torch, pt2, onnx; several with commas.")] = "config",
+    to: Annotated[
+        str, typer.Option("--to", metavar="FORMATS", help="config, torch, pt2, onnx, executorch; several with commas.")
+    ] = "config",
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to.")] = Path("exported"),
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Trained weights, .safetensors; needed by torch, wished for by pt2 and onnx."),
+        typer.Option(metavar="FILE", help="Trained weights, .safetensors; needed by torch, wished for by the programs."),
     ] = None,
 ) -> None:
-    """Write a network as a config (YAML and JSON), as weights, .pt2 or ONNX.
+    """Write a network as a config (YAML and JSON), as weights, .pt2, ONNX or ExecuTorch.
 
     With --budget a finished run is cut again: the best within other bounds, nothing is trained. Every file is loaded again and
     compared before the command succeeds.

@@ -1,7 +1,7 @@
 """From an architecture, and weights where there are any, to files that stand alone; each is loaded again and compared.
 
-``config`` is YAML and JSON, ``torch`` the weights as safetensors, ``pt2`` a `torch.export` program, ``onnx`` an ONNX model;
-the last two take any batch size.
+``config`` is YAML and JSON, ``torch`` the weights as safetensors, ``pt2`` a `torch.export` program, ``onnx`` an ONNX model,
+which both take any batch size, ``executorch`` a program for phones.
 """
 
 from __future__ import annotations
@@ -91,6 +91,13 @@ class Export:
         path = self.folder / "model.onnx"
         return [self._computed(path, write_onnx(self.program, self.network, self.model.architecture.input, path))]
 
+    def executorch(self) -> list[Written]:
+        """An ExecuTorch program."""
+        from dcdnas.export.programs import write_executorch
+
+        path = self.folder / "model.pte"
+        return [self._computed(path, write_executorch(self.network.deploy(), self.model.architecture.input, path))]
+
     def _computed(self, path: Path, error: float) -> Written:
         untrained = "" if self.weights else "; its weights are random, since none were given (--weights)"
         return Written(path, f"computes the same at batch 1 and 8, largest relative error {error:.1e}{untrained}", error)
@@ -101,6 +108,7 @@ FORMATS: Mapping[str, Callable[[Export], list[Written]]] = {
     "torch": Export.torch,
     "pt2": Export.pt2,
     "onnx": Export.onnx,
+    "executorch": Export.executorch,
 }
 """Name of each format and what writes it."""
 

@@ -1,4 +1,4 @@
-"""Networks as programs that run without dcdnas: a `torch.export` .pt2 and an ONNX model, both for any batch size.
+"""Networks as programs that run without dcdnas: a `torch.export` .pt2 and an ONNX model for any batch size, an ExecuTorch .pte.
 
 A program is traced with the operators' portable forms, in which the batch stays a batch. It is written beside its name, loaded
 again, compared with the network at batch 1 and 8, and only then gets its name.
@@ -34,16 +34,17 @@ ALLOWED = 1e-4
 Run = Callable[[Tensor], Tensor]
 
 
-def traced(network: Network, shape: Sequence[int]) -> ExportedProgram:
+def traced(network: Network, shape: Sequence[int], largest: int | None = None) -> ExportedProgram:
     """The network as a program for any batch size.
 
     Args:
         network: in eval mode.
         shape: (C, H, W) of an input.
+        largest: batch size, for programs that reserve their memory beforehand; None for no bound.
     """
     example = torch.zeros(2, *shape)  # of a batch of one image exporters think that it is always one
     with portable(network), _quiet():
-        return torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+        return torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=largest)},))
 
 
 def write_pt2(program: ExportedProgram, network: Network, shape: Sequence[int], path: Path) -> float:
@@ -99,6 +100,40 @@ def write_onnx(program: ExportedProgram, network: Network, shape: Sequence[int],
             return torch.from_numpy(session.run(None, {"images": x.numpy()})[0])
 
         return compared(network, run, shape, path)
+
+
+def write_executorch(network: Network, shape: Sequence[int], path: Path) -> float:
+    """Writes an ExecuTorch program for XNNPACK, for batches of 1 to the largest of `BATCHES`: it reserves their memory.
+
+    Args:
+        network: to write, deployed.
+        shape: (C, H, W) of an input.
+        path: of the file.
+
+    Returns:
+        The largest relative difference to the network's outputs.
+
+    Raises:
+        MissingPackageError: when the extra ``executorch`` is not installed.
+        MismatchError: when ExecuTorch's runtime computes something else from the file; then the file is not there.
+    """
+    need_executorch()
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+    from executorch.runtime import Runtime
+
+    with _quiet(), _finished(path) as part:
+        program = traced(network, shape, max(BATCHES))
+        lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
+        part.write_bytes(lowered.buffer)
+        method = Runtime.get().load_program(part).load_method("forward")
+        return compared(network, lambda x: method.execute([x])[0], shape, path)
+
+
+def need_executorch() -> None:
+    """Raises MissingPackageError when the extra ``executorch`` is not installed."""
+    if find_spec("executorch") is None:
+        raise MissingPackageError("executorch", "executorch", "export to ExecuTorch")
 
 
 def need_onnx() -> None:

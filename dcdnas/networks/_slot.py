@@ -9,6 +9,7 @@ from typing import Literal
 from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.errors import FileError
 from dcdnas.operators import operators
+from dcdnas.operators._guide import width_of
 from dcdnas.records import ConvGeometry
 
 Shape = tuple[int, int, int]
@@ -100,7 +101,7 @@ def _check_guides(architecture: Architecture, slots: tuple[Slot, ...], roles: fr
         makes, operator = architecture.layers.get(leader.name, STATIC), operators[choice.operator]
         offered = 0
         if makes.operator == choice.operator and not makes.guide_channels:
-            offered = operator.guide_width(leader.geometry.in_channels, operator.resolve(leader.geometry, **makes.settings))
+            offered = width_of(operator.guide, leader.geometry.in_channels, operator.resolve(leader.geometry, **makes.settings))
         if offered != choice.guide_channels:
             found = f"is {makes} and makes " + (f"one of {offered} channels" if offered else f"none for {choice.operator}")
             raise FileError(

@@ -73,8 +73,7 @@ class Operator(Observed):
     ) -> None:
         super().__init__()
         self.geometry = ConvGeometry(in_channels, out_channels, kernel_size, stride, groups, dilation)
-        self.padding = padding
-        self.has_bias = bias
+        self.padding, self.has_bias = padding, bias
         self._counted, self._pinned = "", False
         self._names = tuple(dimensions(type(self)))
         self._fastest: dict[tuple[bool, int, int], str] = {}
@@ -209,16 +208,6 @@ class Operator(Observed):
         raise GeometryError(f"{cls.__name__} takes no guide from its block. Leave guide_channels out.")
 
     @classmethod
-    def guide_width(cls, channels: int, settings: Mapping[str, Setting]) -> int:
-        """Channels of the guide that `guide` would make, which are its layers' ``guide_channels``; nothing is drawn for it.
-
-        Raises:
-            GeometryError: when the operator takes no guide.
-        """
-        with torch.device("meta"):
-            return cls.guide(channels, settings).out_channels
-
-    @classmethod
     def shares_guides(cls) -> bool:
         """Whether the layers of a block can share a guide of this operator."""
         return cls.guide.__func__ is not Operator.guide.__func__  # type: ignore[attr-defined]
@@ -320,8 +309,7 @@ class Operator(Observed):
         """The arguments, so that a printed network shows what each layer is."""
         g = self.geometry
         shown = [f"{g.in_channels}, {g.out_channels}, kernel_size={g.kernel_size}, stride={g.stride}, groups={g.groups}"]
-        shown += [f"{name}={value}" for name, value in self._settings().items()]
-        return ", ".join(shown)
+        return ", ".join([*shown, *(f"{name}={value}" for name, value in self._settings().items())])
 
 
 def _least(forms: tuple[str, ...], effort: Callable[[str], int]) -> str:

@@ -6,9 +6,13 @@ can be guided has ``guide(channels, settings)``, which makes the block's module,
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
+import torch
 from torch import Tensor, nn
 
 from dcdnas.errors import UsageError
+from dcdnas.records import Setting
 
 
 class Guide(nn.Module):
@@ -21,6 +25,18 @@ class Guide(nn.Module):
     def __init__(self, out_channels: int) -> None:
         super().__init__()
         self.out_channels = out_channels
+
+
+def width_of(make: Callable[[int, Mapping[str, Setting]], Guide], channels: int, settings: Mapping[str, Setting]) -> int:
+    """Channels of the guide that an operator's `guide` would make, its layers' ``guide_channels``; nothing is drawn at random.
+
+    Args:
+        make: the operator's `guide`.
+        channels: of the block's input.
+        settings: resolved, of the block's first layer.
+    """
+    with torch.device("meta"):
+        return make(channels, settings).out_channels
 
 
 def given(guide: Tensor | None, operator: nn.Module, channels: int) -> Tensor:

@@ -14,6 +14,7 @@ from dcdnas.errors import UsageError
 from dcdnas.networks import Network, Slot, build_network, networks, slots_of
 from dcdnas.networks._slot import leaders
 from dcdnas.operators import Operator, operators
+from dcdnas.operators._guide import width_of
 from dcdnas.published._layer import PublishedLayer, load_renamed
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -114,7 +115,7 @@ def guided(architecture: Architecture, blocks: Collection[str]) -> Architecture:
     for name, leader in leaders(slots_of(architecture), cls.GUIDED).items():
         if leader.block in blocks:
             choice = layers[name]
-            width = operators[choice.operator].guide_width(leader.geometry.in_channels, choice.settings)
+            width = width_of(operators[choice.operator].guide, leader.geometry.in_channels, choice.settings)
             layers[name] = replace(choice, guide_channels=width)
     return replace(architecture, layers=layers)
 

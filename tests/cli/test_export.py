@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import io
+import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 from commands import Run
 from safetensors.torch import save_file
+from torch.export import ExportedProgram
 
 import dcdnas
 from dcdnas.cost import measure
@@ -106,6 +110,67 @@ def test_a_missing_package_exits_with_6_and_names_the_extra(run: Run, searched: 
     said = run("export", "done", "--to", "onnx")
     assert said.code == 6
     assert "dcdnas[onnx]" in said.err
+
+
+def test_without_executorch_the_export_exits_with_6_and_names_the_extra(run: Run, searched: Path) -> None:
+    if importlib.util.find_spec("executorch") is not None:
+        pytest.skip("executorch is installed")
+    said = run("export", "done", "--to", "executorch")
+    assert said.code == 6
+    assert "dcdnas[executorch]" in said.err
+
+
+@pytest.fixture
+def like_executorch(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Puts modules in executorch's place, whose programs are those of `torch.export`; returns what they were asked for."""
+    asked: list[object] = []
+
+    class Lowered:
+        def __init__(self, program: ExportedProgram, partitioner: list[object]) -> None:
+            asked.extend((program, *partitioner))
+            self.program = program
+
+        def to_executorch(self) -> SimpleNamespace:
+            file = io.BytesIO()
+            torch.export.save(self.program, file)
+            return SimpleNamespace(buffer=file.getvalue())
+
+    class Program:
+        def __init__(self, path: Path) -> None:
+            self.module = torch.export.load(io.BytesIO(path.read_bytes())).module()
+
+        def load_method(self, name: str) -> SimpleNamespace:
+            assert name == "forward"
+            return SimpleNamespace(execute=lambda inputs: [self.module(*inputs)])
+
+    runtime = SimpleNamespace(get=lambda: SimpleNamespace(load_program=Program))
+    partition = "executorch.backends.xnnpack.partition"
+    contents: dict[str, dict[str, object]] = {
+        "executorch": {"__spec__": ModuleSpec("executorch", None)},
+        "executorch.backends": {},
+        "executorch.backends.xnnpack": {},
+        partition: {},
+        f"{partition}.xnnpack_partitioner": {"XnnpackPartitioner": lambda: "xnnpack"},
+        "executorch.exir": {"to_edge_transform_and_lower": Lowered},
+        "executorch.runtime": {"Runtime": runtime},
+    }
+    for name, content in contents.items():
+        module = ModuleType(name)
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, name, module)
+    return asked
+
+
+def test_an_executorch_program_is_lowered_for_a_bounded_batch_and_compared(
+    run: Run, searched: Path, like_executorch: list[object]
+) -> None:
+    document = run("export", "done", "--trial", "0", "--to", "executorch", "-o", "out", "--json").json[0]
+    assert Path(document["files"][0]["path"]).name == "model.pte"
+    assert 0 <= document["files"][0]["error"] < 1e-4
+    program, partitioner = like_executorch
+    assert partitioner == "xnnpack"
+    assert isinstance(program, ExportedProgram)
+    assert [(int(r.lower), int(r.upper)) for r in program.range_constraints.values()] == [(1, 8)]
 
 
 def test_a_program_that_computes_something_else_exits_with_5_and_is_not_kept(
