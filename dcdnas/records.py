@@ -124,6 +124,7 @@ class Cost:
 
 
 _LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "classes": (lambda v: v == 0 or v >= 2, "at least 2, or 0 for all"),
     "resolution": (lambda v: v >= 0, "a number of pixels, or 0 for the data set's own"),
     "epochs": (lambda v: v >= 1, "at least 1"),
     "batch_size": (lambda v: v >= 2, "at least 2 (BatchNorm has no statistics of one image)"),
@@ -146,6 +147,7 @@ class ProxyTask:
     Args:
         data: name of the data set, e.g. ``fashion-mini`` or ``folder:/data/imagenet``.
         resolution: side of the images the proxy trains on, in pixels; 0 keeps the data's own.
+        classes: how many of the data's classes the proxy trains on, evenly spaced in their order; 0 for all.
         epochs: passes over the training part.
         batch_size: images a step.
         lr: peak learning rate of SGD with Nesterov momentum.
@@ -178,6 +180,7 @@ class ProxyTask:
     seed: int = 0
     deadline: float = 0.0
     first_rung: int = 0
+    classes: int = 0
 
     def __post_init__(self) -> None:
         for name, (legal, allowed) in _LEGAL.items():

@@ -81,6 +81,7 @@ class SearchSettings(BaseModel):
 
     data: str | None = None
     resolution: int | None = Field(None, ge=0)
+    classes: int | None = Field(None, ge=0, description="of the data that the trainings use, evenly spaced; 0 for all")
     epochs: PositiveInt | None = None
     batch_size: int | None = Field(None, ge=2)
     lr: float | None = Field(None, gt=0)

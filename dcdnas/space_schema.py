@@ -29,6 +29,7 @@ class Proxy(_Strict):
 
     data: str = "fashion-mini"
     resolution: Annotated[int, Field(ge=0, le=65536, strict=True)] = Field(0, description="side of the images; 0: the data's own")
+    classes: Annotated[int, Field(ge=0, strict=True)] = Field(0, description="of the data, evenly spaced; 0: all")
     epochs: Size = 3
     batch_size: Annotated[int, Field(ge=2, le=65536, strict=True)] = 128
     lr: float = Field(0.1, gt=0, allow_inf_nan=False)

@@ -79,6 +79,19 @@ RECIPE = "The short training of each network"
 Epochs = Annotated[
     int | None, typer.Option(metavar="N", help="Of a training; the space says it when left out.", rich_help_panel=RECIPE)
 ]
+Resolution = Annotated[
+    int | None,
+    typer.Option(
+        "--proxy-resolution",
+        metavar="PIXELS",
+        help="Side of the images; the space says it when left out.",
+        rich_help_panel=RECIPE,
+    ),
+]
+Classes = Annotated[
+    int | None,
+    typer.Option("--proxy-classes", metavar="N", help="Of the data, evenly spaced; all when left out.", rich_help_panel=RECIPE),
+]
 TrialTimeout = Annotated[
     str | None, typer.Option(metavar="TIME", help="Gives a training up as hung, like 10m.", rich_help_panel=RECIPE)
 ]

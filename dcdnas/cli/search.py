@@ -10,6 +10,7 @@ from dcdnas.cli._options import (
     Address,
     Assignments,
     Budgets,
+    Classes,
     Cpus,
     Dashboard,
     Epochs,
@@ -20,6 +21,7 @@ from dcdnas.cli._options import (
     LatencyDevice,
     LatencyTable,
     Log,
+    Resolution,
     Timeout,
     TrialTimeout,
 )
@@ -51,6 +53,8 @@ def search(
     data: Annotated[
         str | None, typer.Option("-d", "--data", metavar="DATA", help="Images, like fashion-mini or cifar10:DIR.")
     ] = None,
+    resolution: Resolution = None,
+    classes: Classes = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="RUN", help="Of the run's folder; made of space, budget and a number.")
     ] = None,

@@ -54,7 +54,7 @@ def train(
 
     found = open_source(source, trial)[0]
     task = recipe(found, data, epochs, assignments or ())
-    images = read_images(out, found, data, task.resolution)
+    images = read_images(out, found, task)
     device = best_device()
     parts = split(images, VALIDATION)
     out.note(f"Training {found.name} on {data}: {len(parts.train):,} images, {epochs} epochs, {seeds} seed(s), on {device}")
@@ -84,17 +84,17 @@ def recipe(found: Found, data: str, epochs: int, assignments: Sequence[str]) -> 
             raise UnknownNameError("part of a recipe", name, RECIPE)
     said = SearchSettings.gather({}, assignments, project=False)
     changes = {name: getattr(said, name) for name in RECIPE if getattr(said, name) is not None}
-    return ProxyTask(**{**known, "resolution": 0, "data": data, "epochs": epochs, **changes})
+    return ProxyTask(**{**known, "resolution": 0, "classes": 0, "data": data, "epochs": epochs, **changes})
 
 
-def read_images(out: Output, found: Found, data: str, resolution: int) -> Images:
+def read_images(out: Output, found: Found, task: ProxyTask) -> Images:
     """The training part, at the network's own size where classes and channels are its own; says when they are not."""
     from dcdnas.data import load
 
-    images = load(data, resolution)
+    images = load(task.data, task.resolution, task.classes)
     channels, height, _ = found.architecture.input
     if images.shape[0] == channels and len(images.classes) == found.architecture.classes:
-        return images if resolution or images.shape[1] == height else load(data, height)
+        return images if task.resolution or images.shape[1] == height else load(task.data, height, task.classes)
     said = "x".join(map(str, images.shape))
     out.warn(f"Note: the network is adapted to {said} images and {len(images.classes)} classes; it is priced for another input.")
     return images

@@ -42,12 +42,14 @@ class Source(ABC):
         self.argument = argument
 
     @abstractmethod
-    def read(self, part: Part, resolution: int = 0) -> Raw:
+    def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
         """Reads one part from the disk.
 
         Args:
             part: of the data set.
             resolution: side of the images wanted; only a source whose images differ in size needs to heed it.
+            classes: how many of the data set's classes are wanted, 0 for all; only a source that would do work for the others
+                needs to heed it (with `chosen`).
 
         Raises:
             DataError: when something is missing or damaged.
@@ -67,6 +69,7 @@ class Images:
         mean: of the training part, a number a channel, on the scale 0-1.
         std: likewise, the standard deviation.
         rows: (N,), int64: which of the M images this part consists of.
+        subset: how many of the data set's classes these are, as given to `load`; 0 for all.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Images:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     rows: Tensor
+    subset: int = 0
 
     def __len__(self) -> int:
         return int(self.rows.numel())
@@ -110,7 +114,7 @@ class Images:
     def __reduce__(self) -> tuple[Any, ...]:
         """As numpy arrays: what shares those between processes without a copy (Ray's object store) shares these images."""
         arrays = tuple(t.cpu().numpy() for t in (self.pixels, self.labels, self.rows))
-        return _from_arrays, (*arrays, self.name, self.resolution, self.classes, self.mean, self.std)
+        return _from_arrays, (*arrays, self.name, self.resolution, self.classes, self.mean, self.std, self.subset)
 
 
 class Split(NamedTuple):
@@ -149,6 +153,30 @@ def split(images: Images, share: float = 0.2, seed: int = 0) -> Split:
     return Split(images.take(torch.nonzero(~kept).flatten()), images.take(torch.nonzero(kept).flatten()))
 
 
+def chosen(names: tuple[str, ...], count: int) -> tuple[str, ...]:
+    """So many of a data set's classes, evenly spaced in their order; all for 0.
+
+    Raises:
+        UsageError: when there are fewer, or one would be alone.
+    """
+    if not count:
+        return names
+    if not 2 <= count <= len(names):
+        raise UsageError(
+            f"the data has {len(names)} classes, so {count} cannot be taken. Allowed: 2 to {len(names)}, or 0 for all."
+        )
+    return tuple(names[i * len(names) // count] for i in range(count))
+
+
+def of_classes(raw: Raw, names: tuple[str, ...]) -> Raw:
+    """The images of some classes, with labels in the order of `names`; the same where those are all."""
+    if names == raw.classes:
+        return raw
+    numbers = {name: number for number, name in enumerate(names)}
+    labels = np.array([numbers.get(name, -1) for name in raw.classes])[raw.labels]
+    return Raw(raw.pixels[labels >= 0], labels[labels >= 0], names)
+
+
 def checked(where: str, raw: Raw) -> Raw:
     """The same images when they are what `Raw` says.
 
@@ -183,8 +211,8 @@ def as_tensor(array: NDArray[Any]) -> Tensor:
 
 
 def _from_arrays(pixels: Any, labels: Any, rows: Any, name: str, resolution: int, *rest: Any) -> Images:
-    classes, mean, std = rest
-    return Images(name, resolution, as_tensor(pixels), as_tensor(labels), classes, mean, std, as_tensor(rows))
+    classes, mean, std, subset = rest
+    return Images(name, resolution, as_tensor(pixels), as_tensor(labels), classes, mean, std, as_tensor(rows), subset)
 
 
 def _described(array: NDArray[Any]) -> str:

@@ -38,7 +38,7 @@ class Cifar(Source):
     IMAGES: ClassVar[dict[Part, int]]
     """Images in each file of a part."""
 
-    def read(self, part: Part, resolution: int = 0) -> Raw:
+    def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
         """Reads the files of one part out of the archive or its unpacked folder."""
         wanted = (*self.FILES[part], self.NAMES)
         place = self._place()

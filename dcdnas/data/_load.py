@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dcdnas.catalogue import Catalogue
-from dcdnas.data._base import Images, Part, Source, as_tensor, checked
+from dcdnas.data._base import Images, Part, Source, as_tensor, checked, chosen, of_classes
 from dcdnas.errors import DataError, UsageError
 
 _SOURCES: Catalogue[type[Source]] = Catalogue("data", "data set")
@@ -19,21 +20,22 @@ STATISTICS_FROM = 10_000
 """Images, evenly spaced, from which mean and standard deviation are taken."""
 
 
-def load(name: str, resolution: int = 0) -> Images:
+def load(name: str, resolution: int = 0, classes: int = 0) -> Images:
     """The training part of a data set.
 
     Args:
         name: ``NAME`` or ``NAME:ARGUMENT``, e.g. ``fashion-mini`` or ``cifar10:/data``.
         resolution: side of the images in pixels; 0 keeps the data set's own.
+        classes: how many of the data set's classes, evenly spaced in their order; 0 for all.
 
     Raises:
         UnknownNameError: when there is no such data set.
-        UsageError: when the argument is missing or not wanted.
+        UsageError: when the argument is missing or not wanted, or there are fewer classes.
         DataError: when the files are missing or damaged.
     """
-    pixels, labels, classes = _read(name, "train", resolution)
+    pixels, labels, names = _read(name, "train", resolution, classes)
     mean, std = statistics(pixels)
-    return Images(name, resolution, pixels, labels, classes, mean, std, torch.arange(len(labels)))
+    return Images(name, resolution, pixels, labels, names, mean, std, torch.arange(len(labels)), classes)
 
 
 def load_test(train: Images) -> Images:
@@ -42,8 +44,8 @@ def load_test(train: Images) -> Images:
     Raises:
         DataError: when the files are missing or damaged.
     """
-    pixels, labels, _ = _read(train.name, "test", train.resolution, train.classes)
-    return Images(train.name, train.resolution, pixels, labels, train.classes, train.mean, train.std, torch.arange(len(labels)))
+    pixels, labels, _ = _read(train.name, "test", train.resolution, train.subset, train.classes)
+    return replace(train, pixels=pixels, labels=labels, rows=torch.arange(len(labels)))
 
 
 def open_source(name: str) -> Source:
@@ -90,12 +92,18 @@ def resized(pixels: Tensor, resolution: int, chunk: int = 1024) -> Tensor:
     return out
 
 
-def _read(name: str, part: Part, resolution: int, classes: tuple[str, ...] = ()) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+def _read(
+    name: str, part: Part, resolution: int, classes: int, names: tuple[str, ...] = ()
+) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     if resolution < 0:
         raise UsageError(f"resolution cannot be {resolution}. Allowed: a number of pixels, or 0 for the data set's own.")
     try:
-        raw = open_source(name).read(part, resolution)
+        raw = open_source(name).read(part, resolution, classes)
     except OSError as error:
         raise DataError(f"{name}: {error.filename}: {error.strerror or error}. The files must exist and be readable.") from None
-    raw = checked(f"{name}: {part} part", raw._replace(classes=classes or raw.classes))
+    where = f"{name}: {part} part"
+    if classes:
+        raw = checked(where, raw)
+        raw = of_classes(raw, names or chosen(raw.classes, classes))
+    raw = checked(where, raw._replace(classes=names or raw.classes))
     return resized(as_tensor(raw.pixels), resolution), as_tensor(raw.labels.astype(np.int64)), raw.classes

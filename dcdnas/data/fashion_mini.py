@@ -16,6 +16,6 @@ __all__ = ["FashionMini"]
 class FashionMini(Source):
     """Ships inside the package: 8,000 grey images of clothes, 28x28, 10 classes."""
 
-    def read(self, part: Part, resolution: int = 0) -> Raw:
+    def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
         """Reads one part of the archive beside this file."""
         return read_npz(Path(__file__).with_suffix(".npz"), part)

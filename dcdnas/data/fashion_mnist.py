@@ -35,7 +35,7 @@ class FashionMnist(Source):
 
     ARGUMENT = "[DIR]"
 
-    def read(self, part: Part, resolution: int = 0) -> Raw:
+    def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
         """Reads the two files of one part."""
         folder = find("fashion-mnist", self.argument, _has, (DEBIAN,), HELP)
         stem = STEMS[part]

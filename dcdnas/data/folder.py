@@ -1,7 +1,7 @@
 """A folder of pictures in the layout of ImageNet: ``folder:DIR`` with ``train/CLASS/*.jpg`` and ``test/`` or ``val/``.
 
 The pictures are decoded once at the resolution asked for (224 when none is) into one file in the cache folder, which all
-trainings of a machine share.
+trainings of a machine share; of a part of the classes only those are decoded.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dcdnas.data._base import Part, Raw, Source
+from dcdnas.data._base import Part, Raw, Source, chosen
 from dcdnas.data._decoded import decoded
 from dcdnas.errors import DataError
 
@@ -26,19 +26,20 @@ class Folder(Source):
 
     ARGUMENT = "DIR"
 
-    def read(self, part: Part, resolution: int = 0) -> Raw:
+    def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
         """Maps the decoded pictures of one part; the first time they are decoded."""
         root = Path(self.argument).expanduser()
-        classes = _classes(root / "train")
+        every = _classes(root / "train")
+        names = chosen(every, classes)
         folder = root / "train" if part == "train" else _test_folder(root)
-        unknown = sorted(set(_classes(folder)) - set(classes))
+        unknown = sorted(set(_classes(folder)) - set(every))
         if unknown:
             raise DataError(f"{folder / unknown[0]}: no such class in {root / 'train'}. Allowed: the same class folders in both.")
         found = [
-            (path, label) for label, name in enumerate(classes) if (folder / name).is_dir() for path in _pictures(folder / name)
+            (path, label) for label, name in enumerate(names) if (folder / name).is_dir() for path in _pictures(folder / name)
         ]
         pixels = decoded([path for path, _ in found], resolution or RESOLUTION)
-        return Raw(pixels, np.array([label for _, label in found]), classes)
+        return Raw(pixels, np.array([label for _, label in found]), names)
 
 
 def _test_folder(root: Path) -> Path:

@@ -30,7 +30,7 @@ class Npz(Source):
 
     ARGUMENT = "FILE"
 
-    def read(self, part: Part, resolution: int = 0) -> Raw:
+    def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
         """Reads one part; the arrays of the other one are not touched."""
         return read_npz(Path(self.argument).expanduser(), part)
 

@@ -26,7 +26,7 @@ VALIDATION = 0.2
 """Share of the training part that is kept for judging."""
 
 _IMAGES: dict[tuple[str, int], Split] = {}
-"""What this process has in memory, by data set and resolution."""
+"""What this process has in memory, by data set, resolution and classes."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def images_of(task: ProxyTask) -> Split:
     Raises:
         DataError: when the data set is missing or damaged.
     """
-    key = (task.data, task.resolution)
+    key = (task.data, task.resolution, task.classes)
     if key not in _IMAGES:
         _IMAGES.clear()
         _IMAGES[key] = split(load(*key), VALIDATION)
@@ -79,4 +79,4 @@ def images_of(task: ProxyTask) -> Split:
 
 def offer_images(task: ProxyTask, images: Split) -> None:
     """Gives this process images that it need not read, because another one shares its memory."""
-    _IMAGES.setdefault((task.data, task.resolution), images)
+    _IMAGES.setdefault((task.data, task.resolution, task.classes), images)

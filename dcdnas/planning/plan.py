@@ -37,8 +37,8 @@ from dcdnas.words import counted
 from dcdnas.yaml_lines import read_yaml
 
 RECIPE = (
-    "data", "resolution", "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment", "controller_lr",
-    "controller_warmup",
+    "data", "resolution", "classes", "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment",
+    "controller_lr", "controller_warmup",
 )  # fmt: skip
 """Settings that replace what the space says of its proxy training."""
 

@@ -161,3 +161,26 @@ def test_hidden_folders_and_other_files_are_no_classes_or_pictures(root: Path) -
     (root / "train" / ".cache").mkdir()
     (root / "train" / "cat" / "readme.txt").write_text("cats")
     assert load(f"folder:{root}", 8).labels.tolist() == [0, 0, 0, 1, 1]
+
+
+def test_of_some_classes_only_those_are_decoded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ant", "bee", "eel"):
+        for part in ("train", "val"):
+            (root / part / name).mkdir()
+            (root / part / name / "0.png").write_bytes(b"not looked at")
+    for name in ("ant", "dog"):  # of ant, bee, cat, dog, eel
+        for part in ("train", "val"):
+            Image.new("RGB", (8, 8), (9, 9, 9)).save(root / part / name / "0.png")
+    (root / "val" / "ant" / "1.png").write_bytes((root / "val" / "ant" / "0.png").read_bytes())
+    (root / "train" / "cat" / "0.png").write_bytes(b"not looked at")
+    plain, calls = _decoded.decode, []
+    monkeypatch.setattr(_decoded, "decode", lambda *a: (calls.append(a), plain(*a))[1])
+    with pytest.raises(DataError, match="no readable picture"):
+        load(f"folder:{root}", 8, 3)  # ant, bee, dog
+    calls.clear()
+    Image.new("RGB", (8, 8)).save(root / "train" / "cat" / "0.png")
+    images = load(f"folder:{root}", 8, 2)
+    assert (images.classes, images.labels.tolist()) == (("ant", "cat"), [0, 1, 1, 1])
+    assert len(calls) == 4
+    test = load_test(images)
+    assert (test.classes, test.labels.tolist()) == (("ant", "cat"), [0, 0, 1])

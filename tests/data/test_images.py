@@ -143,3 +143,23 @@ def test_the_test_part_is_normalised_as_the_training_part_is() -> None:
     train = load("fashion-mini", 14)
     test = load_test(train)
     assert (test.mean, test.std, test.shape) == (train.mean, train.std, (1, 14, 14))
+
+
+def test_some_of_the_classes_are_evenly_spaced_and_the_same_in_the_test_part() -> None:
+    whole, train = load("fashion-mini"), load("fashion-mini", 0, 4)
+    assert train.classes == tuple(whole.classes[i] for i in (0, 2, 5, 7))
+    assert train.labels.bincount().tolist() == [800] * 4
+    assert torch.equal(train.pixels[train.labels == 2], whole.pixels[whole.labels == 5])
+    test = load_test(train)
+    assert (test.classes, test.labels.bincount().tolist(), test.mean) == (train.classes, [200] * 4, train.mean)
+    assert load_test(pickle.loads(pickle.dumps(train))).labels.tolist() == test.labels.tolist()
+
+
+@pytest.mark.parametrize("count", [1, 11])
+def test_classes_that_the_data_does_not_have_are_refused(count: int) -> None:
+    with pytest.raises(UsageError, match=f"10 classes, so {count} cannot be taken. Allowed: 2 to 10"):
+        load("fashion-mini", 0, count)
+
+
+def test_all_classes_are_all_images() -> None:
+    assert torch.equal(load("fashion-mini", 0, 10).pixels, load("fashion-mini").pixels)

@@ -114,3 +114,10 @@ def test_a_file_that_is_no_archive_is_not_advised_to_be_unpickled(tmp_path: Path
     with pytest.raises(DataError, match="pickled objects, which are never read") as refused:
         load(f"npz:{tmp_path / 'x.npz'}")
     assert "allow_pickle" not in str(refused.value)
+
+
+def test_a_test_part_without_one_of_the_classes_keeps_their_numbers(tmp_path: Path) -> None:
+    arrays = {f"{p}_images": bytes_of(4, 4, 4) for p in ("train", "test")}
+    name = write_npz(tmp_path / "a.npz", **arrays, train_labels=np.array([0, 1, 2, 3]), test_labels=np.array([0, 0, 1, 2]))
+    train = load(name, 0, 2)
+    assert (train.classes, load_test(train).labels.tolist()) == (("0", "2"), [0, 0, 1])
