@@ -11,6 +11,7 @@ from dcdnas.cli._options import (
     Assignments,
     Budgets,
     Classes,
+    Confirm,
     Cpus,
     Dashboard,
     Epochs,
