@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,7 +55,27 @@ def check(
     out.show(f"mean   {', '.join(f'{m:.3f}' for m in train.mean)}; std {', '.join(f'{s:.3f}' for s in train.std)}")
 
 
-data = {"list": list_data, "check": check}
+def fetch(
+    out: Output,
+    name: Annotated[str, typer.Argument(metavar="DATA", help="cifar10, cifar100 or fashion-mnist.", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where to; where it is looked for when left out.")
+    ] = None,
+) -> None:
+    """Download a data set from its publisher's address; files that are there and whole are left alone.
+
+    Nothing else ever downloads one. Each file is checked against the checksum that its publisher states.
+
+    Example:  dcdnas data fetch cifar10
+    """
+    from dcdnas.data._fetch import fetch as fetched
+
+    files = fetched(name, output, out.note)
+    out.document({"name": name, "files": [str(file) for file in files]})
+    out.show(f"{name}: {len(files)} files in {files[0].parent}. Use it with -d {name if output is None else f'{name}:{output}'}")
+
+
+data = {"list": list_data, "check": check, "fetch": fetch}
 
 
 def _described(images: Images) -> dict[str, Any]:

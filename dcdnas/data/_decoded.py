@@ -7,12 +7,14 @@ one process decodes, others that want the same images wait for it.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import struct
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,23 +27,41 @@ from dcdnas.errors import DataError
 BLOCK = 512
 """Pictures that wait in memory, decoded, to be written."""
 
+Picture = tuple[str, Path | bytes]
+"""What a message calls a picture, and its file or what is in it."""
+
 
 def decoded(files: Sequence[Path], resolution: int) -> NDArray[Any]:
-    """Pictures as (N, 3, resolution, resolution) uint8, mapped from a file that is made at the first call.
-
-    Each picture is cut to its central square and scaled to the resolution. The file is named after the pictures' paths, sizes
-    and times: when one changes, a new file is made.
+    """Picture files as (N, 3, resolution, resolution) uint8; see `kept`. When one changes, a new file is made.
 
     Raises:
         DataError: when a picture is damaged, or the file cannot be written.
     """
-    path = cache_folder() / f"images-{_digest(files, resolution)}.npy"
-    shape = (len(files), 3, resolution, resolution)
+    return kept(state_of(files), len(files), resolution, lambda: ((str(path), path) for path in files))
+
+
+def kept(state: str, count: int, resolution: int, pictures: Callable[[], Iterable[Picture]]) -> NDArray[Any]:
+    """Pictures as (count, 3, resolution, resolution) uint8, mapped from a file that is made at the first call.
+
+    Each picture is cut to its central square and scaled to the resolution.
+
+    Args:
+        state: what the pictures are, in a text that changes when they do; the file is named after it.
+        count: of the pictures.
+        resolution: side of the images.
+        pictures: gives them in their order, when the file has to be made.
+
+    Raises:
+        DataError: when a picture is damaged, or the file cannot be written.
+    """
+    digest = hashlib.sha256(f"1 {resolution}{state}".encode()).hexdigest()[:24]
+    path = cache_folder() / f"images-{digest}.npy"
+    shape = (count, 3, resolution, resolution)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.with_suffix(".lock")):
             if not path.exists():
-                _write(path, files, shape)
+                _write(path, pictures(), shape)
     except OSError as error:
         needed = f"{np.prod(shape) / 1e6:.0f} MB"
         raise DataError(
@@ -57,29 +77,50 @@ def cache_folder() -> Path:
     return Path(named).expanduser() if named else Path(home).expanduser() / "dcdnas"
 
 
-def decode(path: Path, resolution: int) -> NDArray[Any]:
+def decode(picture: Picture, resolution: int) -> NDArray[Any]:
     """One picture as (3, resolution, resolution) uint8.
 
     Raises:
         DataError: when it is damaged or no picture.
     """
+    name, content = picture
     try:
-        with Image.open(path) as picture:
+        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as opened:
             # A JPEG is decoded at a half, quarter or eighth of its size where that is still large enough.
-            picture.draft("RGB", (resolution, resolution))
-            square = ImageOps.fit(picture.convert("RGB"), (resolution, resolution), Image.Resampling.BICUBIC)
+            opened.draft("RGB", (resolution, resolution))
+            square = ImageOps.fit(opened.convert("RGB"), (resolution, resolution), Image.Resampling.BICUBIC)
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: no readable picture ({error}). Get the file again or take it out of the folder.") from None
+        raise DataError(f"{name}: no readable picture ({error}). Get it again or take it out.") from None
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
 
-def _write(path: Path, files: Sequence[Path], shape: tuple[int, ...]) -> None:
+def side_of(picture: Picture) -> int:
+    """The shorter side of a picture in pixels.
+
+    Raises:
+        DataError: when it is damaged or no picture.
+    """
+    name, content = picture
+    try:
+        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as opened:
+            return min(opened.size)
+    except (OSError, SyntaxError, ValueError, struct.error) as error:
+        raise DataError(f"{name}: no readable picture ({error}). Get it again or take it out.") from None
+
+
+def state_of(files: Sequence[Path]) -> str:
+    """Paths, sizes and times of some files, which change when one does."""
+    states = ((path.absolute(), path.stat()) for path in files)
+    return "".join(f"\0{path}\0{state.st_size}\0{state.st_mtime_ns}" for path, state in states)
+
+
+def _write(path: Path, pictures: Iterable[Picture], shape: tuple[int, ...]) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
             header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
-            _write_pictures(file, pool, files, shape[-1])
+            _write_pictures(file, pool, pictures, shape[-1])
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -89,9 +130,10 @@ def _write(path: Path, files: Sequence[Path], shape: tuple[int, ...]) -> None:
         raise
 
 
-def _write_pictures(file: IO[bytes], pool: ThreadPoolExecutor, files: Sequence[Path], resolution: int) -> None:
-    for start in range(0, len(files), BLOCK):
-        for pixels in pool.map(lambda path: decode(path, resolution), files[start : start + BLOCK]):
+def _write_pictures(file: IO[bytes], pool: ThreadPoolExecutor, pictures: Iterable[Picture], resolution: int) -> None:
+    waiting = iter(pictures)
+    while block := list(islice(waiting, BLOCK)):
+        for pixels in pool.map(lambda picture: decode(picture, resolution), block):
             file.write(pixels.tobytes())
 
 
@@ -106,14 +148,6 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
             f"{path}: holds {pixels.dtype} of shape {pixels.shape}, not uint8 of {shape}. Delete it; it is made again."
         )
     return pixels
-
-
-def _digest(files: Sequence[Path], resolution: int) -> str:
-    digest = hashlib.sha256(f"1 {resolution}".encode())
-    for path in files:
-        state = path.stat()
-        digest.update(f"\0{path.absolute()}\0{state.st_size}\0{state.st_mtime_ns}".encode())
-    return digest.hexdigest()[:24]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Where the files of a data set are: the argument, else the folder in ``DCDNAS_DATA``, else where a system package puts them."""
+"""Where the files of a data set are: the argument, else below ``DCDNAS_DATA``, where a system package or a download puts them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from dcdnas.data._decoded import cache_folder
 from dcdnas.errors import DataError
 
 
@@ -24,9 +25,18 @@ def find(name: str, argument: str, has: Callable[[Path], bool], known: Iterable[
     """
     data = os.environ.get("DCDNAS_DATA")
     below = [Path(data).expanduser() / name, Path(data).expanduser()] if data else []
-    places = [Path(argument).expanduser()] if argument else [*below, *known]
+    places = [Path(argument).expanduser()] if argument else [*below, *known, default_folder(name)]
     for place in places:
         if has(place):
             return place
-    looked = f"not in {', '.join(map(str, places))}" if places else "no folder was named"
-    raise DataError(f"{name}: not found: {looked}. {help} Then write {name}:DIR, or set DCDNAS_DATA to the folder above it.")
+    looked = ", ".join(map(str, dict.fromkeys(places)))
+    raise DataError(
+        f"{name}: not found: not in {looked}. `dcdnas data fetch {name}` downloads it. Or: {help} Then write {name}:DIR, or set "
+        "DCDNAS_DATA to the folder above it."
+    )
+
+
+def default_folder(name: str) -> Path:
+    """Where a data set is downloaded to: below ``DCDNAS_DATA``, else below the cache folder."""
+    data = os.environ.get("DCDNAS_DATA")
+    return Path(data).expanduser() / name if data else cache_folder() / "data" / name

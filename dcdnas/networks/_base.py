@@ -20,6 +20,7 @@ from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.networks._excite import SqueezeExcite
 from dcdnas.networks._slot import STATIC, Shape, Slot, check_layers
 from dcdnas.operators import Operator, operators
+from dcdnas.operators._norm import BatchNorm
 from dcdnas.records import ConvGeometry
 
 
@@ -31,7 +32,7 @@ class ConvNorm(nn.Module):
         operator = operators[choice.operator]
         self.guided = choice.guide_channels > 0
         self.conv = operator.at(slot.geometry, choice.form, choice.guide_channels, **choice.settings)
-        self.norm: nn.Module = nn.BatchNorm2d(slot.geometry.out_channels)
+        self.norm: nn.Module = BatchNorm(slot.geometry.out_channels)
         self.activation = ACTIVATIONS[slot.activation]()
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
@@ -42,11 +43,7 @@ class ConvNorm(nn.Module):
     @torch.no_grad()
     def deploy(self) -> None:
         """Puts the BatchNorm into the operator, in place; it stays where the operator cannot take it."""
-        norm = self.norm
-        if not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None or norm.running_var is None:
-            return
-        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        if self.conv.fold(scale, norm.bias - norm.running_mean * scale):
+        if isinstance(self.norm, BatchNorm) and self.conv.fold(*self.norm.folded()):
             self.norm = nn.Identity()
 
 

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
-    """BatchNorm over the second axis of any shape, safe inside attention and low-rank branches.
+    """BatchNorm over the second axis of any shape, safe where a channel has one value.
 
-    Such a branch often sees one value a channel: a pooled map at batch 1, or a 1x1 map. There is no variance to normalise by,
-    and `torch.nn.BatchNorm2d` raises; this one then uses its running statistics, as in eval, and leaves them as they are.
+    That is so for a 1x1 map at batch 1, and inside an attention for any map. There is no variance to normalise by, and
+    `torch.nn.BatchNorm2d` raises; this one then uses its running statistics, as in eval, and leaves them as they are.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -5,6 +5,11 @@ from pathlib import Path
 import pytest
 from commands import Run
 
+from dcdnas.data._fetch import Remote
+
+EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
+"""Checksum of no bytes."""
+
 
 def test_data_sets_are_listed(run: Run) -> None:
     found = {entry["name"] for entry in run("data", "list", "--json").json}
@@ -39,3 +44,13 @@ def test_damaged_data_has_exit_code_7(run: Run, project: Path) -> None:
 @pytest.mark.parametrize("name", ["fashion-mine", "folder", "fashion-mini:x"])
 def test_a_name_that_cannot_be_meant_is_wrong_usage(run: Run, name: str) -> None:
     assert run("data", "check", name).code == 2
+
+
+def test_fetching_says_where_the_files_are(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcdnas.data._fetch.REMOTE", {"cifar10": (Remote("https://nowhere.invalid/a.gz", EMPTY),)})
+    (tmp_path / "a.gz").write_bytes(b"")
+    said = run("data", "fetch", "cifar10", "-o", str(tmp_path))
+    assert said.code == 0
+    assert f"-d cifar10:{tmp_path}" in said.out
+    assert run("data", "fetch", "cifar10", "-o", str(tmp_path), "--json").json["files"] == [str(tmp_path / "a.gz")]
+    assert run("data", "fetch", "cifar").code == 2

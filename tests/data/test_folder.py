@@ -51,14 +51,14 @@ def test_the_middle_of_a_picture_is_kept(tmp_path: Path) -> None:
     pixels = np.zeros((10, 30, 3), np.uint8)
     pixels[:, 10:20] = 255
     Image.fromarray(pixels).save(tmp_path / "wide.png")
-    assert _decoded.decode(tmp_path / "wide.png", 10).min() == 255
+    assert _decoded.decode(("wide", tmp_path / "wide.png"), 10).min() == 255
 
 
 def test_pictures_without_colours_are_read_as_colours(tmp_path: Path) -> None:
     for mode in ("L", "P", "RGBA", "1", "CMYK"):
         path = tmp_path / f"{mode}.{'tiff' if mode == 'CMYK' else 'png'}"
         Image.new(mode, (9, 9)).save(path)
-        assert _decoded.decode(path, 8).shape == (3, 8, 8)
+        assert _decoded.decode((mode, path), 8).shape == (3, 8, 8)
 
 
 def test_val_is_the_test_part_where_test_has_no_class_folders(root: Path) -> None:

@@ -1,0 +1,82 @@
+"""What tables of pictures, as the Hugging Face Hub keeps them, have in common: parts, columns, pictures that are decoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcdnas.data._base import Part, Raw, chosen
+from dcdnas.data._decoded import Picture, kept, side_of
+from dcdnas.errors import DataError
+
+PARTS: dict[Part, tuple[str, ...]] = {"train": ("train", "training"), "test": ("test", "validation", "valid", "val")}
+"""What a part may be called, the first that has labels counts: the Hub's test parts often have none."""
+
+IMAGE_COLUMNS = ("image", "img", "images", "picture")
+LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
+
+LARGEST = 224
+"""Side of the images when none is asked for and the pictures are larger."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One part of a data set.
+
+    Args:
+        where: what messages call it.
+        state: a text that changes when the pictures do.
+        labels: (N,) whole numbers.
+        classes: their names; empty when the table does not say.
+        pictures: gives the pictures of some rows, whose numbers rise.
+    """
+
+    where: str
+    state: str
+    labels: NDArray[Any]
+    classes: tuple[str, ...]
+    pictures: Callable[[NDArray[Any]], Iterable[Picture]]
+
+
+def read_tables(tables: Sequence[Table], resolution: int, classes: int) -> Raw:
+    """The first of the tables that has labels, its pictures of the wanted classes decoded.
+
+    Args:
+        tables: that may be the part.
+        resolution: side of the images; 0 for that of the first picture, at most `LARGEST`.
+        classes: how many of the classes; 0 for all.
+
+    Raises:
+        DataError: when no table has labels.
+    """
+    table = next((t for t in tables if len(t.labels) and t.labels.min() >= 0), None)
+    if table is None:
+        raise DataError(
+            f"{', '.join(t.where for t in tables)}: no row has a label. Needed: a label of 0 or more for each picture."
+        )
+    every = table.classes or tuple(str(label) for label in range(int(table.labels.max()) + 1))
+    if table.labels.max() >= len(every):
+        raise DataError(f"{table.where}: label {table.labels.max()} among {len(every)} classes. Get the files again.")
+    names = chosen(every, classes)
+    numbers = {name: number for number, name in enumerate(names)}
+    labels = np.array([numbers.get(name, -1) for name in every])[table.labels]
+    rows = np.flatnonzero(labels >= 0)
+    side = resolution or min(LARGEST, side_of(next(iter(table.pictures(rows[:1])))))
+    state = f"{table.state}\0{names if classes else ''}"
+    return Raw(kept(state, len(rows), side, lambda: table.pictures(rows)), labels[rows], names)
+
+
+def column(where: str, has: Sequence[str], wanted: Sequence[str], what: str) -> str:
+    """The first of the wanted columns that a table has.
+
+    Raises:
+        DataError: when it has none of them.
+    """
+    found = next((name for name in wanted if name in has), None)
+    if found is None:
+        raise DataError(f"{where}: no column of {what} among {', '.join(has)}. Allowed: {', '.join(wanted)}.")
+    return found

@@ -1,0 +1,65 @@
+"""A data set of the Hugging Face Hub: ``hf:NAME``, e.g. ``hf:zh-plus/tiny-imagenet``. Needs the extra ``hub``.
+
+The package `datasets` fetches it when it is first asked for and keeps it in its own cache; code of a data set is never run. The
+pictures are decoded once, as those of a folder are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcdnas.data._base import Part, Raw, Source
+from dcdnas.data._decoded import Picture
+from dcdnas.data._table import IMAGE_COLUMNS, LABEL_COLUMNS, PARTS, Table, column, read_tables
+from dcdnas.errors import DataError, MissingPackageError
+
+__all__ = ["Hf"]
+
+
+class Hf(Source):
+    """A data set of pictures from the Hugging Face Hub, fetched by the package datasets (extra hub) when first used."""
+
+    ARGUMENT = "NAME"
+
+    def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
+        """Maps the decoded pictures of one part; the first time it is fetched and they are decoded."""
+        if find_spec("datasets") is None:
+            raise MissingPackageError("datasets", "hub", f"data from hf:{self.argument}")
+        import datasets
+
+        try:
+            parts = datasets.load_dataset(self.argument)
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"hf:{self.argument}: cannot be fetched or read: {error}. Look at the name and the network."
+            ) from None
+        tables = [self._table(parts[word], word) for word in PARTS[part] if word in parts]
+        if not tables:
+            raise DataError(f"hf:{self.argument}: has {', '.join(parts)}. Needed for {part}: one of {', '.join(PARTS[part])}.")
+        return read_tables(tables, resolution, classes)
+
+    def _table(self, data: Any, word: str) -> Table:
+        from datasets import Image
+
+        where = f"hf:{self.argument}, {word}"
+        label = column(where, data.column_names, LABEL_COLUMNS, "labels")
+        image = column(where, data.column_names, IMAGE_COLUMNS, "pictures")
+        encoded = data.cast_column(image, Image(decode=False))
+
+        def pictures(rows: NDArray[Any]) -> Iterable[Picture]:
+            for row in rows.tolist():
+                found = encoded[row][image]
+                yield f"{where}, row {row}", found["bytes"] or _file(found["path"])
+
+        names = getattr(data.features[label], "names", None) or ()
+        return Table(where, f"{where}\0{data._fingerprint}", np.array(data[label]), tuple(names), pictures)
+
+
+def _file(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()

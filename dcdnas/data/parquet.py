@@ -1,0 +1,112 @@
+"""Parquet files of pictures as the Hugging Face Hub keeps them: ``parquet:GLOB``, e.g. ``parquet:/data/set/*.parquet``.
+
+The beginning of a file's name, or of its folder's, says which part it is: ``train``; ``test``, else ``validation``. A picture is
+its encoded bytes, or a structure with them as ``bytes``; a label is a whole number. The pictures are decoded once, as those of a
+folder are. Needs pyarrow, which comes with Ray.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import re
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcdnas.data._base import Part, Raw, Source
+from dcdnas.data._decoded import Picture, state_of
+from dcdnas.data._table import IMAGE_COLUMNS, LABEL_COLUMNS, PARTS, Table, column, read_tables
+from dcdnas.errors import DataError, MissingPackageError
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
+
+__all__ = ["Parquet"]
+
+ROWS = 256
+"""Rows that are read at a time."""
+
+
+class Parquet(Source):
+    """Pictures in Parquet files whose names begin with train, and test or validation, as on the Hugging Face Hub."""
+
+    ARGUMENT = "GLOB"
+
+    def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
+        """Maps the decoded pictures of one part; the first time they are decoded."""
+        if find_spec("pyarrow") is None:
+            raise MissingPackageError("pyarrow", "hub", f"data from parquet:{self.argument}")
+        files = sorted(Path(name) for name in glob.glob(str(Path(self.argument).expanduser()), recursive=True))
+        if not files:
+            raise DataError(f"parquet:{self.argument}: no such file. Give a pattern, like 'parquet:/data/set/*.parquet'.")
+        tables = [_table(found) for word in PARTS[part] if (found := [file for file in files if _is(file, word)])]
+        if not tables:
+            names = f"a name or folder that begins with {', '.join(PARTS[part])}"
+            raise DataError(f"parquet:{self.argument}: none of {len(files)} files is the {part} part. Needed: {names}.")
+        return read_tables(tables, resolution, classes)
+
+
+def _is(file: Path, word: str) -> bool:
+    return any(re.match(f"{word}([^a-z]|$)", name.lower()) for name in (file.name, file.parent.name))
+
+
+def _table(files: Sequence[Path]) -> Table:
+    opened = [_opened(file) for file in files]
+    label = column(str(files[0]), opened[0].schema_arrow.names, LABEL_COLUMNS, "labels")
+    try:
+        columns = [file.read(columns=[label])[label].to_numpy() for file in opened]
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{files[0]} and those beside it: damaged, or of different columns ({error}). Get them again.") from None
+    labels = np.concatenate(columns)
+    if labels.dtype.kind not in "iu":
+        raise DataError(f"{files[0]}: the labels in {label!r} are {labels.dtype}. Allowed: whole numbers, none missing.")
+    starts = np.cumsum([0, *map(len, columns)])
+
+    def pictures(rows: NDArray[Any]) -> Iterable[Picture]:
+        for file, start, end in zip(files, starts[:-1], starts[1:], strict=True):
+            yield from _pictures(file, rows[(rows >= start) & (rows < end)] - start)
+
+    return Table(str(files[0].parent), state_of(files), labels, _classes(opened[0], label), pictures)
+
+
+def _opened(file: Path) -> ParquetFile:
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        return ParquetFile(file)
+    except (OSError, ArrowException) as error:
+        raise DataError(f"{file}: damaged or no Parquet file ({error}). Get the file again.") from None
+
+
+def _pictures(path: Path, rows: NDArray[Any]) -> Iterable[Picture]:
+    """The pictures of some rows, a few rows in memory at a time."""
+    if not len(rows):
+        return
+    file, wanted, number = _opened(path), set(rows.tolist()), 0
+    image = column(str(path), file.schema_arrow.names, IMAGE_COLUMNS, "pictures")
+    for batch in file.iter_batches(ROWS, columns=[image]):
+        for value in batch.column(0):
+            if number in wanted:
+                content = value.as_py()
+                content = content.get("bytes") if isinstance(content, dict) else content
+                if not isinstance(content, bytes):
+                    raise DataError(f"{path}: row {number}: {image!r} holds no encoded picture. Needed: its bytes.")
+                yield f"{path}: row {number}", content
+            number += 1
+        if number > rows[-1]:
+            return
+
+
+def _classes(file: ParquetFile, label: str) -> tuple[str, ...]:
+    """The classes' names where the Hub has written them down."""
+    try:
+        said = json.loads((file.schema_arrow.metadata or {})[b"huggingface"])
+        return tuple(said["info"]["features"][label]["names"])
+    except (KeyError, TypeError, ValueError):
+        return ()
