@@ -68,7 +68,7 @@ def two_images_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_source_says_what_it_is_and_what_its_argument_is() -> None:
     for name in sources:
         assert sources[name].__doc__
-        assert sources[name].ARGUMENT in ("", "DIR", "[DIR]", "FILE"), name
+        assert sources[name].ARGUMENT in ("", "DIR", "[DIR]", "FILE", "GLOB", "NAME"), name
 
 
 def test_an_unknown_data_set_suggests_the_nearest() -> None:
@@ -93,7 +93,7 @@ def test_a_negative_resolution_is_refused() -> None:
 
 def test_every_source_of_a_missing_place_says_where_it_looked_and_exits_with_7(tmp_path: Path) -> None:
     for name in sources:
-        if sources[name].ARGUMENT:
+        if sources[name].ARGUMENT not in ("", "NAME"):
             with pytest.raises(DataError) as error:
                 load(f"{name}:{tmp_path / 'nowhere'}")
             assert str(tmp_path / "nowhere") in str(error.value)
