@@ -25,7 +25,7 @@ Train = Callable[[Job, Reporter], Score]
 VALIDATION = 0.2
 """Share of the training part that is kept for judging."""
 
-_IMAGES: dict[tuple[str, int], Split] = {}
+_IMAGES: dict[tuple[str, int, int], Split] = {}
 """What this process has in memory, by data set, resolution and classes."""
 
 
