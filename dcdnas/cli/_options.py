@@ -75,9 +75,6 @@ Log = Annotated[
 Dashboard = Annotated[
     bool, typer.Option("--dashboard", help="Serve the pages of the runs while it searches.", rich_help_panel=EXECUTION)
 ]
-Confirm = Annotated[
-    int | None, typer.Option(metavar="N", help="Fresh seeds for the top of the front, 3 when left out; 0 for none.")
-]
 RECIPE = "The short training of each network"
 Epochs = Annotated[
     int | None, typer.Option(metavar="N", help="Of a training; the space says it when left out.", rich_help_panel=RECIPE)

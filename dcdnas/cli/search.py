@@ -11,7 +11,6 @@ from dcdnas.cli._options import (
     Assignments,
     Budgets,
     Classes,
-    Confirm,
     Cpus,
     Dashboard,
     Epochs,

@@ -92,7 +92,9 @@ def test_annealing_changes_only_what_has_a_temperature_and_survives_saving(name:
 
 def test_a_network_tells_every_operator() -> None:
     network = network_of("mobilenetv2", *VARIANTS)
+    network.anneal(0.0)
+    assert max(temperatures(network)) > 1
     network.anneal(1.0)
-    assert len(temperatures(network)) >= 3
+    assert temperatures(network)
     assert set(temperatures(network)) == {1.0}
     assert {type(m) for m in network.modules() if isinstance(m, Operator)} >= {operators["odconv"], operators["dyconv"]}
