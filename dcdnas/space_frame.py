@@ -71,13 +71,18 @@ class Frame:
 def layer_choice(operator: str, settings: Settings, site: Site) -> LayerChoice:
     """The resolved choice for a place, with its counted form; static where the operator cannot take the place."""
     cls, given = operators[operator], dict(settings)
-    guide = given.pop(GUIDE.name, GUIDE.default) if cls.shares_guides() else GUIDE.default
+    guide = given.pop(GUIDE.name, GUIDE.default) if shares_guides(cls) else GUIDE.default
     try:
         resolved = cls.resolve(site.slot.geometry, **given)
     except GeometryError:
         return LayerChoice("static")
     form = cls.counted_form(site.slot.geometry, resolved)
     return LayerChoice(operator, resolved, form, _guide_channels(cls, given, site.leader) if guide == "shared" else 0)
+
+
+def shares_guides(operator: type[Operator]) -> bool:
+    """Whether the layers of a block can share a guide of this operator."""
+    return any("guide" in vars(base) for base in operator.__mro__ if base is not Operator)
 
 
 def _guide_channels(cls: type[Operator], settings: Mapping[str, Setting], leader: ConvGeometry | None) -> int:

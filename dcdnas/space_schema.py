@@ -10,6 +10,7 @@ from dcdnas.choice import Dimension, dimensions
 from dcdnas.networks import networks
 from dcdnas.operators import operators
 from dcdnas.space_fit import WIDTHS
+from dcdnas.space_frame import shares_guides
 from dcdnas.space_parts import GUIDE
 
 SHARES = ("layer", "block", "stage", "network")
@@ -67,7 +68,7 @@ def json_schema() -> dict[str, Any]:
     schema = SpaceFile.model_json_schema()
     share = {"enum": list(SHARES), "description": "slots that share one choice"}
     candidates = {name: _settings_schema(operators[name], nullable=True) for name in operators}
-    for name in (n for n in operators if operators[n].shares_guides()):
+    for name in (n for n in operators if shares_guides(operators[n])):
         candidates[name]["properties"].setdefault(GUIDE.name, _value_schema(GUIDE))
     schema["properties"]["network"]["enum"] = list(networks)
     schema["properties"]["slots"]["additionalProperties"] = {

@@ -12,6 +12,7 @@ from dcdnas.choice import Scope, dimensions
 from dcdnas.errors import GeometryError, nearest
 from dcdnas.operators import Operator, operators
 from dcdnas.records import ConvGeometry, Setting
+from dcdnas.space_frame import shares_guides
 from dcdnas.space_parts import GUIDE, Candidate, Group, share_key
 from dcdnas.space_problems import Problems, shown
 from dcdnas.space_settings import matching, read_options, read_share
@@ -109,12 +110,12 @@ class SlotsReader:
             self.problems.add(key, f"settings must be a mapping, not {shown(settings)}. {hint}")
             return None
         known = dict(dimensions(operators[name]))
-        if operators[name].shares_guides():
+        if shares_guides(operators[name]):
             known.setdefault(GUIDE.name, GUIDE)
         options = []
         for setting, value in (settings or {}).items():
             if setting == GUIDE.name and setting not in known:
-                others = ", ".join(o for o in operators if operators[o].shares_guides())
+                others = ", ".join(o for o in operators if shares_guides(operators[o]))
                 self.problems.add((*key, setting), f"{name} has no guide that layers could share. Allowed for: {others}.")
             elif setting not in known:
                 self.problems.add((*key, str(setting)), f"{name} has no setting {setting!r}. {nearest(str(setting), known)}")

@@ -32,6 +32,9 @@ __all__ = ["search"]
 PANEL = "Search"
 
 
+Name = Annotated[
+    str | None, typer.Option("--name", metavar="RUN", help="Of the run's folder; made of space, budget and a number.")
+]
 Confirm = Annotated[
     int | None, typer.Option(metavar="N", help="Fresh seeds for the top of the front, 3 when left out; 0 for none.")
 ]
@@ -55,9 +58,7 @@ def search(
     ] = None,
     resolution: Resolution = None,
     classes: Classes = None,
-    name: Annotated[
-        str | None, typer.Option("--name", metavar="RUN", help="Of the run's folder; made of space, budget and a number.")
-    ] = None,
+    name: Name = None,
     sampler: Annotated[str | None, typer.Option(metavar="SAMPLER", help="tpe (default), nsga2 or random.")] = None,
     minimize: Annotated[list[str] | None, typer.Option(metavar="METRIC", help="A further cost to minimise; repeatable.")] = None,
     latency_table: LatencyTable = None,

@@ -73,7 +73,8 @@ class Operator(Observed):
     ) -> None:
         super().__init__()
         self.geometry = ConvGeometry(in_channels, out_channels, kernel_size, stride, groups, dilation)
-        self.padding, self.has_bias = padding, bias
+        self.padding = padding
+        self.has_bias = bias
         self._counted, self._pinned = "", False
         self._names = tuple(dimensions(type(self)))
         self._fastest: dict[tuple[bool, int, int], str] = {}
@@ -207,11 +208,6 @@ class Operator(Observed):
         """
         raise GeometryError(f"{cls.__name__} takes no guide from its block. Leave guide_channels out.")
 
-    @classmethod
-    def shares_guides(cls) -> bool:
-        """Whether the layers of a block can share a guide of this operator."""
-        return cls.guide.__func__ is not Operator.guide.__func__  # type: ignore[attr-defined]
-
     def guide_from(self, x: Tensor) -> Tensor:
         """The layer's own guide, computed from its input (N, C, H, W), which `forward` takes as well.
 
@@ -309,7 +305,8 @@ class Operator(Observed):
         """The arguments, so that a printed network shows what each layer is."""
         g = self.geometry
         shown = [f"{g.in_channels}, {g.out_channels}, kernel_size={g.kernel_size}, stride={g.stride}, groups={g.groups}"]
-        return ", ".join([*shown, *(f"{name}={value}" for name, value in self._settings().items())])
+        shown += [f"{name}={value}" for name, value in self._settings().items()]
+        return ", ".join(shown)
 
 
 def _least(forms: tuple[str, ...], effort: Callable[[str], int]) -> str:
