@@ -19,12 +19,11 @@ from dcdnas.cost._latency_kept import KeptTimes
 from dcdnas.cost._timing import Timing, timings
 from dcdnas.cost.latency import at_work
 from dcdnas.errors import FileError, UsageError
-from dcdnas.networks import build_network, make, slots_of
-from dcdnas.networks._slot import STATIC
-from dcdnas.records import ConvGeometry
+from dcdnas.networks import Slot, build_network, make, slots_of
+from dcdnas.networks._slot import STATIC, unnamed
 from dcdnas.space import SearchSpace, layer_choice
 from dcdnas.space_cost import draw
-from dcdnas.space_parts import Group
+from dcdnas.space_parts import Group, Site
 from dcdnas.space_places import places_of
 
 NETWORKS = 30
@@ -55,7 +54,15 @@ def places_needed(space: SearchSpace) -> dict[Place, str] | None:
     """Every place that a network of the space can have, with the name of a slot there; None where nobody can list them.
 
     A static convolution is among the choices of every place, since layers are compared with one.
+
+    Raises:
+        UsageError: when layers of the space share a guide, and so cannot be measured alone.
     """
+    if any(group.shares_guides for group in space.groups):
+        raise UsageError(
+            f"layers of {space.name} share a guide, so they cannot be measured alone and the space has no latency. Write "
+            "`guide: own` in its file, or bound another metric."
+        )
     places = places_of(space)
     if places is None:
         return None
@@ -63,7 +70,7 @@ def places_needed(space: SearchSpace) -> dict[Place, str] | None:
     found: dict[Place, str] = {}
     for name, slots in places.slots.items():
         for slot in slots.values():
-            for choice in (STATIC, *_choices(group_of.get(name), slot.geometry)):
+            for choice in (STATIC, *_choices(group_of.get(name), slot)):
                 found.setdefault(place_of(slot, choice), name)
     return found
 
@@ -182,11 +189,11 @@ def slot_sum(table: LatencyTable, architecture: Architecture) -> tuple[float, in
     return float(sum(found)), len(found)
 
 
-def _choices(group: Group | None, geometry: ConvGeometry) -> Iterator[LayerChoice]:
+def _choices(group: Group | None, slot: Slot) -> Iterator[LayerChoice]:
     for c in group.candidates if group else ():
         names = [name for name, _ in c.settings]
         for values in product(*(options for _, options in c.settings)):
-            yield layer_choice(c.operator, tuple(zip(names, values, strict=True)), geometry)
+            yield layer_choice(c.operator, tuple(zip(names, values, strict=True)), Site(unnamed(slot)))
 
 
 def places_in(architecture: Architecture) -> list[Place]:

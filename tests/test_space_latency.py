@@ -37,7 +37,12 @@ def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pretended
     use(None)
 
 
-@pytest.mark.parametrize("name", TINY)
+def test_layers_that_share_a_guide_are_refused_before_anything_is_measured() -> None:
+    with pytest.raises(UsageError, match=r"layers of tiny share a guide.*`guide: own`"):
+        measured(tiny("guided"), HERE, 3)
+
+
+@pytest.mark.parametrize("name", [name for name in TINY if name != "guided"])
 def test_every_network_of_a_space_is_priced_from_its_table(name: str) -> None:
     space = tiny(name)
     use(measured(space, HERE, 5))
