@@ -11,7 +11,7 @@ Run = Annotated[str, typer.Argument(metavar="RUN", help="Name or folder of the r
 Source = Annotated[str, typer.Argument(metavar="RUN|CONFIG", help="A run, or a model config's file.", show_default=False)]
 Budgets = Annotated[
     list[str] | None,
-    typer.Option("--budget", "-b", metavar="BUDGET", help="Like 300MFLOPs, 5Mparams or 250-300MFLOPs; repeatable."),
+    typer.Option("--budget", "-b", metavar="BUDGET", help="Like 300MFLOPs, 5Mparams, 2ms or 250-300MFLOPs; repeatable."),
 ]
 LatencyTable = Annotated[
     str | None,

@@ -97,6 +97,7 @@ def test_a_search_within_a_latency_ends_with_measured_networks(run: Run, project
     assert "measured" in shown.out
     use(None)  # as in a new process
     assert run("report", "quick").code == 0
+    assert "predicted; measured" in (project / "runs" / "quick" / "report.html").read_text()
     layers = run("show", "quick", "--trial", "best", "--json").json
     assert sum(layer["latency"] for layer in layers["layers"]) == layers["cost"]["latency"]
     again = run("search", "tiny.yaml", "-b", "1s", *INLINE, "--name", "quick", "--json")

@@ -61,6 +61,13 @@ def test_a_table_by_hand_in_milliseconds() -> None:
     assert found.nanoseconds(stem, LayerChoice()) == 250_000
 
 
+def test_the_example_of_the_documentation_is_a_table() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "latency.md").read_text()
+    found = table_from(json.loads(text.split("```json\n")[1].split("```")[0]), "docs/latency.md")
+    assert sorted(t.median for t in found.slots.values()) == [240_000, 812_500]
+    assert (found.correction.factor, found.correction.per_slot) == (1.1, 2000)
+
+
 def test_a_list_that_is_not_filled_in_has_no_times(tmp_path: Path) -> None:
     text = table_text(Device("cpu: mine"), ((place, None) for place in PLACES))
     rows = json.loads(text)["slots"]
