@@ -54,7 +54,11 @@ class Layer:
     @property
     def params(self) -> int:
         """Learnable parameters, BatchNorm's included."""
-        return slot_price(Slot(self.kind, self.geometry, self.kind), self.choice, ("params",))[0]
+        return self.price("params")
+
+    def price(self, metric: str) -> int:
+        """Another additive metric of the slot, see `dcdnas.cost.additive_metrics`."""
+        return slot_price(Slot(self.kind, self.geometry, self.kind), self.choice, (metric,))[0]
 
     @property
     def flops(self) -> int:

@@ -62,7 +62,8 @@ def of_trial(source: Source, trial: Trial) -> dict[str, Any]:
         "before": trial.number - 1 if trial.number else None,
         "after": trial.number + 1 if trial.number + 1 < len(run.trials) else None,
         "verbs": set(Catalogue[object]("cli", "command")), "note": source.notes.get(trial.number, Note()),
-        "notes_problem": source.notes_problem, "attentions": read_attentions(run.folder, trial.number), "tab": "trial",
+        "notes_problem": source.notes_problem, "attentions": read_attentions(run.folder, trial.number),
+        "additive": _additive(view.metrics_of(run)), "tab": "trial",
     }  # fmt: skip
 
 
@@ -125,6 +126,13 @@ def _quartiles(epoch: int, values: Sequence[float]) -> list[float]:
 def _curve(trial: Trial, reports: Sequence[Report]) -> dict[str, Any]:
     points = [[r.epoch, r.accuracy] for r in reports if r.accuracy == r.accuracy]
     return {"name": f"trial {trial.number}", "points": points}
+
+
+def _additive(metrics: Sequence[str]) -> list[str]:
+    """Those of a run's further metrics that each layer has a share of."""
+    from dcdnas.cost import additive_metrics  # it brings torch, which the layers have brought already
+
+    return [m for m in metrics if m not in ("flops", "params") and m in additive_metrics()]
 
 
 def _numbers(trials: Sequence[Trial]) -> set[int]:

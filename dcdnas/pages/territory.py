@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from dcdnas.budget import within
-from dcdnas.cost import metrics, price
+from dcdnas.cost import exact_metrics, price
 from dcdnas.errors import DcdnasError
-from dcdnas.networks import slots_of
-from dcdnas.networks._slot import STATIC
 from dcdnas.records import Cost
 from dcdnas.space import SearchSpace
 from dcdnas.space_cost import Share, draw
@@ -38,8 +36,8 @@ class Territory:
         space: compiled; None when `problem` says why not.
         tried: different networks among the run's trials.
         trained: different networks that were trained.
-        share: of random networks that are within the budgets; None where a budget bounds what has to be measured.
-        metric: of the bars: the run's own, or FLOPs where that one has to be measured.
+        share: of random networks that are within the budgets; None where a budget bounds what is a prediction for one device.
+        metric: of the bars: the run's own, or FLOPs where that one is a prediction.
         bars: lower and upper cost and the number of random networks between them.
         problem: why the space cannot be shown.
     """
@@ -60,7 +58,8 @@ def territory(run: Run, digests: Mapping[int, str]) -> Territory:
     except (DcdnasError, TypeError, KeyError, AttributeError) as error:
         return Territory(None, problem=f"The space of this run cannot be read: {error}")
     trained = {digests[t.number] for t in run.trials if t.state in ("finished", "stopped")}
-    known = tuple(m for m in dict.fromkeys((run.cost_shown, "flops", *(b.metric for b in run.budgets))) if _arithmetic(space, m))
+    wanted = dict.fromkeys((run.cost_shown, "flops", *(b.metric for b in run.budgets)))
+    known = tuple(metric for metric in wanted if metric in exact_metrics())
     costs, share = _costs(space, known), None
     if all(b.metric in known for b in run.budgets):
         share = Share(sum(within(c, run.budgets) for c in costs), len(costs))
@@ -70,14 +69,6 @@ def territory(run: Run, digests: Mapping[int, str]) -> Territory:
 @lru_cache(maxsize=8)
 def _compiled(content: str) -> SearchSpace:
     return Compiler(Document("search.yaml: space", yaml.safe_load(content), {})).space()
-
-
-def _arithmetic(space: SearchSpace, metric: str) -> bool:
-    """Whether a metric of the space's networks is known without measuring anything."""
-    if metric not in metrics or not (metrics[metric].additive and metrics[metric].exact):
-        return False
-    architecture = space.architecture(draw(space, random.Random(0)))
-    return all(metrics[metric].of_slot(s, architecture.layers.get(s.name, STATIC)) is not None for s in slots_of(architecture))
 
 
 @lru_cache(maxsize=8)

@@ -164,6 +164,14 @@ def test_no_page_takes_it_for_granted_that_flops_were_counted(own_site: Site, pa
         assert "KiB" in answer.text
 
 
+def test_the_layers_are_listed_in_the_run_s_own_metric_too(own_site: Site) -> None:
+    with_weights_only(own_site.root)
+    text = own_site.get("/runs/bytes/trials/0").text
+    table = text[text.index('aria-label="Layers as a table"') : text.index("Learning curve")]
+    assert '<th scope="col" class="num">Weights</th>' in table
+    assert re.search(r'<td class="num">[\d.]+ (?:KiB|B)</td></tr>', table)
+
+
 def test_metrics_come_with_their_headings(own_site: Site) -> None:
     with_weights_only(own_site.root)
     sent = json.loads(own_site.get("/runs/bytes/trials.json").text)

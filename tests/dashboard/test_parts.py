@@ -43,7 +43,8 @@ def networks(space: SearchSpace) -> list[Architecture]:
 def test_the_layers_add_up_to_the_network_s_price(networks: list[Architecture]) -> None:
     for architecture in networks:
         layers = anatomy(architecture).layers
-        cost = price(architecture)
+        cost = price(architecture, ("flops", "params", "weights"))
+        assert sum(layer.price("weights") for layer in layers) == cost["weights"]
         assert sum(layer.flops for layer in layers) == cost["flops"]
         assert sum(layer.params for layer in layers) == cost["params"]
 
@@ -205,7 +206,7 @@ def test_random_networks_are_counted_in_the_run_s_own_metric(tmp_path: Path, met
     assert land.share.value == sum(v <= live.run.budgets[0].at_most for v in values) / len(values)
 
 
-def test_what_has_to_be_measured_is_not_priced(tmp_path: Path) -> None:
+def test_what_a_table_of_one_device_predicts_is_not_priced(tmp_path: Path) -> None:
     make_run(tmp_path / "run", 3)
     live = LiveRun(tmp_path / "run")
     timed = replace(
