@@ -15,9 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dcdnas import space_table
 from dcdnas.architecture import LayerChoice
-from dcdnas.cost import price
+from dcdnas.cost import measure, price
 from dcdnas.errors import UsageError
-from dcdnas.networks import Slot, make, slots_of
+from dcdnas.networks import Slot, build_network, make, slots_of
 from dcdnas.networks._slot import STATIC
 from dcdnas.operators._product import counting
 from dcdnas.space import SearchSpace
@@ -130,6 +130,24 @@ def test_two_thousand_networks_of_every_shipped_space_are_priced_to_the_unit(nam
         architecture = space.architecture(outcome)
         places = [(Slot(s.kind, s.geometry, s.kind), architecture.layers.get(s.name, STATIC)) for s in slots_of(architecture)]
         assert flops == sum(executed(slot, choice) for slot, choice in places)
+
+
+def measured_whole(name: str, count: int, seed: int) -> int:
+    """How many of `count` random networks of a space cost by table, to the unit, what fvcore says of the whole network."""
+    space, outcomes = table(name).space, drawn(table(name).space, count, seed)
+    return sum(table(name).cost(o) == measure(build_network(space.architecture(o))) for o in outcomes)
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_networks_of_every_shipped_space_cost_what_fvcore_measures_of_them(name: str) -> None:
+    assert measured_whole(name, 2, seed=4) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", shipped())
+def test_a_hundred_networks_of_every_shipped_space_cost_what_fvcore_measures_of_them(name: str) -> None:
+    assert measured_whole(name, 100, seed=5) == 100
 
 
 @pytest.mark.parametrize("name", SPACES)
