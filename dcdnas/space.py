@@ -78,13 +78,9 @@ class SearchSpace:
     @cached_property
     def size(self) -> int:
         """Number of different outcomes of the decisions; different ones may resolve to the same network."""
-        ruled = {name for rule in self.forbidden for names, _ in rule.conditions for name in names}
-        known = {d.name: d for d in self.decisions}
-        while parents := {known[n].parent for n in ruled} - ruled - {""}:
-            ruled |= parents
-        children: dict[str, list[Decision]] = {}
+        ruled, children = self._ruled, dict[str, list[Decision]]()
         for decision in self.decisions:
-            if decision.name not in ruled:
+            if decision not in ruled:
                 children.setdefault(decision.parent, []).append(decision)
 
         def count(decision: Decision) -> int:
@@ -94,8 +90,14 @@ class SearchSpace:
             return math.prod(count(c) for c in children.get(name, []) if option in c.when)
 
         free = math.prod(count(d) for d in children.get("", []))
-        outcomes = self._outcomes([d for d in self.decisions if d.name in ruled])
-        return free * sum(math.prod(below(*chosen) for chosen in o.items()) for o in outcomes if not self.forbids(o))
+        allowed = (o for o in self._outcomes(ruled) if not self.forbids(o))
+        return free * sum(math.prod(below(*chosen) for chosen in o.items()) for o in allowed)
+
+    def excluded(self) -> dict[str, tuple[Setting, ...]]:
+        """Decision -> options that the rules leave no network with; without decisions that no network has at all."""
+        met = {chosen for o in self._outcomes(self._ruled) if not self.forbids(o) for chosen in o.items()}
+        found = {d.name: tuple(o for o in d.options if (d.name, o) not in met) for d in self._ruled}
+        return {d.name: found[d.name] for d in self._ruled if 0 < len(found[d.name]) < len(d.options)}
 
     @cached_property
     def digest(self) -> str:
@@ -248,6 +250,14 @@ class SearchSpace:
             sites[group].append(site)
         closed = tuple(s for s in slots if s.name not in found)
         return Frame(cls.written(complete), shape, tuple(places), tuple(map(tuple, sites)), closed)
+
+    @cached_property
+    def _ruled(self) -> tuple[Decision, ...]:
+        """The decisions that a rule names, and their parents."""
+        names = {name for rule in self.forbidden for names, _ in rule.conditions for name in names}
+        while parents := {d.parent for d in self.decisions if d.name in names} - names - {""}:
+            names |= parents
+        return tuple(d for d in self.decisions if d.name in names)
 
     def _outcomes(self, decisions: Iterable[Decision]) -> list[dict[str, Setting]]:
         """All outcomes of some decisions, whose parents are among them."""

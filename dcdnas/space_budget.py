@@ -15,6 +15,7 @@ from dcdnas.space_cost import Share, check_budgets, largest, share_within, small
 from dcdnas.space_draws import Draws
 from dcdnas.space_extremes import extremes_by_option
 from dcdnas.space_fit import GOAL
+from dcdnas.space_parts import Decision
 from dcdnas.space_tree import tree_of
 
 
@@ -62,13 +63,20 @@ def fit(space: SearchSpace, budgets: Sequence[Budget]) -> Fit:
     Raises:
         NothingFitsError: when they leave nothing.
     """
-    notes = tuple(check_budgets(space, budgets))
+    excluded = space.excluded()
+    notes = check_budgets(space, budgets)
+    notes += [f"the rules leave no network with {name}: {', '.join(map(str, out))}." for name, out in excluded.items()]
     metrics = dict.fromkeys([*(b.metric for b in budgets), *ALWAYS])
     ranges = tuple(_range(space, metric) for metric in metrics)
-    never = _never(space, budgets)
+    never = _never(space, budgets, excluded)
     left = {d.name: [o for o in d.options if o not in never.get(d.name, ())] for d in space.decisions}
-    forced = {name: options[0] for name, options in left.items() if len(options) == 1}
-    return Fit(ranges, share_within(space, budgets), never, forced, notes, _filled(space))
+    forced = {d.name: left[d.name][0] for d in space.decisions if len(left[d.name]) == 1 and _met(d, left)}
+    return Fit(ranges, share_within(space, budgets), never, forced, tuple(notes), _filled(space))
+
+
+def _met(decision: Decision, left: Mapping[str, Sequence[Setting]]) -> bool:
+    """Whether a network within may have the decision at all."""
+    return not decision.parent or any(option in left[decision.parent] for option in decision.when)
 
 
 def _filled(space: SearchSpace) -> Share | None:
@@ -90,14 +98,24 @@ def _range(space: SearchSpace, metric: str) -> Range:
     return Range(metric, low, high, min(max(middle, low), high))
 
 
-def _never(space: SearchSpace, budgets: Sequence[Budget]) -> dict[str, tuple[Setting, ...]]:
-    """Options whose cheapest network is over a budget, or whose dearest is under its lower bound."""
-    out: set[tuple[str, Setting]] = set()
+def _never(
+    space: SearchSpace, budgets: Sequence[Budget], excluded: Mapping[str, tuple[Setting, ...]]
+) -> dict[str, tuple[Setting, ...]]:
+    """Options that the rules exclude, whose cheapest network is over a budget, or whose dearest is under its lower bound.
+
+    Those of decisions that no network within has are left out, since the options that they depend on are there.
+    """
+    out = {(name, option) for name, options in excluded.items() for option in options}
     for budget in budgets:
         narrow, wide = (tree_of(end, budget.metric) for end in space.ends)
         if narrow is not None:
             out |= {key for key, cost in extremes_by_option(narrow, largest=False).items() if cost > budget.at_most}
         if wide is not None:
             out |= {key for key, cost in extremes_by_option(wide, largest=True).items() if cost < budget.at_least}
-    found = {d.name: tuple(o for o in d.options if (d.name, o) in out) for d in space.decisions}
-    return {name: options for name, options in found.items() if options}
+    found: dict[str, tuple[Setting, ...]] = {}
+    for d in space.decisions:
+        if d.parent and all((d.parent, option) in out for option in d.when):
+            out |= {(d.name, option) for option in d.options}
+        elif options := tuple(o for o in d.options if (d.name, o) in out):
+            found[d.name] = options
+    return found

@@ -198,7 +198,7 @@ class Tree:
         first = set(self._ruled)
         parents = {d.name: d.parent for d in self.space.decisions}
         for g in self._ruled_groups:
-            first |= {parents[n] for n, decider in self._decider.items() if decider == g}
+            first |= {parents[n] for n in parents if self._decider.get(n) == g}
         return {name: "" if name in first else unit for name, unit in self.places.units.items()}
 
     @cached_property

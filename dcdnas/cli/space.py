@@ -142,30 +142,39 @@ def _checked(found: SearchSpace, budgets: Sequence[Budget], result: Fit) -> dict
         "ranges": {r.metric: {"smallest": r.smallest, "median": r.median, "largest": r.largest} for r in result.ranges},
         "share": result.share.value, "share_interval": result.share.interval, "share_draws": result.share.draws,
         "never": [{"decision": n, "options": options} for n, options in result.never.items()],
-        "forced": result.forced, "filled": result.filled.value if result.filled else None,
+        "forced": result.forced, "forbidden": [rule.text for rule in found.forbidden],
+        "filled": result.filled.value if result.filled else None,
     }  # fmt: skip
 
 
 def _lines(found: SearchSpace, budgets: Sequence[Budget], result: Fit) -> list[str]:
     from dcdnas.budget import quantity
     from dcdnas.cost import ALWAYS
-    from dcdnas.space_fit import GOAL
 
     said = [f"{found.name}: no problems, {_count(found.size)} outcomes of {len(found.decisions)} decisions"]
     for r in result.ranges:
         median = f", median about {quantity(r.metric, r.median)}" if r.median is not None else ""
         what = "" if r.metric in ALWAYS else f" of {r.metric}"
         said.append(f"Costs      {quantity(r.metric, r.smallest)} to {quantity(r.metric, r.largest)}{median}{what}")
-    if not budgets:
-        return said
+    said += [f"Forbidden  {rule.text}" for rule in found.forbidden]
+    return said + (_within(found, budgets, result) if budgets else []) + _left(result)
+
+
+def _within(found: SearchSpace, budgets: Sequence[Budget], result: Fit) -> list[str]:
+    from dcdnas.space_fit import GOAL
+
     low, high = (100 * bound for bound in result.share.interval)
     how = f"95 % interval {low:.3g} to {high:.3g} %, {result.share.draws:,} draws" if result.share.draws else "none at all"
-    said.append(f"Budget     {', '.join(map(str, budgets))}: {100 * result.share.value:.3g} % of the space is within ({how})")
+    said = [f"Budget     {', '.join(map(str, budgets))}: {100 * result.share.value:.3g} % of the space is within ({how})"]
     if result.filled:
         low, high = (100 * bound for bound in result.filled.interval)
         share = f"{100 * result.filled.value:.3g} % of the networks use {100 * GOAL:.0f} to 100 % of it"
         said.append(f"Width      fitted to {budgets[0]}: {share} (95 % interval {low:.3g} to {high:.3g} %)")
-    said += [f"Never fits {name}: {', '.join(map(str, options))}" for name, options in result.never.items()]
+    return said
+
+
+def _left(result: Fit) -> list[str]:
+    said = [f"Never fits {name}: {', '.join(map(str, options))}" for name, options in result.never.items()]
     said += [f"Forced     {name} is {option}" for name, option in result.forced.items()]
     return said + [f"Note       {note}" for note in result.notes]
 
