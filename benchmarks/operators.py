@@ -1,63 +1,49 @@
-"""Speed and memory of the operators on one CPU thread, against the static convolution and, where given, the published code.
+"""Speed and memory of the operators on one thread, against the static convolution and, where given, the published code.
 
-Shapes of MobileNetV2 and ResNet-18 at 224 and of small-image networks. All layers of a row take turns, so that a busy machine
-slows them alike; times are processor time (on CUDA: events), median over the rounds with the middle half as spread. Memory is
-the peak of live tensors in a training step. `limit` says whether arithmetic or bytes bound the executed form on this machine,
-whose rates are measured first, and `share` how much of that bound is reached.
+`deploy` is what is deployed: eval, the BatchNorm after the layer in its parameters, everything precomputed that
+`Network.deploy` does. `train` is forward and backward. All layers of a row take turns, so that a busy machine slows them
+alike; times are processor time (on CUDA: events), medians with the middle half as spread, ratios medians of each round's ratio.
+Freed memory stays in the process, as in our trainings (`--system-allocator`: as the C library does it). Memory is the peak of
+live tensors besides input and parameters. `limit` says whether arithmetic or bytes bound the executed form at the rates of this
+machine, measured first, and the share of that limit; far below it, calls and small operations cost more than either.
+Published is also compared with a ceiling: the published layer's time over the static one's, which no dynamic layer can pass.
 
-    OMP_NUM_THREADS=1 python benchmarks/operators.py [--operators dcd odconv] [--batches 1 16] [--rounds 7]
-        [--published DIR] [--layout nchw|nhwc] [--json FILE] [--html FILE]
+    OMP_NUM_THREADS=1 python benchmarks/operators.py [--published DIR] [-o FOLDER] [--quick] [--operators dcd odconv]
+        [--batches 1 16 64] [--shapes mbv2] [--rounds 7] [--layout nchw|nhwc] [--device cpu|cuda] [--full]
 
-DIR holds clones of the public code: DIR/dcd (github.com/liyunsheng13/dcd), DIR/ODConv (github.com/OSVAI/ODConv).
+By default what has a published aim runs at all batches, the other operators at batch 16, and batches whose maps are larger than
+32 M elements are left out (`--full`: nothing is left out); about ten minutes. `--quick`: five shapes, batch 1 and 16, 3 rounds.
+DIR holds clones of the public code, each only where wanted, from github.com: DIR/dcd (liyunsheng13/dcd), DIR/ODConv
+(OSVAI/ODConv), DIR/dyconv (kaijieshi7/Dynamic-convolution-Pytorch), DIR/condconv (d-li14/condconv.pytorch), DIR/drconv
+(shallowtoil/DRConv-PyTorch). The other operators have no published code that runs on a CPU.
+FOLDER gets operators.json and operators.html with pictures.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import math
+import os
 import platform
 import statistics
-import sys
-import time
-import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import clock
 import torch
+from operator_layers import QUICK, SHAPES, VARIANTS, Candidates, Published, candidates
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from dcdnas.allocator import keep_freed_memory
 from dcdnas.errors import GeometryError
-from dcdnas.operators import Operator, operators
+from dcdnas.operators import operators
 from dcdnas.records import ConvGeometry
 
-SHAPES = {
-    "mbv2 16->96 @112": ConvGeometry(16, 96, height=112, width=112),
-    "mbv2 144->24 @56": ConvGeometry(144, 24, height=56, width=56),
-    "mbv2 32->192 @28": ConvGeometry(32, 192, height=28, width=28),
-    "mbv2 64->384 @14": ConvGeometry(64, 384, height=14, width=14),
-    "mbv2 576->160 @7": ConvGeometry(576, 160, height=7, width=7),
-    "mbv2 dw 144 @56": ConvGeometry(144, 144, 3, groups=144, height=56, width=56),
-    "mbv2 dw 576/2 @14": ConvGeometry(576, 576, 3, 2, groups=576, height=14, width=14),
-    "res18 3x3 64 @56": ConvGeometry(64, 64, 3, height=56, width=56),
-    "res18 3x3 128->256/2 @28": ConvGeometry(128, 256, 3, 2, height=28, width=28),
-    "res18 3x3 256 @14": ConvGeometry(256, 256, 3, height=14, width=14),
-    "res18 3x3 512 @7": ConvGeometry(512, 512, 3, height=7, width=7),
-    "small 8->32 @28": ConvGeometry(8, 32, height=28, width=28),
-    "small 64->24 @14": ConvGeometry(64, 24, height=14, width=14),
-    "small dw 64 @14": ConvGeometry(64, 64, 3, groups=64, height=14, width=14),
-    "small 3x3 16 @28": ConvGeometry(16, 16, 3, height=28, width=28),
-}
-
-VARIANTS: dict[str, list[dict[str, Any]]] = {
-    "dcd": [{}, {"variant": "code"}],
-    "odconv": [{"num_kernels": 1}, {"num_kernels": 4}],
-}
-"""Settings to compare; an operator that is not named here has its defaults."""
+LARGEST = 32_000_000
+ROW_SECONDS = 2.0
 
 
 @dataclass
@@ -69,99 +55,100 @@ class Row:
     batch: int
     mode: str
     form: str
+    rounds: int
     median: float
     low: float
     high: float
     static_ratio: float
-    published_ratio: float | None
-    memory: float | None
-    published_memory: float | None
+    memory: float
     limit: str
     share: float
+    published_ratio: float | None = None
+    """How many times faster than the published layer."""
+    slot_ratio: float | None = None
+    """The same, deployed, with the BatchNorm that the published networks run after the layer."""
+    ceiling: float | None = None
+    published_memory: float | None = None
 
 
-class Peak(TorchDispatchMode):
-    """Bytes of the storages that operations made and that are still alive, and the most there ever were."""
+class Bench:
+    """Measures rows as the options say."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.most = 0
-        self._seen: set[int] = set()
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options, self.device = options, torch.device(options.device)
+        self.layout = torch.channels_last if options.layout == "nhwc" else torch.contiguous_format
+        self.rates = clock.machine_rates(self.device)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        for tensor in out if isinstance(out, (tuple, list)) else (out,):
-            if isinstance(tensor, Tensor):
-                self._add(tensor.untyped_storage())
-        return out
+    def rows(self) -> Iterator[Row]:
+        """Every operator at every shape it takes."""
+        published = Published(self.options.published)
+        for shape, g in SHAPES.items():
+            if not any(part in shape for part in self.options.shapes):
+                continue
+            for name in self.options.operators:
+                for settings in VARIANTS.get(name, [{}]):
+                    try:
+                        found = candidates(name, g, settings, published)
+                    except GeometryError:
+                        continue
+                    layer = " ".join([name, *(f"{k}={v}" for k, v in settings.items())])
+                    for batch in self.batches(name, g):
+                        yield from (self.row(shape, layer, g, found, batch, mode) for mode in ("deploy", "train"))
 
-    def _add(self, storage: torch.UntypedStorage) -> None:
-        key, size = storage._cdata, storage.nbytes()
-        if key not in self._seen:
-            self._seen.add(key)
-            self.now += size
-            self.most = max(self.most, self.now)
-            weakref.finalize(storage, self._remove, key, size)
+    def batches(self, name: str, g: ConvGeometry) -> list[int]:
+        """Those asked for, without what takes long for little."""
+        maps = g.in_channels * g.height * g.width + g.out_channels * g.out_pixels
+        wanted: list[int] = self.options.batches
+        if self.options.full:
+            return wanted
+        return [b for b in wanted if b * maps <= LARGEST and (name in VARIANTS or b == 16 or len(wanted) == 1)]
 
-    def _remove(self, key: int, size: int) -> None:
-        self._seen.discard(key)
-        self.now -= size
+    def row(self, shape: str, layer: str, g: ConvGeometry, found: Candidates, batch: int, mode: str) -> Row:
+        """All layers in turns."""
+        training, device = mode == "train", self.device
+        x = torch.randn(batch, g.in_channels, g.height, g.width, device=device).to(memory_format=self.layout)
+        layers = {"ours": found.ours, "static": found.static} if training else {}
+        layers = layers or {"ours": found.deployed, "static": found.deployed_static}
+        if found.published is not None and not (training and batch == 1):  # some need more than one value a channel
+            layers["theirs"] = found.published
+        for module in layers.values():
+            module.to(device, memory_format=self.layout).train(training)
+        calls = {name: caller(module, x.clone().requires_grad_(training), training) for name, module in layers.items()}
+        if not training and found.published is not None:
+            calls["norm"] = caller(found.norm.to(device), found.deployed_static(x), False)
+        times = clock.turns(calls, self.options.rounds, self.options.row_seconds, device)
+        form = found.ours.executed_form(g, found.ours._settings(), training)
+        limit, least = self.bound(found, g, form, batch, training)
+        median = statistics.median(times["ours"])
+        low, _, high = statistics.quantiles(times["ours"], n=4)
+        row = Row(
+            *(shape, layer, batch, mode, form, len(times["ours"]), median, low, high),
+            clock.ratio(times["ours"], times["static"]),
+            *(clock.peak(calls["ours"]), limit, least / median),
+        )
+        if "theirs" in times:
+            row.published_ratio = clock.ratio(times["theirs"], times["ours"])
+            row.ceiling = clock.ratio(times["theirs"], times["static"])
+            row.published_memory = clock.peak(calls["theirs"])
+        if "norm" in times:
+            slot = [a + b for a, b in zip(times["theirs"], times["norm"], strict=True)]
+            row.slot_ratio = clock.ratio(slot, times["ours"])
+        return row
 
-
-def published(root: Path | None, name: str, geometry: ConvGeometry, settings: dict[str, Any]) -> nn.Module | None:
-    """The public code's layer that this operator corresponds to, or None where it has none."""
-    g = geometry
-    if root is None or (name == "dcd" and g.groups > 1) or name not in VARIANTS:
-        return None
-    if name == "odconv":
-        layer = module(root / "ODConv/modules/odconv.py").ODConv2d
-        arguments = (g.in_channels, g.out_channels, g.kernel_size, g.stride, g.padding, 1, g.groups)
-        return layer(*arguments, kernel_num=settings.get("num_kernels", 1))
-    if g.kernel_size == 1:
-        return module(root / "dcd/models/imagenet/mobilenetv2_dcd.py").DYModule(g.in_channels, g.out_channels, fc_squeeze=16)
-    return module(root / "dcd/models/imagenet/resnet_dcd.py").conv_basic_dy(g.in_channels, g.out_channels, g.stride)
-
-
-def module(path: Path) -> Any:
-    """A Python file as a module, loaded once."""
-    name = f"published_{path.stem}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise SystemExit(f"{path}: not found. Clone the public code there.")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-def turns(calls: dict[str, Callable[[], Any]], rounds: int, device: torch.device) -> dict[str, list[float]]:
-    """Milliseconds of each call, round by round, after one round that is thrown away."""
-    found: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(rounds + 1):
-        for name, call in calls.items():
-            spent = clocked(call, device)
-            if turn:
-                found[name].append(spent)
-    return found
-
-
-def clocked(call: Callable[[], Any], device: torch.device) -> float:
-    if device.type == "cuda":
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
-        call()
-        end.record()
-        torch.cuda.synchronize()
-        return start.elapsed_time(end)
-    repeats, started = 0, time.thread_time()
-    while not repeats or time.thread_time() - started < 2e-3:
-        call()
-        repeats += 1
-    return (time.thread_time() - started) / repeats * 1e3
+    def bound(self, found: Candidates, g: ConvGeometry, form: str, batch: int, training: bool) -> tuple[str, float]:
+        """What limits a form, and the milliseconds that the limit allows; a training step is taken as three forward passes."""
+        settings = found.ours._settings()
+        multiply_adds = batch * found.ours.multiply_adds(g, settings, form)
+        maps = g.in_channels * g.height * g.width + g.out_channels * g.out_pixels
+        weights = sum(p.numel() for p in found.ours.parameters())
+        moved = 4 * (batch * (maps + 2 * found.ours.traffic(g, settings, form)) + weights)
+        passes = 3 if training else 1
+        arithmetic, memory = passes * multiply_adds / self.rates[0], passes * moved / self.rates[1]
+        return ("arithmetic", arithmetic) if arithmetic > memory else ("bytes", memory)
 
 
-def caller(layer: nn.Module, x: Tensor, mode: str) -> Callable[[], Any]:
-    """What one repetition does: a forward pass in eval, or forward and backward in training."""
+def caller(layer: nn.Module, x: Tensor, training: bool) -> Callable[[], Any]:
+    """What one repetition does: a forward pass for inference, or forward and backward in training."""
 
     def deploy() -> None:
         with torch.inference_mode():
@@ -172,176 +159,111 @@ def caller(layer: nn.Module, x: Tensor, mode: str) -> Callable[[], Any]:
         layer.zero_grad(set_to_none=True)
         layer(x).sum().backward()
 
-    return train if mode == "train" else deploy
-
-
-def machine_rates(device: torch.device) -> tuple[float, float]:
-    """Multiply-adds and bytes a millisecond: a large matrix product and a large copy, the best of five."""
-    a, b = torch.randn(1024, 1024, device=device), torch.randn(1024, 1024, device=device)
-    big, target = torch.randn(1 << 24, device=device), torch.empty(1 << 24, device=device)
-    product = min(clocked(lambda: a @ b, device) for _ in range(5))
-    copy = min(clocked(lambda: target.copy_(big), device) for _ in range(5))
-    return 1024**3 / product, 2 * 4 * (1 << 24) / copy
-
-
-def bound(
-    operator: Operator, geometry: ConvGeometry, form: str, batch: int, mode: str, rates: tuple[float, float]
-) -> tuple[str, float]:
-    """What limits a form, and the milliseconds that the limit allows; a training step is taken as three forward passes."""
-    settings, g = operator._settings(), geometry
-    multiply_adds = batch * operator.multiply_adds(g, settings, form)
-    maps = g.in_channels * g.height * g.width + g.out_channels * g.out_pixels
-    weights = sum(p.numel() for p in operator.parameters())
-    moved = 4 * (batch * (maps + 2 * operator.traffic(g, settings, form)) + weights)
-    passes = 3 if mode == "train" else 1
-    arithmetic, memory = passes * multiply_adds / rates[0], passes * moved / rates[1]
-    return ("arithmetic", arithmetic) if arithmetic > memory else ("bytes", memory)
-
-
-def peak(layer: nn.Module, x: Tensor) -> float:
-    with Peak() as memory:
-        layer.zero_grad(set_to_none=True)
-        layer(x).sum().backward()
-    return memory.most / 2**20
-
-
-def rows(options: argparse.Namespace, rates: tuple[float, float]) -> Iterator[Row]:
-    """Every operator at every shape it takes."""
-    device = torch.device(options.device)
-    layout = torch.channels_last if options.layout == "nhwc" else torch.contiguous_format
-    for shape, g in SHAPES.items():
-        static = operators["static"].at(g).to(device, memory_format=layout)
-        for name in options.operators:
-            for settings in VARIANTS.get(name, [{}]):
-                try:
-                    ours = operators[name].at(g, **settings).to(device, memory_format=layout)
-                except GeometryError:
-                    continue
-                theirs = published(options.published, name, g, settings)
-                theirs = None if theirs is None else theirs.to(device)
-                layer = " ".join([name, *(f"{k}={v}" for k, v in settings.items())])
-                for batch in options.batches:
-                    for mode in ("deploy", "train"):
-                        yield one(shape, g, layer, (static, ours, theirs), batch, mode, options, rates)
-
-
-def one(
-    shape: str,
-    g: ConvGeometry,
-    layer: str,
-    layers: tuple[nn.Module, Operator, nn.Module | None],
-    batch: int,
-    mode: str,
-    options: argparse.Namespace,
-    rates: tuple[float, float],
-) -> Row:
-    static, ours, theirs = layers
-    device = torch.device(options.device)
-    layout = torch.channels_last if options.layout == "nhwc" else torch.contiguous_format
-    x = torch.randn(batch, g.in_channels, g.height, g.width, device=device).to(memory_format=layout)
-    skip = mode == "train" and batch == 1
-    calls = {}
-    for name, module in (("static", static), ("ours", ours), ("theirs", None if skip else theirs)):
-        if module is not None:
-            module.train(mode == "train")
-            calls[name] = caller(module, x.clone().requires_grad_(mode == "train"), mode)
-    times = turns(calls, options.rounds, device)
-    median = statistics.median(times["ours"])
-    low, _, high = statistics.quantiles(times["ours"], n=4)
-    form = ours.executed_form(g, ours._settings(), mode == "train")
-    limit, least = bound(ours, g, form, batch, mode, rates)
-    training = mode == "train"
-    return Row(
-        shape,
-        layer,
-        batch,
-        mode,
-        form,
-        median,
-        low,
-        high,
-        statistics.median(a / b for a, b in zip(times["ours"], times["static"], strict=True)),
-        statistics.median(b / a for a, b in zip(times["ours"], times["theirs"], strict=True)) if "theirs" in times else None,
-        peak(ours, x.clone().requires_grad_()) if training else None,
-        peak(theirs, x.clone().requires_grad_()) if training and "theirs" in times and theirs is not None else None,
-        limit,
-        least / median,
-    )
+    return train if training else deploy
 
 
 def geometric(values: list[float]) -> float:
     return math.exp(statistics.fmean(math.log(v) for v in values))
 
 
-def summary(found: list[Row]) -> None:
-    """Geometric means over the shapes."""
-    print("\ngeometric means: layer, mode, batch: times the static layer | times faster than the published | memory of theirs")
-    for layer, mode, batch in dict.fromkeys((r.layer, r.mode, r.batch) for r in found):
+def line(r: Row) -> str:
+    theirs = f" | published/ours {r.published_ratio:5.2f}, published/static {r.ceiling:5.2f}" if r.published_ratio else ""
+    theirs += f", with its norm {r.slot_ratio:5.2f}" if r.slot_ratio else ""
+    memory = f" | {r.memory:7.1f} MiB" + (f" of theirs {r.published_memory:7.1f}" if r.published_memory else "")
+    spent = f"{r.median:8.3f} ms [{r.low:.3f}, {r.high:.3f}] n={r.rounds} {r.static_ratio:5.2f}x static"
+    row = f"{r.shape:24} {r.layer:20} b{r.batch:<3} {r.mode:6} {r.form:10} {spent}"
+    return f"{row}{theirs}{memory} | {r.limit} {100 * r.share:.0f}%"
+
+
+def summary(found: list[Row]) -> str:
+    """Geometric means over the shapes, as a table in Markdown."""
+    head = (
+        "layer",
+        "mode",
+        "batch",
+        "shapes",
+        "ours/static",
+        "published/ours",
+        "worst",
+        "published/static",
+        "with its norm",
+        "memory",
+    )
+    lines = [" | ".join(head), " | ".join("---" for _ in head)]
+    for layer, mode, batch in sorted(dict.fromkeys((r.layer, r.mode, r.batch) for r in found)):
         group = [r for r in found if (r.layer, r.mode, r.batch) == (layer, mode, batch)]
-        faster = [r.published_ratio for r in group if r.published_ratio]
-        memory = [r.memory / r.published_memory for r in group if r.memory and r.published_memory]
-        print(
-            f"{layer:24} {mode:6} {batch:3}: {geometric([r.static_ratio for r in group]):5.2f} (n={len(group)})"
-            + (f" | {geometric(faster):5.2f}, worst {min(faster):.2f} (n={len(faster)})" if faster else "")
-            + (f" | {geometric(memory):5.2f}, most {max(memory):.2f}" if memory else "")
-        )
+        faster, slot = [r.published_ratio for r in group if r.published_ratio], [r.slot_ratio for r in group if r.slot_ratio]
+        ceiling = [r.ceiling for r in group if r.ceiling]
+        memory = [r.memory / r.published_memory for r in group if r.published_memory]
+        cells = [layer, mode, str(batch), str(len(group)), f"{geometric([r.static_ratio for r in group]):.2f}"]
+        cells += [f"{geometric(faster):.2f}", f"{min(faster):.2f}", f"{geometric(ceiling):.2f}"] if faster else [""] * 3
+        cells += [f"{geometric(slot):.2f}" if slot else "", f"{geometric(memory):.2f}, {max(memory):.2f}" if memory else ""]
+        lines.append(" | ".join(cells))
+    return "\n".join(f"| {text} |" for text in lines)
 
 
-def picture(found: list[Row], path: Path) -> None:
-    """Bars of the time against the static layer's, one panel a mode and batch, as a page of its own."""
+def pictures(found: list[Row], path: Path) -> None:
+    """Times the static layer's, times faster than published, and the share of the limit, as a page of its own."""
     import plotly.express as px
 
-    figure = px.bar(
-        [asdict(r) for r in found],
-        x="shape",
-        y="static_ratio",
-        color="layer",
-        barmode="group",
-        facet_row="mode",
-        facet_col="batch",
-        log_y=True,
-        labels={"static_ratio": "times the static layer"},
-    )
-    figure.write_html(path, include_plotlyjs=True)
+    data = [asdict(r) for r in found]
+    labels = {
+        "static_ratio": "times the static layer (lower is better)",
+        "published_ratio": "times faster than the published layer (higher is better)",
+        "share": "share of the limit that arithmetic or bytes set",
+    }
+    pages = []
+    for value, label in labels.items():
+        shown = [row for row in data if row[value]]
+        if shown:
+            same = {"x": "shape", "color": "layer", "barmode": "group", "facet_row": "mode", "facet_col": "batch", "log_y": True}
+            figure = px.bar(shown, y=value, hover_data=["median", "form", "limit"], title=label, height=900, **same)
+            pages.append(figure.to_html(full_html=False, include_plotlyjs=not pages))
+    path.write_text("<!doctype html><meta charset=utf-8><title>Operators</title>" + "\n".join(pages), encoding="utf-8")
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--operators", nargs="+", default=[n for n in operators if n != "static"])
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 16, 64])
+    parser.add_argument("--shapes", nargs="+", default=[""], help="parts of shapes' names")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--row-seconds", type=float, default=ROW_SECONDS, help="wall time after which a row has rounds enough")
     parser.add_argument("--published", type=Path)
     parser.add_argument("--layout", choices=["nchw", "nhwc"], default="nchw")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--html", type=Path)
-    return parser.parse_args()
+    parser.add_argument("--system-allocator", action="store_true")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("-o", dest="folder", type=Path)
+    options = parser.parse_args()
+    if options.quick:
+        options.batches, options.rounds, options.shapes = [1, 16], 3, list(QUICK)
+    return options
 
 
 def main() -> None:
     options = arguments()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    device = torch.device(options.device)
-    rates = machine_rates(device)
-    print(f"torch {torch.__version__}, {platform.machine()}, {options.device}, one thread, {options.layout},")
-    print(f"n = {options.rounds} rounds; matrix product {rates[0] / 1e6:.1f} G multiply-adds/s, copy {rates[1] / 1e6:.1f} GB/s")
+    kept = not options.system_allocator and keep_freed_memory()
+    bench = Bench(options)
+    print(f"torch {torch.__version__}, {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f},")
+    print(f"{options.device}, one thread, {options.layout}, freed memory {'kept' if kept else 'given back'};")
+    print(
+        f"peaks: {bench.rates[0] / 1e6:.1f} G multiply-adds/s, {bench.rates[1] / 1e6:.1f} GB/s copied (read and written)",
+        flush=True,
+    )
     found = []
-    for row in rows(options, rates):
+    for row in bench.rows():
         found.append(row)
-        extra = f" {row.published_ratio:5.2f}x faster than published" if row.published_ratio else ""
-        memory = f" {row.memory:7.1f} MiB" if row.memory is not None else ""
-        memory += f" of theirs {row.published_memory:7.1f}" if row.published_memory else ""
-        print(
-            f"{row.shape:24} {row.layer:22} b{row.batch:<3} {row.mode:6} {row.form:10} {row.median:8.2f} ms "
-            f"[{row.low:.2f}, {row.high:.2f}] {row.static_ratio:5.2f}x static{extra}{memory} {row.limit} {100 * row.share:.0f}%",
-            flush=True,
-        )
-    summary(found)
-    if options.json:
-        options.json.write_text(json.dumps([asdict(r) for r in found], indent=1))
-    if options.html:
-        picture(found, options.html)
+        print(line(row), flush=True)
+    print("\nGeometric means over the shapes; `worst` is the least published/ours; memory is ours/theirs, mean and most.\n")
+    print(summary(found))
+    if options.folder:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        (options.folder / "operators.json").write_text(json.dumps([asdict(r) for r in found], indent=1), encoding="utf-8")
+        pictures(found, options.folder / "operators.html")
 
 
 if __name__ == "__main__":
