@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from dcdnas.errors import UsageError
 from dcdnas.operators._decoupled import decoupled_filter, decoupled_filter_lean, filter_norm
+from dcdnas.operators._pool import pooled
 from dcdnas.operators._product import product
 from dcdnas.operators._widths import reduced
 
@@ -86,7 +87,7 @@ class DDFUp(nn.Module):
     def channel_filter(self, x: Tensor) -> Tensor:
         """D^ch of every offset: (N, C, H, W) -> (N, s*s*C, k*k)."""
         offsets, taps = self.scale_factor**2, self.kernel_size**2
-        hidden = torch.unflatten(torch.relu(self.squeeze(x.mean((2, 3)))), 1, (offsets, 1, -1))
+        hidden = torch.unflatten(torch.relu(self.squeeze(pooled(x))), 1, (offsets, 1, -1))
         filters = torch.unflatten((hidden @ self.excite + self.excite_bias).flatten(1), 1, (-1, taps))
         return product(filter_norm(filters, 2, taps, 1.0), self.scale)
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dcdnas.operators._base import Operator
+from dcdnas.operators._norm import added
 from dcdnas.operators._per_sample import per_sample_conv2d
 from dcdnas.operators._product import product
 from dcdnas.records import ConvGeometry, Setting
@@ -54,19 +55,21 @@ class KernelMixture(Operator):
 
     def _mixed(self, x: Tensor, mixture: Tensor) -> Tensor:
         """(N, C, H, W) convolved with its samples' mixtures (N, K) of the kernels: (N, D, H', W')."""
-        y = self._mix(x, mixture) if self._form(x) == "mix" else self._aggregate(x, mixture)
-        y = y if self.bias is None else y + (mixture @ self.bias)[:, :, None, None]
-        return y if self.shift is None else y + self.shift.view(-1, 1, 1)
+        bias = added(None if self.bias is None else mixture @ self.bias, self.shift)
+        if self._form(x) != "mix":
+            return self._aggregate(x, mixture, bias)
+        y = self._mix(x, mixture)
+        return y if bias is None else y + bias[..., None, None]
 
     def kernels(self) -> Tensor:
         """The K kernels as those of a Conv2d: (K, D, C/g, k, k)."""
         g = self.geometry
         return torch.unflatten(self.weight, 2, (-1, g.kernel_size, g.kernel_size))
 
-    def _aggregate(self, x: Tensor, mixture: Tensor) -> Tensor:
+    def _aggregate(self, x: Tensor, mixture: Tensor, bias: Tensor | None) -> Tensor:
         g = self.geometry
-        kernels = torch.unflatten(mixture @ self.weight.flatten(1), 1, self.kernels().shape[1:])
-        return per_sample_conv2d(x, kernels, g.stride, self.padding, g.dilation, g.groups, self.portable)
+        kernels = (mixture @ self.weight.flatten(1)).view(-1, *self.kernels().shape[1:])
+        return per_sample_conv2d(x, kernels, g.stride, self.padding, g.dilation, g.groups, self.portable, bias)
 
     def _mix(self, x: Tensor, mixture: Tensor) -> Tensor:
         g = self.geometry

@@ -65,6 +65,13 @@ def absorbed(linear: nn.Linear, norm: nn.Module) -> tuple[nn.Linear, nn.Module]:
     return linear, nn.Identity()
 
 
+def added(bias: Tensor | None, shift: Tensor | None) -> Tensor | None:
+    """The sum of two biases (D,) or (N, D) that may be missing."""
+    if bias is None or shift is None:
+        return shift if bias is None else bias
+    return bias + shift
+
+
 def folded_bias(bias: Tensor | None, scale: Tensor, shift: Tensor) -> nn.Parameter:
     """A bias (D,), or none, followed by ``scale * y + shift``."""
     return nn.Parameter(shift.clone() if bias is None else bias * scale + shift)

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dcdnas.operators._norm import BatchNorm
+from dcdnas.operators._norm import BatchNorm, absorbed
+from dcdnas.operators._pool import pooled
 
 
 class Gates(NamedTuple):
@@ -28,7 +29,7 @@ class Gates(NamedTuple):
 
 
 class Attention(nn.Module):
-    """Pooling, FC, norm, ReLU, and a linear head for each attention that is not skipped.
+    """Pooling, FC, norm, ReLU, and a linear head for each attention that is not skipped; all heads are computed as one layer.
 
     Args:
         channels: C.
@@ -58,28 +59,60 @@ class Attention(nn.Module):
     ) -> None:
         super().__init__()
         self.height, self.mass = height, mass
+        self.outputs = {"channel": channels, "filter": filters, "spatial": taps, "kernel": kernels}
         self.squeeze = nn.Linear(channels, width, bias=False)
         self.norm: nn.Module = {"batch": BatchNorm, "layer": nn.LayerNorm}[norm](width) if norm != "none" else nn.Identity()
-        self.channel = nn.Linear(width, channels)
+        self.channel: nn.Linear | None = nn.Linear(width, channels)
         self.filter = nn.Linear(width, filters) if filters else None
         self.spatial = nn.Linear(width, taps) if taps else None
         self.kernel = nn.Linear(width, kernels) if kernels else None
+        self.joint: nn.Linear | None = None
         self.register_buffer("temperature", torch.tensor(float(temperature)))
+
+    @torch.no_grad()
+    def deploy(self) -> tuple[float, float]:
+        """The layer before the norm takes it in, the heads become one with the temperature in it, and the gates' height is 1.
+
+        Returns:
+            What the gates lack afterwards: the product of the sigmoids' heights, and the softmax's sum.
+        """
+        self.squeeze, self.norm = absorbed(self.squeeze, self.norm)
+        if self.joint is None:
+            weight, bias = self._stacked()
+            self.joint = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+            self.joint.weight, self.joint.bias = nn.Parameter(weight / self.temperature), nn.Parameter(bias / self.temperature)
+            self.channel = self.filter = self.spatial = self.kernel = None
+        sigmoids = len(self.heads) - ("kernel" in self.heads)
+        left = self.height**sigmoids, self.mass if "kernel" in self.heads else 1.0
+        self.height = self.mass = 1.0
+        return left
 
     def forward(self, x: Tensor) -> Gates:
         """(N, C, H, W) -> the gates."""
-        y = F.relu(self.norm(self.squeeze(x.mean((2, 3)))))
-        kernel = None if self.kernel is None else self.mass * F.softmax(self.kernel(y) / self.temperature, 1)
-        return Gates(self._gate(self.channel, y), self._maybe(self.filter, y), self._maybe(self.spatial, y), kernel)
+        y = F.relu(self.norm(self.squeeze(pooled(x))))
+        if self.joint is None:
+            logits = F.linear(y, *self._stacked()) / self.temperature
+            *gates, kernel = (self.height * torch.sigmoid(logits)).split(list(self.outputs.values()), 1)
+        else:
+            logits = F.linear(y, self.joint.weight, self.joint.bias)
+            *gates, kernel = torch.sigmoid(logits).split(list(self.outputs.values()), 1)
+        channel, filters, spatial = (gate if gate.shape[1] else None for gate in gates)
+        if kernel.shape[1]:
+            kernel = F.softmax(logits[:, -kernel.shape[1] :], 1)
+            kernel = kernel if self.mass == 1.0 else self.mass * kernel
+        assert channel is not None
+        return Gates(channel, filters, spatial, kernel if kernel.shape[1] else None)
 
-    def _gate(self, head: nn.Linear, y: Tensor) -> Tensor:
-        return self.height * torch.sigmoid(head(y) / self.temperature)
-
-    def _maybe(self, head: nn.Linear | None, y: Tensor) -> Tensor | None:
-        return None if head is None else self._gate(head, y)
+    def _stacked(self) -> tuple[Tensor, Tensor]:
+        layers = self.layers
+        return torch.cat([head.weight for head in layers]), torch.cat([head.bias for head in layers])
 
     @property
-    def heads(self) -> dict[str, nn.Linear]:
-        """The heads of the attentions that are not skipped, by name."""
-        named = {"channel": self.channel, "filter": self.filter, "spatial": self.spatial, "kernel": self.kernel}
-        return {name: head for name, head in named.items() if head is not None}
+    def layers(self) -> list[nn.Linear]:
+        """The heads that are there, in the order of their outputs; none when deployed."""
+        return [head for head in (self.channel, self.filter, self.spatial, self.kernel) if head is not None]
+
+    @property
+    def heads(self) -> dict[str, int]:
+        """Outputs of the attentions that are not skipped, by name."""
+        return {name: outputs for name, outputs in self.outputs.items() if outputs}

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dcdnas.operators._kernels import per_sample
-from dcdnas.operators._product import product
+from dcdnas.operators._product import plus_product, product
 
 
 def taps(x: Tensor, kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> list[Tensor]:
@@ -38,6 +38,7 @@ def per_sample_conv2d(
     dilation: int = 1,
     groups: int = 1,
     portable: bool = False,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Convolves each sample with its own kernel.
 
@@ -53,17 +54,22 @@ def per_sample_conv2d(
         dilation: as in Conv2d.
         groups: g.
         portable: keeps the batch out of the groups.
+        bias: (D,) for all samples, or (N, D).
 
     Returns:
         (N, D, H', W').
     """
-    weight, k = per_sample(weight), weight.shape[-1]
-    if portable or (k == 1 and groups == 1) or torch.compiler.is_compiling() or x.shape[0] == 0:
-        return _by_taps(x, weight, stride, padding, dilation, groups)
+    weight = per_sample(weight)
+    if weight.shape[-1] == 1 and groups == 1:
+        return _pointwise(taps(x, 1, stride, padding)[0], weight.flatten(2), bias)
+    if portable or torch.compiler.is_compiling() or x.shape[0] == 0:
+        y = _by_taps(x, weight, stride, padding, dilation, groups)
+        return y if bias is None else y + bias[..., None, None]
     n, channels = x.shape[:2]
     folded = x.reshape(1, n * channels, *x.shape[2:])
-    y = F.conv2d(folded, weight.flatten(0, 1), None, stride, padding, dilation, n * groups)
-    return y.reshape(n, -1, *y.shape[2:])
+    bias = bias if bias is None else bias.expand(n, -1).flatten()
+    y = F.conv2d(folded, weight.flatten(0, 1), bias, stride, padding, dilation, n * groups)
+    return y.view(n, -1, *y.shape[2:])
 
 
 def _by_taps(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int, groups: int) -> Tensor:
@@ -80,10 +86,19 @@ def _tap(pixels: Tensor, kernel: Tensor, groups: int) -> Tensor:
     out_channels, in_channels = kernel.shape[1:]
     if in_channels == 1 and out_channels == groups:
         return product(pixels, kernel.unsqueeze(-1))
-    if groups == 1 and pixels.is_contiguous(memory_format=torch.channels_last) and not pixels.is_contiguous():
-        rows = pixels.permute(0, 2, 3, 1)  # the same memory, pixel by pixel: the result is channels-last as well
-        return torch.unflatten(rows.flatten(1, 2) @ kernel.transpose(1, 2), 1, rows.shape[1:3]).permute(0, 3, 1, 2)
     if groups == 1:
-        return torch.unflatten(kernel @ pixels.flatten(2), -1, pixels.shape[2:])
+        return _pointwise(pixels, kernel, None)
     grouped = torch.unflatten(kernel, 1, (groups, -1)) @ torch.unflatten(pixels.flatten(2), 1, (groups, in_channels))
     return torch.unflatten(grouped.flatten(1, 2), -1, pixels.shape[2:])
+
+
+def _pointwise(pixels: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+    """(N, C, H', W'), (N, D, C), (D,) or (N, D) -> (N, D, H', W'), in the layout of the pixels."""
+    n, _, height, width = pixels.shape
+    if pixels.is_contiguous(memory_format=torch.channels_last) and not pixels.is_contiguous():
+        rows = pixels.permute(0, 2, 3, 1).flatten(1, 2)  # the same memory, pixel by pixel
+        kernel = kernel.transpose(1, 2)
+        y = rows @ kernel if bias is None else plus_product(bias.view(-1, 1, bias.shape[-1]), rows, kernel)
+        return y.view(n, height, width, -1).permute(0, 3, 1, 2)
+    y = kernel @ pixels.flatten(2) if bias is None else plus_product(bias.unsqueeze(-1), kernel, pixels.flatten(2))
+    return y.view(n, -1, height, width)

@@ -34,6 +34,16 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     return a * b
 
 
+def plus_product(base: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """`base + a @ b` for batches of matrices (N, D, P), (N, D, C) and (N, C, P), in one operation where nobody counts."""
+    return base + a @ b if is_counting() else torch.baddbmm(base, a, b)
+
+
+def plus_scaled(base: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """`base + product(a, b)`, in one operation where nobody counts."""
+    return base + product(a, b) if is_counting() else torch.addcmul(base, a, b)
+
+
 @contextmanager
 def counting() -> Iterator[None]:
     """Within this context `product` runs as the traceable operation ``dcdnas::product``."""

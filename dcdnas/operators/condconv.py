@@ -19,6 +19,7 @@ from dcdnas.choice import Choice
 from dcdnas.errors import GeometryError
 from dcdnas.operators._guide import Guide, given
 from dcdnas.operators._mixture import Init, KernelMixture, start_around_a_mean, static_std
+from dcdnas.operators._pool import pooled
 from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["CondConv", "CondLinear", "Router"]
@@ -42,7 +43,7 @@ class Router(Guide):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, E), each in 0..1."""
-        return torch.sigmoid(self.fc(x.mean((2, 3))))
+        return torch.sigmoid(self.fc(pooled(x)))
 
 
 class CondConv(KernelMixture):

@@ -23,6 +23,7 @@ from dcdnas.operators._base import Operator
 from dcdnas.operators._decoupled import decoupled_filter, decoupled_filter_lean, filter_norm
 from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._per_sample import centred
+from dcdnas.operators._pool import pooled
 from dcdnas.operators._product import product
 from dcdnas.operators._widths import plain, reduced
 from dcdnas.records import ConvGeometry, Setting
@@ -154,7 +155,7 @@ class DDF(Operator):
     def channel_filter(self, x: Tensor) -> Tensor:
         """D^ch: (N, C, H, W) -> (N, C, k*k)."""
         taps = self.geometry.kernel_size**2
-        filters = torch.unflatten(self.excite(torch.relu(self.squeeze(x.mean((2, 3))))), 1, (-1, taps))
+        filters = torch.unflatten(self.excite(torch.relu(self.squeeze(pooled(x)))), 1, (-1, taps))
         return product(filter_norm(filters, 2, taps, 1.0), self.scale.view(-1, taps))
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:

@@ -23,6 +23,7 @@ from dcdnas.operators._kernels import per_sample
 from dcdnas.operators._mixture import Init, KernelMixture, start_around_a_mean, static_std
 from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._per_sample import centred, taps
+from dcdnas.operators._pool import pooled
 from dcdnas.operators._product import is_counting, product
 from dcdnas.operators._regions import (
     block_count,
@@ -192,7 +193,7 @@ class DRConv(KernelMixture):
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W'), with the mask (N, m, ...) of `guide` where it is given, else the layer's own."""
         logits = self._logits(x, guide)
-        mixture = torch.unflatten(torch.sigmoid(self.combine(x.mean((2, 3)))), 1, (self.num_regions, -1)) * (2 / self.num_kernels)
+        mixture = torch.unflatten(torch.sigmoid(self.combine(pooled(x))), 1, (self.num_regions, -1)) * (2 / self.num_kernels)
         y = self._by_region(x, logits, mixture) if self._form(x) == "regions" else self._by_kernel(x, logits, mixture)
         return y if self.bias is None else y + self.bias[:, None, None]
 

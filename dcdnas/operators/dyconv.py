@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from dcdnas.choice import Choice
 from dcdnas.operators._mixture import Init, KernelMixture, start_around_a_mean, static_std
+from dcdnas.operators._pool import pooled
 from dcdnas.operators._widths import plain, reduced
 from dcdnas.records import ConvGeometry, Setting
 
@@ -118,7 +119,7 @@ class DyConv(KernelMixture):
 
     def attention(self, x: Tensor) -> Tensor:
         """pi: (N, C, H, W) -> (N, K), each row positive with sum 1."""
-        logits = self.excite(torch.relu(self.squeeze(x.mean((2, 3)))))
+        logits = self.excite(torch.relu(self.squeeze(pooled(x))))
         return torch.softmax(logits / self.temperature, 1)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:

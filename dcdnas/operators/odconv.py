@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from dcdnas.choice import Choice
 from dcdnas.operators._base import Operator
-from dcdnas.operators._norm import absorbed
+from dcdnas.operators._norm import added, folded_bias
 from dcdnas.operators._od_attention import Attention, Gates
 from dcdnas.operators._per_sample import per_sample_conv2d, taps
-from dcdnas.operators._product import product
+from dcdnas.operators._product import plus_scaled, product
 from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["ODConv"]
@@ -147,87 +147,90 @@ class ODConv(Operator):
         done = min(1.0, max(0.0, progress))
         self.attention.temperature.fill_(self.initial_temperature + (1.0 - self.initial_temperature) * done)
 
+    @torch.no_grad()
     def deploy(self) -> None:
-        """The BatchNorm of the attention becomes part of the layer before it."""
-        self.attention.squeeze, self.attention.norm = absorbed(self.attention.squeeze, self.attention.norm)
+        """The attention's heads become one layer with its norm and temperature; the height of the gates goes into the kernels."""
+        height, mass = self.attention.deploy()
+        self.weight.mul_(height * mass)
+        if self.bias is not None:
+            self.bias.mul_(mass)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
         """Into each kernel and its bias, which the attentions only multiply."""
         self.weight.mul_(scale.unsqueeze(1))
         if self.bias is not None:
             self.bias.mul_(scale)
-        self.shift = nn.Parameter(shift.clone())
+        self.shift = folded_bias(self.shift, scale, shift)
         return True
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
         form, gates, g = self._form(x), self.attention(x), self.geometry
         gates = gates if self.observer is None else self._shown(gates)
+        after = added(None if self.bias is None else self._bias(self.bias, gates), self.shift)
+        outside = None if form in ("output", "kernel") else gates.filter
+        inside = after if outside is None else None
         if form == "columns":
             y = self._by_columns(x, gates)
+            y = y if inside is None else y + inside[..., None, None]
         else:
             x = x if form in ("input", "kernel") else product(x, gates.channel[:, :, None, None])
             kernel = self._kernel(gates, form)
-            if kernel.shape[0] == 1 and self.num_kernels == g.kernel_size == 1 and form == "activation":
-                y = F.conv2d(x, kernel[0], None, g.stride, self.padding, g.dilation, g.groups)
+            if form == "activation" and self.num_kernels == g.kernel_size == 1:
+                y = F.conv2d(x, kernel[0], inside, g.stride, self.padding, g.dilation, g.groups)
             else:
-                y = per_sample_conv2d(x, kernel, g.stride, self.padding, g.dilation, g.groups, self.portable)
-        if gates.filter is not None and form not in ("output", "kernel"):
-            y = product(y, gates.filter[:, :, None, None])
-        y = y if self.bias is None else y + self._bias(self.bias, gates)
-        return y if self.shift is None else y + self.shift.view(-1, 1, 1)
+                y = per_sample_conv2d(x, kernel, g.stride, self.padding, g.dilation, g.groups, self.portable, inside)
+        if outside is None:
+            return y
+        filters = outside[:, :, None, None]
+        return product(y, filters) if after is None else plus_scaled(after[..., None, None], y, filters)
 
     def _shown(self, gates: Gates) -> Gates:
         return gates._replace(**{name: self._seen(name, g) for name, g in gates._asdict().items() if g is not None})
 
     def _kernel(self, gates: Gates, form: str) -> Tensor:
         """(N, D, C/g, k, k): the kernels' mixture, weighed by what `form` puts on it; (1, D, ...) where nothing is."""
-        g = self.geometry
-        kernel = (
-            self.weight
-            if gates.kernel is None
-            else torch.unflatten(gates.kernel @ self.weight.flatten(1), 1, self.weight.shape[1:])
-        )
-        kernel = torch.unflatten(torch.unflatten(kernel, 2, (g.in_channels // g.groups, -1)), 1, (g.groups, -1))
-        channel = torch.unflatten(gates.channel, 1, (g.groups, -1))[:, :, None, :, None]
-        filters = None if gates.filter is None else torch.unflatten(gates.filter, 1, (g.groups, -1))[..., None, None]
-        factors = [channel] if form in ("input", "kernel") else []
-        factors += [filters] if filters is not None and form in ("output", "kernel") else []
+        g, k = self.geometry, self.geometry.kernel_size
+        kernel = self.weight if gates.kernel is None else gates.kernel @ self.weight.flatten(1)
+        kernel = kernel.view(-1, g.groups, g.out_channels // g.groups, g.in_channels // g.groups, k * k)
+        factors = []
+        if form in ("input", "kernel"):
+            factors.append(gates.channel.reshape(-1, g.groups, 1, g.in_channels // g.groups, 1))
+        if gates.filter is not None and form in ("output", "kernel"):
+            factors.append(gates.filter.reshape(-1, g.groups, g.out_channels // g.groups, 1, 1))
         if gates.spatial is not None:
             spatial = gates.spatial[:, None, None, None, :]
             factors = [product(factors[0], spatial), *factors[1:]] if factors else [spatial]
         for factor in factors:
             kernel = product(kernel, factor)
-        return torch.unflatten(kernel.flatten(1, 2), -1, (g.kernel_size, g.kernel_size))
+        return kernel.view(-1, g.out_channels, g.in_channels // g.groups, k, k)
 
     def _by_columns(self, x: Tensor, gates: Gates) -> Tensor:
-        """Weighs each tap's view of the input, multiplies with all kernels at once, and mixes their outputs."""
+        """Weighs each tap's view of the input, convolves with all kernels at once, and mixes their outputs."""
         g = self.geometry
         views = taps(x, g.kernel_size, g.stride, self.padding, g.dilation)
         gate = gates.channel[:, :, None]
         gate = gate if gates.spatial is None else product(gate, gates.spatial[:, None, :])
-        columns = product(torch.stack(views, 2).flatten(3), gate.unsqueeze(-1))
-        columns = torch.unflatten(columns.flatten(1, 2), 1, (g.groups, -1))
-        kernels = torch.unflatten(self.weight, 1, (g.groups, -1)).movedim(1, 0).flatten(1, 2)
-        y = kernels @ columns
-        if gates.kernel is not None:
-            each = torch.unflatten(y, 2, (self.num_kernels, -1)).flatten(3)
-            y = torch.unflatten(gates.kernel[:, None, None, :] @ each, -1, (-1, y.shape[-1])).squeeze(2)
-        return torch.unflatten(y.flatten(1, 2), -1, views[0].shape[2:])
+        columns = product(torch.stack(views, 2), gate[..., None, None]).flatten(1, 2)
+        kernels = torch.unflatten(self.weight, 1, (g.groups, -1)).movedim(1, 0).flatten(0, 2)
+        y = F.conv2d(columns, kernels[..., None, None], groups=g.groups)
+        if gates.kernel is None:
+            return y
+        each = y.view(-1, g.groups, self.num_kernels, y[0].numel() // g.groups // self.num_kernels)
+        return (gates.kernel[:, None, None, :] @ each).view(-1, g.out_channels, *y.shape[2:])
 
     def _bias(self, bias: Tensor, gates: Gates) -> Tensor:
-        mixed = bias if gates.kernel is None else gates.kernel @ bias
-        return mixed[:, :, None, None]
+        return bias[0] if gates.kernel is None else gates.kernel @ bias
 
     def _start(self, published: bool) -> None:
         g, attention = self.geometry, self.attention
         fan_out = g.out_channels * g.kernel_size**2 // (1 if published else g.groups)
-        sigmoids = len(attention.heads) - (attention.kernel is not None)
+        sigmoids = len(attention.heads) - ("kernel" in attention.heads)
         shrink = 1.0 if published else (attention.height / 2) ** sigmoids * attention.mass / math.sqrt(self.num_kernels)
         nn.init.normal_(self.weight, std=math.sqrt(2 / fan_out) / shrink)
         squeezed = attention.squeeze.out_features if published else attention.squeeze.in_features
         nn.init.normal_(attention.squeeze.weight, std=math.sqrt(2 / squeezed))
-        for head in attention.heads.values():
+        for head in attention.layers:
             nn.init.normal_(head.weight, std=math.sqrt(2 / head.out_features) if published else 0.0)
             nn.init.zeros_(head.bias)
 

@@ -21,6 +21,7 @@ from dcdnas.errors import GeometryError
 from dcdnas.operators._base import Operator
 from dcdnas.operators._mixture import static_std
 from dcdnas.operators._norm import BatchNorm, absorbed, folded_bias
+from dcdnas.operators._pool import pooled
 from dcdnas.operators._product import product
 from dcdnas.records import ConvGeometry, Setting
 
@@ -152,7 +153,7 @@ class SK(Operator):
 
     def selection(self, both: Tensor) -> Tensor:
         """a, the narrower branch's weight: (N, D, H', W') -> (N, D), each in 0..1."""
-        z = torch.relu(self.norm(self.squeeze(both.mean((2, 3)))))
+        z = torch.relu(self.norm(self.squeeze(pooled(both))))
         return torch.sigmoid(F.linear(z, self.heads[0] - self.heads[1]))
 
 

@@ -23,6 +23,7 @@ from dcdnas.operators._guide import Guide, given
 from dcdnas.operators._mixture import static_std
 from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._per_sample import per_sample_conv2d
+from dcdnas.operators._pool import pooled
 from dcdnas.operators._product import product
 from dcdnas.records import ConvGeometry, Setting
 
@@ -38,7 +39,7 @@ class Reduce(Guide):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, h)."""
-        features: Tensor = self.fc(x.mean((2, 3)))
+        features: Tensor = self.fc(pooled(x))
         return features
 
 
@@ -190,7 +191,9 @@ class WeightNet(Operator):
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W'), with the features (N, h) of `guide` where they are given, else the layer's own."""
         alpha = self._seen("weight", self.attention(self.guide_from(x) if guide is None else guide))
-        y = self._scaled_outputs(x, alpha) if self._form(x) == "activation" else self._built_kernels(x, alpha)
+        if self._form(x) != "activation":
+            return self._built_kernels(x, alpha)
+        y = self._scaled_outputs(x, alpha)
         return y if self.bias is None else y + self.bias[:, None, None]
 
     def _scaled_outputs(self, x: Tensor, alpha: Tensor) -> Tensor:
@@ -208,7 +211,7 @@ class WeightNet(Operator):
         stored = torch.unflatten(self.weight, 2, (self.parts, -1))
         built = [product(v, a.unsqueeze(-1)) for v, a in zip(stored, alpha.unbind(3), strict=True)]
         kernels = torch.unflatten(sum(built[1:], built[0]).flatten(2), 2, (-1, k, k))
-        return per_sample_conv2d(x, kernels, g.stride, self.padding, g.dilation, g.groups, self.portable)
+        return per_sample_conv2d(x, kernels, g.stride, self.padding, g.dilation, g.groups, self.portable, self.bias)
 
 
 def hidden_units(in_channels: int, reduction: int, least: int) -> int:

@@ -10,8 +10,8 @@ from contract import image, make, oracle, place
 from dcdnas.architecture import Architecture
 from dcdnas.errors import GeometryError, UsageError
 from dcdnas.networks import slots_of
+from dcdnas.operators._pool import pooled, quarters
 from dcdnas.operators.dcd import DCD
-from dcdnas.operators.dcd._controller import pooled
 from dcdnas.operators.dcd._plan import Plan
 from dcdnas.operators.static import Static
 from dcdnas.records import ConvGeometry
@@ -231,8 +231,8 @@ def test_a_step_of_training_moves_the_static_start_to_a_dynamic_layer():
 @pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 3), (6, 6), (7, 2)])
 def test_the_four_quarters_are_those_of_adaptive_pooling(size):
     x = torch.randn(2, 3, *size, dtype=torch.float64)
-    torch.testing.assert_close(pooled(x, 2), F.adaptive_avg_pool2d(x, 2).flatten(1))
-    torch.testing.assert_close(pooled(x, 1), F.adaptive_avg_pool2d(x, 1).flatten(1))
+    torch.testing.assert_close(quarters(x), F.adaptive_avg_pool2d(x, 2).flatten(1))
+    torch.testing.assert_close(pooled(x), F.adaptive_avg_pool2d(x, 1).flatten(1))
 
 
 def test_without_channel_attention_the_static_part_is_not_scaled():

@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from dcdnas.choice import Choice
 from dcdnas.errors import GeometryError
 from dcdnas.operators._base import Operator
-from dcdnas.operators._norm import folded_bias
+from dcdnas.operators._norm import added, folded_bias
 from dcdnas.operators._per_sample import per_sample_conv2d
-from dcdnas.operators._product import product
+from dcdnas.operators._product import plus_scaled, product
 from dcdnas.operators.dcd._controller import Controller
 from dcdnas.operators.dcd._init import kaiming_fan_out, published_start, static_start
 from dcdnas.operators.dcd._plan import Plan, paper_latent, published_latent
@@ -192,10 +192,14 @@ class DCD(Operator):
         head._counted = form or cls.counted_form(geometry, resolved)
         return head
 
+    @torch.no_grad()
     def deploy(self) -> None:
-        """The published layer's two BatchNorms become part of P, Q and Phi."""
-        if isinstance(self.residual, OneTap):
-            self.residual.deploy(self.controller)
+        """The controller's heads become one layer; the published layer's two BatchNorms part of Q, of it, and of the bias."""
+        rows = self.residual.rows
+        self.controller.deploy(rows)
+        constant = self.residual.deploy() if isinstance(self.residual, OneTap) else None
+        if constant is not None:
+            self.shift = nn.Parameter(constant if self.shift is None else self.shift + constant)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
         """Into W0, P and the bias; where the bias is inside Lambda, the shift stays beside it."""
@@ -206,46 +210,32 @@ class DCD(Operator):
             return True
         if self.bias is not None:
             self.bias.mul_(scale)
-        self.shift = nn.Parameter(shift.clone())
+        self.shift = folded_bias(self.shift, scale, shift)
         return True
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
-        y = self._unshifted(x)
-        return y if self.shift is None else y + self.shift.view(-1, 1, 1)
-
-    def _unshifted(self, x: Tensor) -> Tensor:
         form, g = self._form(x), self.geometry
         scale, phi = self.controller(x, None if form == "activation" or self.training else self.residual.rows)
         scale, phi = None if scale is None else self._seen("Lambda", scale), self._seen("Phi", phi)
+        inside, outside = (self.bias, self.shift) if self.variant == "code" else (None, self.bias)
         if form == "kernel":
-            return self._with_kernels(x, scale, phi)
-        inside, outside = (self.bias, None) if self.variant == "code" else (None, self.bias)
+            static = self.weight.unsqueeze(0) if scale is None else product(self.weight, scale[:, :, None, None, None])
+            kernel, shift = self.residual.kernels(x, phi, static)
+            inside = inside if inside is None or scale is None else product(inside, scale)
+            bias = added(added(shift, outside), inside)
+            return per_sample_conv2d(x, kernel, g.stride, self.padding, g.dilation, g.groups, self.portable, bias)
         y = F.conv2d(x, self.weight, inside, g.stride, self.padding, g.dilation, g.groups)
-        y = y if scale is None else product(y, scale[:, :, None, None])
-        y = y + self._acted(x, phi, form)
-        return y if outside is None else y + outside.view(-1, 1, 1)
+        residual = self._acted(x, phi, form, outside)
+        return residual + y if scale is None else plus_scaled(residual, y, scale[:, :, None, None])
 
-    def _acted(self, x: Tensor, phi: Tensor, form: str) -> Tensor:
+    def _acted(self, x: Tensor, phi: Tensor, form: str, after: Tensor | None) -> Tensor:
         y: Tensor
         if isinstance(self.residual, OneTap) and form == "fused":
-            y = self.residual.fused(x, phi)
+            y = self.residual.fused(x, phi, after)
         else:
-            y = self.residual(x, phi, self.portable)
+            y = self.residual(x, phi, after, self.portable)
         return y
-
-    def _with_kernels(self, x: Tensor, scale: Tensor | None, phi: Tensor) -> Tensor:
-        """One kernel a sample: Lambda(x) W0 + the residual's."""
-        g = self.geometry
-        residual, shift = self.residual.kernels(x, phi)
-        static = self.weight if scale is None else product(self.weight, scale[:, :, None, None, None])
-        y = per_sample_conv2d(x, static + residual, g.stride, self.padding, g.dilation, g.groups, self.portable)
-        y = y if shift is None else y + shift[:, :, None, None]
-        if self.bias is None:
-            return y
-        inside = self.variant == "code" and scale is not None
-        bias = product(self.bias, scale) if inside and scale is not None else self.bias
-        return y + bias[..., None, None]
 
 
 class DCDLinear(DCD):

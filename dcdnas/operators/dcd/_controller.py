@@ -1,6 +1,6 @@
 """What looks at DCD's input and says Lambda and Phi for each sample.
 
-Letters in shapes: N batch, C input channels, D output channels, H W map, S width of the controller.
+Letters in shapes: N batch, C input channels, D output channels, H W map, S width of the controller, L latent channels.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dcdnas.operators._pool import pooled, quarters
 from dcdnas.operators._product import product
 from dcdnas.operators.dcd._plan import Plan
 
@@ -16,38 +17,63 @@ from dcdnas.operators.dcd._plan import Plan
 class Controller(nn.Module):
     """Pooling, a squeezing layer, and one linear head each for Lambda and Phi, all without biases.
 
-    The paper puts a ReLU after the squeezing layer; the published code a self-gate, y times hs(FC(y)).
+    The paper puts a ReLU after the squeezing layer; the published code a self-gate, y times hs(FC(y)). Deployed, the heads are
+    one layer, and what hs does before it cuts is in the layers before it.
     """
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         self.pool, self.phi_shape = plan.pool, plan.phi
+        self.out_channels = plan.geometry.out_channels if plan.attention else 0
         self.squeeze = nn.Linear(plan.features, plan.squeeze, bias=False)
         self.gate = nn.Linear(plan.squeeze, plan.squeeze, bias=False) if plan.published else None
-        self.phi = nn.Linear(plan.squeeze, torch.Size(plan.phi).numel(), bias=False)
-        self.scale = nn.Linear(plan.squeeze, plan.geometry.out_channels, bias=False) if plan.attention else None
+        self.phi: nn.Linear | None = nn.Linear(plan.squeeze, torch.Size(plan.phi).numel(), bias=False)
+        self.scale = nn.Linear(plan.squeeze, self.out_channels, bias=False) if plan.attention else None
+        self.heads: nn.Linear | None = None
+
+    @torch.no_grad()
+    def deploy(self, rows: Tensor | None = None) -> None:
+        """Lambda's and Phi's head become one layer; with `rows` (L,) Phi becomes I + rows Phi, as published layers use it."""
+        phi, scale = self.phi, self.scale
+        if phi is None:
+            return
+        weight, bias = phi.weight, phi.weight.new_zeros(len(phi.weight))
+        if rows is not None:
+            weight = weight * rows.repeat_interleave(self.phi_shape[-1]).unsqueeze(1)
+            bias = torch.eye(len(rows), dtype=rows.dtype, device=rows.device).flatten()
+        if scale is not None:
+            weight, bias = torch.cat([scale.weight / 3, weight]), torch.cat([torch.ones_like(scale.weight[:, 0]), bias])
+        self.heads = _linear(weight, bias)
+        if self.gate is not None:
+            self.gate = _linear(self.gate.weight / 3, torch.ones_like(self.gate.weight[:, 0]))
+        self.phi = self.scale = None
 
     def forward(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
         """(N, C, H, W) -> Lambda (N, D) in 0..2 or None, Phi (N, ...), its rows scaled by `rows` (L,) through the weights."""
-        y = self.squeeze(pooled(x, self.pool))
-        y = F.relu(y) if self.gate is None else product(y, twice_sigmoid(self.gate(y)))
-        scale = None if self.scale is None else twice_sigmoid(self.scale(y))
+        y = F.linear(pooled(x) if self.pool == 1 else quarters(x), self.squeeze.weight)
+        if self.phi is None or self.heads is not None:
+            return self._deployed(y)
+        y = F.relu(y) if self.gate is None else product(y, twice_sigmoid(F.linear(y, self.gate.weight)))
+        scale = None if self.scale is None else twice_sigmoid(F.linear(y, self.scale.weight))
         weight = self.phi.weight
         if rows is not None:
             weight = weight * rows.repeat_interleave(self.phi_shape[-1]).unsqueeze(1)
-        return scale, torch.unflatten(F.linear(y, weight, self.phi.bias), 1, self.phi_shape)
+        return scale, F.linear(y, weight).view(-1, *self.phi_shape)
+
+    def _deployed(self, y: Tensor) -> tuple[Tensor | None, Tensor]:
+        assert self.heads is not None
+        y = F.relu(y) if self.gate is None else product(y, self.gate(y).clamp(0.0, 2.0))
+        both, d = F.linear(y, self.heads.weight, self.heads.bias), self.out_channels
+        return both[:, :d].clamp(0.0, 2.0) if d else None, both[:, d:].reshape(-1, *self.phi_shape)
 
 
 def twice_sigmoid(x: Tensor) -> Tensor:
     """hs(t) = relu6(t + 3) / 3: a piecewise linear sigmoid of height 2, so that hs(0) = 1."""
-    return F.relu6(x + 3.0) / 3.0
+    return 2.0 * F.hardsigmoid(x)
 
 
-def pooled(x: Tensor, side: int) -> Tensor:
-    """The mean over the map, (N, C), or over its four overlapping quarters, (N, 4 C), as adaptive average pooling cuts them."""
-    if side == 1:
-        return x.mean((2, 3))
-    height, width = x.shape[-2:]
-    rows = x[..., : (height + 1) // 2, :], x[..., height // 2 :, :]
-    quarters = [part for row in rows for part in (row[..., : (width + 1) // 2], row[..., width // 2 :])]
-    return torch.stack([quarter.mean((2, 3)) for quarter in quarters], -1).flatten(1)
+def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """A linear layer with these parameters."""
+    layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+    layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(bias)
+    return layer

@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dcdnas.operators._kernels import per_sample
-from dcdnas.operators._norm import BatchNorm
+from dcdnas.operators._norm import BatchNorm, added
 from dcdnas.operators._per_sample import centred, per_sample_conv2d
-from dcdnas.operators.dcd._controller import Controller
+from dcdnas.operators._product import plus_product
 from dcdnas.operators.dcd._plan import Plan
 
 
@@ -45,26 +45,27 @@ class OneTap(nn.Module):
         self.register_parameter("shift_phi", None)
 
     @torch.no_grad()
-    def deploy(self, controller: Controller) -> None:
-        """Puts the norms and the identity into Q, Phi's weights and its bias; what is left are two constant vectors."""
-        norms, rows = self._folded(), self.rows
-        if norms is None or rows is None:
-            return
-        latent = self.plan.latent
+    def deploy(self) -> Tensor | None:
+        """Puts the first norm into Q. What the second one adds to every output is returned, (D,); where it is counted as computed
+        for each input (Phi on P's side) it stays a parameter, and None is returned, as where there are no norms."""
+        norms = self._folded()
+        if norms is None:
+            return None
         self.q.mul_(norms.scale_q.view(-1, 1, 1, 1))
         self.columns = nn.Parameter(torch.cat([self.q.flatten(1), norms.shift_q.unsqueeze(1)], 1))
-        self.shift_phi = nn.Parameter(norms.shift_phi.view(1, -1, 1))
-        controller.phi.weight.mul_(rows.repeat_interleave(latent).unsqueeze(1))
-        controller.phi.bias = nn.Parameter(torch.eye(latent, dtype=rows.dtype, device=rows.device).flatten())
         self.norm_q = self.norm_phi = None
+        if self.plan.input_side:
+            return self.p.flatten(1) @ norms.shift_phi
+        self.shift_phi = nn.Parameter(norms.shift_phi.view(1, -1, 1))
+        return None
 
     @property
     def rows(self) -> Tensor | None:
         """What Phi's rows are scaled by, (L,), where the norms are folded."""
         return None if self.norm_phi is None else self.norm_phi.folded()[0]
 
-    def forward(self, x: Tensor, phi: Tensor, portable: bool = False) -> Tensor:
-        """(N, C, H, W), Phi (N, B, L, L) -> (N, D, H', W'): latent channels first, then their fusion."""
+    def forward(self, x: Tensor, phi: Tensor, after: Tensor | None = None, portable: bool = False) -> Tensor:
+        """(N, C, H, W), Phi (N, B, L, L), a bias (D,) -> (N, D, H', W'): latent channels first, then their fusion."""
         plan = self.plan
         before = None if self.columns is None else self.columns[:, -1]
         z = F.conv2d(self._seen(x), self.q, before, plan.geometry.stride, 0, 1, plan.blocks)
@@ -76,42 +77,50 @@ class OneTap(nn.Module):
             y = self.norm_phi(y) + z
         elif self.shift_phi is not None:
             y = y + self.shift_phi.unsqueeze(-1)
-        return F.conv2d(y, self.p, groups=plan.blocks)
+        return F.conv2d(y, self.p, after, groups=plan.blocks)
 
-    def fused(self, x: Tensor, phi: Tensor) -> Tensor:
+    def fused(self, x: Tensor, phi: Tensor, after: Tensor | None = None) -> Tensor:
         """The same with Phi multiplied onto Q, or onto P, beforehand; `phi` with `rows`."""
         plan, x = self.plan, self._seen(x)
         p, q, phi, shift = self._matrices(phi, self._folded())
         stride = plan.geometry.stride
+        affine = q.shape[-1] > self.q.shape[1]
         if plan.input_side:
-            inner = phi @ q
-            inner, shift = (inner, None) if shift is None else (inner[..., :-1], inner[..., -1:] + shift)
-            z = per_sample_conv2d(x, _as_kernel(inner), stride, groups=plan.blocks, portable=True)
-            z = z if shift is None else z + shift.flatten(1, 2).unsqueeze(-1)
-            return F.conv2d(z, self.p, groups=plan.blocks)
-        q, before = (q, None) if shift is None else (q[..., :-1], q[..., -1].flatten())
+            inner, before = phi @ q, None
+            if affine:
+                inner, before = inner[..., :-1], _plus(inner[..., -1:], shift).flatten(1)
+            z = per_sample_conv2d(x, _as_kernel(inner), stride, groups=plan.blocks, portable=True, bias=before)
+            return F.conv2d(z, self.p, after, groups=plan.blocks)
+        q, before = (q[..., :-1], q[..., -1].flatten()) if affine else (q, None)
         z = F.conv2d(x, q.flatten(0, 1)[..., None, None], before, stride, 0, 1, plan.blocks)
-        y = per_sample_conv2d(z, _as_kernel(p @ phi), groups=plan.blocks, portable=True)
-        return y if shift is None else y + (p @ shift).flatten().view(-1, 1, 1)
+        after = after if shift is None else added(after, (p @ shift).flatten())
+        return per_sample_conv2d(z, _as_kernel(p @ phi), groups=plan.blocks, portable=True, bias=after)
 
-    def kernels(self, x: Tensor, phi: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(N, C, H, W), Phi (N, B, L, L), in eval with `rows` -> the kernel (N, D, C/g, k, k), the norms' shift (N, D)."""
-        plan = self.plan
+    def kernels(self, x: Tensor, phi: Tensor, static: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(N, C, H, W), Phi (N, B, L, L), in eval with `rows`, and the kernel (1 or N, D, C/g, k, k) that the residual is added
+        to -> the sum (N, D, C/g, k, k), the norms' shift (N, D)."""
         norms = self._folded()
         if self.norm_q is not None and self.norm_phi is not None and self.training:
             norms, rows = self._observed(x, phi, self.norm_q, self.norm_phi)
             phi = phi * rows.unsqueeze(1)
         p, q, phi, shift = self._matrices(phi, norms)
-        if plan.input_side:
-            inner = phi @ q
-            matrix = p @ (inner if shift is None else inner + F.pad(shift, (q.shape[-1] - 1, 0)))
+        affine = q.shape[-1] > self.q.shape[1]
+        if self.plan.input_side:
+            left, right, constant = p.expand(len(phi), -1, -1, -1), phi @ q, None
+            after = _plus(right[..., -1:], shift) if affine else None
         else:
-            matrix = (p @ phi) @ q
-            matrix = matrix if shift is None else matrix + F.pad(p @ shift, (q.shape[-1] - 1, 0))
-        matrix, after = (matrix, None) if shift is None else (matrix[..., :-1], matrix[..., -1].flatten(1))
-        k = plan.geometry.kernel_size
-        kernel = block_diagonal(matrix.unsqueeze(-1), plan.geometry.groups)[..., None]
-        return (F.pad(kernel, (k // 2, k - 1 - k // 2) * 2) if k > 1 else kernel), after
+            left, right, constant = p @ phi, q.expand(len(phi), -1, -1, -1), None if shift is None else p @ shift
+            after = right[..., -1:] if affine else None
+        kernel = self._on_centre(static, left, right[..., :-1] if affine else right)
+        return kernel, None if after is None else _plus(left @ after, constant).flatten(1)
+
+    def _on_centre(self, static: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        """The kernel (.., D, C/g, k, k) plus (N, B, D/B, L) @ (N, B, L, C/B) on its middle tap."""
+        k = self.plan.geometry.kernel_size
+        if self.plan.blocks == k == 1:
+            return plus_product(static.flatten(2), left.squeeze(1), right.squeeze(1))[..., None, None]
+        kernel = block_diagonal((left @ right).unsqueeze(-1), self.plan.geometry.groups)[..., None]
+        return static + (F.pad(kernel, (k // 2, k - 1 - k // 2) * 2) if k > 1 else kernel)
 
     def _seen(self, x: Tensor) -> Tensor:
         return centred(x, self.plan.geometry.kernel_size, self.padding, self.plan.geometry.dilation)
@@ -173,23 +182,23 @@ class AllTaps(nn.Module):
 
     rows = None
 
-    def forward(self, x: Tensor, phi: Tensor, portable: bool = False) -> Tensor:
-        """(N, C, H, W), Phi (N, B, L, L, K) -> (N, D, H', W'): a k x k convolution of the latent channels, one a sample."""
+    def forward(self, x: Tensor, phi: Tensor, after: Tensor | None = None, portable: bool = False) -> Tensor:
+        """(N, C, H, W), Phi (N, B, L, L, K), a bias (D,) -> (N, D, H', W'): latent channels, convolved k x k."""
         plan, g = self.plan, self.plan.geometry
         z = F.conv2d(x, self.q, groups=plan.blocks)
         kernel = torch.unflatten((phi @ self.r.t()).flatten(1, 2), -1, (g.kernel_size, g.kernel_size))
         y = per_sample_conv2d(z, kernel, g.stride, self.padding, g.dilation, plan.blocks, portable)
-        return F.conv2d(y, self.p, groups=plan.blocks)
+        return F.conv2d(y, self.p, after, groups=plan.blocks)
 
-    def kernels(self, x: Tensor, phi: Tensor) -> tuple[Tensor, None]:
-        """Phi (N, B, L, L, K) -> the kernel (N, D, C/g, k, k)."""
+    def kernels(self, x: Tensor, phi: Tensor, static: Tensor) -> tuple[Tensor, None]:
+        """Phi (N, B, L, L, K), the kernel that the residual is added to -> the kernel (N, D, C/g, k, k)."""
         plan, g = self.plan, self.plan.geometry
         p = torch.unflatten(self.p.flatten(1), 0, (plan.blocks, -1))
         q = torch.unflatten(self.q.flatten(1), 0, (plan.blocks, plan.latent))
         taps = (phi @ self.r.t()).movedim(-1, 1)
         matrices = p @ (taps @ q) if plan.input_side else (p @ taps) @ q
         kernel = block_diagonal(matrices.movedim(1, -1), g.groups)
-        return torch.unflatten(kernel, -1, (g.kernel_size, g.kernel_size)), None
+        return static + torch.unflatten(kernel, -1, (g.kernel_size, g.kernel_size)), None
 
 
 class Depthwise(nn.Module):
@@ -203,11 +212,12 @@ class Depthwise(nn.Module):
 
     rows = None
 
-    def kernels(self, x: Tensor, phi: Tensor) -> tuple[Tensor, None]:
-        """Phi (N, L, K) -> the kernel (N, D, 1, k, k)."""
-        k = self.plan.geometry.kernel_size
-        matrix = self.p @ (phi @ self.r.t()) if self.plan.input_side else (self.p @ phi) @ self.r.t()
-        return torch.unflatten(matrix, -1, (1, k, k)), None
+    def kernels(self, x: Tensor, phi: Tensor, static: Tensor) -> tuple[Tensor, None]:
+        """Phi (N, L, K), the kernel that the residual is added to -> the kernel (N, D, 1, k, k)."""
+        n, k = len(phi), self.plan.geometry.kernel_size
+        p, r = self.p.expand(n, -1, -1), self.r.t().expand(n, -1, -1)
+        left, right = (p, phi @ self.r.t()) if self.plan.input_side else (self.p @ phi, r)
+        return plus_product(static.flatten(2), left, right).view(n, -1, 1, k, k), None
 
 
 def block_diagonal(blocks: Tensor, groups: int) -> Tensor:
@@ -218,6 +228,10 @@ def block_diagonal(blocks: Tensor, groups: int) -> Tensor:
     eye = torch.eye(per_group, dtype=torch.bool, device=blocks.device)[:, None, :, None, None]
     spread = torch.unflatten(blocks, 1, (groups, per_group)).unsqueeze(4)
     return torch.where(eye, spread, 0.0).flatten(4, 5).flatten(1, 3)
+
+
+def _plus(a: Tensor, b: Tensor | None) -> Tensor:
+    return a if b is None else a + b
 
 
 def _as_kernel(matrices: Tensor) -> Tensor:

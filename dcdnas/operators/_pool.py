@@ -1,0 +1,34 @@
+"""Global average pooling, written as sums: their gradient is one number a channel that is never spread over a map in memory."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def pooled(x: Tensor) -> Tensor:
+    """The mean over the map: (N, C, H, W) -> (N, C)."""
+    total: Tensor = x.sum((2, 3), dtype=_accumulator(x)) / (x.shape[2] * x.shape[3])
+    return total.to(x.dtype)
+
+
+def quarters(x: Tensor) -> Tensor:
+    """The means of the map's four quarters, (N, C, H, W) -> (N, 4 C), cut and overlapping as adaptive average pooling does."""
+    height, width = x.shape[-2:]
+    total = _halves(_halves(x, 2), 3) / ((height + 1) // 2 * ((width + 1) // 2))
+    return total.to(x.dtype).flatten(1)
+
+
+def _halves(x: Tensor, axis: int) -> Tensor:
+    """Sums of the two halves of an axis, which share its middle where its length is odd; the axis has length 2 afterwards."""
+    length, kind = x.shape[axis], _accumulator(x)
+    if length % 2 == 0:
+        return torch.unflatten(x, axis, (2, length // 2)).sum(axis + 1, dtype=kind)
+    half = (length + 1) // 2
+    parts = x.narrow(axis, 0, half), x.narrow(axis, length - half, half)
+    return torch.stack([part.sum(axis, dtype=kind) for part in parts], axis)
+
+
+def _accumulator(x: Tensor) -> torch.dtype | None:
+    """The type of a sum: a large map's does not fit into half precision."""
+    return torch.float32 if x.dtype == torch.float16 else None
