@@ -94,11 +94,11 @@ def _tap(pixels: Tensor, kernel: Tensor, groups: int) -> Tensor:
 
 def _pointwise(pixels: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     """(N, C, H', W'), (N, D, C), (D,) or (N, D) -> (N, D, H', W'), in the layout of the pixels."""
-    n, _, height, width = pixels.shape
+    d, height, width = kernel.shape[1], *pixels.shape[2:]
     if pixels.is_contiguous(memory_format=torch.channels_last) and not pixels.is_contiguous():
         rows = pixels.permute(0, 2, 3, 1).flatten(1, 2)  # the same memory, pixel by pixel
         kernel = kernel.transpose(1, 2)
         y = rows @ kernel if bias is None else plus_product(bias.view(-1, 1, bias.shape[-1]), rows, kernel)
-        return y.view(n, height, width, -1).permute(0, 3, 1, 2)
+        return y.view(-1, height, width, d).permute(0, 3, 1, 2)
     y = kernel @ pixels.flatten(2) if bias is None else plus_product(bias.unsqueeze(-1), kernel, pixels.flatten(2))
-    return y.view(n, -1, height, width)
+    return y.view(-1, d, height, width)

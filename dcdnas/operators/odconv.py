@@ -216,7 +216,7 @@ class ODConv(Operator):
         y = F.conv2d(columns, kernels[..., None, None], groups=g.groups)
         if gates.kernel is None:
             return y
-        each = y.view(-1, g.groups, self.num_kernels, y[0].numel() // g.groups // self.num_kernels)
+        each = torch.unflatten(y, 1, (g.groups, self.num_kernels, -1)).flatten(3)
         return (gates.kernel[:, None, None, :] @ each).view(-1, g.out_channels, *y.shape[2:])
 
     def _bias(self, bias: Tensor, gates: Gates) -> Tensor:

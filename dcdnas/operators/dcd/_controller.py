@@ -53,8 +53,8 @@ class Controller(nn.Module):
         y = F.linear(pooled(x) if self.pool == 1 else quarters(x), self.squeeze.weight)
         if self.phi is None or self.heads is not None:
             return self._deployed(y)
-        y = F.relu(y) if self.gate is None else product(y, twice_sigmoid(F.linear(y, self.gate.weight)))
-        scale = None if self.scale is None else twice_sigmoid(F.linear(y, self.scale.weight))
+        y = F.relu(y) if self.gate is None else product(y, twice_sigmoid(y, self.gate.weight))
+        scale = None if self.scale is None else twice_sigmoid(y, self.scale.weight)
         weight = self.phi.weight
         if rows is not None:
             weight = weight * rows.repeat_interleave(self.phi_shape[-1]).unsqueeze(1)
@@ -67,9 +67,9 @@ class Controller(nn.Module):
         return both[:, :d].clamp(0.0, 2.0) if d else None, both[:, d:].reshape(-1, *self.phi_shape)
 
 
-def twice_sigmoid(x: Tensor) -> Tensor:
-    """hs(t) = relu6(t + 3) / 3: a piecewise linear sigmoid of height 2, so that hs(0) = 1."""
-    return 2.0 * F.hardsigmoid(x)
+def twice_sigmoid(y: Tensor, weight: Tensor) -> Tensor:
+    """hs(W y), hs(t) = relu6(t + 3) / 3: a piecewise linear sigmoid of height 2, so that hs(0) = 1."""
+    return torch.addmm(y.new_ones(1), y, weight.t(), alpha=1 / 3).clamp(0.0, 2.0)
 
 
 def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:

@@ -106,10 +106,10 @@ class OneTap(nn.Module):
         p, q, phi, shift = self._matrices(phi, norms)
         affine = q.shape[-1] > self.q.shape[1]
         if self.plan.input_side:
-            left, right, constant = p.expand(len(phi), -1, -1, -1), phi @ q, None
+            left, right, constant = p.expand(phi.shape[0], -1, -1, -1), phi @ q, None
             after = _plus(right[..., -1:], shift) if affine else None
         else:
-            left, right, constant = p @ phi, q.expand(len(phi), -1, -1, -1), None if shift is None else p @ shift
+            left, right, constant = p @ phi, q.expand(phi.shape[0], -1, -1, -1), None if shift is None else p @ shift
             after = right[..., -1:] if affine else None
         kernel = self._on_centre(static, left, right[..., :-1] if affine else right)
         return kernel, None if after is None else _plus(left @ after, constant).flatten(1)
@@ -145,19 +145,28 @@ class OneTap(nn.Module):
         return Norms(*self.norm_q.folded(), self.norm_phi.folded()[1])
 
     def _observed(self, x: Tensor, phi: Tensor, norm_q: BatchNorm, norm_phi: BatchNorm) -> tuple[Norms, Tensor]:
-        """What the norms do to this batch, and the second one's scale: u = Phi z has the mean Phi E[z] and the second moment
-        diag(Phi E[z z^T] Phi^T) in each sample."""
-        z = F.conv2d(self._seen(x), self.q, None, self.plan.geometry.stride).flatten(2)
+        """What the norms do to this batch, and the second one's scale, from M = E[(z, 1) (z, 1)^T] of each sample alone.
+
+        z is affine in Q^T x, and Phi z in (z, 1), so that all means and variances are products with M; the maps themselves are
+        read once. They are centred at the running mean, so that few digits are lost when the mean is large.
+        """
+        assert norm_q.running_mean is not None
+        centre = norm_q.running_mean.clone()
+        rows = torch.cat([self.q, torch.zeros_like(self.q[:1])])
+        z = F.conv2d(self._seen(x), rows, torch.cat([-centre, centre.new_ones(1)]), self.plan.geometry.stride).flatten(2)
         with torch.autocast(x.device.type, enabled=False):
             z, phi = z.to(norm_q.weight.dtype), phi.squeeze(1).to(norm_q.weight.dtype)
             count = z.shape[0] * z.shape[2]
             if count <= 1:
                 return Norms(*norm_q.folded(), norm_phi.folded()[1]), norm_phi.folded()[0]
-            variance, mean = torch.var_mean(z, (0, 2), correction=0)
-            scale_q, shift_q = norm_q.observed(mean, variance, count)
-            z = z * scale_q.unsqueeze(1) + shift_q.unsqueeze(1)
-            mean = (phi @ z.mean(2, keepdim=True)).mean((0, 2))
-            second = ((phi @ (z @ z.transpose(1, 2))) * phi).sum(2).mean(0) / z.shape[2]
+            moments = z @ z.transpose(1, 2) / z.shape[2]
+            over_all = moments.mean(0)
+            mean = over_all[:-1, -1]
+            variance = (over_all.diagonal()[:-1] - mean.square()).clamp_min(0)
+            scale_q, shift_q = norm_q.observed(mean + centre, variance, count)
+            mixed = phi @ torch.cat([torch.diag(scale_q), (shift_q + scale_q * centre).unsqueeze(1)], 1)
+            seen = mixed @ moments
+            mean, second = seen[..., -1].mean(0), (seen * mixed).sum(2).mean(0)
             scale_phi, shift_phi = norm_phi.observed(mean, (second - mean.square()).clamp_min(0), count)
         return Norms(scale_q, shift_q, shift_phi), scale_phi
 
@@ -214,10 +223,10 @@ class Depthwise(nn.Module):
 
     def kernels(self, x: Tensor, phi: Tensor, static: Tensor) -> tuple[Tensor, None]:
         """Phi (N, L, K), the kernel that the residual is added to -> the kernel (N, D, 1, k, k)."""
-        n, k = len(phi), self.plan.geometry.kernel_size
+        n, k = phi.shape[0], self.plan.geometry.kernel_size
         p, r = self.p.expand(n, -1, -1), self.r.t().expand(n, -1, -1)
         left, right = (p, phi @ self.r.t()) if self.plan.input_side else (self.p @ phi, r)
-        return plus_product(static.flatten(2), left, right).view(n, -1, 1, k, k), None
+        return plus_product(static.flatten(2), left, right).view(-1, len(self.p), 1, k, k), None
 
 
 def block_diagonal(blocks: Tensor, groups: int) -> Tensor:
