@@ -61,7 +61,8 @@ def per_sample_conv2d(
     """
     weight = per_sample(weight)
     if weight.shape[-1] == 1 and groups == 1:
-        return _pointwise(taps(x, 1, stride, padding)[0], weight.flatten(2), bias)
+        pixels = x if stride == 1 and not padding else taps(x, 1, stride, padding)[0]
+        return _pointwise(pixels, weight.flatten(2), bias)
     if portable or torch.compiler.is_compiling() or x.shape[0] == 0:
         y = _by_taps(x, weight, stride, padding, dilation, groups)
         return y if bias is None else y + bias[..., None, None]

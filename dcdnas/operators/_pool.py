@@ -8,8 +8,9 @@ from torch import Tensor
 
 def pooled(x: Tensor) -> Tensor:
     """The mean over the map: (N, C, H, W) -> (N, C)."""
-    total: Tensor = x.sum((2, 3), dtype=_accumulator(x)) / (x.shape[2] * x.shape[3])
-    return total.to(x.dtype)
+    if not torch.is_grad_enabled() or _accumulator(x) is not None:
+        return x.mean((2, 3))
+    return x.sum((2, 3)) / (x.shape[2] * x.shape[3])
 
 
 def quarters(x: Tensor) -> Tensor:

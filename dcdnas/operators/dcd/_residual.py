@@ -56,7 +56,7 @@ class OneTap(nn.Module):
         self.norm_q = self.norm_phi = None
         if self.plan.input_side:
             return self.p.flatten(1) @ norms.shift_phi
-        self.shift_phi = nn.Parameter(norms.shift_phi.view(1, -1, 1))
+        self.shift_phi = nn.Parameter(norms.shift_phi.unsqueeze(-1))
         return None
 
     @property
@@ -76,7 +76,7 @@ class OneTap(nn.Module):
         if self.norm_phi is not None:
             y = self.norm_phi(y) + z
         elif self.shift_phi is not None:
-            y = y + self.shift_phi.unsqueeze(-1)
+            y = y + self.shift_phi.view(-1, 1, 1)
         return F.conv2d(y, self.p, after, groups=plan.blocks)
 
     def fused(self, x: Tensor, phi: Tensor, after: Tensor | None = None) -> Tensor:
@@ -92,7 +92,7 @@ class OneTap(nn.Module):
             z = per_sample_conv2d(x, _as_kernel(inner), stride, groups=plan.blocks, portable=True, bias=before)
             return F.conv2d(z, self.p, after, groups=plan.blocks)
         q, before = (q[..., :-1], q[..., -1].flatten()) if affine else (q, None)
-        z = F.conv2d(x, q.flatten(0, 1)[..., None, None], before, stride, 0, 1, plan.blocks)
+        z = F.conv2d(x, q.reshape(self.q.shape), before, stride, 0, 1, plan.blocks)
         after = after if shift is None else added(after, (p @ shift).flatten())
         return per_sample_conv2d(z, _as_kernel(p @ phi), groups=plan.blocks, portable=True, bias=after)
 
@@ -106,10 +106,10 @@ class OneTap(nn.Module):
         p, q, phi, shift = self._matrices(phi, norms)
         affine = q.shape[-1] > self.q.shape[1]
         if self.plan.input_side:
-            left, right, constant = p.expand(phi.shape[0], -1, -1, -1), phi @ q, None
+            left, right, constant = p.expand(*phi.shape[:-2], -1, -1), phi @ q, None
             after = _plus(right[..., -1:], shift) if affine else None
         else:
-            left, right, constant = p @ phi, q.expand(phi.shape[0], -1, -1, -1), None if shift is None else p @ shift
+            left, right, constant = p @ phi, q.expand(*phi.shape[:-2], -1, -1), None if shift is None else p @ shift
             after = right[..., -1:] if affine else None
         kernel = self._on_centre(static, left, right[..., :-1] if affine else right)
         return kernel, None if after is None else _plus(left @ after, constant).flatten(1)
@@ -118,8 +118,9 @@ class OneTap(nn.Module):
         """The kernel (.., D, C/g, k, k) plus (N, B, D/B, L) @ (N, B, L, C/B) on its middle tap."""
         k = self.plan.geometry.kernel_size
         if self.plan.blocks == k == 1:
-            return plus_product(static.flatten(2), left.squeeze(1), right.squeeze(1))[..., None, None]
-        kernel = block_diagonal((left @ right).unsqueeze(-1), self.plan.geometry.groups)[..., None]
+            return plus_product(static.flatten(2), left, right)[..., None, None]
+        residual = (left @ right).unsqueeze(1) if self.plan.blocks == 1 else left @ right
+        kernel = block_diagonal(residual.unsqueeze(-1), self.plan.geometry.groups)[..., None]
         return static + (F.pad(kernel, (k // 2, k - 1 - k // 2) * 2) if k > 1 else kernel)
 
     def _seen(self, x: Tensor) -> Tensor:
@@ -127,7 +128,7 @@ class OneTap(nn.Module):
 
     def _matrices(self, phi: Tensor, norms: Norms | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """P (B, D/B, L), Q^T (B, L, C/B), Phi, None; with norms Q^T has the first one folded in and its shift as a last
-        column, Phi the identity added, and the last is the second one's shift (B, L, 1)."""
+        column, Phi the identity added, and the last is the second one's shift (B, L, 1). All without an axis for one block."""
         plan, q = self.plan, self.q.flatten(1)
         shift: Tensor | None = None
         if self.columns is not None:
@@ -135,7 +136,9 @@ class OneTap(nn.Module):
         elif norms is not None:
             q = torch.cat([q * norms.scale_q.unsqueeze(1), norms.shift_q.unsqueeze(1)], 1)
             phi = phi + torch.eye(plan.latent, dtype=phi.dtype, device=phi.device)
-            shift = norms.shift_phi.view(1, -1, 1)
+            shift = norms.shift_phi.unsqueeze(-1)
+        if plan.blocks == 1:
+            return self.p.flatten(1), q, phi.squeeze(1), shift
         p, q = torch.unflatten(self.p.flatten(1), 0, (plan.blocks, -1)), torch.unflatten(q, 0, (plan.blocks, plan.latent))
         return p, q, phi, shift
 
@@ -244,5 +247,5 @@ def _plus(a: Tensor, b: Tensor | None) -> Tensor:
 
 
 def _as_kernel(matrices: Tensor) -> Tensor:
-    """(N, B, D/B, C/B) -> the kernel (N, D, C/B, 1, 1) of a 1x1 convolution in B groups."""
-    return matrices.flatten(1, 2)[..., None, None]
+    """(N, B, D/B, C/B), or (N, D, C) -> the kernel (N, D, C/B, 1, 1) of a 1x1 convolution in B groups."""
+    return matrices.flatten(1, -2)[..., None, None]
