@@ -39,9 +39,14 @@ def plus_product(base: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return base + a @ b if is_counting() else torch.baddbmm(base, a, b)
 
 
-def plus_scaled(base: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """`base + product(a, b)`, in one operation where nobody counts."""
-    return base + product(a, b) if is_counting() else torch.addcmul(base, a, b)
+def scaled(a: Tensor, b: Tensor, base: Tensor | None = None) -> Tensor:
+    """`product(a, b)` (`+ base`), in the memory of `a`, which nobody else may need, where no gradient does.
+
+    Two passes in place: `torch.addcmul` takes three times as long when it broadcasts.
+    """
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or is_counting():
+        return product(a, b) if base is None else product(a, b) + base
+    return a.mul_(b) if base is None else a.mul_(b).add_(base)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from dcdnas.operators._base import Operator
 from dcdnas.operators._norm import added, folded_bias
 from dcdnas.operators._od_attention import Attention, Gates
 from dcdnas.operators._per_sample import per_sample_conv2d, taps
-from dcdnas.operators._product import plus_scaled, product
+from dcdnas.operators._product import product, scaled
 from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["ODConv"]
@@ -183,7 +183,7 @@ class ODConv(Operator):
         if outside is None:
             return y
         filters = outside[:, :, None, None]
-        return product(y, filters) if after is None else plus_scaled(after[..., None, None], y, filters)
+        return scaled(y, filters, None if after is None else after[..., None, None])
 
     def _shown(self, gates: Gates) -> Gates:
         return gates._replace(**{name: self._seen(name, g) for name, g in gates._asdict().items() if g is not None})
@@ -201,8 +201,10 @@ class ODConv(Operator):
         if gates.spatial is not None:
             spatial = gates.spatial[:, None, None, None, :]
             factors = [product(factors[0], spatial), *factors[1:]] if factors else [spatial]
+        fresh = gates.kernel is not None
         for factor in factors:
-            kernel = product(kernel, factor)
+            kernel = scaled(kernel, factor) if fresh else product(kernel, factor)
+            fresh = True
         return kernel.view(-1, g.out_channels, g.in_channels // g.groups, k, k)
 
     def _by_columns(self, x: Tensor, gates: Gates) -> Tensor:

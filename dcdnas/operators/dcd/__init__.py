@@ -27,7 +27,7 @@ from dcdnas.errors import GeometryError
 from dcdnas.operators._base import Operator
 from dcdnas.operators._norm import added, folded_bias
 from dcdnas.operators._per_sample import per_sample_conv2d
-from dcdnas.operators._product import plus_scaled, product
+from dcdnas.operators._product import product, scaled
 from dcdnas.operators.dcd._controller import Controller
 from dcdnas.operators.dcd._init import kaiming_fan_out, published_start, static_start
 from dcdnas.operators.dcd._plan import Plan, paper_latent, published_latent
@@ -227,7 +227,7 @@ class DCD(Operator):
             return per_sample_conv2d(x, kernel, g.stride, self.padding, g.dilation, g.groups, self.portable, bias)
         y = F.conv2d(x, self.weight, inside, g.stride, self.padding, g.dilation, g.groups)
         residual = self._acted(x, phi, form, outside)
-        return residual + y if scale is None else plus_scaled(residual, y, scale[:, :, None, None])
+        return residual + y if scale is None else scaled(y, scale[:, :, None, None], residual)
 
     def _acted(self, x: Tensor, phi: Tensor, form: str, after: Tensor | None) -> Tensor:
         y: Tensor
