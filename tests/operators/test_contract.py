@@ -65,6 +65,21 @@ def test_all_forms_are_the_same_function(name, geometry):
 
 
 @each_place
+def test_what_is_computed_in_place_without_gradients_is_the_same(name, geometry):
+    x = image(geometry)
+    before = x.clone()
+    for settings, form in forms(name, geometry):
+        operator = make(operators[name], geometry, **settings)
+        operator.form = form
+        state = copy.deepcopy(operator.state_dict())
+        with torch.inference_mode():
+            found = operator(x)
+        torch.testing.assert_close(found, operator(x).detach(), rtol=0, atol=1e-11)
+        assert torch.equal(x, before)
+        assert all(torch.equal(state[key], tensor) for key, tensor in operator.state_dict().items())
+
+
+@each_place
 def test_all_training_forms_have_the_same_outputs_and_gradients(name, geometry):
     for settings in sampled(name, geometry, 2):
         found = []
