@@ -90,12 +90,13 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Gates:
         """(N, C, H, W) -> the gates."""
         y = F.relu(self.norm(self.squeeze(pooled(x))))
+        sizes = list(self.outputs.values())
         if self.joint is None:
             logits = F.linear(y, *self._stacked()) / self.temperature
-            *gates, kernel = (self.height * torch.sigmoid(logits)).split(list(self.outputs.values()), 1)
+            *gates, kernel = torch.split(self.height * torch.sigmoid(logits), sizes, 1)
         else:
             logits = F.linear(y, self.joint.weight, self.joint.bias)
-            *gates, kernel = torch.sigmoid(logits).split(list(self.outputs.values()), 1)
+            *gates, kernel = torch.split(torch.sigmoid(logits), sizes, 1)
         channel, filters, spatial = (gate if gate.shape[1] else None for gate in gates)
         if kernel.shape[1]:
             kernel = F.softmax(logits[:, -kernel.shape[1] :], 1)

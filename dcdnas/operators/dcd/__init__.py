@@ -218,6 +218,7 @@ class DCD(Operator):
         form, g = self._form(x), self.geometry
         scale, phi = self.controller(x, None if form == "activation" or self.training else self.residual.rows)
         scale, phi = None if scale is None else self._seen("Lambda", scale), self._seen("Phi", phi)
+        inside: Tensor | None
         inside, outside = (self.bias, self.shift) if self.variant == "code" else (None, self.bias)
         if form == "kernel":
             static = self.weight.unsqueeze(0) if scale is None else product(self.weight, scale[:, :, None, None, None])

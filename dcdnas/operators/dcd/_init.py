@@ -17,6 +17,7 @@ def static_start(residual: nn.Module, controller: Controller) -> None:
     if controller.gate is not None:
         nn.init.normal_(controller.gate.weight, std=controller.gate.in_features**-0.5)
     latent = controller.phi_shape[-1]
+    assert controller.phi is not None
     nn.init.normal_(controller.phi.weight, std=(controller.phi.in_features * latent) ** -0.5)
     if controller.scale is not None:
         nn.init.zeros_(controller.scale.weight)
