@@ -276,16 +276,19 @@ class _Sizes:
         return attention + inside + self.kernels * kernel + self._weighing(form, kernel) + kernel * g.out_pixels + outside
 
     def traffic(self, form: str) -> int:
-        """Elements that a form writes for each sample, besides the convolution's output."""
+        """Elements that a form writes for each sample, besides the convolution's output, and a kernel of its own that it reads.
+
+        Weighing the outputs counts half, because it happens in place.
+        """
         g, kernel = self.geometry, self.geometry.weights
-        outside = 0 if form in ("output", "kernel") else self.filters * g.out_pixels
+        outside = 0 if form in ("output", "kernel") else self.filters * g.out_pixels // 2
         if form == "columns":
             mixed = 2 * self.kernels * g.out_channels * g.out_pixels
             return 4 * g.in_channels * g.out_pixels * g.kernel_size**2 + mixed + outside
         inside = 0 if form in ("input", "kernel") else g.in_channels * g.height * g.width
         weighed = {"activation": int(self.taps > 0), "kernel": 2}.get(form, 1)
-        folded = int(self.taps > 0)
-        return inside + outside + kernel * (weighed + int(self.kernels > 0) + folded)
+        own = form != "activation" or self.taps > 0 or self.kernels > 0
+        return inside + outside + kernel * (weighed + int(self.kernels > 0) + own)
 
     def _weighing(self, form: str, kernel: int) -> int:
         """Products that put attentions on the mixed kernel."""
