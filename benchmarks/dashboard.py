@@ -36,7 +36,19 @@ def main() -> None:
         print(f"making {folder} (minutes) ...", flush=True)
         make_run(folder, given.trials, "mobilenetv2-imagenet", 300e6, epochs=20, asked=10 * given.trials)
     measure(folder)
+    measure_report(folder)
     measure_list(given.folder / f"list-of-{given.runs}", given.runs)
+
+
+def measure_report(folder: Path) -> None:
+    """Prints how long the report of one run takes and how large it is."""
+    from dcdnas.pages.single_file import ROWS, report
+    from dcdnas.report import load_run
+
+    run = load_run(folder)
+    text = timed("the report in one file", lambda: report(run), 3)
+    size, rows = len(str(text).encode()) / 1e6, min(ROWS, len(run.trials))
+    print(f"    {size:.2f} MB with {rows:,} trials in the table and {len(run.front())} on the front")
 
 
 def measure_list(folder: Path, runs: int) -> None:

@@ -8,10 +8,11 @@ import sys
 import pytest
 import yaml
 from conftest import Site
-from synthetic import make_run, with_weights_only
+from synthetic import confirm, make_run, with_weights_only
 
 from dcdnas.architecture import Architecture
 from dcdnas.attention import Dynamics, Spread
+from dcdnas.engine.lock import RunLock
 from dcdnas.pages.view import mostly
 from dcdnas.report import load_run
 from dcdnas.report.attention import Attentions, write_attentions
@@ -192,3 +193,22 @@ def test_attentions_are_shown_where_they_were_measured(own_site: Site) -> None:
     assert f"dcdnas attention run --trial {number}" not in text
     for said in ("40 validation images of some-data", "of a file", "80.0 %", "&lt;stem&gt;", "12.3 %", "0.900", "50.0 %"):
         assert said in text
+
+
+def test_a_training_that_nobody_goes_on_with_is_not_called_in_training(own_site: Site) -> None:
+    with_weights_only(own_site.root)
+    text = own_site.get("/runs/bytes/live?piece=1").text
+    assert "In training when the search stopped" in text
+    with RunLock(own_site.root / "bytes"):
+        text = own_site.get("/runs/bytes/live?piece=1").text
+    assert "<h2>In training</h2>" in text
+
+
+def test_a_comparison_says_how_far_the_confirmed_means_are_apart(own_site: Site) -> None:
+    make_run(own_site.root / "good", 6)
+    finished = [t.number for t in load_run(own_site.root / "good").trials if t.state == "finished" and t.number]
+    confirm(own_site.root / "good", 0, [0.80, 0.82])
+    confirm(own_site.root / "good", finished[0], [0.83, 0.85])
+    text = own_site.get(f"/runs/good/compare?trials={finished[0]}").text
+    assert "84.00 % ± 1.41" in text
+    assert "(+3.0 points ± 0.0 on 2 shared)" in text
