@@ -19,7 +19,12 @@ __all__ = ["doctor"]
 PANEL = "This machine"
 
 NEEDED = ("torch", "ray", "optuna", "fvcore", "numpy", "pandas", "moocore", "plotly", "safetensors")
-EXTRAS = {"onnx": ("onnx", "onnxruntime", "onnxscript"), "hub": ("datasets",), "executorch": ("executorch",)}
+EXTRAS = {
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "hub": ("datasets",),
+    "executorch": ("executorch",),
+    "figures": ("reportlab",),
+}
 PROBES = {
     "torch": "import torch.cuda as c; print(', '.join(map(c.get_device_name, range(c.device_count()))) or 'none')",
     "ray": "import ray; print(ray.__version__)",
