@@ -22,7 +22,7 @@ Watch = Callable[[nn.Module, Tensor], AbstractContextManager[Watched]]
 def dry_run(module: nn.Module, shape: tuple[int, ...], watch: Watch[Watched]) -> Watched:
     """What `watch` saw of one pass in eval mode; the module is left as it was.
 
-    An operation whose result's shape depends on numbers cannot run without memory: then the pass computes zeros.
+    An operation whose result's shape depends on numbers cannot run without memory: then the pass computes with ones.
 
     Args:
         module: may be on the meta device.
@@ -32,7 +32,7 @@ def dry_run(module: nn.Module, shape: tuple[int, ...], watch: Watch[Watched]) ->
     try:
         return _run(_without_memory(module), shape, watch)
     except (NotImplementedError, RuntimeError):
-        return _run(_with_memory(module), shape, watch)
+        return _run(with_memory(module), shape, watch)
 
 
 def _run(module: nn.Module, shape: tuple[int, ...], watch: Watch[Watched]) -> Watched:
@@ -40,18 +40,19 @@ def _run(module: nn.Module, shape: tuple[int, ...], watch: Watch[Watched]) -> Wa
     x = torch.zeros((1, *shape), dtype=parameter.dtype, device=parameter.device)
     module.eval()
     with torch.no_grad(), counting(), watch(module, x) as watched:
-        module(x)
+        result = module(x)  # exists for as long as it is watched
+    del result
     return watched
 
 
-def _with_memory(module: nn.Module) -> nn.Module:
-    tensors = [*module.parameters(), *module.buffers()]
-    if not any(tensor.is_meta for tensor in tensors):
-        return copy.deepcopy(module)
-    filled = copy.deepcopy(module).to_empty(device="cpu")
-    for tensor in (*filled.parameters(), *filled.buffers()):
-        tensor.detach().zero_()
-    return filled
+def with_memory(module: nn.Module) -> nn.Module:
+    """A copy; of a module without memory one whose tensors are full of ones."""
+    copied = copy.deepcopy(module)
+    if any(tensor.is_meta for tensor in chain(module.parameters(), module.buffers())):
+        copied.to_empty(device="cpu")
+        for tensor in chain(copied.parameters(), copied.buffers()):
+            tensor.detach().fill_(1)
+    return copied
 
 
 def _without_memory(module: nn.Module) -> nn.Module:

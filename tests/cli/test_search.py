@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import sqlite3
 import subprocess
@@ -14,7 +15,12 @@ import pytest
 import yaml
 from commands import SEARCH, Run
 
+from dcdnas.budget import parse_budget, within
+from dcdnas.cost import measure, price
+from dcdnas.networks import build_network
 from dcdnas.report import load_run
+from dcdnas.space_cost import draw
+from dcdnas.space_library import load_space
 
 
 def test_a_search_ends_with_its_front_files_and_next_commands(run: Run, project: Path) -> None:
@@ -221,3 +227,26 @@ def test_the_random_starts_follow_the_chances_that_were_asked_for(run: Run, proj
 def test_chances_that_there_are_not_are_refused(run: Run, project: Path) -> None:
     said = run(*SEARCH, "-n", "1", "--set", "chances=equal")
     assert (said.code, "chances cannot be 'equal'" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize("budget", ["activations<=48KiB", pytest.param("kernel-memory<=1KiB", marks=pytest.mark.slow)])
+def test_a_budget_on_memory_holds_for_all_that_is_trained(run: Run, project: Path, budget: str) -> None:
+    words = ("-b", budget, "--minimize", "flops", "--executor", "inline", "--no-early-stopping", "--set", "starts=2")
+    assert run("search", "tiny.yaml", *words, "-n", "3", "--confirm", "0", "--name", "small").code == 0
+    assert run("resume", "small", "-n", "+1").code == 0
+    found, bound = load_run("small"), parse_budget(budget)
+    trained = [t for t in found.trials if t.state == "finished"]
+    assert found.minimize == (bound.metric, "flops")
+    assert len(trained) == 4
+    for trial in trained:
+        measured = measure(build_network(trial.architecture), (bound.metric,))[bound.metric]
+        assert trial.cost[bound.metric] == measured <= bound.at_most
+    space = load_space("tiny.yaml")
+    costs = [price(space.architecture(draw(space, random.Random(n))), (bound.metric,)) for n in range(40)]
+    assert not all(within(cost, [bound]) for cost in costs)
+    for verb in ("trials", "status", "report"):
+        assert run(verb, "small").code == 0
+    checked = run("space", "check", "tiny.yaml", "-b", budget)
+    assert "% of the space is within" in checked.out
+    drawn = run("space", "sample", "tiny.yaml", "-b", budget, "-n", "4", "--json").json
+    assert all(network["cost"][bound.metric] <= bound.at_most for network in drawn)

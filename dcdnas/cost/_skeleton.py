@@ -1,0 +1,86 @@
+"""A network's own wiring, run with nothing in its slots: what it holds while each of them computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from dcdnas.architecture import NetworkSetting
+from dcdnas.cost._lives import Lives
+from dcdnas.networks import Slot, networks
+from dcdnas.networks._base import ConvNorm, Places
+from dcdnas.networks._slot import Shape
+
+KEPT = 4096
+"""Wirings that are remembered."""
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A network without what is inside its slots.
+
+    Args:
+        slots: in the order of computation.
+        held: bytes that exist when each slot begins, its input among them.
+        most: bytes at one time outside of the slots.
+    """
+
+    slots: tuple[Slot, ...]
+    held: tuple[int, ...]
+    most: int
+
+
+class _Stub(ConvNorm):
+    """Stands in for a slot: notes what exists when it begins, and makes a result of the right shape."""
+
+    def __init__(self, slot: Slot, held: dict[str, int]) -> None:
+        nn.Module.__init__(self)
+        self.guided, self.place, self.held = False, slot, held
+
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(1, C, H, W) -> (1, D, H', W')."""
+        self.held[self.place.name] = Lives.running().now
+        return torch.empty(result_of(self.place), device="meta")
+
+
+class _Stubs(Places):
+    """Fills every place of a network with a stub."""
+
+    def __init__(self, slots: tuple[Slot, ...]) -> None:
+        super().__init__(slots, {})
+        self.held: dict[str, int] = {}
+
+    def fill(self, name: str) -> nn.Module:
+        """A stub, or nothing where the network has no such slot."""
+        return _Stub(self._slots[name], self.held) if name in self else nn.Identity()
+
+
+@lru_cache(maxsize=KEPT)
+def skeleton(network: str, settings: tuple[tuple[str, NetworkSetting], ...], input: Shape, classes: int) -> Skeleton:
+    """The network's own wiring, run with nothing in its slots."""
+    cls = networks[network]
+    complete = cls.complete(dict(settings))
+    slots = cls.slots(input, classes, complete)
+    stubs = _Stubs(slots)
+    module, x = cls(stubs, **complete).eval(), torch.empty((1, *input), device="meta")
+    with torch.no_grad(), Lives(module, x) as lives:
+        result = module(x)
+    del result
+    return Skeleton(slots, tuple(stubs.held[slot.name] for slot in slots), lives.most)
+
+
+def shape_of(slot: Slot) -> tuple[int, ...]:
+    """Of the input, without the batch."""
+    g = slot.geometry
+    return (g.in_channels,) if slot.kind == "linear" else (g.in_channels, g.height, g.width)
+
+
+def result_of(slot: Slot) -> tuple[int, ...]:
+    """Of the output, with a batch of 1."""
+    g = slot.geometry
+    if slot.kind == "linear":
+        return 1, g.out_channels
+    return (1, g.in_channels, g.height, g.width) if slot.kind == "gate" else (1, g.out_channels, g.out_height, g.out_width)

@@ -1,0 +1,97 @@
+"""Activations: the most bytes of tensors that are not weights at one time in inference, by their lives."""
+
+from __future__ import annotations
+
+import copy
+import math
+from functools import cache
+from operator import add
+
+from torch import nn
+
+from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.cost._base import Metric
+from dcdnas.cost._dry import dry_run, with_memory
+from dcdnas.cost._kept import kept
+from dcdnas.cost._lives import Lives
+from dcdnas.cost._shapes import shapes_only
+from dcdnas.cost._skeleton import result_of, shape_of, skeleton
+from dcdnas.networks import Slot, build_network
+from dcdnas.networks._base import deployed
+from dcdnas.networks._slot import STATIC, unnamed
+
+__all__ = ["activations"]
+
+
+def count_activations(module: nn.Module, shape: tuple[int, ...]) -> int:
+    """The most bytes at one time in a pass of the deployed module in its counted form; `shape` of the input without the batch.
+
+    Operation by operation: the input, which its owner keeps, and all that operations made and somebody still has. What an
+    operation takes for itself and gives back is not seen.
+    """
+    return _followed(module, shape).most
+
+
+def _followed(module: nn.Module, shape: tuple[int, ...]) -> Lives:
+    try:
+        ready = deployed(copy.deepcopy(module))
+    except (NotImplementedError, RuntimeError):  # folding that looks at its numbers
+        ready = deployed(with_memory(module))
+    lives: Lives = dry_run(ready, shape, Lives)
+    return lives
+
+
+UNKNOWN = -1
+"""Of a slot that leaves more behind than its result, so that it cannot be priced alone."""
+
+
+def slot_need(slot: Slot, choice: LayerChoice) -> int:
+    """The most bytes at one time besides the input that a slot's module needs, its result among them; or `UNKNOWN`."""
+    return _need(unnamed(slot), choice)
+
+
+@cache
+def _need(slot: Slot, choice: LayerChoice) -> int:
+    return kept(f"activations {slot.activation}".rstrip(), slot, choice, lambda: _measured(slot, choice))
+
+
+def _measured(slot: Slot, choice: LayerChoice) -> int:
+    lives = _followed(shapes_only(slot, choice), shape_of(slot))
+    result = 4 * math.prod(result_of(slot))
+    return lives.most - lives.before if lives.after - lives.before == result else UNKNOWN
+
+
+def peaks(architecture: Architecture) -> list[int]:
+    """Numbers whose greatest is the value of the network: one outside of its slots, one for each of them.
+
+    What a slot needs is measured on its module alone, what the network holds meanwhile on its skeleton. Where a block's layers
+    share a guide, the whole network is measured instead.
+    """
+    a = architecture
+    wiring = skeleton(a.network, tuple(a.settings.items()), a.input, a.classes)
+    choices = [a.layers.get(slot.name, STATIC) for slot in wiring.slots]
+    if any(choice.guide_channels for choice in choices):
+        return [_whole(a)]
+    needs = [slot_need(slot, choice) for slot, choice in zip(wiring.slots, choices, strict=True)]
+    if UNKNOWN in needs:
+        return [_whole(a)]
+    return [wiring.most, *map(add, wiring.held, needs)]
+
+
+def _whole(architecture: Architecture) -> int:
+    return count_activations(build_network(architecture), architecture.input)
+
+
+def floor(slot: Slot, choice: LayerChoice) -> int:
+    """A slot's input, and what the slot needs; every network with it has at least that."""
+    return 4 * math.prod(shape_of(slot)) + max(0, slot_need(slot, choice))
+
+
+activations = Metric(
+    "activations",
+    "bytes of tensors that are not weights, the most at one time",
+    count_activations,
+    of_network=lambda architecture: max(peaks(architecture)),
+    peaks=peaks,
+    floor=floor,
+)
