@@ -30,12 +30,13 @@ def dry_run(module: nn.Module, shape: tuple[int, ...], watch: Watch[Watched]) ->
         watch: makes what watches.
     """
     try:
-        return _run(_without_memory(module), shape, watch)
+        return run(_without_memory(module), shape, watch)
     except (NotImplementedError, RuntimeError):
-        return _run(with_memory(module), shape, watch)
+        return run(with_memory(module), shape, watch)
 
 
-def _run(module: nn.Module, shape: tuple[int, ...], watch: Watch[Watched]) -> Watched:
+def run(module: nn.Module, shape: tuple[int, ...], watch: Watch[Watched]) -> Watched:
+    """As `dry_run`, of the module itself, which is in eval mode afterwards."""
     parameter = next(module.parameters(), torch.empty(0))
     x = torch.zeros((1, *shape), dtype=parameter.dtype, device=parameter.device)
     module.eval()

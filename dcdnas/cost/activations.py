@@ -11,14 +11,15 @@ from torch import nn
 
 from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.cost._base import Metric
-from dcdnas.cost._dry import dry_run, with_memory
+from dcdnas.cost._dry import dry_run, run, with_memory
 from dcdnas.cost._kept import kept
 from dcdnas.cost._lives import Lives
 from dcdnas.cost._shapes import shapes_only
 from dcdnas.cost._skeleton import result_of, shape_of, skeleton
 from dcdnas.networks import Slot, build_network
+from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.networks._base import deployed
-from dcdnas.networks._slot import STATIC, unnamed
+from dcdnas.networks._slot import STATIC
 
 __all__ = ["activations"]
 
@@ -47,7 +48,14 @@ UNKNOWN = -1
 
 def slot_need(slot: Slot, choice: LayerChoice) -> int:
     """The most bytes at one time besides the input that a slot's module needs, its result among them; or `UNKNOWN`."""
-    return _need(unnamed(slot), choice)
+    return _need(Slot(slot.kind, slot.geometry, slot.kind, _alike(slot.activation)), choice)
+
+
+@cache
+def _alike(activation: str) -> str:
+    """One name for all that compute in place, and so make nothing."""
+    module = ACTIVATIONS[activation]() if activation in ACTIVATIONS else None
+    return "relu" if getattr(module, "inplace", False) else activation
 
 
 @cache
@@ -56,7 +64,10 @@ def _need(slot: Slot, choice: LayerChoice) -> int:
 
 
 def _measured(slot: Slot, choice: LayerChoice) -> int:
-    lives = _followed(shapes_only(slot, choice), shape_of(slot))
+    try:
+        lives = run(deployed(shapes_only(slot, choice)), shape_of(slot), Lives)
+    except (NotImplementedError, RuntimeError):  # what looks at its numbers takes longer
+        lives = _followed(shapes_only(slot, choice), shape_of(slot))
     result = 4 * math.prod(result_of(slot))
     return lives.most - lives.before if lives.after - lives.before == result else UNKNOWN
 
