@@ -78,9 +78,9 @@ class SearchSpace:
     @cached_property
     def size(self) -> int:
         """Number of different outcomes of the decisions; different ones may resolve to the same network."""
-        ruled, children = self._ruled, dict[str, list[Decision]]()
+        children: dict[str, list[Decision]] = {}
         for decision in self.decisions:
-            if decision not in ruled:
+            if decision not in self._ruled:
                 children.setdefault(decision.parent, []).append(decision)
 
         def count(decision: Decision) -> int:
@@ -90,12 +90,16 @@ class SearchSpace:
             return math.prod(count(c) for c in children.get(name, []) if option in c.when)
 
         free = math.prod(count(d) for d in children.get("", []))
-        allowed = (o for o in self._outcomes(ruled) if not self.forbids(o))
-        return free * sum(math.prod(below(*chosen) for chosen in o.items()) for o in allowed)
+        return free * sum(math.prod(below(*chosen) for chosen in o.items()) for o in self.allowed)
+
+    @cached_property
+    def allowed(self) -> tuple[dict[str, Setting], ...]:
+        """Outcomes of the decisions that rules name, and of those above, that no rule forbids; without rules an empty one."""
+        return tuple(o for o in self._outcomes(self._ruled) if not self.forbids(o))
 
     def excluded(self) -> dict[str, tuple[Setting, ...]]:
         """Decision -> options that the rules leave no network with; without decisions that no network has at all."""
-        met = {chosen for o in self._outcomes(self._ruled) if not self.forbids(o) for chosen in o.items()}
+        met = {chosen for o in self.allowed for chosen in o.items()}
         found = {d.name: tuple(o for o in d.options if (d.name, o) not in met) for d in self._ruled}
         return {d.name: found[d.name] for d in self._ruled if 0 < len(found[d.name]) < len(d.options)}
 

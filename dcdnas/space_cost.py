@@ -22,6 +22,9 @@ from dcdnas.space_tree import Chances, tree_of
 TRIES = 5000
 """Draws in a row that may miss the budgets before no more are tried."""
 
+RULED = 256
+"""Outcomes of the decisions that rules name of which each is looked at, where no tree knows the ends of a space."""
+
 
 @dataclass(frozen=True)
 class Priced:
@@ -215,14 +218,25 @@ def _extreme(space: SearchSpace, metric: str, largest: bool) -> Priced:
 
 
 def _by_coordinate(space: SearchSpace, metric: str, largest: bool) -> Priced:
-    """Every structural option at its end, then each group at its cheapest or dearest: right where costs grow with each option."""
+    """Every structural option at its end, then each group at its cheapest or dearest: right where costs grow with each option.
+
+    What rules name takes each of its allowed outcomes in turn; of very many, some.
+    """
     pick = max if largest else min
-    outcome: dict[str, Setting] = {v.decision: pick(v.options, key=rank) for v in space.variables if v.decision}
+    step = -(-len(space.allowed) // RULED)
+    ends = [_end(space, metric, largest, fixed) for fixed in space.allowed[::step]]
+    best = pick((space.architecture(o) for o in ends), key=lambda a: _level(a, metric)).digest
+    return priced(space, next(o for o in ends if space.architecture(o).digest == best), with_always([metric]))
+
+
+def _end(space: SearchSpace, metric: str, largest: bool, fixed: Decisions) -> dict[str, Setting]:
+    """The cheapest or dearest outcome with some decisions made."""
+    pick = max if largest else min
+    outcome = {v.decision: pick(v.options, key=rank) for v in space.variables if v.decision} | dict(fixed)
     for group in space.groups:
-        outcomes = [o for o in group.outcomes if not space.forbids({**outcome, **o})]
-        if outcomes:
-            outcome |= pick(outcomes, key=lambda o: _level(space.architecture({**outcome, **o}), metric))
-    return priced(space, space.decide(lambda name, options: outcome.get(name, options[0])), with_always([metric]))
+        outcomes = [o for o in group.outcomes if all(fixed.get(name, value) == value for name, value in o.items())]
+        outcome |= pick(outcomes, key=lambda o: _level(space.architecture({**outcome, **o}), metric))
+    return space.decide(lambda name, options: outcome.get(name, options[0]))
 
 
 def _level(architecture: Architecture, metric: str) -> list[float]:

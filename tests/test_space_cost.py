@@ -8,6 +8,7 @@ import pytest
 from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
 
 from dcdnas.budget import Budget, parse_budgets, within
+from dcdnas.cost import price
 from dcdnas.errors import NothingFitsError, UsageError
 from dcdnas.space import SearchSpace
 from dcdnas.space_budget import fit
@@ -44,11 +45,11 @@ def middle(space: SearchSpace, share: float = 0.5) -> Budget:
     return Budget("flops", costs[int(share * len(costs))])
 
 
-@pytest.mark.parametrize("metric", ["flops", "params"])
+@pytest.mark.parametrize("metric", ["flops", "params", "kernel-memory", pytest.param("activations", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", TINY)
 def test_the_smallest_and_the_largest_are_those_of_all_networks(name: str, metric: str) -> None:
     space = tiny(name)
-    costs = [p.cost[metric] for p, _ in everything(space)]
+    costs = [price(p.architecture, (metric,))[metric] for p, _ in everything(space)]
     assert smallest(space, metric).cost[metric] == min(costs)
     assert largest(space, metric).cost[metric] == max(costs)
 
