@@ -72,18 +72,20 @@ def trained(out: Output, found: Found, data: str, weights: Path | None) -> tuple
     Raises:
         UsageError: when there are no weights and no training to do again.
     """
-    from dcdnas.data import load, split
+    from dcdnas.cli.train import read_images
+    from dcdnas.data import split
     from dcdnas.errors import UsageError
     from dcdnas.export import load_weights
     from dcdnas.full_training import VALIDATION, fitted
     from dcdnas.networks import build_network
+    from dcdnas.records import ProxyTask
 
     task = task_of(found)
     if weights is not None:
-        if not data and task is None:
+        images = ProxyTask(data=data) if data else task
+        if images is None:
             raise UsageError(f"{found.name} does not say which images it is for. Name some with -d, like -d fashion-mini.")
-        name, resolution = (data, 0) if data else (task.data, task.resolution) if task else ("", 0)
-        part = split(load(name, resolution), VALIDATION)
+        part = split(read_images(out, found, images), VALIDATION)
         network = build_network(fitted(found.architecture, part.train))
         load_weights(network, weights)
         return network.eval(), part.validation, f"weights of {weights}"
