@@ -31,6 +31,12 @@ RELEASED: Mapping[str, tuple[int, int]] = {
     "odconv/od_resnet18": (11_943_944, 1_814_319_792),
     "odconv/od_resnet18 n=4": (44_901_640, 1_814_321_008),
     "odconv/od_resnet18 n=4 r=0.25": (45_538_536, 1_814_956_816),
+    "torchvision/mobilenet_v3_large": (5_483_032, 216_589_760),
+    "torchvision/mobilenet_v3_small": (2_542_856, 56_510_400),
+    "torchvision/shufflenet_v2_x0_5": (1_366_792, 40_476_448),
+    "torchvision/shufflenet_v2_x1_0": (2_278_604, 144_907_992),
+    "torchvision/shufflenet_v2_x1_5": (3_503_624, 295_759_392),
+    "torchvision/shufflenet_v2_x2_0": (7_393_996, 583_253_464),
 }
 """Parameters and multiply-adds counted in the released code."""
 

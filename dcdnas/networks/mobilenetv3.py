@@ -20,6 +20,7 @@ from dcdnas.choice import Choice
 from dcdnas.errors import UsageError
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
 from dcdnas.networks._base import (
+    ConvNorm,
     Network,
     Places,
     checked,
@@ -67,6 +68,9 @@ SMALL: Mapping[str, Any] = {
 }
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {"large": LARGE, "small": SMALL}
+
+EPSILON = 1e-3
+"""Of the BatchNorms behind the convolutions, as published."""
 
 BY_STAGE = ("depth", "strides", "kernel_size", "expansion", "se", "activation")
 
@@ -127,6 +131,9 @@ class MobileNetV3(Network):
         self.activation = places.activation("embedding")
         self.dropout = nn.Dropout(dropout)
         self.classifier = places.fill("classifier")
+        for module in self.modules():
+            if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
+                module.norm.eps = EPSILON
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> logits (N, classes)."""

@@ -166,6 +166,35 @@ def mobilenetv2_places(nested: bool, head: str) -> Callable[[Architecture], Plac
     return places
 
 
+def mobilenetv3_places(architecture: Architecture) -> Places:
+    """Where torchvision's names of a MobileNetV3 are in ours."""
+    found = {"features.0.0": "stem.conv", "features.0.1": "stem.norm"}
+    names, number = {s.name for s in slots_of(architecture)}, 0
+    for number, (stage, block) in enumerate(_blocks(architecture), 1):
+        ours = f"stage{stage}.block{block}"
+        roles = [role for role in ("expand", "depthwise", "se", "project") if f"{ours}.{role}" in names]
+        for i, role in enumerate(roles):
+            theirs, mine = f"features.{number}.block.{i}", f"{ours}.{role}"
+            if role == "se":
+                found |= {f"{theirs}.fc1": f"{mine}.reduce", f"{theirs}.fc2": f"{mine}.expand"}
+            else:
+                found |= {f"{theirs}.0": f"{mine}.conv", f"{theirs}.1": f"{mine}.norm"}
+    found |= {f"features.{number + 1}.0": "head.conv", f"features.{number + 1}.1": "head.norm"}
+    return {**found, "classifier.0": "embedding", "classifier.3": "classifier"}
+
+
+def shufflenetv2_places(architecture: Architecture) -> Places:
+    """Where torchvision's names of a ShuffleNetV2 are in ours; it counts the stages from the stem on."""
+    found = {"conv1.0": "stem.conv", "conv1.1": "stem.norm", "conv5.0": "head.conv", "conv5.1": "head.norm", "fc": "classifier"}
+    numbers = {"branch1": {0: "shrink", 2: "shortcut"}, "branch2": {0: "reduce", 3: "depthwise", 5: "project"}}
+    for stage, block in _blocks(architecture):
+        for branch, roles in numbers.items():
+            for number, role in roles.items():
+                theirs, ours = f"stage{stage + 1}.{block - 1}.{branch}", f"stage{stage}.block{block}.{role}"
+                found |= {f"{theirs}.{number}": f"{ours}.conv", f"{theirs}.{number + 1}": f"{ours}.norm"}
+    return found
+
+
 def _blocks(architecture: Architecture) -> Iterator[tuple[int, int]]:
     depth = architecture.settings["depth"]
     assert isinstance(depth, tuple)

@@ -33,9 +33,15 @@ PUBLISHED = [
     ("odconv/od_resnet18", {}, 11_943_944),
     ("odconv/od_resnet18", {"n": 4}, 44_901_640),
     ("odconv/od_resnet18", {"n": 4, "r": 0.25}, 45_538_536),
+    ("torchvision/mobilenet_v3_large", {}, 5_483_032),
+    ("torchvision/mobilenet_v3_small", {}, 2_542_856),
+    ("torchvision/shufflenet_v2_x0_5", {}, 1_366_792),
+    ("torchvision/shufflenet_v2_x1_0", {}, 2_278_604),
+    ("torchvision/shufflenet_v2_x1_5", {}, 3_503_624),
+    ("torchvision/shufflenet_v2_x2_0", {}, 7_393_996),
 ]
 """Parameters counted in the published code: liyunsheng13/dcd at 6a5e27f, OSVAI/ODConv at 0901cc1, theFoxofSky/ddfnet at
-4e21b4a, kaijieshi7/Dynamic-convolution-Pytorch at 4befa50, d-li14/condconv.pytorch at b505dcb."""
+4e21b4a, kaijieshi7/Dynamic-convolution-Pytorch at 4befa50, d-li14/condconv.pytorch at b505dcb, torchvision 0.28.0."""
 
 STATES = {
     "dcd-mobilenetv2_dcd-w1.0-fcsq16": ("dcd/mobilenetv2_dcd", {"fc_squeeze": 16}),
@@ -44,6 +50,9 @@ STATES = {
     "odconv-od_mobilenetv2_100-n1": ("odconv/od_mobilenetv2", {}),
     "odconv-od_mobilenetv2_100-n4": ("odconv/od_mobilenetv2", {"n": 4}),
     "odconv-od_resnet18-n4": ("odconv/od_resnet18", {"n": 4}),
+    "torchvision-mobilenet_v3_large": ("torchvision/mobilenet_v3_large", {}),
+    "torchvision-mobilenet_v3_small": ("torchvision/mobilenet_v3_small", {}),
+    "torchvision-shufflenet_v2_x1_0": ("torchvision/shufflenet_v2_x1_0", {}),
 }
 
 PRESETS = [f"{folder}/{name}" for folder, source in sources.items() for name in source.presets]
@@ -105,6 +114,34 @@ def test_each_layer_of_a_checkpoint_lands_in_its_own_place():
     assert torch.equal(found["stage1.block1.project.conv.weight"], state["features.1.conv.1.weight"].flatten(2))
     assert torch.equal(found["stage7.block1.project.norm.bias"], state["features.17.conv.3.bias"])
     assert torch.equal(found["head.conv.attention.filter.bias"], state["features.18.0.attention.filter_fc.bias"])
+
+
+LOGITS = {
+    "mobilenet_v3_large": (-102.5103081535571, 172.2806068791395, -57.84102321762601),
+    "mobilenet_v3_small": (-0.7135806670059432, -0.3394747341498443, -0.9183722199907167),
+    "shufflenet_v2_x1_0": (-132.38099631489956, -24.84944521213788, 129.34554735782697),
+}
+"""The first three outputs of torchvision 0.28.0 in float64, with the weights of `lively_state` and the image of the test."""
+
+
+def lively_state(name):
+    """A state of a published checkpoint whose random numbers keep a network's activations alive down to the logits."""
+    generator, state = torch.Generator().manual_seed(0), state_of(name)
+    for key, value in state.items():
+        if value.is_floating_point():
+            scales = value.dim() == 1 and key.endswith(("weight", "running_var"))
+            spread = 0.2 if value.dim() == 1 else (2 / value[0].numel()) ** 0.5
+            random = torch.rand(value.shape, generator=generator) + 0.5 if scales else None
+            state[key] = torch.randn(value.shape, generator=generator) * spread if random is None else random
+    return state
+
+
+@pytest.mark.parametrize("name", sorted(LOGITS))
+def test_a_loaded_static_network_computes_what_the_published_one_computes(name):
+    network = load(f"torchvision/{name}", lively_state(f"torchvision-{name}")).double()
+    image = torch.linspace(-2, 2, 3 * 64 * 64, dtype=torch.double).sin().reshape(1, 3, 64, 64)
+    with torch.no_grad():
+        assert network(image)[0, :3].tolist() == pytest.approx(LOGITS[name], rel=1e-9)
 
 
 @pytest.mark.parametrize("name", ["dyconv/dy_resnet18", "ddf/ddf_resnet50", "condconv/cond_mobilenetv2"])
