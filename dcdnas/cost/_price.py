@@ -124,11 +124,16 @@ def _places(
     """A network's slots with what is known of the prices there; equal geometries share one dictionary."""
     cls = networks[network]
     slots = cls.slots(input, classes, cls.complete(dict(settings)))
-    return tuple((slot.name, slot, _prices(unnamed(slot), names)) for slot in slots)
+    return tuple([(slot.name, slot, _prices(slot, names)) for slot in slots])
+
+
+@remembered(maxsize=65_536)
+def _prices(slot: Slot, names: tuple[str, ...]) -> Prices:
+    return _prices_at(unnamed(slot), names)
 
 
 @remembered()
-def _prices(place: Slot, names: tuple[str, ...]) -> Prices:
+def _prices_at(place: Slot, names: tuple[str, ...]) -> Prices:
     return {}
 
 

@@ -7,7 +7,8 @@ same plan, and a slot's name is the path of its module (``stage3.block1.expand``
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Self, TypeVar
 
 import torch
@@ -108,6 +109,20 @@ class Network(nn.Module):
 
     def __init__(self, places: Places, **settings: Any) -> None:
         super().__init__()
+        self.stages: list[str] = []
+
+    def add_stages(self, depth: Iterable[int], block: Callable[[str], nn.Module]) -> None:
+        """Adds the modules ``stage1``, ``stage2``, ... with so many blocks, each made for its name, as ``stage1.block1``."""
+        for number, blocks in enumerate(depth, 1):
+            stage, names = f"stage{number}", [f"block{b}" for b in range(1, blocks + 1)]
+            self.stages.append(stage)
+            self.add_module(stage, nn.Sequential(OrderedDict((name, block(f"{stage}.{name}")) for name in names)))
+
+    def through_stages(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, D, H', W')."""
+        for stage in self.stages:
+            x = self.get_submodule(stage)(x)
+        return x
 
     @classmethod
     def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -12,8 +12,7 @@ from dcdnas.networks._slot import Slot
 from dcdnas.records import ConvGeometry
 
 
-@dataclass(frozen=True)
-class InvertedPlan:
+class InvertedPlan(NamedTuple):
     """One inverted residual as numbers.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from dcdnas.architecture import Architecture, LayerChoice
@@ -34,6 +34,16 @@ class Slot:
     geometry: ConvGeometry
     kind: Literal["conv", "linear", "gate"] = "conv"
     activation: str = ""
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.name, self.geometry, self.kind, self.activation)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[type[Slot], tuple[str, ConvGeometry, str, str]]:
+        return Slot, (self.name, self.geometry, self.kind, self.activation)
 
     @property
     def stage(self) -> str:

@@ -8,9 +8,7 @@ Reference: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenec
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Annotated, Any
 
 from torch import Tensor, nn
@@ -18,16 +16,8 @@ from torch import Tensor, nn
 from dcdnas.architecture import NetworkSetting
 from dcdnas.choice import Choice
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
-from dcdnas.networks._base import (
-    Network,
-    Places,
-    checked,
-    make_divisible,
-    per_block,
-    per_stage,
-    whole_numbers,
-    without_strides,
-)
+from dcdnas.networks._base import Network, Places, checked, make_divisible, whole_numbers
+from dcdnas.networks._blocks import blocks_of, slots_of_block, spread, with_fewer_strides
 from dcdnas.networks._inverted import InvertedPlan, InvertedResidual
 from dcdnas.networks._slot import Shape, Slot
 from dcdnas.records import ConvGeometry
@@ -66,7 +56,7 @@ class MobileNetV2(Network):
         head_channels: of the last 1x1 convolution; 0 leaves it out.
         dropout: before the classifier, in training.
         se: of each block: squeeze-and-excitation after `depthwise`, squeezing to this share of its channels; 0 for none.
-        activation: everywhere but after the projections.
+        activation: of each stage, but not after the projections. Stem and head have ReLU6.
     """
 
     GUIDED = frozenset({"depthwise", "project"})
@@ -86,23 +76,18 @@ class MobileNetV2(Network):
         head_channels: int,
         dropout: float,
         se: Annotated[Any, float, Choice(at_least=0, at_most=1, per="block")] = 0,
-        activation: Annotated[str, Choice(words=SEARCHED_ACTIVATIONS)] = "relu6",
+        activation: Annotated[Any, str, Choice(words=SEARCHED_ACTIVATIONS, per="stage")] = "relu6",
     ) -> None:
         super().__init__(places)
         self.stem = places.fill("stem")
-        self.stages = [f"stage{s}" for s in range(1, len(depth) + 1)]
-        for stage, blocks in zip(self.stages, depth, strict=True):
-            names = [f"block{b}" for b in range(1, blocks + 1)]
-            self.add_module(stage, nn.Sequential(OrderedDict((n, InvertedResidual(places, f"{stage}.{n}")) for n in names)))
+        self.add_stages(depth, lambda name: InvertedResidual(places, name))
         self.head = places.fill("head")
         self.dropout = nn.Dropout(dropout)
         self.classifier = places.fill("classifier")
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> logits (N, classes)."""
-        x = self.stem(x)
-        for stage in self.stages:
-            x = self.get_submodule(stage)(x)
+        x = self.through_stages(self.stem(x))
         logits: Tensor = self.classifier(self.dropout(self.head(x).mean((2, 3))))
         return logits
 
@@ -112,54 +97,38 @@ class MobileNetV2(Network):
         s = checked(cls, settings, DEFAULTS)
         stages = len(whole_numbers("channels", s["channels"]))
         s.update({n: DEFAULTS[n][:stages] for n in ("depth", "strides", "expansion") if n not in settings})
-        s["depth"] = per_stage("depth", s["depth"], stages)
-        s["strides"] = per_stage("strides", s["strides"], stages)
-        whole_numbers("strides", (*s["strides"], s["stem_stride"]), at_most=2)
-        whole_numbers("stem_channels", s["stem_channels"])
+        spread(s)
+        whole_numbers("stem_stride", s["stem_stride"], at_most=2)
         whole_numbers("head_channels", s["head_channels"], at_least=0)
-        s["kernel_size"] = per_block("kernel_size", s["kernel_size"], s["depth"])
-        s["expansion"] = per_block("expansion", s["expansion"], s["depth"])
-        s["se"] = per_block("se", s["se"], s["depth"])
         return s
 
     @classmethod
     def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
         """The stem's stride goes first, then the stages', from the front."""
-        s: dict[str, Any] = cls.complete(settings)
-        strides = without_strides([s["stem_stride"], *s["strides"]], min(input[1:]))
-        return {**s, "stem_stride": strides[0], "strides": tuple(strides[1:])}
+        return with_fewer_strides(cls.complete(settings), input)
 
     @classmethod
     def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:
         """Stem, the blocks' convolutions, head and classifier."""
-        s: dict[str, Any] = cls.complete(settings)
+        s: Mapping[str, Any] = settings
         stem = ConvGeometry(
             input[0], make_divisible(s["stem_channels"] * s["width"]), 3, s["stem_stride"], height=input[1], width=input[2]
         )
-        found = [Slot("stem", stem, activation=s["activation"])]
+        found = [Slot("stem", stem, activation=DEFAULTS["activation"])]
         for plan in _plans(s, stem):
-            found += _slots_of(plan)
+            found += slots_of_block(plan)
         last = found[-1].geometry
         channels, size = last.out_channels, {"height": last.out_height, "width": last.out_width}
         if s["head_channels"]:
             head = make_divisible(s["head_channels"] * max(1.0, s["width"]))
-            found.append(Slot("head", ConvGeometry(channels, head, **size), activation=s["activation"]))
+            found.append(Slot("head", ConvGeometry(channels, head, **size), activation=DEFAULTS["activation"]))
             channels = head
         return (*found, Slot("classifier", ConvGeometry(channels, classes), kind="linear"))
 
 
-@lru_cache(maxsize=16_384)
-def _slots_of(plan: InvertedPlan) -> tuple[Slot, ...]:
-    return tuple(plan.slots())
-
-
 def _plans(s: Mapping[str, Any], stem: ConvGeometry) -> Iterator[InvertedPlan]:
     channels, height, width = stem.out_channels, stem.out_height, stem.out_width
-    for stage, (c, blocks, first) in enumerate(zip(s["channels"], s["depth"], s["strides"], strict=True)):
-        out = make_divisible(c * s["width"])
-        for block in range(blocks):
-            stride = 1 if block else first
-            kernel, expansion, se = (s[name][stage][block] for name in ("kernel_size", "expansion", "se"))
-            name, middle = f"stage{stage + 1}.block{block + 1}", round(channels * expansion)
-            yield InvertedPlan(name, channels, middle, out, kernel, stride, height, width, se, s["activation"])
-            channels, height, width = out, -(-height // stride), -(-width // stride)
+    for b in blocks_of(s):
+        out, middle = make_divisible(b.channels * s["width"]), round(channels * b.expansion)
+        yield InvertedPlan(b.name, channels, middle, out, b.kernel_size, b.stride, height, width, b.se, b.activation)
+        channels, height, width = out, -(-height // b.stride), -(-width // b.stride)

@@ -8,9 +8,7 @@ Reference: Howard et al., "Searching for MobileNetV3", ICCV 2019, arXiv:1905.022
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Annotated, Any
 
 from torch import Tensor, nn
@@ -19,17 +17,8 @@ from dcdnas.architecture import NetworkSetting
 from dcdnas.choice import Choice
 from dcdnas.errors import UsageError
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
-from dcdnas.networks._base import (
-    ConvNorm,
-    Network,
-    Places,
-    checked,
-    make_divisible,
-    per_block,
-    per_stage,
-    whole_numbers,
-    without_strides,
-)
+from dcdnas.networks._base import ConvNorm, Network, Places, checked, make_divisible, per_stage, whole_numbers
+from dcdnas.networks._blocks import BY_BLOCK, BY_STAGE, blocks_of, slots_of_block, spread, with_fewer_strides
 from dcdnas.networks._inverted import InvertedPlan, InvertedResidual
 from dcdnas.networks._slot import Shape, Slot
 from dcdnas.records import ConvGeometry
@@ -71,8 +60,6 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {"large": LARGE, "small": SMALL}
 
 EPSILON = 1e-3
 """Of the BatchNorms behind the convolutions, as published."""
-
-BY_STAGE = ("depth", "strides", "kernel_size", "expansion", "se", "activation")
 
 
 class MobileNetV3(Network):
@@ -122,10 +109,7 @@ class MobileNetV3(Network):
     ) -> None:
         super().__init__(places)
         self.stem = places.fill("stem")
-        self.stages = [f"stage{s}" for s in range(1, len(depth) + 1)]
-        for stage, blocks in zip(self.stages, depth, strict=True):
-            names = [f"block{b}" for b in range(1, blocks + 1)]
-            self.add_module(stage, nn.Sequential(OrderedDict((n, InvertedResidual(places, f"{stage}.{n}")) for n in names)))
+        self.add_stages(depth, lambda name: InvertedResidual(places, name))
         self.head = places.fill("head")
         self.embedding = places.fill("embedding")
         self.activation = places.activation("embedding")
@@ -137,9 +121,7 @@ class MobileNetV3(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> logits (N, classes)."""
-        x = self.stem(x)
-        for stage in self.stages:
-            x = self.get_submodule(stage)(x)
+        x = self.through_stages(self.stem(x))
         features = self.activation(self.embedding(self.head(x).mean((2, 3))))
         logits: Tensor = self.classifier(self.dropout(features))
         return logits
@@ -153,33 +135,31 @@ class MobileNetV3(Network):
         defaults = VARIANTS[str(variant)]
         s = checked(cls, settings, defaults)
         stages = len(whole_numbers("channels", s["channels"]))
-        s.update({n: _fitting(defaults[n], stages) for n in BY_STAGE if n not in settings})
-        for name in ("depth", "strides", "activation"):
-            s[name] = per_stage(name, s[name], stages)
-        for name in ("expansion", "kernel_size", "se"):
-            default = name not in settings and [_fitting(row, n) for row, n in zip(s[name], s["depth"], strict=True)]
-            s[name] = per_block(name, default or s[name], s["depth"])
-        whole_numbers("strides", (*s["strides"], s["stem_stride"]), at_most=2)
-        for name in ("stem_channels", "head_channels", "embedding"):
+        s.update({n: _fitting(defaults[n], stages) for n in (*BY_STAGE, *BY_BLOCK) if n not in settings})
+        depth = per_stage("depth", s["depth"], stages)
+        for name in BY_BLOCK:
+            if name not in settings:
+                s[name] = tuple(_fitting(row, blocks) for row, blocks in zip(s[name], depth, strict=True))
+        spread(s)
+        whole_numbers("stem_stride", s["stem_stride"], at_most=2)
+        for name in ("head_channels", "embedding"):
             whole_numbers(name, s[name])
         return s
 
     @classmethod
     def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
         """The stem's stride goes first, then the stages', from the front."""
-        s: dict[str, Any] = cls.complete(settings)
-        strides = without_strides([s["stem_stride"], *s["strides"]], min(input[1:]))
-        return {**s, "stem_stride": strides[0], "strides": tuple(strides[1:])}
+        return with_fewer_strides(cls.complete(settings), input)
 
     @classmethod
     def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:
         """Stem, the blocks' convolutions and gates, head, embedding and classifier."""
-        s: dict[str, Any] = cls.complete(settings)
+        s: Mapping[str, Any] = settings
         channels = make_divisible(s["stem_channels"] * s["width"])
         stem = ConvGeometry(input[0], channels, 3, s["stem_stride"], height=input[1], width=input[2])
         found = [Slot("stem", stem, activation="hardswish")]
         for plan in _plans(s, stem):
-            found += _slots_of(plan)
+            found += slots_of_block(plan)
         last = found[-1].geometry
         head = make_divisible(s["head_channels"] * s["width"])
         size = {"height": last.out_height, "width": last.out_width}
@@ -189,22 +169,14 @@ class MobileNetV3(Network):
         return (*found, Slot("classifier", ConvGeometry(embedding, classes), kind="linear"))
 
 
-@lru_cache(maxsize=16_384)
-def _slots_of(plan: InvertedPlan) -> tuple[Slot, ...]:
-    return tuple(plan.slots())
-
-
 def _plans(s: Mapping[str, Any], stem: ConvGeometry) -> Iterator[InvertedPlan]:
     channels, height, width = stem.out_channels, stem.out_height, stem.out_width
-    for stage, (c, blocks, first) in enumerate(zip(s["channels"], s["depth"], s["strides"], strict=True)):
-        out = make_divisible(c * s["width"])
-        for block in range(blocks):
-            stride = 1 if block else first
-            kernel, expansion, se = (s[name][stage][block] for name in ("kernel_size", "expansion", "se"))
-            middle = channels if expansion == 1 else make_divisible(channels * expansion)
-            name, activation = f"stage{stage + 1}.block{block + 1}", s["activation"][stage]
-            yield InvertedPlan(name, channels, middle, out, kernel, stride, height, width, se, activation, "hardsigmoid")
-            channels, height, width = out, -(-height // stride), -(-width // stride)
+    for b in blocks_of(s):
+        out = make_divisible(b.channels * s["width"])
+        middle = channels if b.expansion == 1 else make_divisible(channels * b.expansion)
+        place = (b.kernel_size, b.stride, height, width)
+        yield InvertedPlan(b.name, channels, middle, out, *place, b.se, b.activation, "hardsigmoid")
+        channels, height, width = out, -(-height // b.stride), -(-width // b.stride)
 
 
 def _fitting(row: Any, length: int) -> Any:

@@ -10,29 +10,16 @@ stride on the k x k convolution is the later "v1.5", which published weights and
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from torch import Tensor, nn
 
 from dcdnas.architecture import NetworkSetting
 from dcdnas.choice import Choice
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
-from dcdnas.networks._base import (
-    Network,
-    Places,
-    checked,
-    gate_slot,
-    make_divisible,
-    per_block,
-    per_stage,
-    through,
-    whole_numbers,
-    without_strides,
-)
+from dcdnas.networks._base import Network, Places, checked, gate_slot, make_divisible, through, whole_numbers
+from dcdnas.networks._blocks import Stem, blocks_of, slots_of_block, spread, with_smaller_stem
 from dcdnas.networks._slot import Shape, Slot
 from dcdnas.records import ConvGeometry
 
@@ -65,8 +52,8 @@ BOTTLENECK: Mapping[str, Any] = {
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {"basic": BASIC, "bottleneck": BOTTLENECK}
 
-STEMS: Mapping[str, tuple[int, int, bool]] = {"imagenet": (7, 2, True), "medium": (3, 2, False), "small": (3, 1, False)}
-"""Kernel size, stride and whether a max-pool of stride 2 follows; together they shrink the image 4, 2 and 1 times."""
+STEMS: Mapping[str, Stem] = {"imagenet": Stem(7, 2, True), "medium": Stem(3, 2, False), "small": Stem(3, 1, False)}
+"""They shrink the image 4, 2 and 1 times."""
 
 
 class ResNet(Network):
@@ -85,7 +72,7 @@ class ResNet(Network):
         stem_channels: before `width`.
         dropout: before the classifier, in training.
         se: of each block: squeeze-and-excitation before the addition, squeezing to this share of the channels; 0 for none.
-        activation: everywhere.
+        activation: of each stage. The stem has ReLU.
     """
 
     GUIDED = frozenset({"conv2", "spatial", "expand"})
@@ -105,24 +92,18 @@ class ResNet(Network):
         stem_channels: int,
         dropout: float,
         se: Annotated[Any, float, Choice(at_least=0, at_most=1, per="block")] = 0,
-        activation: Annotated[str, Choice(words=SEARCHED_ACTIVATIONS)] = "relu",
+        activation: Annotated[Any, str, Choice(words=SEARCHED_ACTIVATIONS, per="stage")] = "relu",
     ) -> None:
         super().__init__(places)
         self.stem = places.fill("stem")
-        self.pool = nn.MaxPool2d(3, 2, 1) if STEMS[stem][2] else nn.Identity()
-        self.stages = [f"stage{s}" for s in range(1, len(depth) + 1)]
-        kind = BLOCKS[block]
-        for stage, blocks in zip(self.stages, depth, strict=True):
-            names = [f"block{b}" for b in range(1, blocks + 1)]
-            self.add_module(stage, nn.Sequential(OrderedDict((n, kind(places, f"{stage}.{n}")) for n in names)))
+        self.pool = nn.MaxPool2d(3, 2, 1) if STEMS[stem].pool else nn.Identity()
+        self.add_stages(depth, lambda name: BLOCKS[block](places, name))
         self.dropout = nn.Dropout(dropout)
         self.classifier = places.fill("classifier")
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> logits (N, classes)."""
-        x = self.pool(self.stem(x))
-        for stage in self.stages:
-            x = self.get_submodule(stage)(x)
+        x = self.through_stages(self.pool(self.stem(x)))
         logits: Tensor = self.classifier(self.dropout(x.mean((2, 3))))
         return logits
 
@@ -133,41 +114,27 @@ class ResNet(Network):
         s = checked(cls, settings, defaults)
         stages = len(whole_numbers("channels", s["channels"]))
         s.update({n: defaults[n][:stages] for n in ("depth", "strides") if n not in settings})
-        s["depth"] = per_stage("depth", s["depth"], stages)
-        s["strides"] = per_stage("strides", s["strides"], stages)
-        whole_numbers("strides", s["strides"], at_most=2)
-        whole_numbers("stem_channels", s["stem_channels"])
-        s["kernel_size"] = per_block("kernel_size", s["kernel_size"], s["depth"])
-        s["expansion"] = per_block("expansion", s["expansion"], s["depth"])
-        s["se"] = per_block("se", s["se"], s["depth"])
+        spread(s)
         return s
 
     @classmethod
     def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
         """The stem becomes ``medium``, then ``small``, then the stages' strides go, from the front."""
-        s: dict[str, Any] = cls.complete(settings)
-        before = [2] * _halvings(s["stem"])
-        left = without_strides([*before, *s["strides"]], min(input[1:]))
-        stem = next(name for name in STEMS if _halvings(name) == left[: len(before)].count(2))
-        return {**s, "stem": stem, "strides": tuple(left[len(before) :])}
+        return with_smaller_stem(cls.complete(settings), STEMS, input)
 
     @classmethod
     def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:
         """Stem, the blocks' convolutions with their shortcut last, classifier."""
-        s: dict[str, Any] = cls.complete(settings)
-        kernel_size, stride, pool = STEMS[s["stem"]]
-        channels = make_divisible(s["stem_channels"] * s["width"])
-        stem = ConvGeometry(input[0], channels, kernel_size, stride, height=input[1], width=input[2])
-        found = [Slot("stem", stem, activation=s["activation"])]
-        height, width = (-(-size // 2) if pool else size for size in (stem.out_height, stem.out_width))
-        for plan in _plans(s, channels, height, width):
-            found += _slots_of(plan)
+        s: Mapping[str, Any] = settings
+        stem, channels = STEMS[s["stem"]], make_divisible(s["stem_channels"] * s["width"])
+        found = [Slot("stem", stem.geometry(input, channels), activation=BASIC["activation"])]
+        for plan in _plans(s, channels, *stem.shrunk(input)):
+            found += slots_of_block(plan)
             channels = plan.out_channels
         return (*found, Slot("classifier", ConvGeometry(channels, classes), kind="linear"))
 
 
-@dataclass(frozen=True)
-class _Plan:
+class _Plan(NamedTuple):
     """One residual block as numbers."""
 
     name: str
@@ -199,26 +166,12 @@ class _Plan:
             yield Slot(f"{self.name}.shortcut", ConvGeometry(c, d, 1, stride, **before))
 
 
-@lru_cache(maxsize=16_384)
-def _slots_of(plan: _Plan) -> tuple[Slot, ...]:
-    return tuple(plan.slots())
-
-
 def _plans(s: Mapping[str, Any], channels: int, height: int, width: int) -> Iterator[_Plan]:
-    for stage, (c, blocks, first) in enumerate(zip(s["channels"], s["depth"], s["strides"], strict=True), 1):
-        out = make_divisible(c * s["width"])
-        for block in range(1, blocks + 1):
-            stride = first if block == 1 else 1
-            kernel_size, expansion = s["kernel_size"][stage - 1][block - 1], s["expansion"][stage - 1][block - 1]
-            middle = make_divisible(c * s["width"] * expansion)
-            name, se = f"stage{stage}.block{block}", s["se"][stage - 1][block - 1]
-            yield _Plan(name, s["block"], channels, middle, out, kernel_size, stride, height, width, se, s["activation"])
-            channels, height, width = out, -(-height // stride), -(-width // stride)
-
-
-def _halvings(stem: str) -> int:
-    _, stride, pool = STEMS[stem]
-    return stride // 2 + pool
+    for b in blocks_of(s):
+        out, middle = make_divisible(b.channels * s["width"]), make_divisible(b.channels * s["width"] * b.expansion)
+        place = (b.kernel_size, b.stride, height, width)
+        yield _Plan(b.name, s["block"], channels, middle, out, *place, b.se, b.activation)
+        channels, height, width = out, -(-height // b.stride), -(-width // b.stride)
 
 
 class Basic(nn.Module):

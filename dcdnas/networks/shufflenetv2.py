@@ -10,11 +10,8 @@ Table 5 and Figure 3 (c, d).
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,18 +19,8 @@ from torch import Tensor, nn
 from dcdnas.architecture import NetworkSetting
 from dcdnas.choice import Choice
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
-from dcdnas.networks._base import (
-    Network,
-    Places,
-    checked,
-    gate_slot,
-    make_divisible,
-    per_block,
-    per_stage,
-    through,
-    whole_numbers,
-    without_strides,
-)
+from dcdnas.networks._base import Network, Places, checked, gate_slot, make_divisible, through, whole_numbers
+from dcdnas.networks._blocks import Stem, blocks_of, slots_of_block, spread, with_smaller_stem
 from dcdnas.networks._slot import Shape, Slot
 from dcdnas.records import ConvGeometry
 
@@ -54,8 +41,7 @@ DEFAULTS: Mapping[str, Any] = {
     "activation": "relu",
 }
 
-STEMS: Mapping[str, tuple[int, bool]] = {"imagenet": (2, True), "medium": (2, False), "small": (1, False)}
-"""Stride of the 3x3 convolution and whether a max-pool of stride 2 follows."""
+STEMS: Mapping[str, Stem] = {"imagenet": Stem(3, 2, True), "medium": Stem(3, 2, False), "small": Stem(3, 1, False)}
 
 
 class ShuffleNetV2(Network):
@@ -74,7 +60,7 @@ class ShuffleNetV2(Network):
         head_channels: of the last 1x1 convolution.
         dropout: before the classifier, in training.
         se: of each block: squeeze-and-excitation after `project`, squeezing to this share of its channels; 0 for none.
-        activation: everywhere but after the depthwise convolutions.
+        activation: of each stage, but not after the depthwise convolutions. Stem and head have ReLU.
     """
 
     GUIDED = frozenset({"depthwise", "project"})
@@ -95,24 +81,19 @@ class ShuffleNetV2(Network):
         head_channels: int,
         dropout: float,
         se: Annotated[Any, float, Choice(at_least=0, at_most=1, per="block")] = 0,
-        activation: Annotated[str, Choice(words=SEARCHED_ACTIVATIONS)] = "relu",
+        activation: Annotated[Any, str, Choice(words=SEARCHED_ACTIVATIONS, per="stage")] = "relu",
     ) -> None:
         super().__init__(places)
         self.stem = places.fill("stem")
-        self.pool = nn.MaxPool2d(3, 2, 1) if STEMS[stem][1] else nn.Identity()
-        self.stages = [f"stage{s}" for s in range(1, len(depth) + 1)]
-        for stage, blocks in zip(self.stages, depth, strict=True):
-            names = [f"block{b}" for b in range(1, blocks + 1)]
-            self.add_module(stage, nn.Sequential(OrderedDict((n, ShuffledBlock(places, f"{stage}.{n}")) for n in names)))
+        self.pool = nn.MaxPool2d(3, 2, 1) if STEMS[stem].pool else nn.Identity()
+        self.add_stages(depth, lambda name: ShuffledBlock(places, name))
         self.head = places.fill("head")
         self.dropout = nn.Dropout(dropout)
         self.classifier = places.fill("classifier")
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> logits (N, classes)."""
-        x = self.pool(self.stem(x))
-        for stage in self.stages:
-            x = self.get_submodule(stage)(x)
+        x = self.through_stages(self.pool(self.stem(x)))
         logits: Tensor = self.classifier(self.dropout(self.head(x).mean((2, 3))))
         return logits
 
@@ -122,43 +103,31 @@ class ShuffleNetV2(Network):
         s = checked(cls, settings, DEFAULTS)
         stages = len(whole_numbers("channels", s["channels"]))
         s.update({n: DEFAULTS[n][:stages] for n in ("depth", "strides") if n not in settings})
-        for name in ("depth", "strides"):
-            s[name] = per_stage(name, s[name], stages)
-        for name in ("kernel_size", "expansion", "se"):
-            s[name] = per_block(name, s[name], s["depth"])
-        whole_numbers("strides", s["strides"], at_most=2)
-        for name in ("stem_channels", "head_channels"):
-            whole_numbers(name, s[name])
+        spread(s)
+        whole_numbers("head_channels", s["head_channels"])
         return s
 
     @classmethod
     def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
         """The stem becomes ``medium``, then ``small``, then the stages' strides go, from the front."""
-        s: dict[str, Any] = cls.complete(settings)
-        before = [2] * _halvings(s["stem"])
-        left = without_strides([*before, *s["strides"]], min(input[1:]))
-        stem = next(name for name in STEMS if _halvings(name) == left[: len(before)].count(2))
-        return {**s, "stem": stem, "strides": tuple(left[len(before) :])}
+        return with_smaller_stem(cls.complete(settings), STEMS, input)
 
     @classmethod
     def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:
         """Stem, the blocks' convolutions with their second branch last, head, classifier."""
-        s: dict[str, Any] = cls.complete(settings)
-        stride, pool = STEMS[s["stem"]]
-        stem = ConvGeometry(input[0], s["stem_channels"], 3, stride, height=input[1], width=input[2])
-        found = [Slot("stem", stem, activation=s["activation"])]
-        channels = stem.out_channels
-        height, width = (-(-size // 2) if pool else size for size in (stem.out_height, stem.out_width))
+        s: Mapping[str, Any] = settings
+        stem, channels = STEMS[s["stem"]], s["stem_channels"]
+        height, width = stem.shrunk(input)
+        found = [Slot("stem", stem.geometry(input, channels), activation=DEFAULTS["activation"])]
         for plan in _plans(s, channels, height, width):
-            found += _slots_of(plan)
+            found += slots_of_block(plan)
             channels, height, width = 2 * plan.half, -(-plan.height // plan.stride), -(-plan.width // plan.stride)
         head = make_divisible(s["head_channels"] * max(1.0, s["width"]))
-        found.append(Slot("head", ConvGeometry(channels, head, height=height, width=width), activation=s["activation"]))
+        found.append(Slot("head", ConvGeometry(channels, head, height=height, width=width), activation=DEFAULTS["activation"]))
         return (*found, Slot("classifier", ConvGeometry(head, classes), kind="linear"))
 
 
-@dataclass(frozen=True)
-class _Plan:
+class _Plan(NamedTuple):
     """One block as numbers; `half` is what each branch puts out, and `first` whether the block has two that compute."""
 
     name: str
@@ -187,25 +156,12 @@ class _Plan:
             yield Slot(f"{self.name}.shortcut", ConvGeometry(c, self.half, **after), activation=self.activation)
 
 
-@lru_cache(maxsize=16_384)
-def _slots_of(plan: _Plan) -> tuple[Slot, ...]:
-    return tuple(plan.slots())
-
-
 def _plans(s: Mapping[str, Any], channels: int, height: int, width: int) -> Iterator[_Plan]:
-    for stage, (c, blocks, first) in enumerate(zip(s["channels"], s["depth"], s["strides"], strict=True)):
-        half = max(1, round(c * s["width"] / 2))
-        for block in range(blocks):
-            stride = 1 if block else first
-            kernel, expansion, se = (s[name][stage][block] for name in ("kernel_size", "expansion", "se"))
-            name, middle = f"stage{stage + 1}.block{block + 1}", max(1, round(half * expansion))
-            yield _Plan(name, channels, middle, half, kernel, stride, height, width, not block, se, s["activation"])
-            channels, height, width = 2 * half, -(-height // stride), -(-width // stride)
-
-
-def _halvings(stem: str) -> int:
-    stride, pool = STEMS[stem]
-    return stride // 2 + pool
+    for b in blocks_of(s):
+        half = max(1, round(b.channels * s["width"] / 2))
+        middle, place = max(1, round(half * b.expansion)), (b.kernel_size, b.stride, height, width)
+        yield _Plan(b.name, channels, middle, half, *place, b.name.endswith(".block1"), b.se, b.activation)
+        channels, height, width = 2 * half, -(-height // b.stride), -(-width // b.stride)
 
 
 class ShuffledBlock(nn.Module):

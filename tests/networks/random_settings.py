@@ -26,10 +26,9 @@ def architectures(draw: st.DrawFn, network: str) -> Architecture:
         "expansion": [[draw(st.sampled_from([least, 1.0, 2.0, 3.5])) for _ in range(blocks)] for blocks in depth],
         "stem_channels": draw(st.sampled_from([8, 16])),
         "se": [[draw(st.sampled_from([0, 0.1, 0.25, 1])) for _ in range(blocks)] for blocks in depth],
-        "activation": draw(st.sampled_from(SEARCHED_ACTIVATIONS)),
+        "activation": [draw(st.sampled_from(SEARCHED_ACTIVATIONS)) for _ in depth],
     }
     if network == "mobilenetv3":
-        settings["activation"] = [draw(st.sampled_from(SEARCHED_ACTIVATIONS)) for _ in depth]
         settings["head_channels"], settings["embedding"] = draw(st.sampled_from([(16, 24), (32, 16)]))
         settings["stem_stride"] = draw(st.sampled_from([1, 2]))
     elif network == "shufflenetv2":

@@ -16,8 +16,11 @@ from dcdnas.errors import FileError, UsageError
 from dcdnas.networks import build_network, for_proxy, networks, slots_of
 from dcdnas.networks._activations import ACTIVATIONS, SEARCHED_ACTIVATIONS
 from dcdnas.networks._excite import SqueezeExcite
-from dcdnas.space_cost import draw
+from dcdnas.space_cost import draw, largest, smallest
+from dcdnas.space_file import Compiler
 from dcdnas.space_library import load_space
+from dcdnas.space_places import places_of
+from dcdnas.yaml_lines import Document
 
 
 @pytest.mark.parametrize(
@@ -97,6 +100,26 @@ def test_the_activation_costs_nothing_and_changes_what_is_computed(network: str,
     two.load_state_dict(one.state_dict())
     x = torch.randn(2, *first.input) * 4
     assert not torch.equal(one(x), two(x))
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_each_stage_may_have_its_own_activation(network: str) -> None:
+    slots = {s.name: s for s in slots_of(small(network, activation=("gelu", "silu")))}
+    found = {(s.stage, s.activation) for s in slots.values() if s.kind == "conv" and s.activation and "." in s.name}
+    assert found == {("stage1", "gelu"), ("stage2", "silu")}
+    published = {"mobilenetv2": "relu6", "mobilenetv3": "hardswish", "resnet": "relu", "shufflenetv2": "relu"}[network]
+    assert {slots[name].activation for name in ("stem", "head") if name in slots} == {published}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_space_that_searches_the_activation_of_each_stage_comes_apart(network: str) -> None:
+    settings = dict(small(network).settings) | {"activation": ["relu", "silu"], "width": [0.5, 1.0]}
+    content = {"format": "dcdnas/space-1", "name": "x", "network": network, "input": [3, 12, 12], "classes": 5}
+    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items() if k not in ("depth", "expansion")}
+    space = Compiler(Document("x", content | {"settings": plain}, {})).space()
+    assert [d.name for d in space.decisions if "activation" in d.name] == ["stage1.activation", "stage2.activation"]
+    assert places_of(space) is not None
+    assert smallest(space, "flops").cost["flops"] < largest(space, "flops").cost["flops"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,117 @@
+"""What the backbones have in common: settings of stages and blocks, the blocks in their order, stems that shrink the image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
+
+from dcdnas.networks._base import per_block, per_stage, whole_numbers, without_strides
+from dcdnas.networks._slot import Shape, Slot
+from dcdnas.records import ConvGeometry
+
+BY_STAGE = ("depth", "strides", "activation")
+BY_BLOCK = ("kernel_size", "expansion", "se")
+
+
+class Block(NamedTuple):
+    """What the settings say of one block.
+
+    Args:
+        name: as in ``stage2.block1``.
+        channels: of its stage, before the width.
+        stride: the stage's in its first block, else 1.
+        kernel_size: of its filters.
+        expansion: how wide its middle is.
+        se: what its gate squeezes to.
+        activation: of its stage.
+    """
+
+    name: str
+    channels: int
+    stride: int
+    kernel_size: int
+    expansion: float
+    se: float
+    activation: str
+
+
+def blocks_of(s: Mapping[str, Any]) -> Iterator[Block]:
+    """The blocks of complete settings."""
+    stages = zip(*(s[name] for name in ("channels", *BY_STAGE, *BY_BLOCK)), strict=True)
+    for stage, (channels, depth, stride, activation, *rows) in enumerate(stages, 1):
+        for block, (kernel_size, expansion, se) in zip(range(1, depth + 1), zip(*rows, strict=True), strict=True):
+            name, stride_here = f"stage{stage}.block{block}", stride if block == 1 else 1
+            yield Block(name, channels, stride_here, kernel_size, expansion, se, activation)
+
+
+def spread(s: dict[str, Any]) -> None:
+    """Gives, in place, each stage and block its own value of the settings that they have.
+
+    Raises:
+        UsageError: when the number of values is not that of the stages or blocks, or no network has such strides or channels.
+    """
+    stages = len(whole_numbers("channels", s["channels"]))
+    for name in BY_STAGE:
+        s[name] = per_stage(name, s[name], stages)
+    for name in BY_BLOCK:
+        s[name] = per_block(name, s[name], s["depth"])
+    whole_numbers("strides", s["strides"], at_most=2)
+    whole_numbers("stem_channels", s["stem_channels"])
+
+
+class Plan(Protocol):
+    """A block as numbers, which can be hashed."""
+
+    def slots(self) -> Iterator[Slot]:
+        """The places of the block, in the order of computation."""
+
+    def __hash__(self) -> int: ...
+
+
+@lru_cache(maxsize=16_384, typed=True)
+def slots_of_block(plan: Plan) -> tuple[Slot, ...]:
+    """The places of a block; equal blocks share them."""
+    return tuple(plan.slots())
+
+
+class Stem(NamedTuple):
+    """A first convolution for images of some size.
+
+    Args:
+        kernel_size: of the convolution.
+        stride: of the convolution.
+        pool: whether a max-pool of stride 2 follows.
+    """
+
+    kernel_size: int
+    stride: int
+    pool: bool
+
+    @property
+    def halvings(self) -> int:
+        """How often it halves the image."""
+        return self.stride // 2 + self.pool
+
+    def geometry(self, input: Shape, channels: int) -> ConvGeometry:
+        """Of its convolution."""
+        return ConvGeometry(input[0], channels, self.kernel_size, self.stride, height=input[1], width=input[2])
+
+    def shrunk(self, input: Shape) -> tuple[int, int]:
+        """Height and width of what it puts out."""
+        conv = self.geometry(input, 1)
+        return (-(-conv.out_height // 2), -(-conv.out_width // 2)) if self.pool else (conv.out_height, conv.out_width)
+
+
+def with_smaller_stem(s: Mapping[str, Any], stems: Mapping[str, Stem], input: Shape) -> dict[str, Any]:
+    """The settings for a small image: first the stem that halves less, then the stages' strides go, from the front."""
+    before = [2] * stems[s["stem"]].halvings
+    left = without_strides([*before, *s["strides"]], min(input[1:]))
+    stem = next(name for name, found in stems.items() if found.halvings == left[: len(before)].count(2))
+    return {**s, "stem": stem, "strides": tuple(left[len(before) :])}
+
+
+def with_fewer_strides(s: Mapping[str, Any], input: Shape) -> dict[str, Any]:
+    """The settings for a small image: the stem's stride goes first, then the stages', from the front."""
+    strides = without_strides([s["stem_stride"], *s["strides"]], min(input[1:]))
+    return {**s, "stem_stride": strides[0], "strides": tuple(strides[1:])}
