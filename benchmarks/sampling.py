@@ -3,7 +3,9 @@
     python benchmarks/sampling.py [SPACE ...] [--draws 100] [--rounds 5]
 
 Both ways draw with the same chances and price every network exactly, in the same run. Printed are the medians of the rounds
-with the least and the most, the seconds that the tree takes to make (once), and how many of its draws are accepted.
+with the least and the most, the seconds that the tree takes to make (once), and how many of its draws are accepted. Then the same
+for two budgets at once, FLOPs and parameters that 1 % of the space meets each: the tree is made for one of them, and the other
+rejects.
 """
 
 from __future__ import annotations
@@ -32,14 +34,17 @@ SHARE = 0.01
 def main() -> None:
     """Measures each space."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("spaces", nargs="*", default=sorted(shipped()))
+    able = sorted(name for name in shipped() if load_space(name).fit is None)
+    parser.add_argument("spaces", nargs="*", default=able, help="without a fitted width")
     parser.add_argument("--draws", type=int, default=100, help="of a round of the tree; rejection makes a tenth")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     torch.set_num_threads(1)
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}")
     for name in given.spaces:
-        measure(load_space(name), given.draws, given.rounds)
+        space = load_space(name)
+        measure(space, given.draws, given.rounds)
+        measure_both(space, given.draws, given.rounds)
 
 
 def measure(space: SearchSpace, draws: int, rounds: int) -> None:
@@ -59,16 +64,30 @@ def measure(space: SearchSpace, draws: int, rounds: int) -> None:
         print(f"  {way:10} {middle:9.1f} networks a second ({low:.1f} to {high:.1f}, {rounds} rounds of {number})")
 
 
-def rare_budget(space: SearchSpace) -> Budget:
-    """FLOPs that 1 % of the space is below, to a thousandth of the largest network."""
-    tree = tree_of(space, "flops")
+def measure_both(space: SearchSpace, draws: int, rounds: int) -> None:
+    """Prints what two budgets at once cost; the misses before each network are what the second one takes."""
+    budgets = [rare_budget(space, metric) for metric in ("flops", "params")]
+    share = share_within(space, budgets, draws=500)
+    print(f"  both {' and '.join(map(str, budgets))}: {100 * share.value:.3f} % of the space is within;", end=" ")
+    print(f"{share.inside} of {share.draws} draws of the tree are accepted")
+    drawn = draws_within(space, budgets, random.Random(0))
+    if next(drawn, None) is None:
+        print("  none was found")
+        return
+    rates = [rate(lambda: next(drawn), max(1, draws // 10)) for _ in range(rounds)]
+    print(f"  tree, both {statistics.median(rates):8.1f} networks a second ({min(rates):.1f} to {max(rates):.1f})")
+
+
+def rare_budget(space: SearchSpace, metric: str = "flops") -> Budget:
+    """A budget that 1 % of the space meets, to a thousandth of the largest network."""
+    tree = tree_of(space, metric)
     if tree is None:
         raise SystemExit(f"{space.name} does not come apart")
-    whole = Draws(tree, Budget("flops", largest(space, "flops").cost["flops"]))
+    whole = Draws(tree, Budget(metric, largest(space, metric).cost[metric]))
     below = np.cumsum(whole.table.chances) / whole.all
     rough = (int(np.searchsorted(below, SHARE)) + 1 + whole.table.roundings) * whole.step
-    fine = Draws(tree, Budget("flops", rough))
-    return Budget("flops", (int(np.searchsorted(np.cumsum(fine.table.chances) / fine.all, SHARE)) + 1) * fine.step)
+    fine = Draws(tree, Budget(metric, rough))
+    return Budget(metric, (int(np.searchsorted(np.cumsum(fine.table.chances) / fine.all, SHARE)) + 1) * fine.step)
 
 
 def rejected(space: SearchSpace, budget: Budget, rng: random.Random) -> None:
