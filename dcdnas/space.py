@@ -19,7 +19,7 @@ from dcdnas.networks import Slot, networks
 from dcdnas.networks._slot import Shape, leaders, unnamed
 from dcdnas.records import ProxyTask, Setting
 from dcdnas.space_fit import Changes, WidthFit
-from dcdnas.space_frame import Frame, layer_choice
+from dcdnas.space_frame import Frame, layer_choice, place_costs
 from dcdnas.space_parts import Candidate, Decision, Decisions, Group, Rule, Settings, Site, Variable, rank, share_key
 
 __all__ = ["Candidate", "Decision", "Decisions", "Group", "Rule", "SearchSpace", "Variable", "layer_choice", "rank", "share_key"]
@@ -49,6 +49,7 @@ class SearchSpace:
         forbidden: combinations of decisions that are refused.
         proxy: the default short training.
         fit: with it the width is no decision: each network gets the one that fills the budget.
+        named_only: whether a budget alone never picks this space, see `dcdnas.space_library.space_for`.
     """
 
     name: str
@@ -62,6 +63,7 @@ class SearchSpace:
     forbidden: tuple[Rule, ...] = ()
     proxy: ProxyTask = field(default_factory=ProxyTask)
     fit: WidthFit | None = None
+    named_only: bool = False
     _frames: dict[tuple[Any, ...], Frame] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -211,21 +213,32 @@ class SearchSpace:
 
     def sites(self, slots: Sequence[Slot]) -> dict[str, Site]:
         """Where operators are chosen, of the slots of one of the networks, each by its name."""
-        groups = {s.name: g for s in slots if (g := self._group_of.get(s.name)) is not None}
-        led = leaders(slots, networks[self.network].GUIDED) if any(g.shares_guides for g in self.groups) else {}
-        found = {}
-        for slot in (s for s in slots if s.name in groups):
-            group, leader = groups[slot.name], led.get(slot.name)
-            shared = leader is not None and groups.get(leader.name) == group and self.groups[group].shares_guides
-            found[slot.name] = Site(unnamed(slot), leader.geometry if leader is not None and shared else None)
-        return found
+        led = self._leaders(slots)
+        open_ = [s for s in slots if s.name in self._group_of]
+        return {s.name: Site(unnamed(s), led[s.name].geometry if s.name in led else None) for s in open_}
+
+    def _leaders(self, slots: Sequence[Slot]) -> dict[str, Slot]:
+        """For each slot that can take its block's guide, the slot of the same group whose layer makes it."""
+        if not any(group.shares_guides for group in self.groups):
+            return {}
+        groups, found = self._group_of, leaders(slots, networks[self.network].GUIDED)
+        sharing = {name for name in found if name in groups and self.groups[groups[name]].shares_guides}
+        return {name: found[name] for name in sharing if groups.get(found[name].name) == groups[name]}
 
     def _fitted(self, decisions: Decisions, chosen: Sequence[tuple[str, Settings]]) -> Changes:
         """The backbone's settings with which the network fills the budget."""
         if self.fit is None or self.fit.budget is None:
             raise UsageError(f"the width in {self.name} is fitted to a budget. Give one, like `-b 2MFLOPs`.")
-        metric = self.fit.budget.metric
-        return self.fit.solve(lambda c: self.frame(decisions, c).cost(chosen, metric), self._channels, self.fit.budget)
+        cls, (settings, shape) = networks[self.network], self.network_settings(decisions)
+        complete, group_of = cls.complete(settings), self._group_of
+        costs = [place_costs(self.fit.budget.metric, *choice) for choice in (*chosen, ("static", ()))]
+
+        def cost(changes: Changes) -> int:
+            slots = cls.slots(shape, self.classes, complete | dict(changes))
+            led = self._leaders(slots)
+            return sum([costs[group_of.get(slot.name, -1)][slot, led.get(slot.name)] for slot in slots])
+
+        return self.fit.solve(cost, self._channels, self.fit.budget)
 
     @cached_property
     def _channels(self) -> Changes:

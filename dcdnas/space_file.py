@@ -115,7 +115,7 @@ class Compiler:
         proxy = ProxyTask(**{f.name: getattr(file.proxy, f.name) for f in fields(ProxyTask) if f.name in Proxy.model_fields})
         space = SearchSpace(*about, groups, proxy=proxy, fit=settings.fit)
         rules = tuple(self._rule(space, number, given) for number, given in enumerate(file.forbid))
-        space = SearchSpace(*about, groups, rules, proxy, settings.fit)
+        space = SearchSpace(*about, groups, rules, proxy, settings.fit, file.named_only)
         if rules and not self.problems:
             self._check_rules(space)
         return space

@@ -73,25 +73,35 @@ def _width(number: int) -> Changes:
 
 
 def _largest_within(cost: Callable[[int], float], first: int, last: int, bound: float) -> tuple[int, float]:
-    """The largest number whose cost is within, and the cost, when costs grow; the first where none is."""
+    """The largest number whose cost is within, and the cost, when costs grow; the first where none is.
+
+    Costs grow about as the square of the width, so that a straight line between the roots finds the place in few steps; whenever
+    a step has not halved what is left, the next one does.
+    """
     low, high = cost(first), cost(last)
     if low > bound or high <= bound:
         return (first, low) if low > bound else (last, high)
-    while last - first > 1:
-        middle = (first + last) // 2
-        found = cost(middle)
-        first, low, last = (middle, found, last) if found <= bound else (first, low, middle)
+    halve = False
+    while (left := last - first) > 1:
+        share = 0.5 if halve else (math.sqrt(bound) - math.sqrt(low)) / (math.sqrt(high) - math.sqrt(low))
+        number = min(max(first + round(share * left), first + 1), last - 1)
+        found = cost(number)
+        if found <= bound:
+            first, low = number, found
+        else:
+            last, high = number, found
+        halve = not halve and last - first > left / 2
     return first, low
 
 
 def _steps(changes: Changes, width: float) -> Iterator[Changes]:
-    """Each way to make one stage, or the head, 8 channels wider."""
+    """Each way to make one stage, or the head, a step of 8 channels wider; some backbones make the head narrower too."""
     wider: list[Any]
     for place, (name, value) in enumerate(changes):
         if name == "channels":
             wider = [(*value[:n], _next(c, width), *value[n + 1 :]) for n, c in enumerate(value)]
         else:
-            wider = [_next(value, max(1.0, width))] if name == "head_channels" and value else []
+            wider = sorted({_next(value, width), _next(value, max(1.0, width))}) if name == "head_channels" and value else []
         yield from ((*changes[:place], (name, new), *changes[place + 1 :]) for new in wider)
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 from dcdnas.architecture import LayerChoice, NetworkSetting
-from dcdnas.cost import prices_since, slot_price
+from dcdnas.cost import remembered, slot_price
 from dcdnas.errors import GeometryError
 from dcdnas.networks import Slot
-from dcdnas.networks._slot import STATIC, Shape
+from dcdnas.networks._slot import Shape, unnamed
 from dcdnas.operators import Operator, operators
 from dcdnas.operators._guide import width_of
 from dcdnas.records import ConvGeometry, Setting
@@ -36,27 +35,11 @@ class Frame:
     sites: tuple[tuple[Site, ...], ...]
     closed: tuple[Slot, ...] = ()
     _choices: dict[tuple[int, str, Settings], list[LayerChoice]] = field(default_factory=dict, init=False, repr=False)
-    _costs: dict[tuple[Any, ...], int] = field(default_factory=dict, init=False, repr=False)
 
     def layers(self, chosen: Sequence[tuple[str, Settings]]) -> dict[str, LayerChoice]:
         """The resolved choice of each place, from operator and settings of each group."""
         found = [self.choices(group, *choice) for group, choice in enumerate(chosen)]
         return {name: found[group][place] for name, group, place in self.places}
-
-    def cost(self, chosen: Sequence[tuple[str, Settings]], metric: str) -> int:
-        """What `layers` and the slots that are not searched cost together; each group's cost is remembered."""
-        now = (metric, prices_since())
-        total = self._costs.get(now)
-        if total is None:
-            total = self._costs[now] = sum(slot_price(slot, STATIC, (metric,))[0] for slot in self.closed)
-        for group, choice in enumerate(chosen):
-            known = self._costs.get((*now, group, *choice))
-            if known is None:
-                pairs = zip(self.sites[group], self.choices(group, *choice), strict=True)
-                known = sum(slot_price(site.slot, made, (metric,))[0] for site, made in pairs)
-                self._costs[*now, group, *choice] = known
-            total += known
-        return total
 
     def choices(self, group: int, operator: str, settings: Settings) -> list[LayerChoice]:
         """The resolved choices of one group's places, in their order."""
@@ -65,6 +48,32 @@ class Frame:
         if found is None:
             found = self._choices[key] = [layer_choice(operator, settings, s) for s in self.sites[group]]
         return found
+
+
+class PlaceCosts(dict[tuple[Slot, Slot | None], int]):
+    """What an operator with its settings costs in each slot, after the first one of its block if that may guide it.
+
+    Args:
+        metric: an additive one.
+        operator: its name.
+        settings: of it, before they are resolved for a place.
+    """
+
+    def __init__(self, metric: str, operator: str, settings: Settings) -> None:
+        super().__init__()
+        self.metric, self.operator, self.settings = metric, operator, settings
+
+    def __missing__(self, place: tuple[Slot, Slot | None]) -> int:
+        slot, leader = place
+        choice = layer_choice(self.operator, self.settings, Site(unnamed(slot), leader.geometry if leader else None))
+        cost = self[place] = slot_price(slot, choice, (self.metric,))[0]
+        return cost
+
+
+@remembered(maxsize=4096)
+def place_costs(metric: str, operator: str, settings: Settings) -> PlaceCosts:
+    """The costs of an operator with these settings, to be filled by who asks."""
+    return PlaceCosts(metric, operator, settings)
 
 
 @lru_cache(maxsize=200_000)

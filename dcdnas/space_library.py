@@ -47,12 +47,13 @@ def load_space(name: str) -> SearchSpace:
 
 
 def space_for(budgets: Sequence[Budget]) -> Path:
-    """The smallest shipped space whose cost range holds every budget.
+    """The smallest shipped space whose cost range holds every budget, of those that need not be named.
 
     Raises:
         NothingFitsError: when none does.
     """
-    spaces = sorted(((read_space(path), path) for path in shipped().values()), key=lambda s: _dearest_static(s[0]))
+    found = ((read_space(path), path) for path in shipped().values())
+    spaces = sorted(((space, path) for space, path in found if not space.named_only), key=lambda s: _dearest_static(s[0]))
     for space, path in spaces:
         if all(smallest(space, b.metric).cost[b.metric] <= b.at_most <= largest(space, b.metric).cost[b.metric] for b in budgets):
             return path

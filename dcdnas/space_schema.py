@@ -61,6 +61,7 @@ class SpaceFile(_Strict):
         default_factory=list, description="combinations that are refused: decision -> value or values"
     )
     proxy: Proxy = Field(default_factory=lambda: Proxy.model_validate({}))
+    named_only: bool = Field(False, strict=True, description="a budget without the name of a space never picks this one")
 
 
 def json_schema() -> dict[str, Any]:

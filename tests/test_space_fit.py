@@ -18,7 +18,8 @@ from dcdnas.space import SearchSpace
 from dcdnas.space_budget import fit
 from dcdnas.space_cost import check_budgets, draw, draws_within, largest, priced, smallest
 from dcdnas.space_file import Compiler
-from dcdnas.space_fit import GOAL, STEP
+from dcdnas.space_fit import GOAL, STEP, _largest_within
+from dcdnas.space_library import load_space
 from dcdnas.yaml_lines import parse_yaml
 
 TEXT = """\
@@ -97,6 +98,51 @@ def test_parameters_can_be_filled_too() -> None:
     space = filling(6e4, "params")
     found = [priced(space, draw(space, random.Random(seed))).cost["params"] for seed in range(50)]
     assert sum(GOAL <= cost / 6e4 <= 1 for cost in found) >= 40
+
+
+BACKBONES = {
+    "mobilenetv2": ("se: [0, 0.25]", "*.expand, *.project", "4MFLOPs"),
+    "mobilenetv3": ("se: [0, 0.25]\n  embedding: 48", "*.expand, *.project", "4MFLOPs"),
+    "shufflenetv2": ("se: [0, 0.5]\n  stem: medium", "*.reduce, *.project", "4MFLOPs"),
+}
+
+
+@pytest.mark.parametrize("network", BACKBONES)
+def test_every_backbone_with_gates_uses_its_budget(network: str) -> None:
+    more, slots, budget = BACKBONES[network]
+    text = TEXT.replace("WIDTH", "{fit: [0.2, 9]}").replace("network: mobilenetv2", f"network: {network}")
+    text = text.replace('"*.expand, *.project"', f'"{slots}"').replace("  stem_channels: 8", f"  stem_channels: 8\n  {more}")
+    space = (
+        Compiler(parse_yaml(text.replace("[1, 16, 16]", "[3, 32, 32]"), "space.yaml")).space().filling(parse_budgets([budget]))
+    )
+    found = [priced(space, draw(space, random.Random(seed))) for seed in range(40)]
+    assert {p.decisions["stage1.block1.se"] for p in found} == {0, float(more.split("]")[0].split(", ")[1])}
+    assert all(GOAL <= p.cost["flops"] / 4e6 <= 1 for p in found)
+    assert all(price(p.architecture) == p.cost for p in found)
+
+
+@pytest.mark.parametrize("budget", ["2MFLOPs", "4MFLOPs", "8MFLOPs"])
+def test_every_draw_of_the_space_that_ships_uses_its_budget(budget: str) -> None:
+    budgets = parse_budgets([budget])
+    space = load_space("fashion-fit").filling(budgets)
+    found = [priced(space, draw(space, random.Random(seed))) for seed in range(100)]
+    assert [p for p in found if not GOAL <= p.cost["flops"] / budgets[0].at_most <= 1] == []
+    assert {c.operator for p in found for c in p.architecture.layers.values()} == {"static", "dcd", "odconv"}
+
+
+def test_the_solver_finds_the_last_number_within_in_few_steps() -> None:
+    for bound in (3.0, 99.0, 12_345.0, 159_999.0, 160_000.0, 1e6):
+        for power in (0.5, 1, 2, 3):
+            asked: list[int] = []
+
+            def cost(number: int, power: float = power, asked: list[int] = asked) -> float:
+                asked.append(number)
+                return float((number // 7 * 7 + 1) ** power)
+
+            number, used = _largest_within(cost, 1, 400, bound)
+            assert used == cost(number)
+            assert number == max((n for n in range(1, 401) if cost(n) <= bound), default=1)
+            assert len(asked[: asked.index(number) + 1]) <= 2 + 2 * 9
 
 
 def test_the_solved_width_is_stored_and_rebuilds_the_network() -> None:

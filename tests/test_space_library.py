@@ -26,7 +26,8 @@ def first_lines(name: str) -> str:
 
 @pytest.fixture(scope="module", params=NAMES)
 def space(request: pytest.FixtureRequest) -> SearchSpace:
-    return load_space(request.param)
+    """Each shipped space; where the width is fitted, to 4 MFLOPs."""
+    return load_space(request.param).filling(parse_budgets(["4MFLOPs"]))
 
 
 def test_a_space_is_called_as_its_file(space: SearchSpace) -> None:
@@ -50,8 +51,8 @@ def test_random_networks_of_a_space_cost_what_it_says(space: SearchSpace) -> Non
         assert low <= priced(space, draw(space, rng)).cost["flops"] <= high
 
 
-def test_a_space_comes_apart_so_that_it_can_be_counted(space: SearchSpace) -> None:
-    assert tree_of(space, "flops") is not None
+def test_a_space_comes_apart_so_that_it_can_be_counted_unless_the_width_ties_all_together(space: SearchSpace) -> None:
+    assert (tree_of(space, "flops") is None) == (space.fit is not None)
 
 
 def test_a_space_has_dynamic_candidates_and_a_static_reference(space: SearchSpace) -> None:
@@ -67,8 +68,9 @@ def test_a_random_network_of_a_space_is_built_as_its_proxy_trains_it(space: Sear
 
 
 def test_draws_are_within_a_budget_that_little_of_a_space_meets(space: SearchSpace) -> None:
-    budgets = parse_budgets([quantity("flops", 1.15 * smallest(space, "flops").cost["flops"])])
-    drawn = list(islice(draws_within(space, budgets, random.Random(0)), 5))
+    room = 1.15 if space.fit is None else 12
+    budgets = parse_budgets([quantity("flops", room * smallest(space, "flops").cost["flops"])])
+    drawn = list(islice(draws_within(space.filling(budgets), budgets, random.Random(0)), 5))
     assert len(drawn) == 5
     assert all(within(p.cost, budgets) for p in drawn)
 
@@ -87,6 +89,12 @@ def test_draws_are_within_a_budget_that_little_of_a_space_meets(space: SearchSpa
 )
 def test_the_space_for_a_budget_is_the_smallest_that_holds_it(budget: str, name: str) -> None:
     assert space_for([parse_budget(budget)]).stem == name
+
+
+def test_a_budget_alone_picks_no_space_that_wants_to_be_named() -> None:
+    named = {name for name in NAMES if load_space(name).named_only}
+    assert "fashion-fit" in named
+    assert not named & {space_for([parse_budget(f"{size}MFLOPs")]).stem for size in (2, 217)}
 
 
 def test_the_published_static_networks_are_in_their_spaces() -> None:
