@@ -54,7 +54,7 @@ def report(run: Run) -> str:
     held = layered(source)
     pairs = [(run.static, t) for t in held if run.static and t.number != run.static.number]
     data = view.payload(source)
-    data["rows"] = _kept(data["rows"])
+    data["rows"] = _kept(data["rows"], {t.number for t in (*held, *source.front)})
     return text(
         "report.html", run=run, base="#", alone=True, left_out=_left_out(source, held), made=view.moment(time.time()),
         pages=[Markup(page) for page in _pages(source, held, pairs)],
@@ -94,14 +94,15 @@ def _pages(source: Source, held: Sequence[Trial], pairs: Sequence[tuple[Trial, T
 def _left_out(source: Source, held: Sequence[Trial]) -> str:
     """What the file does not hold, in words."""
     more = len(source.run.trials) - ROWS
-    rows = f" Of {len(source.run.trials):,} trials the table has the {ROWS:,} most accurate." if more > 0 else ""
+    rows = f" Of {len(source.run.trials):,} trials the table has the {ROWS:,} most accurate and the front." if more > 0 else ""
     return f"This file holds {len(held)} networks layer by layer: the best, the static one, and those of the front.{rows}"
 
 
-def _kept(rows: list[list[Any]]) -> list[list[Any]]:
+def _kept(rows: list[list[Any]], always: set[int]) -> list[list[Any]]:
+    """The most accurate rows, and those that the drawings need."""
     if len(rows) <= ROWS:
         return rows
-    best = sorted(rows, key=lambda row: (row[2] is None, -(row[2] or 0.0)))[:ROWS]
+    best = sorted(rows, key=lambda row: (row[0] not in always, row[2] is None, -(row[2] or 0.0)))[: max(ROWS, len(always))]
     return sorted(best, key=lambda row: row[0])
 
 

@@ -79,13 +79,20 @@ def test_all_trials_are_in_the_table_up_to_a_number_and_what_is_left_out_is_said
 ) -> None:
     run = load_run(write_run(tmp_path / "r", TRIALS))
     assert [row[0] for row in data(report(run), "trials.json")["rows"]] == [0, 1, 2, 3]
-    monkeypatch.setattr(single_file, "ROWS", 2)
+    monkeypatch.setattr(single_file, "ROWS", 3)
     monkeypatch.setattr(single_file, "LAYERED", 2)
     text = report(run)
-    assert [row[0] for row in data(text, "trials.json")["rows"]] == [0, 2]
-    assert "Of 4 trials the table has the 2 most accurate." in text
+    assert [row[0] for row in data(text, "trials.json")["rows"]] == [0, 1, 2]
+    assert "Of 4 trials the table has the 3 most accurate and the front." in text
     assert "This file holds 2 networks layer by layer" in text
     assert [p for p in paths(text) if re.fullmatch(r"/trials/\d+", p)] == ["/trials/0", "/trials/2"]
+
+
+def test_the_front_is_in_the_table_however_many_trials_are_more_accurate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = [*TRIALS, trial(4, 0.75, 99.0), trial(5, 0.76, 99.0)]
+    monkeypatch.setattr(single_file, "ROWS", 3)
+    rows = [row[0] for row in data(report(load_run(write_run(tmp_path / "r", trials))), "trials.json")["rows"]]
+    assert rows == [0, 1, 2]
 
 
 def test_a_run_without_a_front_has_a_file_that_says_what_to_do(tmp_path: Path) -> None:
