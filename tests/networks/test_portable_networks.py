@@ -80,7 +80,7 @@ def test_an_exported_network_of_one_operator_computes_the_same(name: str, networ
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(3))
-@pytest.mark.parametrize("name", [name for name in PROPERTIES if not name.startswith("compiled")])
+@pytest.mark.parametrize("name", [name for name in PROPERTIES if not name.startswith("compile")])
 def test_a_searched_network_has_the_property(name: str, number: int) -> None:
     if name == "ONNX":
         pytest.importorskip("onnxruntime")
@@ -101,7 +101,7 @@ def test_a_network_of_all_operators_is_exported_and_traced(name: str, network: s
 @needs_compiler
 @pytest.mark.parametrize("network", SMALL)
 def test_a_compiled_network_of_all_operators_computes_the_same(network: str) -> None:
-    check("compiled", *mixed(network))
+    check("compile", *mixed(network))
 
 
 @pytest.mark.slow

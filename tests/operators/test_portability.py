@@ -24,7 +24,7 @@ from portability import (
 from dcdnas.operators import operators
 
 CASES = operator_cases()
-COMPILED = ("compiled", "compiled training")
+COMPILED = ("compile", "compiled training")
 
 each_case = pytest.mark.parametrize("case", CASES)
 
