@@ -47,6 +47,7 @@ def measure(
     """
     from dcdnas.cli._measuring import measuring
     from dcdnas.cost._device import this_device
+    from dcdnas.cost._latency_file import table_text
     from dcdnas.space_latency import measured
     from dcdnas.space_library import load_space
 
@@ -55,7 +56,7 @@ def measure(
     with measuring(out) as told:
         table = measured(found, target, number, lambda share: told(f"latencies of {found.name} on {target}", share), fresh)
     if to:
-        _write(to, table)
+        _write(to, table_text(table.device, table.slots.items(), table.correction))
     _show(out, table, to)
 
 
@@ -84,7 +85,6 @@ def slots(
     """
     from dcdnas.cost._device import Device
     from dcdnas.cost._latency_file import table_text
-    from dcdnas.engine.files import write_whole
     from dcdnas.errors import UsageError
     from dcdnas.space_latency import places_needed
     from dcdnas.space_library import load_space
@@ -93,7 +93,7 @@ def slots(
     needed = places_needed(found)
     if needed is None:
         raise UsageError(f"the places of {found.name} cannot be listed: its width is fitted, or its networks do not come apart.")
-    write_whole(to, table_text(Device(latency_device or "cpu: my device"), ((place, None) for place in needed)))
+    _write(to, table_text(Device(latency_device or "cpu: my device"), ((place, None) for place in needed)))
     out.document({"file": to, "places": len(needed)})
     out.show(f"{to}: {len(needed):,} layers of {found.name}. Fill in each `value`, in the unit that `unit` says; then:")
     out.show(f"dcdnas search {space} -b 2ms --latency-table {to} --latency-device NAME")
@@ -102,13 +102,12 @@ def slots(
 latency = {"measure": measure, "show": show, "slots": slots}
 
 
-def _write(to: Path, table: LatencyTable) -> None:
-    from dcdnas.cost._latency_file import table_text
+def _write(to: Path, text: str) -> None:
     from dcdnas.engine.files import write_whole
     from dcdnas.export.config import make_folder
 
     make_folder(to.absolute().parent)
-    write_whole(to, table_text(table.device, table.slots.items(), table.correction))
+    write_whole(to, text)
 
 
 def _show(out: Output, table: LatencyTable, file: Path | None) -> None:

@@ -72,6 +72,14 @@ def test_a_list_to_fill_in_becomes_a_table(run: Run, project: Path) -> None:
     assert "of latency" in filled.out
 
 
+def test_a_list_goes_into_a_folder_that_is_made(run: Run, project: Path) -> None:
+    assert run("latency", "slots", "tiny.yaml", "-o", "new/phone.json").code == 0
+    assert (project / "new" / "phone.json").is_file()
+    said = run("latency", "slots", "tiny.yaml", "-o", "tiny.yaml/phone.json")
+    assert said.code == 2
+    assert "cannot be made" in said.err
+
+
 def test_a_latency_is_a_budget_of_a_space(run: Run) -> None:
     found = run("space", "check", "tiny.yaml", "-b", "1s", "--json").json
     low, high = found["ranges"]["latency"]["smallest"], found["ranges"]["latency"]["largest"]
