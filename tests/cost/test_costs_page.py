@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.cost import price
+from dcdnas.layers import counted_as
 from dcdnas.networks import Slot, slots_of
 from dcdnas.operators import operators
+from dcdnas.published import architecture as published
+from dcdnas.published._preset import guided, with_operator
 from dcdnas.records import Setting
 
 PAGE = (Path(__file__).parents[2] / "docs" / "costs.md").read_text(encoding="utf-8")
@@ -18,9 +23,23 @@ ROWS = {cells[0]: cells[1:] for line in PAGE.splitlines() if len(cells := [c.str
 RESNETS = {"18": ("basic", (2, 2, 2, 2)), "50": ("bottleneck", (3, 4, 6, 3)), "101": ("bottleneck", (3, 4, 23, 3))}
 
 
+SHUFFLENETS: dict[str, dict[str, Any]] = {
+    "0.5": {"channels": (48, 96, 192)},
+    "1.0": {},
+    "1.5": {"channels": (176, 352, 704)},
+    "2.0": {"channels": (244, 488, 976), "head_channels": 2048},
+}
+"""Settings that make the published widths."""
+
+
 def described(row: str) -> Architecture:
     """The architecture that a row of the table names, with the dynamic layers where the published code has them."""
     network, _, operator = row.partition(", ")
+    if operator == "CondConv E=8":
+        return published("condconv/cond_mobilenetv2", num_experts=8)
+    if network.startswith("ShuffleNetV2"):
+        settings = SHUFFLENETS[network.split("x")[1]]
+        return Architecture("shufflenetv2", settings, {}, (3, 224, 224), 1000)
     if network.startswith("MobileNetV2"):
         bare = Architecture("mobilenetv2", {"width": float(network.split("x")[1])}, {}, (3, 224, 224), 1000)
     else:
@@ -28,7 +47,7 @@ def described(row: str) -> Architecture:
         bare = Architecture("resnet", {"block": block, "depth": depth}, {}, (3, 224, 224), 1000)
     if not operator:
         return bare
-    name, kernels = re.fullmatch(r"(ODConv|DY-Conv) [nK]=(\d+)", operator).groups()  # type: ignore[union-attr]
+    name, kernels, _ = re.fullmatch(r"(ODConv|DY-Conv) [nK]=(\d+)( in the paper)?", operator).groups()  # type: ignore[union-attr]
     places = [s for s in slots_of(bare) if s.kind == "conv" and s.name != "stem" and (s.role != "shortcut" or name == "DY-Conv")]
     layers = {s.name: chosen({"ODConv": "odconv", "DY-Conv": "dyconv"}[name], s, num_kernels=int(kernels)) for s in places}
     return Architecture(bare.network, bare.settings, layers, bare.input, bare.classes)
@@ -58,7 +77,7 @@ def test_a_row_of_the_table_is_what_the_code_counts(row: str) -> None:
 
 
 def test_the_table_was_read() -> None:
-    assert len([r for r in ROWS if "Net" in r]) >= 19
+    assert len([r for r in ROWS if "Net" in r]) >= 27
 
 
 @pytest.mark.parametrize(("row", "moved"), [("ResNet-50", 3_857_973_248), ("ResNet-101", 7_570_194_432)])
@@ -91,3 +110,27 @@ def test_the_published_form_of_odconv_reads_what_the_page_says(kernels: int, mil
     )
     assert f"{total / 1e6:.1f}M" == millions
     assert millions in PAGE
+
+
+GROWTH = {f"MobileNetV2 x{width}": times for width, times in (("1.0", "7.0"), ("0.75", "6.9"), ("0.5", "6.9"))}
+GROWTH |= {"ResNet-18": "7.1", "ResNet-50": "7.9"}
+
+
+@pytest.mark.parametrize("network", GROWTH)
+def test_four_published_kernels_cost_as_many_weights_more_than_one_as_the_page_says(network: str) -> None:
+    one, four = (number(ROWS[f"{network}, ODConv n={n}"][2]) for n in (1, 4))
+    architecture = described(f"{network}, ODConv n=1")
+    weights = sum(s.geometry.weights for s in slots_of(architecture) if s.name in architecture.layers)
+    assert f"{(four - one) / weights:.1f}" == GROWTH[network]
+    assert f"{GROWTH[network]}" in PAGE
+
+
+def test_all_blocks_with_experts_read_what_the_page_says() -> None:
+    preset = published("condconv/cond_mobilenetv2", num_experts=8)
+    bare = replace(preset, layers={})
+    inside = {s.block for s in slots_of(bare) if "." in s.name}
+    every = guided(with_operator(bare, "condconv", lambda s: {"num_experts": 8} if s.block in inside else None), inside)
+    cost = price(replace(every, layers={**every.layers, "classifier": preset.layers["classifier"]}))
+    assert (f"{cost['params'] / 1e6:.1f}M", f"{cost['flops'] / 1e6:.1f}M") == ("24.9M", "324.0M")
+    assert f"{price(counted_as(preset, 'published'))['flops'] / 1e6:.1f}M" == "322.9M"
+    assert all(words in PAGE for words in ("24.9M", "324.0M", "322.9M"))
