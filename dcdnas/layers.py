@@ -110,7 +110,7 @@ def counted_as(architecture: Architecture, count: Count) -> Architecture:
     """
     if count == "deploy":
         return architecture
-    places = {slot.name: slot.geometry for slot in slots_of(architecture) if slot.kind == "conv"}
+    places = {slot.name: slot.geometry for slot in slots_of(architecture) if slot.kind != "gate"}
     chosen = architecture.layers.items()
     return replace(architecture, layers={n: _counted(places[n], c, count) if n in places else c for n, c in chosen})
 
