@@ -22,10 +22,13 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from portability import ALLOWED, EXACT, INPUT, PROPERTIES, SMALL, VARIANTS, Errors, Shape, ddp, network_of, operator_at
+from portability import ALLOWED, EXACT, INPUT, PROPERTIES, VARIANTS, Errors, Shape, ddp, network_of, operator_at
 
 PARALLEL = "DDP"
 COMPILED = ("compile", "compiled training")
+
+NETWORKS = ("mobilenetv2", "mobilenetv3")
+"""Backbones of which a network of all operators has a row; the slow tests try the others as well."""
 COLUMNS = (*PROPERTIES, PARALLEL)
 
 Case = partial[tuple[nn.Module, Shape]]
@@ -37,9 +40,9 @@ def mixed(network: str) -> tuple[nn.Module, Shape]:
 
 
 def rows() -> dict[str, Case]:
-    """Name of each row and what makes its module: every operator at a 3x3 place, and a network of all of them a backbone."""
+    """Name of each row and what makes its module: every operator at a 3x3 place, and networks of all of them."""
     found: dict[str, Case] = {variant: partial(operator_at, variant, "3x3") for variant in VARIANTS}
-    return found | {f"{network} of all": partial(mixed, network) for network in SMALL}
+    return found | {f"{network} of all": partial(mixed, network) for network in NETWORKS}
 
 
 def tried(property: str, case: Case) -> Errors | str:
