@@ -53,7 +53,7 @@ EXPECTED: Mapping[str, Callable[[ConvGeometry, Mapping[str, Setting], str], int]
 @pytest.mark.parametrize("name", operators)
 def test_every_form_has_the_kernels_that_its_paper_builds(name: str) -> None:
     for geometry in supported(name):
-        for settings, form in forms(name, geometry):
+        for settings, form in forms(name, geometry, 1):
             layer = operators[name].at(geometry, form, **settings)
             found = KERNEL_MEMORY.measure(layer, (geometry.in_channels, geometry.height, geometry.width))
             assert found == 4 * EXPECTED[name](geometry, settings, form), (str(geometry), settings, form)
