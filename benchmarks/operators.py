@@ -111,9 +111,11 @@ class Bench:
         layers = layers or {"ours": found.deployed, "static": found.deployed_static}
         if found.published is not None and not (training and batch == 1):  # some need more than one value a channel
             layers["theirs"] = found.published
-        for module in layers.values():
-            module.to(device, memory_format=self.layout).train(training)
-        calls = {name: caller(module, x.clone().requires_grad_(training), training) for name, module in layers.items()}
+        calls = {}
+        for name, module in layers.items():
+            layout = torch.contiguous_format if name == "theirs" else self.layout  # the published layers need it
+            module.to(device, memory_format=layout).train(training)
+            calls[name] = caller(module, x.to(memory_format=layout, copy=True).requires_grad_(training), training)
         if not training and found.published is not None:
             calls["norm"] = caller(found.norm.to(device), found.deployed_static(x), False)
         times = clock.turns(calls, self.options.rounds, self.options.row_seconds, device)
