@@ -110,6 +110,13 @@ def test_the_published_static_networks_are_in_their_spaces() -> None:
     assert priced(resnet, outcome | {f"stage{s}.expansion": 1 for s in range(1, 5)}).cost["params"] == 11_689_512  # ResNet-18
 
 
+def test_shufflenetv2_is_in_its_space() -> None:
+    outcome = {"resolution": 224, "width": 1.0} | {f"stage{s}.depth": d for s, d in ((1, 4), (2, 8), (3, 4))}
+    outcome |= {f"stage{s}.{name}": value for s in (1, 2, 3) for name, value in (("kernel_size", 3), ("expansion", 1))}
+    cost = priced(load_space("shufflenetv2-imagenet"), outcome).cost
+    assert (cost["params"], cost["flops"]) == (2_278_604, 144_907_992)  # ShuffleNetV2 1.0x as published
+
+
 def test_no_space_holds_a_budget_beyond_all_of_them() -> None:
     with pytest.raises(NothingFitsError, match="no shipped space has networks on both sides"):
         space_for([parse_budget("900GFLOPs")])
