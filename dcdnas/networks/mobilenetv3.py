@@ -116,8 +116,9 @@ class MobileNetV3(Network):
         self.dropout = nn.Dropout(dropout)
         self.classifier = places.fill("classifier")
         for module in self.modules():
-            if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
-                module.norm.eps = EPSILON
+            norm = getattr(module, "norm", None)  # places that only stand for a layer have none
+            if isinstance(module, ConvNorm) and isinstance(norm, nn.BatchNorm2d):
+                norm.eps = EPSILON
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> logits (N, classes)."""
