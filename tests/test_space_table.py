@@ -58,6 +58,12 @@ SPACES = {share: small(share) for share in ("layer", "block", "stage", "network"
 )}  # fmt: skip
 
 
+COUNTED = [name for name in shipped() if load_space(name).fit is None]
+"""The shipped spaces that have a table; with a fitted width, all layers depend on each other."""
+
+LARGE = [name for name in COUNTED if name.endswith("imagenet") and load_space(name).named_only]
+
+
 @cache
 def table(name: str) -> SpaceTable:
     return SpaceTable(SPACES[name] if name in SPACES else load_space(name))
@@ -120,7 +126,7 @@ def executed(slot: Slot, choice: LayerChoice) -> int:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", [name for name in shipped() if load_space(name).fit is None])
+@pytest.mark.parametrize("name", COUNTED)
 def test_two_thousand_networks_of_every_shipped_space_are_priced_to_the_unit(name: str) -> None:
     """Against `price`, and the multiply-adds against torch's counter slot by slot."""
     space, outcomes = table(name).space, list(drawn(table(name).space, 2000, seed=1))
@@ -138,14 +144,14 @@ def measured_whole(name: str, count: int, seed: int) -> int:
     return sum(table(name).cost(o) == measure(build_network(space.architecture(o))) for o in outcomes)
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LARGE)) for n in COUNTED])
 def test_networks_of_every_shipped_space_cost_what_fvcore_measures_of_them(name: str) -> None:
     assert measured_whole(name, 2, seed=4) == 2
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", COUNTED)
 def test_a_hundred_networks_of_every_shipped_space_cost_what_fvcore_measures_of_them(name: str) -> None:
     assert measured_whole(name, 100, seed=5) == 100
 
