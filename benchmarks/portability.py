@@ -27,7 +27,7 @@ from portability import ALLOWED, EXACT, INPUT, PROPERTIES, VARIANTS, Errors, Sha
 PARALLEL = "DDP"
 COMPILED = ("compile", "compiled training")
 
-NETWORKS = ("mobilenetv2", "mobilenetv3")
+NETWORKS = ("mobilenetv2", "mobilenetv3", "resnet")
 """Backbones of which a network of all operators has a row; the slow tests try the others as well."""
 COLUMNS = (*PROPERTIES, PARALLEL)
 
