@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,12 @@ def entries(folder: str, kind: str) -> list[Entry]:
     """All entries of the package ``dcdnas.FOLDER``."""
     catalogue: Catalogue[object] = Catalogue(folder, kind)
     return [_entry(name, catalogue.source(name)) for name in catalogue]
+
+
+def plugin_entries() -> list[Entry]:
+    """The operators of one's own that this command has loaded."""
+    plugins = sys.modules.get("dcdnas.plugins")  # needs torch, so that only a command with --plugin imports it
+    return [_entry(p.name, ast.parse(p.text)) for p in plugins.loaded(plugins.operators)] if plugins else []
 
 
 def preset_entries() -> list[Entry]:

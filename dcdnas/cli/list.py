@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dcdnas.cli._entries import Entry, data_entries, entries, preset_entries, space_entries
+from dcdnas.cli._entries import Entry, data_entries, entries, plugin_entries, preset_entries, space_entries
 from dcdnas.cli._output import Output
 
 __all__ = ["list_"]
@@ -26,7 +26,8 @@ def list_(
 ) -> None:
     """Show what there is: operators, networks, metrics, samplers, spaces, data or presets.
 
-    With operators and networks come the settings that a search may choose, and their defaults.
+    With operators and networks come the settings that a search may choose, and their defaults. An operator of your own is listed
+    with --plugin FILE.
 
     Example:  dcdnas list operators
     """
@@ -60,4 +61,5 @@ def _entries(kind: Kind) -> list[Entry]:
         return data_entries()
     if kind == "spaces":
         return space_entries()
-    return entries(FOLDERS[kind], kind.rstrip("s"))
+    found = entries(FOLDERS[kind], kind.rstrip("s"))
+    return sorted(found + plugin_entries(), key=lambda e: e.name) if kind == "operators" else found

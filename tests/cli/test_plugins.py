@@ -194,3 +194,13 @@ def test_a_damaged_record_of_plugins_is_refused(run: Run, gated: Path, forget: F
         said = run(*words)
         assert (said.code, "damaged" in flat(said.err)) == (2, True), said
     assert not plugins._LOADED
+
+
+def test_a_list_of_operators_has_the_one_that_is_named_and_only_then(run: Run, gated: Path, forget: Forget) -> None:
+    shipped = [e["name"] for e in run("list", "operators", "--json").json]
+    assert "gate" not in shipped
+    found = {e["name"]: e for e in run("list", "operators", "--plugin", "gate.py", "--json").json}
+    assert list(found) == sorted([*shipped, "gate"])
+    assert found["gate"]["about"] == "A convolution whose outputs are gated by the mean of its input"
+    assert [s["name"] for s in found["gate"]["settings"]] == ["temperature"]
+    assert "gate" not in [e["name"] for e in run("list", "metrics", "--plugin", "gate.py", "--json").json]
