@@ -39,6 +39,7 @@ class _Stub(ConvNorm):
     def __init__(self, slot: Slot, held: dict[str, int]) -> None:
         nn.Module.__init__(self)
         self.guided, self.place, self.held = False, slot, held
+        self.norm = self.activation = nn.Identity()  # a backbone may look at what a slot is made of
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(1, C, H, W) -> (1, D, H', W')."""
