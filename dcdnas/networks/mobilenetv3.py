@@ -21,6 +21,7 @@ from dcdnas.networks._base import ConvNorm, Network, Places, checked, make_divis
 from dcdnas.networks._blocks import BY_BLOCK, BY_STAGE, blocks_of, slots_of_block, spread, with_fewer_strides
 from dcdnas.networks._inverted import InvertedPlan, InvertedResidual
 from dcdnas.networks._slot import Shape, Slot
+from dcdnas.operators._norm import BatchNorm
 from dcdnas.records import ConvGeometry
 
 __all__ = ["MobileNetV3"]
@@ -117,7 +118,7 @@ class MobileNetV3(Network):
         self.classifier = places.fill("classifier")
         for module in self.modules():
             norm = getattr(module, "norm", None)  # places that only stand for a layer have none
-            if isinstance(module, ConvNorm) and isinstance(norm, nn.BatchNorm2d):
+            if isinstance(module, ConvNorm) and isinstance(norm, BatchNorm):
                 norm.eps = EPSILON
 
     def forward(self, x: Tensor) -> Tensor:
