@@ -189,6 +189,7 @@ def test_resume_searches_in_a_process_of_its_own(control_site: Site, monkeypatch
     settings = tmp_path / "dcdnas.yaml"
     settings.write_text("executor: local\njobs: 1\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dcdnas.dashboard.resuming.PATIENCE", 120.0)  # a busy machine takes its time
     folder = control_site.root / "small"
     make_run(folder, 2, asked=2)
     answer = control_site.post("/runs/small/resume", {"more": 30}, SECRET)
@@ -207,7 +208,8 @@ def test_resume_searches_in_a_process_of_its_own(control_site: Site, monkeypatch
 
 
 @pytest.mark.slow
-def test_a_search_that_ends_at_once_says_why(control_site: Site) -> None:
+def test_a_search_that_ends_at_once_says_why(control_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcdnas.dashboard.resuming.PATIENCE", 120.0)
     folder = control_site.root / "good"
     (folder / "search.yaml").write_text("budgets: [", encoding="utf-8")
     answer = control_site.post("/runs/good/resume", {"more": 1}, SECRET)
