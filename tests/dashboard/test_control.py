@@ -8,13 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from conftest import SECRET, Answer, Site
 from synthetic import make_run
 
+from dcdnas.dashboard import resuming
 from dcdnas.engine import control
 from dcdnas.engine.lock import RunLock, live_driver
 from dcdnas.report import Note, load_run, read_notes
@@ -200,9 +200,7 @@ def test_resume_searches_in_a_process_of_its_own(control_site: Site, monkeypatch
     assert driver["pid"] != os.getpid()
     assert os.getsid(driver["pid"]) != os.getsid(0)
     assert control_site.post("/runs/small/stop", {"now": True}, SECRET).status == 200
-    end = time.monotonic() + 60
-    while live_driver(folder) and time.monotonic() < end:
-        time.sleep(0.2)
+    assert resuming._STARTED[folder].wait(120) == 3  # stopped, and can be resumed
     assert live_driver(folder) is None
     assert load_run(folder).asked == 32
 
