@@ -70,8 +70,9 @@ def duration(seconds: float) -> str:
 
 
 def costs(cost: Cost) -> str:
-    """All metrics of a cost: ``1.43 MFLOPs, 124 kparams``."""
-    return ", ".join(quantity(metric, value) for metric, value in cost.values.items())
+    """All metrics of a cost: ``1.43 MFLOPs, 124 kparams, 14.5 KiB of weights``; bytes and times say of what."""
+    said = ((metric, quantity(metric, value)) for metric, value in cost.values.items())
+    return ", ".join(text if metric in ("flops", "params") else f"{text} of {metric.replace('-', ' ')}" for metric, text in said)
 
 
 def tally(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dcdnas.words import counted, duration, large, percent, points, roughly, small_share, tally
+from dcdnas.records import Cost
+from dcdnas.words import costs, counted, duration, large, percent, points, roughly, small_share, tally
 
 
 @pytest.mark.parametrize(
@@ -65,3 +66,8 @@ def test_small_shares(share: float, said: str) -> None:
 )
 def test_large_counts(number: int, said: str) -> None:
     assert large(number) == said
+
+
+def test_bytes_and_times_say_of_what() -> None:
+    cost = Cost({"flops": 1_430_000, "params": 124_000, "weights": 14_888, "kernel-memory": 0, "latency": 1_500_000})
+    assert costs(cost) == "1.43 MFLOPs, 124 kparams, 14.5 KiB of weights, 0 B of kernel memory, 1.50 ms of latency"
