@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,8 @@ FORMAT = "dcdnas/latency-1"
 UNITS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 TOP = ("format", "device", "unit", "correction", "slots")
 NUMBERS = ("threads", "batch")
+LARGEST = 1e15
+"""Of the numbers in a file: whatever its unit, no time is longer."""
 SHOWN = 12
 """Problems of a file that are listed."""
 
@@ -98,17 +99,18 @@ def _correction(content: Any, problems: list[str]) -> Correction:
         problems.append(f'correction must be an object like {{"factor": 1.1, "per_slot": 2000}}, not {content!r}.')
         return Correction()
     problems += _unknown("correction: ", content, known)
-    for name in ("factor", "per_slot"):
-        if name in content and not _number(content[name], at_least=0):
-            problems.append(f"correction: {name} must be a number, 0 or more, not {content[name]!r}.")
+    for name, (legal, allowed) in _LEGAL.items():
+        if name in content and not legal(content[name]):
+            problems.append(f"correction: {name} must be {allowed}, not {content[name]!r}.")
             return Correction()
     return Correction(**{name: content[name] for name in known if name in content})
 
 
 def _scale(unit: Any, problems: list[str]) -> float:
-    if unit not in UNITS:
-        problems.append(f"unit must say what the values are in, not {unit!r}. Allowed: {', '.join(UNITS)}.")
-    return UNITS.get(unit, 1.0) if isinstance(unit, str) else 1.0
+    if isinstance(unit, str) and unit in UNITS:
+        return UNITS[unit]
+    problems.append(f"unit must say what the values are in, not {unit!r}. Allowed: {', '.join(UNITS)}.")
+    return 1.0
 
 
 def _slots(content: Any, scale: float, problems: list[str]) -> dict[Place, Timing]:
@@ -141,6 +143,17 @@ def _slots(content: Any, scale: float, problems: list[str]) -> dict[Place, Timin
 
 
 def _number(value: Any, at_least: float | None = None) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= LARGEST:
         return False
     return value > 0 if at_least is None else value >= at_least
+
+
+_LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "factor": (lambda v: _number(v, at_least=0), "a number, 0 or more"),
+    "per_slot": (lambda v: _number(v, at_least=0), "a number, 0 or more"),
+    "space": (lambda v: isinstance(v, str), "a text"),
+    "networks": (lambda v: _number(v, at_least=0) and isinstance(v, int), "a whole number, 0 or more"),
+    "error": (lambda v: v is None or _number(v, at_least=0), "a number, 0 or more, or null"),
+    "order": (lambda v: v is None or _number(v, at_least=-1), "a number, -1 to 1, or null"),
+}
+"""What a correction may say: key -> check, and what is allowed."""

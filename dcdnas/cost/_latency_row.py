@@ -45,8 +45,9 @@ def place_from(row: Mapping[str, Any]) -> Place:
     kind, activation = row.get("kind", "conv"), row.get("activation", "")
     if kind not in KINDS:
         raise UsageError(f"kind cannot be {kind!r}. Allowed: {', '.join(KINDS)}.")
-    if activation and activation not in ("sigmoid", "hardsigmoid", *ACTIVATIONS):
-        raise UsageError(f"activation cannot be {activation!r}. {nearest(str(activation), ACTIVATIONS)}")
+    named = sorted({"sigmoid", "hardsigmoid", *filter(None, ACTIVATIONS)})
+    if activation and activation not in named:
+        raise UsageError(f"activation cannot be {activation!r}. {nearest(str(activation), named)}")
     numbers = {name: row[name] for name in (*GEOMETRY, "guide_channels") if name in row}
     wrong = next((n for n, v in numbers.items() if isinstance(v, bool) or not isinstance(v, int)), "")
     absent = next((n for n in GEOMETRY[:2] if n not in row), "")
