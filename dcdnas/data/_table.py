@@ -51,7 +51,7 @@ def read_tables(tables: Sequence[Table], resolution: int, classes: int) -> Raw:
         classes: how many of the classes; 0 for all.
 
     Raises:
-        DataError: when no table has labels.
+        DataError: when no table has labels, or none of the wanted classes' pictures.
     """
     table = next((t for t in tables if len(t.labels) and t.labels.min() >= 0), None)
     if table is None:
@@ -62,9 +62,15 @@ def read_tables(tables: Sequence[Table], resolution: int, classes: int) -> Raw:
     if table.labels.max() >= len(every):
         raise DataError(f"{table.where}: label {table.labels.max()} among {len(every)} classes. Get the files again.")
     names = chosen(every, classes)
-    numbers = {name: number for number, name in enumerate(names)}
-    labels = np.array([numbers.get(name, -1) for name in every])[table.labels]
+    labels = table.labels
+    if classes:
+        numbers = {name: number for number, name in enumerate(names)}
+        labels = np.array([numbers.get(name, -1) for name in every])[labels]
     rows = np.flatnonzero(labels >= 0)
+    if not len(rows):
+        raise DataError(
+            f"{table.where}: no picture of the classes {', '.join(names)}. Take more classes, or get the files again."
+        )
     side = resolution or min(LARGEST, side_of(next(iter(table.pictures(rows[:1])))))
     state = f"{table.state}\0{names if classes else ''}"
     return Raw(kept(state, len(rows), side, lambda: table.pictures(rows)), labels[rows], names)

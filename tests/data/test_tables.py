@@ -68,6 +68,23 @@ def test_without_a_resolution_the_first_picture_says_it(root: Path, monkeypatch:
     assert load(f"parquet:{root}/*.parquet").shape == (3, 6, 6)
 
 
+def test_a_first_picture_that_is_far_too_large_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    with pytest.raises(DataError, match=r"row 0: no readable picture \(.*decompression bomb"):
+        load(f"parquet:{root}/*.parquet")
+
+
+def test_classes_without_a_picture_are_said(tmp_path: Path) -> None:
+    write(tmp_path / "train.parquet", [2, 2])
+    with pytest.raises(DataError, match="no picture of the classes ant, bee"):
+        load(f"parquet:{tmp_path}/*.parquet", classes=2)
+
+
+def test_two_classes_of_one_name_stay_two(tmp_path: Path) -> None:
+    write(tmp_path / "train.parquet", [0, 1, 2], names=("crane", "bee", "crane"))
+    assert load(f"parquet:{tmp_path}/*.parquet", 8).labels.tolist() == [0, 1, 2]
+
+
 def test_pictures_are_decoded_once_and_of_some_classes_only_those(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain, calls = _decoded.decode, []
     monkeypatch.setattr(_decoded, "decode", lambda *a: (calls.append(a), plain(*a))[1])
