@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from urllib.request import urlopen
+from uuid import uuid4
 
 from dcdnas.data._find import default_folder
 from dcdnas.errors import DataError, UnknownNameError
@@ -81,23 +80,20 @@ def _fetched(remote: Remote, path: Path, tell: Callable[[str], None]) -> Path:
         return path
     tell(f"{remote.url} -> {path}")
     by_hand = f"Get it by hand into {path.parent}."
-    temporary = None
+    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".tmp")
-        with os.fdopen(handle, "wb") as file, urlopen(remote.url, timeout=TIMEOUT) as answer:
+        with temporary.open("wb") as file, urlopen(remote.url, timeout=TIMEOUT) as answer:
             while content := answer.read(CHUNK):
                 file.write(content)
-        found = _md5(Path(temporary))
+        found = _md5(temporary)
         if found != remote.md5:
             raise DataError(f"{remote.url}: has the checksum {found} instead of {remote.md5}, so it was not kept. {by_hand}")
         os.replace(temporary, path)
     except (OSError, HTTPException) as error:
         raise DataError(f"{remote.url}: cannot be fetched: {getattr(error, 'reason', None) or error}. {by_hand}") from None
     finally:
-        if temporary is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
     return path
 
 

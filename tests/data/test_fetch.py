@@ -96,7 +96,10 @@ def test_files_go_where_a_person_or_the_environment_says(site: Site, monkeypatch
 def test_a_damaged_file_is_fetched_again(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(_fetch, "REMOTE", {"cifar10": (site.offer("a.tar.gz", b"content"),)})
     (tmp_path / "a.tar.gz").write_bytes(b"conte")
-    assert fetch("cifar10", tmp_path, lambda _: None)[0].read_bytes() == b"content"
+    fetched, plain = fetch("cifar10", tmp_path, lambda _: None)[0], tmp_path / "plain"
+    assert fetched.read_bytes() == b"content"
+    plain.touch()
+    assert fetched.stat().st_mode == plain.stat().st_mode, "whoever may read other files may read this one"
 
 
 def test_another_content_is_not_kept(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
