@@ -66,11 +66,16 @@ def write_note(folder: Path, number: int, starred: bool | None = None, text: str
     with _WRITING:
         notes = read_notes(folder)
         before = notes.pop(number, Note())
-        note = Note(before.starred if starred is None else starred, before.text if text is None else text.strip())
+        note = Note(before.starred if starred is None else starred, before.text if text is None else _whole(text.strip()))
         if note != Note():
             notes[number] = note
         _write(folder / FILE, notes)
     return note
+
+
+def _whole(text: str) -> str:
+    """Without halves of characters, which JSON can hold and no file or page."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _write(path: Path, notes: Mapping[int, Note]) -> None:

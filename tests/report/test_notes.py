@@ -22,6 +22,10 @@ def test_star_and_text_are_kept_each_by_itself(tmp_path: Path) -> None:
     assert read_notes(tmp_path) == {3: Note(True, "wide stem\nlooks odd"), 5: Note(False, "ä <b>")}
 
 
+def test_half_a_character_is_replaced(tmp_path: Path) -> None:
+    assert write_note(tmp_path, 1, text="wide \ud83d stem") == Note(False, "wide ? stem") == read_notes(tmp_path)[1]
+
+
 def test_a_note_that_says_nothing_any_more_is_gone(tmp_path: Path) -> None:
     write_note(tmp_path, 3, True, "x")
     write_note(tmp_path, 3, False, "")
