@@ -74,7 +74,7 @@ def space_entries() -> list[Entry]:
 def first_sentence(text: str) -> str:
     """The first sentence of a docstring, on one line and without its marks."""
     paragraph = " ".join(text.strip().split("\n\n")[0].split())
-    return re.split(r"(?<=\.)\s", paragraph, maxsplit=1)[0].rstrip(".:").replace("``", "`")
+    return re.split(r"(?<=\.)(?<!e\.g\.)\s", paragraph, maxsplit=1)[0].rstrip(".:").replace("``", "`")
 
 
 def _entry(name: str, tree: ast.Module) -> Entry:

@@ -1,4 +1,4 @@
-"""Images by name: what there is, and whether it is whole."""
+"""Images by name: what there is, whether it is whole, and downloads of what is public."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcdnas.cli._options import LatencyDevice
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
@@ -77,7 +76,9 @@ def slots(
     out: Output,
     space: Space,
     to: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the list.", show_default=False)],
-    latency_device: LatencyDevice = None,
+    latency_device: Annotated[
+        str, typer.Option("--latency-device", metavar="NAME", help="What the device is called, as a search will name it.")
+    ] = "cpu: my device",
 ) -> None:
     """List every layer that a table for a space needs, with empty times to be filled in from a device of your own.
 
@@ -93,7 +94,7 @@ def slots(
     needed = places_needed(found)
     if needed is None:
         raise UsageError(f"the places of {found.name} cannot be listed: its width is fitted, or its networks do not come apart.")
-    _write(to, table_text(Device(latency_device or "cpu: my device"), ((place, None) for place in needed)))
+    _write(to, table_text(Device(latency_device), ((place, None) for place in needed)))
     out.document({"file": to, "places": len(needed)})
     out.show(f"{to}: {len(needed):,} layers of {found.name}. Fill in each `value`, in the unit that `unit` says; then:")
     out.show(f"dcdnas search {space} -b 2ms --latency-table {to} --latency-device NAME")

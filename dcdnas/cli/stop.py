@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from dcdnas.cli._options import Run
 from dcdnas.cli._output import Output
 
 __all__ = ["stop"]
@@ -15,7 +16,7 @@ PANEL = "Search"
 
 def stop(
     out: Output,
-    run: Annotated[str, typer.Argument(help="Name or folder of the run.")],
+    run: Run,
     now: Annotated[
         bool, typer.Option("--now", help="Interrupt the trainings that are running; a resume asks them again.")
     ] = False,

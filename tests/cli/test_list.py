@@ -33,6 +33,11 @@ def test_spaces_are_listed(run: Run) -> None:
     assert names(run, "spaces") == sorted(shipped())
 
 
+def test_an_abbreviation_ends_no_sentence(run: Run) -> None:
+    about = {entry["name"]: entry["about"] for entry in run("list", "data", "--json").json}
+    assert about["hf:NAME"].endswith("e.g. `hf:zh-plus/tiny-imagenet`")
+
+
 def test_presets_are_listed_as_they_are_built(run: Run) -> None:
     assert sorted(names(run, "presets")) == sorted(f"{s}/{p}" for s in sources for p in sources[s].presets)
 
