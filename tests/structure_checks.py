@@ -9,7 +9,7 @@ from pathlib import Path
 
 LAYERS = (
     {"errors", "yaml_lines"},
-    {"catalogue", "choice", "records", "settings"},
+    {"cache", "catalogue", "choice", "records", "settings"},
     {"budget", "pareto", "architecture"},
     {"words"},
     {"front", "words"},

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -20,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from dcdnas.architecture import LayerChoice
+from dcdnas.cache import cache_folder
 from dcdnas.networks import Slot
 from dcdnas.operators import operators
 
@@ -43,13 +43,7 @@ def kept(metric: str, slot: Slot, choice: LayerChoice, find: Callable[[], int]) 
 
 def file() -> Path:
     """Where the prices of this code are."""
-    return folder() / f"prices-{CODE}.jsonl"
-
-
-def folder() -> Path:
-    """Where everything is that is kept from one run to the next."""
-    given = os.environ.get("DCDNAS_CACHE")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dcdnas"
+    return cache_folder() / f"prices-{CODE}.jsonl"
 
 
 def sources(package: Path) -> str:

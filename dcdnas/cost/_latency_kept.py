@@ -13,8 +13,9 @@ from dataclasses import astuple
 from pathlib import Path
 
 from dcdnas.architecture import Architecture
+from dcdnas.cache import cache_folder
 from dcdnas.cost._device import Device
-from dcdnas.cost._kept import CODE, append, folder, lines, outside
+from dcdnas.cost._kept import CODE, append, lines, outside
 from dcdnas.cost._latency import Place
 from dcdnas.cost._latency_row import row_of
 from dcdnas.cost._timing import Timing
@@ -29,7 +30,7 @@ class KeptTimes:
 
     def __init__(self, device: Device) -> None:
         digest = hashlib.sha256(json.dumps([*astuple(device), CODE]).encode()).hexdigest()[:16]
-        self.path = folder() / f"latency-{digest}.jsonl"
+        self.path = cache_folder() / f"latency-{digest}.jsonl"
         self._known = _read(self.path)
 
     def get(self, item: Place | Architecture) -> Timing | None:

@@ -22,10 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from dcdnas.cache import cache_folder
 from dcdnas.errors import DataError
 
 BLOCK = 512
 """Pictures that wait in memory, decoded, to be written."""
+
+_UNREADABLE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+"""What Pillow raises for a file that is damaged, no picture, or far too large."""
 
 Picture = tuple[str, Path | bytes]
 """What a message calls a picture, and its file or what is in it."""
@@ -70,13 +74,6 @@ def kept(state: str, count: int, resolution: int, pictures: Callable[[], Iterabl
     return _mapped(path, shape)
 
 
-def cache_folder() -> Path:
-    """``DCDNAS_CACHE``, else ``dcdnas`` in the user's cache folder."""
-    named = os.environ.get("DCDNAS_CACHE")
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(named).expanduser() if named else Path(home).expanduser() / "dcdnas"
-
-
 def decode(picture: Picture, resolution: int) -> NDArray[Any]:
     """One picture as (3, resolution, resolution) uint8.
 
@@ -89,7 +86,7 @@ def decode(picture: Picture, resolution: int) -> NDArray[Any]:
             # A JPEG is decoded at a half, quarter or eighth of its size where that is still large enough.
             opened.draft("RGB", (resolution, resolution))
             square = ImageOps.fit(opened.convert("RGB"), (resolution, resolution), Image.Resampling.BICUBIC)
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+    except _UNREADABLE as error:
         raise DataError(f"{name}: no readable picture ({error}). Get it again or take it out.") from None
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
@@ -104,7 +101,7 @@ def side_of(picture: Picture) -> int:
     try:
         with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as opened:
             return min(opened.size)
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
+    except _UNREADABLE as error:
         raise DataError(f"{name}: no readable picture ({error}). Get it again or take it out.") from None
 
 

@@ -123,14 +123,6 @@ def test_the_files_name_says_which_code_it_belongs_to(folder: Path) -> None:
     assert file() == folder / f"prices-{CODE}.jsonl"
 
 
-def test_the_users_cache_folder_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DCDNAS_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert file().parent == Path("/somewhere/dcdnas")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert file().parent == Path.home() / ".cache" / "dcdnas"
-
-
 def test_an_operator_from_outside_is_known_by_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = []
     for text in ("class Mine: ...\n", "class Mine:\n    changed = True\n"):

@@ -131,15 +131,6 @@ def test_a_damaged_file_of_decoded_pictures_is_named(root: Path, own_cache: Path
         load(f"folder:{root}", 16)
 
 
-def test_the_cache_is_in_the_users_cache_folder_unless_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("DCDNAS_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert _decoded.cache_folder() == tmp_path / "dcdnas"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert _decoded.cache_folder() == tmp_path / ".cache" / "dcdnas"
-
-
 def test_a_folder_without_classes_or_pictures_says_what_is_needed(root: Path) -> None:
     (root / "train" / "eel").mkdir()
     with pytest.raises(DataError, match="eel: has no pictures"):
