@@ -2,9 +2,9 @@
 
 Several modules take turns, call by call. So each call finds the caches as a layer finds them in a network, full of what others
 left, and a burst of other work on the machine hits a few calls of many modules instead of all calls of one. Each call is timed by
-itself; three in a row are a block, whose time is their median; a module's time is that of its quickest block. On an idle
-machine that is about the median of all calls, and on a busy one still nearly what an idle one shows. (`torch.utils.benchmark`
-times one statement in a loop, with warm caches, and averages over the loop, so that one interruption spoils it.)
+itself; three in a row are a block, whose time is their median; a module's time is that of its quickest block. What disturbs a
+call makes it longer, so that block is the one least disturbed. (`torch.utils.benchmark` times one statement in a loop, with warm
+caches, and averages over the loop, so that one interruption spoils it.)
 
 One thread on a CPU is timed by its own clock, which stands still while other processes have the processor. Several threads need
 a wall clock. A GPU is timed by its events, from before a call to after its last kernel.
