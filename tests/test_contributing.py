@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +22,18 @@ from dcdnas.networks import build_network, slots_of
 from dcdnas.operators import Operator, operators
 from dcdnas.records import ConvGeometry
 
-PAGE = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+CODE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
+ONLY_GATE = """
+from pathlib import Path
+from dcdnas.plugins import Plugin
+
+Plugin("gate.py", Path(__file__).with_name("gate.py").read_text(encoding="utf-8")).load()
+
+def pytest_collection_modifyitems(items):
+    items[:] = [i for i in items if hasattr(i, "callspec") and i.callspec.params.get("name") == "gate"]
+"""
 GEOMETRY = ConvGeometry(6, 9, 3, 2, 3, height=7, width=5)
 
 
@@ -28,7 +41,7 @@ GEOMETRY = ConvGeometry(6, 9, 3, 2, 3, height=7, width=5)
 def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Operator]]:
     """The operator of the page, added by writing its file and nothing else."""
     path = tmp_path / "gate.py"
-    path.write_text(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0], encoding="utf-8")
+    path.write_text(CODE, encoding="utf-8")
     files = operators._files()
     monkeypatch.setattr(operators, "_files", lambda: {**files, "gate": path})
     monkeypatch.setattr(operators, "_loaded", dict(operators._loaded))
@@ -62,3 +75,29 @@ def test_a_network_of_it_is_built_priced_and_trained(gate: type[Operator]) -> No
     assert dict(price(architecture).values) == dict(measure(network).values)
     network(torch.randn(2, 3, 16, 16)).square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
+def contract(folder: Path, code: str, *arguments: str) -> tuple[int, str]:
+    """Runs the contract of all operators over the one that `code` defines: the exit status and pytest's report."""
+    (folder / "gate.py").write_text(code, encoding="utf-8")
+    (folder / "only_gate.py").write_text(ONLY_GATE, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-p", "only_gate", "-p", "no:cacheprovider", *arguments]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
+    tests = "tests/operators/test_contract.py"
+    done = subprocess.run([*command, tests], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_it_keeps_the_contract_of_the_operators_that_ship(tmp_path: Path) -> None:
+    status, said = contract(tmp_path, CODE, "-vv")
+    assert status == 0, said
+    assert len(set(re.findall(r"::(test_\w+)\[.* PASSED", said))) > 20
+    assert len(re.findall(r"::test_every_multiply_add_is_counted\[gate-.* PASSED", said)) > 10
+
+
+def test_a_gate_that_hides_its_product_breaks_the_contract(tmp_path: Path) -> None:
+    hidden = CODE.replace("product(super().forward(x), gate[:, :, None, None])", "super().forward(x) * gate[:, :, None, None]")
+    assert hidden != CODE
+    status, said = contract(tmp_path, hidden, "-k", "independent_counter", "-x")
+    assert status == 1, said
+    assert "test_an_independent_counter_agrees_on_every_form[gate" in said
