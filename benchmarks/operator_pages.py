@@ -1,0 +1,156 @@
+"""The generated parts of docs/operators: pictures, what may be set, what a layer costs, and the table of the index.
+
+    python benchmarks/operator_pages.py            prints the tables of costs
+    python benchmarks/operator_pages.py --write    brings the pages and pictures up to date
+
+A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
+The meanings of the settings are kept as they stand there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from operator_pictures import PICTURES, described, drawn
+
+from dcdnas.architecture import LayerChoice
+from dcdnas.choice import dimensions
+from dcdnas.cost import Parts, slot_parts
+from dcdnas.errors import GeometryError
+from dcdnas.networks import Slot
+from dcdnas.operators import operators
+from dcdnas.records import ConvGeometry, Setting
+
+FOLDER = Path(__file__).parents[1] / "docs" / "operators"
+LAYERS: Mapping[str, ConvGeometry] = {
+    "pointwise, 64 to 384, 14 x 14": ConvGeometry(64, 384, 1, height=14, width=14),
+    "depthwise 3 x 3, 384, 14 x 14": ConvGeometry(384, 384, 3, groups=384, height=14, width=14),
+    "dense 3 x 3, 64 to 64, 56 x 56": ConvGeometry(64, 64, 3, height=56, width=56),
+}
+"""Two layers of MobileNetV2 and one of ResNet-18 at 224 x 224."""
+
+
+def parts(name: str, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> Parts:
+    """The multiply-adds of a layer, by what they are for."""
+    return slot_parts(Slot("layer", geometry), LayerChoice(name, settings, form))
+
+
+def parameters(name: str, geometry: ConvGeometry) -> int:
+    """Of a layer without bias."""
+    return sum(p.numel() for p in operators[name].at(geometry).parameters())
+
+
+def cost(name: str) -> str:
+    """Multiply-adds of each form at each of the layers, as Markdown; the counted form is bold."""
+    head = "| layer | form | convolution | dynamic part | controller | sum | of static | parameters |"
+    rows, refused = [], []
+    for layer, geometry in LAYERS.items():
+        try:
+            rows += cost_rows(name, layer, geometry)
+        except GeometryError as error:
+            refused.append(f"Refused, {layer}: {error}")
+    return "\n".join([head, "| --- | --- |" + " ---: |" * 6, *rows, *(line for text in refused for line in ("", text))])
+
+
+def cost_rows(name: str, layer: str, geometry: ConvGeometry) -> Iterator[str]:
+    """The rows of one layer."""
+    operator, stored = operators[name], parameters(name, geometry)
+    settings = operator.resolve(geometry)
+    static = operators["static"].multiply_adds(geometry, {})
+    for form in operator.forms(geometry, settings):
+        found = parts(name, geometry, settings, form)
+        mark = "**" if form == operator.counted_form(geometry, settings) else ""
+        numbers = " | ".join(f"{n:,}" for n in (found.convolution, found.dynamic, found.controller))
+        shown = f"{mark}`{form}`{mark}" if form else "the only one"
+        yield f"| {layer} | {shown} | {numbers} | {mark}{found.whole:,}{mark} | {found.whole / static:.3f} | {stored:,} |"
+
+
+def settings(name: str, page: str) -> str:
+    """What may be set, as Markdown; the meanings are those on the page."""
+    meanings = dict(re.findall(r"^\| `(\w+)` \|.*\| ([^|\n]+) \|$", page, re.MULTILINE))
+    head = "| setting | allowed | default | meaning |\n| --- | --- | --- | --- |"
+    return "\n".join([head, *(f"| `{key}` | {shown} | {meanings.get(key, '')} |" for key, shown in allowed(operators[name]))])
+
+
+def allowed(operator: type[Any]) -> Iterator[tuple[str, str]]:
+    """Each setting with its allowed values and default: those that are searched, then those that are not."""
+    searched, hints = dimensions(operator), get_type_hints(operator.__init__)
+    for key, dimension in searched.items():
+        default = str(dimension.default).lower() if isinstance(dimension.default, bool) else dimension.default
+        yield key, f"{dimension.allowed} | {default}"
+    for key, parameter in inspect.signature(operator.__init__).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY and key not in searched:
+            words = ", ".join(get_args(hints[key])) or {int: "a whole number", float: "a number"}[hints[key]]
+            yield (
+                key,
+                f"{words}; not searched | {parameter.default:g}"
+                if words[0] == "a"
+                else f"{words}; not searched | {parameter.default}",
+            )
+
+
+def picture(name: str) -> str:
+    """The picture, which a reader of the text alone gets in words."""
+    return f"![{described(name)}](pictures/{name}.svg)"
+
+
+def index() -> str:
+    """What each operator costs as a multiple of the static layer, in multiply-adds and in parameters."""
+    layers = " | ".join(layer.split(",")[0] for layer in LAYERS)
+    head = f"| operator | what it is | {layers} |\n| --- | --- |" + " ---: |" * len(LAYERS)
+    return "\n".join([head, *(f"| [`{name}`]({name}.md) | {title(name)} | {' | '.join(multiples(name))} |" for name in PICTURES)])
+
+
+def title(name: str) -> str:
+    """Of an operator's page."""
+    return (FOLDER / f"{name}.md").read_text(encoding="utf-8").splitlines()[0].partition(": ")[2]
+
+
+def multiples(name: str) -> Iterator[str]:
+    """The cells of an operator."""
+    for geometry in LAYERS.values():
+        try:
+            resolved = operators[name].resolve(geometry)
+        except GeometryError:
+            yield "refused"
+            continue
+        flops = parts(name, geometry, resolved).whole / parts("static", geometry, {}).whole
+        yield f"{flops:.2f}, {parameters(name, geometry) / parameters('static', geometry):.2f}"
+
+
+def renewed(page: str, **blocks: str) -> str:
+    """The page with its generated parts as they should be.
+
+    Raises:
+        ValueError: when it lacks the marks of one.
+    """
+    for name, text in blocks.items():
+        pattern = rf"(<!-- generated: {name} -->\n).*?(\n<!-- end -->)"
+        page, found = re.subn(pattern, lambda m, text=text: m[1] + text + m[2], page, flags=re.DOTALL)
+        if found != 1:
+            raise ValueError(f"{found} places for {name!r}, not one.")
+    return page
+
+
+def files() -> Iterator[tuple[Path, str]]:
+    """Every generated file with its text, the index last, since it quotes the pages."""
+    for name in PICTURES:
+        path = FOLDER / f"{name}.md"
+        page = path.read_text(encoding="utf-8")
+        yield path, renewed(page, picture=picture(name), settings=settings(name, page), cost=cost(name))
+        yield FOLDER / "pictures" / f"{name}.svg", drawn(name)
+    path = FOLDER / "README.md"
+    yield path, renewed(path.read_text(encoding="utf-8"), index=index())
+
+
+if __name__ == "__main__":
+    if "--write" in sys.argv[1:]:
+        for written, content in files():
+            written.write_text(content, encoding="utf-8")
+    else:
+        print("\n\n".join(f"{name}\n{cost(name)}" for name in PICTURES))
