@@ -95,6 +95,7 @@ def test_it_keeps_the_contract_of_the_operators_that_ship(tmp_path: Path) -> Non
     assert len(re.findall(r"::test_every_multiply_add_is_counted\[gate-.* PASSED", said)) > 10
 
 
+@pytest.mark.slow
 def test_a_gate_that_hides_its_product_breaks_the_contract(tmp_path: Path) -> None:
     hidden = CODE.replace("product(super().forward(x), gate[:, :, None, None])", "super().forward(x) * gate[:, :, None, None]")
     assert hidden != CODE
