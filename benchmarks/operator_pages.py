@@ -86,12 +86,8 @@ def allowed(operator: type[Any]) -> Iterator[tuple[str, str]]:
     for key, parameter in inspect.signature(operator.__init__).parameters.items():
         if parameter.kind is parameter.KEYWORD_ONLY and key not in searched:
             words = ", ".join(get_args(hints[key])) or {int: "a whole number", float: "a number"}[hints[key]]
-            yield (
-                key,
-                f"{words}; not searched | {parameter.default:g}"
-                if words[0] == "a"
-                else f"{words}; not searched | {parameter.default}",
-            )
+            default = parameter.default if isinstance(parameter.default, str) else f"{parameter.default:g}"
+            yield key, f"{words}; not searched | {default}"
 
 
 def picture(name: str) -> str:
