@@ -152,10 +152,11 @@ class Run:
         Raises:
             UsageError: when there is none.
         """
+        cut = self._cut(budgets)
         if which in ("best", "knee"):
-            found = self.best_within(budgets) if which == "best" else fronts.knee(self.trials, self._cut(budgets), self.minimize)
+            found = self.best_within(cut) if which == "best" else fronts.knee(self.trials, cut, self.minimize)
             if found is None:
-                raise UsageError(f"{self.name} has no finished trial within {_said(self._cut(budgets))}, so it has no {which}.")
+                raise UsageError(f"{self.name} has no finished trial within {_said(cut)}, so it has no {which}.")
             return RunTrial.of(self, found)
         if not str(which).isdigit():
             raise UnknownNameError("trial", str(which), ["best", "knee"], "Or give a trial's number.")
@@ -273,7 +274,21 @@ class Run:
         return show_run(self).html
 
     def _cut(self, budgets: Sequence[Budget] | None) -> Sequence[Budget]:
-        return self.budgets if budgets is None else budgets
+        """The bounds that hold: the run's own unless others are given.
+
+        Raises:
+            UsageError: when the trials were not priced by a metric that is to be bounded.
+        """
+        if budgets is None:
+            return self.budgets
+        priced = list(self.trials[0].cost.values) if self.trials else [b.metric for b in budgets]
+        unknown = next((b for b in budgets if b.metric not in priced), None)
+        if unknown is not None:
+            raise UsageError(
+                f"{self.name} cannot be cut at {unknown}: its trials were not priced by {unknown.metric}. Allowed: bounds on "
+                f"{', '.join(priced)}. A search has other prices when its budget or --minimize names them."
+            )
+        return budgets
 
 
 def _row(trial: Trial, on_front: bool, metrics: Sequence[str], decisions: Sequence[str]) -> dict[str, Any]:

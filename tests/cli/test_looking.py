@@ -76,6 +76,13 @@ def test_trials_are_cut_at_another_budget(run: Run, searched: Path) -> None:
     assert all(r["flops"] <= 250_000 for r in rows)
 
 
+def test_a_metric_that_the_trials_were_not_priced_by_cannot_cut_them(run: Run, searched: Path) -> None:
+    for words in (("trials", "done"), ("export", "done", "--trial", "1")):
+        said = run(*words, "-b", "2ms")
+        assert said.code == 2
+        assert "cannot be cut at latency <= 2 ms: its trials were not priced by latency" in " ".join(said.err.split())
+
+
 def test_trials_are_sorted_and_limited(run: Run, searched: Path) -> None:
     rows = run("trials", "done", "--state", "finished", "--sort", "-flops", "--limit", "2", "--json").json
     costs = sorted((t.cost["flops"] for t in load_run("done").trials if t.state == "finished"), reverse=True)
