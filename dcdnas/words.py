@@ -71,8 +71,12 @@ def duration(seconds: float) -> str:
 
 def costs(cost: Cost) -> str:
     """All metrics of a cost: ``1.43 MFLOPs, 124 kparams, 14.5 KiB of weights``; bytes and times say of what."""
-    said = ((metric, quantity(metric, value)) for metric, value in cost.values.items())
-    return ", ".join(text if metric in ("flops", "params") else f"{text} of {metric.replace('-', ' ')}" for metric, text in said)
+    return ", ".join(amount(metric, value) for metric, value in cost.values.items())
+
+
+def amount(metric: str, value: float) -> str:
+    """One of them: ``1.43 MFLOPs``, ``14.5 KiB of weights``."""
+    return f"{quantity(metric, value)}{'' if metric in ('flops', 'params') else f' of {metric_name(metric).lower()}'}"
 
 
 def tally(

@@ -6,7 +6,7 @@ from dcdnas.budget import quantity
 from dcdnas.cli._output import Output
 from dcdnas.planning import Plan, estimated
 from dcdnas.space_cost import Share, largest, share_within, smallest
-from dcdnas.words import roughly
+from dcdnas.words import amount, roughly
 
 
 def describe(out: Output, plan: Plan) -> None:
@@ -14,7 +14,7 @@ def describe(out: Output, plan: Plan) -> None:
     space, config = plan.space, plan.config
     metrics = tuple(dict.fromkeys([*config.minimize, *(b.metric for b in config.budgets)]))
     ranges = {m: (smallest(space, m).cost[m], largest(space, m).cost[m]) for m in metrics}
-    spans = ", ".join(f"{quantity(m, low)} to {quantity(m, high)}" for m, (low, high) in ranges.items())
+    spans = ", ".join(f"{quantity(m, low)} to {amount(m, high)}" for m, (low, high) in ranges.items())
     share = share_within(space, config.budgets)
     out.show(f"Space      {space.name}: {scientific(space.size)} networks, {spans}")
     out.show(f"Budget     {_budget(plan, share)}")

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dcdnas.budget import quantity
 from dcdnas.pages import view
-from dcdnas.words import duration, large, metric_name, mix, percent, points, small_share
+from dcdnas.words import costs, duration, large, metric_name, mix, percent, points, small_share
 
 HERE = Path(__file__).parent
 
@@ -20,7 +20,7 @@ _PAGES = Environment(
 )
 _PAGES.filters.update(
     percent=percent, points=points, quote=shlex.quote, duration=duration, moment=view.moment, named=metric_name, mix=mix,
-    large=large, small_share=small_share,
+    large=large, small_share=small_share, costs=costs,
 )  # fmt: skip
 _PAGES.globals.update(quantity=quantity, SAID=view.SAID, control=False, notes_problem="")
 

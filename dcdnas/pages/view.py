@@ -12,7 +12,7 @@ from dcdnas.budget import quantity, units, within
 from dcdnas.pages.paint import Paint, paints
 from dcdnas.pages.source import Source
 from dcdnas.records import Trial
-from dcdnas.words import duration, metric_name, percent, points, tally
+from dcdnas.words import costs, duration, metric_name, percent, points, tally
 
 if TYPE_CHECKING:
     from dcdnas.report import Moment, Run
@@ -153,7 +153,7 @@ def _best(run: Run, best: Trial) -> str:
 def _best_detail(run: Run, best: Trial) -> str:
     confirmed = next((c for c in run.confirmed if c.trial.number == best.number), None)
     how = f"mean of {len(confirmed.accuracies)} fresh seeds" if confirmed else "one training, not confirmed"
-    return f"trial {best.number} · {', '.join(quantity(m, best.cost[m]) for m in metrics_of(run))} · {how}"
+    return f"trial {best.number} · {costs(best.cost)} · {how}"
 
 
 def _hypervolume(moments: Sequence[Moment]) -> tuple[float, str]:
