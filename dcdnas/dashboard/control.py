@@ -108,7 +108,10 @@ async def _content(request: Request) -> Wanted:
         if size > MOST_BYTES:
             raise ValueError(f"This is too long. Allowed: {MOST_BYTES:,} bytes.")
         parts.append(part)
-    content = json.loads(b"".join(parts) or b"{}")
+    try:
+        content = json.loads(b"".join(parts) or b"{}")
+    except RecursionError:
+        raise ValueError("This is nested too deeply. Send a JSON object.") from None
     if not isinstance(content, dict):
         raise ValueError("Send a JSON object.")
     return content

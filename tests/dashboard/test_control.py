@@ -90,7 +90,7 @@ def test_what_a_form_can_send_is_refused(control_site: Site, kind: str) -> None:
     assert read_notes(control_site.root / "good") == {}
 
 
-@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff", b'{"text": "' + b"x" * 40_000 + b'"}'])
+@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff", b'{"text": "' + b"x" * 40_000 + b'"}', b"[" * 30_000])
 def test_content_that_cannot_be_read_is_refused(control_site: Site, content: bytes) -> None:
     assert control_site.post(STAR, content, SECRET).status == 400
 
