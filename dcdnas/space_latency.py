@@ -233,9 +233,8 @@ def ready(item: Place | Architecture, device: Device) -> tuple[nn.Module, Tensor
         torch.manual_seed(0)
         if isinstance(item, Architecture):
             return at_work(build_network(item), item.input, device)
-        (slot, choice), g = item, item[0].geometry
-        shape = (g.in_channels,) if slot.kind == "linear" else (g.in_channels, g.height, g.width)
-        return at_work(make(slot, choice), shape, device)
+        slot, choice = item
+        return at_work(make(slot, choice), slot.input, device)
 
 
 def _short(names: str) -> str:

@@ -146,8 +146,6 @@ def _measured(name: str, slot: Slot, choice: LayerChoice) -> int:
 
 def measured_slot(slot: Slot, choice: LayerChoice, name: str) -> int:
     """One metric of a slot's module, built and measured; slow, and what `slot_price` must equal."""
-    g = slot.geometry
-    shape = (g.in_channels,) if slot.kind == "linear" else (g.in_channels, g.height, g.width)
     with torch.random.fork_rng(devices=()):  # the throw-away weights must not shift anyone's random numbers
         module = make(slot, choice)
-    return int(metrics[name].measure(module, shape))
+    return int(metrics[name].measure(module, slot.input))

@@ -73,12 +73,6 @@ def skeleton(network: str, settings: tuple[tuple[str, NetworkSetting], ...], inp
     return Skeleton(slots, tuple(stubs.held[slot.name] for slot in slots), lives.most)
 
 
-def shape_of(slot: Slot) -> tuple[int, ...]:
-    """Of the input, without the batch."""
-    g = slot.geometry
-    return (g.in_channels,) if slot.kind == "linear" else (g.in_channels, g.height, g.width)
-
-
 def result_of(slot: Slot) -> tuple[int, ...]:
     """Of the output, with a batch of 1."""
     g = slot.geometry

@@ -15,7 +15,7 @@ from dcdnas.cost._dry import dry_run, run, with_memory
 from dcdnas.cost._kept import kept
 from dcdnas.cost._lives import Lives
 from dcdnas.cost._shapes import shapes_only
-from dcdnas.cost._skeleton import result_of, shape_of, skeleton
+from dcdnas.cost._skeleton import result_of, skeleton
 from dcdnas.networks import Slot, build_network
 from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.networks._base import deployed
@@ -65,9 +65,9 @@ def _need(slot: Slot, choice: LayerChoice) -> int:
 
 def _measured(slot: Slot, choice: LayerChoice) -> int:
     try:
-        lives = run(deployed(shapes_only(slot, choice)), shape_of(slot), Lives)
+        lives = run(deployed(shapes_only(slot, choice)), slot.input, Lives)
     except (NotImplementedError, RuntimeError):  # what looks at its numbers takes longer
-        lives = _followed(shapes_only(slot, choice), shape_of(slot))
+        lives = _followed(shapes_only(slot, choice), slot.input)
     result = 4 * math.prod(result_of(slot))
     return lives.most - lives.before if lives.after - lives.before == result else UNKNOWN
 
@@ -95,7 +95,7 @@ def _whole(architecture: Architecture) -> int:
 
 def floor(slot: Slot, choice: LayerChoice) -> int:
     """A slot's input, and what the slot needs; every network with it has at least that."""
-    return 4 * math.prod(shape_of(slot)) + max(0, slot_need(slot, choice))
+    return 4 * math.prod(slot.input) + max(0, slot_need(slot, choice))
 
 
 activations = Metric(

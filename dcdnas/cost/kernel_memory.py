@@ -59,9 +59,7 @@ def _slot_bytes(slot: Slot, choice: LayerChoice) -> int:
 
 
 def _measured(slot: Slot, choice: LayerChoice) -> int:
-    g = slot.geometry
-    shape = (g.in_channels,) if slot.kind == "linear" else (g.in_channels, g.height, g.width)
-    return count_kernel_bytes(shapes_only(slot, choice), shape)
+    return count_kernel_bytes(shapes_only(slot, choice), slot.input)
 
 
 def layers_bytes(architecture: Architecture) -> list[int]:

@@ -56,6 +56,12 @@ class Slot:
         return self.name.rpartition(".")[0] or self.name
 
     @property
+    def input(self) -> tuple[int, ...]:
+        """Shape of what comes in, without the batch: (C, H, W), or (C,) of a linear layer."""
+        g = self.geometry
+        return (g.in_channels,) if self.kind == "linear" else (g.in_channels, g.height, g.width)
+
+    @property
     def role(self) -> str:
         """Last part of the name: what the convolution does in its block."""
         return self.name.rpartition(".")[2]

@@ -64,8 +64,7 @@ def test_each_slot_receives_a_map_of_the_size_its_geometry_says(architecture: Ar
         )
     logits = network(torch.zeros(2, *architecture.input))
     for slot in slots_of(architecture):
-        g = slot.geometry
-        assert seen[slot.name] == ((g.in_channels,) if slot.kind == "linear" else (g.in_channels, g.height, g.width))
+        assert seen[slot.name] == slot.input
     assert logits.shape == (2, architecture.classes)
 
 
