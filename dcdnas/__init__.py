@@ -1,4 +1,4 @@
-"""Neural architecture search over CNNs made of dynamic convolutions, within a FLOP and parameter budget.
+"""Neural architecture search over CNNs made of dynamic convolutions, within a budget of FLOPs, parameters, memory or latency.
 
 The public functions are imported when they are first used, so that ``import dcdnas`` is instant.
 """

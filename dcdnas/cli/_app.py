@@ -67,7 +67,7 @@ def make_app(words: Sequence[str]) -> typer.Typer:
     return app
 
 
-_ABOUT = "Search for efficient CNNs made of dynamic convolutions, within a FLOP and parameter budget."
+_ABOUT = "Search for efficient CNNs made of dynamic convolutions, within a budget of FLOPs, parameters, memory or latency."
 
 
 def _version(wanted: bool) -> None:
@@ -79,7 +79,7 @@ def _version(wanted: bool) -> None:
 def _root(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
-    """Search for efficient CNNs made of dynamic convolutions, within a FLOP and parameter budget."""
+    """Search for efficient CNNs made of dynamic convolutions, within a budget of FLOPs, parameters, memory or latency."""
 
 
 def _panel(module: Any) -> int:
