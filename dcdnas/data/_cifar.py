@@ -21,6 +21,9 @@ from dcdnas.errors import DataError
 
 PIXELS = 3 * 32 * 32
 
+LARGEST = 2**28
+"""Bytes of a file in an archive, above the largest of both sets: an archive may say that it unpacks to anything."""
+
 
 class Cifar(Source):
     """What both sets share; a subclass says how its files are called."""
@@ -94,6 +97,10 @@ def _from_archive(path: Path, wanted: tuple[str, ...]) -> dict[str, bytes]:
             for member in archive:
                 name = member.name.rpartition("/")[2]
                 content = archive.extractfile(member) if name in wanted else None
+                if content is not None and member.size > LARGEST:
+                    raise DataError(
+                        f"{path}: {name} in it has {member.size:,} bytes, and no such file has. Get the archive again."
+                    )
                 if content is not None:
                     found[name] = content.read()
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:

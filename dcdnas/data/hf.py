@@ -54,6 +54,8 @@ class Hf(Source):
         def pictures(rows: NDArray[Any]) -> Iterable[Picture]:
             for row in rows.tolist():
                 found = encoded[row][image]
+                if not found:
+                    raise DataError(f"{where}: row {row}: {image!r} holds no picture. Take another data set.")
                 yield f"{where}, row {row}", found["bytes"] or _file(found["path"])
 
         names = getattr(data.features[label], "names", None) or ()
