@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 
 import torch
@@ -14,3 +15,5 @@ settings.register_profile("dcdnas", deadline=None)  # a busy machine is no failu
 settings.load_profile("dcdnas")
 
 os.environ["DCDNAS_CACHE"] = tempfile.mkdtemp(prefix="dcdnas-tests-")  # prices that no earlier run has left
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would all that tests start

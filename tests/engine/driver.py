@@ -68,7 +68,6 @@ class Driver:
         code = 70
         try:
             os.setsid()
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would we
             os.dup2(out, 1)
             os.dup2(os.open(self.errors, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
             if arguments[1] == "ray":
