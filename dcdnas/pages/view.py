@@ -131,16 +131,16 @@ def facts(live: Source) -> dict[str, str]:
 def against(run: Run, best: Trial, static: Trial) -> dict[str, str]:
     """How far the best network is ahead of the static one, over shared seeds where both were confirmed."""
     confirmed = {c.trial.number: c for c in run.confirmed}
-    detail = f"trial {static.number}, all static: {percent(accuracy(static))} at " + quantity(
-        run.cost_shown, static.cost[run.cost_shown]
-    )
+    cost = quantity(run.cost_shown, static.cost[run.cost_shown])
+    reference = f"trial {static.number}, all static:"
+    detail = f"{reference} {percent(accuracy(static))} at {cost}"
     if best.number == static.number:
         return {"static": "the same", "static-detail": f"{detail}; nothing better was found"}
     if best.number in confirmed and static.number in confirmed:
         mean, spread, seeds = confirmed[best.number].against(confirmed[static.number])
         if seeds:
-            spread_said = f" ± {100 * spread:.1f}" if spread is not None else ""
-            return {"static": f"{points(mean)}{spread_said}", "static-detail": f"mean over {seeds} shared seeds; {detail}"}
+            said = f"mean over {seeds} shared seeds; {reference} {percent(confirmed[static.number].mean)} at {cost}"
+            return {"static": points(mean) + (f" ± {100 * spread:.1f}" if spread is not None else ""), "static-detail": said}
     difference = (accuracy(best) or 0.0) - (accuracy(static) or 0.0)
     return {"static": points(difference), "static-detail": f"one training each; {detail}"}
 
