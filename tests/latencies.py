@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
+import pytest
 from torch import Tensor, nn
 
+from dcdnas import space_latency
 from dcdnas.cost._device import Device, this_device
-from dcdnas.cost._latency import LatencyTable, Place
+from dcdnas.cost._latency import LatencyTable, Place, use
 from dcdnas.cost._latency_fit import Correction
 from dcdnas.cost._timing import Timing
 
@@ -43,3 +47,14 @@ class PretendedTimes:
     def _of(self, module: nn.Module) -> int:
         whole = hasattr(module, "architecture")
         return round((self.factor if whole else 1) * (100 + sum(p.numel() for p in module.parameters())))
+
+
+@contextmanager
+def pretended_times(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedTimes]:
+    """Within it, pretended measurements, an empty cache, and no table in use."""
+    monkeypatch.setenv("DCDNAS_CACHE", str(cache))
+    pretending = PretendedTimes(1.5)
+    monkeypatch.setattr(space_latency, "timings", pretending)
+    use(None)
+    yield pretending
+    use(None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from latencies import PretendedTimes, pretended
+from latencies import PretendedTimes, pretended, pretended_times
 from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
 
 from dcdnas import space_latency
@@ -29,12 +29,8 @@ HERE = this_device()
 @pytest.fixture(autouse=True)
 def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedTimes]:
     """Pretended measurements, an empty cache, and no table in use."""
-    monkeypatch.setenv("DCDNAS_CACHE", str(tmp_path / "cache"))
-    pretending = PretendedTimes(1.5)
-    monkeypatch.setattr(space_latency, "timings", pretending)
-    use(None)
-    yield pretending
-    use(None)
+    with pretended_times(tmp_path / "cache", monkeypatch) as pretending:
+        yield pretending
 
 
 def test_layers_that_share_a_guide_are_refused_before_anything_is_measured() -> None:

@@ -9,9 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 from commands import Run
-from latencies import PretendedTimes
+from latencies import PretendedTimes, pretended_times
 
-from dcdnas import space_latency
 from dcdnas.budget import Budget
 from dcdnas.cli._summary import over_budget
 from dcdnas.cost._device import this_device
@@ -24,12 +23,8 @@ INLINE = ("--executor", "inline", "--no-early-stopping", "--confirm", "0", "--se
 @pytest.fixture(autouse=True)
 def times(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedTimes]:
     """Pretended times of slots and of the space's networks, an empty cache, and no table in use."""
-    monkeypatch.setenv("DCDNAS_CACHE", str(project / "cache"))
-    pretending = PretendedTimes(1.5)
-    monkeypatch.setattr(space_latency, "timings", pretending)
-    use(None)
-    yield pretending
-    use(None)
+    with pretended_times(project / "cache", monkeypatch) as pretending:
+        yield pretending
 
 
 def test_measure_says_device_times_and_error(run: Run, project: Path) -> None:

@@ -9,11 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from latencies import PretendedTimes
+from latencies import PretendedTimes, pretended_times
 from searching import SPACE, config
 from trainings import pretend
 
-from dcdnas import space_latency
 from dcdnas.budget import Budget
 from dcdnas.cost import price
 from dcdnas.cost._device import Device, this_device
@@ -38,13 +37,9 @@ INLINE = Execution(executor="inline", gpus_per_trial=0.0)
 @pytest.fixture(autouse=True)
 def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedTimes]:
     """Pretended measurements and trainings, an empty cache, and no table in use."""
-    monkeypatch.setenv("DCDNAS_CACHE", str(tmp_path / "cache"))
-    pretending = PretendedTimes(1.5)
-    monkeypatch.setattr(space_latency, "timings", pretending)
     monkeypatch.setattr(Execution, "training", lambda self: pretend)
-    use(None)
-    yield pretending
-    use(None)
+    with pretended_times(tmp_path / "cache", monkeypatch) as pretending:
+        yield pretending
 
 
 @pytest.fixture

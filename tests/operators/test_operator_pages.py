@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from scripts import script
 
 from dcdnas.choice import dimensions
 from dcdnas.operators import operators
@@ -19,11 +18,9 @@ ROOT = Path(__file__).parents[2]
 NAMES = sorted(set(operators) - {"static"})
 
 
-@pytest.fixture(scope="module")
-def script() -> Iterator[ModuleType]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "benchmarks"))
-        yield importlib.import_module("operator_pages")
+@pytest.fixture(scope="module", name="script")
+def script_fixture() -> ModuleType:
+    return script("operator_pages")
 
 
 def page(name: str) -> str:
