@@ -118,11 +118,12 @@ class Network(nn.Module):
             self.stages.append(stage)
             self.add_module(stage, nn.Sequential(OrderedDict((name, block(f"{stage}.{name}")) for name in names)))
 
-    def through_stages(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, D, H', W')."""
-        for stage in self.stages:
-            x = self.get_submodule(stage)(x)
-        return x
+    def blocks(self) -> list[nn.Module]:
+        """Of all stages, in order.
+
+        `forward` calls them itself, one by one: what is handed to a method as a temporary may live until that returns.
+        """
+        return [block for stage in self.stages for block in self.get_submodule(stage).children()]
 
     @classmethod
     def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:

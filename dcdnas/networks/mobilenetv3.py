@@ -123,7 +123,9 @@ class MobileNetV3(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> logits (N, classes)."""
-        x = self.through_stages(self.stem(x))
+        x = self.stem(x)
+        for block in self.blocks():
+            x = block(x)
         features = self.activation(self.embedding(self.head(x).mean((2, 3))))
         logits: Tensor = self.classifier(self.dropout(features))
         return logits

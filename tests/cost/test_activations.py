@@ -14,9 +14,11 @@ import pytest
 import torch
 from test_price import any_architecture, any_choice
 from torch import nn
+from torch._C._dynamo.eval_frame import set_eval_frame
 
 from dcdnas.architecture import Architecture
 from dcdnas.cost import measure, metrics, price
+from dcdnas.cost._skeleton import skeleton
 from dcdnas.cost.activations import UNKNOWN, floor, slot_need
 from dcdnas.networks import Slot, build_network, make, networks, slots_of
 from dcdnas.networks._base import deployed
@@ -106,6 +108,17 @@ def test_mobilenetv2_needs_what_can_be_added_up_by_hand() -> None:
     """In the second stage: the image, the first block's input, what it expands to, and that filtered at half the size."""
     by_hand = 4 * (3 * 224**2 + 16 * 112**2 + 96 * 112**2 + 96 * 56**2)
     assert ours(Architecture("mobilenetv2", {}, {}, (3, 224, 224), 1000)) == by_hand
+
+
+@pytest.mark.parametrize("network", networks)
+def test_a_network_needs_the_same_where_calls_keep_their_arguments(network: str) -> None:
+    """As they do while code that torch.compile made runs: Python then calls functions another way."""
+    wiring = skeleton.__wrapped__(network, (), (3, 64, 64), 10)
+    before = set_eval_frame(False)
+    try:
+        assert skeleton.__wrapped__(network, (), (3, 64, 64), 10) == wiring
+    finally:
+        set_eval_frame(before)
 
 
 def test_what_a_module_holds_counts_until_it_lets_go() -> None:
