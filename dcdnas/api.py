@@ -12,6 +12,7 @@ from dcdnas.engine.run import prepare
 from dcdnas.engine.run import search as _search
 from dcdnas.errors import UsageError
 from dcdnas.export import WEIGHTS, load_weights, write_results
+from dcdnas.form_tuning import tune_forms
 from dcdnas.networks import Network, build_network
 from dcdnas.planning import make_plan
 from dcdnas.published import load as load_published
@@ -20,7 +21,7 @@ from dcdnas.report import Run, load_run
 from dcdnas.settings import SearchSettings
 from dcdnas.space_library import load_space
 
-__all__ = ["build", "convert", "load", "load_run", "load_space", "search"]
+__all__ = ["build", "convert", "load", "load_run", "load_space", "search", "tune_forms"]
 
 
 def search(

@@ -18,7 +18,7 @@ LAYERS = (
     {"networks"},
     {"published"},
     {"cost"},
-    {"layers", "model_config"},
+    {"form_tuning", "layers", "model_config"},
     {"space"},
     {"data", "augment", "watchdog", "allocator", "training", "full_training", "attention"},
     {"engine"},
@@ -44,7 +44,7 @@ HEAVY: Mapping[str, tuple[str, ...]] = {
 """The only parts that may import a heavy package: torch from the operators on, the others one part each."""
 
 BANNED = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "torchvision", "timm", "matplotlib", "imp"}
-PUBLIC = {"search", "load_run", "load_space", "build", "load", "convert"}
+PUBLIC = {"search", "load_run", "load_space", "build", "load", "convert", "tune_forms"}
 """The package's functions: no module of the top level may take their names."""
 
 MOST_FILE_LINES, MOST_FUNCTION_LINES = 320, 60

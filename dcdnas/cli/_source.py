@@ -105,6 +105,11 @@ def load_plugins_of(run: Run) -> None:
         load_copies(run.folder, recorded)
 
 
+def is_preset(source: str) -> bool:
+    """Whether a published network's name is meant, like ``dcd/mobilenetv2_dcd``, and not a file or a run's folder."""
+    return "/" in source and not Path(source).exists() and not source.endswith(SUFFIXES)
+
+
 def preset_settings(assignments: Sequence[str]) -> dict[str, Any]:
     """The settings of a published network, from ``KEY=VALUE``.
 

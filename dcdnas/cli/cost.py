@@ -46,13 +46,13 @@ def cost(
     Example:  dcdnas cost dcd/mobilenetv2_dcd --set width_mult=0.5
     """
     from dcdnas.architecture import Architecture
-    from dcdnas.cli._source import preset_settings
+    from dcdnas.cli._source import is_preset, preset_settings
     from dcdnas.errors import UsageError
     from dcdnas.space_library import load_space, shipped
     from dcdnas.yaml_lines import read_yaml
 
     settings = preset_settings(assignments or [])
-    if "/" in source and not Path(source).exists() and not source.endswith((".yaml", ".yml", ".json")):
+    if is_preset(source):
         from dcdnas.published import architecture
 
         found = architecture(source, **settings)

@@ -20,9 +20,12 @@ from dcdnas.cost._latency import Place
 from dcdnas.cost._latency_row import row_of
 from dcdnas.cost._timing import Timing
 
+Timed = Place | Architecture | str
+"""What a time belongs to; a string says all that the time depends on besides the device and the package's code."""
+
 
 class KeptTimes:
-    """What is known of a device: times of places, and of whole networks.
+    """What is known of a device: times of places, of whole networks, and of what a caller has a key for.
 
     Args:
         device: of this machine.
@@ -33,11 +36,11 @@ class KeptTimes:
         self.path = cache_folder() / f"latency-{digest}.jsonl"
         self._known = _read(self.path)
 
-    def get(self, item: Place | Architecture) -> Timing | None:
-        """The time of a place or a whole network; None when it was not measured yet."""
+    def get(self, item: Timed) -> Timing | None:
+        """The time of one of them; None when it was not measured yet."""
         return self._known.get(_key(item))
 
-    def put(self, times: Iterable[tuple[Place | Architecture, Timing]]) -> None:
+    def put(self, times: Iterable[tuple[Timed, Timing]]) -> None:
         """Keeps what was measured, in place of what was known before."""
         for item, timing in times:
             self._known[_key(item)] = timing
@@ -45,7 +48,9 @@ class KeptTimes:
                 append(self.path, _key(item), [timing.median, timing.iqr])
 
 
-def _key(item: Place | Architecture) -> str:
+def _key(item: Timed) -> str:
+    if isinstance(item, str):
+        return item
     if isinstance(item, Architecture):
         used = sorted({choice.operator for choice in item.layers.values()})
         return json.dumps(["network", item.digest, *filter(None, map(outside, used))])

@@ -6,6 +6,7 @@ Letters in shapes: N batch, C input channels, D output channels, H W map, k kern
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import torch
@@ -102,15 +103,8 @@ class Operator(Observed):
             GeometryError: when it cannot fill the place, or takes no guide.
         """
         resolved = cls.resolve(geometry, **settings)
-        form = cls.checked_form(geometry, resolved, form)
-        g = geometry
-        arguments: dict[str, Any] = {
-            "stride": g.stride,
-            "padding": g.padding,
-            "dilation": g.dilation,
-            "groups": g.groups,
-            **resolved,
-        }
+        form, g = cls.checked_form(geometry, resolved, form), geometry
+        arguments: dict[str, Any] = {name: getattr(g, name) for name in ("stride", "padding", "dilation", "groups")} | resolved
         if guide_channels:
             cls.guided_multiply_adds(geometry, resolved, form, guide_channels)
             arguments["guide_channels"] = guide_channels
@@ -286,6 +280,15 @@ class Operator(Observed):
             return self._counted or self.counted_form(self._at_map(x), self._settings())
         return self._executed(x)
 
+    def prefer(self, form: str, height: int, width: int) -> None:
+        """Executes this form in eval on maps of that size, whatever the rule says; counted and exported is what was before.
+
+        Raises:
+            GeometryError: when the operator has no such form there.
+        """
+        at = replace(self.geometry, height=height, width=width)
+        self._fastest[False, height, width] = self.checked_form(at, self._settings(), form)
+
     def _executed(self, x: Tensor) -> str:
         key = (self.training, int(x.shape[-2]), int(x.shape[-1]))
         if key not in self._fastest:
@@ -304,9 +307,8 @@ class Operator(Observed):
     def extra_repr(self) -> str:
         """The arguments, so that a printed network shows what each layer is."""
         g = self.geometry
-        shown = [f"{g.in_channels}, {g.out_channels}, kernel_size={g.kernel_size}, stride={g.stride}, groups={g.groups}"]
-        shown += [f"{name}={value}" for name, value in self._settings().items()]
-        return ", ".join(shown)
+        shown = f"{g.in_channels}, {g.out_channels}, kernel_size={g.kernel_size}, stride={g.stride}, groups={g.groups}"
+        return ", ".join([shown, *(f"{name}={value}" for name, value in self._settings().items())])
 
 
 def _least(forms: tuple[str, ...], effort: Callable[[str], int]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,10 @@ def test_every_public_name_is_there_and_nothing_else() -> None:
     assert all(callable(getattr(dcdnas, name)) for name in dcdnas.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = dcdnas.nothing
+
+
+@pytest.mark.parametrize("part", ["operators", "published"])
+def test_a_module_that_people_use_needs_no_import_of_its_own(part: str) -> None:
+    code = f"import dcdnas; assert '{part}' in dir(dcdnas); print(dcdnas.{part}.__name__)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == f"dcdnas.{part}\n"
