@@ -41,7 +41,7 @@ PUBLISHED = [
     ("torchvision/shufflenet_v2_x2_0", {}, 7_393_996),
 ]
 """Parameters counted in the published code: liyunsheng13/dcd at 6a5e27f, OSVAI/ODConv at 0901cc1, theFoxofSky/ddfnet at
-4e21b4a, kaijieshi7/Dynamic-convolution-Pytorch at 4befa50, d-li14/condconv.pytorch at b505dcb, torchvision 0.28.0."""
+4e21b4a, kaijieshi7/Dynamic-convolution-Pytorch at 4befa50, d-li14/condconv.pytorch at 5b93eb4, torchvision 0.28.0."""
 
 STATES = {
     "dcd-mobilenetv2_dcd-w1.0-fcsq16": ("dcd/mobilenetv2_dcd", {"fc_squeeze": 16}),
