@@ -43,14 +43,12 @@ INSIDE = PublishedLayer(routed_cond_conv2d, MappingProxyType({"weight": "weight"
 """The layer as it stands in the network, where the router is not its own and there is no bias."""
 
 
-def cond_mobilenetv2(
-    *, width_mult: float = 1.0, num_experts: int = 8, num_classes: int = 1000, input_size: int = 224
-) -> Architecture:
+def cond_mobilenetv2(*, width: float = 1.0, E: int = 8, num_classes: int = 1000, input_size: int = 224) -> Architecture:
     """Dynamic are the last six blocks, whose layers share a router, and the classifier."""
-    static = static_network("mobilenetv2", {"width": width_mult}, num_classes, input_size)
+    static = static_network("mobilenetv2", {"width": width}, num_classes, input_size)
     slots = slots_of(static)
     blocks = list(dict.fromkeys(slot.block for slot in slots if slot.role == "project"))[-DYNAMIC_BLOCKS:]
-    settings = {"num_experts": num_experts}
+    settings = {"num_experts": E}
     dynamic = with_operator(static, "condconv", lambda s: settings if s.block in blocks or s.kind == "linear" else None)
     return guided(dynamic, blocks)
 

@@ -36,7 +36,7 @@ def described(row: str) -> Architecture:
     """The architecture that a row of the table names, with the dynamic layers where the published code has them."""
     network, _, operator = row.partition(", ")
     if operator == "CondConv E=8":
-        return published("condconv/cond_mobilenetv2", num_experts=8)
+        return published("condconv/cond_mobilenetv2", E=8)
     if network.startswith("ShuffleNetV2"):
         settings = SHUFFLENETS[network.split("x")[1]]
         return Architecture("shufflenetv2", settings, {}, (3, 224, 224), 1000)
@@ -126,7 +126,7 @@ def test_four_published_kernels_cost_as_many_weights_more_than_one_as_the_page_s
 
 
 def test_all_blocks_with_experts_read_what_the_page_says() -> None:
-    preset = published("condconv/cond_mobilenetv2", num_experts=8)
+    preset = published("condconv/cond_mobilenetv2", E=8)
     bare = replace(preset, layers={})
     inside = {s.block for s in slots_of(bare) if "." in s.name}
     every = guided(with_operator(bare, "condconv", lambda s: {"num_experts": 8} if s.block in inside else None), inside)

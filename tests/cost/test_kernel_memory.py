@@ -28,7 +28,7 @@ def test_the_price_of_a_network_is_that_of_its_layer_with_the_most(network: str,
 
 
 def test_layers_that_take_their_blocks_guide_have_the_same_kernels() -> None:
-    architecture = published("condconv/cond_mobilenetv2", width_mult=0.25)
+    architecture = published("condconv/cond_mobilenetv2", width=0.25)
     assert any(choice.guide_channels for choice in architecture.layers.values())
     priced = price(architecture, ("kernel-memory",))["kernel-memory"]
     assert priced == measure(build_network(architecture), ("kernel-memory",))["kernel-memory"] > 0
