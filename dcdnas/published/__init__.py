@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from dcdnas.architecture import Architecture
 from dcdnas.networks import Network, build_network
 from dcdnas.published._base import Source, preset, published_layer, sources
-from dcdnas.published._layer import PublishedLayer, load_renamed
+from dcdnas.published._layer import PublishedLayer, called, load_renamed
 from dcdnas.published._preset import IMAGENET, Preset
-from dcdnas.published._state import read_state
+from dcdnas.published._state import read_state, unwrapped
 
 __all__ = [
     "IMAGENET",
@@ -61,13 +61,13 @@ def load(name: str, state_dict: Mapping[str, Any], **settings: Any) -> Network:
     return preset(name).load(name, state_dict, settings)
 
 
-def convert_layer(class_name: str, arguments: Mapping[str, Any], state_dict: Mapping[str, Tensor]) -> nn.Module:
+def convert_layer(class_name: str, arguments: Mapping[str, Any], state_dict: Mapping[str, Any]) -> nn.Module:
     """Our operator that computes what a layer of a published code computes, in train and in eval mode.
 
     Args:
         class_name: as published, e.g. ``DYModule`` or ``ODConv2d``.
         arguments: of its constructor, by their published keyword names; a left-out one has its published default.
-        state_dict: the layer's state, by its published names.
+        state_dict: the layer's state, by its published names; wrapped or with a prefix as for `load`.
 
     Raises:
         UnknownNameError: when no source has such a layer.
@@ -76,5 +76,5 @@ def convert_layer(class_name: str, arguments: Mapping[str, Any], state_dict: Map
     """
     layer = published_layer(class_name)
     module = layer.build(class_name, arguments)
-    load_renamed(module, state_dict, layer.renamed, class_name)
+    load_renamed(module, unwrapped(state_dict), layer.renamed, called(layer.make, class_name, arguments))
     return module

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dcdnas.errors import FileError, UsageError
+from dcdnas.errors import FileError, GeometryError, UsageError
 
 State = Mapping[str, Tensor]
 
@@ -28,22 +28,61 @@ class PublishedLayer:
     names: Mapping[str, str]
 
     def build(self, name: str, arguments: Mapping[str, Any]) -> nn.Module:
-        """The layer with fresh weights.
-
-        Raises:
-            UsageError: for arguments that the published constructor does not know, or needs and did not get.
-        """
-        signature = inspect.signature(self.make)
-        try:
-            signature.bind(**arguments)
-        except TypeError as error:
-            raise UsageError(f"{name}: {error}. Its arguments: {', '.join(map(str, signature.parameters.values()))}.") from None
-        return self.make(**arguments)
+        """The layer with fresh weights; see `made`."""
+        module: nn.Module = made(self.make, name, arguments, "arguments")
+        return module
 
     def renamed(self, name: str) -> str | None:
         """Our name of a published parameter or buffer; None when there is none."""
         fitting = [old for old in self.names if name == old or name.startswith(f"{old}.")]
         return self.names[max(fitting, key=len)] + name[len(max(fitting, key=len)) :] if fitting else None
+
+
+def made(make: Callable[..., Any], name: str, arguments: Mapping[str, Any], kind: str) -> Any:
+    """What `make` gives for keyword arguments; all problems with them are said by their published names.
+
+    Args:
+        make: whose keyword arguments are a published class's or network's.
+        name: of that.
+        arguments: for it.
+        kind: what they are called in a message.
+
+    Raises:
+        UsageError: for arguments that it does not know, or needs and did not get, and for values that cannot be.
+        GeometryError: where they are a layer's that the operator cannot be.
+    """
+    signature = inspect.signature(make)
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        raise UsageError(f"{name}: {error}. Its {kind}: {said(signature.parameters.values())}.") from None
+    try:
+        return make(**arguments)
+    except UsageError as error:
+        given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+        raise (GeometryError if isinstance(error, GeometryError) else UsageError)(f"{name}({given}): {error}") from None
+
+
+def called(make: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> str:
+    """The call as it is written with all that was left out: ``DYModule(inp=8, oup=24, fc_squeeze=8)``."""
+    parameters = inspect.signature(make).parameters.values()
+    return f"{name}({said(p.replace(default=arguments.get(p.name, p.default)) for p in parameters)})"
+
+
+def said(parameters: Iterable[inspect.Parameter]) -> str:
+    """Names with their defaults, where they have one."""
+    return ", ".join(p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in parameters)
+
+
+def inverse(name: str, share: float) -> float:
+    """A published share of the channels as what our operators divide them by.
+
+    Raises:
+        UsageError: when it is no share.
+    """
+    if not isinstance(share, int | float) or not 0 < share <= 1:
+        raise UsageError(f"{name} cannot be {share!r}. Allowed: a number above 0, up to 1.")
+    return 1 / share
 
 
 OPTIONAL = ("num_batches_tracked", "temperature")
@@ -57,7 +96,7 @@ def load_renamed(module: nn.Module, state: State, rename: Callable[[str], str | 
         module: is changed, and takes the state's floating type.
         state: by published names.
         rename: published name to ours, or None.
-        what: named in errors.
+        what: named in errors, with all arguments or settings, because most states that do not fit were made with others.
 
     Raises:
         FileError: listing every name without a place, every place without a value and every shape that does not fit.
@@ -75,7 +114,8 @@ def load_renamed(module: nn.Module, state: State, rename: Callable[[str], str | 
     missing = [n for n in target if n not in found and n.rpartition(".")[2] not in OPTIONAL]
     problems += [f"nothing for {name} {tuple(target[name].shape)}" for name in missing]
     if problems:
-        raise FileError(f"{what}: the state does not fit:\n" + "\n".join(f"  {problem}" for problem in problems))
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        raise FileError(f"the state does not fit {what}:\n{lines}")
     floating = next((v.dtype for v in state.values() if v.is_floating_point()), torch.float32)
     module.to(floating).load_state_dict({**target, **found})
 

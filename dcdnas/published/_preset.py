@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from dcdnas.architecture import Architecture, LayerChoice
-from dcdnas.errors import UsageError
 from dcdnas.networks import Network, Slot, build_network, networks, slots_of
 from dcdnas.networks._slot import leaders
 from dcdnas.operators import Operator, operators
 from dcdnas.operators._guide import width_of
-from dcdnas.published._layer import PublishedLayer, load_renamed
+from dcdnas.published._layer import PublishedLayer, called, load_renamed, made
+from dcdnas.published._state import unwrapped
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation of the three channels, 0-1, with which the published ImageNet trainings prepare their images."""
@@ -42,16 +41,12 @@ class Preset:
         """The architecture for the published settings.
 
         Raises:
-            UsageError: for a setting that it does not have, saying which it has.
+            UsageError: for a setting that it does not have, saying which it has, or a value that cannot be.
         """
-        signature = inspect.signature(self.make)
-        try:
-            signature.bind(**settings)
-        except TypeError as error:
-            raise UsageError(f"{name}: {error}. Its settings: {', '.join(map(str, signature.parameters.values()))}.") from None
-        return self.make(**settings)
+        architecture: Architecture = made(self.make, name, settings, "settings")
+        return architecture
 
-    def load(self, name: str, state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Network:
+    def load(self, name: str, state: Mapping[str, Any], settings: Mapping[str, Any]) -> Network:
         """The network with a published state, in eval mode and at the end of its annealing.
 
         Raises:
@@ -60,7 +55,8 @@ class Preset:
         network = build_network(self.architecture(name, settings)).eval()
         network.anneal(1.0)
         places, modules = self.places(network.architecture), dict(network.named_modules())
-        load_renamed(network, unwrapped(state), lambda published: self._renamed(published, places, modules), name)
+        what = called(self.make, name, settings)
+        load_renamed(network, unwrapped(state), lambda published: self._renamed(published, places, modules), what)
         return network
 
     def _renamed(self, published: str, places: Places, modules: Mapping[str, nn.Module]) -> str | None:
@@ -74,14 +70,6 @@ class Preset:
         dynamic = isinstance(module, Operator) and not isinstance(module, operators["static"])
         ours = self.layer.renamed(rest) if dynamic and self.layer is not None else rest
         return None if ours is None else f"{places[prefix]}.{ours}"
-
-
-def unwrapped(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of a checkpoint: out of a wrapping ``state_dict`` or ``model`` key, without a ``module.`` prefix."""
-    for key in ("state_dict", "model"):
-        if isinstance(state.get(key), Mapping):
-            state = state[key]
-    return {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
 
 
 def with_operator(architecture: Architecture, operator: str, choose: Callable[[Slot], Mapping[str, Any] | None]) -> Architecture:

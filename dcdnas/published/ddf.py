@@ -8,7 +8,7 @@ from types import MappingProxyType
 from dcdnas.architecture import Architecture
 from dcdnas.operators.ddf import DDF
 from dcdnas.published._base import Source
-from dcdnas.published._layer import PublishedLayer
+from dcdnas.published._layer import PublishedLayer, inverse
 from dcdnas.published._preset import RESNETS, Preset, resnet_places, static_network, with_operator
 
 __all__ = ["source"]
@@ -34,7 +34,7 @@ def ddf_pack(
         dilation,
         kernel_combine=kernel_combine,
         head=head,
-        reduction=1 / se_ratio,
+        reduction=inverse("se_ratio", se_ratio),
     )
 
 
@@ -58,7 +58,7 @@ def ddf_resnet(layers: int) -> Callable[..., Architecture]:
         *, kernel_combine: str = "mul", se_ratio: float = 0.2, num_classes: int = 1000, input_size: int = 224
     ) -> Architecture:
         static = static_network("resnet", RESNETS[layers], num_classes, input_size)
-        settings = {"kernel_combine": kernel_combine, "reduction": 1 / se_ratio}
+        settings = {"kernel_combine": kernel_combine, "reduction": inverse("se_ratio", se_ratio)}
         return with_operator(static, "ddf", lambda slot: settings if slot.role == "spatial" else None)
 
     return make

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from dcdnas.architecture import Architecture
 from dcdnas.operators.dyconv import DyConv
 from dcdnas.published._base import Source
-from dcdnas.published._layer import PublishedLayer
+from dcdnas.published._layer import PublishedLayer, inverse
 from dcdnas.published._preset import RESNETS, Preset, resnet_places, static_network, with_operator
 
 __all__ = ["source"]
@@ -38,7 +38,7 @@ def dynamic_conv2d(
         groups,
         bias,
         num_kernels=K,
-        reduction=1 / ratio,
+        reduction=inverse("ratio", ratio),
         temperature=temperature,
     )
 

@@ -9,7 +9,7 @@ from dcdnas.architecture import Architecture
 from dcdnas.networks import Slot
 from dcdnas.operators.odconv import ODConv
 from dcdnas.published._base import Source
-from dcdnas.published._layer import PublishedLayer
+from dcdnas.published._layer import PublishedLayer, inverse
 from dcdnas.published._preset import RESNETS, Preset, mobilenetv2_places, resnet_places, static_network, with_operator
 from dcdnas.records import Setting
 
@@ -39,7 +39,7 @@ def od_conv2d(
         dilation,
         groups,
         num_kernels=kernel_num,
-        reduction=1 / reduction,
+        reduction=inverse("reduction", reduction),
         gates="sigmoid",
         temperature=temperature,
     )
@@ -106,7 +106,7 @@ def _inside(slot: Slot) -> bool:
 
 
 def _settings(n: int, r: float) -> dict[str, Setting]:
-    return {"num_kernels": n, "reduction": 1 / r, "gates": "sigmoid"}
+    return {"num_kernels": n, "reduction": inverse("r", r), "gates": "sigmoid"}
 
 
 _MOBILENET = mobilenetv2_places(nested=True, head="")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcdnas.errors import FileError, UnknownNameError, UsageError
+from dcdnas.errors import FileError, GeometryError, UnknownNameError, UsageError
 from dcdnas.published import convert_layer
 
 VECTORS = Path(__file__).parents[1] / "operators" / "vectors"
@@ -101,6 +101,7 @@ def test_everything_that_does_not_fit_is_listed():
     del state["fc_phi.weight"]
     with pytest.raises(FileError) as caught:
         convert_layer(name, arguments, state)
+    assert str(caught.value).startswith("the state does not fit DYModule(inp=8, oup=24, fc_squeeze=8):")
     assert "colour (3,) has no place" in str(caught.value)
     assert "conv_p.weight is (5, 4, 1, 1), which does not fit" in str(caught.value)
     assert "nothing for controller.phi.weight (16, 4)" in str(caught.value)
@@ -109,7 +110,39 @@ def test_everything_that_does_not_fit_is_listed():
 def test_an_unknown_layer_and_unknown_arguments_are_refused():
     with pytest.raises(UnknownNameError, match="Did you mean 'DYModule'"):
         convert_layer("DYModul", {}, {})
-    with pytest.raises(UsageError, match=r"DYModule: .*'colour'.*inp"):
+    with pytest.raises(UsageError, match=r"DYModule: .*'colour'\. Its arguments: inp, oup, fc_squeeze=8\.$"):
         convert_layer("DYModule", {"inp": 3, "oup": 4, "colour": 1}, {})
     with pytest.raises(UsageError, match=r"conv_dy: missing .*'padding'"):
         convert_layer("conv_dy", {"inplanes": 3, "planes": 4, "kernel_size": 1, "stride": 1}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("DYModule", {"inp": 8, "oup": 8, "fc_squeeze": 0}, r"DYModule\(inp=8, oup=8, fc_squeeze=0\): .*1 or more"),
+        (
+            "ODConv2d",
+            {"in_planes": 8, "out_planes": 8, "kernel_size": 3, "reduction": 0},
+            "reduction cannot be 0. Allowed: .* up to 1",
+        ),
+        ("DDFPack", {"in_channels": 8, "se_ratio": 0}, "se_ratio cannot be 0"),
+        ("DDFPack", {"in_channels": 8, "se_ratio": "much"}, "se_ratio cannot be 'much'"),
+        ("Dynamic_conv2d", {"in_planes": 8, "out_planes": 8, "kernel_size": 3, "ratio": 2}, "ratio cannot be 2"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_by_its_published_name(name, arguments, said):
+    with pytest.raises(UsageError, match=said):
+        convert_layer(name, arguments, {})
+
+
+def test_a_geometry_that_the_operator_cannot_take_is_a_geometry_error():
+    with pytest.raises(GeometryError, match=r"DDFPack\(in_channels=8, kernel_size=2\): .*odd kernels"):
+        convert_layer("DDFPack", {"in_channels": 8, "kernel_size": 2}, {})
+
+
+@each_layer
+def test_a_wrapped_and_prefixed_state_of_a_layer_converts_the_same(vector):
+    numbers, state = read(vector)
+    wrapped = {"epoch": 1, "state_dict": {f"module.{name}": value for name, value in state.items()}}
+    operator = convert_layer(*LAYERS[vector], wrapped).eval()
+    assert torch.equal(operator(numbers["x"]), converted(vector).eval()(numbers["x"]))

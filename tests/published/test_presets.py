@@ -17,7 +17,7 @@ from dcdnas.published import architecture, build, load, read_state, sources
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
 PUBLISHED = [
-    ("condconv/cond_mobilenetv2", {}, 22_877_496),
+    ("condconv/cond_mobilenetv2", {"width": 1.0, "E": 8}, 22_877_496),
     ("dcd/mobilenetv2_dcd", {"fc_squeeze": 16}, 5_720_028),
     ("dcd/mobilenetv2_dcd", {"fc_squeeze": 16, "width_mult": 0.5}, 2_664_300),
     ("dcd/resnet18_dcd", {}, 14_703_332),
@@ -190,6 +190,7 @@ def test_a_checkpoint_of_other_settings_is_refused_with_all_that_does_not_fit():
     with pytest.raises(FileError) as caught:
         load("odconv/od_mobilenetv2", state_of("odconv-od_mobilenetv2_100-n4"), n=1)
     problems = str(caught.value).splitlines()
+    assert problems[0].startswith("the state does not fit odconv/od_mobilenetv2(width=1.0, n=1, r=0.0625,")
     assert "features.1.conv.1.attention.kernel_fc.bias (4,) has no place" in str(caught.value)
     assert sum("has no place" in p for p in problems) == 2 * 51
     assert sum("does not fit" in p for p in problems[1:]) == 51
@@ -198,8 +199,12 @@ def test_a_checkpoint_of_other_settings_is_refused_with_all_that_does_not_fit():
 def test_an_unknown_preset_or_setting_is_refused():
     with pytest.raises(UnknownNameError, match="Did you mean 'dcd/mobilenetv2_dcd'"):
         build("dcd/mobilnetv2_dcd")
-    with pytest.raises(UsageError, match=r"dcd/resnet18_dcd: .*'width'.*num_classes"):
+    with pytest.raises(UsageError, match=r"dcd/resnet18_dcd: .*'width'\. Its settings: num_classes=1000, input_size=224"):
         build("dcd/resnet18_dcd", width=2)
+    with pytest.raises(UsageError, match=r"odconv/od_resnet18\(r=0\): r cannot be 0\. Allowed: a number above 0, up to 1"):
+        build("odconv/od_resnet18", r=0)
+    with pytest.raises(UsageError, match=r"odconv/od_resnet18\(n=99\): .*1 to 16"):
+        build("odconv/od_resnet18", n=99)
 
 
 def multiply_adds(made):
