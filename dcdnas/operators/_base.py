@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dcdnas.choice import dimensions
 from dcdnas.errors import GeometryError
+from dcdnas.operators._arguments import check_place
 from dcdnas.operators._guide import Guide
 from dcdnas.operators._observed import Observed
 from dcdnas.operators._product import is_counting
@@ -73,6 +74,7 @@ class Operator(Observed):
         bias: bool = False,
     ) -> None:
         super().__init__()
+        check_place(padding, kernel_size=kernel_size, stride=stride, dilation=dilation, groups=groups)
         self.geometry = ConvGeometry(in_channels, out_channels, kernel_size, stride, groups, dilation)
         self.padding = padding
         self.has_bias = bias
@@ -307,8 +309,9 @@ class Operator(Observed):
     def extra_repr(self) -> str:
         """The arguments, so that a printed network shows what each layer is."""
         g = self.geometry
-        shown = f"{g.in_channels}, {g.out_channels}, kernel_size={g.kernel_size}, stride={g.stride}, groups={g.groups}"
-        return ", ".join([shown, *(f"{name}={value}" for name, value in self._settings().items())])
+        place = {"kernel_size": g.kernel_size, "stride": g.stride, "padding": self.padding, "dilation": g.dilation}
+        named = {**place, "groups": g.groups, "bias": self.has_bias, **self._settings()}
+        return ", ".join([f"{g.in_channels}, {g.out_channels}", *(f"{name}={value}" for name, value in named.items())])
 
 
 def _least(forms: tuple[str, ...], effort: Callable[[str], int]) -> str:

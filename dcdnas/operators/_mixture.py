@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +18,6 @@ from dcdnas.operators._norm import added
 from dcdnas.operators._per_sample import per_sample_conv2d
 from dcdnas.operators._product import product
 from dcdnas.records import ConvGeometry, Setting
-
-Init = Literal["static", "published"]
-"""What a fresh operator computes: a static convolution, its gates all constant, or what the published code starts with."""
 
 
 class KernelMixture(Operator):

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from dcdnas.choice import Choice
 from dcdnas.errors import GeometryError
+from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._guide import Guide, given
-from dcdnas.operators._mixture import Init, KernelMixture, start_around_a_mean, static_std
+from dcdnas.operators._mixture import KernelMixture, start_around_a_mean, static_std
 from dcdnas.operators._pool import pooled
 from dcdnas.records import ConvGeometry, Setting
 
@@ -93,6 +94,7 @@ class CondConv(KernelMixture):
         init: Init = "static",
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        check_start(init)
         self._keep(num_experts=num_experts)
         self._make_kernels(num_experts)
         self.router = None if guide_channels else Router(in_channels, num_experts, init)

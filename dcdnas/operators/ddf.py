@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from dcdnas.choice import Choice
 from dcdnas.errors import GeometryError
+from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
 from dcdnas.operators._decoupled import decoupled_filter, decoupled_filter_lean, filter_norm
 from dcdnas.operators._norm import folded_bias
@@ -84,9 +85,10 @@ class DDF(Operator):
         kernel_combine: Annotated[str, Choice(words=("mul", "add"))] = "mul",
         head: Annotated[int, Choice(at_least=1, at_most=64)] = 1,
         reduction: Annotated[float, Choice(at_least=1)] = 5,
-        init: Literal["static", "published"] = "static",
+        init: Init = "static",
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        check_start(init)
         self._keep(kernel_combine=kernel_combine, head=head, reduction=reduction)
         hidden = hidden_units(in_channels, reduction)
         self.spatial = nn.Conv2d(in_channels, self.head * kernel_size**2, 1, stride)

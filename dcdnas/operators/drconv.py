@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from dcdnas.choice import Choice
 from dcdnas.errors import GeometryError
+from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._guide import Guide, given
 from dcdnas.operators._kernels import per_sample
-from dcdnas.operators._mixture import Init, KernelMixture, start_around_a_mean, static_std
+from dcdnas.operators._mixture import KernelMixture, start_around_a_mean, static_std
 from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._per_sample import centred, taps
 from dcdnas.operators._pool import pooled
@@ -114,6 +115,7 @@ class DRConv(KernelMixture):
         init: Init = "static",
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        check_start(init)
         self._keep(num_regions=num_regions, num_kernels=num_kernels)
         self._make_kernels(num_kernels)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None

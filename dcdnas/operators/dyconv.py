@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from dcdnas.choice import Choice
-from dcdnas.operators._mixture import Init, KernelMixture, start_around_a_mean, static_std
+from dcdnas.operators._arguments import Init, check_start
+from dcdnas.operators._mixture import KernelMixture, start_around_a_mean, static_std
 from dcdnas.operators._pool import pooled
 from dcdnas.operators._widths import plain, reduced
 from dcdnas.records import ConvGeometry, Setting
@@ -75,6 +76,7 @@ class DyConv(KernelMixture):
         init: Init = "static",
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        check_start(init, temperature)
         self._keep(num_kernels=num_kernels, reduction=reduction)
         self._make_kernels(num_kernels)
         hidden = hidden_channels(in_channels, num_kernels, reduction)

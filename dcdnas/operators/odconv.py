@@ -15,13 +15,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dcdnas.choice import Choice
+from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
 from dcdnas.operators._norm import added, folded_bias
 from dcdnas.operators._od_attention import Attention, Gates
@@ -91,9 +92,10 @@ class ODConv(Operator):
         gates: Annotated[str, Choice(words=("unit", "sigmoid"))] = "unit",
         norm: Annotated[str, Choice(words=("batch", "layer", "none"))] = "batch",
         temperature: float = 30.0,
-        init: Literal["static", "published"] = "static",
+        init: Init = "static",
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        check_start(init, temperature)
         self._keep(num_kernels=num_kernels, reduction=reduction, gates=gates, norm=norm)
         self.initial_temperature = temperature
         shape = (num_kernels, out_channels, in_channels // groups * kernel_size**2)
@@ -237,8 +239,9 @@ class ODConv(Operator):
             nn.init.zeros_(head.bias)
 
     def extra_repr(self) -> str:
-        """The arguments and the attentions that are not skipped."""
-        return f"{super().extra_repr()}, attentions={'+'.join(self.attention.heads)}"
+        """The arguments, the attentions that are not skipped, and the temperature."""
+        temperature = self.attention.temperature.item()
+        return f"{super().extra_repr()}, attentions={'+'.join(self.attention.heads)}, temperature={temperature:g}"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ Letters: N batch, C input channels, D output channels, H W map, k kernel size, d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from dcdnas.choice import Choice
 from dcdnas.errors import GeometryError
+from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
 from dcdnas.operators._mixture import static_std
 from dcdnas.operators._norm import BatchNorm, absorbed, folded_bias
@@ -75,9 +76,10 @@ class SK(Operator):
         *,
         reduction: Annotated[int, Choice(at_least=1)] = 16,
         least_hidden: Annotated[int, Choice(at_least=1)] = 32,
-        init: Literal["static", "published"] = "static",
+        init: Init = "static",
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        check_start(init)
         self._keep(reduction=reduction, least_hidden=least_hidden)
         shape = (out_channels, in_channels // groups, kernel_size, kernel_size)
         self.near, self.far = nn.Parameter(torch.empty(shape)), nn.Parameter(torch.empty(shape))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from dcdnas.choice import Choice
 from dcdnas.errors import GeometryError
+from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
 from dcdnas.operators._norm import added, folded_bias
 from dcdnas.operators._per_sample import per_sample_conv2d
@@ -104,9 +105,10 @@ class DCD(Operator):
         reduction: Annotated[int, Choice(at_least=1)] = 16,
         variant: Annotated[str, Choice(words=("paper", "code"))] = "paper",
         rule: Annotated[str, Choice(words=("auto", "pointwise", "bottleneck", "basic", "classifier"))] = "auto",
-        init: Literal["static", "published"] = "static",
+        init: Init = "static",
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        check_start(init)
         self._keep(
             latent_dim=latent_dim,
             num_blocks=num_blocks,

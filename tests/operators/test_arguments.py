@@ -1,0 +1,58 @@
+"""What the constructors refuse, each with the rule, and what a printed layer says of itself."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from dcdnas.errors import GeometryError, UsageError
+from dcdnas.operators import operators
+
+NAMES = sorted(operators)
+STARTING = [name for name in NAMES if "init" in inspect.signature(operators[name]).parameters]
+
+each_operator = pytest.mark.parametrize("name", NAMES)
+
+
+@each_operator
+@pytest.mark.parametrize(
+    ("arguments", "rule"),
+    [
+        ({"kernel_size": (3, 3)}, r"kernel_size must be one whole number for both axes, not \(3, 3\)"),
+        ({"stride": 1.5}, "stride must be one whole number"),
+        ({"padding": "same"}, "padding must be one whole number for both axes, not 'same'"),
+        ({"padding": -1}, "padding must be at least 0, not -1"),
+        ({"dilation": 0}, "dilation must be at least 1, not 0"),
+        ({"groups": 3}, "groups 3 does not divide in_channels 8"),
+    ],
+)
+def test_a_place_that_the_operators_do_not_take_is_refused_with_the_rule(name, arguments, rule):
+    with pytest.raises(GeometryError, match=rule):
+        operators[name](8, 8, **{"kernel_size": 3, **arguments})
+
+
+@pytest.mark.parametrize("name", STARTING)
+def test_an_unknown_start_is_refused(name):
+    with pytest.raises(UsageError, match=r"init cannot be 'ones'\. Allowed: static, published"):
+        operators[name](8, 8, 3, init="ones")
+
+
+@pytest.mark.parametrize("name", ["dyconv", "odconv"])
+@pytest.mark.parametrize("temperature", [0, -1.0, float("inf"), float("nan")])
+def test_a_temperature_by_which_logits_cannot_be_divided_is_refused(name, temperature):
+    with pytest.raises(UsageError, match=r"temperature cannot be .* Allowed: a number above 0"):
+        operators[name](8, 8, 3, temperature=temperature)
+
+
+@each_operator
+def test_a_printed_layer_says_its_place(name):
+    said = repr(operators[name](8, 8, 3, stride=2, padding=4, dilation=2, bias=True))
+    assert "8, 8, kernel_size=3, stride=2, padding=4, dilation=2, groups=1, bias=True" in said
+
+
+@pytest.mark.parametrize("name", ["dyconv", "odconv"])
+def test_a_printed_layer_says_how_far_its_annealing_is(name):
+    operator = operators[name](8, 8, 3, temperature=21.0)
+    operator.anneal(0.5)
+    assert "temperature=11" in repr(operator)
