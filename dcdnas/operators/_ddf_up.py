@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dcdnas.errors import UsageError
@@ -63,10 +62,10 @@ class DDFUp(nn.Module):
         dilation: int = 1,
     ) -> None:
         super().__init__()
-        _check(in_channels, scale_factor, kernel_size, kernel_combine, head, joint_scale)
         self.in_channels, self.scale_factor, self.kernel_size, self.head = in_channels, scale_factor, kernel_size, head
         self.kernel_combine, self.dilation = kernel_combine, dilation
         self.joint_channels, self.joint_scale = joint_channels, joint_scale
+        self._check(reduction)
         offsets, taps, hidden = scale_factor**2, kernel_size**2, max(1, reduced(in_channels, reduction))
         seen = joint_channels * joint_scale**2
         self.look = nn.Conv2d(seen, seen * offsets, 3, padding=1, groups=seen) if seen else None
@@ -98,27 +97,59 @@ class DDFUp(nn.Module):
         apply = decoupled_filter_lean if self.training and not self.portable else decoupled_filter
         padding = self.dilation * (self.kernel_size // 2)
         y = apply(copies, self.channel_filter(x), spatial, self.kernel_combine, self.kernel_size, 1, padding, self.dilation)
-        offsets_last = torch.unflatten(y, 1, (-1, self.in_channels)).transpose(1, 2).flatten(1, 2)
-        return F.pixel_shuffle(offsets_last, self.scale_factor)
+        by_offset = torch.unflatten(y, 1, (self.scale_factor, self.scale_factor, self.in_channels))
+        return by_offset.permute(0, 3, 4, 1, 5, 2).flatten(4, 5).flatten(2, 3)
 
     def _features(self, x: Tensor, joint: Tensor | None) -> Tensor:
-        if self.look is None:
-            return x
-        if joint is None:
+        """What the spatial filters are made of; checks that the guiding map is the one that the constructor announced."""
+        if (self.look is None) != (joint is None):
             raise UsageError(
-                f"DDFUp was made with joint_channels={self.joint_channels} and needs the guiding map too. "
-                "Pass forward(x, joint), or leave joint_channels out."
+                f"DDFUp was made with joint_channels={self.joint_channels} and "
+                f"{'takes no guiding map' if self.look is None else 'needs the guiding map too'}. "
+                "forward(x, joint) goes with joint_channels, forward(x) without."
+            )
+        if joint is None:
+            return x
+        expected = (self.joint_channels, *(self.joint_scale * side for side in x.shape[2:]))
+        if tuple(joint.shape[1:]) != expected:
+            raise UsageError(
+                f"DDFUp: the guiding map is {tuple(joint.shape)}. Allowed: (N, {', '.join(map(str, expected))}), "
+                f"joint_channels of them, joint_scale={self.joint_scale} times as large a side as x."
             )
         split = torch.unflatten(torch.unflatten(joint, 3, (-1, self.joint_scale)), 2, (-1, self.joint_scale))
         return split.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
 
+    def _check(self, reduction: float) -> None:
+        odd = self.kernel_size >= 3 and self.kernel_size % 2 == 1
+        rules = (
+            ("scale_factor", self.scale_factor, self.scale_factor >= 1, "1 or more"),
+            ("kernel_size", self.kernel_size, odd, "an odd number, 3 or more"),
+            ("kernel_combine", self.kernel_combine, self.kernel_combine in ("mul", "add"), "mul, add"),
+            (
+                "head",
+                self.head,
+                self.head >= 1 and self.in_channels % self.head == 0,
+                f"what divides {self.in_channels} channels",
+            ),
+            ("reduction", reduction, reduction >= 1, "1 or more"),
+            ("joint_channels", self.joint_channels, self.joint_channels >= 0, "0 or more"),
+            ("joint_scale", self.joint_scale, self.joint_scale >= 1, "1 or more"),
+            ("dilation", self.dilation, self.dilation >= 1, "1 or more"),
+        )
+        for name, value, legal, allowed in rules:
+            if not legal:
+                raise UsageError(f"DDFUp: {name} cannot be {value!r}. Allowed: {allowed}.")
 
-def _check(channels: int, scale: int, kernel_size: int, combine: str, head: int, joint_scale: int) -> None:
-    if min(channels, scale, head, joint_scale) < 1 or channels % head:
-        raise UsageError(
-            f"DDFUp: head {head} must divide in_channels {channels}, and scales be at least 1, not {min(scale, joint_scale)}."
+    def extra_repr(self) -> str:
+        """The arguments, so that a printed network shows what the module is."""
+        names = (
+            "in_channels",
+            "scale_factor",
+            "kernel_size",
+            "kernel_combine",
+            "head",
+            "joint_channels",
+            "joint_scale",
+            "dilation",
         )
-    if kernel_size < 3 or kernel_size % 2 == 0 or combine not in ("mul", "add"):
-        raise UsageError(
-            f"DDFUp: kernel_size {kernel_size} with kernel_combine {combine!r}. Allowed: odd sizes of 3 or more; mul, add."
-        )
+        return ", ".join(f"{name}={getattr(self, name)}" for name in names)

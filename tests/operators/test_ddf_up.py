@@ -37,7 +37,11 @@ def test_every_pixel_is_filtered_as_the_definition_says(combine, scale, head, jo
 @pytest.mark.parametrize("batch", [0, 1, 3])
 def test_every_batch_size_and_map_works(training, batch):
     module = DDFUp(2, joint_channels=3, joint_scale=2).train(training)
-    assert module(torch.randn(batch, 2, 1, 1), torch.randn(batch, 3, 2, 2)).shape == (batch, 2, 2, 2)
+    x, joint = torch.randn(batch, 2, 1, 1, requires_grad=True), torch.randn(batch, 3, 2, 2)
+    y = module(x, joint)
+    assert y.shape == (batch, 2, 2, 2)
+    y.sum().backward()
+    assert x.grad is not None
 
 
 def test_the_lean_training_form_computes_the_same():
@@ -78,13 +82,30 @@ def test_a_missing_guiding_map_is_named():
         DDFUp(2, joint_channels=3)(torch.randn(1, 2, 4, 4))
 
 
+def test_a_guiding_map_that_was_not_announced_is_refused():
+    x = torch.randn(1, 2, 4, 5)
+    with pytest.raises(UsageError, match="joint_channels=0 and takes no guiding map"):
+        DDFUp(2)(x, torch.randn(1, 3, 4, 5))
+    for wrong in ((1, 3, 4, 5), (1, 3, 7, 10), (1, 2, 8, 10)):
+        with pytest.raises(UsageError, match=r"Allowed: \(N, 3, 8, 10\)"):
+            DDFUp(2, joint_channels=3, joint_scale=2)(x, torch.randn(wrong))
+
+
+def test_a_printed_module_says_what_it_is():
+    assert "in_channels=2, scale_factor=3, kernel_size=5" in repr(DDFUp(2, 3, 5))
+
+
 @pytest.mark.parametrize(
     ("arguments", "rule"),
     [
-        ({"head": 3}, "head 3 must divide in_channels 4"),
-        ({"kernel_size": 2}, "odd sizes"),
-        ({"kernel_combine": "max"}, "mul, add"),
-        ({"scale_factor": 0}, "at least 1, not 0"),
+        ({"head": 3}, "head cannot be 3. Allowed: what divides 4 channels"),
+        ({"kernel_size": 2}, "kernel_size cannot be 2. Allowed: an odd number, 3 or more"),
+        ({"kernel_combine": "max"}, "kernel_combine cannot be 'max'. Allowed: mul, add"),
+        ({"scale_factor": 0}, "scale_factor cannot be 0. Allowed: 1 or more"),
+        ({"reduction": 0}, "reduction cannot be 0"),
+        ({"joint_channels": -1}, "joint_channels cannot be -1"),
+        ({"joint_scale": 0}, "joint_scale cannot be 0"),
+        ({"dilation": 0}, "dilation cannot be 0"),
     ],
 )
 def test_an_impossible_argument_is_refused(arguments, rule):
