@@ -14,6 +14,9 @@ from dcdnas.catalogue import Catalogue
 from dcdnas.choice import Choice, Dimension
 from dcdnas.yaml_lines import read_yaml
 
+KINDS = {"float": "a number", "int": "a whole number", "str": "a word"}
+"""What a preset's settings may be, by their types."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -22,7 +25,7 @@ class Entry:
     Args:
         name: as in YAML and on the command line.
         about: a sentence.
-        dimensions: what a search may choose: setting, what is allowed, default.
+        dimensions: what a search, or who builds a preset, may choose: setting, what is allowed, default.
     """
 
     name: str
@@ -43,13 +46,20 @@ def plugin_entries() -> list[Entry]:
 
 
 def preset_entries() -> list[Entry]:
-    """All published networks, by source and name."""
+    """All published networks, by source and name, with the settings of the functions that make them."""
     found = []
     catalogue: Catalogue[object] = Catalogue("published", "published source")
     for name in catalogue:
         tree = catalogue.source(name)
-        about = first_sentence(ast.get_docstring(tree) or "")
-        found += [Entry(f"{name}/{preset}", about) for preset in _preset_names(tree)]
+        functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+        for preset, maker in _presets(tree).items():
+            function = functions[maker]
+            args = next(f.args for f in ast.walk(function) if isinstance(f, ast.FunctionDef) and f.args.kwonlyargs)
+            settings = zip(args.kwonlyargs, args.kw_defaults, strict=True)
+            dimensions = tuple(
+                (a.arg, KINDS[ast.unparse(a.annotation or a)], ast.unparse(d).strip("'")) for a, d in settings if d
+            )
+            found.append(Entry(f"{name}/{preset}", first_sentence(ast.get_docstring(function) or ""), dimensions))
     return found
 
 
@@ -146,17 +156,26 @@ def _inherited_argument(tree: ast.Module) -> str:
     return ""
 
 
-def _preset_names(tree: ast.Module) -> list[str]:
-    """The keys of the tables that are given as `presets`."""
+def _presets(tree: ast.Module) -> dict[str, str]:
+    """The keys of the tables that are given as `presets`, and the functions that are named first in their values."""
     named = dict(_assignments(tree.body))
     tables = [k.value for node in ast.walk(tree) if isinstance(node, ast.Call) for k in node.keywords if k.arg == "presets"]
     tables = [named.get(t.id, t) if isinstance(t, ast.Name) else t for t in tables]
-    inside = [node for table in tables for node in ast.walk(table)]
-    names = [k.value for d in inside if isinstance(d, ast.Dict) for k in d.keys if isinstance(k, ast.Constant)]
-    for node in inside:
+    found: dict[str, str] = {}
+    for node in (node for table in tables for node in ast.walk(table)):
+        if isinstance(node, ast.Dict):
+            found |= {str(ast.literal_eval(k)): _maker(v) for k, v in zip(node.keys, node.values, strict=True) if k is not None}
         if isinstance(node, ast.DictComp):
             loop = node.generators[0]
             key = compile(ast.Expression(node.key), "<preset>", "eval")
             variable = ast.unparse(loop.target)
-            names += [eval(key, {"__builtins__": {}}, {variable: value}) for value in ast.literal_eval(loop.iter)]
-    return [str(name) for name in names]
+            keys = [eval(key, {"__builtins__": {}}, {variable: value}) for value in ast.literal_eval(loop.iter)]
+            found |= dict.fromkeys(map(str, keys), _maker(node.value))
+    return found
+
+
+def _maker(preset: ast.expr) -> str:
+    """``mobilenetv2_dcd`` of ``Preset(mobilenetv2_dcd, ...)``, ``resnet_dcd`` of ``Preset(resnet_dcd(18), ...)``."""
+    assert isinstance(preset, ast.Call)
+    first = preset.args[0]
+    return ast.unparse(first.func if isinstance(first, ast.Call) else first)

@@ -26,8 +26,8 @@ def list_(
 ) -> None:
     """Show what there is: operators, networks, metrics, samplers, spaces, data or presets.
 
-    With operators and networks come the settings that a search may choose, and their defaults. An operator of your own is listed
-    with --plugin FILE.
+    With operators and networks come the settings that a search may choose, and their defaults; with presets those that --set
+    takes. An operator of your own is listed with --plugin FILE.
 
     Example:  dcdnas list operators
     """
@@ -50,6 +50,8 @@ def list_(
     made.add_column("What it is")
     for entry in found:
         settings = [f"  {n}: {a}{f' (default {d})' if d else ''}" for n, a, d in entry.dimensions]
+        if kind == "presets":
+            settings = ["  " + ", ".join(f"{n}={d}" for n, _, d in entry.dimensions)]
         made.add_row(entry.name, "\n".join([entry.about, *settings]))
     out.show(made)
 

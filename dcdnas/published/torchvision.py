@@ -16,7 +16,7 @@ __all__ = ["source"]
 
 
 def mobilenet_v3(variant: str) -> Callable[..., Architecture]:
-    """Large or small."""
+    """MobileNetV3, large or small."""
 
     def make(*, num_classes: int = 1000, input_size: int = 224, dropout: float = 0.2) -> Architecture:
         return static_network("mobilenetv3", {"variant": variant, "dropout": dropout}, num_classes, input_size)
@@ -25,7 +25,7 @@ def mobilenet_v3(variant: str) -> Callable[..., Architecture]:
 
 
 def shufflenet_v2(channels: tuple[int, int, int], head: int = 1024) -> Callable[..., Architecture]:
-    """With so many channels in its stages and its last convolution."""
+    """ShuffleNetV2 with so many channels in its stages and its last convolution."""
 
     def make(*, num_classes: int = 1000, input_size: int = 224) -> Architecture:
         return static_network("shufflenetv2", {"channels": channels, "head_channels": head}, num_classes, input_size)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 
@@ -40,6 +41,16 @@ def test_an_abbreviation_ends_no_sentence(run: Run) -> None:
 
 def test_presets_are_listed_as_they_are_built(run: Run) -> None:
     assert sorted(names(run, "presets")) == sorted(f"{s}/{p}" for s in sources for p in sources[s].presets)
+
+
+def test_the_settings_of_presets_are_those_that_they_are_built_with(run: Run) -> None:
+    for entry in run("list", "presets", "--json").json:
+        source, _, name = entry["name"].partition("/")
+        made = inspect.signature(sources[source].presets[name].make).parameters.values()
+        listed = {s["name"]: s["default"] for s in entry["settings"]}
+        assert listed == {p.name: str(p.default) for p in made}
+    said = run("list", "presets").out
+    assert "width_mult=1.0, fc_squeeze=8, num_classes=1000" in said
 
 
 def test_data_sets_are_listed_as_they_are_written(run: Run) -> None:
