@@ -41,8 +41,8 @@ class DDFUp(nn.Module):
         UsageError: when a size is out of range, or h does not divide C.
 
     Departures:
-        The published module cannot run: it passes the head where the combination is expected, and never keeps its scale.
-        There the guiding map must already have x's size.
+        The released module cannot run: it passes the head where the combination is expected. It puts a depthwise convolution
+        before the spatial filters of x itself, not before those of a guiding map, which must already have x's size.
     """
 
     portable: bool = False

@@ -58,8 +58,8 @@ class DDF(Operator):
         GeometryError: when C is not the number of output channels, or k is even or 1.
 
     Departures:
-        From the published code: any map size (ceil at stride 2), CPU and half precision, a floor under the variance that half
-        precision can hold, at least one hidden unit, heads of neighbouring channels (there the head is fixed to 1), bias.
+        From the published code: any map size (ceil at stride 2), CPU and half precision, a floor under the deviation that half
+        precision can hold, at least one hidden unit, bias.
 
     Reference:
         Zhou, Jampani, Pi, Liu, Yang: Decoupled Dynamic Filter Networks. CVPR 2021, arXiv 2104.14107.

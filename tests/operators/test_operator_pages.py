@@ -7,8 +7,10 @@ import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+import torch
 from scripts import script
 
 from dcdnas.choice import dimensions
@@ -81,3 +83,16 @@ def test_a_picture_is_valid_and_no_box_covers_another(script: ModuleType, name: 
         assert y + height < ground[3]
     for (x, y, width, height), (u, v, wide, high) in itertools.combinations(boxes, 2):
         assert x + width < u or u + wide < x or y + height < v or v + high < y
+
+
+def test_the_example_of_the_index_runs() -> None:
+    code = re.findall(r"```python\n(.*?)```", page("README"), re.DOTALL)
+    assert len(code) == 1
+    x = torch.randn(2, 64, 9, 8)
+    names: dict[str, Any] = {"x": x, "scale": torch.rand(128) + 0.5, "shift": torch.randn(128)}
+    exec(code[0], names)
+    conv, y = names["conv"], names["conv"](x)
+    conv.form, conv.portable = "activation", False
+    torch.testing.assert_close(conv(x), y, rtol=1e-4, atol=1e-4)
+    assert y.shape == names["y"].shape == (2, 128, 5, 4)
+    assert conv.attention.temperature == 15.5
