@@ -1,10 +1,12 @@
-"""Checks of constructor arguments that are no search dimensions, and so have no `Choice` that says what is allowed."""
+"""Constructor arguments that are no search dimensions, and so have no `Choice` that says what is allowed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, SupportsIndex
 
 from dcdnas.errors import GeometryError, UsageError
+from dcdnas.records import ConvGeometry, Setting
 
 Init = Literal["static", "published"]
 """What a fresh operator computes: a static convolution, its gates all constant, or what the published code starts with."""
@@ -35,3 +37,11 @@ def check_start(init: str, temperature: float = 1.0) -> None:
         raise UsageError(f"init cannot be {init!r}. Allowed: {', '.join(INITS)}.")
     if not 0 < temperature < float("inf"):
         raise UsageError(f"temperature cannot be {temperature!r}. Allowed: a number above 0.")
+
+
+def shown(geometry: ConvGeometry, padding: int, bias: bool, settings: Mapping[str, Setting]) -> str:
+    """All arguments as a printed layer shows them."""
+    g = geometry
+    sizes = f"{g.in_channels}, {g.out_channels}, kernel_size={g.kernel_size}, stride={g.stride}"
+    others = {"padding": padding, "dilation": g.dilation, "groups": g.groups, "bias": bias, **settings}
+    return ", ".join([sizes, *(f"{name}={value}" for name, value in others.items())])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dcdnas.choice import dimensions
 from dcdnas.errors import GeometryError
-from dcdnas.operators._arguments import check_place
+from dcdnas.operators._arguments import check_place, shown
 from dcdnas.operators._guide import Guide
 from dcdnas.operators._observed import Observed
 from dcdnas.operators._product import is_counting
@@ -76,8 +76,7 @@ class Operator(Observed):
         super().__init__()
         check_place(padding, kernel_size=kernel_size, stride=stride, dilation=dilation, groups=groups)
         self.geometry = ConvGeometry(in_channels, out_channels, kernel_size, stride, groups, dilation)
-        self.padding = padding
-        self.has_bias = bias
+        self.padding, self.has_bias = padding, bias
         self._counted, self._pinned = "", False
         self._names = tuple(dimensions(type(self)))
         self._fastest: dict[tuple[bool, int, int], str] = {}
@@ -308,10 +307,7 @@ class Operator(Observed):
 
     def extra_repr(self) -> str:
         """The arguments, so that a printed network shows what each layer is."""
-        g = self.geometry
-        place = {"kernel_size": g.kernel_size, "stride": g.stride, "padding": self.padding, "dilation": g.dilation}
-        named = {**place, "groups": g.groups, "bias": self.has_bias, **self._settings()}
-        return ", ".join([f"{g.in_channels}, {g.out_channels}", *(f"{name}={value}" for name, value in named.items())])
+        return shown(self.geometry, self.padding, self.has_bias, self._settings())
 
 
 def _least(forms: tuple[str, ...], effort: Callable[[str], int]) -> str:
