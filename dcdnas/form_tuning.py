@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -150,8 +151,12 @@ class _Standing:
 
     @property
     def ours(self) -> bool:
-        """Whether the package's sources say all about the operator, so that its times may be kept."""
-        return type(self.operator).__module__.startswith("dcdnas.")
+        """Whether the package's sources say all about the operator, so that its times may be kept.
+
+        A plugin's module is named as if it lay in the package, but it has no file.
+        """
+        module = sys.modules[type(self.operator).__module__]
+        return module.__name__.startswith("dcdnas.") and hasattr(module, "__file__")
 
     def images(self, device: Device) -> Tensor:
         return torch.randn(self.shapes[0], device=device.kind)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from dcdnas.errors import GeometryError, UsageError
 from dcdnas.form_tuning import LayerForms, fitted_balance, tune_forms
 from dcdnas.networks import Network, build_network, slots_of
 from dcdnas.operators import Operator, operators
+from dcdnas.plugins import Plugin
 from dcdnas.records import ConvGeometry
 
 DCD, ODCONV = LayerChoice("dcd"), LayerChoice("odconv", {"num_kernels": 4})
@@ -125,14 +127,25 @@ def test_what_was_measured_is_kept_for_the_same_device_batch_and_layer(watch: Ca
     assert len(seen) == 3 * calls
 
 
-def test_an_operator_from_elsewhere_is_measured_each_time(watch: Callable[..., Stopwatch]) -> None:
-    class Mine(operators["odconv"]):  # type: ignore[misc]
-        pass
+PLUGIN = Plugin("twin.py", "from dcdnas.operators.odconv import ODConv\n\n__all__ = ['Twin']\n\nclass Twin(ODConv):\n    pass\n")
 
+
+@pytest.fixture(params=["a class of a program", "a plugin"])
+def elsewhere(request: pytest.FixtureRequest) -> Iterator[type[Operator]]:
+    """An operator that is not the package's."""
+    if request.param == "a plugin":
+        made = PLUGIN._operator()
+        yield made
+        del sys.modules[made.__module__]
+    else:
+        yield type("Mine", (operators["odconv"],), {"__module__": __name__})
+
+
+def test_an_operator_from_elsewhere_is_measured_each_time(watch: Callable[..., Stopwatch], elsewhere: type[Operator]) -> None:
     network = network_of(ODCONV)
     for module in network.modules():
         if isinstance(module, operators["odconv"]):
-            module.__class__ = Mine
+            module.__class__ = elsewhere
     seen = watch(lambda form: 10).seen
     tune_forms(network)
     calls = len(seen)
