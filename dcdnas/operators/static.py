@@ -47,6 +47,7 @@ class Static(Operator):
     @classmethod
     def classifier(cls, geometry: ConvGeometry, form: str = "", **settings: Setting) -> nn.Linear:
         """A linear layer with bias, from small weights."""
+        cls.checked_form(geometry, cls.resolve(geometry, **settings), form)
         linear = nn.Linear(geometry.in_channels, geometry.out_channels)
         nn.init.normal_(linear.weight, std=0.01)
         nn.init.zeros_(linear.bias)

@@ -8,6 +8,7 @@ import pytest
 
 from dcdnas.errors import GeometryError, UsageError
 from dcdnas.operators import operators
+from dcdnas.records import ConvGeometry
 
 NAMES = sorted(operators)
 STARTING = [name for name in NAMES if "init" in inspect.signature(operators[name]).parameters]
@@ -56,3 +57,11 @@ def test_a_printed_layer_says_how_far_its_annealing_is(name):
     operator = operators[name](8, 8, 3, temperature=21.0)
     operator.anneal(0.5)
     assert "temperature=11" in repr(operator)
+
+
+@pytest.mark.parametrize("name", ["condconv", "dcd", "static"])
+def test_a_classifier_refuses_a_form_and_a_setting_that_it_does_not_have(name):
+    with pytest.raises(GeometryError, match="has no form 'fastest'"):
+        operators[name].classifier(ConvGeometry(8, 4), form="fastest")
+    with pytest.raises(GeometryError, match="has no setting 'colour'"):
+        operators[name].classifier(ConvGeometry(8, 4), colour=1)

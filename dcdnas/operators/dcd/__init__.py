@@ -191,7 +191,7 @@ class DCD(Operator):
         """See `DCDLinear`; unless said otherwise with the published settings."""
         resolved: dict[str, Any] = cls.resolve(geometry, **{"variant": "code", "rule": "classifier", **settings})
         head = DCDLinear(geometry.in_channels, geometry.out_channels, 1, bias=True, **resolved)
-        head._counted = form or cls.counted_form(geometry, resolved)
+        head._counted = cls.checked_form(geometry, resolved, form)
         return head
 
     @torch.no_grad()
