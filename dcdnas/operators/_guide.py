@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from dcdnas.errors import UsageError
+from dcdnas.errors import GeometryError, UsageError
 from dcdnas.records import Setting
 
 
@@ -39,16 +39,28 @@ def width_of(make: Callable[[int, Mapping[str, Setting]], Guide], channels: int,
         return make(channels, settings).out_channels
 
 
-def given(guide: Tensor | None, operator: nn.Module, channels: int) -> Tensor:
-    """The guide of a guided layer.
+def check_width(operator: str, setting: str, channels: int, guide_channels: int) -> None:
+    """Raises GeometryError for a guide that has not as many channels as that setting of the operator says."""
+    if guide_channels != channels:
+        raise GeometryError(f"{operator} with {setting}={channels} takes a guide of {channels} channels, not {guide_channels}.")
+
+
+def given(guide: Tensor | None, operator: nn.Module, channels: int, x: Tensor) -> Tensor:
+    """The guide that a block passes to a layer beside its input x; (N, channels, ...) for the same N.
 
     Raises:
-        UsageError: when the block did not pass one.
+        UsageError: when there is none, or one of another size; exporters and compilers cannot ask for sizes.
     """
     if guide is None:
         name = type(operator).__name__
         raise UsageError(
             f"{name} was made with guide_channels={channels} and waits for its block's guide of shape (N, {channels}, ...). "
             f"Pass what the module from {name}.guide(channels, settings) gives, or leave guide_channels out."
+        )
+    traced = torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined, no-untyped-call]
+    if not traced and guide.shape[:2] != (len(x), channels):
+        raise UsageError(
+            f"{type(operator).__name__}: the guide is {tuple(guide.shape)} for an input of {tuple(x.shape)}. "
+            f"Allowed: ({len(x)}, {channels}, ...)."
         )
     return guide

@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from dcdnas.choice import Choice
-from dcdnas.errors import GeometryError
 from dcdnas.operators._arguments import Init, check_start
-from dcdnas.operators._guide import Guide, given
+from dcdnas.operators._guide import Guide, check_width, given
 from dcdnas.operators._mixture import KernelMixture, start_around_a_mean, static_std
 from dcdnas.operators._pool import pooled
 from dcdnas.records import ConvGeometry, Setting
@@ -96,6 +95,8 @@ class CondConv(KernelMixture):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
         check_start(init)
         self._keep(num_experts=num_experts)
+        if guide_channels:
+            check_width("CondConv", "num_experts", num_experts, guide_channels)
         self._make_kernels(num_experts)
         self.router = None if guide_channels else Router(in_channels, num_experts, init)
         self._initialise(init)
@@ -140,8 +141,7 @@ class CondConv(KernelMixture):
             GeometryError: when the guide has not E channels.
         """
         experts = int(settings["num_experts"])
-        if guide_channels != experts:
-            raise GeometryError(f"CondConv with num_experts={experts} takes a guide of {experts} channels, not {guide_channels}.")
+        check_width("CondConv", "num_experts", experts, guide_channels)
         return cls._mixture_cost(geometry, experts, form)
 
     @classmethod
@@ -157,11 +157,12 @@ class CondConv(KernelMixture):
 
     def guide_from(self, x: Tensor) -> Tensor:
         """The router's weights (N, E) for the layer's input (N, C, H, W)."""
-        return given(None, self, self.num_experts) if self.router is None else self.router(x)
+        return given(None, self, self.num_experts, x) if self.router is None else self.router(x)
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W'), with the weights (N, E) of `guide` where they are given, else the router's."""
-        return self._mixed(x, self._seen("kernel", self.guide_from(x) if guide is None else guide))
+        weights = self.guide_from(x) if guide is None else given(guide, self, self.num_experts, x)
+        return self._mixed(x, self._seen("kernel", weights))
 
 
 class CondLinear(CondConv):

@@ -17,9 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dcdnas.choice import Choice
-from dcdnas.errors import GeometryError
 from dcdnas.operators._arguments import Init, check_start
-from dcdnas.operators._guide import Guide, given
+from dcdnas.operators._guide import Guide, check_width, given
 from dcdnas.operators._kernels import per_sample
 from dcdnas.operators._mixture import KernelMixture, start_around_a_mean, static_std
 from dcdnas.operators._norm import folded_bias
@@ -117,6 +116,8 @@ class DRConv(KernelMixture):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
         check_start(init)
         self._keep(num_regions=num_regions, num_kernels=num_kernels)
+        if guide_channels:
+            check_width("DRConv", "num_regions", num_regions, guide_channels)
         self._make_kernels(num_kernels)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.regions = None if guide_channels else RegionGuide(in_channels, num_regions, stride)
@@ -168,8 +169,7 @@ class DRConv(KernelMixture):
             GeometryError: when the guide has not m channels.
         """
         regions = int(settings["num_regions"])
-        if guide_channels != regions:
-            raise GeometryError(f"DRConv with num_regions={regions} takes a guide of {regions} channels, not {guide_channels}.")
+        check_width("DRConv", "num_regions", regions, guide_channels)
         return cls.multiply_adds(geometry, settings, form) - geometry.in_channels * regions * geometry.out_pixels
 
     @classmethod
@@ -203,13 +203,13 @@ class DRConv(KernelMixture):
         """The mask before its argmax, at each output pixel: (N, m, H', W')."""
         g = self.geometry
         if self.regions is None:
-            return given(None, self, self.num_regions)
+            return given(None, self, self.num_regions, x)
         logits: Tensor = self.regions(centred(x, g.kernel_size, self.padding, g.dilation))
         return logits
 
     def _logits(self, x: Tensor, guide: Tensor | None) -> Tensor:
         """The guide at each output pixel: (N, m, H', W')."""
-        g, logits = self.geometry, self.guide_from(x) if guide is None else guide
+        g, logits = self.geometry, self.guide_from(x) if guide is None else given(guide, self, self.num_regions, x)
         reach = 2 * self.padding - g.dilation * (g.kernel_size - 1) - 1
         size = [(int(s) + reach) // g.stride + 1 for s in x.shape[2:]]
         return logits if list(logits.shape[2:]) == size else F.interpolate(logits, size)

@@ -186,11 +186,12 @@ class WeightNet(Operator):
 
     def guide_from(self, x: Tensor) -> Tensor:
         """The reduced features (N, h) of the layer's input (N, C, H, W)."""
-        return given(None, self, self.guide_channels) if self.reduce is None else self.reduce(x)
+        return given(None, self, self.guide_channels, x) if self.reduce is None else self.reduce(x)
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W'), with the features (N, h) of `guide` where they are given, else the layer's own."""
-        alpha = self._seen("weight", self.attention(self.guide_from(x) if guide is None else guide))
+        features = self.guide_from(x) if guide is None else given(guide, self, self.attend.in_features, x)
+        alpha = self._seen("weight", self.attention(features))
         if self._form(x) != "activation":
             return self._built_kernels(x, alpha)
         y = self._scaled_outputs(x, alpha)

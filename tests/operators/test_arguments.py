@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 import pytest
+import torch
 
 from dcdnas.errors import GeometryError, UsageError
 from dcdnas.operators import operators
@@ -65,3 +66,21 @@ def test_a_classifier_refuses_a_form_and_a_setting_that_it_does_not_have(name):
         operators[name].classifier(ConvGeometry(8, 4), form="fastest")
     with pytest.raises(GeometryError, match="has no setting 'colour'"):
         operators[name].classifier(ConvGeometry(8, 4), colour=1)
+
+
+@pytest.mark.parametrize(("name", "setting"), [("condconv", "num_experts"), ("drconv", "num_regions")])
+def test_a_guide_of_another_width_than_the_layer_needs_is_refused_when_it_is_made(name, setting):
+    with pytest.raises(GeometryError, match=f"{setting}=8 takes a guide of 8 channels, not 5"):
+        operators[name](8, 8, 3, guide_channels=5)
+
+
+@pytest.mark.parametrize(("name", "width"), [("condconv", 8), ("drconv", 8), ("weightnet", 16)])
+@pytest.mark.parametrize("guided", [True, False])
+def test_a_guide_of_another_size_than_the_input_is_refused(name, width, guided):
+    operator = operators[name](8, 8, 3, padding=1, guide_channels=width if guided else 0)
+    map_size = (5, 5) if name == "drconv" else ()
+    x = torch.randn(2, 8, 5, 5)
+    assert operator(x, torch.rand(2, width, *map_size)).shape == x.shape
+    for samples, channels in ((3, width), (2, width - 1)):
+        with pytest.raises(UsageError, match=rf"the guide is \({samples}, {channels}.*Allowed: \(2, {width}, "):
+            operator(x, torch.rand(samples, channels, *map_size))
