@@ -86,15 +86,14 @@ class KernelMixture(Operator):
         if form == "mix":
             kernels = settings.get("num_kernels", settings.get("num_experts", 1))
             return 2 * int(kernels) * g.out_channels * g.out_pixels
-        return g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
+        return g.weights
 
     @classmethod
     def _mixture_cost(cls, geometry: ConvGeometry, kernels: int, form: str) -> int:
         """Aggregate: (K + H'W') |W|; mix: K H'W' (|W| + D), with |W| = D C/g k^2."""
-        weights = geometry.out_channels * (geometry.in_channels // geometry.groups) * geometry.kernel_size**2
         if form == "mix":
-            return kernels * geometry.out_pixels * (weights + geometry.out_channels)
-        return (kernels + geometry.out_pixels) * weights
+            return kernels * geometry.out_pixels * (geometry.weights + geometry.out_channels)
+        return (kernels + geometry.out_pixels) * geometry.weights
 
 
 def static_std(geometry: ConvGeometry) -> float:

@@ -180,11 +180,11 @@ class DRConv(KernelMixture):
     @classmethod
     def traffic(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str) -> int:
         """Every kernel's outputs before and after weighing, or the regions' kernels and the pixels moved twice."""
-        g, taps = geometry, geometry.kernel_size**2
+        g = geometry
         if form == "mix":
             return 2 * int(settings["num_kernels"]) * g.out_channels * g.out_pixels
-        kernels = int(settings["num_regions"]) * g.out_channels * (g.in_channels // g.groups) * taps
-        return kernels + 2 * g.out_pixels * (g.in_channels * taps + g.out_channels)
+        moved = 2 * g.out_pixels * (g.in_channels * g.kernel_size**2 + g.out_channels)
+        return int(settings["num_regions"]) * g.weights + moved
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
         """Into the stored kernels, which every region mixes, and the bias."""

@@ -154,11 +154,10 @@ class WeightNet(Operator):
         """All but the reduction, h C."""
         g, multiplier = geometry, int(settings["multiplier"])
         terms = multiplier // int(settings["parts"])
-        weights = g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
         attention = guide_channels * multiplier * g.out_channels
         if (form or cls.forms(geometry, settings)[0]) == "activation":
-            return attention + g.out_pixels * (terms * weights + multiplier * g.out_channels)
-        return attention + (terms + g.out_pixels) * weights
+            return attention + g.out_pixels * (terms * g.weights + multiplier * g.out_channels)
+        return attention + (terms + g.out_pixels) * g.weights
 
     @classmethod
     def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
@@ -171,8 +170,7 @@ class WeightNet(Operator):
         g, multiplier = geometry, int(settings["multiplier"])
         if form == "activation":
             return 2 * multiplier * g.out_channels * g.out_pixels
-        weights = g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
-        return weights * (1 + multiplier // int(settings["parts"]))
+        return g.weights * (1 + multiplier // int(settings["parts"]))
 
     def attention(self, features: Tensor) -> Tensor:
         """alpha: (N, h) -> (N, D, G, M/G), each in 0..1."""

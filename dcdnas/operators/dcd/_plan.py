@@ -118,17 +118,15 @@ class Plan:
     def multiply_adds(self, form: str) -> int:
         """Of a form at batch 1, in closed form."""
         g = self.geometry
-        kernel = g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
-        scaled = kernel if form == "kernel" else g.out_pixels * g.out_channels
-        return self.controller + g.out_pixels * kernel + self.attention * scaled + self._residual(form)
+        scaled = g.weights if form == "kernel" else g.out_pixels * g.out_channels
+        return self.controller + g.out_pixels * g.weights + self.attention * scaled + self._residual(form)
 
     def traffic(self, form: str) -> int:
         """Elements that a form writes for each sample, besides the static convolution's output and the controller's."""
         g = self.geometry
-        kernel = g.out_channels * (g.in_channels // g.groups) * g.kernel_size**2
         latent = self.blocks * self.latent
         if form == "kernel":
-            return (3 if g.kernel_size == 1 else 4) * kernel
+            return (3 if g.kernel_size == 1 else 4) * g.weights
         before = g.height * g.width if self.tensor else g.out_pixels
         return 3 * g.out_pixels * g.out_channels + latent * (before + (g.out_pixels if form == "activation" else g.in_channels))
 
