@@ -10,6 +10,7 @@ import torch
 
 from dcdnas.errors import FileError, GeometryError, UnknownNameError, UsageError
 from dcdnas.published import convert_layer
+from dcdnas.published._base import published_layer
 
 VECTORS = Path(__file__).parents[1] / "operators" / "vectors"
 
@@ -49,6 +50,29 @@ LAYERS = {
         {"in_planes": 10, "out_planes": 10, "kernel_size": 3, "stride": 2, "padding": 1, "groups": 10, "kernel_num": 4},
     ),
 }
+
+PARAMETERS = [
+    ("DYModule", {"inp": 64, "oup": 64}, 6_752),
+    ("DYModule", {"inp": 64, "oup": 384, "fc_squeeze": 16}, 46_400),
+    ("DYModule", {"inp": 384, "oup": 96, "fc_squeeze": 16}, 87_792),
+    ("DYModule", {"inp": 160, "oup": 960, "fc_squeeze": 16}, 257_680),
+    ("conv_dy", {"inplanes": 64, "planes": 64, "kernel_size": 1, "stride": 1, "padding": 0}, 5_936),
+    ("conv_dy", {"inplanes": 64, "planes": 128, "kernel_size": 3, "stride": 2, "padding": 1}, 76_336),
+    ("conv_basic_dy", {"inplanes": 64, "planes": 128, "stride": 2}, 87_360),
+    ("DYCls", {"inp": 1280, "oup": 1000}, 1_460_840),
+    ("ODConv2d", {"in_planes": 512, "out_planes": 512, "kernel_size": 3, "padding": 1, "kernel_num": 1}, 2_409_833),
+    ("ODConv2d", {"in_planes": 64, "out_planes": 64, "kernel_size": 1}, 19_684),
+    ("ODConv2d", {"in_planes": 96, "out_planes": 96, "kernel_size": 3, "groups": 96}, 6_877),
+    ("Dynamic_conv2d", {"in_planes": 64, "out_planes": 64, "kernel_size": 3}, 148_872),
+    (
+        "route_func+CondConv2d",
+        {"in_channels": 64, "out_channels": 64, "kernel_size": 3, "bias": False, "num_experts": 8},
+        295_432,
+    ),
+    ("DDFPack", {"in_channels": 512}, 536_175),
+    ("DDFPack", {"in_channels": 64, "head": 4}, 11_184),
+]
+"""Counted in the published code, at the commits that docs/presets.md names."""
 
 each_layer = pytest.mark.parametrize("vector", sorted(LAYERS))
 
@@ -91,6 +115,11 @@ def test_the_parameters_are_as_many_as_published(vector):
     buffers = ("running_mean", "running_var")
     published = sum(v.numel() for k, v in read(vector)[1].items() if not k.endswith(buffers))
     assert sum(p.numel() for p in converted(vector).parameters()) == published
+
+
+@pytest.mark.parametrize(("name", "arguments", "count"), PARAMETERS)
+def test_a_layer_of_any_size_has_as_many_parameters_as_published(name, arguments, count):
+    assert sum(p.numel() for p in published_layer(name).build(name, arguments).parameters()) == count
 
 
 def test_everything_that_does_not_fit_is_listed():
