@@ -288,3 +288,9 @@ def test_both_training_forms_of_the_published_layer_leave_the_same_state_and_gra
     assert any(name.endswith("num_batches_tracked") for name in operator.state_dict())
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-9)
+
+
+def test_the_published_classifier_has_no_reduction_to_choose():
+    settings = {"variant": "code", "rule": "classifier"}
+    assert DCD.resolve(place(64, 10, 1), reduction=4, **settings) == DCD.resolve(place(64, 10, 1), **settings)
+    assert DCD.resolve(place(64, 10, 1), reduction=4, variant="code", rule="pointwise")["reduction"] == 4

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dcdnas.choice import Choice
+from dcdnas.choice import Choice, dimensions
 from dcdnas.errors import GeometryError
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
@@ -149,6 +149,8 @@ class DCD(Operator):
             s["rule"] = "auto"
         elif s["rule"] == "auto":
             s["rule"] = "pointwise" if g.kernel_size == 1 else "basic"
+        if s["rule"] == "classifier":
+            s["reduction"] = dimensions(cls)["reduction"].default  # its controller's width is fixed
         s["latent_dim"] = _latent(g, s)
         return s
 
