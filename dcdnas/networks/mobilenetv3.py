@@ -138,7 +138,8 @@ class MobileNetV3(Network):
             raise UsageError(f"variant cannot be {variant!r}. Allowed: {', '.join(VARIANTS)}.")
         defaults = VARIANTS[str(variant)]
         s = checked(cls, settings, defaults)
-        stages = len(whole_numbers("channels", s["channels"]))
+        s["channels"] = whole_numbers("channels", s["channels"])
+        stages = len(s["channels"])
         s.update({n: _fitting(defaults[n], stages) for n in (*BY_STAGE, *BY_BLOCK) if n not in settings})
         depth = per_stage("depth", s["depth"], stages)
         for name in BY_BLOCK:

@@ -114,7 +114,8 @@ class ResNet(Network):
         """All settings, with one value a block of those that blocks have; the defaults are the named block's."""
         defaults = DEFAULTS.get(str(settings.get("block", "basic")), BASIC)
         s = checked(cls, settings, defaults)
-        stages = len(whole_numbers("channels", s["channels"]))
+        s["channels"] = whole_numbers("channels", s["channels"])
+        stages = len(s["channels"])
         s.update({n: defaults[n][:stages] for n in ("depth", "strides") if n not in settings})
         spread(s)
         return s

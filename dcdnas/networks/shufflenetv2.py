@@ -103,7 +103,8 @@ class ShuffleNetV2(Network):
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
         """All settings, with one value a block of those that blocks have."""
         s = checked(cls, settings, DEFAULTS)
-        stages = len(whole_numbers("channels", s["channels"]))
+        s["channels"] = whole_numbers("channels", s["channels"])
+        stages = len(s["channels"])
         s.update({n: DEFAULTS[n][:stages] for n in ("depth", "strides") if n not in settings})
         spread(s)
         whole_numbers("head_channels", s["head_channels"])

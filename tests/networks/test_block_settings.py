@@ -138,3 +138,10 @@ def test_values_that_no_network_has_are_refused(network: str, given: dict[str, A
 
 def test_the_activations_that_may_be_searched_are_all_that_there_are() -> None:
     assert set(SEARCHED_ACTIVATIONS) == set(filter(None, ACTIVATIONS))
+
+
+@pytest.mark.parametrize("network", networks)
+def test_one_number_of_channels_is_a_network_of_one_stage(network: str) -> None:
+    alone, listed = (networks[network].complete({"channels": channels, "depth": 1}) for channels in (16, [16]))
+    assert alone == listed
+    assert networks[network].slots((3, 32, 32), 10, alone) == networks[network].slots((3, 32, 32), 10, listed)
