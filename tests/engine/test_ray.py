@@ -47,9 +47,9 @@ REASONS = {
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    """Ray without its dashboard and its ports' passwords; its workers find the pretended trainings."""
+    """Ray without its dashboard; its workers find the pretended trainings."""
     before = dict(os.environ)
-    os.environ |= {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    os.environ |= {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
     os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "2"
     from dcdnas.engine import ray_tune
 
@@ -350,7 +350,6 @@ def ray_processes(session: int) -> list[int]:
 def test_a_driver_with_a_ray_of_its_own_that_is_ended_loses_nothing(
     tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     prepare(tmp_path / "run", config(trials=7))
     with driver(tmp_path / "run", "slow", "ray") as process:
