@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from dcdnas.core.records import Report, Score
 from dcdnas.engine.job import Job
-from dcdnas.records import Report, Score
 
 
 def at_once(job: Job, report: Callable[[Report], bool]) -> Score:

@@ -21,7 +21,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from dcdnas.records import Trial
+from dcdnas.core.records import Trial
 
 HERE = Path(__file__).parent
 
@@ -74,12 +74,12 @@ def session(folder: Path, executor: str) -> int:
 
 def prepared(folder: Path, trials: int) -> None:
     """A run that can be searched."""
-    from dcdnas.budget import parse_budgets
+    from dcdnas.core.budget import parse_budgets
+    from dcdnas.core.records import ProxyTask
+    from dcdnas.core.yaml_lines import read_yaml
     from dcdnas.engine.config import SearchConfig
     from dcdnas.engine.run import prepare
-    from dcdnas.records import ProxyTask
     from dcdnas.space_library import find_space
-    from dcdnas.yaml_lines import read_yaml
 
     space = read_yaml(find_space("fashion-quick")).data
     prepare(

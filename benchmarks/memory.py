@@ -45,7 +45,7 @@ def main() -> None:
 
 def allocators(presets: Sequence[str]) -> None:
     """Ours beside the allocator's, for a static network and the presets."""
-    from dcdnas.architecture import Architecture
+    from dcdnas.core.architecture import Architecture
     from dcdnas.cost import price
     from dcdnas.networks import build_network
     from dcdnas.published import architecture
@@ -91,7 +91,7 @@ def allocated(network: Any, shape: tuple[int, ...]) -> tuple[int, int]:
 
 def prices(name: str, count: int) -> None:
     """What prices and measurements take, and whether they agree."""
-    from dcdnas.architecture import Architecture
+    from dcdnas.core.architecture import Architecture
     from dcdnas.cost import measure, price
     from dcdnas.cost._skeleton import skeleton
     from dcdnas.networks import build_network

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dcdnas.core.records import ConvGeometry
 from dcdnas.operators import Operator, operators
-from dcdnas.records import ConvGeometry
 
 SHAPES = {
     "mbv2 16->96 @112": ConvGeometry(16, 96, height=112, width=112),

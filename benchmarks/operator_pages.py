@@ -18,13 +18,13 @@ from typing import Any, get_args, get_type_hints
 
 from operator_pictures import PICTURES, described, drawn
 
-from dcdnas.architecture import LayerChoice
-from dcdnas.choice import dimensions
+from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.dimension import dimensions
+from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.cost import Parts, slot_parts
 from dcdnas.errors import GeometryError
 from dcdnas.networks import Slot
 from dcdnas.operators import operators
-from dcdnas.records import ConvGeometry, Setting
 
 FOLDER = Path(__file__).parents[1] / "docs" / "operators"
 LAYERS: Mapping[str, ConvGeometry] = {

@@ -38,9 +38,9 @@ from operator_layers import QUICK, SHAPES, VARIANTS, Candidates, Published, cand
 from torch import Tensor, nn
 
 from dcdnas.allocator import keep_freed_memory
+from dcdnas.core.records import ConvGeometry
 from dcdnas.errors import GeometryError
 from dcdnas.operators import operators
-from dcdnas.records import ConvGeometry
 
 LARGEST = 32_000_000
 ROW_SECONDS = 2.0

@@ -58,16 +58,16 @@ def main() -> None:
 
 def searched(executor: Any, sampler: str, given: argparse.Namespace) -> tuple[list[float], dict[str, float]]:
     """The moments at which trainings ended, and processor seconds of each part of the driver."""
-    from dcdnas.budget import parse_budgets
+    from dcdnas.core.budget import parse_budgets
+    from dcdnas.core.records import ProxyTask
+    from dcdnas.core.yaml_lines import read_yaml
     from dcdnas.engine.config import SearchConfig
     from dcdnas.engine.execution import Execution
     from dcdnas.engine.progress import Progress
     from dcdnas.engine.proposals import Proposer
     from dcdnas.engine.run import prepare, search
     from dcdnas.engine.store import Store
-    from dcdnas.records import ProxyTask
     from dcdnas.space_library import find_space
-    from dcdnas.yaml_lines import read_yaml
 
     ends: list[float] = []
 

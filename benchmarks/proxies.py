@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 
 from dcdnas.allocator import keep_freed_memory
-from dcdnas.architecture import Architecture
-from dcdnas.budget import parse_budgets
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.budget import parse_budgets
 from dcdnas.cost import price
 from dcdnas.networks import build_network, for_proxy
 from dcdnas.space_cost import draws_within, static_reference

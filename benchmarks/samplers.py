@@ -33,8 +33,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dcdnas.architecture import Architecture, LayerChoice
-from dcdnas.budget import parse_budgets
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.budget import parse_budgets
+from dcdnas.core.front import best, front, hypervolume
+from dcdnas.core.records import ProxyTask, Score, Trial
+from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.cost import slot_price
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import Job
@@ -43,12 +46,9 @@ from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.run import make_memory, objective_bounds
 from dcdnas.engine.store import Store
 from dcdnas.engine.worker import Reporter
-from dcdnas.front import best, front, hypervolume
 from dcdnas.networks import slots_of
 from dcdnas.networks._slot import STATIC
-from dcdnas.records import ProxyTask, Score, Trial
 from dcdnas.space_library import find_space
-from dcdnas.yaml_lines import read_yaml
 
 SIZES = (24, 50, 100, 200)
 """Trainings after which the searches are compared."""

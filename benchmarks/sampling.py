@@ -21,7 +21,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from dcdnas.budget import Budget, within
+from dcdnas.core.budget import Budget, within
 from dcdnas.space import SearchSpace
 from dcdnas.space_cost import draw, draws_within, largest, priced, share_within
 from dcdnas.space_draws import Draws

@@ -21,11 +21,11 @@ from dataclasses import replace
 import torch
 
 import dcdnas
+from dcdnas.core.records import ProxyTask, Trial
 from dcdnas.data import load_test
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.worker import images_of
 from dcdnas.networks import build_network, for_proxy
-from dcdnas.records import ProxyTask, Trial
 from dcdnas.report import Run
 from dcdnas.training import evaluate, train
 

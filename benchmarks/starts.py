@@ -27,7 +27,8 @@ from pathlib import Path
 import torch
 
 from dcdnas.allocator import keep_freed_memory
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.records import ProxyTask, Setting
 from dcdnas.cost import price
 from dcdnas.data import load, split
 from dcdnas.networks import Network, build_network, slots_of
@@ -35,7 +36,6 @@ from dcdnas.operators import operators
 from dcdnas.operators.dcd import DCD
 from dcdnas.operators.dcd._init import published_start
 from dcdnas.operators.odconv import ODConv
-from dcdnas.records import ProxyTask, Setting
 from dcdnas.training import seeded, train
 
 BACKBONE = {

@@ -20,11 +20,11 @@ import torch
 import torch.nn.functional as F
 
 from dcdnas.allocator import keep_freed_memory
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.records import ProxyTask
 from dcdnas.cost import price
 from dcdnas.data import Split, load, split
 from dcdnas.networks import Network, build_network
-from dcdnas.records import ProxyTask
 from dcdnas.training import batches, evaluate, parameter_groups, seeded
 
 CPU = torch.device("cpu")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
 from dcdnas.engine.progress import Progress
 from dcdnas.engine.run import prepare
 from dcdnas.engine.run import search as _search

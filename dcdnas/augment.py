@@ -17,7 +17,7 @@ def augmented(images: Tensor, how: str, generator: torch.Generator) -> Tensor:
 
     Args:
         images: of any type, on any device.
-        how: one of `dcdnas.records.AUGMENTATIONS`.
+        how: one of `dcdnas.core.records.AUGMENTATIONS`.
         generator: on the CPU, so that the draw is the same on every device.
     """
     if how == "none":

@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from dcdnas.core.records import ConvGeometry
 from dcdnas.cost._device import Device, this_device
 from dcdnas.cost._latency_kept import KeptTimes
 from dcdnas.cost._timing import Timing, timings
 from dcdnas.errors import UsageError
 from dcdnas.networks import Network
 from dcdnas.operators import Operator
-from dcdnas.records import ConvGeometry
 
 __all__ = ["LayerForms", "fitted_balance", "tune_forms"]
 

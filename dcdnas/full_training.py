@@ -6,11 +6,11 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.records import ProxyTask, Report, Score
 from dcdnas.data import Images, Split, load_test
 from dcdnas.errors import UsageError
 from dcdnas.networks import Network, build_network, for_proxy
-from dcdnas.records import ProxyTask, Report, Score
 from dcdnas.training import evaluate, seeded, train
 
 VALIDATION = 0.1

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from dcdnas.architecture import Architecture, LayerChoice
-from dcdnas.choice import dimensions
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.dimension import dimensions
+from dcdnas.core.records import ConvGeometry, Cost, Setting
 from dcdnas.cost import Parts, additive_metrics, price, slot_parts, slot_price
 from dcdnas.errors import MismatchError, UsageError
 from dcdnas.networks import Slot, slots_of
 from dcdnas.networks._slot import STATIC
 from dcdnas.operators import Operator, operators
-from dcdnas.records import ConvGeometry, Cost, Setting
 
 Count = Literal["deploy", "training", "published"]
 """In which of its equal forms each layer's multiply-adds are counted; see `counted_as`."""

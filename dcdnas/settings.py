@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
 
+from dcdnas.core.yaml_lines import parse_yaml, read_yaml
 from dcdnas.errors import UsageError, nearest
-from dcdnas.yaml_lines import parse_yaml, read_yaml
 
 FILE = "dcdnas.yaml"
 """Settings of a project, read where a command is run."""

@@ -11,13 +11,13 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
-from dcdnas.architecture import Architecture
-from dcdnas.budget import Budget
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.budget import Budget
+from dcdnas.core.records import ProxyTask, Setting
 from dcdnas.cost import metrics
 from dcdnas.errors import UsageError
 from dcdnas.networks import Slot, networks
 from dcdnas.networks._slot import Shape, leaders, unnamed
-from dcdnas.records import ProxyTask, Setting
 from dcdnas.space_fit import Changes, WidthFit
 from dcdnas.space_frame import Frame, layer_choice, place_costs
 from dcdnas.space_parts import Candidate, Decision, Decisions, Group, Rule, Settings, Site, Variable, rank, share_key

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dcdnas.budget import Budget
+from dcdnas.core.budget import Budget
+from dcdnas.core.records import Setting
 from dcdnas.cost import ALWAYS
-from dcdnas.records import Setting
 from dcdnas.space import SearchSpace
 from dcdnas.space_cost import Share, check_budgets, largest, share_within, smallest
 from dcdnas.space_draws import Draws

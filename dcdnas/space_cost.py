@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from dcdnas.architecture import Architecture
-from dcdnas.budget import Budget, quantity, within
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.budget import Budget, quantity, within
+from dcdnas.core.records import Cost, Setting
 from dcdnas.cost import ALWAYS, metrics, price, remembered, with_always
 from dcdnas.errors import NothingFitsError, UsageError
-from dcdnas.records import Cost, Setting
 from dcdnas.space import SearchSpace
 from dcdnas.space_draws import Draws
 from dcdnas.space_extremes import extreme

@@ -17,8 +17,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from dcdnas.budget import Budget
-from dcdnas.records import Setting
+from dcdnas.core.budget import Budget
+from dcdnas.core.records import Setting
 from dcdnas.space_tree import Chances, Floats, Ints, Node, Path, Tree, group_key
 
 BINS = 1024

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dcdnas.records import Setting
+from dcdnas.core.records import Setting
 from dcdnas.space_tree import Node, Path, Tree, group_key
 
 Best = dict[tuple[str, Setting], float]

@@ -10,17 +10,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dcdnas.core.plugins import load_plugin
+from dcdnas.core.records import ProxyTask
+from dcdnas.core.yaml_lines import Document, Key, read_yaml
 from dcdnas.errors import UnknownNameError, UsageError, nearest
 from dcdnas.networks import Network, networks
 from dcdnas.networks._slot import leaders
-from dcdnas.plugins import load_plugin
-from dcdnas.records import ProxyTask
 from dcdnas.space import Rule, SearchSpace, Variable
 from dcdnas.space_problems import Problems, shown
 from dcdnas.space_schema import Proxy, SpaceFile
 from dcdnas.space_settings import SettingsReader, matching
 from dcdnas.space_slots import Place, SlotsReader
-from dcdnas.yaml_lines import Document, Key, read_yaml
 
 STAND_INS: Mapping[str, Any] = {
     "format": "dcdnas/space-1",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from dcdnas.budget import Budget
+from dcdnas.core.budget import Budget
 from dcdnas.networks._base import make_divisible
 
 GOAL = 0.95

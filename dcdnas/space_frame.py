@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from dcdnas.architecture import LayerChoice, NetworkSetting
+from dcdnas.core.architecture import LayerChoice, NetworkSetting
+from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.cost import remembered, slot_price
 from dcdnas.errors import GeometryError
 from dcdnas.networks import Slot
 from dcdnas.networks._slot import Shape, unnamed
 from dcdnas.operators import Operator, operators
 from dcdnas.operators._guide import width_of
-from dcdnas.records import ConvGeometry, Setting
 from dcdnas.space_parts import GUIDE, Settings, Site
 
 

@@ -11,7 +11,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost._device import Device
 from dcdnas.cost._latency import HOW_TO_FILL, LatencyTable, Place, place_of, said
 from dcdnas.cost._latency_fit import LEAST, Correction, Whole, corrected

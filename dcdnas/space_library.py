@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dcdnas.budget import Budget, quantity
+from dcdnas.core.budget import Budget, quantity
 from dcdnas.cost import price
 from dcdnas.errors import FileError, NothingFitsError, nearest
 from dcdnas.space import SearchSpace

@@ -8,8 +8,8 @@ from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING
 
-from dcdnas.choice import Choice, Dimension, Scope
-from dcdnas.records import ConvGeometry, Setting
+from dcdnas.core.dimension import Choice, Dimension, Scope
+from dcdnas.core.records import ConvGeometry, Setting
 
 if TYPE_CHECKING:
     from dcdnas.networks import Slot

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 
+from dcdnas.core.records import Setting
 from dcdnas.networks import Slot, networks
-from dcdnas.records import Setting
 from dcdnas.space import SearchSpace
 from dcdnas.space_parts import Decisions, Site
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from dcdnas.core.yaml_lines import Document, Key
 from dcdnas.errors import SpaceError, nearest
-from dcdnas.yaml_lines import Document, Key
 
 
 class Problems:

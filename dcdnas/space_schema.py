@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dcdnas.choice import Dimension, dimensions
+from dcdnas.core.dimension import Dimension, dimensions
 from dcdnas.networks import networks
 from dcdnas.operators import operators
 from dcdnas.space_fit import WIDTHS

@@ -6,15 +6,15 @@ import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dcdnas.choice import Dimension, Scope, dimensions
+from dcdnas.core.dimension import Dimension, Scope, dimensions
+from dcdnas.core.records import Setting
+from dcdnas.core.yaml_lines import Key
 from dcdnas.errors import UsageError, nearest
 from dcdnas.networks import Network
-from dcdnas.records import Setting
 from dcdnas.space_fit import WIDTHS, WidthFit
 from dcdnas.space_parts import Variable, share_key
 from dcdnas.space_problems import Problems, shown
 from dcdnas.space_schema import SHARES
-from dcdnas.yaml_lines import Key
 
 LARGEST = 2**53
 """No option is a larger number: beyond it whole numbers are no longer exact everywhere."""

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from itertools import islice, product
 from typing import Any
 
-from dcdnas.choice import Scope, dimensions
+from dcdnas.core.dimension import Scope, dimensions
+from dcdnas.core.records import ConvGeometry, Setting
+from dcdnas.core.yaml_lines import Key
 from dcdnas.errors import GeometryError, nearest
 from dcdnas.operators import Operator, operators
-from dcdnas.records import ConvGeometry, Setting
 from dcdnas.space_frame import shares_guides
 from dcdnas.space_parts import GUIDE, Candidate, Group, share_key
 from dcdnas.space_problems import Problems, shown
 from dcdnas.space_settings import matching, read_options, read_share
-from dcdnas.yaml_lines import Key
 
 COMBINATIONS = 512
 """Of a candidate's settings, that are tried when looking for a value that no slot can use."""

@@ -14,10 +14,10 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from dcdnas.core.records import Cost, Setting
 from dcdnas.cost import additive_metrics, metrics, slot_price
 from dcdnas.errors import UsageError
 from dcdnas.networks._slot import STATIC, unnamed
-from dcdnas.records import Cost, Setting
 from dcdnas.space import SearchSpace, layer_choice
 from dcdnas.space_parts import Decisions, Group, Site
 from dcdnas.space_places import places_of

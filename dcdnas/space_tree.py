@@ -16,10 +16,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dcdnas.architecture import LayerChoice
+from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.records import Setting
 from dcdnas.cost import metrics, remembered, slot_price
 from dcdnas.networks._slot import STATIC
-from dcdnas.records import Setting
 from dcdnas.space import SearchSpace, layer_choice
 from dcdnas.space_parts import Decision, Group, Settings, Site
 from dcdnas.space_places import Places, common_unit, holds, places_of

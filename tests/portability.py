@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent / "operators"))
 
 from contract import make, place, randomise, refusal
 
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.networks import build_network, networks, slots_of
 from dcdnas.operators import Operator, operators
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.records import ProxyTask
 from dcdnas.data import Split, load
 from dcdnas.networks import Network, build_network
-from dcdnas.records import ProxyTask
 from dcdnas.training import seeded
 
 SETTINGS: dict[str, Any] = {

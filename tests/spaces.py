@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-from dcdnas.records import Setting
+from dcdnas.core.records import Setting
+from dcdnas.core.yaml_lines import parse_yaml
 from dcdnas.space import SearchSpace
 from dcdnas.space_file import Compiler
-from dcdnas.yaml_lines import parse_yaml
 
 HEAD = """\
 format: dcdnas/space-1

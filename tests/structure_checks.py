@@ -8,13 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 LAYERS = (
-    {"errors", "yaml_lines"},
-    {"cache", "catalogue", "choice", "records", "settings"},
-    {"budget", "pareto", "architecture"},
-    {"words"},
-    {"front", "words"},
+    {"errors"},
+    {"core"},
+    {"settings"},
     {"operators"},
-    {"plugins"},
     {"networks"},
     {"published"},
     {"cost"},

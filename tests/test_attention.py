@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from small_training import SETTINGS, small_data
 from torch import Tensor
 
-from dcdnas.architecture import Architecture, LayerChoice
 from dcdnas.attention import Dynamics, Spread
 from dcdnas.attention.measured import dynamics
 from dcdnas.augment import normalised
+from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.networks import Network, build_network
 from dcdnas.operators import operators
 from dcdnas.operators._od_attention import Attention

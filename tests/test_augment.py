@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dcdnas.augment import augmented, cropped, flipped, normalised
-from dcdnas.records import AUGMENTATIONS
+from dcdnas.core.records import AUGMENTATIONS
 
 
 def images(n: int = 4, c: int = 2, h: int = 16, w: int = 24) -> Tensor:

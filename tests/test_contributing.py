@@ -13,21 +13,21 @@ import pytest
 import torch
 
 import dcdnas.operators
-from dcdnas.architecture import Architecture, LayerChoice
-from dcdnas.choice import dimensions
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.dimension import dimensions
+from dcdnas.core.records import ConvGeometry
 from dcdnas.cost import measure, price
 from dcdnas.cost._kept import outside
 from dcdnas.cost.flops import count_flops
 from dcdnas.networks import build_network, slots_of
 from dcdnas.operators import Operator, operators
-from dcdnas.records import ConvGeometry
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 CODE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
 ONLY_GATE = """
 from pathlib import Path
-from dcdnas.plugins import Plugin
+from dcdnas.core.plugins import Plugin
 
 Plugin("gate.py", Path(__file__).with_name("gate.py").read_text(encoding="utf-8")).load()
 

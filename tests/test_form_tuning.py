@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from dcdnas import form_tuning, published
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.plugins import Plugin
+from dcdnas.core.records import ConvGeometry
 from dcdnas.cost import measure
 from dcdnas.cost._device import Device
 from dcdnas.cost._timing import Timing
@@ -20,8 +22,6 @@ from dcdnas.errors import GeometryError, UsageError
 from dcdnas.form_tuning import LayerForms, fitted_balance, tune_forms
 from dcdnas.networks import Network, build_network, slots_of
 from dcdnas.operators import Operator, operators
-from dcdnas.plugins import Plugin
-from dcdnas.records import ConvGeometry
 
 DCD, ODCONV = LayerChoice("dcd"), LayerChoice("odconv", {"num_kernels": 4})
 

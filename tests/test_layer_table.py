@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import Parts, measure, price
 from dcdnas.errors import MismatchError, UsageError
 from dcdnas.layers import Count, counted_as, layer_table

@@ -7,7 +7,7 @@ from itertools import islice
 import pytest
 from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
 
-from dcdnas.budget import Budget, parse_budgets, within
+from dcdnas.core.budget import Budget, parse_budgets, within
 from dcdnas.cost import price
 from dcdnas.errors import NothingFitsError, UsageError
 from dcdnas.space import SearchSpace

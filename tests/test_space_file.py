@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from spaces import BACKBONE, HEAD, TINY, compile_space
 
+from dcdnas.core.yaml_lines import Document, parse_yaml
 from dcdnas.cost import price, verified
 from dcdnas.errors import FileError, SpaceError
 from dcdnas.space_file import Compiler, read_space
-from dcdnas.yaml_lines import Document, parse_yaml
 
 GOOD = HEAD + BACKBONE + TINY["stage"]
 

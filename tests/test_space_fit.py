@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcdnas.architecture import Architecture
-from dcdnas.budget import Budget, parse_budgets
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.budget import Budget, parse_budgets
+from dcdnas.core.yaml_lines import parse_yaml
 from dcdnas.cost import price
 from dcdnas.errors import NothingFitsError, SpaceError, UsageError
 from dcdnas.networks._base import make_divisible
@@ -20,7 +21,6 @@ from dcdnas.space_cost import check_budgets, draw, draws_within, largest, priced
 from dcdnas.space_file import Compiler
 from dcdnas.space_fit import GOAL, STEP, _largest_within
 from dcdnas.space_library import load_space
-from dcdnas.yaml_lines import parse_yaml
 
 TEXT = """\
 format: dcdnas/space-1

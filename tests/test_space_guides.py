@@ -9,15 +9,15 @@ import pytest
 import torch
 from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
 
-from dcdnas.architecture import Architecture
-from dcdnas.budget import Budget
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.budget import Budget
+from dcdnas.core.records import ConvGeometry
 from dcdnas.cost import verified
 from dcdnas.errors import SpaceError
 from dcdnas.export import Model, read_model, write_config
 from dcdnas.networks import build_network, for_proxy
 from dcdnas.operators import operators
 from dcdnas.operators._guide import width_of
-from dcdnas.records import ConvGeometry
 from dcdnas.space_cost import draw, priced
 from dcdnas.space_library import load_space
 from dcdnas.space_table import SpaceTable

@@ -12,7 +12,7 @@ from latencies import PretendedTimes, pretended, pretended_times
 from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
 
 from dcdnas import space_latency
-from dcdnas.budget import Budget, within
+from dcdnas.core.budget import Budget, within
 from dcdnas.cost import price
 from dcdnas.cost._device import Device, this_device
 from dcdnas.cost._latency import LatencyTable, use

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dcdnas.budget import parse_budget, parse_budgets, quantity, within
+from dcdnas.core.budget import parse_budget, parse_budgets, quantity, within
 from dcdnas.errors import FileError, NothingFitsError
 from dcdnas.networks import build_network, for_proxy
 from dcdnas.space import SearchSpace

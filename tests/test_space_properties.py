@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spaces import BACKBONE, HEAD, TINY, compile_space
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.yaml_lines import Document, parse_yaml
 from dcdnas.cost import price
 from dcdnas.errors import FileError
 from dcdnas.space import SearchSpace
 from dcdnas.space_cost import draw, largest, smallest
 from dcdnas.space_file import Compiler
-from dcdnas.yaml_lines import Document, parse_yaml
 
 FEW = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 

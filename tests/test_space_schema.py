@@ -6,9 +6,9 @@ import jsonschema
 import pytest
 from spaces import BACKBONE, HEAD, TINY
 
+from dcdnas.core.yaml_lines import parse_yaml, read_yaml
 from dcdnas.space_library import shipped
 from dcdnas.space_schema import json_schema
-from dcdnas.yaml_lines import parse_yaml, read_yaml
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from dcdnas import space_table
-from dcdnas.architecture import LayerChoice
+from dcdnas.core.architecture import LayerChoice
 from dcdnas.cost import measure, price
 from dcdnas.errors import UsageError
 from dcdnas.networks import Slot, build_network, make, slots_of

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from dcdnas.choice import dimensions
+from dcdnas.core.dimension import dimensions
+from dcdnas.core.yaml_lines import Document
 from dcdnas.networks import networks
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
 from dcdnas.space_cost import draw
 from dcdnas.space_file import Compiler
 from dcdnas.space_schema import SHARES, Proxy, SpaceFile
-from dcdnas.yaml_lines import Document
 
 PAGE = (Path(__file__).parents[1] / "docs" / "spaces.md").read_text(encoding="utf-8")
 WHOLE, *PARTS = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))

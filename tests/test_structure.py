@@ -12,7 +12,7 @@ from structure_checks import CHECKS, Problems, banned, cycles, docstrings, heavy
 
 PACKAGE = Path(__file__).parents[1] / "dcdnas"
 
-LIGHT = ("dcdnas", "dcdnas.cli", "dcdnas.engine.store", "dcdnas.budget", "dcdnas.architecture", "dcdnas.pareto")
+LIGHT = ("dcdnas", "dcdnas.cli", "dcdnas.engine.store", "dcdnas.core.budget", "dcdnas.core.architecture", "dcdnas.core.pareto")
 """Modules that answer at once: importing them loads none of the heavy packages."""
 
 
@@ -29,7 +29,7 @@ def test_the_checks_see_the_package() -> None:
 def test_it_is_imported_without_the_heavy_packages(module: str) -> None:
     if module.removeprefix("dcdnas").removeprefix(".") not in modules(PACKAGE):
         pytest.skip(f"{module} does not exist")
-    allowed = {"dcdnas.pareto": "numpy, moocore"}
+    allowed = {"dcdnas.core.pareto": "numpy, moocore"}
     packages = ["torch", "ray", "fvcore", "optuna", "pandas", "moocore"]
     code = f"import sys, {module}; print(*[p for p in {packages} if p in sys.modules and p not in {allowed.get(module, '')!r}])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from small_training import TASK, network, small_data
 from torch import nn
 
-from dcdnas.architecture import LayerChoice
+from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.records import ProxyTask
 from dcdnas.data import Split, load
 from dcdnas.errors import DataError, UsageError
 from dcdnas.networks import Network, build_network
 from dcdnas.operators import operators
-from dcdnas.records import ProxyTask
 from dcdnas.training import batches, learning_rate, parameter_groups, steps_per_epoch, train
 
 CPU = torch.device("cpu")

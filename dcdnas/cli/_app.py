@@ -14,8 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dcdnas.catalogue import Catalogue
 from dcdnas.cli._output import Output
+from dcdnas.core.catalogue import Catalogue
 from dcdnas.errors import DcdnasError
 
 Verb = Callable[..., None] | Mapping[str, Callable[..., None]]
@@ -131,7 +131,7 @@ def _with_output(function: Callable[..., None]) -> Callable[..., None]:
 
 def _load_plugins(files: Sequence[Path]) -> None:
     if files:
-        from dcdnas.plugins import load_plugin  # needs torch
+        from dcdnas.core.plugins import load_plugin
 
         for file in files:
             load_plugin(file)

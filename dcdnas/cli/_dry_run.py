@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dcdnas.budget import quantity
 from dcdnas.cli._output import Output
+from dcdnas.core.budget import quantity
+from dcdnas.core.units import amount, roughly
 from dcdnas.planning import Plan, estimated
 from dcdnas.space_cost import Share, largest, share_within, smallest
-from dcdnas.words import amount, roughly
 
 
 def describe(out: Output, plan: Plan) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dcdnas.catalogue import Catalogue
-from dcdnas.choice import Choice, Dimension
-from dcdnas.yaml_lines import read_yaml
+from dcdnas.core.catalogue import Catalogue
+from dcdnas.core.dimension import Choice, Dimension
+from dcdnas.core.plugins import loaded
+from dcdnas.core.yaml_lines import read_yaml
 
 KINDS = {"float": "a number", "int": "a whole number", "str": "a word"}
 """What a preset's settings may be, by their types."""
@@ -41,8 +41,7 @@ def entries(folder: str, kind: str) -> list[Entry]:
 
 def plugin_entries() -> list[Entry]:
     """The operators of one's own that this command has loaded."""
-    plugins = sys.modules.get("dcdnas.plugins")  # needs torch, so that only a command with --plugin imports it
-    return [_entry(p.name, ast.parse(p.text)) for p in plugins.loaded(plugins.operators)] if plugins else []
+    return [_entry(p.name, ast.parse(p.text)) for p in loaded()]
 
 
 def preset_entries() -> list[Entry]:

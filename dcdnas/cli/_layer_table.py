@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from dcdnas.budget import quantity
-from dcdnas.words import metric_name
+from dcdnas.core.budget import quantity
+from dcdnas.core.units import metric_name
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from dcdnas.core.records import Cost
     from dcdnas.cost import Parts
     from dcdnas.layers import Layer
-    from dcdnas.records import Cost
 
 GEOMETRY = ("in_channels", "out_channels", "kernel_size", "stride", "groups", "dilation", "height", "width")
 
@@ -103,7 +103,7 @@ def _kernel(layer: Layer) -> str:
 
 def total(layers: Sequence[Layer]) -> Cost:
     """The sum of the layers' costs: the network's."""
-    from dcdnas.records import Cost
+    from dcdnas.core.records import Cost
 
     return sum((layer.cost for layer in layers), Cost())
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from dcdnas.cli._output import Output
-from dcdnas.words import duration, roughly
+from dcdnas.core.units import duration, roughly
 
 QUARTER = 0.25
 

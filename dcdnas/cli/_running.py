@@ -13,13 +13,13 @@ from dcdnas.cli._app import INTERRUPTED
 from dcdnas.cli._output import Output
 from dcdnas.cli._progress import watcher
 from dcdnas.cli._summary import summarise
+from dcdnas.core.units import tally
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.run import prepare, search
 from dcdnas.errors import DcdnasError
 from dcdnas.export import write_results
 from dcdnas.planning import Plan
 from dcdnas.report import load_run
-from dcdnas.words import tally
 
 
 def start(out: Output, plan: Plan, dashboard: bool = False) -> None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcdnas.architecture import Architecture
-from dcdnas.budget import Budget, exceeded, within
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.budget import Budget, exceeded, within
+from dcdnas.core.records import Trial
+from dcdnas.core.yaml_lines import parse_yaml
 from dcdnas.errors import RunError, UsageError
-from dcdnas.records import Trial
 from dcdnas.report import Run, find_run, load_run
-from dcdnas.yaml_lines import parse_yaml
 
 if TYPE_CHECKING:
     from dcdnas.export import Model
@@ -100,7 +100,7 @@ def load_plugins_of(run: Run) -> None:
     """
     recorded = run.config.get("plugins")
     if recorded:
-        from dcdnas.plugins import load_copies  # needs torch
+        from dcdnas.core.plugins import load_copies
 
         load_copies(run.folder, recorded)
 

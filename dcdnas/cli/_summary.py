@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from dcdnas.budget import quantity
 from dcdnas.cli._output import Output
 from dcdnas.cli._tables import confirmed_table, latency_table, trials_table
 from dcdnas.cli._verdict import verdict
+from dcdnas.core.budget import quantity
+from dcdnas.core.units import counted, duration, tally
 from dcdnas.export import Results
 from dcdnas.report import Run
-from dcdnas.words import counted, duration, tally
 
 
 def summarise(out: Output, run: Run, results: Results, reason: str) -> None:

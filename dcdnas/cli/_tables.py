@@ -8,10 +8,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from dcdnas.budget import quantity
-from dcdnas.records import Trial
+from dcdnas.core.budget import quantity
+from dcdnas.core.records import Trial
+from dcdnas.core.units import duration, metric_name, mix, percent
 from dcdnas.report import Confirmed, Run
-from dcdnas.words import duration, metric_name, mix, percent
 
 
 def table(*columns: str, title: str = "") -> Table:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dcdnas.core.units import costs, percent, points
 from dcdnas.report import Confirmed, Run
-from dcdnas.words import costs, percent, points
 
 
 def verdict(run: Run) -> list[str]:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from dcdnas.attention import Dynamics, Spread
     from dcdnas.cli._source import Source as Found
+    from dcdnas.core.records import ProxyTask
     from dcdnas.data import Images
     from dcdnas.networks import Network
-    from dcdnas.records import ProxyTask
 
 __all__ = ["attention"]
 
@@ -73,12 +73,12 @@ def trained(out: Output, found: Found, data: str, weights: Path | None) -> tuple
         UsageError: when there are no weights and no training to do again.
     """
     from dcdnas.cli.train import read_images
+    from dcdnas.core.records import ProxyTask
     from dcdnas.data import split
     from dcdnas.errors import UsageError
     from dcdnas.export import load_weights
     from dcdnas.full_training import VALIDATION, fitted
     from dcdnas.networks import build_network
-    from dcdnas.records import ProxyTask
 
     task = task_of(found)
     if weights is not None:
@@ -110,9 +110,9 @@ def task_of(found: Found) -> ProxyTask | None:
 def train_again(out: Output, found: Found, task: ProxyTask) -> tuple[Network, Images, str]:
     """The same training as in the search: same seed, images and recipe, so on a CPU the same weights."""
     from dcdnas.cli.train import best_device
+    from dcdnas.core.records import Report
     from dcdnas.engine.job import Job
     from dcdnas.engine.worker import ProxyTraining, images_of
-    from dcdnas.records import Report
 
     assert found.trial is not None
     recorded = found.trial.score
@@ -138,7 +138,7 @@ def first(images: Images, count: int) -> Images:
 def layers_table(layers: Sequence[Dynamics]) -> Table:
     """One row an attention; what belongs to the layer stands in its first row."""
     from dcdnas.cli._tables import table
-    from dcdnas.words import percent
+    from dcdnas.core.units import percent
 
     made = table("Layer", "Operator", ">Dynamic share", "Attention", ">Elements", ">Mean", ">Spread", ">Entropy", title="")
     for layer in layers:

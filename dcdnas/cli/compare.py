@@ -12,7 +12,7 @@ from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
     from dcdnas import report
-    from dcdnas.records import Trial
+    from dcdnas.core.records import Trial
 
 __all__ = ["compare"]
 
@@ -82,9 +82,9 @@ def _plain(run: report.Run, trial: Trial) -> dict[str, Any]:
 
 def _show(out: Output, run: report.Run, trials: Sequence[Trial], different: dict[str, dict[str, list[Any]]]) -> None:
     """Facts and differing decisions as one table, a column a trial; the differing layers are counted."""
-    from dcdnas.budget import quantity
     from dcdnas.cli._tables import table
-    from dcdnas.words import duration, metric_name, mix, percent
+    from dcdnas.core.budget import quantity
+    from dcdnas.core.units import duration, metric_name, mix, percent
 
     made = table("", *(f">Trial {t.number}" for t in trials))
     confirmed = {c.trial.number: c for c in run.confirmed}

@@ -13,7 +13,7 @@ from dcdnas.cli._options import AsCsv, Assignments, Count, LatencyDevice, Latenc
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
-    from dcdnas.architecture import Architecture
+    from dcdnas.core.architecture import Architecture
     from dcdnas.cost._latency import LatencyTable as Table
     from dcdnas.cost._timing import Timing
     from dcdnas.layers import Count as CountName
@@ -45,11 +45,11 @@ def cost(
 
     Example:  dcdnas cost dcd/mobilenetv2_dcd --set width_mult=0.5
     """
-    from dcdnas.architecture import Architecture
     from dcdnas.cli._source import is_preset, preset_settings
+    from dcdnas.core.architecture import Architecture
+    from dcdnas.core.yaml_lines import read_yaml
     from dcdnas.errors import UsageError
     from dcdnas.space_library import load_space, shipped
-    from dcdnas.yaml_lines import read_yaml
 
     settings = preset_settings(assignments or [])
     if is_preset(source):
@@ -97,9 +97,9 @@ def _network(
     from dcdnas.cli._layer_table import csv_of, dynamic_share, layers_table, parts, row
     from dcdnas.cli._tables import table
     from dcdnas.cli.show import counted
+    from dcdnas.core.units import costs
     from dcdnas.cost import additive_metrics, exact_metrics, price, with_always
     from dcdnas.layers import counted_as, layer_table
-    from dcdnas.words import costs
 
     in_form, also = counted_as(architecture, count), ("latency",) if timed else ()
     found = layer_table(in_form, (*additive_metrics(), *also))
@@ -131,7 +131,7 @@ def _network(
 
 
 def _said(timed: Timed, nanoseconds: float) -> str:
-    from dcdnas.budget import quantity
+    from dcdnas.core.budget import quantity
 
     table, measured = timed
     spread = f", quartiles {quantity('latency', measured.iqr)} apart, measured whole" if measured else ", predicted"
@@ -148,8 +148,8 @@ def _document(timed: Timed | None) -> dict[str, Any]:
 
 def _space(out: Output, name: str, space: SearchSpace) -> None:
     from dcdnas.cli._tables import table
+    from dcdnas.core.units import costs, mix
     from dcdnas.space_cost import largest, smallest
-    from dcdnas.words import costs, mix
 
     ends = [(f"{word} by {metric}", end(space, metric)) for metric in ("flops", "params") for word, end in
             (("smallest", smallest), ("largest", largest))]  # fmt: skip

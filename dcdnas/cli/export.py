@@ -38,8 +38,8 @@ def export(
 
     Examples:  dcdnas export quick --trial front -o nets  |  dcdnas export quick -b 1MFLOPs --to config,onnx -o small
     """
-    from dcdnas.budget import parse_budgets
     from dcdnas.cli._source import open_source
+    from dcdnas.core.budget import parse_budgets
     from dcdnas.export import export_model, read_formats
 
     formats = read_formats(to)

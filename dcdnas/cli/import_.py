@@ -35,10 +35,10 @@ def import_checkpoint(
     """
     from dcdnas.api import convert
     from dcdnas.cli._source import preset_settings
+    from dcdnas.core.units import costs
     from dcdnas.cost import price
     from dcdnas.export import WEIGHTS, Model, Normalisation, save_weights, write_config
     from dcdnas.published import IMAGENET
-    from dcdnas.words import costs
 
     settings = preset_settings(assignments or [])
     network = convert(source, file, **settings)

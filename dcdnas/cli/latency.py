@@ -104,7 +104,7 @@ latency = {"measure": measure, "show": show, "slots": slots}
 
 
 def _write(to: Path, text: str) -> None:
-    from dcdnas.engine.files import write_whole
+    from dcdnas.core.files import write_whole
     from dcdnas.export.config import make_folder
 
     make_folder(to.absolute().parent)
@@ -154,8 +154,8 @@ def _summary(times: list[Timing]) -> dict[str, Any]:
 
 
 def _operators(by_operator: dict[str, list[Timing]]) -> Table:
-    from dcdnas.budget import quantity
     from dcdnas.cli._tables import table
+    from dcdnas.core.budget import quantity
 
     made = table("Operator", ">Places", ">Least", ">Median", ">Most", ">Quartiles apart")
     for name, times in by_operator.items():

@@ -36,10 +36,10 @@ def report(
     Those are pareto.csv and front/*.yaml in the run's folder. With -o only the page is written, there.
     """
     from dcdnas.cli._source import load_plugins_of
+    from dcdnas.core.units import counted
     from dcdnas.export import write_results
     from dcdnas.pages.single_file import write_report
     from dcdnas.report import load_run
-    from dcdnas.words import counted
 
     found = load_run(run)
     load_plugins_of(found)

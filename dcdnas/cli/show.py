@@ -13,8 +13,8 @@ from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
     from dcdnas.cli._source import Source as Found
+    from dcdnas.core.records import Cost
     from dcdnas.layers import Layer
-    from dcdnas.records import Cost
 
 __all__ = ["show"]
 
@@ -61,8 +61,8 @@ def show(
 
 def heading(found: Found, whole: Cost, count: str) -> list[str]:
     """What the network is, what it costs and how it did."""
-    from dcdnas.budget import quantity
-    from dcdnas.words import costs, ending, mix
+    from dcdnas.core.budget import quantity
+    from dcdnas.core.units import costs, ending, mix
 
     a = found.architecture
     channels, height, width = a.input

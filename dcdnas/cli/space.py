@@ -13,7 +13,7 @@ from dcdnas.cli._options import Budgets, LatencyDevice, LatencyTable
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
-    from dcdnas.budget import Budget
+    from dcdnas.core.budget import Budget
     from dcdnas.space import SearchSpace
     from dcdnas.space_budget import Fit
 
@@ -61,7 +61,7 @@ def check(
 
     Example:  dcdnas space check mobilenetv2-imagenet -b 300MFLOPs
     """
-    from dcdnas.budget import parse_budgets
+    from dcdnas.core.budget import parse_budgets
     from dcdnas.space_budget import fit
     from dcdnas.space_library import load_space
 
@@ -88,12 +88,12 @@ def sample(
 
     Example:  dcdnas space sample mobilenetv2-imagenet -b 250-300MFLOPs -n 3
     """
-    from dcdnas.budget import parse_budgets
     from dcdnas.cli._tables import table
+    from dcdnas.core.budget import parse_budgets
+    from dcdnas.core.units import costs, mix
     from dcdnas.errors import NothingFitsError
     from dcdnas.space_cost import check_budgets, draws_within
     from dcdnas.space_library import load_space
-    from dcdnas.words import costs, mix
 
     budgets = parse_budgets(budget or [])
     found = load_space(space).filling(budgets)
@@ -148,9 +148,9 @@ def _checked(found: SearchSpace, budgets: Sequence[Budget], result: Fit) -> dict
 
 
 def _lines(found: SearchSpace, budgets: Sequence[Budget], result: Fit) -> list[str]:
-    from dcdnas.budget import quantity
+    from dcdnas.core.budget import quantity
+    from dcdnas.core.units import metric_name
     from dcdnas.cost import ALWAYS
-    from dcdnas.words import metric_name
 
     said = [f"{found.name}: no problems, {_count(found.size)} outcomes of {len(found.decisions)} decisions"]
     for r in result.ranges:

@@ -64,9 +64,9 @@ def document(run: Run) -> dict[str, Any]:
 def _all(out: Output) -> None:
     """One row a run; a damaged one says so instead of hiding the others."""
     from dcdnas.cli._tables import table
+    from dcdnas.core.units import costs, percent
     from dcdnas.errors import DcdnasError
     from dcdnas.report import load_run, run_folders, runs_folder
-    from dcdnas.words import costs, percent
 
     made = table("Run", "Status", ">Trainings", ">Best", "Cost of the best", "Budget", "Begun")
     documents: list[dict[str, Any]] = []
@@ -94,7 +94,7 @@ def _all(out: Output) -> None:
 def _lines(run: Run) -> list[str]:
     """One run in a few lines."""
     from dcdnas.cli._verdict import verdict
-    from dcdnas.words import counted, duration, tally
+    from dcdnas.core.units import counted, duration, tally
 
     where = f" by process {run.driver['pid']} on {run.driver['host']}" if run.driver else ""
     why = f" ({run.ending})" if run.ending and run.ending != run.status else ""
@@ -114,7 +114,7 @@ def _lines(run: Run) -> list[str]:
 
 def _line(run: Run) -> str:
     """One run in one line."""
-    from dcdnas.words import percent, tally
+    from dcdnas.core.units import percent, tally
 
     best = f"best {percent(run.accuracy(run.best))} | hypervolume {run.hypervolume:.3f}"
     return f"{run.name} {run.status}: [{run.ended}/{run.asked}] {tally(run.counts)} | {best}"

@@ -15,9 +15,9 @@ from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
     from dcdnas.cli._source import Source as Found
+    from dcdnas.core.records import ProxyTask, Report
     from dcdnas.data import Images
     from dcdnas.full_training import Trained
-    from dcdnas.records import ProxyTask, Report
 
 __all__ = ["train"]
 
@@ -72,9 +72,9 @@ def recipe(found: Found, data: str, epochs: int, assignments: Sequence[str]) -> 
     Raises:
         UsageError: for a setting that is no part of a recipe, or cannot be used.
     """
+    from dcdnas.core.records import ProxyTask
     from dcdnas.errors import UnknownNameError
     from dcdnas.planning import RECIPE
-    from dcdnas.records import ProxyTask
     from dcdnas.settings import SearchSettings
 
     known = {k: v for k, v in dict(found.run.config.get("task", {})).items() if k in RECIPE} if found.run else {}
@@ -109,7 +109,7 @@ def best_device() -> str:
 
 def finish(out: Output, found: Found, trained: Sequence[Trained], images: Images, task: ProxyTask, folder: Path) -> None:
     """Writes what was trained and says how good it is."""
-    from dcdnas.engine.files import write_whole
+    from dcdnas.core.files import write_whole
     from dcdnas.export import WEIGHTS, Model, Normalisation, save_weights, write_config
     from dcdnas.full_training import mean_and_spread
 

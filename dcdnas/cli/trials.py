@@ -14,7 +14,7 @@ from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
     from dcdnas import report
-    from dcdnas.records import Trial
+    from dcdnas.core.records import Trial
 
 __all__ = ["trials"]
 
@@ -41,7 +41,7 @@ def trials(
 
     Example:  dcdnas trials quick --front -b 1MFLOPs
     """
-    from dcdnas.budget import parse_budgets, within
+    from dcdnas.core.budget import parse_budgets, within
     from dcdnas.report import Note, load_run, read_notes
 
     found = load_run(run, curves=False)
@@ -69,8 +69,8 @@ def trials(
 def _states(wanted: Sequence[str]) -> Sequence[str]:
     from typing import get_args
 
+    from dcdnas.core.records import State
     from dcdnas.errors import UnknownNameError
-    from dcdnas.records import State
 
     for name in wanted:
         if name not in get_args(State):

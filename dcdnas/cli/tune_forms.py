@@ -14,7 +14,7 @@ from dcdnas.cli._output import Output
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from dcdnas.architecture import Architecture
+    from dcdnas.core.architecture import Architecture
     from dcdnas.cost._device import Device
     from dcdnas.form_tuning import LayerForms
 
@@ -83,7 +83,7 @@ def _architecture(source: str, trial: str, assignments: Sequence[str]) -> Archit
 
 
 def _show(out: Output, source: str, device: Device, rows: Sequence[LayerForms], whole: tuple[float, float]) -> None:
-    from dcdnas.budget import quantity
+    from dcdnas.core.budget import quantity
     from dcdnas.form_tuning import fitted_balance
     from dcdnas.operators import Operator
 
@@ -117,8 +117,8 @@ def _more(times: float) -> str:
 
 
 def _table(rows: Sequence[LayerForms]) -> Table:
-    from dcdnas.budget import quantity
     from dcdnas.cli._tables import table
+    from dcdnas.core.budget import quantity
 
     made = table("Operator", "Place", ">Layers", "Rule", ">Time", "Fastest", ">Time", ">Times faster")
     for row in rows:

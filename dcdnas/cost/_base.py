@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from dcdnas.architecture import Architecture, LayerChoice
-from dcdnas.catalogue import Catalogue
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.catalogue import Catalogue
 from dcdnas.networks import Slot
 
 

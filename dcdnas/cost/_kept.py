@@ -18,8 +18,8 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from dcdnas.architecture import LayerChoice
-from dcdnas.cache import cache_folder
+from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.cache import cache_folder
 from dcdnas.networks import Slot
 from dcdnas.operators import operators
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass, field, replace
 
-from dcdnas.architecture import LayerChoice
+from dcdnas.core.architecture import LayerChoice
 from dcdnas.cost._device import Device
 from dcdnas.cost._latency_fit import Correction
 from dcdnas.cost._remembered import forget

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import astuple
 from pathlib import Path
 
-from dcdnas.architecture import Architecture
-from dcdnas.cache import cache_folder
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.cache import cache_folder
 from dcdnas.cost._device import Device
 from dcdnas.cost._kept import CODE, append, lines, outside
 from dcdnas.cost._latency import Place

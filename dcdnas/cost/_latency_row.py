@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from dcdnas.architecture import LayerChoice
-from dcdnas.choice import dimensions
+from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.dimension import dimensions
+from dcdnas.core.records import ConvGeometry
 from dcdnas.cost._latency import Place
 from dcdnas.errors import DcdnasError, UsageError, nearest
 from dcdnas.networks import Slot
 from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.operators import operators
-from dcdnas.records import ConvGeometry
 
 GEOMETRY = tuple(f.name for f in fields(ConvGeometry))
 DEFAULTS: Mapping[str, object] = {f.name: f.default for f in fields(ConvGeometry)}

@@ -13,7 +13,8 @@ from functools import cache
 
 import torch
 
-from dcdnas.architecture import LayerChoice
+from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.cost._kept import kept
 from dcdnas.cost._price import slot_price
 from dcdnas.cost._shapes import shapes_only
@@ -21,7 +22,6 @@ from dcdnas.cost.flops import count_inside
 from dcdnas.networks import Slot, make
 from dcdnas.networks._excite import SqueezeExcite
 from dcdnas.operators import Operator, operators
-from dcdnas.records import ConvGeometry, Setting
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ from functools import cache
 
 import torch
 
-from dcdnas.architecture import Architecture, LayerChoice, NetworkSetting
+from dcdnas.core.architecture import Architecture, LayerChoice, NetworkSetting
+from dcdnas.core.records import Cost
 from dcdnas.cost._base import additive_metrics, metrics
 from dcdnas.cost._kept import kept
 from dcdnas.cost._remembered import remembered
 from dcdnas.errors import MismatchError
 from dcdnas.networks import Network, Slot, make, networks
 from dcdnas.networks._slot import STATIC, Shape, unnamed
-from dcdnas.records import Cost
 
 ALWAYS = ("flops", "params")
 """The metrics that every price has."""

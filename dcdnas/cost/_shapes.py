@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from dcdnas.architecture import LayerChoice
+from dcdnas.core.architecture import LayerChoice
 from dcdnas.networks import Slot, make
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from dcdnas.architecture import NetworkSetting
+from dcdnas.core.architecture import NetworkSetting
 from dcdnas.cost._lives import Lives
 from dcdnas.networks import Slot, networks
 from dcdnas.networks._base import ConvNorm, Places

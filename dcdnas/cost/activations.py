@@ -9,7 +9,7 @@ from operator import add
 
 from torch import nn
 
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost._base import Metric
 from dcdnas.cost._dry import dry_run, run, with_memory
 from dcdnas.cost._kept import kept

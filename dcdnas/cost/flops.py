@@ -14,7 +14,7 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
-from dcdnas.architecture import LayerChoice
+from dcdnas.core.architecture import LayerChoice
 from dcdnas.cost._base import Metric
 from dcdnas.cost._handles import HANDLES, NOT_COUNTED, UncountedOperation
 from dcdnas.networks import Slot

@@ -8,7 +8,7 @@ from functools import cache
 
 from torch import Tensor, nn
 
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost._alive import Alive
 from dcdnas.cost._base import Metric
 from dcdnas.cost._dry import dry_run

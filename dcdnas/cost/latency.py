@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from dcdnas.architecture import LayerChoice
+from dcdnas.core.architecture import LayerChoice
 from dcdnas.cost._base import Metric
 from dcdnas.cost._device import Device, this_device
 from dcdnas.cost._latency import in_use, used

@@ -8,7 +8,7 @@ from functools import cache
 from fvcore.nn import parameter_count
 from torch import nn
 
-from dcdnas.architecture import LayerChoice
+from dcdnas.core.architecture import LayerChoice
 from dcdnas.cost._base import Metric
 from dcdnas.cost._kept import kept
 from dcdnas.cost._shapes import shapes_only

@@ -7,7 +7,7 @@ from functools import cache
 
 from torch import nn
 
-from dcdnas.architecture import LayerChoice
+from dcdnas.core.architecture import LayerChoice
 from dcdnas.cost._base import Metric
 from dcdnas.cost._kept import kept
 from dcdnas.cost._shapes import shapes_only

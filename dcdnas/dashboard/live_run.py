@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dcdnas.core.records import Report, Trial
 from dcdnas.engine.lock import live_driver
 from dcdnas.engine.store import FILE as MEMORY
 from dcdnas.engine.store import Store
 from dcdnas.errors import RunError
-from dcdnas.records import Report, Trial
 from dcdnas.report import FILE as CONFIG
 from dcdnas.report import Moment, Note, Run, load_run, read_notes
 from dcdnas.report.history import History

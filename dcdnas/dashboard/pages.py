@@ -8,12 +8,12 @@ import yaml
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from dcdnas.core.records import Trial
 from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.dashboard.render import html
 from dcdnas.dashboard.shelf import Shelf
 from dcdnas.errors import UsageError
 from dcdnas.pages import contents, layers, view
-from dcdnas.records import Trial
 
 
 def runs(request: Request) -> Response:

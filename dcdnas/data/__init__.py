@@ -1,6 +1,6 @@
 """Sources of images, one a file; the folder is the table of its entries."""
 
-from dcdnas.catalogue import Catalogue
+from dcdnas.core.catalogue import Catalogue
 from dcdnas.data._base import Images, Source, Split, split
 from dcdnas.data._load import load, load_test, open_source
 

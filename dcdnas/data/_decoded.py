@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from dcdnas.cache import cache_folder
+from dcdnas.core.cache import cache_folder
 from dcdnas.errors import DataError
 
 BLOCK = 512

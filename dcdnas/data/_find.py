@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from dcdnas.cache import cache_folder
+from dcdnas.core.cache import cache_folder
 from dcdnas.errors import DataError
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dcdnas.catalogue import Catalogue
+from dcdnas.core.catalogue import Catalogue
 from dcdnas.data._base import Images, Part, Source, as_tensor, checked, chosen, of_classes
 from dcdnas.errors import DataError, UsageError
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import yaml
 
-from dcdnas.budget import Budget
-from dcdnas.engine.files import write_whole
+from dcdnas.core.budget import Budget
+from dcdnas.core.files import write_whole
+from dcdnas.core.records import ProxyTask
+from dcdnas.core.yaml_lines import Document, read_yaml
 from dcdnas.errors import RunError, UsageError
-from dcdnas.records import ProxyTask
 from dcdnas.space import SearchSpace
 from dcdnas.space_file import Compiler
 from dcdnas.space_tree import Chances
-from dcdnas.yaml_lines import Document, read_yaml
 
 FORMAT = "dcdnas/search-1"
 

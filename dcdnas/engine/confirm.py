@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from dcdnas import front
+from dcdnas.core import front
+from dcdnas.core.records import Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import Job, Outcome, derived_seed
 from dcdnas.engine.recovery import ATTEMPTS
 from dcdnas.engine.store import Confirmation, Store
-from dcdnas.records import Trial
 
 
 class Confirming:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from dcdnas.engine.files import write_whole
+from dcdnas.core.files import write_whole
 
 FILE = "stop-requested"
 

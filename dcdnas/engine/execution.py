@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
+from dcdnas.core.plugins import Plugin
 from dcdnas.engine.worker import ProxyTraining, Train
-from dcdnas.plugins import Plugin
 
 
 @dataclass(frozen=True)

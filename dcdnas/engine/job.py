@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from dcdnas.architecture import Architecture
-from dcdnas.records import ProxyTask, Score
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.records import ProxyTask, Score
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.files import write_whole
+from dcdnas.core.records import Trial
 from dcdnas.cost._latency import LatencyTable, use, used
 from dcdnas.cost._latency_file import read_table, table_text
 from dcdnas.cost.latency import time_networks
-from dcdnas.engine.files import write_whole
 from dcdnas.engine.store import Store
 from dcdnas.errors import FileError, RunError
 from dcdnas.networks import build_network
-from dcdnas.records import Trial
 from dcdnas.space import SearchSpace
 from dcdnas.space_latency import compared_in, finding, places_needed
 

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
-from dcdnas.engine.files import write_whole
+from dcdnas.core.files import write_whole
 from dcdnas.errors import DcdnasError, RunError
 
 BEAT = 5.0

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from dcdnas.budget import exceeded, within
+from dcdnas.core.budget import exceeded, within
+from dcdnas.core.records import ENDED, Report, Score, State, Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.confirm import Confirming
 from dcdnas.engine.control import NOTHING, Wish
@@ -22,7 +23,6 @@ from dcdnas.engine.proposals import Proposal, Proposer
 from dcdnas.engine.recovery import ATTEMPTS, Memory, recover
 from dcdnas.engine.standing import Standing
 from dcdnas.engine.store import Store
-from dcdnas.records import ENDED, Report, Score, State, Trial
 from dcdnas.space import SearchSpace
 
 WAIT: Literal["wait"] = "wait"

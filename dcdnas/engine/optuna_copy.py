@@ -12,8 +12,8 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from dcdnas.budget import Budget
-from dcdnas.records import Setting, Trial
+from dcdnas.core.budget import Budget
+from dcdnas.core.records import Setting, Trial
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from dcdnas import front
+from dcdnas.core import front
+from dcdnas.core.records import Trial
 from dcdnas.engine.loop import SearchLoop
-from dcdnas.records import Trial
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.records import Cost, Trial
 from dcdnas.cost import with_always
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import derived_seed
 from dcdnas.engine.samplers import samplers
 from dcdnas.engine.study import Study
-from dcdnas.records import Cost, Trial
 from dcdnas.space import Decisions, SearchSpace
 from dcdnas.space_cost import Priced, draws_within, priced, static_reference
 

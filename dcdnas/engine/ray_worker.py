@@ -9,10 +9,10 @@ from typing import Any
 
 from ray import tune
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.records import ProxyTask, Report, Score
 from dcdnas.engine.job import Job, described
 from dcdnas.engine.serve import GRACE
-from dcdnas.records import ProxyTask, Report, Score
 from dcdnas.watchdog import watchdog
 
 

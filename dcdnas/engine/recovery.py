@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+from dcdnas.core.records import ENDED, Trial
 from dcdnas.engine.store import Store
-from dcdnas.records import ENDED, Trial
 
 ATTEMPTS = 2
 """Times a network may be training when the driver dies before it counts as failed."""

@@ -8,11 +8,14 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from dcdnas import front
+from dcdnas.core import front
+from dcdnas.core.files import write_whole
+from dcdnas.core.front import Bounds
+from dcdnas.core.plugins import FOLDER as PLUGINS
+from dcdnas.core.plugins import load_copies, loaded
 from dcdnas.engine import control, latency
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
-from dcdnas.engine.files import write_whole
 from dcdnas.engine.local import run_inline, run_local
 from dcdnas.engine.lock import RunLock
 from dcdnas.engine.loop import FAILURES, TIME_IS_UP, SearchLoop
@@ -22,9 +25,6 @@ from dcdnas.engine.store import Store
 from dcdnas.engine.tracking import Tracking
 from dcdnas.engine.worker import images_of
 from dcdnas.errors import DcdnasError, Resumable, RunError
-from dcdnas.front import Bounds
-from dcdnas.plugins import FOLDER as PLUGINS
-from dcdnas.plugins import load_copies, loaded
 from dcdnas.space import SearchSpace
 from dcdnas.space_cost import check_budgets, largest, smallest
 

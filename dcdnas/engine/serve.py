@@ -14,8 +14,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from dcdnas.core.records import Report, Score
 from dcdnas.engine.job import Job, Outcome, described
-from dcdnas.records import Report, Score
 from dcdnas.watchdog import watchdog
 
 READY = "ready"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from dcdnas import front
-from dcdnas.budget import Budget
-from dcdnas.records import ENDED, State, Trial
+from dcdnas.core import front
+from dcdnas.core.budget import Budget
+from dcdnas.core.records import ENDED, State, Trial
 
 PATIENCE, LEAST, FIRST = 50, 600.0, 6 * 3600.0
 """A training is hung after 50 times the longest one so far (a dynamic layer takes up to 20 times as long as a static one), and

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.records import Cost, Report, Score, State, Trial
 from dcdnas.errors import FileError, Resumable, RunError
-from dcdnas.records import Cost, Report, Score, State, Trial
 
 FILE = "run.db"
 VERSION = 1

@@ -15,10 +15,10 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
-from dcdnas.budget import Budget
+from dcdnas.core.budget import Budget
+from dcdnas.core.pareto import logarithm
+from dcdnas.core.records import Setting, Trial
 from dcdnas.engine.samplers import Sampler
-from dcdnas.pareto import logarithm
-from dcdnas.records import Setting, Trial
 from dcdnas.space import Decisions, SearchSpace
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 
 from dcdnas.allocator import keep_freed_memory
+from dcdnas.core.plugins import Plugin
+from dcdnas.core.records import ProxyTask, Report, Score
 from dcdnas.cost import verified
 from dcdnas.data import Split, load, split
 from dcdnas.engine.job import Job
 from dcdnas.networks import Network, build_network, for_proxy
-from dcdnas.plugins import Plugin
-from dcdnas.records import ProxyTask, Report, Score
 from dcdnas.training import train
 
 Reporter = Callable[[Report], bool]

@@ -14,14 +14,14 @@ from typing import Any
 
 import yaml
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.files import write_whole
+from dcdnas.core.plugins import loaded
+from dcdnas.core.records import Cost
+from dcdnas.core.units import costs, mix
 from dcdnas.cost import measure, price
-from dcdnas.engine.files import write_whole
 from dcdnas.errors import MismatchError, UsageError
 from dcdnas.networks import build_network, slots_of
-from dcdnas.plugins import loaded
-from dcdnas.records import Cost
-from dcdnas.words import costs, mix
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dcdnas.core.records import Trial
 from dcdnas.export.config import Model
-from dcdnas.records import Trial
 
 if TYPE_CHECKING:
     from dcdnas.report import Run

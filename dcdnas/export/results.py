@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dcdnas.engine.files import write_whole
+from dcdnas.core.files import write_whole
 from dcdnas.export.config import write_config
 from dcdnas.export.provenance import model_of
 from dcdnas.report import Run

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from dcdnas.architecture import Architecture
-from dcdnas.catalogue import Catalogue
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.catalogue import Catalogue
 from dcdnas.networks._base import Network, deployed, make
 from dcdnas.networks._slot import Shape, Slot
 

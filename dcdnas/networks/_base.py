@@ -14,15 +14,15 @@ from typing import Any, ClassVar, Self, TypeVar
 import torch
 from torch import Tensor, nn
 
-from dcdnas.architecture import Architecture, LayerChoice, NetworkSetting
-from dcdnas.choice import dimensions
+from dcdnas.core.architecture import Architecture, LayerChoice, NetworkSetting
+from dcdnas.core.dimension import dimensions
+from dcdnas.core.records import ConvGeometry
 from dcdnas.errors import UsageError
 from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.networks._excite import SqueezeExcite
 from dcdnas.networks._slot import STATIC, Shape, Slot, check_layers
 from dcdnas.operators import Operator, operators
 from dcdnas.operators._norm import BatchNorm
-from dcdnas.records import ConvGeometry
 
 
 class ConvNorm(nn.Module):

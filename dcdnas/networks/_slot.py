@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.records import ConvGeometry
 from dcdnas.errors import FileError
 from dcdnas.operators import operators
 from dcdnas.operators._guide import width_of
-from dcdnas.records import ConvGeometry
 
 Shape = tuple[int, int, int]
 

@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 from torch import Tensor, nn
 
-from dcdnas.architecture import NetworkSetting
-from dcdnas.choice import Choice
+from dcdnas.core.architecture import NetworkSetting
+from dcdnas.core.dimension import Choice
+from dcdnas.core.records import ConvGeometry
 from dcdnas.errors import UsageError
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
 from dcdnas.networks._base import ConvNorm, Network, Places, checked, make_divisible, per_stage, whole_numbers
@@ -22,7 +23,6 @@ from dcdnas.networks._blocks import BY_BLOCK, BY_STAGE, blocks_of, slots_of_bloc
 from dcdnas.networks._inverted import InvertedPlan, InvertedResidual
 from dcdnas.networks._slot import Shape, Slot
 from dcdnas.operators._norm import BatchNorm
-from dcdnas.records import ConvGeometry
 
 __all__ = ["MobileNetV3"]
 

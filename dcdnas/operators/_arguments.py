@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, SupportsIndex
 
+from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.errors import GeometryError, UsageError
-from dcdnas.records import ConvGeometry, Setting
 
 Init = Literal["static", "published"]
 """What a fresh operator computes: a static convolution, its gates all constant, or what the published code starts with."""

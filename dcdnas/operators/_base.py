@@ -12,13 +12,13 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from dcdnas.choice import dimensions
+from dcdnas.core.dimension import dimensions
+from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.errors import GeometryError
 from dcdnas.operators._arguments import check_place, shown
 from dcdnas.operators._guide import Guide
 from dcdnas.operators._observed import Observed
 from dcdnas.operators._product import is_counting
-from dcdnas.records import ConvGeometry, Setting
 
 
 class Operator(Observed):

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from dcdnas.core.records import Setting
 from dcdnas.errors import GeometryError, UsageError
-from dcdnas.records import Setting
 
 
 class Guide(nn.Module):

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.operators._base import Operator
 from dcdnas.operators._norm import added
 from dcdnas.operators._per_sample import per_sample_conv2d
 from dcdnas.operators._product import product
-from dcdnas.records import ConvGeometry, Setting
 
 
 class KernelMixture(Operator):

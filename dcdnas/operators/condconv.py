@@ -15,12 +15,12 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from dcdnas.choice import Choice
+from dcdnas.core.dimension import Choice
+from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._guide import Guide, check_width, given
 from dcdnas.operators._mixture import KernelMixture, start_around_a_mean, static_std
 from dcdnas.operators._pool import pooled
-from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["CondConv", "CondLinear", "Router"]
 

@@ -17,7 +17,8 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor, nn
 
-from dcdnas.choice import Choice
+from dcdnas.core.dimension import Choice
+from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.errors import GeometryError
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
@@ -27,7 +28,6 @@ from dcdnas.operators._per_sample import centred
 from dcdnas.operators._pool import pooled
 from dcdnas.operators._product import product
 from dcdnas.operators._widths import plain, reduced
-from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["DDF"]
 

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dcdnas.choice import Choice
+from dcdnas.core.dimension import Choice
+from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._guide import Guide, check_width, given
 from dcdnas.operators._kernels import per_sample
@@ -33,7 +34,6 @@ from dcdnas.operators._regions import (
     depthwise_by_region,
     pixel_rows,
 )
-from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["DRConv", "RegionGuide"]
 

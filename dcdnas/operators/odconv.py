@@ -21,14 +21,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dcdnas.choice import Choice
+from dcdnas.core.dimension import Choice
+from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
 from dcdnas.operators._norm import added, folded_bias
 from dcdnas.operators._od_attention import Attention, Gates
 from dcdnas.operators._per_sample import per_sample_conv2d, taps
 from dcdnas.operators._product import product, scaled
-from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["ODConv"]
 

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dcdnas.choice import Choice
+from dcdnas.core.dimension import Choice
+from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.errors import GeometryError
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
@@ -24,7 +25,6 @@ from dcdnas.operators._mixture import static_std
 from dcdnas.operators._norm import BatchNorm, absorbed, folded_bias
 from dcdnas.operators._pool import pooled
 from dcdnas.operators._product import product
-from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["SK"]
 

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.operators._base import Operator
 from dcdnas.operators._norm import folded_bias
-from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["Static"]
 

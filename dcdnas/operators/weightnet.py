@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dcdnas.choice import Choice
+from dcdnas.core.dimension import Choice
+from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.operators._base import Operator
 from dcdnas.operators._guide import Guide, given
 from dcdnas.operators._mixture import static_std
@@ -25,7 +26,6 @@ from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._per_sample import per_sample_conv2d
 from dcdnas.operators._pool import pooled
 from dcdnas.operators._product import product
-from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["WeightNet", "Reduce"]
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.records import ConvGeometry
 from dcdnas.cost import Parts, slot_parts, slot_price
 from dcdnas.errors import DcdnasError
 from dcdnas.networks import Slot, networks
 from dcdnas.networks._slot import STATIC
-from dcdnas.records import ConvGeometry
 
 
 @dataclass(frozen=True)

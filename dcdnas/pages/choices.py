@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dcdnas.records import Setting, Trial
+from dcdnas.core.records import Setting, Trial
 
 LEAST = 10
 """Trials that a decision has to exist in before anything is said about it."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from dcdnas.catalogue import Catalogue
+from dcdnas.core.catalogue import Catalogue
+from dcdnas.core.records import Report, Trial
 from dcdnas.pages import advice, view
 from dcdnas.pages import choices as deciding
 from dcdnas.pages.layers import layers_of
 from dcdnas.pages.paint import paints
 from dcdnas.pages.source import Source
 from dcdnas.pages.strip import aligned, strip
-from dcdnas.records import Report, Trial
 from dcdnas.report.attention import read_attentions
 from dcdnas.report.notes import Note
 

@@ -7,7 +7,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
 
 if TYPE_CHECKING:
     from dcdnas.pages.anatomy import Anatomy

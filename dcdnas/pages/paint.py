@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dcdnas.catalogue import Catalogue
+from dcdnas.core.catalogue import Catalogue
 
 MARKERS = ("square", "circle", "diamond", "up", "down", "plus", "cross", "star", "bar")
 """Shapes of points, in the order of the colour classes ``op0`` to ``op8`` of the style sheet."""

@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from dcdnas.budget import quantity
+from dcdnas.core.budget import quantity
+from dcdnas.core.units import costs, duration, large, metric_name, mix, percent, points, small_share
 from dcdnas.pages import view
-from dcdnas.words import costs, duration, large, metric_name, mix, percent, points, small_share
 
 HERE = Path(__file__).parent
 

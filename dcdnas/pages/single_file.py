@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from markupsafe import Markup
 
-from dcdnas.engine.files import write_whole
+from dcdnas.core.files import write_whole
+from dcdnas.core.records import Trial
 from dcdnas.errors import DcdnasError
 from dcdnas.export.provenance import model_of
 from dcdnas.pages import contents, view
 from dcdnas.pages.render import HERE, text
 from dcdnas.pages.source import Source
 from dcdnas.pages.still import Still
-from dcdnas.records import Trial
 
 if TYPE_CHECKING:
     from dcdnas.report import Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from dcdnas.records import Report, Trial
+from dcdnas.core.records import Report, Trial
 
 if TYPE_CHECKING:
     from dcdnas.report import Moment, Note, Run

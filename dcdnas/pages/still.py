@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dcdnas.core.records import Report, Trial
 from dcdnas.errors import RunError
-from dcdnas.records import Report, Trial
 from dcdnas.report.notes import Note, read_notes
 
 if TYPE_CHECKING:

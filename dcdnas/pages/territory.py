@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from dcdnas.budget import within
+from dcdnas.core.budget import within
+from dcdnas.core.records import Cost
+from dcdnas.core.yaml_lines import Document
 from dcdnas.cost import exact_metrics, price
 from dcdnas.errors import DcdnasError
-from dcdnas.records import Cost
 from dcdnas.space import SearchSpace
 from dcdnas.space_cost import Share, draw
 from dcdnas.space_file import Compiler
-from dcdnas.yaml_lines import Document
 
 if TYPE_CHECKING:
     from dcdnas.report import Run

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dcdnas.budget import quantity, units, within
+from dcdnas.core.budget import quantity, units, within
+from dcdnas.core.records import Trial
+from dcdnas.core.units import costs, duration, metric_name, percent, points, tally
 from dcdnas.pages.paint import Paint, paints
 from dcdnas.pages.source import Source
-from dcdnas.records import Trial
-from dcdnas.words import costs, duration, metric_name, percent, points, tally
 
 if TYPE_CHECKING:
     from dcdnas.report import Moment, Run

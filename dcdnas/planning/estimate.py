@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from dcdnas.core.records import Cost
 from dcdnas.data import Split
 from dcdnas.engine.worker import images_of
 from dcdnas.networks import build_network, for_proxy
 from dcdnas.planning.plan import Plan
-from dcdnas.records import Cost
 from dcdnas.space_cost import Priced, draws_within
 from dcdnas.training import train
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
 from dcdnas.cost._device import this_device
 from dcdnas.cost._latency import LatencyTable, use
 from dcdnas.cost._latency_file import read_table

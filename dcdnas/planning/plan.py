@@ -13,7 +13,11 @@ from typing import Any
 
 import torch
 
-from dcdnas.budget import Budget, parse_budgets
+from dcdnas.core.budget import Budget, parse_budgets
+from dcdnas.core.plugins import loaded
+from dcdnas.core.records import ProxyTask
+from dcdnas.core.units import counted
+from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.cost import metrics
 from dcdnas.cost._latency import LatencyTable, used
 from dcdnas.engine.config import SearchConfig
@@ -25,16 +29,12 @@ from dcdnas.engine.samplers import samplers
 from dcdnas.engine.worker import images_of
 from dcdnas.errors import UsageError
 from dcdnas.planning.latency import METRIC, Told, notes_on, quietly, take_table
-from dcdnas.plugins import loaded
-from dcdnas.records import ProxyTask
 from dcdnas.report import runs_folder
 from dcdnas.settings import SearchSettings
 from dcdnas.space import SearchSpace
 from dcdnas.space_cost import check_budgets, draws_within
 from dcdnas.space_file import read_space
 from dcdnas.space_library import find_space, space_for
-from dcdnas.words import counted
-from dcdnas.yaml_lines import read_yaml
 
 RECIPE = (
     "data", "resolution", "classes", "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment",

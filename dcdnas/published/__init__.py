@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
 from dcdnas.networks import Network, build_network
 from dcdnas.published._base import Source, preset, published_layer, sources
 from dcdnas.published._layer import PublishedLayer, called, load_renamed

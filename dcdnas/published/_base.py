@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dcdnas.catalogue import Catalogue
+from dcdnas.core.catalogue import Catalogue
 from dcdnas.errors import UnknownNameError
 from dcdnas.published._layer import PublishedLayer
 from dcdnas.published._preset import Preset

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.networks import Network, Slot, build_network, networks, slots_of
 from dcdnas.networks._slot import leaders
 from dcdnas.operators import Operator, operators

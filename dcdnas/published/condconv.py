@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
 from dcdnas.networks import slots_of
 from dcdnas.operators.condconv import CondConv
 from dcdnas.published._base import Source

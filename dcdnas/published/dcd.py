@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.networks import Slot, slots_of
 from dcdnas.operators.dcd import DCD, DCDLinear
 from dcdnas.published._base import Source
 from dcdnas.published._layer import PublishedLayer
 from dcdnas.published._preset import RESNETS, Preset, mobilenetv2_places, resnet_places, static_network, with_operator
-from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["source"]
 

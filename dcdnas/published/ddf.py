@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import MappingProxyType
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
 from dcdnas.operators.ddf import DDF
 from dcdnas.published._base import Source
 from dcdnas.published._layer import PublishedLayer, inverse

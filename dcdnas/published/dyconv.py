@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
 from dcdnas.operators.dyconv import DyConv
 from dcdnas.published._base import Source
 from dcdnas.published._layer import PublishedLayer, inverse

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import MappingProxyType
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.records import Setting
 from dcdnas.networks import Slot
 from dcdnas.operators.odconv import ODConv
 from dcdnas.published._base import Source
 from dcdnas.published._layer import PublishedLayer, inverse
 from dcdnas.published._preset import RESNETS, Preset, mobilenetv2_places, resnet_places, static_network, with_operator
-from dcdnas.records import Setting
 
 __all__ = ["source"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import MappingProxyType
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
 from dcdnas.published._base import Source
 from dcdnas.published._preset import Preset, mobilenetv3_places, shufflenetv2_places, static_network
 

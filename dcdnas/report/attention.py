@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dcdnas.attention import Dynamics, Spread
-from dcdnas.engine.files import write_whole
+from dcdnas.core.files import write_whole
 from dcdnas.errors import RunError
 
 FOLDER = "attention"

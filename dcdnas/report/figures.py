@@ -12,15 +12,15 @@ from reportlab.graphics import renderPDF, renderSVG
 from reportlab.graphics.shapes import STATE_DEFAULTS
 from reportlab.pdfgen.canvas import Canvas
 
-from dcdnas.budget import quantity
+from dcdnas.core.budget import quantity
+from dcdnas.core.records import Trial
+from dcdnas.core.units import metric_name, percent
 from dcdnas.errors import UsageError
 from dcdnas.pages.anatomy import Layer, anatomy
 from dcdnas.pages.paint import COLOURS, Paint, paints
 from dcdnas.pages.strip import GAP, LEFT, Strip, strip
 from dcdnas.pages.view import mostly, shares
-from dcdnas.records import Trial
 from dcdnas.report.drawing import BOLD, FONT, GRID, INK, SIZE, SOFT, Entry, Figure, Scale
-from dcdnas.words import metric_name, percent
 
 if TYPE_CHECKING:
     from dcdnas.report.run import Run

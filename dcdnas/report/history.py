@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dcdnas import front as fronts
-from dcdnas.budget import Budget
-from dcdnas.records import ENDED, Trial
+from dcdnas.core import front as fronts
+from dcdnas.core.budget import Budget
+from dcdnas.core.records import ENDED, Trial
 
 
 @dataclass(frozen=True)

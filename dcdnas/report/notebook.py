@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from dcdnas.engine.files import write_whole
+from dcdnas.core.files import write_whole
+from dcdnas.core.records import Trial
 from dcdnas.errors import UsageError
 from dcdnas.pages import contents, view
 from dcdnas.pages.paint import COLOURS
 from dcdnas.pages.render import HERE, text
 from dcdnas.pages.still import Still
-from dcdnas.records import Trial
 
 if TYPE_CHECKING:
     from dcdnas.report.run import Run

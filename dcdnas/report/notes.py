@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dcdnas.engine.files import write_whole
+from dcdnas.core.files import write_whole
 from dcdnas.errors import RunError, UsageError
 
 FILE = "notes.json"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from dcdnas.budget import quantity
+from dcdnas.core.budget import quantity
+from dcdnas.core.records import Trial
+from dcdnas.core.units import costs, metric_name, mix, percent
 from dcdnas.pages.paint import COLOURS, Paint, paints
 from dcdnas.pages.view import mostly
-from dcdnas.records import Trial
-from dcdnas.words import costs, metric_name, mix, percent
 
 if TYPE_CHECKING:
     from dcdnas.report.run import Run

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dcdnas.budget import Budget
+from dcdnas.core.budget import Budget
+from dcdnas.core.yaml_lines import parse_yaml, read_yaml
 from dcdnas.engine.lock import live_driver
 from dcdnas.engine.store import Store
 from dcdnas.errors import DcdnasError, FileError
 from dcdnas.report.folders import FILE, find_run
 from dcdnas.report.run import Run
-from dcdnas.yaml_lines import parse_yaml, read_yaml
 
 
 def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run:

@@ -14,11 +14,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dcdnas import front as fronts
-from dcdnas.budget import Budget, within
+from dcdnas.core import front as fronts
+from dcdnas.core.budget import Budget, within
+from dcdnas.core.records import ENDED, Trial
 from dcdnas.engine.store import Confirmation
 from dcdnas.errors import UnknownNameError, UsageError
-from dcdnas.records import ENDED, Trial
 from dcdnas.report.history import History, Moment
 from dcdnas.report.run_trial import RunTrial
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
-from dcdnas.records import Trial
+from dcdnas.core.records import Trial
 
 if TYPE_CHECKING:
     from dcdnas.report.notebook import Shown

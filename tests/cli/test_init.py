@@ -17,7 +17,7 @@ def test_the_starter_is_a_space_and_settings_that_fit_each_other(
     monkeypatch.chdir(tmp_path / "new")
     settings = SearchSettings.gather({})
     assert settings.space == "space.yaml"
-    from dcdnas.budget import parse_budgets
+    from dcdnas.core.budget import parse_budgets
 
     space = read_space("space.yaml")
     check_budgets(space, parse_budgets(settings.budget))

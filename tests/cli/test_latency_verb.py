@@ -11,8 +11,8 @@ import pytest
 from commands import Run
 from latencies import PretendedTimes, pretended_times
 
-from dcdnas.budget import Budget
 from dcdnas.cli._summary import over_budget
+from dcdnas.core.budget import Budget
 from dcdnas.cost._device import this_device
 from dcdnas.cost._latency import use
 

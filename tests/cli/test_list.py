@@ -7,7 +7,7 @@ import sys
 import pytest
 from commands import Run
 
-from dcdnas.choice import dimensions
+from dcdnas.core.dimension import dimensions
 from dcdnas.cost import metrics
 from dcdnas.data import sources as data_sources
 from dcdnas.engine.samplers import samplers

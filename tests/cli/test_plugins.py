@@ -11,9 +11,9 @@ import pytest
 import yaml
 from commands import SEARCH, SPACE, Run
 
-from dcdnas import plugins
+from dcdnas.core import plugins
+from dcdnas.core.plugins import load_plugin
 from dcdnas.operators import operators
-from dcdnas.plugins import load_plugin
 
 PAGE = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
 GATE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]

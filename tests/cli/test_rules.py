@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from commands import Run
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
 from dcdnas.networks import build_network
 from dcdnas.operators import operators
 from dcdnas.report import load_run

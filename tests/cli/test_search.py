@@ -15,7 +15,7 @@ import pytest
 import yaml
 from commands import SEARCH, Run
 
-from dcdnas.budget import parse_budget, within
+from dcdnas.core.budget import parse_budget, within
 from dcdnas.cost import measure, price
 from dcdnas.networks import build_network
 from dcdnas.report import load_run

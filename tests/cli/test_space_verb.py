@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from commands import Run
 
-from dcdnas.architecture import Architecture
-from dcdnas.budget import parse_budget
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.budget import parse_budget
 from dcdnas.cost import price
 from dcdnas.networks import build_network
 

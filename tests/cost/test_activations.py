@@ -16,7 +16,8 @@ from test_price import any_architecture, any_choice
 from torch import nn
 from torch._C._dynamo.eval_frame import set_eval_frame
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.records import ConvGeometry
 from dcdnas.cost import measure, metrics, price
 from dcdnas.cost._skeleton import skeleton
 from dcdnas.cost.activations import UNKNOWN, floor, slot_need
@@ -26,7 +27,6 @@ from dcdnas.networks._slot import STATIC
 from dcdnas.operators import operators
 from dcdnas.operators._product import counting
 from dcdnas.published import architecture as published
-from dcdnas.records import ConvGeometry
 from dcdnas.space_cost import draw
 from dcdnas.space_library import load_space, shipped
 

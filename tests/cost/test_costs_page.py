@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.records import Setting
 from dcdnas.cost import price
 from dcdnas.layers import counted_as
 from dcdnas.networks import Slot, slots_of
 from dcdnas.operators import operators
 from dcdnas.published import architecture as published
 from dcdnas.published._preset import guided, with_operator
-from dcdnas.records import Setting
 
 PAGE = (Path(__file__).parents[2] / "docs" / "costs.md").read_text(encoding="utf-8")
 ROWS = {cells[0]: cells[1:] for line in PAGE.splitlines() if len(cells := [c.strip() for c in line.strip("|").split("|")]) == 6}

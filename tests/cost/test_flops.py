@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from dcdnas.core.records import ConvGeometry
 from dcdnas.cost import UncountedOperation
 from dcdnas.cost.flops import count_flops
 from dcdnas.operators._product import counting, product
-from dcdnas.records import ConvGeometry
 
 SMALL = st.integers(1, 6)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from dcdnas.architecture import LayerChoice
+from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.records import ConvGeometry
 from dcdnas.cost import _kept, metrics
 from dcdnas.cost import params as params_module
 from dcdnas.cost._kept import CODE, FILES, file, kept, sources
 from dcdnas.networks import Slot
 from dcdnas.operators import operators
-from dcdnas.records import ConvGeometry
 
 PACKAGE = Path(_kept.__file__).parents[1]
 SLOT = Slot("conv", ConvGeometry(3, 5, 3, height=1, width=1))

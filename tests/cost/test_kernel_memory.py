@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_price import any_architecture, any_choice
 
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import measure, metrics, price
 from dcdnas.networks import Slot, build_network, networks, slots_of
 from dcdnas.operators import operators

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from latencies import pretended
 from torch import Tensor, nn
 
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.records import ConvGeometry
 from dcdnas.cost import additive_metrics, metrics, price, verified
 from dcdnas.cost._device import Device, this_device
 from dcdnas.cost._latency import LatencyTable, place_of, use, used
@@ -24,7 +25,6 @@ from dcdnas.cost._timing import CALLS, Timing, by_events, clock_of, timings
 from dcdnas.cost.latency import time_module
 from dcdnas.errors import FileError, UsageError
 from dcdnas.networks import Slot, build_network, deployed, make, slots_of
-from dcdnas.records import ConvGeometry
 
 NETWORK = Architecture("mobilenetv2", {"width": 0.5}, {}, (3, 32, 32), 10)
 HERE = this_device()

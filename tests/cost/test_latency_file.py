@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from dcdnas.architecture import LayerChoice
+from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.records import ConvGeometry
 from dcdnas.cost._device import Device
 from dcdnas.cost._latency import place_of
 from dcdnas.cost._latency_file import FORMAT, read_table, table_from, table_text
@@ -17,7 +18,6 @@ from dcdnas.cost._latency_fit import Correction
 from dcdnas.cost._timing import Timing
 from dcdnas.errors import FileError
 from dcdnas.networks import Slot
-from dcdnas.records import ConvGeometry
 
 PLACES = {
     place_of(Slot("a", ConvGeometry(3, 8, 3, 2, height=32, width=32), "conv", "relu6"), LayerChoice()): Timing(1500, 20),

@@ -12,14 +12,14 @@ import pytest
 import torch
 from counting import executed
 
-from dcdnas.architecture import Architecture, LayerChoice
-from dcdnas.choice import Choice, Dimension, dimensions
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.dimension import Choice, Dimension, dimensions
+from dcdnas.core.records import ConvGeometry, Cost, Setting
 from dcdnas.cost import _price, exact_metrics, measure, metrics, price, slot_price, verified
 from dcdnas.cost._price import measured_slot
 from dcdnas.errors import GeometryError, MismatchError, UnknownNameError, UsageError
 from dcdnas.networks import Slot, build_network, networks, slots_of
 from dcdnas.operators import operators
-from dcdnas.records import ConvGeometry, Cost, Setting
 
 NAMES = ("flops", "params")
 SEEDS = range(2)

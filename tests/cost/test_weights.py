@@ -11,7 +11,7 @@ import torch
 from test_price import any_architecture, any_choice
 from torch import nn
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
 from dcdnas.cost import additive_metrics, exact_metrics, measure, metrics, price, slot_price, verified
 from dcdnas.cost._price import measured_slot
 from dcdnas.networks import Slot, build_network, networks, slots_of

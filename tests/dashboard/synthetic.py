@@ -11,16 +11,16 @@ from typing import Any
 
 import yaml
 
-from dcdnas.architecture import Architecture
-from dcdnas.budget import Budget, exceeded, within
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.budget import Budget, exceeded, within
+from dcdnas.core.records import Cost, ProxyTask, Report, Score, Trial
+from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import Confirmation, Store
 from dcdnas.pages.anatomy import anatomy
-from dcdnas.records import Cost, ProxyTask, Report, Score, Trial
 from dcdnas.space import SearchSpace
 from dcdnas.space_cost import draw
 from dcdnas.space_library import find_space
-from dcdnas.yaml_lines import read_yaml
 
 START = 1_750_000_000.0
 

@@ -17,7 +17,8 @@ from browsing import Visit, faults, needs_chromium, visiting
 from conftest import SECRET, Site
 from synthetic import invent, make_run, outcome, put, with_weights_only
 
-from dcdnas.budget import quantity, units
+from dcdnas.core.budget import quantity, units
+from dcdnas.core.units import tally
 from dcdnas.engine import control
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.lock import RunLock
@@ -25,7 +26,6 @@ from dcdnas.engine.store import Store
 from dcdnas.pages.choices import importances
 from dcdnas.pages.view import mostly
 from dcdnas.report import Note, load_run, read_notes, write_note
-from dcdnas.words import tally
 
 pytestmark = [pytest.mark.slow, needs_chromium]
 

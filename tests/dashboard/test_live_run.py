@@ -9,12 +9,12 @@ import pytest
 from conftest import Site
 from synthetic import confirm, invent, make_run, outcome, put
 
+from dcdnas.core.records import Report, Trial
 from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.dashboard.shelf import Shelf, read_line
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import Store
 from dcdnas.pages import view
-from dcdnas.records import Report, Trial
 from dcdnas.report import load_run
 
 

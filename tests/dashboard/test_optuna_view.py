@@ -14,8 +14,8 @@ from conftest import SECRET, Answer, Site
 from optuna.trial import TrialState
 from synthetic import make_run
 
+from dcdnas.core.records import Score
 from dcdnas.engine.optuna_copy import Copies
-from dcdnas.records import Score
 from dcdnas.report import Run, load_run
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from synthetic import make_run, with_weights_only
 
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.records import Cost, Score, Trial
 from dcdnas.cost import price
 from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.networks import build_network
@@ -21,7 +22,6 @@ from dcdnas.pages.paint import MARKERS, paints
 from dcdnas.pages.strip import BAR, aligned, strip
 from dcdnas.pages.territory import territory
 from dcdnas.pages.view import facts, mostly, shares, steps
-from dcdnas.records import Cost, Score, Trial
 from dcdnas.report import Moment
 from dcdnas.space import SearchSpace
 from dcdnas.space_cost import draw

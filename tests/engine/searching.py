@@ -9,7 +9,8 @@ from typing import Any
 
 from trainings import pretend
 
-from dcdnas.budget import parse_budgets
+from dcdnas.core.budget import parse_budgets
+from dcdnas.core.records import ProxyTask, Score, Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import Job, Outcome
 from dcdnas.engine.local import run_inline
@@ -17,7 +18,6 @@ from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.run import make_memory
 from dcdnas.engine.store import Store
 from dcdnas.engine.worker import Reporter
-from dcdnas.records import ProxyTask, Score, Trial
 
 SPACE: dict[str, Any] = {
     "format": "dcdnas/space-1",

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from searching import config
 
-from dcdnas.budget import Budget
+from dcdnas.core.budget import Budget
+from dcdnas.core.records import ProxyTask
 from dcdnas.engine.config import SearchConfig
 from dcdnas.errors import FileError, Resumable, RunError
-from dcdnas.records import ProxyTask
 
 tasks = st.builds(
     ProxyTask,

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dcdnas.core.pareto import dominates
+from dcdnas.core.records import Cost
 from dcdnas.engine.halving import ENOUGH, Halving, rungs
-from dcdnas.pareto import dominates
-from dcdnas.records import Cost
 
 points = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=30)
 

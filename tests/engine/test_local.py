@@ -15,6 +15,7 @@ import pytest
 from searching import by_state, config, loop_of, memory, plain
 from trainings import FAULTS, chatty, fault, faulty, hanging, pretend, quality, slow
 
+from dcdnas.core.records import ProxyTask, Report, Score
 from dcdnas.engine import local
 from dcdnas.engine.control import Wish
 from dcdnas.engine.job import Job
@@ -22,7 +23,6 @@ from dcdnas.engine.local import Worker, run_inline, run_local
 from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.store import Store
 from dcdnas.engine.worker import Train
-from dcdnas.records import ProxyTask, Report, Score
 
 REASONS = {
     "raise": "ValueError: no such kernel",

@@ -15,7 +15,8 @@ import pytest
 from searching import FEW, SPACE, by_state, config, loop_of, memory, opened, plain, searched
 from trainings import fault, learn, pretend, quality
 
-from dcdnas.budget import within
+from dcdnas.core.budget import within
+from dcdnas.core.records import ProxyTask, Report, Score, Trial
 from dcdnas.engine.control import Wish
 from dcdnas.engine.job import Job, Outcome
 from dcdnas.engine.local import run_inline
@@ -26,7 +27,6 @@ from dcdnas.engine.standing import FIRST, LEAST, PATIENCE
 from dcdnas.engine.store import Store
 from dcdnas.engine.worker import Reporter
 from dcdnas.errors import Resumable
-from dcdnas.records import ProxyTask, Report, Score, Trial
 from dcdnas.space_cost import priced, static_reference
 
 

@@ -13,7 +13,7 @@ from latencies import pretended
 from searching import SPACE, config, opened
 from trainings import pretend
 
-from dcdnas.budget import Budget, exceeded, quantity, within
+from dcdnas.core.budget import Budget, exceeded, quantity, within
 from dcdnas.cost import ALWAYS, metrics, price
 from dcdnas.cost._latency import use
 from dcdnas.engine.config import SearchConfig

@@ -20,6 +20,7 @@ from driver import driver
 from searching import by_state, config, loop_of, memory, plain, searched
 from trainings import FAULTS, pretend
 
+from dcdnas.core.records import ProxyTask
 from dcdnas.data import Split, load, split
 from dcdnas.engine.control import Wish
 from dcdnas.engine.execution import Execution
@@ -28,7 +29,6 @@ from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.run import prepare, search
 from dcdnas.engine.store import Store
 from dcdnas.errors import UsageError
-from dcdnas.records import ProxyTask
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # Ray leaves sockets and logs of its own open

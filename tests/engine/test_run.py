@@ -16,6 +16,7 @@ from driver import driver
 from searching import FEW, config, plain
 from trainings import fault, pretend
 
+from dcdnas.core.records import ProxyTask, Trial
 from dcdnas.engine import control
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
@@ -25,7 +26,6 @@ from dcdnas.engine.progress import Progress
 from dcdnas.engine.run import EXHAUSTED, extend, prepare, search
 from dcdnas.engine.store import Store
 from dcdnas.errors import BudgetError, DataError, DcdnasError, NothingFitsError, Resumable, RunError
-from dcdnas.records import ProxyTask, Trial
 
 
 def trials_of(folder: Path) -> list[Trial]:

@@ -13,7 +13,7 @@ from latencies import PretendedTimes, pretended_times
 from searching import SPACE, config
 from trainings import pretend
 
-from dcdnas.budget import Budget
+from dcdnas.core.budget import Budget
 from dcdnas.cost import price
 from dcdnas.cost._device import Device, this_device
 from dcdnas.cost._latency import LatencyTable, use, used

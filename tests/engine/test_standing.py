@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from searching import config, ended_jobs, loop_of, memory
 
-from dcdnas import front
-from dcdnas.architecture import Architecture
-from dcdnas.budget import Budget
+from dcdnas.core import front
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.budget import Budget
+from dcdnas.core.records import ENDED, Cost, Score, Trial
 from dcdnas.engine.progress import Watch
 from dcdnas.engine.standing import Standing
-from dcdnas.records import ENDED, Cost, Score, Trial
 
 NETWORK = Architecture("mobilenetv2", {}, {}, (1, 8, 8), 10)
 BUDGETS = (Budget("flops", 7.0),)

@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from searching import memory
 
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.records import Cost, Report, Score, Trial
 from dcdnas.engine.store import Confirmation, Store
 from dcdnas.errors import Resumable, RunError
-from dcdnas.records import Cost, Report, Score, Trial
 
 NETWORK = Architecture(
     "mobilenetv2", {"depth": (1, 2), "width": 1.5}, {"a.b": LayerChoice("dcd", {"latent_dim": 4})}, (1, 8, 8), 10

@@ -11,10 +11,10 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 from searching import config
 
-from dcdnas.budget import Budget
+from dcdnas.core.budget import Budget
+from dcdnas.core.records import Score, Trial
 from dcdnas.engine.samplers import samplers
 from dcdnas.engine.study import Study
-from dcdnas.records import Score, Trial
 from dcdnas.space import SearchSpace
 from dcdnas.space_cost import draw, priced
 

@@ -15,13 +15,13 @@ from searching import config
 from tensorboardX.proto.event_pb2 import Event
 from trainings import pretend
 
+from dcdnas.core.records import Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.loggers import Logger, loggers
 from dcdnas.engine.run import prepare, search
 from dcdnas.engine.store import Store
 from dcdnas.errors import MissingPackageError
-from dcdnas.records import Trial
 
 
 def searched(folder: Path, *log: str, trials: int = 3) -> list[Trial]:

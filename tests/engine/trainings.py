@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dcdnas.core.records import Report, Score
 from dcdnas.engine.job import Job
-from dcdnas.records import Report, Score
 
 Reporter = Callable[[Report], bool]
 

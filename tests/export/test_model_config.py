@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dcdnas
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.records import Cost
 from dcdnas.cost import price
 from dcdnas.errors import MismatchError, UsageError
 from dcdnas.export import Model, read_model, write_config
 from dcdnas.export.config import Normalisation, as_text, check_text
-from dcdnas.records import Cost
 
 ODCONV = LayerChoice("odconv", {"num_kernels": 1, "reduction": 16})
 PLAIN = Architecture(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
 from dcdnas.networks import networks
 
 NETWORKS = sorted(networks)

@@ -10,7 +10,8 @@ import torch
 from backbones import NETWORKS, small
 from torch import nn
 
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.yaml_lines import Document
 from dcdnas.cost import price
 from dcdnas.errors import FileError, UsageError
 from dcdnas.networks import build_network, for_proxy, networks, slots_of
@@ -20,7 +21,6 @@ from dcdnas.space_cost import draw, largest, smallest
 from dcdnas.space_file import Compiler
 from dcdnas.space_library import load_space
 from dcdnas.space_places import places_of
-from dcdnas.yaml_lines import Document
 
 
 @pytest.mark.parametrize(

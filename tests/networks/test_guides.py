@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import measure, price
 from dcdnas.errors import DcdnasError, FileError, GeometryError
 from dcdnas.export.programs import ALLOWED, traced, write_onnx, write_pt2

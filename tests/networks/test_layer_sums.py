@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from backbones import small
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
 from dcdnas.cost import Parts, additive_metrics, measure
 from dcdnas.errors import GeometryError
 from dcdnas.layers import layer_table

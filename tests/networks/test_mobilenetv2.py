@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from random_settings import architectures
 from torch import nn
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.records import Cost
 from dcdnas.cost import measure, price
 from dcdnas.errors import UsageError
 from dcdnas.networks import build_network, for_proxy, slots_of
 from dcdnas.networks.mobilenetv2 import MobileNetV2
-from dcdnas.records import Cost
 
 SMALL: dict[str, Any] = {"channels": (8, 16), "depth": 2, "strides": (1, 2), "expansion": (1, 4), "stem_channels": 8}
 

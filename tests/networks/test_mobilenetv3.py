@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from random_settings import architectures
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
 from dcdnas.cost import measure, price
 from dcdnas.errors import UsageError
 from dcdnas.networks import build_network, for_proxy, slots_of

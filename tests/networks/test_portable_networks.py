@@ -27,8 +27,8 @@ from portability import (
 from torch import nn
 
 import dcdnas
-from dcdnas.architecture import Architecture
-from dcdnas.budget import Budget
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.budget import Budget
 from dcdnas.networks import build_network
 from dcdnas.space_cost import draws_within
 

@@ -8,7 +8,7 @@ from backbones import small
 from hypothesis import given, settings
 from random_settings import architectures
 
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import measure, price
 from dcdnas.networks import build_network, for_proxy, slots_of
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from dcdnas.choice import Dimension, dimensions
+from dcdnas.core.dimension import Dimension, dimensions
+from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.errors import GeometryError
 from dcdnas.operators import Operator, operators
 from dcdnas.operators._product import counting
-from dcdnas.records import ConvGeometry, Setting
 
 
 def place(

@@ -7,9 +7,9 @@ import inspect
 import pytest
 import torch
 
+from dcdnas.core.records import ConvGeometry
 from dcdnas.errors import GeometryError, UsageError
 from dcdnas.operators import operators
-from dcdnas.records import ConvGeometry
 
 NAMES = sorted(operators)
 STARTING = [name for name in NAMES if "init" in inspect.signature(operators[name]).parameters]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from dcdnas.core.records import ConvGeometry
 from dcdnas.errors import UsageError
 from dcdnas.operators.condconv import CondConv, Router
-from dcdnas.records import ConvGeometry
 
 VECTOR = Path(__file__).parent / "vectors" / "condconv-3x3-E8.npz"
 

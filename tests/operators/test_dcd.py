@@ -7,14 +7,14 @@ import torch
 import torch.nn.functional as F
 from contract import image, make, oracle, place
 
-from dcdnas.architecture import Architecture
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.records import ConvGeometry
 from dcdnas.errors import GeometryError, UsageError
 from dcdnas.networks import slots_of
 from dcdnas.operators._pool import pooled, quarters
 from dcdnas.operators.dcd import DCD
 from dcdnas.operators.dcd._plan import Plan
 from dcdnas.operators.static import Static
-from dcdnas.records import ConvGeometry
 
 RULES = ("pointwise", "bottleneck", "basic", "classifier")
 

@@ -9,7 +9,7 @@ import torch
 from contract import image, make, oracle, place, randomise, refusal, sampled, supported
 from torch import nn
 
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.networks import build_network, slots_of
 from dcdnas.operators import operators
 from dcdnas.operators.static import Static

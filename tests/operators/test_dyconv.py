@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from dcdnas.core.records import ConvGeometry
 from dcdnas.operators import operators
 from dcdnas.operators.dyconv import DyConv
-from dcdnas.records import ConvGeometry
 
 VECTORS = Path(__file__).parent / "vectors"
 

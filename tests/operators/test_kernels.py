@@ -8,11 +8,11 @@ import pytest
 from contract import forms, image, make, supported
 from torch import Tensor
 
+from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.cost import metrics
 from dcdnas.operators import operators
 from dcdnas.operators._kernels import watching
 from dcdnas.operators.dcd._plan import Plan
-from dcdnas.records import ConvGeometry, Setting
 
 KERNEL_MEMORY = metrics["kernel-memory"]
 

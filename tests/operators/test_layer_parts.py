@@ -12,13 +12,13 @@ import torch
 from contract import Counter, forms, image, oracle, place, supported
 from torch import nn
 
-from dcdnas.architecture import LayerChoice
+from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.records import ConvGeometry
 from dcdnas.cost import Parts, slot_parts, slot_price
 from dcdnas.cost._parts import _measured
 from dcdnas.networks import Slot
 from dcdnas.operators import Operator, operators
 from dcdnas.operators._product import counting
-from dcdnas.records import ConvGeometry
 
 GUIDABLE = [name for name, cls in operators.items() if "guided_multiply_adds" in vars(cls)]
 

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from contract import image, make, place
 
+from dcdnas.core.records import ConvGeometry
 from dcdnas.errors import UsageError
 from dcdnas.operators.odconv import ODConv
 from dcdnas.operators.static import Static
-from dcdnas.records import ConvGeometry
 
 
 def kernel_by_definition(operator, gates, sample):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from scripts import script
 
-from dcdnas.choice import dimensions
+from dcdnas.core.dimension import dimensions
 from dcdnas.operators import operators
 
 ROOT = Path(__file__).parents[2]

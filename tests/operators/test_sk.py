@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from dcdnas.core.records import ConvGeometry
 from dcdnas.errors import GeometryError
 from dcdnas.operators.sk import SK
-from dcdnas.records import ConvGeometry
 
 PUBLISHED = {"params": 4_112, "macs": 7_226_880}
 """timm's SelectiveKernel(64, split_input=False, groups=32) on 1x64x56x56, counted as convolutions and linear layers."""

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from dcdnas.core.records import ConvGeometry
 from dcdnas.errors import UsageError
 from dcdnas.operators.weightnet import Reduce, WeightNet
-from dcdnas.records import ConvGeometry
 
 
 def trained(operator: WeightNet) -> WeightNet:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dcdnas.architecture import Architecture, LayerChoice
+from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import measure, price
 from dcdnas.errors import FileError, UnknownNameError, UsageError
 from dcdnas.networks import build_network, slots_of

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from written_runs import trial, write_run
 
-from dcdnas.budget import parse_budgets
+from dcdnas.core.budget import parse_budgets
+from dcdnas.core.front import hypervolume
 from dcdnas.engine.lock import RunLock
 from dcdnas.errors import RunError, UsageError
-from dcdnas.front import hypervolume
 from dcdnas.report import COLUMNS, load_run, run_folders
 
 TRIALS = [

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dcdnas.architecture import Architecture, LayerChoice
-from dcdnas.budget import Budget
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.budget import Budget
+from dcdnas.core.records import Cost, Score, State, Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import Confirmation, Store
-from dcdnas.records import Cost, Score, State, Trial
 
 BUDGET = Budget("flops", 100.0)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dcdnas.core.records import Trial
 from dcdnas.engine.config import SearchConfig
-from dcdnas.records import Trial
 
 
 class Logger:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+from dcdnas.core.records import Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.loggers._base import Logger
 from dcdnas.errors import MissingPackageError
-from dcdnas.records import Trial
 
 __all__ = ["MLflow"]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
+from dcdnas.core.records import Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.loggers._base import Logger
-from dcdnas.records import Trial
 
 __all__ = ["TensorBoard"]
 

@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dcdnas.choice import Choice, dimensions
+from dcdnas.core.dimension import Choice, dimensions
+from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.errors import GeometryError
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
@@ -33,7 +34,6 @@ from dcdnas.operators.dcd._controller import Controller
 from dcdnas.operators.dcd._init import kaiming_fan_out, published_start, static_start
 from dcdnas.operators.dcd._plan import Plan, paper_latent, published_latent
 from dcdnas.operators.dcd._residual import AllTaps, Depthwise, OneTap
-from dcdnas.records import ConvGeometry, Setting
 
 __all__ = ["DCD", "DCDLinear"]
 

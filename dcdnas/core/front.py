@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from dcdnas import pareto
-from dcdnas.budget import Budget, within
-from dcdnas.records import Trial
+from dcdnas.core import pareto
+from dcdnas.core.budget import Budget, within
+from dcdnas.core.records import Trial
 
 Bounds = Mapping[str, tuple[float, float]]
 """Worst and best of each objective, fixed when the run starts: ``accuracy`` and the minimised cost metrics."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from dcdnas.architecture import Architecture
-from dcdnas.budget import quantity
-from dcdnas.records import Cost, Trial
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.budget import quantity
+from dcdnas.core.records import Cost, Trial
 
 
 def percent(share: float | None, digits: int = 1) -> str:

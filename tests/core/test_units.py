@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dcdnas.records import Cost
-from dcdnas.words import costs, counted, duration, large, percent, points, roughly, small_share, tally
+from dcdnas.core.records import Cost
+from dcdnas.core.units import costs, counted, duration, large, percent, points, roughly, small_share, tally
 
 
 @pytest.mark.parametrize(

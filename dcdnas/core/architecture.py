@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import yaml
 
+from dcdnas.core.records import Setting
 from dcdnas.errors import FileError
-from dcdnas.records import Setting
 
 FORMAT = "dcdnas/architecture-1"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dcdnas.errors import GeometryError, UsageError
 
 if TYPE_CHECKING:
-    from dcdnas.architecture import Architecture
+    from dcdnas.core.architecture import Architecture
 
 State = Literal["finished", "stopped", "failed", "interrupted", "running", "refused", "replayed"]
 ENDED: tuple[State, ...] = ("finished", "stopped")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import dcdnas
-from dcdnas import catalogue
-from dcdnas.catalogue import Catalogue
+from dcdnas.core import catalogue
+from dcdnas.core.catalogue import Catalogue
 from dcdnas.errors import UnknownNameError
 
 

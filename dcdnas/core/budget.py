@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from dcdnas.core.records import Cost
 from dcdnas.errors import BudgetError
-from dcdnas.records import Cost
 
 _EXAMPLE = "Write one like 300MFLOPs, 4Mparams or 200kB."
 _WORDS = {

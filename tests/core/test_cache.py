@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dcdnas.cache import cache_folder
+from dcdnas.core.cache import cache_folder
 from dcdnas.cost._kept import file
 from dcdnas.data._find import default_folder
 

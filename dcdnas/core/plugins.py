@@ -14,14 +14,37 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+from dcdnas.core.catalogue import Catalogue
 from dcdnas.errors import FileError, RunError, UsageError
-from dcdnas.operators import Operator, operators
 
 FOLDER = "plugins"
 """Where a run keeps copies of the plugins that it was searched with."""
 
 _LOADED: dict[str, Plugin] = {}
+
+_PLACES: list[Place] = []
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder of entries that a plugin can add to.
+
+    Args:
+        catalogue: the folder's table of entries.
+        base: what an entry is a subclass of.
+        kind: what one entry is called in a message, e.g. ``operator``.
+    """
+
+    catalogue: Catalogue[Any]
+    base: type
+    kind: str
+
+
+def accept(catalogue: Catalogue[Any], base: type, kind: str) -> None:
+    """Lets plugins add entries to a folder; the folder says so itself when it is imported."""
+    _PLACES.append(Place(catalogue, base, kind))
 
 
 @dataclass(frozen=True)
@@ -61,12 +84,14 @@ class Plugin:
                 f"{self.path}: the operator {self.name!r} was loaded from {known.path} with another content. "
                 "Rename one of the files, or start anew."
             )
-        if self.name in operators:
-            raise UsageError(f"{self.path}: {self.name!r} is an operator of dcdnas. Give the file another name.")
-        operators.add(self.name, self._operator())
+        for place in _PLACES:
+            if self.name in place.catalogue:
+                raise UsageError(f"{self.path}: {self.name!r} is an {place.kind} of dcdnas. Give the file another name.")
+        place, entry = self._entry()
+        place.catalogue.add(self.name, entry)
         _LOADED[self.name] = self
 
-    def _operator(self) -> type[Operator]:
+    def _entry(self) -> tuple[Place, type]:
         module = ModuleType(f"dcdnas.operators.{Path(self.path).stem}")
         sys.modules[module.__name__] = module  # dataclasses, annotations and pickle look a class's module up there
         try:
@@ -75,8 +100,9 @@ class Plugin:
         except Exception as error:
             del sys.modules[module.__name__]
             raise FileError(f"{_place(self.path, error)}: {type(error).__name__}: {error}.") from error
-        if isinstance(found, type) and issubclass(found, Operator):
-            return found
+        for place in _PLACES:
+            if isinstance(found, type) and issubclass(found, place.base):
+                return place, found
         del sys.modules[module.__name__]
         raise FileError(
             f"{self.path}: holds no operator. The first name of its __all__ has to be a subclass of dcdnas.operators.Operator; "
@@ -96,9 +122,9 @@ def load_plugin(path: str | Path) -> Plugin:
     return plugin
 
 
-def loaded(names: Iterable[str]) -> tuple[Plugin, ...]:
-    """The plugins among operators of these names, in alphabetical order."""
-    return tuple(_LOADED[name] for name in sorted(set(names)) if name in _LOADED)
+def loaded(names: Iterable[str] | None = None) -> tuple[Plugin, ...]:
+    """The plugins among entries of these names, in alphabetical order; all that were loaded without names."""
+    return tuple(_LOADED[name] for name in sorted(_LOADED if names is None else set(names)) if name in _LOADED)
 
 
 def load_copies(folder: Path, recorded: Mapping[str, Mapping[str, str]]) -> tuple[Plugin, ...]:

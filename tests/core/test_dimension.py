@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcdnas.choice import Choice, Dimension, dimensions
+from dcdnas.core.dimension import Choice, Dimension, dimensions
 from dcdnas.errors import UsageError
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dcdnas.budget import Budget, exceeded, parse_budget, parse_budgets, quantity, within
+from dcdnas.core.budget import Budget, exceeded, parse_budget, parse_budgets, quantity, within
+from dcdnas.core.records import Cost
 from dcdnas.errors import BudgetError
-from dcdnas.records import Cost
 
 METRICS = ["flops", "params", "latency", "weights", "activations", "kernel-memory"]
 METRIC = st.sampled_from(METRICS)

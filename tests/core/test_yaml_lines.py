@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dcdnas.core.yaml_lines import parse_yaml, read_yaml
 from dcdnas.errors import FileError
-from dcdnas.yaml_lines import parse_yaml, read_yaml
 
 
 def data(text: str) -> Any:

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dcdnas.core.records import ENDED, ConvGeometry, Cost
 from dcdnas.errors import GeometryError
-from dcdnas.records import ENDED, ConvGeometry, Cost
 
 geometries = st.builds(
     lambda group, c, d, kernel, stride, dilation, h, w: ConvGeometry(group * c, group * d, kernel, stride, group, dilation, h, w),

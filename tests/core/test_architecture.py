@@ -18,7 +18,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcdnas.architecture import FORMAT, Architecture, LayerChoice
+from dcdnas.core.architecture import FORMAT, Architecture, LayerChoice
 from dcdnas.errors import FileError
 
 NAMES = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12).filter(
@@ -104,7 +104,7 @@ def test_another_process_finds_the_same_digest() -> None:
 
 @pytest.mark.parametrize("seed", ["0", "1"])
 def test_the_digest_does_not_depend_on_the_hash_seed(seed: str) -> None:
-    code = f"from dcdnas.architecture import Architecture; print(Architecture.from_dict({GOLDEN.to_dict()!r}).digest)"
+    code = f"from dcdnas.core.architecture import Architecture; print(Architecture.from_dict({GOLDEN.to_dict()!r}).digest)"
     run = subprocess.run([sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == GOLDEN.digest
 

@@ -16,7 +16,7 @@ from dcdnas.errors import UnknownNameError
 
 Entry = TypeVar("Entry")
 
-_ROOT = Path(__file__).parent
+_ROOT = Path(__file__).parents[1]
 
 
 class Catalogue(Mapping[str, Entry], Generic[Entry]):

@@ -7,10 +7,10 @@ import random
 
 import pytest
 
-from dcdnas import front
-from dcdnas.architecture import Architecture
-from dcdnas.budget import Budget
-from dcdnas.records import Cost, Score, Trial
+from dcdnas.core import front
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.budget import Budget
+from dcdnas.core.records import Cost, Score, Trial
 
 NETWORK = Architecture("mobilenetv2", {}, {}, (1, 8, 8), 10)
 BUDGETS = (Budget("flops", 100.0),)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcdnas.pareto import dominates, front, hypervolume, logarithm, ranks, scale
+from dcdnas.core.pareto import dominates, front, hypervolume, logarithm, ranks, scale
 
 Cloud = list[tuple[float, ...]]
 

@@ -1,0 +1,1 @@
+"""Plain values that every other folder shares: architectures, budgets, costs, trials. No torch here."""
