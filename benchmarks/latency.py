@@ -51,8 +51,8 @@ def measure(name: str, fit: int, unseen: int, threads: int) -> None:
     from dcdnas.cost._device import this_device
     from dcdnas.cost._latency_fit import Whole, corrected
     from dcdnas.cost._latency_kept import KeptTimes
-    from dcdnas.space_latency import drawn, measured, slot_sum
-    from dcdnas.space_library import load_space
+    from dcdnas.space.library import load_space
+    from dcdnas.space.pricing.latency import drawn, measured, slot_sum
 
     space, device = load_space(name), this_device(threads=threads)
     start, worked = time.perf_counter(), time.process_time()
@@ -97,8 +97,8 @@ def ways(name: str, number: int) -> None:
     from dcdnas.cost._device import this_device
     from dcdnas.cost._latency_fit import Whole, corrected
     from dcdnas.cost._timing import by, clock_of, timings
-    from dcdnas.space_latency import BLOCKS, CHUNKS, drawn, places_in, ready
-    from dcdnas.space_library import load_space
+    from dcdnas.space.library import load_space
+    from dcdnas.space.pricing.latency import BLOCKS, CHUNKS, drawn, places_in, ready
 
     space, device = load_space(name), this_device()
     networks = drawn(space, number)

@@ -95,8 +95,8 @@ def prices(name: str, count: int) -> None:
     from dcdnas.cost import measure, price
     from dcdnas.cost._skeleton import skeleton
     from dcdnas.networks import build_network
-    from dcdnas.space_cost import draw
-    from dcdnas.space_library import load_space
+    from dcdnas.space.library import load_space
+    from dcdnas.space.pricing.cost import draw
 
     space, rng = load_space(name), random.Random(0)
     found = [space.architecture(draw(space, rng)) for _ in range(count)]

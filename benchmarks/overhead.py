@@ -67,7 +67,7 @@ def searched(executor: Any, sampler: str, given: argparse.Namespace) -> tuple[li
     from dcdnas.engine.proposals import Proposer
     from dcdnas.engine.run import prepare, search
     from dcdnas.engine.store import Store
-    from dcdnas.space_library import find_space
+    from dcdnas.space.library import find_space
 
     ends: list[float] = []
 

@@ -46,8 +46,8 @@ def measure(name: str, networks: int) -> None:
     """Prints one space's figures; the table only when no networks are asked for."""
     import torch
 
-    from dcdnas.space_library import load_space
-    from dcdnas.space_table import SpaceTable
+    from dcdnas.space.library import load_space
+    from dcdnas.space.pricing.table import SpaceTable
 
     torch.set_num_threads(1)
     space = load_space(name)

@@ -24,8 +24,8 @@ from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import parse_budgets
 from dcdnas.cost import price
 from dcdnas.networks import build_network, for_proxy
-from dcdnas.space_cost import draws_within, static_reference
-from dcdnas.space_library import load_space
+from dcdnas.space.library import load_space
+from dcdnas.space.pricing.cost import draws_within, static_reference
 
 SPACES = {"mobilenetv2-imagenet": "300MFLOPs", "resnet-imagenet": "1.8GFLOPs"}
 BATCH, STEPS_AN_EPOCH = 128, 50

@@ -48,7 +48,7 @@ from dcdnas.engine.store import Store
 from dcdnas.engine.worker import Reporter
 from dcdnas.networks import slots_of
 from dcdnas.networks._slot import STATIC
-from dcdnas.space_library import find_space
+from dcdnas.space.library import find_space
 
 SIZES = (24, 50, 100, 200)
 """Trainings after which the searches are compared."""

@@ -22,11 +22,11 @@ import numpy as np
 import torch
 
 from dcdnas.core.budget import Budget, within
-from dcdnas.space import SearchSpace
-from dcdnas.space_cost import draw, draws_within, largest, priced, share_within
-from dcdnas.space_draws import Draws
-from dcdnas.space_library import load_space, shipped
-from dcdnas.space_tree import tree_of
+from dcdnas.space.library import load_space, shipped
+from dcdnas.space.pricing.cost import draw, draws_within, largest, priced, share_within
+from dcdnas.space.pricing.draws import Draws
+from dcdnas.space.pricing.tree import tree_of
+from dcdnas.space.search_space import SearchSpace
 
 SHARE = 0.01
 

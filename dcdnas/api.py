@@ -19,7 +19,7 @@ from dcdnas.published import load as load_published
 from dcdnas.published import read_state
 from dcdnas.report import Run, load_run
 from dcdnas.settings import SearchSettings
-from dcdnas.space_library import load_space
+from dcdnas.space.library import load_space
 
 __all__ = ["build", "convert", "load", "load_run", "load_space", "search", "tune_forms"]
 

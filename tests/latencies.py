@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from torch import Tensor, nn
 
-from dcdnas import space_latency
 from dcdnas.cost._device import Device, this_device
 from dcdnas.cost._latency import LatencyTable, Place, use
 from dcdnas.cost._latency_fit import Correction
 from dcdnas.cost._timing import Timing
+from dcdnas.space.pricing import latency as space_latency
 
 
 def arithmetic(place: Place) -> Timing:

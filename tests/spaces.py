@@ -7,8 +7,8 @@ from itertools import product
 
 from dcdnas.core.records import Setting
 from dcdnas.core.yaml_lines import parse_yaml
-from dcdnas.space import SearchSpace
-from dcdnas.space_file import Compiler
+from dcdnas.space.reading.reader import Compiler
+from dcdnas.space.search_space import SearchSpace
 
 HEAD = """\
 format: dcdnas/space-1

@@ -15,7 +15,7 @@ import yaml
 from dcdnas.cli._app import make_app
 from dcdnas.data import load
 from dcdnas.errors import UsageError
-from dcdnas.space_file import read_space
+from dcdnas.space.reading.reader import read_space
 
 sys.path.append(str(Path(__file__).parent / "cli"))
 from commands import write_project

@@ -6,7 +6,7 @@ from dcdnas.cli._output import Output
 from dcdnas.core.budget import quantity
 from dcdnas.core.units import amount, roughly
 from dcdnas.planning import Plan, estimated
-from dcdnas.space_cost import Share, largest, share_within, smallest
+from dcdnas.space.pricing.cost import Share, largest, share_within, smallest
 
 
 def describe(out: Output, plan: Plan) -> None:

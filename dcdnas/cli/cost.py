@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dcdnas.cost._latency import LatencyTable as Table
     from dcdnas.cost._timing import Timing
     from dcdnas.layers import Count as CountName
-    from dcdnas.space import SearchSpace
+    from dcdnas.space.search_space import SearchSpace
 
 __all__ = ["cost"]
 
@@ -49,7 +49,7 @@ def cost(
     from dcdnas.core.architecture import Architecture
     from dcdnas.core.yaml_lines import read_yaml
     from dcdnas.errors import UsageError
-    from dcdnas.space_library import load_space, shipped
+    from dcdnas.space.library import load_space, shipped
 
     settings = preset_settings(assignments or [])
     if is_preset(source):
@@ -149,7 +149,7 @@ def _document(timed: Timed | None) -> dict[str, Any]:
 def _space(out: Output, name: str, space: SearchSpace) -> None:
     from dcdnas.cli._tables import table
     from dcdnas.core.units import costs, mix
-    from dcdnas.space_cost import largest, smallest
+    from dcdnas.space.pricing.cost import largest, smallest
 
     ends = [(f"{word} by {metric}", end(space, metric)) for metric in ("flops", "params") for word, end in
             (("smallest", smallest), ("largest", largest))]  # fmt: skip

@@ -47,8 +47,8 @@ def measure(
     from dcdnas.cli._measuring import measuring
     from dcdnas.cost._device import this_device
     from dcdnas.cost._latency_file import table_text
-    from dcdnas.space_latency import measured
-    from dcdnas.space_library import load_space
+    from dcdnas.space.library import load_space
+    from dcdnas.space.pricing.latency import measured
 
     found = load_space(space)
     target = this_device(device, threads, batch)
@@ -87,8 +87,8 @@ def slots(
     from dcdnas.cost._device import Device
     from dcdnas.cost._latency_file import table_text
     from dcdnas.errors import UsageError
-    from dcdnas.space_latency import places_needed
-    from dcdnas.space_library import load_space
+    from dcdnas.space.library import load_space
+    from dcdnas.space.pricing.latency import places_needed
 
     found = load_space(space)
     needed = places_needed(found)

@@ -19,6 +19,6 @@ def schema(out: Output) -> None:
 
     Example:  dcdnas schema > space.schema.json
     """
-    from dcdnas.space_schema import json_schema
+    from dcdnas.space.reading.schema import json_schema
 
     sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")

@@ -14,8 +14,8 @@ from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
     from dcdnas.core.budget import Budget
-    from dcdnas.space import SearchSpace
-    from dcdnas.space_budget import Fit
+    from dcdnas.space.pricing.coverage import Fit
+    from dcdnas.space.search_space import SearchSpace
 
 __all__ = ["space"]
 
@@ -31,7 +31,7 @@ Chances = Annotated[
 def show(out: Output, space: Space) -> None:
     """Show what a space opens: its decisions, its slots and their candidates."""
     from dcdnas.cli._tables import table
-    from dcdnas.space_library import load_space
+    from dcdnas.space.library import load_space
 
     found = load_space(space)
     out.document(_described(found))
@@ -62,8 +62,8 @@ def check(
     Example:  dcdnas space check mobilenetv2-imagenet -b 300MFLOPs
     """
     from dcdnas.core.budget import parse_budgets
-    from dcdnas.space_budget import fit
-    from dcdnas.space_library import load_space
+    from dcdnas.space.library import load_space
+    from dcdnas.space.pricing.coverage import fit
 
     budgets = parse_budgets(budget or [])
     found = load_space(space).filling(budgets)
@@ -92,8 +92,8 @@ def sample(
     from dcdnas.core.budget import parse_budgets
     from dcdnas.core.units import costs, mix
     from dcdnas.errors import NothingFitsError
-    from dcdnas.space_cost import check_budgets, draws_within
-    from dcdnas.space_library import load_space
+    from dcdnas.space.library import load_space
+    from dcdnas.space.pricing.cost import check_budgets, draws_within
 
     budgets = parse_budgets(budget or [])
     found = load_space(space).filling(budgets)
@@ -162,7 +162,7 @@ def _lines(found: SearchSpace, budgets: Sequence[Budget], result: Fit) -> list[s
 
 
 def _within(found: SearchSpace, budgets: Sequence[Budget], result: Fit) -> list[str]:
-    from dcdnas.space_fit import GOAL
+    from dcdnas.space.width_fit import GOAL
 
     low, high = (100 * bound for bound in result.share.interval)
     how = f"95 % interval {low:.3g} to {high:.3g} %, {result.share.draws:,} draws" if result.share.draws else "none at all"

@@ -16,9 +16,9 @@ from dcdnas.core.files import write_whole
 from dcdnas.core.records import ProxyTask
 from dcdnas.core.yaml_lines import Document, read_yaml
 from dcdnas.errors import RunError, UsageError
-from dcdnas.space import SearchSpace
-from dcdnas.space_file import Compiler
-from dcdnas.space_tree import Chances
+from dcdnas.space.pricing.tree import Chances
+from dcdnas.space.reading.reader import Compiler
+from dcdnas.space.search_space import SearchSpace
 
 FORMAT = "dcdnas/search-1"
 
@@ -36,7 +36,7 @@ class SearchConfig:
         sampler: name in `dcdnas.engine.samplers`.
         seed: of the sampler, the random starts and all trials.
         starts: random draws within the budget before the sampler takes over.
-        chances: of those draws: ``operators`` or ``networks``, see `dcdnas.space_cost.draws_within`.
+        chances: of those draws: ``operators`` or ``networks``, see `dcdnas.space.pricing.cost.draws_within`.
         early_stopping: whether trainings behind at a rung are stopped.
         confirm: fresh seeds on which the top of the front is trained again.
         confirm_top: how many networks of the front are confirmed, beside the static reference.

@@ -16,8 +16,8 @@ from dcdnas.cost.latency import time_networks
 from dcdnas.engine.store import Store
 from dcdnas.errors import FileError, RunError
 from dcdnas.networks import build_network
-from dcdnas.space import SearchSpace
-from dcdnas.space_latency import compared_in, finding, places_needed
+from dcdnas.space.pricing.latency import compared_in, finding, places_needed
+from dcdnas.space.search_space import SearchSpace
 
 FILE = "latency.json"
 

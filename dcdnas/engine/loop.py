@@ -23,7 +23,7 @@ from dcdnas.engine.proposals import Proposal, Proposer
 from dcdnas.engine.recovery import ATTEMPTS, Memory, recover
 from dcdnas.engine.standing import Standing
 from dcdnas.engine.store import Store
-from dcdnas.space import SearchSpace
+from dcdnas.space.search_space import SearchSpace
 
 WAIT: Literal["wait"] = "wait"
 """Nothing to hand out before a running training ends."""

@@ -15,8 +15,8 @@ from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import derived_seed
 from dcdnas.engine.samplers import samplers
 from dcdnas.engine.study import Study
-from dcdnas.space import Decisions, SearchSpace
-from dcdnas.space_cost import Priced, draws_within, priced, static_reference
+from dcdnas.space.pricing.cost import Priced, draws_within, priced, static_reference
+from dcdnas.space.search_space import Decisions, SearchSpace
 
 DRAWS = 3000
 """Random networks within the budget that may all be known before the space counts as exhausted."""

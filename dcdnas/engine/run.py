@@ -25,8 +25,8 @@ from dcdnas.engine.store import Store
 from dcdnas.engine.tracking import Tracking
 from dcdnas.engine.worker import images_of
 from dcdnas.errors import DcdnasError, Resumable, RunError
-from dcdnas.space import SearchSpace
-from dcdnas.space_cost import check_budgets, largest, smallest
+from dcdnas.space.pricing.cost import check_budgets, largest, smallest
+from dcdnas.space.search_space import SearchSpace
 
 EXHAUSTED = "the space is exhausted: every network within the budget that was drawn is known"
 

@@ -19,7 +19,7 @@ from dcdnas.core.budget import Budget
 from dcdnas.core.pareto import logarithm
 from dcdnas.core.records import Setting, Trial
 from dcdnas.engine.samplers import Sampler
-from dcdnas.space import Decisions, SearchSpace
+from dcdnas.space.search_space import Decisions, SearchSpace
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)

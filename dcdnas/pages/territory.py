@@ -15,9 +15,9 @@ from dcdnas.core.records import Cost
 from dcdnas.core.yaml_lines import Document
 from dcdnas.cost import exact_metrics, price
 from dcdnas.errors import DcdnasError
-from dcdnas.space import SearchSpace
-from dcdnas.space_cost import Share, draw
-from dcdnas.space_file import Compiler
+from dcdnas.space.pricing.cost import Share, draw
+from dcdnas.space.reading.reader import Compiler
+from dcdnas.space.search_space import SearchSpace
 
 if TYPE_CHECKING:
     from dcdnas.report import Run

@@ -14,7 +14,7 @@ from dcdnas.data import Split
 from dcdnas.engine.worker import images_of
 from dcdnas.networks import build_network, for_proxy
 from dcdnas.planning.plan import Plan
-from dcdnas.space_cost import Priced, draws_within
+from dcdnas.space.pricing.cost import Priced, draws_within
 from dcdnas.training import train
 
 SHORT = 1024

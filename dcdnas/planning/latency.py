@@ -11,8 +11,8 @@ from dcdnas.cost._latency import LatencyTable, use
 from dcdnas.cost._latency_file import read_table
 from dcdnas.cost._timing import Timing
 from dcdnas.errors import UsageError
-from dcdnas.space import SearchSpace
-from dcdnas.space_latency import check_complete, measured, measured_network
+from dcdnas.space.pricing.latency import check_complete, measured, measured_network
+from dcdnas.space.search_space import SearchSpace
 
 METRIC = "latency"
 

@@ -31,10 +31,10 @@ from dcdnas.errors import UsageError
 from dcdnas.planning.latency import METRIC, Told, notes_on, quietly, take_table
 from dcdnas.report import runs_folder
 from dcdnas.settings import SearchSettings
-from dcdnas.space import SearchSpace
-from dcdnas.space_cost import check_budgets, draws_within
-from dcdnas.space_file import read_space
-from dcdnas.space_library import find_space, space_for
+from dcdnas.space.library import find_space, space_for
+from dcdnas.space.pricing.cost import check_budgets, draws_within
+from dcdnas.space.reading.reader import read_space
+from dcdnas.space.search_space import SearchSpace
 
 RECIPE = (
     "data", "resolution", "classes", "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment",

@@ -9,7 +9,7 @@ import yaml
 from commands import Run
 
 from dcdnas.cost import additive_metrics, exact_metrics
-from dcdnas.space_library import load_space
+from dcdnas.space.library import load_space
 
 pytestmark = pytest.mark.usefixtures("project")
 

@@ -6,8 +6,8 @@ import pytest
 from commands import Run
 
 from dcdnas.settings import SearchSettings
-from dcdnas.space_cost import check_budgets
-from dcdnas.space_file import read_space
+from dcdnas.space.pricing.cost import check_budgets
+from dcdnas.space.reading.reader import read_space
 
 
 def test_the_starter_is_a_space_and_settings_that_fit_each_other(

@@ -14,7 +14,7 @@ from dcdnas.engine.samplers import samplers
 from dcdnas.networks import networks
 from dcdnas.operators import operators
 from dcdnas.published import sources
-from dcdnas.space_library import shipped
+from dcdnas.space.library import shipped
 
 KINDS = ("operators", "networks", "metrics", "samplers", "spaces", "data", "presets")
 

@@ -12,7 +12,7 @@ from dcdnas.core.architecture import Architecture
 from dcdnas.networks import build_network
 from dcdnas.operators import operators
 from dcdnas.report import load_run
-from dcdnas.space_library import load_space
+from dcdnas.space.library import load_space
 
 RULED = """\
 format: dcdnas/space-1

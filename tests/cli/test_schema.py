@@ -4,7 +4,7 @@ import json
 
 from commands import Run
 
-from dcdnas.space_schema import json_schema
+from dcdnas.space.reading.schema import json_schema
 
 
 def test_the_schema_is_printed(run: Run) -> None:

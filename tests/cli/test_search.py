@@ -19,8 +19,8 @@ from dcdnas.core.budget import parse_budget, within
 from dcdnas.cost import measure, price
 from dcdnas.networks import build_network
 from dcdnas.report import load_run
-from dcdnas.space_cost import draw
-from dcdnas.space_library import load_space
+from dcdnas.space.library import load_space
+from dcdnas.space.pricing.cost import draw
 
 
 def test_a_search_ends_with_its_front_files_and_next_commands(run: Run, project: Path) -> None:

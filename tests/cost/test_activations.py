@@ -27,8 +27,8 @@ from dcdnas.networks._slot import STATIC
 from dcdnas.operators import operators
 from dcdnas.operators._product import counting
 from dcdnas.published import architecture as published
-from dcdnas.space_cost import draw
-from dcdnas.space_library import load_space, shipped
+from dcdnas.space.library import load_space, shipped
+from dcdnas.space.pricing.cost import draw
 
 ACTIVATIONS = metrics["activations"]
 NAME = ("activations",)

@@ -18,9 +18,9 @@ from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import Confirmation, Store
 from dcdnas.pages.anatomy import anatomy
-from dcdnas.space import SearchSpace
-from dcdnas.space_cost import draw
-from dcdnas.space_library import find_space
+from dcdnas.space.library import find_space
+from dcdnas.space.pricing.cost import draw
+from dcdnas.space.search_space import SearchSpace
 
 START = 1_750_000_000.0
 

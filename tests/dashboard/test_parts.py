@@ -23,10 +23,10 @@ from dcdnas.pages.strip import BAR, aligned, strip
 from dcdnas.pages.territory import territory
 from dcdnas.pages.view import facts, mostly, shares, steps
 from dcdnas.report import Moment
-from dcdnas.space import SearchSpace
-from dcdnas.space_cost import draw
-from dcdnas.space_file import read_space
-from dcdnas.space_library import find_space
+from dcdnas.space.library import find_space
+from dcdnas.space.pricing.cost import draw
+from dcdnas.space.reading.reader import read_space
+from dcdnas.space.search_space import SearchSpace
 
 
 @pytest.fixture(scope="module")

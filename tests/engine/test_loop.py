@@ -27,7 +27,7 @@ from dcdnas.engine.standing import FIRST, LEAST, PATIENCE
 from dcdnas.engine.store import Store
 from dcdnas.engine.worker import Reporter
 from dcdnas.errors import Resumable
-from dcdnas.space_cost import priced, static_reference
+from dcdnas.space.pricing.cost import priced, static_reference
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.run import make_memory, objective_bounds
 from dcdnas.engine.samplers import samplers
 from dcdnas.report import load_run
-from dcdnas.space_cost import draw, largest, priced, smallest, static_reference
+from dcdnas.space.pricing.cost import draw, largest, priced, smallest, static_reference
 
 
 @pytest.fixture(autouse=True)

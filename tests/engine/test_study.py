@@ -15,8 +15,8 @@ from dcdnas.core.budget import Budget
 from dcdnas.core.records import Score, Trial
 from dcdnas.engine.samplers import samplers
 from dcdnas.engine.study import Study
-from dcdnas.space import SearchSpace
-from dcdnas.space_cost import draw, priced
+from dcdnas.space.pricing.cost import draw, priced
+from dcdnas.space.search_space import SearchSpace
 
 EPOCHS = 3
 ENDED = {"finished": EPOCHS, "stopped": 1, "replayed": EPOCHS, "refused": 0}

@@ -17,10 +17,10 @@ from dcdnas.errors import FileError, UsageError
 from dcdnas.networks import build_network, for_proxy, networks, slots_of
 from dcdnas.networks._activations import ACTIVATIONS, SEARCHED_ACTIVATIONS
 from dcdnas.networks._excite import SqueezeExcite
-from dcdnas.space_cost import draw, largest, smallest
-from dcdnas.space_file import Compiler
-from dcdnas.space_library import load_space
-from dcdnas.space_places import places_of
+from dcdnas.space.library import load_space
+from dcdnas.space.pricing.cost import draw, largest, smallest
+from dcdnas.space.pricing.places import places_of
+from dcdnas.space.reading.reader import Compiler
 
 
 @pytest.mark.parametrize(

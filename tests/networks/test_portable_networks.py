@@ -30,7 +30,7 @@ import dcdnas
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import Budget
 from dcdnas.networks import build_network
-from dcdnas.space_cost import draws_within
+from dcdnas.space.pricing.cost import draws_within
 
 QUICK = ("channels last", "bf16", "copy", "pickle", "empty batch")
 EXPORTED = ("pt2", "ONNX")

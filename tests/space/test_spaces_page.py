@@ -14,11 +14,11 @@ from dcdnas.core.dimension import dimensions
 from dcdnas.core.yaml_lines import Document
 from dcdnas.networks import networks
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
-from dcdnas.space_cost import draw
-from dcdnas.space_file import Compiler
-from dcdnas.space_schema import SHARES, Proxy, SpaceFile
+from dcdnas.space.pricing.cost import draw
+from dcdnas.space.reading.reader import Compiler
+from dcdnas.space.reading.schema import SHARES, Proxy, SpaceFile
 
-PAGE = (Path(__file__).parents[1] / "docs" / "spaces.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "spaces.md").read_text(encoding="utf-8")
 WHOLE, *PARTS = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
 EXAMPLES = {"whole": WHOLE} | {f"{number} {'+'.join(part)}": WHOLE | part for number, part in enumerate(PARTS, 1)}
 

@@ -15,12 +15,12 @@ from dcdnas.core.yaml_lines import parse_yaml
 from dcdnas.cost import price
 from dcdnas.errors import NothingFitsError, SpaceError, UsageError
 from dcdnas.networks._base import make_divisible
-from dcdnas.space import SearchSpace
-from dcdnas.space_budget import fit
-from dcdnas.space_cost import check_budgets, draw, draws_within, largest, priced, smallest
-from dcdnas.space_file import Compiler
-from dcdnas.space_fit import GOAL, STEP, _largest_within
-from dcdnas.space_library import load_space
+from dcdnas.space.library import load_space
+from dcdnas.space.pricing.cost import check_budgets, draw, draws_within, largest, priced, smallest
+from dcdnas.space.pricing.coverage import fit
+from dcdnas.space.reading.reader import Compiler
+from dcdnas.space.search_space import SearchSpace
+from dcdnas.space.width_fit import GOAL, STEP, _largest_within
 
 TEXT = """\
 format: dcdnas/space-1

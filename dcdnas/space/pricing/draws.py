@@ -19,7 +19,7 @@ import numpy as np
 
 from dcdnas.core.budget import Budget
 from dcdnas.core.records import Setting
-from dcdnas.space_tree import Chances, Floats, Ints, Node, Path, Tree, group_key
+from dcdnas.space.pricing.tree import Chances, Floats, Ints, Node, Path, Tree, group_key
 
 BINS = 1024
 """Of the costs from zero to the budget's upper bound."""

@@ -20,9 +20,9 @@ from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.records import Setting
 from dcdnas.cost import metrics, remembered, slot_price
 from dcdnas.networks._slot import STATIC
-from dcdnas.space import SearchSpace, layer_choice
-from dcdnas.space_parts import Decision, Group, Settings, Site
-from dcdnas.space_places import Places, common_unit, holds, places_of
+from dcdnas.space.parts import Decision, Group, Settings, Site
+from dcdnas.space.pricing.places import Places, common_unit, holds, places_of
+from dcdnas.space.search_space import SearchSpace, layer_choice
 
 Chances = Literal["operators", "networks"]
 """``operators``: each decision takes its options with the same chance, the operator first, then its settings.

@@ -6,8 +6,8 @@ import pytest
 from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
 
 from dcdnas.networks import build_network, slots_of
-from dcdnas.space import SearchSpace
-from dcdnas.space_cost import draw
+from dcdnas.space.pricing.cost import draw
+from dcdnas.space.search_space import SearchSpace
 
 
 def operators_of(space: SearchSpace, **outcome: object) -> dict[str, str]:

@@ -8,7 +8,7 @@ from spaces import BACKBONE, HEAD, TINY, compile_space
 from dcdnas.core.yaml_lines import Document, parse_yaml
 from dcdnas.cost import price, verified
 from dcdnas.errors import FileError, SpaceError
-from dcdnas.space_file import Compiler, read_space
+from dcdnas.space.reading.reader import Compiler, read_space
 
 GOOD = HEAD + BACKBONE + TINY["stage"]
 

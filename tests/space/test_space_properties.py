@@ -15,9 +15,9 @@ from dcdnas.core.architecture import Architecture
 from dcdnas.core.yaml_lines import Document, parse_yaml
 from dcdnas.cost import price
 from dcdnas.errors import FileError
-from dcdnas.space import SearchSpace
-from dcdnas.space_cost import draw, largest, smallest
-from dcdnas.space_file import Compiler
+from dcdnas.space.pricing.cost import draw, largest, smallest
+from dcdnas.space.reading.reader import Compiler
+from dcdnas.space.search_space import SearchSpace
 
 FEW = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dcdnas.core.records import Setting
-from dcdnas.space_tree import Node, Path, Tree, group_key
+from dcdnas.space.pricing.tree import Node, Path, Tree, group_key
 
 Best = dict[tuple[str, Setting], float]
 """(decision, option) -> the least cost of the networks that have it."""

@@ -11,10 +11,10 @@ from dcdnas.core.records import Setting
 from dcdnas.core.yaml_lines import Key
 from dcdnas.errors import UsageError, nearest
 from dcdnas.networks import Network
-from dcdnas.space_fit import WIDTHS, WidthFit
-from dcdnas.space_parts import Variable, share_key
-from dcdnas.space_problems import Problems, shown
-from dcdnas.space_schema import SHARES
+from dcdnas.space.parts import Variable, share_key
+from dcdnas.space.reading.problems import Problems, shown
+from dcdnas.space.reading.schema import SHARES
+from dcdnas.space.width_fit import WIDTHS, WidthFit
 
 LARGEST = 2**53
 """No option is a larger number: beyond it whole numbers are no longer exact everywhere."""

@@ -8,12 +8,12 @@ from pathlib import Path
 from dcdnas.core.budget import Budget, quantity
 from dcdnas.cost import price
 from dcdnas.errors import FileError, NothingFitsError, nearest
-from dcdnas.space import SearchSpace
-from dcdnas.space_cost import largest, smallest
-from dcdnas.space_file import read_space
-from dcdnas.space_parts import rank
+from dcdnas.space.parts import rank
+from dcdnas.space.pricing.cost import largest, smallest
+from dcdnas.space.reading.reader import read_space
+from dcdnas.space.search_space import SearchSpace
 
-FOLDER = Path(__file__).parent / "search_spaces"
+FOLDER = Path(__file__).parents[1] / "search_spaces"
 
 
 def shipped() -> dict[str, Path]:

@@ -10,10 +10,10 @@ import pytest
 from dcdnas.core.budget import parse_budget, parse_budgets, quantity, within
 from dcdnas.errors import FileError, NothingFitsError
 from dcdnas.networks import build_network, for_proxy
-from dcdnas.space import SearchSpace
-from dcdnas.space_cost import draw, draws_within, largest, priced, smallest, static_reference
-from dcdnas.space_library import find_space, load_space, shipped, space_for
-from dcdnas.space_tree import tree_of
+from dcdnas.space.library import find_space, load_space, shipped, space_for
+from dcdnas.space.pricing.cost import draw, draws_within, largest, priced, smallest, static_reference
+from dcdnas.space.pricing.tree import tree_of
+from dcdnas.space.search_space import SearchSpace
 
 NAMES = sorted(shipped())
 

@@ -16,11 +16,11 @@ from dcdnas.core.yaml_lines import Document, Key, read_yaml
 from dcdnas.errors import UnknownNameError, UsageError, nearest
 from dcdnas.networks import Network, networks
 from dcdnas.networks._slot import leaders
-from dcdnas.space import Rule, SearchSpace, Variable
-from dcdnas.space_problems import Problems, shown
-from dcdnas.space_schema import Proxy, SpaceFile
-from dcdnas.space_settings import SettingsReader, matching
-from dcdnas.space_slots import Place, SlotsReader
+from dcdnas.space.reading.problems import Problems, shown
+from dcdnas.space.reading.schema import Proxy, SpaceFile
+from dcdnas.space.reading.settings import SettingsReader, matching
+from dcdnas.space.reading.slots import Place, SlotsReader
+from dcdnas.space.search_space import Rule, SearchSpace, Variable
 
 STAND_INS: Mapping[str, Any] = {
     "format": "dcdnas/space-1",

@@ -10,13 +10,13 @@ import numpy as np
 from dcdnas.core.budget import Budget
 from dcdnas.core.records import Setting
 from dcdnas.cost import ALWAYS
-from dcdnas.space import SearchSpace
-from dcdnas.space_cost import Share, check_budgets, largest, share_within, smallest
-from dcdnas.space_draws import Draws
-from dcdnas.space_extremes import extremes_by_option
-from dcdnas.space_fit import GOAL
-from dcdnas.space_parts import Decision
-from dcdnas.space_tree import tree_of
+from dcdnas.space.parts import Decision
+from dcdnas.space.pricing.cost import Share, check_budgets, largest, share_within, smallest
+from dcdnas.space.pricing.draws import Draws
+from dcdnas.space.pricing.extremes import extremes_by_option
+from dcdnas.space.pricing.tree import tree_of
+from dcdnas.space.search_space import SearchSpace
+from dcdnas.space.width_fit import GOAL
 
 
 @dataclass(frozen=True)

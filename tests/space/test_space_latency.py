@@ -11,17 +11,17 @@ import pytest
 from latencies import PretendedTimes, pretended, pretended_times
 from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
 
-from dcdnas import space_latency
 from dcdnas.core.budget import Budget, within
 from dcdnas.cost import price
 from dcdnas.cost._device import Device, this_device
 from dcdnas.cost._latency import LatencyTable, use
 from dcdnas.errors import FileError, UsageError
-from dcdnas.space_budget import fit
-from dcdnas.space_cost import draw, draws_within, largest, smallest
-from dcdnas.space_latency import check_complete, drawn, finding, measured, places_needed, slot_sum
-from dcdnas.space_table import SpaceTable
-from dcdnas.space_tree import tree_of
+from dcdnas.space.pricing import latency as space_latency
+from dcdnas.space.pricing.cost import draw, draws_within, largest, smallest
+from dcdnas.space.pricing.coverage import fit
+from dcdnas.space.pricing.latency import check_complete, drawn, finding, measured, places_needed, slot_sum
+from dcdnas.space.pricing.table import SpaceTable
+from dcdnas.space.pricing.tree import tree_of
 
 HERE = this_device()
 

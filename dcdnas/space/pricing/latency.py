@@ -21,10 +21,10 @@ from dcdnas.cost.latency import at_work
 from dcdnas.errors import FileError, UsageError
 from dcdnas.networks import Slot, build_network, make, slots_of
 from dcdnas.networks._slot import STATIC, unnamed
-from dcdnas.space import SearchSpace, layer_choice
-from dcdnas.space_cost import draw
-from dcdnas.space_parts import Group, Site
-from dcdnas.space_places import places_of
+from dcdnas.space.parts import Group, Site
+from dcdnas.space.pricing.cost import draw
+from dcdnas.space.pricing.places import places_of
+from dcdnas.space.search_space import SearchSpace, layer_choice
 
 NETWORKS = 30
 """Networks that are measured whole, unless somebody says another number."""

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from dcdnas.core.dimension import Dimension, dimensions
 from dcdnas.networks import networks
 from dcdnas.operators import operators
-from dcdnas.space_fit import WIDTHS
-from dcdnas.space_frame import shares_guides
-from dcdnas.space_parts import GUIDE
+from dcdnas.space.frame import shares_guides
+from dcdnas.space.parts import GUIDE
+from dcdnas.space.width_fit import WIDTHS
 
 SHARES = ("layer", "block", "stage", "network")
 

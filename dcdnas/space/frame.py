@@ -14,7 +14,7 @@ from dcdnas.networks import Slot
 from dcdnas.networks._slot import Shape, unnamed
 from dcdnas.operators import Operator, operators
 from dcdnas.operators._guide import width_of
-from dcdnas.space_parts import GUIDE, Settings, Site
+from dcdnas.space.parts import GUIDE, Settings, Site
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from dcdnas.core.budget import Budget, quantity, within
 from dcdnas.core.records import Cost, Setting
 from dcdnas.cost import ALWAYS, metrics, price, remembered, with_always
 from dcdnas.errors import NothingFitsError, UsageError
-from dcdnas.space import SearchSpace
-from dcdnas.space_draws import Draws
-from dcdnas.space_extremes import extreme
-from dcdnas.space_parts import Decisions, rank
-from dcdnas.space_tree import Chances, tree_of
+from dcdnas.space.parts import Decisions, rank
+from dcdnas.space.pricing.draws import Draws
+from dcdnas.space.pricing.extremes import extreme
+from dcdnas.space.pricing.tree import Chances, tree_of
+from dcdnas.space.search_space import SearchSpace
 
 TRIES = 5000
 """Draws in a row that may miss the budgets before no more are tried."""

@@ -10,9 +10,7 @@ from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
 from dcdnas.core.budget import Budget, parse_budgets, within
 from dcdnas.cost import price
 from dcdnas.errors import NothingFitsError, UsageError
-from dcdnas.space import SearchSpace
-from dcdnas.space_budget import fit
-from dcdnas.space_cost import (
+from dcdnas.space.pricing.cost import (
     Priced,
     Share,
     check_budgets,
@@ -23,8 +21,10 @@ from dcdnas.space_cost import (
     smallest,
     static_reference,
 )
-from dcdnas.space_draws import Draws
-from dcdnas.space_tree import Chances, tree_of
+from dcdnas.space.pricing.coverage import fit
+from dcdnas.space.pricing.draws import Draws
+from dcdnas.space.pricing.tree import Chances, tree_of
+from dcdnas.space.search_space import SearchSpace
 
 
 def everything(space: SearchSpace) -> list[tuple[Priced, float]]:

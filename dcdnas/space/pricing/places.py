@@ -15,8 +15,8 @@ from itertools import product
 
 from dcdnas.core.records import Setting
 from dcdnas.networks import Slot, networks
-from dcdnas.space import SearchSpace
-from dcdnas.space_parts import Decisions, Site
+from dcdnas.space.parts import Decisions, Site
+from dcdnas.space.search_space import SearchSpace
 
 NETWORKS = 5_000
 """Networks whose slots are listed, at most."""

@@ -18,9 +18,9 @@ from dcdnas.export import Model, read_model, write_config
 from dcdnas.networks import build_network, for_proxy
 from dcdnas.operators import operators
 from dcdnas.operators._guide import width_of
-from dcdnas.space_cost import draw, priced
-from dcdnas.space_library import load_space
-from dcdnas.space_table import SpaceTable
+from dcdnas.space.library import load_space
+from dcdnas.space.pricing.cost import draw, priced
+from dcdnas.space.pricing.table import SpaceTable
 
 GROUP = "stage2.expand+depthwise+project"
 SHARED = {f"{GROUP}.operator": "condconv", f"{GROUP}.condconv.num_experts": 3, f"{GROUP}.condconv.guide": "shared"}

@@ -13,10 +13,10 @@ from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.core.yaml_lines import Key
 from dcdnas.errors import GeometryError, nearest
 from dcdnas.operators import Operator, operators
-from dcdnas.space_frame import shares_guides
-from dcdnas.space_parts import GUIDE, Candidate, Group, share_key
-from dcdnas.space_problems import Problems, shown
-from dcdnas.space_settings import matching, read_options, read_share
+from dcdnas.space.frame import shares_guides
+from dcdnas.space.parts import GUIDE, Candidate, Group, share_key
+from dcdnas.space.reading.problems import Problems, shown
+from dcdnas.space.reading.settings import matching, read_options, read_share
 
 COMBINATIONS = 512
 """Of a candidate's settings, that are tried when looking for a value that no slot can use."""

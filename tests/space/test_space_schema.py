@@ -7,8 +7,8 @@ import pytest
 from spaces import BACKBONE, HEAD, TINY
 
 from dcdnas.core.yaml_lines import parse_yaml, read_yaml
-from dcdnas.space_library import shipped
-from dcdnas.space_schema import json_schema
+from dcdnas.space.library import shipped
+from dcdnas.space.reading.schema import json_schema
 
 
 @pytest.fixture(scope="module")

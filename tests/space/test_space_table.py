@@ -13,17 +13,17 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from dcdnas import space_table
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.cost import measure, price
 from dcdnas.errors import UsageError
 from dcdnas.networks import Slot, build_network, make, slots_of
 from dcdnas.networks._slot import STATIC
 from dcdnas.operators._product import counting
-from dcdnas.space import SearchSpace
-from dcdnas.space_library import load_space, shipped
-from dcdnas.space_parts import Candidate, Group, Variable
-from dcdnas.space_table import CHUNK, SpaceTable
+from dcdnas.space.library import load_space, shipped
+from dcdnas.space.parts import Candidate, Group, Variable
+from dcdnas.space.pricing import table as space_table
+from dcdnas.space.pricing.table import CHUNK, SpaceTable
+from dcdnas.space.search_space import SearchSpace
 
 STAGES = (1, 2)
 

@@ -18,9 +18,9 @@ from dcdnas.cost import metrics
 from dcdnas.errors import UsageError
 from dcdnas.networks import Slot, networks
 from dcdnas.networks._slot import Shape, leaders, unnamed
-from dcdnas.space_fit import Changes, WidthFit
-from dcdnas.space_frame import Frame, layer_choice, place_costs
-from dcdnas.space_parts import Candidate, Decision, Decisions, Group, Rule, Settings, Site, Variable, rank, share_key
+from dcdnas.space.frame import Frame, layer_choice, place_costs
+from dcdnas.space.parts import Candidate, Decision, Decisions, Group, Rule, Settings, Site, Variable, rank, share_key
+from dcdnas.space.width_fit import Changes, WidthFit
 
 __all__ = ["Candidate", "Decision", "Decisions", "Group", "Rule", "SearchSpace", "Variable", "layer_choice", "rank", "share_key"]
 
@@ -49,7 +49,7 @@ class SearchSpace:
         forbidden: combinations of decisions that are refused.
         proxy: the default short training.
         fit: with it the width is no decision: each network gets the one that fills the budget.
-        named_only: whether a budget alone never picks this space, see `dcdnas.space_library.space_for`.
+        named_only: whether a budget alone never picks this space, see `dcdnas.space.library.space_for`.
     """
 
     name: str
