@@ -37,10 +37,10 @@ import torch
 from operator_layers import QUICK, SHAPES, VARIANTS, Candidates, Published, candidates
 from torch import Tensor, nn
 
-from dcdnas.allocator import keep_freed_memory
 from dcdnas.core.records import ConvGeometry
 from dcdnas.errors import GeometryError
 from dcdnas.operators import operators
+from dcdnas.training.allocator import keep_freed_memory
 
 LARGEST = 32_000_000
 ROW_SECONDS = 2.0

@@ -19,13 +19,13 @@ from itertools import islice
 import torch
 import torch.nn.functional as F
 
-from dcdnas.allocator import keep_freed_memory
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import parse_budgets
 from dcdnas.cost import price
 from dcdnas.networks import build_network, for_proxy
 from dcdnas.space.library import load_space
 from dcdnas.space.pricing.cost import draws_within, static_reference
+from dcdnas.training.allocator import keep_freed_memory
 
 SPACES = {"mobilenetv2-imagenet": "300MFLOPs", "resnet-imagenet": "1.8GFLOPs"}
 BATCH, STEPS_AN_EPOCH = 128, 50

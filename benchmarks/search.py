@@ -27,7 +27,7 @@ from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.worker import images_of
 from dcdnas.networks import build_network, for_proxy
 from dcdnas.report import Run
-from dcdnas.training import evaluate, train
+from dcdnas.training.loop import evaluate, train
 
 
 def main() -> None:

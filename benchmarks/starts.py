@@ -26,7 +26,6 @@ from pathlib import Path
 
 import torch
 
-from dcdnas.allocator import keep_freed_memory
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.records import ProxyTask, Setting
 from dcdnas.cost import price
@@ -36,7 +35,8 @@ from dcdnas.operators import operators
 from dcdnas.operators.dcd import DCD
 from dcdnas.operators.dcd._init import published_start
 from dcdnas.operators.odconv import ODConv
-from dcdnas.training import seeded, train
+from dcdnas.training.allocator import keep_freed_memory
+from dcdnas.training.loop import seeded, train
 
 BACKBONE = {
     "channels": (8, 16, 32), "strides": (1, 2, 2), "depth": (1, 2, 2), "expansion": 3, "kernel_size": 3,

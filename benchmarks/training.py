@@ -19,13 +19,13 @@ from typing import TypeVar
 import torch
 import torch.nn.functional as F
 
-from dcdnas.allocator import keep_freed_memory
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.records import ProxyTask
 from dcdnas.cost import price
 from dcdnas.data import Split, load, split
 from dcdnas.networks import Network, build_network
-from dcdnas.training import batches, evaluate, parameter_groups, seeded
+from dcdnas.training.allocator import keep_freed_memory
+from dcdnas.training.loop import batches, evaluate, parameter_groups, seeded
 
 CPU = torch.device("cpu")
 SMALL = {"channels": (8, 16, 24), "depth": (1, 2, 2), "strides": (1, 2, 2), "expansion": (1, 4, 4), "stem_channels": 8}

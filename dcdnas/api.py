@@ -12,7 +12,6 @@ from dcdnas.engine.run import prepare
 from dcdnas.engine.run import search as _search
 from dcdnas.errors import UsageError
 from dcdnas.export import WEIGHTS, load_weights, write_results
-from dcdnas.form_tuning import tune_forms
 from dcdnas.networks import Network, build_network
 from dcdnas.planning import make_plan
 from dcdnas.published import load as load_published
@@ -20,6 +19,7 @@ from dcdnas.published import read_state
 from dcdnas.report import Run, load_run
 from dcdnas.settings import SearchSettings
 from dcdnas.space.library import load_space
+from dcdnas.training.form_tuning import tune_forms
 
 __all__ = ["build", "convert", "load", "load_run", "load_space", "search", "tune_forms"]
 

@@ -10,7 +10,7 @@ from dcdnas.core.architecture import Architecture
 from dcdnas.core.records import ProxyTask
 from dcdnas.data import Split, load
 from dcdnas.networks import Network, build_network
-from dcdnas.training import seeded
+from dcdnas.training.loop import seeded
 
 SETTINGS: dict[str, Any] = {
     "channels": (8, 16),

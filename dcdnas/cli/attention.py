@@ -15,8 +15,8 @@ from dcdnas.cli._output import Output
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from dcdnas.attention import Dynamics, Spread
     from dcdnas.cli._source import Source as Found
+    from dcdnas.core.dynamics import Dynamics, Spread
     from dcdnas.core.records import ProxyTask
     from dcdnas.data import Images
     from dcdnas.networks import Network
@@ -47,10 +47,10 @@ def attention(
 
     Example:  dcdnas attention quick --trial best
     """
-    from dcdnas.attention.measured import dynamics
+    from dcdnas.analysis.attention import dynamics
     from dcdnas.cli._source import open_source
     from dcdnas.report.attention import Attentions, write_attentions
-    from dcdnas.training import evaluate
+    from dcdnas.training.loop import evaluate
 
     found = open_source(source, trial)[0]
     network, judged_on, said = trained(out, found, data, weights or found.weights)
@@ -77,8 +77,8 @@ def trained(out: Output, found: Found, data: str, weights: Path | None) -> tuple
     from dcdnas.data import split
     from dcdnas.errors import UsageError
     from dcdnas.export import load_weights
-    from dcdnas.full_training import VALIDATION, fitted
     from dcdnas.networks import build_network
+    from dcdnas.training.full import VALIDATION, fitted
 
     task = task_of(found)
     if weights is not None:

@@ -34,7 +34,7 @@ def evaluate(
     from dcdnas.data import load_test
     from dcdnas.errors import UsageError
     from dcdnas.export import read_model
-    from dcdnas.training import evaluate as judged
+    from dcdnas.training.loop import evaluate as judged
 
     model = read_model(config_file(config))
     network = load(config, weights)

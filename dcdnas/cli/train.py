@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dcdnas.cli._source import Source as Found
     from dcdnas.core.records import ProxyTask, Report
     from dcdnas.data import Images
-    from dcdnas.full_training import Trained
+    from dcdnas.training.full import Trained
 
 __all__ = ["train"]
 
@@ -50,7 +50,7 @@ def train(
     """
     from dcdnas.cli._source import open_source
     from dcdnas.data import split
-    from dcdnas.full_training import VALIDATION, judged_on_test, train_seeds
+    from dcdnas.training.full import VALIDATION, judged_on_test, train_seeds
 
     found = open_source(source, trial)[0]
     task = recipe(found, data, epochs, assignments or ())
@@ -111,7 +111,7 @@ def finish(out: Output, found: Found, trained: Sequence[Trained], images: Images
     """Writes what was trained and says how good it is."""
     from dcdnas.core.files import write_whole
     from dcdnas.export import WEIGHTS, Model, Normalisation, save_weights, write_config
-    from dcdnas.full_training import mean_and_spread
+    from dcdnas.training.full import mean_and_spread
 
     rows: list[dict[str, Any]] = []
     for one in trained:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from dcdnas.core.architecture import Architecture
     from dcdnas.cost._device import Device
-    from dcdnas.form_tuning import LayerForms
+    from dcdnas.training.form_tuning import LayerForms
 
 __all__ = ["tune_forms"]
 
@@ -52,8 +52,8 @@ def tune_forms(
     from dcdnas.cost._device import this_device
     from dcdnas.cost.latency import time_networks
     from dcdnas.errors import UsageError
-    from dcdnas.form_tuning import tune_forms
     from dcdnas.networks import build_network
+    from dcdnas.training.form_tuning import tune_forms
 
     architecture = _architecture(source, trial, assignments or [])
     target = this_device(device, threads, batch)
@@ -84,8 +84,8 @@ def _architecture(source: str, trial: str, assignments: Sequence[str]) -> Archit
 
 def _show(out: Output, source: str, device: Device, rows: Sequence[LayerForms], whole: tuple[float, float]) -> None:
     from dcdnas.core.budget import quantity
-    from dcdnas.form_tuning import fitted_balance
     from dcdnas.operators import Operator
+    from dcdnas.training.form_tuning import fitted_balance
 
     before, after = whole
     balance, fitted, present = fitted_balance(rows)

@@ -13,7 +13,7 @@ from dcdnas.core.architecture import Architecture
 from dcdnas.core.records import ProxyTask, Report, Score
 from dcdnas.engine.job import Job, described
 from dcdnas.engine.serve import GRACE
-from dcdnas.watchdog import watchdog
+from dcdnas.training.watchdog import watchdog
 
 
 class Stopped(BaseException):

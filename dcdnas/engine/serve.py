@@ -16,7 +16,7 @@ from typing import Any
 
 from dcdnas.core.records import Report, Score
 from dcdnas.engine.job import Job, Outcome, described
-from dcdnas.watchdog import watchdog
+from dcdnas.training.watchdog import watchdog
 
 READY = "ready"
 

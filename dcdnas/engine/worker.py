@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import torch
 
-from dcdnas.allocator import keep_freed_memory
 from dcdnas.core.plugins import Plugin
 from dcdnas.core.records import ProxyTask, Report, Score
 from dcdnas.cost import verified
 from dcdnas.data import Split, load, split
 from dcdnas.engine.job import Job
 from dcdnas.networks import Network, build_network, for_proxy
-from dcdnas.training import train
+from dcdnas.training.allocator import keep_freed_memory
+from dcdnas.training.loop import train
 
 Reporter = Callable[[Report], bool]
 """Takes one epoch's report, returns whether to go on."""

@@ -15,7 +15,7 @@ from dcdnas.engine.worker import images_of
 from dcdnas.networks import build_network, for_proxy
 from dcdnas.planning.plan import Plan
 from dcdnas.space.pricing.cost import Priced, draws_within
-from dcdnas.training import train
+from dcdnas.training.loop import train
 
 SHORT = 1024
 """Images that the measured training learns from; validation shrinks by the same factor."""

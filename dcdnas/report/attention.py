@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dcdnas.attention import Dynamics, Spread
+from dcdnas.core.dynamics import Dynamics, Spread
 from dcdnas.core.files import write_whole
 from dcdnas.errors import RunError
 

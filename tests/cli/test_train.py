@@ -9,9 +9,9 @@ import pytest
 from commands import Run
 
 import dcdnas
-from dcdnas import full_training
 from dcdnas.data import Images, load_test
 from dcdnas.report import load_run
+from dcdnas.training import full as full_training
 
 TRAIN = ("train", "done", "-d", "npz:some.npz", "--epochs", "1", "-o", "out")
 

@@ -16,7 +16,7 @@ import uvicorn
 from browsing import CHROMIUM
 from synthetic import confirm, make_run
 
-from dcdnas.attention import Dynamics, Spread
+from dcdnas.core.dynamics import Dynamics, Spread
 from dcdnas.dashboard.app import make_app
 from dcdnas.dashboard.security import TOKEN
 from dcdnas.report.attention import Attentions, write_attentions

@@ -10,8 +10,8 @@ import yaml
 from conftest import Site
 from synthetic import confirm, make_run, with_weights_only
 
-from dcdnas.attention import Dynamics, Spread
 from dcdnas.core.architecture import Architecture
+from dcdnas.core.dynamics import Dynamics, Spread
 from dcdnas.engine.lock import RunLock
 from dcdnas.pages.view import mostly
 from dcdnas.report import load_run

@@ -96,7 +96,7 @@ def chatty(job: Job, report: Reporter) -> Score:
 def stuck(job: Job, report: Reporter) -> Score:
     """Trial 1 never ends; the worker is told so at once and not after a quarter of a minute."""
     if job.number == 1:
-        from dcdnas.watchdog import watchdog
+        from dcdnas.training.watchdog import watchdog
 
         with watchdog(1.0):
             fault("hang")

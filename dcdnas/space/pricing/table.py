@@ -1,8 +1,8 @@
 """The prices of a whole space as arrays, so that many networks are priced at once.
 
-A slot's cost depends on few decisions: those on its geometry (see `space_places`) and those of its group. So the cost of any
-outcome is a sum over few *terms*, each an array with one axis for the structure and one for the group's operator and settings.
-The sums are exact: whole numbers, equal to `dcdnas.cost.price`.
+A slot's cost depends on few decisions: those on its geometry (see `dcdnas.space.pricing.places`) and those of its group. So the
+cost of any outcome is a sum over few *terms*, each an array with one axis for the structure and one for the group's operator
+and settings. The sums are exact: whole numbers, equal to `dcdnas.cost.price`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import time
 
 HANGS_IN_PYTHON = """
 import time
-from dcdnas.watchdog import watchdog
+from dcdnas.training.watchdog import watchdog
 with watchdog(0.3):
     while True:
         time.sleep(0.01)
@@ -16,14 +16,14 @@ with watchdog(0.3):
 
 HOLDS_THE_INTERPRETER = """
 import re
-from dcdnas.watchdog import watchdog
+from dcdnas.training.watchdog import watchdog
 with watchdog(0.3):
     re.match("(a+)+$", "a" * 40 + "b")
 """
 
 IN_TIME = """
 import time
-from dcdnas.watchdog import watchdog
+from dcdnas.training.watchdog import watchdog
 with watchdog(0.3):
     pass
 with watchdog(0):

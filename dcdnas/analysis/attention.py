@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dcdnas.attention import Dynamics, Spread
-from dcdnas.augment import normalised
+from dcdnas.core.dynamics import Dynamics, Spread
 from dcdnas.data import Images
 from dcdnas.networks import Network
 from dcdnas.operators import Operator
 from dcdnas.operators._observed import Observer
+from dcdnas.training.augment import normalised
 
 BATCH = 16
 """Images at one time."""

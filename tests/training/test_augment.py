@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dcdnas.augment import augmented, cropped, flipped, normalised
 from dcdnas.core.records import AUGMENTATIONS
+from dcdnas.training.augment import augmented, cropped, flipped, normalised
 
 
 def images(n: int = 4, c: int = 2, h: int = 16, w: int = 24) -> Tensor:

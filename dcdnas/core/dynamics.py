@@ -1,4 +1,4 @@
-"""How dynamic the layers of a trained network are, in numbers; `dcdnas.attention.measured` finds them. Imports no torch."""
+"""How dynamic the layers of a trained network are, in numbers; `dcdnas.analysis.attention` measures them."""
 
 from __future__ import annotations
 

@@ -18,12 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dcdnas.augment import augmented, normalised
 from dcdnas.core.records import ProxyTask, Report, Score
 from dcdnas.data import Images, Split
 from dcdnas.errors import DataError, Diverged, TrainingTimeout
 from dcdnas.networks import Network
 from dcdnas.operators import Operator
+from dcdnas.training.augment import augmented, normalised
 
 CHECK_EVERY = 16
 """Steps between two looks at the loss; on a GPU every look waits for the device."""

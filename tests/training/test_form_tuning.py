@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dcdnas import form_tuning, published
+from dcdnas import published
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.plugins import Plugin
 from dcdnas.core.records import ConvGeometry
@@ -19,9 +19,10 @@ from dcdnas.cost import measure
 from dcdnas.cost._device import Device
 from dcdnas.cost._timing import Timing
 from dcdnas.errors import GeometryError, UsageError
-from dcdnas.form_tuning import LayerForms, fitted_balance, tune_forms
 from dcdnas.networks import Network, build_network, slots_of
 from dcdnas.operators import Operator, operators
+from dcdnas.training import form_tuning
+from dcdnas.training.form_tuning import LayerForms, fitted_balance, tune_forms
 
 DCD, ODCONV = LayerChoice("dcd"), LayerChoice("odconv", {"num_kernels": 4})
 
@@ -134,7 +135,7 @@ PLUGIN = Plugin("twin.py", "from dcdnas.operators.odconv import ODConv\n\n__all_
 def elsewhere(request: pytest.FixtureRequest) -> Iterator[type[Operator]]:
     """An operator that is not the package's."""
     if request.param == "a plugin":
-        made = PLUGIN._operator()
+        made = PLUGIN._entry()[1]
         yield made
         del sys.modules[made.__module__]
     else:

@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from small_training import TASK, network, small_data
 from torch import Tensor, nn
 
-from dcdnas import training
 from dcdnas.core.records import ProxyTask, Report
 from dcdnas.data import Split, load, split
 from dcdnas.errors import DataError, Diverged, TrainingTimeout
 from dcdnas.networks import Network
-from dcdnas.training import evaluate, parameter_groups, seeded, train
+from dcdnas.training import loop as training
+from dcdnas.training.loop import evaluate, parameter_groups, seeded, train
 
 
 @pytest.fixture(scope="module")

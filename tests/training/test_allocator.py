@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from dcdnas.allocator import keep_freed_memory
+from dcdnas.training.allocator import keep_freed_memory
 
 PROGRAM = """
 import resource, torch
-from dcdnas.allocator import keep_freed_memory
+from dcdnas.training.allocator import keep_freed_memory
 
 def faults():
     for _ in range(10):

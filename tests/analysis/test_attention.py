@@ -11,17 +11,17 @@ import torch.nn.functional as F
 from small_training import SETTINGS, small_data
 from torch import Tensor
 
-from dcdnas.attention import Dynamics, Spread
-from dcdnas.attention.measured import dynamics
-from dcdnas.augment import normalised
+from dcdnas.analysis.attention import dynamics
 from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.dynamics import Dynamics, Spread
 from dcdnas.networks import Network, build_network
 from dcdnas.operators import operators
 from dcdnas.operators._od_attention import Attention
 from dcdnas.operators.ddf import DDF
 from dcdnas.operators.dyconv import DyConv
 from dcdnas.report.attention import Attentions, read_attentions, write_attentions
-from dcdnas.training import seeded
+from dcdnas.training.augment import normalised
+from dcdnas.training.loop import seeded
 
 PLACE = "stage2.block1.depthwise"
 

@@ -11,7 +11,7 @@ from dcdnas.core.records import ProxyTask, Report, Score
 from dcdnas.data import Images, Split, load_test
 from dcdnas.errors import UsageError
 from dcdnas.networks import Network, build_network, for_proxy
-from dcdnas.training import evaluate, seeded, train
+from dcdnas.training.loop import evaluate, seeded, train
 
 VALIDATION = 0.1
 """Share of the training images that is kept to watch the training with."""

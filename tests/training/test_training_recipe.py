@@ -19,7 +19,7 @@ from dcdnas.data import Split, load
 from dcdnas.errors import DataError, UsageError
 from dcdnas.networks import Network, build_network
 from dcdnas.operators import operators
-from dcdnas.training import batches, learning_rate, parameter_groups, steps_per_epoch, train
+from dcdnas.training.loop import batches, learning_rate, parameter_groups, steps_per_epoch, train
 
 CPU = torch.device("cpu")
 
