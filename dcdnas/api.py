@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from dcdnas.core.architecture import Architecture
+from dcdnas.engine.planning import make_plan
+from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.progress import Progress
 from dcdnas.engine.run import prepare
 from dcdnas.engine.run import search as _search
 from dcdnas.errors import UsageError
 from dcdnas.export import WEIGHTS, load_weights, write_results
 from dcdnas.networks import Network, build_network
-from dcdnas.planning import make_plan
 from dcdnas.published import load as load_published
 from dcdnas.published import read_state
 from dcdnas.report import Run, load_run
-from dcdnas.settings import SearchSettings
 from dcdnas.space.library import load_space
 from dcdnas.training.form_tuning import tune_forms
 
@@ -36,7 +36,8 @@ def search(
         space: a shipped space's name or a space file; None takes the smallest that holds the budget.
         budget: one or several bounds, like ``"300MFLOPs"``.
         observe: told after every event of the search.
-        **settings: any other of `dcdnas.settings.SearchSettings`, e.g. ``trials=24, data="cifar10:/data", name="first"``.
+        **settings: any other of `dcdnas.engine.planning.settings.SearchSettings`, e.g.
+            ``trials=24, data="cifar10:/data", name="first"``.
 
     Returns:
         The run, with its front and best network; `dcdnas.load_run` reads it again later.

@@ -10,7 +10,6 @@ from pathlib import Path
 LAYERS = (
     {"errors"},
     {"core"},
-    {"settings"},
     {"operators"},
     {"networks"},
     {"published"},
@@ -20,9 +19,8 @@ LAYERS = (
     {"data"},
     {"training"},
     {"analysis"},
-    {"engine"},
-    {"report", "pages", "export"},
-    {"planning"},
+    {"engine", "report"},
+    {"pages", "export"},
     {"api", "cli", "dashboard", ""},
     {"__main__"},
 )

@@ -80,8 +80,8 @@ Timed = tuple["Table", "Timing | None"]
 
 def _latency(out: Output, architecture: Architecture, wanted: bool, file: str | None, device: str | None) -> Timed | None:
     from dcdnas.cli._measuring import measuring
+    from dcdnas.engine.planning import take_network
     from dcdnas.errors import UsageError
-    from dcdnas.planning import take_network
 
     if device and not file:
         raise UsageError("--latency-device names the device of a table. Give the table, too: --latency-table FILE.")

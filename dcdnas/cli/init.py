@@ -31,8 +31,8 @@ def init(
 
     Example:  dcdnas init my-search && cd my-search && dcdnas search
     """
+    from dcdnas.engine.planning.settings import FILE
     from dcdnas.errors import UsageError
-    from dcdnas.settings import FILE
 
     shipped = Path(__file__).parents[1] / "search_spaces" / "fashion-quick.yaml"
     name = "starter"

@@ -38,10 +38,10 @@ def resume(
     flags = {k: v for k, v in locals().items() if k not in ("out", "run", "trials", "dashboard")}
     from dcdnas.cli._running import go
     from dcdnas.cli._source import load_plugins_of
+    from dcdnas.engine.planning import execution
+    from dcdnas.engine.planning.settings import SearchSettings
     from dcdnas.engine.run import extend
-    from dcdnas.planning import execution
     from dcdnas.report import find_run, load_run
-    from dcdnas.settings import SearchSettings
 
     folder = find_run(run)
     before = load_run(folder)

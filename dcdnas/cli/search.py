@@ -90,8 +90,8 @@ def search(
     """
     flags = {k: v for k, v in locals().items() if k not in ("out", "config", "assignments", "dashboard", "dry_run")}
     from dcdnas.cli._measuring import measuring
-    from dcdnas.planning import make_plan
-    from dcdnas.settings import SearchSettings
+    from dcdnas.engine.planning import make_plan
+    from dcdnas.engine.planning.settings import SearchSettings
 
     with measuring(out) as told:
         plan = make_plan(SearchSettings.gather(flags, assignments or (), config), told)

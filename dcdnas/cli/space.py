@@ -120,7 +120,7 @@ space = {"show": show, "check": check, "sample": sample}
 def _take_table(out: Output, found: SearchSpace, budgets: Sequence[Budget], file: str | None, device: str | None) -> None:
     """Makes latency a price where a budget bounds it."""
     from dcdnas.cli._measuring import measuring
-    from dcdnas.planning import take_table
+    from dcdnas.engine.planning import take_table
 
     with measuring(out) as told:
         take_table(found, [b.metric for b in budgets], file, device, told)

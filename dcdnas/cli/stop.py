@@ -25,8 +25,8 @@ def stop(
 
     Trainings that are running may end first, unless --now is given. `dcdnas resume RUN` goes on.
     """
-    from dcdnas.engine.control import request_stop
     from dcdnas.engine.lock import live_driver
+    from dcdnas.engine.signals import request_stop
     from dcdnas.report import find_run
 
     folder = find_run(run)

@@ -73,9 +73,9 @@ def recipe(found: Found, data: str, epochs: int, assignments: Sequence[str]) -> 
         UsageError: for a setting that is no part of a recipe, or cannot be used.
     """
     from dcdnas.core.records import ProxyTask
+    from dcdnas.engine.planning import RECIPE
+    from dcdnas.engine.planning.settings import SearchSettings
     from dcdnas.errors import UnknownNameError
-    from dcdnas.planning import RECIPE
-    from dcdnas.settings import SearchSettings
 
     known = {k: v for k, v in dict(found.run.config.get("task", {})).items() if k in RECIPE} if found.run else {}
     for text in assignments:

@@ -16,8 +16,8 @@ from starlette.routing import Route
 
 from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.dashboard.resuming import resume_beside
-from dcdnas.engine.control import request_stop
 from dcdnas.engine.lock import live_driver
+from dcdnas.engine.signals import request_stop
 from dcdnas.errors import DcdnasError, UsageError
 from dcdnas.report import write_note
 

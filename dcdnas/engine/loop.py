@@ -16,11 +16,11 @@ from dcdnas.core.budget import exceeded, within
 from dcdnas.core.records import ENDED, Report, Score, State, Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.confirm import Confirming
-from dcdnas.engine.control import NOTHING, Wish
 from dcdnas.engine.halving import Halving
 from dcdnas.engine.job import Job, Outcome, derived_seed
 from dcdnas.engine.proposals import Proposal, Proposer
 from dcdnas.engine.recovery import ATTEMPTS, Memory, recover
+from dcdnas.engine.signals import NOTHING, Wish
 from dcdnas.engine.standing import Standing
 from dcdnas.engine.store import Store
 from dcdnas.space.search_space import SearchSpace

@@ -13,17 +13,18 @@ from dcdnas.core.files import write_whole
 from dcdnas.core.front import Bounds
 from dcdnas.core.plugins import FOLDER as PLUGINS
 from dcdnas.core.plugins import load_copies, loaded
-from dcdnas.engine import control, latency
+from dcdnas.engine import latency
+from dcdnas.engine import signals as control
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.execution import Execution
-from dcdnas.engine.local import run_inline, run_local
+from dcdnas.engine.executors._execution import Execution
+from dcdnas.engine.executors._proxy_training import images_of
+from dcdnas.engine.executors.local import run_inline, run_local
 from dcdnas.engine.lock import RunLock
 from dcdnas.engine.loop import FAILURES, TIME_IS_UP, SearchLoop
 from dcdnas.engine.progress import Progress, Watch
 from dcdnas.engine.store import FILE as MEMORY
 from dcdnas.engine.store import Store
 from dcdnas.engine.tracking import Tracking
-from dcdnas.engine.worker import images_of
 from dcdnas.errors import DcdnasError, Resumable, RunError
 from dcdnas.space.pricing.cost import check_budgets, largest, smallest
 from dcdnas.space.search_space import SearchSpace
@@ -176,7 +177,7 @@ def _execute(loop: SearchLoop, execution: Execution, folder: Path, signals: cont
         elif execution.executor == "local":
             run_local(loop, execution.training(), execution.workers, folder / "workers.log")
         else:
-            from dcdnas.engine.ray_tune import run_ray  # Ray takes seconds to import: only those who use it wait
+            from dcdnas.engine.executors.ray import run_ray  # Ray takes seconds to import: only those who use it wait
 
             run_ray(loop, execution, folder / "ray")
     except KeyboardInterrupt:

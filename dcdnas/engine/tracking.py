@@ -10,15 +10,15 @@ from types import TracebackType
 
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import described
-from dcdnas.engine.loggers import Logger, loggers
 from dcdnas.engine.progress import Progress
+from dcdnas.engine.trackers import Logger, loggers
 
 
 class Tracking(AbstractContextManager["Tracking"]):
     """The trackers of one search.
 
     Args:
-        names: of `dcdnas.engine.loggers`.
+        names: of `dcdnas.engine.trackers`.
         folder: of the run.
         config: of the search.
 

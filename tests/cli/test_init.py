@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from commands import Run
 
-from dcdnas.settings import SearchSettings
+from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.space.pricing.cost import check_budgets
 from dcdnas.space.reading.reader import read_space
 

@@ -19,7 +19,7 @@ from synthetic import invent, make_run, outcome, put, with_weights_only
 
 from dcdnas.core.budget import quantity, units
 from dcdnas.core.units import tally
-from dcdnas.engine import control
+from dcdnas.engine import signals as control
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.lock import RunLock
 from dcdnas.engine.store import Store

@@ -15,7 +15,7 @@ from conftest import SECRET, Answer, Site
 from synthetic import make_run
 
 from dcdnas.dashboard import resuming
-from dcdnas.engine import control
+from dcdnas.engine import signals as control
 from dcdnas.engine.lock import RunLock, live_driver
 from dcdnas.report import Note, load_run, read_notes
 

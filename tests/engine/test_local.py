@@ -16,13 +16,13 @@ from searching import by_state, config, loop_of, memory, plain
 from trainings import FAULTS, chatty, fault, faulty, hanging, pretend, quality, slow
 
 from dcdnas.core.records import ProxyTask, Report, Score
-from dcdnas.engine import local
-from dcdnas.engine.control import Wish
+from dcdnas.engine.executors import local
+from dcdnas.engine.executors._proxy_training import Train
+from dcdnas.engine.executors.local import Worker, run_inline, run_local
 from dcdnas.engine.job import Job
-from dcdnas.engine.local import Worker, run_inline, run_local
 from dcdnas.engine.loop import SearchLoop
+from dcdnas.engine.signals import Wish
 from dcdnas.engine.store import Store
-from dcdnas.engine.worker import Train
 
 REASONS = {
     "raise": "ValueError: no such kernel",

@@ -17,15 +17,15 @@ from trainings import fault, learn, pretend, quality
 
 from dcdnas.core.budget import within
 from dcdnas.core.records import ProxyTask, Report, Score, Trial
-from dcdnas.engine.control import Wish
+from dcdnas.engine.executors._proxy_training import Reporter
+from dcdnas.engine.executors.local import run_inline
 from dcdnas.engine.job import Job, Outcome
-from dcdnas.engine.local import run_inline
 from dcdnas.engine.loop import FAILURES, MISSES, TIME_IS_UP, WAIT, SearchLoop
 from dcdnas.engine.recovery import ATTEMPTS
 from dcdnas.engine.samplers import samplers
+from dcdnas.engine.signals import Wish
 from dcdnas.engine.standing import FIRST, LEAST, PATIENCE
 from dcdnas.engine.store import Store
-from dcdnas.engine.worker import Reporter
 from dcdnas.errors import Resumable
 from dcdnas.space.pricing.cost import priced, static_reference
 

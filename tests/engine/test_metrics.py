@@ -17,7 +17,7 @@ from dcdnas.core.budget import Budget, exceeded, quantity, within
 from dcdnas.cost import ALWAYS, metrics, price
 from dcdnas.cost._latency import use
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.local import run_local
+from dcdnas.engine.executors.local import run_local
 from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.run import make_memory, objective_bounds
 from dcdnas.engine.samplers import samplers

@@ -22,11 +22,11 @@ from trainings import FAULTS, pretend
 
 from dcdnas.core.records import ProxyTask
 from dcdnas.data import Split, load, split
-from dcdnas.engine.control import Wish
-from dcdnas.engine.execution import Execution
+from dcdnas.engine.executors._execution import Execution
 from dcdnas.engine.job import Job
 from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.run import prepare, search
+from dcdnas.engine.signals import Wish
 from dcdnas.engine.store import Store
 from dcdnas.errors import UsageError
 
@@ -51,7 +51,7 @@ def cluster() -> Iterator[None]:
     before = dict(os.environ)
     os.environ |= {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
     os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "2"
-    from dcdnas.engine import ray_tune
+    from dcdnas.engine.executors import ray as ray_tune
 
     ray_tune.ray.init(
         address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
@@ -69,7 +69,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def run(loop: SearchLoop, train: Any, folder: Path, **settings: Any) -> SearchLoop:
-    from dcdnas.engine.ray_tune import run_ray
+    from dcdnas.engine.executors.ray import run_ray
 
     run_ray(loop, Execution(train=train, **{"jobs": 2, **settings}), folder / "ray")
     return loop
@@ -156,7 +156,7 @@ def test_more_gpu_than_there_is_is_refused_with_both_numbers(cluster: None, stor
 
 def test_the_images_are_shared_without_a_copy(cluster: None, tmp_path: Path) -> None:
     """A worker sees the object store's own, read-only memory; nothing that trains writes to it."""
-    from dcdnas.engine.ray_tune import ray
+    from dcdnas.engine.executors.ray import ray
 
     images = split(load("fashion-mini"))
     before = [images.train.pixels.clone(), images.train.labels.clone()]
@@ -190,7 +190,7 @@ def test_real_trainings_in_reused_actors_repeat_their_scores(cluster: None, tmp_
             loop = run(loop_of(store, c), None, tmp_path / name, jobs=1)
             scores.append([(t.score.accuracy, t.score.loss) for t in by_state(loop, "finished") if t.score])
     with closing(memory(tmp_path / "inline")) as store:
-        from dcdnas.engine.local import run_inline
+        from dcdnas.engine.executors.local import run_inline
 
         loop = loop_of(store, c)
         run_inline(loop, Execution().training())
@@ -232,7 +232,7 @@ def test_a_crash_of_ray_asks_again_what_was_running(
     cluster: None, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     """As when Ray's monitor kills a worker for memory: Tune's driver raises out of `fit`."""
-    from dcdnas.engine import ray_tune
+    from dcdnas.engine.executors import ray as ray_tune
 
     fit, crashes = ray_tune._fit, []
 
@@ -255,7 +255,7 @@ def test_a_crash_of_ray_asks_again_what_was_running(
 def test_a_ray_that_crashes_without_cause_is_given_up(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: None
 ) -> None:
-    from dcdnas.engine import ray_tune
+    from dcdnas.engine.executors import ray as ray_tune
     from dcdnas.errors import Resumable
 
     def crashing(*_: Any) -> None:
@@ -299,7 +299,7 @@ def test_an_error_of_the_driver_ends_tune_and_is_raised(cluster: None, store: St
 
 
 def test_an_address_without_a_cluster_is_said(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dcdnas.engine import ray_tune
+    from dcdnas.engine.executors import ray as ray_tune
 
     monkeypatch.setattr(ray_tune.ray, "is_initialized", lambda: False)
 
@@ -314,7 +314,7 @@ def test_an_address_without_a_cluster_is_said(store: Store, tmp_path: Path, monk
 def test_a_cluster_that_the_environment_names_is_not_joined(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dcdnas.engine import ray_tune
+    from dcdnas.engine.executors import ray as ray_tune
 
     asked: list[dict[str, Any]] = []
 

@@ -21,13 +21,13 @@ from dcdnas.cost._timing import Timing
 from dcdnas.engine import latency
 from dcdnas.engine import run as runs
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.execution import Execution
+from dcdnas.engine.executors._execution import Execution
 from dcdnas.engine.latency import FILE, freeze, record, thaw, time_front
+from dcdnas.engine.planning.latency import check_device, notes_on, take_table
 from dcdnas.engine.run import prepare, search
 from dcdnas.engine.store import Store
 from dcdnas.errors import RunError, UsageError
 from dcdnas.networks import Network
-from dcdnas.planning.latency import check_device, notes_on, take_table
 from dcdnas.report import load_run
 
 HERE = this_device()

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from dcdnas.core.records import Report
-from dcdnas.engine.control import SIGNALS
+from dcdnas.engine.executors._local_worker import GRACE, READY, serve
+from dcdnas.engine.executors._proxy_training import Train
 from dcdnas.engine.job import Job, Outcome, described
 from dcdnas.engine.loop import WAIT, SearchLoop
-from dcdnas.engine.serve import GRACE, READY, serve
-from dcdnas.engine.worker import Train
+from dcdnas.engine.signals import SIGNALS
 
 LATE = 2 * GRACE
 """Seconds after its deadline in which a worker may give up by itself, before the driver ends it."""

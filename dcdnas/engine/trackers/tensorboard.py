@@ -8,7 +8,7 @@ from tensorboardX import SummaryWriter
 
 from dcdnas.core.records import Trial
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.loggers._base import Logger
+from dcdnas.engine.trackers._base import Logger
 
 __all__ = ["TensorBoard"]
 

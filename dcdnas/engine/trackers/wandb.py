@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dcdnas.core.records import Trial
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.loggers._base import Logger
+from dcdnas.engine.trackers._base import Logger
 from dcdnas.errors import MissingPackageError
 
 __all__ = ["WeightsAndBiases"]

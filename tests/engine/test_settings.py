@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dcdnas.engine.planning.settings import SearchSettings, seconds
 from dcdnas.errors import FileError, UsageError
-from dcdnas.settings import SearchSettings, seconds
 
 
 @pytest.fixture(autouse=True)

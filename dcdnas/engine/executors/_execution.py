@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dcdnas.core.plugins import Plugin
-from dcdnas.engine.worker import ProxyTraining, Train
+from dcdnas.engine.executors._proxy_training import ProxyTraining, Train
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Execution:
         timeout: seconds after which the search ends as if asked to; infinity for never.
         train: what a worker runs; None for the proxy training.
         plugins: operators from outside the package, which workers have to know.
-        log: trackers that are told what happens, of `dcdnas.engine.loggers`.
+        log: trackers that are told what happens, of `dcdnas.engine.trackers`.
     """
 
     executor: Literal["ray", "local", "inline"] = "ray"

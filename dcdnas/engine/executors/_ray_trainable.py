@@ -11,8 +11,8 @@ from ray import tune
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.records import ProxyTask, Report, Score
+from dcdnas.engine.executors._local_worker import GRACE
 from dcdnas.engine.job import Job, described
-from dcdnas.engine.serve import GRACE
 from dcdnas.training.watchdog import watchdog
 
 
@@ -25,12 +25,12 @@ def trainable(config: dict[str, Any], train: Callable[[Job, Callable[[Report], b
 
     Args:
         config: Tune's configuration: the job as text.
-        train: what is run, see `dcdnas.engine.worker.Train`.
+        train: what is run, see `dcdnas.engine.executors._proxy_training.Train`.
         images: the task's images in memory that all workers of a machine share; None when `train` needs none.
     """
     job = job_from_text(config["job"])
     if images is not None:
-        from dcdnas.engine.worker import offer_images  # needs torch, and so does whatever trains on images
+        from dcdnas.engine.executors._proxy_training import offer_images  # needs torch, and so does whatever trains on images
 
         offer_images(job.task, images)
     reported: list[Report] = []

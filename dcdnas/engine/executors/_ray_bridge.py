@@ -14,9 +14,9 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from dcdnas.core.records import Report, Score
+from dcdnas.engine.executors._ray_trainable import job_to_text
 from dcdnas.engine.job import Job, Outcome, described
 from dcdnas.engine.loop import WAIT, SearchLoop
-from dcdnas.engine.ray_worker import job_to_text
 
 DIED = "its worker process died: it crashed, or was killed for memory (then fewer `--jobs` or a smaller batch size help)"
 

@@ -21,16 +21,16 @@ from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.cost import metrics
 from dcdnas.cost._latency import LatencyTable, used
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.execution import Execution
+from dcdnas.engine.executors._execution import Execution
+from dcdnas.engine.executors._proxy_training import images_of
 from dcdnas.engine.halving import rungs
 from dcdnas.engine.latency import record, thaw
-from dcdnas.engine.loggers import loggers
+from dcdnas.engine.planning.latency import METRIC, Told, notes_on, quietly, take_table
+from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.samplers import samplers
-from dcdnas.engine.worker import images_of
+from dcdnas.engine.trackers import loggers
 from dcdnas.errors import UsageError
-from dcdnas.planning.latency import METRIC, Told, notes_on, quietly, take_table
 from dcdnas.report import runs_folder
-from dcdnas.settings import SearchSettings
 from dcdnas.space.library import find_space, space_for
 from dcdnas.space.pricing.cost import check_budgets, draws_within
 from dcdnas.space.reading.reader import read_space
