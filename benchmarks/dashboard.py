@@ -43,7 +43,7 @@ def main() -> None:
 def measure_report(folder: Path) -> None:
     """Prints how long the report of one run takes and how large it is."""
     from dcdnas.pages.single_file import ROWS, report
-    from dcdnas.report import load_run
+    from dcdnas.results import load_run
 
     run = load_run(folder)
     text = timed("the report in one file", lambda: report(run), 3)

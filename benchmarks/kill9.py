@@ -64,7 +64,7 @@ def session(folder: Path, executor: str) -> int:
     """One driver."""
     import ending
 
-    from dcdnas.engine.executors._execution import Execution
+    from dcdnas.engine.execution import Execution
     from dcdnas.engine.run import search
 
     execution = Execution(executor=executor, jobs=2, train=ending.in_a_moment)  # type: ignore[arg-type]

@@ -48,9 +48,9 @@ def main() -> None:
 def measure(name: str, fit: int, unseen: int, threads: int) -> None:
     """Prints one space's figures."""
     from dcdnas.cost import price
-    from dcdnas.cost._device import this_device
-    from dcdnas.cost._latency_fit import Whole, corrected
-    from dcdnas.cost._latency_kept import KeptTimes
+    from dcdnas.cost.latency.device import this_device
+    from dcdnas.cost.latency.fit import Whole, corrected
+    from dcdnas.cost.latency.kept import KeptTimes
     from dcdnas.space.library import load_space
     from dcdnas.space.pricing.latency import drawn, measured, slot_sum
 
@@ -78,7 +78,7 @@ def measure(name: str, fit: int, unseen: int, threads: int) -> None:
 
 def show(what: str, predicted: Sequence[float], true: Sequence[float]) -> None:
     """One line: the errors of a prediction."""
-    from dcdnas.cost._latency_fit import kendall_tau, percentage_error
+    from dcdnas.cost.latency.fit import kendall_tau, percentage_error
 
     rng, taus = random.Random(0), []
     pairs: list[Any] = list(zip(predicted, true, strict=True))
@@ -94,9 +94,9 @@ def show(what: str, predicted: Sequence[float], true: Sequence[float]) -> None:
 
 def ways(name: str, number: int) -> None:
     """Prints what each way of measuring the slots and networks of a space predicts, each network by a fit to the others."""
-    from dcdnas.cost._device import this_device
-    from dcdnas.cost._latency_fit import Whole, corrected
-    from dcdnas.cost._timing import by, clock_of, timings
+    from dcdnas.cost.latency.device import this_device
+    from dcdnas.cost.latency.fit import Whole, corrected
+    from dcdnas.cost.latency.timing import by, clock_of, timings
     from dcdnas.space.library import load_space
     from dcdnas.space.pricing.latency import BLOCKS, CHUNKS, drawn, places_in, ready
 

@@ -62,7 +62,7 @@ def searched(executor: Any, sampler: str, given: argparse.Namespace) -> tuple[li
     from dcdnas.core.records import ProxyTask
     from dcdnas.core.yaml_lines import read_yaml
     from dcdnas.engine.config import SearchConfig
-    from dcdnas.engine.executors._execution import Execution
+    from dcdnas.engine.execution import Execution
     from dcdnas.engine.progress import Progress
     from dcdnas.engine.proposals import Proposer
     from dcdnas.engine.run import prepare, search
@@ -141,7 +141,7 @@ def timed_context(spent: Counter[str], name: str, function: Callable[..., Any]) 
 
 def floor(trials: int, workers: int) -> list[float]:
     """Ends of trials of bare Ray Tune: reused actors, no loggers, one report each."""
-    from dcdnas.engine.executors._execution import Execution
+    from dcdnas.engine.execution import Execution
     from dcdnas.engine.executors.ray import _logged, cluster, tune
 
     ends: list[float] = []

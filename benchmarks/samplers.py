@@ -40,10 +40,10 @@ from dcdnas.core.records import ProxyTask, Score, Trial
 from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.cost import slot_price
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.executors._proxy_training import Reporter
 from dcdnas.engine.executors.local import run_inline
 from dcdnas.engine.job import Job
 from dcdnas.engine.loop import SearchLoop
+from dcdnas.engine.proxy_training import Reporter
 from dcdnas.engine.run import make_memory, objective_bounds
 from dcdnas.engine.store import Store
 from dcdnas.networks import slots_of

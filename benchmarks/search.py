@@ -24,9 +24,9 @@ import dcdnas
 from dcdnas.core.records import ProxyTask, Trial
 from dcdnas.data import load_test
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.executors._proxy_training import images_of
+from dcdnas.engine.proxy_training import images_of
 from dcdnas.networks import build_network, for_proxy
-from dcdnas.report import Run
+from dcdnas.results import Run
 from dcdnas.training.loop import evaluate, train
 
 

@@ -26,7 +26,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'dcdnas' has no attribute {name!r}")
     # reading a run needs no torch
-    return getattr(import_module("dcdnas.report" if name == "load_run" else "dcdnas.api"), name)
+    return getattr(import_module("dcdnas.pages.notebook_run" if name == "load_run" else "dcdnas.api"), name)
 
 
 def __dir__() -> list[str]:

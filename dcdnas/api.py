@@ -13,11 +13,12 @@ from dcdnas.engine.progress import Progress
 from dcdnas.engine.run import prepare
 from dcdnas.engine.run import search as _search
 from dcdnas.errors import UsageError
-from dcdnas.export import WEIGHTS, load_weights, write_results
+from dcdnas.export import WEIGHTS, load_weights
 from dcdnas.networks import Network, build_network
+from dcdnas.pages.notebook_run import NotebookRun, load_run
+from dcdnas.pages.run_files import write_results
 from dcdnas.published import load as load_published
 from dcdnas.published import read_state
-from dcdnas.report import Run, load_run
 from dcdnas.space.library import load_space
 from dcdnas.training.form_tuning import tune_forms
 
@@ -29,7 +30,7 @@ def search(
     budget: str | Sequence[str] = (),
     observe: Callable[[Progress], None] = lambda _: None,
     **settings: Any,
-) -> Run:
+) -> NotebookRun:
     """Searches for the most accurate networks within a budget, as the command `dcdnas search` does.
 
     Args:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from torch import Tensor, nn
 
-from dcdnas.cost._device import Device, this_device
-from dcdnas.cost._latency import LatencyTable, Place, use
-from dcdnas.cost._latency_fit import Correction
-from dcdnas.cost._timing import Timing
+from dcdnas.cost.latency.device import Device, this_device
+from dcdnas.cost.latency.fit import Correction
+from dcdnas.cost.latency.table import LatencyTable, Place, use
+from dcdnas.cost.latency.timing import Timing
 from dcdnas.space.pricing import latency as space_latency
 
 

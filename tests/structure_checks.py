@@ -8,26 +8,30 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 LAYERS = (
-    {"errors"},
-    {"core"},
-    {"operators"},
-    {"networks"},
-    {"published"},
-    {"cost"},
-    {"layers", "model_config"},
-    {"space"},
-    {"data"},
-    {"training"},
-    {"analysis"},
-    {"engine", "report"},
-    {"pages", "export"},
-    {"api", "cli", "dashboard", ""},
-    {"__main__"},
+    "errors",
+    "core",
+    "operators",
+    "networks",
+    "published",
+    "cost",
+    "space",
+    "data",
+    "training",
+    "analysis",
+    "engine",
+    "results",
+    "export",
+    "pages",
+    "dashboard",
+    "api",
+    "cli",
+    "",
+    "__main__",
 )
-"""Who may import whom: a part imports its own layer and those before it. ``space_tables`` and its like belong to ``space``;
-``""`` is `dcdnas/__init__.py`."""
+"""The folders of the package (and the few modules of its root; ``""`` is `dcdnas/__init__.py`) from the bottom to the top: each
+imports those before it, never one behind it, also where only a type checker or a function would."""
 
-HEIGHT = {name: level for level, names in enumerate(LAYERS) for name in names}
+HEIGHT = {name: level for level, name in enumerate(LAYERS)}
 
 HEAVY: Mapping[str, tuple[str, ...]] = {
     "torch": tuple(name for name, level in HEIGHT.items() if level >= HEIGHT["operators"]),
@@ -35,16 +39,20 @@ HEAVY: Mapping[str, tuple[str, ...]] = {
     "ray": ("engine",),
     "optuna": ("engine",),
     "optuna_dashboard": ("dashboard",),
-    "pandas": ("report",),
-    "reportlab": ("report",),
+    "pandas": ("results",),
+    "reportlab": ("pages",),
 }
-"""The only parts that may import a heavy package: torch from the operators on, the others one part each."""
+"""The only folders that may import a heavy package: torch from the operators on, the others one folder each."""
 
-BANNED = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "torchvision", "timm", "matplotlib", "imp"}
+BANNED = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "torchvision", "imp"}
+
+ONE_PLACE: Mapping[str, str] = {"matplotlib": "pages.figures", "timm": "export"}
+"""Packages that one file may import, or one file of a folder, and only inside its functions."""
+
 PUBLIC = {"search", "load_run", "load_space", "build", "load", "convert", "tune_forms"}
 """The package's functions: no module of the top level may take their names."""
 
-MOST_FILE_LINES, MOST_FUNCTION_LINES = 320, 60
+MOST_FILE_LINES, MOST_FUNCTION_LINES, MOST_IMPORTED = 450, 60, 14
 
 Problems = Iterator[str]
 
@@ -62,11 +70,11 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
-def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """Every imported module's full name with its line, inside functions too; blocks under `if TYPE_CHECKING` are left out."""
+def imports(path: Path, for_types: bool = False) -> Iterator[tuple[str, int]]:
+    """Every imported module's full name with its line, inside functions too; under `if TYPE_CHECKING` only when asked for."""
 
     def walk(node: ast.AST) -> Iterator[tuple[str, int]]:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        if not for_types and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             for other in node.orelse:
                 yield from walk(other)
             return
@@ -93,18 +101,18 @@ def inside(name: str, known: Mapping[str, Path]) -> str | None:
 
 
 def part(module: str) -> str:
-    top = module.split(".")[0]
-    return "space" if top.startswith("space_") else top
+    """The folder of the package that a module is in, or its own name in the root."""
+    return module.split(".")[0]
 
 
 def layers(root: Path) -> Problems:
-    """Imports that point up, and parts that no layer names."""
+    """Imports that point up, for types and inside functions too, and folders that no layer names."""
     known = modules(root)
     for module, path in known.items():
         if part(module) not in HEIGHT:
             yield f"{path.name}: {part(module)!r} is in no layer; say where it belongs in LAYERS"
             continue
-        for name, line in imports(path):
+        for name, line in imports(path, for_types=True):
             target = inside(name, known)
             if name == "a relative import":
                 yield f"{path.name}:{line}: relative import"
@@ -127,16 +135,56 @@ def cycles(root: Path) -> Problems:
     """Modules that import each other at import time or later, directly or over others."""
     known = modules(root)
     edges = {m: {t for name, _ in imports(p) if (t := inside(name, known)) is not None and t != m} for m, p in known.items()}
+    reached = reach_of(edges)
+    yield from (f"{module} is in an import cycle" for module in sorted(edges) if module in reached[module])
+
+
+def reach_of(edges: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Node -> every node that can be reached from it over at least one edge."""
     reached: dict[str, set[str]] = {}
     for start in edges:
         waiting, seen = list(edges[start]), set()
         while waiting:
-            module = waiting.pop()
-            if module not in seen:
-                seen.add(module)
-                waiting += edges[module]
+            node = waiting.pop()
+            if node not in seen:
+                seen.add(node)
+                waiting += edges[node]
         reached[start] = seen
-    yield from (f"{module} is in an import cycle" for module in sorted(edges) if module in reached[module])
+    return reached
+
+
+def rings(root: Path) -> Problems:
+    """Folders that import one another, over others too; imports for types and inside functions count."""
+    known = modules(root)
+    edges: dict[str, set[str]] = {part(module): set() for module in known}
+    for module, path in known.items():
+        for name, _ in imports(path, for_types=True):
+            target = inside(name, known)
+            if target is not None and part(target) != part(module):
+                edges[part(module)].add(part(target))
+    reached = reach_of(edges)
+    yield from (f"folder {folder or 'dcdnas'} is in a ring of imports" for folder in sorted(edges) if folder in reached[folder])
+
+
+def reaches(root: Path) -> Problems:
+    """Imports of a `_module` from outside the folder that it is in."""
+    known = modules(root)
+    for module, path in known.items():
+        for name, line in imports(path, for_types=True):
+            target = inside(name, known) or ""
+            hidden = next((i for i, step in enumerate(target.split(".")) if step.startswith("_") and step != "__main__"), None)
+            home = target.split(".")[:hidden]
+            if hidden is not None and module.split(".")[: len(home)] != home:
+                yield f"{path.name}:{line}: {module} reaches into {target}"
+
+
+def fan_out(root: Path) -> Problems:
+    """Files that import too many modules of the package."""
+    known = modules(root)
+    for module, path in known.items():
+        found = {t for name, _ in imports(path) if (t := inside(name, known)) is not None and t != module}
+        if len(found) > MOST_IMPORTED:
+            yield f"{module}: imports {len(found)} modules of the package, more than {MOST_IMPORTED}"
 
 
 def sizes(root: Path) -> Problems:
@@ -176,13 +224,34 @@ def overloaded(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> b
 
 def banned(root: Path) -> Problems:
     """Packages that unpickle, or that nothing may need at import time, and loading tensors without `weights_only`."""
-    for path in modules(root).values():
+    users: dict[str, set[str]] = {}
+    for module, path in modules(root).items():
+        at_import = {(name, line) for statement in tree(path).body for name, line in named_in(statement)}
         for name, line in imports(path):
-            if name.split(".")[0] in BANNED:
-                yield f"{path.name}:{line}: imports {name.split('.')[0]}"
-        for node in ast.walk(tree(path)):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load" and not safe(node):
-                yield f"{path.name}:{node.lineno}: torch.load without weights_only=True"
+            package = name.split(".")[0]
+            if package in BANNED:
+                yield f"{path.name}:{line}: imports {package}"
+            if package in ONE_PLACE:
+                users.setdefault(package, set()).add(module)
+                if not f"{module}.".startswith(f"{ONE_PLACE[package]}.") or (name, line) in at_import:
+                    yield f"{path.name}:{line}: imports {package}, which only a function in {ONE_PLACE[package]} may"
+        yield from unsafe_loads(path)
+    yield from (f"{package} is imported by {', '.join(sorted(m))}: one file may" for package, m in users.items() if len(m) > 1)
+
+
+def named_in(statement: ast.stmt) -> Iterator[tuple[str, int]]:
+    """The names that a statement of a module imports itself, with their lines."""
+    if isinstance(statement, ast.Import):
+        yield from ((a.name, statement.lineno) for a in statement.names)
+    elif isinstance(statement, ast.ImportFrom):
+        yield from ((f"{statement.module}.{a.name}", statement.lineno) for a in statement.names)
+
+
+def unsafe_loads(path: Path) -> Problems:
+    """Calls of `torch.load` that would run what is in the file."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load" and not safe(node):
+            yield f"{path.name}:{node.lineno}: torch.load without weights_only=True"
 
 
 def safe(call: ast.Call) -> bool:
@@ -206,4 +275,4 @@ def names(root: Path) -> Problems:
             yield f"{path.name}: say what is in it"
 
 
-CHECKS = (layers, heavy, cycles, sizes, docstrings, banned, unfinished, names)
+CHECKS = (layers, heavy, cycles, rings, reaches, fan_out, sizes, docstrings, banned, unfinished, names)

@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from dcdnas.core.dynamics import Dynamics, Spread
 from dcdnas.data import Images
 from dcdnas.networks import Network
-from dcdnas.operators import Operator
-from dcdnas.operators._observed import Observer
+from dcdnas.operators import Observer, Operator
 from dcdnas.training.augment import normalised
 
 BATCH = 16

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from dcdnas.core.records import Cost
-    from dcdnas.cost import Parts
-    from dcdnas.layers import Layer
+    from dcdnas.cost import Layer, Parts
 
 GEOMETRY = ("in_channels", "out_channels", "kernel_size", "stride", "groups", "dilation", "height", "width")
 

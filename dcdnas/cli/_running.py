@@ -14,12 +14,12 @@ from dcdnas.cli._output import Output
 from dcdnas.cli._progress import watcher
 from dcdnas.cli._summary import summarise
 from dcdnas.core.units import tally
-from dcdnas.engine.executors._execution import Execution
+from dcdnas.engine.execution import Execution
 from dcdnas.engine.planning import Plan
 from dcdnas.engine.run import prepare, search
 from dcdnas.errors import DcdnasError
-from dcdnas.export import write_results
-from dcdnas.report import load_run
+from dcdnas.pages.run_files import write_results
+from dcdnas.results import load_run
 
 
 def start(out: Output, plan: Plan, dashboard: bool = False) -> None:

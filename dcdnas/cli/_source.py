@@ -12,7 +12,7 @@ from dcdnas.core.budget import Budget, exceeded, within
 from dcdnas.core.records import Trial
 from dcdnas.core.yaml_lines import parse_yaml
 from dcdnas.errors import RunError, UsageError
-from dcdnas.report import Run, find_run, load_run
+from dcdnas.results import Run, find_run, load_run
 
 if TYPE_CHECKING:
     from dcdnas.export import Model

@@ -9,8 +9,8 @@ from dcdnas.cli._tables import confirmed_table, latency_table, trials_table
 from dcdnas.cli._verdict import verdict
 from dcdnas.core.budget import quantity
 from dcdnas.core.units import counted, duration, tally
-from dcdnas.export import Results
-from dcdnas.report import Run
+from dcdnas.pages.run_files import Results
+from dcdnas.results import Run
 
 
 def summarise(out: Output, run: Run, results: Results, reason: str) -> None:
@@ -69,7 +69,7 @@ def over_budget(run: Run) -> list[str]:
 
 
 def _device(run: Run) -> str:
-    from dcdnas.cost._device import Device
+    from dcdnas.cost.latency.device import Device
 
     return str(Device(**run.config["latency"]["device"]))
 

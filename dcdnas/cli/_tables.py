@@ -11,7 +11,7 @@ from rich.text import Text
 from dcdnas.core.budget import quantity
 from dcdnas.core.records import Trial
 from dcdnas.core.units import duration, metric_name, mix, percent
-from dcdnas.report import Confirmed, Run
+from dcdnas.results import Confirmed, Run
 
 
 def table(*columns: str, title: str = "") -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dcdnas.core.units import costs, percent, points
-from dcdnas.report import Confirmed, Run
+from dcdnas.results import Confirmed, Run
 
 
 def verdict(run: Run) -> list[str]:

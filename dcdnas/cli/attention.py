@@ -49,7 +49,7 @@ def attention(
     """
     from dcdnas.analysis.attention import dynamics
     from dcdnas.cli._source import open_source
-    from dcdnas.report.attention import Attentions, write_attentions
+    from dcdnas.results.attention import Attentions, write_attentions
     from dcdnas.training.loop import evaluate
 
     found = open_source(source, trial)[0]
@@ -111,8 +111,8 @@ def train_again(out: Output, found: Found, task: ProxyTask) -> tuple[Network, Im
     """The same training as in the search: same seed, images and recipe, so on a CPU the same weights."""
     from dcdnas.cli.train import best_device
     from dcdnas.core.records import Report
-    from dcdnas.engine.executors._proxy_training import ProxyTraining, images_of
     from dcdnas.engine.job import Job
+    from dcdnas.engine.proxy_training import ProxyTraining, images_of
 
     assert found.trial is not None
     recorded = found.trial.score

@@ -11,7 +11,7 @@ from dcdnas.cli._options import Run
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
-    from dcdnas import report
+    from dcdnas import results as report
     from dcdnas.core.records import Trial
 
 __all__ = ["compare"]
@@ -32,7 +32,7 @@ def compare(
     """
     from dcdnas.cli._source import load_plugins_of
     from dcdnas.errors import UsageError
-    from dcdnas.report import load_run
+    from dcdnas.results import load_run
 
     found = load_run(run)
     load_plugins_of(found)

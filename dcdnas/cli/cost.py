@@ -14,9 +14,9 @@ from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
     from dcdnas.core.architecture import Architecture
-    from dcdnas.cost._latency import LatencyTable as Table
-    from dcdnas.cost._timing import Timing
-    from dcdnas.layers import Count as CountName
+    from dcdnas.cost import Count as CountName
+    from dcdnas.cost.latency.table import LatencyTable as Table
+    from dcdnas.cost.latency.timing import Timing
     from dcdnas.space.search_space import SearchSpace
 
 __all__ = ["cost"]
@@ -98,8 +98,7 @@ def _network(
     from dcdnas.cli._tables import table
     from dcdnas.cli.show import counted
     from dcdnas.core.units import costs
-    from dcdnas.cost import additive_metrics, exact_metrics, price, with_always
-    from dcdnas.layers import counted_as, layer_table
+    from dcdnas.cost import additive_metrics, counted_as, exact_metrics, layer_table, price, with_always
 
     in_form, also = counted_as(architecture, count), ("latency",) if timed else ()
     found = layer_table(in_form, (*additive_metrics(), *also))

@@ -32,9 +32,9 @@ def dashboard(
     """
     import secrets
 
+    from dcdnas.core.files import runs_folder
     from dcdnas.dashboard.app import serve
     from dcdnas.dashboard.security import LOOPBACK
-    from dcdnas.report import runs_folder
 
     if host not in LOOPBACK:
         out.warn(f"Everyone who can reach {host}:{port} can read these runs: there is no password.")

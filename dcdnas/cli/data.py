@@ -68,7 +68,7 @@ def fetch(
 
     Example:  dcdnas data fetch cifar10
     """
-    from dcdnas.data._fetch import fetch as fetched
+    from dcdnas.data import fetch as fetched
 
     files = fetched(name, output, out.note)
     out.document({"name": name, "files": [str(file) for file in files]})

@@ -13,8 +13,8 @@ from dcdnas.cli._output import Output
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from dcdnas.cost._latency import LatencyTable
-    from dcdnas.cost._timing import Timing
+    from dcdnas.cost.latency.table import LatencyTable
+    from dcdnas.cost.latency.timing import Timing
 
 __all__ = ["latency"]
 
@@ -45,8 +45,8 @@ def measure(
     Example:  dcdnas latency measure fashion-quick -o laptop.json
     """
     from dcdnas.cli._measuring import measuring
-    from dcdnas.cost._device import this_device
-    from dcdnas.cost._latency_file import table_text
+    from dcdnas.cost.latency.device import this_device
+    from dcdnas.cost.latency.file import table_text
     from dcdnas.space.library import load_space
     from dcdnas.space.pricing.latency import measured
 
@@ -67,7 +67,7 @@ def show(
 
     Example:  dcdnas latency show laptop.json
     """
-    from dcdnas.cost._latency_file import read_table
+    from dcdnas.cost.latency.file import read_table
 
     _show(out, read_table(table), None)
 
@@ -84,8 +84,8 @@ def slots(
 
     Example:  dcdnas latency slots fashion-quick -o phone.json --latency-device "cpu: my phone"
     """
-    from dcdnas.cost._device import Device
-    from dcdnas.cost._latency_file import table_text
+    from dcdnas.cost.latency.device import Device
+    from dcdnas.cost.latency.file import table_text
     from dcdnas.errors import UsageError
     from dcdnas.space.library import load_space
     from dcdnas.space.pricing.latency import places_needed

@@ -12,7 +12,7 @@ from dcdnas.cli._output import Output
 from dcdnas.errors import MissingPackageError
 
 if TYPE_CHECKING:
-    from dcdnas.report import Run as Read
+    from dcdnas.results import Run as Read
 
 __all__ = ["report"]
 
@@ -37,9 +37,9 @@ def report(
     """
     from dcdnas.cli._source import load_plugins_of
     from dcdnas.core.units import counted
-    from dcdnas.export import write_results
+    from dcdnas.pages.run_files import write_results
     from dcdnas.pages.single_file import write_report
-    from dcdnas.report import load_run
+    from dcdnas.results import load_run
 
     found = load_run(run)
     load_plugins_of(found)
@@ -53,7 +53,7 @@ def report(
 
 def _figures(run: Read, folder: Path) -> list[Path]:
     try:
-        from dcdnas.report.figures import write_figures
+        from dcdnas.pages.figures import write_figures
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "reportlab":
             raise

@@ -41,7 +41,7 @@ def resume(
     from dcdnas.engine.planning import execution
     from dcdnas.engine.planning.settings import SearchSettings
     from dcdnas.engine.run import extend
-    from dcdnas.report import find_run, load_run
+    from dcdnas.results import find_run, load_run
 
     folder = find_run(run)
     before = load_run(folder)

@@ -14,7 +14,7 @@ from dcdnas.cli._output import Output
 if TYPE_CHECKING:
     from dcdnas.cli._source import Source as Found
     from dcdnas.core.records import Cost
-    from dcdnas.layers import Layer
+    from dcdnas.cost import Layer
 
 __all__ = ["show"]
 
@@ -37,10 +37,9 @@ def show(
     """
     from dcdnas.cli._layer_table import csv_of, dynamic_share, layers_table
     from dcdnas.cli._source import open_source
-    from dcdnas.cost import additive_metrics, exact_metrics, price, with_always
+    from dcdnas.cost import additive_metrics, counted_as, exact_metrics, layer_table, price, with_always
     from dcdnas.engine.latency import take_for
     from dcdnas.errors import UsageError
-    from dcdnas.layers import counted_as, layer_table
 
     if trial == "front":
         raise UsageError("--trial front is several networks. Show one: a number, best or knee; or `dcdnas trials RUN --front`.")
@@ -81,7 +80,7 @@ def heading(found: Found, whole: Cost, count: str) -> list[str]:
         )
         timed = found.run.timed.get(a.digest)
         if timed:
-            from dcdnas.cost._device import Device
+            from dcdnas.cost.latency.device import Device
 
             predicted, measured, iqr = (
                 quantity("latency", v) for v in (found.trial.cost["latency"], timed["latency"], timed["iqr"])

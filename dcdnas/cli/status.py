@@ -11,7 +11,7 @@ import typer
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
-    from dcdnas.report import Run
+    from dcdnas.results import Run
 
 __all__ = ["status"]
 
@@ -28,7 +28,7 @@ def status(
 ) -> None:
     """Show how the runs stand, or one of them."""
     from dcdnas.errors import UsageError
-    from dcdnas.report import load_run
+    from dcdnas.results import load_run
 
     if run is None:
         if watch:
@@ -64,9 +64,10 @@ def document(run: Run) -> dict[str, Any]:
 def _all(out: Output) -> None:
     """One row a run; a damaged one says so instead of hiding the others."""
     from dcdnas.cli._tables import table
+    from dcdnas.core.files import runs_folder
     from dcdnas.core.units import costs, percent
     from dcdnas.errors import DcdnasError
-    from dcdnas.report import load_run, run_folders, runs_folder
+    from dcdnas.results import load_run, run_folders
 
     made = table("Run", "Status", ">Trainings", ">Best", "Cost of the best", "Budget", "Begun")
     documents: list[dict[str, Any]] = []

@@ -27,7 +27,7 @@ def stop(
     """
     from dcdnas.engine.lock import live_driver
     from dcdnas.engine.signals import request_stop
-    from dcdnas.report import find_run
+    from dcdnas.results import find_run
 
     folder = find_run(run)
     holder = live_driver(folder)

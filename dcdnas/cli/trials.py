@@ -13,7 +13,7 @@ from dcdnas.cli._options import Budgets, Run
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
-    from dcdnas import report
+    from dcdnas import results as report
     from dcdnas.core.records import Trial
 
 __all__ = ["trials"]
@@ -42,7 +42,7 @@ def trials(
     Example:  dcdnas trials quick --front -b 1MFLOPs
     """
     from dcdnas.core.budget import parse_budgets, within
-    from dcdnas.report import Note, load_run, read_notes
+    from dcdnas.results import Note, load_run, read_notes
 
     found = load_run(run, curves=False)
     notes = read_notes(found.folder)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from dcdnas.core.architecture import Architecture
-    from dcdnas.cost._device import Device
+    from dcdnas.cost.latency.device import Device
     from dcdnas.training.form_tuning import LayerForms
 
 __all__ = ["tune_forms"]
@@ -49,8 +49,8 @@ def tune_forms(
     import copy
 
     from dcdnas.cli._measuring import measuring
-    from dcdnas.cost._device import this_device
     from dcdnas.cost.latency import time_networks
+    from dcdnas.cost.latency.device import this_device
     from dcdnas.errors import UsageError
     from dcdnas.networks import build_network
     from dcdnas.training.form_tuning import tune_forms

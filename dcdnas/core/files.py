@@ -29,3 +29,8 @@ def write_whole(path: Path, text: str) -> None:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Resumable(f"{path}: {error.strerror}. Nothing that was written is lost: free some space, then go on.") from None
         raise RunError(f"{path}: cannot be written: {error.strerror or error}. Give a folder that you may write to.") from None
+
+
+def runs_folder() -> Path:
+    """Where runs are: ``DCDNAS_RUNS``, else ``runs/`` in the working folder."""
+    return Path(os.environ.get("DCDNAS_RUNS") or "runs").expanduser()

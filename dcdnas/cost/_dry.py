@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from dcdnas.operators._product import counting
+from dcdnas.operators import counting
 
 Watched = TypeVar("Watched")
 

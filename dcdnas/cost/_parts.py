@@ -19,8 +19,7 @@ from dcdnas.cost._kept import kept
 from dcdnas.cost._price import slot_price
 from dcdnas.cost._shapes import shapes_only
 from dcdnas.cost.flops import count_inside
-from dcdnas.networks import Slot, make
-from dcdnas.networks._excite import SqueezeExcite
+from dcdnas.networks import Slot, SqueezeExcite, make
 from dcdnas.operators import Operator, operators
 
 

@@ -19,8 +19,7 @@ from dcdnas.cost._base import additive_metrics, metrics
 from dcdnas.cost._kept import kept
 from dcdnas.cost._remembered import remembered
 from dcdnas.errors import MismatchError
-from dcdnas.networks import Network, Slot, make, networks
-from dcdnas.networks._slot import STATIC, Shape, unnamed
+from dcdnas.networks import STATIC, Network, Shape, Slot, make, networks, unnamed
 
 ALWAYS = ("flops", "params")
 """The metrics that every price has."""

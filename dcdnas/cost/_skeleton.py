@@ -10,9 +10,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.architecture import NetworkSetting
 from dcdnas.cost._lives import Lives
-from dcdnas.networks import Slot, networks
-from dcdnas.networks._base import ConvNorm, Places
-from dcdnas.networks._slot import Shape
+from dcdnas.networks import ConvNorm, Places, Shape, Slot, networks
 
 KEPT = 4096
 """Wirings that are remembered."""

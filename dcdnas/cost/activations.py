@@ -16,10 +16,7 @@ from dcdnas.cost._kept import kept
 from dcdnas.cost._lives import Lives
 from dcdnas.cost._shapes import shapes_only
 from dcdnas.cost._skeleton import result_of, skeleton
-from dcdnas.networks import Slot, build_network
-from dcdnas.networks._activations import ACTIVATIONS
-from dcdnas.networks._base import deployed
-from dcdnas.networks._slot import STATIC
+from dcdnas.networks import ACTIVATIONS, STATIC, Slot, build_network, deployed
 
 __all__ = ["activations"]
 

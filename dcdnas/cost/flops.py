@@ -17,10 +17,8 @@ from torch import nn
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.cost._base import Metric
 from dcdnas.cost._handles import HANDLES, NOT_COUNTED, UncountedOperation
-from dcdnas.networks import Slot
-from dcdnas.networks._excite import SqueezeExcite
-from dcdnas.operators import Operator, operators
-from dcdnas.operators._product import counting
+from dcdnas.networks import Slot, SqueezeExcite
+from dcdnas.operators import Operator, counting, operators
 
 __all__ = ["flops"]
 

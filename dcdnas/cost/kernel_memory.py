@@ -16,7 +16,7 @@ from dcdnas.cost._kept import kept
 from dcdnas.cost._price import slot_prices
 from dcdnas.cost._shapes import shapes_only
 from dcdnas.networks import Slot
-from dcdnas.operators._kernels import watching
+from dcdnas.operators import watching
 
 __all__ = ["kernel_memory"]
 

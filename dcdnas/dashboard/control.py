@@ -19,7 +19,7 @@ from dcdnas.dashboard.resuming import resume_beside
 from dcdnas.engine.lock import live_driver
 from dcdnas.engine.signals import request_stop
 from dcdnas.errors import DcdnasError, UsageError
-from dcdnas.report import write_note
+from dcdnas.results import write_note
 
 Wanted = Mapping[str, Any]
 """The content of a request."""

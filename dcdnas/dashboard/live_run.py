@@ -16,10 +16,10 @@ from dcdnas.engine.lock import live_driver
 from dcdnas.engine.store import FILE as MEMORY
 from dcdnas.engine.store import Store
 from dcdnas.errors import RunError
-from dcdnas.report import FILE as CONFIG
-from dcdnas.report import Moment, Note, Run, load_run, read_notes
-from dcdnas.report.history import History
-from dcdnas.report.notes import FILE as NOTES
+from dcdnas.results import FILE as CONFIG
+from dcdnas.results import Moment, Note, Run, load_run, read_notes
+from dcdnas.results.history import History
+from dcdnas.results.notes import FILE as NOTES
 
 Made = TypeVar("Made")
 

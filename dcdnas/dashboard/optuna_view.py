@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.errors import DcdnasError
-from dcdnas.report import load_run
+from dcdnas.results import load_run
 
 if TYPE_CHECKING:
     from dcdnas.engine.optuna_copy import Copies

@@ -12,8 +12,8 @@ from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.engine.lock import live_driver
 from dcdnas.engine.store import FILE as MEMORY
 from dcdnas.errors import DcdnasError, RunError, nearest
-from dcdnas.report import FILE as CONFIG
-from dcdnas.report import load_run
+from dcdnas.results import FILE as CONFIG
+from dcdnas.results import load_run
 
 
 @dataclass(frozen=True)

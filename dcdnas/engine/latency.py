@@ -10,9 +10,9 @@ from typing import Any
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.files import write_whole
 from dcdnas.core.records import Trial
-from dcdnas.cost._latency import LatencyTable, use, used
-from dcdnas.cost._latency_file import read_table, table_text
 from dcdnas.cost.latency import time_networks
+from dcdnas.cost.latency.file import read_table, table_text
+from dcdnas.cost.latency.table import LatencyTable, use, used
 from dcdnas.engine.store import Store
 from dcdnas.errors import FileError, RunError
 from dcdnas.networks import build_network

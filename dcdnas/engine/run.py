@@ -16,12 +16,12 @@ from dcdnas.core.plugins import load_copies, loaded
 from dcdnas.engine import latency
 from dcdnas.engine import signals as control
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.executors._execution import Execution
-from dcdnas.engine.executors._proxy_training import images_of
+from dcdnas.engine.execution import Execution
 from dcdnas.engine.executors.local import run_inline, run_local
 from dcdnas.engine.lock import RunLock
 from dcdnas.engine.loop import FAILURES, TIME_IS_UP, SearchLoop
 from dcdnas.engine.progress import Progress, Watch
+from dcdnas.engine.proxy_training import images_of
 from dcdnas.engine.store import FILE as MEMORY
 from dcdnas.engine.store import Store
 from dcdnas.engine.tracking import Tracking

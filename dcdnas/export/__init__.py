@@ -3,14 +3,12 @@
 from dcdnas.export.config import Model, Normalisation, read_model, write_config
 from dcdnas.export.model import FORMATS, WEIGHTS, Written, export_model, load_weights, read_formats, save_weights
 from dcdnas.export.provenance import model_of, provenance
-from dcdnas.export.results import Results, write_results
 
 __all__ = [
     "FORMATS",
     "WEIGHTS",
     "Model",
     "Normalisation",
-    "Results",
     "Written",
     "export_model",
     "load_weights",
@@ -20,5 +18,4 @@ __all__ = [
     "read_model",
     "save_weights",
     "write_config",
-    "write_results",
 ]

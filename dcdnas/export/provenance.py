@@ -8,7 +8,7 @@ from dcdnas.core.records import Trial
 from dcdnas.export.config import Model
 
 if TYPE_CHECKING:
-    from dcdnas.report import Run
+    from dcdnas.results import Run
 
 
 def model_of(run: Run, trial: Trial) -> Model:

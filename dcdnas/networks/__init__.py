@@ -7,12 +7,17 @@ from pathlib import Path
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.catalogue import Catalogue
-from dcdnas.networks._base import Network, deployed, make
-from dcdnas.networks._slot import Shape, Slot
+from dcdnas.networks._activations import ACTIVATIONS
+from dcdnas.networks._base import ConvNorm, Network, Places, deployed, make, make_divisible
+from dcdnas.networks._excite import SqueezeExcite
+from dcdnas.networks._slot import STATIC, Shape, Slot, leaders, unnamed
 
 networks: Catalogue[type[Network]] = Catalogue("networks", "network")
 
-__all__ = ["Network", "Slot", "build_network", "deployed", "for_proxy", "make", "networks", "slots_of"]
+__all__ = [
+    "ACTIVATIONS", "STATIC", "ConvNorm", "Network", "Places", "Shape", "Slot", "SqueezeExcite", "build_network", "deployed",
+    "for_proxy", "leaders", "make", "make_divisible", "networks", "slots_of", "unnamed",
+]  # fmt: skip
 
 
 def slots_of(architecture: Architecture) -> tuple[Slot, ...]:

@@ -21,8 +21,7 @@ from dcdnas.errors import UsageError
 from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.networks._excite import SqueezeExcite
 from dcdnas.networks._slot import STATIC, Shape, Slot, check_layers
-from dcdnas.operators import Operator, operators
-from dcdnas.operators._norm import BatchNorm
+from dcdnas.operators import BatchNorm, Operator, operators
 
 
 class ConvNorm(nn.Module):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dcdnas.operators._product import product
+from dcdnas.operators import product
 
 
 class SqueezeExcite(nn.Module):

@@ -9,8 +9,7 @@ from typing import Literal
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.records import ConvGeometry
 from dcdnas.errors import FileError
-from dcdnas.operators import operators
-from dcdnas.operators._guide import width_of
+from dcdnas.operators import operators, width_of
 
 Shape = tuple[int, int, int]
 

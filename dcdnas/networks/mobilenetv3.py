@@ -22,7 +22,7 @@ from dcdnas.networks._base import ConvNorm, Network, Places, checked, make_divis
 from dcdnas.networks._blocks import BY_BLOCK, BY_STAGE, blocks_of, slots_of_block, spread, with_fewer_strides
 from dcdnas.networks._inverted import InvertedPlan, InvertedResidual
 from dcdnas.networks._slot import Shape, Slot
-from dcdnas.operators._norm import BatchNorm
+from dcdnas.operators import BatchNorm
 
 __all__ = ["MobileNetV3"]
 

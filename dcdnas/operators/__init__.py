@@ -4,9 +4,14 @@ from dcdnas.core.catalogue import Catalogue
 from dcdnas.core.plugins import accept
 from dcdnas.operators._base import Operator
 from dcdnas.operators._ddf_up import DDFUp
+from dcdnas.operators._guide import width_of
+from dcdnas.operators._kernels import watching
+from dcdnas.operators._norm import BatchNorm
+from dcdnas.operators._observed import Observer
+from dcdnas.operators._product import counting, product
 
 operators: Catalogue[type[Operator]] = Catalogue("operators", "operator", "`--plugin FILE` loads one of your own.")
 
 accept(operators, Operator, "operator")
 
-__all__ = ["DDFUp", "Operator", "operators"]
+__all__ = ["BatchNorm", "DDFUp", "Observer", "Operator", "counting", "operators", "product", "watching", "width_of"]

@@ -13,8 +13,7 @@ from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.records import ConvGeometry
 from dcdnas.cost import Parts, slot_parts, slot_price
 from dcdnas.errors import DcdnasError
-from dcdnas.networks import Slot, networks
-from dcdnas.networks._slot import STATIC
+from dcdnas.networks import STATIC, Slot, networks
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from dcdnas.pages.layers import layers_of
 from dcdnas.pages.paint import paints
 from dcdnas.pages.source import Source
 from dcdnas.pages.strip import aligned, strip
-from dcdnas.report.attention import read_attentions
-from dcdnas.report.notes import Note
+from dcdnas.results.attention import read_attentions
+from dcdnas.results.notes import Note
 
 if TYPE_CHECKING:
-    from dcdnas.report import Run
+    from dcdnas.results import Run
 
 FIRST_ROWS = 50
 """Rows of the table that are in the page itself; the others follow with its data."""

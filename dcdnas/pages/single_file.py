@@ -26,7 +26,7 @@ from dcdnas.pages.source import Source
 from dcdnas.pages.still import Still
 
 if TYPE_CHECKING:
-    from dcdnas.report import Run
+    from dcdnas.results import Run
 
 LAYERED = 24
 """Trials that are in the file layer by layer: a network of fifty layers takes about 150 kB, with its comparison."""

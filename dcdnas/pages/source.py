@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from dcdnas.core.records import Report, Trial
 
 if TYPE_CHECKING:
-    from dcdnas.report import Moment, Note, Run
+    from dcdnas.results import Moment, Note, Run
 
 Made = TypeVar("Made")
 

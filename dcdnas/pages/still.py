@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dcdnas.core.records import Report, Trial
 from dcdnas.errors import RunError
-from dcdnas.report.notes import Note, read_notes
+from dcdnas.results.notes import Note, read_notes
 
 if TYPE_CHECKING:
-    from dcdnas.report import Moment, Run
+    from dcdnas.results import Moment, Run
 
 Made = TypeVar("Made")
 

@@ -20,7 +20,7 @@ from dcdnas.space.reading.reader import Compiler
 from dcdnas.space.search_space import SearchSpace
 
 if TYPE_CHECKING:
-    from dcdnas.report import Run
+    from dcdnas.results import Run
 
 DRAWS = 500
 """Random networks from which the share within the budgets is estimated."""

@@ -15,7 +15,7 @@ from dcdnas.pages.paint import Paint, paints
 from dcdnas.pages.source import Source
 
 if TYPE_CHECKING:
-    from dcdnas.report import Moment, Run
+    from dcdnas.results import Moment, Run
 
 STATES = ("finished", "stopped", "failed", "interrupted", "running", "refused", "replayed")
 SAID = {"stopped": "stopped early"}

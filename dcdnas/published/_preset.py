@@ -9,10 +9,8 @@ from typing import Any
 from torch import nn
 
 from dcdnas.core.architecture import Architecture, LayerChoice
-from dcdnas.networks import Network, Slot, build_network, networks, slots_of
-from dcdnas.networks._slot import leaders
-from dcdnas.operators import Operator, operators
-from dcdnas.operators._guide import width_of
+from dcdnas.networks import Network, Slot, build_network, leaders, networks, slots_of
+from dcdnas.operators import Operator, operators, width_of
 from dcdnas.published._layer import PublishedLayer, called, load_renamed, made
 from dcdnas.published._state import unwrapped
 

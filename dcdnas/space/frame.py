@@ -10,10 +10,8 @@ from dcdnas.core.architecture import LayerChoice, NetworkSetting
 from dcdnas.core.records import ConvGeometry, Setting
 from dcdnas.cost import remembered, slot_price
 from dcdnas.errors import GeometryError
-from dcdnas.networks import Slot
-from dcdnas.networks._slot import Shape, unnamed
-from dcdnas.operators import Operator, operators
-from dcdnas.operators._guide import width_of
+from dcdnas.networks import Shape, Slot, unnamed
+from dcdnas.operators import Operator, operators, width_of
 from dcdnas.space.parts import GUIDE, Settings, Site
 
 

@@ -16,8 +16,7 @@ from dcdnas.core.budget import Budget
 from dcdnas.core.records import ProxyTask, Setting
 from dcdnas.cost import metrics
 from dcdnas.errors import UsageError
-from dcdnas.networks import Slot, networks
-from dcdnas.networks._slot import Shape, leaders, unnamed
+from dcdnas.networks import Shape, Slot, leaders, networks, unnamed
 from dcdnas.space.frame import Frame, layer_choice, place_costs
 from dcdnas.space.parts import Candidate, Decision, Decisions, Group, Rule, Settings, Site, Variable, rank, share_key
 from dcdnas.space.width_fit import Changes, WidthFit

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dcdnas.core.budget import Budget
-from dcdnas.networks._base import make_divisible
+from dcdnas.networks import make_divisible
 
 GOAL = 0.95
 """Share of the budget that a network is to use."""

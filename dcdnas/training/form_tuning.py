@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from dcdnas.core.records import ConvGeometry
-from dcdnas.cost._device import Device, this_device
-from dcdnas.cost._latency_kept import KeptTimes
-from dcdnas.cost._timing import Timing, timings
+from dcdnas.cost.latency.device import Device, this_device
+from dcdnas.cost.latency.kept import KeptTimes
+from dcdnas.cost.latency.timing import Timing, timings
 from dcdnas.errors import UsageError
 from dcdnas.networks import Network
 from dcdnas.operators import Operator
@@ -27,7 +27,7 @@ from dcdnas.operators import Operator
 __all__ = ["LayerForms", "fitted_balance", "tune_forms"]
 
 BLOCKS = 6
-"""Of calls, see `dcdnas.cost._timing`."""
+"""Of calls, see `dcdnas.cost.latency.timing`."""
 
 TOGETHER = 48
 """Forms that take turns."""

@@ -19,7 +19,7 @@ from dcdnas.operators import operators
 from dcdnas.operators._od_attention import Attention
 from dcdnas.operators.ddf import DDF
 from dcdnas.operators.dyconv import DyConv
-from dcdnas.report.attention import Attentions, read_attentions, write_attentions
+from dcdnas.results.attention import Attentions, read_attentions, write_attentions
 from dcdnas.training.augment import normalised
 from dcdnas.training.loop import seeded
 

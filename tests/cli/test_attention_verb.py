@@ -7,8 +7,8 @@ from pathlib import Path
 
 from commands import Run
 
-from dcdnas.report import load_run
-from dcdnas.report.attention import read_attentions
+from dcdnas.results import load_run
+from dcdnas.results.attention import read_attentions
 
 
 def dynamic_trial(folder: Path) -> int:

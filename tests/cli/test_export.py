@@ -18,7 +18,7 @@ from torch.export import ExportedProgram
 import dcdnas
 from dcdnas.cost import measure
 from dcdnas.export import load_weights
-from dcdnas.report import load_run
+from dcdnas.results import load_run
 
 
 def test_an_exported_config_builds_the_network_that_was_found(run: Run, searched: Path) -> None:

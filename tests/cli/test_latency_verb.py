@@ -13,8 +13,8 @@ from latencies import PretendedTimes, pretended_times
 
 from dcdnas.cli._summary import over_budget
 from dcdnas.core.budget import Budget
-from dcdnas.cost._device import this_device
-from dcdnas.cost._latency import use
+from dcdnas.cost.latency.device import this_device
+from dcdnas.cost.latency.table import use
 
 HERE = this_device()
 INLINE = ("--executor", "inline", "--no-early-stopping", "--confirm", "0", "--set", "starts=3", "-n", "3")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from commands import Run
 
-from dcdnas.report import COLUMNS, load_run, write_note
+from dcdnas.results import COLUMNS, load_run, write_note
 
 
 def test_status_lists_the_runs(run: Run, searched: Path) -> None:
@@ -170,7 +170,7 @@ def test_report_writes_figures_for_papers(run: Run, searched: Path) -> None:
 def test_report_without_the_package_for_figures_says_how_to_install_it(
     run: Run, searched: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [n for n in sys.modules if n.startswith(("reportlab", "dcdnas.report.figures", "dcdnas.report.drawing"))]:
+    for name in [n for n in sys.modules if n.startswith(("reportlab", "dcdnas.pages.figures", "dcdnas.pages.drawing"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "reportlab", None)
     said = run("report", "done", "-o", "page.html", "--pdf-figures", "figures")

@@ -11,7 +11,7 @@ from commands import Run
 from dcdnas.core.architecture import Architecture
 from dcdnas.networks import build_network
 from dcdnas.operators import operators
-from dcdnas.report import load_run
+from dcdnas.results import load_run
 from dcdnas.space.library import load_space
 
 RULED = """\

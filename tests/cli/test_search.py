@@ -18,7 +18,7 @@ from commands import SEARCH, Run
 from dcdnas.core.budget import parse_budget, within
 from dcdnas.cost import measure, price
 from dcdnas.networks import build_network
-from dcdnas.report import load_run
+from dcdnas.results import load_run
 from dcdnas.space.library import load_space
 from dcdnas.space.pricing.cost import draw
 

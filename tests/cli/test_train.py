@@ -10,7 +10,7 @@ from commands import Run
 
 import dcdnas
 from dcdnas.data import Images, load_test
-from dcdnas.report import load_run
+from dcdnas.results import load_run
 from dcdnas.training import full as full_training
 
 TRAIN = ("train", "done", "-d", "npz:some.npz", "--epochs", "1", "-o", "out")

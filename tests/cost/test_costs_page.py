@@ -12,7 +12,7 @@ import pytest
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.records import Setting
 from dcdnas.cost import price
-from dcdnas.layers import counted_as
+from dcdnas.cost._layers import counted_as
 from dcdnas.networks import Slot, slots_of
 from dcdnas.operators import operators
 from dcdnas.published import architecture as published

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.records import ConvGeometry
 from dcdnas.cost import additive_metrics, metrics, price, verified
-from dcdnas.cost._device import Device, this_device
-from dcdnas.cost._latency import LatencyTable, place_of, use, used
-from dcdnas.cost._latency_fit import Correction, Whole, corrected, kendall_tau, percentage_error
-from dcdnas.cost._latency_row import place_from, row_of
-from dcdnas.cost._timing import CALLS, Timing, by_events, clock_of, timings
 from dcdnas.cost.latency import time_module
+from dcdnas.cost.latency.device import Device, this_device
+from dcdnas.cost.latency.fit import Correction, Whole, corrected, kendall_tau, percentage_error
+from dcdnas.cost.latency.row import place_from, row_of
+from dcdnas.cost.latency.table import LatencyTable, place_of, use, used
+from dcdnas.cost.latency.timing import CALLS, Timing, by_events, clock_of, timings
 from dcdnas.errors import FileError, UsageError
 from dcdnas.networks import Slot, build_network, deployed, make, slots_of
 

@@ -11,11 +11,11 @@ import pytest
 
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.records import ConvGeometry
-from dcdnas.cost._device import Device
-from dcdnas.cost._latency import place_of
-from dcdnas.cost._latency_file import FORMAT, read_table, table_from, table_text
-from dcdnas.cost._latency_fit import Correction
-from dcdnas.cost._timing import Timing
+from dcdnas.cost.latency.device import Device
+from dcdnas.cost.latency.file import FORMAT, read_table, table_from, table_text
+from dcdnas.cost.latency.fit import Correction
+from dcdnas.cost.latency.table import place_of
+from dcdnas.cost.latency.timing import Timing
 from dcdnas.errors import FileError
 from dcdnas.networks import Slot
 

@@ -19,7 +19,7 @@ from synthetic import confirm, make_run
 from dcdnas.core.dynamics import Dynamics, Spread
 from dcdnas.dashboard.app import make_app
 from dcdnas.dashboard.security import TOKEN
-from dcdnas.report.attention import Attentions, write_attentions
+from dcdnas.results.attention import Attentions, write_attentions
 
 SECRET = "a-token-for-tests"
 

@@ -25,7 +25,7 @@ from dcdnas.engine.lock import RunLock
 from dcdnas.engine.store import Store
 from dcdnas.pages.choices import importances
 from dcdnas.pages.view import mostly
-from dcdnas.report import Note, load_run, read_notes, write_note
+from dcdnas.results import Note, load_run, read_notes, write_note
 
 pytestmark = [pytest.mark.slow, needs_chromium]
 

@@ -17,7 +17,7 @@ from synthetic import make_run
 from dcdnas.dashboard import resuming
 from dcdnas.engine import signals as control
 from dcdnas.engine.lock import RunLock, live_driver
-from dcdnas.report import Note, load_run, read_notes
+from dcdnas.results import Note, load_run, read_notes
 
 STAR = "/runs/good/trials/3/note"
 

@@ -15,7 +15,7 @@ from dcdnas.dashboard.shelf import Shelf, read_line
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import Store
 from dcdnas.pages import view
-from dcdnas.report import load_run
+from dcdnas.results import load_run
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from browsing import Visit, faults, needs_chromium, visiting
 from synthetic import make_run
 
-from dcdnas.report import load_run
+from dcdnas import load_run
 
 pytestmark = [pytest.mark.slow, needs_chromium]
 

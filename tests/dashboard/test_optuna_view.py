@@ -16,7 +16,7 @@ from synthetic import make_run
 
 from dcdnas.core.records import Score
 from dcdnas.engine.optuna_copy import Copies
-from dcdnas.report import Run, load_run
+from dcdnas.results import Run, load_run
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from dcdnas.core.architecture import Architecture
 from dcdnas.core.dynamics import Dynamics, Spread
 from dcdnas.engine.lock import RunLock
 from dcdnas.pages.view import mostly
-from dcdnas.report import load_run
-from dcdnas.report.attention import Attentions, write_attentions
+from dcdnas.results import load_run
+from dcdnas.results.attention import Attentions, write_attentions
 
 PAGES = ("", "/failures", "/live", "/space", "/compare", "/trials/0", "/trials/0/card")
 

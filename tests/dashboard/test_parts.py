@@ -22,7 +22,7 @@ from dcdnas.pages.paint import MARKERS, paints
 from dcdnas.pages.strip import BAR, aligned, strip
 from dcdnas.pages.territory import territory
 from dcdnas.pages.view import facts, mostly, shares, steps
-from dcdnas.report import Moment
+from dcdnas.results import Moment
 from dcdnas.space.library import find_space
 from dcdnas.space.pricing.cost import draw
 from dcdnas.space.reading.reader import read_space

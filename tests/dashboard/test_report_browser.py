@@ -11,7 +11,7 @@ from browsing import Visit, faults, needs_chromium, visiting
 from synthetic import confirm, make_run
 
 from dcdnas.pages.single_file import write_report
-from dcdnas.report import Run, load_run
+from dcdnas.results import Run, load_run
 
 pytestmark = [pytest.mark.slow, needs_chromium]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trainings
 
-from dcdnas.engine.executors._execution import Execution
+from dcdnas.engine.execution import Execution
 from dcdnas.engine.progress import Progress
 from dcdnas.engine.run import search
 from dcdnas.errors import DcdnasError

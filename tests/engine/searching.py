@@ -12,10 +12,10 @@ from trainings import pretend
 from dcdnas.core.budget import parse_budgets
 from dcdnas.core.records import ProxyTask, Score, Trial
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.executors._proxy_training import Reporter
 from dcdnas.engine.executors.local import run_inline
 from dcdnas.engine.job import Job, Outcome
 from dcdnas.engine.loop import SearchLoop
+from dcdnas.engine.proxy_training import Reporter
 from dcdnas.engine.run import make_memory
 from dcdnas.engine.store import Store
 

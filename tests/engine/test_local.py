@@ -17,10 +17,10 @@ from trainings import FAULTS, chatty, fault, faulty, hanging, pretend, quality, 
 
 from dcdnas.core.records import ProxyTask, Report, Score
 from dcdnas.engine.executors import local
-from dcdnas.engine.executors._proxy_training import Train
 from dcdnas.engine.executors.local import Worker, run_inline, run_local
 from dcdnas.engine.job import Job
 from dcdnas.engine.loop import SearchLoop
+from dcdnas.engine.proxy_training import Train
 from dcdnas.engine.signals import Wish
 from dcdnas.engine.store import Store
 

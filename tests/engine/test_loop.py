@@ -17,10 +17,10 @@ from trainings import fault, learn, pretend, quality
 
 from dcdnas.core.budget import within
 from dcdnas.core.records import ProxyTask, Report, Score, Trial
-from dcdnas.engine.executors._proxy_training import Reporter
 from dcdnas.engine.executors.local import run_inline
 from dcdnas.engine.job import Job, Outcome
 from dcdnas.engine.loop import FAILURES, MISSES, TIME_IS_UP, WAIT, SearchLoop
+from dcdnas.engine.proxy_training import Reporter
 from dcdnas.engine.recovery import ATTEMPTS
 from dcdnas.engine.samplers import samplers
 from dcdnas.engine.signals import Wish

@@ -22,7 +22,7 @@ from trainings import FAULTS, pretend
 
 from dcdnas.core.records import ProxyTask
 from dcdnas.data import Split, load, split
-from dcdnas.engine.executors._execution import Execution
+from dcdnas.engine.execution import Execution
 from dcdnas.engine.job import Job
 from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.run import prepare, search

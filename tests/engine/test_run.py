@@ -19,7 +19,7 @@ from trainings import fault, pretend
 from dcdnas.core.records import ProxyTask, Trial
 from dcdnas.engine import signals as control
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.executors._execution import Execution
+from dcdnas.engine.execution import Execution
 from dcdnas.engine.job import Job
 from dcdnas.engine.lock import RunLock, live_driver
 from dcdnas.engine.progress import Progress

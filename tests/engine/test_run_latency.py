@@ -15,20 +15,20 @@ from trainings import pretend
 
 from dcdnas.core.budget import Budget
 from dcdnas.cost import price
-from dcdnas.cost._device import Device, this_device
-from dcdnas.cost._latency import LatencyTable, use, used
-from dcdnas.cost._timing import Timing
+from dcdnas.cost.latency.device import Device, this_device
+from dcdnas.cost.latency.table import LatencyTable, use, used
+from dcdnas.cost.latency.timing import Timing
 from dcdnas.engine import latency
 from dcdnas.engine import run as runs
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.executors._execution import Execution
+from dcdnas.engine.execution import Execution
 from dcdnas.engine.latency import FILE, freeze, record, thaw, time_front
 from dcdnas.engine.planning.latency import check_device, notes_on, take_table
 from dcdnas.engine.run import prepare, search
 from dcdnas.engine.store import Store
 from dcdnas.errors import RunError, UsageError
 from dcdnas.networks import Network
-from dcdnas.report import load_run
+from dcdnas.results import load_run
 
 HERE = this_device()
 INLINE = Execution(executor="inline", gpus_per_trial=0.0)

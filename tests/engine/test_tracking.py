@@ -17,7 +17,7 @@ from trainings import pretend
 
 from dcdnas.core.records import Trial
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.executors._execution import Execution
+from dcdnas.engine.execution import Execution
 from dcdnas.engine.run import prepare, search
 from dcdnas.engine.store import Store
 from dcdnas.engine.trackers import Logger, loggers

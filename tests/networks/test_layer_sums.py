@@ -7,8 +7,8 @@ from backbones import small
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.cost import Parts, additive_metrics, measure
+from dcdnas.cost._layers import layer_table
 from dcdnas.errors import GeometryError
-from dcdnas.layers import layer_table
 from dcdnas.networks import Slot, build_network, networks, slots_of
 from dcdnas.operators import operators
 from dcdnas.published._preset import guided, with_operator

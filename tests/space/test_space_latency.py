@@ -13,8 +13,8 @@ from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
 
 from dcdnas.core.budget import Budget, within
 from dcdnas.cost import price
-from dcdnas.cost._device import Device, this_device
-from dcdnas.cost._latency import LatencyTable, use
+from dcdnas.cost.latency.device import Device, this_device
+from dcdnas.cost.latency.table import LatencyTable, use
 from dcdnas.errors import FileError, UsageError
 from dcdnas.space.pricing import latency as space_latency
 from dcdnas.space.pricing.cost import draw, draws_within, largest, smallest
@@ -159,7 +159,7 @@ def test_a_width_is_fitted_to_a_latency() -> None:
 
 @pytest.mark.slow
 def test_a_real_measurement_predicts_networks_it_has_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dcdnas.cost._timing import timings
+    from dcdnas.cost.latency.timing import timings
 
     monkeypatch.setattr(space_latency, "timings", timings)
     table = measured(tiny("stage"), HERE, 12)

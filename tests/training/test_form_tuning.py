@@ -16,8 +16,8 @@ from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.plugins import Plugin
 from dcdnas.core.records import ConvGeometry
 from dcdnas.cost import measure
-from dcdnas.cost._device import Device
-from dcdnas.cost._timing import Timing
+from dcdnas.cost.latency.device import Device
+from dcdnas.cost.latency.timing import Timing
 from dcdnas.errors import GeometryError, UsageError
 from dcdnas.networks import Network, build_network, slots_of
 from dcdnas.operators import Operator, operators

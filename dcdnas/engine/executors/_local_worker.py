@@ -29,7 +29,7 @@ def serve(connection: Connection[Any, Any], train: Callable[[Job, Callable[[Repo
 
     Args:
         connection: to the driver.
-        train: what is run, see `dcdnas.engine.executors._proxy_training.Train`.
+        train: what is run, see `dcdnas.engine.proxy_training.Train`.
         log: file that takes what this process prints.
     """
     threading.Thread(target=_end_with_driver, daemon=True).start()

@@ -25,12 +25,12 @@ def trainable(config: dict[str, Any], train: Callable[[Job, Callable[[Report], b
 
     Args:
         config: Tune's configuration: the job as text.
-        train: what is run, see `dcdnas.engine.executors._proxy_training.Train`.
+        train: what is run, see `dcdnas.engine.proxy_training.Train`.
         images: the task's images in memory that all workers of a machine share; None when `train` needs none.
     """
     job = job_from_text(config["job"])
     if images is not None:
-        from dcdnas.engine.executors._proxy_training import offer_images  # needs torch, and so does whatever trains on images
+        from dcdnas.engine.proxy_training import offer_images  # needs torch, and so does whatever trains on images
 
         offer_images(job.task, images)
     reported: list[Report] = []

@@ -16,9 +16,9 @@ from typing import Any
 
 from dcdnas.core.records import Report
 from dcdnas.engine.executors._local_worker import GRACE, READY, serve
-from dcdnas.engine.executors._proxy_training import Train
 from dcdnas.engine.job import Job, Outcome, described
 from dcdnas.engine.loop import WAIT, SearchLoop
+from dcdnas.engine.proxy_training import Train
 from dcdnas.engine.signals import SIGNALS
 
 LATE = 2 * GRACE

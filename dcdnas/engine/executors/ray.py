@@ -37,12 +37,12 @@ from ray import tune  # noqa: E402
 from ray.exceptions import RayError  # noqa: E402
 from ray.tune.error import TuneError  # noqa: E402
 
-from dcdnas.engine.executors._execution import Execution  # noqa: E402
-from dcdnas.engine.executors._proxy_training import images_of  # noqa: E402
+from dcdnas.engine.execution import Execution  # noqa: E402
 from dcdnas.engine.executors._ray_bridge import Bridge, LoopScheduler, LoopSearcher, LoopStopper  # noqa: E402
 from dcdnas.engine.executors._ray_trainable import trainable  # noqa: E402
 from dcdnas.engine.job import described  # noqa: E402
 from dcdnas.engine.loop import SearchLoop  # noqa: E402
+from dcdnas.engine.proxy_training import images_of  # noqa: E402
 from dcdnas.errors import Resumable, UsageError  # noqa: E402
 
 RESTARTS = 3

@@ -11,8 +11,8 @@ import torch
 
 from dcdnas.core.records import Cost
 from dcdnas.data import Split
-from dcdnas.engine.executors._proxy_training import images_of
 from dcdnas.engine.planning.plan import Plan
+from dcdnas.engine.proxy_training import images_of
 from dcdnas.networks import build_network, for_proxy
 from dcdnas.space.pricing.cost import Priced, draws_within
 from dcdnas.training.loop import train

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.cost._device import this_device
-from dcdnas.cost._latency import LatencyTable, use
-from dcdnas.cost._latency_file import read_table
-from dcdnas.cost._timing import Timing
+from dcdnas.cost.latency.device import this_device
+from dcdnas.cost.latency.file import read_table
+from dcdnas.cost.latency.table import LatencyTable, use
+from dcdnas.cost.latency.timing import Timing
 from dcdnas.errors import UsageError
 from dcdnas.space.pricing.latency import check_complete, measured, measured_network
 from dcdnas.space.search_space import SearchSpace

@@ -14,23 +14,23 @@ from typing import Any
 import torch
 
 from dcdnas.core.budget import Budget, parse_budgets
+from dcdnas.core.files import runs_folder
 from dcdnas.core.plugins import loaded
 from dcdnas.core.records import ProxyTask
 from dcdnas.core.units import counted
 from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.cost import metrics
-from dcdnas.cost._latency import LatencyTable, used
+from dcdnas.cost.latency.table import LatencyTable, used
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.executors._execution import Execution
-from dcdnas.engine.executors._proxy_training import images_of
+from dcdnas.engine.execution import Execution
 from dcdnas.engine.halving import rungs
 from dcdnas.engine.latency import record, thaw
 from dcdnas.engine.planning.latency import METRIC, Told, notes_on, quietly, take_table
 from dcdnas.engine.planning.settings import SearchSettings
+from dcdnas.engine.proxy_training import images_of
 from dcdnas.engine.samplers import samplers
 from dcdnas.engine.trackers import loggers
 from dcdnas.errors import UsageError
-from dcdnas.report import runs_folder
 from dcdnas.space.library import find_space, space_for
 from dcdnas.space.pricing.cost import check_budgets, draws_within
 from dcdnas.space.reading.reader import read_space

@@ -12,15 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from dcdnas.core.architecture import Architecture, LayerChoice
-from dcdnas.cost._device import Device
-from dcdnas.cost._latency import HOW_TO_FILL, LatencyTable, Place, place_of, said
-from dcdnas.cost._latency_fit import LEAST, Correction, Whole, corrected
-from dcdnas.cost._latency_kept import KeptTimes
-from dcdnas.cost._timing import Timing, timings
 from dcdnas.cost.latency import at_work
+from dcdnas.cost.latency.device import Device
+from dcdnas.cost.latency.fit import LEAST, Correction, Whole, corrected
+from dcdnas.cost.latency.kept import KeptTimes
+from dcdnas.cost.latency.table import HOW_TO_FILL, LatencyTable, Place, place_of, said
+from dcdnas.cost.latency.timing import Timing, timings
 from dcdnas.errors import FileError, UsageError
-from dcdnas.networks import Slot, build_network, make, slots_of
-from dcdnas.networks._slot import STATIC, unnamed
+from dcdnas.networks import STATIC, Slot, build_network, make, slots_of, unnamed
 from dcdnas.space.parts import Group, Site
 from dcdnas.space.pricing.cost import draw
 from dcdnas.space.pricing.places import places_of
@@ -36,7 +35,7 @@ CHUNKS = {"slots": 64, "networks": 5}
 """Measured in turns."""
 
 BLOCKS = {"slots": 6, "networks": 8}
-"""Of calls, see `dcdnas.cost._timing`."""
+"""Of calls, see `dcdnas.cost.latency.timing`."""
 
 COMPANY = 15
 """Places with which one takes turns that is measured when it is asked for."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dcdnas.core.records import Cost, Setting
 from dcdnas.cost import additive_metrics, metrics, slot_price
 from dcdnas.errors import UsageError
-from dcdnas.networks._slot import STATIC, unnamed
+from dcdnas.networks import STATIC, unnamed
 from dcdnas.space.parts import Decisions, Group, Site
 from dcdnas.space.pricing.places import places_of
 from dcdnas.space.search_space import SearchSpace, layer_choice

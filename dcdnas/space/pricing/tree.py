@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.records import Setting
 from dcdnas.cost import metrics, remembered, slot_price
-from dcdnas.networks._slot import STATIC
+from dcdnas.networks import STATIC
 from dcdnas.space.parts import Decision, Group, Settings, Site
 from dcdnas.space.pricing.places import Places, common_unit, holds, places_of
 from dcdnas.space.search_space import SearchSpace, layer_choice

@@ -14,8 +14,7 @@ from dcdnas.core.plugins import load_plugin
 from dcdnas.core.records import ProxyTask
 from dcdnas.core.yaml_lines import Document, Key, read_yaml
 from dcdnas.errors import UnknownNameError, UsageError, nearest
-from dcdnas.networks import Network, networks
-from dcdnas.networks._slot import leaders
+from dcdnas.networks import Network, leaders, networks
 from dcdnas.space.reading.problems import Problems, shown
 from dcdnas.space.reading.schema import Proxy, SpaceFile
 from dcdnas.space.reading.settings import SettingsReader, matching

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.cost._base import Metric
-from dcdnas.cost._device import Device, this_device
-from dcdnas.cost._latency import in_use, used
-from dcdnas.cost._timing import Timing, timings
+from dcdnas.cost.latency.device import Device, this_device
+from dcdnas.cost.latency.table import in_use, used
+from dcdnas.cost.latency.timing import Timing, timings
 from dcdnas.networks import Network, Slot, deployed
 
 __all__ = ["latency"]
 
 BLOCKS = 10
-"""Of calls of a whole network, see `dcdnas.cost._timing`."""
+"""Of calls of a whole network, see `dcdnas.cost.latency.timing`."""
 
 
 def slot_latency(slot: Slot, choice: LayerChoice) -> int:

@@ -18,7 +18,7 @@ from dcdnas.pages.render import HERE, text
 from dcdnas.pages.still import Still
 
 if TYPE_CHECKING:
-    from dcdnas.report.run import Run
+    from dcdnas.results.run import Run
 
 MOST = 10
 """Networks of the front that a run lists."""

@@ -10,14 +10,14 @@ import pytest
 from written_runs import trial, write_run
 
 from dcdnas.errors import UsageError
-from dcdnas.report import Run, load_run
+from dcdnas.pages.notebook_run import NotebookRun, load_run
 
 TRIALS = [trial(0, 0.70, 90.0), trial(1, 0.60, 30.0), trial(2, 0.80, 95.0), trial(3, 0.50, 20.0, "stopped")]
 CONFIRMED = [(2, 1, 0.78), (2, 2, 0.80), (0, 1, 0.71), (0, 2, 0.69)]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> NotebookRun:
     return load_run(write_run(tmp_path / "r<b>", TRIALS, CONFIRMED))
 
 
@@ -25,7 +25,7 @@ def body(html: str) -> str:
     return re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL)
 
 
-def test_a_run_shows_its_best_and_its_front(run: Run) -> None:
+def test_a_run_shows_its_best_and_its_front(run: NotebookRun) -> None:
     said = body(run._repr_html_())
     assert "79.0 %" in said
     assert "+9.0 points ± 2.8" in said
@@ -33,7 +33,7 @@ def test_a_run_shows_its_best_and_its_front(run: Run) -> None:
     assert "<b>" not in said
 
 
-def test_a_trial_of_a_run_shows_its_numbers_and_every_layer(run: Run) -> None:
+def test_a_trial_of_a_run_shows_its_numbers_and_every_layer(run: NotebookRun) -> None:
     shown = run.trial(2).show()
     said = body(shown.html)
     assert "79.00 % ± 1.41" in said
@@ -43,7 +43,7 @@ def test_a_trial_of_a_run_shows_its_numbers_and_every_layer(run: Run) -> None:
     assert "trial 2 of r<b>" in repr(shown)
 
 
-def test_a_trial_with_its_run_is_the_same_trial(run: Run) -> None:
+def test_a_trial_with_its_run_is_the_same_trial(run: NotebookRun) -> None:
     assert run.trial(2) == run.trials[2]
     assert run.trials[2] == run.trial(2)
     assert run.trial(2) != run.trials[1]
@@ -51,7 +51,7 @@ def test_a_trial_with_its_run_is_the_same_trial(run: Run) -> None:
     assert run.trial("best") == run.trials[2]
 
 
-def test_a_comparison_says_the_differences(run: Run) -> None:
+def test_a_comparison_says_the_differences(run: NotebookRun) -> None:
     said = body(run.compare(0, 1, 2).html)
     assert said.count('<svg class="strip"') == 3
     assert "(-10.0 points)" in said
@@ -60,20 +60,20 @@ def test_a_comparison_says_the_differences(run: Run) -> None:
     assert "<a " not in said
 
 
-def test_one_trial_alone_is_compared_with_the_static_network(run: Run) -> None:
+def test_one_trial_alone_is_compared_with_the_static_network(run: NotebookRun) -> None:
     assert "trials 0, 2 of" in repr(run.compare(2))
     with pytest.raises(UsageError, match="no second trial"):
         run.compare(0)
 
 
-def test_what_cannot_be_compared_is_said(run: Run) -> None:
+def test_what_cannot_be_compared_is_said(run: NotebookRun) -> None:
     with pytest.raises(UsageError, match="Give two to 4"):
         run.compare(0, 1, 2, 3, 2)
     with pytest.raises(UsageError, match="has no trial 9"):
         run.compare(0, 9)
 
 
-def test_every_rule_of_the_style_stays_inside_its_piece(run: Run) -> None:
+def test_every_rule_of_the_style_stays_inside_its_piece(run: NotebookRun) -> None:
     for html in (run._repr_html_(), run.trial(1).show().html, run.compare(1).html):
         style = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
         assert len(style) == 1
@@ -86,7 +86,7 @@ def test_every_rule_of_the_style_stays_inside_its_piece(run: Run) -> None:
         assert not re.search(r"@media|@import|url\(|:root|\bbody\b", style[0])
 
 
-def test_a_piece_can_be_saved_as_a_page(run: Run, tmp_path: Path) -> None:
+def test_a_piece_can_be_saved_as_a_page(run: NotebookRun, tmp_path: Path) -> None:
     text = run.trial(1).show().save(tmp_path / "trial.html").read_text(encoding="utf-8")
     assert text.startswith("<!doctype html>")
     assert "<title>trial 1 of r&lt;b&gt;</title>" in text

@@ -16,7 +16,7 @@ from dcdnas.pages import single_file
 from dcdnas.pages.single_file import report
 from dcdnas.pages.still import Still
 from dcdnas.pages.view import facts
-from dcdnas.report import load_run, write_note
+from dcdnas.results import load_run, write_note
 
 TRIALS = [trial(0, 0.70, 90.0), trial(1, 0.60, 30.0), trial(2, 0.80, 95.0), trial(3, 0.50, 20.0, "stopped")]
 CONFIRMED = [(2, 1, 0.78), (2, 2, 0.80), (0, 1, 0.71), (0, 2, 0.69)]

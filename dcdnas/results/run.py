@@ -19,13 +19,10 @@ from dcdnas.core.budget import Budget, within
 from dcdnas.core.records import ENDED, Trial
 from dcdnas.engine.store import Confirmation
 from dcdnas.errors import UnknownNameError, UsageError
-from dcdnas.report.history import History, Moment
-from dcdnas.report.run_trial import RunTrial
+from dcdnas.results.history import History, Moment
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from dcdnas.report.notebook import Shown
 
 COLUMNS = ("number", "state", "accuracy", "flops", "params", "epochs", "seconds", "seed", "digest", "on_front", "reason")
 """The frame's columns before the decisions; a further cost metric stands after ``params``."""
@@ -146,8 +143,8 @@ class Run:
         scores = [t.score for t in self.trials] + [c.score for c in self.confirmations]
         return sum(s.seconds for s in scores if s)
 
-    def trial(self, which: int | str, budgets: Sequence[Budget] | None = None) -> RunTrial:
-        """A trial by number, or ``best`` or ``knee`` of the front; ``run.trial(17).show()`` draws it in a notebook.
+    def trial(self, which: int | str, budgets: Sequence[Budget] | None = None) -> Trial:
+        """A trial by number, or ``best`` or ``knee`` of the front.
 
         Raises:
             UsageError: when there is none.
@@ -157,13 +154,13 @@ class Run:
             found = self.best_within(cut) if which == "best" else fronts.knee(self.trials, cut, self.minimize)
             if found is None:
                 raise UsageError(f"{self.name} has no finished trial within {_said(cut)}, so it has no {which}.")
-            return RunTrial.of(self, found)
+            return found
         if not str(which).isdigit():
             raise UnknownNameError("trial", str(which), ["best", "knee"], "Or give a trial's number.")
         if int(which) >= len(self.trials):
             last = f"its last one is {len(self.trials) - 1}" if self.trials else "it has none yet"
             raise UsageError(f"{self.name} has no trial {which}: {last}. `dcdnas trials {self.name}` shows them.")
-        return RunTrial.of(self, self.trials[int(which)])
+        return self.trials[int(which)]
 
     def front(self, budgets: Sequence[Budget] | None = None) -> list[Trial]:
         """The non-dominated finished trials within the budgets (the run's own unless given), from the cheapest on."""
@@ -251,27 +248,6 @@ class Run:
 
         rows = self.rows
         return pd.DataFrame(rows, columns=list(rows[0]) if rows else list(COLUMNS))
-
-    def plot_front(self) -> Any:
-        """Accuracy against cost as a plotly figure, which shows itself in a notebook."""
-        from dcdnas.report.plots import front_figure
-
-        return front_figure(self)
-
-    def compare(self, *trials: int | str) -> Shown:
-        """Two to four trials side by side, which a notebook displays; one alone beside the static network.
-
-        Raises:
-            UsageError: when there is no such trial, or nothing to compare with.
-        """
-        from dcdnas.report.notebook import show_comparison
-
-        return show_comparison(self, [self.trial(which) for which in trials])
-
-    def _repr_html_(self) -> str:
-        from dcdnas.report.notebook import show_run
-
-        return show_run(self).html
 
     def _cut(self, budgets: Sequence[Budget] | None) -> Sequence[Budget]:
         """The bounds that hold: the run's own unless others are given.

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dcdnas.cost._device import Device
+from dcdnas.cost.latency.device import Device
 
 Call = Callable[[], object]
 

@@ -14,7 +14,7 @@ from dcdnas.core.budget import parse_budgets
 from dcdnas.core.front import hypervolume
 from dcdnas.engine.lock import RunLock
 from dcdnas.errors import RunError, UsageError
-from dcdnas.report import COLUMNS, load_run, run_folders
+from dcdnas.results import COLUMNS, load_run, run_folders
 
 TRIALS = [
     trial(0, 0.70, 90.0),

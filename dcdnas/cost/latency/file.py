@@ -8,11 +8,11 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from dcdnas.cost._device import Device
-from dcdnas.cost._latency import LatencyTable, Place
-from dcdnas.cost._latency_fit import Correction
-from dcdnas.cost._latency_row import KEYS, place_from, row_of
-from dcdnas.cost._timing import Timing
+from dcdnas.cost.latency.device import Device
+from dcdnas.cost.latency.fit import Correction
+from dcdnas.cost.latency.row import KEYS, place_from, row_of
+from dcdnas.cost.latency.table import LatencyTable, Place
+from dcdnas.cost.latency.timing import Timing
 from dcdnas.errors import FileError, UsageError, nearest
 
 FORMAT = "dcdnas/latency-1"

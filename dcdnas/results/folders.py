@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from dcdnas.core.files import runs_folder
 from dcdnas.errors import RunError, nearest
 
 FILE = "search.yaml"
 """What a run was asked to search, in its folder."""
-
-
-def runs_folder() -> Path:
-    """Where runs are: ``DCDNAS_RUNS``, else ``runs/`` in the working folder."""
-    return Path(os.environ.get("DCDNAS_RUNS") or "runs").expanduser()
 
 
 def run_folders() -> list[Path]:

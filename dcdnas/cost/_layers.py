@@ -9,10 +9,11 @@ from typing import Literal
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.dimension import dimensions
 from dcdnas.core.records import ConvGeometry, Cost, Setting
-from dcdnas.cost import Parts, additive_metrics, price, slot_parts, slot_price
+from dcdnas.cost._base import additive_metrics
+from dcdnas.cost._parts import Parts, slot_parts
+from dcdnas.cost._price import price, slot_price
 from dcdnas.errors import MismatchError, UsageError
-from dcdnas.networks import Slot, slots_of
-from dcdnas.networks._slot import STATIC
+from dcdnas.networks import STATIC, Slot, slots_of
 from dcdnas.operators import Operator, operators
 
 Count = Literal["deploy", "training", "published"]

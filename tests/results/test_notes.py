@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dcdnas.errors import RunError, UsageError
-from dcdnas.report import Note, read_notes, write_note
-from dcdnas.report.notes import FILE, LONGEST
+from dcdnas.results import Note, read_notes, write_note
+from dcdnas.results.notes import FILE, LONGEST
 
 
 def test_a_run_without_notes_has_none(tmp_path: Path) -> None:

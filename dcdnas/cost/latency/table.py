@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass, field, replace
 
 from dcdnas.core.architecture import LayerChoice
-from dcdnas.cost._device import Device
-from dcdnas.cost._latency_fit import Correction
 from dcdnas.cost._remembered import forget
-from dcdnas.cost._timing import Timing
+from dcdnas.cost.latency.device import Device
+from dcdnas.cost.latency.fit import Correction
+from dcdnas.cost.latency.timing import Timing
 from dcdnas.errors import FileError, UsageError
-from dcdnas.networks import Slot
-from dcdnas.networks._slot import unnamed
+from dcdnas.networks import Slot, unnamed
 
 Place = tuple[Slot, LayerChoice]
 """A slot without its name, and a choice without its form: what a time belongs to."""

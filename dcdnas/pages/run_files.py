@@ -14,7 +14,8 @@ from pathlib import Path
 from dcdnas.core.files import write_whole
 from dcdnas.export.config import write_config
 from dcdnas.export.provenance import model_of
-from dcdnas.report import Run
+from dcdnas.pages.single_file import write_report
+from dcdnas.results import Run
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,6 @@ def write_results(run: Run) -> Results:
         MismatchError: when a config would not give the network that was searched.
         UsageError: when a file cannot be written.
     """
-    from dcdnas.pages.single_file import write_report  # it takes a trial's config from this package
-
     line = run.front()
     folder = run.folder / "front"
     for old in folder.glob("*.yaml"):

@@ -3,11 +3,11 @@
 Nothing that is imported here brings torch, Ray, Optuna or pandas, so that `dcdnas status` and `dcdnas trials` answer at once.
 """
 
-from dcdnas.report.folders import FILE, find_run, run_folders, runs_folder
-from dcdnas.report.history import Moment
-from dcdnas.report.notes import Note, read_notes, write_note
-from dcdnas.report.reading import load_run
-from dcdnas.report.run import COLUMNS, Confirmed, Run, Status
+from dcdnas.results.folders import FILE, find_run, run_folders
+from dcdnas.results.history import Moment
+from dcdnas.results.notes import Note, read_notes, write_note
+from dcdnas.results.reading import load_run
+from dcdnas.results.run import COLUMNS, Confirmed, Run, Status
 
 __all__ = [
     "COLUMNS",
@@ -21,6 +21,5 @@ __all__ = [
     "load_run",
     "read_notes",
     "run_folders",
-    "runs_folder",
     "write_note",
 ]

@@ -8,8 +8,8 @@ import pytest
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import Parts, measure, price
+from dcdnas.cost._layers import Count, counted_as, layer_table
 from dcdnas.errors import MismatchError, UsageError
-from dcdnas.layers import Count, counted_as, layer_table
 from dcdnas.networks import build_network, slots_of
 from dcdnas.operators import operators
 from dcdnas.published import architecture as published
@@ -58,7 +58,7 @@ def test_an_operator_whose_published_form_is_unknown_is_refused() -> None:
 
 
 def test_layers_that_do_not_add_up_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dcdnas.layers.slot_parts", lambda slot, choice: Parts(1))
+    monkeypatch.setattr("dcdnas.cost._layers.slot_parts", lambda slot, choice: Parts(1))
     with pytest.raises(MismatchError, match="the layers' costs add up to"):
         layer_table(BARE)
 

@@ -9,10 +9,9 @@ from typing import Any
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.dimension import dimensions
 from dcdnas.core.records import ConvGeometry
-from dcdnas.cost._latency import Place
+from dcdnas.cost.latency.table import Place
 from dcdnas.errors import DcdnasError, UsageError, nearest
-from dcdnas.networks import Slot
-from dcdnas.networks._activations import ACTIVATIONS
+from dcdnas.networks import ACTIVATIONS, Slot
 from dcdnas.operators import operators
 
 GEOMETRY = tuple(f.name for f in fields(ConvGeometry))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from written_runs import trial, write_run
 
-from dcdnas.report import load_run
-from dcdnas.report.plots import front_figure, history_figure, operators_figure
+from dcdnas.pages.notebook_run import load_run
+from dcdnas.pages.plots import front_figure, history_figure, operators_figure
 
 TRIALS = [trial(0, 0.70, 90.0), trial(1, 0.60, 30.0), trial(2, 0.80, 95.0), trial(3, 0.50, 20.0, "stopped")]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dcdnas.core.plugins import Plugin
-from dcdnas.engine.executors._proxy_training import ProxyTraining, Train
+from dcdnas.engine.proxy_training import ProxyTraining, Train
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from dcdnas.core.records import Trial
 from dcdnas.core.units import metric_name, percent
 from dcdnas.errors import UsageError
 from dcdnas.pages.anatomy import Layer, anatomy
+from dcdnas.pages.drawing import BOLD, FONT, GRID, INK, SIZE, SOFT, Entry, Figure, Scale
 from dcdnas.pages.paint import COLOURS, Paint, paints
 from dcdnas.pages.strip import GAP, LEFT, Strip, strip
 from dcdnas.pages.view import mostly, shares
-from dcdnas.report.drawing import BOLD, FONT, GRID, INK, SIZE, SOFT, Entry, Figure, Scale
 
 if TYPE_CHECKING:
-    from dcdnas.report.run import Run
+    from dcdnas.results.run import Run
 
 ONE, TWO = 246.0, 510.0
 """Widths of one column and of two, in points: 3.42 and 7.08 inches, 87 and 180 mm."""

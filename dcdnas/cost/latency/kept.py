@@ -14,11 +14,11 @@ from pathlib import Path
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.cache import cache_folder
-from dcdnas.cost._device import Device
 from dcdnas.cost._kept import CODE, append, lines, outside
-from dcdnas.cost._latency import Place
-from dcdnas.cost._latency_row import row_of
-from dcdnas.cost._timing import Timing
+from dcdnas.cost.latency.device import Device
+from dcdnas.cost.latency.row import row_of
+from dcdnas.cost.latency.table import Place
+from dcdnas.cost.latency.timing import Timing
 
 Timed = Place | Architecture | str
 """What a time belongs to; a string says all that the time depends on besides the device and the package's code."""

@@ -15,7 +15,7 @@ from dcdnas.pages.paint import COLOURS, Paint, paints
 from dcdnas.pages.view import mostly
 
 if TYPE_CHECKING:
-    from dcdnas.report.run import Run
+    from dcdnas.results.run import Run
 
 SYMBOLS = {"up": "triangle-up", "down": "triangle-down", "plus": "cross", "cross": "x", "bar": "hexagon"}
 """Plotly's words for the markers of the pages, where they differ."""

@@ -11,8 +11,8 @@ from dcdnas.core.yaml_lines import parse_yaml, read_yaml
 from dcdnas.engine.lock import live_driver
 from dcdnas.engine.store import Store
 from dcdnas.errors import DcdnasError, FileError
-from dcdnas.report.folders import FILE, find_run
-from dcdnas.report.run import Run
+from dcdnas.results.folders import FILE, find_run
+from dcdnas.results.run import Run
 
 
 def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run:

@@ -11,12 +11,12 @@ from written_runs import trial, write_run
 
 from dcdnas.errors import UsageError
 from dcdnas.pages.paint import COLOURS
-from dcdnas.report import load_run
+from dcdnas.results import load_run
 
 pytest.importorskip("reportlab", reason="the extra [figures] is not installed")
 
-from dcdnas.report.drawing import Scale
-from dcdnas.report.figures import ONE, TWO, write_figures
+from dcdnas.pages.drawing import Scale
+from dcdnas.pages.figures import ONE, TWO, write_figures
 
 TRIALS = [trial(0, 0.70, 90.0), trial(1, 0.60, 30.0), trial(2, 0.80, 95.0), trial(3, 0.50, 20.0, "stopped")]
 CONFIRMED = [(2, 1, 0.78), (2, 2, 0.80), (0, 1, 0.71), (0, 2, 0.69)]
