@@ -54,7 +54,7 @@ def measure_report(folder: Path) -> None:
 def measure_list(folder: Path, runs: int) -> None:
     """Prints the timings of the page of many runs."""
     from dcdnas.dashboard.render import html
-    from dcdnas.dashboard.shelf import Shelf
+    from dcdnas.dashboard.runs import Shelf
 
     if not folder.exists():
         from synthetic import make_run
@@ -77,23 +77,23 @@ def measure(folder: Path) -> None:
     import json
 
     from dcdnas.dashboard.live_run import LiveRun
-    from dcdnas.dashboard.shelf import read_line
+    from dcdnas.dashboard.runs import read_line
     from dcdnas.engine.store import Store
-    from dcdnas.pages import view
+    from dcdnas.pages import payload
 
     before = memory()
     live = timed("read the run", lambda: LiveRun(folder), 3)
     print(f"{'memory for it':34} {memory() - before:8.0f} MB")
     timed("line in the list of runs", lambda: read_line(folder), 3)
     timed("the page's own data", lambda: page_data(live), 5)
-    timed("all trials as JSON", lambda: json.dumps(view.payload(live)), 5)
+    timed("all trials as JSON", lambda: json.dumps(payload.payload(live)), 5)
     timed("all learning curves", live.curves, 3)
     store = Store(folder, "w")
     last = live.run.trials[-1]
 
     def update() -> None:
         live.refresh()
-        json.dumps(view.payload(live, live.version - 1))
+        json.dumps(payload.payload(live, live.version - 1))
 
     def changed() -> None:
         store.add(last, attempt=int(time.time_ns() % 1_000_000_000))
@@ -104,10 +104,10 @@ def measure(folder: Path) -> None:
 
 def page_data(live: object) -> None:
     """What the page of a run is filled with before its script asks for more."""
-    from dcdnas.pages import view
+    from dcdnas.pages import payload
 
-    view.facts(live)  # type: ignore[arg-type]
-    view.operators_of(live)  # type: ignore[arg-type]
+    payload.facts(live)  # type: ignore[arg-type]
+    payload.operators_of(live)  # type: ignore[arg-type]
 
 
 def timed(what: str, work: Callable[[], object], times: int, before: Callable[[], None] = lambda: None) -> object:

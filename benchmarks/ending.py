@@ -7,25 +7,25 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from dcdnas.core.records import Report, Score
+from dcdnas.core.trial import EpochResult, Score
 from dcdnas.engine.job import Job
 
 
-def at_once(job: Job, report: Callable[[Report], bool]) -> Score:
+def at_once(job: Job, report: Callable[[EpochResult], bool]) -> Score:
     """Reports once. The accuracy is a mean over the settings and layers, so that a sampler has something to learn."""
     parts = [*job.architecture.settings.items(), *job.architecture.layers.items()]
     accuracy = sum(random.Random(str(part)).random() for part in parts) / len(parts)
-    report(Report(1, accuracy, 1.0, 0.0))
-    return Score(accuracy, 1.0, 1, 0.0, (Report(1, accuracy, 1.0, 0.0),))
+    report(EpochResult(1, accuracy, 1.0, 0.0))
+    return Score(accuracy, 1.0, 1, 0.0, (EpochResult(1, accuracy, 1.0, 0.0),))
 
 
-def in_a_moment(job: Job, report: Callable[[Report], bool]) -> Score:
+def in_a_moment(job: Job, report: Callable[[EpochResult], bool]) -> Score:
     """Takes half a second an epoch; its accuracy depends on network and seed."""
     accuracy = random.Random(f"{job.architecture.digest}/{job.task.seed}").random()
-    curve: list[Report] = []
+    curve: list[EpochResult] = []
     for epoch in range(1, job.task.epochs + 1):
         time.sleep(0.5)
-        curve.append(Report(epoch, accuracy * epoch / job.task.epochs, 1.0, 0.5 * epoch))
+        curve.append(EpochResult(epoch, accuracy * epoch / job.task.epochs, 1.0, 0.5 * epoch))
         if not report(curve[-1]):
             break
     last = curve[-1]

@@ -21,7 +21,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 
 HERE = Path(__file__).parent
 
@@ -75,7 +75,7 @@ def session(folder: Path, executor: str) -> int:
 def prepared(folder: Path, trials: int) -> None:
     """A run that can be searched."""
     from dcdnas.core.budget import parse_budgets
-    from dcdnas.core.records import ProxyTask
+    from dcdnas.core.task import TrainingTask
     from dcdnas.core.yaml_lines import read_yaml
     from dcdnas.engine.config import SearchConfig
     from dcdnas.engine.run import prepare
@@ -83,7 +83,8 @@ def prepared(folder: Path, trials: int) -> None:
 
     space = read_yaml(find_space("fashion-quick")).data
     prepare(
-        folder, SearchConfig(space=space, budgets=parse_budgets(["2MFLOPs"]), trials=trials, task=ProxyTask(epochs=3), confirm=0)
+        folder,
+        SearchConfig(space=space, budgets=parse_budgets(["2MFLOPs"]), trials=trials, task=TrainingTask(epochs=3), confirm=0),
     )
 
 

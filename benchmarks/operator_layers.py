@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.operators import Operator, operators
 
 SHAPES = {

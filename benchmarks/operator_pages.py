@@ -20,7 +20,7 @@ from operator_pictures import PICTURES, described, drawn
 
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.dimension import dimensions
-from dcdnas.core.records import ConvGeometry, Setting
+from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.cost import Parts, slot_parts
 from dcdnas.errors import GeometryError
 from dcdnas.networks import Slot

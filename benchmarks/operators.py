@@ -37,7 +37,7 @@ import torch
 from operator_layers import QUICK, SHAPES, VARIANTS, Candidates, Published, candidates
 from torch import Tensor, nn
 
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.errors import GeometryError
 from dcdnas.operators import operators
 from dcdnas.training.allocator import keep_freed_memory

@@ -59,7 +59,7 @@ def main() -> None:
 def searched(executor: Any, sampler: str, given: argparse.Namespace) -> tuple[list[float], dict[str, float]]:
     """The moments at which trainings ended, and processor seconds of each part of the driver."""
     from dcdnas.core.budget import parse_budgets
-    from dcdnas.core.records import ProxyTask
+    from dcdnas.core.task import TrainingTask
     from dcdnas.core.yaml_lines import read_yaml
     from dcdnas.engine.config import SearchConfig
     from dcdnas.engine.execution import Execution
@@ -77,7 +77,7 @@ def searched(executor: Any, sampler: str, given: argparse.Namespace) -> tuple[li
 
     config = SearchConfig(
         space=read_yaml(find_space(given.space)).data, budgets=parse_budgets([given.budget]), trials=given.trials,
-        task=ProxyTask(epochs=1), sampler=sampler, confirm=0,
+        task=TrainingTask(epochs=1), sampler=sampler, confirm=0,
     )  # fmt: skip
     execution = Execution(executor=executor, jobs=given.workers, train=ending.at_once)
     with (

@@ -35,8 +35,9 @@ import numpy as np
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.budget import parse_budgets
-from dcdnas.core.front import best, front, hypervolume
-from dcdnas.core.records import ProxyTask, Score, Trial
+from dcdnas.core.pareto import best, front, hypervolume
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.trial import Score, Trial
 from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.cost import slot_price
 from dcdnas.engine.config import SearchConfig
@@ -157,7 +158,7 @@ def runs_of(sampler: str, sizes: Sequence[int]) -> dict[int, Sequence[int]]:
 def searched(space: str, budget: str, sampler: str, trials: int, sizes: Sequence[int], seed: int) -> Mapping[int, Found]:
     """One search, and what it had found after so many trainings."""
     config = SearchConfig(
-        space=read_yaml(find_space(space)).data, budgets=parse_budgets([budget]), trials=trials, task=ProxyTask(epochs=1),
+        space=read_yaml(find_space(space)).data, budgets=parse_budgets([budget]), trials=trials, task=TrainingTask(epochs=1),
         sampler=sampler, seed=seed, starts=trials if sampler == "random" else 10, early_stopping=False, confirm=0,
     )  # fmt: skip
     compiled = config.build_space()

@@ -21,7 +21,8 @@ from dataclasses import replace
 import torch
 
 import dcdnas
-from dcdnas.core.records import ProxyTask, Trial
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.trial import Trial
 from dcdnas.data import load_test
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.proxy_training import images_of
@@ -69,7 +70,7 @@ def tested(run: Run, trial: Trial, seeds: int) -> list[float]:
     return [test_accuracy(trial, replace(task, seed=10_000 + seed)) for seed in range(seeds)]
 
 
-def test_accuracy(trial: Trial, task: ProxyTask) -> float:
+def test_accuracy(trial: Trial, task: TrainingTask) -> float:
     """One training, judged once."""
     images = images_of(task)
     torch.manual_seed(task.seed)

@@ -27,7 +27,8 @@ from pathlib import Path
 import torch
 
 from dcdnas.core.architecture import Architecture, LayerChoice
-from dcdnas.core.records import ProxyTask, Setting
+from dcdnas.core.geometry import Setting
+from dcdnas.core.task import TrainingTask
 from dcdnas.cost import price
 from dcdnas.data import load, split
 from dcdnas.networks import Network, build_network, slots_of
@@ -129,7 +130,7 @@ def trained(job: tuple[str, str, int, int]) -> tuple[str, int, int, float, float
         network = build_network(architecture_of(variant))
         variant.start(network)
     begun = time.process_time()
-    task = replace(ProxyTask(data=data, epochs=epochs, seed=seed, augment="flip"), **variant.recipe)
+    task = replace(TrainingTask(data=data, epochs=epochs, seed=seed, augment="flip"), **variant.recipe)
     score = train(network, split(load(data)), task)
     return name, epochs, seed, 100 * score.accuracy, time.process_time() - begun
 

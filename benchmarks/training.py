@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.records import ProxyTask
+from dcdnas.core.task import TrainingTask
 from dcdnas.cost import price
 from dcdnas.data import Split, load, split
 from dcdnas.networks import Network, build_network
@@ -54,14 +54,14 @@ class Variant:
         self.layout = torch.channels_last if last else torch.contiguous_format
         with seeded(0):
             self.network: Network = build_network(architecture).to(memory_format=self.layout)
-        groups = parameter_groups(self.network, ProxyTask())
+        groups = parameter_groups(self.network, TrainingTask())
         self.optimizer = torch.optim.SGD(groups, 0.1, momentum=0.9, nesterov=True, **optimizer)
         self.data, self.batches, self.step_times, self.data_times = data, self.epochs(), list[Seconds](), list[Seconds]()
 
     def epochs(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         generator = torch.Generator().manual_seed(0)
         while True:
-            yield from batches(self.data.train, ProxyTask(augment="crop-flip"), generator, CPU)
+            yield from batches(self.data.train, TrainingTask(augment="crop-flip"), generator, CPU)
 
     def step(self) -> None:
         """Draws, varies and normalises a batch, then one step of the optimizer; remembers how long both took."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.records import ProxyTask
+from dcdnas.core.task import TrainingTask
 from dcdnas.data import Split, load
 from dcdnas.networks import Network, build_network
 from dcdnas.training.loop import seeded
@@ -21,7 +21,7 @@ SETTINGS: dict[str, Any] = {
     "head_channels": 16,
     "dropout": 0.1,
 }
-TASK = ProxyTask(epochs=3, batch_size=32, augment="flip")
+TASK = TrainingTask(epochs=3, batch_size=32, augment="flip")
 
 
 def network(seed: int = 0) -> Network:

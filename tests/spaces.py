@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-from dcdnas.core.records import Setting
+from dcdnas.core.geometry import Setting
 from dcdnas.core.yaml_lines import parse_yaml
 from dcdnas.space.reading.reader import Compiler
 from dcdnas.space.search_space import SearchSpace

@@ -15,7 +15,7 @@ import torch
 import dcdnas.operators
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.dimension import dimensions
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.cost import measure, price
 from dcdnas.cost._kept import outside
 from dcdnas.cost.flops import count_flops

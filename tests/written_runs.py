@@ -8,7 +8,8 @@ from typing import Any
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.budget import Budget
-from dcdnas.core.records import Cost, Score, State, Trial
+from dcdnas.core.geometry import Cost
+from dcdnas.core.trial import Score, State, Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import Confirmation, Store
 

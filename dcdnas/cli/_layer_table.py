@@ -14,7 +14,7 @@ from dcdnas.core.units import metric_name
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from dcdnas.core.records import Cost
+    from dcdnas.core.geometry import Cost
     from dcdnas.cost import Layer, Parts
 
 GEOMETRY = ("in_channels", "out_channels", "kernel_size", "stride", "groups", "dilation", "height", "width")
@@ -102,7 +102,7 @@ def _kernel(layer: Layer) -> str:
 
 def total(layers: Sequence[Layer]) -> Cost:
     """The sum of the layers' costs: the network's."""
-    from dcdnas.core.records import Cost
+    from dcdnas.core.geometry import Cost
 
     return sum((layer.cost for layer in layers), Cost())
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dcdnas.cli._output import Output
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 from dcdnas.core.units import costs, duration, ending, percent, roughly, tally
 from dcdnas.engine.progress import Progress
 

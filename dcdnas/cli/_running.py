@@ -69,7 +69,7 @@ def pages(out: Output, folder: Path, wanted: bool) -> Iterator[None]:
     if not wanted:
         yield
         return
-    from dcdnas.dashboard.beside import beside
+    from dcdnas.dashboard.background import beside
 
     with beside(folder.absolute().parent) as address:
         url = f"{address}runs/{quote(folder.name)}"

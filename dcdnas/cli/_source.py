@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import Budget, exceeded, within
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 from dcdnas.core.yaml_lines import parse_yaml
 from dcdnas.errors import RunError, UsageError
 from dcdnas.results import Run, find_run, load_run

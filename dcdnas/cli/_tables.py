@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dcdnas.core.budget import quantity
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 from dcdnas.core.units import duration, metric_name, mix, percent
 from dcdnas.results import Confirmed, Run
 

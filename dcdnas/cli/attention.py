@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from dcdnas.cli._source import Source as Found
     from dcdnas.core.dynamics import Dynamics, Spread
-    from dcdnas.core.records import ProxyTask
+    from dcdnas.core.task import TrainingTask
     from dcdnas.data import Images
     from dcdnas.networks import Network
 
@@ -73,7 +73,7 @@ def trained(out: Output, found: Found, data: str, weights: Path | None) -> tuple
         UsageError: when there are no weights and no training to do again.
     """
     from dcdnas.cli.train import read_images
-    from dcdnas.core.records import ProxyTask
+    from dcdnas.core.task import TrainingTask
     from dcdnas.data import split
     from dcdnas.errors import UsageError
     from dcdnas.export import load_weights
@@ -82,7 +82,7 @@ def trained(out: Output, found: Found, data: str, weights: Path | None) -> tuple
 
     task = task_of(found)
     if weights is not None:
-        images = ProxyTask(data=data) if data else task
+        images = TrainingTask(data=data) if data else task
         if images is None:
             raise UsageError(f"{found.name} does not say which images it is for. Name some with -d, like -d fashion-mini.")
         part = split(read_images(out, found, images), VALIDATION)
@@ -97,7 +97,7 @@ def trained(out: Output, found: Found, data: str, weights: Path | None) -> tuple
     return train_again(out, found, task)
 
 
-def task_of(found: Found) -> ProxyTask | None:
+def task_of(found: Found) -> TrainingTask | None:
     """The training of a run's trial; None for what no run has trained."""
     from dcdnas.engine.config import SearchConfig
 
@@ -107,10 +107,10 @@ def task_of(found: Found) -> ProxyTask | None:
     return replace(config.task, seed=found.trial.seed, deadline=0.0)
 
 
-def train_again(out: Output, found: Found, task: ProxyTask) -> tuple[Network, Images, str]:
+def train_again(out: Output, found: Found, task: TrainingTask) -> tuple[Network, Images, str]:
     """The same training as in the search: same seed, images and recipe, so on a CPU the same weights."""
     from dcdnas.cli.train import best_device
-    from dcdnas.core.records import Report
+    from dcdnas.core.trial import EpochResult
     from dcdnas.engine.job import Job
     from dcdnas.engine.proxy_training import ProxyTraining, images_of
 
@@ -118,7 +118,7 @@ def train_again(out: Output, found: Found, task: ProxyTask) -> tuple[Network, Im
     recorded = found.trial.score
     out.note(f"Training trial {found.trial.number} again as in the search: {task.epochs} epochs on {task.data}")
 
-    def told(report: Report) -> bool:
+    def told(report: EpochResult) -> bool:
         out.note(f"epoch {report.epoch}/{task.epochs}: {100 * report.accuracy:.1f} %")
         return recorded is None or report.epoch < recorded.epochs
 

@@ -12,7 +12,7 @@ from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
     from dcdnas import results as report
-    from dcdnas.core.records import Trial
+    from dcdnas.core.trial import Trial
 
 __all__ = ["compare"]
 

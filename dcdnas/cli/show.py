@@ -13,7 +13,7 @@ from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
     from dcdnas.cli._source import Source as Found
-    from dcdnas.core.records import Cost
+    from dcdnas.core.geometry import Cost
     from dcdnas.cost import Layer
 
 __all__ = ["show"]

@@ -15,7 +15,8 @@ from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
     from dcdnas.cli._source import Source as Found
-    from dcdnas.core.records import ProxyTask, Report
+    from dcdnas.core.task import TrainingTask
+    from dcdnas.core.trial import EpochResult
     from dcdnas.data import Images
     from dcdnas.training.full import Trained
 
@@ -59,20 +60,20 @@ def train(
     parts = split(images, VALIDATION)
     out.note(f"Training {found.name} on {data}: {len(parts.train):,} images, {epochs} epochs, {seeds} seed(s), on {device}")
 
-    def told(number: int, report: Report) -> None:
+    def told(number: int, report: EpochResult) -> None:
         out.note(f"seed {number} epoch {report.epoch}/{epochs}: {100 * report.accuracy:.1f} %, {report.seconds:.0f} s")
 
     trained = train_seeds(found.architecture, parts, task, range(seed, seed + seeds), told, device)
     finish(out, found, judged_on_test(trained, images, device), images, task, output or Path("trained") / found.name)
 
 
-def recipe(found: Found, data: str, epochs: int, assignments: Sequence[str]) -> ProxyTask:
+def recipe(found: Found, data: str, epochs: int, assignments: Sequence[str]) -> TrainingTask:
     """The run's recipe with these images and epochs; ``--set`` changes the rest.
 
     Raises:
         UsageError: for a setting that is no part of a recipe, or cannot be used.
     """
-    from dcdnas.core.records import ProxyTask
+    from dcdnas.core.task import TrainingTask
     from dcdnas.engine.planning import RECIPE
     from dcdnas.engine.planning.settings import SearchSettings
     from dcdnas.errors import UnknownNameError
@@ -84,10 +85,10 @@ def recipe(found: Found, data: str, epochs: int, assignments: Sequence[str]) -> 
             raise UnknownNameError("part of a recipe", name, RECIPE)
     said = SearchSettings.gather({}, assignments, project=False)
     changes = {name: getattr(said, name) for name in RECIPE if getattr(said, name) is not None}
-    return ProxyTask(**{**known, "resolution": 0, "classes": 0, "data": data, "epochs": epochs, **changes})
+    return TrainingTask(**{**known, "resolution": 0, "classes": 0, "data": data, "epochs": epochs, **changes})
 
 
-def read_images(out: Output, found: Found, task: ProxyTask) -> Images:
+def read_images(out: Output, found: Found, task: TrainingTask) -> Images:
     """The training part, at the network's own size where classes and channels are its own; says when they are not."""
     from dcdnas.data import load
 
@@ -107,7 +108,7 @@ def best_device() -> str:
     return "cuda" if cuda.is_available() else "cpu"
 
 
-def finish(out: Output, found: Found, trained: Sequence[Trained], images: Images, task: ProxyTask, folder: Path) -> None:
+def finish(out: Output, found: Found, trained: Sequence[Trained], images: Images, task: TrainingTask, folder: Path) -> None:
     """Writes what was trained and says how good it is."""
     from dcdnas.core.files import write_whole
     from dcdnas.export import WEIGHTS, Model, Normalisation, save_weights, write_config

@@ -14,7 +14,7 @@ from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
     from dcdnas import results as report
-    from dcdnas.core.records import Trial
+    from dcdnas.core.trial import Trial
 
 __all__ = ["trials"]
 
@@ -69,7 +69,7 @@ def trials(
 def _states(wanted: Sequence[str]) -> Sequence[str]:
     from typing import get_args
 
-    from dcdnas.core.records import State
+    from dcdnas.core.trial import State
     from dcdnas.errors import UnknownNameError
 
     for name in wanted:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from dcdnas.core.records import Setting
+from dcdnas.core.geometry import Setting
 from dcdnas.errors import FileError
 
 FORMAT = "dcdnas/architecture-1"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dcdnas.core.records import Cost
+from dcdnas.core.geometry import Cost
 from dcdnas.errors import BudgetError
 
 _EXAMPLE = "Write one like 300MFLOPs, 4Mparams or 200kB."

@@ -6,7 +6,8 @@ from collections import Counter
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import quantity
-from dcdnas.core.records import Cost, Trial
+from dcdnas.core.geometry import Cost
+from dcdnas.core.trial import Trial
 
 
 def percent(share: float | None, digits: int = 1) -> str:

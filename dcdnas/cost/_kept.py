@@ -27,7 +27,7 @@ FILES = 20
 """Files that stay; the oldest go first."""
 
 _PACKAGE = Path(__file__).parents[1]
-_SOURCES = ("operators/**/*.py", "networks/**/*.py", "cost/**/*.py", "records.py", "choice.py", "architecture.py")
+_SOURCES = ("operators/**/*.py", "networks/**/*.py", "cost/**/*.py", "core/*.py")
 
 
 def kept(metric: str, slot: Slot, choice: LayerChoice, find: Callable[[], int]) -> int:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.dimension import dimensions
-from dcdnas.core.records import ConvGeometry, Cost, Setting
+from dcdnas.core.geometry import ConvGeometry, Cost, Setting
 from dcdnas.cost._base import additive_metrics
 from dcdnas.cost._parts import Parts, slot_parts
 from dcdnas.cost._price import price, slot_price

@@ -14,7 +14,7 @@ from functools import cache
 import torch
 
 from dcdnas.core.architecture import LayerChoice
-from dcdnas.core.records import ConvGeometry, Setting
+from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.cost._kept import kept
 from dcdnas.cost._price import slot_price
 from dcdnas.cost._shapes import shapes_only

@@ -14,7 +14,7 @@ from functools import cache
 import torch
 
 from dcdnas.core.architecture import Architecture, LayerChoice, NetworkSetting
-from dcdnas.core.records import Cost
+from dcdnas.core.geometry import Cost
 from dcdnas.cost._base import additive_metrics, metrics
 from dcdnas.cost._kept import kept
 from dcdnas.cost._remembered import remembered

@@ -19,11 +19,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from dcdnas.dashboard import control, events, pages
+from dcdnas.dashboard import control, events, routes
 from dcdnas.dashboard.optuna_view import OptunaView
 from dcdnas.dashboard.render import html
+from dcdnas.dashboard.runs import Shelf
 from dcdnas.dashboard.security import Guard, answered
-from dcdnas.dashboard.shelf import Shelf
 from dcdnas.errors import DcdnasError, RunError, UsageError
 from dcdnas.pages import layers
 from dcdnas.pages.render import HERE
@@ -45,25 +45,25 @@ def make_app(runs: Path, host: str = HOST, token: str = "") -> ASGIApp:
         token: of those who may stop and resume searches and write notes; empty when nobody may.
     """
     one = "/runs/{run}"
-    routes = [
-        Route("/", _in_thread(pages.runs)),
-        Route(one, _in_thread(pages.run)),
-        Route(f"{one}/trials.json", _in_thread(pages.trials)),
-        Route(f"{one}/choices.json", _in_thread(pages.choices)),
+    table = [
+        Route("/", _in_thread(routes.runs)),
+        Route(one, _in_thread(routes.run)),
+        Route(f"{one}/trials.json", _in_thread(routes.trials)),
+        Route(f"{one}/choices.json", _in_thread(routes.choices)),
         Route(f"{one}/events", events.stream),
-        Route(f"{one}/failures", _in_thread(pages.failures)),
-        Route(f"{one}/live", _in_thread(pages.live)),
-        Route(f"{one}/space", _in_thread(pages.space)),
-        Route(f"{one}/compare", _in_thread(pages.compare)),
-        Route(f"{one}/trials/{{number:int}}", _in_thread(pages.trial)),
-        Route(f"{one}/trials/{{number:int}}/card", _in_thread(pages.card)),
-        Route(f"{one}/trials/{{number:int}}/config.yaml", _in_thread(pages.config)),
+        Route(f"{one}/failures", _in_thread(routes.failures)),
+        Route(f"{one}/live", _in_thread(routes.live)),
+        Route(f"{one}/space", _in_thread(routes.space)),
+        Route(f"{one}/compare", _in_thread(routes.compare)),
+        Route(f"{one}/trials/{{number:int}}", _in_thread(routes.trial)),
+        Route(f"{one}/trials/{{number:int}}/card", _in_thread(routes.card)),
+        Route(f"{one}/trials/{{number:int}}/config.yaml", _in_thread(routes.config)),
         *(control.routes() if token else ()),
         *OptunaView().routes(),
         Mount("/assets", StaticFiles(directory=HERE / "static")),
     ]
     app = Starlette(
-        routes=routes,
+        routes=table,
         middleware=[Middleware(GZipMiddleware, minimum_size=1000)],
         exception_handlers={404: _missing, DcdnasError: _refused, Exception: _broken},
         lifespan=_lifespan,

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dcdnas.dashboard.live_run import LiveRun
-from dcdnas.dashboard.resuming import resume_beside
+from dcdnas.dashboard.resume import resume_beside
 from dcdnas.engine.lock import live_driver
 from dcdnas.engine.signals import request_stop
 from dcdnas.errors import DcdnasError, UsageError

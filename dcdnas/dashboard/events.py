@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 
 from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.errors import DcdnasError
-from dcdnas.pages import view
+from dcdnas.pages import payload
 
 EVERY = 1.0
 """Seconds between looks at the run's file."""
@@ -50,4 +50,4 @@ async def _changes(live: LiveRun, since: int) -> AsyncIterator[str]:
 def _news(live: LiveRun, since: int) -> dict[str, Any]:
     """What changed after a version; empty when nothing did."""
     live.refresh()
-    return view.payload(live, since) if live.version > since else {}
+    return payload.payload(live, since) if live.version > since else {}

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dcdnas.core.records import Report, Trial
+from dcdnas.core.trial import EpochResult, Trial
 from dcdnas.engine.lock import live_driver
 from dcdnas.engine.store import FILE as MEMORY
 from dcdnas.engine.store import Store
@@ -67,7 +67,7 @@ class LiveRun:
             self.version += 1
             return True
 
-    def curve(self, number: int) -> tuple[Report, ...]:
+    def curve(self, number: int) -> tuple[EpochResult, ...]:
         """The learning curve of a trial as far as it has come, also of one that is running."""
         store = Store(self.folder)
         try:

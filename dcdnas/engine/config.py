@@ -13,7 +13,7 @@ import yaml
 
 from dcdnas.core.budget import Budget
 from dcdnas.core.files import write_whole
-from dcdnas.core.records import ProxyTask
+from dcdnas.core.task import TrainingTask
 from dcdnas.core.yaml_lines import Document, read_yaml
 from dcdnas.errors import RunError, UsageError
 from dcdnas.space.pricing.tree import Chances
@@ -48,7 +48,7 @@ class SearchConfig:
     budgets: tuple[Budget, ...] = ()
     minimize: tuple[str, ...] = ("flops",)
     trials: int = 50
-    task: ProxyTask = field(default_factory=ProxyTask)
+    task: TrainingTask = field(default_factory=TrainingTask)
     sampler: str = "tpe"
     seed: int = 0
     starts: int = 10
@@ -96,7 +96,7 @@ class SearchConfig:
             known["minimize"] = tuple(data["minimize"])
             known["plugins"] = {str(name): dict(record) for name, record in data.get("plugins", {}).items()}
             known["latency"] = dict(data.get("latency", {}))
-            known["task"] = ProxyTask(**data["task"])
+            known["task"] = TrainingTask(**data["task"])
             return SearchConfig(**known)
         except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
             raise RunError(f"{path}: damaged: {type(error).__name__}: {error}.") from None

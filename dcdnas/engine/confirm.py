@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from dcdnas.core import front
-from dcdnas.core.records import Trial
+from dcdnas.core import pareto
+from dcdnas.core.trial import Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import Job, Outcome, derived_seed
 from dcdnas.engine.recovery import ATTEMPTS
@@ -67,7 +67,7 @@ class Confirming:
 
     def _all(self, trials: list[Trial]) -> list[Job]:
         """The most accurate networks of the front and the static reference, seed by seed."""
-        chosen = front.to_confirm(trials, self.config.budgets, self.config.minimize, self.config.confirm_top)
+        chosen = pareto.to_confirm(trials, self.config.budgets, self.config.minimize, self.config.confirm_top)
         seeds = [derived_seed(self.config.seed, f"confirm-{i}") for i in range(self.config.confirm)]
         return [Job(t.number, t.architecture, replace(self.config.task, seed=s), confirm=True) for s in seeds for t in chosen]
 

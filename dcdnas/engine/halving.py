@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dcdnas.core.geometry import Cost
 from dcdnas.core.pareto import logarithm, ranks
-from dcdnas.core.records import Cost
 
 ENOUGH = 6
 """Trainings at a rung below which nothing is stopped: a rank among fewer says little."""

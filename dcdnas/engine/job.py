@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.records import ProxyTask, Score
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.trial import Score
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Job:
 
     number: int
     architecture: Architecture
-    task: ProxyTask
+    task: TrainingTask
     confirm: bool = False
     metrics: tuple[str, ...] = ()
 

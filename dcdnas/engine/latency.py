@@ -9,7 +9,7 @@ from typing import Any
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.files import write_whole
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 from dcdnas.cost.latency import time_networks
 from dcdnas.cost.latency.file import read_table, table_text
 from dcdnas.cost.latency.table import LatencyTable, use, used

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Literal
 
 from dcdnas.core.budget import exceeded, within
-from dcdnas.core.records import ENDED, Report, Score, State, Trial
+from dcdnas.core.trial import ENDED, EpochResult, Score, State, Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.confirm import Confirming
 from dcdnas.engine.halving import Halving
@@ -91,7 +91,7 @@ class SearchLoop:
             return WAIT
         return self._next_confirmation()
 
-    def report(self, job: Job, report: Report) -> bool:
+    def report(self, job: Job, report: EpochResult) -> bool:
         """Takes one epoch's report; returns whether the training goes on."""
         if job.key not in self._running or not math.isfinite(report.accuracy):
             return False

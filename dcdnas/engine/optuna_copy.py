@@ -13,7 +13,8 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from dcdnas.core.budget import Budget
-from dcdnas.core.records import Setting, Trial
+from dcdnas.core.geometry import Setting
+from dcdnas.core.trial import Trial
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

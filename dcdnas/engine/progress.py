@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from dcdnas.core import front
-from dcdnas.core.records import Trial
+from dcdnas.core import pareto
+from dcdnas.core.trial import Trial
 from dcdnas.engine.loop import SearchLoop
 
 
@@ -47,7 +47,7 @@ class Watch:
         bounds: of the objectives, fixed at the start of the run.
     """
 
-    def __init__(self, loop: SearchLoop, bounds: front.Bounds) -> None:
+    def __init__(self, loop: SearchLoop, bounds: pareto.Bounds) -> None:
         self.loop, self.bounds = loop, bounds
         self._since, self._before = time.monotonic(), loop.ended
         self._volume: tuple[tuple[Trial, ...], float] = ((), 0.0)
@@ -72,5 +72,5 @@ class Watch:
     def _hypervolume(self) -> float:
         line = self.loop.standing.front
         if line is not self._volume[0]:
-            self._volume = (line, front.hypervolume(line, self.loop.config.budgets, self.bounds))
+            self._volume = (line, pareto.hypervolume(line, self.loop.config.budgets, self.bounds))
         return self._volume[1]

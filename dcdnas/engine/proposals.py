@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.records import Cost, Trial
+from dcdnas.core.geometry import Cost
+from dcdnas.core.trial import Trial
 from dcdnas.cost import with_always
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import derived_seed

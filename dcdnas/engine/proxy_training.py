@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from dcdnas.core.plugins import Plugin
-from dcdnas.core.records import ProxyTask, Report, Score
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.trial import EpochResult, Score
 from dcdnas.cost import verified
 from dcdnas.data import Split, load, split
 from dcdnas.engine.job import Job
@@ -16,7 +17,7 @@ from dcdnas.networks import Network, build_network, for_proxy
 from dcdnas.training.allocator import keep_freed_memory
 from dcdnas.training.loop import train
 
-Reporter = Callable[[Report], bool]
+Reporter = Callable[[EpochResult], bool]
 """Takes one epoch's report, returns whether to go on."""
 
 Train = Callable[[Job, Reporter], Score]
@@ -64,7 +65,7 @@ class ProxyTraining:
         return network, train(network, images, job.task, report, self.device)
 
 
-def images_of(task: ProxyTask) -> Split:
+def images_of(task: TrainingTask) -> Split:
     """The task's images, read once a process; which are kept for validation is the same in every run.
 
     Raises:
@@ -77,6 +78,6 @@ def images_of(task: ProxyTask) -> Split:
     return _IMAGES[key]
 
 
-def offer_images(task: ProxyTask, images: Split) -> None:
+def offer_images(task: TrainingTask, images: Split) -> None:
     """Gives this process images that it need not read, because another one shares its memory."""
     _IMAGES.setdefault((task.data, task.resolution, task.classes), images)

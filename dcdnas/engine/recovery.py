@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from dcdnas.core.records import ENDED, Trial
+from dcdnas.core.trial import ENDED, Trial
 from dcdnas.engine.store import Store
 
 ATTEMPTS = 2

@@ -8,9 +8,9 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from dcdnas.core import front
+from dcdnas.core import pareto
 from dcdnas.core.files import write_whole
-from dcdnas.core.front import Bounds
+from dcdnas.core.pareto import Bounds
 from dcdnas.core.plugins import FOLDER as PLUGINS
 from dcdnas.core.plugins import load_copies, loaded
 from dcdnas.engine import latency
@@ -163,7 +163,7 @@ def search(
         loop.observe = look
         _execute(loop, execution, folder, signals)
         if config.latency and loop.stopped in ("", TIME_IS_UP):
-            latency.time_front(store, front.front(list(loop.trials.values()), config.budgets, config.minimize))
+            latency.time_front(store, pareto.front(list(loop.trials.values()), config.budgets, config.minimize))
             latency.freeze(folder)  # what was measured on the way is part of it now
         store.set_meta("ending", loop.stopped or (EXHAUSTED if loop.exhausted and loop.ended < config.trials else ""))
         control.clear(folder)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from dcdnas.core import front
+from dcdnas.core import pareto
 from dcdnas.core.budget import Budget
-from dcdnas.core.records import ENDED, State, Trial
+from dcdnas.core.trial import ENDED, State, Trial
 
 PATIENCE, LEAST, FIRST = 50, 600.0, 6 * 3600.0
 """A training is hung after 50 times the longest one so far (a dynamic layer takes up to 20 times as long as a static one), and
@@ -40,11 +40,11 @@ class Standing:
         self.trials[trial.number] = self.latest = trial
         if trial.state == "finished" and trial.score is not None:
             self.longest = max(self.longest, trial.score.seconds)
-        if front.candidates([trial], self.budgets):
-            line = front.front([*self.front, trial], self.budgets, self.minimize)
+        if pareto.candidates([trial], self.budgets):
+            line = pareto.front([*self.front, trial], self.budgets, self.minimize)
             if trial in line:
                 self.front = tuple(line)
-                self.best = front.best(line, self.budgets)
+                self.best = pareto.best(line, self.budgets)
 
     @property
     def patience(self) -> float:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.records import Cost, Report, Score, State, Trial
+from dcdnas.core.geometry import Cost
+from dcdnas.core.trial import EpochResult, Score, State, Trial
 from dcdnas.errors import FileError, Resumable, RunError
 
 FILE = "run.db"
@@ -142,7 +143,7 @@ class Store:
         )  # fmt: skip
         self._write(f"INSERT OR REPLACE INTO trials VALUES ({','.join('?' * len(row))})", row)
 
-    def add_report(self, number: int, report: Report) -> None:
+    def add_report(self, number: int, report: EpochResult) -> None:
         """Writes one epoch of a trial's learning curve."""
         row = (number, report.epoch, report.accuracy, report.loss, report.seconds)
         self._write("INSERT OR REPLACE INTO reports VALUES (?,?,?,?,?)", row)
@@ -170,7 +171,7 @@ class Store:
             first: smallest number to read.
             curves: whether to read the learning curves too.
         """
-        curve: dict[int, list[Report]] = {}
+        curve: dict[int, list[EpochResult]] = {}
         if curves:
             for number, *rest in self._read("SELECT * FROM reports WHERE number >= ? ORDER BY number, epoch", (first,)):
                 curve.setdefault(number, []).append(_report(*rest))
@@ -185,7 +186,7 @@ class Store:
         row = self._read("SELECT * FROM trials WHERE number = ?", (number,))[0]
         return _trial(row, self.curve(number))
 
-    def curve(self, number: int) -> tuple[Report, ...]:
+    def curve(self, number: int) -> tuple[EpochResult, ...]:
         """The reports of a trial so far; those of a running one are here before its score is."""
         rows = self._read("SELECT epoch, accuracy, loss, seconds FROM reports WHERE number = ? ORDER BY epoch", (number,))
         return tuple(_report(*row) for row in rows)
@@ -254,7 +255,7 @@ class Store:
         )
 
 
-def _trial(row: tuple[Any, ...], curve: tuple[Report, ...]) -> Trial:
+def _trial(row: tuple[Any, ...], curve: tuple[EpochResult, ...]) -> Trial:
     number, state, _, architecture, decisions, cost, seed, origin, _, reason, accuracy, loss, epochs, seconds, started, ended = (
         row
     )
@@ -283,12 +284,14 @@ def _outline(number: int, state: State, cost: str, seed: int, origin: str, reaso
     return Trial(number, state, _UNREAD, {}, Cost(json.loads(cost)), score, seed, reason, origin, started, ended)
 
 
-def _report(epoch: int, accuracy: float | None, loss: float | None, seconds: float) -> Report:
+def _report(epoch: int, accuracy: float | None, loss: float | None, seconds: float) -> EpochResult:
     """SQLite keeps NaN as NULL."""
-    return Report(epoch, math.nan if accuracy is None else accuracy, math.nan if loss is None else loss, seconds)
+    return EpochResult(epoch, math.nan if accuracy is None else accuracy, math.nan if loss is None else loss, seconds)
 
 
-def _score(accuracy: float | None, loss: float | None, epochs: int, seconds: float, curve: tuple[Report, ...]) -> Score | None:
+def _score(
+    accuracy: float | None, loss: float | None, epochs: int, seconds: float, curve: tuple[EpochResult, ...]
+) -> Score | None:
     if accuracy is None:
         return None
     return Score(accuracy, math.nan if loss is None else loss, epochs, seconds, curve)

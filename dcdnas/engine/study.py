@@ -16,8 +16,9 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
 from dcdnas.core.budget import Budget
+from dcdnas.core.geometry import Setting
 from dcdnas.core.pareto import logarithm
-from dcdnas.core.records import Setting, Trial
+from dcdnas.core.trial import Trial
 from dcdnas.engine.samplers import Sampler
 from dcdnas.space.search_space import Decisions, SearchSpace
 

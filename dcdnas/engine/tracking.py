@@ -11,7 +11,7 @@ from types import TracebackType
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import described
 from dcdnas.engine.progress import Progress
-from dcdnas.engine.trackers import Logger, loggers
+from dcdnas.engine.trackers import Tracker, trackers
 
 
 class Tracking(AbstractContextManager["Tracking"]):
@@ -28,7 +28,7 @@ class Tracking(AbstractContextManager["Tracking"]):
     """
 
     def __init__(self, names: Sequence[str], folder: Path, config: SearchConfig) -> None:
-        self._loggers: dict[str, Logger] = {name: loggers[name](folder, config) for name in names}
+        self._trackers: dict[str, Tracker] = {name: trackers[name](folder, config) for name in names}
         self._seen: tuple[object, ...] = ()
         self._ended = -1
 
@@ -39,19 +39,19 @@ class Tracking(AbstractContextManager["Tracking"]):
             seen = (trial.number, trial.state, trial.score.epochs if trial.score else 0)
             if seen != self._seen:
                 self._seen = seen
-                self._tell(lambda logger: logger.trial(trial))
+                self._tell(lambda tracker: tracker.trial(trial))
         if progress.ended != self._ended:
             self._ended = progress.ended
             best = progress.best.score.accuracy if progress.best and progress.best.score else None
-            self._tell(lambda logger: logger.search(progress.ended, progress.hypervolume, best))
+            self._tell(lambda tracker: tracker.search(progress.ended, progress.hypervolume, best))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._tell(lambda logger: logger.close())
+        self._tell(lambda tracker: tracker.close())
 
-    def _tell(self, what: Callable[[Logger], None]) -> None:
-        for name, logger in list(self._loggers.items()):
+    def _tell(self, what: Callable[[Tracker], None]) -> None:
+        for name, tracker in list(self._trackers.items()):
             try:
-                what(logger)
+                what(tracker)
             except Exception as error:
-                del self._loggers[name]
+                del self._trackers[name]
                 logging.getLogger("dcdnas").warning("--log %s is left out from here on: %s", name, described(error))

@@ -16,8 +16,8 @@ import yaml
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.files import write_whole
+from dcdnas.core.geometry import Cost
 from dcdnas.core.plugins import loaded
-from dcdnas.core.records import Cost
 from dcdnas.core.units import costs, mix
 from dcdnas.cost import measure, price
 from dcdnas.errors import MismatchError, UsageError

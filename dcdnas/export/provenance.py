@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 from dcdnas.export.config import Model
 
 if TYPE_CHECKING:

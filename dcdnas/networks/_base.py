@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.architecture import Architecture, LayerChoice, NetworkSetting
 from dcdnas.core.dimension import dimensions
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.errors import UsageError
 from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.networks._excite import SqueezeExcite

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dcdnas.core.architecture import Architecture, LayerChoice
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.errors import FileError
 from dcdnas.operators import operators, width_of
 

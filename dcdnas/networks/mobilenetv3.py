@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.architecture import NetworkSetting
 from dcdnas.core.dimension import Choice
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.errors import UsageError
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
 from dcdnas.networks._base import ConvNorm, Network, Places, checked, make_divisible, per_stage, whole_numbers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, SupportsIndex
 
-from dcdnas.core.records import ConvGeometry, Setting
+from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.errors import GeometryError, UsageError
 
 Init = Literal["static", "published"]

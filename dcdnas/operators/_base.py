@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dcdnas.core.dimension import dimensions
-from dcdnas.core.records import ConvGeometry, Setting
+from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.errors import GeometryError
 from dcdnas.operators._arguments import check_place, shown
 from dcdnas.operators._guide import Guide

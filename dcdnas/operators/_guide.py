@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from dcdnas.core.records import Setting
+from dcdnas.core.geometry import Setting
 from dcdnas.errors import GeometryError, UsageError
 
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dcdnas.core.records import ConvGeometry, Setting
+from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.operators._base import Operator
 from dcdnas.operators._norm import added
 from dcdnas.operators._per_sample import per_sample_conv2d

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dcdnas.core.records import Setting
+from dcdnas.core.geometry import Setting
 
 
 def reduced(channels: int, reduction: Setting) -> int:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from dcdnas.core.dimension import Choice
-from dcdnas.core.records import ConvGeometry, Setting
+from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._mixture import KernelMixture, start_around_a_mean, static_std
 from dcdnas.operators._pool import pooled

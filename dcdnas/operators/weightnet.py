@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dcdnas.core.dimension import Choice
-from dcdnas.core.records import ConvGeometry, Setting
+from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.operators._base import Operator
 from dcdnas.operators._guide import Guide, given
 from dcdnas.operators._mixture import static_std

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 
 HINTS = (
     (r"loss is|nan|inf\b|diverged", "The training diverged. Search again with a lower learning rate or a longer warm-up: "

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Literal
 
 from dcdnas.core.architecture import Architecture, LayerChoice
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.cost import Parts, slot_parts, slot_price
 from dcdnas.errors import DcdnasError
 from dcdnas.networks import STATIC, Slot, networks

@@ -13,14 +13,14 @@ from reportlab.graphics.shapes import STATE_DEFAULTS
 from reportlab.pdfgen.canvas import Canvas
 
 from dcdnas.core.budget import quantity
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 from dcdnas.core.units import metric_name, percent
 from dcdnas.errors import UsageError
 from dcdnas.pages.anatomy import Layer, anatomy
 from dcdnas.pages.drawing import BOLD, FONT, GRID, INK, SIZE, SOFT, Entry, Figure, Scale
-from dcdnas.pages.paint import COLOURS, Paint, paints
+from dcdnas.pages.palette import COLOURS, Paint, paints
+from dcdnas.pages.payload import mostly, shares
 from dcdnas.pages.strip import GAP, LEFT, Strip, strip
-from dcdnas.pages.view import mostly, shares
 
 if TYPE_CHECKING:
     from dcdnas.results.run import Run

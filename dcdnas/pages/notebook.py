@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from dcdnas.core.files import write_whole
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 from dcdnas.errors import UsageError
-from dcdnas.pages import contents, view
-from dcdnas.pages.paint import COLOURS
+from dcdnas.pages import context, payload
+from dcdnas.pages.palette import COLOURS
 from dcdnas.pages.render import HERE, text
-from dcdnas.pages.still import Still
+from dcdnas.pages.snapshot import Still
 
 if TYPE_CHECKING:
     from dcdnas.results.run import Run
@@ -56,13 +56,18 @@ class Shown:
 def show_run(run: Run) -> Shown:
     """How far a run is and what it has found."""
     source = Still(run)
-    said = {"facts": view.facts(source), "heading": view.heading(run), "line": source.front, "metrics": view.metrics_of(run)}
+    said = {
+        "facts": payload.facts(source),
+        "heading": payload.heading(run),
+        "line": source.front,
+        "metrics": payload.metrics_of(run),
+    }
     return Shown(f"run {run.name}", _piece("run", run=run, **said))
 
 
 def show_trial(run: Run, trial: Trial) -> Shown:
     """A trial's numbers and its network, layer by layer."""
-    return Shown(f"trial {trial.number} of {run.name}", _piece("trial", **contents.of_trial(Still(run), trial)))
+    return Shown(f"trial {trial.number} of {run.name}", _piece("trial", **context.of_trial(Still(run), trial)))
 
 
 def show_comparison(run: Run, trials: Sequence[Trial]) -> Shown:
@@ -71,9 +76,9 @@ def show_comparison(run: Run, trials: Sequence[Trial]) -> Shown:
     Raises:
         UsageError: for more than four, and where there is nothing to compare with.
     """
-    if len(trials) > contents.AT_MOST:
-        raise UsageError(f"cannot compare {len(trials)} trials. Give two to {contents.AT_MOST}.")
-    values = contents.of_comparison(Still(run), trials)
+    if len(trials) > context.AT_MOST:
+        raise UsageError(f"cannot compare {len(trials)} trials. Give two to {context.AT_MOST}.")
+    values = context.of_comparison(Still(run), trials)
     if len(values["trials"]) < 2:
         raise UsageError(f"{run.name} has no second trial to compare with. Give the numbers of two.")
     numbers = ", ".join(str(t.number) for t in values["trials"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcdnas.core.budget import Budget
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 from dcdnas.results import Run
 from dcdnas.results import load_run as read_run
 

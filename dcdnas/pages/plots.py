@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from dcdnas.core.budget import quantity
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 from dcdnas.core.units import costs, metric_name, mix, percent
-from dcdnas.pages.paint import COLOURS, Paint, paints
-from dcdnas.pages.view import mostly
+from dcdnas.pages.palette import COLOURS, Paint, paints
+from dcdnas.pages.payload import mostly
 
 if TYPE_CHECKING:
     from dcdnas.results.run import Run

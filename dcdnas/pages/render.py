@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dcdnas.core.budget import quantity
 from dcdnas.core.units import costs, duration, large, metric_name, mix, percent, points, small_share
-from dcdnas.pages import view
+from dcdnas.pages import payload
 
 HERE = Path(__file__).parent
 
@@ -19,10 +19,10 @@ _PAGES = Environment(
     loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 _PAGES.filters.update(
-    percent=percent, points=points, quote=shlex.quote, duration=duration, moment=view.moment, named=metric_name, mix=mix,
+    percent=percent, points=points, quote=shlex.quote, duration=duration, moment=payload.moment, named=metric_name, mix=mix,
     large=large, small_share=small_share, costs=costs,
 )  # fmt: skip
-_PAGES.globals.update(quantity=quantity, SAID=view.SAID, control=False, notes_problem="")
+_PAGES.globals.update(quantity=quantity, SAID=payload.SAID, control=False, notes_problem="")
 
 
 def text(template: str, **values: Any) -> str:

@@ -17,13 +17,13 @@ import yaml
 from markupsafe import Markup
 
 from dcdnas.core.files import write_whole
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 from dcdnas.errors import DcdnasError
 from dcdnas.export.provenance import model_of
-from dcdnas.pages import contents, view
+from dcdnas.pages import context, payload
 from dcdnas.pages.render import HERE, text
-from dcdnas.pages.source import Source
-from dcdnas.pages.still import Still
+from dcdnas.pages.run_view import Source
+from dcdnas.pages.snapshot import Still
 
 if TYPE_CHECKING:
     from dcdnas.results import Run
@@ -53,12 +53,12 @@ def report(run: Run) -> str:
     source = Still(run)
     held = layered(source)
     pairs = [(run.static, t) for t in held if run.static and t.number != run.static.number]
-    data = view.payload(source)
+    data = payload.payload(source)
     data["rows"] = _kept(data["rows"], {t.number for t in (*held, *source.front)})
     return text(
-        "report.html", run=run, base="#", alone=True, left_out=_left_out(source, held), made=view.moment(time.time()),
+        "report.html", run=run, base="#", alone=True, left_out=_left_out(source, held), made=payload.moment(time.time()),
         pages=[Markup(page) for page in _pages(source, held, pairs)],
-        data={"trials.json": data, "choices.json": contents.of_choices(source)},
+        data={"trials.json": data, "choices.json": context.of_choices(source)},
         style=Markup(_asset("network.css") + _asset("app.css")),
         icon=_inside("image/svg+xml", _asset("icon.svg")), modules={"imports": _modules()},
     )  # fmt: skip
@@ -78,17 +78,17 @@ def _pages(source: Source, held: Sequence[Trial], pairs: Sequence[tuple[Trial, T
     numbers = [t.number for t in held]
     fill = partial(text, base="#", alone=True, layout="_held.html", config_link=_config_link(source.run))
     compare = partial(fill, "compare.html", held=[(a.number, b.number) for a, b in pairs])
-    yield fill("run.html", path="/", **contents.of_run(source))
-    yield compare(path="/compare", **contents.of_comparison(source, []))
-    yield fill("space.html", path="/space", **contents.of_space(source))
-    yield fill("failures.html", path="/failures", **contents.of_failures(source))
+    yield fill("run.html", path="/", **context.of_run(source))
+    yield compare(path="/compare", **context.of_comparison(source, []))
+    yield fill("space.html", path="/space", **context.of_space(source))
+    yield fill("failures.html", path="/failures", **context.of_failures(source))
     for i, trial in enumerate(held):
         near = {"before": numbers[i - 1] if i else None, "after": numbers[i + 1] if i + 1 < len(held) else None}
-        yield fill("trial.html", path=f"/trials/{trial.number}", **{**contents.of_trial(source, trial), **near})
-        card = text("_card.html", base="#", config_link=_config_link(source.run), **contents.of_card(source, trial))
+        yield fill("trial.html", path=f"/trials/{trial.number}", **{**context.of_trial(source, trial), **near})
+        card = text("_card.html", base="#", config_link=_config_link(source.run), **context.of_card(source, trial))
         yield f'<template data-path="/trials/{trial.number}/card">{card}</template>'
     for a, b in pairs:
-        yield compare(path=f"/compare?trials={a.number},{b.number}", **contents.of_comparison(source, [a, b]))
+        yield compare(path=f"/compare?trials={a.number},{b.number}", **context.of_comparison(source, [a, b]))
 
 
 def _left_out(source: Source, held: Sequence[Trial]) -> str:

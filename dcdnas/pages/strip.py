@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dcdnas.core.budget import quantity
-from dcdnas.pages.paint import Paint, paints
+from dcdnas.pages.palette import Paint, paints
 
 if TYPE_CHECKING:
     from dcdnas.pages.anatomy import Layer

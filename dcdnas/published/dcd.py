@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.records import ConvGeometry, Setting
+from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.networks import Slot, slots_of
 from dcdnas.operators.dcd import DCD, DCDLinear
 from dcdnas.published._base import Source

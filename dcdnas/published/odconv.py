@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.records import Setting
+from dcdnas.core.geometry import Setting
 from dcdnas.networks import Slot
 from dcdnas.operators.odconv import ODConv
 from dcdnas.published._base import Source

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dcdnas.core import front as fronts
+from dcdnas.core import pareto
 from dcdnas.core.budget import Budget
-from dcdnas.core.records import ENDED, Trial
+from dcdnas.core.trial import ENDED, Trial
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class History:
         bounds: worst and best of each objective.
     """
 
-    def __init__(self, budgets: Sequence[Budget], minimize: Sequence[str], bounds: fronts.Bounds) -> None:
+    def __init__(self, budgets: Sequence[Budget], minimize: Sequence[str], bounds: pareto.Bounds) -> None:
         self._budgets, self._minimize, self._bounds = budgets, minimize, bounds
         self.line: list[Trial] = []
         self._counted: set[int] = set()
@@ -54,10 +54,10 @@ class History:
 
     def _after(self, trial: Trial) -> Moment:
         last = self.moments[-1] if self.moments else Moment(0, 0.0, 0, 0.0, None)
-        line = fronts.front([*self.line, trial], self._budgets, self._minimize)
+        line = pareto.front([*self.line, trial], self._budgets, self._minimize)
         volume, best = last.hypervolume, last.best
         if len(line) != len(self.line) or any(a is not b for a, b in zip(line, self.line, strict=False)):
-            volume = fronts.hypervolume(line, self._budgets, self._bounds)
+            volume = pareto.hypervolume(line, self._budgets, self._bounds)
             best = max((t.score.accuracy for t in line if t.score), default=None)
         self.line = line
         seconds, epochs = (trial.score.seconds, trial.score.epochs) if trial.score else (0.0, 0)

@@ -14,9 +14,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dcdnas.core import front as fronts
+from dcdnas.core import pareto
 from dcdnas.core.budget import Budget, within
-from dcdnas.core.records import ENDED, Trial
+from dcdnas.core.trial import ENDED, Trial
 from dcdnas.engine.store import Confirmation
 from dcdnas.errors import UnknownNameError, UsageError
 from dcdnas.results.history import History, Moment
@@ -84,7 +84,7 @@ class Run:
     config: Mapping[str, Any] = field(repr=False)
     trials: tuple[Trial, ...] = field(repr=False)
     confirmations: tuple[Confirmation, ...] = field(repr=False)
-    bounds: fronts.Bounds = field(repr=False)
+    bounds: pareto.Bounds = field(repr=False)
     created: float
     ending: str = ""
     driver: Mapping[str, Any] | None = None
@@ -151,7 +151,7 @@ class Run:
         """
         cut = self._cut(budgets)
         if which in ("best", "knee"):
-            found = self.best_within(cut) if which == "best" else fronts.knee(self.trials, cut, self.minimize)
+            found = self.best_within(cut) if which == "best" else pareto.knee(self.trials, cut, self.minimize)
             if found is None:
                 raise UsageError(f"{self.name} has no finished trial within {_said(cut)}, so it has no {which}.")
             return found
@@ -164,7 +164,7 @@ class Run:
 
     def front(self, budgets: Sequence[Budget] | None = None) -> list[Trial]:
         """The non-dominated finished trials within the budgets (the run's own unless given), from the cheapest on."""
-        return fronts.front(self.trials, self._cut(budgets), self.minimize)
+        return pareto.front(self.trials, self._cut(budgets), self.minimize)
 
     @property
     def best(self) -> Trial | None:
@@ -178,7 +178,7 @@ class Run:
         it is the best that is known.
         """
         cut = self._cut(budgets)
-        single = fronts.best(self.trials, cut)
+        single = pareto.best(self.trials, cut)
         confirmed = [c for c in self.confirmed if within(c.trial.cost, cut)]
         if single is None or single.number not in {c.trial.number for c in confirmed}:
             return single
@@ -193,7 +193,7 @@ class Run:
     @property
     def knee(self) -> Trial | None:
         """The trial of the front after which accuracy gets dear."""
-        return fronts.knee(self.trials, self.budgets, self.minimize)
+        return pareto.knee(self.trials, self.budgets, self.minimize)
 
     @property
     def static(self) -> Trial | None:
@@ -219,14 +219,14 @@ class Run:
     @property
     def unconfirmed(self) -> int:
         """Confirming trainings that are still to do once the search has its number."""
-        chosen = fronts.to_confirm(self.trials, self.budgets, self.minimize, int(self.config.get("confirm_top", 0)))
+        chosen = pareto.to_confirm(self.trials, self.budgets, self.minimize, int(self.config.get("confirm_top", 0)))
         done = Counter(c.number for c in self.confirmations)
         return sum(max(0, int(self.config.get("confirm", 0)) - done[t.number]) for t in chosen)
 
     @property
     def hypervolume(self) -> float:
         """The share of the box between the bounds that the front dominates, 0-1; cost on a logarithmic scale."""
-        return fronts.hypervolume(self.trials, self.budgets, self.bounds)
+        return pareto.hypervolume(self.trials, self.budgets, self.bounds)
 
     @cached_property
     def history(self) -> list[Moment]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from dcdnas.core.architecture import LayerChoice, NetworkSetting
-from dcdnas.core.records import ConvGeometry, Setting
+from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.cost import remembered, slot_price
 from dcdnas.errors import GeometryError
 from dcdnas.networks import Shape, Slot, unnamed

@@ -9,7 +9,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from dcdnas.core.dimension import Choice, Dimension, Scope
-from dcdnas.core.records import ConvGeometry, Setting
+from dcdnas.core.geometry import ConvGeometry, Setting
 
 if TYPE_CHECKING:
     from dcdnas.networks import Slot

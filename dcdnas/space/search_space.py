@@ -13,7 +13,8 @@ from typing import Any
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import Budget
-from dcdnas.core.records import ProxyTask, Setting
+from dcdnas.core.geometry import Setting
+from dcdnas.core.task import TrainingTask
 from dcdnas.cost import metrics
 from dcdnas.errors import UsageError
 from dcdnas.networks import Shape, Slot, leaders, networks, unnamed
@@ -60,7 +61,7 @@ class SearchSpace:
     variables: tuple[Variable, ...]
     groups: tuple[Group, ...] = ()
     forbidden: tuple[Rule, ...] = ()
-    proxy: ProxyTask = field(default_factory=ProxyTask)
+    proxy: TrainingTask = field(default_factory=TrainingTask)
     fit: WidthFit | None = None
     named_only: bool = False
     _frames: dict[tuple[Any, ...], Frame] = field(default_factory=dict, init=False, repr=False)

@@ -13,11 +13,11 @@ from torch import Tensor
 
 
 def augmented(images: Tensor, how: str, generator: torch.Generator) -> Tensor:
-    """(N, C, H, W) varied as a `ProxyTask` says: ``none``, ``flip`` or ``crop-flip``.
+    """(N, C, H, W) varied as a `TrainingTask` says: ``none``, ``flip`` or ``crop-flip``.
 
     Args:
         images: of any type, on any device.
-        how: one of `dcdnas.core.records.AUGMENTATIONS`.
+        how: one of `dcdnas.core.task.AUGMENTATIONS`.
         generator: on the CPU, so that the draw is the same on every device.
     """
     if how == "none":

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.cost.latency.device import Device, this_device
 from dcdnas.cost.latency.kept import KeptTimes
 from dcdnas.cost.latency.timing import Timing, timings

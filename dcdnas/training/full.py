@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.records import ProxyTask, Report, Score
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.trial import EpochResult, Score
 from dcdnas.data import Images, Split, load_test
 from dcdnas.errors import UsageError
 from dcdnas.networks import Network, build_network, for_proxy
@@ -44,9 +45,9 @@ def fitted(architecture: Architecture, images: Images) -> Architecture:
 def train_seeds(
     architecture: Architecture,
     images: Split,
-    task: ProxyTask,
+    task: TrainingTask,
     seeds: Sequence[int],
-    report: Callable[[int, Report], None] = lambda seed, report: None,
+    report: Callable[[int, EpochResult], None] = lambda seed, report: None,
     device: str = "cpu",
 ) -> list[Trained]:
     """Trains the network once a seed.
@@ -67,7 +68,7 @@ def train_seeds(
         with seeded(seed, device):
             network = build_network(fitted(architecture, images.train))
 
-        def told(r: Report, seed: int = seed) -> bool:
+        def told(r: EpochResult, seed: int = seed) -> bool:
             report(seed, r)
             return True
 

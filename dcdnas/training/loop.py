@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dcdnas.core.records import ProxyTask, Report, Score
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.trial import EpochResult, Score
 from dcdnas.data import Images, Split
 from dcdnas.errors import DataError, Diverged, TrainingTimeout
 from dcdnas.networks import Network
@@ -32,8 +33,8 @@ CHECK_EVERY = 16
 def train(
     network: Network,
     data: Split,
-    task: ProxyTask,
-    report: Callable[[Report], bool] = lambda _: True,
+    task: TrainingTask,
+    report: Callable[[EpochResult], bool] = lambda _: True,
     device: torch.device | str = "cpu",
 ) -> Score:
     """Trains a network and judges it on the validation images after every epoch.
@@ -65,7 +66,7 @@ def train(
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(parameter_groups(network, task), task.lr, momentum=0.9, nesterov=True, fused=True)
     precision = Precision(device)
-    curve: list[Report] = []
+    curve: list[EpochResult] = []
     with seeded(task.seed, device) as generator:
         for epoch in range(task.epochs):
             network.train()
@@ -82,7 +83,7 @@ def train(
                     check_finite(loss.item(), epoch, task)
             accuracy, error = evaluate(network, validation, device=device, clock=clock)
             check_finite(error, epoch, task)
-            curve.append(Report(epoch + 1, accuracy, error, clock.seconds))
+            curve.append(EpochResult(epoch + 1, accuracy, error, clock.seconds))
             if not report(curve[-1]):
                 break
     last = curve[-1]
@@ -119,7 +120,9 @@ def evaluate(
     return right.item() / len(images), loss.item() / len(images)
 
 
-def batches(images: Images, task: ProxyTask, generator: torch.Generator, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(
+    images: Images, task: TrainingTask, generator: torch.Generator, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch: (N, C, H, W) floats and (N,) labels, in an order of its own.
 
     All batches are full. What is left over is dropped, other images in each epoch: a last batch of one would leave BatchNorm
@@ -132,7 +135,7 @@ def batches(images: Images, task: ProxyTask, generator: torch.Generator, device:
         yield normalised(augmented(x, task.augment, generator), images.mean, images.std), y
 
 
-def steps_per_epoch(images: int, task: ProxyTask) -> int:
+def steps_per_epoch(images: int, task: TrainingTask) -> int:
     """Full batches in an epoch; one smaller batch where the images do not fill any.
 
     Raises:
@@ -143,7 +146,7 @@ def steps_per_epoch(images: int, task: ProxyTask) -> int:
     return max(1, images // task.batch_size)
 
 
-def learning_rate(step: int, steps: int, task: ProxyTask, controller: bool = False) -> float:
+def learning_rate(step: int, steps: int, task: TrainingTask, controller: bool = False) -> float:
     """Of one step out of all: rising linearly to the peak over the warm-up, then falling as a half cosine.
 
     For controllers times `task.controller_lr`, and rising over `task.controller_warmup` as well.
@@ -155,7 +158,7 @@ def learning_rate(step: int, steps: int, task: ProxyTask, controller: bool = Fal
     return task.lr * scale
 
 
-def annealing_epochs(task: ProxyTask) -> float:
+def annealing_epochs(task: TrainingTask) -> float:
     """Epochs over which temperatures fall to 1: a third of all, or up to the first rung where that comes sooner.
 
     Otherwise early stopping would judge operators with a temperature before they do what they are for.
@@ -175,7 +178,7 @@ def warn_of_temperatures(network: nn.Module) -> None:
         )
 
 
-def parameter_groups(network: nn.Module, task: ProxyTask) -> list[dict[str, Any]]:
+def parameter_groups(network: nn.Module, task: TrainingTask) -> list[dict[str, Any]]:
     """Kernels with weight decay, norms and biases without, and controllers without and with a learning rate of their own.
 
     An operator's kernels are parameters of its own making; the layers inside it that have weights (Linear, Conv2d) are its
@@ -194,7 +197,7 @@ def parameter_groups(network: nn.Module, task: ProxyTask) -> list[dict[str, Any]
     return groups
 
 
-def check_finite(loss: float, epoch: int, task: ProxyTask) -> None:
+def check_finite(loss: float, epoch: int, task: TrainingTask) -> None:
     """Raises Diverged when `loss` is infinite or NaN."""
     if not math.isfinite(loss):
         raise Diverged(f"epoch {epoch + 1}: the loss is {loss}. Try a lower learning rate than {task.lr:g} or a longer warm-up.")

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dcdnas.core.budget import Budget, exceeded, parse_budget, parse_budgets, quantity, within
-from dcdnas.core.records import Cost
+from dcdnas.core.geometry import Cost
 from dcdnas.errors import BudgetError
 
 METRICS = ["flops", "params", "latency", "weights", "activations", "kernel-memory"]

@@ -7,10 +7,11 @@ import random
 
 import pytest
 
-from dcdnas.core import front
+from dcdnas.core import pareto
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import Budget
-from dcdnas.core.records import Cost, Score, Trial
+from dcdnas.core.geometry import Cost
+from dcdnas.core.trial import Score, Trial
 
 NETWORK = Architecture("mobilenetv2", {}, {}, (1, 8, 8), 10)
 BUDGETS = (Budget("flops", 100.0),)
@@ -37,88 +38,88 @@ def numbers(trials: list[Trial]) -> list[int]:
 
 
 def test_only_what_is_trained_to_the_end_and_within_the_budgets_is_on_the_front() -> None:
-    assert numbers(front.front(LINE, BUDGETS, ["flops"])) == [0, 1, 3]
-    assert numbers(front.front(LINE, (), ["flops"])) == [0, 1, 3, 4]
+    assert numbers(pareto.front(LINE, BUDGETS, ["flops"])) == [0, 1, 3]
+    assert numbers(pareto.front(LINE, (), ["flops"])) == [0, 1, 3, 4]
 
 
 def test_the_front_goes_from_the_cheapest_to_the_dearest() -> None:
     shuffled = random.Random(0).sample(LINE, len(LINE))
-    assert numbers(front.front(shuffled, BUDGETS, ["flops"])) == [0, 1, 3]
+    assert numbers(pareto.front(shuffled, BUDGETS, ["flops"])) == [0, 1, 3]
 
 
 def test_with_one_objective_the_front_is_the_most_accurate() -> None:
-    assert numbers(front.front(LINE, BUDGETS, [])) == [3]
+    assert numbers(pareto.front(LINE, BUDGETS, [])) == [3]
 
 
 def test_a_second_cost_keeps_on_the_front_what_is_cheap_by_it() -> None:
     small = trial(6, 0.6, 40, params=0.5)
-    assert 6 in numbers(front.front([*LINE, small], BUDGETS, ["flops", "params"]))
-    assert 6 not in numbers(front.front([*LINE, small], BUDGETS, ["flops"]))
+    assert 6 in numbers(pareto.front([*LINE, small], BUDGETS, ["flops", "params"]))
+    assert 6 not in numbers(pareto.front([*LINE, small], BUDGETS, ["flops"]))
 
 
 def test_the_best_is_the_most_accurate_within_the_budgets() -> None:
-    found = front.best(LINE, BUDGETS)
+    found = pareto.best(LINE, BUDGETS)
     assert found is not None
     assert found.number == 3
-    assert front.best(LINE[4:], BUDGETS) is None
+    assert pareto.best(LINE[4:], BUDGETS) is None
 
 
 def test_of_equally_accurate_ones_the_cheaper_is_best() -> None:
-    found = front.best([trial(0, 0.5, 20), trial(1, 0.5, 10)], BUDGETS)
+    found = pareto.best([trial(0, 0.5, 20), trial(1, 0.5, 10)], BUDGETS)
     assert found is not None
     assert found.number == 1
 
 
 def test_the_top_of_the_front_and_the_static_reference_are_confirmed() -> None:
     reference = trial(6, 0.4, 95, origin="static")
-    assert numbers(front.to_confirm([*LINE, reference], BUDGETS, ["flops"], 2)) == [3, 1, 6]
+    assert numbers(pareto.to_confirm([*LINE, reference], BUDGETS, ["flops"], 2)) == [3, 1, 6]
 
 
 def test_a_reference_that_is_at_the_top_is_confirmed_once() -> None:
     reference = trial(6, 0.99, 95, origin="static")
-    assert numbers(front.to_confirm([*LINE, reference], BUDGETS, ["flops"], 2)) == [6, 3]
+    assert numbers(pareto.to_confirm([*LINE, reference], BUDGETS, ["flops"], 2)) == [6, 3]
 
 
 def test_a_reference_that_failed_is_not_confirmed() -> None:
-    assert numbers(front.to_confirm([*LINE, trial(6, 0.4, 95, "failed", "static")], BUDGETS, ["flops"], 1)) == [3]
+    assert numbers(pareto.to_confirm([*LINE, trial(6, 0.4, 95, "failed", "static")], BUDGETS, ["flops"], 1)) == [3]
 
 
 def test_the_knee_is_where_more_cost_stops_to_pay() -> None:
     line = [trial(0, 0.5, 1), trial(1, 0.85, 10), trial(2, 0.9, 100)]
-    found = front.knee(line, BUDGETS, ["flops"])
+    found = pareto.knee(line, BUDGETS, ["flops"])
     assert found is not None
     assert found.number == 1
 
 
 @pytest.mark.parametrize(("count", "expected"), [(0, None), (1, 0), (2, 1)])
 def test_a_front_of_one_or_two_has_its_dearest_as_knee(count: int, expected: int | None) -> None:
-    found = front.knee(LINE[:count], BUDGETS, ["flops"])
+    found = pareto.knee(LINE[:count], BUDGETS, ["flops"])
     assert (found.number if found else None) == expected
 
 
 def test_the_hypervolume_is_the_dominated_share_of_the_box_on_logarithmic_cost() -> None:
     """Half of the accuracies and half of the decades: a quarter of the box."""
-    assert front.hypervolume([trial(0, 0.55, 10)], BUDGETS, BOUNDS) == pytest.approx(0.25)
-    assert front.hypervolume([], BUDGETS, BOUNDS) == 0
-    assert front.hypervolume([trial(0, 1.0, 1)], BUDGETS, BOUNDS) == pytest.approx(1)
+    assert pareto.hypervolume([trial(0, 0.55, 10)], BUDGETS, BOUNDS) == pytest.approx(0.25)
+    assert pareto.hypervolume([], BUDGETS, BOUNDS) == 0
+    assert pareto.hypervolume([trial(0, 1.0, 1)], BUDGETS, BOUNDS) == pytest.approx(1)
 
 
 def test_what_is_outside_the_budgets_adds_no_hypervolume() -> None:
-    alone = front.hypervolume(LINE[:1], BUDGETS, BOUNDS)
-    assert front.hypervolume([LINE[0], trial(1, 0.99, 101), trial(2, 0.99, 1, "stopped")], BUDGETS, BOUNDS) == alone
+    alone = pareto.hypervolume(LINE[:1], BUDGETS, BOUNDS)
+    assert pareto.hypervolume([LINE[0], trial(1, 0.99, 101), trial(2, 0.99, 1, "stopped")], BUDGETS, BOUNDS) == alone
 
 
 def test_more_trials_never_lower_the_hypervolume() -> None:
     rng, before, seen = random.Random(0), 0.0, []
     for number in range(30):
         seen.append(trial(number, rng.random(), math.exp(rng.uniform(0, 5))))
-        now = front.hypervolume(seen, BUDGETS, BOUNDS)
+        now = pareto.hypervolume(seen, BUDGETS, BOUNDS)
         assert now >= before - 1e-12
         before = now
 
 
 def test_accuracy_alone_can_be_the_objective() -> None:
     trials = [trial(0, 0.5, 100), trial(1, 0.7, 300), trial(2, 0.6, 200), trial(3, 0.7, 250)]
-    assert {t.number for t in front.front(trials, (), ())} == {1, 3}
-    assert front.knee(trials, (), ()) is not None
-    assert front.hypervolume(trials, (), {"accuracy": (0.1, 1.0)}) == pytest.approx(0.6 / 0.9)
+    assert {t.number for t in pareto.front(trials, (), ())} == {1, 3}
+    assert pareto.knee(trials, (), ()) is not None
+    assert pareto.hypervolume(trials, (), {"accuracy": (0.1, 1.0)}) == pytest.approx(0.6 / 0.9)

@@ -11,7 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcdnas.core.records import ENDED, ConvGeometry, Cost
+from dcdnas.core.geometry import ConvGeometry, Cost
+from dcdnas.core.trial import ENDED
 from dcdnas.errors import GeometryError
 
 geometries = st.builds(

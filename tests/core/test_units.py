@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dcdnas.core.records import Cost
+from dcdnas.core.geometry import Cost
 from dcdnas.core.units import costs, counted, duration, large, percent, points, roughly, small_share, tally
 
 

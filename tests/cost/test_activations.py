@@ -17,7 +17,7 @@ from torch import nn
 from torch._C._dynamo.eval_frame import set_eval_frame
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.cost import measure, metrics, price
 from dcdnas.cost._skeleton import skeleton
 from dcdnas.cost.activations import UNKNOWN, floor, slot_need

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dcdnas.core.architecture import Architecture, LayerChoice
-from dcdnas.core.records import Setting
+from dcdnas.core.geometry import Setting
 from dcdnas.cost import price
 from dcdnas.cost._layers import counted_as
 from dcdnas.networks import Slot, slots_of

@@ -15,7 +15,7 @@ from latencies import pretended
 from torch import Tensor, nn
 
 from dcdnas.core.architecture import Architecture, LayerChoice
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.cost import additive_metrics, metrics, price, verified
 from dcdnas.cost.latency import time_module
 from dcdnas.cost.latency.device import Device, this_device

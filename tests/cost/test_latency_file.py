@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dcdnas.core.architecture import LayerChoice
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.cost.latency.device import Device
 from dcdnas.cost.latency.file import FORMAT, read_table, table_from, table_text
 from dcdnas.cost.latency.fit import Correction

@@ -14,7 +14,7 @@ from counting import executed
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.dimension import Choice, Dimension, dimensions
-from dcdnas.core.records import ConvGeometry, Cost, Setting
+from dcdnas.core.geometry import ConvGeometry, Cost, Setting
 from dcdnas.cost import _price, exact_metrics, measure, metrics, price, slot_price, verified
 from dcdnas.cost._price import measured_slot
 from dcdnas.errors import GeometryError, MismatchError, UnknownNameError, UsageError

@@ -13,7 +13,9 @@ import yaml
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import Budget, exceeded, within
-from dcdnas.core.records import Cost, ProxyTask, Report, Score, Trial
+from dcdnas.core.geometry import Cost
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.trial import EpochResult, Score, Trial
 from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import Confirmation, Store
@@ -40,7 +42,7 @@ def make_run(
     content: Mapping[str, Any] = read_yaml(find_space(space)).data
     made = SearchConfig(
         space=content, budgets=(Budget("flops", budget),), trials=trials if asked is None else asked,
-        task=ProxyTask(epochs=epochs, first_rung=1), confirm=0, **config,
+        task=TrainingTask(epochs=epochs, first_rung=1), confirm=0, **config,
     )  # fmt: skip
     folder.mkdir(parents=True)
     made.write(folder / "search.yaml")
@@ -117,7 +119,9 @@ def outcome(trial: Trial, epochs: int, rng: random.Random) -> Trial:
         return replace(trial, state="failed", reason="the loss is nan in epoch 1: the learning rate 0.1 may be too high")
     done = max(1, epochs // 3) if luck > 0.85 else epochs
     curve = tuple(
-        Report(e, min(0.999, best - 0.25 * math.exp(-3 * e / epochs) + rng.gauss(0, 0.002)), 2.3 * math.exp(-e / epochs), 4.0 * e)
+        EpochResult(
+            e, min(0.999, best - 0.25 * math.exp(-3 * e / epochs) + rng.gauss(0, 0.002)), 2.3 * math.exp(-e / epochs), 4.0 * e
+        )
         for e in range(1, done + 1)
     )
     last = curve[-1]

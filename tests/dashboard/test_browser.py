@@ -23,8 +23,8 @@ from dcdnas.engine import signals as control
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.lock import RunLock
 from dcdnas.engine.store import Store
-from dcdnas.pages.choices import importances
-from dcdnas.pages.view import mostly
+from dcdnas.pages.importance import importances
+from dcdnas.pages.payload import mostly
 from dcdnas.results import Note, load_run, read_notes, write_note
 
 pytestmark = [pytest.mark.slow, needs_chromium]

@@ -14,7 +14,7 @@ import pytest
 from conftest import SECRET, Answer, Site
 from synthetic import make_run
 
-from dcdnas.dashboard import resuming
+from dcdnas.dashboard import resume
 from dcdnas.engine import signals as control
 from dcdnas.engine.lock import RunLock, live_driver
 from dcdnas.results import Note, load_run, read_notes
@@ -189,7 +189,7 @@ def test_resume_searches_in_a_process_of_its_own(control_site: Site, monkeypatch
     settings = tmp_path / "dcdnas.yaml"
     settings.write_text("executor: local\njobs: 1\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("dcdnas.dashboard.resuming.PATIENCE", 120.0)  # a busy machine takes its time
+    monkeypatch.setattr("dcdnas.dashboard.resume.PATIENCE", 120.0)  # a busy machine takes its time
     folder = control_site.root / "small"
     make_run(folder, 2, asked=2)
     answer = control_site.post("/runs/small/resume", {"more": 30}, SECRET)
@@ -200,14 +200,14 @@ def test_resume_searches_in_a_process_of_its_own(control_site: Site, monkeypatch
     assert driver["pid"] != os.getpid()
     assert os.getsid(driver["pid"]) != os.getsid(0)
     assert control_site.post("/runs/small/stop", {"now": True}, SECRET).status == 200
-    assert resuming._STARTED[folder].wait(120) == 3  # stopped, and can be resumed
+    assert resume._STARTED[folder].wait(120) == 3  # stopped, and can be resumed
     assert live_driver(folder) is None
     assert load_run(folder).asked == 32
 
 
 @pytest.mark.slow
 def test_a_search_that_ends_at_once_says_why(control_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dcdnas.dashboard.resuming.PATIENCE", 120.0)
+    monkeypatch.setattr("dcdnas.dashboard.resume.PATIENCE", 120.0)
     folder = control_site.root / "good"
     (folder / "search.yaml").write_text("budgets: [", encoding="utf-8")
     answer = control_site.post("/runs/good/resume", {"more": 1}, SECRET)

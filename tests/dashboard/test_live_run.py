@@ -9,12 +9,12 @@ import pytest
 from conftest import Site
 from synthetic import confirm, invent, make_run, outcome, put
 
-from dcdnas.core.records import Report, Trial
+from dcdnas.core.trial import EpochResult, Trial
 from dcdnas.dashboard.live_run import LiveRun
-from dcdnas.dashboard.shelf import Shelf, read_line
+from dcdnas.dashboard.runs import Shelf, read_line
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import Store
-from dcdnas.pages import view
+from dcdnas.pages import payload
 from dcdnas.results import load_run
 
 
@@ -67,8 +67,8 @@ def test_only_what_changed_is_sent(folder: Path) -> None:
     before = live.version
     new = more(folder, 3)
     live.refresh()
-    assert [row[0] for row in view.payload(live, before)["rows"]] == [t.number for t in new]
-    assert view.payload(live, live.version)["rows"] == []
+    assert [row[0] for row in payload.payload(live, before)["rows"]] == [t.number for t in new]
+    assert payload.payload(live, live.version)["rows"] == []
 
 
 def test_a_running_trial_that_ends_changes(folder: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_running_trial_that_ends_changes(folder: Path) -> None:
     live.refresh()
     before = live.version
     store = Store(folder, "w")
-    store.add_report(running.number, Report(1, 0.5, 1.0, 2.0))
+    store.add_report(running.number, EpochResult(1, 0.5, 1.0, 2.0))
     store.close()
     assert live.refresh()
     assert [t.number for t in live.since(before)] == [running.number]
@@ -167,7 +167,7 @@ def test_a_run_with_accuracy_as_its_only_objective_is_shown_against_its_budget(f
         store.set_meta("bounds", {"accuracy": [0.1, 1.0]})
     store.close()
     live = LiveRun(folder)
-    sent = view.payload(live)
+    sent = payload.payload(live)
     assert sent["objective"] == "flops"
     best = max(t.score.accuracy for t in live.front if t.score)
     assert {t.score.accuracy for t in live.front if t.score} == {best}

@@ -14,7 +14,7 @@ from conftest import SECRET, Answer, Site
 from optuna.trial import TrialState
 from synthetic import make_run
 
-from dcdnas.core.records import Score
+from dcdnas.core.trial import Score
 from dcdnas.engine.optuna_copy import Copies
 from dcdnas.results import Run, load_run
 

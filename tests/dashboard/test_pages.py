@@ -13,7 +13,7 @@ from synthetic import confirm, make_run, with_weights_only
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.dynamics import Dynamics, Spread
 from dcdnas.engine.lock import RunLock
-from dcdnas.pages.view import mostly
+from dcdnas.pages.payload import mostly
 from dcdnas.results import load_run
 from dcdnas.results.attention import Attentions, write_attentions
 

@@ -10,18 +10,19 @@ import pytest
 from synthetic import make_run, with_weights_only
 
 from dcdnas.core.architecture import Architecture, LayerChoice
-from dcdnas.core.records import Cost, Score, Trial
+from dcdnas.core.geometry import Cost
+from dcdnas.core.trial import Score, Trial
 from dcdnas.cost import price
 from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.networks import build_network
 from dcdnas.operators import operators
 from dcdnas.pages.advice import OTHERWISE, failures, hint
 from dcdnas.pages.anatomy import anatomy
-from dcdnas.pages.choices import LEAST, importances, side_by_side
-from dcdnas.pages.paint import MARKERS, paints
+from dcdnas.pages.importance import LEAST, importances, side_by_side
+from dcdnas.pages.palette import MARKERS, paints
+from dcdnas.pages.payload import facts, mostly, shares, steps
+from dcdnas.pages.space_summary import territory
 from dcdnas.pages.strip import BAR, aligned, strip
-from dcdnas.pages.territory import territory
-from dcdnas.pages.view import facts, mostly, shares, steps
 from dcdnas.results import Moment
 from dcdnas.space.library import find_space
 from dcdnas.space.pricing.cost import draw

@@ -10,7 +10,8 @@ from typing import Any
 from trainings import pretend
 
 from dcdnas.core.budget import parse_budgets
-from dcdnas.core.records import ProxyTask, Score, Trial
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.trial import Score, Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.executors.local import run_inline
 from dcdnas.engine.job import Job, Outcome
@@ -55,7 +56,7 @@ def config(space: dict[str, Any] = SPACE, budget: Iterable[str] = BUDGET, epochs
         "starts": 5,
         "confirm": 0,
         "early_stopping": False,
-        "task": ProxyTask(epochs=epochs),
+        "task": TrainingTask(epochs=epochs),
     }
     return SearchConfig(space=space, budgets=parse_budgets(budget), **{**plain, **changes})
 

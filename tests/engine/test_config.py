@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from searching import config
 
 from dcdnas.core.budget import Budget
-from dcdnas.core.records import ProxyTask
+from dcdnas.core.task import TrainingTask
 from dcdnas.engine.config import SearchConfig
 from dcdnas.errors import FileError, Resumable, RunError
 
 tasks = st.builds(
-    ProxyTask,
+    TrainingTask,
     data=st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=9),
     epochs=st.integers(1, 99),
     lr=st.floats(1e-6, 10),
@@ -43,7 +43,7 @@ OTHER: dict[str, Any] = {
     "space": {**config().space, "name": "other"},
     "budgets": (Budget("flops", 7.0),),
     "minimize": ("params",),
-    "task": ProxyTask(epochs=77),
+    "task": TrainingTask(epochs=77),
     "sampler": "nsga2",
     "seed": 5,
     "starts": 1,
@@ -82,7 +82,7 @@ def test_every_setting_but_the_number_of_trials_makes_another_search() -> None:
 
 def test_a_difference_shows_both_values() -> None:
     assert config(seed=1).differences(config(seed=2)) == ["seed: 1 | 2"]
-    inner = config(task=ProxyTask(epochs=9))
+    inner = config(task=TrainingTask(epochs=9))
     assert config().differences(inner) == ["task.epochs: 3 | 9"]
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dcdnas.core.geometry import Cost
 from dcdnas.core.pareto import dominates
-from dcdnas.core.records import Cost
 from dcdnas.engine.halving import ENOUGH, Halving, rungs
 
 points = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=30)

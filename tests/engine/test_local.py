@@ -15,7 +15,8 @@ import pytest
 from searching import by_state, config, loop_of, memory, plain
 from trainings import FAULTS, chatty, fault, faulty, hanging, pretend, quality, slow
 
-from dcdnas.core.records import ProxyTask, Report, Score
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.trial import EpochResult, Score
 from dcdnas.engine.executors import local
 from dcdnas.engine.executors.local import Worker, run_inline, run_local
 from dcdnas.engine.job import Job
@@ -65,13 +66,13 @@ def test_the_search_goes_on_to_exactly_its_number(faults: SearchLoop) -> None:
 def test_a_failed_training_keeps_what_it_had_reported(faults: SearchLoop) -> None:
     score = faults.trials[2].score
     assert score is not None
-    assert score.curve == (Report(1, 0.2, 1.0, 0.1),)
+    assert score.curve == (EpochResult(1, 0.2, 1.0, 0.1),)
     assert faults.store.trials()[2].score == score
 
 
 def test_every_score_is_that_of_its_own_job(faults: SearchLoop) -> None:
     for trial in by_state(faults, "finished"):
-        job = Job(trial.number, trial.architecture, ProxyTask(seed=trial.seed))
+        job = Job(trial.number, trial.architecture, TrainingTask(seed=trial.seed))
         assert trial.score
         assert trial.score.accuracy == quality(job)
 
@@ -92,7 +93,7 @@ def test_the_executors_find_the_same(tmp_path: Path) -> None:
 
 def test_a_training_that_hangs_is_ended_after_its_deadline(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "LATE", 0.1)
-    loop = loop_of(store, config(trials=3, task=ProxyTask(epochs=3, deadline=2.0)))
+    loop = loop_of(store, config(trials=3, task=TrainingTask(epochs=3, deadline=2.0)))
     run_local(loop, hanging, 1)
     (failed,) = by_state(loop, "failed")
     assert failed.number == 1
@@ -113,7 +114,7 @@ def test_a_worker_that_ended_itself_for_its_deadline_has_hung_too(tmp_path: Path
 def job_of(number: int, deadline: float = 0.0) -> Job:
     space = config().build_space()
     architecture = space.architecture(next(space.uniform_static()))
-    return Job(number, architecture, ProxyTask(epochs=1, deadline=deadline))
+    return Job(number, architecture, TrainingTask(epochs=1, deadline=deadline))
 
 
 def pid_of(worker: Worker) -> int:
@@ -131,7 +132,7 @@ def test_a_worker_that_died_while_idle_is_replaced() -> None:
         worker._process.join()  # type: ignore[union-attr]
         worker.send(job_of(0))
         assert worker.receive() is None
-        assert isinstance(worker.receive(), Report)
+        assert isinstance(worker.receive(), EpochResult)
         assert pid_of(worker) != first
     finally:
         worker.stop()
@@ -180,7 +181,7 @@ def test_a_worker_leaves_signals_to_the_driver(signal_number: int) -> None:
         os.kill(pid_of(worker), signal_number)  # while it starts
         assert worker.receive() is None
         os.kill(pid_of(worker), signal_number)
-        assert isinstance(worker.receive(), Report)
+        assert isinstance(worker.receive(), EpochResult)
     finally:
         worker.stop()
 

@@ -16,7 +16,8 @@ from searching import FEW, SPACE, by_state, config, loop_of, memory, opened, pla
 from trainings import fault, learn, pretend, quality
 
 from dcdnas.core.budget import within
-from dcdnas.core.records import ProxyTask, Report, Score, Trial
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.trial import EpochResult, Score, Trial
 from dcdnas.engine.executors.local import run_inline
 from dcdnas.engine.job import Job, Outcome
 from dcdnas.engine.loop import FAILURES, MISSES, TIME_IS_UP, WAIT, SearchLoop
@@ -201,7 +202,7 @@ def test_an_accuracy_that_is_no_number_is_a_failure(store: Store, accuracy: floa
     loop = loop_of(store, config())
     assert ended(loop, started(loop), accuracy).state == "failed"
     job = started(loop)
-    assert not loop.report(job, Report(1, accuracy, 1.0, 1.0))
+    assert not loop.report(job, EpochResult(1, accuracy, 1.0, 1.0))
     loop.end(job, Outcome(None))
     assert "without a finite accuracy" in loop.trials[1].reason
     assert store.counts() == {"failed": 2}
@@ -226,7 +227,7 @@ def test_a_wish_to_stop_lets_run_what_runs(store: Store) -> None:
     wish[0] = Wish("stopped as asked")
     assert loop.next() == WAIT
     assert not loop.must_end
-    assert loop.report(job, Report(1, 0.5, 1.0, 1.0))
+    assert loop.report(job, EpochResult(1, 0.5, 1.0, 1.0))
     assert ended(loop, job).state == "finished"
     assert (loop.next(), loop.stopped) == (None, "stopped as asked")
 
@@ -252,7 +253,7 @@ def test_a_deadline_follows_the_longest_training_and_is_generous(store: Store) -
 
 
 def test_a_configured_deadline_holds(store: Store) -> None:
-    loop = loop_of(store, config(task=ProxyTask(epochs=3, deadline=7.0)))
+    loop = loop_of(store, config(task=TrainingTask(epochs=3, deadline=7.0)))
     assert started(loop).task.deadline == 7.0
 
 
@@ -304,7 +305,7 @@ def test_the_top_of_the_front_and_the_static_reference_are_trained_again_on_the_
 
 
 def quality_of(trial: Trial, seed: int) -> float:
-    return quality(Job(trial.number, trial.architecture, ProxyTask(seed=seed)))
+    return quality(Job(trial.number, trial.architecture, TrainingTask(seed=seed)))
 
 
 def test_a_confirming_training_that_fails_is_written_down(tmp_path: Path) -> None:
@@ -487,7 +488,7 @@ def test_an_end_that_comes_twice_or_too_late_is_ignored(store: Store) -> None:
     job = started(loop)
     ended(loop, job, 0.7)
     loop.end(job, Outcome(None, "late"))
-    assert not loop.report(job, Report(3, 0.1, 1.0, 1.0))
+    assert not loop.report(job, EpochResult(3, 0.1, 1.0, 1.0))
     assert loop.trials[0].score == Score(0.7, 1.0, 3, 2.0)
 
 

@@ -20,7 +20,7 @@ from driver import driver
 from searching import by_state, config, loop_of, memory, plain, searched
 from trainings import FAULTS, pretend
 
-from dcdnas.core.records import ProxyTask
+from dcdnas.core.task import TrainingTask
 from dcdnas.data import Split, load, split
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.job import Job
@@ -101,7 +101,7 @@ def test_the_search_goes_on_to_exactly_its_number_and_leaves_nothing_running(fau
 def test_every_score_and_its_curve_are_those_of_its_own_job(faults: SearchLoop) -> None:
     """Actors are reused: what one training leaves behind must not show in the next."""
     for trial in by_state(faults, "finished"):
-        job = Job(trial.number, trial.architecture, ProxyTask(epochs=3, seed=trial.seed))
+        job = Job(trial.number, trial.architecture, TrainingTask(epochs=3, seed=trial.seed))
         assert trial.score == pretend(job, lambda _: True)
 
 
@@ -123,7 +123,7 @@ def test_ray_and_one_process_find_the_same(cluster: None, tmp_path: Path, capfd:
 
 @pytest.mark.slow
 def test_a_training_that_hangs_is_ended_after_its_deadline(cluster: None, store: Store, tmp_path: Path) -> None:
-    task = ProxyTask(epochs=3, deadline=0.5)
+    task = TrainingTask(epochs=3, deadline=0.5)
     loop = run(loop_of(store, config(trials=3, task=task)), trainings.stuck, tmp_path)
     assert loop.ended == 3
     assert [(t.number, t.reason) for t in by_state(loop, "failed")] == [(1, "hung: no end after its deadline of 0 s")]
@@ -183,7 +183,7 @@ def test_the_images_are_shared_without_a_copy(cluster: None, tmp_path: Path) -> 
 def test_real_trainings_in_reused_actors_repeat_their_scores(cluster: None, tmp_path: Path) -> None:
     images = load("fashion-mini").pixels[:400].numpy()
     np.savez(tmp_path / "few.npz", x_train=images, y_train=np.arange(400) % 10)
-    c = config(trials=2, task=ProxyTask(data=f"npz:{tmp_path / 'few.npz'}", epochs=1, batch_size=32))
+    c = config(trials=2, task=TrainingTask(data=f"npz:{tmp_path / 'few.npz'}", epochs=1, batch_size=32))
     scores = []
     for name in ("a", "b"):
         with closing(memory(tmp_path / name)) as store:

@@ -16,7 +16,8 @@ from driver import driver
 from searching import FEW, config, plain
 from trainings import fault, pretend
 
-from dcdnas.core.records import ProxyTask, Trial
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.trial import Trial
 from dcdnas.engine import signals as control
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
@@ -101,7 +102,7 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     ("c", "error"),
     [
         (config(budget=["1kFLOPs"]), NothingFitsError),
-        (config(task=ProxyTask(data="npz:/nowhere.npz")), DataError),
+        (config(task=TrainingTask(data="npz:/nowhere.npz")), DataError),
     ],
 )
 def test_what_cannot_be_searched_leaves_no_folder(tmp_path: Path, c: SearchConfig, error: type[Exception]) -> None:

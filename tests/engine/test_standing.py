@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from searching import config, ended_jobs, loop_of, memory
 
-from dcdnas.core import front
+from dcdnas.core import pareto
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import Budget
-from dcdnas.core.records import ENDED, Cost, Score, Trial
+from dcdnas.core.geometry import Cost
+from dcdnas.core.trial import ENDED, Score, Trial
 from dcdnas.engine.progress import Watch
 from dcdnas.engine.standing import Standing
 
@@ -35,8 +36,8 @@ def test_it_is_what_all_trials_together_say(events: list[tuple[str, float, float
         standing.put(trial)
         trials.append(replace(trial, state=state, score=Score(accuracy / 10, 1.0, 3, 5.0)))
         standing.put(trials[-1])
-    assert [t.number for t in standing.front] == [t.number for t in front.front(trials, BUDGETS, ("flops", "params"))]
-    assert standing.best == front.best(trials, BUDGETS)
+    assert [t.number for t in standing.front] == [t.number for t in pareto.front(trials, BUDGETS, ("flops", "params"))]
+    assert standing.best == pareto.best(trials, BUDGETS)
     assert +standing.states == Counter(t.state for t in trials)
     assert standing.ended == sum(t.state in ENDED for t in trials)
     assert standing.latest == (trials[-1] if trials else None)
@@ -53,7 +54,7 @@ def test_progress_says_how_the_search_stands(tmp_path: Path) -> None:
         progress = watch.look()
         trials = list(loop.trials.values())
         assert (progress.ended, progress.states["finished"], progress.to_confirm) == (3, 3, None)
-        assert progress.hypervolume == front.hypervolume(trials, loop.config.budgets, bounds) > 0
-        assert progress.best == front.best(trials, loop.config.budgets)
+        assert progress.hypervolume == pareto.hypervolume(trials, loop.config.budgets, bounds) > 0
+        assert progress.best == pareto.best(trials, loop.config.budgets)
         assert progress.left is not None
         assert progress.latest == trials[-1]

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from searching import memory
 
 from dcdnas.core.architecture import Architecture, LayerChoice
-from dcdnas.core.records import Cost, Report, Score, Trial
+from dcdnas.core.geometry import Cost
+from dcdnas.core.trial import EpochResult, Score, Trial
 from dcdnas.engine.store import Confirmation, Store
 from dcdnas.errors import Resumable, RunError
 
@@ -74,7 +75,7 @@ def test_a_trial_is_written_anew_in_its_place(store: Store) -> None:
 
 
 def test_a_learning_curve_comes_back_with_its_trial(store: Store) -> None:
-    curve = tuple(Report(epoch, 0.1 * epoch, 1.0, float(epoch)) for epoch in (1, 2, 3))
+    curve = tuple(EpochResult(epoch, 0.1 * epoch, 1.0, float(epoch)) for epoch in (1, 2, 3))
     for report in reversed(curve):
         store.add_report(7, report)
     store.add(trial(7, "finished", score=Score(0.3, 1.0, 3, 3.0)))
@@ -85,7 +86,7 @@ def test_a_learning_curve_comes_back_with_its_trial(store: Store) -> None:
 
 
 def test_a_report_of_nan_is_read_as_nan(store: Store) -> None:
-    store.add_report(0, Report(1, math.nan, math.nan, 1.0))
+    store.add_report(0, EpochResult(1, math.nan, math.nan, 1.0))
     store.add(trial(0, "finished", score=Score(0.3, math.nan, 3, 3.0)))
     score = store.trials()[0].score
     assert score is not None

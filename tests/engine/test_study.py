@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from searching import config
 
 from dcdnas.core.budget import Budget
-from dcdnas.core.records import Score, Trial
+from dcdnas.core.trial import Score, Trial
 from dcdnas.engine.samplers import samplers
 from dcdnas.engine.study import Study
 from dcdnas.space.pricing.cost import draw, priced

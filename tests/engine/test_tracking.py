@@ -15,12 +15,12 @@ from searching import config
 from tensorboardX.proto.event_pb2 import Event
 from trainings import pretend
 
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.run import prepare, search
 from dcdnas.engine.store import Store
-from dcdnas.engine.trackers import Logger, loggers
+from dcdnas.engine.trackers import Tracker, trackers
 from dcdnas.errors import MissingPackageError
 
 
@@ -96,7 +96,7 @@ def test_a_tracker_that_fails_is_dropped_and_the_search_goes_on(
 ) -> None:
     calls: list[int] = []
 
-    class Broken(Logger):
+    class Broken(Tracker):
         def __init__(self, folder: Path, config: SearchConfig) -> None:
             super().__init__(folder, config)
 
@@ -104,7 +104,7 @@ def test_a_tracker_that_fails_is_dropped_and_the_search_goes_on(
             calls.append(trial.number)
             raise OSError("no connection")
 
-    monkeypatch.setitem(loggers._loaded, "tensorboard", Broken)
+    monkeypatch.setitem(trackers._loaded, "tensorboard", Broken)
     with caplog.at_level(logging.WARNING, "dcdnas"):
         trials = searched(tmp_path / "run", "tensorboard")
     assert sum(t.state == "finished" for t in trials) == 3

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dcdnas.core.records import Report, Score
+from dcdnas.core.trial import EpochResult, Score
 from dcdnas.engine.job import Job
 
-Reporter = Callable[[Report], bool]
+Reporter = Callable[[EpochResult], bool]
 
 
 def quality(job: Job) -> float:
@@ -32,9 +32,9 @@ def pretend(job: Job, report: Reporter) -> Score:
 
 def learn(job: Job, report: Reporter, accuracy: float) -> Score:
     """Reports epoch by epoch up to an accuracy."""
-    curve: list[Report] = []
+    curve: list[EpochResult] = []
     for epoch in range(1, job.task.epochs + 1):
-        curve.append(Report(epoch, accuracy * (epoch / job.task.epochs), 1.0 / epoch, 0.25 * epoch))
+        curve.append(EpochResult(epoch, accuracy * (epoch / job.task.epochs), 1.0 / epoch, 0.25 * epoch))
         if not report(curve[-1]):
             break
     last = curve[-1]
@@ -64,7 +64,7 @@ FAULTS = ("raise", "exit", "sys.exit", "kill", "segfault", "nan")
 def faulty(job: Job, report: Reporter) -> Score:
     """Trials 1 to 6 go wrong, each in its own way, after one epoch; the others are fine."""
     if 1 <= job.number <= len(FAULTS) and not job.confirm:
-        report(Report(1, 0.2, 1.0, 0.1))
+        report(EpochResult(1, 0.2, 1.0, 0.1))
         return Score(fault(FAULTS[job.number - 1]), 1.0, job.task.epochs, 0.1)
     return pretend(job, report)
 
@@ -79,7 +79,7 @@ def hanging(job: Job, report: Reporter) -> Score:
 def slow(job: Job, report: Reporter) -> Score:
     """Takes a fifth of a second an epoch."""
 
-    def later(r: Report) -> bool:
+    def later(r: EpochResult) -> bool:
         time.sleep(0.2)
         return report(r)
 

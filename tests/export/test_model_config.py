@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import dcdnas
 from dcdnas.core.architecture import Architecture, LayerChoice
-from dcdnas.core.records import Cost
+from dcdnas.core.geometry import Cost
 from dcdnas.cost import price
 from dcdnas.errors import MismatchError, UsageError
 from dcdnas.export import Model, read_model, write_config

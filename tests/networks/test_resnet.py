@@ -11,7 +11,7 @@ from random_settings import architectures
 from torch import nn
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.records import Cost
+from dcdnas.core.geometry import Cost
 from dcdnas.cost import measure, price
 from dcdnas.errors import UsageError
 from dcdnas.networks import build_network, for_proxy, slots_of

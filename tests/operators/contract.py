@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from dcdnas.core.dimension import Dimension, dimensions
-from dcdnas.core.records import ConvGeometry, Setting
+from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.errors import GeometryError
 from dcdnas.operators import Operator, operators
 from dcdnas.operators._product import counting

@@ -7,7 +7,7 @@ import inspect
 import pytest
 import torch
 
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.errors import GeometryError, UsageError
 from dcdnas.operators import operators
 

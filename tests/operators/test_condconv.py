@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.errors import UsageError
 from dcdnas.operators.condconv import CondConv, Router
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from contract import image, make, oracle, place
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.errors import GeometryError, UsageError
 from dcdnas.networks import slots_of
 from dcdnas.operators._pool import pooled, quarters

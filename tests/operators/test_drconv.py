@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.errors import UsageError
 from dcdnas.operators._regions import block_count, block_size, convolve_by_region, convolve_by_sorted_region
 from dcdnas.operators.drconv import DRConv, RegionGuide

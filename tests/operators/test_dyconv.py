@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.operators import operators
 from dcdnas.operators.dyconv import DyConv
 

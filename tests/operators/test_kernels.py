@@ -8,7 +8,7 @@ import pytest
 from contract import forms, image, make, supported
 from torch import Tensor
 
-from dcdnas.core.records import ConvGeometry, Setting
+from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.cost import metrics
 from dcdnas.operators import operators
 from dcdnas.operators._kernels import watching

@@ -13,7 +13,7 @@ from contract import Counter, forms, image, oracle, place, supported
 from torch import nn
 
 from dcdnas.core.architecture import LayerChoice
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.cost import Parts, slot_parts, slot_price
 from dcdnas.cost._parts import _measured
 from dcdnas.networks import Slot

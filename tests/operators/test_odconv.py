@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from contract import image, make, place
 
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.errors import UsageError
 from dcdnas.operators.odconv import ODConv
 from dcdnas.operators.static import Static

@@ -10,7 +10,7 @@ import pytest
 from written_runs import trial, write_run
 
 from dcdnas.errors import UsageError
-from dcdnas.pages.paint import COLOURS
+from dcdnas.pages.palette import COLOURS
 from dcdnas.results import load_run
 
 pytest.importorskip("reportlab", reason="the extra [figures] is not installed")

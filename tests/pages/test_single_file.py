@@ -13,9 +13,9 @@ import yaml
 from written_runs import trial, write_run
 
 from dcdnas.pages import single_file
+from dcdnas.pages.payload import facts
 from dcdnas.pages.single_file import report
-from dcdnas.pages.still import Still
-from dcdnas.pages.view import facts
+from dcdnas.pages.snapshot import Still
 from dcdnas.results import load_run, write_note
 
 TRIALS = [trial(0, 0.70, 90.0), trial(1, 0.60, 30.0), trial(2, 0.80, 95.0), trial(3, 0.50, 20.0, "stopped")]

@@ -11,7 +11,7 @@ import pytest
 from written_runs import trial, write_run
 
 from dcdnas.core.budget import parse_budgets
-from dcdnas.core.front import hypervolume
+from dcdnas.core.pareto import hypervolume
 from dcdnas.engine.lock import RunLock
 from dcdnas.errors import RunError, UsageError
 from dcdnas.results import COLUMNS, load_run, run_folders

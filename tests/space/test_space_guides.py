@@ -11,7 +11,7 @@ from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import Budget
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.cost import verified
 from dcdnas.errors import SpaceError
 from dcdnas.export import Model, read_model, write_config

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dcdnas.core.records import AUGMENTATIONS
+from dcdnas.core.task import AUGMENTATIONS
 from dcdnas.training.augment import augmented, cropped, flipped, normalised
 
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from dcdnas import published
 from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.plugins import Plugin
-from dcdnas.core.records import ConvGeometry
 from dcdnas.cost import measure
 from dcdnas.cost.latency.device import Device
 from dcdnas.cost.latency.timing import Timing

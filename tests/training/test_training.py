@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from small_training import TASK, network, small_data
 from torch import Tensor, nn
 
-from dcdnas.core.records import ProxyTask, Report
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.trial import EpochResult
 from dcdnas.data import Split, load, split
 from dcdnas.errors import DataError, Diverged, TrainingTimeout
 from dcdnas.networks import Network
@@ -40,7 +41,7 @@ def test_three_short_epochs_learn_more_than_chance() -> None:
 
 
 def test_a_step_is_that_of_a_plain_loop(data: Split) -> None:
-    task = ProxyTask(epochs=2, batch_size=64, augment="none", warmup=0.3, label_smoothing=0.2, weight_decay=0.01)
+    task = TrainingTask(epochs=2, batch_size=64, augment="none", warmup=0.3, label_smoothing=0.2, weight_decay=0.01)
     trained, plain = network(), network().train()
     optimizer = torch.optim.SGD(parameter_groups(plain, task), 0.1, momentum=0.9, nesterov=True)
     with seeded(task.seed) as generator:
@@ -127,7 +128,7 @@ def test_the_images_are_never_written_to(data: Split) -> None:
 
 
 def test_there_is_one_report_an_epoch_and_the_last_is_the_score(data: Split) -> None:
-    reports: list[Report] = []
+    reports: list[EpochResult] = []
     score = train(network(), data, TASK, lambda r: not reports.append(r))
     assert [r.epoch for r in reports] == [1, 2, 3]
     assert tuple(reports) == score.curve
@@ -151,7 +152,7 @@ def test_a_loss_that_is_no_number_ends_the_training_with_advice(data: Split) -> 
 
 
 def test_no_report_is_made_of_weights_that_are_no_numbers(data: Split) -> None:
-    reports: list[Report] = []
+    reports: list[EpochResult] = []
     with pytest.raises(Diverged, match="epoch 1"):
         train(network(), data, replace(TASK, lr=1e30, epochs=1), lambda r: not reports.append(r))
     assert reports == []

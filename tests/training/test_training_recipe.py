@@ -14,7 +14,7 @@ from small_training import TASK, network, small_data
 from torch import nn
 
 from dcdnas.core.architecture import LayerChoice
-from dcdnas.core.records import ProxyTask
+from dcdnas.core.task import TrainingTask
 from dcdnas.data import Split, load
 from dcdnas.errors import DataError, UsageError
 from dcdnas.networks import Network, build_network
@@ -57,7 +57,7 @@ def test_one_image_is_too_few(data: Split) -> None:
 
 @given(st.integers(2, 10_000), st.integers(2, 512))
 def test_the_steps_of_an_epoch_are_its_batches(images: int, size: int) -> None:
-    assert steps_per_epoch(images, ProxyTask(batch_size=size)) == max(1, images // size)
+    assert steps_per_epoch(images, TrainingTask(batch_size=size)) == max(1, images // size)
 
 
 def test_a_batch_is_normalised_with_the_numbers_of_the_training_part() -> None:
@@ -72,7 +72,7 @@ def test_a_batch_is_normalised_with_the_numbers_of_the_training_part() -> None:
 
 @given(st.integers(1, 3000), st.floats(0, 0.99), st.floats(1e-4, 10))
 def test_the_learning_rate_rises_to_its_peak_and_falls_towards_zero(steps: int, warmup: float, lr: float) -> None:
-    task = ProxyTask(lr=lr, warmup=warmup)
+    task = TrainingTask(lr=lr, warmup=warmup)
     rates = [learning_rate(step, steps, task) for step in range(steps)]
     top = rates.index(max(rates))
     assert min(rates) >= 0
@@ -83,7 +83,7 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_towards_zero(steps: int, 
 
 
 def test_the_learning_rate_reaches_its_peak_and_its_last_step_is_nearly_nothing() -> None:
-    task = ProxyTask(lr=0.4, warmup=0.1)
+    task = TrainingTask(lr=0.4, warmup=0.1)
     rates = [learning_rate(step, 1000, task) for step in range(1000)]
     assert rates[49] == pytest.approx(0.2)
     assert rates[99] == pytest.approx(0.4)
@@ -92,19 +92,19 @@ def test_the_learning_rate_reaches_its_peak_and_its_last_step_is_nearly_nothing(
 
 
 def test_controllers_have_a_learning_rate_and_a_warm_up_of_their_own() -> None:
-    task = ProxyTask(lr=0.4, warmup=0.1, controller_lr=0.5, controller_warmup=0.2)
+    task = TrainingTask(lr=0.4, warmup=0.1, controller_lr=0.5, controller_warmup=0.2)
     rates = [learning_rate(step, 1000, task, controller=True) for step in range(1000)]
     usual = [learning_rate(step, 1000, task) for step in range(1000)]
     assert rates[99] == pytest.approx(0.5 * 0.5 * usual[99])
     assert rates[199:] == pytest.approx([0.5 * rate for rate in usual[199:]])
-    assert usual == [learning_rate(step, 1000, ProxyTask(lr=0.4, warmup=0.1), controller=True) for step in range(1000)]
+    assert usual == [learning_rate(step, 1000, TrainingTask(lr=0.4, warmup=0.1), controller=True) for step in range(1000)]
 
 
 def test_controllers_without_a_learning_rate_stay_where_they_start(data: Split) -> None:
     net = of_odconv()
-    controllers = parameter_groups(net, ProxyTask())[2]["params"]
+    controllers = parameter_groups(net, TrainingTask())[2]["params"]
     before, stem = [p.detach().clone() for p in controllers], net.stem.conv.weight.detach().clone()
-    train(net, data, ProxyTask(epochs=1, batch_size=64, controller_lr=0.0))
+    train(net, data, TrainingTask(epochs=1, batch_size=64, controller_lr=0.0))
     assert all(torch.equal(now, then) for now, then in zip(controllers, before, strict=True))
     assert not torch.equal(net.stem.conv.weight, stem)
 
@@ -113,7 +113,7 @@ def test_controllers_without_a_learning_rate_stay_where_they_start(data: Split) 
 def test_every_parameter_is_trained_once_and_no_attention_norm_or_bias_decays(name: str) -> None:
     operator = operators[name](16, 16, 3, padding=1, bias=True)
     module = nn.Sequential(operator, nn.BatchNorm2d(16), nn.Flatten(), nn.Linear(16, 4))
-    decayed, others, controllers = parameter_groups(module, ProxyTask(weight_decay=0.5))
+    decayed, others, controllers = parameter_groups(module, TrainingTask(weight_decay=0.5))
     ids = [id(p) for group in (decayed, others, controllers) for p in group["params"]]
     assert sorted(ids) == sorted(id(p) for p in module.parameters())
     assert (decayed["weight_decay"], others["weight_decay"], controllers["weight_decay"]) == (0.5, 0.0, 0.0)
@@ -130,7 +130,7 @@ def test_every_parameter_is_trained_once_and_no_attention_norm_or_bias_decays(na
 def test_the_kernel_of_a_static_convolution_decays() -> None:
     net = network()
     assert {id(p) for n, p in net.named_parameters() if n.endswith(("conv.weight", "classifier.weight"))} == {
-        id(p) for p in parameter_groups(net, ProxyTask())[0]["params"]
+        id(p) for p in parameter_groups(net, TrainingTask())[0]["params"]
     }
 
 
@@ -191,5 +191,5 @@ def test_a_training_that_ends_after_it_does_not_warn(data: Split) -> None:
 )
 def test_a_task_that_cannot_be_trained_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as error:
-        ProxyTask(**given)
+        TrainingTask(**given)
     assert message in str(error.value)

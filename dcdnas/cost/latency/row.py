@@ -8,7 +8,7 @@ from typing import Any
 
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.dimension import dimensions
-from dcdnas.core.records import ConvGeometry
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.cost.latency.table import Place
 from dcdnas.errors import DcdnasError, UsageError, nearest
 from dcdnas.networks import ACTIVATIONS, Slot

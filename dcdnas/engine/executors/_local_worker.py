@@ -1,7 +1,7 @@
 """What a worker process of the local executor runs; imports little, so that it starts quickly.
 
 Between driver and worker a connection carries: `READY` from the worker when it has started, a `Job` to it, after each epoch a
-`Report` from it and whether to go on to it, at the end an `Outcome` from it.
+`EpochResult` from it and whether to go on to it, at the end an `Outcome` from it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from dcdnas.core.records import Report, Score
+from dcdnas.core.trial import EpochResult, Score
 from dcdnas.engine.job import Job, Outcome, described
 from dcdnas.training.watchdog import watchdog
 
@@ -24,7 +24,9 @@ GRACE = 15.0
 """Seconds after its deadline in which a training may end by itself, before its process is ended from inside."""
 
 
-def serve(connection: Connection[Any, Any], train: Callable[[Job, Callable[[Report], bool]], Score], log: Path | None) -> None:
+def serve(
+    connection: Connection[Any, Any], train: Callable[[Job, Callable[[EpochResult], bool]], Score], log: Path | None
+) -> None:
     """Trains what comes in. Ends when it is killed, or when the driver is gone.
 
     Args:
@@ -39,7 +41,7 @@ def serve(connection: Connection[Any, Any], train: Callable[[Job, Callable[[Repo
             os.dup2(file.fileno(), 2)
     connection.send(READY)
 
-    def report(r: Report) -> bool:
+    def report(r: EpochResult) -> bool:
         connection.send(r)
         return bool(connection.recv())
 

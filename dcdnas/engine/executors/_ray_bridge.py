@@ -13,7 +13,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from dcdnas.core.records import Report, Score
+from dcdnas.core.trial import EpochResult, Score
 from dcdnas.engine.executors._ray_trainable import job_to_text
 from dcdnas.engine.job import Job, Outcome, described
 from dcdnas.engine.loop import WAIT, SearchLoop
@@ -40,7 +40,7 @@ class Training:
 
     job: Job
     since: float = field(default_factory=time.monotonic)
-    curve: list[Report] = field(default_factory=list)
+    curve: list[EpochResult] = field(default_factory=list)
     error: str = ""
     lost: Callable[[], bool] = lambda: False
     drop: Callable[[], None] = lambda: None
@@ -92,7 +92,7 @@ class Bridge:
             return False
         if "epoch" not in result or (training.curve and result["epoch"] <= training.curve[-1].epoch):
             return True  # Tune shows the last result a second time
-        report = Report(*(result[name] for name in ("epoch", "accuracy", "loss", "seconds")))
+        report = EpochResult(*(result[name] for name in ("epoch", "accuracy", "loss", "seconds")))
         training.curve.append(report)
         return self._guarded(lambda: self.loop.report(training.job, report), False)
 

@@ -10,7 +10,8 @@ from typing import Any
 from ray import tune
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.records import ProxyTask, Report, Score
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.trial import EpochResult, Score
 from dcdnas.engine.executors._local_worker import GRACE
 from dcdnas.engine.job import Job, described
 from dcdnas.training.watchdog import watchdog
@@ -20,7 +21,7 @@ class Stopped(BaseException):
     """Tune wants no more of a training."""
 
 
-def trainable(config: dict[str, Any], train: Callable[[Job, Callable[[Report], bool]], Score], images: Any) -> None:
+def trainable(config: dict[str, Any], train: Callable[[Job, Callable[[EpochResult], bool]], Score], images: Any) -> None:
     """Trains one job. What the training raises is reported, so that its reason is kept.
 
     Args:
@@ -33,9 +34,9 @@ def trainable(config: dict[str, Any], train: Callable[[Job, Callable[[Report], b
         from dcdnas.engine.proxy_training import offer_images  # needs torch, and so does whatever trains on images
 
         offer_images(job.task, images)
-    reported: list[Report] = []
+    reported: list[EpochResult] = []
 
-    def report(r: Report) -> bool:
+    def report(r: EpochResult) -> bool:
         reported.append(r)
         try:
             tune.report(asdict(r))
@@ -69,4 +70,4 @@ def job_from_text(text: str) -> Job:
     """The inverse of `job_to_text`."""
     plain = json.loads(text)
     architecture = Architecture.from_dict(plain["architecture"])
-    return Job(plain["number"], architecture, ProxyTask(**plain["task"]), plain["confirm"], tuple(plain["metrics"]))
+    return Job(plain["number"], architecture, TrainingTask(**plain["task"]), plain["confirm"], tuple(plain["metrics"]))

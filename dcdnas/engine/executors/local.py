@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from dcdnas.core.records import Report
+from dcdnas.core.trial import EpochResult
 from dcdnas.engine.executors._local_worker import GRACE, READY, serve
 from dcdnas.engine.job import Job, Outcome, described
 from dcdnas.engine.loop import WAIT, SearchLoop
@@ -43,7 +43,7 @@ def run_inline(loop: SearchLoop, train: Train, interruptible: Guard = nullcontex
     while (job := loop.next()) is not None and job != WAIT:
         current: Job = job
 
-        def report(r: Report, current: Job = current) -> bool:
+        def report(r: EpochResult, current: Job = current) -> bool:
             return loop.report(current, r) and not loop.must_end
 
         try:
@@ -113,14 +113,14 @@ class Worker:
         with suppress(OSError):  # it died just now: the next wait finds its connection closed
             self.connection.send(job)
 
-    def receive(self) -> Report | Outcome | None:
+    def receive(self) -> EpochResult | Outcome | None:
         """What the worker says; None when it says that it is ready.
 
         Raises:
             EOFError: when it has died.
             OSError: likewise.
         """
-        message: Report | Outcome | str = self.connection.recv()
+        message: EpochResult | Outcome | str = self.connection.recv()
         if isinstance(message, str):
             self._ready, self._since = message == READY, time.monotonic()
             return None

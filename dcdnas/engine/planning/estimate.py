@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from dcdnas.core.records import Cost
+from dcdnas.core.geometry import Cost
 from dcdnas.data import Split
 from dcdnas.engine.planning.plan import Plan
 from dcdnas.engine.proxy_training import images_of

@@ -16,7 +16,7 @@ import torch
 from dcdnas.core.budget import Budget, parse_budgets
 from dcdnas.core.files import runs_folder
 from dcdnas.core.plugins import loaded
-from dcdnas.core.records import ProxyTask
+from dcdnas.core.task import TrainingTask
 from dcdnas.core.units import counted
 from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.cost import metrics
@@ -29,7 +29,7 @@ from dcdnas.engine.planning.latency import METRIC, Told, notes_on, quietly, take
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.proxy_training import images_of
 from dcdnas.engine.samplers import samplers
-from dcdnas.engine.trackers import loggers
+from dcdnas.engine.trackers import trackers
 from dcdnas.errors import UsageError
 from dcdnas.space.library import find_space, space_for
 from dcdnas.space.pricing.cost import check_budgets, draws_within
@@ -154,7 +154,7 @@ def execution(settings: SearchSettings) -> Execution:
     gpus = settings.gpus_per_trial if settings.gpus_per_trial is not None else float(torch.cuda.is_available())
     log = tuple(name.strip() for names in settings.log for name in names.split(","))
     for name in log:
-        loggers[name]
+        trackers[name]
     if gpus and settings.executor != "ray" and not torch.cuda.is_available():
         raise UsageError(f"--gpus-per-trial {gpus:g}: torch finds no GPU here. Leave it out to train on the CPU.")
     return Execution(
@@ -205,7 +205,7 @@ def _objectives(settings: SearchSettings, budgets: Sequence[Budget], space: Sear
     return tuple(dict.fromkeys([*(b.metric for b in budgets[:1]), *settings.minimize])) or ("flops",)
 
 
-def _task(settings: SearchSettings, proxy: ProxyTask) -> ProxyTask:
+def _task(settings: SearchSettings, proxy: TrainingTask) -> TrainingTask:
     said = {name: getattr(settings, name) for name in RECIPE}
     task = replace(proxy, **{n: v for n, v in said.items() if v is not None}, deadline=settings.trial_timeout or 0.0)
     first = next(iter(rungs(task.epochs)), 0) if settings.early_stopping else 0

@@ -1,8 +1,8 @@
 """Trackers that a search tells what happens, one a file; the folder is the table of its entries."""
 
 from dcdnas.core.catalogue import Catalogue
-from dcdnas.engine.trackers._base import Logger
+from dcdnas.engine.trackers._base import Tracker
 
-loggers: Catalogue[type[Logger]] = Catalogue("engine.loggers", "logger")
+trackers: Catalogue[type[Tracker]] = Catalogue("engine.trackers", "tracker")
 
-__all__ = ["Logger", "loggers"]
+__all__ = ["Tracker", "trackers"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 from dcdnas.engine.config import SearchConfig
 
 
-class Logger:
+class Tracker:
     """Base of the trackers.
 
     Args:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.trackers._base import Logger
+from dcdnas.engine.trackers._base import Tracker
 from dcdnas.errors import MissingPackageError
 
 __all__ = ["MLflow"]
 
 
-class MLflow(Logger):
+class MLflow(Tracker):
     """Logs into the experiment ``dcdnas``."""
 
     def __init__(self, folder: Path, config: SearchConfig) -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.trackers._base import Logger
+from dcdnas.engine.trackers._base import Tracker
 
 __all__ = ["TensorBoard"]
 
 
-class TensorBoard(Logger):
+class TensorBoard(Tracker):
     """Writes event files that ``tensorboard --logdir runs/RUN/tensorboard`` shows."""
 
     def __init__(self, folder: Path, config: SearchConfig) -> None:

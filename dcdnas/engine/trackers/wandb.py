@@ -5,15 +5,15 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.trackers._base import Logger
+from dcdnas.engine.trackers._base import Tracker
 from dcdnas.errors import MissingPackageError
 
 __all__ = ["WeightsAndBiases"]
 
 
-class WeightsAndBiases(Logger):
+class WeightsAndBiases(Tracker):
     """Logs into the project ``dcdnas``; a resumed search goes on in the same run."""
 
     def __init__(self, folder: Path, config: SearchConfig) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dcdnas.core.budget import Budget
-from dcdnas.core.records import Setting
+from dcdnas.core.geometry import Setting
 from dcdnas.cost import ALWAYS
 from dcdnas.space.parts import Decision
 from dcdnas.space.pricing.cost import Share, check_budgets, largest, share_within, smallest

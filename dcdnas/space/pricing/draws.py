@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 
 from dcdnas.core.budget import Budget
-from dcdnas.core.records import Setting
+from dcdnas.core.geometry import Setting
 from dcdnas.space.pricing.tree import Chances, Floats, Ints, Node, Path, Tree, group_key
 
 BINS = 1024

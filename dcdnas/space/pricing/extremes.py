@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dcdnas.core.records import Setting
+from dcdnas.core.geometry import Setting
 from dcdnas.space.pricing.tree import Node, Path, Tree, group_key
 
 Best = dict[tuple[str, Setting], float]

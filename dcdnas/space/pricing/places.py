@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 
-from dcdnas.core.records import Setting
+from dcdnas.core.geometry import Setting
 from dcdnas.networks import Slot, networks
 from dcdnas.space.parts import Decisions, Site
 from dcdnas.space.search_space import SearchSpace

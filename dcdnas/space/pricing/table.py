@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from dcdnas.core.records import Cost, Setting
+from dcdnas.core.geometry import Cost, Setting
 from dcdnas.cost import additive_metrics, metrics, slot_price
 from dcdnas.errors import UsageError
 from dcdnas.networks import STATIC, unnamed

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcdnas.core.architecture import LayerChoice
-from dcdnas.core.records import Setting
+from dcdnas.core.geometry import Setting
 from dcdnas.cost import metrics, remembered, slot_price
 from dcdnas.networks import STATIC
 from dcdnas.space.parts import Decision, Group, Settings, Site

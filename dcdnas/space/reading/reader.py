@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dcdnas.core.plugins import load_plugin
-from dcdnas.core.records import ProxyTask
+from dcdnas.core.task import TrainingTask
 from dcdnas.core.yaml_lines import Document, Key, read_yaml
 from dcdnas.errors import UnknownNameError, UsageError, nearest
 from dcdnas.networks import Network, leaders, networks
@@ -111,7 +111,9 @@ class Compiler:
         groups = slots.groups(places, led) if places else ()
         if self.problems:
             return None
-        proxy = ProxyTask(**{f.name: getattr(file.proxy, f.name) for f in fields(ProxyTask) if f.name in Proxy.model_fields})
+        proxy = TrainingTask(
+            **{f.name: getattr(file.proxy, f.name) for f in fields(TrainingTask) if f.name in Proxy.model_fields}
+        )
         space = SearchSpace(*about, groups, proxy=proxy, fit=settings.fit)
         rules = tuple(self._rule(space, number, given) for number, given in enumerate(file.forbid))
         space = SearchSpace(*about, groups, rules, proxy, settings.fit, file.named_only)

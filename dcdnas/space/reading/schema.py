@@ -26,7 +26,7 @@ class _Strict(BaseModel):
 
 
 class Proxy(_Strict):
-    """The default short training; every field of `ProxyTask` but the seed and the deadline."""
+    """The default short training; every field of `TrainingTask` but the seed and the deadline."""
 
     data: str = "fashion-mini"
     resolution: Annotated[int, Field(ge=0, le=65536, strict=True)] = Field(0, description="side of the images; 0: the data's own")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dcdnas.core.dimension import Dimension, Scope, dimensions
-from dcdnas.core.records import Setting
+from dcdnas.core.geometry import Setting
 from dcdnas.core.yaml_lines import Key
 from dcdnas.errors import UsageError, nearest
 from dcdnas.networks import Network

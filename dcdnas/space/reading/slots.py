@@ -9,7 +9,7 @@ from itertools import islice, product
 from typing import Any
 
 from dcdnas.core.dimension import Scope, dimensions
-from dcdnas.core.records import ConvGeometry, Setting
+from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.core.yaml_lines import Key
 from dcdnas.errors import GeometryError, nearest
 from dcdnas.operators import Operator, operators

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from dcdnas.core.budget import within
-from dcdnas.core.records import Cost
+from dcdnas.core.geometry import Cost
 from dcdnas.core.yaml_lines import Document
 from dcdnas.cost import exact_metrics, price
 from dcdnas.errors import DcdnasError

@@ -8,12 +8,12 @@ import yaml
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.dashboard.render import html
-from dcdnas.dashboard.shelf import Shelf
+from dcdnas.dashboard.runs import Shelf
 from dcdnas.errors import UsageError
-from dcdnas.pages import contents, layers, view
+from dcdnas.pages import context, layers, payload
 
 
 def runs(request: Request) -> Response:
@@ -24,30 +24,30 @@ def runs(request: Request) -> Response:
 
 def run(request: Request) -> Response:
     """One run: how far it is, what it has found, all trials."""
-    return html("run.html", control=request.app.state.control, **contents.of_run(_live(request)))
+    return html("run.html", control=request.app.state.control, **context.of_run(_live(request)))
 
 
 def trials(request: Request) -> Response:
     """All that the run's page draws, as JSON."""
-    return JSONResponse(view.payload(_live(request)))
+    return JSONResponse(payload.payload(_live(request)))
 
 
 def choices(request: Request) -> Response:
     """Importance of the decisions, and the finished trials decision by decision, as JSON."""
-    return JSONResponse(contents.of_choices(_live(request)))
+    return JSONResponse(context.of_choices(_live(request)))
 
 
 def trial(request: Request) -> Response:
     """One trial: its network layer by layer, its training, where it comes from."""
     live = _live(request)
-    return html("trial.html", control=request.app.state.control, **contents.of_trial(live, _trial(request, live)))
+    return html("trial.html", control=request.app.state.control, **context.of_trial(live, _trial(request, live)))
 
 
 def card(request: Request) -> Response:
     """A trial in brief, as a piece of the run's page."""
     live = _live(request)
     return html(
-        "_card.html", control=request.app.state.control, **contents.of_card(live, _trial(request, live), drawn=layers.ready())
+        "_card.html", control=request.app.state.control, **context.of_card(live, _trial(request, live), drawn=layers.ready())
     )
 
 
@@ -67,12 +67,12 @@ def compare(request: Request) -> Response:
     """Two to four trials side by side; a single one is compared with the static network."""
     live = _live(request)
     chosen = [live.run.trial(n) for n in _numbers(request.query_params.get("trials", ""))]
-    return html("compare.html", **contents.of_comparison(live, chosen))
+    return html("compare.html", **context.of_comparison(live, chosen))
 
 
 def failures(request: Request) -> Response:
     """What went wrong, and what to try."""
-    return html("failures.html", **contents.of_failures(_live(request)))
+    return html("failures.html", **context.of_failures(_live(request)))
 
 
 def live(request: Request) -> Response:
@@ -84,14 +84,14 @@ def live(request: Request) -> Response:
     template = "_live.html" if "piece" in request.query_params else "live.html"
     return html(
         template, run=found.run, version=found.version, running=running, ended=ended, epochs=epochs, now=time.time(),
-        mostly=view.mostly, left=view.left(found.run), confirming=view.confirming(found.run), tab="live",
-        metrics=view.metrics_of(found.run),
+        mostly=payload.mostly, left=payload.left(found.run), confirming=payload.confirming(found.run), tab="live",
+        metrics=payload.metrics_of(found.run),
     )  # fmt: skip
 
 
 def space(request: Request) -> Response:
     """What was searched: decisions, size, how much of it was tried."""
-    return html("space.html", **contents.of_space(_live(request)))
+    return html("space.html", **context.of_space(_live(request)))
 
 
 def _live(request: Request) -> LiveRun:
@@ -108,4 +108,4 @@ def _numbers(text: str) -> list[int]:
     parts = [p.strip() for p in text.split(",") if p.strip()]
     if not all(p.isascii() and p.isdigit() and len(p) < 10 for p in parts):
         raise UsageError(f"cannot compare {text!r}. Give two to four trial numbers with commas between, like trials=0,12.")
-    return list(dict.fromkeys(int(p) for p in parts))[: contents.AT_MOST]
+    return list(dict.fromkeys(int(p) for p in parts))[: context.AT_MOST]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dcdnas.core.records import Report, Trial
+from dcdnas.core.trial import EpochResult, Trial
 from dcdnas.errors import RunError
 from dcdnas.results.notes import Note, read_notes
 
@@ -37,7 +37,7 @@ class Still:
         """The hypervolume after each training that ended."""
         return self.run.history
 
-    def curve(self, number: int) -> Sequence[Report]:
+    def curve(self, number: int) -> Sequence[EpochResult]:
         """The learning curve of a trial."""
         score = self.run.trials[number].score
         return score.curve if score else ()

@@ -13,12 +13,12 @@ from urllib.error import URLError
 import pytest
 from synthetic import make_run
 
-from dcdnas.dashboard.beside import beside
+from dcdnas.dashboard.background import beside
 
 LEFT_BEHIND = """\
 import os, sys, time
 from pathlib import Path
-from dcdnas.dashboard.beside import beside
+from dcdnas.dashboard.background import beside
 
 if __name__ == "__main__":
     with beside(Path(sys.argv[1]), 0) as url:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dcdnas.core.records import Setting, Trial
+from dcdnas.core.geometry import Setting
+from dcdnas.core.trial import Trial
 
 LEAST = 10
 """Trials that a decision has to exist in before anything is said about it."""

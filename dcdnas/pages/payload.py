@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dcdnas.core.budget import quantity, units, within
-from dcdnas.core.records import Trial
+from dcdnas.core.trial import Trial
 from dcdnas.core.units import costs, duration, metric_name, percent, points, tally
-from dcdnas.pages.paint import Paint, paints
-from dcdnas.pages.source import Source
+from dcdnas.pages.palette import Paint, paints
+from dcdnas.pages.run_view import Source
 
 if TYPE_CHECKING:
     from dcdnas.results import Moment, Run

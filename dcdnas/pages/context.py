@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from dcdnas.core.catalogue import Catalogue
-from dcdnas.core.records import Report, Trial
-from dcdnas.pages import advice, view
-from dcdnas.pages import choices as deciding
+from dcdnas.core.trial import EpochResult, Trial
+from dcdnas.pages import advice, payload
+from dcdnas.pages import importance as deciding
 from dcdnas.pages.layers import layers_of
-from dcdnas.pages.paint import paints
-from dcdnas.pages.source import Source
+from dcdnas.pages.palette import paints
+from dcdnas.pages.run_view import Source
 from dcdnas.pages.strip import aligned, strip
 from dcdnas.results.attention import read_attentions
 from dcdnas.results.notes import Note
@@ -34,9 +34,10 @@ def of_run(source: Source) -> dict[str, Any]:
     """How far a run is, what it has found, all trials."""
     run = source.run
     return {
-        "run": run, "version": source.version, "facts": view.facts(source), "heading": view.heading(run), "left": view.left(run),
-        "line": source.front, "rows": sorted(run.trials, key=_by_accuracy)[:FIRST_ROWS], "metrics": view.metrics_of(run),
-        "paint": view.operators_of(source), "mostly": view.mostly, "fits": lambda t: view.fits(run, t),
+        "run": run, "version": source.version, "facts": payload.facts(source), "heading": payload.heading(run),
+        "left": payload.left(run),
+        "line": source.front, "rows": sorted(run.trials, key=_by_accuracy)[:FIRST_ROWS], "metrics": payload.metrics_of(run),
+        "paint": payload.operators_of(source), "mostly": payload.mostly, "fits": lambda t: payload.fits(run, t),
         "on_front": _numbers(source.front), "settings": _settings(run), "notes": source.notes,
         "notes_problem": source.notes_problem, "tab": "run",
     }  # fmt: skip
@@ -54,8 +55,8 @@ def of_trial(source: Source, trial: Trial) -> dict[str, Any]:
     """One trial: its network layer by layer, its training, where it comes from."""
     run, network = source.run, layers_of(trial.architecture)
     return {
-        "run": run, "trial": trial, "network": network, "drawing": strip(network.layers), "fits": view.fits(run, trial),
-        "metrics": view.metrics_of(run), "on_front": trial.number in _numbers(source.front),
+        "run": run, "trial": trial, "network": network, "drawing": strip(network.layers), "fits": payload.fits(run, trial),
+        "metrics": payload.metrics_of(run), "on_front": trial.number in _numbers(source.front),
         "confirmed": next((c for c in run.confirmed if c.trial.number == trial.number), None),
         "hint": advice.hint(trial.reason), "static": run.static, "best": source.best, "paint": _paint([trial]),
         "data": {"curves": [_curve(trial, source.curve(trial.number))], "band": band(source)}, "same": _same(source, trial),
@@ -63,7 +64,7 @@ def of_trial(source: Source, trial: Trial) -> dict[str, Any]:
         "after": trial.number + 1 if trial.number + 1 < len(run.trials) else None,
         "verbs": set(Catalogue[object]("cli", "command")), "note": source.notes.get(trial.number, Note()),
         "notes_problem": source.notes_problem, "attentions": read_attentions(run.folder, trial.number),
-        "additive": _additive(view.metrics_of(run)), "tab": "trial",
+        "additive": _additive(payload.metrics_of(run)), "tab": "trial",
     }  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def of_card(source: Source, trial: Trial, drawn: bool = True) -> dict[str, Any]:
     network = layers_of(trial.architecture) if drawn else None
     return {
         "run": source.run, "trial": trial, "network": network, "drawing": strip(network.layers) if network else None,
-        "fits": view.fits(source.run, trial), "metrics": view.metrics_of(source.run),
+        "fits": payload.fits(source.run, trial), "metrics": payload.metrics_of(source.run),
         "shares": _by_operator(network) if network else [], "on_front": trial.number in _numbers(source.front),
         "note": source.notes.get(trial.number, Note()),
     }  # fmt: skip
@@ -90,10 +91,10 @@ def of_comparison(source: Source, chosen: Sequence[Trial]) -> dict[str, Any]:
     first = {x.name: (x.choice, x.geometry) for x in networks[0].layers} if networks else {}
     differing = [{x.name for x in n.layers if first.get(x.name) != (x.choice, x.geometry)} for n in networks]
     return {
-        "run": run, "trials": chosen, "metrics": view.metrics_of(run), "networks": networks, "differing": differing,
+        "run": run, "trials": chosen, "metrics": payload.metrics_of(run), "networks": networks, "differing": differing,
         "drawings": [strip(n.layers, scale, d, columns) for n, d in zip(networks, differing, strict=True)],
         "missing": [sorted(set(first) - {x.name for x in n.layers}) for n in networks],
-        "fits": lambda t: view.fits(run, t), "paint": _paint(chosen), "confirmed": {c.trial.number: c for c in run.confirmed},
+        "fits": lambda t: payload.fits(run, t), "paint": _paint(chosen), "confirmed": {c.trial.number: c for c in run.confirmed},
         "data": {"curves": [_curve(t, source.curve(t.number)) for t in chosen], "band": band(source)}, "tab": "compare",
     }  # fmt: skip
 
@@ -105,7 +106,7 @@ def of_failures(source: Source) -> dict[str, Any]:
 
 def of_space(source: Source) -> dict[str, Any]:
     """What was searched: decisions, size, how much of it was tried."""
-    from dcdnas.pages.territory import territory
+    from dcdnas.pages.space_summary import territory
 
     run = source.run
     content = yaml.safe_dump(run.config.get("space", {}), sort_keys=False, allow_unicode=True, default_flow_style=None)
@@ -123,7 +124,7 @@ def _quartiles(epoch: int, values: Sequence[float]) -> list[float]:
     return [epoch, low, middle, high]
 
 
-def _curve(trial: Trial, reports: Sequence[Report]) -> dict[str, Any]:
+def _curve(trial: Trial, reports: Sequence[EpochResult]) -> dict[str, Any]:
     points = [[r.epoch, r.accuracy] for r in reports if r.accuracy == r.accuracy]
     return {"name": f"trial {trial.number}", "points": points}
 

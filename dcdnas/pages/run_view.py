@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from dcdnas.core.records import Report, Trial
+from dcdnas.core.trial import EpochResult, Trial
 
 if TYPE_CHECKING:
     from dcdnas.results import Moment, Note, Run
@@ -48,7 +48,7 @@ class Source(Protocol):
     def notes_problem(self) -> str:
         """Why stars and notes cannot be shown; empty when they can."""
 
-    def curve(self, number: int) -> Sequence[Report]:
+    def curve(self, number: int) -> Sequence[EpochResult]:
         """The learning curve of a trial as far as it has come."""
 
     def curves(self) -> Mapping[int, Sequence[float]]:

@@ -1,0 +1,112 @@
+"""Where a convolution stands, the values of its settings, and what a network costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from dcdnas.errors import GeometryError
+
+Setting = int | float | bool | str
+"""A value of an operator's setting: a scalar, so that it is hashable, orderable in a table and the same in YAML and JSON."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ConvGeometry:
+    """The place a convolution fills.
+
+    Args:
+        in_channels: C, channels of the input.
+        out_channels: D, channels of the output.
+        kernel_size: k, side of the square kernel.
+        stride: of both axes.
+        groups: as in `torch.nn.Conv2d`.
+        dilation: of both axes.
+        height: H, rows of the *input* map.
+        width: W, columns of the input map.
+
+    Raises:
+        GeometryError: when no `Conv2d` has this geometry.
+    """
+
+    in_channels: int
+    out_channels: int
+    kernel_size: int = 1
+    stride: int = 1
+    groups: int = 1
+    dilation: int = 1
+    height: int = 1
+    width: int = 1
+
+    def __post_init__(self) -> None:
+        least = min(self.in_channels, self.out_channels, self.kernel_size, self.stride)
+        if min(least, self.groups, self.dilation, self.height, self.width) < 1:
+            name = next(name for name in self.__slots__ if getattr(self, name) < 1)
+            raise GeometryError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        if self.groups > 1:
+            for name in ("in_channels", "out_channels"):
+                if getattr(self, name) % self.groups:
+                    raise GeometryError(f"groups {self.groups} does not divide {name} {getattr(self, name)}.")
+
+    @property
+    def padding(self) -> int:
+        """The padding that keeps the map's size at stride 1 for an odd kernel."""
+        return self.dilation * (self.kernel_size - 1) // 2
+
+    @property
+    def out_height(self) -> int:
+        """Rows of the output map."""
+        return self._out(self.height)
+
+    @property
+    def out_width(self) -> int:
+        """Columns of the output map."""
+        return self._out(self.width)
+
+    @property
+    def out_pixels(self) -> int:
+        """Pixels of one output channel."""
+        return self.out_height * self.out_width
+
+    @property
+    def weights(self) -> int:
+        """Elements of the kernel: D C/g k^2."""
+        return self.out_channels * (self.in_channels // self.groups) * self.kernel_size**2
+
+    @property
+    def depthwise(self) -> bool:
+        """One input channel a group."""
+        return self.groups == self.in_channels and self.groups > 1
+
+    def _out(self, size: int) -> int:
+        return (size + 2 * self.padding - self.dilation * (self.kernel_size - 1) - 1) // self.stride + 1
+
+    def __str__(self) -> str:
+        groups = f", groups {self.groups}" if self.groups > 1 else ""
+        k = self.kernel_size
+        return f"{self.in_channels}->{self.out_channels} {k}x{k} stride {self.stride}{groups} on {self.height}x{self.width}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a network costs at deployment, metric by metric.
+
+    Args:
+        values: metric name to value in the metric's base unit (FLOPs as multiply-adds, parameters as a count).
+    """
+
+    values: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
+
+    def __getitem__(self, metric: str) -> float:
+        return self.values[metric]
+
+    def __add__(self, other: Cost) -> Cost:
+        names = {**self.values, **other.values}
+        return Cost({n: self.values.get(n, 0) + other.values.get(n, 0) for n in names})
+
+    def __reduce__(self) -> tuple[type[Cost], tuple[dict[str, float]]]:
+        return Cost, (dict(self.values),)

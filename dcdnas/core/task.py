@@ -1,0 +1,77 @@
+"""A short training that stands in for the real one, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dcdnas.errors import UsageError
+
+AUGMENTATIONS = ("none", "flip", "crop-flip")
+"""How a training varies its images."""
+
+_LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "classes": (lambda v: v == 0 or v >= 2, "at least 2, or 0 for all"),
+    "resolution": (lambda v: v >= 0, "a number of pixels, or 0 for the data set's own"),
+    "epochs": (lambda v: v >= 1, "at least 1"),
+    "batch_size": (lambda v: v >= 2, "at least 2 (BatchNorm has no statistics of one image)"),
+    "lr": (lambda v: 0 < v < float("inf"), "a number above 0"),
+    "weight_decay": (lambda v: 0 <= v < float("inf"), "0 or more"),
+    "label_smoothing": (lambda v: 0 <= v < 1, "0 or more, below 1"),
+    "warmup": (lambda v: 0 <= v < 1, "a share of all steps: 0 or more, below 1"),
+    "augment": (lambda v: v in AUGMENTATIONS, ", ".join(AUGMENTATIONS)),
+    "controller_lr": (lambda v: 0 <= v < float("inf"), "a multiple of the learning rate: 0 or more"),
+    "controller_warmup": (lambda v: 0 <= v < 1, "a share of all steps: 0 or more, below 1"),
+    "deadline": (lambda v: v >= 0, "seconds, or 0 for never"),
+    "first_rung": (lambda v: v >= 0, "an epoch, or 0 for never"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingTask:
+    """A short training that stands in for the real one.
+
+    Args:
+        data: name of the data set, e.g. ``fashion-mini`` or ``folder:/data/imagenet``.
+        resolution: side of the images the proxy trains on, in pixels; 0 keeps the data's own.
+        classes: how many of the data's classes the proxy trains on, evenly spaced in their order; 0 for all.
+        epochs: passes over the training part.
+        batch_size: images a step.
+        lr: peak learning rate of SGD with Nesterov momentum.
+        weight_decay: on convolution and linear weights only.
+        label_smoothing: of the cross entropy.
+        warmup: share of all steps in which the learning rate rises linearly.
+        augment: ``none``, ``flip`` or ``crop-flip``.
+        controller_lr: times the learning rate, for what computes the operators' attentions.
+        controller_warmup: share of all steps in which that rate rises linearly as well; until then a dynamic layer stays near
+            its start, the static function.
+        seed: of the trial: initial weights, order of the images, augmentation.
+        deadline: seconds after which the training is given up as hung; 0 never.
+        first_rung: epoch at which a search first compares trials and stops some; 0 never. Temperatures have reached 1 by then.
+
+    Raises:
+        UsageError: when a value cannot be trained with.
+    """
+
+    data: str = "fashion-mini"
+    resolution: int = 0
+    epochs: int = 3
+    batch_size: int = 128
+    lr: float = 0.1
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.1
+    warmup: float = 0.1
+    augment: str = "flip"
+    controller_lr: float = 1.0
+    controller_warmup: float = 0.0
+    seed: int = 0
+    deadline: float = 0.0
+    first_rung: int = 0
+    classes: int = 0
+
+    def __post_init__(self) -> None:
+        for name, (legal, allowed) in _LEGAL.items():
+            value = getattr(self, name)
+            if not legal(value):
+                raise UsageError(f"{name} cannot be {value!r}. Allowed: {allowed}.")
