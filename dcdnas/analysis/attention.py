@@ -13,14 +13,29 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dcdnas.core.dynamics import Dynamics, Spread
+from dcdnas.core.dynamics import Attentions, Dynamics, Spread
 from dcdnas.data import Images
 from dcdnas.networks import Network
 from dcdnas.operators import Observer, Operator
 from dcdnas.training.augment import normalised
+from dcdnas.training.loop import evaluate
 
 BATCH = 16
 """Images at one time."""
+
+
+def attentions(network: Network, validation: Images, count: int, weights: str) -> Attentions:
+    """How dynamic a trained network is, and how good.
+
+    Args:
+        network: trained; it is not changed.
+        validation: images, all of which judge the network.
+        count: of these images, the first of which show how dynamic it is; all when there are fewer.
+        weights: where the trained weights come from, in words.
+    """
+    some = validation.take(torch.arange(min(count, len(validation)), device=validation.rows.device))
+    accuracy = evaluate(network, validation)[0]
+    return Attentions(validation.name, len(some), weights, accuracy, tuple(dynamics(network, some)))
 
 
 @torch.inference_mode()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from dcdnas.core.geometry import Cost
-    from dcdnas.cost import Layer, Parts
+    from dcdnas.cost import Breakdown, Layer, Parts
 
 GEOMETRY = ("in_channels", "out_channels", "kernel_size", "stride", "groups", "dilation", "height", "width")
 
@@ -114,10 +114,15 @@ def parts(layers: Sequence[Layer]) -> Parts:
     return sum((layer.parts for layer in layers), Parts())
 
 
-def dynamic_share(layers: Sequence[Layer]) -> str:
+def counted(count: str) -> str:
+    """How the FLOPs were counted, where that is not what budgets mean."""
+    return "" if count == "deploy" else f" (FLOPs of the {count} forms, not what budgets mean)"
+
+
+def dynamic_share(costs: Breakdown) -> str:
     """How much of the network's cost is that of being dynamic."""
-    flops, params = parts(layers), total(layers)["params"]
-    more = params - sum(layer.static["params"] for layer in layers)
+    flops, params = costs.parts, costs.cost["params"]
+    more = params - sum(layer.static["params"] for layer in costs.layers)
     if not flops.being_dynamic and not more:
         return "All layers are static."
     share = f"Being dynamic costs {100 * flops.being_dynamic / flops.whole:.1f} % of the FLOPs"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import Budget, exceeded, within
 from dcdnas.core.trial import Trial
-from dcdnas.core.yaml_lines import parse_yaml
+from dcdnas.core.yaml_lines import parse_yaml, read_yaml
 from dcdnas.errors import RunError, UsageError
 from dcdnas.results import Run, find_run, load_run
 
 if TYPE_CHECKING:
     from dcdnas.export import Model
+    from dcdnas.space.search_space import SearchSpace
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -108,6 +109,37 @@ def load_plugins_of(run: Run) -> None:
 def is_preset(source: str) -> bool:
     """Whether a published network's name is meant, like ``dcd/mobilenetv2_dcd``, and not a file or a run's folder."""
     return "/" in source and not Path(source).exists() and not source.endswith(SUFFIXES)
+
+
+def network_or_space(source: str, settings: Mapping[str, Any]) -> Architecture | SearchSpace:
+    """What ``CONFIG|SPACE|PRESET`` means: the network of a config or a published one, or a space.
+
+    Args:
+        source: a file, or the name of a preset or a shipped space.
+        settings: of a preset.
+
+    Raises:
+        UsageError: for settings of what is no preset.
+        FileError: for a file that is none of them.
+    """
+    from dcdnas.space.library import load_space, shipped
+
+    if is_preset(source):
+        from dcdnas.published import architecture
+
+        return architecture(source, **settings)
+    if settings:
+        raise UsageError(f"--set sets a published network's settings, and {source} is none. `dcdnas list presets` shows them.")
+    if source not in shipped() and Path(source).is_file() and is_config(read_yaml(source).data):
+        return Architecture.read(source)
+    return load_space(source)
+
+
+def is_config(content: Any) -> bool:
+    """Whether a file's content is a model config, or one in timm's shape, and no space."""
+    if not isinstance(content, Mapping):
+        return False
+    return str(content.get("format", "")).startswith("dcdnas/architecture") or isinstance(content.get("dcdnas"), Mapping)
 
 
 def preset_settings(assignments: Sequence[str]) -> dict[str, Any]:

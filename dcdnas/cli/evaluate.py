@@ -29,11 +29,11 @@ def evaluate(
     Example:  dcdnas evaluate trained/quick-3/seed-0 -d fashion-mnist
     """
     from dcdnas.api import config_file, load
-    from dcdnas.cli.train import best_device
     from dcdnas.data import load as load_images
     from dcdnas.data import load_test
     from dcdnas.errors import UsageError
     from dcdnas.export import read_model
+    from dcdnas.training.full import best_device
     from dcdnas.training.loop import evaluate as judged
 
     model = read_model(config_file(config))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +13,7 @@ from dcdnas.cli._output import Output
 if TYPE_CHECKING:
     from dcdnas.cli._source import Source as Found
     from dcdnas.core.geometry import Cost
-    from dcdnas.cost import Layer
+    from dcdnas.cost import Breakdown
 
 __all__ = ["show"]
 
@@ -37,7 +36,7 @@ def show(
     """
     from dcdnas.cli._layer_table import csv_of, dynamic_share, layers_table
     from dcdnas.cli._source import open_source
-    from dcdnas.cost import additive_metrics, counted_as, exact_metrics, layer_table, price, with_always
+    from dcdnas.cost import breakdown, counted_as
     from dcdnas.engine.latency import take_for
     from dcdnas.errors import UsageError
 
@@ -45,21 +44,20 @@ def show(
         raise UsageError("--trial front is several networks. Show one: a number, best or knee; or `dcdnas trials RUN --front`.")
     found = open_source(source, trial)[0]
     in_form = counted_as(found.architecture, count)
-    also = ("latency",) if found.run and take_for(found.run.folder, in_form) else ()
-    layers = layer_table(in_form, (*additive_metrics(), *also))
-    whole = price(in_form, with_always([*exact_metrics(), *also]))
-    out.document(document(found, layers, whole, count))
+    costs = breakdown(in_form, ("latency",) if found.run and take_for(found.run.folder, in_form) else ())
+    out.document(document(found, costs, count))
     if as_csv:
-        csv_of(layers)
+        csv_of(costs.layers)
         return
-    for line in heading(found, whole, count):
+    for line in heading(found, costs.cost, count):
         out.show(line)
-    out.show(layers_table(layers, out.console.width))
-    out.show(dynamic_share(layers))
+    out.show(layers_table(costs.layers, out.console.width))
+    out.show(dynamic_share(costs))
 
 
 def heading(found: Found, whole: Cost, count: str) -> list[str]:
     """What the network is, what it costs and how it did."""
+    from dcdnas.cli._layer_table import counted
     from dcdnas.core.budget import quantity
     from dcdnas.core.units import costs, ending, mix
 
@@ -90,17 +88,12 @@ def heading(found: Found, whole: Cost, count: str) -> list[str]:
     return lines
 
 
-def counted(count: str) -> str:
-    """How the FLOPs were counted, where that is not what budgets mean."""
-    return "" if count == "deploy" else f" (FLOPs of the {count} forms, not what budgets mean)"
-
-
-def document(found: Found, layers: Sequence[Layer], whole: Cost, count: str) -> dict[str, Any]:
+def document(found: Found, costs: Breakdown, count: str) -> dict[str, Any]:
     """The network as plain data."""
-    from dcdnas.cli._layer_table import parts, row
+    from dcdnas.cli._layer_table import row
 
     return {
-        "name": found.name, "digest": found.architecture.digest, "cost": dict(whole.values),
-        "count": count, "flops_parts": asdict(parts(layers)),
-        "architecture": found.architecture.to_dict(), "layers": [row(layer) for layer in layers],
+        "name": found.name, "digest": found.architecture.digest, "cost": dict(costs.cost.values),
+        "count": count, "flops_parts": asdict(costs.parts),
+        "architecture": found.architecture.to_dict(), "layers": [row(layer) for layer in costs.layers],
     }  # fmt: skip

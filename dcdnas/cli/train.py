@@ -51,7 +51,7 @@ def train(
     """
     from dcdnas.cli._source import open_source
     from dcdnas.data import split
-    from dcdnas.training.full import VALIDATION, judged_on_test, train_seeds
+    from dcdnas.training.full import VALIDATION, best_device, judged_on_test, train_seeds
 
     found = open_source(source, trial)[0]
     task = recipe(found, data, epochs, assignments or ())
@@ -89,23 +89,16 @@ def recipe(found: Found, data: str, epochs: int, assignments: Sequence[str]) -> 
 
 
 def read_images(out: Output, found: Found, task: TrainingTask) -> Images:
-    """The training part, at the network's own size where classes and channels are its own; says when they are not."""
-    from dcdnas.data import load
+    """The training part for a network; says when the network has to be adapted to it."""
+    from dcdnas.training.full import images_for
 
-    images = load(task.data, task.resolution, task.classes)
-    channels, height, _ = found.architecture.input
-    if images.shape[0] == channels and len(images.classes) == found.architecture.classes:
-        return images if task.resolution or images.shape[1] == height else load(task.data, height, task.classes)
-    said = "x".join(map(str, images.shape))
-    out.warn(f"Note: the network is adapted to {said} images and {len(images.classes)} classes; it is priced for another input.")
+    images, of = images_for(found.architecture, task), found.architecture
+    if images.shape[0] != of.input[0] or len(images.classes) != of.classes:
+        said = "x".join(map(str, images.shape))
+        out.warn(
+            f"Note: the network is adapted to {said} images and {len(images.classes)} classes; it is priced for another input."
+        )
     return images
-
-
-def best_device() -> str:
-    """A GPU where there is one."""
-    from torch import cuda
-
-    return "cuda" if cuda.is_available() else "cpu"
 
 
 def finish(out: Output, found: Found, trained: Sequence[Trained], images: Images, task: TrainingTask, folder: Path) -> None:

@@ -46,3 +46,22 @@ class Dynamics:
     operator: str
     attentions: tuple[Spread, ...]
     share: float | None
+
+
+@dataclass(frozen=True)
+class Attentions:
+    """What is known of one trained network's attentions.
+
+    Args:
+        data: name of the data set.
+        images: of its validation part that were looked at.
+        weights: where the trained weights come from, in words.
+        accuracy: of these weights on all validation images, 0-1.
+        layers: that have attentions, in the order of computation.
+    """
+
+    data: str
+    images: int
+    weights: str
+    accuracy: float
+    layers: tuple[Dynamics, ...]

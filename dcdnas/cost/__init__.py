@@ -2,13 +2,13 @@
 
 from dcdnas.cost._base import Metric, additive_metrics, exact_metrics, metrics
 from dcdnas.cost._handles import UncountedOperation
-from dcdnas.cost._layers import Count, Layer, counted_as, layer_table
+from dcdnas.cost._layers import Breakdown, Count, Layer, breakdown, counted_as, layer_table
 from dcdnas.cost._parts import Parts, slot_parts
 from dcdnas.cost._price import ALWAYS, measure, price, slot_price, verified, with_always
 from dcdnas.cost._remembered import prices_since, remembered
 
 __all__ = [
-    "ALWAYS", "Count", "Layer", "Metric", "Parts", "UncountedOperation", "additive_metrics", "counted_as", "exact_metrics",
-    "layer_table", "measure", "metrics", "price", "prices_since", "remembered", "slot_parts", "slot_price", "verified",
-    "with_always",
+    "ALWAYS", "Breakdown", "Count", "Layer", "Metric", "Parts", "UncountedOperation", "additive_metrics", "breakdown",
+    "counted_as", "exact_metrics", "layer_table", "measure", "metrics", "price", "prices_since", "remembered", "slot_parts",
+    "slot_price", "verified", "with_always",
 ]  # fmt: skip

@@ -9,9 +9,9 @@ from typing import Literal
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.dimension import dimensions
 from dcdnas.core.geometry import ConvGeometry, Cost, Setting
-from dcdnas.cost._base import additive_metrics
+from dcdnas.cost._base import additive_metrics, exact_metrics
 from dcdnas.cost._parts import Parts, slot_parts
-from dcdnas.cost._price import price, slot_price
+from dcdnas.cost._price import price, slot_price, with_always
 from dcdnas.errors import MismatchError, UsageError
 from dcdnas.networks import STATIC, Slot, slots_of
 from dcdnas.operators import Operator, operators
@@ -65,6 +65,45 @@ class Layer:
     def _in_words(self, settings: Mapping[str, Setting]) -> str:
         inside = ", ".join(f"{name}={value}" for name, value in settings.items())
         return f"{self.operator}({inside})" if inside else self.operator
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """What a network costs, whole and in its parts.
+
+    Args:
+        cost: of the network, in all metrics that are known.
+        layers: in the order of computation, with the metrics that are sums over the layers.
+    """
+
+    cost: Cost
+    layers: tuple[Layer, ...]
+
+    @property
+    def parts(self) -> Parts:
+        """The network's multiply-adds by what they are for."""
+        return sum((layer.parts for layer in self.layers), Parts())
+
+    @property
+    def by_operator(self) -> dict[str, dict[str, float]]:
+        """Operator -> number of its ``layers``, their ``flops`` and ``params``."""
+        found: dict[str, dict[str, float]] = {}
+        for layer in self.layers:
+            sums = found.setdefault(layer.operator, {"layers": 0, "flops": 0, "params": 0})
+            for name, value in (("layers", 1), ("flops", layer.cost["flops"]), ("params", layer.cost["params"])):
+                sums[name] += value
+        return found
+
+
+def breakdown(architecture: Architecture, also: tuple[str, ...] = ()) -> Breakdown:
+    """The cost of a network and of each of its layers, in every exact metric.
+
+    Args:
+        architecture: need not be built.
+        also: predicted metrics, e.g. latency where a table is in use.
+    """
+    whole = price(architecture, with_always([*exact_metrics(), *also]))
+    return Breakdown(whole, tuple(layer_table(architecture, (*additive_metrics(), *also))))
 
 
 def layer_table(architecture: Architecture, names: tuple[str, ...] = ()) -> list[Layer]:

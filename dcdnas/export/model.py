@@ -12,9 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dcdnas.core.architecture import Architecture
+from dcdnas.data import Images, split
 from dcdnas.errors import FileError, MismatchError, UnknownNameError, UsageError
 from dcdnas.export.config import Model, write_config
 from dcdnas.networks import Network, build_network
+from dcdnas.training.full import VALIDATION, fitted
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -171,6 +174,26 @@ def load_weights(network: Network, path: Path) -> None:
             f"{path}: weights of another network: {'; '.join(problems[:5])}{' and more' if len(problems) > 5 else ''}."
         )
     network.load_state_dict(state)
+
+
+def load_trained(architecture: Architecture, images: Images, weights: Path) -> tuple[Network, Images]:
+    """A network as `dcdnas train` left it, and the images that watched its training.
+
+    Args:
+        architecture: is fitted to the images, as it was for the training.
+        images: training part of the data set.
+        weights: safetensors file.
+
+    Returns:
+        The network in eval mode, and the validation part.
+
+    Raises:
+        FileError: when the file is missing, no safetensors, or of another network.
+    """
+    part = split(images, VALIDATION)
+    network = build_network(fitted(architecture, part.train))
+    load_weights(network, weights)
+    return network.eval(), part.validation
 
 
 def save_weights(network: Network, path: Path) -> Written:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-from dcdnas.core.dynamics import Dynamics, Spread
+from dcdnas.core.dynamics import Attentions, Dynamics, Spread
 from dcdnas.core.files import write_whole
 from dcdnas.errors import RunError
 
@@ -14,25 +14,6 @@ FOLDER = "attention"
 """In the run's folder; a file a trial."""
 
 FORMAT = "dcdnas/attention-1"
-
-
-@dataclass(frozen=True)
-class Attentions:
-    """What is known of one trained network's attentions.
-
-    Args:
-        data: name of the data set.
-        images: of its validation part that were looked at.
-        weights: where the trained weights come from, in words.
-        accuracy: of these weights on all validation images, 0-1.
-        layers: that have attentions, in the order of computation.
-    """
-
-    data: str
-    images: int
-    weights: str
-    accuracy: float
-    layers: tuple[Dynamics, ...]
 
 
 def write_attentions(folder: Path, number: int, found: Attentions) -> Path:

@@ -6,10 +6,12 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import torch
+
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import EpochResult, Score
-from dcdnas.data import Images, Split, load_test
+from dcdnas.data import Images, Split, load, load_test
 from dcdnas.errors import UsageError
 from dcdnas.networks import Network, build_network, for_proxy
 from dcdnas.training.loop import evaluate, seeded, train
@@ -33,6 +35,23 @@ class Trained:
     network: Network
     score: Score
     test_accuracy: float | None = None
+
+
+def best_device() -> str:
+    """``cuda`` where there is a GPU, else ``cpu``."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def images_for(architecture: Architecture, task: TrainingTask) -> Images:
+    """A task's training images, at the network's own size where their classes and channels are the network's.
+
+    Raises:
+        DataError: when the data set is missing or damaged.
+    """
+    images = load(task.data, task.resolution, task.classes)
+    channels, height, _ = architecture.input
+    same = images.shape[0] == channels and len(images.classes) == architecture.classes
+    return load(task.data, height, task.classes) if same and not task.resolution and images.shape[1] != height else images
 
 
 def fitted(architecture: Architecture, images: Images) -> Architecture:

@@ -11,17 +11,17 @@ import torch.nn.functional as F
 from small_training import SETTINGS, small_data
 from torch import Tensor
 
-from dcdnas.analysis.attention import dynamics
+from dcdnas.analysis.attention import attentions, dynamics
 from dcdnas.core.architecture import Architecture, LayerChoice
-from dcdnas.core.dynamics import Dynamics, Spread
+from dcdnas.core.dynamics import Attentions, Dynamics, Spread
 from dcdnas.networks import Network, build_network
 from dcdnas.operators import operators
 from dcdnas.operators._od_attention import Attention
 from dcdnas.operators.ddf import DDF
 from dcdnas.operators.dyconv import DyConv
-from dcdnas.results.attention import Attentions, read_attentions, write_attentions
+from dcdnas.results.attention import read_attentions, write_attentions
 from dcdnas.training.augment import normalised
-from dcdnas.training.loop import seeded
+from dcdnas.training.loop import evaluate, seeded
 
 PLACE = "stage2.block1.depthwise"
 
@@ -150,3 +150,12 @@ def test_what_was_computed_is_kept(tmp_path: Path) -> None:
     assert read_attentions(tmp_path, 8) is None
     (tmp_path / "attention" / "trial-8.json").write_text('{"layers": [{}]}', encoding="utf-8")
     assert read_attentions(tmp_path, 8) is None
+
+
+@pytest.mark.parametrize(("asked", "looked_at"), [(7, 7), (1000, 40)])
+def test_the_attentions_are_of_the_first_images_and_the_accuracy_of_all(asked: int, looked_at: int) -> None:
+    made, part = network("dcd"), small_data().validation
+    found = attentions(made, part, asked, "weights of w")
+    assert (found.data, found.images, found.weights) == ("fashion-mini", looked_at, "weights of w")
+    assert found.accuracy == evaluate(made, part)[0]
+    assert list(found.layers) == dynamics(made, part.take(torch.arange(looked_at)))

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from dcdnas.core.architecture import Architecture, LayerChoice
-from dcdnas.cost import Parts, measure, price
-from dcdnas.cost._layers import Count, counted_as, layer_table
+from dcdnas.cost import Parts, exact_metrics, measure, price
+from dcdnas.cost._layers import Count, breakdown, counted_as, layer_table
 from dcdnas.errors import MismatchError, UsageError
 from dcdnas.networks import build_network, slots_of
 from dcdnas.operators import operators
@@ -70,3 +70,13 @@ def test_the_other_forms_of_a_layer_differ_in_the_dynamic_part_alone() -> None:
         (x.parts.convolution, x.parts.controller) for x in training
     ]
     assert sum(x.parts.convolution for x in deploy) == price(published("odconv/base_mobilenetv2"))["flops"]
+
+
+def test_a_breakdown_adds_up_by_layer_by_part_and_by_operator() -> None:
+    found = breakdown(of("dcd"))
+    assert set(found.cost.values) == set(exact_metrics())
+    assert found.parts.whole == found.cost["flops"]
+    for metric in ("flops", "params"):
+        assert sum(sums[metric] for sums in found.by_operator.values()) == found.cost[metric]
+    assert found.by_operator["dcd"]["layers"] == len(of("dcd").layers)
+    assert found.by_operator["linear"] == {"layers": 1, "flops": 1280 * 10, "params": 1280 * 10 + 10}

@@ -16,10 +16,10 @@ import uvicorn
 from browsing import CHROMIUM
 from synthetic import confirm, make_run
 
-from dcdnas.core.dynamics import Dynamics, Spread
+from dcdnas.core.dynamics import Attentions, Dynamics, Spread
 from dcdnas.dashboard.app import make_app
 from dcdnas.dashboard.security import TOKEN
-from dcdnas.results.attention import Attentions, write_attentions
+from dcdnas.results.attention import write_attentions
 
 SECRET = "a-token-for-tests"
 

@@ -11,11 +11,11 @@ from conftest import Site
 from synthetic import confirm, make_run, with_weights_only
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.dynamics import Dynamics, Spread
+from dcdnas.core.dynamics import Attentions, Dynamics, Spread
 from dcdnas.engine.lock import RunLock
 from dcdnas.pages.payload import mostly
 from dcdnas.results import load_run
-from dcdnas.results.attention import Attentions, write_attentions
+from dcdnas.results.attention import write_attentions
 
 PAGES = ("", "/failures", "/live", "/space", "/compare", "/trials/0", "/trials/0/card")
 

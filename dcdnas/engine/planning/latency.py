@@ -84,10 +84,12 @@ def take_network(
         The table in use; and what the whole network takes, when that was measured.
 
     Raises:
-        UsageError: when the table is of another device than is meant.
+        UsageError: when the table is of another device than is meant, or a device is named without a table.
         FileError: when the file cannot be read.
     """
     if file is None:
+        if device:
+            raise UsageError("--latency-device names the device of a table. Give the table, too: --latency-table FILE.")
         here = this_device()
         table, whole = measured_network(
             architecture, here, lambda share: told(f"latencies of {architecture.network} on {here}", share)

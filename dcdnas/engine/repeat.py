@@ -1,0 +1,61 @@
+"""The training of a trial, done again as in its search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.trial import Score, Trial
+from dcdnas.data import Images
+from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.job import Job
+from dcdnas.engine.proxy_training import ProxyTraining, Reporter, images_of
+from dcdnas.networks import Network
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """A training that was done again.
+
+    Args:
+        network: trained, on the CPU and in eval mode.
+        score: that it reached this time.
+        validation: the images that it was judged on.
+    """
+
+    network: Network
+    score: Score
+    validation: Images
+
+
+def task_of(folder: Path, trial: Trial) -> TrainingTask:
+    """What a trial was trained on: the run's task with the trial's seed and without its deadline.
+
+    Args:
+        folder: of the run.
+        trial: of it.
+
+    Raises:
+        RunError: when the run's ``search.yaml`` is missing or damaged.
+    """
+    return replace(SearchConfig.read(folder / "search.yaml").task, seed=trial.seed, deadline=0.0)
+
+
+def repeat_training(trial: Trial, task: TrainingTask, report: Reporter, device: str = "cpu") -> Repeated:
+    """Trains a trial's network again, with the same seed, images and recipe: on a CPU to the same weights.
+
+    Args:
+        trial: whose network is trained, for as many epochs as its search did.
+        task: see `task_of`.
+        report: told every epoch; returns whether to go on.
+        device: to train on.
+
+    Raises:
+        DataError: when the images are not there any more.
+        TrainingError: when the training cannot go on.
+    """
+    enough = trial.score.epochs if trial.score else task.epochs
+    job = Job(trial.number, trial.architecture, task, confirm=True)
+    network, score = ProxyTraining(device).trained(job, lambda result: report(result) and result.epoch < enough)
+    return Repeated(network.to("cpu").eval(), score, images_of(task).validation)
