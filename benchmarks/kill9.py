@@ -78,7 +78,7 @@ def prepared(folder: Path, trials: int) -> None:
     from dcdnas.core.task import TrainingTask
     from dcdnas.core.yaml_lines import read_yaml
     from dcdnas.engine.config import SearchConfig
-    from dcdnas.engine.run import prepare
+    from dcdnas.engine.prepare import prepare
     from dcdnas.space.library import find_space
 
     space = read_yaml(find_space("fashion-quick")).data

@@ -63,9 +63,10 @@ def searched(executor: Any, sampler: str, given: argparse.Namespace) -> tuple[li
     from dcdnas.core.yaml_lines import read_yaml
     from dcdnas.engine.config import SearchConfig
     from dcdnas.engine.execution import Execution
+    from dcdnas.engine.prepare import prepare
     from dcdnas.engine.progress import Progress
     from dcdnas.engine.proposals import Proposer
-    from dcdnas.engine.run import prepare, search
+    from dcdnas.engine.run import search
     from dcdnas.engine.store import Store
     from dcdnas.space.library import find_space
 

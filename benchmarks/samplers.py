@@ -44,8 +44,8 @@ from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.executors.local import run_inline
 from dcdnas.engine.job import Job
 from dcdnas.engine.loop import SearchLoop
+from dcdnas.engine.prepare import make_memory, objective_bounds
 from dcdnas.engine.proxy_training import Reporter
-from dcdnas.engine.run import make_memory, objective_bounds
 from dcdnas.engine.store import Store
 from dcdnas.networks import slots_of
 from dcdnas.networks._slot import STATIC

@@ -9,8 +9,8 @@ from typing import Any
 from dcdnas.core.architecture import Architecture
 from dcdnas.engine.planning import make_plan
 from dcdnas.engine.planning.settings import SearchSettings
+from dcdnas.engine.prepare import prepare
 from dcdnas.engine.progress import Progress
-from dcdnas.engine.run import prepare
 from dcdnas.engine.run import search as _search
 from dcdnas.errors import UsageError
 from dcdnas.export import WEIGHTS, load_weights

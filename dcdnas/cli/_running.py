@@ -16,7 +16,8 @@ from dcdnas.cli._summary import summarise
 from dcdnas.core.units import tally
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.planning import Plan
-from dcdnas.engine.run import prepare, search
+from dcdnas.engine.prepare import prepare
+from dcdnas.engine.run import search
 from dcdnas.errors import DcdnasError
 from dcdnas.pages.run_files import write_results
 from dcdnas.results import load_run

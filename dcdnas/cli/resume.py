@@ -38,9 +38,9 @@ def resume(
     flags = {k: v for k, v in locals().items() if k not in ("out", "run", "trials", "dashboard")}
     from dcdnas.cli._running import go
     from dcdnas.cli._source import load_plugins_of
-    from dcdnas.engine.planning import execution
+    from dcdnas.engine.planning import chosen_execution
     from dcdnas.engine.planning.settings import SearchSettings
-    from dcdnas.engine.run import extend
+    from dcdnas.engine.prepare import extend
     from dcdnas.results import find_run, load_run
 
     folder = find_run(run)
@@ -48,7 +48,7 @@ def resume(
     load_plugins_of(before)
     if trials is not None:
         extend(folder, wanted(trials, before.asked, before.ended))
-    how = execution(SearchSettings.gather(flags))
+    how = chosen_execution(SearchSettings.gather(flags))
     goal = load_run(folder).asked
     out.note(f"Run        {folder}: {before.ended} of {goal} trainings have ended")
     out.line({"event": "start", "run": before.name, "folder": folder, "ended": before.ended, "trials": goal})

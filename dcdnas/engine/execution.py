@@ -39,8 +39,12 @@ class Execution:
 
     def training(self) -> Train:
         """What a worker runs."""
-        device = "cuda" if self.gpus_per_trial else "cpu"
-        return self.train or ProxyTraining(device, max(1, int(self.cpus_per_trial)), self.plugins)
+        return self.train or ProxyTraining(self.device, max(1, int(self.cpus_per_trial)), self.plugins)
+
+    @property
+    def device(self) -> str:
+        """What a training runs on: ``cuda`` or ``cpu``."""
+        return "cuda" if self.gpus_per_trial else "cpu"
 
     @property
     def workers(self) -> int:

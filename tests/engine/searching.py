@@ -16,8 +16,8 @@ from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.executors.local import run_inline
 from dcdnas.engine.job import Job, Outcome
 from dcdnas.engine.loop import SearchLoop
+from dcdnas.engine.prepare import make_memory
 from dcdnas.engine.proxy_training import Reporter
-from dcdnas.engine.run import make_memory
 from dcdnas.engine.store import Store
 
 SPACE: dict[str, Any] = {

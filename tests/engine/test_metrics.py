@@ -19,7 +19,7 @@ from dcdnas.cost.latency.table import use
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.executors.local import run_local
 from dcdnas.engine.loop import SearchLoop
-from dcdnas.engine.run import make_memory, objective_bounds
+from dcdnas.engine.prepare import make_memory, objective_bounds
 from dcdnas.engine.samplers import samplers
 from dcdnas.results import load_run
 from dcdnas.space.pricing.cost import draw, largest, priced, smallest, static_reference

@@ -25,7 +25,8 @@ from dcdnas.data import Split, load, split
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.job import Job
 from dcdnas.engine.loop import SearchLoop
-from dcdnas.engine.run import prepare, search
+from dcdnas.engine.prepare import prepare
+from dcdnas.engine.run import search
 from dcdnas.engine.signals import Wish
 from dcdnas.engine.store import Store
 from dcdnas.errors import UsageError

@@ -23,8 +23,9 @@ from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.job import Job
 from dcdnas.engine.lock import RunLock, live_driver
+from dcdnas.engine.prepare import extend, prepare
 from dcdnas.engine.progress import Progress
-from dcdnas.engine.run import EXHAUSTED, extend, prepare, search
+from dcdnas.engine.run import EXHAUSTED, search
 from dcdnas.engine.store import Store
 from dcdnas.errors import BudgetError, DataError, DcdnasError, NothingFitsError, Resumable, RunError
 

@@ -19,12 +19,12 @@ from dcdnas.cost.latency.device import Device, this_device
 from dcdnas.cost.latency.table import LatencyTable, use, used
 from dcdnas.cost.latency.timing import Timing
 from dcdnas.engine import latency
-from dcdnas.engine import run as runs
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.latency import FILE, freeze, record, thaw, time_front
 from dcdnas.engine.planning.latency import check_device, notes_on, take_table
-from dcdnas.engine.run import prepare, search
+from dcdnas.engine.prepare import extend, prepare
+from dcdnas.engine.run import search
 from dcdnas.engine.store import Store
 from dcdnas.errors import RunError, UsageError
 from dcdnas.networks import Network
@@ -75,7 +75,7 @@ def test_a_run_is_searched_with_its_own_table_and_resumed_with_it(tmp_path: Path
 
     other = LatencyTable(HERE, {place: Timing(10 * t.median) for place, t in used().slots.items()})
     use(other)
-    runs.extend(tmp_path / "run", 9)
+    extend(tmp_path / "run", 9)
     search(tmp_path / "run", INLINE)
     again = load_run(tmp_path / "run")
     assert len(again.trials) > len(first.trials)

@@ -18,7 +18,8 @@ from trainings import pretend
 from dcdnas.core.trial import Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
-from dcdnas.engine.run import prepare, search
+from dcdnas.engine.prepare import prepare
+from dcdnas.engine.run import search
 from dcdnas.engine.store import Store
 from dcdnas.engine.trackers import Tracker, trackers
 from dcdnas.errors import MissingPackageError

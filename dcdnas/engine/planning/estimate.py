@@ -11,6 +11,7 @@ import torch
 
 from dcdnas.core.geometry import Cost
 from dcdnas.data import Split
+from dcdnas.engine.planning.machine import at_one_time
 from dcdnas.engine.planning.plan import Plan
 from dcdnas.engine.proxy_training import images_of
 from dcdnas.networks import build_network, for_proxy
@@ -55,7 +56,9 @@ def estimated(plan: Plan) -> Estimate:
     seconds = _measured(plan, network, some) * len(images.train) / len(some.train)
     config = plan.config
     trial = seconds * config.task.epochs
-    rounds, again = (math.ceil(n / plan.at_once) for n in (config.trials, config.confirm * (config.confirm_top + 1)))
+    rounds, again = (
+        math.ceil(n / at_one_time(plan.execution)) for n in (config.trials, config.confirm * (config.confirm_top + 1))
+    )
     return Estimate(trial, rounds * trial, again * trial, len(some.train), network.cost)
 
 
@@ -73,7 +76,7 @@ def _measured(plan: Plan, found: Priced, images: Split) -> float:
     try:
         network = build_network(for_proxy(found.architecture, images.train.shape, len(images.train.classes)))
         since = time.monotonic()
-        train(network, images, replace(plan.config.task, epochs=1, first_rung=0), device=plan.device)
+        train(network, images, replace(plan.config.task, epochs=1, first_rung=0), device=plan.execution.device)
         return time.monotonic() - since
     finally:
         torch.set_num_threads(before)

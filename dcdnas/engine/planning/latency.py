@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from dcdnas.core.architecture import Architecture
+from dcdnas.core.files import runs_folder
 from dcdnas.cost.latency.device import this_device
 from dcdnas.cost.latency.file import read_table
-from dcdnas.cost.latency.table import LatencyTable, use
+from dcdnas.cost.latency.table import LatencyTable, use, used
 from dcdnas.cost.latency.timing import Timing
+from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.latency import thaw
+from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.errors import UsageError
 from dcdnas.space.pricing.latency import check_complete, measured, measured_network
 from dcdnas.space.search_space import SearchSpace
@@ -67,6 +71,19 @@ def measured_here(space: SearchSpace, told: Told = quietly, threads: int = 1) ->
     """The table of this machine's CPU for a space."""
     device = this_device(threads=threads)
     return measured(space, device, told=lambda share: told(f"latencies of {space.name} on {device}", share))
+
+
+def table_of_search(
+    settings: SearchSettings, space: SearchSpace, metrics: Collection[str], told: Told = quietly
+) -> LatencyTable | None:
+    """The latency table of the search; a run that exists already keeps its own."""
+    folder = runs_folder() / (settings.name or "")
+    if METRIC in metrics and settings.name and not settings.latency_table and (folder / "search.yaml").is_file():
+        before = SearchConfig.read(folder / "search.yaml")
+        if before.latency:
+            thaw(folder, before.latency, space)
+            return used()
+    return take_table(space, metrics, settings.latency_table, settings.latency_device, told)
 
 
 def take_network(

@@ -1,0 +1,50 @@
+"""What the trainings run on: executor, processes, cores and GPUs."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from dcdnas.core.units import counted
+from dcdnas.engine.execution import Execution
+from dcdnas.engine.planning.settings import SearchSettings
+from dcdnas.engine.trackers import trackers
+from dcdnas.errors import UsageError
+
+
+def chosen_execution(settings: SearchSettings) -> Execution:
+    """How to run the trainings; a GPU is used where there is one."""
+    gpus = settings.gpus_per_trial if settings.gpus_per_trial is not None else float(torch.cuda.is_available())
+    log = tuple(name.strip() for names in settings.log for name in names.split(","))
+    for name in log:
+        trackers[name]
+    if gpus and settings.executor != "ray" and not torch.cuda.is_available():
+        raise UsageError(f"--gpus-per-trial {gpus:g}: torch finds no GPU here. Leave it out to train on the CPU.")
+    return Execution(
+        executor=settings.executor, jobs=settings.jobs, gpus_per_trial=gpus, cpus_per_trial=settings.cpus_per_trial,
+        address=settings.address, timeout=settings.timeout or math.inf, log=log,
+    )  # fmt: skip
+
+
+def at_one_time(execution: Execution) -> int:
+    """Trainings at one time on this machine."""
+    if execution.executor == "inline":
+        return 1
+    share = execution.gpus_per_trial
+    limit = max(1, int(torch.cuda.device_count() / share)) if share and not execution.jobs else execution.workers
+    return min(execution.workers, limit)
+
+
+def machine_in_words(execution: Execution) -> str:
+    """Where the trainings run, in a sentence."""
+    workers, threads = counted(at_one_time(execution), "worker"), counted(execution.cpus_per_trial, "CPU thread")
+    each = f"{workers} x {threads}"
+    if execution.address:
+        return f"the Ray cluster at {execution.address}"
+    if not torch.cuda.is_available():
+        return f"{each}, no GPU found"
+    share = (
+        f"{execution.gpus_per_trial:g} of {torch.cuda.device_count()} GPUs each" if execution.gpus_per_trial else "GPU not used"
+    )
+    return f"{each}, {share} ({torch.cuda.get_device_name()})"

@@ -1,0 +1,54 @@
+"""Which space is searched, and which costs are objectives: from the budgets where nothing more was said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dcdnas.core.budget import Budget
+from dcdnas.core.yaml_lines import read_yaml
+from dcdnas.cost import metrics
+from dcdnas.engine.planning.latency import METRIC
+from dcdnas.engine.planning.settings import SearchSettings
+from dcdnas.errors import UsageError
+from dcdnas.space.library import find_space, space_for
+from dcdnas.space.reading.reader import read_space
+from dcdnas.space.search_space import SearchSpace
+
+
+def chosen_space(settings: SearchSettings, budgets: Sequence[Budget]) -> tuple[SearchSpace, Any]:
+    """The space and its file's content; without a name the smallest shipped one that holds the budgets.
+
+    The content leaves the plugins' paths out, since the run has copies of its own.
+    """
+    if settings.space is None and not budgets:
+        raise UsageError(
+            "neither a budget nor a space is given. Give one, like `-b 2MFLOPs`; `dcdnas list spaces` shows the spaces."
+        )
+    choosing = [b for b in budgets if b.metric != METRIC]
+    if settings.space is None and not choosing:
+        raise UsageError(
+            f"{' and '.join(map(str, budgets))} does not say which space is meant, since each has to be measured first. Name "
+            "one, like `dcdnas search fashion-quick -b 2ms`; `dcdnas list spaces` shows them."
+        )
+    path = find_space(settings.space) if settings.space else space_for(choosing)
+    content = read_yaml(path).data
+    return read_space(path).filling(budgets), {key: value for key, value in content.items() if key != "plugins"}
+
+
+def cost_objectives(settings: SearchSettings, budgets: Sequence[Budget], space: SearchSpace) -> tuple[str, ...]:
+    """The first budget's metric, then what was asked for; FLOPs when nothing says what a cost is.
+
+    Where the width is fitted to the first budget all networks cost about the same: its metric is no objective.
+    """
+    for name in (*(b.metric for b in budgets), *settings.minimize):
+        metrics[name]
+    if space.fit is not None:
+        filled = budgets[0].metric
+        if filled in settings.minimize:
+            raise UsageError(
+                f"--minimize {filled}: the width in {space.name} is fitted to {budgets[0]}, so every network costs about that. "
+                "Name another metric, or none."
+            )
+        return tuple(dict.fromkeys(settings.minimize))
+    return tuple(dict.fromkeys([*(b.metric for b in budgets[:1]), *settings.minimize])) or ("flops",)

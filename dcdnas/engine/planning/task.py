@@ -1,0 +1,50 @@
+"""What each network is trained on and how: the space's proxy, with what was said of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dcdnas.core.task import TrainingTask
+from dcdnas.engine.halving import rungs
+from dcdnas.engine.planning.settings import SearchSettings
+from dcdnas.engine.proxy_training import images_of
+from dcdnas.space.search_space import SearchSpace
+
+RECIPE = (
+    "data", "resolution", "classes", "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment",
+    "controller_lr", "controller_warmup",
+)  # fmt: skip
+"""Settings that replace what the space says of its proxy training."""
+
+
+def chosen_task(settings: SearchSettings, proxy: TrainingTask) -> TrainingTask:
+    """The proxy training of the space with the settings that were given, and the rung at which early stopping begins."""
+    said = {name: getattr(settings, name) for name in RECIPE}
+    task = replace(proxy, **{n: v for n, v in said.items() if v is not None}, deadline=settings.trial_timeout or 0.0)
+    first = next(iter(rungs(task.epochs)), 0) if settings.early_stopping else 0
+    return replace(task, first_rung=first)
+
+
+def images_in_words(task: TrainingTask) -> str:
+    """The images that the trainings see, in a sentence."""
+    images = images_of(task)
+    channels, height, width = images.train.shape
+    kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
+    return (
+        f"{task.data}: {len(images.train):,} {kind} images of {height}x{width} to learn from, "
+        f"{len(images.validation):,} to validate on, {len(images.train.classes)} classes"
+    )
+
+
+def notes_on_stand_in(settings: SearchSettings, space: SearchSpace, task: TrainingTask) -> list[str]:
+    """A sentence when nobody chose the images and they are not those that the space's networks are for."""
+    if settings.data is not None:
+        return []
+    images = images_of(task).train
+    if images.shape[0] == space.input[0] and len(images.classes) == space.classes:
+        return []
+    channels, height, width = space.input
+    return [
+        f"{task.data} is a stand-in: the networks are priced for {channels}x{height}x{width} images and "
+        f"{space.classes:,} classes, but trained on it. Give real images with -d, for example -d folder:/data/imagenet."
+    ]

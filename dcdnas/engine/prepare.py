@@ -1,0 +1,110 @@
+"""Make a run's folder: plugins, latency table, store and configuration; or find that it already holds the same search."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from dcdnas.core.files import write_whole
+from dcdnas.core.pareto import Bounds
+from dcdnas.core.plugins import FOLDER as PLUGINS
+from dcdnas.core.plugins import loaded
+from dcdnas.engine import latency
+from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.proxy_training import images_of
+from dcdnas.engine.store import FILE as MEMORY
+from dcdnas.engine.store import Store
+from dcdnas.errors import RunError
+from dcdnas.space.pricing.cost import check_budgets, largest, smallest
+from dcdnas.space.search_space import SearchSpace
+
+
+def prepare(folder: Path, config: SearchConfig) -> SearchConfig:
+    """Makes the run's folder, or continues one of the same search.
+
+    Returns:
+        The configuration to search with.
+
+    Raises:
+        RunError: when the folder holds another search, or something else.
+        NothingFitsError: when no network meets the budgets.
+        DataError: when the images are missing or damaged.
+    """
+    if (folder / "search.yaml").exists():
+        return _continued(folder, config)
+    if folder.exists() and not _never_started(folder):
+        raise RunError(f"{folder} is not empty and is no run. Give another `--name`.")
+    space = config.build_space()
+    check_budgets(space, config.budgets)
+    if config.task.data:
+        images_of(config.task)
+    folder.mkdir(parents=True, exist_ok=True)
+    for half_made in folder.glob(f"{MEMORY}*"):
+        half_made.unlink()
+    _copy_plugins(folder, config)
+    if config.latency:
+        latency.freeze(folder)
+    make_memory(folder, objective_bounds(space, config))
+    config.write(folder / "search.yaml")
+    return config
+
+
+def _continued(folder: Path, config: SearchConfig) -> SearchConfig:
+    """The configuration of the run in the folder, which must be of the same search; the larger number of trainings counts."""
+    before = SearchConfig.read(folder / "search.yaml")
+    different = before.differences(config)
+    if different:
+        raise RunError(
+            f"{folder} holds another search. Different (there | here):\n  " + "\n  ".join(different[:20])
+            + "\nGive this one another `--name`, or `dcdnas resume` that one."
+        )  # fmt: skip
+    return extend(folder, max(before.trials, config.trials))
+
+
+def _copy_plugins(folder: Path, config: SearchConfig) -> None:
+    """Keeps the operators from outside the package beside the run, so that it reads the same later."""
+    for plugin in loaded(config.plugins):
+        (folder / PLUGINS).mkdir(exist_ok=True)
+        write_whole(folder / PLUGINS / Path(plugin.path).name, plugin.text)
+
+
+def _never_started(folder: Path) -> bool:
+    """Whether the folder is empty, or has what a crash in `prepare` left: plugins, a latency table, a memory without trials."""
+    if any(not f.name.startswith((MEMORY, ".", PLUGINS, latency.FILE)) for f in folder.iterdir()):
+        return False
+    try:
+        with closing(Store(folder)) as store:
+            return not store.counts()
+    except RunError:
+        return not any(folder.glob(MEMORY)) or not (folder / MEMORY).stat().st_size
+
+
+def extend(folder: Path, trials: int) -> SearchConfig:
+    """Changes how many trainings an existing run is to reach."""
+    before = SearchConfig.read(folder / "search.yaml")
+    config = replace(before, trials=trials)
+    if config != before:
+        config.write(folder / "search.yaml")
+    return config
+
+
+def make_memory(folder: Path, bounds: Bounds) -> None:
+    """Makes the run's store, with what stays the same for as long as it lives."""
+    store = Store(folder, "x")
+    with store.transaction():
+        store.set_meta("bounds", {name: list(pair) for name, pair in bounds.items()})
+        store.set_meta("created", time.time())
+        store.set_meta("ending", "")
+    store.close()
+
+
+def objective_bounds(space: SearchSpace, config: SearchConfig) -> dict[str, tuple[float, float]]:
+    """What the hypervolume is scaled by: from chance to all right, and from the cheapest network to the budget."""
+    bounds = {"accuracy": (1.0 / len(images_of(config.task).train.classes), 1.0)}
+    upper = {b.metric: b.at_most for b in config.budgets}
+    for metric in config.minimize:
+        low, high = smallest(space, metric).cost[metric], largest(space, metric).cost[metric]
+        bounds[metric] = (low, max(min(high, upper.get(metric, high)), low * 1.01) or 1.0)
+    return bounds
