@@ -14,7 +14,7 @@ from dcdnas.core.dimension import Choice, Dimension
 from dcdnas.core.plugins import loaded
 from dcdnas.core.yaml_lines import read_yaml
 
-KINDS = {"float": "a number", "int": "a whole number", "str": "a word"}
+KINDS = {"float": "a number", "float | None": "a number or null", "int": "a whole number", "str": "a word"}
 """What a preset's settings may be, by their types."""
 
 

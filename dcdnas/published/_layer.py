@@ -93,7 +93,7 @@ def load_renamed(module: nn.Module, state: State, rename: Callable[[str], str | 
     """Loads a published state into our module, reshaping what only differs by axes of size 1 or by flattening.
 
     Args:
-        module: is changed, and takes the state's floating type.
+        module: is changed; its floating type becomes float64 where all of the state is, else float32.
         state: by published names.
         rename: published name to ours, or None.
         what: named in errors, with all arguments or settings, because most states that do not fit were made with others.
@@ -108,16 +108,21 @@ def load_renamed(module: nn.Module, state: State, rename: Callable[[str], str | 
             problems.append(f"{name} {tuple(value.shape)} has no place")
             continue
         fitted = _fitted(value, target[ours].shape)
+        if ours in found:
+            problems.append(f"{name} {tuple(value.shape)} is in the place of another: {ours}")
         if fitted is None:
             problems.append(f"{name} is {tuple(value.shape)}, which does not fit {ours} {tuple(target[ours].shape)}")
         found[ours] = value if fitted is None else fitted
+    if not found:
+        some = ", ".join(list(state)[:4])
+        raise FileError(f"none of the {len(state)} names of the state is one of {what}. They begin with: {some}.")
     missing = [n for n in target if n not in found and n.rpartition(".")[2] not in OPTIONAL]
     problems += [f"nothing for {name} {tuple(target[name].shape)}" for name in missing]
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
         raise FileError(f"the state does not fit {what}:\n{lines}")
-    floating = next((v.dtype for v in state.values() if v.is_floating_point()), torch.float32)
-    module.to(floating).load_state_dict({**target, **found})
+    doubles = all(v.dtype == torch.float64 for v in state.values() if v.is_floating_point())
+    module.to(torch.float64 if doubles else torch.float32).load_state_dict({**target, **found})
 
 
 def _fitted(value: Tensor, shape: torch.Size) -> Tensor | None:

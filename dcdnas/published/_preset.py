@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.errors import UsageError
 from dcdnas.networks import Network, Slot, build_network, leaders, networks, slots_of
 from dcdnas.operators import Operator, operators, width_of
 from dcdnas.published._layer import PublishedLayer, called, load_renamed, made
@@ -82,7 +83,16 @@ def with_operator(architecture: Architecture, operator: str, choose: Callable[[S
 
 
 def static_network(network: str, settings: Mapping[str, Any], classes: int, size: int) -> Architecture:
-    """A backbone for images of `size` pixels a side, all static."""
+    """A backbone for images of `size` pixels a side, all static; a `dropout` of None is none.
+
+    Raises:
+        UsageError: for a dropout that is no probability.
+    """
+    if "dropout" in settings:
+        dropout = settings["dropout"] or 0.0
+        if not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
+            raise UsageError(f"dropout cannot be {dropout!r}. Allowed: 0 to 1, or None for no dropout.")
+        settings = {**settings, "dropout": dropout}
     return Architecture(network, networks[network].complete(settings), {}, (3, size, size), classes)
 
 
@@ -106,33 +116,35 @@ def guided(architecture: Architecture, blocks: Collection[str]) -> Architecture:
     return replace(architecture, layers=layers)
 
 
-def resnet_places(classifier: str) -> Callable[[Architecture], Places]:
-    """Where torchvision's names of a ResNet are in ours; `classifier` is what the last layer is called."""
-
-    def places(architecture: Architecture) -> Places:
-        found = {"conv1": "stem.conv", "bn1": "stem.norm", classifier: "classifier"}
-        order = {"basic": ("conv1", "conv2"), "bottleneck": ("reduce", "spatial", "expand")}[str(architecture.settings["block"])]
-        for stage, block in _blocks(architecture):
-            theirs, ours = f"layer{stage}.{block - 1}", f"stage{stage}.block{block}"
-            for i, role in enumerate(order, 1):
-                found |= {f"{theirs}.conv{i}": f"{ours}.{role}.conv", f"{theirs}.bn{i}": f"{ours}.{role}.norm"}
-            found |= {f"{theirs}.downsample.0": f"{ours}.shortcut.conv", f"{theirs}.downsample.1": f"{ours}.shortcut.norm"}
-        return found
-
-    return places
+CLASSIFIER: Places = dict.fromkeys(("classifier.1", "classifier.0", "classifier", "fc.1", "fc.0", "fc", "linear"), "classifier")
+"""What published networks call their last layer; the number says whether a dropout stands before it."""
 
 
-def mobilenetv2_places(nested: bool, head: str) -> Callable[[Architecture], Places]:
+def resnet_places(architecture: Architecture) -> Places:
+    """Where torchvision's names of a ResNet are in ours."""
+    found = {**CLASSIFIER, "conv1": "stem.conv", "bn1": "stem.norm"}
+    order = {"basic": ("conv1", "conv2"), "bottleneck": ("reduce", "spatial", "expand")}[str(architecture.settings["block"])]
+    for stage, block in _blocks(architecture):
+        theirs, ours = f"layer{stage}.{block - 1}", f"stage{stage}.block{block}"
+        for i, role in enumerate(order, 1):
+            found |= {f"{theirs}.conv{i}": f"{ours}.{role}.conv", f"{theirs}.bn{i}": f"{ours}.{role}.norm"}
+        for shortcut in ("downsample", "shortcut"):
+            found |= {f"{theirs}.{shortcut}.0": f"{ours}.shortcut.conv", f"{theirs}.{shortcut}.1": f"{ours}.shortcut.norm"}
+    return found
+
+
+def mobilenetv2_places(nested: bool) -> Callable[[Architecture], Places]:
     """Where a published MobileNetV2's names are in ours.
+
+    The last convolution is ``conv`` or counts on as a feature.
 
     Args:
         nested: whether a convolution and its BatchNorm are numbered together, as torchvision does, or one by one with
             the activation, as the original port does.
-        head: what the last convolution is called; ``""`` when it counts on as a feature.
     """
 
     def places(architecture: Architecture) -> Places:
-        found = {"features.0.0": "stem.conv", "features.0.1": "stem.norm", "classifier.1": "classifier"}
+        found = {"features.0.0": "stem.conv", "features.0.1": "stem.norm", **CLASSIFIER}
         names, number = {s.name for s in slots_of(architecture)}, 0
         for number, (stage, block) in enumerate(_blocks(architecture), 1):
             ours = f"stage{stage}.block{block}"
@@ -146,14 +158,15 @@ def mobilenetv2_places(nested: bool, head: str) -> Callable[[Architecture], Plac
                 else:
                     conv, norm = f"{theirs}.{i}.0", f"{theirs}.{i}.1"
                 found |= {conv: f"{ours}.{role}.conv", norm: f"{ours}.{role}.norm"}
-        last = head or f"features.{number + 1}"
-        return {**found, f"{last}.0": "head.conv", f"{last}.1": "head.norm"}
+        for last in (f"features.{number + 1}", "conv"):
+            found |= {f"{last}.0": "head.conv", f"{last}.1": "head.norm"}
+        return found
 
     return places
 
 
 def mobilenetv3_places(architecture: Architecture) -> Places:
-    """Where torchvision's names of a MobileNetV3 are in ours."""
+    """Where torchvision's names of a MobileNetV3 are in ours; without a dropout its last layer is one number lower."""
     found = {"features.0.0": "stem.conv", "features.0.1": "stem.norm"}
     names, number = {s.name for s in slots_of(architecture)}, 0
     for number, (stage, block) in enumerate(_blocks(architecture), 1):
@@ -166,12 +179,12 @@ def mobilenetv3_places(architecture: Architecture) -> Places:
             else:
                 found |= {f"{theirs}.0": f"{mine}.conv", f"{theirs}.1": f"{mine}.norm"}
     found |= {f"features.{number + 1}.0": "head.conv", f"features.{number + 1}.1": "head.norm"}
-    return {**found, "classifier.0": "embedding", "classifier.3": "classifier"}
+    return {**found, "classifier.0": "embedding", "classifier.2": "classifier", "classifier.3": "classifier"}
 
 
 def shufflenetv2_places(architecture: Architecture) -> Places:
     """Where torchvision's names of a ShuffleNetV2 are in ours; it counts the stages from the stem on."""
-    found = {"conv1.0": "stem.conv", "conv1.1": "stem.norm", "conv5.0": "head.conv", "conv5.1": "head.norm", "fc": "classifier"}
+    found = {**CLASSIFIER, "conv1.0": "stem.conv", "conv1.1": "stem.norm", "conv5.0": "head.conv", "conv5.1": "head.norm"}
     numbers = {"branch1": {0: "shrink", 2: "shortcut"}, "branch2": {0: "reduce", 3: "depthwise", 5: "project"}}
     for stage, block in _blocks(architecture):
         for branch, roles in numbers.items():

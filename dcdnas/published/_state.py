@@ -1,37 +1,77 @@
-"""Checkpoints as they are published: a file of tensors, read without running anything in it."""
+"""Checkpoints as they are published: a file of tensors, read without running anything in it, out of whatever it is wrapped in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import warnings
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from dcdnas.errors import FileError
 
+WRAPPERS = (
+    "state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "weights", "params",
+    "state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema",
+)  # fmt: skip
+"""Keys that trainings put a state dict under, the first that is there counts: plain weights before averaged ones."""
+
+SHELLS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+"""Parts of names that DataParallel, torch.compile and FSDP add wherever they wrap a module."""
+
+COUNTERS = frozenset({"total_ops", "total_params", "n_averaged"})
+"""Last parts of the names of buffers that counting tools (thop) and averaging leave behind; no weights."""
+
+_SCALAR = np.float64(0).__reduce__()[0]
+_PLAIN: list[Any] = [
+    Namespace, np.dtype, *{type(np.dtype(c)) for c in "?bBhHiIlLqQefd"},
+    (_SCALAR, "numpy.core.multiarray.scalar"), (_SCALAR, "numpy._core.multiarray.scalar"),
+]  # fmt: skip
+"""What trainings save beside a state dict (arguments, best accuracy), besides what torch reads by itself; none runs code."""
+
+_BEGINNINGS = (
+    (
+        re.compile(rb"\s*<(!|\?|[a-zA-Z])"),
+        "a web page, not a checkpoint: the download failed. Look at its address, and",
+    ),
+    (re.compile(rb"version https://git-lfs"), "a Git LFS pointer, not the checkpoint itself. Run `git lfs pull` where it is, or"),
+    (re.compile(rb"\s*[{\[]"), "JSON, not a checkpoint."),
+    (re.compile(rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!"), "a packed archive, not a checkpoint. Unpack it, or"),
+    (re.compile(rb"\x89HDF"), "an HDF5 file, not a checkpoint of PyTorch."),
+)
+"""How files begin that are no checkpoints, and what they are."""
+
 
 def read_state(path: str | Path) -> Mapping[str, Any]:
     """The content of a ``.pth`` or ``.safetensors`` file.
 
     Raises:
-        FileError: when it cannot be read, holds more than tensors and plain values, or is no mapping.
+        FileError: when it cannot be read, holds more than tensors and plain values, is something else, or is no mapping.
     """
     try:
-        content = (
-            load_file(path) if Path(path).suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-        )
+        with Path(path).open("rb") as file:
+            begin = file.read(512)
+        _check_beginning(path, begin)
+        content = load_file(path) if _is_safetensors(path, begin) else _unpickled(path)
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror or error}.") from None
     except Exception as error:
-        if type(error).__name__ == "UnpicklingError" and "weights_only" in str(error):
+        refused = re.search(r"GLOBAL (\S+) was not", str(error))
+        if refused or "Unsupported class" in str(error):
+            what = f" ({refused[1]})" if refused else ""
             raise FileError(
-                f"{path}: holds more than tensors and plain values, which could run code. Allowed: a state dict. Where the "
+                f"{path}: holds more than tensors and plain values{what}, which could run code. Allowed: a state dict. Where the "
                 "checkpoint was made, save one: torch.save(checkpoint['state_dict'], 'state.pth')."
             ) from None
-        reason = f"{type(error).__name__}: {error}"
+        reason = type(error).__name__ if "weights_only" in str(error) else f"{type(error).__name__}: {error}"
         raise FileError(f"{path}: not a checkpoint, or damaged ({reason}). Allowed: .pth, .safetensors.") from None
     if not isinstance(content, Mapping):
         raise FileError(f"{path}: holds a {type(content).__name__}, not a state dict.")
@@ -39,8 +79,70 @@ def read_state(path: str | Path) -> Mapping[str, Any]:
 
 
 def unwrapped(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of a checkpoint: out of a wrapping ``state_dict`` or ``model`` key, without a ``module.`` prefix."""
-    for key in ("state_dict", "model"):
-        if isinstance(state.get(key), Mapping):
-            state = state[key]
-    return {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
+    """The tensors of a checkpoint by their published names.
+
+    Out of what trainings wrap them in, in any nesting (`WRAPPERS`), without what wrapped modules add to names (`SHELLS`) and
+    without buffers that are no weights (`COUNTERS`).
+
+    Raises:
+        FileError: when it holds no tensors, or two of one name.
+    """
+    state = _innermost(state)
+    named = [
+        (tuple(part for part in str(name).split(".") if part not in SHELLS), value)
+        for name, value in state.items()
+        if isinstance(value, Tensor) and str(name).rpartition(".")[2] not in COUNTERS
+    ]
+    while len({parts[:1] for parts, _ in named}) == 1 and named[0][0][0] in WRAPPERS and all(len(p) > 1 for p, _ in named):
+        named = [(parts[1:], value) for parts, value in named]
+    found: dict[str, Tensor] = {}
+    for parts, value in named:
+        name = ".".join(parts)
+        if name in found:
+            raise FileError(f"the checkpoint holds {name} twice, once as a wrapped module has it. Save one state dict.")
+        found[name] = value.detach()
+    if not found:
+        keys = ", ".join(map(str, list(state)[:8])) or "nothing"
+        raise FileError(f"the checkpoint holds no tensors by name, but: {keys}. Give a state dict, or what a training saved.")
+    return found
+
+
+def _innermost(state: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """The mapping that holds the tensors: below the first known key that leads to some, else below the only one that does."""
+    mappings = {key: value for key, value in state.items() if isinstance(value, Mapping)}
+    inside = {key: value for key, value in mappings.items() if next(_tensors(value), None) is not None}
+    known = [key for key in WRAPPERS if key in inside]
+    if known:
+        return _innermost(inside[known[0]])
+    inside.pop("optimizer", None)
+    if len(inside) == 1 and not any(isinstance(value, Tensor) for value in state.values()):
+        return _innermost(next(iter(inside.values())))
+    return state
+
+
+def _tensors(state: Mapping[Any, Any]) -> Iterator[Tensor]:
+    for key, value in state.items():
+        if isinstance(value, Tensor) and isinstance(key, str):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _tensors(value)
+
+
+def _check_beginning(path: str | Path, begin: bytes) -> None:
+    """Raises FileError when a file is empty or begins as something else does, saying what."""
+    if not begin.strip(b"\0 \t\r\n"):
+        raise FileError(f"{path}: is empty or holds nothing but zeros. Get it again.")
+    for pattern, what in _BEGINNINGS:
+        if pattern.match(begin):
+            raise FileError(f"{path}: is {what} get the file again. Allowed: .pth, .safetensors.".replace(". get", ". Get"))
+
+
+def _is_safetensors(path: str | Path, begin: bytes) -> bool:
+    """By its content: eight bytes of length, then JSON; a damaged one by its name."""
+    return begin[8:9] == b"{" or Path(path).suffix == ".safetensors"
+
+
+def _unpickled(path: str | Path) -> Any:
+    with warnings.catch_warnings(), torch.serialization.safe_globals(_PLAIN):
+        warnings.filterwarnings("ignore", message="Detected pickle protocol")
+        return torch.load(path, map_location="cpu", weights_only=True)

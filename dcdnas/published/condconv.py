@@ -10,7 +10,7 @@ from dcdnas.networks import slots_of
 from dcdnas.operators.condconv import CondConv
 from dcdnas.published._base import Source
 from dcdnas.published._layer import PublishedLayer
-from dcdnas.published._preset import Preset, guided, static_network, with_operator
+from dcdnas.published._preset import CLASSIFIER, Preset, guided, static_network, with_operator
 
 __all__ = ["source"]
 
@@ -60,7 +60,7 @@ ROLES = {"expand": "pw", "depthwise": "dw", "project": "pw_linear"}
 def places(architecture: Architecture) -> Mapping[str, str]:
     """Where the published modules are in ours; a block's router is its first layer's."""
     found = {"features.0.0": "stem.conv", "features.0.1": "stem.norm", "conv.0": "head.conv", "conv.1": "head.norm"}
-    found |= {"classifier_route": "classifier.router", "classifier": "classifier"}
+    found |= {**CLASSIFIER, "classifier_route": "classifier.router"}
     numbers: dict[str, int] = {}
     for slot in slots_of(architecture):
         if slot.role in ROLES:

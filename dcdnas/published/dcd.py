@@ -67,7 +67,7 @@ ANY_LAYER = PublishedLayer(dy_module, {k: v for layer in LAYERS.values() for k, 
 
 
 def mobilenetv2_dcd(
-    *, width_mult: float = 1.0, fc_squeeze: int = 8, num_classes: int = 1000, input_size: int = 224, dropout: float = 0.2
+    *, width_mult: float = 1.0, fc_squeeze: int = 8, num_classes: int = 1000, input_size: int = 224, dropout: float | None = 0.2
 ) -> Architecture:
     """Dynamic are the 1x1 convolutions of the blocks with an expansion, and the classifier."""
     static = static_network("mobilenetv2", {"width": width_mult, "dropout": dropout}, num_classes, input_size)
@@ -85,7 +85,7 @@ def mobilenetv2_dcd(
 def resnet_dcd(layers: int) -> Callable[..., Architecture]:
     """Dynamic are all convolutions inside the blocks, and the classifier; static the stem and the shortcuts."""
 
-    def make(*, num_classes: int = 1000, input_size: int = 224, dropout: float = 0.1) -> Architecture:
+    def make(*, num_classes: int = 1000, input_size: int = 224, dropout: float | None = 0.1) -> Architecture:
         settings = {**RESNETS[layers], "dropout": dropout}
         rule = "basic" if settings["block"] == "basic" else "bottleneck"
 
@@ -105,11 +105,11 @@ source = Source(
     layers=LAYERS,
     presets=MappingProxyType(
         {
-            "mobilenetv2_dcd": Preset(mobilenetv2_dcd, mobilenetv2_places(nested=False, head="conv"), ANY_LAYER),
-            "resnet18_dcd": Preset(resnet_dcd(18), resnet_places("classifier.0"), ANY_LAYER),
-            "resnet34_dcd": Preset(resnet_dcd(34), resnet_places("classifier.0"), ANY_LAYER),
-            "resnet50_dcd": Preset(resnet_dcd(50), resnet_places("classifier.0"), ANY_LAYER),
-            "resnet101_dcd": Preset(resnet_dcd(101), resnet_places("classifier.0"), ANY_LAYER),
+            "mobilenetv2_dcd": Preset(mobilenetv2_dcd, mobilenetv2_places(nested=False), ANY_LAYER),
+            "resnet18_dcd": Preset(resnet_dcd(18), resnet_places, ANY_LAYER),
+            "resnet34_dcd": Preset(resnet_dcd(34), resnet_places, ANY_LAYER),
+            "resnet50_dcd": Preset(resnet_dcd(50), resnet_places, ANY_LAYER),
+            "resnet101_dcd": Preset(resnet_dcd(101), resnet_places, ANY_LAYER),
         }
     ),
 )

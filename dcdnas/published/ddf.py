@@ -66,5 +66,5 @@ def ddf_resnet(layers: int) -> Callable[..., Architecture]:
 
 source = Source(
     layers=MappingProxyType({"DDFPack": LAYER}),
-    presets=MappingProxyType({f"ddf_resnet{n}": Preset(ddf_resnet(n), resnet_places("fc"), LAYER) for n in (50, 101)}),
+    presets=MappingProxyType({f"ddf_resnet{n}": Preset(ddf_resnet(n), resnet_places, LAYER) for n in (50, 101)}),
 )

@@ -58,5 +58,5 @@ def dy_resnet18(*, K: int = 4, num_classes: int = 1000, input_size: int = 224) -
 
 source = Source(
     layers=MappingProxyType({"Dynamic_conv2d": LAYER}),
-    presets=MappingProxyType({"dy_resnet18": Preset(dy_resnet18, resnet_places("fc"), LAYER)}),
+    presets=MappingProxyType({"dy_resnet18": Preset(dy_resnet18, resnet_places, LAYER)}),
 )

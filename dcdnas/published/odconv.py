@@ -61,7 +61,9 @@ LAYER = PublishedLayer(
 )
 
 
-def base_mobilenetv2(*, width: float = 1.0, num_classes: int = 1000, input_size: int = 224, dropout: float = 0.2) -> Architecture:
+def base_mobilenetv2(
+    *, width: float = 1.0, num_classes: int = 1000, input_size: int = 224, dropout: float | None = 0.2
+) -> Architecture:
     """The static network that the dynamic one is compared with."""
     return static_network("mobilenetv2", {"width": width, "dropout": dropout}, num_classes, input_size)
 
@@ -73,7 +75,7 @@ def od_mobilenetv2(
     r: float = 0.0625,
     num_classes: int = 1000,
     input_size: int = 224,
-    dropout: float = 0.2,
+    dropout: float | None = 0.2,
 ) -> Architecture:
     """Dynamic is all but the stem and the classifier."""
     static = base_mobilenetv2(width=width, num_classes=num_classes, input_size=input_size, dropout=dropout)
@@ -83,7 +85,7 @@ def od_mobilenetv2(
 def base_resnet(layers: int) -> Callable[..., Architecture]:
     """The static network that the dynamic one is compared with."""
 
-    def make(*, num_classes: int = 1000, input_size: int = 224, dropout: float = 0.1) -> Architecture:
+    def make(*, num_classes: int = 1000, input_size: int = 224, dropout: float | None = 0.1) -> Architecture:
         return static_network("resnet", {**RESNETS[layers], "dropout": dropout}, num_classes, input_size)
 
     return make
@@ -93,7 +95,7 @@ def od_resnet(layers: int) -> Callable[..., Architecture]:
     """Dynamic are all convolutions inside the blocks; static the stem, the shortcuts and the classifier."""
 
     def make(
-        *, n: int = 1, r: float = 0.0625, num_classes: int = 1000, input_size: int = 224, dropout: float = 0.1
+        *, n: int = 1, r: float = 0.0625, num_classes: int = 1000, input_size: int = 224, dropout: float | None = 0.1
     ) -> Architecture:
         static = base_resnet(layers)(num_classes=num_classes, input_size=input_size, dropout=dropout)
         return with_operator(static, "odconv", lambda slot: _settings(n, r) if _inside(slot) else None)
@@ -109,23 +111,22 @@ def _settings(n: int, r: float) -> dict[str, Setting]:
     return {"num_kernels": n, "reduction": inverse("r", r), "gates": "sigmoid"}
 
 
-_MOBILENET = mobilenetv2_places(nested=True, head="")
-_RESNET = resnet_places("fc")
+_MOBILENET = mobilenetv2_places(nested=True)
 
 source = Source(
     layers=MappingProxyType({"ODConv2d": LAYER}),
     presets=MappingProxyType(
         {
             "od_mobilenetv2": Preset(od_mobilenetv2, _MOBILENET, LAYER),
-            "od_resnet18": Preset(od_resnet(18), _RESNET, LAYER),
-            "od_resnet34": Preset(od_resnet(34), _RESNET, LAYER),
-            "od_resnet50": Preset(od_resnet(50), _RESNET, LAYER),
-            "od_resnet101": Preset(od_resnet(101), _RESNET, LAYER),
+            "od_resnet18": Preset(od_resnet(18), resnet_places, LAYER),
+            "od_resnet34": Preset(od_resnet(34), resnet_places, LAYER),
+            "od_resnet50": Preset(od_resnet(50), resnet_places, LAYER),
+            "od_resnet101": Preset(od_resnet(101), resnet_places, LAYER),
             "base_mobilenetv2": Preset(base_mobilenetv2, _MOBILENET),
-            "base_resnet18": Preset(base_resnet(18), _RESNET),
-            "base_resnet34": Preset(base_resnet(34), _RESNET),
-            "base_resnet50": Preset(base_resnet(50), _RESNET),
-            "base_resnet101": Preset(base_resnet(101), _RESNET),
+            "base_resnet18": Preset(base_resnet(18), resnet_places),
+            "base_resnet34": Preset(base_resnet(34), resnet_places),
+            "base_resnet50": Preset(base_resnet(50), resnet_places),
+            "base_resnet101": Preset(base_resnet(101), resnet_places),
         }
     ),
 )

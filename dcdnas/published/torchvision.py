@@ -18,7 +18,7 @@ __all__ = ["source"]
 def mobilenet_v3(variant: str) -> Callable[..., Architecture]:
     """MobileNetV3, large or small."""
 
-    def make(*, num_classes: int = 1000, input_size: int = 224, dropout: float = 0.2) -> Architecture:
+    def make(*, num_classes: int = 1000, input_size: int = 224, dropout: float | None = 0.2) -> Architecture:
         return static_network("mobilenetv3", {"variant": variant, "dropout": dropout}, num_classes, input_size)
 
     return make
