@@ -79,17 +79,31 @@ def statistics(pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(means), tuple(deviations)
 
 
-def resized(pixels: Tensor, resolution: int, chunk: int = 1024) -> Tensor:
-    """(N, C, H, W) to (N, C, resolution, resolution), uint8, bilinear with antialiasing; the same tensor where it fits."""
-    if not resolution or pixels.shape[-2:] == (resolution, resolution):
+def resized(pixels: Tensor, resolution: int | tuple[int, int], chunk: int = 1024) -> Tensor:
+    """(N, C, H, W) to (N, C, H', W'), uint8, bilinear with antialiasing; the same tensor where it fits, and for 0."""
+    size = (resolution, resolution) if isinstance(resolution, int) else resolution
+    if not resolution or pixels.shape[-2:] == size:
         return pixels
-    out = torch.empty((*pixels.shape[:2], resolution, resolution), dtype=torch.uint8)
+    out = torch.empty((*pixels.shape[:2], *size), dtype=torch.uint8)
     for start in range(0, len(pixels), chunk):
         part = pixels[start : start + chunk].float()
-        out[start : start + chunk] = (
-            F.interpolate(part, (resolution, resolution), mode="bilinear", antialias=True).round_().clamp_(0, 255).byte()
-        )
+        out[start : start + chunk] = F.interpolate(part, size, mode="bilinear", antialias=True).round_().clamp_(0, 255).byte()
     return out
+
+
+def at_size(images: Images, height: int, width: int) -> Images:
+    """The same images resized, with the mean and standard deviation that they had; themselves where they have that size.
+
+    Args:
+        images: of which only those of this part are resized.
+        height: in pixels.
+        width: in pixels.
+    """
+    if images.shape[1:] == (height, width):
+        return images
+    own = images.pixels.index_select(0, images.rows)
+    labels = images.labels.index_select(0, images.rows)
+    return replace(images, pixels=resized(own, (height, width)), labels=labels, rows=torch.arange(len(images)))
 
 
 def _read(

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
+from dcdnas.core.architecture import Architecture
 from dcdnas.core.plugins import Plugin
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import EpochResult, Score
 from dcdnas.cost import verified
-from dcdnas.data import Split, load, split
+from dcdnas.data import Images, Split, at_size, load, split
 from dcdnas.engine.job import Job
 from dcdnas.networks import Network, build_network, for_proxy
 from dcdnas.training.allocator import keep_freed_memory
@@ -59,10 +60,17 @@ class ProxyTraining:
         if not job.confirm:
             verified(job.architecture, job.metrics)
         images = images_of(job.task)
+        trained = trained_as(job.architecture, images.train, job.task)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(job.task.seed)
-            network = build_network(for_proxy(job.architecture, images.train.shape, len(images.train.classes)))
+            network = build_network(trained)
+        images = Split(*(at_size(part, *trained.input[1:]) for part in images))
         return network, train(network, images, job.task, report, self.device)
+
+
+def trained_as(architecture: Architecture, images: Images, task: TrainingTask) -> Architecture:
+    """What a proxy training builds of an architecture: at its share of the images' size, with their classes."""
+    return for_proxy(architecture, images.shape, len(images.classes), task.deployed_side)
 
 
 def images_of(task: TrainingTask) -> Split:

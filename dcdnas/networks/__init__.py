@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from dcdnas.core.architecture import Architecture
@@ -10,13 +11,14 @@ from dcdnas.core.catalogue import Catalogue
 from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.networks._base import ConvNorm, Network, Places, deployed, make, make_divisible
 from dcdnas.networks._excite import SqueezeExcite
+from dcdnas.networks._identity import digest_of_built
 from dcdnas.networks._slot import STATIC, Shape, Slot, leaders, unnamed
 
 networks: Catalogue[type[Network]] = Catalogue("networks", "network")
 
 __all__ = [
     "ACTIVATIONS", "STATIC", "ConvNorm", "Network", "Places", "Shape", "Slot", "SqueezeExcite", "build_network", "deployed",
-    "for_proxy", "leaders", "make", "make_divisible", "networks", "slots_of", "unnamed",
+    "for_proxy", "identity", "leaders", "make", "make_divisible", "networks", "proxy_side", "slots_of", "unnamed",
 ]  # fmt: skip
 
 
@@ -24,6 +26,21 @@ def slots_of(architecture: Architecture) -> tuple[Slot, ...]:
     """The slots of an architecture at its deployment input, without building it."""
     cls = networks[architecture.network]
     return cls.slots(architecture.input, architecture.classes, cls.complete(architecture.settings))
+
+
+@lru_cache(maxsize=65_536)
+def identity(architecture: Architecture) -> str:
+    """What is built, in 16 hex digits: equal exactly when two architectures are one network under two names.
+
+    `Architecture.digest` names a config; several configs can build the same network, such as two widths that round to the same
+    channels, or two reductions that leave an attention the same width. What counts here is each slot in the order of
+    computation (kind, shapes, stride, groups, activation, and its operator with what its settings come to there), how the
+    backbone wires them, the input and the classes. So duplicates, replays, fronts and confirmations compare identities.
+
+    Raises:
+        UsageError: when no network has these settings.
+    """
+    return digest_of_built(networks[architecture.network], architecture)
 
 
 def build_network(source: Architecture | str | Path) -> Network:
@@ -37,8 +54,27 @@ def build_network(source: Architecture | str | Path) -> Network:
     return networks[architecture.network].build(architecture)
 
 
-def for_proxy(architecture: Architecture, input: Shape, classes: int) -> Architecture:
-    """The architecture as a proxy trains it: its images, its classes, and no stride that would leave too small a last map."""
+def for_proxy(architecture: Architecture, input: Shape, classes: int, deployed_side: int = 0) -> Architecture:
+    """The architecture as a proxy trains it: its images, its classes, and no stride that would leave too small a last map.
+
+    A network that is deployed on smaller images than others of its space trains on smaller images, too. Which strides go is
+    decided at the proxy's full size, so that the networks of a space keep the same ones at every resolution.
+
+    Args:
+        architecture: at its deployment.
+        input: (C, H, W) of the proxy's images.
+        classes: of the proxy's images.
+        deployed_side: R, side of the deployed images that the proxy's images stand for; 0 for the architecture's own.
+    """
     cls = networks[architecture.network]
     settings = cls.written(cls.adapted(architecture.settings, input))
-    return replace(architecture, settings=settings, input=input, classes=classes)
+    share = architecture.input[1] / deployed_side if deployed_side else 1.0
+    channels, height, width = input
+    return replace(
+        architecture, settings=settings, input=(channels, proxy_side(height, share), proxy_side(width, share)), classes=classes
+    )
+
+
+def proxy_side(side: int, share: float) -> int:
+    """Pixels of a proxy's side that stand for a share of the largest resolution; at least 1."""
+    return max(1, round(side * share))

@@ -153,6 +153,15 @@ class Operator(Observed):
         return {name: settings.get(name, dimension.default) for name, dimension in known.items()}
 
     @classmethod
+    def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
+        """What resolved settings come to at a geometry: equal exactly when the layers are.
+
+        The settings themselves, unless an operator says that different ones build the same layer, for example because a
+        fraction of the channels is rounded.
+        """
+        return dict(settings)
+
+    @classmethod
     def forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
         """Names of the equal forms that exist at this geometry, the training form first."""
         return cls.FORMS

@@ -128,6 +128,11 @@ class DDF(Operator):
         return resolved | {"reduction": plain(resolved["reduction"])}
 
     @classmethod
+    def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
+        """The channel branch's hidden units in place of the reduction."""
+        return {**settings, "reduction": 0, "hidden": hidden_units(geometry.in_channels, settings["reduction"])}
+
+    @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
         """H'W' k^2 h (C + 1) to make the spatial filters, C (m + m k^2 + 2 k^2) the channel ones; 1 or 2 C k^2 H'W' to apply."""
         g, taps = geometry, geometry.kernel_size**2

@@ -105,6 +105,12 @@ class DyConv(KernelMixture):
         return resolved | {"reduction": plain(resolved["reduction"])}
 
     @classmethod
+    def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
+        """The attention's hidden units in place of the reduction."""
+        kernels = int(settings["num_kernels"])
+        return {**settings, "reduction": 0, "hidden": hidden_channels(geometry.in_channels, kernels, settings["reduction"])}
+
+    @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
         """The mixture's, and the attention's."""
         return cls._mixture_cost(geometry, int(settings["num_kernels"]), form) + cls.controlling(geometry, settings)

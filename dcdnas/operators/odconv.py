@@ -118,6 +118,11 @@ class ODConv(Operator):
         return resolved
 
     @classmethod
+    def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
+        """The attention's width in place of the reduction."""
+        return {**settings, "reduction": 0, "width": _Sizes.of(geometry, settings).width}
+
+    @classmethod
     def forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
         """Without a filter attention two forms fall away; one 1x1 kernel need not be unfolded."""
         sizes = _Sizes.of(geometry, settings)

@@ -112,6 +112,11 @@ class SK(Operator):
         return super().resolve(geometry, **settings)
 
     @classmethod
+    def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
+        """The hidden units, which are all that the settings decide."""
+        return {"hidden": hidden_units(geometry.out_channels, int(settings["reduction"]), int(settings["least_hidden"]))}
+
+    @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
         """D (2 H'W' C/g k^2 + 2 d + H'W')."""
         selecting = geometry.out_channels * geometry.out_pixels

@@ -123,6 +123,12 @@ class WeightNet(Operator):
         return resolved | {"multiplier": multiplier // wanted * parts, "parts": parts}
 
     @classmethod
+    def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
+        """The hidden units in place of what decides them."""
+        hidden = hidden_units(geometry.in_channels, int(settings["reduction"]), int(settings["least_hidden"]))
+        return {"multiplier": settings["multiplier"], "parts": settings["parts"], "hidden": hidden}
+
+    @classmethod
     def guide(cls, channels: int, settings: Mapping[str, Setting]) -> Reduce:
         """The reduction that the layers of a block can share.
 

@@ -77,6 +77,11 @@ class SearchSpace:
         found = [Decision(name, options[name], *self._existence(places)) for name, places in units.items()]
         return (*found, *(decision for group in self.groups for decision in self._of_group(group)))
 
+    @property
+    def resolutions(self) -> tuple[int, ...]:
+        """Sides of the images that its networks can be deployed on, in pixels; of one that is not square the height."""
+        return next((tuple(int(o) for o in v.options) for v in self.variables if v.setting == "resolution"), (self.input[1],))
+
     @cached_property
     def size(self) -> int:
         """Number of different outcomes of the decisions; different ones may resolve to the same network."""

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import torch
 
 from dcdnas.core.geometry import Cost
-from dcdnas.data import Split
+from dcdnas.data import Split, at_size
 from dcdnas.engine.planning.machine import at_one_time
 from dcdnas.engine.planning.plan import Plan
-from dcdnas.engine.proxy_training import images_of
-from dcdnas.networks import build_network, for_proxy
+from dcdnas.engine.proxy_training import images_of, trained_as
+from dcdnas.networks import build_network
 from dcdnas.space.pricing.cost import Priced, draws_within
 from dcdnas.training.loop import train
 
@@ -74,7 +74,9 @@ def _measured(plan: Plan, found: Priced, images: Split) -> float:
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, int(plan.execution.cpus_per_trial)))
     try:
-        network = build_network(for_proxy(found.architecture, images.train.shape, len(images.train.classes)))
+        trained = trained_as(found.architecture, images.train, plan.config.task)
+        network = build_network(trained)
+        images = Split(*(at_size(part, *trained.input[1:]) for part in images))
         since = time.monotonic()
         train(network, images, replace(plan.config.task, epochs=1, first_rung=0), device=plan.execution.device)
         return time.monotonic() - since

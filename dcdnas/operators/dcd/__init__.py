@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Annotated, Any
 
 import torch
@@ -153,6 +154,11 @@ class DCD(Operator):
             s["reduction"] = dimensions(cls)["reduction"].default  # its controller's width is fixed
         s["latent_dim"] = _latent(g, s)
         return s
+
+    @classmethod
+    def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
+        """The sizes of `Plan`; which rule they come from makes no difference."""
+        return {f.name: getattr(Plan.of(geometry, settings), f.name) for f in fields(Plan) if f.name != "geometry"}
 
     @classmethod
     def forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:

@@ -1,0 +1,41 @@
+"""What an architecture builds, as a digest: two configs with the same one are the same network under two names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.dimension import dimensions
+from dcdnas.networks._base import Network
+from dcdnas.networks._slot import STATIC, Slot
+from dcdnas.operators import operators
+
+SEEN_IN_SLOTS = frozenset({"channels", "stem_channels", "head_channels", "embedding", "strides", "stem_stride"})
+"""Settings that no space searches and that the slots show, as they show all that spaces search: two values of one that give the
+same slots give the same network."""
+
+
+def digest_of_built(cls: type[Network], architecture: Architecture) -> str:
+    """16 hex digits of SHA-256 over what `cls` builds of an architecture; see `dcdnas.networks.identity`."""
+    settings = cls.complete(architecture.settings)
+    searched = set(dimensions(cls)) | SEEN_IN_SLOTS
+    slots = cls.slots(architecture.input, architecture.classes, settings)
+    plain = {
+        "network": architecture.network,
+        "input": architecture.input,
+        "classes": architecture.classes,
+        "wiring": {name: value for name, value in settings.items() if name not in searched},
+        "slots": [_built(slot, architecture) for slot in slots],
+    }
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+def _built(slot: Slot, architecture: Architecture) -> list[object]:
+    """A slot and what stands in it."""
+    choice, g = architecture.layers.get(slot.name, STATIC), slot.geometry
+    place = [slot.name, slot.kind, slot.activation, str(g), g.dilation]
+    if slot.kind == "gate":
+        return place
+    operator = operators[choice.operator]
+    return [*place, choice.operator, choice.guide_channels, operator.built(g, operator.resolve(g, **choice.settings))]

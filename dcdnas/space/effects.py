@@ -1,0 +1,89 @@
+"""Whether every decision of a space changes what is trained: one that cannot would be decided by chance."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.geometry import Setting
+from dcdnas.errors import UsageError
+from dcdnas.networks import proxy_side
+from dcdnas.space.parts import Decision
+from dcdnas.space.search_space import SearchSpace
+
+CONTEXTS = 8
+"""Networks in which a decision gets the chance to change something."""
+
+Trained = Callable[[Architecture], str]
+"""Identity of what is trained for an architecture."""
+
+
+def check_effects(space: SearchSpace, trained: Trained) -> None:
+    """Refuses a space with a decision that never changes what is trained.
+
+    Args:
+        space: whose width, where it is fitted, has its budget.
+        trained: says what is trained for an architecture; equal for equal networks.
+
+    Raises:
+        UsageError: naming all such decisions and their options.
+    """
+    idle = [d for d in space.decisions if not has_effect(space, d, trained)]
+    if idle:
+        named = "; ".join(f"{d.name} ({', '.join(map(str, d.options))})" for d in idle)
+        raise UsageError(
+            f"{space.name}: whatever these decisions say, the same network is trained: {named}. Give options that build "
+            "different networks, or one value, which is not searched."
+        )
+
+
+def has_effect(space: SearchSpace, decision: Decision, trained: Trained) -> bool:
+    """Whether two options of a decision give different trainings in one of a few networks."""
+    for number in range(CONTEXTS):
+        rest = _others(space, decision, random.Random(number), number)
+        seen = set()
+        for option in decision.options:
+            outcome = space.decide(lambda name, options, o=option, r=rest: o if name == decision.name else r[name])  # type: ignore[misc]
+            if decision.name in outcome and not space.forbids(outcome):
+                seen.add(trained(space.architecture(outcome)))
+        if len(seen) > 1:
+            return True
+    return False
+
+
+def check_resolutions(space: SearchSpace, side: int) -> None:
+    """Refuses a proxy so small that two resolutions of the space would train on images of the same size.
+
+    Args:
+        space: with the resolutions.
+        side: of the proxy's images, in pixels; the largest resolution trains on them as they are.
+
+    Raises:
+        UsageError: naming the resolutions, and the smallest proxy that tells all of them apart.
+    """
+    largest = max(space.resolutions)
+
+    def sides(proxy: int) -> list[int]:
+        return [proxy_side(proxy, resolution / largest) for resolution in space.resolutions]
+
+    found = sides(side)
+    if len(set(found)) == len(found):
+        return
+    same = [r for r, s in zip(space.resolutions, found, strict=True) if found.count(s) > 1]
+    enough = next(proxy for proxy in range(side + 1, largest + 1) if len(set(sides(proxy))) == len(found))
+    raise UsageError(
+        f"{space.name}: on proxy images of {side} pixels the resolutions {', '.join(map(str, same))} would train on images of "
+        f"one size. Give a proxy resolution of at least {enough}, for example --proxy-resolution {enough}."
+    )
+
+
+def _others(space: SearchSpace, decision: Decision, rng: random.Random, number: int) -> dict[str, Setting]:
+    """What all other decisions say, such that `decision` exists: the first options, then the last ones, then random ones."""
+    pick: Callable[[tuple[Setting, ...]], Setting] = (lambda o: o[0], lambda o: o[-1], rng.choice)[min(number, 2)]
+    rest = {d.name: pick(d.options) for d in space.decisions}
+    known, below = {d.name: d for d in space.decisions}, decision
+    while below.parent:
+        rest[below.parent] = pick(below.when)
+        below = known[below.parent]
+    return rest
