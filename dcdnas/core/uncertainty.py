@@ -1,0 +1,67 @@
+"""What a number of images and seeds can tell apart, with 95 % confidence."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+NORMAL = 1.96
+STUDENT = (
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+)  # fmt: skip
+"""Two-sided 95 % quantiles of Student's t, by degrees of freedom from 1 to 30; the normal one beyond."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An estimated difference of two shares, e.g. accuracies between 0 and 1.
+
+    Args:
+        mean: estimate of the difference.
+        margin: half the width of its 95 % interval; infinite where nothing is known of it.
+        pairs: how many pairs of trainings it was estimated from.
+    """
+
+    mean: float
+    margin: float
+    pairs: int
+
+    @property
+    def distinguishable(self) -> bool:
+        """Whether the interval leaves 0 out."""
+        return abs(self.mean) > self.margin
+
+
+def student(freedom: int) -> float:
+    """The two-sided 95 % quantile of Student's t with so many degrees of freedom, at least 1."""
+    return STUDENT[freedom - 1] if freedom <= len(STUDENT) else NORMAL
+
+
+def reading_margin(share: float, images: int) -> float:
+    """By how much two single readings of about `share` must differ on so many images each: 1.96 sqrt(2 p (1 - p) / n).
+
+    Args:
+        share: p, e.g. an accuracy.
+        images: n that each reading was taken on.
+    """
+    return NORMAL * math.sqrt(2 * share * (1 - share) / images) if images else math.inf
+
+
+def between_readings(first: float, second: float, images: int) -> Difference:
+    """The difference of two single readings on so many images each; the images are all that its interval knows of."""
+    return Difference(first - second, reading_margin((first + second) / 2, images), 1)
+
+
+def between_pairs(differences: Sequence[float]) -> Difference:
+    """The mean of paired differences with its t interval; one pair alone has an infinite one.
+
+    Raises:
+        ValueError: without differences.
+    """
+    mean, pairs = statistics.fmean(differences), len(differences)
+    if pairs < 2:
+        return Difference(mean, math.inf, pairs)
+    return Difference(mean, student(pairs - 1) * statistics.stdev(differences) / math.sqrt(pairs), pairs)

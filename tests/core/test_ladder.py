@@ -1,0 +1,65 @@
+"""The area between what was found and the uniform static ladder."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dcdnas.core.ladder import Point, area_above, area_with_interval
+
+RUNGS = [Point(1.0, 0.2, True), Point(10.0, 0.6, True)]
+
+
+def test_the_ladder_alone_has_no_area() -> None:
+    assert area_above(RUNGS, 1.0, 100.0) == 0
+
+
+def test_a_network_counts_from_its_cost_to_the_rung_that_is_as_good() -> None:
+    found = Point(math.sqrt(10), 0.5, False)  # a quarter of the axis in, 0.3 above the first rung, passed by the second
+    assert area_above([*RUNGS, found], 1.0, 100.0) == pytest.approx(0.3 * 0.25)
+
+
+def test_a_network_above_the_dearest_rung_counts_up_to_the_budget() -> None:
+    found = Point(10.0, 0.7, False)
+    assert area_above([*RUNGS, found], 1.0, 100.0) == pytest.approx(0.1 * 0.5)
+
+
+def test_what_is_over_budget_or_worse_than_the_ladder_counts_nothing() -> None:
+    assert area_above([*RUNGS, Point(101.0, 0.9, False), Point(20.0, 0.55, False)], 1.0, 100.0) == 0
+
+
+def test_training_the_cheapest_network_is_no_success() -> None:
+    assert area_above([Point(1.0, 0.2, True), Point(1.0, 0.2, False)], 1.0, 100.0) == 0
+
+
+def test_an_axis_without_length_has_no_area() -> None:
+    assert area_above(RUNGS, 5.0, 5.0) == 0
+
+
+points = st.lists(st.builds(Point, st.floats(1, 100), st.floats(0, 1), st.booleans()), max_size=12)
+
+
+@given(points, st.builds(Point, st.floats(1, 100), st.floats(0, 1), st.just(False)))
+def test_another_network_never_makes_it_less_and_it_stays_between_0_and_1(known: list[Point], more: Point) -> None:
+    before, after = area_above(known, 1.0, 100.0), area_above([*known, more], 1.0, 100.0)
+    assert -1e-12 <= before <= after + 1e-12 <= 1 + 1e-9
+
+
+@given(points)
+def test_it_is_the_integral_of_the_difference_of_two_staircases(known: list[Point]) -> None:
+    steps = 4000
+    grid = [100 ** ((i + 0.5) / steps) for i in range(steps)]
+    best = [max((p.value for p in known if p.cost <= x), default=0) for x in grid]
+    rung = [max((p.value for p in known if p.cost <= x and p.rung), default=0) for x in grid]
+    assert area_above(known, 1.0, 100.0) == pytest.approx(sum(b - r for b, r in zip(best, rung, strict=True)) / steps, abs=0.01)
+
+
+def test_the_interval_holds_the_value_and_widens_with_the_noise() -> None:
+    found = [*RUNGS, Point(3.0, 0.6, False)]
+    quiet, loud = (area_with_interval(found, 1.0, 100.0, [d] * 3) for d in (0.001, 0.05))
+    assert quiet.low <= quiet.value <= quiet.high
+    assert loud.high - loud.low > quiet.high - quiet.low
+    assert area_with_interval(found, 1.0, 100.0, [0.0] * 3) == (quiet.value, quiet.value, quiet.value)

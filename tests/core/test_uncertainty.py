@@ -1,0 +1,52 @@
+"""What images and seeds tell apart."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+
+import pytest
+
+from dcdnas.core.uncertainty import between_pairs, between_readings, reading_margin, student
+
+
+def test_sixty_four_images_tell_seventeen_points_apart_and_no_less() -> None:
+    assert reading_margin(0.5, 64) == pytest.approx(0.1732, abs=1e-4)
+    assert not between_readings(0.609, 0.5, 64).distinguishable
+    assert between_readings(0.70, 0.5, 64).distinguishable
+
+
+def test_no_images_tell_nothing_apart() -> None:
+    assert reading_margin(0.5, 0) == math.inf
+    assert not between_readings(1.0, 0.0, 0).distinguishable
+
+
+def test_one_pair_of_trainings_tells_nothing_apart() -> None:
+    found = between_pairs([0.3])
+    assert (found.mean, found.margin, found.pairs) == (0.3, math.inf, 1)
+    assert not found.distinguishable
+
+
+def test_three_pairs_have_the_t_interval_that_tables_give() -> None:
+    found = between_pairs([0.01, 0.02, 0.03])
+    assert found.margin == pytest.approx(4.303 * 0.01 / math.sqrt(3))
+    assert not found.distinguishable
+    assert between_pairs([0.019, 0.02, 0.021]).distinguishable
+
+
+def test_quantiles_fall_to_the_normal_one() -> None:
+    quantiles = [student(n) for n in range(1, 40)]
+    assert quantiles == sorted(quantiles, reverse=True)
+    assert quantiles[-1] == 1.96
+
+
+def test_two_equal_networks_are_told_apart_in_about_one_comparison_of_twenty() -> None:
+    rng = random.Random(0)
+    images, p = 400, 0.8
+    readings = [sum(rng.random() < p for _ in range(images)) / images for _ in range(600)]
+    pairwise = zip(readings[::2], readings[1::2], strict=True)
+    wrong = statistics.fmean(between_readings(a, b, images).distinguishable for a, b in pairwise)
+    assert 0.02 < wrong < 0.09
+    pairs = [[rng.gauss(0, 1) for _ in range(3)] for _ in range(600)]
+    assert 0.02 < statistics.fmean(between_pairs(d).distinguishable for d in pairs) < 0.09
