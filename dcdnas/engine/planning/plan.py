@@ -79,7 +79,7 @@ def make_plan(settings: SearchSettings, told: Told = quietly) -> Plan:
     if settings.chances == "networks":
         next(draws_within(space, budgets, random.Random(settings.seed), chances="networks"), None)  # raises where it cannot
     config = SearchConfig(
-        space=content, budgets=budgets, minimize=minimize, task=chosen_task(settings, space.proxy),
+        space=content, budgets=budgets, minimize=minimize, task=chosen_task(settings, space),
         latency=record(table) if table else {}, plugins=_plugins(space), **{n: getattr(settings, n) for n in (*SAME, "trials")},
     )  # fmt: skip
     folder = runs_folder() / (settings.name or _free_name(space, budgets))

@@ -7,7 +7,9 @@ from dataclasses import replace
 from dcdnas.core.task import TrainingTask
 from dcdnas.engine.halving import rungs
 from dcdnas.engine.planning.settings import SearchSettings
-from dcdnas.engine.proxy_training import images_of
+from dcdnas.engine.proxy_training import images_of, trained_as
+from dcdnas.networks import identity
+from dcdnas.space.effects import check_effects, check_resolutions
 from dcdnas.space.search_space import SearchSpace
 
 RECIPE = (
@@ -17,12 +19,22 @@ RECIPE = (
 """Settings that replace what the space says of its proxy training."""
 
 
-def chosen_task(settings: SearchSettings, proxy: TrainingTask) -> TrainingTask:
-    """The proxy training of the space with the settings that were given, and the rung at which early stopping begins."""
+def chosen_task(settings: SearchSettings, space: SearchSpace) -> TrainingTask:
+    """The proxy training of the space with the settings that were given, and the rung at which early stopping begins.
+
+    Raises:
+        UsageError: when a decision of the space would change nothing that is trained.
+        DataError: when the images are missing or damaged.
+    """
+    proxy = replace(space.proxy, deployed_side=max(space.resolutions))
     said = {name: getattr(settings, name) for name in RECIPE}
     task = replace(proxy, **{n: v for n, v in said.items() if v is not None}, deadline=settings.trial_timeout or 0.0)
     first = next(iter(rungs(task.epochs)), 0) if settings.early_stopping else 0
-    return replace(task, first_rung=first)
+    task = replace(task, first_rung=first)
+    images = images_of(task).train
+    check_resolutions(space, images.shape[1])
+    check_effects(space, lambda architecture: identity(trained_as(architecture, images, task)))
+    return task
 
 
 def images_in_words(task: TrainingTask) -> str:
