@@ -13,9 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-import yaml
-
 from dcdnas.core.geometry import Setting
+from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.errors import FileError
 
 FORMAT = "dcdnas/architecture-1"
@@ -140,15 +139,17 @@ class Architecture:
         Raises:
             FileError: when the file is missing, no YAML, or no model config.
         """
-        try:
-            plain = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise FileError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-        except yaml.YAMLError as error:
-            raise FileError(f"{path}: not valid YAML: {error}") from None
-        if isinstance(plain, Mapping) and isinstance(plain.get("dcdnas"), Mapping):
-            plain = plain["dcdnas"]
-        return Architecture.from_dict(plain, str(path))
+        return Architecture.from_config(read_yaml(path).data, str(path))
+
+    @staticmethod
+    def from_config(content: Any, source: str) -> Architecture:
+        """The architecture in the content of a model config, which in timm's shape has it under ``dcdnas``.
+
+        Raises:
+            FileError: naming `source`, when it is no model config.
+        """
+        inside = content.get("dcdnas") if isinstance(content, Mapping) else None
+        return Architecture.from_dict(inside if isinstance(inside, Mapping) else content, source)
 
 
 class _Where:

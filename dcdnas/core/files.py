@@ -1,4 +1,4 @@
-"""Small files of a run, written whole or not at all."""
+"""Small files: read whole within a limit, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,33 @@ import os
 from pathlib import Path
 from uuid import uuid4
 
-from dcdnas.errors import Resumable, RunError
+from dcdnas.errors import FileError, Resumable, RunError
+
+
+def read_text(path: str | Path, most: int) -> str:
+    """The text of a file that anybody may have written.
+
+    Args:
+        path: of the file.
+        most: bytes that are read; a longer file is refused before it fills the memory.
+
+    Raises:
+        FileError: when it cannot be read, is too long or is no UTF-8 text.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(most + 1)
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    if len(content) > most:
+        raise FileError(f"{path}: too long for what it should be. Allowed: {most:,} bytes.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise FileError(
+            f"{path}:{line}: cannot be read as UTF-8 text: byte 0x{content[error.start]:02x}. Save it as UTF-8."
+        ) from None
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -1,7 +1,8 @@
-"""YAML with the line of every key, so that a message can say where. Safe-loaded; used by space files and run configs.
+"""YAML with the line of every key, so that a message can say where: the one reader of spaces, runs and model configs.
 
 Differs from PyYAML's defaults where those surprise: ``1e-3`` is a number; ``on``, ``yes``, ``1:30``, ``017`` and dates are
-words; a key that is given twice is an error instead of the last one winning; aliases that multiply are refused.
+words; a key that is given twice is an error instead of the last one winning. A file that is long, nested deeply or repeats itself
+with aliases is refused before it costs time or memory; JSON is read, too.
 """
 
 from __future__ import annotations
@@ -14,19 +15,50 @@ from typing import Any
 
 import yaml
 
+from dcdnas.core.files import read_text
 from dcdnas.errors import FileError
 
 Key = tuple[str | int, ...]
 
-NODES = 100_000
-"""Values of a file, with those that aliases repeat, at most."""
+BYTES = 1_000_000
+"""Length of a file at most."""
+
+NODES = 50_000
+"""Keys and values of a file, with those that aliases repeat, at most."""
+
+DEPTH = 64
+"""Lists and mappings inside each other at most."""
+
+DIGITS = 300
+"""Characters of a number at most: it stays within what a float can hold."""
 
 TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
 """What a value may be."""
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with YAML 1.2's booleans and numbers."""
+    """PyYAML's safe loader with YAML 1.2's booleans and numbers, for documents of bounded size and depth."""
+
+    path = ""
+    depth = nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """One node with those below it."""
+        line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
+        self.nodes, self.depth = self.nodes + 1, self.depth + 1
+        _bounded(self.path, line, self.nodes, self.depth)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def _bounded(path: str, line: int, nodes: int, depth: int) -> None:
+    if nodes > NODES:
+        raise FileError(
+            f"{path}:{line}: more than {NODES:,} keys and values, with what aliases (*) repeat. Write a smaller file."
+        )
+    if depth > DEPTH:
+        raise FileError(f"{path}:{line}: lists and mappings are nested more than {DEPTH} deep. Write them flatter.")
 
 
 _REPLACED = ("bool", "int", "float", "timestamp", "value")
@@ -79,11 +111,7 @@ def read_yaml(path: str | Path) -> Document:
     Raises:
         FileError: when the file cannot be read, is no YAML, or gives a key twice; says the line.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-    return parse_yaml(text, str(path))
+    return parse_yaml(read_text(path, BYTES), str(path))
 
 
 def parse_yaml(text: str, path: str) -> Document:
@@ -92,27 +120,22 @@ def parse_yaml(text: str, path: str) -> Document:
     Raises:
         FileError: when it is no YAML, holds what a configuration cannot hold, or gives a key twice; says the line.
     """
+    walk = _Walk(path)
     try:
-        node = yaml.compose(text, _Loader)
-        walk = _Walk(path)
-        if node is not None:
-            walk.visit(node, ())
+        loader = _Loader(text)
+        loader.path = path
+        node = loader.get_single_node()
+        if node is None:
+            return Document(path, None, {})
+        walk.visit(node, ())
         if walk.twice:
             raise FileError("\n".join(walk.twice))
-        data = _data(node)
+        return Document(path, loader.construct_document(node), walk.lines)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else text.count("\n", 0, getattr(error, "position", 0)) + 1
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise FileError(f"{path}:{mark.line + 1 if mark else 1}: not valid YAML: {problem}.") from None
-    return Document(path, data, walk.lines)
-
-
-def _data(node: yaml.Node | None) -> Any:
-    loader = _Loader("")
-    try:
-        return None if node is None else loader.construct_document(node)
-    finally:
-        loader.dispose()
+        raise FileError(f"{path}:{line}: not valid YAML: {problem}.") from None
 
 
 @dataclass
@@ -128,23 +151,30 @@ class _Walk:
         """One node and those below it."""
         line = node.start_mark.line + 1
         self.nodes += 1
-        if self.nodes > NODES:
-            raise FileError(f"{self.path}:{line}: more than {NODES:,} values: its aliases (*) multiply. Write them out.")
-        if node.tag not in TAGS:
-            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
-            raise FileError(
-                f"{self.path}:{line}: {tag} cannot stand here. Allowed: words, numbers, true, false, lists, mappings."
-            )
+        _bounded(self.path, line, self.nodes, len(key) + 1)
+        self._plain(node)
         self.lines.setdefault(key, line)
         if isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
                 self.visit(item, (*key, index))
         if isinstance(node, yaml.MappingNode):
             for name, value in node.value:
-                self._entry(name, value, (*key, str(name.value)))
+                self._entry(name, value, key)
 
-    def _entry(self, name: yaml.Node, value: yaml.Node, key: Key) -> None:
+    def _plain(self, node: yaml.Node) -> None:
+        where, tag = f"{self.path}:{node.start_mark.line + 1}", node.tag.replace("tag:yaml.org,2002:", "!!")
+        if node.tag not in TAGS:
+            raise FileError(f"{where}: {tag} cannot stand here. Allowed: words, numbers, true, false, lists, mappings.")
+        if tag in ("!!int", "!!float") and len(node.value) > DIGITS:
+            raise FileError(f"{where}: a number of {len(node.value):,} characters. Allowed: {DIGITS}.")
+
+    def _entry(self, name: yaml.Node, value: yaml.Node, above: Key) -> None:
         line = name.start_mark.line + 1
+        if not isinstance(name, yaml.ScalarNode):
+            raise FileError(f"{self.path}:{line}: a list or mapping cannot be a key. Allowed: words and numbers.")
+        self.nodes += 1
+        self._plain(name)
+        key = (*above, str(name.value))
         if key in self.lines:
             self.twice.append(f"{self.path}:{line}: {name.value!r} is given twice (first on line {self.lines[key]}).")
         self.lines[key] = line

@@ -8,7 +8,6 @@ folder are. Needs pyarrow, which comes with Ray.
 from __future__ import annotations
 
 import glob
-import json
 import re
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
@@ -18,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dcdnas.core.json_files import parse_json
 from dcdnas.data._base import Part, Raw, Source
 from dcdnas.data._decoded import Picture, state_of
 from dcdnas.data._table import IMAGE_COLUMNS, LABEL_COLUMNS, PARTS, Table, column, read_tables
-from dcdnas.errors import DataError, MissingPackageError
+from dcdnas.errors import DataError, FileError, MissingPackageError
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
@@ -106,7 +106,7 @@ def _pictures(path: Path, rows: NDArray[Any]) -> Iterable[Picture]:
 def _classes(file: ParquetFile, label: str) -> tuple[str, ...]:
     """The classes' names where the Hub has written them down."""
     try:
-        said = json.loads((file.schema_arrow.metadata or {})[b"huggingface"])
+        said = parse_json((file.schema_arrow.metadata or {})[b"huggingface"].decode(), "huggingface")
         return tuple(said["info"]["features"][label]["names"])
-    except (KeyError, TypeError, ValueError):
+    except (FileError, KeyError, TypeError, ValueError):
         return ()

@@ -20,7 +20,8 @@ from typing import Any, Self
 from uuid import uuid4
 
 from dcdnas.core.files import write_whole
-from dcdnas.errors import DcdnasError, RunError
+from dcdnas.core.json_files import read_json
+from dcdnas.errors import DcdnasError, FileError, RunError
 
 BEAT = 5.0
 """Seconds between heartbeats."""
@@ -115,9 +116,9 @@ def live_driver(folder: Path) -> dict[str, Any] | None:
 def _read(path: Path) -> Driver | None:
     """What the file says; None when there is none, or nothing that a driver wrote."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         holder = Driver(**content)
-    except (OSError, ValueError, TypeError):
+    except (FileError, TypeError):
         return None
     kinds = {"pid": int, "born": str, "host": str, "beat": float, "token": str}
     return holder if all(type(content[name]) is kind for name, kind in kinds.items()) and holder.pid > 0 else None

@@ -7,6 +7,7 @@ the same parameters and multiply-adds.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +20,9 @@ from dcdnas.core.files import write_whole
 from dcdnas.core.geometry import Cost
 from dcdnas.core.plugins import loaded
 from dcdnas.core.units import costs, mix
+from dcdnas.core.yaml_lines import Document, parse_yaml, read_yaml
 from dcdnas.cost import measure, price
-from dcdnas.errors import MismatchError, UsageError
+from dcdnas.errors import FileError, MismatchError, UsageError
 from dcdnas.networks import build_network, slots_of
 
 
@@ -84,12 +86,31 @@ def read_model(path: str | Path) -> Model:
     Raises:
         FileError: when it is no model config.
     """
-    architecture = Architecture.read(path)
-    plain = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    block, pretrained = plain.get("dcdnas", plain), plain.get("pretrained_cfg") or {}
-    known = isinstance(pretrained, Mapping) and pretrained.get("mean") and pretrained.get("std")
-    normalisation = Normalisation(tuple(pretrained["mean"]), tuple(pretrained["std"])) if known else None
-    return Model(architecture, block.get("provenance") or {}, normalisation)
+    document = read_yaml(path)
+    architecture = Architecture.from_config(document.data, document.path)
+    inside = document.data.get("dcdnas", document.data)
+    provenance = inside.get("provenance") or {}
+    if not isinstance(provenance, Mapping):
+        raise FileError(f"{path}: provenance: {provenance!r:.60}. Allowed: a mapping from names.")
+    return Model(architecture, provenance, _normalisation(document, architecture.input[0]))
+
+
+def _normalisation(document: Document, channels: int) -> Normalisation | None:
+    """Mean and deviation of the training images, where timm's part of a config says them."""
+    said = document.data.get("pretrained_cfg") or {}
+    if not isinstance(said, Mapping) or not (said.get("mean") and said.get("std")):
+        return None
+    for name in ("mean", "std"):
+        value = said[name]
+        numbers = isinstance(value, list) and all(_finite(v) and (v > 0 or name == "mean") for v in value)
+        if not numbers or len(value) != channels:
+            where = document.where(("pretrained_cfg", name))
+            raise FileError(f"{where}: {value!r:.60}. Allowed: a number for each of the {channels} channels, a std above 0.")
+    return Normalisation(tuple(said["mean"]), tuple(said["std"]))
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def write_config(model: Model, path: str | Path, whole: bool = True) -> Path:
@@ -128,7 +149,7 @@ def as_text(model: Model, json_text: bool = False) -> str:
 
 def check_text(text: str, architecture: Architecture, whole: bool, source: str) -> None:
     """Raises MismatchError when a config's text gives another architecture, or a network of another cost."""
-    plain = yaml.safe_load(text)["dcdnas"]
+    plain = parse_yaml(text, source).data["dcdnas"]
     again = Architecture.from_dict(plain, source)
     if again.digest != architecture.digest:
         raise MismatchError(f"{source}: the text gives another architecture ({again.digest} instead of {architecture.digest}).")

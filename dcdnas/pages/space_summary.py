@@ -12,7 +12,7 @@ import yaml
 
 from dcdnas.core.budget import within
 from dcdnas.core.geometry import Cost
-from dcdnas.core.yaml_lines import Document
+from dcdnas.core.yaml_lines import Document, parse_yaml
 from dcdnas.cost import exact_metrics, price
 from dcdnas.errors import DcdnasError
 from dcdnas.space.pricing.cost import Share, draw
@@ -68,7 +68,7 @@ def territory(run: Run, digests: Mapping[int, str]) -> Territory:
 
 @lru_cache(maxsize=8)
 def _compiled(content: str) -> SearchSpace:
-    return Compiler(Document("search.yaml: space", yaml.safe_load(content), {})).space()
+    return Compiler(Document("search.yaml: space", parse_yaml(content, "search.yaml: space").data, {})).space()
 
 
 @lru_cache(maxsize=8)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from dcdnas.core.dynamics import Attentions, Dynamics, Spread
 from dcdnas.core.files import write_whole
-from dcdnas.errors import RunError
+from dcdnas.core.json_files import read_json
+from dcdnas.errors import FileError, RunError
 
 FOLDER = "attention"
 """In the run's folder; a file a trial."""
@@ -34,7 +35,7 @@ def write_attentions(folder: Path, number: int, found: Attentions) -> Path:
 def read_attentions(folder: Path, number: int) -> Attentions | None:
     """What was kept of a trial; None when nothing was, or what is there cannot be read."""
     try:
-        content = json.loads(_path(folder, number).read_text(encoding="utf-8"))
+        content = read_json(_path(folder, number))
         layers = tuple(
             Dynamics(
                 str(row["layer"]),
@@ -47,7 +48,7 @@ def read_attentions(folder: Path, number: int) -> Attentions | None:
         return Attentions(
             str(content["data"]), int(content["images"]), str(content["weights"]), float(content["accuracy"]), layers
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dcdnas.core.files import write_whole
-from dcdnas.errors import RunError, UsageError
+from dcdnas.core.json_files import read_json
+from dcdnas.errors import FileError, RunError, UsageError
 
 FILE = "notes.json"
 """In the run's folder."""
@@ -42,12 +43,12 @@ def read_notes(folder: Path) -> dict[int, Note]:
         RunError: when the file is damaged.
     """
     path = folder / FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found = {int(number): Note(bool(said["starred"]), str(said["text"])) for number, said in content["trials"].items()}
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    try:
+        content = read_json(path)
+        found = {int(number): Note(bool(said["starred"]), str(said["text"])) for number, said in content["trials"].items()}
+    except (FileError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
             f"{path}: the notes and stars cannot be read ({error}). Repair the file, or move it away; the trials are not touched."
         ) from None

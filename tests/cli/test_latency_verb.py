@@ -122,7 +122,7 @@ def test_a_latency_alone_does_not_say_which_space(run: Run) -> None:
     [
         (("--latency-table", "none.json"), "cannot be read"),
         (("--latency-device", "pi"), "Give the table, too"),
-        (("--latency-table", "tiny.yaml"), "no JSON"),
+        (("--latency-table", "tiny.yaml"), "not valid JSON"),
     ],
 )
 def test_a_table_that_cannot_be_used_stops_a_search_before_it_begins(

@@ -235,7 +235,7 @@ def test_a_file_that_is_something_else_is_refused(tmp_path: Path, text: str) -> 
 
 def test_broken_yaml_is_refused_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("a: [1,\nb: }")
-    with pytest.raises(FileError, match=r"x.yaml: not valid YAML: (.|\n)*line 2"):
+    with pytest.raises(FileError, match=r"x\.yaml:2: not valid YAML: "):
         Architecture.read(tmp_path / "x.yaml")
 
 
@@ -246,7 +246,7 @@ def test_a_missing_file_is_refused_with_the_reason(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(FileError, match=r"x\.yaml: cannot be read"):
+    with pytest.raises(FileError, match=r"x\.yaml:1: cannot be read as UTF-8"):
         Architecture.read(tmp_path / "x.yaml")
 
 

@@ -147,7 +147,9 @@ def test_one_place_with_two_values_is_a_mistake() -> None:
         table_from(twice, "mine.json")
 
 
-@pytest.mark.parametrize(("text", "said"), [("{", "no JSON"), ("[1]", "no latency table"), ("\x80\x04K\x01.", "no JSON")])
+@pytest.mark.parametrize(
+    ("text", "said"), [("{", "t.json:1: not valid JSON"), ("[1]", "no latency table"), ("\x80\x04K\x01.", "not valid JSON")]
+)
 def test_a_file_that_is_none(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "t.json").write_text(text)
     with pytest.raises(FileError, match=said):

@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from dcdnas.core.json_files import read_json
 from dcdnas.cost.latency.device import Device
 from dcdnas.cost.latency.fit import Correction
 from dcdnas.cost.latency.row import KEYS, place_from, row_of
@@ -39,9 +40,9 @@ def read_table(path: str | Path) -> LatencyTable:
     """A table from its file.
 
     Raises:
-        FileError: listing what is wrong with it.
+        FileError: when it cannot be read; or listing what is wrong with it.
     """
-    return table_from(_json(path), str(path))
+    return table_from(read_json(path), str(path))
 
 
 def table_from(content: Any, source: str) -> LatencyTable:
@@ -62,15 +63,6 @@ def table_from(content: Any, source: str) -> LatencyTable:
         more = [f"and {len(problems) - SHOWN} more problems"] if len(problems) > SHOWN else []
         raise FileError("\n".join(f"{source}: {p}" for p in [*problems[:SHOWN], *more]))
     return LatencyTable(device, slots, correction, source)
-
-
-def _json(path: str | Path) -> Any:
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read: {error.strerror or error}. Name a file that `dcdnas latency` wrote.") from None
-    except ValueError as error:
-        raise FileError(f"{path}: no JSON: {error}.") from None
 
 
 def _unknown(where: str, content: Mapping[str, Any], known: Iterable[str]) -> Iterator[str]:
