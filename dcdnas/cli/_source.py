@@ -12,7 +12,7 @@ from dcdnas.core.budget import Budget, exceeded, within
 from dcdnas.core.trial import Trial
 from dcdnas.core.yaml_lines import parse_yaml, read_yaml
 from dcdnas.errors import RunError, UsageError
-from dcdnas.results import Run, find_run, load_run
+from dcdnas.results import FILE, Run, find_run, load_run
 
 if TYPE_CHECKING:
     from dcdnas.export import Model
@@ -69,10 +69,11 @@ def open_source(source: str, trial: str = "", budgets: Sequence[Budget] | None =
         UsageError: when there is no such thing.
         FileError: when the file is no config.
     """
-    if Path(source).suffix in SUFFIXES:
+    path = config_in(Path(source))
+    if path.suffix in SUFFIXES:
         if trial or budgets:
             raise UsageError(f"{source} is one network: --trial and --budget choose among the trials of a run.")
-        return [Source(Path(source).stem, Architecture.read(source), path=Path(source))]
+        return [Source(path.stem if path == Path(source) else Path(source).resolve().name, Architecture.read(path), path=path)]
     try:
         run = load_run(find_run(source))
         load_plugins_of(run)
@@ -91,6 +92,13 @@ def open_source(source: str, trial: str = "", budgets: Sequence[Budget] | None =
                 f"trial {t.number} of {run.name}: {exceeded(t.cost, budgets)}. Leave --trial out for the best within."
             )
     return [Source(f"{run.name}-{t.number}", t.architecture, run, t) for t in chosen]
+
+
+def config_in(path: Path) -> Path:
+    """The config in a folder that `dcdnas train` or `dcdnas export` wrote; the path itself where it is no such folder."""
+    if (path / FILE).exists():
+        return path
+    return next((path / name for name in ("config.yaml", "config.json") if (path / name).is_file()), path)
 
 
 def load_plugins_of(run: Run) -> None:

@@ -30,7 +30,7 @@ def evaluate(
     """
     from dcdnas.api import config_file, load
     from dcdnas.data import load as load_images
-    from dcdnas.data import load_test
+    from dcdnas.data import load_test, ordered_as
     from dcdnas.errors import UsageError
     from dcdnas.export import read_model
     from dcdnas.training.full import best_device
@@ -45,6 +45,10 @@ def evaluate(
             f"{data} has {test.shape[0]}-channel images of {len(test.classes)} classes; the network takes {channels} channels "
             f"and knows {model.architecture.classes} classes. Train it on {data} first: dcdnas train."
         )
+    if model.labels:
+        test = ordered_as(test, model.labels)
+    else:
+        out.note(f"Note: {config} does not name its classes; they are taken to be those of {data}, in its order.")
     if model.normalisation:
         test = replace(test, mean=model.normalisation.mean, std=model.normalisation.std)
     device = best_device()

@@ -116,8 +116,9 @@ def finish(out: Output, found: Found, trained: Sequence[Trained], images: Images
         })  # fmt: skip
         training = {**asdict(replace(task, seed=one.seed)), "test_accuracy": one.test_accuracy}
         provenance = {**found.model().provenance, "training": training}
-        write_config(Model(one.network.architecture, provenance, Normalisation(images.mean, images.std)), place / "config.yaml")
-        save_weights(one.network, place / WEIGHTS)
+        model = Model(one.network.architecture, provenance, Normalisation(images.mean, images.std), images.classes)
+        write_config(model, place / "config.yaml")
+        save_weights(one.network, place / WEIGHTS, model.metadata())
     mean, spread = mean_and_spread([one.test_accuracy or 0.0 for one in trained])
     result = {"network": found.name, "data": task.data, "test_accuracy": mean, "standard_deviation": spread, "trainings": rows}
     write_whole(folder / RESULT, json.dumps(result, indent=2) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -89,6 +90,30 @@ def resized(pixels: Tensor, resolution: int | tuple[int, int], chunk: int = 1024
         part = pixels[start : start + chunk].float()
         out[start : start + chunk] = F.interpolate(part, size, mode="bilinear", antialias=True).round_().clamp_(0, 255).byte()
     return out
+
+
+def ordered_as(images: Images, names: Sequence[str]) -> Images:
+    """The same images with labels that count the classes in another order.
+
+    Args:
+        images: whose classes have the same names.
+        names: of the classes, in the order wanted.
+
+    Raises:
+        DataError: naming the classes that one side lacks.
+    """
+    if tuple(names) == images.classes:
+        return images
+    lacking, more = ([n for n in a if n not in b] for a, b in ((names, images.classes), (images.classes, names)))
+    if lacking or more or len(set(names)) != len(names):
+        sides = [f"{images.name} lacks {', '.join(lacking[:5])}"] * bool(lacking)
+        sides += [f"the network does not know {', '.join(more[:5])}"] * bool(more)
+        raise DataError(
+            f"{images.name} has other classes than the network was trained on: {'; '.join(sides) or 'names repeat'}. Allowed: "
+            f"the same {len(names)} names in any order."
+        )
+    places = torch.tensor([list(names).index(name) for name in images.classes])
+    return replace(images, labels=places[images.labels], classes=tuple(names))
 
 
 def at_size(images: Images, height: int, width: int) -> Images:

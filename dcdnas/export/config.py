@@ -46,12 +46,14 @@ class Model:
     Args:
         architecture: at its deployment.
         provenance: where it comes from: run, trial, seed, recipe, accuracies; plain data.
-        normalisation: of the images that its weights were trained on; None without weights.
+        normalisation: of the images that it was trained on; None where those are not known.
+        labels: names of the classes in the order of the outputs; empty where they are not known.
     """
 
     architecture: Architecture
     provenance: Mapping[str, Any] = field(default_factory=dict)
     normalisation: Normalisation | None = None
+    labels: tuple[str, ...] = ()
 
     def config(self) -> dict[str, Any]:
         """The content of the config file."""
@@ -66,6 +68,7 @@ class Model:
         return {
             "architecture": a.network,
             "num_classes": a.classes,
+            **({"label_names": list(self.labels)} if self.labels else {}),
             "num_features": slots[-1].geometry.in_channels,
             "model_args": plain["settings"],
             "pretrained_cfg": pretrained,
@@ -78,6 +81,15 @@ class Model:
                 "layers": {name: choice["operator"] if len(choice) == 1 else choice for name, choice in plain["layers"].items()},
             },
         }
+
+    def metadata(self) -> dict[str, str]:
+        """What a file with weights says of itself: input size, normalisation and names of the classes, each as JSON."""
+        known: dict[str, Any] = {"input_size": list(self.architecture.input)}
+        if self.normalisation:
+            known |= {"mean": list(self.normalisation.mean), "std": list(self.normalisation.std)}
+        if self.labels:
+            known["label_names"] = list(self.labels)
+        return {name: json.dumps(value, ensure_ascii=False) for name, value in known.items()}
 
 
 def read_model(path: str | Path) -> Model:
@@ -92,7 +104,18 @@ def read_model(path: str | Path) -> Model:
     provenance = inside.get("provenance") or {}
     if not isinstance(provenance, Mapping):
         raise FileError(f"{path}: provenance: {provenance!r:.60}. Allowed: a mapping from names.")
-    return Model(architecture, provenance, _normalisation(document, architecture.input[0]))
+    return Model(architecture, provenance, _normalisation(document, architecture.input[0]), _labels(document, architecture))
+
+
+def _labels(document: Document, architecture: Architecture) -> tuple[str, ...]:
+    """Names of the classes, one a class; none where the config does not say them."""
+    said = document.data.get("label_names") or []
+    if not isinstance(said, list) or not all(isinstance(name, str) for name in said):
+        raise FileError(f"{document.where(('label_names',))}: {said!r:.60}. Allowed: a list with the name of each class.")
+    if said and len(said) != architecture.classes:
+        where = document.where(("label_names",))
+        raise FileError(f"{where}: label_names has {len(said)} names for {architecture.classes} classes. Give one a class.")
+    return tuple(said)
 
 
 def _normalisation(document: Document, channels: int) -> Normalisation | None:

@@ -16,6 +16,7 @@ from dcdnas.core.architecture import Architecture
 from dcdnas.data import Images, split
 from dcdnas.errors import FileError, MismatchError, UnknownNameError, UsageError
 from dcdnas.export.config import Model, write_config
+from dcdnas.export.files import finished
 from dcdnas.networks import Network, build_network
 from dcdnas.training.full import VALIDATION, fitted
 
@@ -76,15 +77,18 @@ class Export:
     def torch(self) -> list[Written]:
         """The weights, complete and checked against the network."""
         if self.weights is None:
-            raise UsageError("--to torch writes trained weights, and none are given. Give some with --weights.")
-        return [save_weights(self.network, self.folder / WEIGHTS)]
+            raise UsageError(
+                "--to torch writes trained weights, and there are none. `dcdnas train` makes them: export the folder that it "
+                f"wrote (with config.yaml and {WEIGHTS}), or name a file with --weights."
+            )
+        return [save_weights(self.network, self.folder / WEIGHTS, self.model.metadata())]
 
     def pt2(self) -> list[Written]:
         """A `torch.export` program."""
         from dcdnas.export.programs import write_pt2
 
         path = self.folder / "model.pt2"
-        return [self._computed(path, write_pt2(self.program, self.network, self.model.architecture.input, path))]
+        return [self._computed(path, write_pt2(self.program, self.network, self.model, path))]
 
     def onnx(self) -> list[Written]:
         """An ONNX model."""
@@ -92,7 +96,7 @@ class Export:
 
         need_onnx()
         path = self.folder / "model.onnx"
-        return [self._computed(path, write_onnx(self.program, self.network, self.model.architecture.input, path))]
+        return [self._computed(path, write_onnx(self.program, self.network, self.model, path))]
 
     def executorch(self) -> list[Written]:
         """An ExecuTorch program."""
@@ -196,23 +200,25 @@ def load_trained(architecture: Architecture, images: Images, weights: Path) -> t
     return network.eval(), part.validation
 
 
-def save_weights(network: Network, path: Path) -> Written:
+def save_weights(network: Network, path: Path, metadata: Mapping[str, str] | None = None) -> Written:
     """Writes all parameters and buffers, reads them again and compares.
+
+    Args:
+        network: whose state is written.
+        path: of the file; it is there only when all of it is.
+        metadata: kept in the file's head, see `Model.metadata`.
 
     Raises:
         MismatchError: when they are not equal.
         UsageError: when the file cannot be written.
     """
     import torch
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file, save
 
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(state, path, metadata={"format": "pt"})
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror or error}. Name another place with -o.") from None
-    again = load_file(path)
-    if set(again) != set(state) or not all(torch.equal(tensor, again[name]) for name, tensor in state.items()):
-        raise MismatchError(f"{path}: the weights that were read back are not those that were written.")
+    with finished(path) as part:
+        part.write_bytes(save(state, metadata={"format": "pt", **(metadata or {})}))
+        again = load_file(part)
+        if set(again) != set(state) or not all(torch.equal(tensor, again[name]) for name, tensor in state.items()):
+            raise MismatchError(f"{path}: the weights that were read back are not those that were written.")
     return Written(path, f"{len(again)} tensors, read back equal", 0.0)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,9 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from dcdnas.errors import MismatchError, MissingPackageError, UsageError
+from dcdnas.errors import MismatchError, MissingPackageError
+from dcdnas.export.config import Model
+from dcdnas.export.files import finished
 from dcdnas.networks import Network
 from dcdnas.operators import Operator
 
@@ -47,13 +49,17 @@ def traced(network: Network, shape: Sequence[int], largest: int | None = None) -
         return torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=largest)},))
 
 
-def write_pt2(program: ExportedProgram, network: Network, shape: Sequence[int], path: Path) -> float:
-    """Writes a `torch.export` program.
+METADATA = "dcdnas.json"
+"""Name of the file inside a .pt2 that holds `Model.metadata`."""
+
+
+def write_pt2(program: ExportedProgram, network: Network, model: Model, path: Path) -> float:
+    """Writes a `torch.export` program, with `METADATA` beside it in the archive.
 
     Args:
         program: of the network.
         network: to compare with.
-        shape: (C, H, W) of an input.
+        model: says the input's shape and the file's metadata.
         path: of the file.
 
     Returns:
@@ -62,19 +68,19 @@ def write_pt2(program: ExportedProgram, network: Network, shape: Sequence[int], 
     Raises:
         MismatchError: when the program that was loaded again computes something else; then the file is not there.
     """
-    with _quiet(), _finished(path) as part:
-        torch.export.save(program, part)
+    with _quiet(), finished(path) as part:
+        torch.export.save(program, part, extra_files={METADATA: json.dumps(model.metadata(), ensure_ascii=False)})
         again = torch.export.load(part).module()
-        return compared(network, lambda x: again(x), shape, path)
+        return compared(network, lambda x: again(x), model.architecture.input, path)
 
 
-def write_onnx(program: ExportedProgram, network: Network, shape: Sequence[int], path: Path) -> float:
-    """Writes an ONNX model with inputs ``images`` (N, C, H, W) and outputs ``logits`` (N, classes).
+def write_onnx(program: ExportedProgram, network: Network, model: Model, path: Path) -> float:
+    """Writes an ONNX model with inputs ``images`` (batch, C, H, W) and outputs ``logits`` (batch, classes).
 
     Args:
         program: of the network.
         network: to compare with.
-        shape: (C, H, W) of an input.
+        model: says the input's shape and the file's metadata.
         path: of the file.
 
     Returns:
@@ -85,13 +91,17 @@ def write_onnx(program: ExportedProgram, network: Network, shape: Sequence[int],
         MismatchError: when onnxruntime computes something else from the file; then the file is not there.
     """
     need_onnx()
+    import onnx
     import onnxruntime
 
-    with _quiet(), _finished(path) as part:
+    with _quiet(), finished(path) as part:
         torch.onnx.export(
             program, (), part, dynamo=True, external_data=False, verbose=False,
-            input_names=["images"], output_names=["logits"],
+            input_names=["images"], output_names=["logits"], dynamic_shapes=({0: torch.export.Dim("batch")},),
         )  # fmt: skip
+        written = onnx.load(part)
+        onnx.helper.set_model_props(written, model.metadata())
+        onnx.save(written, part)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         session = onnxruntime.InferenceSession(str(part), options, providers=["CPUExecutionProvider"])
@@ -99,7 +109,7 @@ def write_onnx(program: ExportedProgram, network: Network, shape: Sequence[int],
         def run(x: Tensor) -> Tensor:
             return torch.from_numpy(session.run(None, {"images": x.numpy()})[0])
 
-        return compared(network, run, shape, path)
+        return compared(network, run, model.architecture.input, path)
 
 
 def write_executorch(network: Network, shape: Sequence[int], path: Path) -> float:
@@ -122,7 +132,7 @@ def write_executorch(network: Network, shape: Sequence[int], path: Path) -> floa
     from executorch.exir import to_edge_transform_and_lower
     from executorch.runtime import Runtime
 
-    with _quiet(), _finished(path) as part:
+    with _quiet(), finished(path) as part:
         program = traced(network, shape, max(BATCHES))
         lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
         part.write_bytes(lowered.buffer)
@@ -176,20 +186,6 @@ def portable(network: Network) -> Iterator[None]:
     finally:
         for o, was in zip(operators, before, strict=True):
             o.portable = was
-
-
-@contextmanager
-def _finished(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to, which becomes `path` when the block ends well and nothing otherwise."""
-    part = path.with_name(f".part-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        os.replace(part, path)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror or error}. Name another place with -o.") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

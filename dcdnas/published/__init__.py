@@ -52,8 +52,8 @@ def load(name: str, state_dict: Mapping[str, Any], **settings: Any) -> Network:
 
     Args:
         name: of the preset.
-        state_dict: as published or as a training saved it; wrapping keys, prefixes and counters are taken off, half precision becomes
-            float32. Where there are averaged weights beside plain ones, the plain ones count.
+        state_dict: as published or as a training saved it; wrapping keys, prefixes and counters are taken off, half precision
+            becomes float32. Where there are averaged weights beside plain ones, the plain ones count.
         **settings: those of the checkpoint.
 
     Raises:

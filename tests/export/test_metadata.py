@@ -1,0 +1,95 @@
+"""Class names, normalisation and input size travel with every exported file, and evaluation goes by the names."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from dcdnas.core.architecture import Architecture
+from dcdnas.data import Images, ordered_as
+from dcdnas.errors import DataError, FileError, UsageError
+from dcdnas.export import Model, Normalisation, export_model, read_model, save_weights
+from dcdnas.networks import build_network
+
+ARCHITECTURE = Architecture(
+    "resnet", {"channels": (8,), "depth": 1, "strides": (1,), "stem_channels": 8, "stem": "small"}, {}, (3, 9, 9), 3
+)
+MODEL = Model(ARCHITECTURE, {}, Normalisation((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)), ("Käse", "cat", "a, b"))
+SAID = {"input_size": [3, 9, 9], "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "label_names": ["Käse", "cat", "a, b"]}
+
+
+def decoded(metadata: dict[str, str]) -> dict[str, object]:
+    return {name: json.loads(value) for name, value in metadata.items() if name in SAID}
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "config.json"])
+def test_a_config_gives_back_what_it_was_written_with(tmp_path: Path, name: str) -> None:
+    export_model(MODEL, tmp_path, ["config"])
+    again = read_model(tmp_path / name)
+    assert (again.labels, again.normalisation) == (MODEL.labels, MODEL.normalisation)
+
+
+def test_weights_say_it_in_their_head(tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    save_weights(build_network(ARCHITECTURE), tmp_path / "w.safetensors", MODEL.metadata())
+    with safe_open(tmp_path / "w.safetensors", "pt") as file:
+        assert decoded(file.metadata()) == SAID
+
+
+def test_weights_follow_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        save_weights(build_network(ARCHITECTURE), tmp_path / "w.safetensors")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "w.safetensors").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_program_says_it_in_its_archive(tmp_path: Path) -> None:
+    export_model(MODEL, tmp_path, ["pt2"])
+    extra = {"dcdnas.json": ""}
+    torch.export.load(tmp_path / "model.pt2", extra_files=extra)
+    assert decoded(json.loads(extra["dcdnas.json"])) == SAID
+
+
+def test_an_onnx_model_says_it_and_calls_its_first_axis_the_batch(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    export_model(MODEL, tmp_path, ["onnx"])
+    model = onnx.load(tmp_path / "model.onnx")
+    assert decoded({p.key: p.value for p in model.metadata_props}) == SAID
+    for tensor in (*model.graph.input, *model.graph.output):
+        assert tensor.type.tensor_type.shape.dim[0].dim_param == "batch"
+
+
+def test_names_that_do_not_fit_the_classes_are_refused(tmp_path: Path) -> None:
+    export_model(replace(MODEL, labels=("only", "two")), tmp_path, ["config"])
+    with pytest.raises(FileError, match="label_names has 2 names for 3 classes"):
+        read_model(tmp_path / "config.yaml")
+
+
+def test_weights_that_nobody_gave_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="`dcdnas train` makes them"):
+        export_model(MODEL, tmp_path, ["torch"])
+
+
+def images(*names: str) -> Images:
+    labels = torch.tensor([0, 1, 2, 1])
+    return Images("set", 0, torch.zeros(4, 1, 2, 2, dtype=torch.uint8), labels, names, (0.5,), (1.0,), torch.arange(4))
+
+
+def test_labels_follow_the_names_and_not_their_order() -> None:
+    mapped = ordered_as(images("a", "b", "c"), ("c", "a", "b"))
+    assert [mapped.classes[i] for i in mapped.labels] == ["a", "b", "c", "b"]
+    assert ordered_as(mapped, ("a", "b", "c")).labels.tolist() == [0, 1, 2, 1]
+
+
+@pytest.mark.parametrize("names", [("a", "b", "d"), ("a", "b"), ("a", "b", "c", "d"), ("a", "b", "b")])
+def test_other_names_are_refused(names: tuple[str, ...]) -> None:
+    with pytest.raises(DataError, match="other classes than the network was trained on"):
+        ordered_as(images("a", "b", "c"), names)
