@@ -97,7 +97,9 @@ def verified(architecture: Architecture, names: tuple[str, ...] = ()) -> Cost:
         MismatchError: when they differ: an operator's closed form is wrong.
     """
     names = tuple(name for name in names or additive_metrics() if metrics[name].exact)
-    priced, measured = price(architecture, names), measure(networks[architecture.network].build(architecture), names)
+    priced = price(architecture, names)
+    with torch.random.fork_rng(devices=()):  # as in `measured_slot`
+        measured = measure(networks[architecture.network].build(architecture), names)
     wrong = [
         f"{name} {priced[name]:.0f} by table, {measured[name]:.0f} measured" for name in names if priced[name] != measured[name]
     ]

@@ -252,12 +252,20 @@ def test_a_prediction_is_neither_measured_nor_asked_for(monkeypatch: pytest.Monk
     assert dict(verified(architecture, ("guess", "params")).values) == {"params": price(architecture)["params"]}
 
 
-def test_an_operator_that_states_its_multiply_adds_wrongly_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("off", [-1, 1], ids=["understated", "overstated"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_price_that_is_not_what_is_measured_is_caught(monkeypatch: pytest.MonkeyPatch, name: str, off: int) -> None:
     architecture = Architecture("mobilenetv2", {"width": 0.1}, {"stage2.block1.expand": LayerChoice("odconv")}, (1, 27, 27), 7)
-    monkeypatch.setattr(_price, "price", lambda a, names: one_flop_less(price(a, names)))
-    with pytest.raises(MismatchError, match=r"the price of a network is not what it costs: flops \d+ by table, \d+ measured"):
+    right = price(architecture)[name]
+    monkeypatch.setattr(_price, "price", lambda a, names: Cost({**price(a, names).values, name: right + off}))
+    with pytest.raises(MismatchError, match=f"not what it costs: {name} {right + off:.0f} by table, {right:.0f} measured. One"):
         verified(architecture)
 
 
-def one_flop_less(cost: Cost) -> Cost:
-    return Cost({**cost.values, "flops": cost["flops"] - 1})
+@pytest.mark.parametrize("off", [-1, 1], ids=["understated", "overstated"])
+def test_an_operator_that_states_its_multiply_adds_wrongly_is_named(monkeypatch: pytest.MonkeyPatch, off: int) -> None:
+    stated = operators["odconv"].multiply_adds
+    monkeypatch.setattr(operators["odconv"], "multiply_adds", lambda *place: stated(*place) + off)
+    architecture = Architecture("mobilenetv2", {"width": 0.1}, {"stage2.block1.expand": LayerChoice("odconv")}, (1, 26, 23), 7)
+    with pytest.raises(MismatchError, match=r"One of its operators \(odconv\) states its multiply-adds wrongly"):
+        verified(architecture)

@@ -29,20 +29,55 @@ def test_a_network_that_nothing_dominates_is_never_stopped(cloud: list[tuple[int
 
 
 @given(points)
-def test_a_third_at_most_of_a_rung_is_better_than_who_goes_on(cloud: list[tuple[int, int]]) -> None:
+def test_exactly_those_with_less_than_a_third_of_the_rung_in_front_of_them_go_on(cloud: list[tuple[int, int]]) -> None:
+    """In front of a training is what has a lower rank: counted here by peeling off one front after the other."""
     halving = Halving(9, ["flops"])
     for number, (accuracy, flops) in enumerate(cloud):
-        kept = halving.keep(number, 1, accuracy, cost(flops))
-        better = sum(dominates((-a, f), (-accuracy, flops)) for a, f in cloud[: number + 1])
-        assert kept or better, "stopped though nothing dominates it"
-        assert kept or number + 1 >= ENOUGH
+        rung = [(-a, f) for a, f in cloud[: number + 1]]
+        in_front, left = 0, rung
+        while any(dominates(other, rung[-1]) for other in left):
+            behind = [p for p in left if any(dominates(other, p) for other in left)]
+            in_front, left = in_front + len(left) - len(behind), behind
+        assert halving.keep(number, 1, accuracy, cost(flops)) == (len(rung) < ENOUGH or 3 * in_front < len(rung))
 
 
-def test_the_worst_of_many_equal_ones_is_stopped() -> None:
+@pytest.mark.parametrize(
+    ("trainings", "go_on"),
+    [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)]  # too few to stop any
+    + [(6, 2), (7, 3), (8, 3), (9, 3), (10, 4), (11, 4), (12, 4), (13, 5), (14, 5), (15, 5), (16, 6), (17, 6), (18, 6)],
+)
+def test_of_so_many_trainings_at_a_rung_so_many_go_on(trainings: int, go_on: int) -> None:
+    """The most accurate third of networks of one cost, rounded up."""
+    assert going_on(Halving(9, ["flops"]), trainings) == list(range(go_on))
+
+
+@pytest.mark.parametrize(("factor", "go_on"), [(2, [3, 4, 4, 5, 5, 6, 6]), (4, [2, 2, 2, 3, 3, 3, 3])])
+def test_another_factor_keeps_another_share(factor: int, go_on: list[int]) -> None:
+    assert [len(going_on(Halving(9, ["flops"], factor), n)) for n in range(6, 13)] == go_on
+
+
+def going_on(halving: Halving, trainings: int) -> list[int]:
+    """Which of so many trainings of one cost, from the most accurate to the least, go on once all have reached the rung."""
+    for number in range(trainings):
+        halving.reached(number, halving.rungs[0], -number, cost(5))
+    return [number for number in range(trainings) if halving.keep(number, halving.rungs[0], -number, cost(5))]
+
+
+def test_trainings_of_equal_rank_go_on_together() -> None:
+    """Three are in front of six that are equal: not yet a third of ten, but a third of nine."""
     halving = Halving(9, ["flops"])
-    for number in range(20):
-        assert halving.keep(number, 1, 0.9 - number / 1000, cost(5)) if number < 5 else True
-    assert not halving.keep(20, 1, 0.1, cost(5))
+    for number in range(3):
+        halving.reached(number, 1, 0.9, cost(5))
+    for number in range(3, 9):
+        halving.reached(number, 1, 0.5, cost(5))
+    assert not any(halving.keep(number, 1, 0.5, cost(5)) for number in range(3, 9))
+    halving.reached(9, 1, 0.5, cost(5))
+    assert all(halving.keep(number, 1, 0.5, cost(5)) for number in range(3, 10))
+
+
+def test_whoever_is_behind_all_others_is_stopped_from_the_sixth_on() -> None:
+    halving = Halving(9, ["flops"])
+    assert [halving.keep(number, 1, 0.9 - number / 1000, cost(5)) for number in range(20)] == [True] * 5 + [False] * 15
 
 
 def test_small_networks_survive_though_they_are_less_accurate() -> None:

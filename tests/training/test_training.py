@@ -103,11 +103,32 @@ def test_the_same_seed_gives_the_same_bits_whatever_was_drawn_before(data: Split
     assert torch.equal(weights(nets[0]), weights(nets[1]))
 
 
+def first_batch(data: Split, augment: str, seed: int) -> Tensor:
+    """The images of a training's first step."""
+    seen: list[Tensor] = []
+    net = network()
+    net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    train(net, data, replace(TASK, epochs=1, augment=augment, seed=seed))
+    return seen[0]
+
+
 def test_another_seed_gives_another_order(data: Split) -> None:
-    nets = [network(), network()]
-    for seed, net in enumerate(nets):
-        train(net, data, replace(TASK, epochs=1, augment="none", seed=seed))
-    assert not torch.equal(weights(nets[0]), weights(nets[1]))
+    first, again, other = (first_batch(data, "none", seed) for seed in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert not any(torch.equal(x, y) for x, y in zip(first[:8], other[:8], strict=True))
+
+
+def test_another_seed_varies_the_images_in_another_way(data: Split) -> None:
+    """The order is drawn first, so with and without mirroring the first step sees the same images."""
+
+    def mirrored(seed: int) -> list[bool]:
+        pairs = zip(first_batch(data, "none", seed), first_batch(data, "flip", seed), strict=True)
+        return [not torch.equal(image, varied) for image, varied in pairs]
+
+    assert mirrored(3) == mirrored(3)
+    assert mirrored(3) != mirrored(4)
+    assert 0 < sum(mirrored(3)) < len(mirrored(3))
 
 
 def test_the_callers_random_state_is_left_alone_even_by_a_failure(data: Split) -> None:

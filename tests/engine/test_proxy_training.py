@@ -1,0 +1,94 @@
+"""What a worker does with a job: it measures what was priced, and builds the network that the job's seed says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from small_training import SETTINGS
+
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.geometry import Cost
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.trial import Score
+from dcdnas.cost import _price, price
+from dcdnas.data import Split
+from dcdnas.engine import proxy_training
+from dcdnas.engine.job import Job
+from dcdnas.engine.proxy_training import ProxyTraining
+from dcdnas.errors import MismatchError
+from dcdnas.networks import Network
+
+JOB = Job(0, Architecture("mobilenetv2", SETTINGS, {}, (1, 28, 28), 10), TrainingTask(seed=3))
+
+
+class Started(list[tuple[dict[str, torch.Tensor], Split, int]]):
+    """Stands in for the training: keeps the weights, the images and the seed that each one starts with."""
+
+    def __call__(self, network: Network, images: Split, task: TrainingTask, *_: Any) -> Score:
+        self.append(({name: tensor.clone() for name, tensor in network.state_dict().items()}, images, task.seed))
+        return Score(0.5, 1.0, task.epochs, 1.0)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Started:
+    kept = Started()
+    monkeypatch.setattr(proxy_training, "train", kept)
+    return kept
+
+
+def with_seed(seed: int) -> Job:
+    return replace(JOB, task=replace(JOB.task, seed=seed))
+
+
+def run(*jobs: Job) -> None:
+    for job in jobs:
+        ProxyTraining(threads=0)(job, lambda _: True)
+
+
+def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(a[name], b[name]) for name in a | b)
+
+
+def test_the_same_job_starts_with_the_same_weights_whatever_was_drawn_before(started: Started) -> None:
+    run(JOB)
+    torch.manual_seed(99)
+    torch.rand(7)
+    run(JOB)
+    assert equal(started[0][0], started[1][0])
+
+
+def test_another_seed_starts_with_other_weights_in_every_layer_on_the_same_images(started: Started) -> None:
+    run(with_seed(3), with_seed(4))
+    (first, images, _), (other, same_images, _) = started
+    kernels = [name for name, tensor in first.items() if tensor.ndim == 4]
+    assert len(kernels) > 3
+    assert not any(torch.equal(first[name], other[name]) for name in kernels)
+    assert images is same_images
+
+
+def test_the_training_goes_on_with_the_seed_of_the_job(started: Started) -> None:
+    run(with_seed(3), with_seed(4))
+    assert [seed for _, _, seed in started] == [3, 4]
+
+
+def test_the_callers_random_numbers_are_left_alone(started: Started) -> None:
+    before = torch.get_rng_state()
+    run(JOB)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("off", [-1, 1], ids=["understated", "overstated"])
+def test_a_network_whose_price_is_wrong_is_not_trained(monkeypatch: pytest.MonkeyPatch, started: Started, off: int) -> None:
+    monkeypatch.setattr(_price, "price", lambda a, names: Cost({n: price(a, names)[n] + off for n in names}))
+    with pytest.raises(MismatchError, match="the price of a network is not what it costs"):
+        run(JOB)
+    assert not started
+
+
+def test_a_network_that_is_confirmed_is_not_measured_again(monkeypatch: pytest.MonkeyPatch, started: Started) -> None:
+    monkeypatch.setattr(proxy_training, "verified", lambda *_: pytest.fail("it is measured"))
+    run(replace(JOB, confirm=True))
+    assert len(started) == 1
