@@ -43,8 +43,10 @@ def test_exactly_those_with_less_than_a_third_of_the_rung_in_front_of_them_go_on
 
 @pytest.mark.parametrize(
     ("trainings", "go_on"),
-    [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)]  # too few to stop any
-    + [(6, 2), (7, 3), (8, 3), (9, 3), (10, 4), (11, 4), (12, 4), (13, 5), (14, 5), (15, 5), (16, 6), (17, 6), (18, 6)],
+    [
+        *[(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)],  # too few to stop any
+        *[(6, 2), (7, 3), (8, 3), (9, 3), (10, 4), (11, 4), (12, 4), (13, 5), (14, 5), (15, 5), (16, 6), (17, 6), (18, 6)],
+    ],
 )
 def test_of_so_many_trainings_at_a_rung_so_many_go_on(trainings: int, go_on: int) -> None:
     """The most accurate third of networks of one cost, rounded up."""
