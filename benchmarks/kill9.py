@@ -67,7 +67,7 @@ def session(folder: Path, executor: str) -> int:
     from dcdnas.engine.execution import Execution
     from dcdnas.engine.run import search
 
-    execution = Execution(executor=executor, jobs=2, train=ending.in_a_moment)  # type: ignore[arg-type]
+    execution = Execution(executor=executor, jobs=2, train=ending.in_a_moment)
     search(folder, execution, lambda progress: print(progress.ended, flush=True))
     return 0
 

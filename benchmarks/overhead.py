@@ -143,7 +143,12 @@ def timed_context(spent: Counter[str], name: str, function: Callable[..., Any]) 
 def floor(trials: int, workers: int) -> list[float]:
     """Ends of trials of bare Ray Tune: reused actors, no loggers, one report each."""
     from dcdnas.engine.execution import Execution
-    from dcdnas.engine.executors.ray import _logged, cluster, tune
+    from dcdnas.engine.executors.ray import set_environment
+
+    set_environment()
+    from ray import tune
+
+    from dcdnas.engine.executors.ray._cluster import cluster, logged
 
     ends: list[float] = []
 
@@ -151,7 +156,7 @@ def floor(trials: int, workers: int) -> list[float]:
         def on_trial_complete(self, **_: Any) -> None:
             ends.append(time.perf_counter())
 
-    with tempfile.TemporaryDirectory() as folder, _logged(Path(folder) / "log"), cluster(Execution(jobs=workers)):
+    with tempfile.TemporaryDirectory() as folder, logged(Path(folder) / "log"), cluster(Execution(jobs=workers)):
         tune.Tuner(
             tune.with_resources(ending.bare, {"cpu": 1}),
             param_space={"number": tune.uniform(0, 1)},

@@ -41,7 +41,8 @@ from dcdnas.core.trial import Score, Trial
 from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.cost import slot_price
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.executors.local import run_inline
+from dcdnas.engine.execution import Execution
+from dcdnas.engine.executors.inline import Inline
 from dcdnas.engine.job import Job
 from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.prepare import make_memory, objective_bounds
@@ -168,7 +169,7 @@ def searched(space: str, budget: str, sampler: str, trials: int, sizes: Sequence
         store = Store(folder, "w")
         store._db.execute("PRAGMA synchronous = OFF")
         loop, worked = SearchLoop(config, compiled, store), time.process_time()
-        run_inline(loop, pretended)
+        Inline(Execution(train=pretended), Path(folder)).run(loop)
         seconds = (time.process_time() - worked) / trials
         store.close()
     trained = [t for t in loop.trials.values() if t.state == "finished"]

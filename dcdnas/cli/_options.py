@@ -59,8 +59,8 @@ Executor = Annotated[
     str | None,
     typer.Option(
         "--executor",
-        metavar="ray|local|inline",
-        help="Ray (default), plain processes, or this process.",
+        metavar="EXECUTOR",
+        help="ray (default), local (worker processes) or inline (this process).",
         rich_help_panel=EXECUTION,
     ),
 ]

@@ -13,18 +13,19 @@ __all__ = ["list_"]
 
 PANEL = "Spaces and data"
 
-Kind = Literal["operators", "networks", "metrics", "samplers", "spaces", "data", "presets"]
+Kind = Literal["operators", "networks", "metrics", "samplers", "executors", "trackers", "spaces", "data", "presets"]
 
-FOLDERS = {"operators": "operators", "networks": "networks", "metrics": "cost", "samplers": "engine.samplers"}
+FOLDERS = {
+    "operators": "operators", "networks": "networks", "metrics": "cost", "samplers": "engine.samplers",
+    "executors": "engine.executors", "trackers": "engine.trackers",
+}  # fmt: skip
 
 
 def list_(
     out: Output,
-    kind: Annotated[
-        Kind, typer.Argument(metavar="KIND", help="operators, networks, metrics, samplers, spaces, data or presets.")
-    ],
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="Like operators or samplers; all kinds are named above.")],
 ) -> None:
-    """Show what there is: operators, networks, metrics, samplers, spaces, data or presets.
+    """Show what there is: operators, networks, metrics, samplers, executors, trackers, spaces, data or presets.
 
     With operators and networks come the settings that a search may choose, and their defaults; with presets those that --set
     takes. An operator of your own is listed with --plugin FILE.

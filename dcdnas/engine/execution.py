@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from typing import Literal
+
+import torch
 
 from dcdnas.core.plugins import Plugin
 from dcdnas.engine.proxy_training import ProxyTraining, Train
@@ -16,7 +17,7 @@ class Execution:
     """Where and how many at one time.
 
     Args:
-        executor: ``ray`` schedules on one machine or a cluster, ``local`` in worker processes, ``inline`` in this process.
+        executor: which of `dcdnas.engine.executors` runs them.
         jobs: trainings at one time; 0 for as many as the machine's cores or GPUs allow.
         gpus_per_trial: share of a GPU that a training gets; 0 trains on the CPU.
         cpus_per_trial: cores that a training gets.
@@ -27,7 +28,7 @@ class Execution:
         log: trackers that are told what happens, of `dcdnas.engine.trackers`.
     """
 
-    executor: Literal["ray", "local", "inline"] = "ray"
+    executor: str = "ray"
     jobs: int = 0
     gpus_per_trial: float = 0.0
     cpus_per_trial: float = 1.0
@@ -48,5 +49,9 @@ class Execution:
 
     @property
     def workers(self) -> int:
-        """Trainings at one time on this machine."""
-        return self.jobs or max(1, int((os.cpu_count() or 1) / max(self.cpus_per_trial, 1e-9)))
+        """Trainings at one time on this machine: as many as its cores and GPUs allow, where nothing was said."""
+        if self.jobs:
+            return self.jobs
+        by_cores = int((os.cpu_count() or 1) / max(self.cpus_per_trial, 1e-9))
+        by_gpus = int(torch.cuda.device_count() / self.gpus_per_trial) if self.gpus_per_trial else by_cores
+        return max(1, min(by_cores, by_gpus))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Literal
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Score
+
+WAIT: Literal["wait"] = "wait"
+"""In a job's place: nothing to hand out before a running training ends."""
 
 
 @dataclass(frozen=True)

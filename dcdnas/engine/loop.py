@@ -17,16 +17,13 @@ from dcdnas.core.trial import ENDED, EpochResult, Score, State, Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.confirm import Confirming
 from dcdnas.engine.halving import Halving
-from dcdnas.engine.job import Job, Outcome, derived_seed
+from dcdnas.engine.job import WAIT, Job, Outcome, derived_seed
 from dcdnas.engine.proposals import Proposal, Proposer
 from dcdnas.engine.recovery import ATTEMPTS, Memory, recover
 from dcdnas.engine.signals import NOTHING, Wish
 from dcdnas.engine.standing import Standing
 from dcdnas.engine.store import Store
 from dcdnas.space.search_space import SearchSpace
-
-WAIT: Literal["wait"] = "wait"
-"""Nothing to hand out before a running training ends."""
 
 TIME_IS_UP = "time is up"
 

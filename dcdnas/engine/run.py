@@ -14,7 +14,7 @@ from dcdnas.engine import latency
 from dcdnas.engine import signals as control
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
-from dcdnas.engine.executors.local import run_inline, run_local
+from dcdnas.engine.executors import executors
 from dcdnas.engine.lock import RunLock
 from dcdnas.engine.loop import FAILURES, TIME_IS_UP, SearchLoop
 from dcdnas.engine.progress import Progress, Watch
@@ -63,7 +63,10 @@ def search(
         until = time.monotonic() + execution.timeout
         loop = SearchLoop(config, space, store, until, _wishes(folder, lock, signals), died=lock.found_dead)
         loop.observe = _observer(Watch(loop, store.meta("bounds")), tracking, observe)
-        _execute(loop, execution, folder, signals)
+        try:
+            executors[execution.executor](execution, folder, signals.breaking_in).run(loop)
+        except KeyboardInterrupt:
+            loop.interrupt("interrupted")
         _close(loop, folder)
         control.clear(folder)
     return _verdict(loop, folder)
@@ -89,20 +92,6 @@ def _observer(watch: Watch, tracking: Tracking, observe: Callable[[Progress], No
         observe(progress)
 
     return look
-
-
-def _execute(loop: SearchLoop, execution: Execution, folder: Path, signals: control.Signals) -> None:
-    try:
-        if execution.executor == "inline":
-            run_inline(loop, execution.training(), signals.breaking_in)
-        elif execution.executor == "local":
-            run_local(loop, execution.training(), execution.workers, folder / "workers.log")
-        else:
-            from dcdnas.engine.executors.ray import run_ray  # Ray takes seconds to import: only those who use it wait
-
-            run_ray(loop, execution, folder / "ray")
-    except KeyboardInterrupt:
-        loop.interrupt("interrupted")
 
 
 def _close(loop: SearchLoop, folder: Path) -> None:

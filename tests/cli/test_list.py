@@ -10,13 +10,15 @@ from commands import Run
 from dcdnas.core.dimension import dimensions
 from dcdnas.cost import metrics
 from dcdnas.data import sources as data_sources
+from dcdnas.engine.executors import executors
 from dcdnas.engine.samplers import samplers
+from dcdnas.engine.trackers import trackers
 from dcdnas.networks import networks
 from dcdnas.operators import operators
 from dcdnas.published import sources
 from dcdnas.space.library import shipped
 
-KINDS = ("operators", "networks", "metrics", "samplers", "spaces", "data", "presets")
+KINDS = ("operators", "networks", "metrics", "samplers", "executors", "trackers", "spaces", "data", "presets")
 
 
 def names(run: Run, kind: str) -> list[str]:
@@ -24,7 +26,15 @@ def names(run: Run, kind: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "known"), [("operators", operators), ("networks", networks), ("metrics", metrics), ("samplers", samplers)]
+    ("kind", "known"),
+    [
+        ("operators", operators),
+        ("networks", networks),
+        ("metrics", metrics),
+        ("samplers", samplers),
+        ("executors", executors),
+        ("trackers", trackers),
+    ],
 )
 def test_a_folders_entries_are_listed(run: Run, kind: str, known: dict[str, object]) -> None:
     assert names(run, kind) == list(known)

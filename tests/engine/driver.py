@@ -25,7 +25,7 @@ def say(progress: Progress) -> None:
 
 def main(folder: str, executor: str, training: str) -> int:
     """Searches; returns the exit code of the command line."""
-    execution = Execution(executor=executor, jobs=2, train=getattr(trainings, training))  # type: ignore[arg-type]
+    execution = Execution(executor=executor, jobs=2, train=getattr(trainings, training))
     try:
         print("ended:", search(Path(folder), execution, say), flush=True)
     except DcdnasError as error:

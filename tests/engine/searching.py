@@ -13,7 +13,9 @@ from dcdnas.core.budget import parse_budgets
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Score, Trial
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.executors.local import run_inline
+from dcdnas.engine.execution import Execution
+from dcdnas.engine.executors import Executor
+from dcdnas.engine.executors.inline import Inline
 from dcdnas.engine.job import Job, Outcome
 from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.prepare import make_memory
@@ -80,12 +82,16 @@ def loop_of(store: Store, c: SearchConfig, **settings: Any) -> SearchLoop:
     return SearchLoop(c, c.build_space(), store, **settings)
 
 
+def execute(loop: SearchLoop, train: Any = pretend, executor: type[Executor] = Inline, **settings: Any) -> SearchLoop:
+    """Runs the trainings of a loop, in the folder of its store; `settings` are those of `Execution`."""
+    executor(Execution(train=train, **{"jobs": 1, **settings}), loop.store.path.parent).run(loop)
+    return loop
+
+
 def searched(folder: Path, c: SearchConfig, train: Callable[[Job, Reporter], Score | None] | None = None) -> SearchLoop:
     """A whole search in this process; goes on where the folder has a memory."""
     store = opened(folder) if (folder / "run.db").exists() else memory(folder)
-    loop = loop_of(store, c)
-    run_inline(loop, train or pretend)  # type: ignore[arg-type]
-    return loop
+    return execute(loop_of(store, c), train or pretend)
 
 
 def ended_jobs(loop: SearchLoop, count: int) -> None:

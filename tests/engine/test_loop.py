@@ -5,22 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from searching import FEW, SPACE, by_state, config, loop_of, memory, opened, plain, searched
+from searching import FEW, SPACE, by_state, config, execute, loop_of, memory, opened, plain, searched
 from trainings import fault, learn, pretend, quality
 
 from dcdnas.core.budget import within
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import EpochResult, Score, Trial
-from dcdnas.engine.executors.local import run_inline
-from dcdnas.engine.job import Job, Outcome
-from dcdnas.engine.loop import FAILURES, MISSES, TIME_IS_UP, WAIT, SearchLoop
+from dcdnas.engine.job import WAIT, Job, Outcome
+from dcdnas.engine.loop import FAILURES, MISSES, TIME_IS_UP, SearchLoop
 from dcdnas.engine.proxy_training import Reporter
 from dcdnas.engine.recovery import ATTEMPTS
 from dcdnas.engine.samplers import samplers
@@ -29,12 +26,6 @@ from dcdnas.engine.standing import FIRST, LEAST, PATIENCE
 from dcdnas.engine.store import Store
 from dcdnas.errors import Resumable
 from dcdnas.space.pricing.cost import priced, static_reference
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(memory(tmp_path)) as made:
-        yield made
 
 
 def started(loop: SearchLoop) -> Job:
@@ -362,7 +353,7 @@ def test_an_interrupted_search_is_resumed_to_exactly_the_asked_number(store: Sto
     assert [again.trials[j.number].origin for j in retried] == ["retry", "retry"]
     for job in retried:
         ended(again, job)
-    run_inline(again, pretend)
+    execute(again, pretend)
     assert again.ended == 8
     assert plain(store.trials()[:5]) == plain(kept)
 
@@ -417,14 +408,14 @@ def test_a_network_that_was_running_when_the_driver_was_killed_is_asked_again_an
     assert [t.state for t in store.trials()] == ["finished", "interrupted", "failed"]
     assert "died 2 times" in loop.trials[2].reason
     assert started(loop).architecture != fatal
-    run_inline_rest(loop)
+    run_the_rest(loop)
     assert fatal not in [t.architecture for t in by_state(loop, "finished")]
 
 
-def run_inline_rest(loop: SearchLoop) -> None:
+def run_the_rest(loop: SearchLoop) -> None:
     for job in loop.running:
         ended(loop, job)
-    run_inline(loop, pretend)
+    execute(loop, pretend)
 
 
 def test_a_sweep_that_is_itself_cut_off_counts_one_death(tmp_path: Path) -> None:
@@ -457,7 +448,7 @@ def test_a_driver_that_crashed_under_its_trainings_asks_them_again_once(store: S
     assert (second.architecture, second.number) == (first.architecture, 1)
     loop.requeue("the driver crashed")
     assert [t.state for t in store.trials()] == ["interrupted", "failed"]
-    run_inline(loop, pretend)
+    execute(loop, pretend)
     assert loop.ended == 5
     assert first.architecture not in [t.architecture for t in by_state(loop, "finished")]
 
@@ -503,7 +494,7 @@ def test_a_full_disk_ends_the_search_and_a_resume_completes_it(tmp_path: Path) -
         ended(loop, started(loop))
     store._db.execute(f"PRAGMA max_page_count = {store._db.execute('PRAGMA page_count').fetchone()[0]}")
     with pytest.raises(Resumable, match="full"):
-        run_inline(loop, pretend)
+        execute(loop, pretend)
     kept = [t for t in store.trials() if t.state == "finished"]
     assert len(kept) >= 4
     store.close()
@@ -527,7 +518,7 @@ def test_what_an_event_costs_does_not_grow_with_the_trials(store: Store) -> None
 
     loop = loop_of(store, config(trials=30))
     loop.standing.trials = Counting()
-    run_inline(loop, pretend)
+    execute(loop, pretend)
     assert looked["values"] <= 2, "the confirmation may look at all of them, once"
 
 
@@ -546,7 +537,7 @@ FITTED: dict[str, Any] = {**SPACE, "settings": {**SPACE["settings"], "width": {"
 def test_networks_of_equal_cost_are_searched_for_accuracy_alone(store: Store, name: str) -> None:
     c = config(FITTED, sampler=name, minimize=(), trials=16)
     loop = loop_of(store, c)
-    run_inline(loop, pretend)
+    execute(loop, pretend)
     ended_trials = by_state(loop, "finished")
     assert len(ended_trials) == 16
     assert all(0.9 * 5e5 <= t.cost["flops"] <= 5e5 for t in ended_trials if t.architecture.settings["width"] < 4)

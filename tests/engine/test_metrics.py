@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 from latencies import pretended
-from searching import SPACE, config, opened
+from searching import SPACE, config, execute, opened
 from trainings import pretend
 
 from dcdnas.core.budget import Budget, exceeded, quantity, within
 from dcdnas.cost import ALWAYS, metrics, price
 from dcdnas.cost.latency.table import use
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.executors.local import run_local
+from dcdnas.engine.executors.local import Local
 from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.prepare import make_memory, objective_bounds
 from dcdnas.engine.samplers import samplers
@@ -46,8 +46,7 @@ def done(folder: Path, c: SearchConfig) -> SearchLoop:
     c.write(folder / "search.yaml")
     make_memory(folder, objective_bounds(space, c))
     loop = SearchLoop(c, space, opened(folder))
-    run_local(loop, pretend, 2)
-    return loop
+    return execute(loop, pretend, Local, jobs=2)
 
 
 @pytest.mark.parametrize("metric", metrics)

@@ -8,7 +8,6 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,13 @@ import numpy as np
 import pytest
 import trainings
 from driver import driver
-from searching import by_state, config, loop_of, memory, plain, searched
-from trainings import FAULTS, pretend
+from searching import by_state, config, execute, loop_of, memory
+from trainings import pretend
 
 from dcdnas.core.task import TrainingTask
 from dcdnas.data import Split, load, split
 from dcdnas.engine.execution import Execution
-from dcdnas.engine.job import Job
-from dcdnas.engine.loop import SearchLoop
+from dcdnas.engine.executors.ray import Ray
 from dcdnas.engine.prepare import prepare
 from dcdnas.engine.run import search
 from dcdnas.engine.signals import Wish
@@ -36,96 +34,18 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # the same, found by the collector
 ]
 
-REASONS = {
-    "raise": "ValueError: no such kernel",
-    "exit": "its worker process died",
-    "sys.exit": "SystemExit: enough",
-    "kill": "its worker process died",
-    "segfault": "its worker process died",
-    "nan": "the training ended without a finite accuracy",
-}
 
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    """Ray without its dashboard; its workers find the pretended trainings."""
-    before = dict(os.environ)
-    os.environ |= {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
-    os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "2"
-    from dcdnas.engine.executors import ray as ray_tune
-
-    ray_tune.ray.init(
-        address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
-    )
-    yield
-    ray_tune.ray.shutdown()
-    os.environ.clear()
-    os.environ.update(before)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(memory(tmp_path)) as made:
-        yield made
-
-
-def run(loop: SearchLoop, train: Any, folder: Path, **settings: Any) -> SearchLoop:
-    from dcdnas.engine.executors.ray import run_ray
-
-    run_ray(loop, Execution(train=train, **{"jobs": 2, **settings}), folder / "ray")
-    return loop
-
-
-@pytest.fixture(scope="module")
-def faults(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> SearchLoop:
-    """One search in which every kind of fault happens once."""
-    folder = tmp_path_factory.mktemp("faults")
-    loop = loop_of(memory(folder), config(trials=10, confirm=1, confirm_top=1, early_stopping=True))
-    return run(loop, trainings.faulty, folder)
-
-
-@pytest.mark.parametrize("kind", FAULTS)
-def test_a_training_that_goes_wrong_fails_with_its_reason(faults: SearchLoop, kind: str) -> None:
-    trial = faults.trials[1 + FAULTS.index(kind)]
-    assert trial.state == "failed"
-    assert trial.reason.startswith(REASONS[kind])
-
-
-def test_the_search_goes_on_to_exactly_its_number_and_leaves_nothing_running(faults: SearchLoop) -> None:
-    assert faults.ended == len(by_state(faults, "finished", "stopped")) == 10
-    assert not by_state(faults, "running", "interrupted")
-    assert not faults.stopped
-    assert faults.store.trials() == list(faults.trials.values())
-    assert {c.state for c in faults.store.confirmations()} == {"finished"}
-
-
-def test_every_score_and_its_curve_are_those_of_its_own_job(faults: SearchLoop) -> None:
-    """Actors are reused: what one training leaves behind must not show in the next."""
-    for trial in by_state(faults, "finished"):
-        job = Job(trial.number, trial.architecture, TrainingTask(epochs=3, seed=trial.seed))
-        assert trial.score == pretend(job, lambda _: True)
-
-
-def test_what_ray_says_goes_to_the_log(faults: SearchLoop) -> None:
-    log = faults.store.path.with_name("workers.log").read_text()
-    assert "Trial task failed" in log
-    assert list((faults.store.path.parent / "ray").iterdir()) == [], "Tune's own files are gone"
-
-
-def test_ray_and_one_process_find_the_same(cluster: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    c = config(trials=7, early_stopping=True, confirm=1)
-    with closing(memory(tmp_path / "ray")) as store:
-        run(loop_of(store, c), pretend, tmp_path, jobs=1)
-        found = plain(store.trials()), store.confirmations()
-    other = searched(tmp_path / "inline", c)
-    assert found == (plain(other.trials.values()), other.store.confirmations())
+def test_what_ray_says_goes_to_the_log(cluster: None, store: Store, capfd: pytest.CaptureFixture[str]) -> None:
+    loop = execute(loop_of(store, config(trials=2)), trainings.Faulty(("exit",)), Ray, jobs=1)
+    assert [t.number for t in by_state(loop, "failed")] == [1]
+    assert "Trial task failed" in store.path.with_name("workers.log").read_text()
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.slow
 def test_a_training_that_hangs_is_ended_after_its_deadline(cluster: None, store: Store, tmp_path: Path) -> None:
     task = TrainingTask(epochs=3, deadline=0.5)
-    loop = run(loop_of(store, config(trials=3, task=task)), trainings.stuck, tmp_path)
+    loop = execute(loop_of(store, config(trials=3, task=task)), trainings.stuck, Ray, jobs=2)
     assert loop.ended == 3
     assert [(t.number, t.reason) for t in by_state(loop, "failed")] == [(1, "hung: no end after its deadline of 0 s")]
 
@@ -134,7 +54,7 @@ def test_half_a_gpu_each_lets_two_train_at_one_time(cluster: None, store: Store,
     notes = tmp_path / "notes"
     notes.mkdir()
     train = trainings.Noting(str(notes))
-    loop = run(loop_of(store, config(trials=6)), train, tmp_path, jobs=0, gpus_per_trial=0.5, cpus_per_trial=0.5)
+    loop = execute(loop_of(store, config(trials=6)), train, Ray, jobs=0, gpus_per_trial=0.5, cpus_per_trial=0.5)
     seen = [json.loads(p.read_text()) for p in sorted(notes.iterdir())]
     assert loop.ended == len(seen) == 6
     assert {note["gpus"] for note in seen} == {"0"}, "the one GPU that there is"
@@ -152,12 +72,12 @@ def most_at_once(seen: list[dict[str, Any]]) -> int:
 
 def test_more_gpu_than_there_is_is_refused_with_both_numbers(cluster: None, store: Store, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"needs 1 CPUs and 2 GPUs, but Ray has 2 and 1"):
-        run(loop_of(store, config()), pretend, tmp_path, gpus_per_trial=2.0)
+        execute(loop_of(store, config()), pretend, Ray, jobs=2, gpus_per_trial=2.0)
 
 
 def test_the_images_are_shared_without_a_copy(cluster: None, tmp_path: Path) -> None:
     """A worker sees the object store's own, read-only memory; nothing that trains writes to it."""
-    from dcdnas.engine.executors.ray import ray
+    import ray
 
     images = split(load("fashion-mini"))
     before = [images.train.pixels.clone(), images.train.labels.clone()]
@@ -188,35 +108,13 @@ def test_real_trainings_in_reused_actors_repeat_their_scores(cluster: None, tmp_
     scores = []
     for name in ("a", "b"):
         with closing(memory(tmp_path / name)) as store:
-            loop = run(loop_of(store, c), None, tmp_path / name, jobs=1)
+            loop = execute(loop_of(store, c), None, Ray, jobs=1)
             scores.append([(t.score.accuracy, t.score.loss) for t in by_state(loop, "finished") if t.score])
     with closing(memory(tmp_path / "inline")) as store:
-        from dcdnas.engine.executors.local import run_inline
-
-        loop = loop_of(store, c)
-        run_inline(loop, Execution().training())
+        loop = execute(loop_of(store, c), None)
         scores.append([(t.score.accuracy, t.score.loss) for t in by_state(loop, "finished") if t.score])
     assert scores[0] == scores[1] == scores[2]
     assert len(scores[0]) == 2
-
-
-@pytest.mark.slow
-def test_a_wish_to_stop_now_interrupts_what_runs(cluster: None, store: Store, tmp_path: Path) -> None:
-    wish = [Wish()]
-    loop = loop_of(store, config(trials=50), control=lambda: wish[0])
-
-    def stop_after_two() -> None:
-        if loop.ended >= 2:
-            wish[0] = Wish("stopped as asked", now=True)
-
-    loop.observe = stop_after_two
-    run(loop, trainings.slow, tmp_path)
-    assert loop.stopped == "stopped as asked"
-    assert set(store.counts()) <= {"finished", "interrupted", "refused", "replayed"}
-    assert store.counts()["interrupted"] >= 1
-    wish[0] = Wish()
-    again = searched(tmp_path, config(trials=4))
-    assert again.ended == 4
 
 
 def test_a_wish_is_granted_though_nothing_reports(cluster: None, store: Store, tmp_path: Path) -> None:
@@ -224,7 +122,7 @@ def test_a_wish_is_granted_though_nothing_reports(cluster: None, store: Store, t
     wish = [Wish()]
     loop = loop_of(store, config(trials=3), control=lambda: wish[0])
     loop.observe = lambda: threading.Timer(1.0, lambda: wish.__setitem__(0, Wish("stopped as asked", now=True))).start()
-    run(loop, trainings.endless, tmp_path, jobs=1)
+    execute(loop, trainings.endless, Ray, jobs=1)
     assert set(store.counts()) == {"interrupted"}
 
 
@@ -233,9 +131,9 @@ def test_a_crash_of_ray_asks_again_what_was_running(
     cluster: None, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     """As when Ray's monitor kills a worker for memory: Tune's driver raises out of `fit`."""
-    from dcdnas.engine.executors import ray as ray_tune
+    from dcdnas.engine.executors.ray import _tune
 
-    fit, crashes = ray_tune._fit, []
+    fit, crashes = _tune.fit, []
 
     def crashing(bridge: Any, execution: Execution, folder: Path) -> None:
         if len(crashes) < times:
@@ -244,8 +142,8 @@ def test_a_crash_of_ray_asks_again_what_was_running(
             raise RuntimeError("Caught unexpected exception")
         fit(bridge, execution, folder)
 
-    monkeypatch.setattr(ray_tune, "_fit", crashing)
-    loop = run(loop_of(store, config(trials=4)), pretend, tmp_path)
+    monkeypatch.setattr(_tune, "fit", crashing)
+    loop = execute(loop_of(store, config(trials=4)), pretend, Ray, jobs=2)
     assert loop.ended == 4
     states = [loop.trials[job.number].state for job in crashes]
     assert states == ["interrupted", "failed"][:times] if times == 2 else states == ["interrupted"]
@@ -256,19 +154,19 @@ def test_a_crash_of_ray_asks_again_what_was_running(
 def test_a_ray_that_crashes_without_cause_is_given_up(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: None
 ) -> None:
-    from dcdnas.engine.executors import ray as ray_tune
+    from dcdnas.engine.executors.ray import _tune
     from dcdnas.errors import Resumable
 
     def crashing(*_: Any) -> None:
         raise RuntimeError("no reason")
 
-    monkeypatch.setattr(ray_tune, "_fit", crashing)
+    monkeypatch.setattr(_tune, "fit", crashing)
     with pytest.raises(Resumable, match=r"Ray crashed 4 times.*no reason"):
-        run(loop_of(store, config()), pretend, tmp_path)
+        execute(loop_of(store, config()), pretend, Ray, jobs=2)
 
 
 def test_many_trainings_that_are_stopped_early_leave_their_workers_usable(cluster: None, store: Store, tmp_path: Path) -> None:
-    loop = run(loop_of(store, config(trials=30, early_stopping=True)), pretend, tmp_path)
+    loop = execute(loop_of(store, config(trials=30, early_stopping=True)), pretend, Ray, jobs=2)
     assert loop.ended == 30
     assert len(by_state(loop, "stopped")) > 3
     assert not by_state(loop, "failed", "interrupted", "running")
@@ -279,7 +177,7 @@ def test_many_trainings_that_are_stopped_early_leave_their_workers_usable(cluste
 @pytest.mark.slow
 def test_a_job_that_tune_drops_without_a_word_is_asked_again(cluster: None, store: Store, tmp_path: Path) -> None:
     """As it does when the thread of the training before does not end in time."""
-    loop = run(loop_of(store, config(trials=12, early_stopping=True)), trainings.lingering, tmp_path)
+    loop = execute(loop_of(store, config(trials=12, early_stopping=True)), trainings.lingering, Ray, jobs=2)
     assert "Could not re-use actor" in (tmp_path / "workers.log").read_text()
     assert loop.ended == 12
     assert by_state(loop, "stopped")
@@ -287,35 +185,21 @@ def test_a_job_that_tune_drops_without_a_word_is_asked_again(cluster: None, stor
     assert {t.reason for t in by_state(loop, "interrupted", "failed")} == {"Ray gave it no worker"}
 
 
-def test_an_error_of_the_driver_ends_tune_and_is_raised(cluster: None, store: Store, tmp_path: Path) -> None:
-    loop = loop_of(store, config(trials=9))
+def test_an_address_without_a_cluster_is_said(cluster: None, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dcdnas.engine.executors.ray import _tune
 
-    def observe() -> None:
-        if loop.ended:
-            raise BrokenPipeError("the terminal is gone")
-
-    loop.observe = observe
-    with pytest.raises(BrokenPipeError):
-        run(loop, pretend, tmp_path)
-
-
-def test_an_address_without_a_cluster_is_said(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dcdnas.engine.executors import ray as ray_tune
-
-    monkeypatch.setattr(ray_tune.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(_tune.ray, "is_initialized", lambda: False)
 
     def init(**settings: Any) -> None:
         raise ConnectionError(f"nobody at {settings['address']}")
 
-    monkeypatch.setattr(ray_tune.ray, "init", init)
+    monkeypatch.setattr(_tune.ray, "init", init)
     with pytest.raises(UsageError, match=r"no Ray cluster at 192.0.2.1:1.*--executor local"):
-        run(loop_of(store, config()), pretend, tmp_path, address="192.0.2.1:1")
+        execute(loop_of(store, config()), pretend, Ray, jobs=2, address="192.0.2.1:1")
 
 
-def test_a_cluster_that_the_environment_names_is_not_joined(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from dcdnas.engine.executors import ray as ray_tune
+def test_a_cluster_that_the_environment_names_is_not_joined(cluster: None, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dcdnas.engine.executors.ray import _tune
 
     asked: list[dict[str, Any]] = []
 
@@ -323,10 +207,10 @@ def test_a_cluster_that_the_environment_names_is_not_joined(
         asked.append(settings)
         raise ConnectionError
 
-    monkeypatch.setattr(ray_tune.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(ray_tune.ray, "init", init)
+    monkeypatch.setattr(_tune.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(_tune.ray, "init", init)
     with pytest.raises(UsageError, match="Ray cannot be started"):
-        run(loop_of(store, config()), pretend, tmp_path)
+        execute(loop_of(store, config()), pretend, Ray, jobs=2)
     assert (asked[0]["address"], asked[0]["include_dashboard"]) == ("local", False)
 
 
@@ -351,7 +235,7 @@ def ray_processes(session: int) -> list[int]:
 def test_a_driver_with_a_ray_of_its_own_that_is_ended_loses_nothing(
     tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
     prepare(tmp_path / "run", config(trials=7))
     with driver(tmp_path / "run", "slow", "ray") as process:
         process.wait_for(2)

@@ -60,13 +60,26 @@ def fault(kind: str) -> Any:
 
 FAULTS = ("raise", "exit", "sys.exit", "kill", "segfault", "nan")
 
+CRASHES = ("exit", "kill", "segfault")
+"""Those that take the process with them."""
 
-def faulty(job: Job, report: Reporter) -> Score:
-    """Trials 1 to 6 go wrong, each in its own way, after one epoch; the others are fine."""
-    if 1 <= job.number <= len(FAULTS) and not job.confirm:
-        report(EpochResult(1, 0.2, 1.0, 0.1))
-        return Score(fault(FAULTS[job.number - 1]), 1.0, job.task.epochs, 0.1)
-    return pretend(job, report)
+
+@dataclass(frozen=True)
+class Faulty:
+    """Trials 1, 2, ... go wrong after one epoch, each in its own way; the others are fine.
+
+    Args:
+        kinds: what goes wrong in them, see `fault`.
+    """
+
+    kinds: tuple[str, ...] = FAULTS
+
+    def __call__(self, job: Job, report: Reporter) -> Score:
+        """Trains, or does what goes wrong."""
+        if 1 <= job.number <= len(self.kinds) and not job.confirm:
+            report(EpochResult(1, 0.2, 1.0, 0.1))
+            return Score(fault(self.kinds[job.number - 1]), 1.0, job.task.epochs, 0.1)
+        return pretend(job, report)
 
 
 def hanging(job: Job, report: Reporter) -> Score:

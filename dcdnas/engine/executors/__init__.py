@@ -1,1 +1,8 @@
-"""Ways to run the trainings of a search: in this process, in worker processes, or on Ray."""
+"""Ways to run the trainings of a search, one a file; the folder is the table of its entries."""
+
+from dcdnas.core.catalogue import Catalogue
+from dcdnas.engine.executors._base import Executor
+
+executors: Catalogue[type[Executor]] = Catalogue("engine.executors", "executor")
+
+__all__ = ["Executor", "executors"]

@@ -8,18 +8,24 @@ import torch
 
 from dcdnas.core.units import counted
 from dcdnas.engine.execution import Execution
+from dcdnas.engine.executors import executors
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.trackers import trackers
 from dcdnas.errors import UsageError
 
 
 def chosen_execution(settings: SearchSettings) -> Execution:
-    """How to run the trainings; a GPU is used where there is one."""
+    """How to run the trainings; a GPU is used where there is one.
+
+    Raises:
+        UsageError: for an executor or tracker that there is not, or a GPU that torch does not find.
+    """
+    executor = executors[settings.executor]
     gpus = settings.gpus_per_trial if settings.gpus_per_trial is not None else float(torch.cuda.is_available())
     log = tuple(name.strip() for names in settings.log for name in names.split(","))
     for name in log:
         trackers[name]
-    if gpus and settings.executor != "ray" and not torch.cuda.is_available():
+    if gpus and not executor.on_cluster and not torch.cuda.is_available():
         raise UsageError(f"--gpus-per-trial {gpus:g}: torch finds no GPU here. Leave it out to train on the CPU.")
     return Execution(
         executor=settings.executor, jobs=settings.jobs, gpus_per_trial=gpus, cpus_per_trial=settings.cpus_per_trial,
@@ -29,11 +35,7 @@ def chosen_execution(settings: SearchSettings) -> Execution:
 
 def at_one_time(execution: Execution) -> int:
     """Trainings at one time on this machine."""
-    if execution.executor == "inline":
-        return 1
-    share = execution.gpus_per_trial
-    limit = max(1, int(torch.cuda.device_count() / share)) if share and not execution.jobs else execution.workers
-    return min(execution.workers, limit)
+    return 1 if executors[execution.executor].in_process else execution.workers
 
 
 def machine_in_words(execution: Execution) -> str:

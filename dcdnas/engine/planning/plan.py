@@ -69,6 +69,7 @@ def make_plan(settings: SearchSettings, told: Told = quietly) -> Plan:
         NothingFitsError: when no network of the space meets the budgets.
         DataError: when the images are missing or damaged.
     """
+    execution = chosen_execution(settings)
     budgets = parse_budgets(settings.budget)
     space, content = chosen_space(settings, budgets)
     minimize = cost_objectives(settings, budgets, space)
@@ -83,7 +84,6 @@ def make_plan(settings: SearchSettings, told: Told = quietly) -> Plan:
         latency=record(table) if table else {}, plugins=_plugins(space), **{n: getattr(settings, n) for n in (*SAME, "trials")},
     )  # fmt: skip
     folder = runs_folder() / (settings.name or _free_name(space, budgets))
-    execution = chosen_execution(settings)
     return Plan(folder, config, execution, space, (*notes, *notes_on_stand_in(settings, space, config.task)))
 
 

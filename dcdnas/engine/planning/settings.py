@@ -93,7 +93,7 @@ class SearchSettings(BaseModel):
     controller_warmup: float | None = Field(None, ge=0, lt=1)
     trial_timeout: Duration = Field(None, description="after which a training is given up as hung")
 
-    executor: Literal["ray", "local", "inline"] = "ray"
+    executor: str = "ray"
     jobs: int = Field(0, ge=0, description="trainings at one time; 0 for as many as fit")
     cpus_per_trial: float = Field(1.0, gt=0)
     gpus_per_trial: float | None = Field(None, ge=0)

@@ -1,22 +1,19 @@
-"""Between Ray Tune and the loop: Tune's searcher, scheduler and stopper, which only pass its questions on."""
+"""Between Ray Tune and the loop: passes on what Tune asks and tells, and keeps which of its trials is which job."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from ray.exceptions import RayTaskError
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
-from ray.tune.stopper import Stopper
 
 from dcdnas.core.trial import EpochResult, Score
-from dcdnas.engine.executors._ray_trainable import job_to_text
-from dcdnas.engine.job import Job, Outcome, described
-from dcdnas.engine.loop import WAIT, SearchLoop
+from dcdnas.engine.executors.ray._worker import job_to_text
+from dcdnas.engine.job import WAIT, Job, Outcome, described
+from dcdnas.engine.loop import SearchLoop
 
 DIED = "its worker process died: it crashed, or was killed for memory (then fewer `--jobs` or a smaller batch size help)"
 
@@ -137,63 +134,3 @@ class Bridge:
         except Exception as error:
             self.error = self.error or error
             return otherwise
-
-
-class LoopSearcher(Searcher):
-    """Tune's searcher: asks the loop."""
-
-    def __init__(self, bridge: Bridge) -> None:
-        super().__init__()
-        self.bridge = bridge
-
-    def suggest(self, trial_id: str) -> Any:
-        """See `Bridge.suggest`."""
-        return self.bridge.suggest(trial_id)
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """See `Bridge.end`."""
-        self.bridge.end(trial_id, result, error)
-
-    def save(self, checkpoint_path: str) -> None:
-        """Writes nothing: the run's store is the memory."""
-        Path(checkpoint_path).touch()
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Reads nothing, likewise."""
-
-
-class LoopScheduler(FIFOScheduler):
-    """Tune's scheduler: asks the loop whether a training goes on."""
-
-    def __init__(self, bridge: Bridge) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.bridge = bridge
-
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """See `Bridge.added`."""
-        search = tune_controller.search_alg
-        self.bridge.added(trial.trial_id, trial.is_finished, lambda: search.on_trial_complete(trial.trial_id, error=True))
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """See `Bridge.report`."""
-        go_on = self.bridge.report(trial.trial_id, result)
-        return str(TrialScheduler.CONTINUE if go_on else TrialScheduler.STOP)
-
-    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """See `Bridge.died`."""
-        self.bridge.died(trial.trial_id, trial.get_pickled_error())
-
-
-class LoopStopper(Stopper):
-    """Tune's stopper: ends everything when the loop must end."""
-
-    def __init__(self, bridge: Bridge) -> None:
-        self.bridge = bridge
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Single trainings are the scheduler's."""
-        return False
-
-    def stop_all(self) -> bool:
-        """See `Bridge.over`."""
-        return self.bridge.over

@@ -1,4 +1,4 @@
-"""What a worker process of the local executor runs; imports little, so that it starts quickly.
+"""What a worker process runs; imports little, so that it starts quickly.
 
 Between driver and worker a connection carries: `READY` from the worker when it has started, a `Job` to it, after each epoch a
 `EpochResult` from it and whether to go on to it, at the end an `Outcome` from it.
@@ -9,36 +9,32 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dcdnas.core.trial import EpochResult, Score
+from dcdnas.core.trial import EpochResult
+from dcdnas.engine.executors._deadline import until_deadline
 from dcdnas.engine.job import Job, Outcome, described
-from dcdnas.training.watchdog import watchdog
+
+if TYPE_CHECKING:
+    from dcdnas.engine.proxy_training import Train
 
 READY = "ready"
 
-GRACE = 15.0
-"""Seconds after its deadline in which a training may end by itself, before its process is ended from inside."""
 
-
-def serve(
-    connection: Connection[Any, Any], train: Callable[[Job, Callable[[EpochResult], bool]], Score], log: Path | None
-) -> None:
+def serve(connection: Connection[Any, Any], train: Train, log: Path) -> None:
     """Trains what comes in. Ends when it is killed, or when the driver is gone.
 
     Args:
         connection: to the driver.
-        train: what is run, see `dcdnas.engine.proxy_training.Train`.
+        train: what is run.
         log: file that takes what this process prints.
     """
     threading.Thread(target=_end_with_driver, daemon=True).start()
-    if log is not None:
-        with log.open("ab", buffering=0) as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
+    with log.open("ab", buffering=0) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
     connection.send(READY)
 
     def report(r: EpochResult) -> bool:
@@ -51,7 +47,7 @@ def serve(
         except (EOFError, OSError):
             return
         try:
-            with watchdog(job.task.deadline + GRACE if job.task.deadline else 0):
+            with until_deadline(job):
                 outcome = Outcome(train(job, report))
         except (Exception, SystemExit) as error:
             outcome = Outcome(None, described(error))

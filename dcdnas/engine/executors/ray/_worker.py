@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.task import TrainingTask
-from dcdnas.core.trial import EpochResult, Score
-from dcdnas.engine.executors._local_worker import GRACE
+from dcdnas.core.trial import EpochResult
+from dcdnas.engine.executors._deadline import until_deadline
 from dcdnas.engine.job import Job, described
-from dcdnas.training.watchdog import watchdog
+
+if TYPE_CHECKING:
+    from dcdnas.engine.proxy_training import Train
 
 
 class Stopped(BaseException):
     """Tune wants no more of a training."""
 
 
-def trainable(config: dict[str, Any], train: Callable[[Job, Callable[[EpochResult], bool]], Score], images: Any) -> None:
+def trainable(config: dict[str, Any], train: Train, images: Any) -> None:
     """Trains one job. What the training raises is reported, so that its reason is kept.
 
     Args:
         config: Tune's configuration: the job as text.
-        train: what is run, see `dcdnas.engine.proxy_training.Train`.
+        train: what is run.
         images: the task's images in memory that all workers of a machine share; None when `train` needs none.
     """
     job = job_from_text(config["job"])
@@ -45,7 +46,7 @@ def trainable(config: dict[str, Any], train: Callable[[Job, Callable[[EpochResul
         return True
 
     try:
-        with watchdog(job.task.deadline + GRACE if job.task.deadline else 0):
+        with until_deadline(job):
             score = train(job, report)
     except Stopped:
         raise SystemExit from None  # whoever returns is taken to have ended by itself, and waits for Tune to see a last report

@@ -1,0 +1,52 @@
+"""This process, one training after the other: for debugging and tests, and where no process can be started."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dcdnas.core.trial import EpochResult
+from dcdnas.engine.executors._base import Executor
+from dcdnas.engine.job import WAIT, Job, Outcome, described
+
+if TYPE_CHECKING:
+    from dcdnas.engine.loop import SearchLoop
+
+__all__ = ["Inline"]
+
+
+class Inline(Executor):
+    """Trains in the driver itself. A training that hangs or crashes is not survived."""
+
+    in_process = True
+
+    def run(self, loop: SearchLoop) -> None:
+        """See `Executor.run`."""
+        while (job := loop.next()) is not None and job != WAIT:
+            outcome = self._outcome(loop, job)
+            if loop.must_end:
+                loop.interrupt(loop.stopped)
+                return
+            loop.end(job, outcome)
+
+    def _outcome(self, loop: SearchLoop, job: Job) -> Outcome:
+        def report(r: EpochResult) -> bool:
+            try:
+                return loop.report(job, r) and not loop.must_end
+            except Exception as error:
+                raise LoopFailed(error) from None
+
+        try:
+            with self.interruptible():
+                return Outcome(self.execution.training()(job, report))
+        except LoopFailed as failed:
+            raise failed.error from None
+        except (Exception, SystemExit) as error:
+            return Outcome(None, described(error))
+
+
+class LoopFailed(BaseException):
+    """Carries an error of the loop through a training, so that it is not taken for one of the training."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        super().__init__(error)

@@ -1,0 +1,88 @@
+"""Worker processes on this machine: starts in a second, and needs nothing but Python."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING
+
+from dcdnas.engine.executors._base import Executor
+from dcdnas.engine.executors._deadline import GRACE
+from dcdnas.engine.executors.local._process import WorkerProcess
+from dcdnas.engine.job import WAIT, Outcome
+
+if TYPE_CHECKING:
+    from dcdnas.engine.loop import SearchLoop
+
+__all__ = ["Local"]
+
+LATE = 2 * GRACE
+"""Seconds after its deadline in which a worker may give up by itself, before the driver ends it."""
+
+
+class Local(Executor):
+    """Trains in worker processes that are reused.
+
+    A worker that exits, is killed for memory or hangs costs its own training only: it is replaced and the search goes on.
+    """
+
+    def run(self, loop: SearchLoop) -> None:
+        """See `Executor.run`."""
+        train = self.execution.training()
+        workers = [WorkerProcess(train, self.log) for _ in range(self.execution.workers)]
+        try:
+            while True:
+                over = _hand_out(loop, workers)
+                busy = [w for w in workers if w.job]
+                if over and not busy:
+                    return
+                if loop.must_end:
+                    loop.interrupt(loop.stopped)
+                    return
+                for ready in wait([w.connection for w in busy], timeout=0.5):
+                    _take(loop, next(w for w in busy if w.connection is ready))
+                _end_late(loop, busy)
+        finally:
+            for worker in workers:
+                worker.stop()
+
+
+def _hand_out(loop: SearchLoop, workers: list[WorkerProcess]) -> bool:
+    """Gives every idle worker a job; returns whether the loop has no more."""
+    for worker in workers:
+        if worker.job is None:
+            job = loop.next()
+            if job is None or job == WAIT:
+                return job is None
+            worker.send(job)
+    return False
+
+
+def _take(loop: SearchLoop, worker: WorkerProcess) -> None:
+    """Takes one message of a worker, or its death."""
+    job = worker.job
+    if job is None:
+        return
+    try:
+        message = worker.receive()
+    except (EOFError, OSError):
+        loop.end(job, Outcome(None, worker.died()))
+        worker.stop()
+        return
+    if isinstance(message, Outcome):
+        worker.job = None
+        loop.end(job, message)
+        return
+    if message is None:
+        return
+    go_on = loop.report(job, message)
+    with suppress(OSError):  # it died meanwhile: the next wait finds its connection closed
+        worker.connection.send(go_on)
+
+
+def _end_late(loop: SearchLoop, busy: list[WorkerProcess]) -> None:
+    """Ends the workers that are past their deadline and did not give up by themselves."""
+    for worker in busy:
+        if worker.job and worker.late(LATE):
+            loop.end(worker.job, Outcome(None, worker.hung))
+            worker.stop()

@@ -1,0 +1,126 @@
+"""A worker process as its driver sees it: started, sent jobs, listened to, ended."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dcdnas.core.trial import EpochResult
+from dcdnas.engine.executors.local._worker import READY, serve
+from dcdnas.engine.job import Job, Outcome
+from dcdnas.engine.signals import SIGNALS
+
+if TYPE_CHECKING:
+    from dcdnas.engine.proxy_training import Train
+
+STARTING = 600.0
+"""Seconds in which a new process has to be ready."""
+
+_CONTEXT = multiprocessing.get_context("spawn")
+
+
+class WorkerProcess:
+    """One process that trains what it is sent; started when there is something to train.
+
+    Args:
+        train: what it runs.
+        log: file that takes what it prints.
+    """
+
+    def __init__(self, train: Train, log: Path) -> None:
+        self.train, self.log = train, log
+        self.job: Job | None = None
+        self.connection: Connection[Any, Any]
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._ready = False
+        self._since = 0.0
+
+    def send(self, job: Job) -> None:
+        """Starts a job, in a new process where there is none or it died while idle."""
+        if self._process is not None and not self._process.is_alive():
+            self.stop()
+        if self._process is None:
+            self._begin()
+        self.job, self._since = job, time.monotonic()
+        with suppress(OSError):  # it died just now: the next wait finds its connection closed
+            self.connection.send(job)
+
+    def receive(self) -> EpochResult | Outcome | None:
+        """What the worker says; None when it says that it is ready.
+
+        Raises:
+            EOFError: when it has died.
+            OSError: likewise.
+        """
+        message: EpochResult | Outcome | str = self.connection.recv()
+        if isinstance(message, str):
+            self._ready, self._since = message == READY, time.monotonic()
+            return None
+        return message
+
+    def stop(self) -> None:
+        """Ends the process, and its job with it, at once."""
+        self.job = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self.connection.close()
+            self._process, self._ready = None, False
+
+    def died(self) -> str:
+        """How a process that is gone ended."""
+        code = None
+        if self._process is not None:
+            self._process.join(5)
+            code = self._process.exitcode
+        if not self._ready:
+            return f"its process could not be started: it ended with exit code {code}"
+        if self.late():
+            return self.hung
+        if code == -signal.SIGKILL:
+            return "its process was killed: out of memory? Fewer `--jobs` or a smaller batch size need less."
+        if code is not None and code < 0:
+            return f"its process was ended by {signal.Signals(-code).name}{self._see_log}"
+        return f"its process ended with exit code {code}{self._see_log}"
+
+    def late(self, grace: float = 0.0) -> bool:
+        """Whether the job is that many seconds past its deadline and the worker has not given up by itself."""
+        limit = STARTING if not self._ready else self.job.task.deadline if self.job else 0.0
+        return limit > 0 and time.monotonic() - self._since > limit + grace
+
+    @property
+    def hung(self) -> str:
+        """Why a job that does not end was ended."""
+        return f"hung: no end after its deadline of {self.job.task.deadline if self.job else 0:.0f} s{self._see_log}"
+
+    @property
+    def _see_log(self) -> str:
+        return f"; see {self.log.name}"
+
+    def _begin(self) -> None:
+        resource_tracker.ensure_running()  # the first start of a process would, and unblock the signals again
+        self.connection, theirs = _CONTEXT.Pipe()
+        self._process = _CONTEXT.Process(target=serve, args=(theirs, self.train, self.log), daemon=True)
+        with _blocked_signals():
+            self._process.start()
+        theirs.close()
+
+
+@contextmanager
+def _blocked_signals() -> Iterator[None]:
+    """A process started within this block never sees the signals that ask the driver to end: the driver ends its workers."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,82 @@
+"""A connection to Ray that leaves the terminal and the signals of this process to the search."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from dcdnas.engine.execution import Execution
+from dcdnas.engine.job import described
+from dcdnas.errors import UsageError
+
+_PRINT = "print_to_stdstream"
+
+
+@contextmanager
+def cluster(execution: Execution) -> Iterator[None]:
+    """A Ray cluster: the one that is connected, the one at the address, or one of this machine that ends with the block.
+
+    Raises:
+        UsageError: when there is none at the address, or none can be started here.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    settings: dict[str, Any] = {"address": execution.address or "local", "log_to_driver": False, "logging_level": "ERROR"}
+    if not execution.address:
+        settings |= {
+            "num_cpus": max(os.cpu_count() or 1, int(execution.jobs * execution.cpus_per_trial)),
+            "include_dashboard": False,
+        }
+    with own_handlers():
+        try:
+            ray.init(**settings)
+        except Exception as error:
+            where = f"there is no Ray cluster at {execution.address}" if execution.address else "Ray cannot be started"
+            raise UsageError(f"{where}: {described(error)}. `--executor local` searches without Ray.") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def logged(log: Path) -> Iterator[None]:
+    """Within the block what Ray logs in this process goes to a file; the terminal belongs to the search."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    logger = logging.getLogger("ray")
+    before = logger.handlers, logger.propagate
+    file = logging.FileHandler(log, delay=True)
+    file.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
+    logger.handlers, logger.propagate = [file], False
+    # what raylets say of workers that died is printed on stdout, where JSON may be expected, and no setting turns it off
+    printing = getattr(ray._private.worker, _PRINT, None)
+    setattr(ray._private.worker, _PRINT, lambda data, **_: logger.warning(" ".join(data["lines"])))
+    try:
+        yield
+    finally:
+        setattr(ray._private.worker, _PRINT, printing)
+        logger.handlers, logger.propagate = before
+        file.close()
+
+
+@contextmanager
+def own_handlers() -> Iterator[None]:
+    """Puts back what the block does to the handlers of signals: Ray takes SIGTERM for itself, Tune takes SIGUSR1."""
+    numbers = [getattr(signal, n) for n in ("SIGTERM", "SIGUSR1") if hasattr(signal, n)]
+    before = {n: signal.getsignal(n) for n in numbers}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                if handler is not None:
+                    signal.signal(number, handler)

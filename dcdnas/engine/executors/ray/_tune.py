@@ -1,0 +1,108 @@
+"""Runs Ray Tune until the loop has no more trainings, and again when Tune crashes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import ray
+from ray import tune
+from ray.exceptions import RayError
+from ray.tune.error import TuneError
+
+from dcdnas.engine.execution import Execution
+from dcdnas.engine.executors.ray._bridge import Bridge
+from dcdnas.engine.executors.ray._cluster import cluster, logged, own_handlers
+from dcdnas.engine.executors.ray._hooks import LoopScheduler, LoopSearcher, LoopStopper
+from dcdnas.engine.executors.ray._worker import trainable
+from dcdnas.engine.job import described
+from dcdnas.engine.loop import SearchLoop
+from dcdnas.engine.proxy_training import images_of
+from dcdnas.errors import Resumable, UsageError
+
+RESTARTS = 3
+"""Times in a row that Tune may crash with nothing running that could be the cause, before the search gives up."""
+
+
+def run_tune(loop: SearchLoop, execution: Execution, folder: Path, log: Path) -> None:
+    """Runs the trainings under Ray Tune until the loop has no more.
+
+    Tune's driver crashes when Ray kills a worker for memory: then what was running is asked again under a new one. A network
+    that goes down so twice has failed, so this ends.
+
+    Args:
+        loop: hands out the trainings.
+        execution: resources of a training, and where the cluster is.
+        folder: for Tune's own files, which are disposable.
+        log: file that takes what Ray says.
+
+    Raises:
+        UsageError: when Ray cannot be started, or the machine or cluster has not what one training needs.
+        Resumable: when Tune crashes time and again.
+    """
+    crashes = 0
+    while True:
+        bridge = Bridge(loop)
+        try:
+            with logged(log), cluster(execution):
+                fit(bridge, execution, folder)
+        except (RuntimeError, TuneError, RayError) as error:
+            if not bridge.error:
+                crashes = 0 if loop.running else crashes + 1
+                if crashes > RESTARTS:
+                    raise Resumable(f"Ray crashed {crashes} times, at last with: {described(error)}") from None
+                loop.requeue(f"Ray crashed while it was training: {described(error)}")
+                continue
+        if bridge.error:
+            raise bridge.error
+        if loop.running:
+            loop.interrupt(loop.stopped or "interrupted")
+        return
+
+
+def fit(bridge: Bridge, execution: Execution, folder: Path) -> None:
+    """Runs Tune once, until the loop has no more or all must end."""
+    images = None if execution.train else images_of(bridge.loop.config.task)
+    resources = {"cpu": execution.cpus_per_trial, **({"gpu": execution.gpus_per_trial} if execution.gpus_per_trial else {})}
+    function = tune.with_parameters(trainable, train=execution.training(), images=images)
+    session = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    tuner = tune.Tuner(
+        tune.with_resources(function, resources),
+        tune_config=tune.TuneConfig(
+            search_alg=LoopSearcher(bridge),
+            scheduler=LoopScheduler(bridge),
+            num_samples=-1,
+            max_concurrent_trials=_at_one_time(execution),
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name=session,
+            storage_path=str(folder.absolute()),
+            stop=LoopStopper(bridge),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=0),
+        ),
+    )
+    try:
+        with own_handlers():
+            tuner.fit()
+    finally:
+        shutil.rmtree(folder / session, ignore_errors=True)
+
+
+def _at_one_time(execution: Execution) -> int:
+    """Trainings that fit into the cluster at one time, at most as many as asked for."""
+    have = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    fits = [have.get("CPU", 0.0) / execution.cpus_per_trial] if execution.cpus_per_trial else []
+    if execution.gpus_per_trial:
+        fits.append(have.get("GPU", 0.0) / execution.gpus_per_trial)
+    most = int(min(fits) + 1e-9) if fits else 1
+    if most < 1:
+        raise UsageError(
+            f"one training needs {execution.cpus_per_trial:g} CPUs and {execution.gpus_per_trial:g} GPUs, but Ray has "
+            f"{have.get('CPU', 0):g} and {have.get('GPU', 0):g}. Lower `--gpus-per-trial` or `--cpus-per-trial`."
+        )
+    return min(most, execution.jobs) if execution.jobs else most
