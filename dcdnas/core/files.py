@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 from dcdnas.errors import FileError, Resumable, RunError
@@ -36,6 +40,31 @@ def read_text(path: str | Path, most: int) -> str:
         ) from None
 
 
+@contextmanager
+def replaced(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to that takes its place when the block ends: a reader, and a crash, finds the old content or the new one.
+
+    Raises:
+        OSError: when it cannot be written. Then, and when the block raises, what was there stays.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.new")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def leftovers(path: Path) -> Iterator[Path]:
+    """The unfinished files of writers that were killed while they replaced this one."""
+    return path.parent.glob(f".{glob.escape(path.name)}.*.new")
+
+
 def write_whole(path: Path, text: str) -> None:
     """Writes a file so that a reader, and a crash at any moment, finds the old content or the new one.
 
@@ -43,15 +72,10 @@ def write_whole(path: Path, text: str) -> None:
         Resumable: when the disk is full.
         RunError: when the folder cannot be written to.
     """
-    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with replaced(path) as file:
+            file.write(text.encode())
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Resumable(f"{path}: {error.strerror}. Nothing that was written is lost: free some space, then go on.") from None
         raise RunError(f"{path}: cannot be written: {error.strerror or error}. Give a folder that you may write to.") from None

@@ -1,10 +1,8 @@
 """Slot prices that took work to find, kept on disk from one run to the next.
 
 A file's name is a digest of the sources that make its numbers (operators, networks, costs) and of the counting libraries'
-versions; an entry for an operator from outside the package carries a digest of its file. So no stale number is ever read, and
-any file may be deleted at any time. One line an entry, only ever appended: two processes may write at once, and a line that was
-cut off is passed over. The folder is `DCDNAS_CACHE`, else ``dcdnas`` in the user's cache folder; where nothing can be written,
-nothing is kept.
+versions; an entry for an operator from outside the package carries a digest of its file. So no stale number is ever read;
+the rest is as for all of the cache (`dcdnas.core.cache`).
 """
 
 from __future__ import annotations
@@ -13,18 +11,14 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 from dcdnas.core.architecture import LayerChoice
-from dcdnas.core.cache import cache_folder
+from dcdnas.core.cache import Records
 from dcdnas.networks import Slot
 from dcdnas.operators import operators
-
-FILES = 20
-"""Files that stay; the oldest go first."""
 
 _PACKAGE = Path(__file__).parents[1]
 _SOURCES = ("operators/**/*.py", "networks/**/*.py", "cost/**/*.py", "core/*.py")
@@ -34,16 +28,16 @@ def kept(metric: str, slot: Slot, choice: LayerChoice, find: Callable[[], int]) 
     """The value from disk, else what `find` finds, which is then kept."""
     if outside(choice.operator) is None:
         return find()
-    entries, key = _entries(file()), _key(metric, slot, choice)
+    entries, key = _entries(records().path), _key(metric, slot, choice)
     if key not in entries:
         entries[key] = find()
-        append(file(), key, entries[key])
+        records().append(key, entries[key])
     return entries[key]
 
 
-def file() -> Path:
+def records() -> Records:
     """Where the prices of this code are."""
-    return cache_folder() / f"prices-{CODE}.jsonl"
+    return Records(f"prices-{CODE}")
 
 
 def sources(package: Path) -> str:
@@ -78,31 +72,5 @@ def outside(operator: str) -> str | None:
 
 @cache
 def _entries(path: Path) -> dict[str, int]:
-    return {key: int(value) for key, value in lines(path).items() if isinstance(value, (int, float))}
-
-
-def lines(path: Path) -> dict[str, object]:
-    """What a file holds: the latest value of each key; a line that was cut off is passed over."""
-    found: dict[str, object] = {}
-    with suppress(OSError):
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(ValueError, TypeError):
-                key, value = json.loads(line)
-                found[str(key)] = value
-    return found
-
-
-def append(path: Path, key: str, value: object) -> None:
-    """Adds a line; where that is not possible nothing is kept."""
-    with suppress(OSError):  # a full or read-only disk costs time, nothing else
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _prune(path)
-        with path.open("ab", buffering=0) as file:
-            file.write(f"{json.dumps([key, value])}\n".encode())
-
-
-def _prune(path: Path) -> None:
-    same = path.parent.glob(f"{path.name.partition('-')[0]}-*.jsonl")
-    for old in sorted(same, key=lambda p: p.stat().st_mtime, reverse=True)[FILES - 1 :]:
-        old.unlink(missing_ok=True)
+    """What is in the file that the records are in now; read once a process."""
+    return {key: int(value) for key, value in records().read().items() if isinstance(value, (int, float))}

@@ -1,7 +1,6 @@
 """Picture files decoded once, into one file of bytes that every process of a machine maps instead of reading.
 
-The file is written under another name, whole, and then renamed: a crash or a full disk leaves nothing that looks finished. While
-one process decodes, others that want the same images wait for it.
+While one process decodes, others that want the same images wait for it; a crash or a full disk leaves nothing that looks whole.
 """
 
 from __future__ import annotations
@@ -10,10 +9,8 @@ import hashlib
 import io
 import os
 import struct
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -22,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from dcdnas.core.cache import cache_folder
+from dcdnas.core.cache import cache_folder, cached_file
 from dcdnas.errors import DataError
 
 BLOCK = 512
@@ -59,17 +56,13 @@ def kept(state: str, count: int, resolution: int, pictures: Callable[[], Iterabl
         DataError: when a picture is damaged, or the file cannot be written.
     """
     digest = hashlib.sha256(f"1 {resolution}{state}".encode()).hexdigest()[:24]
-    path = cache_folder() / f"images-{digest}.npy"
-    shape = (count, 3, resolution, resolution)
+    name, shape = f"images-{digest}.npy", (count, 3, resolution, resolution)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path.with_suffix(".lock")):
-            if not path.exists():
-                _write(path, pictures(), shape)
+        path = cached_file(name, lambda file: _write(file, pictures(), shape))
     except OSError as error:
-        needed = f"{np.prod(shape) / 1e6:.0f} MB"
+        where, needed = cache_folder() / name, f"{np.prod(shape) / 1e6:.0f} MB"
         raise DataError(
-            f"{path}: cannot be written: {error.strerror or error}. Needed: {needed}; make room or set DCDNAS_CACHE."
+            f"{where}: cannot be written: {error.strerror or error}. Needed: {needed}; make room or set DCDNAS_CACHE."
         ) from None
     return _mapped(path, shape)
 
@@ -111,27 +104,14 @@ def state_of(files: Sequence[Path]) -> str:
     return "".join(f"\0{path}\0{state.st_size}\0{state.st_mtime_ns}" for path, state in states)
 
 
-def _write(path: Path, pictures: Iterable[Picture], shape: tuple[int, ...]) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
-            header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            _write_pictures(file, pool, pictures, shape[-1])
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def _write_pictures(file: IO[bytes], pool: ThreadPoolExecutor, pictures: Iterable[Picture], resolution: int) -> None:
+def _write(file: IO[bytes], pictures: Iterable[Picture], shape: tuple[int, ...]) -> None:
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
     waiting = iter(pictures)
-    while block := list(islice(waiting, BLOCK)):
-        for pixels in pool.map(lambda picture: decode(picture, resolution), block):
-            file.write(pixels.tobytes())
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while block := list(islice(waiting, BLOCK)):
+            for pixels in pool.map(lambda picture: decode(picture, shape[-1]), block):
+                file.write(pixels.tobytes())
 
 
 def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -145,14 +125,3 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
             f"{path}: holds {pixels.dtype} of shape {pixels.shape}, not uint8 of {shape}. Delete it; it is made again."
         )
     return pixels
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process at a time; the lock goes with its process. Where there are no locks, the work may be done twice."""
-    with path.open("w") as file:
-        with suppress(ImportError, OSError):
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from urllib.request import urlopen
-from uuid import uuid4
 
+from dcdnas.core.cache import locked
+from dcdnas.core.files import replaced
 from dcdnas.data._find import default_folder
 from dcdnas.errors import DataError, UnknownNameError
 
@@ -78,23 +78,28 @@ def _fetched(remote: Remote, path: Path, tell: Callable[[str], None]) -> Path:
     if path.is_file() and _md5(path) == remote.md5:
         tell(f"{path}: is there, and whole")
         return path
-    tell(f"{remote.url} -> {path}")
     by_hand = f"Get it by hand into {path.parent}."
-    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file, urlopen(remote.url, timeout=TIMEOUT) as answer:
-            while content := answer.read(CHUNK):
-                file.write(content)
-        found = _md5(temporary)
-        if found != remote.md5:
-            raise DataError(f"{remote.url}: has the checksum {found} instead of {remote.md5}, so it was not kept. {by_hand}")
-        os.replace(temporary, path)
+        with locked(path):
+            if not (path.is_file() and _md5(path) == remote.md5):  # nobody else has fetched it meanwhile
+                tell(f"{remote.url} -> {path}")
+                _download(remote, path, by_hand)
     except (OSError, HTTPException) as error:
         raise DataError(f"{remote.url}: cannot be fetched: {getattr(error, 'reason', None) or error}. {by_hand}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
+
+
+def _download(remote: Remote, path: Path, by_hand: str) -> None:
+    found = hashlib.md5(usedforsecurity=False)
+    with replaced(path) as file, urlopen(remote.url, timeout=TIMEOUT) as answer:
+        while content := answer.read(CHUNK):
+            file.write(content)
+            found.update(content)
+        if found.hexdigest() != remote.md5:
+            raise DataError(
+                f"{remote.url}: has the checksum {found.hexdigest()} instead of {remote.md5}, so it was not kept. {by_hand}"
+            )
 
 
 def _md5(path: Path) -> str:

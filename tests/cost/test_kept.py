@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.cache import FILES
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.cost import _kept, metrics
 from dcdnas.cost import params as params_module
-from dcdnas.cost._kept import CODE, FILES, file, kept, sources
+from dcdnas.cost._kept import CODE, kept, records, sources
 from dcdnas.networks import Slot
 from dcdnas.operators import operators
 
@@ -68,8 +69,8 @@ def test_whatever_makes_a_price_tells_entries_apart(metric: str, slot: Slot, cho
 @pytest.mark.parametrize("damage", ['["params', "\n\n", "null\n", "[1]\n", "{}\n", "\x00\xff\n", '["x", "y"]\n'])
 def test_a_damaged_line_is_passed_over(folder: Path, damage: str) -> None:
     kept("params", SLOT, LayerChoice(), lambda: 1)
-    whole = file().read_text()
-    file().write_text(damage if damage.startswith('["params') else damage + whole)
+    whole = records().path.read_text()
+    records().path.write_text(damage if damage.startswith('["params') else damage + whole)
     forget()
     expected = 2 if damage.startswith('["params') else 1
     assert kept("params", SLOT, LayerChoice(), lambda: 2) == expected
@@ -77,7 +78,7 @@ def test_a_damaged_line_is_passed_over(folder: Path, damage: str) -> None:
 
 def test_a_line_that_was_cut_off_spoils_no_later_one() -> None:
     kept("params", SLOT, LayerChoice(), lambda: 1)
-    with file().open("a") as out:
+    with records().path.open("a") as out:
         out.write('["cut')
     forget()
     other = LayerChoice("dcd")
@@ -118,7 +119,7 @@ def test_a_change_of_what_makes_prices_starts_another_file(tmp_path: Path, name:
 
 
 def test_the_files_name_says_which_code_it_belongs_to(folder: Path) -> None:
-    assert file() == folder / f"prices-{CODE}.jsonl"
+    assert records().path == folder / f"prices-{CODE}.jsonl"
 
 
 def test_an_operator_from_outside_is_known_by_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +141,7 @@ def test_an_operator_whose_file_nobody_knows_is_not_kept(monkeypatch: pytest.Mon
     monkeypatch.setattr(_kept.inspect, "getfile", unknown)
     _kept.outside.cache_clear()
     assert [kept("params", SLOT, LayerChoice(), lambda value=value: value) for value in (1, 2)] == [1, 2]
-    assert not file().exists()
+    assert not records().path.exists()
     _kept.outside.cache_clear()
 
 
@@ -153,7 +154,7 @@ def test_old_files_go(folder: Path) -> None:
     kept("params", SLOT, LayerChoice(), lambda: 1)
     left = {p.name for p in folder.iterdir()}
     assert len(left) == FILES
-    assert file().name in left
+    assert records().path.name in left
     assert f"prices-{FILES + 4:016}.jsonl" not in left
 
 
@@ -165,4 +166,4 @@ def test_parameters_from_disk_are_those_that_were_counted(operator: str) -> None
     params_module._params.cache_clear()
     forget()
     assert metrics["params"].of_slot(Slot("x", geometry), choice) == counted
-    assert [json.loads(line)[1] for line in file().read_text().splitlines()] == [counted]
+    assert [json.loads(line)[1] for line in records().path.read_text().splitlines()] == [counted]

@@ -102,6 +102,17 @@ def test_a_damaged_file_is_fetched_again(site: Site, monkeypatch: pytest.MonkeyP
     assert fetched.stat().st_mode == plain.stat().st_mode, "whoever may read other files may read this one"
 
 
+def test_two_who_fetch_at_once_download_once(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(_fetch, "REMOTE", {"cifar10": (site.offer("a.tar.gz", b"content" * 100_000),)})
+    threads = [threading.Thread(target=fetch, args=("cifar10", tmp_path, lambda _: None)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert site.asked == ["/a.tar.gz"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tar.gz"]
+
+
 def test_another_content_is_not_kept(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     remote = site.offer("a.tar.gz", b"content")
     site.files["/a.tar.gz"] = b"another"

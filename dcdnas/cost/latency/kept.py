@@ -1,20 +1,18 @@
 """Times that were measured on this machine, kept on disk from one run to the next, a file for each device and way to use it.
 
-The file's name also holds a digest of the sources that are measured, so that no time of older code is read; folder and rules are
-those of `dcdnas.cost._kept`.
+The file's name also holds a digest of the sources that are measured, so that no time of older code is read.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import astuple
-from pathlib import Path
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.cache import cache_folder
-from dcdnas.cost._kept import CODE, append, lines, outside
+from dcdnas.core.cache import Records
+from dcdnas.cost._kept import CODE, outside
 from dcdnas.cost.latency.device import Device
 from dcdnas.cost.latency.row import row_of
 from dcdnas.cost.latency.table import Place
@@ -33,8 +31,8 @@ class KeptTimes:
 
     def __init__(self, device: Device) -> None:
         digest = hashlib.sha256(json.dumps([*astuple(device), CODE]).encode()).hexdigest()[:16]
-        self.path = cache_folder() / f"latency-{digest}.jsonl"
-        self._known = _read(self.path)
+        self._records = Records(f"latency-{digest}")
+        self._known = _read(self._records)
 
     def get(self, item: Timed) -> Timing | None:
         """The time of one of them; None when it was not measured yet."""
@@ -45,7 +43,7 @@ class KeptTimes:
         for item, timing in times:
             self._known[_key(item)] = timing
             if not isinstance(item, tuple) or outside(item[1].operator) is not None:
-                append(self.path, _key(item), [timing.median, timing.iqr])
+                self._records.append(_key(item), [timing.median, timing.iqr])
 
 
 def _key(item: Timed) -> str:
@@ -57,6 +55,5 @@ def _key(item: Timed) -> str:
     return json.dumps([row_of(item), outside(item[1].operator)])
 
 
-def _read(path: Path) -> dict[str, Timing]:
-    found: Mapping[str, object] = lines(path)
-    return {key: Timing(*value) for key, value in found.items() if isinstance(value, list) and len(value) == 2}
+def _read(records: Records) -> dict[str, Timing]:
+    return {key: Timing(*value) for key, value in records.read().items() if isinstance(value, list) and len(value) == 2}
