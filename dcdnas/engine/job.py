@@ -1,4 +1,4 @@
-"""What the loop hands to an executor, and what comes back."""
+"""One training as the loop hands it to an executor (`Job`), and how it ended (`Outcome`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a search stands, for a progress line and for `--json`."""
+"""Snapshots of a running search, for the progress line, `--json` and trackers."""
 
 from __future__ import annotations
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from dcdnas.core import pareto
 from dcdnas.core.plugins import load_copies
 from dcdnas.engine import latency
-from dcdnas.engine import signals as control
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.executors import executors
 from dcdnas.engine.lock import RunLock
 from dcdnas.engine.loop import FAILURES, TIME_IS_UP, SearchLoop
 from dcdnas.engine.progress import Progress, Watch
+from dcdnas.engine.signals import Signals, Wish, clear_request, requested
 from dcdnas.engine.store import Store
 from dcdnas.engine.tracking import Tracking
 from dcdnas.errors import DcdnasError, Resumable
@@ -51,7 +51,7 @@ def search(
     execution = replace(execution, plugins=load_copies(folder, config.plugins))
     space = config.build_space()
     latency.thaw(folder, config.latency, space)
-    signals = control.Signals(told)
+    signals = Signals(told)
     with (
         RunLock(folder) as lock,
         signals.listening(),
@@ -59,7 +59,7 @@ def search(
         Tracking(execution.log, folder, config) as tracking,
     ):
         store.claim(lock.token)
-        control.clear(folder)
+        clear_request(folder)
         until = time.monotonic() + execution.timeout
         loop = SearchLoop(config, space, store, until, _wishes(folder, lock, signals), died=lock.found_dead)
         loop.observe = _observer(Watch(loop, store.meta("bounds")), tracking, observe)
@@ -68,17 +68,17 @@ def search(
         except KeyboardInterrupt:
             loop.interrupt("interrupted")
         _close(loop, folder)
-        control.clear(folder)
+        clear_request(folder)
     return _verdict(loop, folder)
 
 
-def _wishes(folder: Path, lock: RunLock, signals: control.Signals) -> Callable[[], control.Wish]:
+def _wishes(folder: Path, lock: RunLock, signals: Signals) -> Callable[[], Wish]:
     """What is asked of this driver: by another one that took its run, by a signal, or by `dcdnas stop`."""
 
-    def wish() -> control.Wish:
+    def wish() -> Wish:
         if lock.lost:
-            return control.Wish("taken over by another driver", now=True)
-        return signals.wish if signals.wish.now else control.requested(folder)
+            return Wish("taken over by another driver", now=True)
+        return signals.wish if signals.wish.now else requested(folder)
 
     return wish
 

@@ -1,4 +1,4 @@
-"""A word from outside to a running driver: `dcdnas stop` leaves a file in the run's folder, Ctrl-C and systems send signals."""
+"""How a running search is asked to stop: `dcdnas stop` leaves a file in its folder; Ctrl-C and batch systems send signals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked of the driver.
+    """What is asked of the driver, the process that searches a run.
 
     Args:
         reason: who asks; empty when nobody does.
@@ -48,7 +48,7 @@ def requested(folder: Path) -> Wish:
     return Wish("stopped as asked", now=word == "now")
 
 
-def clear(folder: Path) -> None:
+def clear_request(folder: Path) -> None:
     """Forgets an earlier request."""
     (folder / FILE).unlink(missing_ok=True)
 

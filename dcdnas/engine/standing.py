@@ -1,4 +1,7 @@
-"""How a search stands, kept up to date trial by trial: looking costs the same after ten thousand trials as after ten."""
+"""All trials of a search with their counts, front and best network, kept up to date trial by trial.
+
+So looking costs the same after ten thousand trials as after ten.
+"""
 
 from __future__ import annotations
 

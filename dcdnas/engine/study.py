@@ -1,4 +1,4 @@
-"""What the sampler knows: an Optuna study in memory, told every trial in the state that it can learn from.
+"""The sampler's memory: an Optuna study that is told every trial in the state that it can learn from.
 
 A network over budget, or stopped early, is told as pruned with a positive constraint: infeasible, by how much. A failure is
 told as failed. Only a finished training is told complete, so no half-trained accuracy ever enters the sampler's front.

@@ -19,7 +19,7 @@ from synthetic import invent, make_run, outcome, put, with_weights_only
 
 from dcdnas.core.budget import quantity, units
 from dcdnas.core.units import tally
-from dcdnas.engine import signals as control
+from dcdnas.engine import signals
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.lock import RunLock
 from dcdnas.engine.store import Store
@@ -429,7 +429,7 @@ def test_a_search_is_stopped_from_its_page(control_visit: Visit) -> None:
         page.fill("#token-given", SECRET)
         page.keyboard.press("Enter")
         page.wait_for_selector("#control-said:has-text('will stop at once')")
-        assert control.requested(folder).now
+        assert signals.requested(folder).now
     page.wait_for_selector("text=Search on")
     assert page.locator("text=Stop now").is_hidden()
 

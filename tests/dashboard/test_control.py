@@ -15,7 +15,7 @@ from conftest import SECRET, Answer, Site
 from synthetic import make_run
 
 from dcdnas.dashboard import resume
-from dcdnas.engine import signals as control
+from dcdnas.engine import signals
 from dcdnas.engine.lock import RunLock, live_driver
 from dcdnas.results import Note, load_run, read_notes
 
@@ -158,15 +158,15 @@ def test_stop_asks_the_driver(control_site: Site, now: bool) -> None:
     with RunLock(folder):
         answer = control_site.post("/runs/good/stop", {"now": now}, SECRET)
         assert answer.status == 200
-        assert control.requested(folder).now is now
-        assert control.requested(folder).reason
+        assert signals.requested(folder).now is now
+        assert signals.requested(folder).reason
 
 
 def test_what_is_not_running_cannot_be_stopped(control_site: Site) -> None:
     answer = control_site.post("/runs/good/stop", {}, SECRET)
     assert answer.status == 409
     assert "not running" in said(answer)
-    assert not (control_site.root / "good" / control.FILE).exists()
+    assert not (control_site.root / "good" / signals.FILE).exists()
 
 
 def test_a_run_that_is_searched_is_not_resumed(control_site: Site) -> None:

@@ -18,7 +18,7 @@ from trainings import fault, pretend
 
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Trial
-from dcdnas.engine import signals as control
+from dcdnas.engine import signals
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.job import Job
@@ -192,20 +192,20 @@ def test_a_request_to_stop_is_granted_and_forgotten(tmp_path: Path, now: bool) -
 
     def stopping(job: Job, report: Any) -> Any:
         if job.number == 2:
-            control.request_stop(folder, now)
+            signals.request_stop(folder, now)
         return pretend(job, report)
 
     with pytest.raises(Resumable, match=rf"stopped as asked: {2 if now else 3} of 8 .*dcdnas resume run"):
         search(folder, inline(stopping))
     assert states_of(folder) == ({"finished": 2, "interrupted": 1} if now else {"finished": 3})
-    assert control.requested(folder) == control.NOTHING
+    assert signals.requested(folder) == signals.NOTHING
     assert search(folder, inline()) == ""
     assert states_of(folder)["finished"] == 8
 
 
 def test_a_request_that_nobody_heard_does_not_stop_the_next_session(tmp_path: Path) -> None:
     prepare(tmp_path / "run", config(trials=2))
-    control.request_stop(tmp_path / "run", now=True)
+    signals.request_stop(tmp_path / "run", now=True)
     assert search(tmp_path / "run", inline()) == ""
 
 
@@ -235,7 +235,7 @@ def test_a_stop_from_another_process_is_granted(tmp_path: Path) -> None:
     prepare(tmp_path / "run", config(trials=30))
     with driver(tmp_path / "run", "slow") as process:
         process.wait_for(1)
-        control.request_stop(tmp_path / "run", now=False)
+        signals.request_stop(tmp_path / "run", now=False)
         code, out, err = process.end()
     assert (code, err) == (Resumable.exit_code, "")
     assert "error: stopped as asked: " in out
