@@ -55,7 +55,7 @@ def test_half_a_gpu_each_lets_two_train_at_one_time(cluster: None, store: Store,
     notes.mkdir()
     train = trainings.Noting(str(notes))
     loop = execute(loop_of(store, config(trials=6)), train, Ray, jobs=0, gpus_per_trial=0.5, cpus_per_trial=0.5)
-    seen = [json.loads(p.read_text()) for p in sorted(notes.iterdir())]
+    seen = [json.loads(p.read_text()) for p in sorted(notes.glob("*.json"))]
     assert loop.ended == len(seen) == 6
     assert {note["gpus"] for note in seen} == {"0"}, "the one GPU that there is"
     assert most_at_once(seen) == 2
