@@ -1,21 +1,27 @@
-"""What the folders of entries hold, read from their source: names, what they are, and their search dimensions. Imports none."""
+"""What the folders of entries hold: names, what they are, their settings. Kept, so that torch is imported for it only once."""
 
 from __future__ import annotations
 
-import ast
+import hashlib
+import inspect
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from dcdnas.core.cache import Records
 from dcdnas.core.catalogue import Catalogue
-from dcdnas.core.dimension import Choice, Dimension
+from dcdnas.core.dimension import dimensions
 from dcdnas.core.plugins import loaded
 from dcdnas.core.yaml_lines import read_yaml
 
 KINDS = {"float": "a number", "float | None": "a number or null", "int": "a whole number", "str": "a word"}
 """What a preset's settings may be, by their types."""
+
+_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -33,51 +39,33 @@ class Entry:
     dimensions: tuple[tuple[str, str, str], ...] = ()
 
 
-def entries(folder: str, kind: str) -> list[Entry]:
-    """All entries of the package ``dcdnas.FOLDER``."""
-    catalogue: Catalogue[object] = Catalogue(folder, kind)
-    return [_entry(name, catalogue.source(name)) for name in catalogue]
+def entries(kind: str) -> list[Entry]:
+    """All entries of a kind that belong to the package; asked of the code only where these sources were not asked before.
+
+    Args:
+        kind: as on the command line, e.g. ``operators``.
+    """
+    records = Records(f"list-{sources(_PACKAGE)}")
+    found = _read(records.read().get(kind))
+    if not found:
+        found = _FINDERS[kind]()
+        records.append(kind, [astuple(entry) for entry in found])
+    return found
 
 
 def plugin_entries() -> list[Entry]:
     """The operators of one's own that this command has loaded."""
-    return [_entry(p.name, ast.parse(p.text)) for p in loaded()]
+    operators: Catalogue[Any] = Catalogue("operators", "operator")
+    return [_with_settings(plugin.name, operators.module(plugin.name)) for plugin in loaded()]
 
 
-def preset_entries() -> list[Entry]:
-    """All published networks, by source and name, with the settings of the functions that make them."""
-    found = []
-    catalogue: Catalogue[object] = Catalogue("published", "published source")
-    for name in catalogue:
-        tree = catalogue.source(name)
-        functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-        for preset, maker in _presets(tree).items():
-            function = functions[maker]
-            args = next(f.args for f in ast.walk(function) if isinstance(f, ast.FunctionDef) and f.args.kwonlyargs)
-            settings = zip(args.kwonlyargs, args.kw_defaults, strict=True)
-            dimensions = tuple(
-                (a.arg, KINDS[ast.unparse(a.annotation or a)], ast.unparse(d).strip("'")) for a, d in settings if d
-            )
-            found.append(Entry(f"{name}/{preset}", first_sentence(ast.get_docstring(function) or ""), dimensions))
-    return found
-
-
-def data_entries() -> list[Entry]:
-    """All data sets as a person writes them: ``NAME``, ``NAME:DIR`` or ``NAME[:DIR]``."""
-    catalogue: Catalogue[object] = Catalogue("data", "data set")
-    found = []
-    for name in catalogue:
-        tree = catalogue.source(name)
-        argument = next((v for n, v in _constants(tree) if n == "ARGUMENT"), _inherited_argument(tree))
-        shown = f"{name}[:{argument[1:]}" if argument.startswith("[") else f"{name}:{argument}" if argument else name
-        found.append(Entry(shown, first_sentence(ast.get_docstring(tree) or "")))
-    return found
-
-
-def space_entries() -> list[Entry]:
-    """All spaces that ship, with their descriptions."""
-    files = sorted((Path(__file__).parents[1] / "search_spaces").glob("*.yaml"))
-    return [Entry(path.stem, str(read_yaml(path).data.get("description", ""))) for path in files]
+def sources(package: Path) -> str:
+    """Digest of all code of the package and of the spaces that ship with it."""
+    digest = hashlib.sha256()
+    for path in sorted([*package.rglob("*.py"), *package.glob("search_spaces/*.yaml")]):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(package).as_posix()}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:16]
 
 
 def first_sentence(text: str) -> str:
@@ -86,95 +74,78 @@ def first_sentence(text: str) -> str:
     return re.split(r"(?<=\.)(?<!e\.g\.)\s", paragraph, maxsplit=1)[0].rstrip(".:").replace("``", "`")
 
 
-def _entry(name: str, tree: ast.Module) -> Entry:
-    exported = next((v for n, v in _assignments(tree.body) if n == "__all__"), None)
-    first = ast.literal_eval(exported)[0] if exported is not None else ""
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == first]
-    constructor = [f for c in classes for f in c.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"]
-    return Entry(name, first_sentence(ast.get_docstring(tree) or ""), tuple(d for f in constructor for d in _dimensions(f, tree)))
+def _read(kept: Any) -> list[Entry]:
+    try:
+        return [Entry(name, about, tuple((n, a, d) for n, a, d in dims)) for name, about, dims in kept]
+    except (TypeError, ValueError):
+        return []
 
 
-def _dimensions(function: ast.FunctionDef, tree: ast.Module) -> Iterator[tuple[str, str, str]]:
-    for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
-        hint = argument.annotation
-        if not (isinstance(hint, ast.Subscript) and isinstance(hint.value, ast.Name) and hint.value.id == "Annotated"):
-            continue
-        parts = hint.slice.elts if isinstance(hint.slice, ast.Tuple) else []
-        call = next((p for p in parts if isinstance(p, ast.Call) and getattr(p.func, "id", "") == "Choice"), None)
-        if call is not None:
-            words = {node.id for p in parts if p is not call for node in ast.walk(p) if isinstance(node, ast.Name)}
-            types = tuple(t for t in (int, float, bool, str) if t.__name__ in words)
-            values: dict[str, Any] = {k.arg: _value(k.value, tree) for k in call.keywords if k.arg}
-            dimension = Dimension(argument.arg, types, Choice(**values), None)
-            yield argument.arg, dimension.allowed, "" if default is None else ast.unparse(default).strip("'")
+def _folder(folder: str) -> list[Entry]:
+    catalogue: Catalogue[Any] = Catalogue(folder, "entry")
+    return [Entry(name, _about(catalogue.module(name))) for name in catalogue]
 
 
-def _value(node: ast.expr, tree: ast.Module) -> object:
-    """A literal, also by a name of this module or of one that it imports; or ``tuple(NAME)`` of a table, as its keys."""
-    if isinstance(node, ast.Name):
-        return ast.literal_eval(_named(node.id, tree))
-    if isinstance(node, ast.Call) and isinstance(node.args[0], ast.Name):
-        table = dict(_assignments(tree.body)).get(node.args[0].id)
-        return tuple(ast.literal_eval(k) for k in table.keys if k is not None) if isinstance(table, ast.Dict) else ()
-    return ast.literal_eval(node)
+def _searched(folder: str) -> list[Entry]:
+    """As `_folder`, with the settings that a search may choose."""
+    catalogue: Catalogue[Any] = Catalogue(folder, "entry")
+    return [_with_settings(name, catalogue.module(name)) for name in catalogue]
 
 
-def _named(name: str, tree: ast.Module) -> ast.expr:
-    """What a module says a name is, or the module of the package that it imports it from."""
-    found = dict(_assignments(tree.body)).get(name)
-    if found is not None:
-        return found
-    source = next(n.module for n in tree.body if isinstance(n, ast.ImportFrom) and n.module and name in {a.name for a in n.names})
-    path = Path(__file__).parents[1].joinpath(*source.split(".")[1:]).with_suffix(".py")
-    return _named(name, ast.parse(path.read_text(encoding="utf-8")))
+def _with_settings(name: str, module: ModuleType) -> Entry:
+    known = dimensions(getattr(module, module.__all__[0])).values()
+    return Entry(name, _about(module), tuple((d.name, d.allowed, _default(d.default)) for d in known))
 
 
-def _assignments(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
-    for node in body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else node.target if isinstance(node, ast.AnnAssign) else None
-        if isinstance(target, ast.Name) and isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
-            yield target.id, node.value
+def _about(module: ModuleType) -> str:
+    return first_sentence(module.__doc__ or "")
 
 
-def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    for node in tree.body:
-        for name, value in _assignments(node.body) if isinstance(node, ast.ClassDef) else ():
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                yield name, value.value
+def _default(value: object) -> str:
+    return "" if value is inspect.Parameter.empty else str(value)
 
 
-def _inherited_argument(tree: ast.Module) -> str:
-    """The argument that the class of a private module, on which the entry is built, gives to those below it."""
-    modules = [n.module for n in tree.body if isinstance(n, ast.ImportFrom) and n.module and n.module.startswith("dcdnas.data._")]
-    for module in modules:
-        path = Path(__file__).parents[1] / "data" / f"{module.rpartition('.')[2]}.py"
-        private = ast.parse(path.read_text(encoding="utf-8"))
-        found = [value for name, value in _constants(private) if name == "ARGUMENT" and value]
-        if found:
-            return found[0]
-    return ""
+def _presets() -> list[Entry]:
+    """All published networks, by source and name, with the settings of the functions that make them."""
+    from dcdnas.published import sources as published
+
+    return [_preset(f"{name}/{n}", p.make) for name, source in published.items() for n, p in source.presets.items()]
 
 
-def _presets(tree: ast.Module) -> dict[str, str]:
-    """The keys of the tables that are given as `presets`, and the functions that are named first in their values."""
-    named = dict(_assignments(tree.body))
-    tables = [k.value for node in ast.walk(tree) if isinstance(node, ast.Call) for k in node.keywords if k.arg == "presets"]
-    tables = [named.get(t.id, t) if isinstance(t, ast.Name) else t for t in tables]
-    found: dict[str, str] = {}
-    for node in (node for table in tables for node in ast.walk(table)):
-        if isinstance(node, ast.Dict):
-            found |= {str(ast.literal_eval(k)): _maker(v) for k, v in zip(node.keys, node.values, strict=True) if k is not None}
-        if isinstance(node, ast.DictComp):
-            loop = node.generators[0]
-            key = compile(ast.Expression(node.key), "<preset>", "eval")
-            variable = ast.unparse(loop.target)
-            keys = [eval(key, {"__builtins__": {}}, {variable: value}) for value in ast.literal_eval(loop.iter)]
-            found |= dict.fromkeys(map(str, keys), _maker(node.value))
+def _preset(name: str, make: Callable[..., Any]) -> Entry:
+    written = getattr(sys.modules[make.__module__], make.__qualname__.partition(".")[0])  # of a closure, what makes it
+    parameters = inspect.signature(make, eval_str=True).parameters.values()
+    settings = tuple((p.name, KINDS[inspect.formatannotation(p.annotation)], _default(p.default)) for p in parameters)
+    return Entry(name, first_sentence(inspect.getdoc(written) or ""), settings)
+
+
+def _data() -> list[Entry]:
+    """All data sets as a person writes them: ``NAME``, ``NAME:DIR`` or ``NAME[:DIR]``."""
+    from dcdnas.data import sources as data
+
+    found = []
+    for name, source in data.items():
+        argument = source.ARGUMENT
+        shown = f"{name}[:{argument[1:]}" if argument.startswith("[") else f"{name}:{argument}" if argument else name
+        found.append(Entry(shown, _about(data.module(name))))
     return found
 
 
-def _maker(preset: ast.expr) -> str:
-    """``mobilenetv2_dcd`` of ``Preset(mobilenetv2_dcd, ...)``, ``resnet_dcd`` of ``Preset(resnet_dcd(18), ...)``."""
-    assert isinstance(preset, ast.Call)
-    first = preset.args[0]
-    return ast.unparse(first.func if isinstance(first, ast.Call) else first)
+def _spaces() -> list[Entry]:
+    """All spaces that ship, with their descriptions."""
+    files = sorted((_PACKAGE / "search_spaces").glob("*.yaml"))
+    return [Entry(path.stem, str(read_yaml(path).data.get("description", ""))) for path in files]
+
+
+_FINDERS: dict[str, Callable[[], list[Entry]]] = {
+    "operators": lambda: _searched("operators"),
+    "networks": lambda: _searched("networks"),
+    "metrics": lambda: _folder("cost"),
+    "samplers": lambda: _folder("engine.samplers"),
+    "executors": lambda: _folder("engine.executors"),
+    "trackers": lambda: _folder("engine.trackers"),
+    "spaces": _spaces,
+    "data": _data,
+    "presets": _presets,
+}
+"""What asks the code for the entries of a kind."""

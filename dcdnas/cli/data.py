@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcdnas.cli._entries import data_entries
+from dcdnas.cli._entries import entries
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ PANEL = "Spaces and data"
 
 def list_data(out: Output) -> None:
     """List the data sets that have a name, and how it is written."""
-    found = data_entries()
+    found = entries("data")
     out.document([{"name": e.name, "about": e.about} for e in found])
     width = max(len(e.name) for e in found)
     for e in found:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dcdnas.cli._entries import Entry, data_entries, entries, plugin_entries, preset_entries, space_entries
+from dcdnas.cli._entries import Entry, entries, plugin_entries
 from dcdnas.cli._output import Output
 
 __all__ = ["list_"]
@@ -14,11 +14,6 @@ __all__ = ["list_"]
 PANEL = "Spaces and data"
 
 Kind = Literal["operators", "networks", "metrics", "samplers", "executors", "trackers", "spaces", "data", "presets"]
-
-FOLDERS = {
-    "operators": "operators", "networks": "networks", "metrics": "cost", "samplers": "engine.samplers",
-    "executors": "engine.executors", "trackers": "engine.trackers",
-}  # fmt: skip
 
 
 def list_(
@@ -58,11 +53,5 @@ def list_(
 
 
 def _entries(kind: Kind) -> list[Entry]:
-    if kind == "presets":
-        return preset_entries()
-    if kind == "data":
-        return data_entries()
-    if kind == "spaces":
-        return space_entries()
-    found = entries(FOLDERS[kind], kind.rstrip("s"))
-    return sorted(found + plugin_entries(), key=lambda e: e.name) if kind == "operators" else found
+    own = plugin_entries() if kind == "operators" else []
+    return sorted([*entries(kind), *own], key=lambda e: e.name) if own else entries(kind)

@@ -6,10 +6,10 @@ The entry of a module is the first name of its ``__all__``. So adding an entry i
 
 from __future__ import annotations
 
-import ast
 import importlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Generic, TypeVar, cast
 
 from dcdnas.errors import UnknownNameError
@@ -47,7 +47,7 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
         if name not in self._loaded:
             if name not in self._files():
                 raise self.unknown(name)
-            module = importlib.import_module(f"dcdnas.{self.folder}.{name.replace('-', '_')}")
+            module = self.module(name)
             self._loaded[name] = cast(Entry, getattr(module, module.__all__[0]))
         return self._loaded[name]
 
@@ -61,9 +61,9 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
         self._loaded[name] = entry
         self._added.add(name)
 
-    def source(self, name: str) -> ast.Module:
-        """The parsed source of an entry, for those who want its docstring and signature without importing it."""
-        return ast.parse(self._files()[name].read_text(encoding="utf-8"))
+    def module(self, name: str) -> ModuleType:
+        """The module of an entry, imported."""
+        return importlib.import_module(f"dcdnas.{self.folder}.{name.replace('-', '_')}")
 
     def _files(self) -> dict[str, Path]:
         modules = [p for p in self._path.glob("*.py") if not p.stem.startswith("_")]
