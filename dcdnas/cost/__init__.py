@@ -1,8 +1,8 @@
 """Cost metrics, one a file, and the price of an architecture before it is built."""
 
 from dcdnas.cost._base import Metric, additive_metrics, exact_metrics, metrics
-from dcdnas.cost._handles import UncountedOperation
 from dcdnas.cost._layers import Breakdown, Count, Layer, breakdown, counted_as, layer_table
+from dcdnas.cost._operations import UncountedOperation
 from dcdnas.cost._parts import Parts, slot_parts
 from dcdnas.cost._price import ALWAYS, measure, price, slot_price, verified, with_always
 from dcdnas.cost._remembered import prices_since, remembered

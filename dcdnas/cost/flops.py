@@ -3,20 +3,23 @@
 Counted, one each: convolutions, linear layers, matrix products, and every product that builds or applies an
 input-dependent quantity (those go through `dcdnas.operators` `product`). Not counted, as in the papers: additions,
 BatchNorm (it folds into the convolution), activations, pooling, softmax. Anything else is an error, never a silent zero.
+fvcore counts on a trace. Where torch cannot trace a module, a counter of dispatched operations says the same number, and a
+warning says so.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.cost._base import Metric
-from dcdnas.cost._handles import HANDLES, NOT_COUNTED, UncountedOperation
+from dcdnas.cost._dispatch_counter import by_dispatch
+from dcdnas.cost._operations import UncountedOperation
 from dcdnas.networks import Slot, SqueezeExcite
 from dcdnas.operators import Operator, counting, operators
 
@@ -47,17 +50,20 @@ def _by_module(module: nn.Module, shape: tuple[int, ...]) -> dict[str, int]:
     parameter = next(module.parameters(), torch.empty(0))
     x = torch.zeros((1, *shape), dtype=parameter.dtype, device=parameter.device)
     with _evaluating(module), torch.no_grad(), counting():
-        analysis = FlopCountAnalysis(module, x).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-        analysis.tracer_warnings("none").clear_op_handles()
-        for operation, handle in HANDLES.items():
-            analysis.set_op_handle(operation, handle)
-        counts = {name: int(count) for name, count in analysis.by_module().items()}
-        unknown = set(analysis.unsupported_ops()) - NOT_COUNTED
-    if unknown:
-        raise UncountedOperation(
-            f"the FLOP counter does not know {', '.join(sorted(unknown))} in {type(module).__name__}. Write a product that "
-            "builds or applies an input-dependent quantity with dcdnas.operators.product, and matrix products with torch.matmul."
-        )
+        try:
+            from dcdnas.cost._trace_counter import by_trace  # fvcore cannot be imported where torch.jit is gone
+
+            return by_trace(module, x)
+        except UncountedOperation:
+            raise
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}".splitlines()[0]
+        counts = by_dispatch(module, x)
+    warnings.warn(
+        f"Note: the multiply-adds of {type(module).__name__} were counted without fvcore, operation by operation as torch "
+        f"dispatches them, because fvcore could not trace it ({problem}).",
+        stacklevel=3,
+    )
     return counts
 
 

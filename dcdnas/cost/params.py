@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
-from fvcore.nn import parameter_count
 from torch import nn
 
 from dcdnas.core.architecture import LayerChoice
@@ -18,8 +17,8 @@ __all__ = ["params"]
 
 
 def count_params(module: nn.Module, shape: tuple[int, ...]) -> int:
-    """Number of learnable parameters, as fvcore counts them; `shape` does not matter."""
-    return int(parameter_count(module)[""])
+    """Number of learnable parameters, one that several places share once; `shape` does not matter."""
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def slot_params(slot: Slot, choice: LayerChoice) -> int:

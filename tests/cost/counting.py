@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from dcdnas.cost._dispatch_counter import by_dispatch
 from dcdnas.cost.flops import count_flops
 from dcdnas.operators._product import counting as counting_products
 
@@ -32,7 +33,16 @@ class Run(nn.Module):
 
 
 def count(function: Callable[[Any, Tensor], Any], shape: tuple[int, ...] = SHAPE) -> int:
-    return count_flops(Run(function), shape)
+    """What the trace counts; the counter of dispatched operations has to say the same."""
+    counted = count_flops(Run(function), shape)
+    assert dispatched(Run(function), shape) == counted
+    return counted
+
+
+def dispatched(module: nn.Module, shape: tuple[int, ...] = SHAPE) -> int:
+    """What the counter of dispatched operations counts, which otherwise speaks only where torch cannot trace."""
+    with torch.no_grad(), counting_products():
+        return by_dispatch(module.eval(), torch.zeros(1, *shape))[""]
 
 
 def executed(module: nn.Module, shape: tuple[int, ...]) -> int:

@@ -13,7 +13,8 @@ from fvcore.nn.jit_analysis import _IGNORED_OPS
 from torch import Tensor, nn
 
 from dcdnas.cost import UncountedOperation
-from dcdnas.cost._handles import HANDLES, NOT_COUNTED, PRODUCTS
+from dcdnas.cost._operations import NOT_COUNTED, PRODUCTS
+from dcdnas.cost._trace_counter import HANDLES
 from dcdnas.cost.flops import count_flops
 
 # ---- what is free ----------------------------------------------------------------------------------------------------

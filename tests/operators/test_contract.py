@@ -12,9 +12,11 @@ import torch
 from contract import GEOMETRIES, forms, image, make, oracle, place, randomise, refusal, sampled, supported, variations
 from torch import nn
 
+from dcdnas.cost._dispatch_counter import by_dispatch
+from dcdnas.cost._trace_counter import by_trace
 from dcdnas.cost.flops import count_flops
 from dcdnas.errors import GeometryError
-from dcdnas.operators import operators
+from dcdnas.operators import counting, operators
 
 PLACES = [pytest.param(name, g, id=f"{name}-{g}".replace(" ", "-")) for name in operators for g in supported(name)]
 NAMES = sorted(operators)
@@ -161,6 +163,28 @@ def test_an_independent_counter_agrees_on_every_form(name, geometry):
         operator.portable = turn % 2 == 1
         counted = oracle(operator, image(geometry, 1, torch.float32))
         assert counted == operators[name].multiply_adds(geometry, settings, form), f"{settings} {form}"
+
+
+def by_both_counters(operator, geometry):
+    x = image(geometry, 1, torch.float32)
+    with torch.no_grad(), counting():
+        return by_trace(operator, x), by_dispatch(operator, x)
+
+
+@each_place
+def test_both_counters_agree_on_each_part_of_an_operator(name, geometry):
+    for settings, form in forms(name, geometry, 1)[GEOMETRIES.index(geometry) % 3 :: 3]:
+        traced, dispatched = by_both_counters(operators[name].at(geometry, form, **settings).eval(), geometry)
+        assert dispatched == traced, f"{settings} {form}"
+
+
+@pytest.mark.slow
+@each_place
+def test_both_counters_agree_on_each_part_in_every_form(name, geometry):
+    for settings, form in forms(name, geometry):
+        traced, dispatched = by_both_counters(operators[name].at(geometry, form, **settings).eval(), geometry)
+        assert dispatched == traced, f"{settings} {form}"
+        assert traced[""] == operators[name].multiply_adds(geometry, settings, form)
 
 
 @each_place

@@ -9,9 +9,11 @@ import torch
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import measure, price
+from dcdnas.cost._dispatch_counter import by_dispatch
+from dcdnas.cost._trace_counter import by_trace
 from dcdnas.errors import FileError, UnknownNameError, UsageError
 from dcdnas.networks import build_network, slots_of
-from dcdnas.operators import Operator, operators
+from dcdnas.operators import Operator, counting, operators
 from dcdnas.published import architecture, build, load, read_state, sources
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -87,6 +89,16 @@ def test_every_preset_is_an_architecture_that_builds_again_from_its_config(name)
 def test_a_presets_measured_cost_is_the_sum_of_its_layers_closed_forms(name):
     small = architecture(name, num_classes=10, input_size=64)
     assert measure(build_network(small))["flops"] == multiply_adds(small)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_costs_the_same_with_and_without_a_trace(name):
+    small = architecture(name, num_classes=10, input_size=32)
+    network = build_network(small).eval()
+    with torch.no_grad(), counting():
+        dispatched, traced = (count(network, torch.zeros(1, 3, 32, 32)) for count in (by_dispatch, by_trace))
+    assert dispatched == traced
+    assert traced[""] == price(small)["flops"]
 
 
 @pytest.mark.parametrize("file", sorted(STATES))
