@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, SupportsIndex
 
+import torch
+
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.errors import GeometryError, UsageError
 
@@ -14,17 +16,22 @@ Init = Literal["static", "published"]
 INITS: tuple[Init, ...] = ("static", "published")
 
 
-def check_place(padding: int, **sizes: int) -> None:
-    """Refuses what `torch.nn.Conv2d` takes, but these operators do not: a pair of sizes, a word as padding.
+def one_number(name: str, value: object) -> int:
+    """A size of both axes: a whole number, or a pair of equal ones, as Conv2d keeps them.
 
     Raises:
-        GeometryError: also for a negative padding.
+        GeometryError: for what `torch.nn.Conv2d` takes, but these operators do not: two different sizes, a word as padding.
     """
-    for name, value in {**sizes, "padding": padding}.items():
-        if not isinstance(value, SupportsIndex):
-            raise GeometryError(f"{name} must be one whole number for both axes, not {value!r}.")
-    if int(padding) < 0:
-        raise GeometryError(f"padding must be at least 0, not {padding}.")
+    if isinstance(value, tuple) and len(value) == 2 and value[0] == value[1]:
+        value = value[0]
+    if not isinstance(value, SupportsIndex):
+        raise GeometryError(f"{name} must be one whole number for both axes, not {value!r}.")
+    return int(value)
+
+
+def traced() -> bool:
+    """Whether an exporter or a compiler looks on, which cannot ask for sizes."""
+    return torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined, no-untyped-call]
 
 
 def check_start(init: str, temperature: float = 1.0) -> None:

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from dcdnas.core.dimension import dimensions
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.errors import GeometryError
-from dcdnas.operators._arguments import check_place, shown
+from dcdnas.operators._arguments import shown
 from dcdnas.operators._guide import Guide
-from dcdnas.operators._observed import Observed
+from dcdnas.operators._like_conv2d import LikeConv2d
 from dcdnas.operators._product import is_counting
 
 
-class Operator(Observed):
+class Operator(LikeConv2d):
     """Base of every candidate convolution.
 
     One set of parameters, several *forms* of the same function. *Counted* and exported is the one with the fewest
@@ -32,19 +32,6 @@ class Operator(Observed):
     attribute of its own name, and overrides `resolve` (which settings a geometry allows), `multiply_adds` and `forward`; with
     more than one form also `FORMS`, `forms` where a geometry has fewer of them, and `traffic`; `training_forms` where more
     than the first can train; `_fold` where a BatchNorm can go into the parameters.
-
-    Args:
-        in_channels: C.
-        out_channels: D.
-        kernel_size: k, side of the square kernel.
-        stride: of both axes.
-        padding: of all sides; as in Conv2d the default is 0.
-        dilation: of both axes.
-        groups: as in Conv2d.
-        bias: whether a learnable bias is added.
-
-    Raises:
-        GeometryError: when the operator cannot fill this place.
     """
 
     FORMS: ClassVar[tuple[str, ...]] = ("",)
@@ -59,24 +46,8 @@ class Operator(Observed):
     training_form: str = ""
     """Runs in training when given, instead of the one expected to be fastest."""
 
-    portable: bool = False
-    """Whether the batch must stay a batch (no batch folded into `groups`), as exporters need it; never changes the result."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-        padding: int = 0,
-        dilation: int = 1,
-        groups: int = 1,
-        bias: bool = False,
-    ) -> None:
-        super().__init__()
-        check_place(padding, kernel_size=kernel_size, stride=stride, dilation=dilation, groups=groups)
-        self.geometry = ConvGeometry(in_channels, out_channels, kernel_size, stride, groups, dilation)
-        self.padding, self.has_bias = padding, bias
+    def __init__(self, *place: Any, **others: Any) -> None:
+        super().__init__(*place, **others)
         self._counted, self._pinned = "", False
         self._names = tuple(dimensions(type(self)))
         self._fastest: dict[tuple[bool, int, int], str] = {}
@@ -316,7 +287,7 @@ class Operator(Observed):
 
     def extra_repr(self) -> str:
         """The arguments, so that a printed network shows what each layer is."""
-        return shown(self.geometry, self.padding, self.has_bias, self._settings())
+        return shown(self.geometry, self.padding[0], self.has_bias, self._settings())
 
 
 def _least(forms: tuple[str, ...], effort: Callable[[str], int]) -> str:

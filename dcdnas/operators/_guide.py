@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.geometry import Setting
 from dcdnas.errors import GeometryError, UsageError
+from dcdnas.operators._arguments import traced
 
 
 class Guide(nn.Module):
@@ -57,8 +58,7 @@ def given(guide: Tensor | None, operator: nn.Module, channels: int, x: Tensor) -
             f"{name} was made with guide_channels={channels} and waits for its block's guide of shape (N, {channels}, ...). "
             f"Pass what the module from {name}.guide(channels, settings) gives, or leave guide_channels out."
         )
-    traced = torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined, no-untyped-call]
-    if not traced and guide.shape[:2] != (len(x), channels):
+    if not traced() and guide.shape[:2] != (len(x), channels):
         raise UsageError(
             f"{type(operator).__name__}: the guide is {tuple(guide.shape)} for an input of {tuple(x.shape)}. "
             f"Allowed: ({len(x)}, {channels}, ...)."

@@ -10,13 +10,11 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.operators._base import Operator
 from dcdnas.operators._norm import added
-from dcdnas.operators._per_sample import per_sample_conv2d
 from dcdnas.operators._product import product
 
 
@@ -30,7 +28,7 @@ class KernelMixture(Operator):
     FORMS: ClassVar[tuple[str, ...]] = ("aggregate", "mix")
 
     weight: nn.Parameter
-    """(K, D, C/g k^2): three axes, because `module.to(memory_format=torch.channels_last)` refuses a parameter with five."""
+    """(K, D, C/g k^2)."""
 
     bias: nn.Parameter | None
 
@@ -38,9 +36,8 @@ class KernelMixture(Operator):
     """(D,), what `fold` leaves to be added; another than the bias, because the mixture's weights need not sum to 1."""
 
     def _make_kernels(self, kernels: int) -> None:
-        g = self.geometry
-        self.weight = nn.Parameter(torch.empty(kernels, g.out_channels, g.in_channels // g.groups * g.kernel_size**2))
-        self.bias = nn.Parameter(torch.zeros(kernels, g.out_channels)) if self.has_bias else None
+        self.weight = self._fresh_kernels(kernels)
+        self.bias = nn.Parameter(torch.zeros(kernels, self.out_channels)) if self.has_bias else None
         self.register_parameter("shift", None)
 
     def _fold_into_kernels(self, scale: Tensor, shift: Tensor) -> bool:
@@ -64,13 +61,11 @@ class KernelMixture(Operator):
         return torch.unflatten(self.weight, 2, (-1, g.kernel_size, g.kernel_size))
 
     def _aggregate(self, x: Tensor, mixture: Tensor, bias: Tensor | None) -> Tensor:
-        g = self.geometry
         kernels = (mixture @ self.weight.flatten(1)).view(-1, *self.kernels().shape[1:])
-        return per_sample_conv2d(x, kernels, g.stride, self.padding, g.dilation, g.groups, self.portable, bias)
+        return self._convolve_each(x, kernels, bias)
 
     def _mix(self, x: Tensor, mixture: Tensor) -> Tensor:
-        g = self.geometry
-        outputs = (F.conv2d(x, kernel, None, g.stride, self.padding, g.dilation, g.groups) for kernel in self.kernels())
+        outputs = (self._convolve(x, kernel) for kernel in self.kernels())
         weighed = [product(y, pi[:, None, None, None]) for y, pi in zip(outputs, mixture.unbind(1), strict=True)]
         return sum(weighed[1:], weighed[0])
 

@@ -10,7 +10,7 @@ Letters: N batch, C input channels, D output channels, H W map, k kernel size, E
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -50,13 +50,7 @@ class CondConv(KernelMixture):
     """y = W(x) * x + b(x), W(x) = sum_e r_e(x) W_e, b(x) = sum_e r_e(x) b_e, r = sigmoid(FC(GAP(x))).
 
     Args:
-        in_channels: C.
-        out_channels: D.
-        kernel_size: k.
-        stride: as in Conv2d.
-        padding: as in Conv2d.
-        dilation: as in Conv2d.
-        groups: as in Conv2d.
+        *place: C, D, k and more, as in Conv2d.
         bias: whether each expert has a bias, summed like the kernels.
         num_experts: E.
         guide_channels: E, when the layer has no router and `forward` takes the weights (N, E) of a `Router` that its block
@@ -79,26 +73,19 @@ class CondConv(KernelMixture):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-        padding: int = 0,
-        dilation: int = 1,
-        groups: int = 1,
-        bias: bool = False,
-        *,
+        *place: Any,
         num_experts: Annotated[int, Choice(at_least=1, at_most=32)] = 8,
         guide_channels: int = 0,
         init: Init = "static",
+        **others: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        super().__init__(*place, **others)
         check_start(init)
         self._keep(num_experts=num_experts)
         if guide_channels:
             check_width("CondConv", "num_experts", num_experts, guide_channels)
         self._make_kernels(num_experts)
-        self.router = None if guide_channels else Router(in_channels, num_experts, init)
+        self.router = None if guide_channels else Router(self.in_channels, num_experts, init)
         self._initialise(init)
 
     def _initialise(self, init: Init) -> None:
@@ -172,6 +159,8 @@ class CondLinear(CondConv):
 
     Reference: see `CondConv`.
     """
+
+    AXES = 2
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C) -> (N, D)."""

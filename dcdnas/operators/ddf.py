@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -40,14 +40,8 @@ class DDF(Operator):
     square ones of any groups with as many channels out as in; it never mixes channels.
 
     Args:
-        in_channels: C.
-        out_channels: must equal C.
-        kernel_size: k, odd and at least 3.
-        stride: as in Conv2d.
-        padding: as in Conv2d; an odd map at stride 2 gives the larger half, as Conv2d does.
-        dilation: as in Conv2d.
-        groups: accepted for the place's sake; the filter is the same for all.
-        bias: as in Conv2d.
+        *place: C, D (which must equal C), k (odd and at least 3) and more, as in Conv2d. An odd map at stride 2 gives the larger
+            half, as Conv2d does; `groups` is accepted for the place's sake, the filter is the same for all.
         kernel_combine: ``mul`` or ``add``.
         head: h, spatial filters a pixel; C/h neighbouring channels share one. The nearest divisor of C below is taken.
         reduction: r; the channel branch has max(1, C // r) hidden units.
@@ -73,29 +67,22 @@ class DDF(Operator):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-        padding: int = 0,
-        dilation: int = 1,
-        groups: int = 1,
-        bias: bool = False,
-        *,
+        *place: Any,
         kernel_combine: Annotated[str, Choice(words=("mul", "add"))] = "mul",
         head: Annotated[int, Choice(at_least=1, at_most=64)] = 1,
         reduction: Annotated[float, Choice(at_least=1)] = 5,
         init: Init = "static",
+        **others: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        super().__init__(*place, **others)
         check_start(init)
         self._keep(kernel_combine=kernel_combine, head=head, reduction=reduction)
-        hidden = hidden_units(in_channels, reduction)
-        self.spatial = nn.Conv2d(in_channels, self.head * kernel_size**2, 1, stride)
-        self.squeeze = nn.Linear(in_channels, hidden)
-        self.excite = nn.Linear(hidden, in_channels * kernel_size**2)
-        self.scale = nn.Parameter(torch.empty(in_channels * kernel_size**2))
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        channels, taps, hidden = self.in_channels, self.geometry.kernel_size**2, hidden_units(self.in_channels, reduction)
+        self.spatial = nn.Conv2d(channels, self.head * taps, 1, self.stride)
+        self.squeeze = nn.Linear(channels, hidden)
+        self.excite = nn.Linear(hidden, channels * taps)
+        self.scale = nn.Parameter(torch.empty(channels * taps))
+        self.bias = self._fresh_bias()
         self._initialise(init)
 
     def _initialise(self, init: str) -> None:
@@ -155,7 +142,7 @@ class DDF(Operator):
     def spatial_filter(self, x: Tensor) -> Tensor:
         """D^sp: (N, C, H, W) -> (N, h, k*k, H', W')."""
         g = self.geometry
-        pixels: Tensor = self.spatial(centred(x, g.kernel_size, self.padding, g.dilation))
+        pixels: Tensor = self.spatial(centred(x, g.kernel_size, self.padding[0], g.dilation))
         filters = torch.unflatten(pixels, 1, (self.head, g.kernel_size**2))
         return filter_norm(filters, 2, g.kernel_size**2, filter_deviation(g.kernel_size))
 
@@ -179,7 +166,7 @@ class DDF(Operator):
         apply = decoupled_filter_lean if self.training and not self.portable else decoupled_filter
         spatial = self._seen("spatial filter", self.spatial_filter(x), of_map=True)
         filters = self._seen("channel filter", self.channel_filter(x)), spatial
-        y = apply(x, *filters, self.kernel_combine, g.kernel_size, g.stride, self.padding, g.dilation)
+        y = apply(x, *filters, self.kernel_combine, g.kernel_size, g.stride, self.padding[0], g.dilation)
         return y if self.bias is None else y + self.bias[:, None, None]
 
 

@@ -10,7 +10,7 @@ Letters: N batch, C input channels, D output channels, H W map, k kernel size, g
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry, Setting
-from dcdnas.operators._arguments import Init, check_start
+from dcdnas.operators._arguments import Init, check_start, traced
 from dcdnas.operators._guide import Guide, check_width, given
 from dcdnas.operators._kernels import per_sample
 from dcdnas.operators._mixture import KernelMixture, start_around_a_mean, static_std
@@ -70,13 +70,7 @@ class DRConv(KernelMixture):
     ``regions`` builds the m kernels and multiplies each pixel by its own region's, about one convolution.
 
     Args:
-        in_channels: C.
-        out_channels: D.
-        kernel_size: k.
-        stride: as in Conv2d.
-        padding: as in Conv2d.
-        dilation: as in Conv2d.
-        groups: g.
+        *place: C, D, k and more, as in Conv2d.
         bias: as in Conv2d, one for all regions.
         num_regions: m.
         num_kernels: K.
@@ -99,29 +93,22 @@ class DRConv(KernelMixture):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-        padding: int = 0,
-        dilation: int = 1,
-        groups: int = 1,
-        bias: bool = False,
-        *,
+        *place: Any,
         num_regions: Annotated[int, Choice(at_least=1, at_most=16)] = 8,
         num_kernels: Annotated[int, Choice(at_least=1, at_most=16)] = 8,
         guide_channels: int = 0,
         init: Init = "static",
+        **others: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        super().__init__(*place, **others)
         check_start(init)
         self._keep(num_regions=num_regions, num_kernels=num_kernels)
         if guide_channels:
             check_width("DRConv", "num_regions", num_regions, guide_channels)
         self._make_kernels(num_kernels)
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
-        self.regions = None if guide_channels else RegionGuide(in_channels, num_regions, stride)
-        self.combine = nn.Linear(in_channels, num_regions * num_kernels)
+        self.bias = self._fresh_bias()
+        self.regions = None if guide_channels else RegionGuide(self.in_channels, num_regions, self.geometry.stride)
+        self.combine = nn.Linear(self.in_channels, num_regions * num_kernels)
         self._initialise(init)
 
     def _initialise(self, init: Init) -> None:
@@ -204,13 +191,13 @@ class DRConv(KernelMixture):
         g = self.geometry
         if self.regions is None:
             return given(None, self, self.num_regions, x)
-        logits: Tensor = self.regions(centred(x, g.kernel_size, self.padding, g.dilation))
+        logits: Tensor = self.regions(centred(x, g.kernel_size, self.padding[0], g.dilation))
         return logits
 
     def _logits(self, x: Tensor, guide: Tensor | None) -> Tensor:
         """The guide at each output pixel: (N, m, H', W')."""
         g, logits = self.geometry, self.guide_from(x) if guide is None else given(guide, self, self.num_regions, x)
-        reach = 2 * self.padding - g.dilation * (g.kernel_size - 1) - 1
+        reach = 2 * self.padding[0] - g.dilation * (g.kernel_size - 1) - 1
         size = [(int(s) + reach) // g.stride + 1 for s in x.shape[2:]]
         return logits if list(logits.shape[2:]) == size else F.interpolate(logits, size)
 
@@ -221,15 +208,14 @@ class DRConv(KernelMixture):
             mask = mask + (soft - soft.detach())
         weights = torch.unflatten(mixture.transpose(1, 2) @ mask.flatten(2).to(mixture.dtype), 2, logits.shape[2:])
         weights = self._seen("kernel", weights, of_map=True)
-        g = self.geometry
-        outputs = (F.conv2d(x, kernel, None, g.stride, self.padding, g.dilation, g.groups) for kernel in self.kernels())
+        outputs = (self._convolve(x, kernel) for kernel in self.kernels())
         weighed = [product(y, w.unsqueeze(1)) for y, w in zip(outputs, weights.unbind(1), strict=True)]
         return sum(weighed[1:], weighed[0])
 
     def _by_region(self, x: Tensor, logits: Tensor, mixture: Tensor) -> Tensor:
         g = self.geometry
         kernels = per_sample(torch.unflatten(mixture @ self.weight.flatten(1), 2, self.weight.shape[1:]))
-        region, place = logits.argmax(1), (g.kernel_size, g.stride, self.padding, g.dilation)
+        region, place = logits.argmax(1), (g.kernel_size, g.stride, self.padding[0], g.dilation)
         if g.depthwise and g.out_channels == g.groups:
             return depthwise_by_region(taps(x, *place), region, kernels)
         convolve = convolve_by_region if self._fixed_shapes(x) else convolve_by_sorted_region
@@ -238,5 +224,4 @@ class DRConv(KernelMixture):
 
     def _fixed_shapes(self, x: Tensor) -> bool:
         """Whether the form must run as counted and exported; otherwise a CPU does the same with fewer copies."""
-        traced = torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined, no-untyped-call]
-        return self.portable or traced or is_counting() or x.device.type != "cpu" or len(x) == 0
+        return self.portable or traced() or is_counting() or x.device.type != "cpu" or len(x) == 0

@@ -11,7 +11,7 @@ Letters: N batch, C input channels, D output channels, H W map, k kernel size, K
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -30,13 +30,7 @@ class DyConv(KernelMixture):
     """y = W(x) * x + b(x), W(x) = sum_k pi_k(x) W_k, b(x) = sum_k pi_k(x) b_k, pi = softmax(FC(ReLU(FC(GAP(x)))) / T).
 
     Args:
-        in_channels: C.
-        out_channels: D.
-        kernel_size: k.
-        stride: as in Conv2d.
-        padding: as in Conv2d.
-        dilation: as in Conv2d.
-        groups: as in Conv2d.
+        *place: C, D, k and more, as in Conv2d.
         bias: whether each kernel has a bias, averaged like the kernels.
         num_kernels: K.
         reduction: r; the attention has C // r + 1 hidden units.
@@ -61,26 +55,19 @@ class DyConv(KernelMixture):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-        padding: int = 0,
-        dilation: int = 1,
-        groups: int = 1,
-        bias: bool = False,
-        *,
+        *place: Any,
         num_kernels: Annotated[int, Choice(at_least=2, at_most=16)] = 4,
         reduction: Annotated[float, Choice(at_least=1)] = 4,
         temperature: float = 30.0,
         init: Init = "static",
+        **others: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        super().__init__(*place, **others)
         check_start(init, temperature)
         self._keep(num_kernels=num_kernels, reduction=reduction)
         self._make_kernels(num_kernels)
-        hidden = hidden_channels(in_channels, num_kernels, reduction)
-        self.squeeze = nn.Linear(in_channels, hidden, bias=False)
+        hidden = hidden_channels(self.in_channels, num_kernels, reduction)
+        self.squeeze = nn.Linear(self.in_channels, hidden, bias=False)
         self.excite = nn.Linear(hidden, num_kernels)
         self.first_temperature = temperature
         self.register_buffer("temperature", torch.tensor(float(temperature)))

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +27,7 @@ from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
 from dcdnas.operators._norm import added, folded_bias
 from dcdnas.operators._od_attention import Attention, Gates
-from dcdnas.operators._per_sample import per_sample_conv2d, taps
+from dcdnas.operators._per_sample import taps
 from dcdnas.operators._product import product, scaled
 
 __all__ = ["ODConv"]
@@ -45,13 +45,7 @@ class ODConv(Operator):
     input, so that all kernels stay static.
 
     Args:
-        in_channels: C.
-        out_channels: D.
-        kernel_size: k.
-        stride: as in Conv2d.
-        padding: as in Conv2d.
-        dilation: as in Conv2d.
-        groups: g.
+        *place: C, D, k and more, as in Conv2d.
         bias: one a kernel, weighed by alpha_w and added after the filter attention.
         num_kernels: n.
         reduction: r: the attention squeezes C channels to A = C/r, at least 16.
@@ -78,34 +72,26 @@ class ODConv(Operator):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-        padding: int = 0,
-        dilation: int = 1,
-        groups: int = 1,
-        bias: bool = False,
-        *,
+        *place: Any,
         num_kernels: Annotated[int, Choice(at_least=1, at_most=16)] = 1,
         reduction: Annotated[float, Choice(at_least=1)] = 16,
         gates: Annotated[str, Choice(words=("unit", "sigmoid"))] = "unit",
         norm: Annotated[str, Choice(words=("batch", "layer", "none"))] = "batch",
         temperature: float = 30.0,
         init: Init = "static",
+        **others: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        super().__init__(*place, **others)
         check_start(init, temperature)
         self._keep(num_kernels=num_kernels, reduction=reduction, gates=gates, norm=norm)
         self.initial_temperature = temperature
-        shape = (num_kernels, out_channels, in_channels // groups * kernel_size**2)
-        self.weight = nn.Parameter(torch.empty(shape))
-        self.bias = nn.Parameter(torch.zeros(num_kernels, out_channels)) if bias else None
+        self.weight = self._fresh_kernels(num_kernels)
+        self.bias = nn.Parameter(torch.zeros(num_kernels, self.out_channels)) if self.has_bias else None
         self.register_parameter("shift", None)
         sizes = _Sizes.of(self.geometry, self._settings())
         height, mass = (2.0, math.sqrt(num_kernels)) if gates == "unit" else (1.0, 1.0)
         self.attention = Attention(
-            in_channels, sizes.filters, sizes.taps, sizes.kernels, sizes.width, norm, height, mass, temperature
+            self.in_channels, sizes.filters, sizes.taps, sizes.kernels, sizes.width, norm, height, mass, temperature
         )
         self._start(init == "published")
 
@@ -184,9 +170,9 @@ class ODConv(Operator):
             x = x if form in ("input", "kernel") else product(x, gates.channel[:, :, None, None])
             kernel = self._kernel(gates, form)
             if form == "activation" and self.num_kernels == g.kernel_size == 1:
-                y = F.conv2d(x, kernel[0], inside, g.stride, self.padding, g.dilation, g.groups)
+                y = self._convolve(x, kernel[0], inside)
             else:
-                y = per_sample_conv2d(x, kernel, g.stride, self.padding, g.dilation, g.groups, self.portable, inside)
+                y = self._convolve_each(x, kernel, inside)
         if outside is None:
             return y
         filters = outside[:, :, None, None]
@@ -217,7 +203,7 @@ class ODConv(Operator):
     def _by_columns(self, x: Tensor, gates: Gates) -> Tensor:
         """Weighs each tap's view of the input, convolves with all kernels at once, and mixes their outputs."""
         g = self.geometry
-        views = taps(x, g.kernel_size, g.stride, self.padding, g.dilation)
+        views = taps(x, g.kernel_size, g.stride, self.padding[0], g.dilation)
         gate = gates.channel[:, :, None]
         gate = gate if gates.spatial is None else product(gate, gates.spatial[:, None, :])
         columns = product(torch.stack(views, 2), gate[..., None, None]).flatten(1, 2)

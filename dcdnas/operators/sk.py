@@ -10,7 +10,7 @@ Letters: N batch, C input channels, D output channels, H W map, k kernel size, d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -36,14 +36,7 @@ class SK(Operator):
     the selection costs one matrix (A - B) and one product a pixel.
 
     Args:
-        in_channels: C.
-        out_channels: D.
-        kernel_size: k, odd and at least 3.
-        stride: as in Conv2d.
-        padding: as in Conv2d; the wider branch is padded by as much more as it reaches farther.
-        dilation: of the narrower branch; the wider one has twice as much.
-        groups: as in Conv2d; 32 in the paper.
-        bias: as in Conv2d.
+        *place: C, D, k and more, as in Conv2d.
         reduction: r; there are d = max(D // r, least_hidden) hidden units.
         least_hidden: the least d; 32 in the paper.
         init: ``static``: both branches weigh 1/2 whatever the input, and the output has the scale of a static convolution's;
@@ -65,29 +58,21 @@ class SK(Operator):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-        padding: int = 0,
-        dilation: int = 1,
-        groups: int = 1,
-        bias: bool = False,
-        *,
+        *place: Any,
         reduction: Annotated[int, Choice(at_least=1)] = 16,
         least_hidden: Annotated[int, Choice(at_least=1)] = 32,
         init: Init = "static",
+        **others: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        super().__init__(*place, **others)
         check_start(init)
         self._keep(reduction=reduction, least_hidden=least_hidden)
-        shape = (out_channels, in_channels // groups, kernel_size, kernel_size)
-        self.near, self.far = nn.Parameter(torch.empty(shape)), nn.Parameter(torch.empty(shape))
-        hidden = hidden_units(out_channels, reduction, least_hidden)
-        self.squeeze = nn.Linear(out_channels, hidden, bias=False)
+        self.near, self.far = self._fresh_kernel(), self._fresh_kernel()
+        hidden = hidden_units(self.out_channels, reduction, least_hidden)
+        self.squeeze = nn.Linear(self.out_channels, hidden, bias=False)
         self.norm: nn.Module = BatchNorm(hidden)
-        self.heads = nn.Parameter(torch.zeros(2, out_channels, hidden))
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.heads = nn.Parameter(torch.zeros(2, self.out_channels, hidden))
+        self.bias = self._fresh_bias()
         self._initialise(init)
 
     def _initialise(self, init: str) -> None:
@@ -151,8 +136,8 @@ class SK(Operator):
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
         g = self.geometry
-        farther = self.padding + g.dilation * (g.kernel_size - 1) // 2
-        near = F.conv2d(x, self.near, None, g.stride, self.padding, g.dilation, g.groups)
+        farther = self.padding[0] + g.dilation * (g.kernel_size - 1) // 2
+        near = self._convolve(x, self.near)
         far = F.conv2d(x, self.far, None, g.stride, farther, 2 * g.dilation, g.groups)
         a = self._seen("branch", self.selection(near + far))
         y = far + product(near - far, a[:, :, None, None])

@@ -5,15 +5,14 @@ Reference: `torch.nn.Conv2d`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.operators._base import Operator
+from dcdnas.operators._mixture import static_std
 from dcdnas.operators._norm import folded_bias
 
 __all__ = ["Static"]
@@ -27,22 +26,10 @@ class Static(Operator):
 
     PUBLISHED_FORM = ""
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-        padding: int = 0,
-        dilation: int = 1,
-        groups: int = 1,
-        bias: bool = False,
-    ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, kernel_size, kernel_size))
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
-        fan_out = out_channels // groups * kernel_size**2
-        nn.init.normal_(self.weight, std=math.sqrt(2.0 / fan_out))
+    def __init__(self, *place: Any, **others: Any) -> None:
+        super().__init__(*place, **others)
+        self.weight, self.bias = self._fresh_kernel(), self._fresh_bias()
+        nn.init.normal_(self.weight, std=static_std(self.geometry))
 
     @classmethod
     def classifier(cls, geometry: ConvGeometry, form: str = "", **settings: Setting) -> nn.Linear:
@@ -71,5 +58,4 @@ class Static(Operator):
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
-        g = self.geometry
-        return F.conv2d(x, self.weight, self.bias, g.stride, self.padding, g.dilation, g.groups)
+        return self._convolve(x, self.weight, self.bias)

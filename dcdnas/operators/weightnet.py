@@ -11,7 +11,7 @@ parts an output channel, h reduced features, r reduction.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,6 @@ from dcdnas.operators._base import Operator
 from dcdnas.operators._guide import Guide, given
 from dcdnas.operators._mixture import static_std
 from dcdnas.operators._norm import folded_bias
-from dcdnas.operators._per_sample import per_sample_conv2d
 from dcdnas.operators._pool import pooled
 from dcdnas.operators._product import product
 
@@ -52,14 +51,7 @@ class WeightNet(Operator):
     ``kernel`` builds one kernel a sample.
 
     Args:
-        in_channels: C.
-        out_channels: D.
-        kernel_size: k.
-        stride: as in Conv2d.
-        padding: as in Conv2d.
-        dilation: as in Conv2d.
-        groups: g.
-        bias: as in Conv2d.
+        *place: C, D, k and more, as in Conv2d.
         multiplier: M; the nearest multiple of G below is taken.
         parts: G, at most M; the nearest divisor of C/g below is taken, and M with it, so that M/G stays: 1 in a depthwise place.
         reduction: r; h = max(C // r, least_hidden).
@@ -84,31 +76,24 @@ class WeightNet(Operator):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-        padding: int = 0,
-        dilation: int = 1,
-        groups: int = 1,
-        bias: bool = False,
-        *,
+        *place: Any,
         multiplier: Annotated[int, Choice(at_least=1, at_most=16)] = 2,
         parts: Annotated[int, Choice(at_least=1, at_most=16)] = 2,
         reduction: Annotated[int, Choice(at_least=1)] = 16,
         least_hidden: Annotated[int, Choice(at_least=1)] = 16,
         guide_channels: int = 0,
+        **others: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        super().__init__(*place, **others)
         self._keep(multiplier=multiplier, parts=parts, reduction=reduction, least_hidden=least_hidden)
         self.terms = self.multiplier // self.parts
         self.guide_channels = guide_channels
-        self.reduce = None if guide_channels else Reduce(in_channels, reduction, least_hidden)
+        self.reduce = None if guide_channels else Reduce(self.in_channels, reduction, least_hidden)
         self.attend = nn.Linear(
-            guide_channels or hidden_units(in_channels, reduction, least_hidden), self.multiplier * out_channels
+            guide_channels or hidden_units(self.in_channels, reduction, least_hidden), self.multiplier * self.out_channels
         )
-        self.weight = nn.Parameter(torch.empty(self.terms, out_channels, in_channels // groups * kernel_size**2))
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.weight = self._fresh_kernels(self.terms)
+        self.bias = self._fresh_bias()
         nn.init.zeros_(self.attend.weight)
         nn.init.zeros_(self.attend.bias)
         nn.init.normal_(self.weight, std=2 * static_std(self.geometry) / self.terms**0.5)
@@ -206,17 +191,17 @@ class WeightNet(Operator):
         of_group = (g.groups, g.out_channels // g.groups)
         stored = torch.unflatten(torch.unflatten(self.weight, 2, (self.parts, -1)), 1, of_group)
         kernels = stored.permute(1, 3, 0, 2, 4).reshape(self.terms * self.parts * g.out_channels, -1, k, k)
-        maps = F.conv2d(x, kernels, None, g.stride, self.padding, g.dilation, g.groups * self.parts)
+        maps = F.conv2d(x, kernels, None, g.stride, self.padding[0], g.dilation, g.groups * self.parts)
         maps = torch.unflatten(maps, 1, (g.groups, self.multiplier, -1))
         scale = torch.unflatten(alpha, 1, of_group).permute(0, 1, 3, 4, 2).flatten(2, 3)
         return product(maps, scale[..., None, None]).sum(2).flatten(1, 2)
 
     def _built_kernels(self, x: Tensor, alpha: Tensor) -> Tensor:
-        g, k = self.geometry, self.geometry.kernel_size
+        k = self.geometry.kernel_size
         stored = torch.unflatten(self.weight, 2, (self.parts, -1))
         built = [product(v, a.unsqueeze(-1)) for v, a in zip(stored, alpha.unbind(3), strict=True)]
         kernels = torch.unflatten(sum(built[1:], built[0]).flatten(2), 2, (-1, k, k))
-        return per_sample_conv2d(x, kernels, g.stride, self.padding, g.dilation, g.groups, self.portable, self.bias)
+        return self._convolve_each(x, kernels, self.bias)
 
 
 def hidden_units(in_channels: int, reduction: int, least: int) -> int:

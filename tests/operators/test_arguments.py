@@ -21,7 +21,7 @@ each_operator = pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     ("arguments", "rule"),
     [
-        ({"kernel_size": (3, 3)}, r"kernel_size must be one whole number for both axes, not \(3, 3\)"),
+        ({"kernel_size": (3, 5)}, r"kernel_size must be one whole number for both axes, not \(3, 5\)"),
         ({"stride": 1.5}, "stride must be one whole number"),
         ({"padding": "same"}, "padding must be one whole number for both axes, not 'same'"),
         ({"padding": -1}, "padding must be at least 0, not -1"),

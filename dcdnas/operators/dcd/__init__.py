@@ -20,7 +20,6 @@ from dataclasses import fields
 from typing import Annotated, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dcdnas.core.dimension import Choice, dimensions
@@ -29,7 +28,6 @@ from dcdnas.errors import GeometryError
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
 from dcdnas.operators._norm import added, folded_bias
-from dcdnas.operators._per_sample import per_sample_conv2d
 from dcdnas.operators._product import product, scaled
 from dcdnas.operators.dcd._controller import Controller
 from dcdnas.operators.dcd._init import kaiming_fan_out, published_start, static_start
@@ -47,13 +45,7 @@ class DCD(Operator):
     W(x) = W0 x2 Lambda(x) + Phi(x) x1 Q x2 P x3 R.
 
     Args:
-        in_channels: C.
-        out_channels: D.
-        kernel_size: k.
-        stride: as in Conv2d.
-        padding: as in Conv2d.
-        dilation: as in Conv2d.
-        groups: g.
+        *place: C, D, k and more, as in Conv2d.
         bias: as in Conv2d: outside Lambda; in the variant `code` inside, as its classifier has it.
         latent_dim: L of each block. `auto` is the paper's C / 2^floor(log2 sqrt(C)) with C = min(C, D) / (g B), floored, at
             least 1; `half` and `double` of it; a number is cut to min(C, D) / (g B).
@@ -90,15 +82,7 @@ class DCD(Operator):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-        padding: int = 0,
-        dilation: int = 1,
-        groups: int = 1,
-        bias: bool = False,
-        *,
+        *place: Any,
         latent_dim: Annotated[int | str, Choice(words=("auto", "half", "double"), at_least=1)] = "auto",
         num_blocks: Annotated[int, Choice(at_least=1, power_of_two=True)] = 1,
         channel_attention: Annotated[bool, Choice()] = True,
@@ -107,8 +91,9 @@ class DCD(Operator):
         variant: Annotated[str, Choice(words=("paper", "code"))] = "paper",
         rule: Annotated[str, Choice(words=("auto", "pointwise", "bottleneck", "basic", "classifier"))] = "auto",
         init: Init = "static",
+        **others: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        super().__init__(*place, **others)
         check_start(init)
         self._keep(
             latent_dim=latent_dim,
@@ -120,11 +105,11 @@ class DCD(Operator):
             rule=rule,
         )
         plan = Plan.of(self.geometry, self._settings())
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, kernel_size, kernel_size))
-        kaiming_fan_out(self.weight, groups)
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.weight = self._fresh_kernel()
+        kaiming_fan_out(self.weight, self.groups)
+        self.bias = self._fresh_bias()
         self.register_parameter("shift", None)
-        self.residual: OneTap | AllTaps | Depthwise = _residual(plan, padding)
+        self.residual: OneTap | AllTaps | Depthwise = _residual(plan, self.padding[0])
         self.controller = Controller(plan)
         if init == "static":
             static_start(self.residual, self.controller)
@@ -225,7 +210,7 @@ class DCD(Operator):
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
-        form, g = self._form(x), self.geometry
+        form = self._form(x)
         scale, phi = self.controller(x, None if form == "activation" or self.training else self.residual.rows)
         scale, phi = None if scale is None else self._seen("Lambda", scale), self._seen("Phi", phi)
         inside: Tensor | None
@@ -235,8 +220,8 @@ class DCD(Operator):
             kernel, shift = self.residual.kernels(x, phi, static)
             inside = inside if inside is None or scale is None else product(inside, scale)
             bias = added(added(shift, outside), inside)
-            return per_sample_conv2d(x, kernel, g.stride, self.padding, g.dilation, g.groups, self.portable, bias)
-        y = F.conv2d(x, self.weight, inside, g.stride, self.padding, g.dilation, g.groups)
+            return self._convolve_each(x, kernel, bias)
+        y = self._convolve(x, self.weight, inside)
         residual = self._acted(x, phi, form, outside)
         return residual + y if scale is None else scaled(y, scale[:, :, None, None], residual)
 
@@ -256,6 +241,8 @@ class DCDLinear(DCD):
 
     Reference: see `DCD`.
     """
+
+    AXES = 2
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C) -> (N, D)."""

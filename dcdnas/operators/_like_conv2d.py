@@ -1,0 +1,135 @@
+"""What an operator shares with `torch.nn.Conv2d`: the arguments, the attributes of their names, and inputs without a batch axis.
+
+Letters in shapes: N batch, C input channels, D output channels, H W map, k kernel size.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dcdnas.core.geometry import ConvGeometry
+from dcdnas.errors import GeometryError, UsageError
+from dcdnas.operators._arguments import one_number, traced
+from dcdnas.operators._observed import Observed
+from dcdnas.operators._per_sample import per_sample_conv2d
+
+Size = int | tuple[int, int]
+
+
+class LikeConv2d(Observed):
+    """A layer with the arguments of Conv2d.
+
+    A subclass takes them as ``*place`` and ``**others``, beside keywords of its own, and passes them on; `help` shows them all.
+    Its `forward` sees batches only.
+
+    Args:
+        in_channels: C.
+        out_channels: D.
+        kernel_size: k, side of the square kernel; it, stride, padding and dilation may be pairs of equal numbers.
+        stride: of both axes.
+        padding: of all sides; as in Conv2d the default is 0.
+        dilation: of both axes.
+        groups: as in Conv2d.
+        bias: whether a learnable bias is added.
+
+    Raises:
+        GeometryError: when no layer has these arguments.
+    """
+
+    AXES: ClassVar[int] = 4
+    """Axes of an input, that of the batch among them."""
+
+    padding_mode = "zeros"
+
+    portable: bool = False
+    """Whether the batch must stay a batch (no batch folded into `groups`), as exporters need it; never changes the result."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        sizes = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        k, step, edge, apart, groups = (one_number(name, value) for name, value in sizes.items())
+        if edge < 0:
+            raise GeometryError(f"padding must be at least 0, not {edge}.")
+        self.geometry = ConvGeometry(in_channels, out_channels, k, step, groups, apart)
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size, self.stride, self.padding, self.dilation = ((n, n) for n in (k, step, edge, apart))
+        self.has_bias = bias
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Lets `forward` take what Conv2d takes, and shows a constructor with the arguments that it passes on."""
+        super().__init_subclass__(**arguments)
+        if "forward" in vars(cls):
+            cls.forward = _of_batches(cls.forward, cls.AXES)
+        cls.__signature__ = _signature(cls)  # type: ignore[attr-defined]
+
+    def _fresh_bias(self) -> nn.Parameter | None:
+        """(D,) zeros, where the layer has a bias."""
+        return nn.Parameter(torch.zeros(self.out_channels)) if self.has_bias else None
+
+    def _fresh_kernel(self) -> nn.Parameter:
+        """(D, C/g, k, k), to be filled."""
+        return nn.Parameter(torch.empty(self.out_channels, self.in_channels // self.groups, *self.kernel_size))
+
+    def _fresh_kernels(self, count: int) -> nn.Parameter:
+        """(count, D, C/g k^2), to be filled: three axes, because `module.to(memory_format=torch.channels_last)` refuses five."""
+        return nn.Parameter(torch.empty(count, self.out_channels, self.geometry.weights // self.out_channels))
+
+    def _convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) convolved with one kernel (D, C/g, k, k) for all samples: (N, D, H', W')."""
+        return F.conv2d(x, kernel, bias, self.stride, self.padding, self.dilation, self.groups)
+
+    def _convolve_each(self, x: Tensor, kernels: Tensor, bias: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) convolved with each sample's own kernel, (N, D, C/g, k, k): (N, D, H', W')."""
+        g = self.geometry
+        return per_sample_conv2d(x, kernels, g.stride, self.padding[0], g.dilation, g.groups, self.portable, bias)
+
+    def _check_input(self, x: Tensor, axes: int) -> None:
+        if x.dim() not in (axes - 1, axes) or (not traced() and x.shape[1 - axes] != self.in_channels):
+            sizes = ", ".join([str(self.in_channels), "H", "W"][: axes - 1])
+            one = sizes if axes > 2 else f"{sizes},"
+            raise UsageError(
+                f"{type(self).__name__} was made with in_channels={self.in_channels} and got an input of shape {tuple(x.shape)}. "
+                f"Allowed: (N, {sizes}), or ({one}) for one sample."
+            )
+
+
+def _of_batches(forward: Callable[..., Tensor], axes: int) -> Callable[..., Tensor]:
+    """`forward`, for an input without a batch axis too: then its guide, and the result, have none either."""
+
+    @wraps(forward)
+    def checked(self: LikeConv2d, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        self._check_input(x, axes)
+        if x.dim() == axes:
+            return forward(self, x) if guide is None else forward(self, x, guide)
+        batch = (tensor.unsqueeze(0) for tensor in (x, guide) if tensor is not None)
+        return forward(self, *batch).squeeze(0)
+
+    return checked
+
+
+def _signature(cls: type[LikeConv2d]) -> inspect.Signature:
+    """Of the constructor, with the arguments of its base in the place of ``*place`` and ``**others``."""
+    own = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    if not any(p.kind is p.VAR_POSITIONAL for p in own):
+        return inspect.Signature(own)
+    base = next(c for c in cls.__mro__[1:] if issubclass(c, LikeConv2d))
+    passed_on = inspect.signature(base).parameters
+    added = {p.name: p for p in own if p.kind is p.KEYWORD_ONLY}
+    return inspect.Signature([*(p for name, p in passed_on.items() if name not in added), *added.values()])
