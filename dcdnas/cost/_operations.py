@@ -53,6 +53,7 @@ def einsum_multiply_adds(equation: str, shapes: Sequence[Sequence[int]]) -> int:
 
 
 def names(words: str) -> frozenset[str]:
+    """The full names of torch's operations called so: ``"add sub"`` to ``aten::add`` and ``aten::sub``."""
     return frozenset(f"aten::{word}" for word in words.split())
 
 
