@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dcdnas.cli._entries import entries
+from dcdnas.cli._options import SkipDamaged
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
@@ -33,15 +34,17 @@ def check(
     out: Output,
     name: Annotated[str, typer.Argument(metavar="DATA", help="Like fashion-mini or cifar10:DIR.", show_default=False)],
     resolution: Annotated[int, typer.Option("--resolution", min=0, help="Side of the images; 0 for their own.")] = 0,
+    skip_damaged: SkipDamaged = None,
 ) -> None:
     """Read a data set to the end and say what is in it; complain about what is missing or damaged.
 
     Example:  dcdnas data check folder:/data/imagenet --resolution 96
     """
     from dcdnas.data import load, load_test
+    from dcdnas.engine.planning.settings import share
 
     since = time.monotonic()
-    train = load(name, resolution)
+    train = load(name, resolution, 0, share(skip_damaged))
     test = load_test(train)
     seconds = time.monotonic() - since
     out.document({"name": name, "seconds": seconds, "parts": {"train": _described(train), "test": _described(test)}})
@@ -52,6 +55,11 @@ def check(
         out.show(
             f"{part:<5}  {len(images):,} images, {min(counts):,} to {max(counts):,} a class, {images.pixels.nbytes / 1e6:.0f} MB"
         )
+        for said in (*images.notes, *(f"left out: {reason}" for reason in images.damaged)):
+            out.show(f"       {said}")
+        empty = [c for c, count in zip(images.classes, counts, strict=True) if not count]
+        if empty:
+            out.show(f"       without a picture: {', '.join(empty)}")
     out.show(f"mean   {', '.join(f'{m:.3f}' for m in train.mean)}; std {', '.join(f'{s:.3f}' for s in train.std)}")
 
 
@@ -81,7 +89,7 @@ data = {"list": list_data, "check": check, "fetch": fetch}
 def _described(images: Images) -> dict[str, Any]:
     return {
         "images": len(images), "shape": images.shape, "classes": images.classes, "a_class": _counts(images),
-        "mean": images.mean, "std": images.std,
+        "mean": images.mean, "std": images.std, "notes": images.notes, "damaged": images.damaged,
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from dcdnas.cli._options import SkipDamaged
 from dcdnas.cli._output import Output
 
 __all__ = ["evaluate"]
@@ -23,6 +24,7 @@ def evaluate(
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Safetensors; model.safetensors beside the config when left out.")
     ] = None,
+    skip_damaged: SkipDamaged = None,
 ) -> None:
     """Test a trained network on the test images of a data set.
 
@@ -31,6 +33,7 @@ def evaluate(
     from dcdnas.api import config_file, load
     from dcdnas.data import load as load_images
     from dcdnas.data import load_test, ordered_as
+    from dcdnas.engine.planning.settings import share
     from dcdnas.errors import UsageError
     from dcdnas.export import read_model
     from dcdnas.training.full import best_device
@@ -39,7 +42,7 @@ def evaluate(
     model = read_model(config_file(config))
     network = load(config, weights)
     channels, height, _ = model.architecture.input
-    test = load_test(load_images(data, height))
+    test = load_test(load_images(data, height, 0, share(skip_damaged)))
     if test.shape[0] != channels or len(test.classes) != model.architecture.classes:
         raise UsageError(
             f"{data} has {test.shape[0]}-channel images of {len(test.classes)} classes; the network takes {channels} channels "

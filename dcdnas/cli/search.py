@@ -22,6 +22,7 @@ from dcdnas.cli._options import (
     LatencyTable,
     Log,
     Resolution,
+    SkipDamaged,
     Timeout,
     TrialTimeout,
 )
@@ -32,6 +33,7 @@ __all__ = ["search"]
 PANEL = "Search"
 
 
+Data = Annotated[str | None, typer.Option("-d", "--data", metavar="DATA", help="Images, like fashion-mini or cifar10:DIR.")]
 Name = Annotated[
     str | None, typer.Option("--name", metavar="RUN", help="Of the run's folder; made of space, budget and a number.")
 ]
@@ -53,11 +55,10 @@ def search(
     ] = None,
     budget: Budgets = None,
     trials: Annotated[int | None, typer.Option("-n", "--trials", metavar="N", help="Trainings to end, 50 when left out.")] = None,
-    data: Annotated[
-        str | None, typer.Option("-d", "--data", metavar="DATA", help="Images, like fashion-mini or cifar10:DIR.")
-    ] = None,
+    data: Data = None,
     resolution: Resolution = None,
     classes: Classes = None,
+    skip_damaged: SkipDamaged = None,
     name: Name = None,
     sampler: Annotated[str | None, typer.Option(metavar="SAMPLER", help="tpe (default), nsga2 or random.")] = None,
     minimize: Annotated[list[str] | None, typer.Option(metavar="METRIC", help="A further cost to minimise; repeatable.")] = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcdnas.cli._options import Assignments, Source
+from dcdnas.cli._options import Assignments, SkipDamaged, Source
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def train(
     trial: Annotated[
         str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Which of a run; the best when left out.")
     ] = "",
+    skip_damaged: SkipDamaged = None,
     assignments: Assignments = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where to; trained/NAME when left out.")
@@ -45,17 +46,19 @@ def train(
     """Train a network in earnest, from a run or a config, and test it.
 
     Writes a folder a seed with config.yaml and model.safetensors, which `dcdnas.load` and `dcdnas export` take, and result.json.
-    A tenth of the training images watches the training. The test images are opened once, after all trainings.
+    A tenth of the training images watches the training. The test images are checked before, and judged on once at the end.
 
     Example:  dcdnas train quick -d fashion-mnist --epochs 60 --seeds 3
     """
     from dcdnas.cli._source import open_source
-    from dcdnas.data import split
+    from dcdnas.data import load_test, split
     from dcdnas.training.full import VALIDATION, best_device, judged_on_test, train_seeds
 
     found = open_source(source, trial)[0]
-    task = recipe(found, data, epochs, assignments or ())
+    flags = [f"skip_damaged={skip_damaged}"] if skip_damaged else []
+    task = recipe(found, data, epochs, [*(assignments or ()), *flags])
     images = read_images(out, found, task)
+    load_test(images)  # so that a damaged or missing test part is said before the trainings, not after
     device = best_device()
     parts = split(images, VALIDATION)
     out.note(f"Training {found.name} on {data}: {len(parts.train):,} images, {epochs} epochs, {seeds} seed(s), on {device}")
@@ -93,6 +96,8 @@ def read_images(out: Output, found: Found, task: TrainingTask) -> Images:
     from dcdnas.training.full import images_for
 
     images, of = images_for(found.architecture, task), found.architecture
+    if images.notes:
+        out.note(f"{task.data}: {'; '.join(images.notes)}.")
     if images.shape[0] != of.input[0] or len(images.classes) != of.classes:
         said = "x".join(map(str, images.shape))
         out.warn(

@@ -15,17 +15,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dcdnas.data._limits import MOST_CLASSES
 from dcdnas.errors import DataError, UsageError
 
 Part = Literal["train", "test"]
 
 
 class Raw(NamedTuple):
-    """What a source reads: images (M, C, H, W) of type uint8, labels (M,), names of the classes."""
+    """What a source reads.
+
+    Images (M, C, H, W) of type uint8, labels (M,), names of the classes; what a person should know of them, a phrase each; and
+    the damaged pictures that were left out, a sentence each.
+    """
 
     pixels: NDArray[Any]
     labels: NDArray[Any]
     classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
 
 
 class Source(ABC):
@@ -33,13 +40,17 @@ class Source(ABC):
 
     Args:
         argument: what stands after the colon; empty for nothing.
+        skip: how many damaged pictures may be left out: a share below 1, else a number.
     """
 
     ARGUMENT: ClassVar[str] = ""
     """What the argument is: ``DIR`` when it is needed, ``[DIR]`` when it may be left out, empty when there is none."""
 
-    def __init__(self, argument: str = "") -> None:
-        self.argument = argument
+    DECODES: ClassVar[bool] = False
+    """Whether it decodes pictures of any size, so that `resolution` decides the images' size and 0 says nothing."""
+
+    def __init__(self, argument: str = "", skip: float = 0.0) -> None:
+        self.argument, self.skip = argument, skip
 
     @abstractmethod
     def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
@@ -70,6 +81,9 @@ class Images:
         std: likewise, the standard deviation.
         rows: (N,), int64: which of the M images this part consists of.
         subset: how many of the data set's classes these are, as given to `load`; 0 for all.
+        skip: how many damaged pictures may be left out, as given to `load`.
+        notes: what a person should know of how they were read, a phrase each.
+        damaged: pictures that were left out, a sentence each.
     """
 
     name: str
@@ -81,6 +95,9 @@ class Images:
     std: tuple[float, ...]
     rows: Tensor
     subset: int = 0
+    skip: float = 0.0
+    notes: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return int(self.rows.numel())
@@ -114,7 +131,8 @@ class Images:
     def __reduce__(self) -> tuple[Any, ...]:
         """As numpy arrays: what shares those between processes without a copy (Ray's object store) shares these images."""
         arrays = tuple(t.cpu().numpy() for t in (self.pixels, self.labels, self.rows))
-        return _from_arrays, (*arrays, self.name, self.resolution, self.classes, self.mean, self.std, self.subset)
+        rest = self.classes, self.mean, self.std, self.subset, self.skip, self.notes, self.damaged
+        return _from_arrays, (*arrays, self.name, self.resolution, *rest)
 
 
 class Split(NamedTuple):
@@ -174,7 +192,28 @@ def of_classes(raw: Raw, names: tuple[str, ...]) -> Raw:
         return raw
     numbers = {name: number for number, name in enumerate(names)}
     labels = np.array([numbers.get(name, -1) for name in raw.classes])[raw.labels]
-    return Raw(raw.pixels[labels >= 0], labels[labels >= 0], names)
+    return raw._replace(pixels=raw.pixels[labels >= 0], labels=labels[labels >= 0], classes=names)
+
+
+def numbered(where: str, labels: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...], tuple[str, ...]]:
+    """Labels without names as classes: those that occur, in their order, named by their numbers.
+
+    Returns:
+        The labels counted from 0, the classes, and what a person should know.
+
+    Raises:
+        DataError: when they are not whole numbers from 0 to a million.
+    """
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise DataError(f"{where}: labels are {_described(labels)}. Allowed: one whole number an image.")
+    if not labels.size:
+        raise DataError(f"{where}: holds no images. Allowed: at least two a class.")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high > MOST_CLASSES:
+        raise DataError(f"{where}: labels from {low} to {high}. Allowed: whole numbers from 0 to {MOST_CLASSES:,}, a class each.")
+    values, fresh = np.unique(labels, return_inverse=True)
+    said = () if high + 1 == len(values) else (f"labels {low} to {high} are {len(values):,} classes, by the numbers that occur",)
+    return fresh.astype(np.int64), tuple(map(str, values.tolist())), said
 
 
 def checked(where: str, raw: Raw) -> Raw:
@@ -183,7 +222,7 @@ def checked(where: str, raw: Raw) -> Raw:
     Raises:
         DataError: naming `where` and what is wrong.
     """
-    pixels, labels, classes = raw
+    pixels, labels, classes, *_ = raw
     if pixels.dtype != np.uint8 or pixels.ndim != 4:
         raise DataError(
             f"{where}: images are {_described(pixels)}. Allowed: uint8 (0-255) of shape (images, channels, rows, columns)."
@@ -211,8 +250,8 @@ def as_tensor(array: NDArray[Any]) -> Tensor:
 
 
 def _from_arrays(pixels: Any, labels: Any, rows: Any, name: str, resolution: int, *rest: Any) -> Images:
-    classes, mean, std, subset = rest
-    return Images(name, resolution, as_tensor(pixels), as_tensor(labels), classes, mean, std, as_tensor(rows), subset)
+    classes, mean, std, *more = rest
+    return Images(name, resolution, as_tensor(pixels), as_tensor(labels), classes, mean, std, as_tensor(rows), *more)
 
 
 def _described(array: NDArray[Any]) -> str:

@@ -8,21 +8,26 @@ Reference: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
+import lzma
 import tarfile
 import zlib
 from pathlib import Path
-from typing import ClassVar
+from typing import IO, ClassVar, cast
 
 import numpy as np
 
 from dcdnas.data._base import Part, Raw, Source
 from dcdnas.data._find import find
+from dcdnas.data._limits import check_bytes
 from dcdnas.errors import DataError
 
 PIXELS = 3 * 32 * 32
 
 LARGEST = 2**28
-"""Bytes of a file in an archive, above the largest of both sets: an archive may say that it unpacks to anything."""
+"""Bytes of an archive and of a file in it, above the largest of both sets: an archive may say that it unpacks to anything."""
 
 
 class Cifar(Source):
@@ -83,26 +88,55 @@ class Cifar(Source):
 
 
 def _from_folder(folder: Path, wanted: tuple[str, ...]) -> dict[str, bytes]:
-    try:
-        return {name: (folder / name).read_bytes() for name in wanted if (folder / name).is_file()}
-    except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read: {error.strerror}.") from None
+    found = {}
+    for path in (folder / name for name in wanted if (folder / name).is_file()):
+        check_bytes(str(path), path.stat().st_size, LARGEST)
+        found[path.name] = path.read_bytes()
+    return found
 
 
 def _from_archive(path: Path, wanted: tuple[str, ...]) -> dict[str, bytes]:
     """The wanted files by their last name; nothing is written to the disk."""
     found: dict[str, bytes] = {}
     try:
-        with tarfile.open(path) as archive:
+        with _unpacked(path) as stream, tarfile.open(fileobj=Bounded(path, stream), mode="r|") as archive:
             for member in archive:
                 name = member.name.rpartition("/")[2]
                 content = archive.extractfile(member) if name in wanted else None
-                if content is not None and member.size > LARGEST:
-                    raise DataError(
-                        f"{path}: {name} in it has {member.size:,} bytes, and no such file has. Get the archive again."
-                    )
                 if content is not None:
+                    check_bytes(f"{path}: {name}", member.size, LARGEST)
                     found[name] = content.read()
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
         raise DataError(f"{path}: damaged or no tar archive ({error}). Get the file again.") from None
     return found
+
+
+def _unpacked(path: Path) -> IO[bytes]:
+    """The archive without its compression, whichever it has."""
+    with path.open("rb") as file:
+        begin = file.read(6)
+    if begin.startswith(b"BZh"):
+        return bz2.open(path)
+    if begin.startswith(b"\xfd7zXZ"):
+        return lzma.open(path)
+    if begin.startswith(b"\x1f\x8b"):
+        return cast("IO[bytes]", gzip.open(path))
+    return path.open("rb")
+
+
+class Bounded(io.RawIOBase):
+    """A stream that gives at most `LARGEST` bytes, however many it unpacks to.
+
+    Args:
+        path: named in the message.
+        stream: to read from.
+    """
+
+    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+        self._path, self._stream, self._given = path, stream, 0
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes; raises DataError when they are too many."""
+        self._given += max(0, size)
+        check_bytes(str(self._path), self._given, LARGEST)
+        return self._stream.read(size)

@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dcdnas.core.catalogue import Catalogue
-from dcdnas.data._base import Images, Part, Source, as_tensor, checked, chosen, of_classes
+from dcdnas.data._base import Images, Part, Raw, Source, as_tensor, checked, chosen, of_classes
+from dcdnas.data._limits import check_bytes
+from dcdnas.data._picture import shown
 from dcdnas.errors import DataError, UsageError
 
 _SOURCES: Catalogue[type[Source]] = Catalogue("data", "data set")
@@ -21,48 +23,73 @@ STATISTICS_FROM = 10_000
 """Images, evenly spaced, from which mean and standard deviation are taken."""
 
 
-def load(name: str, resolution: int = 0, classes: int = 0) -> Images:
+def load(name: str, resolution: int = 0, classes: int = 0, skip_damaged: float = 0.0) -> Images:
     """The training part of a data set.
 
     Args:
         name: ``NAME`` or ``NAME:ARGUMENT``, e.g. ``fashion-mini`` or ``cifar10:/data``.
         resolution: side of the images in pixels; 0 keeps the data set's own.
         classes: how many of the data set's classes, evenly spaced in their order; 0 for all.
+        skip_damaged: how many damaged pictures may be left out: a share below 1, else a number.
 
     Raises:
         UnknownNameError: when there is no such data set.
         UsageError: when the argument is missing or not wanted, or there are fewer classes.
         DataError: when the files are missing or damaged.
     """
-    pixels, labels, names = _read(name, "train", resolution, classes)
+    if resolution < 0:
+        raise UsageError(f"resolution cannot be {resolution}. Allowed: a number of pixels, or 0 for the data set's own.")
+    if not 0 <= skip_damaged < math.inf:
+        raise UsageError(f"skip_damaged cannot be {skip_damaged}. Allowed: a share below 1, or a number of pictures.")
+    where, raw = _read(open_source(name, skip_damaged), name, "train", resolution, classes)
+    raw = checked(where, of_classes(raw, chosen(raw.classes, classes)))
+    pixels, labels = _tensors(where, raw, resolution)
     mean, std = statistics(pixels)
-    return Images(name, resolution, pixels, labels, names, mean, std, torch.arange(len(labels)), classes)
+    rows = torch.arange(len(labels))
+    return Images(name, resolution, pixels, labels, raw.classes, mean, std, rows, classes, skip_damaged, raw.notes, raw.damaged)
 
 
 def load_test(train: Images) -> Images:
     """The test part of the data set that `train` is a part of, with its resolution, classes, mean and standard deviation.
 
     Raises:
-        DataError: when the files are missing or damaged.
+        DataError: when the files are missing or damaged, or are of other classes or another shape than the training part.
     """
-    pixels, labels, _ = _read(train.name, "test", train.resolution, train.subset, train.classes)
-    return replace(train, pixels=pixels, labels=labels, rows=torch.arange(len(labels)))
+    source = open_source(train.name, train.skip)
+    resolution = train.resolution or (train.shape[1] if source.DECODES else 0)
+    where, raw = _read(source, train.name, "test", resolution, train.subset)
+    if not train.subset:
+        _check_classes(where, raw, train.classes)
+    raw = checked(where, of_classes(raw, train.classes))
+    if raw.pixels.shape[1] != train.shape[0] or not (resolution or raw.pixels.shape[2:] == train.shape[1:]):
+        found, wanted = ("x".join(map(str, shape)) for shape in (raw.pixels.shape[1:], train.shape))
+        raise DataError(
+            f"{where}: images of {found}, the training part has {wanted}. Allowed: the same shape in both; write them anew."
+        )
+    pixels, labels = _tensors(where, raw, resolution)
+    return replace(train, pixels=pixels, labels=labels, rows=torch.arange(len(labels)), notes=raw.notes, damaged=raw.damaged)
 
 
-def open_source(name: str) -> Source:
+def open_source(name: str, skip_damaged: float = 0.0) -> Source:
     """The source that a name means; nothing is read yet.
+
+    Args:
+        name: ``NAME`` or ``NAME:ARGUMENT``.
+        skip_damaged: as for `load`.
 
     Raises:
         UnknownNameError: when there is no such data set.
-        UsageError: when the argument is missing or not wanted.
+        UsageError: when the argument is missing or not wanted, or is no text.
     """
+    if shown(name) != name or "\0" in name:
+        raise UsageError(f"data {shown(name)!r}: the name is no UTF-8 text. Rename the folder, or give a link to it.")
     plain, colon, argument = name.partition(":")
     source = _SOURCES[plain]
     if argument and not source.ARGUMENT:
         raise UsageError(f"data set {plain!r} takes no argument, but {argument!r} was given. Write {plain}.")
     if not argument and (colon or not source.ARGUMENT.startswith("[")) and source.ARGUMENT:
         raise UsageError(f"data set {plain!r} needs to know where it is. Write {plain}:{source.ARGUMENT.strip('[]')}.")
-    return source(argument)
+    return source(argument, skip_damaged)
 
 
 def statistics(pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -131,18 +158,31 @@ def at_size(images: Images, height: int, width: int) -> Images:
     return replace(images, pixels=resized(own, (height, width)), labels=labels, rows=torch.arange(len(images)))
 
 
-def _read(
-    name: str, part: Part, resolution: int, classes: int, names: tuple[str, ...] = ()
-) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-    if resolution < 0:
-        raise UsageError(f"resolution cannot be {resolution}. Allowed: a number of pixels, or 0 for the data set's own.")
-    try:
-        raw = open_source(name).read(part, resolution, classes)
-    except OSError as error:
-        raise DataError(f"{name}: {error.filename}: {error.strerror or error}. The files must exist and be readable.") from None
+def _read(source: Source, name: str, part: Part, resolution: int, classes: int) -> tuple[str, Raw]:
+    """What messages call the part, and what is in it."""
     where = f"{name}: {part} part"
-    if classes:
-        raw = checked(where, raw)
-        raw = of_classes(raw, names or chosen(raw.classes, classes))
-    raw = checked(where, raw._replace(classes=names or raw.classes))
-    return resized(as_tensor(raw.pixels), resolution), as_tensor(raw.labels.astype(np.int64)), raw.classes
+    try:
+        return where, checked(where, source.read(part, resolution, classes))
+    except OSError as error:
+        file = shown(error.filename) if error.filename else "a file"
+        raise DataError(f"{name}: {file}: {error.strerror or error}. The files must exist and be readable.") from None
+    except MemoryError:
+        raise DataError(
+            f"{where}: does not fit into memory. Take fewer classes, a lower resolution, or a larger machine."
+        ) from None
+
+
+def _check_classes(where: str, raw: Raw, names: tuple[str, ...]) -> None:
+    """Raises DataError for a class that has images here and none in the training part."""
+    unknown = [raw.classes[label] for label in np.unique(raw.labels) if raw.classes[label] not in set(names)]
+    if unknown:
+        known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        raise DataError(
+            f"{where}: label {unknown[0]} among {len(names)} classes of the training part ({known}). Allowed: the same in both."
+        )
+
+
+def _tensors(where: str, raw: Raw, resolution: int) -> tuple[Tensor, Tensor]:
+    if resolution:
+        check_bytes(f"{where} at {resolution}x{resolution}", len(raw.pixels) * raw.pixels.shape[1] * resolution**2)
+    return resized(as_tensor(raw.pixels), resolution), as_tensor(raw.labels.astype(np.int64))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcdnas.data._base import Part, Raw, chosen
-from dcdnas.data._decoded import Picture, kept, side_of
+from dcdnas.data._base import Part, Raw, chosen, numbered
+from dcdnas.data._decoded import Decoded, kept
+from dcdnas.data._picture import Depth, Picture, side_of
 from dcdnas.errors import DataError
 
 PARTS: dict[Part, tuple[str, ...]] = {"train": ("train", "training"), "test": ("test", "validation", "valid", "val")}
@@ -42,27 +43,56 @@ class Table:
     pictures: Callable[[NDArray[Any]], Iterable[Picture]]
 
 
-def read_tables(tables: Sequence[Table], resolution: int, classes: int) -> Raw:
+def read_tables(tables: Sequence[Table], resolution: int, classes: int, skip: float = 0.0, train: Sequence[Table] = ()) -> Raw:
     """The first of the tables that has labels, its pictures of the wanted classes decoded.
 
     Args:
         tables: that may be the part.
         resolution: side of the images; 0 for that of the first picture, at most `LARGEST`.
         classes: how many of the classes; 0 for all.
+        skip: how many damaged pictures may be left out: a share below 1, else a number.
+        train: the tables of the training part, when `tables` are the test part's.
 
     Raises:
         DataError: when no table has labels, or none of the wanted classes' pictures.
     """
+    wanted = _selected(tables, classes)
+    state = wanted.state
+
+    def train_depth() -> Depth | None:
+        return _decoded(_selected(train, classes), resolution, skip, lambda: None).summary.of_depth if train else None
+
+    if train:
+        wanted = wanted._replace(state=f"{state}\0train{_selected(train, classes).state}")
+    found = _decoded(wanted, resolution, skip, train_depth)
+    damaged = tuple(reason for _, reason in found.summary.damaged)
+    labels = wanted.labels[found.rows]
+    return Raw(found.pixels, labels, wanted.classes, (*found.summary.notes(), *wanted.notes), damaged)
+
+
+class Selected(NamedTuple):
+    """The rows of a table whose classes are wanted, with their labels among those."""
+
+    table: Table
+    state: str
+    rows: NDArray[Any]
+    labels: NDArray[Any]
+    classes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def _selected(tables: Sequence[Table], classes: int) -> Selected:
     table = next((t for t in tables if len(t.labels) and t.labels.min() >= 0), None)
     if table is None:
         raise DataError(
             f"{', '.join(t.where for t in tables)}: no row has a label. Needed: a label of 0 or more for each picture."
         )
-    every = table.classes or tuple(str(label) for label in range(int(table.labels.max()) + 1))
-    if table.labels.max() >= len(every):
-        raise DataError(f"{table.where}: label {table.labels.max()} among {len(every)} classes. Get the files again.")
+    labels, every, notes = table.labels, table.classes, tuple[str, ...]()
+    if not every:
+        labels, every, notes = numbered(table.where, labels)
+    if labels.max() >= len(every):
+        raise DataError(f"{table.where}: label {labels.max()} among {len(every)} classes. Get the files again.")
     names = chosen(every, classes)
-    labels = table.labels
     if classes:
         numbers = {name: number for number, name in enumerate(names)}
         labels = np.array([numbers.get(name, -1) for name in every])[labels]
@@ -71,9 +101,13 @@ def read_tables(tables: Sequence[Table], resolution: int, classes: int) -> Raw:
         raise DataError(
             f"{table.where}: no picture of the classes {', '.join(names)}. Take more classes, or get the files again."
         )
+    return Selected(table, f"{table.state}\0{names if classes else ''}", rows, labels[rows], names, notes)
+
+
+def _decoded(wanted: Selected, resolution: int, skip: float, depth: Callable[[], Depth | None]) -> Decoded:
+    table, rows = wanted.table, wanted.rows
     side = resolution or min(LARGEST, side_of(next(iter(table.pictures(rows[:1])))))
-    state = f"{table.state}\0{names if classes else ''}"
-    return Raw(kept(state, len(rows), side, lambda: table.pictures(rows)), labels[rows], names)
+    return kept(wanted.state, len(rows), side, lambda: table.pictures(rows), skip, depth)
 
 
 def column(where: str, has: Sequence[str], wanted: Sequence[str], what: str) -> str:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from dcdnas.data._base import Part, Raw, Source
 from dcdnas.data._find import find
+from dcdnas.data._limits import check_bytes
 from dcdnas.errors import DataError
 
 __all__ = ["FashionMnist"]
@@ -28,6 +29,10 @@ DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 STEMS: dict[Part, str] = {"train": "train", "test": "t10k"}
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 HELP = "Install Debian's package dataset-fashion-mnist, or get the four .gz files of https://github.com/zalandoresearch/fashion-mnist."
+
+
+LARGEST = 2**29
+"""Bytes of a file, above the largest of this set and of those in its format: a header may say anything."""
 
 
 class FashionMnist(Source):
@@ -39,8 +44,8 @@ class FashionMnist(Source):
         """Reads the two files of one part."""
         folder = find("fashion-mnist", self.argument, _has, (DEBIAN,), HELP)
         stem = STEMS[part]
-        pixels = read_idx(_file(folder, f"{stem}-images-idx3-ubyte"), 3)
         labels = read_idx(_file(folder, f"{stem}-labels-idx1-ubyte"), 1)
+        pixels = read_idx(_file(folder, f"{stem}-images-idx3-ubyte"), 3)
         return Raw(pixels[:, None], labels, CLASSES)
 
 
@@ -50,28 +55,25 @@ def read_idx(path: Path, axes: int) -> NDArray[Any]:
     Raises:
         DataError: when the file is missing, cut off or something else.
     """
-    content = _content(path)
-    header = 4 + 4 * axes
-    magic = 0x0800 + axes
-    if len(content) < header:
-        raise DataError(f"{path}: {len(content)} bytes are no IDX file. Get the file again.")
-    found, *shape = struct.unpack(f">{1 + axes}I", content[:header])
-    if found != magic:
-        raise DataError(
-            f"{path}: begins with {found:#010x}, an IDX file of {axes} axes of bytes with {magic:#010x}. Get it again."
-        )
-    if len(content) - header != math.prod(shape):
-        raise DataError(
-            f"{path}: {len(content) - header} bytes of data where its header says {math.prod(shape)}. Get the file again."
-        )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
-
-
-def _content(path: Path) -> bytes:
+    header, magic = 4 + 4 * axes, 0x0800 + axes
     try:
-        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            begin = file.read(header)
+            if len(begin) < header:
+                raise DataError(f"{path}: {len(begin)} bytes are no IDX file. Get the file again.")
+            found, *shape = struct.unpack(f">{1 + axes}I", begin)
+            if found != magic:
+                raise DataError(
+                    f"{path}: begins with {found:#010x}, an IDX file of {axes} axes of bytes with {magic:#010x}. Get it again."
+                )
+            check_bytes(str(path), math.prod(shape), LARGEST)
+            content = file.read(math.prod(shape) + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}. Get the file again.") from None
+    if len(content) != math.prod(shape):
+        more = "more" if len(content) > math.prod(shape) else f"{len(content)}"
+        raise DataError(f"{path}: {more} bytes of data where its header says {math.prod(shape)}. Get the file again.")
+    return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 def _has(folder: Path) -> bool:

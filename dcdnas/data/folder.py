@@ -1,66 +1,164 @@
-"""A folder of pictures in the layout of ImageNet: ``folder:DIR`` with ``train/CLASS/*.jpg`` and ``test/`` or ``val/``.
+"""Pictures in class folders: ``folder:DIR`` with ``train/CLASS/*.jpg`` and ``test/`` or ``val/``, or with ``CLASS/*.jpg`` alone.
 
-The pictures are decoded once at the resolution asked for (224 when none is) into one file in the cache folder, which all
-trainings of a machine share; of a part of the classes only those are decoded.
+Without ``train/`` a fifth of each class is kept as the test part, the same pictures every time. Folders inside a class folder
+belong to the class. The pictures are decoded once at the resolution asked for (224 when none is) into one file in the cache
+folder, which all trainings of a machine share; of a part of the classes only those are decoded.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from dcdnas.data._base import Part, Raw, Source, chosen
-from dcdnas.data._decoded import decoded
+from dcdnas.data._decoded import Decoded, kept, state_of
+from dcdnas.data._picture import SUFFIXES, Depth, Picture, shown
+from dcdnas.data._summary import left_out
 from dcdnas.errors import DataError
 
 __all__ = ["Folder"]
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff", ".gif"})
 RESOLUTION = 224
-LAYOUT = "Needed: train/CLASS/*.jpg, and test/CLASS/*.jpg or val/CLASS/*.jpg."
+TEST_SHARE = 0.2
+"""Of each class, where the folder has no parts."""
+
+PARTS: dict[Part, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "test": ("test", "testing", "val", "valid", "validation"),
+}
+LAYOUT = "Needed: CLASS/*.jpg, or train/CLASS/*.jpg and test/CLASS/*.jpg or val/CLASS/*.jpg."
+
+
+class Files(NamedTuple):
+    """The pictures of a part with their labels, and what is beside them."""
+
+    paths: list[Path]
+    labels: list[int]
+    notes: tuple[str, ...]
 
 
 class Folder(Source):
-    """Pictures in class folders: DIR/train/CLASS/*.jpg, and for the test part DIR/test or DIR/val."""
+    """Pictures in class folders: DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and for the test part DIR/test or DIR/val."""
 
     ARGUMENT = "DIR"
+    DECODES = True
 
     def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
         """Maps the decoded pictures of one part; the first time they are decoded."""
         root = Path(self.argument).expanduser()
-        every = _classes(root / "train")
-        names = chosen(every, classes)
-        folder = root / "train" if part == "train" else _test_folder(root)
-        unknown = sorted(set(_classes(folder)) - set(every))
-        if unknown:
-            raise DataError(f"{folder / unknown[0]}: no such class in {root / 'train'}. Allowed: the same class folders in both.")
-        found = [
-            (path, label) for label, name in enumerate(names) if (folder / name).is_dir() for path in _pictures(folder / name)
-        ]
-        pixels = decoded([path for path, _ in found], resolution or RESOLUTION)
-        return Raw(pixels, np.array([label for _, label in found]), names)
+        every = _classes(_folder(root, "train"))
+        names = chosen(tuple(every), classes)
+        files, train = (_files(root, which, every, names) for which in (part, "train"))
+        side, as_train = resolution or RESOLUTION, part == "train"
+
+        def train_depth() -> Depth | None:
+            return None if as_train else self._decoded(train, state_of(train.paths), side).summary.of_depth
+
+        state = state_of(files.paths) if as_train else f"{state_of(files.paths)}\0train{state_of(train.paths)}"
+        found = self._decoded(files, state, side, train_depth)
+        damaged = tuple(reason for _, reason in found.summary.damaged)
+        notes = (*found.summary.notes(), *files.notes)
+        return Raw(found.pixels, np.array(files.labels)[found.rows], names, notes, damaged)
+
+    def _decoded(self, files: Files, state: str, side: int, depth: Callable[[], Depth | None] = lambda: None) -> Decoded:
+        def pictures() -> Iterator[Picture]:
+            return ((shown(path), path) for path in files.paths)
+
+        return kept(state, len(files.paths), side, pictures, self.skip, depth)
 
 
-def _test_folder(root: Path) -> Path:
-    """``test`` where it has class folders (ImageNet's own has no labels), else ``val``."""
-    for folder in (root / "test", root / "val"):
-        if folder.is_dir() and any(entry.is_dir() for entry in folder.iterdir()):
-            return folder
-    raise DataError(f"{root}: has neither test/CLASS nor val/CLASS. {LAYOUT}")
+def _folder(root: Path, part: Part) -> Path:
+    """The folder with the classes of a part; without ``train/`` that of both.
+
+    ``test`` where it has class folders (ImageNet's own has no labels), else ``val``.
+    """
+    if not root.is_dir():
+        raise DataError(f"{shown(root)}: no such folder. {LAYOUT}")
+    folders = {entry.name.lower(): entry for entry in sorted(root.iterdir()) if entry.is_dir()}
+    train = next((folders[name] for name in PARTS["train"] if name in folders), None)
+    if train is None and any(name in folders for name in PARTS["test"]):
+        raise DataError(f"{shown(root)}: has no folder train beside {', '.join(sorted(folders))}. {LAYOUT}")
+    if part == "train" or train is None:
+        return train or root
+    for name in PARTS["test"]:
+        if name in folders and any(entry.is_dir() for entry in folders[name].iterdir()):
+            return folders[name]
+    raise DataError(f"{shown(root)}: has neither test/CLASS nor val/CLASS. {LAYOUT}")
 
 
-def _classes(folder: Path) -> tuple[str, ...]:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder. {LAYOUT}")
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not names:
-        raise DataError(f"{folder}: has no class folders. {LAYOUT}")
-    return tuple(names)
+def _classes(folder: Path) -> dict[str, Path]:
+    """The class folders by their names, which are text."""
+    entries = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not entries:
+        raise DataError(f"{shown(folder)}: has no class folders. {LAYOUT}")
+    return {shown(entry.name): entry for entry in entries}
 
 
-def _pictures(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
-    if not files:
-        raise DataError(f"{folder}: has no pictures. Allowed: {', '.join(sorted(SUFFIXES))}.")
-    return files
+def _files(root: Path, part: Part, every: dict[str, Path], names: tuple[str, ...]) -> Files:
+    folder = _folder(root, part)
+    unknown = sorted(set(_classes(folder)) - set(every))
+    if unknown:
+        raise DataError(f"{folder / unknown[0]}: no such class in {root / 'train'}. Allowed: the same class folders in both.")
+    here, beside = _classes(folder), Counter[str]()
+    if len(here) == 1 and part == "train":
+        raise DataError(
+            f"{shown(folder)}: has one class folder, {next(iter(here))}. Needed: two or more; or name the folder below it."
+        )
+    paths, labels = list[Path](), list[int]()
+    for label, name in enumerate(names):
+        if name not in here:
+            continue
+        pictures = _pictures(here[name], beside)
+        if folder == root:
+            pictures = _half(pictures, here[name], part)
+        paths += pictures
+        labels += [label] * len(pictures)
+    loose = sum(entry.suffix.lower() in SUFFIXES for entry in folder.iterdir() if entry.is_file())
+    notes = left_out(beside, [f"{loose:,} outside the class folders"] if loose else [])
+    if folder == root:
+        share = f"{100 * TEST_SHARE:.0f} % of each class, the same ones every time, are the test part"
+        notes = (f"no folder train: {share}", *notes)
+    if not paths:
+        raise DataError(f"{shown(folder)}: no pictures of {', '.join(names[:10])} for the {part} part. {LAYOUT}")
+    return Files(paths, labels, notes)
+
+
+def _half(pictures: list[Path], folder: Path, part: Part) -> list[Path]:
+    """The pictures of a class that are of a part: drawn by their names, so that a new picture moves hardly any other one."""
+    drawn = sorted(pictures, key=lambda path: hashlib.sha256(os.fsencode(path.relative_to(folder))).digest())
+    count = min(max(1, round(TEST_SHARE * len(pictures))), len(pictures) - 1)
+    return sorted(drawn[:count] if part == "test" else drawn[count:])
+
+
+def _pictures(folder: Path, beside: Counter[str]) -> list[Path]:
+    """The pictures of a class folder and those in it; counts what else is there, by suffix."""
+    found = []
+    for path in _walked(folder, set()):
+        if path.suffix.lower() in SUFFIXES:
+            found.append(path)
+        else:
+            beside[shown(path.suffix.lower())] += 1
+    if not found:
+        raise DataError(f"{shown(folder)}: has no pictures. Allowed: {', '.join(sorted(SUFFIXES))}.")
+    return sorted(found)
+
+
+def _walked(folder: Path, seen: set[str]) -> Iterator[Path]:
+    """All files that are not hidden, through links too, but no folder twice."""
+    real = os.path.realpath(folder)
+    if real in seen:
+        return
+    seen.add(real)
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _walked(entry, seen)
+        elif entry.is_file():
+            yield entry

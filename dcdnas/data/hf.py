@@ -6,6 +6,7 @@ pictures are decoded once, as those of a folder are.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Any
@@ -14,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcdnas.data._base import Part, Raw, Source
-from dcdnas.data._decoded import Picture
+from dcdnas.data._limits import PICTURES, check_bytes
+from dcdnas.data._picture import Picture
 from dcdnas.data._table import IMAGE_COLUMNS, LABEL_COLUMNS, PARTS, Table, column, read_tables
 from dcdnas.errors import DataError, MissingPackageError
 
@@ -25,6 +27,7 @@ class Hf(Source):
     """A data set of pictures from the Hugging Face Hub, fetched by the package datasets (extra hub) when first used."""
 
     ARGUMENT = "NAME"
+    DECODES = True
 
     def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
         """Maps the decoded pictures of one part; the first time it is fetched and they are decoded."""
@@ -34,14 +37,17 @@ class Hf(Source):
 
         try:
             parts = datasets.load_dataset(self.argument)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # of another package, which promises nothing about its errors
             raise DataError(
                 f"hf:{self.argument}: cannot be fetched or read: {error}. Look at the name and the network."
             ) from None
-        tables = [self._table(parts[word], word) for word in PARTS[part] if word in parts]
+        tables = self._tables(parts, part)
         if not tables:
             raise DataError(f"hf:{self.argument}: has {', '.join(parts)}. Needed for {part}: one of {', '.join(PARTS[part])}.")
-        return read_tables(tables, resolution, classes)
+        return read_tables(tables, resolution, classes, self.skip, self._tables(parts, "train") if part == "test" else ())
+
+    def _tables(self, parts: Any, part: Part) -> list[Table]:
+        return [self._table(parts[word], word) for word in PARTS[part] if word in parts]
 
     def _table(self, data: Any, word: str) -> Table:
         from datasets import Image
@@ -63,5 +69,9 @@ class Hf(Source):
 
 
 def _file(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
+    try:
+        check_bytes(path, os.stat(path).st_size, PICTURES)
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}. Fetch the data set again.") from None

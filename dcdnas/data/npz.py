@@ -1,20 +1,25 @@
 """One NumPy archive: ``npz:FILE``.
 
 Arrays: `train_images`, `train_labels`, and for the test part `test_images`, `test_labels` (or `x_train`, `y_train`, `x_test`,
-`y_test`); `classes` with their names may be there. Images are uint8 of shape (N, H, W), (N, C, H, W) or (N, H, W, C).
+`y_test`); `classes` with their names may be there, else the labels that occur are the classes. Images are uint8 of shape
+(N, H, W), (N, C, H, W) or (N, H, W, C); which axis is the channels', `channels_axis` says. What an array's header says is
+checked before anything is unpacked.
 """
 
 from __future__ import annotations
 
+import lzma
+import math
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcdnas.data._base import Part, Raw, Source
+from dcdnas.data._base import Part, Raw, Source, numbered
+from dcdnas.data._limits import MOST_CLASSES, check_bytes
 from dcdnas.errors import DataError
 
 __all__ = ["Npz"]
@@ -23,6 +28,12 @@ KEYS: dict[Part, tuple[tuple[str, str], ...]] = {
     "train": (("train_images", "train_labels"), ("x_train", "y_train")),
     "test": (("test_images", "test_labels"), ("x_test", "y_test")),
 }
+
+
+DAMAGED = (
+    OSError, ValueError, TypeError, EOFError, KeyError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+)  # fmt: skip
+"""What archives raise that are damaged, encrypted, packed in an unknown way, or none."""
 
 
 class Npz(Source):
@@ -39,43 +50,145 @@ def read_npz(path: Path, part: Part) -> Raw:
     """One part of an archive.
 
     Raises:
-        DataError: when the file is missing or damaged, or lacks the arrays.
+        DataError: when the file is missing or damaged, lacks the arrays, or they are too large or of something else.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file. Give a NumPy archive: npz:FILE.")
     try:
         with path.open("rb") as file:
-            # Without pickles an archive can hold numbers and strings only, so reading a stranger's file is safe.
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
+            if file.read(6) == b"\x93NUMPY":
                 raise DataError(f"{path}: one array, not an archive of arrays. Write it with numpy.savez_compressed.")
-            with archive:
-                return _part(path, part, archive)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        # NumPy advises to load what it does not know with pickles on, which could run code
-        reason = "pickled objects, which are never read" if "pickle" in str(error) else error
-        raise DataError(f"{path}: damaged, or no NumPy archive ({reason}). Get or write the file again.") from None
+        with zipfile.ZipFile(path) as archive:
+            return _part(path, part, Arrays(path, archive))
+    except DAMAGED as error:
+        raise DataError(f"{path}: damaged, or no NumPy archive ({error}). Get or write the file again.") from None
 
 
-def _part(path: Path, part: Part, archive: Any) -> Raw:
-    found = [keys for keys in KEYS[part] if set(keys) <= set(archive.files)]
+class Header(NamedTuple):
+    """What an array's header says."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __str__(self) -> str:
+        return f"{self.dtype} of shape {self.shape}"
+
+
+class Arrays:
+    """The arrays of an archive, which are looked at before they are unpacked. Pickled objects are never read.
+
+    Args:
+        path: named in messages.
+        archive: opened.
+    """
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+        self.path, self._archive = path, archive
+        self.names = [name.removesuffix(".npy") for name in archive.namelist()]
+
+    def header(self, name: str) -> Header:
+        """Shape and type of an array.
+
+        Raises:
+            DataError: when it holds objects, or does not unpack to what it says or to too much.
+        """
+        info = self._archive.getinfo(self._member(name))
+        with self._archive.open(info) as file:
+            header = _header(file)
+            begin = file.tell()
+        where = f"{self.path}: {name}"
+        if header.dtype.hasobject:
+            raise DataError(f"{where}: holds pickled objects, which are never read. Write an array of numbers.")
+        needed = math.prod(header.shape) * header.dtype.itemsize
+        if needed != info.file_size - begin:
+            raise DataError(
+                f"{where}: damaged: {header} has {needed:,} bytes, but {info.file_size - begin:,} are there. Get the file again."
+            )
+        check_bytes(where, needed)
+        return header
+
+    def read(self, name: str) -> NDArray[Any]:
+        """An array, whose header has been looked at."""
+        with self._archive.open(self._member(name)) as file:
+            array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        return array
+
+    def _member(self, name: str) -> str:
+        return name if name in self._archive.NameToInfo else f"{name}.npy"
+
+
+def _header(file: IO[bytes]) -> Header:
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"an array of format {version}")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if any(length < 0 for length in shape):
+        raise ValueError(f"an array of shape {shape}")
+    return Header(shape, dtype)
+
+
+def _part(path: Path, part: Part, arrays: Arrays) -> Raw:
+    found = [keys for keys in KEYS[part] if set(keys) <= set(arrays.names)]
     if not found:
-        images, labels = KEYS[part][0]
-        raise DataError(f"{path}: has {', '.join(sorted(archive.files)) or 'no arrays'}. Needed: {images} and {labels}.")
-    pixels, labels = (archive[key] for key in found[0])
-    labels = labels.reshape(-1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    if "classes" in archive.files:
-        classes = tuple(str(name) for name in archive["classes"])
-    else:
-        highest = int(labels.max()) if labels.size and labels.dtype.kind in "iu" else 0
-        classes = tuple(str(label) for label in range(highest + 1))
-    return Raw(channels_first(pixels), labels, classes)
+        needed = " and ".join(KEYS[part][0])
+        raise DataError(f"{path}: has {', '.join(sorted(arrays.names)[:20]) or 'no arrays'}. Needed: {needed}.")
+    pixels, labels = (arrays.header(key) for key in found[0])
+    where = f"{path}: {found[0][0]}"
+    if pixels.dtype != np.uint8 or len(pixels.shape) not in (3, 4):
+        raise DataError(f"{where}: images are {pixels}. Allowed: uint8 (0-255) of shape (N, H, W), (N, C, H, W) or (N, H, W, C).")
+    many = max(labels.shape, default=1)
+    if labels.dtype.kind not in "iu" or math.prod(labels.shape) != many:
+        raise DataError(f"{path}: {found[0][1]}: labels are {labels}. Allowed: one whole number an image.")
+    if many != pixels.shape[0]:
+        raise DataError(f"{path}: {pixels.shape[0]:,} images but {many:,} labels. Both must be complete: get the files again.")
+    axis = channels_axis(where, pixels.shape)
+    numbers, classes, said = arrays.read(found[0][1]).reshape(-1), _names(arrays), tuple[str, ...]()
+    if not classes:
+        numbers, classes, said = numbered(f"{path}: {found[0][1]}", numbers)
+    if axis == 3:
+        said = (f"channels last: (N, H, W, C) = {pixels.shape}", *said)
+    return Raw(channels_first(arrays.read(found[0][0]), axis), numbers, classes, said)
 
 
-def channels_first(pixels: NDArray[Any]) -> NDArray[Any]:
-    """(N, H, W) and (N, H, W, C) as (N, C, H, W); anything else as it is."""
-    if pixels.ndim == 3:
+def _names(arrays: Arrays) -> tuple[str, ...]:
+    """The classes' names where the archive has them, else nothing."""
+    if "classes" not in arrays.names:
+        return ()
+    header = arrays.header("classes")
+    if len(header.shape) != 1 or not 0 < header.shape[0] <= MOST_CLASSES or header.dtype.kind not in "USiu":
+        raise DataError(f"{arrays.path}: classes are {header}. Allowed: a list of names, one a class.")
+    names = arrays.read("classes")
+    return tuple(name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name) for name in names.tolist())
+
+
+def channels_axis(where: str, shape: tuple[int, ...]) -> int:
+    """Which axis of (N, H, W), (N, C, H, W) or (N, H, W, C) is the channels': 1, 3, or 0 for none.
+
+    The other two are equal, as of square images; else the axis of 1, 3 or 4; else the shortest.
+
+    Raises:
+        DataError: when it could be either.
+    """
+    if len(shape) == 3:
+        return 0
+    _, first, middle, last = shape
+    for of_first, of_last in (
+        (first != middle == last, first == middle != last),
+        (first in (1, 3, 4), last in (1, 3, 4)),
+        (first == 1, last == 1),
+        (first < min(middle, last), last < min(first, middle)),
+    ):
+        if of_first != of_last:
+            return 1 if of_first else 3
+    raise DataError(
+        f"{where}: of shape {shape}, the channels could be axis 1 or 3. Allowed: (N, C, H, W) or (N, H, W, C) with "
+        "fewer channels than pixels a side."
+    )
+
+
+def channels_first(pixels: NDArray[Any], axis: int) -> NDArray[Any]:
+    """Images with their channels at `axis` (0 for none) as (N, C, H, W)."""
+    if axis == 0:
         return pixels[:, None]
-    if pixels.ndim == 4 and pixels.shape[3] in (1, 3, 4) and pixels.shape[1] not in (1, 3, 4):
-        return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
-    return pixels
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)) if axis == 3 else pixels

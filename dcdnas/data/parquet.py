@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from dcdnas.core.json_files import parse_json
 from dcdnas.data._base import Part, Raw, Source
-from dcdnas.data._decoded import Picture, state_of
+from dcdnas.data._decoded import state_of
+from dcdnas.data._limits import check_bytes
+from dcdnas.data._picture import Picture
 from dcdnas.data._table import IMAGE_COLUMNS, LABEL_COLUMNS, PARTS, Table, column, read_tables
 from dcdnas.errors import DataError, FileError, MissingPackageError
 
@@ -36,6 +38,7 @@ class Parquet(Source):
     """Pictures in Parquet files whose names begin with train, and test or validation, as on the Hugging Face Hub."""
 
     ARGUMENT = "GLOB"
+    DECODES = True
 
     def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
         """Maps the decoded pictures of one part; the first time they are decoded."""
@@ -44,11 +47,15 @@ class Parquet(Source):
         files = sorted(Path(name) for name in glob.glob(str(Path(self.argument).expanduser()), recursive=True))
         if not files:
             raise DataError(f"parquet:{self.argument}: no such file. Give a pattern, like 'parquet:/data/set/*.parquet'.")
-        tables = [_table(found) for word in PARTS[part] if (found := [file for file in files if _is(file, word)])]
+        tables = self._tables(files, part)
         if not tables:
             names = f"a name or folder that begins with {', '.join(PARTS[part])}"
             raise DataError(f"parquet:{self.argument}: none of {len(files)} files is the {part} part. Needed: {names}.")
-        return read_tables(tables, resolution, classes)
+        train = self._tables(files, "train") if part == "test" else ()
+        return read_tables(tables, resolution, classes, self.skip, train)
+
+    def _tables(self, files: Sequence[Path], part: Part) -> list[Table]:
+        return [_table(found) for word in PARTS[part] if (found := [file for file in files if _is(file, word)])]
 
 
 def _is(file: Path, word: str) -> bool:
@@ -58,9 +65,10 @@ def _is(file: Path, word: str) -> bool:
 def _table(files: Sequence[Path]) -> Table:
     opened = [_opened(file) for file in files]
     label = column(str(files[0]), opened[0].schema_arrow.names, LABEL_COLUMNS, "labels")
+    check_bytes(f"{files[0].parent}: {label}", 8 * sum(file.metadata.num_rows for file in opened))
     try:
         columns = [file.read(columns=[label])[label].to_numpy() for file in opened]
-    except (OSError, KeyError, ValueError) as error:
+    except (*_DAMAGED, KeyError) as error:
         raise DataError(f"{files[0]} and those beside it: damaged, or of different columns ({error}). Get them again.") from None
     labels = np.concatenate(columns)
     if labels.dtype.kind not in "iu":
@@ -74,24 +82,27 @@ def _table(files: Sequence[Path]) -> Table:
     return Table(str(files[0].parent), state_of(files), labels, _classes(opened[0], label), pictures)
 
 
+_DAMAGED = (OSError, ValueError, TypeError, ArithmeticError, NotImplementedError, RuntimeError, MemoryError)
+"""What pyarrow's errors are at the bottom, most of them ValueError."""
+
+
 def _opened(file: Path) -> ParquetFile:
-    from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
     try:
         return ParquetFile(file)
-    except (OSError, ArrowException) as error:
+    except _DAMAGED as error:
         raise DataError(f"{file}: damaged or no Parquet file ({error}). Get the file again.") from None
 
 
-def _pictures(path: Path, rows: NDArray[Any]) -> Iterable[Picture]:
+def _pictures(path: Path, rows: NDArray[Any]) -> Iterator[Picture]:
     """The pictures of some rows, a few rows in memory at a time."""
     if not len(rows):
         return
     file, wanted, number = _opened(path), set(rows.tolist()), 0
     image = column(str(path), file.schema_arrow.names, IMAGE_COLUMNS, "pictures")
-    for batch in file.iter_batches(ROWS, columns=[image]):
-        for value in batch.column(0):
+    for batch in _batches(path, file, image):
+        for value in batch:
             if number in wanted:
                 content = value.as_py()
                 content = content.get("bytes") if isinstance(content, dict) else content
@@ -101,6 +112,24 @@ def _pictures(path: Path, rows: NDArray[Any]) -> Iterable[Picture]:
             number += 1
         if number > rows[-1]:
             return
+
+
+def _batches(path: Path, file: ParquetFile, image: str) -> Iterator[Any]:
+    """The column of pictures, some rows at a time; what a group of rows unpacks to is looked at first."""
+    for group in range(file.metadata.num_row_groups):
+        meta = file.metadata.row_group(group)
+        columns = [meta.column(i) for i in range(meta.num_columns)]
+        needed = sum(c.total_uncompressed_size for c in columns if c.path_in_schema.split(".")[0] == image)
+        check_bytes(f"{path}: {image}", needed)
+    batches = file.iter_batches(ROWS, columns=[image])
+    while True:
+        try:
+            batch = next(batches, None)
+        except _DAMAGED as error:
+            raise DataError(f"{path}: damaged ({error}). Get the file again.") from None
+        if batch is None:
+            return
+        yield batch.column(0)
 
 
 def _classes(file: ParquetFile, label: str) -> tuple[str, ...]:

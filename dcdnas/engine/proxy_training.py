@@ -27,8 +27,8 @@ Train = Callable[[Job, Reporter], Score]
 VALIDATION = 0.2
 """Share of the training part that is kept for judging."""
 
-_IMAGES: dict[tuple[str, int, int], Split] = {}
-"""What this process has in memory, by data set, resolution and classes."""
+_IMAGES: dict[tuple[str, int, int, float], Split] = {}
+"""What this process has in memory, by data set, resolution, classes and how many damaged pictures may be left out."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def images_of(task: TrainingTask) -> Split:
     Raises:
         DataError: when the data set is missing or damaged.
     """
-    key = (task.data, task.resolution, task.classes)
+    key = (task.data, task.resolution, task.classes, task.skip_damaged)
     if key not in _IMAGES:
         _IMAGES.clear()
         _IMAGES[key] = split(load(*key), VALIDATION)
@@ -88,4 +88,4 @@ def images_of(task: TrainingTask) -> Split:
 
 def offer_images(task: TrainingTask, images: Split) -> None:
     """Gives this process images that it need not read, because another one shares its memory."""
-    _IMAGES.setdefault((task.data, task.resolution, task.classes), images)
+    _IMAGES.setdefault((task.data, task.resolution, task.classes, task.skip_damaged), images)

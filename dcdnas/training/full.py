@@ -11,7 +11,7 @@ import torch
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import EpochResult, Score
-from dcdnas.data import Images, Split, load, load_test
+from dcdnas.data import Images, Split, load, load_test, open_source
 from dcdnas.errors import UsageError
 from dcdnas.networks import Network, build_network, for_proxy
 from dcdnas.training.loop import evaluate, seeded, train
@@ -48,10 +48,13 @@ def images_for(architecture: Architecture, task: TrainingTask) -> Images:
     Raises:
         DataError: when the data set is missing or damaged.
     """
-    images = load(task.data, task.resolution, task.classes)
     channels, height, _ = architecture.input
+    side = task.resolution or (height if open_source(task.data).DECODES else 0)
+    images = load(task.data, side, task.classes, task.skip_damaged)
     same = images.shape[0] == channels and len(images.classes) == architecture.classes
-    return load(task.data, height, task.classes) if same and not task.resolution and images.shape[1] != height else images
+    if side or not same or images.shape[1] == height:
+        return images
+    return load(task.data, height, task.classes, task.skip_damaged)
 
 
 def fitted(architecture: Architecture, images: Images) -> Architecture:

@@ -135,8 +135,8 @@ def test_a_folder_without_classes_or_pictures_says_what_is_needed(root: Path) ->
     (root / "train" / "eel").mkdir()
     with pytest.raises(DataError, match="eel: has no pictures"):
         load(f"folder:{root}", 8)
-    with pytest.raises(DataError, match=r"no such folder\. Needed: train/CLASS"):
-        load(f"folder:{root / 'train'}", 8)
+    with pytest.raises(DataError, match=r"no such folder\. Needed: CLASS/\*\.jpg, or train/CLASS"):
+        load(f"folder:{root / 'nowhere'}", 8)
     (root / "empty" / "train").mkdir(parents=True)
     with pytest.raises(DataError, match="has no class folders"):
         load(f"folder:{root / 'empty'}", 8)

@@ -214,7 +214,7 @@ def test_a_damaged_cifar_file_is_named(tmp_path: Path, file: str, content: bytes
 def test_a_file_in_a_cifar_archive_that_is_far_too_large_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_tar(tmp_path / "cifar-10-binary.tar.gz", cifar_files(1), "cifar-10-batches-bin")
     monkeypatch.setattr("dcdnas.data._cifar.LARGEST", 100)
-    with pytest.raises(DataError, match=r"data_batch_1\.bin in it has [\d,]+ bytes, and no such file has"):
+    with pytest.raises(DataError, match=r"cifar-10-binary.tar.gz: unpacks to [\d,]+ bytes\. Allowed: 100"):
         load(f"cifar10:{tmp_path}")
 
 

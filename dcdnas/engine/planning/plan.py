@@ -19,7 +19,7 @@ from dcdnas.engine.planning.latency import Told, notes_on, quietly, table_of_sea
 from dcdnas.engine.planning.machine import chosen_execution, machine_in_words
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.planning.space import chosen_space, cost_objectives
-from dcdnas.engine.planning.task import chosen_task, images_in_words, notes_on_stand_in
+from dcdnas.engine.planning.task import chosen_task, images_in_words, notes_on_images, notes_on_stand_in
 from dcdnas.engine.samplers import samplers
 from dcdnas.space.pricing.cost import check_budgets, draws_within
 from dcdnas.space.search_space import SearchSpace
@@ -84,7 +84,8 @@ def make_plan(settings: SearchSettings, told: Told = quietly) -> Plan:
         latency=record(table) if table else {}, plugins=_plugins(space), **{n: getattr(settings, n) for n in (*SAME, "trials")},
     )  # fmt: skip
     folder = runs_folder() / (settings.name or _free_name(space, budgets))
-    return Plan(folder, config, execution, space, (*notes, *notes_on_stand_in(settings, space, config.task)))
+    notes += [*notes_on_images(config.task), *notes_on_stand_in(settings, space, config.task)]
+    return Plan(folder, config, execution, space, tuple(notes))
 
 
 def _plugins(space: SearchSpace) -> Mapping[str, Mapping[str, str]]:

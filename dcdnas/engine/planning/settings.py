@@ -6,6 +6,7 @@ Keys are the names of the flags, with ``-`` or ``_``. A complaint says where the
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -49,11 +50,35 @@ def _seconds(value: Any) -> Any:
         raise ValueError(str(error)) from None
 
 
+def share(text: str | float | None) -> float:
+    """How many damaged pictures may be left out, as a person writes it: ``1%``, a share below 1, or a number; 0 for None.
+
+    Raises:
+        UsageError: when it is none of these.
+    """
+    said = str(0 if text is None else text).strip()
+    try:
+        value = float(said.removesuffix("%")) / (100 if said.endswith("%") else 1)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf or (said.endswith("%") and value >= 1):
+        raise UsageError(f"damaged pictures to leave out cannot be {text!r}. Write a share like 1%, or a number like 12.")
+    return value
+
+
+def _share(value: Any) -> Any:
+    try:
+        return value if value is None else share(value)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
 def _several(value: Any) -> Any:
     return [value] if isinstance(value, (str, int, float)) else value
 
 
 Duration = Annotated[float | None, BeforeValidator(_seconds)]
+Share = Annotated[float | None, BeforeValidator(_share)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_several)]
 
 
@@ -82,6 +107,7 @@ class SearchSettings(BaseModel):
     data: str | None = None
     resolution: int | None = Field(None, ge=0)
     classes: int | None = Field(None, ge=0, description="of the data that the trainings use, evenly spaced; 0 for all")
+    skip_damaged: Share = Field(None, ge=0, description="damaged pictures that may be left out, like 1% or 12")
     epochs: PositiveInt | None = None
     batch_size: int | None = Field(None, ge=2)
     lr: float | None = Field(None, gt=0)

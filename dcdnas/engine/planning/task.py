@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dcdnas.core.task import TrainingTask
+from dcdnas.data import open_source
 from dcdnas.engine.halving import rungs
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.proxy_training import images_of, trained_as
@@ -14,7 +15,7 @@ from dcdnas.space.search_space import SearchSpace
 
 RECIPE = (
     "data", "resolution", "classes", "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment",
-    "controller_lr", "controller_warmup",
+    "controller_lr", "controller_warmup", "skip_damaged",
 )  # fmt: skip
 """Settings that replace what the space says of its proxy training."""
 
@@ -28,6 +29,7 @@ def chosen_task(settings: SearchSettings, space: SearchSpace) -> TrainingTask:
     """
     proxy = replace(space.proxy, deployed_side=max(space.resolutions))
     said = {name: getattr(settings, name) for name in RECIPE}
+    said["resolution"] = default_resolution(settings, space)
     task = replace(proxy, **{n: v for n, v in said.items() if v is not None}, deadline=settings.trial_timeout or 0.0)
     first = next(iter(rungs(task.epochs)), 0) if settings.early_stopping else 0
     task = replace(task, first_rung=first)
@@ -35,6 +37,24 @@ def chosen_task(settings: SearchSettings, space: SearchSpace) -> TrainingTask:
     check_resolutions(space, images.shape[1])
     check_effects(space, lambda architecture: identity(trained_as(architecture, images, task)))
     return task
+
+
+def default_resolution(settings: SearchSettings, space: SearchSpace) -> int | None:
+    """The side of the training images: what was said, else the space's input for pictures of any size.
+
+    None keeps what the space's proxy says. A proxy that the space names with a resolution keeps it, unless other data are given.
+    """
+    data = settings.data or space.proxy.data
+    of_space = settings.data is None and space.proxy.resolution
+    if settings.resolution is not None or of_space or not open_source(data).DECODES:
+        return settings.resolution
+    return space.input[1]
+
+
+def notes_on_images(task: TrainingTask) -> list[str]:
+    """What a person should know of how the images were read, in a sentence; none when there is nothing."""
+    said = images_of(task).train.notes
+    return [f"{task.data}: {'; '.join(said)}."] if said else []
 
 
 def images_in_words(task: TrainingTask) -> str:

@@ -1,0 +1,114 @@
+"""What a part's pictures are, counted: for the line that a search prints and for `dcdnas data check`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from dcdnas.data._picture import Depth, Facts
+from dcdnas.errors import DataError
+
+SHOWN = 50
+"""Damaged pictures that a message names."""
+
+
+@dataclass
+class Summary:
+    """Counts of a part's pictures; kept beside the decoded file.
+
+    Args:
+        count: of all pictures, damaged ones too.
+        modes: pictures by Pillow's mode.
+        sizes: smallest and largest width, smallest and largest height.
+        counts: pictures that were turned, may be transparent, have several frames.
+        depth: of the grey pictures with more than 8 bits.
+        damaged: number and reason of each picture that cannot be read.
+    """
+
+    count: int = 0
+    modes: dict[str, int] = field(default_factory=dict)
+    sizes: list[int] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    depth: list[float] = field(default_factory=list)
+    damaged: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, found: Facts) -> None:
+        """Counts a picture that can be read."""
+        self.modes[found.mode] = self.modes.get(found.mode, 0) + 1
+        size = [found.width, found.width, found.height, found.height]
+        self.sizes = [f(a, b) for f, a, b in zip((min, max, min, max), self.sizes or size, size, strict=True)]
+        for name, is_so in (("turned", found.turned), ("transparent", found.alpha), ("frames", found.frames > 1)):
+            self.counts[name] = self.counts.get(name, 0) + is_so
+        if found.depth:
+            depth = found.depth.joined(self.of_depth or found.depth)
+            self.depth = [depth.high, float(depth.floats)]
+
+    @property
+    def of_depth(self) -> Depth | None:
+        """What grey pictures with more than 8 bits are scaled by; None when there are none."""
+        return Depth(self.depth[0], bool(self.depth[1])) if self.depth else None
+
+    def check(self, skip: float) -> None:
+        """Raises DataError naming the damaged pictures when there are more than may be left out.
+
+        Args:
+            skip: a share of all pictures below 1, else a number of them.
+        """
+        allowed = int(skip * self.count) if skip < 1 else int(skip)
+        if len(self.damaged) <= allowed:
+            return
+        lines = [reason for _, reason in self.damaged[:SHOWN]]
+        if len(self.damaged) > SHOWN:
+            lines.append(f"and {len(self.damaged) - SHOWN:,} more.")
+        if len(self.damaged) > 1 or skip:
+            bound = f"{allowed:,} may be left out" if skip else "`--skip-damaged 1%` leaves out up to that share, with a note"
+            lines.append(f"{len(self.damaged):,} of {self.count:,} pictures cannot be read; {bound}.")
+        raise DataError("\n".join(lines))
+
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the pictures, a phrase each."""
+        few = Counter(self.modes).most_common()
+        low_w, high_w, low_h, high_h = self.sizes or [0] * 4
+        same = (low_w, low_h) == (high_w, high_h)
+        size = f"of {low_w}x{low_h}" if same else f"from {low_w} to {high_w} pixels wide and {low_h} to {high_h} high"
+        said = [f"{sum(self.modes.values()):,} pictures {size}: {', '.join(f'{n:,} {mode}' for mode, n in few)}"]
+        for name, phrase in (
+            ("turned", "turned upright by their EXIF tag"),
+            ("transparent", "with transparency, laid on white (light ones on black)"),
+            ("frames", "of several frames, of which the first is read"),
+        ):
+            if self.counts.get(name):
+                said.append(f"{self.counts[name]:,} {phrase}")
+        if self.of_depth:
+            said.append(f"grey of more than 8 bits: 0 to {self.of_depth.most:g} is read as 0 to 255")
+        if any("16 bits" in mode for mode in self.modes):
+            said.append("of colours of 16 bits the upper 8 are read")
+        if self.damaged:
+            said.append(f"{len(self.damaged):,} damaged left out: {', '.join(r.partition(':')[0] for _, r in self.damaged[:3])}")
+        return tuple(said)
+
+    def written(self) -> str:
+        """As JSON."""
+        return json.dumps(asdict(self))
+
+
+def read_summary(text: str) -> Summary:
+    """What `Summary.written` wrote.
+
+    Raises:
+        ValueError: when it is something else.
+    """
+    try:
+        found: dict[str, Any] = json.loads(text)
+        return Summary(**{**found, "damaged": [(int(i), str(r)) for i, r in found["damaged"]]})
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(str(error)) from None
+
+
+def left_out(counts: Counter[str], more: Sequence[str] = ()) -> tuple[str, ...]:
+    """A phrase for what is beside the pictures: ``left out: 3 .heic, 1 .txt``; none when there is nothing."""
+    parts = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in counts.most_common()]
+    return (f"left out: {', '.join([*parts, *more])}",) if parts or more else ()
