@@ -56,19 +56,19 @@ def _columns(layers: Sequence[Layer]) -> list[Column]:
     timed = "latency" in total(layers).values
     more = [name for name in total(layers).values if name not in ("flops", "params", "latency")]
     return [
-        Column("Layer", 0, lambda x: x.slot, lambda _: "Sum"),
+        Column("Layer", 0, lambda x: x.name, lambda _: "Sum"),
         Column("Operator", 0, lambda x: x.notable),
         Column(">Channels", 0, lambda x: f"{x.geometry.in_channels}-{x.geometry.out_channels}"),
         Column(">Kernel", 0, _kernel),
-        Column(">Map", 0, lambda x: "" if x.kind == "linear" else f"{x.geometry.height}x{x.geometry.width}"),
+        Column(">Map", 0, lambda x: "" if x.slot.kind == "linear" else f"{x.geometry.height}x{x.geometry.width}"),
         _sum("flops", 0),
         *map(_part, ("convolution", "dynamic", "controller")),
         Column(">Share", 150, lambda x: f"{100 * x.cost['flops'] / flops:.1f} %"),
         _sum("params", 0),
         *([LATENCY] if timed else []),
         *(_sum(name, 170) for name in more),
-        Column("Activation", 150, lambda x: x.activation),
-        Column("Form", 150, lambda x: x.form),
+        Column("Activation", 150, lambda x: x.slot.activation),
+        Column("Form", 150, lambda x: x.choice.form),
     ]
 
 
@@ -94,7 +94,7 @@ def _part(name: str) -> Column:
 
 def _kernel(layer: Layer) -> str:
     g = layer.geometry
-    if layer.kind != "conv":
+    if layer.slot.kind != "conv":
         return ""
     groups = " dw" if g.depthwise else f" g{g.groups}" * (g.groups > 1)
     return f"{g.kernel_size}x{g.kernel_size}{f'/{g.stride}' if g.stride > 1 else ''}{groups}"
@@ -134,16 +134,17 @@ def dynamic_share(costs: Breakdown) -> str:
 def row(layer: Layer) -> dict[str, Any]:
     """A layer as plain data."""
     return {
-        "slot": layer.slot, "operator": layer.operator, "settings": layer.settings, "form": layer.form,
-        "guide_channels": layer.guide_channels, **{name: getattr(layer.geometry, name) for name in GEOMETRY},
-        "activation": layer.activation, **layer.cost.values, **{f"flops_{p}": value for p, value in asdict(layer.parts).items()},
+        "slot": layer.name, "operator": layer.operator, "settings": dict(layer.choice.settings), "form": layer.choice.form,
+        "guide_channels": layer.choice.guide_channels, **{name: getattr(layer.geometry, name) for name in GEOMETRY},
+        "activation": layer.slot.activation, **layer.cost.values,
+        **{f"flops_{p}": value for p, value in asdict(layer.parts).items()},
         **{f"static_{m}": v for m, v in layer.static.values.items()},
     }  # fmt: skip
 
 
 def csv_of(layers: Sequence[Layer]) -> None:
     """Prints the layers as CSV, a row each."""
-    rows = [{**row(layer), "settings": layer.choice} for layer in layers]
+    rows = [{**row(layer), "settings": layer.described} for layer in layers]
     table = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
     table.writeheader()
     table.writerows(rows)

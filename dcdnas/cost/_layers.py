@@ -13,7 +13,7 @@ from dcdnas.cost._base import additive_metrics, exact_metrics
 from dcdnas.cost._parts import Parts, slot_parts
 from dcdnas.cost._price import price, slot_price, with_always
 from dcdnas.errors import MismatchError, UsageError
-from dcdnas.networks import STATIC, Slot, slots_of
+from dcdnas.networks import STATIC, Slot, networks, slots_of
 from dcdnas.operators import Operator, operators
 
 Count = Literal["deploy", "training", "published"]
@@ -22,45 +22,71 @@ Count = Literal["deploy", "training", "published"]
 
 @dataclass(frozen=True)
 class Layer:
-    """One slot of a network.
+    """One slot of a network with what stands in it.
 
     Args:
-        slot: its name.
-        kind: ``conv``, ``linear`` or ``gate``, as of a slot.
-        operator: what stands there; the kind, where that is no operator.
-        settings: resolved.
-        form: the counted form; empty where there is only one.
-        geometry: with the size of its input map at deployment.
-        activation: after it; empty for none.
-        guide_channels: of its block's guide; 0 when it makes its own.
-        cost: of the slot, BatchNorm's parameters included.
+        slot: the place: its name, kind, geometry with the size of its input map at deployment, activation.
+        choice: the operator with its resolved settings, the form that is counted, the channels of its block's guide.
+        cost: of the slot, BatchNorm's parameters included; FLOPs at batch 1.
         parts: of its multiply-adds.
         static: what a static convolution would cost there; nothing in the place of squeeze-and-excitation.
+        residual: whether it is the last of a block that adds its input to its output.
+        searched: whether the architecture names it; all others are static.
     """
 
-    slot: str
-    kind: Literal["conv", "linear", "gate"]
-    operator: str
-    settings: dict[str, Setting]
-    form: str
-    geometry: ConvGeometry
-    activation: str
-    guide_channels: int
+    slot: Slot
+    choice: LayerChoice
     cost: Cost
     parts: Parts
     static: Cost
+    residual: bool = False
+    searched: bool = False
 
     @property
-    def choice(self) -> str:
+    def name(self) -> str:
+        """Of the slot."""
+        return self.slot.name
+
+    @property
+    def geometry(self) -> ConvGeometry:
+        """Of the slot."""
+        return self.slot.geometry
+
+    @property
+    def operator(self) -> str:
+        """What stands there: an operator, or the slot's kind where no operator does."""
+        choice = self.choice.operator
+        return choice if self.slot.kind == "conv" or choice != "static" else self.slot.kind
+
+    @property
+    def flops(self) -> int:
+        """Multiply-adds of the counted form at batch 1."""
+        return self.parts.whole
+
+    @property
+    def dynamic_flops(self) -> int:
+        """What being dynamic costs of them."""
+        return self.parts.being_dynamic
+
+    @property
+    def described(self) -> str:
         """Operator and settings in words."""
-        return self._in_words(self.settings)
+        return self._in_words(self.choice.settings)
 
     @property
     def notable(self) -> str:
         """Operator and those settings that are not the operator's defaults, in words; and whether it takes a guide."""
-        known = dimensions(operators[self.operator]) if self.operator in operators else {}
-        words = self._in_words({n: value for n, value in self.settings.items() if n in known and value != known[n].default})
-        return f"{words}, guided" if self.guide_channels else words
+        known, settings = dimensions(operators[self.operator]) if self.operator in operators else {}, self.choice.settings
+        words = self._in_words({n: value for n, value in settings.items() if n in known and value != known[n].default})
+        return f"{words}, guided" if self.choice.guide_channels else words
+
+    @property
+    def kernel(self) -> str:
+        """``3x3``, ``3x3 depthwise``, ``3x3 in 4 groups``, ``linear`` or ``squeeze-and-excitation``."""
+        g = self.geometry
+        if self.slot.kind != "conv":
+            return "squeeze-and-excitation" if self.slot.kind == "gate" else "linear"
+        return f"{g.kernel_size}x{g.kernel_size}" + (" depthwise" if g.depthwise else f" in {g.groups} groups" * (g.groups > 1))
 
     def _in_words(self, settings: Mapping[str, Setting]) -> str:
         inside = ", ".join(f"{name}={value}" for name, value in settings.items())
@@ -117,7 +143,9 @@ def layer_table(architecture: Architecture, names: tuple[str, ...] = ()) -> list
         MismatchError: when the layers' costs do not add up to the network's.
     """
     names = names or additive_metrics()
-    layers = [_layer(slot, architecture.layers.get(slot.name, STATIC), names) for slot in slots_of(architecture)]
+    slots = slots_of(architecture)
+    closing = _closing(slots) if networks[architecture.network].ADDS else set()
+    layers = [_layer(slot, architecture, names, slot.name in closing) for slot in slots]
     total, parts = sum((layer.cost for layer in layers), Cost()), sum((layer.parts for layer in layers), Parts())
     whole = price(architecture, names)
     if dict(total.values) != dict(whole.values) or parts.whole != whole["flops"]:
@@ -127,13 +155,27 @@ def layer_table(architecture: Architecture, names: tuple[str, ...] = ()) -> list
     return layers
 
 
-def _layer(slot: Slot, choice: LayerChoice, names: tuple[str, ...]) -> Layer:
+def _layer(slot: Slot, architecture: Architecture, names: tuple[str, ...], residual: bool) -> Layer:
+    choice = architecture.layers.get(slot.name, STATIC)
     cost, static = (Cost(dict(zip(names, slot_price(slot, c, names), strict=True))) for c in (choice, STATIC))
-    operator = choice.operator if slot.kind == "conv" or choice.operator != "static" else slot.kind
-    return Layer(
-        slot.name, slot.kind, operator, dict(choice.settings), choice.form, slot.geometry, slot.activation, choice.guide_channels,
-        cost, slot_parts(slot, choice), static if slot.kind != "gate" else Cost(dict.fromkeys(names, 0)),
-    )  # fmt: skip
+    static = static if slot.kind != "gate" else Cost(dict.fromkeys(names, 0))
+    return Layer(slot, choice, cost, slot_parts(slot, choice), static, residual, slot.name in architecture.layers)
+
+
+def _closing(slots: tuple[Slot, ...]) -> set[str]:
+    """Names of the last slots of blocks that add their input to their output: shapes agree, or a shortcut makes them."""
+    blocks: dict[str, list[Slot]] = {}
+    for slot in slots:
+        if slot.name != slot.block:
+            blocks.setdefault(slot.block, []).append(slot)
+    found = set()
+    for inside in blocks.values():
+        path = [s for s in inside if s.kind == "conv" and s.role != "shortcut"]
+        first, last = path[0].geometry, path[-1].geometry
+        same = (first.in_channels, first.height, first.width) == (last.out_channels, last.out_height, last.out_width)
+        if same or any(s.role == "shortcut" for s in inside):
+            found.add(path[-1].name)
+    return found
 
 
 def counted_as(architecture: Architecture, count: Count) -> Architecture:

@@ -13,7 +13,7 @@ from dcdnas.core.catalogue import Catalogue
 from dcdnas.core.trial import EpochResult, Trial
 from dcdnas.pages import advice, payload
 from dcdnas.pages import importance as deciding
-from dcdnas.pages.layers import layers_of
+from dcdnas.pages.layers import Layers, layers_of
 from dcdnas.pages.palette import paints
 from dcdnas.pages.run_view import Source
 from dcdnas.pages.strip import aligned, strip
@@ -53,7 +53,8 @@ def of_choices(source: Source) -> dict[str, Any]:
 
 def of_trial(source: Source, trial: Trial) -> dict[str, Any]:
     """One trial: its network layer by layer, its training, where it comes from."""
-    run, network = source.run, layers_of(trial.architecture)
+    run = source.run
+    network = layers_of(trial.architecture, tuple(payload.metrics_of(run)))
     return {
         "run": run, "trial": trial, "network": network, "drawing": strip(network.layers), "fits": payload.fits(run, trial),
         "metrics": payload.metrics_of(run), "on_front": trial.number in _numbers(source.front),
@@ -64,7 +65,7 @@ def of_trial(source: Source, trial: Trial) -> dict[str, Any]:
         "after": trial.number + 1 if trial.number + 1 < len(run.trials) else None,
         "verbs": set(Catalogue[object]("cli", "command")), "note": source.notes.get(trial.number, Note()),
         "notes_problem": source.notes_problem, "attentions": read_attentions(run.folder, trial.number),
-        "additive": _additive(payload.metrics_of(run)), "tab": "trial",
+        "additive": network.metrics, "tab": "trial",
     }  # fmt: skip
 
 
@@ -129,13 +130,6 @@ def _curve(trial: Trial, reports: Sequence[EpochResult]) -> dict[str, Any]:
     return {"name": f"trial {trial.number}", "points": points}
 
 
-def _additive(metrics: Sequence[str]) -> list[str]:
-    """Those of a run's further metrics that each layer has a share of."""
-    from dcdnas.cost import additive_metrics  # it brings torch, which the layers have brought already
-
-    return [m for m in metrics if m not in ("flops", "params") and m in additive_metrics()]
-
-
 def _numbers(trials: Sequence[Trial]) -> set[int]:
     return {t.number for t in trials}
 
@@ -148,7 +142,7 @@ def _by_accuracy(trial: Trial) -> tuple[float, int]:
     return (-trial.score.accuracy if trial.score and trial.state == "finished" else 1.0, trial.number)
 
 
-def _by_operator(network: Any) -> list[tuple[str, int, int]]:
+def _by_operator(network: Layers) -> list[tuple[str, int, int]]:
     """Operator, layers, multiply-adds; the dearest first."""
     found: dict[str, tuple[int, int]] = {}
     for layer in network.layers:

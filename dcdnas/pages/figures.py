@@ -15,9 +15,10 @@ from reportlab.pdfgen.canvas import Canvas
 from dcdnas.core.budget import quantity
 from dcdnas.core.trial import Trial
 from dcdnas.core.units import metric_name, percent
+from dcdnas.cost import Layer
 from dcdnas.errors import UsageError
-from dcdnas.pages.anatomy import Layer, anatomy
 from dcdnas.pages.drawing import BOLD, FONT, GRID, INK, SIZE, SOFT, Entry, Figure, Scale
+from dcdnas.pages.layers import layers_of
 from dcdnas.pages.palette import COLOURS, Paint, paints
 from dcdnas.pages.payload import mostly, shares
 from dcdnas.pages.strip import GAP, LEFT, Strip, strip
@@ -127,7 +128,7 @@ def operators(run: Run, width: float) -> Figure:
 
 def layers(run: Run, trial: Trial, width: float) -> Figure:
     """A network from input to output, in rows: the height of a layer is its FLOPs, its pale part what being dynamic costs."""
-    network = anatomy(trial.architecture).layers
+    network = layers_of(trial.architecture).layers
     rows, most = _rows(network), max((x.flops for x in network), default=1)
     used = paints(x.choice.operator for x in network)
     present = {x.choice.operator for x in network}
@@ -143,7 +144,7 @@ def layers(run: Run, trial: Trial, width: float) -> Figure:
 def _rows(network: Sequence[Layer]) -> list[list[Layer]]:
     """The layers in rows of about equal length that no block is cut by, so that the words below them fit."""
     count = math.ceil(len(network) / IN_A_ROW)
-    starts = [i for i, x in enumerate(network) if i == 0 or x.block != network[i - 1].block]
+    starts = [i for i, x in enumerate(network) if i == 0 or x.slot.block != network[i - 1].slot.block]
     cuts = sorted({min(starts, key=lambda s: abs(s - k * len(network) / count)) for k in range(count)})
     return [list(network[a:b]) for a, b in zip(cuts, [*cuts[1:], len(network)], strict=True)]
 

@@ -1,18 +1,67 @@
-"""The door to `dcdnas.pages.anatomy`, which imports torch: opened in the background, so that the server starts at once."""
+"""Layers as the pages show them; torch, which they need, is imported in the background, so that a server starts at once."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 import threading
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from dcdnas.core.architecture import Architecture
+from dcdnas.errors import DcdnasError
 
 if TYPE_CHECKING:
-    from dcdnas.pages.anatomy import Anatomy
+    from dcdnas.cost import Layer
 
+_NEEDED = "dcdnas.cost"
 _LOADING = threading.Event()
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A network's layers from input to output.
+
+    Args:
+        layers: in the order of computation; empty when `problem` says why.
+        problem: why the layers cannot be shown; empty when they can.
+    """
+
+    layers: tuple[Layer, ...] = ()
+    problem: str = ""
+
+    @property
+    def metrics(self) -> list[str]:
+        """What each layer is priced by beside FLOPs and parameters."""
+        return [m for layer in self.layers[:1] for m in layer.cost.values if m not in ("flops", "params")]
+
+    @property
+    def flops(self) -> int:
+        """Of all layers."""
+        return sum(layer.flops for layer in self.layers)
+
+    @property
+    def dynamic_flops(self) -> int:
+        """What being dynamic costs in all layers."""
+        return sum(layer.dynamic_flops for layer in self.layers)
+
+
+@lru_cache(maxsize=512)
+def layers_of(architecture: Architecture, metrics: tuple[str, ...] = ()) -> Layers:
+    """The layers of a network with their costs; the first call waits for torch.
+
+    Args:
+        architecture: to be shown; one whose network or operator is not installed has a problem instead of layers.
+        metrics: priced beside FLOPs and parameters; those that are no sum over the layers are left out.
+    """
+    from dcdnas.cost import additive_metrics, layer_table, with_always
+
+    try:
+        names = with_always(m for m in metrics if m in additive_metrics())
+        return Layers(tuple(layer_table(architecture, names)))
+    except (DcdnasError, TypeError, ValueError, KeyError) as error:
+        return Layers(problem=f"The layers of this network cannot be shown: {error}")
 
 
 def warm() -> None:
@@ -23,18 +72,11 @@ def warm() -> None:
 
 def _load() -> None:
     try:
-        importlib.import_module("dcdnas.pages.anatomy")
+        importlib.import_module(_NEEDED)
     finally:
         _LOADING.clear()
 
 
 def ready() -> bool:
     """Whether `layers_of` answers at once."""
-    return "dcdnas.pages.anatomy" in sys.modules and not _LOADING.is_set()
-
-
-def layers_of(architecture: Architecture) -> Anatomy:
-    """The layers of a network with their costs; the first call waits for torch."""
-    from dcdnas.pages.anatomy import anatomy
-
-    return anatomy(architecture)
+    return _NEEDED in sys.modules and not _LOADING.is_set()

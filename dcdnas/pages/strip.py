@@ -10,7 +10,7 @@ from dcdnas.core.budget import quantity
 from dcdnas.pages.palette import Paint, paints
 
 if TYPE_CHECKING:
-    from dcdnas.pages.anatomy import Layer
+    from dcdnas.cost import Layer
 
 GAP, LEFT, BAR = 3.0, 4.0, 96.0
 NARROW, BROAD, ROOM = 26.0, 44.0, 1220.0
@@ -81,7 +81,7 @@ def strip(layers: Sequence[Layer], scale: int = 0, differing: Collection[str] = 
     step = min(BROAD, max(NARROW, ROOM / max(1, len(place))))
     bars: list[Bar] = []
     for layer in layers:
-        stage = layer.stage if not bars or bars[-1].layer.stage != layer.stage else ""
+        stage = layer.slot.stage if not bars or bars[-1].layer.slot.stage != layer.slot.stage else ""
         bars.append(Bar(
             layer, paint[layer.choice.operator], LEFT + place[layer.name] * step, step - GAP,
             max(1.5, BAR * layer.flops / most), BAR * layer.dynamic_flops / most, _notes(layer), stage,
@@ -105,25 +105,25 @@ def aligned(networks: Iterable[Sequence[Layer]]) -> list[str]:
 def sentence(layer: Layer) -> str:
     """A layer's numbers in a sentence."""
     g, c = layer.geometry, layer.choice
-    what = "fully connected layer" if layer.kind == "linear" and c.operator == "static" else f"{c.operator} {layer.kernel}"
-    what = layer.kernel if layer.kind == "gate" else what
+    what = "fully connected layer" if layer.slot.kind == "linear" and c.operator == "static" else f"{c.operator} {layer.kernel}"
+    what = layer.kernel if layer.slot.kind == "gate" else what
     settings = ", ".join(f"{name} {value}" for name, value in c.settings.items())
     place = f"{g.in_channels} to {g.out_channels} channels"
-    if layer.kind != "linear":
+    if layer.slot.kind != "linear":
         place += f" on a {g.height}x{g.width} map" + (f", stride {g.stride}" if g.stride > 1 else "")
-    cost = f"{quantity('flops', layer.flops)}, {quantity('params', layer.params)}"
+    cost = f"{quantity('flops', layer.flops)}, {quantity('params', layer.cost['params'])}"
     if c.operator != "static":
         share = 100 * layer.dynamic_flops / max(1, layer.flops)
         cost += f"; {quantity('flops', layer.dynamic_flops)} of them ({share:.0f} %) for being dynamic"
-        if layer.flops < layer.static_flops:
-            cost += f"; an ordinary convolution here would cost {quantity('flops', layer.static_flops)}"
-    end = " Closes a residual block." if layer.skip else ""
+        if layer.flops < layer.static["flops"]:
+            cost += f"; an ordinary convolution here would cost {quantity('flops', layer.static['flops'])}"
+    end = " Closes a residual block." if layer.residual else ""
     return f"{layer.name}: {what}{f' ({settings})' if settings else ''}, {place}: {cost}.{end}"
 
 
 def _notes(layer: Layer) -> tuple[str, ...]:
     g = layer.geometry
-    kernel = {"linear": "fc", "gate": "se"}.get(layer.kind) or f"{'d' if g.depthwise else ''}{g.kernel_size}x{g.kernel_size}"
+    kernel = {"linear": "fc", "gate": "se"}.get(layer.slot.kind) or f"{'d' if g.depthwise else ''}{g.kernel_size}x{g.kernel_size}"
     settings = [f"{SHORT[name]}{value}" for name, value in layer.choice.settings.items() if name in SHORT and value != 1]
     return (kernel, *settings[:3])
 
@@ -132,7 +132,7 @@ def _arcs(bars: list[Bar]) -> list[Arc]:
     """One arc a residual block, from before its first layer to after its last."""
     found = []
     for bar in bars:
-        if bar.layer.skip:
-            first = next(b for b in bars if b.layer.block == bar.layer.block)
+        if bar.layer.residual:
+            first = next(b for b in bars if b.layer.slot.block == bar.layer.slot.block)
             found.append(Arc(first.x, bar.x + bar.width))
     return found

@@ -11,15 +11,14 @@ from typing import Any
 
 import yaml
 
-from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import Budget, exceeded, within
 from dcdnas.core.geometry import Cost
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import EpochResult, Score, Trial
 from dcdnas.core.yaml_lines import read_yaml
+from dcdnas.cost import price
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import Confirmation, Store
-from dcdnas.pages.anatomy import anatomy
 from dcdnas.space.library import find_space
 from dcdnas.space.pricing.cost import draw
 from dcdnas.space.search_space import SearchSpace
@@ -95,11 +94,11 @@ def invent(space: SearchSpace, config: SearchConfig, trials: int, seed: int, fir
         if number == 0:
             decisions = {k: "static" if k.endswith(".operator") else v for k, v in decisions.items()}
         architecture = space.architecture(decisions)
-        cost = cost_of(architecture)
+        cost = price(architecture)
         while number == 0 and not within(cost, config.budgets):
             decisions = {k: "static" if k.endswith(".operator") else v for k, v in draw(space, rng).items()}
             architecture = space.architecture(decisions)
-            cost = cost_of(architecture)
+            cost = price(architecture)
         trial = Trial(
             number, "finished", architecture, decisions, cost, None, number, "", "static" if number == 0 else "tpe", now, now
         )
@@ -130,9 +129,3 @@ def outcome(trial: Trial, epochs: int, rng: random.Random) -> Trial:
     return replace(
         trial, state="stopped" if early else "finished", score=score, reason=f"behind at epoch {done}" if early else ""
     )
-
-
-def cost_of(architecture: Architecture) -> Cost:
-    """Its price by closed form, without measuring anything."""
-    layers = anatomy(architecture).layers
-    return Cost({"flops": sum(layer.flops for layer in layers), "params": sum(layer.params for layer in layers)})

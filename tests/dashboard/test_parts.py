@@ -17,8 +17,8 @@ from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.networks import build_network
 from dcdnas.operators import operators
 from dcdnas.pages.advice import OTHERWISE, failures, hint
-from dcdnas.pages.anatomy import anatomy
 from dcdnas.pages.importance import LEAST, importances, side_by_side
+from dcdnas.pages.layers import layers_of
 from dcdnas.pages.palette import MARKERS, paints
 from dcdnas.pages.payload import facts, mostly, shares, steps
 from dcdnas.pages.space_summary import territory
@@ -43,57 +43,57 @@ def networks(space: SearchSpace) -> list[Architecture]:
 
 def test_the_layers_add_up_to_the_network_s_price(networks: list[Architecture]) -> None:
     for architecture in networks:
-        layers = anatomy(architecture).layers
+        layers = layers_of(architecture, ("weights",)).layers
         cost = price(architecture, ("flops", "params", "weights"))
-        assert sum(layer.price("weights") for layer in layers) == cost["weights"]
+        assert sum(layer.cost["weights"] for layer in layers) == cost["weights"]
         assert sum(layer.flops for layer in layers) == cost["flops"]
-        assert sum(layer.params for layer in layers) == cost["params"]
+        assert sum(layer.cost["params"] for layer in layers) == cost["params"]
 
 
 def test_the_residual_blocks_are_those_that_the_network_adds(networks: list[Architecture]) -> None:
     for architecture in networks:
         network = build_network(architecture)
         built = {name for name, module in network.named_modules() if getattr(module, "residual", None) is True}
-        assert {layer.block for layer in anatomy(architecture).layers if layer.skip} == built
+        assert {layer.slot.block for layer in layers_of(architecture).layers if layer.residual} == built
 
 
 def test_a_resnet_s_blocks_are_all_residual() -> None:
     resnet = Architecture("resnet", {"block": "basic"}, {}, (3, 64, 64), 10)
-    blocks = {layer.block for layer in anatomy(resnet).layers if "." in layer.name}
-    assert blocks == {layer.block for layer in anatomy(resnet).layers if layer.skip}
+    blocks = {layer.slot.block for layer in layers_of(resnet).layers if "." in layer.name}
+    assert blocks == {layer.slot.block for layer in layers_of(resnet).layers if layer.residual}
     assert len(blocks) == 8
 
 
 def test_blocks_that_put_halves_together_are_not_residual() -> None:
     shuffle = Architecture("shufflenetv2", {}, {}, (3, 64, 64), 10)
-    assert not any(layer.skip for layer in anatomy(shuffle).layers)
+    assert not any(layer.residual for layer in layers_of(shuffle).layers)
 
 
 def test_a_static_layer_costs_nothing_for_being_dynamic(networks: list[Architecture]) -> None:
     static = replace(networks[0], layers={name: LayerChoice("static") for name in networks[0].layers})
-    assert anatomy(static).dynamic_flops == 0
-    dynamic = [layer for a in networks for layer in anatomy(a).layers if layer.choice.operator == "dcd"]
+    assert layers_of(static).dynamic_flops == 0
+    dynamic = [layer for a in networks for layer in layers_of(a).layers if layer.choice.operator == "dcd"]
     assert dynamic
-    assert all(layer.dynamic_flops == layer.flops - layer.static_flops > 0 for layer in dynamic)
+    assert all(layer.dynamic_flops == layer.flops - layer.static["flops"] > 0 for layer in dynamic)
 
 
 def test_a_network_of_an_unknown_operator_has_a_problem_and_no_layers(networks: list[Architecture]) -> None:
     name = next(iter(networks[0].layers))
     strange = replace(networks[0], layers={**networks[0].layers, name: LayerChoice("of-tomorrow")})
-    found = anatomy(strange)
+    found = layers_of(strange)
     assert found.layers == ()
     assert "of-tomorrow" in found.problem
 
 
 def test_the_dearest_layer_is_as_high_as_the_drawing(networks: list[Architecture]) -> None:
-    drawing = strip(anatomy(networks[0]).layers)
+    drawing = strip(layers_of(networks[0]).layers)
     assert max(bar.height for bar in drawing.bars) == BAR
     assert all(0 <= bar.dynamic <= bar.height for bar in drawing.bars)
     assert drawing.bars[-1].x + drawing.bars[-1].width < drawing.width
 
 
 def test_networks_under_each_other_share_their_places(networks: list[Architecture]) -> None:
-    layers = [anatomy(a).layers for a in networks]
+    layers = [layers_of(a).layers for a in networks]
     columns = aligned(layers)
     assert sorted(columns) == sorted({x.name for each in layers for x in each})
     for each in layers:
@@ -105,7 +105,7 @@ def test_networks_under_each_other_share_their_places(networks: list[Architectur
 
 
 def test_a_layer_s_sentence_says_its_numbers(networks: list[Architecture]) -> None:
-    layer = next(x for a in networks for x in anatomy(a).layers if x.choice.operator == "dcd")
+    layer = next(x for a in networks for x in layers_of(a).layers if x.choice.operator == "dcd")
     said = next(bar.sentence for bar in strip([layer]).bars)
     assert said.startswith(f"{layer.name}: dcd ")
     assert f"latent_dim {layer.choice.settings['latent_dim']}" in said

@@ -38,14 +38,14 @@ def test_the_layers_and_their_parts_add_up_to_what_the_network_measures(network:
     whole = measure(build_network(architecture), names)
     assert {name: sum(layer.cost[name] for layer in layers) for name in names} == dict(whole.values)
     assert sum((layer.parts for layer in layers), Parts()).whole == whole["flops"]
-    assert [layer.slot for layer in layers] == [slot.name for slot in slots_of(architecture)]
+    assert [layer.name for layer in layers] == [slot.name for slot in slots_of(architecture)]
     for layer in layers:
         assert layer.parts.whole == layer.cost["flops"]
-        assert (layer.parts.being_dynamic > 0) == (layer.kind == "gate" or layer.operator not in ("static", "linear"))
+        assert (layer.parts.being_dynamic > 0) == (layer.slot.kind == "gate" or layer.operator not in ("static", "linear"))
 
 
 @pytest.mark.parametrize("network", [name for name in networks if networks[name].GUIDED])
 def test_guided_layers_are_marked(network: str) -> None:
     architecture = everywhere(network, "condconv")
-    marked = {layer.slot for layer in layer_table(architecture) if layer.notable.endswith(", guided")}
+    marked = {layer.name for layer in layer_table(architecture) if layer.notable.endswith(", guided")}
     assert marked == {name for name, choice in architecture.layers.items() if choice.guide_channels} != set()
