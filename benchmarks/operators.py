@@ -16,12 +16,13 @@ By default what has a published aim runs at all batches, the other operators at 
 DIR holds clones of the public code, each only where wanted, from github.com: DIR/dcd (liyunsheng13/dcd), DIR/ODConv
 (OSVAI/ODConv), DIR/dyconv (kaijieshi7/Dynamic-convolution-Pytorch), DIR/condconv (d-li14/condconv.pytorch), DIR/drconv
 (shallowtoil/DRConv-PyTorch). The other operators have no published code that runs on a CPU.
-FOLDER gets operators.json and operators.html with pictures.
+FOLDER gets operators.json and pictures of it.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -204,24 +205,32 @@ def summary(found: list[Row]) -> str:
     return "\n".join(f"| {text} |" for text in lines)
 
 
-def pictures(found: list[Row], path: Path) -> None:
-    """Times the static layer's, times faster than published, and the share of the limit, as a page of its own."""
-    import plotly.express as px
+def pictures(found: list[Row], folder: Path) -> None:
+    """Times the static layer's, times faster than published, and the share of the limit, a picture each."""
+    from matplotlib.figure import Figure
 
-    data = [asdict(r) for r in found]
     labels = {
         "static_ratio": "times the static layer (lower is better)",
         "published_ratio": "times faster than the published layer (higher is better)",
         "share": "share of the limit that arithmetic or bytes set",
     }
-    pages = []
     for value, label in labels.items():
-        shown = [row for row in data if row[value]]
-        if shown:
-            same = {"x": "shape", "color": "layer", "barmode": "group", "facet_row": "mode", "facet_col": "batch", "log_y": True}
-            figure = px.bar(shown, y=value, hover_data=["median", "form", "limit"], title=label, height=900, **same)
-            pages.append(figure.to_html(full_html=False, include_plotlyjs=not pages))
-    path.write_text("<!doctype html><meta charset=utf-8><title>Operators</title>" + "\n".join(pages), encoding="utf-8")
+        shown = [row for row in found if getattr(row, value)]
+        if not shown:
+            continue
+        modes, batches = sorted({r.mode for r in shown}), sorted({r.batch for r in shown})
+        shapes, layers = (list(dict.fromkeys(getattr(r, key) for r in shown)) for key in ("shape", "layer"))
+        figure = Figure(figsize=(5 * len(batches) + 2, 4 * len(modes) + 1), layout="constrained")
+        axes = figure.subplots(len(modes), len(batches), sharex=True, sharey=True, squeeze=False)
+        for (i, mode), (j, batch), layer in itertools.product(enumerate(modes), enumerate(batches), layers):
+            group = [r for r in shown if (r.mode, r.batch, r.layer) == (mode, batch, layer)]
+            places = [shapes.index(r.shape) + 0.8 * layers.index(layer) / len(layers) for r in group]
+            axes[i, j].bar(places, [getattr(r, value) for r in group], width=0.8 / len(layers), label=layer)
+            axes[i, j].set(title=f"{mode}, batch {batch}", yscale="log")
+            axes[i, j].set_xticks([k + 0.4 for k in range(len(shapes))], shapes, rotation=90)
+        figure.supylabel(label)
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper")
+        figure.savefig(folder / f"operators-{value.removesuffix('_ratio')}.svg")
 
 
 def arguments() -> argparse.Namespace:
@@ -265,7 +274,7 @@ def main() -> None:
     if options.folder:
         options.folder.mkdir(parents=True, exist_ok=True)
         (options.folder / "operators.json").write_text(json.dumps([asdict(r) for r in found], indent=1), encoding="utf-8")
-        pictures(found, options.folder / "operators.html")
+        pictures(found, options.folder)
 
 
 if __name__ == "__main__":

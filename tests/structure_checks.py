@@ -40,7 +40,6 @@ HEAVY: Mapping[str, tuple[str, ...]] = {
     "optuna": ("engine",),
     "optuna_dashboard": ("dashboard",),
     "pandas": ("results",),
-    "reportlab": ("pages",),
 }
 """The only folders that may import a heavy package: torch from the operators on, the others one folder each."""
 

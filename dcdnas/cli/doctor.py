@@ -18,12 +18,12 @@ __all__ = ["doctor"]
 
 PANEL = "This machine"
 
-NEEDED = ("torch", "ray", "optuna", "fvcore", "numpy", "pandas", "moocore", "plotly", "safetensors")
+NEEDED = ("torch", "ray", "optuna", "fvcore", "numpy", "pandas", "moocore", "safetensors")
 EXTRAS = {
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "hub": ("datasets",),
     "executorch": ("executorch",),
-    "figures": ("reportlab",),
+    "figures": ("matplotlib",),
 }
 PROBES = {
     "torch": "import torch.cuda as c; print(', '.join(map(c.get_device_name, range(c.device_count()))) or 'none')",

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dcdnas.cli._options import Run
 from dcdnas.cli._output import Output
-from dcdnas.errors import MissingPackageError
-
-if TYPE_CHECKING:
-    from dcdnas.results import Run as Read
 
 __all__ = ["report"]
 
@@ -37,25 +33,16 @@ def report(
     """
     from dcdnas.cli._source import load_plugins_of
     from dcdnas.core.units import counted
+    from dcdnas.pages.figures import write_figures
     from dcdnas.pages.run_files import write_results
     from dcdnas.pages.single_file import write_report
     from dcdnas.results import load_run
 
     found = load_run(run)
     load_plugins_of(found)
-    figures = _figures(found, pdf_figures) if pdf_figures else []
+    figures = write_figures(found, pdf_figures) if pdf_figures else []
     path = write_report(found, output) if output else write_results(found).page
     out.document({"run": found.name, "page": path, "front": len(found.front()), "figures": figures})
     out.show(f"{path}: {counted(len(found.front()), 'network')} on the front of {counted(found.ended, 'training')}")
     if figures:
         out.show(f"{pdf_figures}: {', '.join(dict.fromkeys(f.stem for f in figures))}, each as PDF and SVG")
-
-
-def _figures(run: Read, folder: Path) -> list[Path]:
-    try:
-        from dcdnas.pages.figures import write_figures
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "reportlab":
-            raise
-        raise MissingPackageError("reportlab", "figures", "--pdf-figures") from None
-    return write_figures(run, folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dcdnas.core.budget import Budget
 from dcdnas.core.trial import Trial
@@ -13,6 +13,8 @@ from dcdnas.results import Run
 from dcdnas.results import load_run as read_run
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from dcdnas.pages.notebook import Shown
 
 
@@ -39,6 +41,17 @@ class NotebookTrial(Trial):
 
         return show_trial(self.run, self)
 
+    def plot_layers(self, ax: Axes | None = None) -> Axes:
+        """Multiply-adds of its layers on matplotlib axes, which are returned; those of a new figure when `ax` is None.
+
+        Raises:
+            UsageError: when its layers cannot be shown.
+            MissingPackageError: for a new figure, without matplotlib.
+        """
+        from dcdnas.pages.figures import plot_layers
+
+        return plot_layers(self.architecture, ax)
+
     def _repr_html_(self) -> str:
         return self.show().html
 
@@ -56,11 +69,28 @@ class NotebookRun(Run):
         found = super().trial(which, budgets)
         return NotebookTrial(**{f.name: getattr(found, f.name) for f in fields(Trial)}, run=self)
 
-    def plot_front(self) -> Any:
-        """Accuracy against cost as a plotly figure, which shows itself in a notebook."""
-        from dcdnas.pages.plots import front_figure
+    def plot_front(self, ax: Axes | None = None) -> Axes:
+        """Accuracy against cost on matplotlib axes, which are returned; those of a new figure when `ax` is None.
 
-        return front_figure(self)
+        Raises:
+            UsageError: when no trial has finished.
+            MissingPackageError: for a new figure, without matplotlib.
+        """
+        from dcdnas.pages.figures import plot_front
+
+        return plot_front(self, ax)
+
+    def plot_hypervolume(self, ax: Axes | None = None) -> Axes:
+        """Hypervolume of the front after each training, on matplotlib axes; raises what `plot_front` does."""
+        from dcdnas.pages.figures import plot_hypervolume
+
+        return plot_hypervolume(self, ax)
+
+    def plot_operators(self, ax: Axes | None = None) -> Axes:
+        """Shares of the operators in the front's networks by stage, on matplotlib axes; raises what `plot_front` does."""
+        from dcdnas.pages.figures import plot_operators
+
+        return plot_operators(self, ax)
 
     def compare(self, *trials: int | str) -> Shown:
         """Two to four trials side by side, which a notebook displays; one alone beside the static network.

@@ -11,7 +11,7 @@ from commands import Run
 
 from dcdnas.cli._app import PANELS, verbs
 
-HEAVY = ("torch", "ray", "fvcore", "optuna", "pandas", "plotly")
+HEAVY = ("torch", "ray", "fvcore", "optuna", "pandas", "matplotlib")
 
 
 def loaded_by(code: str) -> set[str]:

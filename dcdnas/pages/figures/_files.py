@@ -1,0 +1,81 @@
+"""A run's figures as files for a paper: PDF with embedded fonts and SVG, at the widths of one and of two columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dcdnas.core.budget import quantity
+from dcdnas.core.trial import Trial
+from dcdnas.core.units import percent
+from dcdnas.errors import UsageError
+from dcdnas.pages.figures._canvas import figure_of, needs_matplotlib, new_axes, new_figure, print_style, save
+from dcdnas.pages.figures._network import draw_layers, shown_layers
+from dcdnas.pages.figures._run import plot_front, plot_hypervolume, plot_operators
+from dcdnas.pages.figures._words import legend_above
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from dcdnas.cost import Layer
+    from dcdnas.results import Run
+
+WIDTHS = {1: 246 / 72, 2: 510 / 72}
+"""Of one column and of two, in inches: 87 and 180 mm."""
+
+DRAWN = {"front": (plot_front, 2.7), "hypervolume": (plot_hypervolume, 2.0), "operators": (plot_operators, 2.3)}
+"""What is drawn of a run, and how high, in inches."""
+
+BESIDE, LAYER, ROW = 0.65, 0.118, 2.0
+"""Of the figure of a network, in inches: room beside the bars, width of a layer with words below it, height of a row."""
+
+
+def write_figures(run: Run, folder: Path) -> list[Path]:
+    """Writes front, hypervolume, operators and the layers of the best network, for one column and for two.
+
+    Raises:
+        UsageError: when the run has no front yet, or a file cannot be written.
+        MissingPackageError: without matplotlib.
+    """
+    needs_matplotlib()
+    best = run.best
+    if best is None:
+        raise UsageError(f"{run.name} has no finished trial within its budget, so it has no figures. `dcdnas resume` goes on.")
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with print_style():
+            for columns, width in WIDTHS.items():
+                for name, (draw, height) in DRAWN.items():
+                    figure = figure_of(draw(run, new_axes(width, height)))
+                    written += save(figure, folder / f"{name}-{columns}", f"{run.name}: {name}")
+                written += save(_best(run, best, width), folder / f"best-{columns}", f"{run.name}: trial {best.number}")
+    except OSError as error:
+        raise UsageError(f"cannot write the figures to {folder}: {error}. Name a folder that can be written.") from None
+    return written
+
+
+def _best(run: Run, trial: Trial, width: float) -> Figure:
+    """A network in as many rows as the words below its layers need."""
+    layers = shown_layers(trial.architecture)
+    rows = in_rows(layers, math.floor((width - BESIDE) / LAYER))
+    figure = new_figure(width, ROW * len(rows) + 0.3)
+    axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
+    for ax, row in zip(axes, rows, strict=True):
+        draw_layers(ax, row, max(layer.flops for layer in layers))
+        ax.set_xlim(-0.6, max(map(len, rows)) - 0.4)
+        ax.set_xlabel("")
+    cost = quantity("flops", trial.cost["flops"])
+    axes[-1].set_xlabel(f"Layers of trial {trial.number} from input to output ({percent(run.accuracy(trial))}, {cost})")
+    legend_above(*axes)
+    return figure
+
+
+def in_rows(layers: Sequence[Layer], most: int) -> list[list[Layer]]:
+    """The layers in rows of about equal length that no block is cut by, none longer than `most` where blocks allow it."""
+    count = math.ceil(len(layers) / most)
+    starts = [i for i, x in enumerate(layers) if i == 0 or x.slot.block != layers[i - 1].slot.block]
+    cuts = sorted({min(starts, key=lambda s: abs(s - k * len(layers) / count)) for k in range(count)})
+    return [list(layers[a:b]) for a, b in zip(cuts, [*cuts[1:], len(layers)], strict=True)]

@@ -1,0 +1,199 @@
+"""Figures of a whole run: its front, its hypervolume, the operators of its best networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dcdnas.core.budget import quantity
+from dcdnas.core.trial import Trial
+from dcdnas.errors import UsageError
+from dcdnas.pages.figures._canvas import new_axes
+from dcdnas.pages.figures._words import BUDGET, INK, axis_name, legend_above, pale, short, unit_of
+from dcdnas.pages.palette import COLOURS, paints
+from dcdnas.pages.payload import mostly, shares
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from dcdnas.results import Run
+
+WIDE = 20.0
+"""Ratio of dearest to cheapest from which the axis of cost is logarithmic."""
+
+FAR = 3.0
+"""Times the dearest network from which a budget is out of sight."""
+
+SHAPES: dict[str, Any] = {
+    "square": "s", "circle": "o", "diamond": "D", "up": "^", "down": "v", "plus": "P", "cross": "X", "star": "*",
+    "bar": [(-1.5, -0.5), (1.5, -0.5), (1.5, 0.5), (-1.5, 0.5), (-1.5, -0.5)],
+}  # fmt: skip
+"""The pages' markers, as matplotlib calls them."""
+
+
+def plot_front(run: Run, ax: Axes | None = None) -> Axes:
+    """Accuracy against cost: trials by the operator of most of their layers, front, budget, confirmed means with deviations.
+
+    Args:
+        run: with a finished trial.
+        ax: to draw on; that of a new figure when None. Costs are in the unit that its title names, accuracy in percent.
+
+    Raises:
+        UsageError: when no trial has finished.
+        MissingPackageError: for a new figure, without matplotlib.
+    """
+    shown, metric = [t for t in run.trials if t.state == "finished" and t.score], run.cost_shown
+    if not shown:
+        raise _nothing(run)
+    ax = new_axes(6.0, 4.2) if ax is None else ax
+    costs = [t.cost[metric] for t in shown]
+    bound = _bound(run, max(costs))
+    size, unit = unit_of(metric, max([*costs, *bound]))
+    _cost_axis(ax, min(costs), max(costs))
+    _points(ax, run, shown, size)
+    _steps(ax, [(t.cost[metric] / size, _percent(t)) for t in run.front()], min(bound, default=max(costs)) / size)
+    _confirmed(ax, run, size)
+    for at_most in bound:
+        _budget(ax, at_most / size, max(costs) / size, f"budget {quantity(metric, at_most)}")
+    ax.set_xlabel(axis_name(metric) + unit)
+    ax.set_ylabel("Validation accuracy (%)")
+    legend_above(ax)
+    return ax
+
+
+def plot_hypervolume(run: Run, ax: Axes | None = None) -> Axes:
+    """The share of the box between the bounds that the front dominates, after each training that ended.
+
+    Args:
+        run: with a training that ended.
+        ax: to draw on; that of a new figure when None.
+
+    Raises:
+        UsageError: when no training has ended.
+        MissingPackageError: for a new figure, without matplotlib.
+    """
+    if not run.history:
+        raise _nothing(run)
+    ax = new_axes(6.0, 3.2) if ax is None else ax
+    ended, volumes = [0, *(m.ended for m in run.history)], [0.0, *(m.hypervolume for m in run.history)]
+    ax.fill_between(ended, volumes, step="post", color=pale(COLOURS[2], 0.15), linewidth=0)
+    ax.step(ended, volumes, where="post", color=COLOURS[2], linewidth=1.3)
+    ax.locator_params(axis="x", integer=True)
+    ax.margins(x=0)
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("Trainings that ended")
+    ax.set_ylabel("Hypervolume (share of the box)")
+    return ax
+
+
+def plot_operators(run: Run, ax: Axes | None = None) -> Axes:
+    """The share of the searched layers that each operator fills, stage by stage, over the networks of the front.
+
+    Args:
+        run: with a front.
+        ax: to draw on; that of a new figure when None. The stages stand at 0, 1, 2 and so on.
+
+    Raises:
+        UsageError: when no trial within the budgets has finished.
+        MissingPackageError: for a new figure, without matplotlib.
+    """
+    line = run.front()
+    if not line:
+        raise _nothing(run)
+    ax = new_axes(6.0, 3.6) if ax is None else ax
+    present = {c.operator for t in line for c in t.architecture.layers.values()}
+    used = [paint for name, paint in paints(present).items() if name in present]
+    found = shares(line, [p.name for p in used])
+    places, below = range(len(found)), [0.0] * len(found)
+    for i, paint in enumerate(used):
+        heights = [100 * counts[i] / sum(counts) for _, counts in found]
+        colour, label = COLOURS[paint.index], f"{paint.letters} {paint.name}"
+        ax.bar(places, heights, width=0.76, bottom=below, color=colour, edgecolor="white", linewidth=0.4, label=label)
+        for x, height in enumerate(heights):
+            if height > 9:
+                ground = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+                ax.text(
+                    x, below[x] + height / 2, paint.letters, ha="center", va="center", weight="bold", size="small", bbox=ground
+                )
+        below = [a + b for a, b in zip(below, heights, strict=True)]
+    ax.set_xticks(places, [short(stage) for stage, _ in found])
+    ax.set_ylim(0, 100)
+    ax.set_xlabel("Stage")
+    ax.set_ylabel("Searched layers of the front (%)")
+    legend_above(ax)
+    return ax
+
+
+def _nothing(run: Run) -> UsageError:
+    return UsageError(f"{run.name} has no finished trial within its budget, so it has no figures. `dcdnas resume` goes on.")
+
+
+def _percent(trial: Trial) -> float:
+    return 100 * trial.score.accuracy if trial.score else math.nan
+
+
+def _cost_axis(ax: Axes, low: float, high: float) -> None:
+    """Logarithmic where costs differ much, with 1, 2 and 5 of each decade where there are few decades."""
+    if not high > WIDE * low > 0:
+        return
+    ax.set_xscale("log", subs=[])
+    if high < 1000 * low:
+        locator: Any = ax.xaxis.get_major_locator()
+        locator.set_params(subs=(1.0, 2.0, 5.0))
+    ax.xaxis.set_major_formatter("{x:g}")
+
+
+def _points(ax: Axes, run: Run, shown: Sequence[Trial], size: float) -> None:
+    """Trials by operator; those of the front are larger, ringed and above the others."""
+    line, used = {t.number for t in run.front()}, {mostly(t) for t in shown}
+    for name, paint in paints(used).items():
+        if name not in used:
+            continue
+        label = "all static" if name == "static" else f"mostly {name}"
+        for on_front in (False, True):
+            drawn = [t for t in shown if mostly(t) == name and (t.number in line) == on_front]
+            ax.scatter(
+                [t.cost[run.cost_shown] / size for t in drawn], [_percent(t) for t in drawn], s=34 if on_front else 16,
+                color=COLOURS[paint.index], marker=SHAPES[paint.marker], linewidths=0.7 if on_front else 0.0, edgecolors=INK,
+                zorder=3.5 if on_front else 3, label="_" if on_front else label,
+            )  # fmt: skip
+
+
+def _bound(run: Run, dearest: float) -> list[float]:
+    """The upper bound of the cost that is shown, where there is one in sight."""
+    return [b.at_most for b in run.budgets if b.metric == run.cost_shown and b.at_most <= FAR * dearest]
+
+
+def _budget(ax: Axes, bound: float, dearest: float, label: str) -> None:
+    """A line at the bound, and what is beyond it shaded up to the end of the axis."""
+    right = 1.04 * max(bound, dearest)
+    beyond = ax.axvspan(bound, right, color=pale(BUDGET, 0.08), linewidth=0, zorder=0)
+    beyond.sticky_edges.x.append(right)
+    ax.axvline(bound, color=BUDGET, linewidth=0.9, linestyle=(0, (4, 2)), label=label)
+
+
+def _steps(ax: Axes, line: Sequence[tuple[float, float]], end: float) -> None:
+    """The accuracy that can be had for at most a cost. With three objectives only a part of the front is on it."""
+    path: list[tuple[float, float]] = []
+    for cost, accuracy in line:
+        if not path or accuracy > path[-1][1]:
+            path.append((cost, accuracy))
+    if path:
+        path.append((max(end, path[-1][0]), path[-1][1]))
+        ax.step(*zip(*path, strict=True), where="post", color=INK, linewidth=1.0, zorder=2.5, label="front")
+
+
+def _confirmed(ax: Axes, run: Run, size: float) -> None:
+    """Means over fresh seeds with the standard deviation of a seed, where there are two."""
+    found = run.confirmed
+    if not found:
+        return
+    seeds = sorted({len(c.accuracies) for c in found})
+    count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    costs, means = [c.trial.cost[run.cost_shown] / size for c in found], [100 * c.mean for c in found]
+    spreads = [100 * (c.spread or 0.0) for c in found]
+    ax.errorbar(
+        costs, means, yerr=spreads, fmt="_", color=INK, markersize=8, markeredgewidth=1.4, elinewidth=0.8, capsize=2, zorder=4,
+        label=f"mean ± std on {count} fresh seeds",
+    )  # fmt: skip

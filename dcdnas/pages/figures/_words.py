@@ -1,0 +1,53 @@
+"""What the axes of the figures are called, in which unit, and the legends above them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dcdnas.core.budget import units
+from dcdnas.core.units import metric_name
+from dcdnas.pages.figures._canvas import figure_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK, SOFT, BUDGET = "#000000", "#4d545c", "#a3201b"
+PREFIXES = {"k": "thousands", "M": "millions", "G": "billions", "T": "trillions"}
+
+
+def unit_of(metric: str, most: float) -> tuple[float, str]:
+    """What values of a cost metric up to `most` are divided by on an axis, and how its title ends: ``, millions``, ``, KiB``."""
+    known = units(metric)
+    size, unit = next((u for u in known if most >= u[0]), known[-1])
+    return size, "" if unit.lower() == metric else f", {PREFIXES.get(unit.removesuffix(known[-1][1]), unit)}"
+
+
+def axis_name(metric: str) -> str:
+    """A cost metric as the title of an axis, without its unit."""
+    return "FLOPs (multiply-adds)" if metric == "flops" else metric_name(metric)
+
+
+def short(stage: str) -> str:
+    """A stage's name where there is little room: ``s1``, ``fc``."""
+    return stage.replace("stage", "s").replace("classifier", "fc")
+
+
+def pale(colour: str, share: float) -> str:
+    """A colour mixed with white, of which it keeps a share: unlike transparency, all journals take it."""
+    parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(255 - share * (255 - part)):02x}" for part in parts)
+
+
+def legend_above(ax: Axes, *others: Axes) -> None:
+    """What has a label, on these axes or on others, above the axes in as few rows as their width allows."""
+    found = [pair for each in (ax, *others) for pair in zip(*each.get_legend_handles_labels(), strict=True)]
+    entries = {label: handle for handle, label in reversed(found)}
+    labels = list(dict.fromkeys(label for _, label in found))
+    figure_of(ax).draw_without_rendering()  # axes have their width once the figure is laid out
+    for columns in range(len(labels), 0, -1):
+        legend = ax.legend(
+            [entries[label] for label in labels], labels, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns,
+            frameon=False, borderaxespad=0.3, borderpad=0.2, handlelength=1.6, handletextpad=0.5, columnspacing=1.2,
+        )  # fmt: skip
+        if legend.get_window_extent().width <= ax.get_window_extent().width:
+            return
