@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -24,18 +25,23 @@ def place(
     return ConvGeometry(c, d, k, stride, groups, dilation, height, width)
 
 
-GEOMETRIES = (
+QUICK = (
     place(3, 8, 3, 2, height=9, width=7),
     place(8, 24, 1, height=5, width=7),
-    place(24, 8, 1, 2, height=7, width=6),
     place(16, 16, 1, height=1, width=1),
     place(6, 6, 3, groups=6),
+    place(8, 12, 3, groups=2, height=5, width=6),
+    place(16, 16, 3, dilation=2, height=9, width=8),
+)
+"""1x1 and 3x3; stride 2; an odd map and one of a single pixel; depthwise, grouped, dilated; C of 3: what every run looks at."""
+
+GEOMETRIES = (
+    *QUICK,
+    place(24, 8, 1, 2, height=7, width=6),
     place(8, 8, 5, 2, groups=8, height=9, width=9),
     place(6, 12, 3, 2, groups=6),
-    place(8, 12, 3, groups=2, height=5, width=6),
     place(8, 16, 1, groups=4, height=4, width=4),
     place(5, 7, 5, height=6, width=5),
-    place(16, 16, 3, dilation=2, height=9, width=8),
     place(16, 16, 3, height=1, width=1),
     place(12, 12, 3, 2),
     place(1, 1, 1, height=5, width=5),
@@ -47,6 +53,20 @@ GEOMETRIES = (
 def supported(name: str) -> list[ConvGeometry]:
     """The geometries that an operator takes with its default settings."""
     return [g for g in GEOMETRIES if refusal(operators[name], g) is None]
+
+
+def places(where: Callable[[str, ConvGeometry], bool] = lambda name, geometry: True) -> list[Any]:
+    """Each operator at each geometry that it takes, as arguments of a test; those beyond the quick ones are slow."""
+    return [
+        pytest.param(name, g, id=f"{name}-{g}".replace(" ", "-"), marks=() if g in QUICK else pytest.mark.slow)
+        for name in operators
+        for g in supported(name)
+        if where(name, g)
+    ]
+
+
+def training_forms(name: str, geometry: ConvGeometry, settings: dict[str, Setting]) -> tuple[str, ...]:
+    return operators[name].training_forms(geometry, settings)
 
 
 def refusal(operator: type[Operator], geometry: ConvGeometry, **settings: Setting) -> GeometryError | None:

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from contract import image, make, oracle, place, randomise, refusal, sampled, supported
+from contract import image, make, oracle, place, places, randomise, refusal, sampled
 from torch import nn
 
 from dcdnas.core.architecture import Architecture, LayerChoice
@@ -14,7 +14,7 @@ from dcdnas.networks import build_network, slots_of
 from dcdnas.operators import operators
 from dcdnas.operators.static import Static
 
-PLACES = [pytest.param(name, g, id=f"{name}-{g}".replace(" ", "-")) for name in operators for g in supported(name)]
+PLACES = places()
 LEFT_ALONE = {("ddf", "add")}
 """Where a BatchNorm has to stay: a scale of the sum of two filters would have to be in both, and one has all channels."""
 
