@@ -81,7 +81,9 @@ def test_data_sets_are_listed_as_they_are_written(run: Run) -> None:
 @pytest.mark.parametrize("kind", ["operators", "networks"])
 def test_the_settings_are_those_of_the_constructor(run: Run, kind: str) -> None:
     catalogue = {"operators": operators, "networks": networks}[kind]
-    for entry in run("list", kind, "--json").json:
+    entries = run("list", kind, "--json").json
+    assert {entry["name"] for entry in entries} == set(catalogue)
+    for entry in entries:
         known = dimensions(catalogue[entry["name"]])
         assert {s["name"]: s["allowed"] for s in entry["settings"]} == {n: d.allowed for n, d in known.items()}
 

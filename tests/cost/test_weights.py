@@ -37,12 +37,14 @@ def test_the_price_is_what_a_file_of_the_network_holds(network: str, seed: int) 
 
 @pytest.mark.parametrize("operator", operators)
 def test_a_slot_is_what_its_module_holds(operator: str) -> None:
-    rng = random.Random(operator)
+    rng, used = random.Random(operator), set[str]()
     for slot in slots_of(Architecture("mobilenetv2", {"width": 0.25}, {}, (3, 32, 32), 10))[:8]:
         if slot.kind == "conv":
             choice = any_choice(slot, rng, operator)
+            used.add(choice.operator)
             place = Slot(slot.kind, slot.geometry, slot.kind)
             assert slot_price(slot, choice, ("weights",))[0] == measured_slot(place, choice, "weights")
+    assert operator in used
 
 
 def test_half_precision_takes_half_the_bytes_of_what_is_a_number() -> None:

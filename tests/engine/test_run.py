@@ -128,7 +128,9 @@ def test_a_memory_without_content_is_made_anew_and_an_unknown_file_is_not(tmp_pa
             prepare(tmp_path, config())
         assert (tmp_path / "run.db").read_bytes() == content
     else:
-        prepare(tmp_path, config())
+        prepare(tmp_path, config(trials=2))
+        assert search(tmp_path, inline()) == ""
+        assert len(trials_of(tmp_path)) >= 2
 
 
 def test_trials_are_never_deleted_because_the_configuration_is_gone(tmp_path: Path) -> None:

@@ -57,8 +57,7 @@ def test_a_guided_layer_without_its_guide_says_what_it_waits_for():
 def test_a_layer_that_makes_a_guide_takes_it_back_instead_of_making_it_again():
     operator, x = CondConv(4, 6, 3, init="published").eval(), torch.randn(2, 4, 5, 5)
     assert torch.equal(operator(x, operator.guide_from(x)), operator(x))
-    with pytest.raises(AssertionError):
-        torch.testing.assert_close(operator(x, torch.zeros(2, 8)), operator(x))
+    assert not torch.allclose(operator(x, torch.zeros(2, 8)), operator(x))
 
 
 def test_the_classifier_is_a_convolution_on_a_map_of_one_pixel():

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+import torch
 
 from dcdnas.core.budget import parse_budget, parse_budgets, quantity, within
 from dcdnas.errors import FileError, NothingFitsError
@@ -64,7 +65,9 @@ def test_a_space_has_dynamic_candidates_and_a_static_reference(space: SearchSpac
 def test_a_random_network_of_a_space_is_built_as_its_proxy_trains_it(space: SearchSpace) -> None:
     size = space.proxy.resolution or 28
     found = draw(space, random.Random(3))
-    build_network(for_proxy(space.architecture(found), (1, size, size), 10))
+    built = build_network(for_proxy(space.architecture(found), (1, size, size), 10)).eval()
+    with torch.inference_mode():
+        assert built(torch.zeros(1, 1, size, size)).shape == (1, 10)
 
 
 def test_draws_are_within_a_budget_that_little_of_a_space_meets(space: SearchSpace) -> None:

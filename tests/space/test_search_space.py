@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 
 import pytest
+import torch
 from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
 
 from dcdnas.networks import build_network, slots_of
@@ -37,7 +38,9 @@ def test_every_outcome_is_a_network_whose_slots_all_have_their_operator(name: st
 @pytest.mark.parametrize("name", TINY)
 def test_a_random_network_can_be_built(name: str) -> None:
     space = tiny(name)
-    build_network(space.architecture(draw(space, random.Random(1))))
+    architecture = space.architecture(draw(space, random.Random(1)))
+    built = build_network(architecture).eval()
+    assert built(torch.zeros(1, *architecture.input)).shape == (1, architecture.classes)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +122,9 @@ def test_an_operator_that_does_not_fit_a_slot_leaves_it_static() -> None:
 
 def test_settings_are_resolved_for_their_slot() -> None:
     space = with_slots('  "*.project": {dcd: {num_blocks: 8, latent_dim: auto}}\n')
-    for choice in space.architecture({}).layers.values():
+    layers = space.architecture({}).layers
+    assert layers
+    for choice in layers.values():
         assert isinstance(choice.settings["latent_dim"], int)
         assert set(choice.settings) > {"num_blocks", "reduction", "variant"}
 

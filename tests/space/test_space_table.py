@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import time
 from collections.abc import Iterator
 from functools import cache
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from work import calls
 
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.cost import measure, price
@@ -91,24 +91,17 @@ def test_one_outcome_is_priced_like_many(name: str) -> None:
     assert one_by_one == table(name).costs(table(name).encode(outcomes)).tolist()
 
 
-def test_one_outcome_that_was_never_seen_is_priced_in_less_than_100_microseconds() -> None:
-    """The best of many is what is not disturbed by others."""
-    seconds = []
-    for outcome in drawn(SPACES["stage"], 300, seed=3):
-        start = time.perf_counter()
-        table("stage").cost(outcome)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 100e-6
+def test_an_outcome_that_was_never_seen_is_priced_in_less_than_two_calls_a_decision() -> None:
+    found = table("stage")
+    assert all(
+        calls(lambda o=outcome: found.cost(o)) < 2 * len(found.decisions) for outcome in drawn(SPACES["stage"], 30, seed=3)
+    )
 
 
-def test_100_000_outcomes_are_priced_in_less_than_a_second() -> None:
-    rows = table("stage").draw(100_000, np.random.default_rng(0))
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        table("stage").costs(rows)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 1
+def test_outcomes_are_priced_by_the_thousand() -> None:
+    found = table("stage")
+    rows = found.draw(20 * CHUNK, np.random.default_rng(0))
+    assert calls(lambda: found.costs(rows)) < 10 * 20 * len(found.decisions)
 
 
 @cache

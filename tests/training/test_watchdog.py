@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 HANGS_IN_PYTHON = """
 import time
@@ -32,26 +31,25 @@ print("alive")
 """
 
 
-def run(program: str) -> tuple[int, str, str, float]:
-    started = time.monotonic()
+def run(program: str) -> tuple[int, str, str]:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
-    return done.returncode, done.stdout, done.stderr, time.monotonic() - started
+    return done.returncode, done.stdout, done.stderr
 
 
 def test_a_process_that_hangs_is_ended_and_says_where_it_stood() -> None:
-    code, _, errors, _ = run(HANGS_IN_PYTHON)
+    code, _, errors = run(HANGS_IN_PYTHON)
     assert code == 1
     assert "Timeout" in errors
     assert 'File "<string>", line 6' in errors
 
 
 def test_a_process_that_never_gives_the_interpreter_back_is_ended_too() -> None:
-    code, _, errors, seconds = run(HOLDS_THE_INTERPRETER)
+    """Were it not, it would take days."""
+    code, _, errors = run(HOLDS_THE_INTERPRETER)
     assert code == 1
     assert "Timeout" in errors
-    assert seconds < 30
 
 
 def test_a_block_that_ends_in_time_and_one_without_a_limit_are_left_alone() -> None:
-    code, output, errors, _ = run(IN_TIME)
+    code, output, errors = run(IN_TIME)
     assert (code, output, errors) == (0, "alive\n", "")
