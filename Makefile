@@ -4,7 +4,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 RUN_ARGS ?= -b 1MFLOPs -n 24 --epochs 3 --name quick
 
-.PHONY: setup search test test-all check bench format
+.PHONY: setup search test test-all check bench format mutate
 
 setup: .venv/installed
 
@@ -32,6 +32,9 @@ check: setup
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+mutate: setup
+	$(BIN)/python tests/mutation/mutate.py --jobs $(WORKERS)
 
 bench: setup
 	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done

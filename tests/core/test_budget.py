@@ -50,6 +50,14 @@ METRIC = st.sampled_from(METRICS)
         ("activations<=4MiB", "activations", 4 * 2**20),
         ("kernel-memory<=1kB", "kernel-memory", 1000),
         ("kernel_memory<=1KiB", "kernel-memory", 1024),
+        *[(f"2{unit}", "latency", 2 * 10**power) for unit, power in (("ns", 0), ("us", 3), ("ms", 6), ("s", 9), ("sec", 9))],
+        *[(f"2{unit}B", "weights", 2 * 10**power) for unit, power in (("k", 3), ("M", 6), ("G", 9), ("T", 12))],
+        ("weights<=2B", "weights", 2),
+        *[(f"2{unit}B", "weights", 2 ** (power + 1)) for unit, power in (("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40))],
+        *[
+            (f"2{unit}params", "params", 2 * 10**power)
+            for unit, power in (("", 0), ("k", 3), ("M", 6), ("G", 9), ("B", 9), ("T", 12))
+        ],
     ],
 )
 def test_a_budget_is_read_as_a_person_means_it(text: str, metric: str, at_most: float) -> None:

@@ -91,6 +91,14 @@ def test_the_knee_is_where_more_cost_stops_to_pay() -> None:
     assert found.number == 1
 
 
+def test_the_knee_is_seen_from_the_line_between_the_ends() -> None:
+    """The next one would be it if the line ended there."""
+    line = [trial(0, 0.0, 1), trial(1, 0.5, 10**0.6), trial(2, 0.6, 10**0.84), trial(3, 1.0, 100)]
+    found = pareto.knee(line, BUDGETS, ["flops"])
+    assert found is not None
+    assert found.number == 1
+
+
 @pytest.mark.parametrize(("count", "expected"), [(0, None), (1, 0), (2, 1)])
 def test_a_front_of_one_or_two_has_its_dearest_as_knee(count: int, expected: int | None) -> None:
     found = pareto.knee(LINE[:count], BUDGETS, ["flops"])

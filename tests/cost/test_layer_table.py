@@ -57,6 +57,15 @@ def test_an_operator_whose_published_form_is_unknown_is_refused() -> None:
     assert price(counted_as(of("drconv"), "training"))["flops"] > price(of("drconv"))["flops"]
 
 
+def test_a_layer_says_its_choice_with_all_settings_and_what_is_notable_with_those_that_are_not_usual() -> None:
+    settings = operators["odconv"].resolve(slots_of(BARE)[1].geometry, num_kernels=2)
+    layers = {slot.name: LayerChoice("odconv", settings) for slot in slots_of(BARE)[1:2]}
+    static, dynamic = layer_table(replace(BARE, layers=layers))[:2]
+    assert (static.choice, static.notable) == ("static", "static")
+    assert dynamic.choice == f"odconv({', '.join(f'{name}={settings[name]}' for name in sorted(settings))})"
+    assert dynamic.notable == "odconv(num_kernels=2)"
+
+
 def test_layers_that_do_not_add_up_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dcdnas.cost._layers.slot_parts", lambda slot, choice: Parts(1))
     with pytest.raises(MismatchError, match="the layers' costs add up to"):

@@ -171,7 +171,7 @@ def test_ten_failures_in_a_row_end_the_search_with_the_last_reason(tmp_path: Pat
         raise ValueError(f"broken {job.number}")
 
     loop = searched(tmp_path, config(trials=40), failing)
-    assert len(by_state(loop, "failed")) == FAILURES
+    assert len(by_state(loop, "failed")) == 10 == FAILURES
     last = by_state(loop, "failed")[-1].number
     assert loop.stopped == f"{FAILURES} trainings in a row failed, the last one with: ValueError: broken {last}"
     assert loop.next() is None
@@ -221,6 +221,11 @@ def test_a_wish_to_stop_lets_run_what_runs(store: Store) -> None:
     assert loop.report(job, EpochResult(1, 0.5, 1.0, 1.0))
     assert ended(loop, job).state == "finished"
     assert (loop.next(), loop.stopped) == (None, "stopped as asked")
+
+
+def test_a_wish_to_end_at_once_is_the_reason_before_anything_is_asked_for(store: Store) -> None:
+    loop = loop_of(store, config(), control=lambda: Wish("stopped at once", now=True))
+    assert (loop.must_end, loop.stopped) == (True, "stopped at once")
 
 
 def test_a_wish_that_comes_after_the_end_changes_nothing(tmp_path: Path) -> None:
