@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "dashboard"))
@@ -96,7 +97,7 @@ def measure(folder: Path) -> None:
         json.dumps(payload.payload(live, live.version - 1))
 
     def changed() -> None:
-        store.add(last, attempt=int(time.time_ns() % 1_000_000_000))
+        store.add(replace(last, lost=int(time.time_ns() % 1_000_000_000)))
 
     timed("an update, read and sent", update, 9, changed)
     store.close()

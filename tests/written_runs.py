@@ -9,7 +9,7 @@ from typing import Any
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.budget import Budget
 from dcdnas.core.geometry import Cost
-from dcdnas.core.trial import Score, State, Trial
+from dcdnas.core.trial import Ending, Score, State, Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import Confirmation, Store
 
@@ -36,7 +36,8 @@ def write_run(
     folder: Path,
     rows: Sequence[Trial],
     confirmed: Sequence[tuple[int, int, float | None]] = (),
-    ending: str = "",
+    ending: Ending | None = None,
+    reason: str = "",
     **config: Any,
 ) -> Path:
     """A run's folder; `confirmed` are (trial, seed, accuracy), None for a training that failed."""
@@ -46,8 +47,9 @@ def write_run(
     store = Store(folder, "x")
     with store.transaction():
         bounds = {"accuracy": [0.1, 1.0]} | {name: [10.0, 100.0] for name in config.get("minimize", ("flops",))}
-        for fact, value in {"bounds": bounds, "created": 5.0, "ending": ending}.items():
-            store.set_meta(fact, value)
+        store.set_meta("bounds", bounds)
+        store.set_meta("created", 5.0)
+        store.set_ending(ending, reason or (ending.sentence if ending else ""))
         for t in rows:
             store.add(t)
         for number, seed, accuracy in confirmed:

@@ -73,6 +73,7 @@ class JsonLines(Watcher):
                 "event": "trial", "number": trial.number, "state": trial.state, "origin": trial.origin,
                 "accuracy": score.accuracy if score else None, **trial.cost.values, "epochs": score.epochs if score else 0,
                 "seconds": score.seconds if score else 0.0, "digest": trial.architecture.digest, "reason": trial.reason,
+                "failure": trial.failure,
                 **standing(progress),
             }
         )  # fmt: skip

@@ -46,19 +46,20 @@ def start(out: Output, plan: Plan, dashboard: bool = False) -> None:
 def go(out: Output, folder: Path, execution: Execution, dashboard: bool = False) -> None:
     """Searches a run that exists; whatever stops it, what was found is written and said first."""
     problem: DcdnasError | None = None
-    reason, interrupts = "", Interrupts(out)
+    interrupts = Interrupts(out)
     with pages(out, folder, dashboard), watcher(out, folder.name) as watch:
         try:
-            reason = search(folder, execution, watch, interrupts)
+            search(folder, execution, watch, interrupts)
         except DcdnasError as error:
             problem = error
     interrupts.watch_the_rest()
     run = load_run(folder)
     results = write_results(run) if run.ended else None
     if problem is None and results:
-        summarise(out, run, results, reason)
+        summarise(out, run, results)
         return
-    out.line({"event": "end", "run": run.name, "status": run.status, "reason": str(problem or reason), "states": run.counts})
+    out.line({"event": "end", "run": run.name, "status": run.status, "ending": run.ending,
+              "reason": str(problem or run.reason), "states": run.counts})  # fmt: skip
     out.note(f"Trials     {tally(run.counts)}")
     if problem:
         raise problem

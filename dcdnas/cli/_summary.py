@@ -13,9 +13,9 @@ from dcdnas.pages.run_files import Results
 from dcdnas.results import Run
 
 
-def summarise(out: Output, run: Run, results: Results, reason: str) -> None:
+def summarise(out: Output, run: Run, results: Results) -> None:
     """Prints the end of a search."""
-    out.line({"event": "end", "run": run.name, "status": run.status, "reason": reason, **document(run)})
+    out.line({"event": "end", "run": run.name, "status": run.status, "ending": run.ending, "reason": run.reason, **document(run)})
     line = run.front()
     if line:
         out.show(trials_table(line, title=f"Front: {counted(len(line), 'network')} within {_budgets(run)}"))
@@ -32,8 +32,8 @@ def summarise(out: Output, run: Run, results: Results, reason: str) -> None:
     out.show(f"Trials     {tally(run.counts)}")
     out.show(f"Training   {duration(run.seconds)} of computing, {duration(confirming)} of it to confirm")
     out.show(f"Volume     {run.hypervolume:.3f} hypervolume of the front (0 to 1)")
-    if reason:
-        out.show(f"Ended      {reason}")
+    if run.reason:
+        out.show(f"Ended      {run.reason}")
     out.show(f"Files      {run.folder}/: pareto.csv, front/*.yaml, report.html")
     if results.best:
         out.show(f"Next       dcdnas show {run.name} --trial best")

@@ -52,7 +52,7 @@ def document(run: Run) -> dict[str, Any]:
     """A run's standing as plain data."""
     best = run.best
     return {
-        "run": run.name, "status": run.status, "reason": run.ending, "ended": run.ended, "asked": run.asked,
+        "run": run.name, "status": run.status, "ending": run.ending, "reason": run.reason, "ended": run.ended, "asked": run.asked,
         "states": run.counts, "best": best.number if best else None,
         "accuracy": run.accuracy(best),
         "cost": dict(best.cost.values) if best else None, "confirmed": len(run.confirmations), "unconfirmed": run.unconfirmed,
@@ -95,10 +95,11 @@ def _all(out: Output) -> None:
 def _lines(run: Run) -> list[str]:
     """One run in a few lines."""
     from dcdnas.cli._verdict import verdict
+    from dcdnas.core.trial import Ending
     from dcdnas.core.units import counted, duration, tally
 
     where = f" by process {run.driver['pid']} on {run.driver['host']}" if run.driver else ""
-    why = f" ({run.ending})" if run.ending and run.ending != run.status else ""
+    why = f" ({run.reason})" if run.reason and run.ending is not Ending.INTERRUPTED else ""
     said = [f"Run        {run.folder}", f"Status     {run.status}{where}{why}: {run.ended} of {run.asked} trainings have ended"]
     said += [f"Damaged    {problem}" for problem in run.problems]
     said += [

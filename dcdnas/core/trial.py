@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 from dcdnas.core.architecture import Architecture
@@ -12,6 +13,58 @@ from dcdnas.core.geometry import Cost, Setting
 State = Literal["finished", "stopped", "failed", "interrupted", "running", "refused", "replayed"]
 ENDED: tuple[State, ...] = ("finished", "stopped")
 """The states that count as one of the `-n N` trainings."""
+
+
+class Ending(StrEnum):
+    """How a search ended. Programs decide by it; `sentence` is for people."""
+
+    COMPLETED = "completed"
+    EXHAUSTED = "exhausted"
+    TIME_IS_UP = "time-is-up"
+    TOO_MANY_FAILURES = "too-many-failures"
+    STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
+    TAKEN_OVER = "taken-over"
+    EXECUTOR_CRASHED = "executor-crashed"
+
+    @property
+    def sentence(self) -> str:
+        """Why the search ended before its number, in words; empty when it did not."""
+        return _SENTENCES[self]
+
+    @property
+    def resumable(self) -> bool:
+        """Whether something outside the search ended it, so that a resume simply goes on."""
+        return self in (Ending.STOPPED, Ending.INTERRUPTED, Ending.TAKEN_OVER, Ending.EXECUTOR_CRASHED)
+
+
+_SENTENCES = {
+    Ending.COMPLETED: "",
+    Ending.EXHAUSTED: "the space is exhausted: every network within the budget that was drawn is known",
+    Ending.TIME_IS_UP: "time is up",
+    Ending.TOO_MANY_FAILURES: "too many trainings in a row failed",
+    Ending.STOPPED: "stopped as asked",
+    Ending.INTERRUPTED: "interrupted",
+    Ending.TAKEN_OVER: "taken over by another driver",
+    Ending.EXECUTOR_CRASHED: "what runs the trainings crashed",
+}
+
+
+class FailureKind(StrEnum):
+    """Why a training failed. Programs decide by it; the sentence beside it, `Trial.reason`, is for people."""
+
+    RAISED = "raised"
+    DIVERGED = "diverged"
+    OUT_OF_MEMORY = "out-of-memory"
+    KILLED = "killed"
+    CRASHED = "crashed"
+    HUNG = "hung"
+    MISMATCH = "mismatch"
+    DATA = "data"
+    DEVICE = "device"
+    NO_WORKER = "no-worker"
+    DRIVER_DIED = "driver-died"
+    NODE_LOST = "node-lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +83,11 @@ class EpochResult:
     loss: float
     seconds: float
 
+    @property
+    def results(self) -> dict[str, float]:
+        """The objectives by name."""
+        return {"accuracy": self.accuracy}
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -40,6 +98,11 @@ class Score:
     epochs: int
     seconds: float
     curve: tuple[EpochResult, ...] = ()
+
+    @property
+    def results(self) -> dict[str, float]:
+        """The objectives by name."""
+        return {"accuracy": self.accuracy}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +118,9 @@ class Trial:
         score: the training's result; None before its first report.
         seed: of its training.
         reason: why it was refused, replayed, stopped, interrupted or failed; empty otherwise.
+        failure: what kind of failure it was; None unless it failed, and for a failed trial of a run of format 1.
+        lost: how often a driver or machine went down while this network was training.
+        trained_cost: of the network that was trained, where it is another than the deployed one; None where nobody priced it.
         origin: who asked for it: ``static`` (the reference network), ``start``, the sampler's name, ``confirm`` or ``retry``.
         started: seconds since the epoch.
         ended: seconds since the epoch; 0 while running.
@@ -71,3 +137,12 @@ class Trial:
     origin: str = ""
     started: float = 0.0
     ended: float = 0.0
+    failure: FailureKind | None = None
+    lost: int = 0
+    trained_cost: Cost | None = None
+
+    @property
+    def attempts(self) -> int:
+        """Trainings that ended by themselves, and so count against the network; one lost with its driver does not."""
+        lost = self.failure in (FailureKind.DRIVER_DIED, FailureKind.NODE_LOST)
+        return int(self.state in (*ENDED, "failed") and not lost)

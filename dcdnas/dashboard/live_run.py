@@ -112,7 +112,8 @@ class LiveRun:
 
     def since(self, version: int) -> list[Trial]:
         """The trials that changed after the page with this version was made."""
-        return [self.run.trials[n] for n, changed in self.changed.items() if changed > version]
+        known = self.run.by_number
+        return [known[n] for n, changed in self.changed.items() if changed > version]
 
     def _load(self) -> None:
         self._config_stamp, self._memory_stamp = _stamp(self.folder / CONFIG), _stamp(self.folder / MEMORY)
@@ -126,23 +127,26 @@ class LiveRun:
         self.operators: set[str] = set()
         self.history = History(self.run.budgets, self.run.minimize, self.run.bounds)
         self._take(self.run.trials)
-        self.changed = dict.fromkeys(range(len(self.run.trials)), self.version + 1)
+        self.changed = dict.fromkeys(self.run.by_number, self.version + 1)
 
     def _update(self) -> None:
         self._memory_stamp = _stamp(self.folder / MEMORY)
         store = Store(self.folder)
         try:
             marks = store.marks()
-            fresh = {n: store.trial(n) for n, mark in marks.items() if self._marks.get(n) != mark}
-            confirmations = tuple(store.confirmations())
-            ending = store.meta("ending", "")
+            problems: list[str] = []
+            wanted = {n for n, mark in marks.items() if self._marks.get(n) != mark}
+            fresh = {t.number: t for t in store.trials(min(wanted, default=0), problems=problems, only=wanted)}
+            confirmations = tuple(store.confirmations(problems))
+            ending, reason = store.ending()
         finally:
             store.close()
         self._marks = marks
-        trials = list(self.run.trials)
-        for number in sorted(fresh):
-            trials[number : number + 1] = [fresh[number]]
-        self.run = replace(self.run, trials=tuple(trials), confirmations=confirmations, ending=ending)
+        merged = self.run.by_number | fresh
+        self.run = replace(
+            self.run, trials=tuple(merged[n] for n in sorted(merged)), confirmations=confirmations, ending=ending, reason=reason,
+            problems=tuple(dict.fromkeys((*self.run.problems, *problems))),
+        )  # fmt: skip
         self._take(fresh.values())
         self.changed.update(dict.fromkeys(fresh, self.version + 1))
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from dcdnas.core import pareto
-from dcdnas.core.trial import Trial
+from dcdnas.core.trial import FailureKind, Trial
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.job import Job, Outcome, derived_seed
+from dcdnas.engine.job import NO_ACCURACY, Job, Outcome, derived_seed
 from dcdnas.engine.recovery import ATTEMPTS
 from dcdnas.engine.store import Confirmation, Store
 
@@ -48,20 +48,18 @@ class Confirming:
 
     def end(self, job: Job, outcome: Outcome) -> None:
         """Takes the end of a confirming training."""
-        score = outcome.score
-        error = outcome.error
-        if not error and (score is None or not math.isfinite(score.accuracy)):
-            error = "the training ended without a finite accuracy"
-        self.store.add_confirmation(
-            Confirmation(job.number, job.task.seed, "failed" if error else "finished", None if error else score, error)
-        )
+        if not outcome.error and (outcome.score is None or not math.isfinite(outcome.score.accuracy)):
+            outcome = NO_ACCURACY
+        score, error = outcome.score, outcome.error
+        ended = ("failed", None) if error else ("finished", score)
+        self.store.add_confirmation(Confirmation(job.number, job.task.seed, *ended, error, outcome.kind))
         self._ended.add(_key(job))
 
     def again(self, job: Job, reason: str) -> None:
         """Takes back a training that was lost; one that is lost time and again has failed."""
         self._lost[job.key] += 1
         if self._lost[job.key] >= ATTEMPTS:
-            self.end(job, Outcome(None, reason))
+            self.end(job, Outcome(None, reason, FailureKind.DRIVER_DIED))
         else:
             self._jobs.append(job)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.task import TrainingTask
-from dcdnas.core.trial import Score
+from dcdnas.core.trial import FailureKind, Score
+from dcdnas.errors import DataError, Diverged, MismatchError, TrainingTimeout
 
 WAIT: Literal["wait"] = "wait"
 """In a job's place: nothing to hand out before a running training ends."""
@@ -44,16 +46,47 @@ class Outcome:
 
     Args:
         score: what it reached; None when it failed before its first report.
-        error: why it failed; empty when it did not.
+        error: why it failed, for people; empty when it did not.
+        kind: what kind of failure that was.
     """
 
     score: Score | None
     error: str = ""
+    kind: FailureKind | None = None
+
+    def __post_init__(self) -> None:
+        if self.error and self.kind is None:
+            object.__setattr__(self, "kind", FailureKind.RAISED)
+
+
+NO_ACCURACY = Outcome(None, "the training ended without a finite accuracy", FailureKind.DIVERGED)
 
 
 def derived_seed(seed: int, purpose: str | int) -> int:
     """A seed of 31 bits that depends on the run's seed and on what it is for."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:4], "big") >> 1
+
+
+KINDS: dict[type[BaseException], FailureKind] = {
+    Diverged: FailureKind.DIVERGED,
+    TrainingTimeout: FailureKind.HUNG,
+    MismatchError: FailureKind.MISMATCH,
+    DataError: FailureKind.DATA,
+    MemoryError: FailureKind.OUT_OF_MEMORY,
+}
+
+
+def failed(error: BaseException) -> Outcome:
+    """The outcome of a training that raised."""
+    return Outcome(None, described(error), kind_of(error))
+
+
+def kind_of(error: BaseException) -> FailureKind:
+    """What kind of failure an exception is, by its type."""
+    kinds, torch = dict(KINDS), sys.modules.get("torch")
+    if torch is not None:  # without it nothing can have raised its errors, and importing it takes seconds
+        kinds |= {torch.OutOfMemoryError: FailureKind.OUT_OF_MEMORY, torch.AcceleratorError: FailureKind.DEVICE}
+    return next((kinds[base] for base in type(error).__mro__ if base in kinds), FailureKind.RAISED)
 
 
 def described(error: BaseException) -> str:

@@ -13,19 +13,17 @@ from dataclasses import replace
 from typing import Literal
 
 from dcdnas.core.budget import exceeded, within
-from dcdnas.core.trial import ENDED, EpochResult, Score, State, Trial
+from dcdnas.core.trial import ENDED, Ending, EpochResult, FailureKind, Score, State, Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.confirm import Confirming
 from dcdnas.engine.halving import Halving
-from dcdnas.engine.job import WAIT, Job, Outcome, derived_seed
+from dcdnas.engine.job import NO_ACCURACY, WAIT, Job, Outcome, derived_seed
 from dcdnas.engine.proposals import Proposal, Proposer
-from dcdnas.engine.recovery import ATTEMPTS, Memory, recover
+from dcdnas.engine.recovery import Memory, lost, recover
 from dcdnas.engine.signals import NOTHING, Wish
 from dcdnas.engine.standing import Standing
 from dcdnas.engine.store import Store
 from dcdnas.space.search_space import SearchSpace
-
-TIME_IS_UP = "time is up"
 
 MISSES = 10
 """Refusals and repeats in a row after which the sampler's next proposal is replaced by a random draw."""
@@ -58,14 +56,15 @@ class SearchLoop:
         self.config, self.space, self.store = config, space, store
         self.until, self.control = until, control
         self.observe: Callable[[], None] = lambda: None
-        self.stopped = ""
+        self.stopped: Ending | None = None
+        self.reason = ""
         self.exhausted = False
         self.standing = Standing(config.budgets, config.minimize)
         self._halving = Halving(config.task.epochs, config.minimize)
         self._running: dict[str, tuple[Job, Proposal | None]] = {}
         self._waiting: dict[int, list[Proposal]] = {}
         self._known: dict[str, Trial] = {}
-        self._unwritten: dict[int, int] = {}
+        self._unwritten: set[int] = set()
         self._failures = self._misses = 0
         memory = recover(store, died)
         self._proposer = Proposer(config, space, memory.trials)
@@ -75,7 +74,7 @@ class SearchLoop:
     def next(self) -> Job | Literal["wait"] | None:
         """The next training; `WAIT` when one must end first; None when the search is over."""
         if not self.complete and not self.must_end:
-            self.stop(self.control().reason)
+            self.stop(self.control().ending)
         if self.stopped:
             return WAIT if self._running else None
         if self.ended + self._searching < self.config.trials and not self.exhausted:
@@ -115,38 +114,51 @@ class SearchLoop:
             self._end_trial(job, proposal, outcome)
         self.observe()
 
-    def interrupt(self, reason: str) -> None:
-        """Marks every running training interrupted; a resumed search asks them again."""
+    def interrupt(self, ending: Ending = Ending.INTERRUPTED, reason: str = "") -> None:
+        """Marks every running training interrupted, and stops if it has not; a resumed search asks them again."""
+        self.stop(ending, reason)
         for job, proposal in self._running.values():
             if proposal is not None:
-                trial = replace(self.trials[job.number], state="interrupted", reason=reason, ended=time.time())
-                self._put(trial, proposal.attempt)
+                self._put(replace(self.trials[job.number], state="interrupted", reason=self.reason, ended=time.time()))
         self._running.clear()
         self._waiting.clear()
-        self.stop(reason)
         self._write()
         self.observe()
 
-    def requeue(self, reason: str, jobs: Sequence[Job] | None = None) -> None:
+    def requeue(self, reason: str, jobs: Sequence[Job] | None = None, kind: FailureKind = FailureKind.DRIVER_DIED) -> None:
         """Marks running trainings interrupted and asks them again in this session, unless it was not the first time.
 
         Args:
             reason: why they could not go on.
             jobs: which ones; None for all.
+            kind: of the failure, when it was not the first time.
         """
         for job in self.running if jobs is None else [j for j in jobs if j.key in self._running]:
             _, proposal = self._running.pop(job.key)
             if proposal is None:
                 self.confirming.again(job, reason)
             else:
-                self._lose(job, proposal, reason)
+                self._lose(job, proposal, reason, kind)
         self.exhausted = False
         self._write()
         self.observe()
 
-    def stop(self, reason: str) -> None:
-        """Hands out nothing more; what is running may end. Without a reason nothing changes."""
-        self.stopped = self.stopped or reason
+    def stop(self, ending: Ending | None, reason: str = "") -> None:
+        """Hands out nothing more; what is running may end.
+
+        Args:
+            ending: how the search has ended, unless that is known already; None changes nothing.
+            reason: a sentence for people, where there is more to say than the ending's own.
+        """
+        if ending is not None and self.stopped is None:
+            self.stopped, self.reason = ending, reason or ending.sentence
+
+    @property
+    def ending(self) -> Ending | None:
+        """How the search has ended; None while it has something left to do."""
+        if self.stopped is None and self.exhausted and self.ended < self.config.trials:
+            return Ending.EXHAUSTED
+        return self.stopped or (Ending.COMPLETED if self.complete else None)
 
     @property
     def must_end(self) -> bool:
@@ -155,10 +167,10 @@ class SearchLoop:
             return False
         wish = self.control()
         if wish.now:
-            self.stop(wish.reason)
+            self.stop(wish.ending)
         if time.monotonic() > self.until:
-            self.stop(TIME_IS_UP)
-        return wish.now or self.stopped == TIME_IS_UP
+            self.stop(Ending.TIME_IS_UP)
+        return wish.now or self.stopped is Ending.TIME_IS_UP
 
     @property
     def trials(self) -> dict[int, Trial]:
@@ -219,7 +231,8 @@ class SearchLoop:
     def _start(self, p: Proposal) -> Job:
         number = len(self.trials)
         seed = p.seed if p.seed is not None else derived_seed(self.config.seed, number)
-        self._put(Trial(number, "running", p.architecture, p.decisions, p.cost, None, seed, "", p.origin, time.time()), p.attempt)
+        trial = Trial(number, "running", p.architecture, p.decisions, p.cost, None, seed, "", p.origin, time.time(), lost=p.lost)
+        self._put(trial)
         job = Job(
             number,
             p.architecture,
@@ -239,8 +252,9 @@ class SearchLoop:
         """Writes a trial that is not trained, and tells the sampler."""
         now, number = time.time(), len(self.trials)
         replayed = replace(score, seconds=0.0, curve=()) if score else None
-        trial = Trial(number, state, p.architecture, p.decisions, p.cost, replayed, p.seed or 0, reason, p.origin, now, now)
-        self._put(trial, p.attempt)
+        seed = p.seed or 0
+        trial = Trial(number, state, p.architecture, p.decisions, p.cost, replayed, seed, reason, p.origin, now, now, lost=p.lost)
+        self._put(trial)
         self._proposer.tell(p.ticket, trial)
 
     def _next_confirmation(self) -> Job | Literal["wait"] | None:
@@ -255,40 +269,38 @@ class SearchLoop:
         trial = self.trials[job.number]
         finite = outcome.score is None or math.isfinite(outcome.score.accuracy)
         score = (outcome.score if finite else None) or trial.score
-        finite = finite and score is not None
-        error = outcome.error or ("" if finite else "the training ended without a finite accuracy")
-        state: State = "failed" if error else "finished" if score and score.epochs >= job.task.epochs else "stopped"
-        reason = error if error else "" if state == "finished" else f"behind at epoch {score.epochs if score else 0}"
-        trial = replace(trial, state=state, score=score, reason=reason, ended=time.time())
-        self._put(trial, proposal.attempt)
+        if not outcome.error and not (finite and score):
+            outcome = NO_ACCURACY
+        done = score.epochs if score else 0
+        state: State = "failed" if outcome.error else "finished" if done >= job.task.epochs else "stopped"
+        reason = outcome.error or ("" if state == "finished" else f"behind at epoch {done}")
+        trial = replace(trial, state=state, score=score, reason=reason, failure=outcome.kind, ended=time.time())
+        self._put(trial)
         self._proposer.tell(proposal.ticket, trial)
         for p in self._waiting.pop(job.number, []):
             self._repeat(p, trial)
         self._write()
-        self._count_failure(error)
+        self._count_failure(outcome.error)
 
-    def _lose(self, job: Job, proposal: Proposal, reason: str) -> None:
+    def _lose(self, job: Job, proposal: Proposal, reason: str, kind: FailureKind) -> None:
         """A training that went down with its driver: asked again, or failed when that was not the first time."""
-        lost = proposal.attempt >= ATTEMPTS
-        state: State = "failed" if lost else "interrupted"
-        trial = replace(self.trials[job.number], state=state, reason=reason, ended=time.time())
-        attempt = proposal.attempt + (not lost)
-        self._put(trial, attempt)
+        trial = lost(self.trials[job.number], reason, kind)
+        self._put(trial)
         for p in (proposal, *self._waiting.pop(job.number, [])):
             self._proposer.tell(p.ticket, trial)
-        if lost:
-            self._count_failure(reason)
+        if trial.state == "failed":
+            self._count_failure(trial.reason)
         else:
-            self._proposer.again(trial, attempt)
+            self._proposer.again(trial)
 
     def _count_failure(self, error: str) -> None:
         self._failures = self._failures + 1 if error else 0
         if self._failures >= FAILURES:
-            self.stop(f"{FAILURES} trainings in a row failed, the last one with: {error}")
+            self.stop(Ending.TOO_MANY_FAILURES, f"{FAILURES} trainings in a row failed, the last one with: {error}")
 
-    def _put(self, trial: Trial, attempt: int) -> None:
+    def _put(self, trial: Trial) -> None:
         """Takes a trial, to be written with the event."""
-        self._unwritten[trial.number] = attempt
+        self._unwritten.add(trial.number)
         self._remember(trial)
 
     def _remember(self, trial: Trial) -> None:
@@ -302,8 +314,8 @@ class SearchLoop:
         """One transaction with all that the event changed."""
         if self._unwritten:
             with self.store.transaction():
-                for number, attempt in self._unwritten.items():
-                    self.store.add(self.trials[number], attempt)
+                for number in self._unwritten:
+                    self.store.add(self.trials[number])
             self._unwritten.clear()
 
     def _take_over(self, memory: Memory) -> None:
@@ -312,5 +324,5 @@ class SearchLoop:
             self._remember(trial)
             for report in trial.score.curve if trial.score and trial.state in ENDED else ():
                 self._halving.reached(trial.number, report.epoch, report.accuracy, trial.cost)
-        for trial, attempt in memory.again:
-            self._proposer.again(trial, attempt)
+        for trial in memory.again:
+            self._proposer.again(trial)

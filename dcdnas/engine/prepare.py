@@ -96,7 +96,7 @@ def make_memory(folder: Path, bounds: Bounds) -> None:
     with store.transaction():
         store.set_meta("bounds", {name: list(pair) for name, pair in bounds.items()})
         store.set_meta("created", time.time())
-        store.set_meta("ending", "")
+        store.set_ending(None)
     store.close()
 
 

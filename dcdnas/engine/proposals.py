@@ -34,7 +34,7 @@ class Proposal:
         cost: at deployment.
         origin: who proposes it.
         seed: of its training, when that is fixed.
-        attempt: how often it will have been started.
+        lost: how often a driver went down while it was training.
     """
 
     ticket: int
@@ -43,7 +43,7 @@ class Proposal:
     cost: Cost
     origin: str
     seed: int | None = None
-    attempt: int = 1
+    lost: int = 0
 
 
 class Proposer:
@@ -66,11 +66,11 @@ class Proposer:
         self._metrics = with_always([*(b.metric for b in config.budgets), *config.minimize])
         self._starts = sum(t.origin == "start" for t in past)
         self._reference = None if past else static_reference(space, config.budgets, config.minimize)
-        self._again: deque[tuple[Trial, int]] = deque()
+        self._again: deque[Trial] = deque()
 
-    def again(self, trial: Trial, attempt: int) -> None:
+    def again(self, trial: Trial) -> None:
         """Puts a network that was interrupted at the head of the queue."""
-        self._again.append((trial, attempt))
+        self._again.append(trial)
 
     def next(self, known: Callable[[str], bool], at_random: bool) -> Proposal | None:
         """The next network to look at.
@@ -83,9 +83,9 @@ class Proposer:
             None when every random draw within the budget is known: the space is exhausted.
         """
         if self._again:
-            trial, attempt = self._again.popleft()
+            trial = self._again.popleft()
             again = self._fixed(Priced(trial.decisions, trial.architecture, trial.cost), "retry")
-            return replace(again, seed=trial.seed, attempt=attempt)
+            return replace(again, seed=trial.seed, lost=trial.lost)
         if self._reference is not None:
             reference, self._reference = self._reference, None
             return self._fixed(reference, "static")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from dcdnas.core.trial import ENDED, Trial
+from dcdnas.core.trial import ENDED, FailureKind, Trial
 from dcdnas.engine.store import Store
 
 ATTEMPTS = 2
@@ -20,11 +20,11 @@ class Memory:
 
     Args:
         trials: all of them; none is running any more.
-        again: trials to ask again, with the number of the attempt that this will be.
+        again: trials to ask again.
     """
 
     trials: list[Trial]
-    again: list[tuple[Trial, int]]
+    again: list[Trial]
 
 
 def recover(store: Store, died: bool) -> Memory:
@@ -34,23 +34,29 @@ def recover(store: Store, died: bool) -> Memory:
         store: open for writing.
         died: whether the earlier driver was killed; if not, it could only not write any more, and no network is to blame.
     """
-    attempts = store.attempts()
     trials = store.trials()
     with store.transaction():
         for position, trial in enumerate(trials):
             if trial.state == "running":
-                trials[position], attempts[trial.number] = _swept(trial, attempts[trial.number], died)
-                store.add(trials[position], attempts[trial.number])
+                now = time.time()
+                quiet = replace(trial, state="interrupted", reason="the driver ended while it was training", ended=now)
+                trials[position] = lost(trial, DIED) if died else quiet
+                store.add(trials[position])
     settled = {t.architecture.digest for t in trials if t.state in (*ENDED, "failed")}
     last = {t.architecture.digest: t for t in trials if t.state == "interrupted"}
-    return Memory(trials, [(t, attempts[t.number]) for digest, t in last.items() if digest not in settled])
+    return Memory(trials, [t for digest, t in last.items() if digest not in settled])
 
 
-def _swept(trial: Trial, attempt: int, died: bool) -> tuple[Trial, int]:
-    """A trial that was running is interrupted, with the number of the next attempt; failed when this was the last."""
-    now = time.time()
-    if not died:
-        return replace(trial, state="interrupted", reason="the driver ended while it was training", ended=now), attempt
-    if attempt < ATTEMPTS:
-        return replace(trial, state="interrupted", reason=DIED, ended=now), attempt + 1
-    return replace(trial, state="failed", reason=f"the driver died {attempt} times while it was training", ended=now), attempt
+def lost(trial: Trial, reason: str, kind: FailureKind = FailureKind.DRIVER_DIED) -> Trial:
+    """A running trial whose training went down with its driver: interrupted, or failed when that was not the first time.
+
+    Args:
+        trial: that was running.
+        reason: what happened, for people.
+        kind: what went down: the driver or the machine of the training.
+    """
+    times = trial.lost + 1
+    if times < ATTEMPTS:
+        return replace(trial, state="interrupted", reason=reason, ended=time.time(), lost=times)
+    said = f"{reason} ({times} times)"
+    return replace(trial, state="failed", failure=kind, reason=said, ended=time.time(), lost=times)

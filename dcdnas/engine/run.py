@@ -10,19 +10,18 @@ from pathlib import Path
 
 from dcdnas.core import pareto
 from dcdnas.core.plugins import load_copies
+from dcdnas.core.trial import Ending
 from dcdnas.engine import latency
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.executors import executors
 from dcdnas.engine.lock import RunLock
-from dcdnas.engine.loop import FAILURES, TIME_IS_UP, SearchLoop
+from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.progress import Progress, Watch
 from dcdnas.engine.signals import Signals, Wish, clear_request, requested
 from dcdnas.engine.store import Store
 from dcdnas.engine.tracking import Tracking
 from dcdnas.errors import DcdnasError, Resumable
-
-EXHAUSTED = "the space is exhausted: every network within the budget that was drawn is known"
 
 
 def search(
@@ -30,7 +29,7 @@ def search(
     execution: Execution,
     observe: Callable[[Progress], None] = lambda _: None,
     told: Callable[[int], None] = lambda times: None,
-) -> str:
+) -> Ending:
     """Searches until the asked number of trainings has ended and the top of the front is confirmed.
 
     Args:
@@ -40,7 +39,7 @@ def search(
         told: called when a signal asks the process to end, with how many did; the search ends by itself after the first.
 
     Returns:
-        Why the search ended before its number; empty when it did not.
+        How the search ended.
 
     Raises:
         Resumable: when it was interrupted; everything done is kept.
@@ -59,6 +58,7 @@ def search(
         Tracking(execution.log, folder, config) as tracking,
     ):
         store.claim(lock.token)
+        store.set_ending(None)
         clear_request(folder)
         until = time.monotonic() + execution.timeout
         loop = SearchLoop(config, space, store, until, _wishes(folder, lock, signals), died=lock.found_dead)
@@ -66,10 +66,10 @@ def search(
         try:
             executors[execution.executor](execution, folder, signals.breaking_in).run(loop)
         except KeyboardInterrupt:
-            loop.interrupt("interrupted")
-        _close(loop, folder)
+            loop.interrupt()
+        ending = _close(loop, folder)
         clear_request(folder)
-    return _verdict(loop, folder)
+    return _verdict(ending, loop, folder)
 
 
 def _wishes(folder: Path, lock: RunLock, signals: Signals) -> Callable[[], Wish]:
@@ -77,7 +77,7 @@ def _wishes(folder: Path, lock: RunLock, signals: Signals) -> Callable[[], Wish]
 
     def wish() -> Wish:
         if lock.lost:
-            return Wish("taken over by another driver", now=True)
+            return Wish(Ending.TAKEN_OVER, now=True)
         return signals.wish if signals.wish.now else requested(folder)
 
     return wish
@@ -94,23 +94,23 @@ def _observer(watch: Watch, tracking: Tracking, observe: Callable[[Progress], No
     return look
 
 
-def _close(loop: SearchLoop, folder: Path) -> None:
-    """Times the front where latency is priced, and writes down why the search ended."""
+def _close(loop: SearchLoop, folder: Path) -> Ending:
+    """Times the front where latency is priced, and writes down how the search ended."""
     config, store = loop.config, loop.store
-    if config.latency and loop.stopped in ("", TIME_IS_UP):
+    if config.latency and loop.stopped in (None, Ending.TIME_IS_UP):
         latency.time_front(store, pareto.front(list(loop.trials.values()), config.budgets, config.minimize))
         latency.freeze(folder)  # what was measured on the way is part of it now
-    store.set_meta("ending", loop.stopped or (EXHAUSTED if loop.exhausted and loop.ended < config.trials else ""))
+    ending = loop.ending or Ending.INTERRUPTED
+    store.set_ending(ending, loop.reason or ending.sentence)
+    return ending
 
 
-def _verdict(loop: SearchLoop, folder: Path) -> str:
-    """Why the search ended before its number; raises where it failed or can go on."""
-    if loop.stopped.startswith(f"{FAILURES} trainings"):
-        raise DcdnasError(f"{loop.stopped.rstrip('.')}. `dcdnas trials {folder.name}` shows them; what ended before is kept.")
-    if loop.exhausted and loop.ended < loop.config.trials and not loop.stopped:
-        return EXHAUSTED
-    if loop.stopped and loop.stopped != TIME_IS_UP:
+def _verdict(ending: Ending, loop: SearchLoop, folder: Path) -> Ending:
+    """How the search ended; raises where it failed or can go on."""
+    if ending is Ending.TOO_MANY_FAILURES:
+        raise DcdnasError(f"{loop.reason.rstrip('.')}. `dcdnas trials {folder.name}` shows them; what ended before is kept.")
+    if ending.resumable:
         raise Resumable(
-            f"{loop.stopped}: {loop.ended} of {loop.config.trials} trainings are kept. Go on with: dcdnas resume {folder.name}"
+            f"{loop.reason}: {loop.ended} of {loop.config.trials} trainings are kept. Go on with: dcdnas resume {folder.name}"
         )
-    return loop.stopped
+    return ending

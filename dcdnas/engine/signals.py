@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from dcdnas.core.files import write_whole
+from dcdnas.core.trial import Ending
 
 FILE = "stop-requested"
 
@@ -23,11 +24,11 @@ class Wish:
     """What is asked of the driver, the process that searches a run.
 
     Args:
-        reason: who asks; empty when nobody does.
+        ending: that of the search, if the wish is granted; None when nobody asks.
         now: whether what is running is interrupted too; else only nothing more is handed out.
     """
 
-    reason: str = ""
+    ending: Ending | None = None
     now: bool = False
 
 
@@ -45,7 +46,7 @@ def requested(folder: Path) -> Wish:
         word = (folder / FILE).read_text(encoding="utf-8")
     except OSError:
         return NOTHING
-    return Wish("stopped as asked", now=word == "now")
+    return Wish(Ending.STOPPED, now=word == "now")
 
 
 def clear_request(folder: Path) -> None:
@@ -85,7 +86,7 @@ class Signals:
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         again = self.wish.now
-        self.wish = Wish("interrupted", now=True)
+        self.wish = Wish(Ending.INTERRUPTED, now=True)
         self.times += 1
         self.told(self.times)
         if again or self.breaks_in:

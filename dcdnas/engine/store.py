@@ -7,60 +7,23 @@ crash in the middle of a write is rolled back by whoever opens the file next and
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from dcdnas.core.architecture import Architecture
-from dcdnas.core.geometry import Cost
-from dcdnas.core.trial import EpochResult, Score, State, Trial
+from dcdnas.core.trial import Ending, EpochResult, Trial
+from dcdnas.engine import _rows as rows
+from dcdnas.engine import _schema as schema
+from dcdnas.engine._rows import Confirmation
 from dcdnas.errors import FileError, Resumable, RunError
 
+__all__ = ["FILE", "Confirmation", "Store"]
+
 FILE = "run.db"
-VERSION = 1
 
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE trials (
-    number INTEGER PRIMARY KEY, state TEXT NOT NULL, digest TEXT NOT NULL, architecture TEXT NOT NULL,
-    decisions TEXT NOT NULL, cost TEXT NOT NULL, seed INTEGER NOT NULL, origin TEXT NOT NULL, attempt INTEGER NOT NULL,
-    reason TEXT NOT NULL, accuracy REAL, loss REAL, epochs INTEGER NOT NULL, seconds REAL NOT NULL,
-    started REAL NOT NULL, ended REAL NOT NULL
-);
-CREATE TABLE reports (
-    number INTEGER NOT NULL, epoch INTEGER NOT NULL, accuracy REAL, loss REAL, seconds REAL NOT NULL,
-    PRIMARY KEY (number, epoch)
-) WITHOUT ROWID;
-CREATE TABLE confirmations (
-    number INTEGER NOT NULL, seed INTEGER NOT NULL, state TEXT NOT NULL, accuracy REAL, loss REAL, epochs INTEGER NOT NULL,
-    seconds REAL NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (number, seed)
-) WITHOUT ROWID;
-CREATE INDEX trials_state ON trials (state);
-"""
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """A network of the front trained again on a fresh seed.
-
-    Args:
-        number: the trial that is confirmed.
-        seed: the fresh seed.
-        state: finished or failed.
-        score: None when it failed.
-        reason: why it failed.
-    """
-
-    number: int
-    seed: int
-    state: str
-    score: Score | None
-    reason: str = ""
+Made = TypeVar("Made")
 
 
 class Store:
@@ -71,7 +34,7 @@ class Store:
         mode: ``r`` reads an existing one, ``w`` writes an existing one, ``x`` makes a new one.
 
     Raises:
-        RunError: when there is none, or it is damaged or of another version.
+        RunError: when there is none, it is damaged, or of a format that cannot be read, or not be written, any more.
         Resumable: when the disk is full.
     """
 
@@ -91,16 +54,19 @@ class Store:
             raise
 
     def _prepare(self, mode: str) -> None:
-        with self._translated():
-            self._db.execute("PRAGMA journal_mode = TRUNCATE" if mode != "r" else "PRAGMA query_only = ON")
         if mode == "x":
             with self.transaction():
-                for statement in filter(str.strip, _SCHEMA.split(";")):
-                    self._db.execute(statement)
-                self.set_meta("version", VERSION)
-        found = self.meta("version")
-        if found != VERSION:
-            raise RunError(f"{self.path}: written by another version of dcdnas (format {found}, this one reads {VERSION}).")
+                schema.create(self._db)
+        with self._translated():
+            found = schema.found_format(self._db)
+            self.format = {str(n): n for n in (schema.EARLIER, schema.FORMAT)}.get(found, 0)
+            if not self.format:
+                raise RunError(unknown_format(self.path, found))
+            if self.format == schema.EARLIER:
+                schema.show_as_format_2(self._db)
+            self._db.execute("PRAGMA journal_mode = TRUNCATE" if mode != "r" else "PRAGMA query_only = ON")
+        if self.format == schema.EARLIER and mode != "r":
+            raise RunError(only_read(self.path.parent.name))
 
     def claim(self, driver: str) -> None:
         """Makes this the only writer: whoever claimed the file before cannot write any more, even if it does not know yet."""
@@ -132,102 +98,137 @@ class Store:
         if self._driver and self.meta("driver") != self._driver:
             raise RunError(f"{self.path.parent} was taken over by another driver; this one has ended. `dcdnas status` shows it.")
 
-    def add(self, trial: Trial, attempt: int = 1) -> None:
+    def add(self, trial: Trial) -> None:
         """Writes a new trial, or all of an existing one anew, reports excepted."""
-        score = trial.score
-        row = (
-            trial.number, trial.state, trial.architecture.digest, json.dumps(trial.architecture.to_dict()),
-            json.dumps(dict(trial.decisions)), json.dumps(dict(trial.cost.values)), trial.seed, trial.origin, attempt,
-            trial.reason, score.accuracy if score else None, score.loss if score else None, score.epochs if score else 0,
-            score.seconds if score else 0.0, trial.started, trial.ended,
-        )  # fmt: skip
-        self._write(f"INSERT OR REPLACE INTO trials VALUES ({','.join('?' * len(row))})", row)
+        with self.transaction():
+            self._write("trials", rows.trial_row(trial))
+            self._write("networks", rows.network_row(trial))
 
     def add_report(self, number: int, report: EpochResult) -> None:
         """Writes one epoch of a trial's learning curve."""
-        row = (number, report.epoch, report.accuracy, report.loss, report.seconds)
-        self._write("INSERT OR REPLACE INTO reports VALUES (?,?,?,?,?)", row)
+        self._write("reports", rows.report_row(number, report))
 
-    def add_confirmation(self, c: Confirmation) -> None:
+    def add_confirmation(self, confirmation: Confirmation) -> None:
         """Writes the end of one confirming training."""
-        score = (c.score.accuracy, c.score.loss, c.score.epochs, c.score.seconds) if c.score else (None, None, 0, 0.0)
-        self._write(
-            "INSERT OR REPLACE INTO confirmations VALUES (?,?,?,?,?,?,?,?)", (c.number, c.seed, c.state, *score, c.reason)
-        )
+        self._write("confirmations", rows.confirmation_row(confirmation))
+
+    def set_ending(self, ending: Ending | None, reason: str = "") -> None:
+        """Writes how the search ended and why, for people; None while it goes on."""
+        with self.transaction():
+            self.set_meta("ending", ending)
+            self.set_meta("reason", reason)
+
+    def ending(self) -> tuple[Ending | None, str]:
+        """How the search ended, None when it has not, and why."""
+        found = self.meta("ending")
+        if self.format == schema.EARLIER:
+            return _ENDINGS_1.get(found or "", Ending.TOO_MANY_FAILURES), found or ""
+        return Ending(found) if found else None, self.meta("reason", "")
 
     def set_meta(self, key: str, value: Any) -> None:
         """Writes one fact about the run."""
-        self._write("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, json.dumps(value)))
+        self._write("meta", (key, json.dumps(value)))
 
     def meta(self, key: str, default: Any = None) -> Any:
         """One fact about the run."""
         rows = self._read("SELECT value FROM meta WHERE key = ?", (key,))
         return json.loads(rows[0][0]) if rows else default
 
-    def trials(self, first: int = 0, curves: bool = True) -> list[Trial]:
-        """All trials from number `first` on, in order.
+    def trials(
+        self, first: int = 0, curves: bool = True, problems: list[str] | None = None, only: Collection[int] | None = None
+    ) -> list[Trial]:
+        """The trials from number `first` on, in order.
 
         Args:
             first: smallest number to read.
             curves: whether to read the learning curves too.
+            problems: takes a sentence for each row that is damaged or missing, which is then left out.
+            only: numbers to read; None for all.
+
+        Raises:
+            RunError: at the first damaged row, where no `problems` are taken.
         """
         curve: dict[int, list[EpochResult]] = {}
         if curves:
-            for number, *rest in self._read("SELECT * FROM reports WHERE number >= ? ORDER BY number, epoch", (first,)):
-                curve.setdefault(number, []).append(_report(*rest))
-        rows = self._read("SELECT * FROM trials WHERE number >= ? ORDER BY number", (first,))
-        try:
-            return [_trial(row, tuple(curve.get(row[0], ()))) for row in rows]
-        except (ValueError, TypeError, FileError) as error:
-            raise self._damaged(error) from None
+            found = self._read("SELECT * FROM reports WHERE number >= ? ORDER BY number, epoch", (first,))
+            for row, report in self._made(found, rows.report_of, problems, "a report of its learning curve"):
+                curve.setdefault(row[0], []).append(report)
+        found = self._read(f"{_WHOLE} WHERE t.number >= ? ORDER BY t.number", (first,))
+        if only is not None:
+            found = [row for row in found if row[0] in only]
 
-    def trial(self, number: int) -> Trial:
-        """One trial with its learning curve."""
-        row = self._read("SELECT * FROM trials WHERE number = ?", (number,))[0]
-        return _trial(row, self.curve(number))
+        def whole(row: rows.Row) -> Trial:
+            return rows.trial_of(row[:-_OF_NETWORK], row[-_OF_NETWORK:], tuple(curve.get(row[0], ())))
+
+        made = [trial for _, trial in self._made(found, whole, problems)]
+        if only is None:
+            self._find_gaps([row[0] for row in found], first, problems)
+        return made
 
     def curve(self, number: int) -> tuple[EpochResult, ...]:
-        """The reports of a trial so far; those of a running one are here before its score is."""
-        rows = self._read("SELECT epoch, accuracy, loss, seconds FROM reports WHERE number = ? ORDER BY epoch", (number,))
-        return tuple(_report(*row) for row in rows)
+        """The reports of a trial so far, damaged ones left out; those of a running one are here before its score is."""
+        found = self._read("SELECT * FROM reports WHERE number = ? ORDER BY epoch", (number,))
+        return tuple(report for _, report in self._made(found, rows.report_of, []))
 
-    def outlines(self) -> list[Trial]:
+    def outlines(self, problems: list[str] | None = None) -> list[Trial]:
         """All trials without architecture, decisions and curve: enough for counts, fronts and the best, read at once."""
-        rows = self._read(f"SELECT {_OUTLINE} FROM trials ORDER BY number")
-        return [_outline(*row) for row in rows]
+        found = self._read("SELECT * FROM trials ORDER BY number")
+        made = [trial for _, trial in self._made(found, rows.outline_of, problems)]
+        self._find_gaps([row[0] for row in found], 0, problems)
+        return made
 
-    def curves(self) -> dict[int, list[float]]:
-        """Epoch -> accuracies after it, of all trainings that ended."""
+    def curves(self, objective: str = "accuracy") -> dict[int, list[float]]:
+        """Epoch -> values of an objective after it, of all trainings that ended."""
         found: dict[int, list[float]] = {}
-        for epoch, accuracy in self._read(
-            "SELECT epoch, r.accuracy FROM reports r JOIN trials t USING (number) "
-            "WHERE t.state IN ('finished', 'stopped') AND r.accuracy IS NOT NULL ORDER BY epoch"
+        value = "json_extract(r.results, ?)"
+        for epoch, reached in self._read(
+            f"SELECT epoch, {value} FROM reports r JOIN trials t USING (number) "
+            f"WHERE t.state IN ('finished', 'stopped') AND {value} IS NOT NULL ORDER BY epoch",
+            (path := f'$."{objective}"', path),
         ):
-            found.setdefault(epoch, []).append(accuracy)
+            found.setdefault(epoch, []).append(reached)
         return found
 
     def marks(self) -> dict[int, tuple[Any, ...]]:
-        """The digest of each trial's network, then what differs as soon as anything about the trial does."""
+        """The identity of each trial's network, then what differs as soon as anything about the trial does."""
         reports = "CASE state WHEN 'running' THEN (SELECT COUNT(*) FROM reports r WHERE r.number = t.number) END"
-        rows = self._read(f"SELECT number, digest, state, attempt, epochs, started, ended, {reports} FROM trials t")
-        return {number: tuple(rest) for number, *rest in rows}
-
-    def attempts(self) -> dict[int, int]:
-        """How often the network of each trial has been started, this trial included."""
-        return dict(self._read("SELECT number, attempt FROM trials"))
+        found = self._read(f"SELECT number, deployed, state, lost, epochs, started, ended, {reports} FROM trials t")
+        return {number: tuple(rest) for number, *rest in found}
 
     def counts(self) -> dict[str, int]:
         """Number of trials by state."""
         return dict(self._read("SELECT state, COUNT(*) FROM trials GROUP BY state"))
 
-    def confirmations(self) -> list[Confirmation]:
-        """All confirming trainings that ended."""
-        rows = self._read("SELECT * FROM confirmations ORDER BY number, seed")
-        return [Confirmation(n, seed, state, _score(a, loss, e, s, ()), why) for n, seed, state, a, loss, e, s, why in rows]
+    def confirmations(self, problems: list[str] | None = None) -> list[Confirmation]:
+        """All confirming trainings that ended; `problems` as for `trials`."""
+        found = self._read("SELECT * FROM confirmations ORDER BY number, seed")
+        return [c for _, c in self._made(found, rows.confirmation_of, problems, "a confirming training")]
 
-    def _write(self, statement: str, row: tuple[Any, ...]) -> None:
+    def _made(
+        self, found: list[Any], make: Callable[[rows.Row], Made], problems: list[str] | None, what: str = "its row"
+    ) -> Iterator[tuple[rows.Row, Made]]:
+        """Rows and what they are made to; what is damaged is a problem, or the end where none are taken."""
+        for row in found:
+            try:
+                made = make(row)
+            except (ValueError, TypeError, KeyError, AttributeError, FileError) as error:
+                self._tell(f"trial {row[0]}: {what} is damaged ({error})", problems)
+            else:
+                yield row, made
+
+    def _find_gaps(self, numbers: list[int], first: int, problems: list[str] | None) -> None:
+        missing = sorted(set(range(first, max(numbers, default=-1) + 1)) - set(numbers))
+        for number in missing:
+            self._tell(f"trial {number}: its row is missing", problems)
+
+    def _tell(self, problem: str, problems: list[str] | None) -> None:
+        if problems is None:
+            raise self._damaged(problem)
+        problems.append(f"{self.path}: {problem}. It is left out; a copy of the file may still have it.")
+
+    def _write(self, table: str, row: tuple[Any, ...]) -> None:
         with self.transaction():
-            self._db.execute(statement, row)
+            self._db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(row))})", row)
 
     def _read(self, statement: str, row: tuple[Any, ...] = ()) -> list[Any]:
         with self._translated():
@@ -249,49 +250,33 @@ class Store:
                 ) from None
             raise self._damaged(error) from None
 
-    def _damaged(self, error: Exception) -> RunError:
+    def _damaged(self, error: object) -> RunError:
         return RunError(
             f"{self.path}: damaged: {error}. Restore it from a copy; the other files of the folder are derived from it."
         )
 
 
-def _trial(row: tuple[Any, ...], curve: tuple[EpochResult, ...]) -> Trial:
-    number, state, _, architecture, decisions, cost, seed, origin, _, reason, accuracy, loss, epochs, seconds, started, ended = (
-        row
+_OF_NETWORK = 4
+_WHOLE = "SELECT t.*, n.* FROM trials t LEFT JOIN networks n USING (number)"
+
+_ENDINGS_1 = {
+    "": None,
+    **{e.sentence: e for e in (Ending.EXHAUSTED, Ending.TIME_IS_UP, Ending.STOPPED, Ending.INTERRUPTED, Ending.TAKEN_OVER)},
+}
+"""The sentences by which format 1 said how a search ended; any other was that of trainings that failed in a row."""
+
+
+def unknown_format(path: Path, found: object) -> str:
+    """Why a file of a run is refused that says it has another format than those that can be read."""
+    return (
+        f"{path}: its format is {found!s:.40}, and this version of dcdnas reads {schema.EARLIER} and {schema.FORMAT}. "
+        "Look at it with the version that wrote it; search.yaml says which under `versions`."
     )
-    return Trial(
-        number=number,
-        state=state,
-        architecture=Architecture.from_dict(json.loads(architecture)),
-        decisions={sys.intern(name): option for name, option in json.loads(decisions).items()},
-        cost=Cost(json.loads(cost)),
-        score=_score(accuracy, loss, epochs, seconds, curve),
-        seed=seed,
-        reason=reason,
-        origin=origin,
-        started=started,
-        ended=ended,
+
+
+def only_read(name: str) -> str:
+    """Why a run of an earlier format is not gone on with, and what to do instead."""
+    return (
+        f"{name} was made by an earlier version of dcdnas (format {schema.EARLIER}), so it can be looked at but not gone on "
+        f"with: begin a new search from its front with `dcdnas search --start-from {name}`."
     )
-
-
-_OUTLINE = "number, state, cost, seed, origin, reason, accuracy, loss, epochs, seconds, started, ended"
-_UNREAD = Architecture("unread", {}, {}, (1, 1, 1), 1)
-
-
-def _outline(number: int, state: State, cost: str, seed: int, origin: str, reason: str, *rest: Any) -> Trial:
-    accuracy, loss, epochs, seconds, started, ended = rest
-    score = _score(accuracy, loss, epochs, seconds, ())
-    return Trial(number, state, _UNREAD, {}, Cost(json.loads(cost)), score, seed, reason, origin, started, ended)
-
-
-def _report(epoch: int, accuracy: float | None, loss: float | None, seconds: float) -> EpochResult:
-    """SQLite keeps NaN as NULL."""
-    return EpochResult(epoch, math.nan if accuracy is None else accuracy, math.nan if loss is None else loss, seconds)
-
-
-def _score(
-    accuracy: float | None, loss: float | None, epochs: int, seconds: float, curve: tuple[EpochResult, ...]
-) -> Score | None:
-    if accuracy is None:
-        return None
-    return Score(accuracy, math.nan if loss is None else loss, epochs, seconds, curve)

@@ -2,51 +2,64 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dcdnas.core.trial import Trial
+from dcdnas.core.trial import FailureKind, Trial
 
-HINTS = (
-    (r"loss is|nan|inf\b|diverged", "The training diverged. Search again with a lower learning rate or a longer warm-up: "
-     "--set lr=0.05, --set warmup=0.2."),
-    (r"deadline|hung|no report", "The training took longer than allowed. Raise --trial-timeout, or train fewer epochs."),
-    (r"out of memory|OutOfMemory|OOM", "The memory was full. Run fewer trainings at one time (--jobs), "
-     "or a smaller batch (--set batch_size=64)."),
-    (r"CUDA|cuDNN|NCCL", "The GPU reported an error. `dcdnas doctor` says what torch sees; another training on it may go well."),
-    (r"driver died|killed|ActorDied|worker|exit code|signal", "A process was killed from outside, often for its memory. "
-     "Run fewer trainings at one time (--jobs); `dcdnas resume` goes on."),
-    (r"no images|data|file", "The images could not be read. `dcdnas data check` says what is wrong with them."),
-)  # fmt: skip
 OTHERWISE = "Train this network by itself to see the whole error: the command is on the trial's page."
+
+HINTS = {
+    FailureKind.RAISED: OTHERWISE,
+    FailureKind.DIVERGED: "The training diverged. Search again with a lower learning rate or a longer warm-up: "
+    "--set lr=0.05, --set warmup=0.2.",
+    FailureKind.OUT_OF_MEMORY: "The memory was full. Run fewer trainings at one time (--jobs), "
+    "or a smaller batch (--set batch_size=64).",
+    FailureKind.KILLED: "The process was killed from outside, often for its memory. Run fewer trainings at one time (--jobs), "
+    "or a smaller batch (--set batch_size=64).",
+    FailureKind.CRASHED: "The process of the training crashed. What it printed is in workers.log in the run's folder.",
+    FailureKind.HUNG: "The training took longer than allowed. Raise --trial-timeout, or train fewer epochs.",
+    FailureKind.MISMATCH: "The network does not measure what it was priced at, so it was not trained. Where its operator is a "
+    "plugin, correct its multiply_adds; else report it: this is an error of dcdnas.",
+    FailureKind.DATA: "The images could not be read. `dcdnas data check` says what is wrong with them.",
+    FailureKind.DEVICE: "The GPU reported an error. `dcdnas doctor` says what torch sees; another training on it may go well.",
+    FailureKind.NO_WORKER: "No process could be started to train in. What it printed is in workers.log in the run's folder.",
+    FailureKind.DRIVER_DIED: "The search itself went down each time this network was training, often for its memory. "
+    "Run fewer trainings at one time (--jobs).",
+    FailureKind.NODE_LOST: "The machine that trained it was lost each time. `ray status` shows which machines a cluster has.",
+}
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Trials that failed for the same reason, numbers in it apart.
+    """Trials that failed for the same reason.
 
     Args:
         reason: of the latest of them, in full.
         hint: what to try.
         trials: the latest first.
+        kind: of the failure; None in a run of format 1, which has not written it down.
     """
 
     reason: str
     hint: str
     trials: tuple[Trial, ...]
+    kind: FailureKind | None = None
 
 
 def failures(trials: Iterable[Trial]) -> list[Failure]:
-    """The reasons of failed trials, the most frequent first."""
-    groups: dict[str, list[Trial]] = {}
+    """The failed trials by kind, the most frequent first; those that raised by their exact reason too."""
+    groups: dict[tuple[FailureKind | None, str], list[Trial]] = {}
     for trial in trials:
         if trial.state == "failed":
-            groups.setdefault(re.sub(r"\d+(?:\.\d+)?(?:e-?\d+)?", "#", trial.reason), []).append(trial)
-    found = [Failure(g[-1].reason or "no reason was given", hint(g[-1].reason), tuple(reversed(g))) for g in groups.values()]
+            exact = trial.reason if trial.failure in (None, FailureKind.RAISED) else ""
+            groups.setdefault((trial.failure, exact), []).append(trial)
+    found = [
+        Failure(g[-1].reason or "no reason was given", hint(kind), tuple(reversed(g)), kind) for (kind, _), g in groups.items()
+    ]
     return sorted(found, key=lambda f: (-len(f.trials), f.trials[0].number))
 
 
-def hint(reason: str) -> str:
+def hint(kind: FailureKind | None) -> str:
     """What to try about a failure."""
-    return next((said for pattern, said in HINTS if re.search(pattern, reason, re.IGNORECASE)), OTHERWISE)
+    return HINTS[kind] if kind else OTHERWISE

@@ -59,10 +59,10 @@ def of_trial(source: Source, trial: Trial) -> dict[str, Any]:
         "run": run, "trial": trial, "network": network, "drawing": strip(network.layers), "fits": payload.fits(run, trial),
         "metrics": payload.metrics_of(run), "on_front": trial.number in _numbers(source.front),
         "confirmed": next((c for c in run.confirmed if c.trial.number == trial.number), None),
-        "hint": advice.hint(trial.reason), "static": run.static, "best": source.best, "paint": _paint([trial]),
+        "hint": advice.hint(trial.failure), "static": run.static, "best": source.best, "paint": _paint([trial]),
         "data": {"curves": [_curve(trial, source.curve(trial.number))], "band": band(source)}, "same": _same(source, trial),
-        "before": trial.number - 1 if trial.number else None,
-        "after": trial.number + 1 if trial.number + 1 < len(run.trials) else None,
+        "before": max((t.number for t in run.trials if t.number < trial.number), default=None),
+        "after": min((t.number for t in run.trials if t.number > trial.number), default=None),
         "verbs": set(Catalogue[object]("cli", "command")), "note": source.notes.get(trial.number, Note()),
         "notes_problem": source.notes_problem, "attentions": read_attentions(run.folder, trial.number),
         "additive": network.metrics, "tab": "trial",
@@ -159,4 +159,5 @@ def _same(source: Source, trial: Trial) -> list[Trial]:
     """Other trials of the same network."""
     digests = source.digests()
     mine = digests.get(trial.number)
-    return [source.run.trials[n] for n, digest in digests.items() if digest == mine and n != trial.number][:10]
+    known = source.run.by_number
+    return [known[n] for n, digest in digests.items() if digest == mine and n != trial.number and n in known][:10]

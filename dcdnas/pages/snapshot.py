@@ -39,7 +39,7 @@ class Still:
 
     def curve(self, number: int) -> Sequence[EpochResult]:
         """The learning curve of a trial."""
-        score = self.run.trials[number].score
+        score = self.run.by_number[number].score
         return score.curve if score else ()
 
     def curves(self) -> Mapping[int, Sequence[float]]:

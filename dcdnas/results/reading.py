@@ -18,7 +18,8 @@ from dcdnas.results.run import Run
 def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run:
     """Reads a run from its folder, or by its name below the runs folder (``DCDNAS_RUNS``, default ``runs/``).
 
-    Reading changes nothing and works while the run is being searched. A damaged ``search.yaml`` is a note in `Run.problems`.
+    Reading changes nothing and works while the run is being searched. A damaged ``search.yaml`` is a note in `Run.problems`, and
+    so is each row of the memory that is not as it was written, which is then left out.
 
     Args:
         run: name or folder.
@@ -33,15 +34,16 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
     config = _config(folder / FILE, problems, outline)
     store = Store(folder)
     try:
-        facts = {key: store.meta(key) for key in ("bounds", "created", "ending", "timed")}
-        trials = tuple(store.outlines() if outline else store.trials(curves=curves))
-        confirmations = tuple(store.confirmations())
+        facts = {key: store.meta(key) for key in ("bounds", "created", "timed")}
+        ending, reason = store.ending()
+        trials = tuple(store.outlines(problems) if outline else store.trials(curves=curves, problems=problems))
+        confirmations = tuple(store.confirmations(problems))
     finally:
         store.close()
     bounds = {name: (float(low), float(high)) for name, (low, high) in (facts["bounds"] or {"accuracy": (0, 1)}).items()}
     return Run(
         folder=folder, config=config, trials=trials, confirmations=confirmations, bounds=bounds,
-        created=facts["created"] or 0.0, ending=facts["ending"] or "", driver=live_driver(folder), problems=tuple(problems),
+        created=facts["created"] or 0.0, ending=ending, reason=reason, driver=live_driver(folder), problems=tuple(problems),
         timed=facts["timed"] or {},
     )  # fmt: skip
 

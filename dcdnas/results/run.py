@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dcdnas.core import pareto
 from dcdnas.core.budget import Budget, within
-from dcdnas.core.trial import ENDED, Trial
+from dcdnas.core.trial import ENDED, Ending, Trial
 from dcdnas.engine.store import Confirmation
 from dcdnas.errors import UnknownNameError, UsageError
 from dcdnas.results.history import History, Moment
@@ -24,7 +24,20 @@ from dcdnas.results.history import History, Moment
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("number", "state", "accuracy", "flops", "params", "epochs", "seconds", "seed", "digest", "on_front", "reason")
+COLUMNS = (
+    "number",
+    "state",
+    "accuracy",
+    "flops",
+    "params",
+    "epochs",
+    "seconds",
+    "seed",
+    "digest",
+    "on_front",
+    "reason",
+    "failure",
+)
 """The frame's columns before the decisions; a further cost metric stands after ``params``."""
 
 Status = Literal["running", "finished", "interrupted", "failed"]
@@ -70,11 +83,12 @@ class Run:
     Args:
         folder: of the run.
         config: the content of ``search.yaml``.
-        trials: all of them, by number.
+        trials: all of them that can be read, in order.
         confirmations: confirming trainings that ended.
         bounds: worst and best of each objective, fixed when the run started.
         created: seconds since the epoch.
-        ending: why it ended before its number; empty when it did not.
+        ending: how the last session of it ended; None when it is going on, or its driver died.
+        reason: why it ended before its number, for people; empty when it did not.
         driver: process and host that is searching it now; None when nobody is.
         problems: what is damaged, in words.
         timed: digest -> ``latency`` and ``iqr`` in nanoseconds of networks of the front, measured whole on the run's device.
@@ -86,7 +100,8 @@ class Run:
     confirmations: tuple[Confirmation, ...] = field(repr=False)
     bounds: pareto.Bounds = field(repr=False)
     created: float
-    ending: str = ""
+    ending: Ending | None = None
+    reason: str = ""
     driver: Mapping[str, Any] | None = None
     problems: tuple[str, ...] = ()
     timed: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
@@ -101,9 +116,9 @@ class Run:
         """Whether somebody is searching it, it ended as asked, it waits for a resume, or too many trainings failed."""
         if self.driver:
             return "running"
-        if self.ending == "time is up" or "exhausted" in self.ending:
+        if self.ending in (Ending.TIME_IS_UP, Ending.EXHAUSTED):
             return "finished"
-        if "in a row failed" in self.ending:
+        if self.ending is Ending.TOO_MANY_FAILURES:
             return "failed"
         return "finished" if self.ended >= self.asked and not self.unconfirmed else "interrupted"
 
@@ -157,10 +172,16 @@ class Run:
             return found
         if not str(which).isdigit():
             raise UnknownNameError("trial", str(which), ["best", "knee"], "Or give a trial's number.")
-        if int(which) >= len(self.trials):
-            last = f"its last one is {len(self.trials) - 1}" if self.trials else "it has none yet"
+        found = self.by_number.get(int(which))
+        if found is None:
+            last = f"its last one is {self.trials[-1].number}" if self.trials else "it has none yet"
             raise UsageError(f"{self.name} has no trial {which}: {last}. `dcdnas trials {self.name}` shows them.")
-        return self.trials[int(which)]
+        return found
+
+    @cached_property
+    def by_number(self) -> dict[int, Trial]:
+        """The trials by number; one whose row is damaged is not among them."""
+        return {t.number: t for t in self.trials}
 
     def front(self, budgets: Sequence[Budget] | None = None) -> list[Trial]:
         """The non-dominated finished trials within the budgets (the run's own unless given), from the cheapest on."""
@@ -204,11 +225,11 @@ class Run:
     def confirmed(self) -> list[Confirmed]:
         """The networks trained again on fresh seeds, the best mean first."""
         ended: dict[int, list[Confirmation]] = {}
-        for c in self.confirmations:
+        for c in (c for c in self.confirmations if c.number in self.by_number):
             ended.setdefault(c.number, []).append(c)
         found = [
             Confirmed(
-                self.trials[number],
+                self.by_number[number],
                 {c.seed: c.score.accuracy for c in rows if c.state == "finished" and c.score},
                 tuple(c.seed for c in rows if c.state != "finished"),
             )
@@ -274,6 +295,7 @@ def _row(trial: Trial, on_front: bool, metrics: Sequence[str], decisions: Sequen
         "flops": cost.get("flops"), "params": cost.get("params"), **{m: cost.get(m) for m in metrics},
         "epochs": score.epochs if score else 0, "seconds": score.seconds if score else 0.0, "seed": trial.seed,
         "digest": trial.architecture.digest, "on_front": on_front, "reason": trial.reason,
+        "failure": trial.failure and trial.failure.value,
         **{name: trial.decisions.get(name) for name in decisions},
     }  # fmt: skip
 

@@ -14,7 +14,7 @@ import yaml
 from dcdnas.core.budget import Budget, exceeded, within
 from dcdnas.core.geometry import Cost
 from dcdnas.core.task import TrainingTask
-from dcdnas.core.trial import EpochResult, Score, Trial
+from dcdnas.core.trial import Ending, EpochResult, FailureKind, Score, Trial
 from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.cost import price
 from dcdnas.engine.config import SearchConfig
@@ -34,7 +34,7 @@ def make_run(
     epochs: int = 4,
     seed: int = 0,
     asked: int | None = None,
-    ending: str = "",
+    ending: Ending | None = None,
     **config: Any,
 ) -> SearchConfig:
     """Writes ``search.yaml`` and ``run.db`` of a run with so many trials, refused ones among them."""
@@ -49,7 +49,7 @@ def make_run(
     with store.transaction():
         store.set_meta("bounds", {"accuracy": [0.1, 1.0], "flops": [budget / 20, budget]})
         store.set_meta("created", START)
-        store.set_meta("ending", ending)
+        store.set_ending(ending, ending.sentence if ending else "")
         for trial in invent(made.build_space(), made, trials, seed):
             put(store, trial)
     store.close()
@@ -115,7 +115,8 @@ def outcome(trial: Trial, epochs: int, rng: random.Random) -> Trial:
     best = 0.55 + 0.05 * math.log10(trial.cost["flops"]) + 0.03 * dynamic + rng.gauss(0, 0.012)
     luck = rng.random() if trial.number else 0.0
     if luck > 0.98:
-        return replace(trial, state="failed", reason="the loss is nan in epoch 1: the learning rate 0.1 may be too high")
+        why = "the loss is nan in epoch 1: the learning rate 0.1 may be too high"
+        return replace(trial, state="failed", reason=why, failure=FailureKind.DIVERGED)
     done = max(1, epochs // 3) if luck > 0.85 else epochs
     curve = tuple(
         EpochResult(

@@ -14,6 +14,7 @@ import pytest
 from conftest import SECRET, Answer, Site
 from synthetic import make_run
 
+from dcdnas.core.trial import Ending
 from dcdnas.dashboard import resume
 from dcdnas.engine import signals
 from dcdnas.engine.lock import RunLock, live_driver
@@ -159,7 +160,7 @@ def test_stop_asks_the_driver(control_site: Site, now: bool) -> None:
         answer = control_site.post("/runs/good/stop", {"now": now}, SECRET)
         assert answer.status == 200
         assert signals.requested(folder).now is now
-        assert signals.requested(folder).reason
+        assert signals.requested(folder).ending is Ending.STOPPED
 
 
 def test_what_is_not_running_cannot_be_stopped(control_site: Site) -> None:

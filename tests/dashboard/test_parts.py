@@ -11,12 +11,12 @@ from synthetic import make_run, with_weights_only
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.geometry import Cost
-from dcdnas.core.trial import Score, Trial
+from dcdnas.core.trial import FailureKind, Score, Trial
 from dcdnas.cost import price
 from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.networks import build_network
 from dcdnas.operators import operators
-from dcdnas.pages.advice import OTHERWISE, failures, hint
+from dcdnas.pages.advice import HINTS, OTHERWISE, failures
 from dcdnas.pages.importance import LEAST, importances, side_by_side
 from dcdnas.pages.layers import layers_of
 from dcdnas.pages.palette import MARKERS, paints
@@ -141,21 +141,31 @@ def test_a_line_stops_where_a_decision_does_not_exist() -> None:
     assert picture["lines"] == [[1, 0.7, 1, None], [0, 0.5, 0, 0]]
 
 
-def test_equal_reasons_are_one_failure_whatever_their_numbers() -> None:
-    reasons = ["epoch 1: the loss is nan", "epoch 3: the loss is nan", "CUDA error"]
-    trials = [replace(trial(i, 0.5), state="failed", score=None, reason=r) for i, r in enumerate(reasons)]
+def test_failures_of_one_kind_are_one_failure_whatever_they_say() -> None:
+    said = [(FailureKind.DIVERGED, "epoch 1: the loss is nan"), (FailureKind.DIVERGED, "epoch 3: the loss is nan")]
+    said += [(FailureKind.DEVICE, "CUDA error")]
+    trials = [replace(trial(i, 0.5), state="failed", score=None, failure=k, reason=r) for i, (k, r) in enumerate(said)]
     found = failures(trials)
     assert [[t.number for t in f.trials] for f in found] == [[1, 0], [2]]
     assert found[0].reason == "epoch 3: the loss is nan"
 
 
-@pytest.mark.parametrize(
-    ("reason", "word"),
-    [("epoch 2: the loss is nan.", "learning rate"), ("past its deadline of 3 s", "--trial-timeout"), ("CUDA error: x", "GPU"),
-     ("CUDA out of memory", "memory"), ("the driver died 2 times", "resume"), ("something else", OTHERWISE)],
-)  # fmt: skip
-def test_a_failure_comes_with_what_to_try(reason: str, word: str) -> None:
-    assert word in hint(reason)
+def test_trainings_that_raised_are_one_failure_only_where_they_said_the_same() -> None:
+    said = ["ValueError: no such kernel", "KeyError: 'dcd'", "ValueError: no such kernel"]
+    raised = {"state": "failed", "score": None, "failure": FailureKind.RAISED}
+    found = failures([replace(trial(i, 0.5), reason=r, **raised) for i, r in enumerate(said)])
+    assert [[t.number for t in f.trials] for f in found] == [[2, 0], [1]]
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_a_failure_comes_with_what_to_try_by_its_kind_and_not_by_its_words(kind: FailureKind) -> None:
+    (found,) = failures([replace(trial(0, 0.5), state="failed", score=None, failure=kind, reason="CUDA out of memory, nan, OOM")])
+    assert (found.kind, found.hint) == (kind, HINTS[kind])
+
+
+def test_a_failure_of_a_run_of_format_1_has_no_kind() -> None:
+    (found,) = failures([replace(trial(0, 0.5), state="failed", score=None, reason="CUDA out of memory")])
+    assert (found.kind, found.hint) == (None, OTHERWISE)
 
 
 def test_every_operator_of_the_package_has_its_own_look() -> None:

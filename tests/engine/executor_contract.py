@@ -16,7 +16,7 @@ import pytest
 from searching import by_state, config, execute, loop_of, memory, opened, plain
 from trainings import CRASHES, FAULTS, Faulty, pretend, slow
 
-from dcdnas.core.trial import EpochResult
+from dcdnas.core.trial import Ending, EpochResult, FailureKind
 from dcdnas.engine.executors import Executor
 from dcdnas.engine.executors.inline import Inline
 from dcdnas.engine.loop import SearchLoop
@@ -48,7 +48,7 @@ class ExecutorContract:
                 loop = execute(loop_of(store, config(trials=12, early_stopping=True, confirm=1)), pretend, other, jobs=1)
                 assert by_state(loop, "stopped"), "some are behind"
                 assert not by_state(loop, "running", "interrupted", "failed")
-                assert (loop.ended, loop.stopped) == (12, "")
+                assert (loop.ended, loop.stopped) == (12, None)
                 found.append((plain(store.trials()), store.confirmations()))
         assert found[0] == found[1]
 
@@ -56,7 +56,7 @@ class ExecutorContract:
         assert faulty.ended == len(by_state(faulty, "finished")) == 8
         assert [t.number for t in by_state(faulty, "failed")] == [1 + i for i in range(len(faults))]
         assert not by_state(faulty, "running", "interrupted")
-        assert not faulty.stopped
+        assert faulty.stopped is None
         assert {c.state for c in faulty.store.confirmations()} == {"finished"}
 
     def test_an_exception_is_the_reason_of_the_failure(self, faulty: SearchLoop, faults: tuple[str, ...]) -> None:
@@ -64,11 +64,15 @@ class ExecutorContract:
         assert reasons["raise"].startswith("ValueError: no such kernel")
         assert reasons["sys.exit"].startswith("SystemExit: enough")
         assert reasons["nan"] == "the training ended without a finite accuracy"
+        kinds = {kind: faulty.trials[1 + i].failure for i, kind in enumerate(faults)}
+        raised = FailureKind.RAISED
+        assert (kinds["raise"], kinds["sys.exit"], kinds["nan"]) == (raised, raised, FailureKind.DIVERGED)
 
     def test_a_crash_is_told_as_one_of_its_process(self, faulty: SearchLoop, faults: tuple[str, ...]) -> None:
         for i, kind in enumerate(faults):
             if kind in CRASHES:
                 assert "process" in faulty.trials[1 + i].reason
+                assert faulty.trials[1 + i].failure in (FailureKind.CRASHED, FailureKind.KILLED)
 
     def test_a_failed_training_keeps_what_it_had_reported(self, faulty: SearchLoop, faults: tuple[str, ...]) -> None:
         for i in range(len(faults)):
@@ -87,11 +91,11 @@ class ExecutorContract:
         def look() -> None:
             trial = loop.standing.latest
             if loop.ended >= 2 and trial is not None and trial.state == "running" and trial.score:
-                wish[0] = Wish("stopped as asked", now=True)
+                wish[0] = Wish(Ending.STOPPED, now=True)
 
         loop.observe = look
         execute(loop, slow, executor, jobs=2)
-        assert loop.stopped == "stopped as asked"
+        assert loop.stopped is Ending.STOPPED
         assert loop.running == []
         assert store.counts()["interrupted"] >= 1
         assert set(store.counts()) <= {"finished", "interrupted", "refused", "replayed"}
@@ -105,11 +109,11 @@ class ExecutorContract:
 
         def look() -> None:
             if loop.ended >= 1:
-                wish[0] = Wish("stopped as asked")
+                wish[0] = Wish(Ending.STOPPED)
 
         loop.observe = look
         execute(loop, pretend, executor, jobs=2)
-        assert loop.stopped == "stopped as asked"
+        assert loop.stopped is Ending.STOPPED
         assert 1 <= loop.ended <= 3
         assert set(store.counts()) <= {"finished", "refused", "replayed"}
 

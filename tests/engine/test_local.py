@@ -13,7 +13,7 @@ from searching import by_state, config, execute, loop_of
 from trainings import chatty, hanging, pretend, slow
 
 from dcdnas.core.task import TrainingTask
-from dcdnas.core.trial import EpochResult
+from dcdnas.core.trial import Ending, EpochResult, FailureKind
 from dcdnas.engine.executors import local
 from dcdnas.engine.executors.local import Local
 from dcdnas.engine.executors.local._process import WorkerProcess
@@ -27,6 +27,7 @@ def test_a_training_that_hangs_is_ended_after_its_deadline(store: Store, monkeyp
     execute(loop, hanging, Local)
     (failed,) = by_state(loop, "failed")
     assert failed.number == 1
+    assert failed.failure is FailureKind.HUNG
     assert failed.reason == "hung: no end after its deadline of 2 s; see workers.log"
     assert loop.ended == 3
 
@@ -37,7 +38,7 @@ def test_a_worker_that_ended_itself_for_its_deadline_has_hung_too(tmp_path: Path
     assert worker.receive() is None
     os.kill(pid_of(worker), signal.SIGKILL)
     time.sleep(0.05)
-    assert worker.died().startswith("hung")
+    assert worker.died().kind is FailureKind.HUNG
     worker.stop()
 
 
@@ -71,7 +72,9 @@ def test_a_worker_that_died_while_idle_is_replaced(tmp_path: Path) -> None:
 def test_a_process_that_cannot_be_started_is_said(store: Store) -> None:
     loop = loop_of(store, config(trials=3))
     execute(loop, Unloadable(), Local)
-    assert loop.stopped.startswith("10 trainings in a row failed, the last one with: its process could not be started")
+    assert loop.ending is Ending.TOO_MANY_FAILURES
+    assert {t.failure for t in by_state(loop, "failed")} == {FailureKind.NO_WORKER}
+    assert loop.reason.startswith("10 trainings in a row failed, the last one with: its process could not be started")
 
 
 class Unloadable:

@@ -15,9 +15,9 @@ from trainings import fault, learn, pretend, quality
 
 from dcdnas.core.budget import within
 from dcdnas.core.task import TrainingTask
-from dcdnas.core.trial import EpochResult, Score, Trial
+from dcdnas.core.trial import Ending, EpochResult, FailureKind, Score, Trial
 from dcdnas.engine.job import WAIT, Job, Outcome
-from dcdnas.engine.loop import FAILURES, MISSES, TIME_IS_UP, SearchLoop
+from dcdnas.engine.loop import FAILURES, MISSES, SearchLoop
 from dcdnas.engine.proxy_training import Reporter
 from dcdnas.engine.recovery import ATTEMPTS
 from dcdnas.engine.samplers import samplers
@@ -173,7 +173,8 @@ def test_ten_failures_in_a_row_end_the_search_with_the_last_reason(tmp_path: Pat
     loop = searched(tmp_path, config(trials=40), failing)
     assert len(by_state(loop, "failed")) == 10 == FAILURES
     last = by_state(loop, "failed")[-1].number
-    assert loop.stopped == f"{FAILURES} trainings in a row failed, the last one with: ValueError: broken {last}"
+    assert loop.stopped is Ending.TOO_MANY_FAILURES
+    assert loop.reason == f"{FAILURES} trainings in a row failed, the last one with: ValueError: broken {last}"
     assert loop.next() is None
 
 
@@ -207,20 +208,20 @@ def test_time_that_is_up_interrupts_and_hands_out_nothing(store: Store) -> None:
     loop.until = time.monotonic() - 1
     assert loop.must_end
     assert loop.next() == WAIT
-    loop.interrupt(loop.stopped)
-    assert (loop.next(), loop.stopped, store.counts()) == (None, TIME_IS_UP, {"interrupted": 1})
+    loop.interrupt()
+    assert (loop.next(), loop.stopped, store.counts()) == (None, Ending.TIME_IS_UP, {"interrupted": 1})
 
 
 def test_a_wish_to_stop_lets_run_what_runs(store: Store) -> None:
     wish = [Wish()]
     loop = loop_of(store, config(), control=lambda: wish[0])
     job = started(loop)
-    wish[0] = Wish("stopped as asked")
+    wish[0] = Wish(Ending.STOPPED)
     assert loop.next() == WAIT
     assert not loop.must_end
     assert loop.report(job, EpochResult(1, 0.5, 1.0, 1.0))
     assert ended(loop, job).state == "finished"
-    assert (loop.next(), loop.stopped) == (None, "stopped as asked")
+    assert (loop.next(), loop.stopped) == (None, Ending.STOPPED)
 
 
 def test_a_wish_to_end_at_once_is_the_reason_before_anything_is_asked_for(store: Store) -> None:
@@ -230,8 +231,8 @@ def test_a_wish_to_end_at_once_is_the_reason_before_anything_is_asked_for(store:
 
 def test_a_wish_that_comes_after_the_end_changes_nothing(tmp_path: Path) -> None:
     loop = searched(tmp_path, config(trials=3))
-    loop.control = lambda: Wish("stopped as asked", now=True)
-    assert (loop.next(), loop.must_end, loop.stopped) == (None, False, "")
+    loop.control = lambda: Wish(Ending.STOPPED, now=True)
+    assert (loop.next(), loop.must_end, loop.stopped) == (None, False, None)
 
 
 # Deadlines
@@ -349,7 +350,7 @@ def test_an_interrupted_search_is_resumed_to_exactly_the_asked_number(store: Sto
     for _ in range(3):
         ended(loop, started(loop))
     lost = [started(loop), started(loop)]
-    loop.interrupt("interrupted")
+    loop.interrupt()
     kept = store.trials()
     assert [t.state for t in kept] == ["finished"] * 3 + ["interrupted"] * 2
     again = loop_of(store, config(trials=8))
@@ -400,18 +401,19 @@ def test_a_network_that_was_running_when_the_driver_was_killed_is_asked_again_an
     loop = loop_of(store, config())
     ended(loop, started(loop))
     fatal = started(loop).architecture
-    for attempt in range(2, ATTEMPTS + 1):
+    for times in range(1, ATTEMPTS):
         store.close()
         store = opened(tmp_path)
         loop = loop_of(store, config())
         job = started(loop)
         assert job.architecture == fatal
-        assert store.attempts()[job.number] == attempt
+        assert lost_of(store)[job.number] == times
     store.close()
     store = opened(tmp_path)
     loop = loop_of(store, config())
     assert [t.state for t in store.trials()] == ["finished", "interrupted", "failed"]
-    assert "died 2 times" in loop.trials[2].reason
+    assert (loop.trials[2].failure, loop.trials[2].lost, loop.trials[2].attempts) == (FailureKind.DRIVER_DIED, ATTEMPTS, 0)
+    assert "(2 times)" in loop.trials[2].reason
     assert started(loop).architecture != fatal
     run_the_rest(loop)
     assert fatal not in [t.architecture for t in by_state(loop, "finished")]
@@ -423,6 +425,10 @@ def run_the_rest(loop: SearchLoop) -> None:
     execute(loop, pretend)
 
 
+def lost_of(store: Store) -> dict[int, int]:
+    return {t.number: t.lost for t in store.trials()}
+
+
 def test_a_sweep_that_is_itself_cut_off_counts_one_death(tmp_path: Path) -> None:
     store = memory(tmp_path)
     started(loop_of(store, config()))
@@ -432,7 +438,7 @@ def test_a_sweep_that_is_itself_cut_off_counts_one_death(tmp_path: Path) -> None
         loop = loop_of(store, config())
     assert loop.trials[0].state == "interrupted"
     again = started(loop)
-    assert store.attempts()[again.number] == 2
+    assert lost_of(store)[again.number] == 1
 
 
 def test_no_network_is_blamed_for_a_driver_that_could_not_write_any_more(tmp_path: Path) -> None:
@@ -442,7 +448,7 @@ def test_no_network_is_blamed_for_a_driver_that_could_not_write_any_more(tmp_pat
         loop = loop_of(store, config(), died=False)
         assert store.counts() == {"interrupted": len(loop.trials)}
         started(loop)
-    assert store.attempts()[loop.running[0].number] == 1
+    assert lost_of(store)[loop.running[0].number] == 0
 
 
 def test_a_driver_that_crashed_under_its_trainings_asks_them_again_once(store: Store) -> None:
@@ -465,7 +471,8 @@ def test_a_confirmation_that_goes_down_with_the_driver_twice_has_failed(store: S
         assert started(loop).confirm
         loop.requeue("the driver crashed")
     assert loop.next() is None
-    assert [(c.state, c.reason) for c in store.confirmations()] == [("failed", "the driver crashed")]
+    ended_as = [(c.state, c.reason, c.failure) for c in store.confirmations()]
+    assert ended_as == [("failed", "the driver crashed", FailureKind.DRIVER_DIED)]
 
 
 def test_an_exhausted_space_whose_last_network_was_lost_asks_it_again(store: Store) -> None:

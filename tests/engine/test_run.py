@@ -17,7 +17,7 @@ from searching import FEW, config, plain
 from trainings import fault, pretend
 
 from dcdnas.core.task import TrainingTask
-from dcdnas.core.trial import Trial
+from dcdnas.core.trial import Ending, Trial
 from dcdnas.engine import signals
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
@@ -25,7 +25,7 @@ from dcdnas.engine.job import Job
 from dcdnas.engine.lock import RunLock, live_driver
 from dcdnas.engine.prepare import extend, prepare
 from dcdnas.engine.progress import Progress
-from dcdnas.engine.run import EXHAUSTED, search
+from dcdnas.engine.run import search
 from dcdnas.engine.store import Store
 from dcdnas.errors import BudgetError, DataError, DcdnasError, NothingFitsError, Resumable, RunError
 
@@ -50,7 +50,7 @@ def inline(train: Any = pretend) -> Execution:
 def test_a_run_is_searched_to_its_end(tmp_path: Path) -> None:
     seen: list[Progress] = []
     prepare(tmp_path / "run", config(trials=5, confirm=1))
-    assert search(tmp_path / "run", inline(), seen.append) == ""
+    assert search(tmp_path / "run", inline(), seen.append) is Ending.COMPLETED
     assert states_of(tmp_path / "run")["finished"] == 5
     assert (seen[-1].ended, seen[-1].asked, seen[-1].confirmed, seen[-1].to_confirm) == (
         5,
@@ -117,7 +117,7 @@ def test_a_preparation_that_was_cut_off_is_done_again(tmp_path: Path) -> None:
     prepare(tmp_path, config(trials=2))
     (tmp_path / "search.yaml").unlink()
     prepare(tmp_path, config(trials=2))
-    assert search(tmp_path, inline()) == ""
+    assert search(tmp_path, inline()) is Ending.COMPLETED
 
 
 @pytest.mark.parametrize("content", [b"", b"what is this"])
@@ -147,9 +147,9 @@ def test_trials_are_never_deleted_because_the_configuration_is_gone(tmp_path: Pa
 
 def test_an_exhausted_space_is_said(tmp_path: Path) -> None:
     prepare(tmp_path / "run", config(FEW, trials=9))
-    assert search(tmp_path / "run", inline()) == EXHAUSTED
+    assert search(tmp_path / "run", inline()) is Ending.EXHAUSTED
     with closing(Store(tmp_path / "run")) as store:
-        assert store.meta("ending") == EXHAUSTED
+        assert store.ending() == (Ending.EXHAUSTED, Ending.EXHAUSTED.sentence)
 
 
 def test_many_failures_are_an_error_that_says_how_to_see_them(tmp_path: Path) -> None:
@@ -161,9 +161,9 @@ def test_many_failures_are_an_error_that_says_how_to_see_them(tmp_path: Path) ->
 
 def test_time_that_is_up_is_an_ordinary_end(tmp_path: Path) -> None:
     prepare(tmp_path / "run", config(trials=30))
-    assert search(tmp_path / "run", replace(inline(), timeout=-1)) == "time is up"
+    assert search(tmp_path / "run", replace(inline(), timeout=-1)) is Ending.TIME_IS_UP
     assert states_of(tmp_path / "run") == {}
-    assert search(tmp_path / "run", inline()) == ""
+    assert search(tmp_path / "run", inline()) is Ending.COMPLETED
 
 
 def test_a_second_driver_is_refused(tmp_path: Path) -> None:
@@ -201,14 +201,14 @@ def test_a_request_to_stop_is_granted_and_forgotten(tmp_path: Path, now: bool) -
         search(folder, inline(stopping))
     assert states_of(folder) == ({"finished": 2, "interrupted": 1} if now else {"finished": 3})
     assert signals.requested(folder) == signals.NOTHING
-    assert search(folder, inline()) == ""
+    assert search(folder, inline()) is Ending.COMPLETED
     assert states_of(folder)["finished"] == 8
 
 
 def test_a_request_that_nobody_heard_does_not_stop_the_next_session(tmp_path: Path) -> None:
     prepare(tmp_path / "run", config(trials=2))
     signals.request_stop(tmp_path / "run", now=True)
-    assert search(tmp_path / "run", inline()) == ""
+    assert search(tmp_path / "run", inline()) is Ending.COMPLETED
 
 
 # Drivers in processes of their own
@@ -227,7 +227,7 @@ def test_ctrl_c_and_termination_keep_what_is_done_and_a_resume_completes_it(tmp_
     assert not [t for t in kept if t.state == "running"]
     assert 1 <= len([t for t in kept if t.state == "interrupted"]) <= 2
     assert live_driver(tmp_path / "run") is None
-    assert search(tmp_path / "run", inline()) == ""
+    assert search(tmp_path / "run", inline()) is Ending.COMPLETED
     after = trials_of(tmp_path / "run")
     assert after[: len(kept)] == kept
     assert sum(t.state == "finished" for t in after) == 8
@@ -258,7 +258,7 @@ def killed_and_resumed(folder: Path, c: SearchConfig, executor: str, moments: li
         done = [t for t in now if t.state in ("finished", "stopped")]
         assert [t for t in now if t.number in {k.number for k in kept}] == kept
         kept = done
-    assert search(folder, inline()) == ""
+    assert search(folder, inline()) is Ending.COMPLETED
     after = {t.number: t for t in trials_of(folder)}
     assert [after[t.number] for t in kept] == kept
     states = states_of(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import sqlite3
@@ -18,7 +19,7 @@ from searching import memory
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.geometry import Cost
-from dcdnas.core.trial import EpochResult, Score, Trial
+from dcdnas.core.trial import EpochResult, FailureKind, Score, Trial
 from dcdnas.engine.store import Confirmation, Store
 from dcdnas.errors import Resumable, RunError
 
@@ -43,6 +44,9 @@ trials = st.builds(
     origin=st.sampled_from(["static", "start", "tpe", "retry"]),
     started=finite,
     ended=finite,
+    failure=st.none() | st.sampled_from(FailureKind),
+    lost=st.integers(0, 9),
+    trained_cost=st.none() | st.builds(Cost, st.dictionaries(st.sampled_from(["flops", "params"]), finite, min_size=1)),
 )
 
 
@@ -62,9 +66,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(trials)
 def test_a_trial_comes_back_as_it_was_written(store: Store, written: Trial) -> None:
-    store.add(written, attempt=2)
-    assert store.trials(written.number)[0] == written
-    assert store.attempts()[written.number] == 2
+    store.add(written)
+    assert store.trials(written.number, problems=[])[0] == written
 
 
 def test_a_trial_is_written_anew_in_its_place(store: Store) -> None:
@@ -94,7 +97,7 @@ def test_a_report_of_nan_is_read_as_nan(store: Store) -> None:
 
 
 def test_confirmations_come_back_in_order(store: Store) -> None:
-    failed = Confirmation(3, 11, "failed", None, "it hung")
+    failed = Confirmation(3, 11, "failed", None, "it hung", FailureKind.HUNG)
     finished = Confirmation(1, 12, "finished", Score(0.7, 0.5, 3, 2.0))
     for confirmation in (failed, finished):
         store.add_confirmation(confirmation)
@@ -213,9 +216,9 @@ def test_another_programs_data_base_is_damaged(tmp_path: Path) -> None:
         Store(tmp_path)
 
 
-def test_another_version_is_refused_with_both_numbers(store: Store) -> None:
-    store.set_meta("version", 99)
-    with pytest.raises(RunError, match=r"format 99, this one reads 1"):
+def test_another_format_is_refused_with_its_number(store: Store) -> None:
+    store._db.execute("PRAGMA user_version = 3")
+    with pytest.raises(RunError, match=r"its format is 3, and this version of dcdnas reads 1 and 2"):
         Store(store.path.parent)
 
 
@@ -227,12 +230,102 @@ def test_a_file_that_was_cut_off_is_damaged(store: Store) -> None:
         reader.trials()
 
 
-@pytest.mark.parametrize(("column", "value"), [("cost", "{"), ("decisions", "nothing"), ("architecture", "{}")])
-def test_a_row_that_cannot_be_read_is_damaged(store: Store, column: str, value: str) -> None:
-    store.add(trial(0))
-    store._db.execute(f"UPDATE trials SET {column} = ?", (value,))
-    with pytest.raises(RunError, match="damaged"):
+CHANGES = [
+    ("trials", "cost = '{'"),
+    ("trials", """results = '{"accuracy": 0.9}'"""),
+    ("trials", "state = 'stopped'"),
+    ("trials", "seconds = seconds + 1e-9"),
+    ("trials", "failure = 'hung'"),
+    ("trials", "digest = ''"),
+    ("networks", "decisions = 'nothing'"),
+    ("networks", "architecture = substr(architecture, 1, 40)"),
+    ("networks", "architecture = replace(architecture, '1.5', '2.5')"),
+]
+
+
+@pytest.mark.parametrize(("table", "change"), CHANGES, ids=[f"{t}: {c}" for t, c in CHANGES])
+def test_a_row_that_was_changed_is_a_problem_with_its_number_and_the_rest_is_read(store: Store, table: str, change: str) -> None:
+    for number in range(3):
+        store.add(trial(number, "finished", score=Score(0.5, 1.0, 3, 2.0)))
+    store._db.execute(f"UPDATE {table} SET {change} WHERE number = 1")
+    problems: list[str] = []
+    assert [t.number for t in store.trials(problems=problems)] == [0, 2]
+    assert len(problems) == 1
+    assert "run.db: trial 1: its row is damaged" in problems[0]
+    with pytest.raises(RunError, match=r"damaged: trial 1"):
         store.trials()
+
+
+def test_an_outline_notices_a_changed_row_too(store: Store) -> None:
+    store.add(trial(0))
+    store.add(trial(1))
+    store._db.execute("UPDATE trials SET seed = seed + 1 WHERE number = 0")
+    problems: list[str] = []
+    assert [t.number for t in store.outlines(problems)] == [1]
+    assert "trial 0" in problems[0]
+
+
+def test_an_outline_does_not_read_networks(store: Store) -> None:
+    store.add(trial(0))
+    store._db.execute("DELETE FROM networks")
+    assert [t.number for t in store.outlines()] == [0]
+    with pytest.raises(RunError, match="the row of its network is missing"):
+        store.trials()
+
+
+@pytest.mark.parametrize("missing", [(0,), (1,), (0, 1)])
+def test_a_row_that_is_gone_is_a_problem(store: Store, missing: tuple[int, ...]) -> None:
+    for number in range(3):
+        store.add(trial(number))
+    for number in missing:
+        store._db.execute("DELETE FROM trials WHERE number = ?", (number,))
+    for read in (store.trials, store.outlines):
+        problems: list[str] = []
+        assert [t.number for t in read(problems=problems)] == [n for n in range(3) if n not in missing]
+        assert [f"trial {n}: its row is missing" in p for n, p in zip(missing, problems, strict=True)] == [True] * len(missing)
+
+
+def test_a_changed_report_is_left_out_of_its_curve(store: Store) -> None:
+    for epoch in (1, 2, 3):
+        store.add_report(0, EpochResult(epoch, 0.1 * epoch, 1.0, float(epoch)))
+    store.add(trial(0, "finished", score=Score(0.3, 1.0, 3, 3.0)))
+    store._db.execute("""UPDATE reports SET results = '{"accuracy": 0.9}' WHERE epoch = 2""")
+    problems: list[str] = []
+    (read,) = store.trials(problems=problems)
+    assert read.score is not None
+    assert [r.epoch for r in read.score.curve] == [r.epoch for r in store.curve(0)] == [1, 3]
+    assert "trial 0: a report of its learning curve is damaged" in problems[0]
+
+
+def test_a_changed_confirmation_is_left_out(store: Store) -> None:
+    for seed in (1, 2):
+        store.add_confirmation(Confirmation(4, seed, "finished", Score(0.7, 0.5, 3, 2.0)))
+    store._db.execute("UPDATE confirmations SET seed = 3 WHERE seed = 2")
+    problems: list[str] = []
+    assert [c.seed for c in store.confirmations(problems)] == [1]
+    assert "trial 4: a confirming training is damaged" in problems[0]
+
+
+def test_values_are_kept_by_the_name_of_their_objective(store: Store) -> None:
+    store.add_report(0, EpochResult(1, 0.25, 1.0, 1.0))
+    store.add(trial(0, "finished", score=Score(0.5, 1.0, 1, 1.0)))
+    store.add_confirmation(Confirmation(0, 7, "finished", Score(0.75, 1.0, 1, 1.0)))
+    kept = [store._db.execute(f"SELECT results FROM {t}").fetchone()[0] for t in ("reports", "trials", "confirmations")]
+    assert [json.loads(text) for text in kept] == [{"accuracy": 0.25}, {"accuracy": 0.5}, {"accuracy": 0.75}]
+    assert store.curves() == {1: [0.25]}
+
+
+def test_what_counts_against_a_network_is_kept_apart_from_what_was_lost(store: Store) -> None:
+    ends = [
+        trial(0, "finished", score=Score(0.5, 1.0, 1, 1.0)),
+        trial(1, "failed", failure=FailureKind.OUT_OF_MEMORY, lost=1),
+        trial(2, "failed", failure=FailureKind.DRIVER_DIED, lost=2),
+        trial(3, "interrupted", lost=1),
+        trial(4, "refused"),
+    ]
+    for t in ends:
+        store.add(t)
+    assert store._db.execute("SELECT attempts, lost FROM trials").fetchall() == [(1, 0), (1, 1), (0, 2), (0, 1), (0, 0)]
 
 
 def test_a_memory_is_not_made_over_another(store: Store) -> None:

@@ -12,6 +12,7 @@ from written_runs import trial, write_run
 
 from dcdnas.core.budget import parse_budgets
 from dcdnas.core.pareto import hypervolume
+from dcdnas.core.trial import Ending
 from dcdnas.engine.lock import RunLock
 from dcdnas.errors import RunError, UsageError
 from dcdnas.results import COLUMNS, load_run, run_folders
@@ -97,7 +98,7 @@ def test_a_run_that_has_not_is_interrupted(tmp_path: Path) -> None:
 
 
 def test_a_run_whose_time_was_up_is_finished(tmp_path: Path) -> None:
-    assert load_run(write_run(tmp_path / "r", TRIALS[:4], trials=9, ending="time is up")).status == "finished"
+    assert load_run(write_run(tmp_path / "r", TRIALS[:4], trials=9, ending=Ending.TIME_IS_UP)).status == "finished"
 
 
 def test_a_run_that_still_has_to_confirm_is_interrupted(tmp_path: Path) -> None:

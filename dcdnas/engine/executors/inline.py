@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dcdnas.core.trial import EpochResult
 from dcdnas.engine.executors._base import Executor
-from dcdnas.engine.job import WAIT, Job, Outcome, described
+from dcdnas.engine.job import WAIT, Job, Outcome, failed
 
 if TYPE_CHECKING:
     from dcdnas.engine.loop import SearchLoop
@@ -24,7 +24,7 @@ class Inline(Executor):
         while (job := loop.next()) is not None and job != WAIT:
             outcome = self._outcome(loop, job)
             if loop.must_end:
-                loop.interrupt(loop.stopped)
+                loop.interrupt()
                 return
             loop.end(job, outcome)
 
@@ -38,10 +38,10 @@ class Inline(Executor):
         try:
             with self.interruptible():
                 return Outcome(self.execution.training()(job, report))
-        except LoopFailed as failed:
-            raise failed.error from None
+        except LoopFailed as stop:
+            raise stop.error from None
         except (Exception, SystemExit) as error:
-            return Outcome(None, described(error))
+            return failed(error)
 
 
 class LoopFailed(BaseException):

@@ -37,7 +37,7 @@ class Local(Executor):
                 if over and not busy:
                     return
                 if loop.must_end:
-                    loop.interrupt(loop.stopped)
+                    loop.interrupt()
                     return
                 for ready in wait([w.connection for w in busy], timeout=0.5):
                     _take(loop, next(w for w in busy if w.connection is ready))
@@ -66,7 +66,7 @@ def _take(loop: SearchLoop, worker: WorkerProcess) -> None:
     try:
         message = worker.receive()
     except (EOFError, OSError):
-        loop.end(job, Outcome(None, worker.died()))
+        loop.end(job, worker.died())
         worker.stop()
         return
     if isinstance(message, Outcome):
@@ -84,5 +84,5 @@ def _end_late(loop: SearchLoop, busy: list[WorkerProcess]) -> None:
     """Ends the workers that are past their deadline and did not give up by themselves."""
     for worker in busy:
         if worker.job and worker.late(LATE):
-            loop.end(worker.job, Outcome(None, worker.hung))
+            loop.end(worker.job, worker.hung)
             worker.stop()

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcdnas.core.trial import EpochResult
+from dcdnas.core.trial import EpochResult, FailureKind
 from dcdnas.engine.executors.local._worker import READY, serve
 from dcdnas.engine.job import Job, Outcome
 from dcdnas.engine.signals import SIGNALS
@@ -74,21 +74,21 @@ class WorkerProcess:
             self.connection.close()
             self._process, self._ready = None, False
 
-    def died(self) -> str:
-        """How a process that is gone ended."""
+    def died(self) -> Outcome:
+        """How a job ended whose process is gone."""
         code = None
         if self._process is not None:
             self._process.join(5)
             code = self._process.exitcode
         if not self._ready:
-            return f"its process could not be started: it ended with exit code {code}"
+            return Outcome(None, f"its process could not be started: it ended with exit code {code}", FailureKind.NO_WORKER)
         if self.late():
             return self.hung
         if code == -signal.SIGKILL:
-            return "its process was killed: out of memory? Fewer `--jobs` or a smaller batch size need less."
-        if code is not None and code < 0:
-            return f"its process was ended by {signal.Signals(-code).name}{self._see_log}"
-        return f"its process ended with exit code {code}{self._see_log}"
+            killed = "its process was killed: out of memory? Fewer `--jobs` or a smaller batch size need less."
+            return Outcome(None, killed, FailureKind.KILLED)
+        how = f"was ended by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with exit code {code}"
+        return Outcome(None, f"its process {how}{self._see_log}", FailureKind.CRASHED)
 
     def late(self, grace: float = 0.0) -> bool:
         """Whether the job is that many seconds past its deadline and the worker has not given up by itself."""
@@ -96,9 +96,10 @@ class WorkerProcess:
         return limit > 0 and time.monotonic() - self._since > limit + grace
 
     @property
-    def hung(self) -> str:
-        """Why a job that does not end was ended."""
-        return f"hung: no end after its deadline of {self.job.task.deadline if self.job else 0:.0f} s{self._see_log}"
+    def hung(self) -> Outcome:
+        """How a job ended that did not end by itself."""
+        deadline = self.job.task.deadline if self.job else 0
+        return Outcome(None, f"hung: no end after its deadline of {deadline:.0f} s{self._see_log}", FailureKind.HUNG)
 
     @property
     def _see_log(self) -> str:

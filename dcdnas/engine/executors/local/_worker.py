@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcdnas.core.trial import EpochResult
 from dcdnas.engine.executors._deadline import until_deadline
-from dcdnas.engine.job import Job, Outcome, described
+from dcdnas.engine.job import Job, Outcome, failed
 
 if TYPE_CHECKING:
     from dcdnas.engine.proxy_training import Train
@@ -50,7 +50,7 @@ def serve(connection: Connection[Any, Any], train: Train, log: Path) -> None:
             with until_deadline(job):
                 outcome = Outcome(train(job, report))
         except (Exception, SystemExit) as error:
-            outcome = Outcome(None, described(error))
+            outcome = failed(error)
         connection.send(outcome)
 
 

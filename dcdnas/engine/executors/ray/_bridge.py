@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from ray.exceptions import RayTaskError
+from ray.exceptions import ActorUnavailableError, RayTaskError
 from ray.tune.search import Searcher
 
-from dcdnas.core.trial import EpochResult, Score
+from dcdnas.core.trial import EpochResult, FailureKind, Score
 from dcdnas.engine.executors.ray._worker import job_to_text
-from dcdnas.engine.job import WAIT, Job, Outcome, described
+from dcdnas.engine.job import WAIT, Job, Outcome, described, kind_of
 from dcdnas.engine.loop import SearchLoop
 
 DIED = "its worker process died: it crashed, or was killed for memory (then fewer `--jobs` or a smaller batch size help)"
+
+NODE_LOST = "the machine that it was training on was lost"
 
 LOST = "Ray gave it no worker"
 
@@ -30,7 +32,7 @@ class Training:
         job: the training.
         since: moment of `time.monotonic` at which Tune was given it.
         curve: its reports.
-        error: why Tune says it failed.
+        death: how it failed outside of `trainable`, by what Tune says.
         lost: whether Tune has ended it without saying so.
         drop: makes Tune forget it.
     """
@@ -38,26 +40,33 @@ class Training:
     job: Job
     since: float = field(default_factory=time.monotonic)
     curve: list[EpochResult] = field(default_factory=list)
-    error: str = ""
+    death: Outcome = field(default_factory=lambda: Outcome(None, DIED, FailureKind.CRASHED))
     lost: Callable[[], bool] = lambda: False
     drop: Callable[[], None] = lambda: None
 
     def outcome(self, result: dict[str, Any], failed: bool) -> Outcome:
         """How it ended, by its last result."""
-        error = result.get("error", "") or (self._death() if failed else "")
+        end = Outcome(None)
+        if "error" in result:
+            end = Outcome(None, result["error"], FailureKind(result["kind"]))
+        elif failed:
+            end = self._death()
+        return replace(end, score=self._score(result))
+
+    def _score(self, result: dict[str, Any]) -> Score | None:
         if "score" in result:
             accuracy, loss, epochs, seconds = result["score"]
-            return Outcome(Score(accuracy, loss, epochs, seconds, tuple(self.curve)), error)
+            return Score(accuracy, loss, epochs, seconds, tuple(self.curve))
         if not self.curve:
-            return Outcome(None, error)
+            return None
         last = self.curve[-1]
-        return Outcome(Score(last.accuracy, last.loss, last.epoch, last.seconds, tuple(self.curve)), error)
+        return Score(last.accuracy, last.loss, last.epoch, last.seconds, tuple(self.curve))
 
-    def _death(self) -> str:
+    def _death(self) -> Outcome:
         deadline = self.job.task.deadline
-        if not self.error and 0 < deadline < time.monotonic() - self.since:
-            return f"hung: no end after its deadline of {deadline:.0f} s"
-        return self.error or DIED
+        if self.death.kind is FailureKind.CRASHED and 0 < deadline < time.monotonic() - self.since:
+            return Outcome(None, f"hung: no end after its deadline of {deadline:.0f} s", FailureKind.HUNG)
+        return self.death
 
 
 class Bridge:
@@ -95,8 +104,13 @@ class Bridge:
 
     def died(self, trial_id: str, error: BaseException | None) -> None:
         """What Tune says of a training that failed outside of `trainable`; the end follows."""
-        if trial_id in self._trainings and isinstance(error, RayTaskError):
-            self._trainings[trial_id].error = described(error.cause)
+        training = self._trainings.get(trial_id)
+        if training is None or error is None:
+            return
+        if isinstance(error, RayTaskError):
+            training.death = Outcome(None, described(error.cause), kind_of(error.cause))
+        elif isinstance(error, ActorUnavailableError):
+            training.death = Outcome(None, NODE_LOST, FailureKind.NODE_LOST)
 
     def added(self, trial_id: str, lost: Callable[[], bool], drop: Callable[[], None]) -> None:
         """Tune has made its trial of a job."""
@@ -107,15 +121,20 @@ class Bridge:
         """The end of a training."""
         self.report(trial_id, result or {})
         training = self._trainings.pop(trial_id, None)
-        if training is not None:
-            self._guarded(lambda: self.loop.end(training.job, training.outcome(result or {}, failed)), None)
+        if training is None:
+            return
+        outcome = training.outcome(result or {}, failed)
+        if outcome.kind is FailureKind.NODE_LOST:
+            self._guarded(lambda: self.loop.requeue(outcome.error, [training.job], FailureKind.NODE_LOST), None)
+        else:
+            self._guarded(lambda: self.loop.end(training.job, outcome), None)
 
     @property
     def over(self) -> bool:
         """Whether everything must end now."""
         if self.error is None and self._guarded(lambda: self.loop.must_end, True):
             self._trainings.clear()
-            self._guarded(lambda: self.loop.interrupt(self.loop.stopped), None)
+            self._guarded(self.loop.interrupt, None)
             return True
         self._find_lost()
         return self.error is not None

@@ -12,6 +12,7 @@ from ray import tune
 from ray.exceptions import RayError
 from ray.tune.error import TuneError
 
+from dcdnas.core.trial import Ending
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.executors.ray._bridge import Bridge
 from dcdnas.engine.executors.ray._cluster import cluster, logged, own_handlers
@@ -20,7 +21,7 @@ from dcdnas.engine.executors.ray._worker import trainable
 from dcdnas.engine.job import described
 from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.proxy_training import images_of
-from dcdnas.errors import Resumable, UsageError
+from dcdnas.errors import UsageError
 
 RESTARTS = 3
 """Times in a row that Tune may crash with nothing running that could be the cause, before the search gives up."""
@@ -30,7 +31,7 @@ def run_tune(loop: SearchLoop, execution: Execution, folder: Path, log: Path) ->
     """Runs the trainings under Ray Tune until the loop has no more.
 
     Tune's driver crashes when Ray kills a worker for memory: then what was running is asked again under a new one. A network
-    that goes down so twice has failed, so this ends.
+    that goes down so twice has failed, so this ends; when Tune crashes time and again with nothing running, the search does.
 
     Args:
         loop: hands out the trainings.
@@ -40,7 +41,6 @@ def run_tune(loop: SearchLoop, execution: Execution, folder: Path, log: Path) ->
 
     Raises:
         UsageError: when Ray cannot be started, or the machine or cluster has not what one training needs.
-        Resumable: when Tune crashes time and again.
     """
     crashes = 0
     while True:
@@ -52,13 +52,14 @@ def run_tune(loop: SearchLoop, execution: Execution, folder: Path, log: Path) ->
             if not bridge.error:
                 crashes = 0 if loop.running else crashes + 1
                 if crashes > RESTARTS:
-                    raise Resumable(f"Ray crashed {crashes} times, at last with: {described(error)}") from None
+                    loop.interrupt(Ending.EXECUTOR_CRASHED, f"Ray crashed {crashes} times, at last with: {described(error)}")
+                    return
                 loop.requeue(f"Ray crashed while it was training: {described(error)}")
                 continue
         if bridge.error:
             raise bridge.error
         if loop.running:
-            loop.interrupt(loop.stopped or "interrupted")
+            loop.interrupt()
         return
 
 

@@ -12,7 +12,7 @@ from dcdnas.core.architecture import Architecture
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import EpochResult
 from dcdnas.engine.executors._deadline import until_deadline
-from dcdnas.engine.job import Job, described
+from dcdnas.engine.job import Job, described, kind_of
 
 if TYPE_CHECKING:
     from dcdnas.engine.proxy_training import Train
@@ -51,7 +51,7 @@ def trainable(config: dict[str, Any], train: Train, images: Any) -> None:
     except Stopped:
         raise SystemExit from None  # whoever returns is taken to have ended by itself, and waits for Tune to see a last report
     except (Exception, SystemExit) as error:
-        tune.report({"error": described(error)})
+        tune.report({"error": described(error), "kind": kind_of(error).value})
         return
     last = reported[-1] if reported else None
     if score is not None and (last is None or (score.epochs, score.accuracy) != (last.epoch, last.accuracy)):

@@ -1,0 +1,161 @@
+"""Trials, reports and confirmations as rows of the run's memory and back; every row ends with a digest of itself."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.geometry import Cost
+from dcdnas.core.trial import EpochResult, FailureKind, Score, Trial
+
+Row = Sequence[Any]
+
+UNREAD = Architecture("unread", {}, {}, (1, 1, 1), 1)
+"""What an outline has for an architecture."""
+
+
+class DamagedRow(ValueError):
+    """A row that is not as it was written."""
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A network of the front trained again on a fresh seed.
+
+    Args:
+        number: the trial that is confirmed.
+        seed: the fresh seed.
+        state: finished or failed.
+        score: None when it failed.
+        reason: why it failed, for people.
+        failure: what kind of failure it was.
+    """
+
+    number: int
+    seed: int
+    state: str
+    score: Score | None
+    reason: str = ""
+    failure: FailureKind | None = None
+
+
+def sealed(values: Row) -> tuple[Any, ...]:
+    """A row with its digest."""
+    return (*values, _digest(values))
+
+
+def opened(row: Row) -> Row:
+    """A row without its digest.
+
+    Raises:
+        DamagedRow: when the digest is of other values. A row of format 1 has none, and is taken as it is.
+    """
+    values, digest = row[:-1], row[-1]
+    if digest is not None and digest != _digest(values):
+        raise DamagedRow("the row is not as it was written")
+    return values
+
+
+def _digest(values: Row) -> str:
+    return blake2b(repr(tuple(values)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def trial_row(t: Trial) -> tuple[Any, ...]:
+    """A trial without its network."""
+    digest = t.architecture.digest
+    return sealed((
+        t.number, t.state, digest, digest, _plain(t.cost.values), _plain(t.trained_cost.values) if t.trained_cost else None,
+        t.seed, t.origin, t.attempts, t.lost, t.failure and t.failure.value, t.reason, *_score_row(t.score), _number(t.started),
+        _number(t.ended),
+    ))  # fmt: skip
+
+
+def network_row(t: Trial) -> tuple[Any, ...]:
+    """The network of a trial."""
+    return sealed((t.number, _plain(t.architecture.to_dict()), _plain(t.decisions)))
+
+
+def report_row(number: int, r: EpochResult) -> tuple[Any, ...]:
+    """One epoch of a trial's learning curve."""
+    return sealed((number, r.epoch, _results(r.results), _number(r.loss), _number(r.seconds)))
+
+
+def confirmation_row(c: Confirmation) -> tuple[Any, ...]:
+    """One confirming training."""
+    return sealed((c.number, c.seed, c.state, c.failure and c.failure.value, c.reason, *_score_row(c.score)))
+
+
+def trial_of(row: Row, network: Row, curve: tuple[EpochResult, ...]) -> Trial:
+    """The inverse of `trial_row` and `network_row`.
+
+    Raises:
+        DamagedRow: when a row was changed or the network's is missing.
+    """
+    if network[0] is None:
+        raise DamagedRow("the row of its network is missing")
+    _, architecture, decisions = opened(network)
+    chosen = {sys.intern(name): option for name, option in json.loads(decisions).items()}
+    return _trial(row, Architecture.from_dict(json.loads(architecture)), chosen, curve)
+
+
+def outline_of(row: Row) -> Trial:
+    """A trial without its network and its curve: enough for counts, fronts and the best."""
+    return _trial(row, UNREAD, {}, ())
+
+
+def _trial(row: Row, architecture: Architecture, decisions: Mapping[str, Any], curve: tuple[EpochResult, ...]) -> Trial:
+    number, state, _, _, cost, trained_cost, seed, origin, _, lost, failure, reason, *score, started, ended = opened(row)
+    return Trial(
+        number=number, state=state, architecture=architecture, decisions=decisions, cost=Cost(json.loads(cost)),
+        score=_score(score, curve), seed=seed, reason=reason, origin=origin, started=started, ended=ended,
+        failure=FailureKind(failure) if failure else None, lost=lost,
+        trained_cost=Cost(json.loads(trained_cost)) if trained_cost else None,
+    )  # fmt: skip
+
+
+def report_of(row: Row) -> EpochResult:
+    """The inverse of `report_row`."""
+    _, epoch, results, loss, seconds = opened(row)
+    return EpochResult(epoch, _nan(json.loads(results)["accuracy"]), _nan(loss), seconds)
+
+
+def confirmation_of(row: Row) -> Confirmation:
+    """The inverse of `confirmation_row`."""
+    number, seed, state, failure, reason, *score = opened(row)
+    return Confirmation(number, seed, state, _score(score, ()), reason, FailureKind(failure) if failure else None)
+
+
+def _score_row(score: Score | None) -> tuple[Any, ...]:
+    if score is None:
+        return None, None, 0, 0.0
+    return _results(score.results), _number(score.loss), score.epochs, _number(score.seconds)
+
+
+def _score(values: Row, curve: tuple[EpochResult, ...]) -> Score | None:
+    results, loss, epochs, seconds = values
+    if results is None:
+        return None
+    return Score(_nan(json.loads(results)["accuracy"]), _nan(loss), epochs, seconds, curve)
+
+
+def _plain(values: Mapping[str, Any]) -> str:
+    return json.dumps(dict(values))
+
+
+def _results(values: Mapping[str, float]) -> str:
+    return _plain({name: _number(value) for name, value in values.items()})
+
+
+def _number(value: float) -> float | None:
+    """As SQLite gives it back: without a sign of zero, and NaN, which it and JSON do not know, as NULL."""
+    return None if math.isnan(value) else float(value) + 0.0
+
+
+def _nan(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -1,0 +1,82 @@
+"""The tables of ``run.db``, format 2, and format 1 shown as if it were format 2."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+FORMAT = 2
+EARLIER = 1
+
+TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE trials (
+    number INTEGER PRIMARY KEY, state TEXT NOT NULL, deployed TEXT NOT NULL, trained TEXT NOT NULL, cost TEXT NOT NULL,
+    trained_cost TEXT, seed INTEGER NOT NULL, origin TEXT NOT NULL, attempts INTEGER NOT NULL, lost INTEGER NOT NULL,
+    failure TEXT, reason TEXT NOT NULL, results TEXT, loss REAL, epochs INTEGER NOT NULL, seconds REAL NOT NULL,
+    started REAL NOT NULL, ended REAL NOT NULL, digest TEXT NOT NULL
+);
+CREATE TABLE networks (
+    number INTEGER PRIMARY KEY, architecture TEXT NOT NULL, decisions TEXT NOT NULL, digest TEXT NOT NULL
+);
+CREATE TABLE reports (
+    number INTEGER NOT NULL, epoch INTEGER NOT NULL, results TEXT NOT NULL, loss REAL, seconds REAL NOT NULL,
+    digest TEXT NOT NULL, PRIMARY KEY (number, epoch)
+) WITHOUT ROWID;
+CREATE TABLE confirmations (
+    number INTEGER NOT NULL, seed INTEGER NOT NULL, state TEXT NOT NULL, failure TEXT, reason TEXT NOT NULL, results TEXT,
+    loss REAL, epochs INTEGER NOT NULL, seconds REAL NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (number, seed)
+) WITHOUT ROWID;
+CREATE TABLE weights (
+    number INTEGER NOT NULL, seed INTEGER NOT NULL, file TEXT NOT NULL, sha256 TEXT NOT NULL, state TEXT NOT NULL,
+    PRIMARY KEY (number, seed)
+) WITHOUT ROWID;
+CREATE INDEX trials_state ON trials (state);
+"""
+
+_AS_FORMAT_2 = """
+CREATE TEMP VIEW trials AS SELECT number, state, digest AS deployed, digest AS trained, cost, NULL AS trained_cost, seed, origin,
+    state IN ('finished', 'stopped', 'failed') AS attempts, attempt - 1 AS lost, NULL AS failure, reason,
+    by_name(accuracy) AS results, loss, epochs, seconds, started, ended, NULL AS digest FROM main.trials;
+CREATE TEMP VIEW networks AS SELECT number, architecture, decisions, NULL AS digest FROM main.trials;
+CREATE TEMP VIEW reports AS SELECT number, epoch, by_name(ifnull(accuracy, 'nan')) AS results, loss, seconds, NULL AS digest
+    FROM main.reports;
+CREATE TEMP VIEW confirmations AS SELECT number, seed, state, NULL AS failure, reason, by_name(accuracy) AS results, loss, epochs,
+    seconds, NULL AS digest FROM main.confirmations;
+"""
+
+
+def create(db: sqlite3.Connection) -> None:
+    """Makes the tables of a new file."""
+    _run(db, TABLES)
+    db.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def found_format(db: sqlite3.Connection) -> str:
+    """The format that a file says it has: a number, or whatever it says instead; empty when it says none."""
+    stated = db.execute("PRAGMA user_version").fetchone()[0]
+    if stated:
+        return str(stated)
+    told = db.execute("SELECT value FROM meta WHERE key = 'version'").fetchall()  # format 1 kept it here
+    return str(told[0][0]) if told else ""
+
+
+def show_as_format_2(db: sqlite3.Connection) -> None:
+    """Puts views before the tables of a file of format 1, so that it is read like one of format 2.
+
+    Its rows have no digests, which are NULL, and it did not write down what kind of failure a failure was.
+    """
+    db.create_function("by_name", 1, _by_name, deterministic=True)
+    _run(db, _AS_FORMAT_2)
+
+
+def _by_name(accuracy: float | str | None) -> str | None:
+    """The results of format 1, where the only objective was the accuracy, by name; SQLite's own JSON has fewer digits."""
+    if accuracy is None:
+        return None
+    return json.dumps({"accuracy": accuracy if isinstance(accuracy, float) else None})
+
+
+def _run(db: sqlite3.Connection, statements: str) -> None:
+    for statement in filter(str.strip, statements.split(";")):
+        db.execute(statement)
