@@ -77,6 +77,7 @@ def prepared(folder: Path, trials: int) -> None:
     from dcdnas.core.budget import parse_budgets
     from dcdnas.core.task import TrainingTask
     from dcdnas.core.yaml_lines import read_yaml
+    from dcdnas.cost import notations
     from dcdnas.engine.config import SearchConfig
     from dcdnas.engine.prepare import prepare
     from dcdnas.space.library import find_space
@@ -84,7 +85,9 @@ def prepared(folder: Path, trials: int) -> None:
     space = read_yaml(find_space("fashion-quick")).data
     prepare(
         folder,
-        SearchConfig(space=space, budgets=parse_budgets(["2MFLOPs"]), trials=trials, task=TrainingTask(epochs=3), confirm=0),
+        SearchConfig(
+            space=space, budgets=parse_budgets(["2MFLOPs"], notations()), trials=trials, task=TrainingTask(epochs=3), confirm=0
+        ),
     )
 
 

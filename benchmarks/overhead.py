@@ -61,6 +61,7 @@ def searched(executor: Any, sampler: str, given: argparse.Namespace) -> tuple[li
     from dcdnas.core.budget import parse_budgets
     from dcdnas.core.task import TrainingTask
     from dcdnas.core.yaml_lines import read_yaml
+    from dcdnas.cost import notations
     from dcdnas.engine.config import SearchConfig
     from dcdnas.engine.execution import Execution
     from dcdnas.engine.prepare import prepare
@@ -77,7 +78,7 @@ def searched(executor: Any, sampler: str, given: argparse.Namespace) -> tuple[li
             ends.append(time.perf_counter())
 
     config = SearchConfig(
-        space=read_yaml(find_space(given.space)).data, budgets=parse_budgets([given.budget]), trials=given.trials,
+        space=read_yaml(find_space(given.space)).data, budgets=parse_budgets([given.budget], notations()), trials=given.trials,
         task=TrainingTask(epochs=1), sampler=sampler, confirm=0,
     )  # fmt: skip
     execution = Execution(executor=executor, jobs=given.workers, train=ending.at_once)

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import parse_budgets
-from dcdnas.cost import price
+from dcdnas.cost import notations, price
 from dcdnas.networks import build_network, for_proxy
 from dcdnas.space.library import load_space
 from dcdnas.space.pricing.cost import draws_within, static_reference
@@ -42,7 +42,7 @@ def main() -> None:
     keep_freed_memory()
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}, 1 thread")
     for name, budget in SPACES.items():
-        space, budgets = load_space(name), parse_budgets([budget])
+        space, budgets = load_space(name), parse_budgets([budget], notations())
         reference = static_reference(space, budgets)
         drawn = list(islice(draws_within(space, budgets, random.Random(0)), given.draws))
         for found in [reference, *drawn] if reference else drawn:

@@ -39,7 +39,7 @@ from dcdnas.core.pareto import best, front, hypervolume
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Score, Trial
 from dcdnas.core.yaml_lines import read_yaml
-from dcdnas.cost import slot_price
+from dcdnas.cost import notations, slot_price
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.executors.inline import Inline
@@ -159,8 +159,9 @@ def runs_of(sampler: str, sizes: Sequence[int]) -> dict[int, Sequence[int]]:
 def searched(space: str, budget: str, sampler: str, trials: int, sizes: Sequence[int], seed: int) -> Mapping[int, Found]:
     """One search, and what it had found after so many trainings."""
     config = SearchConfig(
-        space=read_yaml(find_space(space)).data, budgets=parse_budgets([budget]), trials=trials, task=TrainingTask(epochs=1),
-        sampler=sampler, seed=seed, starts=trials if sampler == "random" else 10, early_stopping=False, confirm=0,
+        space=read_yaml(find_space(space)).data, budgets=parse_budgets([budget], notations()), trials=trials,
+        task=TrainingTask(epochs=1), confirm=0, sampler=sampler, seed=seed,
+        starts=trials if sampler == "random" else 10, early_stopping=False,
     )  # fmt: skip
     compiled = config.build_space()
     bounds = {**objective_bounds(compiled, config), "accuracy": (0.1, 1.0)}

@@ -8,15 +8,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from energy import energy_known
 
 import dcdnas.operators
 from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.budget import Budget, parse_budget
 from dcdnas.core.dimension import dimensions
 from dcdnas.core.geometry import ConvGeometry
-from dcdnas.cost import measure, price
+from dcdnas.cost import measure, notations, price, verified
 from dcdnas.cost._kept import outside
 from dcdnas.cost.flops import count_flops
 from dcdnas.networks import build_network, slots_of
@@ -24,7 +27,7 @@ from dcdnas.operators import Operator, operators
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-CODE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
+CODE, METRIC = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 ONLY_GATE = """
 from pathlib import Path
 from dcdnas.core.plugins import Plugin
@@ -102,3 +105,12 @@ def test_a_gate_that_hides_its_product_breaks_the_contract(tmp_path: Path) -> No
     status, said = contract(tmp_path, hidden, "-k", "independent_counter", "-x")
     assert status == 1, said
     assert "test_an_independent_counter_agrees_on_every_form[gate" in said
+
+
+def test_the_metric_of_the_page_prices_a_network_and_reads_a_budget() -> None:
+    found: dict[str, Any] = {"__name__": "energy"}
+    exec(METRIC, found)  # as importing its file would
+    network = Architecture("mobilenetv2", {"width": 0.25}, {}, (1, 28, 28), 10)
+    with energy_known(found[found["__all__"][0]]):
+        assert parse_budget("5mJ", notations()) == Budget("energy", 0.005)
+        assert verified(network, ("energy",))["energy"] == pytest.approx(found["EACH"] * price(network)["flops"])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dcdnas.cli._output import Output
-from dcdnas.core.budget import quantity
-from dcdnas.core.units import amount, roughly
+from dcdnas.core.units import amount, quantity, roughly
 from dcdnas.engine.planning import Plan, estimated
 from dcdnas.space.pricing.cost import Share, largest, share_within, smallest
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from dcdnas.core.budget import quantity
-from dcdnas.core.units import metric_name
+from dcdnas.core.units import cell, metric_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,9 +51,10 @@ def layers_table(layers: Sequence[Layer], width: int) -> Table:
 
 
 def _columns(layers: Sequence[Layer]) -> list[Column]:
+    from dcdnas.cost import ALWAYS, additive_metrics
+
     flops = total(layers)["flops"]
-    timed = "latency" in total(layers).values
-    more = [name for name in total(layers).values if name not in ("flops", "params", "latency")]
+    more = [name for name in total(layers).values if name not in ALWAYS]
     return [
         Column("Layer", 0, lambda x: x.name, lambda _: "Sum"),
         Column("Operator", 0, lambda x: x.notable),
@@ -65,23 +65,19 @@ def _columns(layers: Sequence[Layer]) -> list[Column]:
         *map(_part, ("convolution", "dynamic", "controller")),
         Column(">Share", 150, lambda x: f"{100 * x.cost['flops'] / flops:.1f} %"),
         _sum("params", 0),
-        *([LATENCY] if timed else []),
-        *(_sum(name, 170) for name in more),
+        *(_sum(name, 170 if name in additive_metrics() else 0) for name in more),
         Column("Activation", 150, lambda x: x.slot.activation),
         Column("Form", 150, lambda x: x.choice.form),
     ]
 
 
-def _time(cost: Cost) -> str:
-    return quantity("latency", cost["latency"])
-
-
-LATENCY = Column(">Latency", 0, lambda x: _time(x.cost), lambda all: _time(total(all)))
-
-
 def _sum(metric: str, least: int) -> Column:
-    short = {"params": "Params"}.get(metric, metric_name(metric))
-    return Column(f">{short}", least, lambda x: f"{x.cost[metric]:,.0f}", lambda all: f"{total(all)[metric]:,.0f}")
+    return Column(
+        f">{metric_name(metric, short=True)}",
+        least,
+        lambda x: cell(metric, x.cost[metric]),
+        lambda all: cell(metric, total(all)[metric]),
+    )
 
 
 def _part(name: str) -> Column:

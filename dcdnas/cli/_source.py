@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.budget import Budget, exceeded, within
+from dcdnas.core.budget import exceeded, within
 from dcdnas.core.trial import Trial
 from dcdnas.core.yaml_lines import parse_yaml, read_yaml
 from dcdnas.errors import RunError, UsageError
@@ -57,13 +57,13 @@ class Source:
         return read_model(self.path) if self.path else Model(self.architecture)
 
 
-def open_source(source: str, trial: str = "", budgets: Sequence[Budget] | None = None) -> list[Source]:
+def open_source(source: str, trial: str = "", budget: Sequence[str] | None = None) -> list[Source]:
     """The networks that are meant: one, or with ``front`` all of a run's front.
 
     Args:
         source: a run's name or folder, or a config file.
         trial: number, ``best``, ``knee`` or ``front``; empty for the best.
-        budgets: to cut the run again; None for its own.
+        budget: bounds to cut the run at, as a person writes them; None for its own.
 
     Raises:
         UsageError: when there is no such thing.
@@ -71,7 +71,7 @@ def open_source(source: str, trial: str = "", budgets: Sequence[Budget] | None =
     """
     path = config_in(Path(source))
     if path.suffix in SUFFIXES:
-        if trial or budgets:
+        if trial or budget:
             raise UsageError(f"{source} is one network: --trial and --budget choose among the trials of a run.")
         return [Source(path.stem if path == Path(source) else Path(source).resolve().name, Architecture.read(path), path=path)]
     try:
@@ -81,6 +81,7 @@ def open_source(source: str, trial: str = "", budgets: Sequence[Budget] | None =
         if Path(source).is_file():
             raise UsageError(f"{source} is no model config: its name should end in {', '.join(SUFFIXES)}.") from None
         raise error
+    budgets = run.read_budgets(budget) if budget else None
     chosen = run.front(budgets) if trial == "front" else [run.trial(trial or "best", budgets)]
     if not chosen:
         raise UsageError(

@@ -7,8 +7,7 @@ from typing import Any
 from dcdnas.cli._output import Output
 from dcdnas.cli._tables import confirmed_table, latency_table, trials_table
 from dcdnas.cli._verdict import verdict
-from dcdnas.core.budget import quantity
-from dcdnas.core.units import counted, duration, tally
+from dcdnas.core.units import counted, duration, quantity, tally
 from dcdnas.pages.run_files import Results
 from dcdnas.results import Run
 

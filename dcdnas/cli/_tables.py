@@ -8,9 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from dcdnas.core.budget import quantity
 from dcdnas.core.trial import Trial
-from dcdnas.core.units import duration, metric_name, mix, percent
+from dcdnas.core.units import duration, metric_name, mix, percent, quantity
 from dcdnas.results import Confirmed, Run
 
 

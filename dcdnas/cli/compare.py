@@ -83,8 +83,7 @@ def _plain(run: report.Run, trial: Trial) -> dict[str, Any]:
 def _show(out: Output, run: report.Run, trials: Sequence[Trial], different: dict[str, dict[str, list[Any]]]) -> None:
     """Facts and differing decisions as one table, a column a trial; the differing layers are counted."""
     from dcdnas.cli._tables import table
-    from dcdnas.core.budget import quantity
-    from dcdnas.core.units import duration, metric_name, mix, percent
+    from dcdnas.core.units import duration, metric_name, mix, percent, quantity
 
     made = table("", *(f">Trial {t.number}" for t in trials))
     confirmed = {c.trial.number: c for c in run.confirmed}

@@ -112,7 +112,7 @@ def _operators(by_operator: Mapping[str, Mapping[str, float]]) -> RichTable:
 
 
 def _said(timed: Timed, nanoseconds: float) -> str:
-    from dcdnas.core.budget import quantity
+    from dcdnas.core.units import quantity
 
     table, measured = timed
     spread = f", quartiles {quantity('latency', measured.iqr)} apart, measured whole" if measured else ", predicted"

@@ -39,11 +39,10 @@ def export(
     Examples:  dcdnas export quick --trial front -o nets  |  dcdnas export quick -b 1MFLOPs --to config,onnx -o small
     """
     from dcdnas.cli._source import open_source
-    from dcdnas.core.budget import parse_budgets
     from dcdnas.export import export_model, read_formats
 
     formats = read_formats(to)
-    found = open_source(source, trial, parse_budgets(budget) if budget else None)
+    found = open_source(source, trial, budget)
     documents = []
     for one in found:
         folder = output / one.name if len(found) > 1 else output

@@ -155,7 +155,7 @@ def _summary(times: list[Timing]) -> dict[str, Any]:
 
 def _operators(by_operator: dict[str, list[Timing]]) -> Table:
     from dcdnas.cli._tables import table
-    from dcdnas.core.budget import quantity
+    from dcdnas.core.units import quantity
 
     made = table("Operator", ">Places", ">Least", ">Median", ">Most", ">Quartiles apart")
     for name, times in by_operator.items():

@@ -58,8 +58,7 @@ def show(
 def heading(found: Found, whole: Cost, count: str) -> list[str]:
     """What the network is, what it costs and how it did."""
     from dcdnas.cli._layer_table import counted
-    from dcdnas.core.budget import quantity
-    from dcdnas.core.units import costs, ending, mix
+    from dcdnas.core.units import costs, ending, mix, quantity
 
     a = found.architecture
     channels, height, width = a.input

@@ -62,10 +62,11 @@ def check(
     Example:  dcdnas space check mobilenetv2-imagenet -b 300MFLOPs
     """
     from dcdnas.core.budget import parse_budgets
+    from dcdnas.cost import notations
     from dcdnas.space.library import load_space
     from dcdnas.space.pricing.coverage import fit
 
-    budgets = parse_budgets(budget or [])
+    budgets = parse_budgets(budget or [], notations())
     found = load_space(space).filling(budgets)
     _take_table(out, found, budgets, latency_table, latency_device)
     result = fit(found, budgets)
@@ -91,11 +92,12 @@ def sample(
     from dcdnas.cli._tables import table
     from dcdnas.core.budget import parse_budgets
     from dcdnas.core.units import costs, mix
+    from dcdnas.cost import notations
     from dcdnas.errors import NothingFitsError
     from dcdnas.space.library import load_space
     from dcdnas.space.pricing.cost import check_budgets, draws_within
 
-    budgets = parse_budgets(budget or [])
+    budgets = parse_budgets(budget or [], notations())
     found = load_space(space).filling(budgets)
     _take_table(out, found, budgets, latency_table, latency_device)
     check_budgets(found, budgets)
@@ -148,8 +150,7 @@ def _checked(found: SearchSpace, budgets: Sequence[Budget], result: Fit) -> dict
 
 
 def _lines(found: SearchSpace, budgets: Sequence[Budget], result: Fit) -> list[str]:
-    from dcdnas.core.budget import quantity
-    from dcdnas.core.units import metric_name
+    from dcdnas.core.units import metric_name, quantity
     from dcdnas.cost import ALWAYS
 
     said = [f"{found.name}: no problems, {_count(found.size)} outcomes of {len(found.decisions)} decisions"]

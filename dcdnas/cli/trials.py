@@ -41,12 +41,12 @@ def trials(
 
     Example:  dcdnas trials quick --front -b 1MFLOPs
     """
-    from dcdnas.core.budget import parse_budgets, within
+    from dcdnas.core.budget import within
     from dcdnas.results import Note, load_run, read_notes
 
     found = load_run(run, curves=False)
     notes = read_notes(found.folder)
-    budgets = parse_budgets(budget) if budget else found.budgets
+    budgets = found.read_budgets(budget) if budget else found.budgets
     on_front = {t.number for t in found.front(budgets)}
     chosen = [
         t for t in found.trials

@@ -83,7 +83,7 @@ def _architecture(source: str, trial: str, assignments: Sequence[str]) -> Archit
 
 
 def _show(out: Output, source: str, device: Device, rows: Sequence[LayerForms], whole: tuple[float, float]) -> None:
-    from dcdnas.core.budget import quantity
+    from dcdnas.core.units import quantity
     from dcdnas.operators import Operator
     from dcdnas.training.form_tuning import fitted_balance
 
@@ -118,7 +118,7 @@ def _more(times: float) -> str:
 
 def _table(rows: Sequence[LayerForms]) -> Table:
     from dcdnas.cli._tables import table
-    from dcdnas.core.budget import quantity
+    from dcdnas.core.units import quantity
 
     made = table("Operator", "Place", ">Layers", "Rule", ">Time", "Fastest", ">Time", ">Times faster")
     for row in rows:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dcdnas.core.budget import Budget, within
 from dcdnas.core.trial import Trial
+from dcdnas.core.units import notation
 
 Points = Sequence[Sequence[float]]
 
@@ -45,18 +46,19 @@ def volume(points: Points, reference: Sequence[float]) -> float:
     return float(moocore.hypervolume(np.asarray(points, dtype=float), ref=np.asarray(reference, dtype=float)))
 
 
-def scale(values: Sequence[float], low: float, high: float, log: bool = False) -> NDArray[np.float64]:
+def scale(values: Sequence[float], low: float, high: float, log: bool = False, least: float = 1.0) -> NDArray[np.float64]:
     """Maps `low` to 0 and `high` to 1, clipped; on a logarithmic scale when asked, where zero is as in `logarithm`."""
     array = np.clip(np.asarray(values, dtype=float), low, high)
     if log:
-        array, low, high = np.array([logarithm(v) for v in array.tolist()]), logarithm(low), logarithm(high)
+        array = np.array([logarithm(v, least) for v in array.tolist()])
+        low, high = logarithm(low, least), logarithm(high, least)
     scaled: NDArray[np.float64] = np.clip((array - low) / max(high - low, 1e-12), 0.0, 1.0)
     return scaled
 
 
-def logarithm(cost: float) -> float:
-    """The natural logarithm of a cost; nothing at all, which only what is counted in whole units can cost, is as one unit."""
-    return math.log(cost) if cost else 0.0
+def logarithm(cost: float, least: float = 1.0) -> float:
+    """The natural logarithm of a cost; nothing at all counts as `least`, see `Notation.least`."""
+    return math.log(cost or least)
 
 
 def candidates(trials: Sequence[Trial], budgets: Sequence[Budget]) -> list[Trial]:
@@ -91,7 +93,8 @@ def knee(trials: Sequence[Trial], budgets: Sequence[Budget], minimize: Sequence[
     line = front(trials, budgets, minimize)
     if len(line) < 3 or not minimize:
         return line[-1] if line else None
-    costs = scale([t.cost[minimize[0]] for t in line], line[0].cost[minimize[0]], line[-1].cost[minimize[0]], log=True)
+    values, least = [t.cost[minimize[0]] for t in line], notation(minimize[0]).least
+    costs = scale(values, values[0], values[-1], log=True, least=least)
     low, high = _accuracy(line[0]), _accuracy(line[-1])
     gain = [(_accuracy(t) - low) / max(high - low, 1e-12) - c for t, c in zip(line, costs, strict=True)]
     return line[gain.index(max(gain))]
@@ -103,7 +106,9 @@ def hypervolume(trials: Sequence[Trial], budgets: Sequence[Budget], bounds: Boun
     metrics = [m for m in bounds if m != "accuracy"]
     for t in candidates(trials, budgets):
         accuracy = scale([_accuracy(t)], *bounds["accuracy"])[0]
-        points.append([1 - accuracy, *(float(scale([t.cost[m]], *bounds[m], log=True)[0]) for m in metrics)])
+        points.append(
+            [1 - accuracy, *(float(scale([t.cost[m]], *bounds[m], log=True, least=notation(m).least)[0]) for m in metrics)]
+        )
     return volume(points, [1.0] * (1 + len(metrics)))
 
 

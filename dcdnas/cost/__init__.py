@@ -1,6 +1,7 @@
 """Cost metrics, one a file, and the price of an architecture before it is built."""
 
-from dcdnas.cost._base import Metric, additive_metrics, exact_metrics, metrics
+from dcdnas.core.units import register
+from dcdnas.cost._base import Metric, additive_metrics, exact_metrics, metrics, notations
 from dcdnas.cost._layers import Breakdown, Count, Layer, breakdown, counted_as, layer_table
 from dcdnas.cost._operations import UncountedOperation
 from dcdnas.cost._parts import Parts, slot_parts
@@ -9,6 +10,9 @@ from dcdnas.cost._remembered import prices_since, remembered
 
 __all__ = [
     "ALWAYS", "Breakdown", "Count", "Layer", "Metric", "Parts", "UncountedOperation", "additive_metrics", "breakdown",
-    "counted_as", "exact_metrics", "layer_table", "measure", "metrics", "price", "prices_since", "remembered", "slot_parts",
-    "slot_price", "verified", "with_always",
+    "counted_as", "exact_metrics", "layer_table", "measure", "metrics", "notations", "price", "prices_since", "remembered",
+    "slot_parts", "slot_price", "verified", "with_always",
 ]  # fmt: skip
+
+for _notation in notations().values():
+    register(_notation)

@@ -1,14 +1,17 @@
-"""What a cost metric is: a unit, a function of a module, and how a network's value comes from its parts."""
+"""What a cost metric is: its notation, a function of a module, and how a network's value comes from its parts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 from torch import nn
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.catalogue import Catalogue
+from dcdnas.core.units import Notation, Notations, register
 from dcdnas.networks import Slot
 
 
@@ -19,7 +22,7 @@ class Metric:
     The value of a network is the sum over its slots, unless `of_network` says what it is.
 
     Args:
-        name: as in a budget, e.g. ``flops``.
+        notation: how its values are named, written and read.
         unit: the base unit in words.
         measure: (module in eval mode, shape of one input without the batch) -> value, at batch 1.
         of_slot: the same value for one slot without running anything; None where that needs a measurement.
@@ -30,14 +33,24 @@ class Metric:
         exact: whether a price is what `measure` would find. A prediction is not, and is compared with no measurement.
     """
 
-    name: str
+    notation: Notation
     unit: str
     measure: Callable[[nn.Module, tuple[int, ...]], float]
-    of_slot: Callable[[Slot, LayerChoice], int | None] = lambda slot, choice: None
+    of_slot: Callable[[Slot, LayerChoice], float | None] = lambda slot, choice: None
     of_network: Callable[[Architecture], float] | None = None
     peaks: Callable[[Architecture], Sequence[float]] | None = None
     floor: Callable[[Slot, LayerChoice], float] | None = None
     exact: bool = True
+
+    @property
+    def name(self) -> str:
+        """As in a budget, e.g. ``flops``."""
+        return self.notation.metric
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of arrays of its values: whole numbers are added up exactly."""
+        return np.dtype(np.int64 if self.notation.number == "int" else np.float64)
 
     @property
     def additive(self) -> bool:
@@ -45,7 +58,24 @@ class Metric:
         return self.of_network is None
 
 
-metrics: Catalogue[Metric] = Catalogue("cost", "cost metric")
+class Metrics(Catalogue[Metric]):
+    """The cost metrics by name; the values of each are written in its own notation."""
+
+    def __init__(self) -> None:
+        super().__init__("cost", "cost metric")
+
+    def add(self, name: str, entry: Metric) -> None:
+        """Adds a metric from outside the folder, for as long as this process lives."""
+        super().add(name, entry)
+        register(entry.notation)
+
+
+metrics = Metrics()
+
+
+def notations() -> Notations:
+    """How each metric is named, written and read."""
+    return {name: metric.notation for name, metric in metrics.items()}
 
 
 def additive_metrics() -> tuple[str, ...]:

@@ -14,17 +14,20 @@ from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.cache import Records
 from dcdnas.networks import Slot
 from dcdnas.operators import operators
 
+Value = TypeVar("Value", int, float)
+
 _PACKAGE = Path(__file__).parents[1]
 _SOURCES = ("operators/**/*.py", "networks/**/*.py", "cost/**/*.py", "core/*.py")
 
 
-def kept(metric: str, slot: Slot, choice: LayerChoice, find: Callable[[], int]) -> int:
+def kept(metric: str, slot: Slot, choice: LayerChoice, find: Callable[[], Value]) -> Value:
     """The value from disk, else what `find` finds, which is then kept."""
     if outside(choice.operator) is None:
         return find()
@@ -32,7 +35,7 @@ def kept(metric: str, slot: Slot, choice: LayerChoice, find: Callable[[], int]) 
     if key not in entries:
         entries[key] = find()
         records().append(key, entries[key])
-    return entries[key]
+    return entries[key]  # type: ignore[return-value]
 
 
 def records() -> Records:
@@ -71,6 +74,6 @@ def outside(operator: str) -> str | None:
 
 
 @cache
-def _entries(path: Path) -> dict[str, int]:
+def _entries(path: Path) -> dict[str, float]:
     """What is in the file that the records are in now; read once a process."""
-    return {key: int(value) for key, value in records().read().items() if isinstance(value, (int, float))}
+    return {key: value for key, value in records().read().items() if isinstance(value, (int, float))}

@@ -62,7 +62,7 @@ def slot_parts(slot: Slot, choice: LayerChoice) -> Parts:
 
 @cache
 def _parts(slot: Slot, choice: LayerChoice) -> Parts:
-    total, g = slot_price(slot, choice, ("flops",))[0], slot.geometry
+    total, g = int(slot_price(slot, choice, ("flops",))[0]), slot.geometry
     if slot.kind == "gate":
         controller = SqueezeExcite.controlling(g.in_channels, g.out_channels)
         return Parts(0, total - controller, controller)

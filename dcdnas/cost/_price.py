@@ -8,6 +8,7 @@ that is no such sum prices the network itself (`Metric.of_network`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import cache
 
@@ -24,7 +25,7 @@ from dcdnas.networks import STATIC, Network, Shape, Slot, make, networks, unname
 ALWAYS = ("flops", "params")
 """The metrics that every price has."""
 
-Prices = dict[LayerChoice, tuple[int, ...]]
+Prices = dict[LayerChoice, tuple[float, ...]]
 """What each operator that was asked for costs at one place."""
 
 
@@ -47,7 +48,7 @@ def price(architecture: Architecture, names: tuple[str, ...] = ALWAYS) -> Cost:
     return Cost({name: values[name] for name in names})
 
 
-def slot_prices(architecture: Architecture, names: tuple[str, ...]) -> list[tuple[int, ...]]:
+def slot_prices(architecture: Architecture, names: tuple[str, ...]) -> list[tuple[float, ...]]:
     """What each slot of an architecture costs, metric by metric, in the order of computation."""
     a = architecture
     rows = []
@@ -101,7 +102,9 @@ def verified(architecture: Architecture, names: tuple[str, ...] = ()) -> Cost:
     with torch.random.fork_rng(devices=()):  # as in `measured_slot`
         measured = measure(networks[architecture.network].build(architecture), names)
     wrong = [
-        f"{name} {priced[name]:.0f} by table, {measured[name]:.0f} measured" for name in names if priced[name] != measured[name]
+        f"{name} {priced[name]:.15g} by table, {measured[name]:.15g} measured"
+        for name in names
+        if not _equal(name, priced, measured)
     ]
     if wrong:
         used = ", ".join(sorted({choice.operator for choice in architecture.layers.values()}))
@@ -112,7 +115,14 @@ def verified(architecture: Architecture, names: tuple[str, ...] = ()) -> Cost:
     return priced
 
 
-def slot_price(slot: Slot, choice: LayerChoice, names: tuple[str, ...]) -> tuple[int, ...]:
+def _equal(name: str, priced: Cost, measured: Cost) -> bool:
+    """Whether both are the same: to the unit of what is whole, else but for the rounding of sums."""
+    if metrics[name].notation.number == "int":
+        return priced[name] == measured[name]
+    return math.isclose(priced[name], measured[name], rel_tol=1e-9)
+
+
+def slot_price(slot: Slot, choice: LayerChoice, names: tuple[str, ...]) -> tuple[float, ...]:
     """What one slot costs with an operator, metric by metric; found when first asked for."""
     place = unnamed(slot)
     return tuple(_measured(name, place, choice) for name in names)
@@ -139,14 +149,15 @@ def _prices_at(place: Slot, names: tuple[str, ...]) -> Prices:
 
 
 @remembered()
-def _measured(name: str, slot: Slot, choice: LayerChoice) -> int:
+def _measured(name: str, slot: Slot, choice: LayerChoice) -> float:
     metric = metrics[name]
     value = metric.of_slot(slot, choice)
     return kept(name, slot, choice, lambda: measured_slot(slot, choice, name)) if value is None else value
 
 
-def measured_slot(slot: Slot, choice: LayerChoice, name: str) -> int:
+def measured_slot(slot: Slot, choice: LayerChoice, name: str) -> float:
     """One metric of a slot's module, built and measured; slow, and what `slot_price` must equal."""
     with torch.random.fork_rng(devices=()):  # the throw-away weights must not shift anyone's random numbers
         module = make(slot, choice)
-    return int(metrics[name].measure(module, slot.input))
+    metric = metrics[name]
+    return metric.notation.value(metric.measure(module, slot.input))

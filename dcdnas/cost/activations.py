@@ -10,6 +10,7 @@ from operator import add
 from torch import nn
 
 from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.units import BYTES, Notation
 from dcdnas.cost._base import Metric
 from dcdnas.cost._dry import dry_run, run, with_memory
 from dcdnas.cost._kept import kept
@@ -95,8 +96,10 @@ def floor(slot: Slot, choice: LayerChoice) -> int:
     return 4 * math.prod(slot.input) + max(0, slot_need(slot, choice))
 
 
+NOTATION = Notation("activations", "Activations", BYTES, implied=False)
+
 activations = Metric(
-    "activations",
+    NOTATION,
     "bytes of tensors that are not weights, the most at one time",
     count_activations,
     of_network=lambda architecture: max(peaks(architecture)),

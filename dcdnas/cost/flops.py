@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.units import Notation, counts
 from dcdnas.cost._base import Metric
 from dcdnas.cost._dispatch_counter import by_dispatch
 from dcdnas.cost._operations import UncountedOperation
@@ -102,4 +103,14 @@ def slot_flops(slot: Slot, choice: LayerChoice) -> int | None:
         return None
 
 
-flops = Metric("flops", "multiply-adds at batch 1", count_flops, of_slot=slot_flops)
+WORDS = ("flops", "flop", "macs", "mac", "madds", "madd", "multadds")
+
+NOTATION = Notation(
+    "flops",
+    "FLOPs",
+    counts("FLOPs", *WORDS, madds=1e6, madd=1e6),  # the papers' word: 300MAdds are 300 million
+    words=WORDS,
+    axis="FLOPs (multiply-adds)",
+)
+
+flops = Metric(NOTATION, "multiply-adds at batch 1", count_flops, of_slot=slot_flops)

@@ -9,6 +9,7 @@ from functools import cache
 from torch import Tensor, nn
 
 from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.units import BYTES, Notation
 from dcdnas.cost._alive import Alive
 from dcdnas.cost._base import Metric
 from dcdnas.cost._dry import dry_run
@@ -64,11 +65,13 @@ def _measured(slot: Slot, choice: LayerChoice) -> int:
 
 def layers_bytes(architecture: Architecture) -> list[int]:
     """Of each layer of an architecture."""
-    return [row[0] for row in slot_prices(architecture, ("kernel-memory",))]
+    return [int(row[0]) for row in slot_prices(architecture, ("kernel-memory",))]
 
+
+NOTATION = Notation("kernel-memory", "Kernel memory", BYTES, implied=False)
 
 kernel_memory = Metric(
-    "kernel-memory",
+    NOTATION,
     "bytes of a sample's own kernels, the most at one time",
     count_kernel_bytes,
     of_slot=slot_kernel_bytes,

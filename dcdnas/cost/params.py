@@ -8,6 +8,7 @@ from functools import cache
 from torch import nn
 
 from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.units import Notation, counts
 from dcdnas.cost._base import Metric
 from dcdnas.cost._kept import kept
 from dcdnas.cost._shapes import shapes_only
@@ -32,4 +33,8 @@ def _params(slot: Slot, choice: LayerChoice) -> int:
     return kept("params", slot, choice, lambda: count_params(shapes_only(slot, choice), ()))
 
 
-params = Metric("params", "learnable parameters", count_params, of_slot=slot_params)
+WORDS = ("params", "param", "parameters", "parameter")
+
+NOTATION = Notation("params", "Parameters", counts("params", *WORDS), words=WORDS, short="Params")
+
+params = Metric(NOTATION, "learnable parameters", count_params, of_slot=slot_params)

@@ -8,6 +8,7 @@ from functools import cache
 from torch import nn
 
 from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.units import BYTES, Notation
 from dcdnas.cost._base import Metric
 from dcdnas.cost._kept import kept
 from dcdnas.cost._shapes import shapes_only
@@ -36,4 +37,6 @@ def _bytes(slot: Slot, choice: LayerChoice) -> int:
     return kept("weights", slot, choice, lambda: count_bytes(shapes_only(slot, choice), ()))
 
 
-weights = Metric("weights", "bytes of parameters and buffers", count_bytes, of_slot=slot_bytes)
+NOTATION = Notation("weights", "Weights", BYTES)
+
+weights = Metric(NOTATION, "bytes of parameters and buffers", count_bytes, of_slot=slot_bytes)

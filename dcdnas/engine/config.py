@@ -15,6 +15,7 @@ from dcdnas.core.budget import Budget
 from dcdnas.core.files import write_whole
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.yaml_lines import Document, read_yaml
+from dcdnas.cost import notations, with_always
 from dcdnas.errors import RunError, UsageError
 from dcdnas.space.pricing.tree import Chances
 from dcdnas.space.reading.reader import Compiler
@@ -102,15 +103,25 @@ class SearchConfig:
             raise RunError(f"{path}: damaged: {type(error).__name__}: {error}.") from None
 
     def write(self, path: Path) -> None:
-        """Writes ``search.yaml`` with the versions that made it."""
-        content = {**self.to_dict(), "versions": versions()}
-        write_whole(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+        """Writes ``search.yaml``, with how its metrics are written and the versions that made it."""
+        plain, known = self.to_dict(), notations()
+        priced = {name: known[name].to_dict() for name in with_always([*(b.metric for b in self.budgets), *self.minimize])}
+        space = plain.pop("space")
+        content = {**plain, "metrics": priced, "space": space, "versions": versions()}
+        write_whole(path, "".join(_dumped(key, value) for key, value in content.items()))
 
     def differences(self, other: SearchConfig) -> list[str]:
         """Lines ``key: this | other`` for all that makes two searches different; number of trials and places of files do not."""
         mine, theirs = _flat(self.to_dict()), _flat(other.to_dict())
         keys = [k for k in {**mine, **theirs} if k != "trials" and not (k.startswith("plugins.") and k.endswith(".path"))]
         return [f"{k}: {mine.get(k)!r} | {theirs.get(k)!r}" for k in keys if mine.get(k) != theirs.get(k)]
+
+
+def _dumped(key: str, value: Any) -> str:
+    """One key of the file; how metrics are written takes few lines."""
+    return str(
+        yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, default_flow_style=None if key == "metrics" else False)
+    )
 
 
 def versions() -> dict[str, str]:

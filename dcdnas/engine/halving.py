@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from dcdnas.core.geometry import Cost
 from dcdnas.core.pareto import logarithm, ranks
+from dcdnas.core.units import notation
 
 ENOUGH = 6
 """Trainings at a rung below which nothing is stopped: a rank among fewer says little."""
@@ -36,7 +37,7 @@ class Halving:
         """Writes down what trial `number` has at `epoch`; returns whether that is a rung."""
         if epoch not in self._reached:
             return False
-        self._reached[epoch][number] = (-accuracy, *(logarithm(cost[m]) for m in self.minimize))
+        self._reached[epoch][number] = (-accuracy, *(logarithm(cost[m], notation(m).least) for m in self.minimize))
         return True
 
     def keep(self, number: int, epoch: int, accuracy: float, cost: Cost) -> bool:

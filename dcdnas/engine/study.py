@@ -19,6 +19,7 @@ from dcdnas.core.budget import Budget
 from dcdnas.core.geometry import Setting
 from dcdnas.core.pareto import logarithm
 from dcdnas.core.trial import Trial
+from dcdnas.core.units import notation
 from dcdnas.engine.samplers import Sampler
 from dcdnas.space.search_space import Decisions, SearchSpace
 
@@ -110,7 +111,7 @@ class Study:
             return TrialState.FAIL, None, [*violations, 1.0]
         if trial.state == "refused" or done < 1 or trial.score is None:
             return TrialState.PRUNED, None, [*violations, 1.0 - min(done, 0.999)]
-        costs = [logarithm(trial.cost[m]) for m in self.minimize]
+        costs = [logarithm(trial.cost[m], notation(m).least) for m in self.minimize]
         return TrialState.COMPLETE, [trial.score.accuracy, *costs], [*violations, 0.0]
 
     def _decide(self, trial: optuna.Trial) -> dict[str, Setting]:

@@ -19,7 +19,7 @@ from dcdnas.core.architecture import Architecture
 from dcdnas.core.files import write_whole
 from dcdnas.core.geometry import Cost
 from dcdnas.core.plugins import loaded
-from dcdnas.core.units import costs, mix
+from dcdnas.core.units import costs, mix, notation
 from dcdnas.core.yaml_lines import Document, parse_yaml, read_yaml
 from dcdnas.cost import measure, price
 from dcdnas.errors import FileError, MismatchError, UsageError
@@ -74,7 +74,7 @@ class Model:
             "pretrained_cfg": pretrained,
             "dcdnas": {
                 **{key: plain[key] for key in ("format", "network", "input", "classes")},
-                "cost": {name: int(value) for name, value in price(a).values.items()},
+                "cost": {name: notation(name).value(value) for name, value in price(a).values.items()},
                 **({"plugins": {p.name: {"file": Path(p.path).name, "sha256": p.digest} for p in plugins}} if plugins else {}),
                 "provenance": dict(self.provenance),
                 "settings": plain["settings"],

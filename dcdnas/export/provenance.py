@@ -32,6 +32,6 @@ def provenance(run: Run, trial: Trial) -> dict[str, Any]:
     timed = run.timed.get(trial.architecture.digest)
     if timed:
         how = {"measured": timed["latency"], "iqr": timed["iqr"], **run.config["latency"]["device"]}
-        found["latency_ns"] = {"predicted": int(trial.cost["latency"]), **how}
+        found["latency_ns"] = {"predicted": trial.cost["latency"], **how}
     recipe = {k: v for k, v in dict(run.config.get("task", {})).items() if k not in ("seed", "deadline", "first_rung")}
     return {**found, "recipe": recipe, "versions": dict(run.config.get("versions", {}))}

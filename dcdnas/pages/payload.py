@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dcdnas.core.budget import quantity, units, within
+from dcdnas.core.budget import within
 from dcdnas.core.trial import Trial
-from dcdnas.core.units import costs, duration, metric_name, percent, points, tally
+from dcdnas.core.units import axis_name, costs, duration, metric_name, percent, points, quantity, tally, units
 from dcdnas.pages.palette import Paint, paints
 from dcdnas.pages.run_view import Source
 
@@ -72,6 +72,7 @@ def payload(live: Source, since: int = 0) -> dict[str, Any]:
         "run": run.name,
         "metrics": metrics,
         "titles": {m: metric_name(m) for m in metrics},
+        "axisTitles": {m: axis_name(m) for m in metrics},
         "units": {m: units(m) for m in metrics},
         "operators": [{"name": p.name, "index": p.index, "marker": p.marker, "letters": p.letters} for p in paint.values()],
         "states": [SAID.get(s, s) for s in STATES],

@@ -9,8 +9,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from dcdnas.core.budget import quantity
-from dcdnas.core.units import costs, duration, large, metric_name, mix, percent, points, small_share
+from dcdnas.core.units import costs, duration, large, metric_name, mix, percent, points, quantity, small_share
 from dcdnas.pages import payload
 
 HERE = Path(__file__).parent

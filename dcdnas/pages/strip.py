@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dcdnas.core.budget import quantity
+from dcdnas.core.units import quantity
 from dcdnas.pages.palette import Paint, paints
 
 if TYPE_CHECKING:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dcdnas.core.budget import Budget
+from dcdnas.core.units import Notations, register_read
 from dcdnas.core.yaml_lines import parse_yaml, read_yaml
 from dcdnas.engine.lock import live_driver
 from dcdnas.engine.store import Store
@@ -32,6 +34,7 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
     folder = find_run(run)
     problems: list[str] = []
     config = _config(folder / FILE, problems, outline)
+    notations = _notations(config)
     store = Store(folder)
     try:
         facts = {key: store.meta(key) for key in ("bounds", "created", "timed")}
@@ -44,8 +47,17 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
     return Run(
         folder=folder, config=config, trials=trials, confirmations=confirmations, bounds=bounds,
         created=facts["created"] or 0.0, ending=ending, reason=reason, driver=live_driver(folder), problems=tuple(problems),
-        timed=facts["timed"] or {},
+        notations=notations, timed=facts["timed"] or {},
     )  # fmt: skip
+
+
+def _notations(config: Mapping[str, Any]) -> Notations:
+    """How the run's metrics are written: as the run recorded it, else, which takes importing torch, as they are now."""
+    with suppress(KeyError, ValueError, TypeError, AttributeError):
+        return register_read(config["metrics"])
+    from dcdnas.cost import notations
+
+    return notations()
 
 
 def _config(path: Path, problems: list[str], outline: bool) -> Mapping[str, Any]:

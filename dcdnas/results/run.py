@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dcdnas.core import pareto
-from dcdnas.core.budget import Budget, within
+from dcdnas.core.budget import Budget, parse_budgets, within
 from dcdnas.core.trial import ENDED, Ending, Trial
+from dcdnas.core.units import Notations
 from dcdnas.engine.store import Confirmation
-from dcdnas.errors import UnknownNameError, UsageError
+from dcdnas.errors import BudgetError, UnknownNameError, UsageError
 from dcdnas.results.history import History, Moment
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Run:
         reason: why it ended before its number, for people; empty when it did not.
         driver: process and host that is searching it now; None when nobody is.
         problems: what is damaged, in words.
+        notations: how the metrics that its trials are priced by are named, written and read.
         timed: digest -> ``latency`` and ``iqr`` in nanoseconds of networks of the front, measured whole on the run's device.
     """
 
@@ -104,6 +106,7 @@ class Run:
     reason: str = ""
     driver: Mapping[str, Any] | None = None
     problems: tuple[str, ...] = ()
+    notations: Notations = field(default_factory=dict, repr=False)
     timed: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
 
     @property
@@ -157,6 +160,20 @@ class Run:
         """Of computing: all trainings of the search and its confirmation."""
         scores = [t.score for t in self.trials] + [c.score for c in self.confirmations]
         return sum(s.seconds for s in scores if s)
+
+    def read_budgets(self, texts: Sequence[str]) -> tuple[Budget, ...]:
+        """Bounds on what the trials are priced by, as a person writes them.
+
+        Raises:
+            BudgetError: when they cannot be read, or bound something else.
+        """
+        try:
+            return parse_budgets(texts, self.notations)
+        except BudgetError as error:
+            raise BudgetError(
+                f"{error} The trials of {self.name} were priced by {', '.join(self.notations)}; a search has other prices when "
+                "its budget or --minimize names them."
+            ) from None
 
     def trial(self, which: int | str, budgets: Sequence[Budget] | None = None) -> Trial:
         """A trial by number, or ``best`` or ``knee`` of the front.

@@ -48,7 +48,7 @@ class Frame:
         return found
 
 
-class PlaceCosts(dict[tuple[Slot, Slot | None], int]):
+class PlaceCosts(dict[tuple[Slot, Slot | None], float]):
     """What an operator with its settings costs in each slot, after the first one of its block if that may guide it.
 
     Args:
@@ -61,7 +61,7 @@ class PlaceCosts(dict[tuple[Slot, Slot | None], int]):
         super().__init__()
         self.metric, self.operator, self.settings = metric, operator, settings
 
-    def __missing__(self, place: tuple[Slot, Slot | None]) -> int:
+    def __missing__(self, place: tuple[Slot, Slot | None]) -> float:
         slot, leader = place
         choice = layer_choice(self.operator, self.settings, Site(unnamed(slot), leader.geometry if leader else None))
         cost = self[place] = slot_price(slot, choice, (self.metric,))[0]

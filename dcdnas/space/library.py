@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dcdnas.core.budget import Budget, quantity
+from dcdnas.core.budget import Budget
+from dcdnas.core.units import quantity
 from dcdnas.cost import price
 from dcdnas.errors import FileError, NothingFitsError, nearest
 from dcdnas.space.parts import rank

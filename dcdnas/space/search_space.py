@@ -238,7 +238,7 @@ class SearchSpace:
         complete, group_of = cls.complete(settings), self._group_of
         costs = [place_costs(self.fit.budget.metric, *choice) for choice in (*chosen, ("static", ()))]
 
-        def cost(changes: Changes) -> int:
+        def cost(changes: Changes) -> float:
             slots = cls.slots(shape, self.classes, complete | dict(changes))
             led = self._leaders(slots)
             return sum([costs[group_of.get(slot.name, -1)][slot, led.get(slot.name)] for slot in slots])

@@ -18,9 +18,10 @@ def test_the_starter_is_a_space_and_settings_that_fit_each_other(
     settings = SearchSettings.gather({})
     assert settings.space == "space.yaml"
     from dcdnas.core.budget import parse_budgets
+    from dcdnas.cost import notations
 
     space = read_space("space.yaml")
-    check_budgets(space, parse_budgets(settings.budget))
+    check_budgets(space, parse_budgets(settings.budget, notations()))
     assert space.name == "starter"
     assert "fashion-quick" not in Path("space.yaml").read_text()
 

@@ -16,7 +16,7 @@ import yaml
 from commands import SEARCH, Run
 
 from dcdnas.core.budget import parse_budget, within
-from dcdnas.cost import measure, price
+from dcdnas.cost import measure, notations, price
 from dcdnas.networks import build_network
 from dcdnas.results import load_run
 from dcdnas.space.library import load_space
@@ -234,7 +234,7 @@ def test_a_budget_on_memory_holds_for_all_that_is_trained(run: Run, project: Pat
     words = ("-b", budget, "--minimize", "flops", "--executor", "inline", "--no-early-stopping", "--set", "starts=2")
     assert run("search", "tiny.yaml", *words, "-n", "3", "--confirm", "0", "--name", "small").code == 0
     assert run("resume", "small", "-n", "+1").code == 0
-    found, bound = load_run("small"), parse_budget(budget)
+    found, bound = load_run("small"), parse_budget(budget, notations())
     trained = [t for t in found.trials if t.state == "finished"]
     assert found.minimize == (bound.metric, "flops")
     assert len(trained) == 4

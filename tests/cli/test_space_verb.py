@@ -7,7 +7,7 @@ from commands import Run
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import parse_budget
-from dcdnas.cost import price
+from dcdnas.cost import notations, price
 from dcdnas.networks import build_network
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -77,7 +77,7 @@ def test_sample_draws_networks_within_the_budget_that_can_be_built(run: Run) -> 
         architecture = Architecture.from_dict(plain)
         build_network(architecture)
         assert dict(price(architecture).values) == plain["cost"]
-        assert parse_budget("0.2MFLOPs").holds(price(architecture))
+        assert parse_budget("0.2MFLOPs", notations()).holds(price(architecture))
 
 
 def test_sample_repeats_for_a_seed_and_not_for_another(run: Run) -> None:

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dcdnas.core.budget import Budget, exceeded, parse_budget, parse_budgets, quantity, within
+from dcdnas.core.budget import Budget, exceeded, parse_budget, parse_budgets, within
 from dcdnas.core.geometry import Cost
+from dcdnas.core.units import Notation, Scale, quantity
+from dcdnas.cost import notations
 from dcdnas.errors import BudgetError
 
 METRICS = ["flops", "params", "latency", "weights", "activations", "kernel-memory"]
@@ -61,14 +63,14 @@ METRIC = st.sampled_from(METRICS)
     ],
 )
 def test_a_budget_is_read_as_a_person_means_it(text: str, metric: str, at_most: float) -> None:
-    assert parse_budget(text) == Budget(metric, at_most)
+    assert parse_budget(text, notations()) == Budget(metric, at_most)
 
 
 @pytest.mark.parametrize(
     "text", ["250-300MFLOPs", "250 - 300 MFLOPs", "250..300MFLOPs", "flops<=250-300M", "250 MFLOPs <= flops <= 0.3 GFLOPs"]
 )
 def test_a_range_has_both_bounds(text: str) -> None:
-    assert parse_budget(text) == Budget("flops", 300e6, 250e6)
+    assert parse_budget(text, notations()) == Budget("flops", 300e6, 250e6)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,7 @@ def test_a_range_has_both_bounds(text: str) -> None:
         ("300M", r"'300M' has no quantity: did you mean 300MFLOPs or 300Mparams\?"),
         ("300", r"did you mean 300FLOPs or 300params\?"),
         ("300 lightyears", "unknown unit 'lightyears'. Write one like 300MFLOPs"),
-        ("size<=300M", "unknown quantity 'size'. Allowed: flops, params, latency"),
+        ("size<=300M", "unknown quantity 'size'. Allowed: activations, flops, kernel-memory, latency"),
         ("0MFLOPs", "must be more than zero and finite"),
         ("1e999FLOPs", "must be more than zero and finite"),
         ("-300MFLOPs", "cannot read budget '-300MFLOPs'"),
@@ -95,7 +97,7 @@ def test_a_range_has_both_bounds(text: str) -> None:
 )
 def test_what_cannot_be_meant_is_refused_with_the_reason(text: str, message: str) -> None:
     with pytest.raises(BudgetError, match=message):
-        parse_budget(text)
+        parse_budget(text, notations())
 
 
 @given(st.text())
@@ -104,7 +106,7 @@ def test_what_cannot_be_meant_is_refused_with_the_reason(text: str, message: str
 @example("²MFLOPs")
 def test_any_text_is_either_a_budget_or_a_budget_error(text: str) -> None:
     try:
-        budget = parse_budget(text)
+        budget = parse_budget(text, notations())
     except BudgetError:
         return
     assert budget.metric in METRICS
@@ -115,7 +117,7 @@ def test_any_text_is_either_a_budget_or_a_budget_error(text: str) -> None:
 @given(st.from_regex(r"[0-9]{1,3}[.,_e0-9-]{0,4} ?[a-zA-Z]{0,3}(flops|params|s|iB|B|madds)?(<=)?[0-9]{0,2}", fullmatch=True))
 def test_what_almost_looks_like_a_budget_is_one_or_a_budget_error(text: str) -> None:
     try:
-        budget = parse_budget(text)
+        budget = parse_budget(text, notations())
     except BudgetError:
         return
     assert 0 < budget.at_most < math.inf
@@ -123,14 +125,14 @@ def test_what_almost_looks_like_a_budget_is_one_or_a_budget_error(text: str) -> 
 
 @given(METRIC, st.floats(1, 1e14))
 def test_a_printed_budget_is_read_again_within_its_rounding(metric: str, at_most: float) -> None:
-    again = parse_budget(str(Budget(metric, at_most)))
+    again = parse_budget(str(Budget(metric, at_most)), notations())
     assert again.metric == metric
     assert again.at_most == pytest.approx(at_most, rel=5.1e-3)
 
 
 @given(METRIC, st.floats(1, 1e14), st.floats(1, 1e14))
 def test_a_printed_range_is_read_again_within_its_rounding(metric: str, a: float, b: float) -> None:
-    again = parse_budget(str(Budget(metric, max(a, b), min(a, b))))
+    again = parse_budget(str(Budget(metric, max(a, b), min(a, b))), notations())
     assert (again.at_least, again.at_most) == pytest.approx((min(a, b), max(a, b)), rel=5.1e-3)
 
 
@@ -143,7 +145,7 @@ def test_a_quantity_has_at_most_three_digits_before_the_point_or_four_with_binar
 @given(METRIC, st.floats(1, 1e14), st.integers(1, 6))
 def test_a_quantity_keeps_the_digits_it_was_asked_for(metric: str, value: float, digits: int) -> None:
     text = quantity(metric, value, digits)
-    again = parse_budget(f"{metric}<={text}")
+    again = parse_budget(f"{metric}<={text}", notations())
     assert again.at_most == pytest.approx(value, rel=0.51 * 10 ** (1 - digits))
 
 
@@ -171,7 +173,7 @@ def test_a_quantity_reads_well(metric: str, value: float, text: str) -> None:
 
 @given(METRIC, st.lists(st.floats(1, 1e13), min_size=2, max_size=2))
 def test_a_larger_value_never_prints_as_a_smaller_one(metric: str, values: list[float]) -> None:
-    low, high = (parse_budget(f"{metric}<={quantity(metric, v)}").at_most for v in sorted(values))
+    low, high = (parse_budget(f"{metric}<={quantity(metric, v)}", notations()).at_most for v in sorted(values))
     assert low <= high
 
 
@@ -192,22 +194,38 @@ def test_a_violation_is_the_share_of_the_bound() -> None:
 
 
 def test_several_budgets_bound_several_metrics() -> None:
-    assert parse_budgets(["300MFLOPs", "5Mparams"]) == (Budget("flops", 300e6), Budget("params", 5e6))
+    assert parse_budgets(["300MFLOPs", "5Mparams"], notations()) == (Budget("flops", 300e6), Budget("params", 5e6))
 
 
 def test_two_budgets_of_one_metric_are_refused() -> None:
     with pytest.raises(BudgetError, match="two budgets bound flops: flops <= 300 MFLOPs and flops <= 200 MFLOPs"):
-        parse_budgets(["300MFLOPs", "200MFLOPs"])
+        parse_budgets(["300MFLOPs", "200MFLOPs"], notations())
 
 
 def test_within_means_that_all_hold() -> None:
-    budgets = parse_budgets(["300MFLOPs", "5Mparams"])
+    budgets = parse_budgets(["300MFLOPs", "5Mparams"], notations())
     assert within(Cost({"flops": 300e6, "params": 5e6}), budgets)
     assert not within(Cost({"flops": 300e6, "params": 6e6}), budgets)
     assert within(Cost({}), ())
 
 
 def test_what_does_not_hold_is_said_with_both_numbers() -> None:
-    budgets = parse_budgets(["300MFLOPs", "5Mparams"])
+    budgets = parse_budgets(["300MFLOPs", "5Mparams"], notations())
     assert exceeded(Cost({"flops": 4e8, "params": 5e6}), budgets) == "400 MFLOPs is outside flops <= 300 MFLOPs"
     assert exceeded(Cost({"flops": 3e8, "params": 5e6}), budgets) == ""
+
+
+def test_units_that_two_metrics_have_need_a_name() -> None:
+    def known(*metrics: str, implied: bool = True) -> dict[str, Notation]:
+        return {
+            m: Notation(m, m, Scale(((1.0, "J"), (1e-3, "mJ")), {"": 1.0}, cased=True), "float", implied=implied) for m in metrics
+        }
+
+    assert parse_budget("5mJ", known("energy")) == Budget("energy", 0.005)
+    assert parse_budget("energy<=0.00234", known("energy")) == Budget("energy", 0.00234)
+    assert parse_budget("5mJ", known("energy") | known("heat", implied=False)) == Budget("energy", 0.005)
+    assert parse_budget("heat<=5mJ", known("energy", "heat")) == Budget("heat", 0.005)
+    with pytest.raises(BudgetError, match=r"'5mJ' may bound energy or heat. Name the one that is meant, like energy<=5mJ"):
+        parse_budget("5mJ", known("energy", "heat"))
+    with pytest.raises(BudgetError, match=r"unknown unit 'MJ'. Units of energy: J, mJ"):
+        parse_budget("energy<=5MJ", known("energy"))

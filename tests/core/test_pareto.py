@@ -130,3 +130,11 @@ def test_a_cost_of_nothing_is_the_least_on_a_logarithmic_scale() -> None:
     assert logarithm(0) == 0 < logarithm(4)
     assert logarithm(0.002) == math.log(0.002)
     assert scale([0], 0, 0, log=True).tolist() == [0.0]
+
+
+def test_nothing_at_all_is_below_every_fraction() -> None:
+    costs = [0.0, 1e-6, 0.00234, 0.5]
+    logs = [logarithm(c, 1e-12) for c in costs]
+    assert logs == sorted(set(logs))
+    assert scale(costs, 0.0, 0.5, log=True, least=1e-12).tolist()[::3] == [0.0, 1.0]
+    assert logarithm(0) == logarithm(1) == 0.0

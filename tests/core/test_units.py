@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from dcdnas.core.geometry import Cost
-from dcdnas.core.units import costs, counted, duration, large, percent, points, roughly, small_share, tally
+from dcdnas.core.units import (
+    Notation,
+    amount,
+    axis_name,
+    cell,
+    costs,
+    counted,
+    duration,
+    large,
+    metric_name,
+    percent,
+    plain,
+    points,
+    quantity,
+    roughly,
+    small_share,
+    tally,
+)  # fmt: skip
+from dcdnas.cost import metrics  # its notations are registered with it
 
 
 @pytest.mark.parametrize(
@@ -71,3 +91,37 @@ def test_large_counts(number: int, said: str) -> None:
 def test_bytes_and_times_say_of_what() -> None:
     cost = Cost({"flops": 1_430_000, "params": 124_000, "weights": 14_888, "kernel-memory": 0, "latency": 1_500_000})
     assert costs(cost) == "1.43 MFLOPs, 124 kparams, 14.5 KiB of weights, 0 B of kernel memory, 1.50 ms of latency"
+
+
+@pytest.mark.parametrize("metric", metrics)
+def test_a_notation_is_the_same_after_it_was_written_and_read(metric: str) -> None:
+    notation = metrics[metric].notation
+    assert Notation.from_dict(metric, json.loads(json.dumps(notation.to_dict()))) == notation
+
+
+@pytest.mark.parametrize(("change", "value"), [("scale", {}), ("number", "complex"), ("label", None), ("more", 1)])
+def test_a_damaged_notation_is_an_error(change: str, value: object) -> None:
+    data = metrics["flops"].notation.to_dict()
+    data = {k: v for k, v in data.items() if k != change} if value is None else {**data, change: value}
+    with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):
+        Notation.from_dict("flops", data)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0, "0"), (0.00234, "0.00234"), (0.5, "0.500"), (12.345, "12.3"), (1e-9, "1.00e-09"), (1234.5, "1234")]
+)
+def test_a_number_without_units_keeps_its_digits(value: float, said: str) -> None:
+    assert plain().write(value) == said
+
+
+def test_a_metric_that_nobody_registered_is_a_number_with_its_name() -> None:
+    assert (quantity("noise", 0.00234), amount("noise", 0.00234), metric_name("noise")) == (
+        "0.00234 noise",
+        "0.00234 noise",
+        "Noise",
+    )
+
+
+def test_axes_say_their_unit_once() -> None:
+    assert [axis_name(m) for m in ("flops", "latency", "weights")] == ["FLOPs (multiply-adds)", "Latency (ns)", "Weights (B)"]
+    assert (cell("flops", 1_234_567), cell("latency", 1.5e6)) == ("1,234,567", "1.50 ms")

@@ -15,6 +15,7 @@ from work import calls
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.dimension import Choice, Dimension, dimensions
 from dcdnas.core.geometry import ConvGeometry, Cost, Setting
+from dcdnas.core.units import Notation, plain
 from dcdnas.cost import _price, exact_metrics, measure, metrics, price, slot_price, verified
 from dcdnas.cost._price import measured_slot
 from dcdnas.errors import GeometryError, MismatchError, UnknownNameError, UsageError
@@ -241,7 +242,9 @@ def test_a_prediction_is_neither_measured_nor_asked_for(monkeypatch: pytest.Monk
     def measured(module: torch.nn.Module, shape: tuple[int, ...]) -> float:
         raise AssertionError("it is measured")
 
-    guess = replace(metrics["flops"], name="guess", measure=measured, of_network=lambda a: 2.5, exact=False)
+    guess = replace(
+        metrics["flops"], notation=Notation("guess", "Guess", plain()), measure=measured, of_network=lambda a: 2.5, exact=False
+    )
     monkeypatch.setitem(metrics._loaded, "guess", guess)
     monkeypatch.setattr(metrics, "_added", {"guess"})
     architecture = Architecture("mobilenetv2", {"width": 0.1}, {}, (1, 28, 28), 10)

@@ -17,8 +17,7 @@ from browsing import Visit, faults, needs_chromium, visiting
 from conftest import SECRET, Site
 from synthetic import invent, make_run, outcome, put, with_weights_only
 
-from dcdnas.core.budget import quantity, units
-from dcdnas.core.units import tally
+from dcdnas.core.units import quantity, tally, units
 from dcdnas.engine import signals
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.lock import RunLock

@@ -12,6 +12,7 @@ from trainings import pretend
 from dcdnas.core.budget import parse_budgets
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Score, Trial
+from dcdnas.cost import notations
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.executors import Executor
@@ -60,7 +61,7 @@ def config(space: dict[str, Any] = SPACE, budget: Iterable[str] = BUDGET, epochs
         "early_stopping": False,
         "task": TrainingTask(epochs=epochs),
     }
-    return SearchConfig(space=space, budgets=parse_budgets(budget), **{**plain, **changes})
+    return SearchConfig(space=space, budgets=parse_budgets(budget, notations()), **{**plain, **changes})
 
 
 def memory(folder: Path) -> Store:

@@ -13,7 +13,8 @@ from latencies import pretended
 from searching import SPACE, config, execute, opened
 from trainings import pretend
 
-from dcdnas.core.budget import Budget, exceeded, quantity, within
+from dcdnas.core.budget import Budget, exceeded, within
+from dcdnas.core.units import quantity
 from dcdnas.cost import ALWAYS, metrics, price
 from dcdnas.cost.latency.table import use
 from dcdnas.engine.config import SearchConfig

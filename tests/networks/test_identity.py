@@ -12,6 +12,7 @@ from building import built, same
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.budget import parse_budgets
 from dcdnas.core.geometry import ConvGeometry, Setting
+from dcdnas.cost import notations
 from dcdnas.networks import for_proxy, identity, slots_of
 from dcdnas.operators import operators
 from dcdnas.space.library import load_space, shipped
@@ -86,7 +87,7 @@ def _other(architecture: Architecture, name: str) -> str:
 
 def pairs(name: str, count: int) -> int:
     """Draws networks and neighbours that differ in one decision; checks identity against what is built; returns how many."""
-    space = load_space(name).filling(parse_budgets(["4MFLOPs"]))
+    space = load_space(name).filling(parse_budgets(["4MFLOPs"], notations()))
     rng, done = random.Random(0), 0
     side = min(space.input[1], space.proxy.resolution or space.input[1])
     while done < count:

@@ -13,6 +13,7 @@ from written_runs import trial, write_run
 from dcdnas.core.budget import parse_budgets
 from dcdnas.core.pareto import hypervolume
 from dcdnas.core.trial import Ending
+from dcdnas.cost import notations
 from dcdnas.engine.lock import RunLock
 from dcdnas.errors import RunError, UsageError
 from dcdnas.results import COLUMNS, load_run, run_folders
@@ -34,7 +35,7 @@ def test_the_front_is_what_no_other_finished_trial_within_the_budget_beats(tmp_p
 
 def test_the_front_can_be_cut_at_another_budget(tmp_path: Path) -> None:
     run = load_run(write_run(tmp_path / "r", TRIALS))
-    assert [t.number for t in run.front(parse_budgets(["91 flops"]))] == [1, 0]
+    assert [t.number for t in run.front(parse_budgets(["91 flops"], notations()))] == [1, 0]
     assert [t.number for t in run.front(())] == [1, 0, 2, 6]
 
 
@@ -54,7 +55,7 @@ def test_the_confirmed_mean_decides_over_a_lucky_single_training(tmp_path: Path)
 
 def test_at_a_budget_the_confirmation_did_not_reach_the_single_training_decides(tmp_path: Path) -> None:
     run = load_run(write_run(tmp_path / "r", TRIALS, [(2, 1, 0.60), (0, 1, 0.70)]))
-    best = run.best_within(parse_budgets(["50 flops"]))
+    best = run.best_within(parse_budgets(["50 flops"], notations()))
     assert best is not None
     assert best.number == 1
 

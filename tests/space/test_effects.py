@@ -10,6 +10,7 @@ from spaces import BACKBONE, HEAD, STAGE, compile_space, tiny
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import parse_budgets
+from dcdnas.cost import notations
 from dcdnas.errors import UsageError
 from dcdnas.networks import for_proxy, identity
 from dcdnas.space.effects import check_effects, check_resolutions, has_effect
@@ -25,7 +26,7 @@ def proxied(space: SearchSpace, side: int) -> Callable[[Architecture], Architect
 
 @pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in sorted(shipped())])
 def test_each_decision_of_a_shipped_space_changes_what_is_trained(name: str) -> None:
-    space = load_space(name).filling(parse_budgets(["4MFLOPs"]))
+    space = load_space(name).filling(parse_budgets(["4MFLOPs"], notations()))
     trained = proxied(space, space.proxy.resolution or 28)
 
     for decision in space.decisions:
@@ -41,7 +42,7 @@ def test_each_decision_of_a_shipped_space_changes_what_is_trained(name: str) -> 
 
 @pytest.mark.parametrize("name", sorted(shipped()))
 def test_the_check_agrees_on_every_shipped_space(name: str) -> None:
-    space = load_space(name).filling(parse_budgets(["4MFLOPs"]))
+    space = load_space(name).filling(parse_budgets(["4MFLOPs"], notations()))
     trained = proxied(space, space.proxy.resolution or 28)
     check_resolutions(space, space.proxy.resolution or 28)
     check_effects(space, lambda architecture: identity(trained(architecture)))

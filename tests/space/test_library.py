@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from dcdnas.core.budget import parse_budget, parse_budgets, quantity, within
+from dcdnas.core.budget import parse_budget, parse_budgets, within
+from dcdnas.core.units import quantity
+from dcdnas.cost import notations
 from dcdnas.errors import FileError, NothingFitsError
 from dcdnas.networks import build_network, for_proxy
 from dcdnas.space.library import find_space, load_space, shipped, space_for
@@ -28,7 +30,7 @@ def first_lines(name: str) -> str:
 @pytest.fixture(scope="module", params=NAMES)
 def space(request: pytest.FixtureRequest) -> SearchSpace:
     """Each shipped space; where the width is fitted, to 4 MFLOPs."""
-    return load_space(request.param).filling(parse_budgets(["4MFLOPs"]))
+    return load_space(request.param).filling(parse_budgets(["4MFLOPs"], notations()))
 
 
 def test_a_space_is_called_as_its_file(space: SearchSpace) -> None:
@@ -72,7 +74,7 @@ def test_a_random_network_of_a_space_is_built_as_its_proxy_trains_it(space: Sear
 
 def test_draws_are_within_a_budget_that_little_of_a_space_meets(space: SearchSpace) -> None:
     room = 1.15 if space.fit is None else 12
-    budgets = parse_budgets([quantity("flops", room * smallest(space, "flops").cost["flops"])])
+    budgets = parse_budgets([quantity("flops", room * smallest(space, "flops").cost["flops"])], notations())
     drawn = list(islice(draws_within(space.filling(budgets), budgets, random.Random(0)), 5))
     assert len(drawn) == 5
     assert all(within(p.cost, budgets) for p in drawn)
@@ -91,13 +93,13 @@ def test_draws_are_within_a_budget_that_little_of_a_space_meets(space: SearchSpa
     ],
 )
 def test_the_space_for_a_budget_is_the_smallest_that_holds_it(budget: str, name: str) -> None:
-    assert space_for([parse_budget(budget)]).stem == name
+    assert space_for([parse_budget(budget, notations())]).stem == name
 
 
 def test_a_budget_alone_picks_no_space_that_wants_to_be_named() -> None:
     named = {name for name in NAMES if load_space(name).named_only}
     assert "fashion-fit" in named
-    assert not named & {space_for([parse_budget(f"{size}MFLOPs")]).stem for size in (2, 217)}
+    assert not named & {space_for([parse_budget(f"{size}MFLOPs", notations())]).stem for size in (2, 217)}
 
 
 def test_the_published_static_networks_are_in_their_spaces() -> None:
@@ -122,7 +124,7 @@ def test_shufflenetv2_is_in_its_space() -> None:
 
 def test_no_space_holds_a_budget_beyond_all_of_them() -> None:
     with pytest.raises(NothingFitsError, match="no shipped space has networks on both sides"):
-        space_for([parse_budget("900GFLOPs")])
+        space_for([parse_budget("900GFLOPs", notations())])
 
 
 def test_a_path_is_a_space_too(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
 
 from dcdnas.core.budget import Budget, parse_budgets, within
-from dcdnas.cost import price
+from dcdnas.cost import notations, price
 from dcdnas.errors import NothingFitsError, UsageError
 from dcdnas.space.pricing.cost import (
     Priced,
@@ -168,22 +168,22 @@ def test_the_static_reference_is_the_dearest_that_fits() -> None:
 
 def test_a_budget_below_the_smallest_names_its_cost() -> None:
     with pytest.raises(NothingFitsError, match=r"its smallest has 49\.0 kFLOPs\. Raise the budget"):
-        check_budgets(tiny("stage"), parse_budgets(["1kFLOPs"]))
+        check_budgets(tiny("stage"), parse_budgets(["1kFLOPs"], notations()))
 
 
 def test_a_lower_bound_above_the_largest_names_its_cost() -> None:
     with pytest.raises(NothingFitsError, match="its largest has"):
-        check_budgets(tiny("stage"), parse_budgets(["1-2GFLOPs"]))
+        check_budgets(tiny("stage"), parse_budgets(["1-2GFLOPs"], notations()))
 
 
 def test_every_budget_that_nothing_meets_is_told() -> None:
     with pytest.raises(NothingFitsError) as caught:
-        check_budgets(tiny("stage"), parse_budgets(["1kFLOPs", "10params"]))
+        check_budgets(tiny("stage"), parse_budgets(["1kFLOPs", "10params"], notations()))
     assert len(str(caught.value).splitlines()) == 2
 
 
 def test_a_budget_above_the_largest_bounds_nothing() -> None:
-    assert "bounds nothing" in check_budgets(tiny("stage"), parse_budgets(["1GFLOPs"]))[0]
+    assert "bounds nothing" in check_budgets(tiny("stage"), parse_budgets(["1GFLOPs"], notations()))[0]
 
 
 def test_budgets_that_exclude_each_other_say_how_near_they_come() -> None:

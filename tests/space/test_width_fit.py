@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import Budget, parse_budgets
 from dcdnas.core.yaml_lines import parse_yaml
-from dcdnas.cost import price
+from dcdnas.cost import notations, price
 from dcdnas.errors import NothingFitsError, SpaceError, UsageError
 from dcdnas.networks._base import make_divisible
 from dcdnas.space.library import load_space
@@ -114,7 +114,9 @@ def test_every_backbone_with_gates_uses_its_budget(network: str) -> None:
     text = TEXT.replace("WIDTH", "{fit: [0.2, 9]}").replace("network: mobilenetv2", f"network: {network}")
     text = text.replace('"*.expand, *.project"', f'"{slots}"').replace("  stem_channels: 8", f"  stem_channels: 8\n  {more}")
     space = (
-        Compiler(parse_yaml(text.replace("[1, 16, 16]", "[3, 32, 32]"), "space.yaml")).space().filling(parse_budgets([budget]))
+        Compiler(parse_yaml(text.replace("[1, 16, 16]", "[3, 32, 32]"), "space.yaml"))
+        .space()
+        .filling(parse_budgets([budget], notations()))
     )
     found = [priced(space, draw(space, random.Random(seed))) for seed in range(40)]
     assert {p.decisions["stage1.block1.se"] for p in found} == {0, float(more.split("]")[0].split(", ")[1])}
@@ -124,7 +126,7 @@ def test_every_backbone_with_gates_uses_its_budget(network: str) -> None:
 
 @pytest.mark.parametrize("budget", ["2MFLOPs", "4MFLOPs", "8MFLOPs"])
 def test_every_draw_of_the_space_that_ships_uses_its_budget(budget: str) -> None:
-    budgets = parse_budgets([budget])
+    budgets = parse_budgets([budget], notations())
     space = load_space("fashion-fit").filling(budgets)
     found = [priced(space, draw(space, random.Random(seed))) for seed in range(100)]
     assert [p for p in found if not GOAL <= p.cost["flops"] / budgets[0].at_most <= 1] == []
@@ -166,7 +168,7 @@ def test_without_a_budget_the_message_says_to_give_one() -> None:
 
 def test_a_space_with_ordinary_widths_is_left_as_it_is() -> None:
     space = space_of("[0.5, 1]")
-    assert space.filling(parse_budgets(["1MFLOPs"])) is space
+    assert space.filling(parse_budgets(["1MFLOPs"], notations())) is space
 
 
 @pytest.mark.parametrize("width", ["{fit: 3}", "{fit: [2, 1]}", "{fit: [0, 1]}", "{fit: [1]}", "{fit: [a, 2]}"])
@@ -187,13 +189,13 @@ def test_the_ends_of_the_space_are_those_of_its_narrowest_and_widest_networks() 
 
 
 def test_a_budget_below_the_narrowest_network_names_its_cost() -> None:
-    space = space_of().filling(parse_budgets(["1kFLOPs"]))
+    space = space_of().filling(parse_budgets(["1kFLOPs"], notations()))
     with pytest.raises(NothingFitsError, match="no network of fitted meets flops <= 1 kFLOPs: its smallest has"):
-        check_budgets(space, parse_budgets(["1kFLOPs"]))
+        check_budgets(space, parse_budgets(["1kFLOPs"], notations()))
 
 
 def test_a_check_says_how_many_networks_fill_the_budget() -> None:
-    budgets = parse_budgets(["1.5MFLOPs"])
+    budgets = parse_budgets(["1.5MFLOPs"], notations())
     found = fit(filling(1.5e6), budgets)
     assert found.filled is not None
     assert found.filled.value > 0.9
@@ -202,7 +204,7 @@ def test_a_check_says_how_many_networks_fill_the_budget() -> None:
 
 
 def test_draws_hold_further_budgets_too() -> None:
-    budgets = parse_budgets(["1.5MFLOPs", "20kparams"])
+    budgets = parse_budgets(["1.5MFLOPs", "20kparams"], notations())
     space = space_of().filling(budgets)
     drawn = list(islice(draws_within(space, budgets, random.Random(0)), 10))
     assert len(drawn) == 10

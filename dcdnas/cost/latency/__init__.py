@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.units import TIMES, Notation
 from dcdnas.cost._base import Metric
 from dcdnas.cost.latency.device import Device, this_device
 from dcdnas.cost.latency.table import in_use, used
@@ -64,8 +65,10 @@ def time_module(module: nn.Module, shape: tuple[int, ...]) -> int:
     return timings([at_work(copy.deepcopy(module), shape, device)], device, BLOCKS)[0].median
 
 
+NOTATION = Notation("latency", "Latency", TIMES)
+
 latency = Metric(
-    "latency",
+    NOTATION,
     "nanoseconds of a forward pass",
     time_module,
     of_slot=slot_latency,

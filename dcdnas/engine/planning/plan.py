@@ -12,6 +12,7 @@ from pathlib import Path
 from dcdnas.core.budget import Budget, parse_budgets
 from dcdnas.core.files import runs_folder
 from dcdnas.core.plugins import loaded
+from dcdnas.cost import notations
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.latency import record
@@ -70,7 +71,7 @@ def make_plan(settings: SearchSettings, told: Told = quietly) -> Plan:
         DataError: when the images are missing or damaged.
     """
     execution = chosen_execution(settings)
-    budgets = parse_budgets(settings.budget)
+    budgets = parse_budgets(settings.budget, notations())
     space, content = chosen_space(settings, budgets)
     minimize = cost_objectives(settings, budgets, space)
     if settings.sampler not in samplers:

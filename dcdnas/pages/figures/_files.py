@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dcdnas.core.budget import quantity
 from dcdnas.core.trial import Trial
-from dcdnas.core.units import percent
+from dcdnas.core.units import percent, quantity
 from dcdnas.errors import UsageError
 from dcdnas.pages.figures._canvas import figure_of, needs_matplotlib, new_axes, new_figure, print_style, save
 from dcdnas.pages.figures._network import draw_layers, shown_layers

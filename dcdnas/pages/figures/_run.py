@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dcdnas.core.budget import quantity
 from dcdnas.core.trial import Trial
+from dcdnas.core.units import axis_name, quantity
 from dcdnas.errors import UsageError
 from dcdnas.pages.figures._canvas import new_axes
-from dcdnas.pages.figures._words import BUDGET, INK, axis_name, legend_above, pale, short, unit_of
+from dcdnas.pages.figures._words import BUDGET, INK, legend_above, pale, short, unit_of
 from dcdnas.pages.palette import COLOURS, paints
 from dcdnas.pages.payload import mostly, shares
 
@@ -56,7 +56,7 @@ def plot_front(run: Run, ax: Axes | None = None) -> Axes:
     _confirmed(ax, run, size)
     for at_most in bound:
         _budget(ax, at_most / size, max(costs) / size, f"budget {quantity(metric, at_most)}")
-    ax.set_xlabel(axis_name(metric) + unit)
+    ax.set_xlabel(axis_name(metric, unit=False) + unit)
     ax.set_ylabel("Validation accuracy (%)")
     legend_above(ax)
     return ax

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dcdnas.core.budget import units
-from dcdnas.core.units import metric_name
+from dcdnas.core.units import notation
 from dcdnas.pages.figures._canvas import figure_of
 
 if TYPE_CHECKING:
@@ -17,14 +16,12 @@ PREFIXES = {"k": "thousands", "M": "millions", "G": "billions", "T": "trillions"
 
 def unit_of(metric: str, most: float) -> tuple[float, str]:
     """What values of a cost metric up to `most` are divided by on an axis, and how its title ends: ``, millions``, ``, KiB``."""
-    known = units(metric)
-    size, unit = next((u for u in known if most >= u[0]), known[-1])
-    return size, "" if unit.lower() == metric else f", {PREFIXES.get(unit.removesuffix(known[-1][1]), unit)}"
-
-
-def axis_name(metric: str) -> str:
-    """A cost metric as the title of an axis, without its unit."""
-    return "FLOPs (multiply-adds)" if metric == "flops" else metric_name(metric)
+    known = notation(metric)
+    size, unit = next((u for u in known.scale.steps if most >= u[0]), known.scale.steps[-1])
+    if not known.scale.telling:
+        return size, f", {unit}"
+    prefix = unit.removesuffix(known.base)
+    return size, f", {PREFIXES.get(prefix, unit)}" if prefix else ""
 
 
 def short(stage: str) -> str:

@@ -29,7 +29,8 @@ function rounded(value) {
 function significant(value) {
   if (Number.isInteger(value) || Math.abs(value) >= 1000) return value.toFixed(0);
   const near = rounded(value);
-  return near.toFixed(Math.max(0, 3 - String(Math.trunc(Math.abs(near))).length));
+  if (Math.abs(near) < 1e-4) return near.toExponential(2).replace(/e([+-])(\d)$/, "e$10$2");
+  return near.toFixed(Math.max(0, 2 - Number(near.toExponential().split("e")[1])));
 }
 
 export function short(value, units = PLAIN) {

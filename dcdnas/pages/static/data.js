@@ -28,5 +28,6 @@ export class Trials {
   }
 
   axes() { return ["accuracy", ...this.metrics, "seconds", "epochs", "dynamic", "number"]; }
+  axisTitle(column) { return this.axisTitles[column] || this.title(column); }
   title(column) { return this.titles[column] || NAMES[column] || column; }
 }

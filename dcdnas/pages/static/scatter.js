@@ -101,7 +101,7 @@ export class Scatter {
     const { trials } = this;
     if (name === "accuracy") return "Validation accuracy (%)";
     if (name === "seconds") return "Training time (s)";
-    return trials.title(name);
+    return trials.axisTitle(name);
   }
 
   tick(value, name) {

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.budget import Budget, quantity, within
+from dcdnas.core.budget import Budget, within
 from dcdnas.core.geometry import Cost, Setting
+from dcdnas.core.units import quantity
 from dcdnas.cost import ALWAYS, metrics, price, remembered, with_always
 from dcdnas.errors import NothingFitsError, UsageError
 from dcdnas.space.parts import Decisions, rank

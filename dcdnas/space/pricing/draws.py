@@ -16,10 +16,11 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dcdnas.core.budget import Budget
 from dcdnas.core.geometry import Setting
-from dcdnas.space.pricing.tree import Chances, Floats, Ints, Node, Path, Tree, group_key
+from dcdnas.space.pricing.tree import Chances, Floats, Node, Numbers, Path, Tree, group_key
 
 BINS = 1024
 """Of the costs from zero to the budget's upper bound."""
@@ -34,7 +35,7 @@ class Joint:
 
     groups: tuple[int, ...]
     shape: tuple[int, ...]
-    bins: Ints
+    bins: NDArray[np.int64]
     weights: Floats
 
     @cached_property
@@ -139,9 +140,9 @@ class Draws:
             sums.append(np.convolve(sums[-1], part.chances)[: BINS + 1])
         return Term(path, weight, tuple(parts), tuple(sums)) if sums[-1].any() else None
 
-    def _joints(self, free: Sequence[int], path: Path, fixed: int) -> list[Joint]:
+    def _joints(self, free: Sequence[int], path: Path, fixed: float) -> list[Joint]:
         """The free groups, as many as possible listed together; the first list bears the fixed cost."""
-        lists: list[tuple[list[int], Ints, Floats]] = [([], np.array([fixed]), np.ones(1))]
+        lists: list[tuple[list[int], Numbers, Floats]] = [([], np.array([fixed]), np.ones(1))]
         for g in free:
             costs, weights = self.tree.group(g, path, self.chances)
             groups, sums, products = lists[-1]
@@ -152,7 +153,7 @@ class Draws:
                 lists[-1] = ([*groups, g], *joint)
         return [self._joint(*entry) for entry in lists]
 
-    def _joint(self, groups: Sequence[int], costs: Ints, weights: Floats) -> Joint:
+    def _joint(self, groups: Sequence[int], costs: Numbers, weights: Floats) -> Joint:
         # a hair less than the quotient: a cost at the very budget must not be rounded up beyond it
         bins = np.maximum(0, np.floor(costs / self.step - 1e-9)).astype(np.int64)
         inside = bins <= BINS

@@ -2,7 +2,8 @@
 
 A slot's cost depends on few decisions: those on its geometry (see `dcdnas.space.pricing.places`) and those of its group. So the
 cost of any outcome is a sum over few *terms*, each an array with one axis for the structure and one for the group's operator
-and settings. The sums are exact: whole numbers, equal to `dcdnas.cost.price`.
+and settings. Whole numbers are added up as such, so that those sums are exact and equal to `dcdnas.cost.price`; a table with a
+metric of fractions adds up floats.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from dcdnas.space.pricing.places import places_of
 from dcdnas.space.search_space import SearchSpace, layer_choice
 
 Integers = NDArray[np.int64]
+
+Numbers = NDArray[np.int64] | NDArray[np.float64]
+"""Costs."""
 
 METRICS = ("flops", "params")
 CHUNK = 4096
@@ -90,12 +94,17 @@ class Term:
     Args:
         structure: the decisions on their geometry.
         group: number of their group; None for slots that are not searched.
-        values: cost by structure, outcome of the group, and metric.
+        values: for each metric, cost by structure and outcome of the group.
     """
 
     structure: Digits
     group: int | None
-    values: Integers
+    values: tuple[Numbers, ...]
+
+    @property
+    def outcomes(self) -> int:
+        """Of the group; 1 without one."""
+        return int(self.values[0].shape[1])
 
 
 class SpaceTable:
@@ -117,12 +126,13 @@ class SpaceTable:
                 "Price the networks one by one with dcdnas.cost.price."
             )
         self.space, self.names = space, names
+        self._number = np.result_type(*(metrics[name].dtype for name in names))
         self.decisions = space.decisions
         self.columns = {d.name: i for i, d in enumerate(self.decisions)}
         self._index = {d.name: {option: i for i, option in enumerate(d.options)} for d in self.decisions}
         self.outcomes = tuple(self._outcomes(group) for group in space.groups)
         self.terms = tuple(self._terms())
-        self._flat = [[np.ascontiguousarray(t.values[:, :, m]).ravel() for m in range(len(names))] for t in self.terms]
+        self._flat = [[np.ascontiguousarray(values).ravel() for values in term.values] for term in self.terms]
         self._lists = [[flat.tolist() for flat in values] for values in self._flat]
 
     def encode(self, outcomes: Iterable[Decisions]) -> Integers:
@@ -135,9 +145,9 @@ class SpaceTable:
         options = {d.name: d.options[i] for d, i in zip(self.decisions, row.tolist(), strict=True)}
         return self.space.decide(lambda name, _: options[name])
 
-    def costs(self, rows: Integers) -> Integers:
-        """The cost of each row, a column a metric."""
-        found = np.empty((len(rows), len(self.names)), dtype=np.int64)
+    def costs(self, rows: Integers) -> Numbers:
+        """The cost of each row, a column a metric; whole numbers where all of the metrics are."""
+        found: Numbers = np.empty((len(rows), len(self.names)), dtype=self._number)
         for start in range(0, len(rows), CHUNK):
             found[start : start + CHUNK] = self._costs(np.ascontiguousarray(rows[start : start + CHUNK].T)).T
         return found
@@ -146,10 +156,10 @@ class SpaceTable:
         """The cost of one outcome, in microseconds; its network need never have been seen."""
         columns = [index[outcome[name]] if name in outcome else 0 for name, index in self._index.items()]
         numbers = [outcomes.number(columns) for outcomes in self.outcomes]
-        totals = [0] * len(self.names)
+        totals: list[float] = [0] * len(self.names)
         for term, values in zip(self.terms, self._lists, strict=True):
             at = term.structure.number(columns)
-            at = at if term.group is None else at * term.values.shape[1] + numbers[term.group]
+            at = at if term.group is None else at * term.outcomes + numbers[term.group]
             for metric, flat in enumerate(values):
                 totals[metric] += flat[at]
         return Cost(dict(zip(self.names, totals, strict=True)))
@@ -161,17 +171,17 @@ class SpaceTable:
             rows[:, column] = rng.integers(len(decision.options), size=count)
         return rows
 
-    def _costs(self, columns: Integers) -> Integers:
+    def _costs(self, columns: Integers) -> Numbers:
         """(columns, rows) -> (metrics, rows)."""
         numbers = [outcomes.read(columns) for outcomes in self.outcomes]
         structures: dict[Digits, Integers] = {}
-        total = np.zeros((len(self.names), columns.shape[1]), dtype=np.int64)
+        total: Numbers = np.zeros((len(self.names), columns.shape[1]), dtype=self._number)
         for term, values in zip(self.terms, self._flat, strict=True):
             if term.structure not in structures:
                 structures[term.structure] = term.structure.read(columns)
             at = structures[term.structure]
             if term.group is not None:
-                at = at * term.values.shape[1] + numbers[term.group]
+                at = at * term.outcomes + numbers[term.group]
             for metric, flat in enumerate(values):
                 total[metric] += flat[at]
         return total
@@ -194,8 +204,8 @@ class SpaceTable:
                 "have too many structures to list. Price them one by one, or search fewer settings of the whole network."
             )
         group_of = {slot: number for number, group in enumerate(self.space.groups) for slot in group.slots}
-        values: dict[tuple[tuple[str, ...], int | None], Integers] = {}
-        known: dict[tuple[int | None, Site], Integers] = {}
+        values: dict[tuple[tuple[str, ...], int | None], tuple[Numbers, ...]] = {}
+        known: dict[tuple[int | None, Site], tuple[Numbers, ...]] = {}
         for name, slots in places.slots.items():
             names, group = places.depends[name], group_of.get(name)
             numbers = [self._index[n] for n in names]
@@ -205,15 +215,28 @@ class SpaceTable:
                 if place not in known:
                     known[place] = self._prices(*place)
                 if (names, group) not in values:
-                    values[names, group] = np.zeros((*map(len, numbers), *known[place].shape), dtype=np.int64)
-                values[names, group][tuple(index[o] for index, o in zip(numbers, options, strict=True))] += known[place]
+                    shape = tuple(map(len, numbers))
+                    values[names, group] = tuple(_zeros(v, (*shape, len(v))) for v in known[place])
+                at = tuple(index[o] for index, o in zip(numbers, options, strict=True))
+                for total, prices in zip(values[names, group], known[place], strict=True):
+                    total[at] += prices
         for (names, group), found in values.items():
-            structure = Digits(tuple(self.columns[n] for n in names), found.shape[:-2])
-            yield Term(structure, group, found.reshape(-1, *found.shape[-2:]))
+            structure = Digits(tuple(self.columns[n] for n in names), found[0].shape[:-1])
+            yield Term(structure, group, tuple(v.reshape(-1, v.shape[-1]) for v in found))
 
-    def _prices(self, group: int | None, site: Site) -> Integers:
-        """Cost of a slot by outcome of its group and metric."""
-        if group is None:
-            return np.array([slot_price(site.slot, STATIC, self.names)], dtype=np.int64)
-        choices = [layer_choice(operator, settings, site) for operator, settings in self.outcomes[group].choices]
-        return np.array([slot_price(site.slot, choice, self.names) for choice in choices], dtype=np.int64)
+    def _prices(self, group: int | None, site: Site) -> tuple[Numbers, ...]:
+        """For each metric, the cost of a slot by outcome of its group."""
+        choices = [STATIC]
+        if group is not None:
+            choices = [layer_choice(operator, settings, site) for operator, settings in self.outcomes[group].choices]
+        rows = zip(*(slot_price(site.slot, choice, self.names) for choice in choices), strict=True)
+        return tuple(_numbers(name, row) for name, row in zip(self.names, rows, strict=True))
+
+
+def _numbers(metric: str, values: Sequence[float]) -> Numbers:
+    found: Numbers = np.array(values, dtype=metrics[metric].dtype)
+    return found
+
+
+def _zeros(like: Numbers, shape: tuple[int, ...]) -> Numbers:
+    return np.zeros(shape, np.int64) if like.dtype == np.int64 else np.zeros(shape, np.float64)

@@ -32,7 +32,8 @@ Path = dict[str, Setting]
 """What is decided: structural decisions by name, groups by `group_key` as the number of their outcome."""
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+Numbers = NDArray[np.int64] | NDArray[np.float64]
+"""Costs: whole numbers where the metric's are, so that their sums are exact."""
 
 CONTEXTS = 5_000
 """Combinations of the decisions about the whole network, at most."""
@@ -97,9 +98,9 @@ class Tree:
             if weight and not (node is self.root and self.space.forbidden and self.forbids(here)):
                 yield here, weight
 
-    def fixed(self, node: Node, path: Path) -> int:
+    def fixed(self, node: Node, path: Path) -> float:
         """Cost of the node's slots."""
-        total = 0
+        total: float = 0
         for name in node.slots:
             slot, site = self.places.slot(name, path), self.places.site(name, path)
             if site is not None:
@@ -110,7 +111,7 @@ class Tree:
                 total += slot_price(slot, STATIC, (self.metric,))[0]
         return total
 
-    def group(self, g: int, path: Path, chances: Chances) -> tuple[Ints, Floats]:
+    def group(self, g: int, path: Path, chances: Chances) -> tuple[Numbers, Floats]:
         """Cost and chance of each outcome of a group; outcomes that make the same network count as one of them.
 
         The cost is that of the places which the path determines: all of them unless the group is tried. Where it leaves some
@@ -253,7 +254,7 @@ class Tree:
 
 
 @lru_cache(maxsize=200_000)
-def _group_table(tree: Tree, g: int, sites: tuple[Site, ...], exists: bool, chances: Chances) -> tuple[Ints, Floats]:
+def _group_table(tree: Tree, g: int, sites: tuple[Site, ...], exists: bool, chances: Chances) -> tuple[Numbers, Floats]:
     """Cost of each outcome at all of the places, and its chance."""
     group = tree.space.groups[g]
     costs, weights, seen = [], [], set()
@@ -266,10 +267,10 @@ def _group_table(tree: Tree, g: int, sites: tuple[Site, ...], exists: bool, chan
         else:
             weights.append(float(layers not in seen))
         seen.add(layers)
-    return np.array(costs, dtype=np.int64), np.array(weights)
+    return np.array(costs, dtype=metrics[tree.metric].dtype), np.array(weights)
 
 
-def _prices(metric: str, chosen: tuple[str, Settings], sites: tuple[Site, ...]) -> list[tuple[LayerChoice, int]]:
+def _prices(metric: str, chosen: tuple[str, Settings], sites: tuple[Site, ...]) -> list[tuple[LayerChoice, float]]:
     rows = []
     for site in sites:
         choice = layer_choice(*chosen, site)

@@ -1,0 +1,47 @@
+"""A cost metric from outside the package whose values are fractions: joules, a few nanojoules a multiply-add."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from dcdnas.core import units
+from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.units import Notation, Scale
+from dcdnas.cost import Metric, metrics
+from dcdnas.networks import Slot
+
+JOULES = Scale(((1.0, "J"), (1e-3, "mJ"), (1e-6, "uJ")), {"": 1.0}, cased=True)
+
+NOTATION = Notation("energy", "Energy", JOULES, number="float")
+
+EACH = 3.1e-9
+"""Joules of a multiply-add."""
+
+
+def joules(module: nn.Module, shape: tuple[int, ...]) -> float:
+    """Of a forward pass."""
+    return EACH * metrics["flops"].measure(module, shape)
+
+
+def slot_joules(slot: Slot, choice: LayerChoice) -> float | None:
+    """The same of a slot."""
+    found = metrics["flops"].of_slot(slot, choice)
+    return None if found is None else EACH * found
+
+
+ENERGY = Metric(NOTATION, "joules of a forward pass", joules, of_slot=slot_joules)
+
+
+@contextmanager
+def energy_known(metric: Metric = ENERGY) -> Iterator[Metric]:
+    """Within it, the metric is one of those that there are."""
+    metrics.add("energy", metric)
+    try:
+        yield metric
+    finally:
+        metrics._added.discard("energy")
+        metrics._loaded.pop("energy", None)
+        units._KNOWN.pop("energy", None)
