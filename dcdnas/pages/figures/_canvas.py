@@ -24,8 +24,8 @@ PRINT: dict[str, Any] = {
     "axes.grid": True, "axes.grid.axis": "y", "axes.axisbelow": True, "grid.color": "#d9dce0", "grid.linewidth": 0.4,
     "pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "dcdnas",
 }  # fmt: skip
-"""What files for print look like, beside matplotlib's defaults. Fonts are embedded whole letter by letter (42: TrueType), as
-publishers ask; an SVG keeps its words as text, and the salt makes the same figure the same file."""
+"""What files for print look like, beside matplotlib's defaults. Fonts are embedded as TrueType (42), as publishers ask;
+an SVG keeps its words as text, and the salt makes the same figure the same file."""
 
 
 def needs_matplotlib() -> None:

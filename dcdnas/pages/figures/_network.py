@@ -87,7 +87,7 @@ def draw_layers(ax: Axes, layers: Sequence[Layer], most: int) -> None:
     ax.set_xticks(range(len(bars)), [" ".join([bar.paint.letters, *bar.notes]) for bar in bars], rotation=90)
     ax.tick_params(axis="x", length=0, pad=6)
     ax.set_xlim(-0.6, len(bars) - 0.4)
-    ax.set_ylim(0, 1.2 * most / size)
+    ax.set_ylim(0, 1.32 * most / size)
     ax.set_xlabel("Layers from input to output")
     ax.set_ylabel(f"FLOPs{unit}")
 
