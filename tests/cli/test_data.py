@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from commands import Run
+from PIL import Image
 
 from dcdnas.data._fetch import Remote
 
@@ -54,3 +55,25 @@ def test_fetching_says_where_the_files_are(run: Run, tmp_path: Path, monkeypatch
     assert f"-d cifar10:{tmp_path}" in said.out
     assert run("data", "fetch", "cifar10", "-o", str(tmp_path), "--json").json["files"] == [str(tmp_path / "a.gz")]
     assert run("data", "fetch", "cifar").code == 2
+
+
+def test_a_check_says_what_was_read_left_out_and_damaged(run: Run, project: Path) -> None:
+    for name in ("a", "b"):
+        (project / "set" / "train" / name).mkdir(parents=True)
+        (project / "set" / "test" / name).mkdir(parents=True)
+        for part in ("train", "test"):
+            Image.new("LA", (9, 9)).save(project / "set" / part / name / "0.png")
+    (project / "set" / "train" / "a" / "1.png").write_bytes(b"damaged")
+    (project / "set" / "train" / "b" / "x.heic").write_bytes(b"")
+    assert run("data", "check", "folder:set", "--resolution", "8").code == 7
+    out = run("data", "check", "folder:set", "--resolution", "8", "--skip-damaged", "50%").out
+    for said in (
+        "2 pictures of 9x9: 2 LA",
+        "2 with transparency",
+        "left out: 1 .heic",
+        "left out: set/train/a/1.png: no readable",
+    ):
+        assert said in out
+    found = run("data", "check", "folder:set", "--resolution", "8", "--skip-damaged", "1", "--json").json
+    assert len(found["parts"]["train"]["damaged"]) == 1
+    assert found["parts"]["test"]["damaged"] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import Run
 
@@ -76,3 +77,13 @@ def test_a_folder_without_weights_says_what_is_missing(run: Run, searched: Path)
     said = run("evaluate", "bare", "-d", "npz:some.npz")
     assert said.code == 2
     assert "has no model.safetensors" in said.err
+
+
+def test_a_test_part_of_other_images_is_refused_before_the_first_epoch(run: Run, searched: Path) -> None:
+    with np.load("some.npz") as archive:
+        arrays = dict(archive)
+    np.savez("other.npz", **{**arrays, "test_images": np.repeat(arrays["test_images"], 3, 1)})
+    said = run("train", "done", "-d", "npz:other.npz", "--epochs", "1", "-o", "out")
+    assert said.code == 7
+    assert "the training part has 1x28x28" in said.err
+    assert "epoch" not in said.err.replace("1 epochs", "")
