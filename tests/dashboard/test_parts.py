@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,10 @@ from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.networks import build_network
 from dcdnas.operators import operators
 from dcdnas.pages.advice import HINTS, OTHERWISE, failures
+from dcdnas.pages.figures._run import SHAPES
 from dcdnas.pages.importance import LEAST, importances, side_by_side
 from dcdnas.pages.layers import layers_of
-from dcdnas.pages.palette import MARKERS, paints
+from dcdnas.pages.palette import COLOURS, FIXED, MARKERS, paints
 from dcdnas.pages.payload import facts, mostly, shares, steps
 from dcdnas.pages.space_summary import territory
 from dcdnas.pages.strip import BAR, aligned, strip
@@ -170,15 +173,36 @@ def test_a_failure_of_a_run_of_format_1_has_no_kind() -> None:
 
 def test_every_operator_of_the_package_has_its_own_look() -> None:
     found = paints(operators)
+    assert next(iter(found)) == "static"
     assert found["static"].index == 0
-    assert len({(p.index, p.marker, p.letters) for p in found.values()}) == len(found)
     assert len({p.letters for p in found.values()}) == len(found)
-    if len(found) <= len(MARKERS):
-        assert len({p.index for p in found.values()}) == len(found)
+    assert len({p.index for p in found.values()}) == len(found)
 
 
-def test_an_operator_that_is_not_installed_is_painted_too() -> None:
-    assert "of-tomorrow" in paints(["of-tomorrow"])
+@pytest.mark.parametrize("added", [["aaa"], ["zzz"], ["aaa", "zzz"], ["gate", "involution"]])
+def test_an_operator_that_is_added_has_its_own_look_and_changes_nobody_elses(added: list[str]) -> None:
+    before, found = paints([]), paints(added)
+    assert {name: found[name] for name in before} == before
+    assert len({p.index for p in found.values()}) == len({p.letters for p in found.values()}) == len(found)
+    assert all(found[name] == paints([name])[name] for name in added)
+
+
+def test_operators_that_want_the_same_look_get_two_and_more_than_there_are_share() -> None:
+    names = [f"operator-{number}" for number in range(40)]
+    found = paints(names)
+    further = len(MARKERS) - len(FIXED)
+    assert {found[name].index for name in names} == set(range(len(FIXED), len(MARKERS)))
+    assert {found[name].index for name in sorted(names)[:further]} == set(range(len(FIXED), len(MARKERS)))
+
+
+def test_every_look_has_a_colour_and_a_shape_of_its_own_wherever_it_is_drawn() -> None:
+    assert len(set(MARKERS)) == len(set(COLOURS)) == len(MARKERS) == len(COLOURS)
+    static = resources.files("dcdnas.pages").joinpath("static")
+    script, style = (static.joinpath(name).read_text(encoding="utf-8") for name in ("charts.js", "network.css"))
+    for index, marker in enumerate(MARKERS):
+        assert marker in SHAPES
+        assert f".op{index} {{ fill: var(--op{index}); }}" in style
+        assert len(re.findall(rf'\b{marker}: (?:"M|\[\[)', script)) + script.count(f'shape === "{marker}"') == 2, marker
 
 
 def test_only_moments_that_changed_something_are_sent() -> None:

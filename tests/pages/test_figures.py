@@ -267,7 +267,7 @@ def test_a_long_network_goes_on_in_rows_that_cut_no_block(run: NotebookRun) -> N
 def test_the_colours_are_those_of_the_pages() -> None:
     style = files("dcdnas.pages").joinpath("static/app.css").read_text(encoding="utf-8")
     light = style.split("@media")[0]
-    assert tuple(re.findall(r"--op\d: (#[0-9a-f]{6});", light)) == COLOURS
+    assert tuple(re.findall(r"--op\d+: (#[0-9a-f]{6});", light)) == COLOURS
 
 
 def test_a_pale_colour_lies_between_it_and_white() -> None:
