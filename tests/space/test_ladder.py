@@ -1,0 +1,60 @@
+"""The uniform static networks that every search trains first."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from spaces import BACKBONE, HEAD, compile_space, tiny
+
+from dcdnas.core.budget import Budget, within
+from dcdnas.space.library import load_space
+from dcdnas.space.pricing.cost import priced, static_reference
+from dcdnas.space.pricing.ladder import static_ladder
+
+
+def test_it_has_the_dearest_the_cheapest_and_two_evenly_between() -> None:
+    space, budget = load_space("fashion-quick"), Budget("flops", 1_000_000)
+    ladder = static_ladder(space, [budget])
+    costs = [p.cost["flops"] for p in ladder]
+    every = [priced(space, o).cost for o in space.uniform_static()]
+    fitting = sorted(c["flops"] for c in every if within(c, [budget]))
+    assert costs[:2] == [fitting[-1], fitting[0]]
+    for rung, cost in enumerate(costs[2:], 1):
+        wanted = math.log(fitting[0]) + rung / 3 * math.log(fitting[-1] / fitting[0])
+        assert cost == min(fitting, key=lambda c: abs(math.log(c) - wanted))
+    assert len(ladder) == 4
+
+
+def test_its_networks_are_static_uniform_and_within_the_budget() -> None:
+    space, budget = load_space("fashion-quick"), Budget("flops", 600_000)
+    outcomes = [dict(o) for o in space.uniform_static()]
+    for rung in static_ladder(space, [budget]):
+        assert within(rung.cost, [budget])
+        assert {c.operator for c in rung.architecture.layers.values()} == {"static"}
+        assert dict(rung.decisions) in outcomes
+
+
+def test_its_first_is_the_static_reference() -> None:
+    space, budget = tiny("stage"), Budget("flops", 10**9)
+    reference = static_reference(space, [budget])
+    assert reference is not None
+    assert static_ladder(space, [budget])[0].cost == reference.cost
+
+
+def test_a_space_with_one_static_network_has_one_rung() -> None:
+    space = compile_space(
+        HEAD
+        + BACKBONE.replace("[1, 2]}", "1}")
+        + "  width: 1.0\n  kernel_size: 3\n  expansion: 2\nslots:\n  stage1.block1.project:\n    static:\n    dcd:\n"
+    )
+    assert len(static_ladder(space, [])) == 1
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_nothing_within_the_budget_is_no_ladder(most: int) -> None:
+    assert static_ladder(tiny("stage"), [Budget("flops", most)]) == []
+
+
+def test_the_cost_has_the_metrics_that_are_asked_for() -> None:
+    assert "weights" in static_ladder(tiny("stage"), [], ["weights"])[0].cost.values
