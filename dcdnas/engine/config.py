@@ -36,7 +36,7 @@ class SearchConfig:
         task: the proxy training; its seed is not used.
         sampler: name in `dcdnas.engine.samplers`.
         seed: of the sampler, the random starts and all trials.
-        starts: random draws within the budget before the sampler takes over.
+        starts: networks before the sampler takes over: the uniform static ladder, then random draws within the budget.
         chances: of those draws: ``operators`` or ``networks``, see `dcdnas.space.pricing.cost.draws_within`.
         early_stopping: whether trainings behind at a rung are stopped.
         confirm: fresh seeds on which the top of the front is trained again.

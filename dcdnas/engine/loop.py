@@ -23,6 +23,7 @@ from dcdnas.engine.recovery import Memory, lost, recover
 from dcdnas.engine.signals import NOTHING, Wish
 from dcdnas.engine.standing import Standing
 from dcdnas.engine.store import Store
+from dcdnas.networks import identity
 from dcdnas.space.search_space import SearchSpace
 
 MISSES = 10
@@ -199,7 +200,7 @@ class SearchLoop:
 
     def _next_trial(self) -> Job | None:
         while not self.stopped:
-            running = {self.trials[job.number].architecture.digest for job in self.running}
+            running = {identity(self.trials[job.number].architecture) for job in self.running}
             proposal = self._proposer.next(lambda d, r=running: d in self._known or d in r, self._misses >= MISSES)  # type: ignore[misc]
             if proposal is None:
                 self.exhausted = True
@@ -211,9 +212,9 @@ class SearchLoop:
 
     def _admit(self, p: Proposal) -> Job | None:
         """Starts the proposal, or writes down why it is not trained."""
-        digest = p.architecture.digest
-        twin = next((j.number for j in self.running if self.trials[j.number].architecture.digest == digest), None)
-        known = self._known.get(digest)
+        built = identity(p.architecture)
+        twin = next((j.number for j in self.running if identity(self.trials[j.number].architecture) == built), None)
+        known = self._known.get(built)
         if not within(p.cost, self.config.budgets):
             self._close(p, "refused", exceeded(p.cost, self.config.budgets))
         elif combination := self.space.forbids(p.decisions):
@@ -306,7 +307,7 @@ class SearchLoop:
     def _remember(self, trial: Trial) -> None:
         self.standing.put(trial)
         if trial.state in (*ENDED, "failed"):
-            self._known.setdefault(trial.architecture.digest, trial)
+            self._known.setdefault(identity(trial.architecture), trial)
         if trial.state in ("failed", "interrupted"):
             self._halving.forget(trial.number)
 

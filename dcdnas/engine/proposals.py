@@ -16,7 +16,9 @@ from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import derived_seed
 from dcdnas.engine.samplers import samplers
 from dcdnas.engine.study import Study
-from dcdnas.space.pricing.cost import Priced, draws_within, priced, static_reference
+from dcdnas.networks import identity
+from dcdnas.space.pricing.cost import Priced, draws_within, priced
+from dcdnas.space.pricing.ladder import static_ladder
 from dcdnas.space.search_space import Decisions, SearchSpace
 
 DRAWS = 3000
@@ -64,8 +66,10 @@ class Proposer:
         self._study.remember(list(past))
         self._draws = draws_within(space, config.budgets, random.Random(seed), chances=config.chances, also=config.minimize)
         self._metrics = with_always([*(b.metric for b in config.budgets), *config.minimize])
-        self._starts = sum(t.origin == "start" for t in past)
-        self._reference = None if past else static_reference(space, config.budgets, config.minimize)
+        begun = {identity(t.architecture) for t in past}
+        ladder = static_ladder(space, config.budgets, config.minimize)[: max(1, config.starts)]
+        self._ladder = deque((rung, origin(i)) for i, rung in enumerate(ladder) if identity(rung.architecture) not in begun)
+        self._draws_left = config.starts - len(ladder) - sum(t.origin == "start" for t in past)
         self._again: deque[Trial] = deque()
 
     def again(self, trial: Trial) -> None:
@@ -76,7 +80,7 @@ class Proposer:
         """The next network to look at.
 
         Args:
-            known: whether the network of a digest needs no training, for the random draws.
+            known: whether the network of an identity needs no training, for the random draws.
             at_random: leave the sampler out, because it has proposed nothing new for long.
 
         Returns:
@@ -86,12 +90,11 @@ class Proposer:
             trial = self._again.popleft()
             again = self._fixed(Priced(trial.decisions, trial.architecture, trial.cost), "retry")
             return replace(again, seed=trial.seed, lost=trial.lost)
-        if self._reference is not None:
-            reference, self._reference = self._reference, None
-            return self._fixed(reference, "static")
-        if self._starts < self.config.starts or at_random:
-            self._starts += 1
-            drawn = next((d for d in islice(self._draws, DRAWS) if not known(d.architecture.digest)), None)
+        if self._ladder:
+            return self._fixed(*self._ladder.popleft())
+        if self._draws_left > 0 or at_random:
+            self._draws_left -= 1
+            drawn = next((d for d in islice(self._draws, DRAWS) if not known(identity(d.architecture))), None)
             return self._fixed(drawn, "start") if drawn else None
         ticket, decisions = self._study.ask()
         found = priced(self.space, decisions, self._metrics)
@@ -104,3 +107,8 @@ class Proposer:
     def _fixed(self, found: Priced, origin: str) -> Proposal:
         ticket, _ = self._study.ask_fixed(found.decisions)
         return Proposal(ticket, found.decisions, found.architecture, found.cost, origin)
+
+
+def origin(rung: int) -> str:
+    """Of a rung of the static ladder: the first one, the dearest, is the static reference."""
+    return "ladder" if rung else "static"
