@@ -26,6 +26,7 @@ from dcdnas.engine.standing import FIRST, LEAST, PATIENCE
 from dcdnas.engine.store import Store
 from dcdnas.errors import Resumable
 from dcdnas.space.pricing.cost import priced, static_reference
+from dcdnas.space.pricing.ladder import static_ladder
 
 
 def started(loop: SearchLoop) -> Job:
@@ -83,12 +84,20 @@ def test_the_first_trial_is_the_dearest_uniform_static_network_within_the_budget
     assert first.cost["flops"] == max(c for c in statics if c <= 5e5)
 
 
-def test_ten_random_starts_within_the_budget_come_before_the_sampler(tmp_path: Path) -> None:
+def test_the_static_ladder_and_random_draws_within_the_budget_come_before_the_sampler(tmp_path: Path) -> None:
     loop = searched(tmp_path, config(trials=15, starts=10))
+    ladder = static_ladder(loop.space, loop.config.budgets)
     origins = [t.origin for t in loop.trials.values()]
-    assert origins[:11] == ["static"] + ["start"] * 10
-    assert set(origins[11:]) == {"random"}
-    assert all(loop.trials[n].state == "finished" for n in range(11))
+    assert origins[:10] == ["static"] + ["ladder"] * (len(ladder) - 1) + ["start"] * (10 - len(ladder))
+    assert [loop.trials[n].architecture for n in range(len(ladder))] == [rung.architecture for rung in ladder]
+    assert set(origins[10:]) == {"random"}
+    assert all(loop.trials[n].state == "finished" for n in range(10))
+
+
+def test_without_starts_the_static_reference_alone_comes_before_the_sampler(tmp_path: Path) -> None:
+    origins = [t.origin for t in searched(tmp_path, config(trials=4, starts=0)).trials.values()]
+    assert origins[0] == "static"
+    assert set(origins[1:]) == {"random"}
 
 
 def test_a_search_is_a_function_of_its_seed(tmp_path: Path) -> None:
@@ -225,8 +234,8 @@ def test_a_wish_to_stop_lets_run_what_runs(store: Store) -> None:
 
 
 def test_a_wish_to_end_at_once_is_the_reason_before_anything_is_asked_for(store: Store) -> None:
-    loop = loop_of(store, config(), control=lambda: Wish("stopped at once", now=True))
-    assert (loop.must_end, loop.stopped) == (True, "stopped at once")
+    loop = loop_of(store, config(), control=lambda: Wish(Ending.STOPPED, now=True))
+    assert (loop.must_end, loop.stopped) == (True, Ending.STOPPED)
 
 
 def test_a_wish_that_comes_after_the_end_changes_nothing(tmp_path: Path) -> None:
