@@ -51,8 +51,9 @@ def measure(name: str, fit: int, unseen: int, threads: int) -> None:
     from dcdnas.cost.latency.device import this_device
     from dcdnas.cost.latency.fit import Whole, corrected
     from dcdnas.cost.latency.kept import KeptTimes
+    from dcdnas.cost.latency.measuring import whole
     from dcdnas.space.library import load_space
-    from dcdnas.space.pricing.latency import drawn, measured, slot_sum
+    from dcdnas.space.pricing.latency import drawn, measured
 
     space, device = load_space(name), this_device(threads=threads)
     start, worked = time.perf_counter(), time.process_time()
@@ -63,7 +64,7 @@ def measure(name: str, fit: int, unseen: int, threads: int) -> None:
     for a in networks:
         timing = kept.get(a)
         assert timing is not None
-        rows.append(Whole(*slot_sum(table, a), timing.median))
+        rows.append(whole(a, table.slots, timing))
         flops.append(price(a)["flops"])
     by_flops = [Whole(f, 1, row.measured) for f, row in zip(flops, rows, strict=True)]
     print(f"{name} on {device}: {len(table.slots):,} places and {len(networks)} networks")

@@ -50,7 +50,7 @@ def search(
     """
     flags = {**settings, "space": None if space is None else str(space)}
     plan = make_plan(SearchSettings.gather({**flags, "budget": [budget] if isinstance(budget, str) else list(budget)}))
-    prepare(plan.folder, plan.config)
+    prepare(plan.folder, plan.config, plan.table)
     try:
         _search(plan.folder, plan.execution, observe)
     finally:

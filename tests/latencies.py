@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from torch import Tensor, nn
 
+from dcdnas.cost.latency import measuring
 from dcdnas.cost.latency.device import Device, this_device
 from dcdnas.cost.latency.fit import Correction
-from dcdnas.cost.latency.table import LatencyTable, Place, use
+from dcdnas.cost.latency.table import LatencyTable, Place
 from dcdnas.cost.latency.timing import Timing
-from dcdnas.space.pricing import latency as space_latency
 
 
 def arithmetic(place: Place) -> Timing:
@@ -24,9 +24,9 @@ def arithmetic(place: Place) -> Timing:
     return Timing(value + 1000 * len(choice.operator), 3)
 
 
-def pretended(device: Device | None = None) -> LatencyTable:
+def pretended(device: Device | None = None, factor: float = 1.25) -> LatencyTable:
     """A table that knows every place by arithmetic."""
-    return LatencyTable(device or this_device(), {}, Correction(1.25, 100.0), "the test's table", arithmetic)
+    return LatencyTable(device or this_device(), {}, Correction(factor, 100.0), "the test's table", arithmetic)
 
 
 class PretendedTimes:
@@ -51,10 +51,8 @@ class PretendedTimes:
 
 @contextmanager
 def pretended_times(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedTimes]:
-    """Within it, pretended measurements, an empty cache, and no table in use."""
+    """Within it, pretended measurements and an empty cache."""
     monkeypatch.setenv("DCDNAS_CACHE", str(cache))
     pretending = PretendedTimes(1.5)
-    monkeypatch.setattr(space_latency, "timings", pretending)
-    use(None)
+    monkeypatch.setattr(measuring, "timings", pretending)
     yield pretending
-    use(None)

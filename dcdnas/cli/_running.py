@@ -30,7 +30,7 @@ def start(out: Output, plan: Plan, dashboard: bool = False) -> None:
         Resumable: when it was interrupted.
     """
     existed = plan.folder.exists()
-    config = prepare(plan.folder, plan.config)
+    config = prepare(plan.folder, plan.config, plan.table)
     out.note(f"Run        {plan.folder}{' (continued)' if existed else ''}")
     out.note(f"Space      {plan.space.name}: {plan.space.description or plan.space.network}")
     out.note(f"Budget     {', '.join(map(str, config.budgets)) or 'none'}")

@@ -63,12 +63,12 @@ def cost(
 
 
 Timed = tuple["Table", "Timing | None"]
-"""The latency table in use, and what the whole network takes where that was measured."""
+"""The latency table, and what the whole network takes where that was measured."""
 
 
 def _latency(out: Output, architecture: Architecture, file: str | None, device: str | None) -> Timed:
     from dcdnas.cli._measuring import measuring
-    from dcdnas.engine.planning import take_network
+    from dcdnas.cost.latency.choosing import take_network
 
     with measuring(out) as told:
         return take_network(architecture, file, device, told)
@@ -80,8 +80,10 @@ def _network(
     from dcdnas.cli._layer_table import counted, csv_of, dynamic_share, layers_table, row
     from dcdnas.core.units import costs
     from dcdnas.cost import breakdown, counted_as
+    from dcdnas.cost.latency import prices_by
 
-    found = breakdown(counted_as(architecture, count), ("latency",) if timed else ())
+    prices = prices_by(timed[0] if timed else None)
+    found = breakdown(counted_as(architecture, count), ("latency",) if timed else (), prices)
     if as_csv:
         csv_of(found.layers)
         return

@@ -37,14 +37,16 @@ def show(
     from dcdnas.cli._layer_table import csv_of, dynamic_share, layers_table
     from dcdnas.cli._source import open_source
     from dcdnas.cost import breakdown, counted_as
-    from dcdnas.engine.latency import take_for
+    from dcdnas.cost.latency import prices_by
+    from dcdnas.engine.latency import table_for
     from dcdnas.errors import UsageError
 
     if trial == "front":
         raise UsageError("--trial front is several networks. Show one: a number, best or knee; or `dcdnas trials RUN --front`.")
     found = open_source(source, trial)[0]
     in_form = counted_as(found.architecture, count)
-    costs = breakdown(in_form, ("latency",) if found.run and take_for(found.run.folder, in_form) else ())
+    table = table_for(found.run.folder, in_form) if found.run else None
+    costs = breakdown(in_form, ("latency",) if table else (), prices_by(table))
     out.document(document(found, costs, count))
     if as_csv:
         csv_of(costs.layers)

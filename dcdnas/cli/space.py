@@ -68,7 +68,7 @@ def check(
 
     budgets = parse_budgets(budget or [], notations())
     found = load_space(space).filling(budgets)
-    _take_table(out, found, budgets, latency_table, latency_device)
+    found = _priced(out, found, budgets, latency_table, latency_device)
     result = fit(found, budgets)
     out.document(_checked(found, budgets, result))
     for line in _lines(found, budgets, result):
@@ -99,7 +99,7 @@ def sample(
 
     budgets = parse_budgets(budget or [], notations())
     found = load_space(space).filling(budgets)
-    _take_table(out, found, budgets, latency_table, latency_device)
+    found = _priced(out, found, budgets, latency_table, latency_device)
     check_budgets(found, budgets)
     drawn = list(islice(draws_within(found, budgets, random.Random(seed), chances=chances), number))
     out.document(
@@ -119,13 +119,14 @@ def sample(
 space = {"show": show, "check": check, "sample": sample}
 
 
-def _take_table(out: Output, found: SearchSpace, budgets: Sequence[Budget], file: str | None, device: str | None) -> None:
-    """Makes latency a price where a budget bounds it."""
+def _priced(out: Output, found: SearchSpace, budgets: Sequence[Budget], file: str | None, device: str | None) -> SearchSpace:
+    """The space with latency among its prices where a budget bounds it."""
     from dcdnas.cli._measuring import measuring
-    from dcdnas.engine.planning import take_table
+    from dcdnas.cost.latency import prices_by
+    from dcdnas.space.pricing.latency import take_table
 
     with measuring(out) as told:
-        take_table(found, [b.metric for b in budgets], file, device, told)
+        return found.priced_by(prices_by(take_table(found, [b.metric for b in budgets], file, device, told)))
 
 
 def _described(found: SearchSpace) -> dict[str, Any]:

@@ -5,12 +5,11 @@ from dcdnas.cost._base import Metric, additive_metrics, exact_metrics, metrics, 
 from dcdnas.cost._layers import Breakdown, Count, Layer, breakdown, counted_as, layer_table
 from dcdnas.cost._operations import UncountedOperation
 from dcdnas.cost._parts import Parts, slot_parts
-from dcdnas.cost._price import ALWAYS, measure, price, slot_price, verified, with_always
-from dcdnas.cost._remembered import prices_since, remembered
+from dcdnas.cost._price import ALWAYS, CATALOGUE, Prices, measure, price, slot_price, verified, with_always
 
 __all__ = [
-    "ALWAYS", "Breakdown", "Count", "Layer", "Metric", "Parts", "UncountedOperation", "additive_metrics", "breakdown",
-    "counted_as", "exact_metrics", "layer_table", "measure", "metrics", "notations", "price", "prices_since", "remembered",
+    "ALWAYS", "CATALOGUE", "Breakdown", "Count", "Layer", "Metric", "Parts", "Prices", "UncountedOperation",
+    "additive_metrics", "breakdown", "counted_as", "exact_metrics", "layer_table", "measure", "metrics", "notations", "price",
     "slot_parts", "slot_price", "verified", "with_always",
 ]  # fmt: skip
 

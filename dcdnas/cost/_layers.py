@@ -11,7 +11,7 @@ from dcdnas.core.dimension import dimensions
 from dcdnas.core.geometry import ConvGeometry, Cost, Setting
 from dcdnas.cost._base import additive_metrics, exact_metrics
 from dcdnas.cost._parts import Parts, slot_parts
-from dcdnas.cost._price import price, slot_price, with_always
+from dcdnas.cost._price import CATALOGUE, Prices, price, slot_price, with_always
 from dcdnas.errors import MismatchError, UsageError
 from dcdnas.networks import STATIC, Slot, networks, slots_of
 from dcdnas.operators import Operator, operators
@@ -121,23 +121,25 @@ class Breakdown:
         return found
 
 
-def breakdown(architecture: Architecture, also: tuple[str, ...] = ()) -> Breakdown:
+def breakdown(architecture: Architecture, also: tuple[str, ...] = (), prices: Prices = CATALOGUE) -> Breakdown:
     """The cost of a network and of each of its layers, in every exact metric.
 
     Args:
         architecture: need not be built.
-        also: predicted metrics, e.g. latency where a table is in use.
+        also: predicted metrics, e.g. latency.
+        prices: that bind these, see `dcdnas.cost.latency.prices_by`.
     """
-    whole = price(architecture, with_always([*exact_metrics(), *also]))
-    return Breakdown(whole, tuple(layer_table(architecture, (*additive_metrics(), *also))))
+    whole = price(architecture, with_always([*exact_metrics(), *also]), prices)
+    return Breakdown(whole, tuple(layer_table(architecture, (*additive_metrics(), *also), prices)))
 
 
-def layer_table(architecture: Architecture, names: tuple[str, ...] = ()) -> list[Layer]:
+def layer_table(architecture: Architecture, names: tuple[str, ...] = (), prices: Prices = CATALOGUE) -> list[Layer]:
     """All layers in the order of computation.
 
     Args:
         architecture: need not be built.
         names: of metrics that are sums, flops among them; all of these when empty.
+        prices: what to price by.
 
     Raises:
         MismatchError: when the layers' costs do not add up to the network's.
@@ -145,9 +147,9 @@ def layer_table(architecture: Architecture, names: tuple[str, ...] = ()) -> list
     names = names or additive_metrics()
     slots = slots_of(architecture)
     closing = _closing(slots) if networks[architecture.network].ADDS else set()
-    layers = [_layer(slot, architecture, names, slot.name in closing) for slot in slots]
+    layers = [_layer(slot, architecture, names, prices, slot.name in closing) for slot in slots]
     total, parts = sum((layer.cost for layer in layers), Cost()), sum((layer.parts for layer in layers), Parts())
-    whole = price(architecture, names)
+    whole = price(architecture, names, prices)
     if dict(total.values) != dict(whole.values) or parts.whole != whole["flops"]:
         raise MismatchError(
             f"the layers' costs add up to {dict(total.values)} with {parts}, but the network's are {dict(whole.values)}."
@@ -155,9 +157,9 @@ def layer_table(architecture: Architecture, names: tuple[str, ...] = ()) -> list
     return layers
 
 
-def _layer(slot: Slot, architecture: Architecture, names: tuple[str, ...], residual: bool) -> Layer:
+def _layer(slot: Slot, architecture: Architecture, names: tuple[str, ...], prices: Prices, residual: bool) -> Layer:
     choice = architecture.layers.get(slot.name, STATIC)
-    cost, static = (Cost(dict(zip(names, slot_price(slot, c, names), strict=True))) for c in (choice, STATIC))
+    cost, static = (Cost(dict(zip(names, slot_price(slot, c, names, prices), strict=True))) for c in (choice, STATIC))
     static = static if slot.kind != "gate" else Cost(dict.fromkeys(names, 0))
     return Layer(slot, choice, cost, slot_parts(slot, choice), static, residual, slot.name in architecture.layers)
 

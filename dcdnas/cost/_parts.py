@@ -16,8 +16,8 @@ import torch
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.cost._kept import kept
+from dcdnas.cost._meta import shapes_only
 from dcdnas.cost._price import slot_price
-from dcdnas.cost._shapes import shapes_only
 from dcdnas.cost.flops import count_inside
 from dcdnas.networks import Slot, SqueezeExcite, make
 from dcdnas.operators import Operator, operators

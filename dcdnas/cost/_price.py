@@ -10,59 +10,114 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 
 from dcdnas.core.architecture import Architecture, LayerChoice, NetworkSetting
 from dcdnas.core.geometry import Cost
-from dcdnas.cost._base import additive_metrics, metrics
+from dcdnas.cost._base import Metric, additive_metrics, metrics
 from dcdnas.cost._kept import kept
-from dcdnas.cost._remembered import remembered
 from dcdnas.errors import MismatchError
 from dcdnas.networks import STATIC, Network, Shape, Slot, make, networks, unnamed
 
 ALWAYS = ("flops", "params")
 """The metrics that every price has."""
 
-Prices = dict[LayerChoice, tuple[float, ...]]
+Rows = dict[LayerChoice, tuple[float, ...]]
 """What each operator that was asked for costs at one place."""
 
 
-def price(architecture: Architecture, names: tuple[str, ...] = ALWAYS) -> Cost:
+class Prices:
+    """What networks are priced by: the metrics of the catalogue, some of them bound to what a caller has.
+
+    A prediction needs more than the network: latency is read from a table of one device (`dcdnas.cost.latency.prices_by`). Who
+    prices holds this value and hands it on, so that several searches of a process each have a table of their own.
+
+    Args:
+        bound: metrics in place of those of the same names in the catalogue.
+    """
+
+    def __init__(self, *bound: Metric) -> None:
+        self._bound = {metric.name: metric for metric in bound}
+        self.places = lru_cache(maxsize=1024)(self._places)
+        self._rows = lru_cache(maxsize=65_536)(lambda slot, names: self._rows_at(unnamed(slot), names))
+        self._rows_at = lru_cache(maxsize=None)(_no_rows)
+        self._predicted = lru_cache(maxsize=None)(self._of_slot)
+
+    def metric(self, name: str) -> Metric:
+        """A metric by name."""
+        return self._bound.get(name) or metrics[name]
+
+    def slot(self, name: str, place: Slot, choice: LayerChoice) -> float:
+        """What an operator costs at a place by one metric; found when first asked for."""
+        return self._predicted(name, place, choice) if name in self._bound else _known(name, place, choice)
+
+    def _of_slot(self, name: str, place: Slot, choice: LayerChoice) -> float:
+        value = self._bound[name].of_slot(place, choice)
+        assert value is not None  # what is bound says it without a measurement
+        return value
+
+    def _places(
+        self, network: str, settings: tuple[tuple[str, NetworkSetting], ...], input: Shape, classes: int, names: tuple[str, ...]
+    ) -> tuple[tuple[str, Slot, Rows], ...]:
+        """A network's slots with what is known of the prices there; equal geometries share one dictionary."""
+        cls = networks[network]
+        slots = cls.slots(input, classes, cls.complete(dict(settings)))
+        return tuple([(slot.name, slot, self._rows(slot, names)) for slot in slots])
+
+
+def _no_rows(place: Slot, names: tuple[str, ...]) -> Rows:
+    return {}
+
+
+@cache
+def _known(name: str, place: Slot, choice: LayerChoice) -> float:
+    """The price by a metric of the catalogue."""
+    value = metrics[name].of_slot(place, choice)
+    return kept(name, place, choice, lambda: measured_slot(place, choice, name)) if value is None else value
+
+
+CATALOGUE = Prices()
+"""Nothing is bound: exact prices, and no predictions."""
+
+
+def price(architecture: Architecture, names: tuple[str, ...] = ALWAYS, prices: Prices = CATALOGUE) -> Cost:
     """What the architecture costs at deployment, by table where the metric is a sum over the slots.
 
     Args:
         architecture: need not be built.
         names: metrics.
+        prices: what to price by, where a prediction is among them.
 
     Raises:
         GeometryError: when an operator cannot fill its slot.
+        UsageError: for a prediction that `prices` has not bound.
     """
     sums, whole = _kinds(names)
     if not whole:
-        return _by_table(architecture, names)
-    values = {name: _of_network(name, architecture) for name in whole}
+        return _by_table(architecture, names, prices)
+    values = {name: _of_network(name, architecture, prices) for name in whole}
     if sums:
-        values.update(_by_table(architecture, sums).values)
+        values.update(_by_table(architecture, sums, prices).values)
     return Cost({name: values[name] for name in names})
 
 
-def slot_prices(architecture: Architecture, names: tuple[str, ...]) -> list[tuple[float, ...]]:
+def slot_prices(architecture: Architecture, names: tuple[str, ...], prices: Prices = CATALOGUE) -> list[tuple[float, ...]]:
     """What each slot of an architecture costs, metric by metric, in the order of computation."""
     a = architecture
     rows = []
-    for name, slot, prices in _places(a.network, tuple(a.settings.items()), a.input, a.classes, names):
+    for name, slot, known in prices.places(a.network, tuple(a.settings.items()), a.input, a.classes, names):
         choice = a.layers.get(name, STATIC)
-        row = prices.get(choice)
+        row = known.get(choice)
         if row is None:
-            row = prices[choice] = slot_price(slot, choice, names)
+            row = known[choice] = slot_price(slot, choice, names, prices)
         rows.append(row)
     return rows
 
 
-def _by_table(architecture: Architecture, names: tuple[str, ...]) -> Cost:
-    return Cost(dict(zip(names, map(sum, zip(*slot_prices(architecture, names), strict=True)), strict=True)))
+def _by_table(architecture: Architecture, names: tuple[str, ...], prices: Prices) -> Cost:
+    return Cost(dict(zip(names, map(sum, zip(*slot_prices(architecture, names, prices), strict=True)), strict=True)))
 
 
 @cache
@@ -71,8 +126,8 @@ def _kinds(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(n for n in names if metrics[n].additive), tuple(n for n in names if not metrics[n].additive)
 
 
-def _of_network(name: str, architecture: Architecture) -> float:
-    of_network = metrics[name].of_network
+def _of_network(name: str, architecture: Architecture, prices: Prices) -> float:
+    of_network = prices.metric(name).of_network
     assert of_network is not None
     return of_network(architecture)
 
@@ -122,37 +177,10 @@ def _equal(name: str, priced: Cost, measured: Cost) -> bool:
     return math.isclose(priced[name], measured[name], rel_tol=1e-9)
 
 
-def slot_price(slot: Slot, choice: LayerChoice, names: tuple[str, ...]) -> tuple[float, ...]:
+def slot_price(slot: Slot, choice: LayerChoice, names: tuple[str, ...], prices: Prices = CATALOGUE) -> tuple[float, ...]:
     """What one slot costs with an operator, metric by metric; found when first asked for."""
     place = unnamed(slot)
-    return tuple(_measured(name, place, choice) for name in names)
-
-
-@remembered(maxsize=1024)
-def _places(
-    network: str, settings: tuple[tuple[str, NetworkSetting], ...], input: Shape, classes: int, names: tuple[str, ...]
-) -> tuple[tuple[str, Slot, Prices], ...]:
-    """A network's slots with what is known of the prices there; equal geometries share one dictionary."""
-    cls = networks[network]
-    slots = cls.slots(input, classes, cls.complete(dict(settings)))
-    return tuple([(slot.name, slot, _prices(slot, names)) for slot in slots])
-
-
-@remembered(maxsize=65_536)
-def _prices(slot: Slot, names: tuple[str, ...]) -> Prices:
-    return _prices_at(unnamed(slot), names)
-
-
-@remembered()
-def _prices_at(place: Slot, names: tuple[str, ...]) -> Prices:
-    return {}
-
-
-@remembered()
-def _measured(name: str, slot: Slot, choice: LayerChoice) -> float:
-    metric = metrics[name]
-    value = metric.of_slot(slot, choice)
-    return kept(name, slot, choice, lambda: measured_slot(slot, choice, name)) if value is None else value
+    return tuple(prices.slot(name, place, choice) for name in names)
 
 
 def measured_slot(slot: Slot, choice: LayerChoice, name: str) -> float:

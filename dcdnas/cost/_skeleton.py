@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dcdnas.core.architecture import NetworkSetting
-from dcdnas.cost._lives import Lives
+from dcdnas.cost._liveness import Lives
 from dcdnas.networks import ConvNorm, Places, Shape, Slot, networks
 
 KEPT = 4096

@@ -12,10 +12,9 @@ from torch import nn
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.units import BYTES, Notation
 from dcdnas.cost._base import Metric
-from dcdnas.cost._dry import dry_run, run, with_memory
 from dcdnas.cost._kept import kept
-from dcdnas.cost._lives import Lives
-from dcdnas.cost._shapes import shapes_only
+from dcdnas.cost._liveness import Lives
+from dcdnas.cost._meta import dry_run, run, shapes_only, with_memory
 from dcdnas.cost._skeleton import result_of, skeleton
 from dcdnas.networks import ACTIVATIONS, STATIC, Slot, build_network, deployed
 

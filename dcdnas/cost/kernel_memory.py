@@ -10,12 +10,11 @@ from torch import Tensor, nn
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.units import BYTES, Notation
-from dcdnas.cost._alive import Alive
 from dcdnas.cost._base import Metric
-from dcdnas.cost._dry import dry_run
 from dcdnas.cost._kept import kept
+from dcdnas.cost._liveness import Alive
+from dcdnas.cost._meta import dry_run, shapes_only
 from dcdnas.cost._price import slot_prices
-from dcdnas.cost._shapes import shapes_only
 from dcdnas.networks import Slot
 from dcdnas.operators import watching
 

@@ -11,7 +11,7 @@ from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.units import Notation, counts
 from dcdnas.cost._base import Metric
 from dcdnas.cost._kept import kept
-from dcdnas.cost._shapes import shapes_only
+from dcdnas.cost._meta import shapes_only
 from dcdnas.networks import Slot
 
 __all__ = ["params"]

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dcdnas.core.architecture import Architecture
 from dcdnas.core.files import write_whole
-from dcdnas.core.trial import Trial
-from dcdnas.cost.latency import time_networks
+from dcdnas.cost.latency import NOTATION, prices_by, time_networks
+from dcdnas.cost.latency.choosing import Told, quietly
 from dcdnas.cost.latency.file import read_table, table_text
-from dcdnas.cost.latency.table import LatencyTable, use, used
+from dcdnas.cost.latency.measuring import compared_in, finding
+from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import Store
 from dcdnas.errors import FileError, RunError
 from dcdnas.networks import build_network
-from dcdnas.space.pricing.latency import compared_in, finding, places_needed
-from dcdnas.space.search_space import SearchSpace
+from dcdnas.space.pricing.latency import places_needed, take_table
+
+if TYPE_CHECKING:
+    from dcdnas.core.architecture import Architecture
+    from dcdnas.core.trial import Trial
+    from dcdnas.cost.latency.device import Device
+    from dcdnas.cost.latency.table import LatencyTable
+    from dcdnas.space.search_space import SearchSpace
 
 FILE = "latency.json"
 
@@ -27,44 +33,83 @@ def record(table: LatencyTable) -> dict[str, Any]:
     return {"device": asdict(table.device), "correction": asdict(table.correction)}
 
 
-def freeze(folder: Path) -> None:
-    """Writes the table in use into a run's folder."""
-    table = used()
+def space_and_table(
+    folder: Path | None,
+    space: SearchSpace,
+    metrics: Collection[str],
+    file: str | None = None,
+    device: str | None = None,
+    told: Told = quietly,
+) -> tuple[SearchSpace, LatencyTable | None]:
+    """The space of a search with its prices, and the table that latencies are predicted by, where one of the metrics needs one.
+
+    A run that exists already keeps its table.
+
+    Args:
+        folder: of a run that may exist; None for a new one.
+        space: whose networks are priced.
+        metrics: of budgets and objectives.
+        file: with another table.
+        device: of another machine, whose table is meant.
+        told: of the measurement, when there is one.
+    """
+    table = None
+    if folder is not None and not file and NOTATION.metric in metrics and (folder / "search.yaml").is_file():
+        table = thaw(folder, SearchConfig.read(folder / "search.yaml").latency, space)
+    table = table or take_table(space, metrics, file, device, told)
+    return space.priced_by(prices_by(table)), table
+
+
+def space_and_table_of(folder: Path, config: SearchConfig) -> tuple[SearchSpace, LatencyTable | None]:
+    """The same of a run that was made.
+
+    Raises:
+        RunError: when its table is missing, damaged or another one.
+    """
+    space = config.build_space()
+    table = thaw(folder, config.latency, space)
+    return space.priced_by(prices_by(table)), table
+
+
+def freeze(folder: Path, table: LatencyTable) -> None:
+    """Writes a table into a run's folder."""
     write_whole(folder / FILE, table_text(table.device, table.slots.items(), table.correction))
 
 
-def thaw(folder: Path, recorded: Mapping[str, Any] | None, space: SearchSpace) -> None:
-    """Reads the prices of latency from a run's own table from now on.
+def thaw(folder: Path, recorded: Mapping[str, Any] | None, space: SearchSpace) -> LatencyTable | None:
+    """The table that a run has in its folder; None for a run without one.
 
     Raises:
         RunError: when it is missing, damaged or another one.
     """
     if not recorded:
-        return
+        return None
     try:
         table = read_table(folder / FILE)
     except FileError as error:
         raise RunError(f"the run's latency table is gone or damaged, so its search cannot go on as it began. {error}") from None
     if record(table) != dict(recorded):
         raise RunError(f"{folder / FILE} is not the table that this search began with; put that one back.")
-    use(finding(table) if places_needed(space) is None and table.device.here else table)
+    return finding(table) if places_needed(space) is None and table.device.here else table
 
 
-def take_for(folder: Path, architecture: Architecture) -> bool:
-    """Reads the prices of latency from a run's own table, where it can be read and has all places of a network; says whether."""
+def table_for(folder: Path, architecture: Architecture) -> LatencyTable | None:
+    """A run's own table, where it can be read and has all places of a network."""
     try:
         table = read_table(folder / FILE)
     except FileError:
-        return False
-    if table.missing(compared_in(architecture)):
-        return False
-    use(table)
-    return True
+        return None
+    return None if table.missing(compared_in(architecture)) else table
 
 
-def time_front(store: Store, line: Iterable[Trial]) -> None:
-    """Measures whole networks that were not measured yet, and writes down what they take; nothing for another machine."""
-    device = used().device
+def time_front(store: Store, line: Iterable[Trial], device: Device) -> None:
+    """Measures whole networks that were not measured yet, and writes down what they take; nothing for another machine.
+
+    Args:
+        store: of the run.
+        line: trials with the networks.
+        device: that the run is for.
+    """
     known: dict[str, Any] = store.meta("timed") or {}
     new = {t.architecture.digest: t.architecture for t in line if t.architecture.digest not in known}
     if not new or not device.here:

@@ -11,6 +11,8 @@ from dcdnas.core.files import write_whole
 from dcdnas.core.pareto import Bounds
 from dcdnas.core.plugins import FOLDER as PLUGINS
 from dcdnas.core.plugins import loaded
+from dcdnas.cost.latency import prices_by
+from dcdnas.cost.latency.table import LatencyTable
 from dcdnas.engine import latency
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.proxy_training import images_of
@@ -21,8 +23,13 @@ from dcdnas.space.pricing.cost import check_budgets, largest, smallest
 from dcdnas.space.search_space import SearchSpace
 
 
-def prepare(folder: Path, config: SearchConfig) -> SearchConfig:
+def prepare(folder: Path, config: SearchConfig, table: LatencyTable | None = None) -> SearchConfig:
     """Makes the run's folder, or continues one of the same search.
+
+    Args:
+        folder: of the run.
+        config: what the search is.
+        table: that latencies are predicted by, which a new run keeps a copy of; None where no latency is priced.
 
     Returns:
         The configuration to search with.
@@ -36,7 +43,7 @@ def prepare(folder: Path, config: SearchConfig) -> SearchConfig:
         return _continued(folder, config)
     if folder.exists() and not _never_started(folder):
         raise RunError(f"{folder} is not empty and is no run. Give another `--name`.")
-    space = config.build_space()
+    space = config.build_space().priced_by(prices_by(table))
     check_budgets(space, config.budgets)
     if config.task.data:
         images_of(config.task)
@@ -44,8 +51,8 @@ def prepare(folder: Path, config: SearchConfig) -> SearchConfig:
     for half_made in folder.glob(f"{MEMORY}*"):
         half_made.unlink()
     _copy_plugins(folder, config)
-    if config.latency:
-        latency.freeze(folder)
+    if table is not None:
+        latency.freeze(folder, table)
     make_memory(folder, objective_bounds(space, config))
     config.write(folder / "search.yaml")
     return config

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dcdnas.core import pareto
 from dcdnas.core.plugins import load_copies
@@ -22,6 +23,9 @@ from dcdnas.engine.signals import Signals, Wish, clear_request, requested
 from dcdnas.engine.store import Store
 from dcdnas.engine.tracking import Tracking
 from dcdnas.errors import DcdnasError, Resumable
+
+if TYPE_CHECKING:
+    from dcdnas.cost.latency.table import LatencyTable
 
 
 def search(
@@ -48,8 +52,7 @@ def search(
     """
     config = SearchConfig.read(folder / "search.yaml")
     execution = replace(execution, plugins=load_copies(folder, config.plugins))
-    space = config.build_space()
-    latency.thaw(folder, config.latency, space)
+    space, table = latency.space_and_table_of(folder, config)
     signals = Signals(told)
     with (
         RunLock(folder) as lock,
@@ -67,7 +70,7 @@ def search(
             executors[execution.executor](execution, folder, signals.breaking_in).run(loop)
         except KeyboardInterrupt:
             loop.interrupt()
-        ending = _close(loop, folder)
+        ending = _close(loop, folder, table)
         clear_request(folder)
     return _verdict(ending, loop, folder)
 
@@ -94,12 +97,12 @@ def _observer(watch: Watch, tracking: Tracking, observe: Callable[[Progress], No
     return look
 
 
-def _close(loop: SearchLoop, folder: Path) -> Ending:
+def _close(loop: SearchLoop, folder: Path, table: LatencyTable | None) -> Ending:
     """Times the front where latency is priced, and writes down how the search ended."""
     config, store = loop.config, loop.store
-    if config.latency and loop.stopped in (None, Ending.TIME_IS_UP):
-        latency.time_front(store, pareto.front(list(loop.trials.values()), config.budgets, config.minimize))
-        latency.freeze(folder)  # what was measured on the way is part of it now
+    if table is not None and loop.stopped in (None, Ending.TIME_IS_UP):
+        latency.time_front(store, pareto.front(list(loop.trials.values()), config.budgets, config.minimize), table.device)
+        latency.freeze(folder, table)  # what was measured on the way is part of it now
     ending = loop.ending or Ending.INTERRUPTED
     store.set_ending(ending, loop.reason or ending.sentence)
     return ending

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from dcdnas.core.architecture import LayerChoice, NetworkSetting
 from dcdnas.core.geometry import ConvGeometry, Setting
-from dcdnas.cost import remembered, slot_price
+from dcdnas.cost import Prices, slot_price
 from dcdnas.errors import GeometryError
 from dcdnas.networks import Shape, Slot, unnamed
 from dcdnas.operators import Operator, operators, width_of
@@ -52,26 +52,27 @@ class PlaceCosts(dict[tuple[Slot, Slot | None], float]):
     """What an operator with its settings costs in each slot, after the first one of its block if that may guide it.
 
     Args:
+        prices: what to price by.
         metric: an additive one.
         operator: its name.
         settings: of it, before they are resolved for a place.
     """
 
-    def __init__(self, metric: str, operator: str, settings: Settings) -> None:
+    def __init__(self, prices: Prices, metric: str, operator: str, settings: Settings) -> None:
         super().__init__()
-        self.metric, self.operator, self.settings = metric, operator, settings
+        self.prices, self.metric, self.operator, self.settings = prices, metric, operator, settings
 
     def __missing__(self, place: tuple[Slot, Slot | None]) -> float:
         slot, leader = place
         choice = layer_choice(self.operator, self.settings, Site(unnamed(slot), leader.geometry if leader else None))
-        cost = self[place] = slot_price(slot, choice, (self.metric,))[0]
+        cost = self[place] = slot_price(slot, choice, (self.metric,), self.prices)[0]
         return cost
 
 
-@remembered(maxsize=4096)
-def place_costs(metric: str, operator: str, settings: Settings) -> PlaceCosts:
+@lru_cache(maxsize=4096)
+def place_costs(prices: Prices, metric: str, operator: str, settings: Settings) -> PlaceCosts:
     """The costs of an operator with these settings, to be filled by who asks."""
-    return PlaceCosts(metric, operator, settings)
+    return PlaceCosts(prices, metric, operator, settings)
 
 
 @lru_cache(maxsize=200_000)

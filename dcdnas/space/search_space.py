@@ -15,7 +15,7 @@ from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import Budget
 from dcdnas.core.geometry import Setting
 from dcdnas.core.task import TrainingTask
-from dcdnas.cost import metrics
+from dcdnas.cost import CATALOGUE, Prices, metrics
 from dcdnas.errors import UsageError
 from dcdnas.networks import Shape, Slot, leaders, networks, unnamed
 from dcdnas.space.frame import Frame, layer_choice, place_costs
@@ -50,6 +50,7 @@ class SearchSpace:
         proxy: the default short training.
         fit: with it the width is no decision: each network gets the one that fills the budget.
         named_only: whether a budget alone never picks this space, see `dcdnas.space.library.space_for`.
+        prices: what its networks are priced by.
     """
 
     name: str
@@ -64,6 +65,7 @@ class SearchSpace:
     proxy: TrainingTask = field(default_factory=TrainingTask)
     fit: WidthFit | None = None
     named_only: bool = False
+    prices: Prices = field(default=CATALOGUE, repr=False)
     _frames: dict[tuple[Any, ...], Frame] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -159,6 +161,10 @@ class SearchSpace:
             )
         return replace(self, fit=replace(self.fit, budget=budgets[0]))
 
+    def priced_by(self, prices: Prices) -> SearchSpace:
+        """The same space with other prices: another latency table."""
+        return replace(self, prices=prices)
+
     @cached_property
     def ends(self) -> tuple[SearchSpace, SearchSpace]:
         """The space at its narrowest and at its widest; twice the space itself when its width is not fitted."""
@@ -236,7 +242,7 @@ class SearchSpace:
             raise UsageError(f"the width in {self.name} is fitted to a budget. Give one, like `-b 2MFLOPs`.")
         cls, (settings, shape) = networks[self.network], self.network_settings(decisions)
         complete, group_of = cls.complete(settings), self._group_of
-        costs = [place_costs(self.fit.budget.metric, *choice) for choice in (*chosen, ("static", ()))]
+        costs = [place_costs(self.prices, self.fit.budget.metric, *choice) for choice in (*chosen, ("static", ()))]
 
         def cost(changes: Changes) -> float:
             slots = cls.slots(shape, self.classes, complete | dict(changes))

@@ -14,7 +14,6 @@ from latencies import PretendedTimes, pretended_times
 from dcdnas.cli._summary import over_budget
 from dcdnas.core.budget import Budget
 from dcdnas.cost.latency.device import this_device
-from dcdnas.cost.latency.table import use
 
 HERE = this_device()
 INLINE = ("--executor", "inline", "--no-early-stopping", "--confirm", "0", "--set", "starts=3", "-n", "3")
@@ -22,7 +21,7 @@ INLINE = ("--executor", "inline", "--no-early-stopping", "--confirm", "0", "--se
 
 @pytest.fixture(autouse=True)
 def times(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedTimes]:
-    """Pretended times of slots and of the space's networks, an empty cache, and no table in use."""
+    """Pretended times of slots and of the space's networks, and an empty cache."""
     with pretended_times(project / "cache", monkeypatch) as pretending:
         yield pretending
 
@@ -98,7 +97,6 @@ def test_a_search_within_a_latency_ends_with_measured_networks(run: Run, project
     assert HERE.name in text
     shown = run("show", "quick", "--trial", "best")
     assert "measured" in shown.out
-    use(None)  # as in a new process
     assert run("report", "quick").code == 0
     assert "predicted; measured" in (project / "runs" / "quick" / "report.html").read_text()
     layers = run("show", "quick", "--trial", "best", "--json").json

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,26 +16,18 @@ from torch import Tensor, nn
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.geometry import ConvGeometry
-from dcdnas.cost import additive_metrics, metrics, price, verified
-from dcdnas.cost.latency import time_module
+from dcdnas.cost import additive_metrics, breakdown, metrics, price, verified
+from dcdnas.cost.latency import prices_by, time_module
 from dcdnas.cost.latency.device import Device, this_device
 from dcdnas.cost.latency.fit import Correction, Whole, corrected, kendall_tau, percentage_error
 from dcdnas.cost.latency.row import place_from, row_of
-from dcdnas.cost.latency.table import LatencyTable, place_of, use, used
+from dcdnas.cost.latency.table import LatencyTable, place_of
 from dcdnas.cost.latency.timing import CALLS, Timing, by_events, clock_of, timings
 from dcdnas.errors import FileError, UsageError
 from dcdnas.networks import Slot, build_network, deployed, make, slots_of
 
 NETWORK = Architecture("mobilenetv2", {"width": 0.5}, {}, (3, 32, 32), 10)
 HERE = this_device()
-
-
-@pytest.fixture(autouse=True)
-def nothing_in_use() -> Iterator[None]:
-    """No table before and after each test."""
-    use(None)
-    yield
-    use(None)
 
 
 def clock_from(seconds: Callable[[int], float]) -> Callable[[Callable[[], object]], float]:
@@ -162,27 +154,33 @@ def test_the_percentage_error_is_the_mean_of_the_absolute_ones() -> None:
 
 
 def test_the_price_of_a_network_is_the_sum_over_its_slots() -> None:
-    use(pretended())
-    table = used()
+    table = pretended()
+    prices = prices_by(table)
     assert metrics["latency"].additive
     assert not metrics["latency"].exact
     expected = sum(table.nanoseconds(slot, LayerChoice()) for slot in slots_of(NETWORK))
-    assert price(NETWORK, ("flops", "latency"))["latency"] == expected
+    assert price(NETWORK, ("flops", "latency"), prices)["latency"] == expected
     slot = slots_of(NETWORK)[3]
-    assert metrics["latency"].of_slot(slot, LayerChoice()) == round(1.25 * table.timing(slot, LayerChoice()).median + 100)
+    assert prices.metric("latency").of_slot(slot, LayerChoice()) == round(1.25 * table.timing(slot, LayerChoice()).median + 100)
 
 
-def test_another_table_gives_other_prices_at_once() -> None:
-    use(pretended())
-    one = price(NETWORK, ("latency",))["latency"]
-    use(LatencyTable(HERE, {}, Correction(2.5, 200.0), find=pretended().find))
-    assert price(NETWORK, ("latency",))["latency"] == pytest.approx(2 * one, rel=1e-3)
+def test_a_network_has_a_price_by_each_of_two_tables() -> None:
+    quick, slow = (
+        prices_by(LatencyTable(HERE, {}, c, find=pretended().find)) for c in (Correction(1.25, 100), Correction(2.5, 200))
+    )
+    names = ("flops", "latency")
+    for _ in range(2):  # in turns, so that neither is what the other left
+        one, two = price(NETWORK, names, quick), price(NETWORK, names, slow)
+        assert two["latency"] == pytest.approx(2 * one["latency"], rel=1e-3)
+        assert one["flops"] == two["flops"] == price(NETWORK)["flops"]
+        layers = [breakdown(NETWORK, ("latency",), prices).layers for prices in (quick, slow)]
+        assert [sum(layer.cost["latency"] for layer in found) for found in layers] == [one["latency"], two["latency"]]
 
 
 def test_a_slot_costs_what_its_activation_makes_of_it() -> None:
-    use(pretended())
+    table = pretended()
     geometry = ConvGeometry(8, 8, height=4, width=4)
-    with_one, without = (used().nanoseconds(Slot("a", geometry, "conv", a), LayerChoice()) for a in ("relu6", ""))
+    with_one, without = (table.nanoseconds(Slot("a", geometry, "conv", a), LayerChoice()) for a in ("relu6", ""))
     assert with_one > without
 
 
@@ -192,11 +190,11 @@ def test_without_a_table_latency_says_how_to_get_one() -> None:
 
 
 def test_a_place_that_is_not_in_the_table_is_named() -> None:
-    use(LatencyTable(HERE, {}, source="pi.json"))
+    prices = prices_by(LatencyTable(HERE, {}, source="pi.json"))
     with pytest.raises(
         FileError, match=r"pi.json .*has no time for static at 3->16 3x3 stride 2 on 32x32 with relu6.*latency slots"
     ):
-        price(NETWORK, ("latency",))
+        price(NETWORK, ("latency",), prices)
 
 
 def test_a_worker_verifies_without_latencies_and_their_table() -> None:
@@ -205,7 +203,6 @@ def test_a_worker_verifies_without_latencies_and_their_table() -> None:
 
 
 def test_a_module_is_measured_as_deployed_and_left_as_it_was() -> None:
-    use(pretended())
     network = build_network(NETWORK).train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     assert time_module(network, NETWORK.input) > 0
@@ -221,9 +218,11 @@ def test_what_stands_in_a_slot_is_deployed_like_the_network() -> None:
 
 
 def test_another_machine_cannot_be_measured_here() -> None:
-    use(pretended(Device("cpu: Cortex-A76", 4)))
+    elsewhere = Device("cpu: Cortex-A76", 4)
     with pytest.raises(UsageError, match="cannot be measured here"):
-        time_module(nn.Identity(), (1,))
+        time_module(nn.Identity(), (1,), elsewhere)
+    with pytest.raises(UsageError, match="cannot be measured here"):
+        prices_by(pretended(elsewhere)).metric("latency").measure(nn.Identity(), (1,))
 
 
 @pytest.mark.parametrize("given", [{"kind": "tpu"}, {"threads": 0}, {"batch": 0}])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from trainings import pretend
 from dcdnas.core.budget import Budget, exceeded, within
 from dcdnas.core.units import quantity
 from dcdnas.cost import ALWAYS, metrics, price
-from dcdnas.cost.latency.table import use
+from dcdnas.cost.latency import prices_by
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.executors.local import Local
 from dcdnas.engine.loop import SearchLoop
@@ -25,24 +24,19 @@ from dcdnas.engine.samplers import samplers
 from dcdnas.results import load_run
 from dcdnas.space.pricing.cost import draw, largest, priced, smallest, static_reference
 
-
-@pytest.fixture(autouse=True)
-def latencies() -> Iterator[None]:
-    """Latencies by arithmetic."""
-    use(pretended())
-    yield
-    use(None)
+PRICES = prices_by(pretended())
+"""Latencies by arithmetic."""
 
 
 def middle(metric: str) -> Budget:
     """A budget that half of the networks meet."""
-    space, rng = config().build_space(), random.Random(0)
+    space, rng = config().build_space().priced_by(PRICES), random.Random(0)
     return Budget(metric, statistics.median(priced(space, draw(space, rng), (metric,)).cost[metric] for _ in range(50)))
 
 
 def done(folder: Path, c: SearchConfig) -> SearchLoop:
     """A whole search on two local workers."""
-    space = c.build_space()
+    space = c.build_space().priced_by(PRICES)
     folder.mkdir()
     c.write(folder / "search.yaml")
     make_memory(folder, objective_bounds(space, c))
@@ -59,7 +53,7 @@ def test_a_metric_is_a_budget(tmp_path: Path, metric: str) -> None:
     assert len(trained) == 8
     assert all(within(t.cost, [budget]) for t in trained)
     for t in loop.trials.values():
-        assert dict(t.cost.values) == dict(price(t.architecture, tuple(dict.fromkeys([*ALWAYS, metric]))).values)
+        assert dict(t.cost.values) == dict(price(t.architecture, tuple(dict.fromkeys([*ALWAYS, metric])), PRICES).values)
         assert t.state != "refused" or t.reason == exceeded(t.cost, [budget])
     frame = load_run(tmp_path / "run").frame
     assert frame[metric].notna().all()
@@ -80,18 +74,18 @@ def test_a_metric_is_an_objective_beside_the_budgets(tmp_path: Path, sampler: st
 
 @pytest.mark.parametrize("metric", metrics)
 def test_the_ends_of_a_space_are_those_of_all_its_networks(metric: str) -> None:
-    space = config({**SPACE, "slots": {}, "settings": {**SPACE["settings"], "depth": 1}}).build_space()
+    space = config({**SPACE, "slots": {}, "settings": {**SPACE["settings"], "depth": 1}}).build_space().priced_by(PRICES)
     names = [(v.decision, v.options) for v in space.variables if v.decision]
     outcomes: list[dict[str, object]] = [{}]
     for name, options in names:
         outcomes = [{**o, name: option} for o in outcomes for option in options]
-    costs = [price(space.architecture(o), (metric,))[metric] for o in outcomes]  # type: ignore[arg-type]
+    costs = [price(space.architecture(o), (metric,), PRICES)[metric] for o in outcomes]  # type: ignore[arg-type]
     assert math.prod(len(options) for _, options in names) == len(costs)
     assert (smallest(space, metric).cost[metric], largest(space, metric).cost[metric]) == (min(costs), max(costs))
 
 
 def test_the_reference_has_the_costs_of_the_objectives() -> None:
-    space = config().build_space()
+    space = config().build_space().priced_by(PRICES)
     found = static_reference(space, (), ("weights",))
     assert found is not None
     assert {*found.cost.values} == {*ALWAYS, "weights"}

@@ -9,26 +9,30 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from latencies import PretendedTimes, pretended_times
-from searching import SPACE, config
+from latencies import PretendedTimes, pretended, pretended_times
+from searching import SPACE, config, ended_jobs, opened
 from trainings import pretend
 
 from dcdnas.core.budget import Budget
 from dcdnas.cost import price
+from dcdnas.cost.latency import prices_by
+from dcdnas.cost.latency.choosing import check_device
 from dcdnas.cost.latency.device import Device, this_device
-from dcdnas.cost.latency.table import LatencyTable, use, used
+from dcdnas.cost.latency.table import LatencyTable
 from dcdnas.cost.latency.timing import Timing
 from dcdnas.engine import latency
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.latency import FILE, freeze, record, thaw, time_front
-from dcdnas.engine.planning.latency import check_device, notes_on, take_table
-from dcdnas.engine.prepare import extend, prepare
+from dcdnas.engine.loop import SearchLoop
+from dcdnas.engine.prepare import extend, make_memory, objective_bounds, prepare
 from dcdnas.engine.run import search
 from dcdnas.engine.store import Store
 from dcdnas.errors import RunError, UsageError
 from dcdnas.networks import Network
 from dcdnas.results import load_run
+from dcdnas.space.pricing.cost import largest
+from dcdnas.space.pricing.latency import notes_on, take_table
 
 HERE = this_device()
 INLINE = Execution(executor="inline", gpus_per_trial=0.0)
@@ -36,7 +40,7 @@ INLINE = Execution(executor="inline", gpus_per_trial=0.0)
 
 @pytest.fixture(autouse=True)
 def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedTimes]:
-    """Pretended measurements and trainings, an empty cache, and no table in use."""
+    """Pretended measurements and trainings, and an empty cache."""
     monkeypatch.setattr(Execution, "training", lambda self: pretend)
     with pretended_times(tmp_path / "cache", monkeypatch) as pretending:
         yield pretending
@@ -55,36 +59,57 @@ def wholes(monkeypatch: pytest.MonkeyPatch) -> list[Network]:
     return seen
 
 
-def a_search(trials: int = 6, at_most: float = 6000) -> SearchConfig:
+def a_search(trials: int = 6, at_most: float = 6000) -> tuple[SearchConfig, LatencyTable]:
     """A search within a latency, by this machine's pretended table."""
     plain = config(trials=trials, budget=(), sampler="random", starts=trials)
     table = take_table(plain.build_space(), ["latency"])
     assert table is not None
-    return replace(plain, budgets=(Budget("latency", at_most),), minimize=("latency",), latency=record(table))
+    return replace(plain, budgets=(Budget("latency", at_most),), minimize=("latency",), latency=record(table)), table
 
 
 def test_a_run_is_searched_with_its_own_table_and_resumed_with_it(tmp_path: Path, wholes: list[Network]) -> None:
-    c = a_search()
-    prepare(tmp_path / "run", c)
-    prices = {place: timing.median for place, timing in used().slots.items()}
-    use(None)  # as in a new process
+    c, table = a_search()
+    prepare(tmp_path / "run", c, table)
     search(tmp_path / "run", INLINE)
     first = load_run(tmp_path / "run")
-    assert all(t.cost["latency"] == price(t.architecture, ("latency",))["latency"] for t in first.trials)
-    assert {place: timing.median for place, timing in used().slots.items()} == prices
-
-    other = LatencyTable(HERE, {place: Timing(10 * t.median) for place, t in used().slots.items()})
-    use(other)
+    prices = prices_by(table)
+    assert all(t.cost["latency"] == price(t.architecture, ("latency",), prices)["latency"] for t in first.trials)
+    kept = thaw(tmp_path / "run", c.latency, c.build_space())
+    assert kept is not None
+    assert {place: t.median for place, t in kept.slots.items()} == {place: t.median for place, t in table.slots.items()}
     extend(tmp_path / "run", 9)
     search(tmp_path / "run", INLINE)
     again = load_run(tmp_path / "run")
     assert len(again.trials) > len(first.trials)
-    assert used() is not other
-    assert all(t.cost["latency"] == price(t.architecture, ("latency",))["latency"] for t in again.trials)
+    assert all(t.cost["latency"] == price(t.architecture, ("latency",), prices)["latency"] for t in again.trials)
+
+
+def test_two_searches_of_one_process_have_a_table_each(tmp_path: Path) -> None:
+    tables = {"quick": pretended(), "slow": pretended(factor=3.75)}
+    plain = config(trials=8, budget=(), sampler="tpe", starts=3)
+    middle = largest(plain.build_space().priced_by(prices_by(tables["quick"])), "latency").cost["latency"] / 2
+    loops = {}
+    for name, table in tables.items():
+        c = replace(plain, budgets=(Budget("latency", middle * table.correction.factor / 1.25),), minimize=("latency",))
+        space = c.build_space().priced_by(prices_by(table))
+        (tmp_path / name).mkdir()
+        make_memory(tmp_path / name, objective_bounds(space, c))
+        loops[name] = SearchLoop(c, space, opened(tmp_path / name))
+    for _ in range(8):
+        for loop in loops.values():  # a training of each in turns
+            ended_jobs(loop, 1)
+    found = {name: list(loop.trials.values()) for name, loop in loops.items()}
+    for name, trials in found.items():
+        assert len([t for t in trials if t.state == "finished"]) == 8
+        prices = prices_by(tables[name])
+        assert all(t.cost["latency"] == price(t.architecture, ("latency",), prices)["latency"] for t in trials)
+    static = [trials[0].cost["latency"] for trials in found.values()]
+    assert found["quick"][0].architecture.digest == found["slow"][0].architecture.digest
+    assert static[1] > 2 * static[0]
 
 
 def test_the_front_is_measured_whole_once(tmp_path: Path, wholes: list[Network]) -> None:
-    prepare(tmp_path / "run", a_search())
+    prepare(tmp_path / "run", *a_search())
     search(tmp_path / "run", INLINE)
     run = load_run(tmp_path / "run")
     front = {t.architecture.digest for t in run.front()}
@@ -96,20 +121,19 @@ def test_the_front_is_measured_whole_once(tmp_path: Path, wholes: list[Network])
 
 
 def test_another_machines_front_is_not_measured(tmp_path: Path, wholes: list[Network]) -> None:
-    prepare(tmp_path / "run", a_search())
+    prepare(tmp_path / "run", *a_search())
     search(tmp_path / "run", INLINE)
     run, seen = load_run(tmp_path / "run"), len(wholes)
-    use(LatencyTable(Device("cpu: Cortex-A76")))
     with closing(Store(tmp_path / "run", "w")) as store:
         store.set_meta("timed", {})
-        time_front(store, run.front())
+        time_front(store, run.front(), Device("cpu: Cortex-A76"))
         assert store.meta("timed") == {}
     assert len(wholes) == seen
 
 
 def test_what_says_which_table_it_was_is_in_the_configuration(tmp_path: Path, wholes: list[Network]) -> None:
-    c = a_search()
-    prepare(tmp_path / "run", c)
+    c, table = a_search()
+    prepare(tmp_path / "run", c, table)
     read = SearchConfig.read(tmp_path / "run" / "search.yaml")
     assert read == c
     assert read.latency["device"]["name"] == HERE.name
@@ -120,7 +144,7 @@ def test_what_says_which_table_it_was_is_in_the_configuration(tmp_path: Path, wh
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "another"])
 def test_a_table_that_is_not_the_runs_any_more_stops_it(tmp_path: Path, damage: str, wholes: list[Network]) -> None:
-    prepare(tmp_path / "run", a_search())
+    prepare(tmp_path / "run", *a_search())
     file = tmp_path / "run" / FILE
     if damage == "gone":
         file.unlink()
@@ -145,9 +169,11 @@ def test_a_table_from_a_file_is_taken_when_it_is_meant(tmp_path: Path) -> None:
     mine = take_table(space, ["latency"])
     assert mine is not None
     (tmp_path / "run").mkdir()
-    freeze(tmp_path / "run")
+    freeze(tmp_path / "run", mine)
     file = tmp_path / "run" / FILE
-    assert take_table(space, ["flops", "latency"], file) is used()
+    again = take_table(space, ["flops", "latency"], file)
+    assert again is not None
+    assert again.slots.keys() == mine.slots.keys()
     plain = json.loads(file.read_text())
     plain["device"]["name"] = "cpu: Cortex-A76"
     (tmp_path / "pi.json").write_text(json.dumps(plain))
@@ -157,7 +183,7 @@ def test_a_table_from_a_file_is_taken_when_it_is_meant(tmp_path: Path) -> None:
         take_table(space, ["latency"], tmp_path / "pi.json", "phone")
     found = take_table(space, ["latency"], tmp_path / "pi.json", "cortex-a76")
     assert found is not None
-    assert used() is found
+    assert found.device.name == "cpu: Cortex-A76"
 
 
 @pytest.mark.parametrize(("file", "device"), [("t.json", None), (None, "pi"), ("t.json", "pi")])
@@ -186,7 +212,7 @@ def test_a_space_whose_places_nobody_can_list_goes_on_with_what_it_measured(tmp_
     space = config(fitted).build_space()
     table = take_table(space, ["latency"])
     assert table is not None
-    freeze(tmp_path)
-    use(None)
-    thaw(tmp_path, record(table), space)
-    assert used().find is not None
+    freeze(tmp_path, table)
+    thawed = thaw(tmp_path, record(table), space)
+    assert thawed is not None
+    assert thawed.find is not None

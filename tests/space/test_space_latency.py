@@ -13,13 +13,14 @@ from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
 
 from dcdnas.core.budget import Budget, within
 from dcdnas.cost import price
+from dcdnas.cost.latency import measuring, prices_by
 from dcdnas.cost.latency.device import Device, this_device
-from dcdnas.cost.latency.table import LatencyTable, use
+from dcdnas.cost.latency.measuring import finding, places_in
+from dcdnas.cost.latency.table import LatencyTable
 from dcdnas.errors import FileError, UsageError
-from dcdnas.space.pricing import latency as space_latency
 from dcdnas.space.pricing.cost import draw, draws_within, largest, smallest
 from dcdnas.space.pricing.coverage import fit
-from dcdnas.space.pricing.latency import check_complete, drawn, finding, measured, places_needed, slot_sum
+from dcdnas.space.pricing.latency import check_complete, drawn, measured, places_needed
 from dcdnas.space.pricing.table import SpaceTable
 from dcdnas.space.pricing.tree import tree_of
 
@@ -28,7 +29,7 @@ HERE = this_device()
 
 @pytest.fixture(autouse=True)
 def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedTimes]:
-    """Pretended measurements, an empty cache, and no table in use."""
+    """Pretended measurements, and an empty cache."""
     with pretended_times(tmp_path / "cache", monkeypatch) as pretending:
         yield pretending
 
@@ -41,8 +42,8 @@ def test_layers_that_share_a_guide_are_refused_before_anything_is_measured() -> 
 @pytest.mark.parametrize("name", [name for name in TINY if name != "guided"])
 def test_every_network_of_a_space_is_priced_from_its_table(name: str) -> None:
     space = tiny(name)
-    use(measured(space, HERE, 5))
-    costs = [price(space.architecture(o), ("latency",))["latency"] for o in all_outcomes(space)]
+    space = space.priced_by(prices_by(measured(space, HERE, 5)))
+    costs = [price(space.architecture(o), ("latency",), space.prices)["latency"] for o in all_outcomes(space)]
     assert tree_of(space, "latency") is not None
     assert smallest(space, "latency").cost["latency"] == min(costs)
     assert largest(space, "latency").cost["latency"] == max(costs)
@@ -53,12 +54,12 @@ def test_every_network_of_a_space_is_priced_from_its_table(name: str) -> None:
 
 def test_draws_stay_within_a_latency_and_the_share_is_known() -> None:
     space = tiny("gated")
-    use(pretended())
-    costs = sorted(price(space.architecture(o), ("latency",))["latency"] for o in all_outcomes(space))
+    space = space.priced_by(prices_by(pretended()))
+    costs = sorted(price(space.architecture(o), ("latency",), space.prices)["latency"] for o in all_outcomes(space))
     budget = Budget("latency", costs[len(costs) // 3])
     found = fit(space, [budget])
     rng = random.Random(1)
-    drawn_costs = [price(space.architecture(draw(space, rng)), ("latency",))["latency"] for _ in range(1500)]
+    drawn_costs = [price(space.architecture(draw(space, rng)), ("latency",), space.prices)["latency"] for _ in range(1500)]
     assert found.share.value == pytest.approx(np.mean([c <= budget.at_most for c in drawn_costs]), abs=0.06)
     source = draws_within(space, [budget], random.Random(0))
     assert all(within(next(source).cost, [budget]) for _ in range(50))
@@ -94,17 +95,17 @@ def test_the_correction_makes_networks_of_slots() -> None:
     assert table.correction.networks == 10
     assert table.correction.error is not None
     whole = drawn(space, 10)[0]
-    predicted = table.correction.of(*slot_sum(table, whole))
-    use(table)
-    assert price(whole, ("latency",))["latency"] == pytest.approx(predicted, rel=1e-2)
+    alone = [table.timing(*place).median for place in places_in(whole)]
+    predicted = table.correction.of(sum(alone), len(alone))
+    assert price(whole, ("latency",), prices_by(table))["latency"] == pytest.approx(predicted, rel=1e-2)
     assert 1.2 < table.correction.factor < 1.8
 
 
 def test_an_open_classifier_is_measured_with_each_of_its_operators() -> None:
     space = compile_space(HEAD + BACKBONE + TINY["stage"] + "  classifier:\n    static:\n    dcd: {latent_dim: [half, auto]}\n")
-    use(measured(space, HERE, 5))
+    space = space.priced_by(prices_by(measured(space, HERE, 5)))
     outcomes = list(all_outcomes(space))
-    costs = [price(space.architecture(o), ("latency",))["latency"] for o in outcomes]
+    costs = [price(space.architecture(o), ("latency",), space.prices)["latency"] for o in outcomes]
     table = SpaceTable(space, ("latency",))
     assert table.costs(table.encode(outcomes))[:, 0].tolist() == costs
     assert smallest(space, "latency").cost["latency"] == min(costs)
@@ -136,7 +137,7 @@ def test_where_places_cannot_be_listed_they_are_measured_when_asked_for(times: P
     assert places_needed(space) is None
     table = measured(space, HERE, 4)
     calls = times.calls
-    use(table)
+    space = space.priced_by(prices_by(table))
     source = draws_within(space, [Budget("flops", 150_000), Budget("latency", 1e9)], random.Random(3), also=("latency",))
     assert all(next(source).cost["latency"] > 0 for _ in range(5))
     assert times.calls > calls
@@ -150,7 +151,7 @@ def test_a_width_is_fitted_to_a_latency() -> None:
     text = (HEAD + BACKBONE + TINY["stage"]).replace("settings:\n", "settings:\n  width: {fit: [0.5, 3]}\n")
     budget = Budget("latency", 15_000)
     space = compile_space(text).filling([budget])
-    use(measured(space, HERE, 4))
+    space = space.priced_by(prices_by(measured(space, HERE, 4)))
     source = draws_within(space, [budget], random.Random(0))
     costs = [next(source).cost["latency"] for _ in range(10)]
     assert max(costs) <= budget.at_most
@@ -161,7 +162,7 @@ def test_a_width_is_fitted_to_a_latency() -> None:
 def test_a_real_measurement_predicts_networks_it_has_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     from dcdnas.cost.latency.timing import timings
 
-    monkeypatch.setattr(space_latency, "timings", timings)
+    monkeypatch.setattr(measuring, "timings", timings)
     table = measured(tiny("stage"), HERE, 12)
     assert table.correction.error is not None
     assert table.correction.error < 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +12,11 @@ from torch import Tensor, nn
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.units import TIMES, Notation
 from dcdnas.cost._base import Metric
+from dcdnas.cost._price import CATALOGUE, Prices
 from dcdnas.cost.latency.device import Device, this_device
-from dcdnas.cost.latency.table import in_use, used
+from dcdnas.cost.latency.table import LatencyTable
 from dcdnas.cost.latency.timing import Timing, timings
+from dcdnas.errors import UsageError
 from dcdnas.networks import Network, Slot, deployed
 
 __all__ = ["latency"]
@@ -23,13 +26,18 @@ BLOCKS = 10
 
 
 def slot_latency(slot: Slot, choice: LayerChoice) -> int:
-    """What a slot adds to its network's latency, in nanoseconds, by the table in use.
+    """Raises UsageError: what a slot adds to its network's latency is known by a table only, see `prices_by`."""
+    raise UsageError(
+        "latency has no table to be read from. Measure one with `dcdnas latency measure SPACE`, or name one with "
+        "--latency-table FILE."
+    )
 
-    Raises:
-        UsageError: when no table is in use.
-        FileError: when the table does not know the place.
-    """
-    return used().nanoseconds(slot, choice)
+
+def prices_by(table: LatencyTable | None) -> Prices:
+    """Prices whose latency is predicted by a table; without one there is no latency."""
+    if table is None:
+        return CATALOGUE
+    return Prices(replace(latency, of_slot=table.nanoseconds, measure=lambda m, shape: time_module(m, shape, table.device)))
 
 
 def time_networks(networks: Sequence[Network], device: Device) -> list[Timing]:
@@ -54,13 +62,18 @@ def at_work(module: nn.Module, shape: Iterable[int], device: Device) -> tuple[nn
     return deployed(module).to(device.kind), x.to(device.kind)
 
 
-def time_module(module: nn.Module, shape: tuple[int, ...]) -> int:
-    """Nanoseconds that a module takes on this machine, used like the device of the table in use, if any; it is left as it was.
+def time_module(module: nn.Module, shape: tuple[int, ...], device: Device | None = None) -> int:
+    """Nanoseconds that a module takes on this machine; it is left as it was.
+
+    Args:
+        module: in any mode, anywhere.
+        shape: of one input without the batch.
+        device: of this machine, as it is used; one thread of the CPU when left out.
 
     Raises:
-        UsageError: when the table in use is of another machine.
+        UsageError: when the device is another machine's.
     """
-    device = used().device if in_use() else this_device()
+    device = device or this_device()
     device.check_here()
     return timings([at_work(copy.deepcopy(module), shape, device)], device, BLOCKS)[0].median
 

@@ -30,6 +30,7 @@ class KeptTimes:
     """
 
     def __init__(self, device: Device) -> None:
+        self.device = device
         digest = hashlib.sha256(json.dumps([*astuple(device), CODE]).encode()).hexdigest()[:16]
         self._records = Records(f"latency-{digest}")
         self._known = _read(self._records)

@@ -1,7 +1,4 @@
-"""A latency table: what each operator takes at each place of a network on one device, and how that makes a network's time.
-
-Which table prices are read from is set for the process by `use`: a search has one, and so has a command.
-"""
+"""A latency table: what each operator takes at each place of a network on one device, and how that makes a network's time."""
 
 from __future__ import annotations
 
@@ -9,11 +6,10 @@ from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass, field, replace
 
 from dcdnas.core.architecture import LayerChoice
-from dcdnas.cost._remembered import forget
 from dcdnas.cost.latency.device import Device
 from dcdnas.cost.latency.fit import Correction
 from dcdnas.cost.latency.timing import Timing
-from dcdnas.errors import FileError, UsageError
+from dcdnas.errors import FileError
 from dcdnas.networks import Slot, unnamed
 
 Place = tuple[Slot, LayerChoice]
@@ -78,32 +74,3 @@ def said(place: Place) -> str:
     g, what = slot.geometry, slot.kind if slot.kind != "conv" and choice.operator == "static" else choice
     where = f"{g.in_channels}->{g.out_channels}" if slot.kind == "linear" else str(g)
     return f"{what} at {where}{f' with {slot.activation}' if slot.activation else ''}"
-
-
-_used: list[LatencyTable] = []
-
-
-def use(table: LatencyTable | None) -> None:
-    """Takes the prices of `latency` from this table from now on; what was priced by another one is forgotten."""
-    if _used[:1] != [table]:
-        _used[:] = [table] if table else []
-        forget()
-
-
-def in_use() -> bool:
-    """Whether there is a table that prices are read from."""
-    return bool(_used)
-
-
-def used() -> LatencyTable:
-    """The table that prices are read from.
-
-    Raises:
-        UsageError: when there is none.
-    """
-    if not _used:
-        raise UsageError(
-            "latency has no table to be read from. Measure one with `dcdnas latency measure SPACE`, or name one with "
-            "--latency-table FILE."
-        )
-    return _used[0]

@@ -1,9 +1,8 @@
 """From what a person said to a search that can start, and how long it will take."""
 
 from dcdnas.engine.planning.estimate import Estimate, estimated
-from dcdnas.engine.planning.latency import Told, take_network, take_table
 from dcdnas.engine.planning.machine import chosen_execution
 from dcdnas.engine.planning.plan import Plan, make_plan
 from dcdnas.engine.planning.task import RECIPE
 
-__all__ = ["RECIPE", "Estimate", "Plan", "Told", "chosen_execution", "estimated", "make_plan", "take_network", "take_table"]
+__all__ = ["RECIPE", "Estimate", "Plan", "chosen_execution", "estimated", "make_plan"]

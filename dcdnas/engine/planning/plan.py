@@ -8,22 +8,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dcdnas.core.budget import Budget, parse_budgets
 from dcdnas.core.files import runs_folder
 from dcdnas.core.plugins import loaded
 from dcdnas.cost import notations
+from dcdnas.cost.latency.choosing import Told, quietly
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.execution import Execution
-from dcdnas.engine.latency import record
-from dcdnas.engine.planning.latency import Told, notes_on, quietly, table_of_search
+from dcdnas.engine.latency import record, space_and_table
 from dcdnas.engine.planning.machine import chosen_execution, machine_in_words
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.planning.space import chosen_space, cost_objectives
 from dcdnas.engine.planning.task import chosen_task, images_in_words, notes_on_images, notes_on_stand_in
 from dcdnas.engine.samplers import samplers
 from dcdnas.space.pricing.cost import check_budgets, draws_within
-from dcdnas.space.search_space import SearchSpace
+from dcdnas.space.pricing.latency import notes_on
+
+if TYPE_CHECKING:
+    from dcdnas.cost.latency.table import LatencyTable
+    from dcdnas.engine.execution import Execution
+    from dcdnas.space.search_space import SearchSpace
 
 SAME = ("sampler", "seed", "starts", "chances", "early_stopping", "confirm", "confirm_top")
 """Settings that the configuration has under the same name."""
@@ -37,7 +42,8 @@ class Plan:
         folder: of the run; may exist already.
         config: what the search is.
         execution: how its trainings are run.
-        space: compiled from the configuration.
+        space: compiled from the configuration, with its prices.
+        table: that latencies are predicted by; None where no latency is priced.
         notes: what the person should know before, a sentence each.
     """
 
@@ -45,6 +51,7 @@ class Plan:
     config: SearchConfig
     execution: Execution
     space: SearchSpace
+    table: LatencyTable | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -76,7 +83,9 @@ def make_plan(settings: SearchSettings, told: Told = quietly) -> Plan:
     minimize = cost_objectives(settings, budgets, space)
     if settings.sampler not in samplers:
         raise samplers.unknown(settings.sampler)
-    table = table_of_search(settings, space, {*minimize, *(b.metric for b in budgets)}, told)
+    known = runs_folder() / settings.name if settings.name else None
+    priced = {*minimize, *(b.metric for b in budgets)}
+    space, table = space_and_table(known, space, priced, settings.latency_table, settings.latency_device, told)
     notes = [*notes_on(table, space), *check_budgets(space, budgets)]
     if settings.chances == "networks":
         next(draws_within(space, budgets, random.Random(settings.seed), chances="networks"), None)  # raises where it cannot
@@ -86,7 +95,7 @@ def make_plan(settings: SearchSettings, told: Told = quietly) -> Plan:
     )  # fmt: skip
     folder = runs_folder() / (settings.name or _free_name(space, budgets))
     notes += [*notes_on_images(config.task), *notes_on_stand_in(settings, space, config.task)]
-    return Plan(folder, config, execution, space, tuple(notes))
+    return Plan(folder, config, execution, space, table, tuple(notes))
 
 
 def _plugins(space: SearchSpace) -> Mapping[str, Mapping[str, str]]:

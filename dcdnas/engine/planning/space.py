@@ -8,7 +8,6 @@ from typing import Any
 from dcdnas.core.budget import Budget
 from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.cost import metrics
-from dcdnas.engine.planning.latency import METRIC
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.errors import UsageError
 from dcdnas.space.library import find_space, space_for
@@ -25,7 +24,7 @@ def chosen_space(settings: SearchSettings, budgets: Sequence[Budget]) -> tuple[S
         raise UsageError(
             "neither a budget nor a space is given. Give one, like `-b 2MFLOPs`; `dcdnas list spaces` shows the spaces."
         )
-    choosing = [b for b in budgets if b.metric != METRIC]
+    choosing = [b for b in budgets if metrics[b.metric].exact]  # a prediction is measured for one space
     if settings.space is None and not choosing:
         raise UsageError(
             f"{' and '.join(map(str, budgets))} does not say which space is meant, since each has to be measured first. Name "

@@ -6,13 +6,14 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import Budget, within
 from dcdnas.core.geometry import Cost, Setting
 from dcdnas.core.units import quantity
-from dcdnas.cost import ALWAYS, metrics, price, remembered, with_always
+from dcdnas.cost import ALWAYS, Prices, metrics, price, with_always
 from dcdnas.errors import NothingFitsError, UsageError
 from dcdnas.space.parts import Decisions, rank
 from dcdnas.space.pricing.draws import Draws
@@ -71,16 +72,16 @@ class Share:
 def priced(space: SearchSpace, decisions: Decisions, names: tuple[str, ...] = ALWAYS) -> Priced:
     """The network of an outcome with its cost by each of the metrics."""
     architecture = space.architecture(decisions)
-    return Priced(decisions, architecture, price(architecture, names))
+    return Priced(decisions, architecture, price(architecture, names, space.prices))
 
 
-@remembered(maxsize=64)
+@lru_cache(maxsize=64)
 def smallest(space: SearchSpace, metric: str) -> Priced:
     """The cheapest network by `metric`, at its narrowest; exact where a tree of the space knows it, see `tree_of`."""
     return _extreme(space.ends[0], metric, largest=False)
 
 
-@remembered(maxsize=64)
+@lru_cache(maxsize=64)
 def largest(space: SearchSpace, metric: str) -> Priced:
     """The dearest network by `metric`, at its widest."""
     return _extreme(space.ends[1], metric, largest=True)
@@ -193,7 +194,7 @@ def _conflict(space: SearchSpace, budgets: Sequence[Budget]) -> str:
         others = [b for b in budgets if b is not budget]
         near = list(islice(draws_within(space, [budget], random.Random(0)), 200))
         for other in others if near else ():
-            costs = [price(p.architecture, (other.metric,)) for p in near]
+            costs = [price(p.architecture, (other.metric,), space.prices) for p in near]
             best = min(costs, key=other.violation)[other.metric]
             seen.append(
                 f"of {len(near)} networks drawn within {budget}, the nearest to {other} has {quantity(other.metric, best)}"
@@ -201,7 +202,7 @@ def _conflict(space: SearchSpace, budgets: Sequence[Budget]) -> str:
     return f"all of {', '.join(map(str, budgets))} at once: {'; '.join(seen)}. Loosen one of them."
 
 
-@remembered(maxsize=16)
+@lru_cache(maxsize=16)
 def _source(space: SearchSpace, budgets: tuple[Budget, ...], chances: Chances) -> Draws | None:
     """Where to draw from: within the budget that the least of the space meets; None for draws from the whole space."""
     if not budgets and chances == "networks":
@@ -226,7 +227,7 @@ def _by_coordinate(space: SearchSpace, metric: str, largest: bool) -> Priced:
     pick = max if largest else min
     step = -(-len(space.allowed) // RULED)
     ends = [_end(space, metric, largest, fixed) for fixed in space.allowed[::step]]
-    best = pick((space.architecture(o) for o in ends), key=lambda a: _level(a, metric)).digest
+    best = pick((space.architecture(o) for o in ends), key=lambda a: _level(a, metric, space.prices)).digest
     return priced(space, next(o for o in ends if space.architecture(o).digest == best), with_always([metric]))
 
 
@@ -236,14 +237,14 @@ def _end(space: SearchSpace, metric: str, largest: bool, fixed: Decisions) -> di
     outcome = {v.decision: pick(v.options, key=rank) for v in space.variables if v.decision} | dict(fixed)
     for group in space.groups:
         outcomes = [o for o in group.outcomes if all(fixed.get(name, value) == value for name, value in o.items())]
-        outcome |= pick(outcomes, key=lambda o: _level(space.architecture({**outcome, **o}), metric))
+        outcome |= pick(outcomes, key=lambda o: _level(space.architecture({**outcome, **o}), metric, space.prices))
     return space.decide(lambda name, options: outcome.get(name, options[0]))
 
 
-def _level(architecture: Architecture, metric: str) -> list[float]:
+def _level(architecture: Architecture, metric: str, prices: Prices) -> list[float]:
     """What networks are compared by: the cost, or of a maximum all that it is the greatest of, from the greatest on."""
     peaks = metrics[metric].peaks
-    return [price(architecture, (metric,))[metric]] if peaks is None else sorted(peaks(architecture), reverse=True)
+    return [price(architecture, (metric,), prices)[metric]] if peaks is None else sorted(peaks(architecture), reverse=True)
 
 
 def _metrics(budgets: Sequence[Budget], also: Sequence[str] = ()) -> tuple[str, ...]:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import product
-
-import torch
-from torch import Tensor, nn
+from pathlib import Path
 
 from dcdnas.core.architecture import Architecture, LayerChoice
-from dcdnas.cost.latency import at_work
-from dcdnas.cost.latency.device import Device
-from dcdnas.cost.latency.fit import LEAST, Correction, Whole, corrected
-from dcdnas.cost.latency.kept import KeptTimes
+from dcdnas.cost.latency import NOTATION
+from dcdnas.cost.latency.choosing import Told, check_device, quietly
+from dcdnas.cost.latency.device import Device, this_device
+from dcdnas.cost.latency.file import read_table
+from dcdnas.cost.latency.measuring import finding, measured_table
 from dcdnas.cost.latency.table import HOW_TO_FILL, LatencyTable, Place, place_of, said
-from dcdnas.cost.latency.timing import Timing, timings
 from dcdnas.errors import FileError, UsageError
-from dcdnas.networks import STATIC, Slot, build_network, make, slots_of, unnamed
+from dcdnas.networks import STATIC, Slot, unnamed
 from dcdnas.space.parts import Group, Site
 from dcdnas.space.pricing.cost import draw
 from dcdnas.space.pricing.places import places_of
@@ -30,23 +28,6 @@ NETWORKS = 30
 
 TRIES = 20
 """Draws for each of them that may be networks that were drawn before."""
-
-CHUNKS = {"slots": 64, "networks": 5}
-"""Measured in turns."""
-
-BLOCKS = {"slots": 6, "networks": 8}
-"""Of calls, see `dcdnas.cost.latency.timing`."""
-
-COMPANY = 15
-"""Places with which one takes turns that is measured when it is asked for."""
-
-WEIGHT = 25
-"""Slots that take as long to measure as a network, about."""
-
-Told = Callable[[float], None]
-"""Is told which share of the work is done, 0-1."""
-
-Work = tuple[str, Sequence[Place | Architecture]]
 
 
 def places_needed(space: SearchSpace) -> dict[Place, str] | None:
@@ -78,7 +59,7 @@ def measured(
     space: SearchSpace,
     device: Device,
     networks: int = NETWORKS,
-    told: Told = lambda share: None,
+    told: Callable[[float], None] = lambda share: None,
     fresh: bool = False,
 ) -> LatencyTable:
     """The table of a space on this machine; what was measured before is taken from disk.
@@ -94,58 +75,9 @@ def measured(
         UsageError: when the device is another machine's.
     """
     device.check_here()
-    kept, whole, needed = KeptTimes(device), drawn(space, networks), places_needed(space)
-    places = list(dict.fromkeys([*(needed or ()), *(place for a in whole for place in places_in(a))]))
-    new = [place for place in places if fresh or kept.get(place) is None]
-    for kind, items in _in_turns(new, [a for a in whole if fresh or kept.get(a) is None], told):
-        kept.put(zip(items, timings([ready(item, device) for item in items], device, BLOCKS[kind]), strict=True))
-    slots = {place: found for place in places if (found := kept.get(place))}
-    wholes = [_whole(a, slots, found) for a in whole if (found := kept.get(a))]
-    correction = corrected(wholes, space.name) if len(wholes) >= LEAST else Correction(space=space.name)
-    table = LatencyTable(device, slots, correction, "the table of this machine")
+    needed = places_needed(space)
+    table = measured_table(needed or (), drawn(space, networks), device, space.name, told, fresh)
     return table if needed is not None else finding(table)
-
-
-def measured_network(architecture: Architecture, device: Device, told: Told = lambda share: None) -> tuple[LatencyTable, Timing]:
-    """The table of one network on this machine, scaled so that its layers add up to what the network takes; and that.
-
-    Raises:
-        UsageError: when the device is another machine's, or a layer takes its guide from another and cannot be measured alone.
-    """
-    device.check_here()
-    if any(choice.guide_channels for choice in architecture.layers.values()):
-        raise UsageError("layers that take their guide from another layer cannot be measured alone. Leave --latency out.")
-    kept, places, needed = KeptTimes(device), places_in(architecture), compared_in(architecture)
-    for kind, items in _in_turns([p for p in needed if kept.get(p) is None], [architecture], told):
-        kept.put(zip(items, timings([ready(item, device) for item in items], device, BLOCKS[kind]), strict=True))
-    slots = {place: found for place in needed if (found := kept.get(place))}
-    whole = kept.get(architecture)
-    assert whole is not None
-    factor = whole.median / sum(slots[place].median for place in places)
-    return LatencyTable(device, slots, Correction(factor, networks=1), "the table of this network"), whole
-
-
-def finding(table: LatencyTable) -> LatencyTable:
-    """The table of this machine, measuring what it lacks when it is asked for: for spaces whose places nobody can list.
-
-    Raises:
-        UsageError: when it is another machine's.
-    """
-    table.device.check_here()
-    kept, measured_before = KeptTimes(table.device), list(table.slots)
-    company: list[tuple[nn.Module, Tensor]] = []
-
-    def find(place: Place) -> Timing:
-        known = kept.get(place)
-        if known is None:
-            if not company:  # alone it would find its own weights in the cache
-                chosen = random.Random(0).sample(measured_before, min(COMPANY, len(measured_before)))
-                company.extend(ready(other, table.device) for other in chosen)
-            known = timings([ready(place, table.device), *company], table.device, BLOCKS["slots"])[0]
-            kept.put([(place, known)])
-        return known
-
-    return replace(table, find=find)
 
 
 def check_complete(table: LatencyTable, space: SearchSpace) -> None:
@@ -182,10 +114,60 @@ def drawn(space: SearchSpace, number: int) -> list[Architecture]:
     return list(found.values())
 
 
-def slot_sum(table: LatencyTable, architecture: Architecture) -> tuple[float, int]:
-    """Nanoseconds of a network's slots, each alone, added up; and how many they are."""
-    found = [table.timing(*place).median for place in places_in(architecture)]
-    return float(sum(found)), len(found)
+def take_table(
+    space: SearchSpace,
+    metrics: Iterable[str],
+    file: str | Path | None = None,
+    device: str | None = None,
+    told: Told = quietly,
+) -> LatencyTable | None:
+    """The table that the space's networks are priced by, where one of the metrics needs it.
+
+    Args:
+        space: whose networks are priced.
+        metrics: of budgets and objectives.
+        file: with the table; None takes this machine's CPU with one thread, which is measured where that has not been done.
+        device: of another machine, whose table is meant; a part of its name is enough.
+        told: of the measurement, when there is one.
+
+    Returns:
+        The table, see `dcdnas.cost.latency.prices_by`; None when no metric needs one.
+
+    Raises:
+        UsageError: when a table is given that nothing needs, or that is of another device than is meant.
+        FileError: when the file cannot be read, or lacks places of the space.
+    """
+    if NOTATION.metric not in set(metrics):
+        if file or device:
+            raise UsageError("--latency-table and --latency-device are for a latency budget or objective. Add one, like -b 2ms.")
+        return None
+    if file is None:
+        if device:
+            raise UsageError("--latency-device names the device of a table. Give the table, too: --latency-table FILE.")
+        table = measured_here(space, told)
+    else:
+        table = read_table(file)
+        check_device(table, device)
+        check_complete(table, space)
+    return table
+
+
+def measured_here(space: SearchSpace, told: Told = quietly, threads: int = 1) -> LatencyTable:
+    """The table of this machine's CPU for a space."""
+    device = this_device(threads=threads)
+    return measured(space, device, told=lambda share: told(f"latencies of {space.name} on {device}", share))
+
+
+def notes_on(table: LatencyTable | None, space: SearchSpace) -> list[str]:
+    """What a person should know of a table before trusting it, a sentence each."""
+    if table is None:
+        return []
+    c, said = table.correction, []
+    if not c.networks and c.error is None:
+        said.append(f"{table.source} has no correction that was fitted on whole networks: latencies are sums of lone layers.")
+    elif c.space and c.space != space.name:
+        said.append(f"the correction of {table.source} was fitted on networks of {c.space}, not of {space.name}.")
+    return said
 
 
 def _choices(group: Group | None, slot: Slot) -> Iterator[LayerChoice]:
@@ -193,47 +175,6 @@ def _choices(group: Group | None, slot: Slot) -> Iterator[LayerChoice]:
         names = [name for name, _ in c.settings]
         for values in product(*(options for _, options in c.settings)):
             yield layer_choice(c.operator, tuple(zip(names, values, strict=True)), Site(unnamed(slot)))
-
-
-def places_in(architecture: Architecture) -> list[Place]:
-    """The places of a network, one a slot."""
-    return [place_of(slot, architecture.layers.get(slot.name, STATIC)) for slot in slots_of(architecture)]
-
-
-def compared_in(architecture: Architecture) -> list[Place]:
-    """The different places of a network, and what a static convolution would be there: what its layer table needs."""
-    return list(dict.fromkeys([*places_in(architecture), *(place_of(slot, STATIC) for slot in slots_of(architecture))]))
-
-
-def _whole(architecture: Architecture, slots: dict[Place, Timing], timing: Timing) -> Whole:
-    places = places_in(architecture)
-    return Whole(float(sum(slots[place].median for place in places)), len(places), float(timing.median))
-
-
-def _in_turns(places: Sequence[Place], networks: Sequence[Architecture], told: Told) -> Iterator[Work]:
-    """Chunks of both, spread evenly over the time that all of them take."""
-    works: list[tuple[float, Work]] = []
-    parts: tuple[Work, Work] = (("slots", places), ("networks", networks))
-    for kind, items in parts:
-        size = CHUNKS[kind]
-        works += [((i + size / 2) / len(items), (kind, items[i : i + size])) for i in range(0, len(items), size)]
-    done, total = 0, max(1, len(places) + WEIGHT * len(networks))
-    for _, (kind, items) in sorted(works, key=lambda w: w[0]):
-        told(done / total)
-        yield kind, items
-        done += len(items) * (WEIGHT if kind == "networks" else 1)
-    if works:
-        told(1.0)
-
-
-def ready(item: Place | Architecture, device: Device) -> tuple[nn.Module, Tensor]:
-    """What is measured, deployed on the device, with an input."""
-    with torch.random.fork_rng(devices=()):  # the throw-away weights must not shift anyone's random numbers
-        torch.manual_seed(0)
-        if isinstance(item, Architecture):
-            return at_work(build_network(item), item.input, device)
-        slot, choice = item
-        return at_work(make(slot, choice), slot.input, device)
 
 
 def _short(names: str) -> str:

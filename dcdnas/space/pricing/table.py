@@ -229,7 +229,7 @@ class SpaceTable:
         choices = [STATIC]
         if group is not None:
             choices = [layer_choice(operator, settings, site) for operator, settings in self.outcomes[group].choices]
-        rows = zip(*(slot_price(site.slot, choice, self.names) for choice in choices), strict=True)
+        rows = zip(*(slot_price(site.slot, choice, self.names, self.space.prices) for choice in choices), strict=True)
         return tuple(_numbers(name, row) for name, row in zip(self.names, rows, strict=True))
 
 

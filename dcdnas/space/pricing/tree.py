@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.geometry import Setting
-from dcdnas.cost import metrics, remembered, slot_price
+from dcdnas.cost import metrics, slot_price
 from dcdnas.networks import STATIC
 from dcdnas.space.parts import Decision, Group, Settings, Site
 from dcdnas.space.pricing.places import Places, common_unit, holds, places_of
@@ -106,9 +106,9 @@ class Tree:
             if site is not None:
                 g = self._group_of[name]
                 chosen = self.space.groups[g].choose(self.outcomes[g][int(path[group_key(g)])])
-                total += _prices(self.metric, chosen, (site,))[0][1]
+                total += _prices(self, chosen, (site,))[0][1]
             elif slot is not None:
-                total += slot_price(slot, STATIC, (self.metric,))[0]
+                total += slot_price(slot, STATIC, (self.metric,), self.space.prices)[0]
         return total
 
     def group(self, g: int, path: Path, chances: Chances) -> tuple[Numbers, Floats]:
@@ -259,7 +259,7 @@ def _group_table(tree: Tree, g: int, sites: tuple[Site, ...], exists: bool, chan
     group = tree.space.groups[g]
     costs, weights, seen = [], [], set()
     for number, outcome in enumerate(tree.outcomes[g]):
-        rows = _prices(tree.metric, group.choose(outcome), sites)
+        rows = _prices(tree, group.choose(outcome), sites)
         layers = tuple(choice for choice, _ in rows)
         costs.append(sum(cost for _, cost in rows))
         if chances == "operators":
@@ -270,11 +270,11 @@ def _group_table(tree: Tree, g: int, sites: tuple[Site, ...], exists: bool, chan
     return np.array(costs, dtype=metrics[tree.metric].dtype), np.array(weights)
 
 
-def _prices(metric: str, chosen: tuple[str, Settings], sites: tuple[Site, ...]) -> list[tuple[LayerChoice, float]]:
+def _prices(tree: Tree, chosen: tuple[str, Settings], sites: tuple[Site, ...]) -> list[tuple[LayerChoice, float]]:
     rows = []
     for site in sites:
         choice = layer_choice(*chosen, site)
-        rows.append((choice, slot_price(site.slot, choice, (metric,))[0]))
+        rows.append((choice, slot_price(site.slot, choice, (tree.metric,), tree.space.prices)[0]))
     return rows
 
 
@@ -294,7 +294,7 @@ def group_key(g: int) -> str:
     return f"{_GROUP}{g}"
 
 
-@remembered(maxsize=32)
+@lru_cache(maxsize=32)
 def tree_of(space: SearchSpace, metric: str) -> Tree | None:
     """The tree of a space; None where it does not come apart, or not far enough, or where the metric is no sum over slots."""
     places = places_of(space) if metrics[metric].additive else None

@@ -1,4 +1,4 @@
-"""A forward pass that computes nothing: a module at batch 1 in its counted form, on tensors that have shapes but no memory."""
+"""Modules on tensors that have shapes but no memory: a slot's module, and a forward pass at batch 1 that computes nothing."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from itertools import chain
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
+from dcdnas.core.architecture import LayerChoice
+from dcdnas.networks import Slot, make
 from dcdnas.operators import counting
 
 Watched = TypeVar("Watched")
@@ -62,3 +65,23 @@ def _without_memory(module: nn.Module) -> nn.Module:
         bare = torch.empty_like(tensor, device="meta")
         known[id(tensor)] = nn.Parameter(bare, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else bare
     return copy.deepcopy(module, known)
+
+
+class _NoFilling(TorchFunctionMode):
+    """Leaves out what fills tensors in place: initialisations, which on the meta device are slow and change no shape."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Runs `func`, unless it only fills its first argument."""
+        fills = func.__name__.endswith("_") and not func.__name__.endswith(("__", "squeeze_", "transpose_", "t_", "resize_"))
+        given = [*args, *(kwargs or {}).values()]
+        return given[0] if fills else func(*args, **(kwargs or {}))
+
+
+def shapes_only(slot: Slot, choice: LayerChoice) -> nn.Module:
+    """The module that stands in the slot, on the meta device where its initialisation allows that."""
+    with torch.random.fork_rng(devices=()):  # the throw-away weights must not shift anyone's random numbers
+        try:
+            with torch.device("meta"), _NoFilling():
+                return make(slot, choice)
+        except (NotImplementedError, RuntimeError):  # an initialisation that looks at its numbers
+            return make(slot, choice)

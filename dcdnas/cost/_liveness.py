@@ -1,14 +1,32 @@
-"""The lives of the tensors of a forward pass: how many bytes exist at one time."""
+"""The lives of tensors: which of the storages that were seen still exist, and how many bytes a forward pass has at one time."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 from torch.utils._pytree import tree_leaves
 
-from dcdnas.cost._alive import Alive
+
+class Alive:
+    """Storages with a number of bytes each, until nobody has them any more; it keeps none of them itself."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    def add(self, tensor: Tensor, size: int) -> None:
+        """The storage behind a tensor, which counts once however many tensors share it."""
+        storage = StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
+        self._known[storage.cdata] = (storage, size)
+
+    def bytes(self) -> int:
+        """Of the storages that still exist."""
+        gone = [key for key, (storage, _) in self._known.items() if storage.expired()]  # type: ignore[no-untyped-call]
+        for key in gone:
+            del self._known[key]
+        return sum(size for _, size in self._known.values())
 
 
 class Lives(TorchDispatchMode):  # type: ignore[no-untyped-call]
