@@ -37,6 +37,9 @@ Data = Annotated[str | None, typer.Option("-d", "--data", metavar="DATA", help="
 Name = Annotated[
     str | None, typer.Option("--name", metavar="RUN", help="Of the run's folder; made of space, budget and a number.")
 ]
+StartFrom = Annotated[
+    str | None, typer.Option(metavar="RUN", help="An earlier run, whose front is trained first where the space has it.")
+]
 Confirm = Annotated[
     int | None, typer.Option(metavar="N", help="Fresh seeds for the top of the front, 3 when left out; 0 for none.")
 ]
@@ -64,6 +67,7 @@ def search(
     minimize: Annotated[list[str] | None, typer.Option(metavar="METRIC", help="A further cost to minimise; repeatable.")] = None,
     latency_table: LatencyTable = None,
     latency_device: LatencyDevice = None,
+    start_from: StartFrom = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Of the sampler and all trainings, 0 when left out.")] = None,
     confirm: Confirm = None,
     early_stopping: EarlyStopping = None,

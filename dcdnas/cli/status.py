@@ -110,7 +110,7 @@ def _lines(run: Run) -> list[str]:
         *verdict(run),
     ]
     if run.status == "interrupted":
-        said.append(f"Go on with: dcdnas resume {run.name}")
+        said.append(f"Go on with: {run.to_go_on}")
     return said
 
 

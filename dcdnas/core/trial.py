@@ -121,8 +121,8 @@ class Trial:
         failure: what kind of failure it was; None unless it failed, and for a failed trial of a run of format 1.
         lost: how often a driver or machine went down while this network was training.
         trained_cost: of the network that was trained, where it is another than the deployed one; None where nobody priced it.
-        origin: who asked for it: ``static`` (the reference network), ``ladder`` (the other
-            uniform static networks that are trained first), ``start``, the sampler's name, ``confirm`` or ``retry``.
+        origin: who asked for it: ``static`` (the reference network), ``ladder`` (the other uniform static networks that are
+            trained first), ``start-from`` (the front of an earlier run), ``start``, the sampler's name, ``confirm`` or ``retry``.
         started: seconds since the epoch.
         ended: seconds since the epoch; 0 while running.
     """

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 
-FORMAT = 2
-EARLIER = 1
+from dcdnas.engine.formats import FORMAT
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);

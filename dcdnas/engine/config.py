@@ -16,12 +16,12 @@ from dcdnas.core.files import write_whole
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.yaml_lines import Document, read_yaml
 from dcdnas.cost import notations, with_always
+from dcdnas.engine.formats import EARLIER_SEARCH, FORMAT, check_search, only_read
+from dcdnas.engine.rules import flat, other_rules, rules
 from dcdnas.errors import RunError, UsageError
 from dcdnas.space.pricing.tree import Chances
 from dcdnas.space.reading.reader import Compiler
 from dcdnas.space.search_space import SearchSpace
-
-FORMAT = "dcdnas/search-1"
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class SearchConfig:
         confirm_top: how many networks of the front are confirmed, beside the static reference.
         latency: the device and the correction of the latency table that prices are read from; empty where none is needed.
         plugins: the space's operators from outside the package: name to ``path`` and ``sha256`` of the file.
+        start_from: an earlier ``run`` and the ``networks`` of its front, as decisions of the space, that are trained first.
     """
 
     space: Mapping[str, Any]
@@ -59,16 +60,23 @@ class SearchConfig:
     confirm_top: int = 3
     latency: Mapping[str, Any] = field(default_factory=dict)
     plugins: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    start_from: Mapping[str, Any] = field(default_factory=dict)
 
     def build_space(self) -> SearchSpace:
         """The space that the content describes, for the budgets."""
         return Compiler(Document("search.yaml: space", self.space, {})).space().filling(self.budgets)
+
+    @property
+    def rules(self) -> dict[str, Any]:
+        """The rules by which this version of dcdnas makes the search."""
+        return rules(self.task.epochs, self.early_stopping, self.starts, self.chances)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for YAML."""
         return {
             "format": FORMAT,
             "trials": self.trials,
+            "rules": self.rules,
             "budgets": [asdict(b) for b in self.budgets],
             "minimize": list(self.minimize),
             "task": asdict(self.task),
@@ -76,44 +84,54 @@ class SearchConfig:
             **({"latency": dict(self.latency)} if self.latency else {}),
             **({"plugins": {name: dict(record) for name, record in self.plugins.items()}} if self.plugins else {}),
             "space": dict(self.space),
+            **({"start_from": dict(self.start_from)} if self.start_from else {}),
         }
 
     @staticmethod
     def read(path: Path) -> SearchConfig:
-        """Reads ``search.yaml``.
+        """Reads ``search.yaml``, to look at the run.
 
         Raises:
-            RunError: when it is missing, damaged or of another format.
+            RunError: when it is missing, damaged or of an unknown format.
             FileError: when it is no YAML.
         """
-        if not path.is_file():
-            raise RunError(f"{path.parent} is no run: it has no search.yaml. `dcdnas status` lists the runs.")
-        data = read_yaml(path).data
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise RunError(f"{path}: not written by this version of dcdnas: its format is not {FORMAT}.")
-        try:
-            known = {f.name: data[f.name] for f in fields(SearchConfig) if f.name in data}
-            known["budgets"] = tuple(Budget(**b) for b in data["budgets"])
-            known["minimize"] = tuple(data["minimize"])
-            known["plugins"] = {str(name): dict(record) for name, record in data.get("plugins", {}).items()}
-            known["latency"] = dict(data.get("latency", {}))
-            known["task"] = TrainingTask(**data["task"])
-            return SearchConfig(**known)
-        except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
-            raise RunError(f"{path}: damaged: {type(error).__name__}: {error}.") from None
+        return _of_data(path, _data(path))
+
+    @staticmethod
+    def to_go_on(path: Path) -> SearchConfig:
+        """Reads ``search.yaml``, to go on with the run.
+
+        Raises:
+            RunError: as for `read`, and when it is of an earlier format or was made under other rules than this version has.
+            FileError: when it is no YAML.
+        """
+        data = _data(path)
+        if data["format"] == EARLIER_SEARCH:
+            raise RunError(only_read(path.parent.name))
+        config = _of_data(path, data)
+        other = other_rules(data.get("rules") or {}, config.rules)
+        if other:
+            raise RunError(
+                f"{path.parent.name} was searched under other rules than this version of dcdnas has (there | here):\n  "
+                + "\n  ".join(other) + "\nIts trials and new ones could not be compared. Begin a new search from its front: "
+                f"dcdnas search --start-from {path.parent.name}"
+            )  # fmt: skip
+        return config
 
     def write(self, path: Path) -> None:
         """Writes ``search.yaml``, with how its metrics are written and the versions that made it."""
         plain, known = self.to_dict(), notations()
         priced = {name: known[name].to_dict() for name in with_always([*(b.metric for b in self.budgets), *self.minimize])}
-        space = plain.pop("space")
-        content = {**plain, "metrics": priced, "space": space, "versions": versions()}
+        long: dict[str, Any] = {
+            name: plain.pop(name) for name in ("space", "start_from") if name in plain
+        }  # who lists runs reads up to here
+        content: dict[str, Any] = {**plain, "metrics": priced, **long, "versions": versions()}
         write_whole(path, "".join(_dumped(key, value) for key, value in content.items()))
 
     def differences(self, other: SearchConfig) -> list[str]:
         """Lines ``key: this | other`` for all that makes two searches different; number of trials and places of files do not."""
-        mine, theirs = _flat(self.to_dict()), _flat(other.to_dict())
-        keys = [k for k in {**mine, **theirs} if k != "trials" and not (k.startswith("plugins.") and k.endswith(".path"))]
+        mine, theirs = (flat({k: v for k, v in c.to_dict().items() if k not in ("trials", "rules")}) for c in (self, other))
+        keys = [k for k in {**mine, **theirs} if not (k.startswith("plugins.") and k.endswith(".path"))]
         return [f"{k}: {mine.get(k)!r} | {theirs.get(k)!r}" for k in keys if mine.get(k) != theirs.get(k)]
 
 
@@ -130,9 +148,25 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, dict):
-        return {
-            k: v for name, inner in value.items() for k, v in _flat(inner, f"{prefix}.{name}" if prefix else str(name)).items()
-        }
-    return {prefix: list(value) if isinstance(value, tuple) else value}
+def _data(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise RunError(f"{path.parent} is no run: it has no search.yaml. `dcdnas status` lists the runs.")
+    data = read_yaml(path).data
+    check_search(path, data)
+    if not isinstance(data, dict) or "format" not in data:
+        raise RunError(f"{path}: damaged: it says no format.")
+    return data
+
+
+def _of_data(path: Path, data: dict[str, Any]) -> SearchConfig:
+    try:
+        known = {f.name: data[f.name] for f in fields(SearchConfig) if f.name in data}
+        known["budgets"] = tuple(Budget(**b) for b in data["budgets"])
+        known["minimize"] = tuple(data["minimize"])
+        known["plugins"] = {str(name): dict(record) for name, record in data.get("plugins", {}).items()}
+        known["latency"] = dict(data.get("latency", {}))
+        known["start_from"] = dict(data.get("start_from", {}))
+        known["task"] = TrainingTask(**data["task"])
+        return SearchConfig(**known)
+    except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
+        raise RunError(f"{path}: damaged: {type(error).__name__}: {error}.") from None

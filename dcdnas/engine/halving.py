@@ -15,6 +15,9 @@ from dcdnas.core.geometry import Cost
 from dcdnas.core.pareto import logarithm, ranks
 from dcdnas.core.units import notation
 
+FACTOR = 3
+"""The best third of a rung go on."""
+
 ENOUGH = 6
 """Trainings at a rung below which nothing is stopped: a rank among fewer says little."""
 
@@ -28,7 +31,7 @@ class Halving:
         factor: the best 1/factor of a rung go on.
     """
 
-    def __init__(self, epochs: int, minimize: Sequence[str], factor: int = 3) -> None:
+    def __init__(self, epochs: int, minimize: Sequence[str], factor: int = FACTOR) -> None:
         self.minimize, self.factor = minimize, factor
         self.rungs = rungs(epochs, factor)
         self._reached: dict[int, dict[int, tuple[float, ...]]] = {epoch: {} for epoch in self.rungs}
@@ -55,7 +58,7 @@ class Halving:
             rung.pop(number, None)
 
 
-def rungs(epochs: int, factor: int = 3) -> tuple[int, ...]:
+def rungs(epochs: int, factor: int = FACTOR) -> tuple[int, ...]:
     """The epochs after which trainings are compared: from a ninth of the whole on, each `factor` times the one before."""
     found, rung = [], max(1, epochs // factor**2)
     while rung < epochs:

@@ -60,7 +60,7 @@ def prepare(folder: Path, config: SearchConfig, table: LatencyTable | None = Non
 
 def _continued(folder: Path, config: SearchConfig) -> SearchConfig:
     """The configuration of the run in the folder, which must be of the same search; the larger number of trainings counts."""
-    before = SearchConfig.read(folder / "search.yaml")
+    before = SearchConfig.to_go_on(folder / "search.yaml")
     different = before.differences(config)
     if different:
         raise RunError(
@@ -90,7 +90,7 @@ def _never_started(folder: Path) -> bool:
 
 def extend(folder: Path, trials: int) -> SearchConfig:
     """Changes how many trainings an existing run is to reach."""
-    before = SearchConfig.read(folder / "search.yaml")
+    before = SearchConfig.to_go_on(folder / "search.yaml")
     config = replace(before, trials=trials)
     if config != before:
         config.write(folder / "search.yaml")

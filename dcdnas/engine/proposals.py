@@ -1,4 +1,4 @@
-"""What to try next: interrupted networks, the static reference, random starts within the budget, then the sampler."""
+"""What to try next: interrupted networks, the static reference, an earlier front, random starts in budget, then the sampler."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ from dcdnas.space.search_space import Decisions, SearchSpace
 
 DRAWS = 3000
 """Random networks within the budget that may all be known before the space counts as exhausted."""
+
+
+EARLIER = "start-from"
+"""The origin of networks from the front of an earlier run."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class Proposer:
         begun = {identity(t.architecture) for t in past}
         ladder = static_ladder(space, config.budgets, config.minimize)[: max(1, config.starts)]
         self._ladder = deque((rung, origin(i)) for i, rung in enumerate(ladder) if identity(rung.architecture) not in begun)
+        taken = sum(t.origin == EARLIER for t in past)
+        self._earlier = deque(config.start_from.get("networks", ())[taken:])
         self._draws_left = config.starts - len(ladder) - sum(t.origin == "start" for t in past)
         self._again: deque[Trial] = deque()
 
@@ -92,6 +98,8 @@ class Proposer:
             return replace(again, seed=trial.seed, lost=trial.lost)
         if self._ladder:
             return self._fixed(*self._ladder.popleft())
+        if self._earlier:
+            return self._fixed(priced(self.space, self._earlier.popleft(), self._metrics), EARLIER)
         if self._draws_left > 0 or at_random:
             self._draws_left -= 1
             drawn = next((d for d in islice(self._draws, DRAWS) if not known(identity(d.architecture))), None)

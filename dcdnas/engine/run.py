@@ -50,7 +50,7 @@ def search(
         DcdnasError: when many trainings in a row failed.
         RunError: when another driver is searching there.
     """
-    config = SearchConfig.read(folder / "search.yaml")
+    config = SearchConfig.to_go_on(folder / "search.yaml")
     execution = replace(execution, plugins=load_copies(folder, config.plugins))
     space, table = latency.space_and_table_of(folder, config)
     signals = Signals(told)

@@ -17,6 +17,7 @@ from dcdnas.core.trial import Ending, EpochResult, Trial
 from dcdnas.engine import _rows as rows
 from dcdnas.engine import _schema as schema
 from dcdnas.engine._rows import Confirmation
+from dcdnas.engine.formats import EARLIER, FORMAT, only_read, unknown_format
 from dcdnas.errors import FileError, Resumable, RunError
 
 __all__ = ["FILE", "Confirmation", "Store"]
@@ -59,13 +60,13 @@ class Store:
                 schema.create(self._db)
         with self._translated():
             found = schema.found_format(self._db)
-            self.format = {str(n): n for n in (schema.EARLIER, schema.FORMAT)}.get(found, 0)
+            self.format = {str(n): n for n in (EARLIER, FORMAT)}.get(found, 0)
             if not self.format:
                 raise RunError(unknown_format(self.path, found))
-            if self.format == schema.EARLIER:
+            if self.format == EARLIER:
                 schema.show_as_format_2(self._db)
             self._db.execute("PRAGMA journal_mode = TRUNCATE" if mode != "r" else "PRAGMA query_only = ON")
-        if self.format == schema.EARLIER and mode != "r":
+        if self.format == EARLIER and mode != "r":
             raise RunError(only_read(self.path.parent.name))
 
     def claim(self, driver: str) -> None:
@@ -121,7 +122,7 @@ class Store:
     def ending(self) -> tuple[Ending | None, str]:
         """How the search ended, None when it has not, and why."""
         found = self.meta("ending")
-        if self.format == schema.EARLIER:
+        if self.format == EARLIER:
             return _ENDINGS_1.get(found or "", Ending.TOO_MANY_FAILURES), found or ""
         return Ending(found) if found else None, self.meta("reason", "")
 
@@ -264,19 +265,3 @@ _ENDINGS_1 = {
     **{e.sentence: e for e in (Ending.EXHAUSTED, Ending.TIME_IS_UP, Ending.STOPPED, Ending.INTERRUPTED, Ending.TAKEN_OVER)},
 }
 """The sentences by which format 1 said how a search ended; any other was that of trainings that failed in a row."""
-
-
-def unknown_format(path: Path, found: object) -> str:
-    """Why a file of a run is refused that says it has another format than those that can be read."""
-    return (
-        f"{path}: its format is {found!s:.40}, and this version of dcdnas reads {schema.EARLIER} and {schema.FORMAT}. "
-        "Look at it with the version that wrote it; search.yaml says which under `versions`."
-    )
-
-
-def only_read(name: str) -> str:
-    """Why a run of an earlier format is not gone on with, and what to do instead."""
-    return (
-        f"{name} was made by an earlier version of dcdnas (format {schema.EARLIER}), so it can be looked at but not gone on "
-        f"with: begin a new search from its front with `dcdnas search --start-from {name}`."
-    )

@@ -3,7 +3,7 @@
 Nothing that is imported here brings torch, Ray, Optuna or pandas, so that `dcdnas status` and `dcdnas trials` answer at once.
 """
 
-from dcdnas.results.folders import FILE, find_run, run_folders
+from dcdnas.engine.folders import FILE, find_run, run_folders
 from dcdnas.results.history import Moment
 from dcdnas.results.notes import Note, read_notes, write_note
 from dcdnas.results.reading import load_run

@@ -10,10 +10,11 @@ from typing import Any
 from dcdnas.core.budget import Budget
 from dcdnas.core.units import Notations, register_read
 from dcdnas.core.yaml_lines import parse_yaml, read_yaml
+from dcdnas.engine.folders import FILE, find_run
+from dcdnas.engine.formats import check_search
 from dcdnas.engine.lock import live_driver
 from dcdnas.engine.store import Store
 from dcdnas.errors import DcdnasError, FileError
-from dcdnas.results.folders import FILE, find_run
 from dcdnas.results.run import Run
 
 
@@ -47,7 +48,7 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
     return Run(
         folder=folder, config=config, trials=trials, confirmations=confirmations, bounds=bounds,
         created=facts["created"] or 0.0, ending=ending, reason=reason, driver=live_driver(folder), problems=tuple(problems),
-        notations=notations, timed=facts["timed"] or {},
+        notations=notations, timed=facts["timed"] or {}, format=store.format,
     )  # fmt: skip
 
 
@@ -61,10 +62,15 @@ def _notations(config: Mapping[str, Any]) -> Notations:
 
 
 def _config(path: Path, problems: list[str], outline: bool) -> Mapping[str, Any]:
-    """What ``search.yaml`` says, as plain data (up to the space, for an outline); empty with a note when it is damaged."""
+    """What ``search.yaml`` says, as plain data (up to the space, for an outline); empty with a note when it is damaged.
+
+    Raises:
+        RunError: when it is of an unknown format.
+    """
     try:
         top = path.read_text(encoding="utf-8").partition("\nspace:")[0] if outline else ""
         data = (parse_yaml(top, str(path)) if outline else read_yaml(path)).data
+        check_search(path, data)
         [Budget(**b) for b in data["budgets"]]
         return dict(data)
     except (OSError, ValueError, FileError, KeyError, TypeError) as error:

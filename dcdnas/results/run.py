@@ -18,6 +18,7 @@ from dcdnas.core import pareto
 from dcdnas.core.budget import Budget, parse_budgets, within
 from dcdnas.core.trial import ENDED, Ending, Trial
 from dcdnas.core.units import Notations
+from dcdnas.engine.formats import FORMAT, command_to_go_on
 from dcdnas.engine.store import Confirmation
 from dcdnas.errors import BudgetError, UnknownNameError, UsageError
 from dcdnas.results.history import History, Moment
@@ -93,6 +94,7 @@ class Run:
         driver: process and host that is searching it now; None when nobody is.
         problems: what is damaged, in words.
         notations: how the metrics that its trials are priced by are named, written and read.
+        format: of its memory; a run of format 1 is not gone on with.
         timed: digest -> ``latency`` and ``iqr`` in nanoseconds of networks of the front, measured whole on the run's device.
     """
 
@@ -108,6 +110,7 @@ class Run:
     problems: tuple[str, ...] = ()
     notations: Notations = field(default_factory=dict, repr=False)
     timed: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
+    format: int = FORMAT
 
     @property
     def name(self) -> str:
@@ -124,6 +127,11 @@ class Run:
         if self.ending is Ending.TOO_MANY_FAILURES:
             return "failed"
         return "finished" if self.ended >= self.asked and not self.unconfirmed else "interrupted"
+
+    @property
+    def to_go_on(self) -> str:
+        """The command that searches on from here."""
+        return command_to_go_on(self.name, self.format)
 
     @property
     def asked(self) -> int:

@@ -53,6 +53,7 @@ OTHER: dict[str, Any] = {
     "confirm": 9,
     "confirm_top": 8,
     "plugins": {"gate": {"path": "/gate.py", "sha256": "00"}},
+    "start_from": {"run": "first", "networks": [{"width": 1.5}]},
 }
 
 
@@ -118,6 +119,47 @@ def test_a_configuration_that_lacks_something_is_damaged(tmp_path: Path, key: st
     (tmp_path / "search.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(RunError, match=r"damaged"):
         SearchConfig.read(tmp_path / "search.yaml")
+
+
+def changed(path: Path, change: dict[str, Any]) -> None:
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **change}))
+
+
+def test_a_run_says_its_format_and_its_rules(tmp_path: Path) -> None:
+    path = tmp_path / "search.yaml"
+    config(early_stopping=True, epochs=9, starts=7).write(path)
+    content = yaml.safe_load(path.read_text())
+    assert content["format"] == 2
+    assert content["rules"]["stopping"] == {"rule": "non-domination-rank", "factor": 3, "at_least": 6, "rungs": [1, 3]}
+    assert content["rules"]["starts"] == {"first": "static-ladder", "draws": 7, "chances": "operators"}
+    assert SearchConfig.to_go_on(path) == SearchConfig.read(path)
+
+
+def test_a_search_without_early_stopping_has_no_rule_for_it() -> None:
+    assert config(early_stopping=False).rules["stopping"] == {"rule": "none"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("kernels", "triton", "kernels: 'triton' | 'torch'"), ("losses", {"attempts": 3}, "losses.attempts: 3 | 2"),
+     ("readings", {"every_epochs": 1, "batch_norm": "estimated"}, "readings.batch_norm: 'estimated' | 'running'")],
+)  # fmt: skip
+def test_a_run_of_other_rules_is_looked_at_and_not_gone_on_with(tmp_path: Path, name: str, value: Any, said: str) -> None:
+    path = tmp_path / "search.yaml"
+    config().write(path)
+    changed(path, {"rules": {**config().rules, name: value}})
+    assert SearchConfig.read(path) == config()
+    with pytest.raises(RunError, match="other rules") as refused:
+        SearchConfig.to_go_on(path)
+    assert said in str(refused.value)
+    assert f"--start-from {tmp_path.name}" in str(refused.value)
+
+
+def test_a_run_that_says_no_rules_is_not_gone_on_with(tmp_path: Path) -> None:
+    config().write(tmp_path / "search.yaml")
+    changed(tmp_path / "search.yaml", {"rules": None})
+    with pytest.raises(RunError, match="other rules"):
+        SearchConfig.to_go_on(tmp_path / "search.yaml")
 
 
 @pytest.mark.parametrize(("error", "kind"), [(28, Resumable), (30, RunError)], ids=["full", "read-only"])

@@ -28,9 +28,7 @@ def page() -> dict[str, dict[str, str]]:
 
 
 def test_the_page_has_every_operator_and_every_property(script: ModuleType, page: dict[str, dict[str, str]]) -> None:
-    assert list(page) == list(script.rows()), (
-        "copy what `python benchmarks/portability.py --rows NAME` prints to docs/portability.md"
-    )
+    assert list(page) == list(script.rows())
     assert all(tuple(cells) == script.COLUMNS for cells in page.values())
 
 

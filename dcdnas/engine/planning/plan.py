@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -12,22 +12,15 @@ from typing import TYPE_CHECKING
 
 from dcdnas.core.budget import Budget, parse_budgets
 from dcdnas.core.files import runs_folder
-from dcdnas.core.plugins import loaded
 from dcdnas.cost import notations
 from dcdnas.cost.latency.choosing import Told, quietly
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.latency import record, space_and_table
 from dcdnas.engine.planning.machine import chosen_execution, machine_in_words
 from dcdnas.engine.planning.settings import SearchSettings
-from dcdnas.engine.planning.space import chosen_space, cost_objectives
-from dcdnas.engine.planning.task import (
-    chosen_task,
-    images_in_words,
-    notes_on_images,
-    notes_on_stand_in,
-    number_of_starts,
-    stops_early,
-)
+from dcdnas.engine.planning.space import chosen_space, cost_objectives, plugins_of
+from dcdnas.engine.planning.start_from import earlier_front
+from dcdnas.engine.planning.task import chosen_task, images_in_words, notes_on_images, notes_on_stand_in
 from dcdnas.engine.samplers import samplers
 from dcdnas.space.pricing.cost import check_budgets, draws_within
 from dcdnas.space.pricing.latency import notes_on
@@ -37,7 +30,7 @@ if TYPE_CHECKING:
     from dcdnas.engine.execution import Execution
     from dcdnas.space.search_space import SearchSpace
 
-SAME = ("trials", "sampler", "seed", "chances", "confirm", "confirm_top")
+SAME = ("sampler", "seed", "starts", "chances", "early_stopping", "confirm", "confirm_top")
 """Settings that the configuration has under the same name."""
 
 
@@ -96,21 +89,16 @@ def make_plan(settings: SearchSettings, told: Told = quietly) -> Plan:
     notes = [*notes_on(table, space), *check_budgets(space, budgets)]
     if settings.chances == "networks":
         next(draws_within(space, budgets, random.Random(settings.seed), chances="networks"), None)  # raises where it cannot
-    task = chosen_task(settings, space)
+    earlier = earlier_front(settings.start_from, space, budgets) if settings.start_from else None
     config = SearchConfig(
-        space=content, budgets=budgets, minimize=minimize, task=task, early_stopping=stops_early(settings, task.epochs),
-        starts=number_of_starts(settings), latency=record(table) if table else {}, plugins=_plugins(space),
-        **{n: getattr(settings, n) for n in SAME},
+        space=content, budgets=budgets, minimize=minimize, task=chosen_task(settings, space),
+        start_from=earlier.record if earlier else {},
+        latency=record(table) if table else {}, plugins=plugins_of(space), **{n: getattr(settings, n) for n in (*SAME, "trials")},
     )  # fmt: skip
     folder = runs_folder() / (settings.name or _free_name(space, budgets))
+    notes += [earlier.note] if earlier else []
     notes += [*notes_on_images(config.task), *notes_on_stand_in(settings, space, config.task)]
     return Plan(folder, config, execution, space, table, tuple(notes))
-
-
-def _plugins(space: SearchSpace) -> Mapping[str, Mapping[str, str]]:
-    """The files with the space's operators from outside the package, and their digests."""
-    operators = {candidate.operator for group in space.groups for candidate in group.candidates}
-    return {p.name: {"path": str(Path(p.path).absolute()), "sha256": p.digest} for p in loaded(operators)}
 
 
 def _free_name(space: SearchSpace, budgets: Sequence[Budget]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from dcdnas.core.budget import Budget
+from dcdnas.core.plugins import loaded
 from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.cost import metrics
 from dcdnas.engine.planning.settings import SearchSettings
@@ -51,3 +53,9 @@ def cost_objectives(settings: SearchSettings, budgets: Sequence[Budget], space: 
             )
         return tuple(dict.fromkeys(settings.minimize))
     return tuple(dict.fromkeys([*(b.metric for b in budgets[:1]), *settings.minimize])) or ("flops",)
+
+
+def plugins_of(space: SearchSpace) -> Mapping[str, Mapping[str, str]]:
+    """The files with the space's operators from outside the package, and their digests."""
+    operators = {candidate.operator for group in space.groups for candidate in group.candidates}
+    return {p.name: {"path": str(Path(p.path).absolute()), "sha256": p.digest} for p in loaded(operators)}

@@ -1,0 +1,126 @@
+"""Where a new search starts from the front of an earlier run: its networks, said as decisions of the new space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dcdnas.core import pareto
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.budget import Budget, within
+from dcdnas.core.geometry import Setting
+from dcdnas.core.trial import Trial
+from dcdnas.core.yaml_lines import read_yaml
+from dcdnas.cost import with_always
+from dcdnas.engine.folders import FILE, find_run
+from dcdnas.engine.store import Store
+from dcdnas.errors import RunError
+from dcdnas.networks import identity
+from dcdnas.space.pricing.cost import priced
+from dcdnas.space.search_space import Decisions, SearchSpace
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The front of an earlier run, as a new search can train it.
+
+    Args:
+        run: its name.
+        on_front: networks on its front.
+        expressed: those of them that are networks of the new space.
+        networks: the decisions of those of them that are within the new budgets, the cheapest first.
+    """
+
+    run: str
+    on_front: int
+    expressed: int
+    networks: tuple[Decisions, ...]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """For ``search.yaml``."""
+        return {"run": self.run, "networks": [dict(d) for d in self.networks]}
+
+    @property
+    def note(self) -> str:
+        """What becomes of the front, in a sentence."""
+        left_out = [
+            f"{self.on_front - self.expressed} not in this space" * (self.on_front > self.expressed),
+            f"{self.expressed - len(self.networks)} not within the budget" * (self.expressed > len(self.networks)),
+        ]
+        why = ", ".join(filter(None, left_out))
+        return (
+            f"{len(self.networks)} of the {self.on_front} networks on the front of {self.run} are trained first"
+            f"{f' ({why})' if why else ''}."
+        )
+
+
+def earlier_front(run: str, space: SearchSpace, budgets: Sequence[Budget]) -> Earlier:
+    """The front of an earlier run, of any format that can be read.
+
+    Args:
+        run: name or folder.
+        space: of the new search.
+        budgets: of the new search.
+
+    Raises:
+        RunError: when there is no such run, or it cannot be read.
+    """
+    folder = find_run(run)
+    line = _front_of(folder)
+    found = [d for t in line if (d := expressed(space, t.architecture, t.decisions)) is not None and not space.forbids(d)]
+    names = with_always([b.metric for b in budgets])
+    fitting = tuple(d for d in found if within(priced(space, d, names).cost, budgets))
+    return Earlier(folder.resolve().name, len(line), len(found), fitting)
+
+
+def expressed(space: SearchSpace, network: Architecture, decisions: Decisions) -> dict[str, Setting] | None:
+    """The decisions of a space that make a network; None when none do.
+
+    Decisions that the network's own space had too are taken from there; where the space has others, the option that makes the
+    network most alike.
+
+    Args:
+        space: that is to make it.
+        network: to be made.
+        decisions: that made it in its own space.
+    """
+    wanted = set(_parts(network.to_dict()))
+    chosen: dict[str, Setting] = {}
+
+    def unlike(name: str, option: Setting) -> int:
+        return len(wanted ^ set(_parts(space.architecture({**chosen, name: option}).to_dict())))
+
+    def choose(name: str, options: tuple[Setting, ...]) -> Setting:
+        told = decisions.get(name)
+        chosen[name] = told if told in options else min(options, key=lambda option: unlike(name, option))
+        return chosen[name]
+
+    found = space.decide(choose)
+    return found if identity(space.architecture(found)) == identity(network) else None
+
+
+def _front_of(folder: Path) -> list[Trial]:
+    with closing(Store(folder)) as store:
+        trials = store.trials(curves=False, problems=[])
+        bounds = store.meta("bounds") or {}
+    try:
+        budgets = [Budget(**b) for b in read_yaml(folder / FILE).data["budgets"]]
+    except (OSError, KeyError, TypeError, ValueError):
+        raise RunError(f"{folder / FILE}: damaged, so the budgets of its front are not known. Restore it from a copy.") from None
+    return pareto.front(trials, budgets, [name for name in bounds if name != "accuracy"])
+
+
+def _parts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every scalar of nested mappings and lists with the way to it."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _parts(inner, f"{path}/{name}")
+    elif isinstance(value, list | tuple):
+        for position, inner in enumerate(value):
+            yield from _parts(inner, f"{path}/{position}")
+    else:
+        yield path, repr(value)

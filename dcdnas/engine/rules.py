@@ -1,0 +1,47 @@
+"""The rules by which this version of dcdnas searches. A run writes down those it was made with, and is resumed under no others.
+
+What a person chooses (``-n``, the sampler, whether trainings are stopped early) is a setting; a rule is what the program makes
+of it. A version that changes one changes its value here, so that no run has trials of two rules that are compared as equals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dcdnas.engine.halving import ENOUGH, FACTOR, rungs
+from dcdnas.engine.recovery import ATTEMPTS
+
+
+def rules(epochs: int, early_stopping: bool, starts: int, chances: str) -> dict[str, Any]:
+    """The rules of a search, as plain data.
+
+    Args:
+        epochs: of a full training.
+        early_stopping: whether trainings behind at a rung are stopped.
+        starts: random draws before the sampler takes over.
+        chances: of those draws, see `dcdnas.engine.config.SearchConfig`.
+    """
+    stopping: dict[str, Any] = {"rule": "none"}
+    if early_stopping:
+        stopping = {"rule": "non-domination-rank", "factor": FACTOR, "at_least": ENOUGH, "rungs": list(rungs(epochs))}
+    return {
+        "readings": {"every_epochs": 1, "batch_norm": "running"},
+        "stopping": stopping,
+        "starts": {"first": "static-ladder", "draws": starts, "chances": chances},
+        "losses": {"attempts": ATTEMPTS},
+        "kernels": "torch",
+    }
+
+
+def other_rules(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Lines ``key: there | here`` for the rules that differ."""
+    one, other = flat(there), flat(here)
+    return [f"{k}: {one.get(k)!r} | {other.get(k)!r}" for k in {**one, **other} if one.get(k) != other.get(k)]
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with keys like ``stopping.factor``."""
+    if not isinstance(value, Mapping):
+        return {prefix: list(value) if isinstance(value, tuple) else value}
+    return {k: v for name, inner in value.items() for k, v in flat(inner, f"{prefix}.{name}" if prefix else str(name)).items()}
