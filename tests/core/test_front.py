@@ -99,6 +99,17 @@ def test_the_knee_is_seen_from_the_line_between_the_ends() -> None:
     assert found.number == 1
 
 
+def test_the_knee_is_that_of_the_first_cost() -> None:
+    line = [
+        trial(0, 0.5, 1, params=1),
+        trial(1, 0.85, 10, params=90),
+        trial(2, 0.88, 50, params=5),
+        trial(3, 0.9, 100, params=100),
+    ]
+    knees = [pareto.knee(line, BUDGETS, minimize) for minimize in (["flops", "params"], ["params", "flops"])]
+    assert [found.number for found in knees if found is not None] == [1, 2]
+
+
 @pytest.mark.parametrize(("count", "expected"), [(0, None), (1, 0), (2, 1)])
 def test_a_front_of_one_or_two_has_its_dearest_as_knee(count: int, expected: int | None) -> None:
     found = pareto.knee(LINE[:count], BUDGETS, ["flops"])

@@ -135,6 +135,7 @@ def test_a_known_network_is_not_trained_again(store: Store, state: str, becomes:
     assert reason in twin.reason
     assert twin.reason.startswith("the same network as trial 0")
     assert twin.architecture == job.architecture
+    assert twin.seed == 0, "it is not trained"
     if becomes == "replayed":
         assert twin.score == Score(0.5, 1.0, epochs, 0.0)
     assert loop.ended == (state != "failed")

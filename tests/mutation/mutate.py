@@ -31,7 +31,7 @@ TARGETS = {
     "dcdnas/core/budget.py": "tests/core/test_budget.py",
     "dcdnas/engine/halving.py": "tests/engine/test_halving.py",
     "dcdnas/engine/loop.py": "tests/engine/test_loop.py",
-    "dcdnas/cost/*.py": "tests/cost",
+    "dcdnas/cost/*.py": "tests/cost tests/operators/test_layer_parts.py",
 }
 """Modules, and the tests that must notice a change of them."""
 

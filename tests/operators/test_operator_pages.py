@@ -35,10 +35,11 @@ def test_every_generated_file_is_up_to_date(script: ModuleType) -> None:
 
 
 def test_every_operator_has_a_page_and_a_picture_and_nothing_else_has(script: ModuleType) -> None:
-    assert sorted(script.PICTURES) == NAMES
+    assert sorted(script.PICTURES) == NAMES, "each operator has a drawing of its own in benchmarks/operator_pictures.py"
     folder = ROOT / "docs" / "operators"
     assert sorted(path.stem for path in folder.glob("*.md")) == sorted([*NAMES, "README"])
-    assert sorted(path.name for path in (folder / "pictures").iterdir()) == [f"{name}.svg" for name in NAMES]
+    drawn = sorted(path.name for path in (folder / "pictures").iterdir())
+    assert drawn == [f"{name}.svg" for name in NAMES], "run: python benchmarks/operator_pages.py --write"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -28,7 +28,9 @@ def page() -> dict[str, dict[str, str]]:
 
 
 def test_the_page_has_every_operator_and_every_property(script: ModuleType, page: dict[str, dict[str, str]]) -> None:
-    assert list(page) == list(script.rows())
+    assert list(page) == list(script.rows()), (
+        "copy what `python benchmarks/portability.py --rows NAME` prints to docs/portability.md"
+    )
     assert all(tuple(cells) == script.COLUMNS for cells in page.values())
 
 

@@ -20,7 +20,14 @@ from dcdnas.engine.planning.machine import chosen_execution, machine_in_words
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.planning.space import chosen_space, cost_objectives, plugins_of
 from dcdnas.engine.planning.start_from import earlier_front
-from dcdnas.engine.planning.task import chosen_task, images_in_words, notes_on_images, notes_on_stand_in
+from dcdnas.engine.planning.task import (
+    chosen_task,
+    images_in_words,
+    notes_on_images,
+    notes_on_stand_in,
+    number_of_starts,
+    stops_early,
+)
 from dcdnas.engine.samplers import samplers
 from dcdnas.space.pricing.cost import check_budgets, draws_within
 from dcdnas.space.pricing.latency import notes_on
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
     from dcdnas.engine.execution import Execution
     from dcdnas.space.search_space import SearchSpace
 
-SAME = ("sampler", "seed", "starts", "chances", "early_stopping", "confirm", "confirm_top")
+SAME = ("trials", "sampler", "seed", "chances", "confirm", "confirm_top")
 """Settings that the configuration has under the same name."""
 
 
@@ -90,10 +97,11 @@ def make_plan(settings: SearchSettings, told: Told = quietly) -> Plan:
     if settings.chances == "networks":
         next(draws_within(space, budgets, random.Random(settings.seed), chances="networks"), None)  # raises where it cannot
     earlier = earlier_front(settings.start_from, space, budgets) if settings.start_from else None
+    task = chosen_task(settings, space)
     config = SearchConfig(
-        space=content, budgets=budgets, minimize=minimize, task=chosen_task(settings, space),
-        start_from=earlier.record if earlier else {},
-        latency=record(table) if table else {}, plugins=plugins_of(space), **{n: getattr(settings, n) for n in (*SAME, "trials")},
+        space=content, budgets=budgets, minimize=minimize, task=task, early_stopping=stops_early(settings, task.epochs),
+        starts=number_of_starts(settings), start_from=earlier.record if earlier else {},
+        latency=record(table) if table else {}, plugins=plugins_of(space), **{n: getattr(settings, n) for n in SAME},
     )  # fmt: skip
     folder = runs_folder() / (settings.name or _free_name(space, budgets))
     notes += [earlier.note] if earlier else []

@@ -96,11 +96,15 @@ class SearchSettings(BaseModel):
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of the run")
     sampler: str = "tpe"
     seed: int = Field(0, ge=0)
-    starts: int = Field(10, ge=0, description="random draws within the budget before the sampler takes over")
+    starts: int | None = Field(
+        None, ge=0, description="networks before the sampler: static ones, then random draws; else 10, at most a third of -n"
+    )
     chances: Literal["operators", "networks"] = Field(
         "operators", description="what is equally likely in random draws: each option of a decision, or each network"
     )
-    early_stopping: bool = True
+    early_stopping: bool | None = Field(
+        None, description="stop trainings that are behind; else where there are 50 trainings or more, of 8 epochs or more"
+    )
     start_from: str | None = Field(None, description="an earlier run, whose front is trained first")
     confirm: int = Field(3, ge=0, description="fresh seeds on which the top of the front is trained again")
     confirm_top: int = Field(3, ge=1, description="networks of the front that are confirmed")
