@@ -61,8 +61,8 @@ def test_a_layer_says_its_choice_with_all_settings_and_what_is_notable_with_thos
     settings = operators["odconv"].resolve(slots_of(BARE)[1].geometry, num_kernels=2)
     layers = {slot.name: LayerChoice("odconv", settings) for slot in slots_of(BARE)[1:2]}
     static, dynamic = layer_table(replace(BARE, layers=layers))[:2]
-    assert (static.choice, static.notable) == ("static", "static")
-    assert dynamic.choice == f"odconv({', '.join(f'{name}={settings[name]}' for name in sorted(settings))})"
+    assert (str(static.choice), static.notable) == ("static", "static")
+    assert str(dynamic.choice) == f"odconv({', '.join(f'{name}={settings[name]}' for name in sorted(settings))})"
     assert dynamic.notable == "odconv(num_kernels=2)"
 
 

@@ -11,6 +11,7 @@ import torch
 from contract import GEOMETRIES, image, make, supported
 from torch import Tensor, nn
 
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.errors import UsageError
 from dcdnas.operators import operators
 from dcdnas.operators.static import Static
@@ -44,7 +45,7 @@ def test_the_guide_of_one_image_has_no_batch_axis_either(name):
 
 @pytest.mark.parametrize("name", ["condconv", "dcd"])
 def test_a_classifier_takes_one_vector(name):
-    classifier = operators[name].classifier(GEOMETRIES[3]).eval()
+    classifier = operators[name].classifier(ConvGeometry(16, 5)).eval()
     x = torch.randn(1, 16)
     assert torch.equal(classifier(x[0]), classifier(x)[0])
     with pytest.raises(

@@ -72,7 +72,7 @@ def test_no_wider_network_of_the_grid_is_within_the_budget(seed: int, at_most: f
     assert number == round(6 / STEP) or price(at_width(space, dict(found.decisions), number + 1))["flops"] > at_most
 
 
-@pytest.mark.parametrize("at_most", [2e5, 4e5, 7e5])
+@pytest.mark.parametrize("at_most", [8e4])
 def test_what_uses_less_than_the_goal_could_not_be_made_a_step_wider(at_most: float) -> None:
     """Unless the widest width that the file allows is reached: then nothing is widened."""
     space = filling(at_most)
@@ -204,10 +204,10 @@ def test_a_check_says_how_many_networks_fill_the_budget() -> None:
 
 
 def test_draws_hold_further_budgets_too() -> None:
-    budgets = parse_budgets(["1.5MFLOPs", "20kparams"], notations())
+    budgets = parse_budgets(["1.5MFLOPs", "60kparams"], notations())
     space = space_of().filling(budgets)
     drawn = list(islice(draws_within(space, budgets, random.Random(0)), 10))
     assert len(drawn) == 10
     for found in drawn:
         assert found.cost["flops"] <= 1.5e6
-        assert found.cost["params"] <= 2e4
+        assert found.cost["params"] <= 6e4
