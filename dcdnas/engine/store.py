@@ -241,11 +241,12 @@ class Store:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            if "full" in str(error) or "disk I/O" in str(error):
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # without the details of extended codes
+            if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
                 raise Resumable(
                     f"{self.path}: {error}. Nothing that was written is lost: free some space, then `dcdnas resume`."
                 ) from None
-            if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
+            if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:  # which a missing table is
                 raise RunError(
                     f"{self.path}: {error}. Is it on a disk that you may write to, and is no other program holding it?"
                 ) from None
