@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.geometry import Setting
 from dcdnas.errors import UsageError
-from dcdnas.networks import proxy_side
+from dcdnas.networks import identity, proxy_side
 from dcdnas.space.parts import Decision
 from dcdnas.space.search_space import SearchSpace
 
@@ -20,7 +20,9 @@ Trained = Callable[[Architecture], str]
 
 
 def check_effects(space: SearchSpace, trained: Trained) -> None:
-    """Refuses a space with a decision that never changes what is trained.
+    """Refuses a space with a decision that changes what is deployed and never what is trained.
+
+    Options that build one network under two names are no error: the network is trained once.
 
     Args:
         space: whose width, where it is fitted, has its budget.
@@ -29,7 +31,7 @@ def check_effects(space: SearchSpace, trained: Trained) -> None:
     Raises:
         UsageError: naming all such decisions and their options.
     """
-    idle = [d for d in space.decisions if not has_effect(space, d, trained)]
+    idle = [d for d in space.decisions if not has_effect(space, d, trained) and has_effect(space, d, identity)]
     if idle:
         named = "; ".join(f"{d.name} ({', '.join(map(str, d.options))})" for d in idle)
         raise UsageError(
