@@ -38,7 +38,7 @@ def compare(
     load_plugins_of(found)
     chosen = [_trial(found, which) for which in trials]
     if len(chosen) < 2:
-        raise UsageError(f"one trial cannot be compared. Name two or more: dcdnas compare {found.name} {trials[0]} static.")
+        raise UsageError(f"one trial cannot be compared. Name two or more: `dcdnas compare {found.called} {trials[0]} static`.")
     different = differences(chosen)
     out.document({"networks": [_plain(found, t) for t in chosen], **different})
     _show(out, found, chosen, different)
@@ -105,4 +105,4 @@ def _show(out: Output, run: report.Run, trials: Sequence[Trial], different: dict
     if not different["decisions"]:
         out.show("These networks are equal.")
         return
-    out.show(f"{len(different['layers'])} layers differ; `dcdnas show {run.name} --trial N` has each layer by layer.")
+    out.show(f"{len(different['layers'])} layers differ; `dcdnas show {run.called} --trial N` has each layer by layer.")

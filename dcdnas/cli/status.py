@@ -99,7 +99,7 @@ def _lines(run: Run) -> list[str]:
     from dcdnas.core.units import counted, duration, tally
 
     where = f" by process {run.driver['pid']} on {run.driver['host']}" if run.driver else ""
-    why = f" ({run.reason})" if run.reason and run.ending is not Ending.INTERRUPTED else ""
+    why = f" ({run.ended_early})" if run.ended_early and run.ending is not Ending.INTERRUPTED else ""
     said = [f"Run        {run.folder}", f"Status     {run.status}{where}{why}: {run.ended} of {run.asked} trainings have ended"]
     said += [f"Damaged    {problem}" for problem in run.problems]
     said += [

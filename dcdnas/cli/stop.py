@@ -25,6 +25,7 @@ def stop(
 
     Trainings that are running may end first, unless --now is given. `dcdnas resume RUN` goes on.
     """
+    from dcdnas.engine.folders import called
     from dcdnas.engine.lock import live_driver
     from dcdnas.engine.signals import request_stop
     from dcdnas.results import find_run
@@ -37,6 +38,5 @@ def stop(
         return
     request_stop(folder, now)
     when = "at once" if now else "when the trainings that are running have ended"
-    out.show(
-        f"{folder.name} (process {holder['pid']} on {holder['host']}) will stop {when}. Go on with: dcdnas resume {folder.name}"
-    )
+    by = f"process {holder['pid']} on {holder['host']}"
+    out.show(f"{folder.name} ({by}) will stop {when}. Go on with: dcdnas resume {called(folder)}")

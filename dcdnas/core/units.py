@@ -267,11 +267,21 @@ def metric_name(metric: str, short: bool = False) -> str:
     return known.short or known.label if short else known.label
 
 
-def axis_name(metric: str, unit: bool = True) -> str:
-    """A cost metric as the title of an axis; with its base unit where the marks are bare numbers and the title names none."""
+def axis_name(metric: str) -> str:
+    """A cost metric as the title of an axis, to which `axis_units` adds the unit."""
     known = notation(metric)
-    title = known.axis or known.label
-    return f"{title} ({known.base})" if unit and known.base and not known.scale.telling else title
+    return known.axis or known.label
+
+
+def axis_units(metric: str) -> tuple[tuple[float, str], ...]:
+    """What the marks of an axis may be divided by, from the largest on, and how its title ends: ``, millions``, ``, KiB``."""
+    known = notation(metric)
+    words = {"k": ", thousands", "M": ", millions", "G": ", billions", "T": ", trillions", "": ""}
+    found = []
+    for size, symbol in known.scale.steps:
+        prefix = symbol.removesuffix(known.base) if known.scale.telling else symbol
+        found.append((size, words[prefix] if known.scale.telling and prefix in words else f", {symbol}" if symbol else ""))
+    return tuple(found)
 
 
 def roughly(seconds: float) -> str:

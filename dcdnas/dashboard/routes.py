@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 
 import yaml
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from dcdnas.core.files import runs_folder
 from dcdnas.core.trial import Trial
 from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.dashboard.render import html
@@ -19,7 +21,9 @@ from dcdnas.pages import context, layers, payload
 def runs(request: Request) -> Response:
     """All runs of the folder."""
     shelf = request.app.state.shelf
-    return html("runs.html", lines=shelf.lines(), root=shelf.root, tab="runs")
+    root = shelf.root.absolute()
+    setting = "" if root == runs_folder().absolute() else f"DCDNAS_RUNS={shlex.quote(str(root))} "
+    return html("runs.html", lines=shelf.lines(), root=shelf.root, setting=setting, tab="runs")
 
 
 def run(request: Request) -> Response:
@@ -84,7 +88,7 @@ def live(request: Request) -> Response:
     template = "_live.html" if "piece" in request.query_params else "live.html"
     return html(
         template, run=found.run, version=found.version, running=running, ended=ended, epochs=epochs, now=time.time(),
-        mostly=payload.mostly, left=payload.left(found.run), confirming=payload.confirming(found.run), tab="live",
+        left=payload.left(found.run), confirming=payload.confirming(found.run), tab="live",
         metrics=payload.metrics_of(found.run),
     )  # fmt: skip
 

@@ -16,6 +16,7 @@ from dcdnas.core.files import write_whole
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.yaml_lines import Document, read_yaml
 from dcdnas.cost import notations, with_always
+from dcdnas.engine.folders import called
 from dcdnas.engine.formats import EARLIER_SEARCH, FORMAT, check_search, only_read
 from dcdnas.engine.rules import flat, other_rules, rules
 from dcdnas.errors import RunError, UsageError
@@ -107,14 +108,14 @@ class SearchConfig:
         """
         data = _data(path)
         if data["format"] == EARLIER_SEARCH:
-            raise RunError(only_read(path.parent.name))
+            raise RunError(only_read(path.parent))
         config = _of_data(path, data)
         other = other_rules(data.get("rules") or {}, config.rules)
         if other:
             raise RunError(
                 f"{path.parent.name} was searched under other rules than this version of dcdnas has (there | here):\n  "
                 + "\n  ".join(other) + "\nIts trials and new ones could not be compared. Begin a new search from its front: "
-                f"dcdnas search --start-from {path.parent.name}"
+                f"`dcdnas search --start-from {called(path.parent)}`."
             )  # fmt: skip
         return config
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from dcdnas.core.files import runs_folder
@@ -15,6 +16,12 @@ def run_folders() -> list[Path]:
     """The folders of all runs, the newest first."""
     found = {p.parent for name in (FILE, "run.db") for p in runs_folder().glob(f"*/{name}")}
     return sorted(found, key=lambda p: (-p.stat().st_mtime, p.name))
+
+
+def called(folder: Path) -> str:
+    """What commands call a run, as a shell takes it: its name where `find_run` finds it by that, else its folder."""
+    whole = folder.resolve()
+    return shlex.quote(whole.name if (runs_folder() / whole.name).resolve() == whole else str(whole))
 
 
 def find_run(run: str | Path) -> Path:

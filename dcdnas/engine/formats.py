@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
+from dcdnas.engine.folders import called
 from dcdnas.errors import RunError
 
 FORMAT = 2
@@ -37,14 +37,14 @@ def unknown_format(path: Path, found: object) -> str:
     )
 
 
-def only_read(name: str) -> str:
+def only_read(folder: Path) -> str:
     """Why a run of an earlier format is not gone on with, and what to do instead."""
     return (
-        f"{name} was made by an earlier version of dcdnas (format {EARLIER}), so it can be looked at but not gone on with: "
-        f"begin a new search from its front with `{command_to_go_on(name, EARLIER)}`."
+        f"{folder.name} was made by an earlier version of dcdnas (format {EARLIER}), so it can be looked at but not gone on "
+        f"with: begin a new search from its front with `{command_to_go_on(folder, EARLIER)}`."
     )
 
 
-def command_to_go_on(name: str, format: int) -> str:
+def command_to_go_on(folder: Path, format: int) -> str:
     """The command that searches on from a run."""
-    return f"dcdnas {'resume' if format == FORMAT else 'search --start-from'} {shlex.quote(name)}"
+    return f"dcdnas {'resume' if format == FORMAT else 'search --start-from'} {called(folder)}"

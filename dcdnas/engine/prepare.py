@@ -15,6 +15,7 @@ from dcdnas.cost.latency import prices_by
 from dcdnas.cost.latency.table import LatencyTable
 from dcdnas.engine import latency
 from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.folders import called
 from dcdnas.engine.proxy_training import images_of
 from dcdnas.engine.store import FILE as MEMORY
 from dcdnas.engine.store import Store
@@ -65,7 +66,7 @@ def _continued(folder: Path, config: SearchConfig) -> SearchConfig:
     if different:
         raise RunError(
             f"{folder} holds another search. Different (there | here):\n  " + "\n  ".join(different[:20])
-            + "\nGive this one another `--name`, or `dcdnas resume` that one."
+            + f"\nGive this one another `--name`, or go on with that one: `dcdnas resume {called(folder)}`."
         )  # fmt: skip
     return extend(folder, max(before.trials, config.trials))
 

@@ -72,7 +72,7 @@ def search(
             loop.interrupt()
         ending = _close(loop, folder, table)
         clear_request(folder)
-    return _verdict(ending, loop, folder)
+    return _verdict(ending, loop)
 
 
 def _wishes(folder: Path, lock: RunLock, signals: Signals) -> Callable[[], Wish]:
@@ -108,12 +108,15 @@ def _close(loop: SearchLoop, folder: Path, table: LatencyTable | None) -> Ending
     return ending
 
 
-def _verdict(ending: Ending, loop: SearchLoop, folder: Path) -> Ending:
+def _verdict(ending: Ending, loop: SearchLoop) -> Ending:
     """How the search ended; raises where it failed or can go on."""
     if ending is Ending.TOO_MANY_FAILURES:
-        raise DcdnasError(f"{loop.reason.rstrip('.')}. `dcdnas trials {folder.name}` shows them; what ended before is kept.")
+        raise DcdnasError(
+            f"{loop.reason.rstrip('.')}. `dcdnas trials {loop.store.called}` shows them; what ended before is kept."
+        )
     if ending.resumable:
         raise Resumable(
-            f"{loop.reason}: {loop.ended} of {loop.config.trials} trainings are kept. Go on with: dcdnas resume {folder.name}"
+            f"{loop.reason}: {loop.ended} of {loop.config.trials} trainings are kept. "
+            f"Go on with: dcdnas resume {loop.store.called}"
         )
     return ending

@@ -17,6 +17,7 @@ from dcdnas.core.trial import Ending, EpochResult, Trial
 from dcdnas.engine import _rows as rows
 from dcdnas.engine import _schema as schema
 from dcdnas.engine._rows import Confirmation
+from dcdnas.engine.folders import called
 from dcdnas.engine.formats import EARLIER, FORMAT, only_read, unknown_format
 from dcdnas.errors import FileError, Resumable, RunError
 
@@ -67,7 +68,12 @@ class Store:
                 schema.show_as_format_2(self._db)
             self._db.execute("PRAGMA journal_mode = TRUNCATE" if mode != "r" else "PRAGMA query_only = ON")
         if self.format == EARLIER and mode != "r":
-            raise RunError(only_read(self.path.parent.name))
+            raise RunError(only_read(self.path.parent))
+
+    @property
+    def called(self) -> str:
+        """What commands call the run, as a shell takes it."""
+        return called(self.path.parent)
 
     def claim(self, driver: str) -> None:
         """Makes this the only writer: whoever claimed the file before cannot write any more, even if it does not know yet."""
@@ -244,7 +250,8 @@ class Store:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # without the details of extended codes
             if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
                 raise Resumable(
-                    f"{self.path}: {error}. Nothing that was written is lost: free some space, then `dcdnas resume`."
+                    f"{self.path}: {error}. Nothing that was written is lost: free some space, then "
+                    f"`dcdnas resume {self.called}`."
                 ) from None
             if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:  # which a missing table is
                 raise RunError(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from dcdnas.core.catalogue import Catalogue
 from dcdnas.core.trial import EpochResult, Trial
 from dcdnas.pages import advice, payload
 from dcdnas.pages import importance as deciding
@@ -34,12 +33,11 @@ def of_run(source: Source) -> dict[str, Any]:
     """How far a run is, what it has found, all trials."""
     run = source.run
     return {
-        "run": run, "version": source.version, "facts": payload.facts(source), "heading": payload.heading(run),
-        "left": payload.left(run),
+        "run": run, "version": source.version, "facts": payload.facts(source),
         "line": source.front, "rows": sorted(run.trials, key=_by_accuracy)[:FIRST_ROWS], "metrics": payload.metrics_of(run),
-        "paint": payload.operators_of(source), "mostly": payload.mostly, "fits": lambda t: payload.fits(run, t),
+        "paint": payload.operators_of(source), "drawn_as": payload.drawn_as, "fits": lambda t: payload.fits(run, t),
         "on_front": _numbers(source.front), "settings": _settings(run), "notes": source.notes,
-        "notes_problem": source.notes_problem, "tab": "run",
+        "notes_problem": source.notes_problem, "objectives": payload.objectives(run), "tab": "run",
     }  # fmt: skip
 
 
@@ -47,8 +45,8 @@ def of_choices(source: Source) -> dict[str, Any]:
     """Importance of the decisions, and the finished trials decision by decision; plain data."""
     trials = source.run.trials
     ranked = source.remembered("importances", lambda: deciding.importances(trials))
-    picture = deciding.side_by_side(trials, [i.decision for i in ranked])
-    return {"importances": [asdict(i) for i in ranked], "picture": picture}
+    picture = deciding.side_by_side(trials, [i.decision for i in ranked.decisions])
+    return {"importances": [asdict(i) for i in ranked.decisions], "said": ranked.said, "picture": picture}
 
 
 def of_trial(source: Source, trial: Trial) -> dict[str, Any]:
@@ -63,9 +61,9 @@ def of_trial(source: Source, trial: Trial) -> dict[str, Any]:
         "data": {"curves": [_curve(trial, source.curve(trial.number))], "band": band(source)}, "same": _same(source, trial),
         "before": max((t.number for t in run.trials if t.number < trial.number), default=None),
         "after": min((t.number for t in run.trials if t.number > trial.number), default=None),
-        "verbs": set(Catalogue[object]("cli", "command")), "note": source.notes.get(trial.number, Note()),
+        "note": source.notes.get(trial.number, Note()),
         "notes_problem": source.notes_problem, "attentions": read_attentions(run.folder, trial.number),
-        "additive": network.metrics, "tab": "trial",
+        "additive": network.metrics, "task": run.config.get("task") or {}, "tab": "trial",
     }  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def show_run(run: Run) -> Shown:
     source = Still(run)
     said = {
         "facts": payload.facts(source),
-        "heading": payload.heading(run),
+        "objectives": payload.objectives(run),
         "line": source.front,
         "metrics": payload.metrics_of(run),
     }

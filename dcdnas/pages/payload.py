@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcdnas.core.budget import within
 from dcdnas.core.trial import Trial
-from dcdnas.core.units import axis_name, costs, duration, metric_name, percent, points, quantity, tally, units
+from dcdnas.core.units import axis_name, axis_units, costs, duration, metric_name, mix, percent, points, quantity, tally, units
 from dcdnas.pages.palette import Paint, paints
 from dcdnas.pages.run_view import Source
 
@@ -31,8 +31,8 @@ def operators_of(live: Source) -> dict[str, Paint]:
     return {name: paint for name, paint in paints(used).items() if name in used or name == "static"}
 
 
-def mostly(trial: Trial) -> str:
-    """The dynamic operator that fills most of a network's layers; ``static`` when none is dynamic."""
+def drawn_as(trial: Trial) -> str:
+    """The operator whose colour and marker a network has: the dynamic one that fills most layers, ``static`` without any."""
     names = [c.operator for c in trial.architecture.layers.values() if c.operator != "static"]
     return max(sorted(set(names)), key=names.count) if names else "static"
 
@@ -43,14 +43,25 @@ def metrics_of(run: Run) -> list[str]:
     return sorted(known, key=("flops", "params", *known).index)
 
 
+def objectives(run: Run) -> str:
+    """What the front of a run weighs against each other: ``accuracy, FLOPs and latency``."""
+    *first, last = ["accuracy", *(in_sentence(metric_name(m)) for m in run.minimize)]
+    return f"{', '.join(first)} and {last}" if first else f"{last} alone"
+
+
+def in_sentence(heading: str) -> str:
+    """A heading within a sentence: ``latency``, but ``FLOPs``."""
+    return heading if heading[1:2].isupper() else heading[:1].lower() + heading[1:]
+
+
 def row(trial: Trial, metrics: Sequence[str], names: Sequence[str]) -> list[Any]:
-    """Number, state, accuracy, epochs, seconds, operator, dynamic layers, layers, reason, then the metrics."""
+    """Number, state, accuracy, epochs, seconds, operator, dynamic layers, layers, reason, operators, then the metrics."""
     layers, score = trial.architecture.layers, trial.score
     accuracy = score.accuracy if score and math.isfinite(score.accuracy) else None
     return [
-        trial.number, STATES.index(trial.state), accuracy if accuracy is None else round(accuracy, 6),
-        score.epochs if score else 0, round(score.seconds, 1) if score else 0, names.index(mostly(trial)),
-        sum(c.operator != "static" for c in layers.values()), len(layers), _reason(trial),
+        trial.number, STATES.index(trial.state), accuracy,
+        score.epochs if score else 0, score.seconds if score else 0, names.index(drawn_as(trial)),
+        sum(c.operator != "static" for c in layers.values()), len(layers), _reason(trial), mix(trial.architecture),
         *(trial.cost.values.get(m) for m in metrics),
     ]  # fmt: skip
 
@@ -73,12 +84,15 @@ def payload(live: Source, since: int = 0) -> dict[str, Any]:
         "metrics": metrics,
         "titles": {m: metric_name(m) for m in metrics},
         "axisTitles": {m: axis_name(m) for m in metrics},
+        "axisUnits": {m: axis_units(m) for m in metrics},
         "units": {m: units(m) for m in metrics},
         "operators": [{"name": p.name, "index": p.index, "marker": p.marker, "letters": p.letters} for p in paint.values()],
         "states": [SAID.get(s, s) for s in STATES],
         "rows": [row(t, metrics, names) for t in trials],
         "front": [t.number for t in line],
         "objective": run.cost_shown,
+        "frontOf": objectives(run),
+        "asked": int(dict(run.config.get("task", {})).get("epochs", 0)),
         "budgets": {b.metric: [b.at_least, b.at_most] for b in run.budgets},
         "history": steps(live.moments),
         "share": shares(line, names),
@@ -112,12 +126,14 @@ def facts(live: Source) -> dict[str, str]:
     run, best, line = live.run, live.best, live.front
     volume, change = _hypervolume(live.moments)
     said = {
-        "status": run.status.capitalize(),
+        "status": run.status.capitalize(), "notice": notice(run), "left": left(run), "heading": " · ".join(heading(run)),
+        "parts": f"{[t.number for t in line]} {len(run.confirmations)}",
         "progress": f"{run.ended:,} of {run.asked:,} trainings" + (f"; {to_confirm}" if (to_confirm := confirming(run)) else ""),
         "tally": tally(run.counts),
         "best": "–", "best-detail": "No network has finished within the budget yet.", "best-number": "",
         "static": "–", "static-detail": "The static reference network has not finished.",
-        "front": str(len(line)), "front-detail": f"of {run.counts.get('finished', 0):,} finished networks",
+        "front": str(len(line)),
+        "front-detail": f"of {run.counts.get('finished', 0):,} finished networks, by {objectives(run)}",
         "volume": f"{volume:.3f}", "volume-detail": change,
         "value": str(min(run.ended, run.asked)),
     }  # fmt: skip
@@ -127,6 +143,13 @@ def facts(live: Source) -> dict[str, str]:
     if best and best.score and static and static.score and static.state == "finished":
         said |= against(run, best, static)
     return said
+
+
+def notice(run: Run) -> str:
+    """Why a run stands still and how it goes on; empty while it is searched, and when it is done."""
+    early = f"The search ended early: {run.ended_early}." if run.ended_early else ""
+    go_on = f"Go on with: {run.to_go_on}" if run.status == "interrupted" else ""
+    return " ".join(filter(None, (early, go_on)))
 
 
 def against(run: Run, best: Trial, static: Trial) -> dict[str, str]:

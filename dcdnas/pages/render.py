@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from dcdnas.core.units import costs, duration, large, metric_name, mix, percent, points, quantity, small_share
+from dcdnas.core.units import costs, counted, duration, large, metric_name, mix, percent, points, quantity, small_share
 from dcdnas.pages import payload
 
 HERE = Path(__file__).parent
@@ -19,7 +19,7 @@ _PAGES = Environment(
 )
 _PAGES.filters.update(
     percent=percent, points=points, quote=shlex.quote, duration=duration, moment=payload.moment, named=metric_name, mix=mix,
-    large=large, small_share=small_share, costs=costs,
+    large=large, small_share=small_share, costs=costs, counted=counted,
 )  # fmt: skip
 _PAGES.globals.update(quantity=quantity, SAID=payload.SAID, control=False, notes_problem="")
 

@@ -18,6 +18,7 @@ from dcdnas.core import pareto
 from dcdnas.core.budget import Budget, parse_budgets, within
 from dcdnas.core.trial import ENDED, Ending, Trial
 from dcdnas.core.units import Notations
+from dcdnas.engine.folders import called
 from dcdnas.engine.formats import FORMAT, command_to_go_on
 from dcdnas.engine.store import Confirmation
 from dcdnas.errors import BudgetError, UnknownNameError, UsageError
@@ -131,7 +132,17 @@ class Run:
     @property
     def to_go_on(self) -> str:
         """The command that searches on from here."""
-        return command_to_go_on(self.name, self.format)
+        return command_to_go_on(self.folder, self.format)
+
+    @property
+    def called(self) -> str:
+        """What commands call it, as a shell takes it: its name where that finds it, else its folder."""
+        return called(self.folder)
+
+    @property
+    def ended_early(self) -> str:
+        """Why nobody searches on, for people; empty while somebody does, and where the search came to its number."""
+        return "" if self.driver else self.reason.rstrip(".")
 
     @property
     def asked(self) -> int:
@@ -200,7 +211,7 @@ class Run:
         found = self.by_number.get(int(which))
         if found is None:
             last = f"its last one is {self.trials[-1].number}" if self.trials else "it has none yet"
-            raise UsageError(f"{self.name} has no trial {which}: {last}. `dcdnas trials {self.name}` shows them.")
+            raise UsageError(f"{self.name} has no trial {which}: {last}. `dcdnas trials {self.called}` shows them.")
         return found
 
     @cached_property

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from energy import NOTATION, energy_known
 
 from dcdnas.core.geometry import Cost
 from dcdnas.core.units import (
     Notation,
     amount,
     axis_name,
+    axis_units,
     cell,
     costs,
     counted,
@@ -21,6 +23,7 @@ from dcdnas.core.units import (
     plain,
     points,
     quantity,
+    register,
     roughly,
     small_share,
     tally,
@@ -122,6 +125,28 @@ def test_a_metric_that_nobody_registered_is_a_number_with_its_name() -> None:
     )
 
 
-def test_axes_say_their_unit_once() -> None:
-    assert [axis_name(m) for m in ("flops", "latency", "weights")] == ["FLOPs (multiply-adds)", "Latency (ns)", "Weights (B)"]
+@pytest.mark.parametrize(
+    ("metric", "title", "units"),
+    [
+        (
+            "flops",
+            "FLOPs (multiply-adds)",
+            [(1e12, ", trillions"), (1e9, ", billions"), (1e6, ", millions"), (1e3, ", thousands"), (1.0, "")],
+        ),
+        ("latency", "Latency", [(1e9, ", s"), (1e6, ", ms"), (1e3, ", us"), (1.0, ", ns")]),
+        ("weights", "Weights", [(2.0**40, ", TiB"), (2.0**30, ", GiB"), (2.0**20, ", MiB"), (2.0**10, ", KiB"), (1.0, ", B")]),
+        ("noise", "Noise", [(1.0, "")]),
+    ],
+)
+def test_an_axis_is_in_the_metrics_own_units_and_says_which(metric: str, title: str, units: list[tuple[float, str]]) -> None:
+    assert (axis_name(metric), list(axis_units(metric))) == (title, units)
+
+
+def test_the_axis_of_a_metric_of_fractions_is_in_its_units() -> None:
+    with energy_known():
+        register(NOTATION)
+        assert (axis_name("energy"), axis_units("energy")) == ("Energy", ((1.0, ", J"), (1e-3, ", mJ"), (1e-6, ", uJ")))
+
+
+def test_a_layer_table_writes_counts_digit_by_digit() -> None:
     assert (cell("flops", 1_234_567), cell("latency", 1.5e6)) == ("1,234,567", "1.50 ms")

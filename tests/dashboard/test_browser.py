@@ -23,7 +23,7 @@ from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.lock import RunLock
 from dcdnas.engine.store import Store
 from dcdnas.pages.importance import importances
-from dcdnas.pages.payload import mostly
+from dcdnas.pages.payload import drawn_as
 from dcdnas.results import Note, load_run, read_notes, write_note
 
 pytestmark = [pytest.mark.slow, needs_chromium]
@@ -210,7 +210,7 @@ def test_the_decisions_are_drawn_side_by_side(visit: Visit) -> None:
 def test_points_have_the_colour_of_the_operator_that_they_have_most_of(visit: Visit) -> None:
     page = visit.open("/runs/good")
     trials = load_run(visit.root / "good").trials
-    scored = {mostly(t) for t in trials if t.state in ("finished", "stopped")}
+    scored = {drawn_as(t) for t in trials if t.state in ("finished", "stopped")}
     said = [text.strip() for text in page.locator("#scatter-legend li").all_inner_texts()]
     assert set(said[:-1]) == {"all static" if name == "static" else f"mostly {name}" for name in scored}
     seen, meant = page.evaluate("""async () => {
@@ -313,7 +313,7 @@ def test_numbers_are_written_as_the_server_writes_them(visit: Visit) -> None:
 @pytest.mark.parametrize("path", ["/runs/empty", "/runs/empty/compare", "/runs/empty/live"])
 def test_a_page_without_trials_says_what_to_do_next(visit: Visit, path: str) -> None:
     page = visit.open(path)
-    assert "dcdnas resume empty" in page.inner_text("main")
+    assert f"dcdnas resume {visit.root / 'empty'}" in page.inner_text("main")
 
 
 def test_an_empty_table_does_not_blame_the_filters(visit: Visit) -> None:

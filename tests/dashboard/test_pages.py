@@ -13,7 +13,7 @@ from synthetic import confirm, make_run, with_weights_only
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.dynamics import Attentions, Dynamics, Spread
 from dcdnas.engine.lock import RunLock
-from dcdnas.pages.payload import mostly
+from dcdnas.pages.payload import drawn_as
 from dcdnas.results import load_run
 from dcdnas.results.attention import write_attentions
 
@@ -31,7 +31,7 @@ def test_a_run_without_trials_says_what_to_do(site: Site, page: str) -> None:
     answer = site.get(f"/runs/empty{page}")
     assert answer.status == 200
     if page == "":
-        assert "dcdnas resume empty" in answer.text
+        assert f"dcdnas resume {site.root / 'empty'}" in answer.text
 
 
 def test_the_list_shows_every_run_and_what_is_wrong_with_damaged_ones(site: Site) -> None:
@@ -70,8 +70,8 @@ def test_the_rows_are_the_trials_of_the_run(site: Site) -> None:
     sent = json.loads(site.get("/runs/good/trials.json").text)
     run = load_run(site.root / "good")
     assert [row[0] for row in sent["rows"]] == [t.number for t in run.trials]
-    assert [row[2] for row in sent["rows"]] == [round(t.score.accuracy, 6) if t.score else None for t in run.trials]
-    flops = 9 + sent["metrics"].index("flops")
+    assert [row[2] for row in sent["rows"]] == [t.score.accuracy if t.score else None for t in run.trials]
+    flops = 10 + sent["metrics"].index("flops")
     assert [row[flops] for row in sent["rows"]] == [t.cost["flops"] for t in run.trials]
     assert sent["front"] == [t.number for t in run.front()]
     assert sent["history"][-1][2] == pytest.approx(run.hypervolume, abs=1e-5)
@@ -186,13 +186,13 @@ def test_metrics_come_with_their_headings(own_site: Site) -> None:
 def test_attentions_are_shown_where_they_were_measured(own_site: Site) -> None:
     make_run(own_site.root / "run", 12)
     trials = load_run(own_site.root / "run").trials
-    number = next(t.number for t in trials if t.score and mostly(t) != "static")
+    number = next(t.number for t in trials if t.score and drawn_as(t) != "static")
     page = f"/runs/run/trials/{number}"
-    assert f"dcdnas attention run --trial {number}" in own_site.get(page).text
+    assert f"dcdnas attention {own_site.root / 'run'} --trial {number}" in own_site.get(page).text
     layers = (Dynamics("<stem>", "dyconv", (Spread("kernel", 4, 0.25, 0.123, 0.9), Spread("x", 1, 0.0, None)), 0.5),)
     write_attentions(own_site.root / "run", number, Attentions("some-data", 40, "of a file", 0.8, layers))
     text = own_site.get(page).text
-    assert f"dcdnas attention run --trial {number}" not in text
+    assert f"dcdnas attention {own_site.root / 'run'} --trial {number}" not in text
     for said in ("40 validation images of some-data", "of a file", "80.0 %", "&lt;stem&gt;", "12.3 %", "0.900", "50.0 %"):
         assert said in text
 

@@ -20,10 +20,9 @@ from dcdnas.networks import build_network
 from dcdnas.operators import operators
 from dcdnas.pages.advice import HINTS, OTHERWISE, failures
 from dcdnas.pages.figures._run import SHAPES
-from dcdnas.pages.importance import LEAST, importances, side_by_side
 from dcdnas.pages.layers import layers_of
 from dcdnas.pages.palette import COLOURS, FIXED, MARKERS, paints
-from dcdnas.pages.payload import facts, mostly, shares, steps
+from dcdnas.pages.payload import drawn_as, facts, row, shares, steps
 from dcdnas.pages.space_summary import territory
 from dcdnas.pages.strip import BAR, aligned, strip
 from dcdnas.results import Moment
@@ -120,30 +119,6 @@ def trial(number: int, accuracy: float, **decisions: int | str) -> Trial:
     return Trial(number, "finished", Architecture("x", {}, {}, (1, 8, 8), 2), decisions, Cost({"flops": 1.0}), score)
 
 
-def test_a_decision_that_settles_everything_explains_everything() -> None:
-    trials = [trial(i, 0.6 + 0.2 * (i % 2), good=i % 2, noise=i // 2 % 3) for i in range(24)]
-    first, second = importances(trials)
-    assert (first.decision, round(first.share, 6)) == ("good", 1.0)
-    assert (second.decision, second.share) == ("noise", 0.0)
-    assert first.means[0] == ("1", pytest.approx(0.8), 12)
-
-
-def test_nothing_is_said_about_a_decision_that_few_trials_made() -> None:
-    trials = [trial(i, 0.1 * i, rare=i % 2) for i in range(LEAST - 1)]
-    assert importances(trials) == []
-
-
-def test_unfinished_trials_do_not_count_for_importance() -> None:
-    trials = [replace(trial(i, i / 20, a=i % 2), state="stopped") for i in range(20)]
-    assert importances(trials) == []
-
-
-def test_a_line_stops_where_a_decision_does_not_exist() -> None:
-    picture = side_by_side([trial(0, 0.5, a="x", b=3), trial(1, 0.7, a="y")], ["a", "b"])
-    assert picture["axes"] == [{"name": "a", "options": ["x", "y"]}, {"name": "b", "options": ["3"]}]
-    assert picture["lines"] == [[1, 0.7, 1, None], [0, 0.5, 0, 0]]
-
-
 def test_failures_of_one_kind_are_one_failure_whatever_they_say() -> None:
     said = [(FailureKind.DIVERGED, "epoch 1: the loss is nan"), (FailureKind.DIVERGED, "epoch 3: the loss is nan")]
     said += [(FailureKind.DEVICE, "CUDA error")]
@@ -217,11 +192,17 @@ def test_shares_count_the_layers_of_each_stage(tmp_path: Path) -> None:
     assert sum(map(sum, found.values())) == sum(len(t.architecture.layers) for t in live.front)
 
 
-def test_a_network_is_named_after_the_dynamic_operator_that_it_has_most_of() -> None:
-    layers = {"a": LayerChoice("static"), "b": LayerChoice("static"), "c": LayerChoice("dcd")}
+def test_a_network_is_drawn_as_its_most_used_dynamic_operator_and_described_by_all_of_them() -> None:
+    layers = {f"a{i}": LayerChoice("static") for i in range(12)} | {f"b{i}": LayerChoice("dcd") for i in range(6)}
     one = replace(trial(0, 0.5), architecture=Architecture("x", {}, layers, (1, 8, 8), 2))
-    assert mostly(one) == "dcd"
-    assert mostly(trial(0, 0.5)) == "static"
+    assert drawn_as(one) == "dcd"
+    assert drawn_as(trial(0, 0.5)) == "static"
+    assert row(one, ["flops"], ["static", "dcd"])[5:10] == [1, 6, 18, "", "12 static, 6 dcd"]
+
+
+def test_the_rows_carry_numbers_as_they_are_so_that_they_are_rounded_once() -> None:
+    score = Score(0.50125000001, 1.0, 4, 10.4999)
+    assert row(replace(trial(0, 0.5), score=score), [], ["static"])[2:5] == [0.50125000001, 4, 10.4999]
 
 
 @pytest.mark.parametrize("metric", ["flops", "weights"])

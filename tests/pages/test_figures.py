@@ -237,7 +237,7 @@ def test_the_figures_say_what_is_drawn(written: dict[str, Path]) -> None:
         "FLOPs (multiply-adds)",
         "Validation accuracy (%)",
         "all static",
-        "mostly odconv",
+        "with odconv",
         "budget 100 FLOPs",
         "mean ± std on 2 fresh seeds",
     ):

@@ -98,7 +98,7 @@ def test_the_front_is_in_the_table_however_many_trials_are_more_accurate(tmp_pat
 def test_a_run_without_a_front_has_a_file_that_says_what_to_do(tmp_path: Path) -> None:
     text = report(load_run(write_run(tmp_path / "r", [])))
     assert "Nothing has been tried yet." in text
-    assert "dcdnas resume r" in text
+    assert f"dcdnas resume {tmp_path / 'r'}" in text
 
 
 def test_names_and_reasons_cannot_become_markup(tmp_path: Path) -> None:

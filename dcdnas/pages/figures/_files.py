@@ -41,7 +41,9 @@ def write_figures(run: Run, folder: Path) -> list[Path]:
     needs_matplotlib()
     best = run.best
     if best is None:
-        raise UsageError(f"{run.name} has no finished trial within its budget, so it has no figures. `dcdnas resume` goes on.")
+        raise UsageError(
+            f"{run.name} has no finished trial within its budget, so it has no figures. `dcdnas resume {run.called}` goes on."
+        )
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from dcdnas.errors import UsageError
 from dcdnas.pages.figures._canvas import new_axes
 from dcdnas.pages.figures._words import BUDGET, INK, legend_above, pale, short, unit_of
 from dcdnas.pages.palette import COLOURS, paints
-from dcdnas.pages.payload import mostly, shares
+from dcdnas.pages.payload import drawn_as, shares
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,9 @@ SHAPES: dict[str, Any] = {
 
 
 def plot_front(run: Run, ax: Axes | None = None) -> Axes:
-    """Accuracy against cost: trials by the operator of most of their layers, front, budget, confirmed means with deviations.
+    """Accuracy against cost: finished trials, front, budget, confirmed means with deviations.
+
+    A network has the colour of the dynamic operator that fills the most of its layers; ``with dcd`` in the legend.
 
     Args:
         run: with a finished trial.
@@ -59,7 +61,7 @@ def plot_front(run: Run, ax: Axes | None = None) -> Axes:
     _confirmed(ax, run, size)
     for at_most in bound:
         _budget(ax, at_most / size, max(costs) / size, f"budget {quantity(metric, at_most)}")
-    ax.set_xlabel(axis_name(metric, unit=False) + unit)
+    ax.set_xlabel(axis_name(metric) + unit)
     ax.set_ylabel("Validation accuracy (%)")
     legend_above(ax)
     return ax
@@ -129,7 +131,9 @@ def plot_operators(run: Run, ax: Axes | None = None) -> Axes:
 
 
 def _nothing(run: Run) -> UsageError:
-    return UsageError(f"{run.name} has no finished trial within its budget, so it has no figures. `dcdnas resume` goes on.")
+    return UsageError(
+        f"{run.name} has no finished trial within its budget, so it has no figures. `dcdnas resume {run.called}` goes on."
+    )
 
 
 def _percent(trial: Trial) -> float:
@@ -149,13 +153,13 @@ def _cost_axis(ax: Axes, low: float, high: float) -> None:
 
 def _points(ax: Axes, run: Run, shown: Sequence[Trial], size: float) -> None:
     """Trials by operator; those of the front are larger, ringed and above the others."""
-    line, used = {t.number for t in run.front()}, {mostly(t) for t in shown}
+    line, used = {t.number for t in run.front()}, {drawn_as(t) for t in shown}
     for name, paint in paints(used).items():
         if name not in used:
             continue
-        label = "all static" if name == "static" else f"mostly {name}"
+        label = "all static" if name == "static" else f"with {name}"
         for on_front in (False, True):
-            drawn = [t for t in shown if mostly(t) == name and (t.number in line) == on_front]
+            drawn = [t for t in shown if drawn_as(t) == name and (t.number in line) == on_front]
             ax.scatter(
                 [t.cost[run.cost_shown] / size for t in drawn], [_percent(t) for t in drawn], s=34 if on_front else 16,
                 color=COLOURS[paint.index], marker=SHAPES[paint.marker], linewidths=0.7 if on_front else 0.0, edgecolors=INK,

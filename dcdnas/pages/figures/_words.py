@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dcdnas.core.units import notation
+from dcdnas.core.units import axis_units
 from dcdnas.pages.figures._canvas import figure_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INK, SOFT, BUDGET = "#000000", "#4d545c", "#a3201b"
-PREFIXES = {"k": "thousands", "M": "millions", "G": "billions", "T": "trillions"}
 
 
 def unit_of(metric: str, most: float) -> tuple[float, str]:
     """What values of a cost metric up to `most` are divided by on an axis, and how its title ends: ``, millions``, ``, KiB``."""
-    known = notation(metric)
-    size, unit = next((u for u in known.scale.steps if most >= u[0]), known.scale.steps[-1])
-    if not known.scale.telling:
-        return size, f", {unit}"
-    prefix = unit.removesuffix(known.base)
-    return size, f", {PREFIXES.get(prefix, unit)}" if prefix else ""
+    known = axis_units(metric)
+    return next((unit for unit in known if most >= unit[0]), known[-1])
 
 
 def short(stage: str) -> str:

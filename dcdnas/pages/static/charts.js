@@ -38,14 +38,27 @@ export function short(value, units = PLAIN) {
   return `${significant(value / scale)} ${unit}`.trim();
 }
 
-// The same without zeros at the end, for the marks of an axis.
-export const brief = (value) => short(value).replace(/(\.\d*?)0+(?= |$)/, "$1").replace(/\.(?= |$)/, "");
+// A mark of an axis, in the axis' unit.
+export const mark = (value) => String(Number(value.toPrecision(4)));
 
-export const percent = (share, digits = 2) => (share === null ? "–" : `${(100 * share).toFixed(digits)} %`);
+// The unit in which an axis from low to high is marked, of (size, how its title ends) from the largest on.
+export function unitOf(units, { low, high, log }) {
+  const typical = log ? Math.sqrt(low * high) : Math.max(Math.abs(low), Math.abs(high));
+  return units.find(([size]) => typical >= size) || units.at(-1);
+}
+
+// To so many decimals; a value exactly between two goes to the even one, as in Python.
+export function fixed(value, digits) {
+  const text = value.toFixed(digits), [whole, part = ""] = Math.abs(value).toFixed(25).split(".");
+  const between = /^50*$/.test(part.slice(digits)), before = Number((digits ? part[digits - 1] : whole.at(-1)));
+  return between && before % 2 === 0 ? `${value < 0 ? "-" : ""}${digits ? `${whole}.${part.slice(0, digits)}` : whole}` : text;
+}
+
+export const percent = (share, digits = 2) => (share === null ? "–" : `${fixed(100 * share, digits)} %`);
 
 export function duration(seconds) {
-  const s = Math.round(seconds);
-  if (s < 60) return seconds < 9.95 ? `${seconds.toFixed(1)} s` : `${s} s`;
+  const s = Number(fixed(seconds, 0));
+  if (s < 60) return seconds < 9.95 ? `${fixed(seconds, 1)} s` : `${s} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min ${String(s % 60).padStart(2, "0")} s`;
   if (s < 86400) return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, "0")} min`;
   return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
@@ -56,7 +69,7 @@ export function scale(low, high, from, to, log = false) {
   const a = f(low), b = f(high) === a ? a + 1 : f(high);
   const map = (v) => from + ((f(v) - a) / (b - a)) * (to - from);
   map.back = (p) => { const v = a + ((p - from) / (to - from)) * (b - a); return log ? 10 ** v : v; };
-  map.low = low; map.high = high; map.log = log;
+  map.low = low; map.high = high; map.log = log; map.unit = 1;
   return map;
 }
 
@@ -95,14 +108,16 @@ export function surface(box, width, height) {
 }
 
 export function axes(svg, x, y, area, said) {
-  for (const v of ticks(x.low, x.high, Math.max(2, area.width / 90), x.log)) {
-    if (said.xTick(v) === "") continue;
-    svg.append(make("line", { class: "grid", x1: x(v), x2: x(v), y1: area.top, y2: area.bottom }));
-    svg.append(make("text", { class: "tick middle", x: x(v), y: area.bottom + 16 }, said.xTick(v)));
+  for (const v of ticks(x.low / x.unit, x.high / x.unit, Math.max(2, area.width / 90), x.log)) {
+    const text = said.xTick(v), at = x(v * x.unit);
+    if (text === "") continue;
+    svg.append(make("line", { class: "grid", x1: at, x2: at, y1: area.top, y2: area.bottom }));
+    svg.append(make("text", { class: "tick middle", x: at, y: area.bottom + 16 }, text));
   }
-  for (const v of ticks(y.low, y.high, Math.max(2, area.height / 50), y.log)) {
-    svg.append(make("line", { class: "grid", x1: area.left, x2: area.right, y1: y(v), y2: y(v) }));
-    svg.append(make("text", { class: "tick end", x: area.left - 6, y: y(v) + 4 }, said.yTick(v)));
+  for (const v of ticks(y.low / y.unit, y.high / y.unit, Math.max(2, area.height / 50), y.log)) {
+    const at = y(v * y.unit);
+    svg.append(make("line", { class: "grid", x1: area.left, x2: area.right, y1: at, y2: at }));
+    svg.append(make("text", { class: "tick end", x: area.left - 6, y: at + 4 }, said.yTick(v)));
   }
   svg.append(make("text", { class: "middle", x: (area.left + area.right) / 2, y: area.bottom + 34 }, said.x));
   const middle = (area.top + area.bottom) / 2;
@@ -116,7 +131,7 @@ export function areaOf(width, height, left = 58) {
 
 export const path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
-export function marker(context, shape, x, y, r) {
+export function marker(context, shape, x, y, r, hollow = false) {
   context.beginPath();
   if (shape === "circle") context.arc(x, y, r, 0, 7);
   else if (shape === "square") context.rect(x - r * 0.9, y - r * 0.9, r * 1.8, r * 1.8);
@@ -134,7 +149,7 @@ export function marker(context, shape, x, y, r) {
     corners.forEach(([dx, dy], i) => (i ? context.lineTo(x + dx * r, y + dy * r) : context.moveTo(x + dx * r, y + dy * r)));
     context.closePath();
   }
-  context.fill();
+  if (hollow) context.stroke(); else context.fill();
 }
 
 export function markerSvg(operator) {

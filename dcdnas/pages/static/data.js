@@ -1,5 +1,5 @@
 // A run's trials as the server sends them, and what the parts of the page share about them.
-export const COLUMNS = ["number", "state", "accuracy", "epochs", "seconds", "operator", "dynamic", "layers", "reason"];
+export const COLUMNS = ["number", "state", "accuracy", "epochs", "seconds", "operator", "dynamic", "layers", "reason", "mix"];
 const NAMES = { accuracy: "Accuracy", number: "Trial", epochs: "Epochs", seconds: "Training time", dynamic: "Dynamic layers" };
 
 export class Trials {
@@ -25,6 +25,11 @@ export class Trials {
 
   within(row) {
     return Object.entries(this.budgets).every(([metric, [low, high]]) => { const v = this.get(row, metric); return v >= low && v <= high; });
+  }
+
+  epochs(row) {
+    const all = row[1] === 0 ? row[3] : this.asked, of = row[1] === 0 ? "" : `${row[3]} of `;
+    return `after ${of}${all} epoch${all === 1 ? "" : "s"}`;
   }
 
   axes() { return ["accuracy", ...this.metrics, "seconds", "epochs", "dynamic", "number"]; }

@@ -16,4 +16,6 @@ export async function piece(path) {
   return box.innerHTML;
 }
 
+export const again = async () => null;
+
 export function listen() {}

@@ -57,19 +57,21 @@ export function share(trials) {
   });
 }
 
-export function importance(found) {
+export function importance(found, said) {
   const box = document.getElementById("importance");
   if (!found.length) {
     box.replaceChildren(el("p", { class: "dim" }, "This needs at least ten finished trials that differ."));
     return;
   }
+  document.getElementById("importance-said").textContent = said;
   const list = el("div", { class: "bars" });
-  for (const { decision, share: value, trials, means } of found.slice(0, 12)) {
-    const [best, mean] = means[0];
+  for (const { decision, share: value, chance, trials, means } of found.slice(0, 12)) {
+    const [best, mean, count] = means[0], above = value > chance;
     list.append(el("span", { class: "name" }, decision));
-    const meter = el("meter", { min: 0, max: 1, value: value.toFixed(4), "aria-label": `${decision} explains ${percent(value, 0)}` });
-    list.append(meter, el("span", {}, percent(value, 0)));
-    list.append(el("span", { class: "best" }, `best with ${best}: ${percent(mean)} on average; over ${trials} trials`));
+    const bar = make("svg", { class: "bar", viewBox: "0 0 100 12", preserveAspectRatio: "none", role: "img", "aria-label": `${decision} explains ${percent(value, 0)}; 95 % of shuffles stay within ${percent(chance, 0)}` });
+    bar.append(make("rect", { class: "ground", width: 100, height: 12 }), make("rect", { class: "chance", width: 100 * chance, height: 12 }), make("rect", { class: above ? "share above" : "share", y: 3, width: 100 * value, height: 6 }));
+    list.append(bar, el("span", { class: above ? "" : "dim" }, percent(value, 0)), el("span", { class: "dim" }, `band to ${percent(chance, 0)}`));
+    list.append(el("span", { class: "best" }, `highest mean: ${percent(mean)} with ${best} (${count} of ${trials} trials)`));
   }
   box.replaceChildren(list);
 }

@@ -2,7 +2,7 @@
 import { Trials } from "./data.js";
 import { history, importance, parallel, share } from "./overview.js";
 import { Scatter } from "./scatter.js";
-import { json, listen, piece } from "./source.js";
+import { again, json, listen, piece } from "./source.js";
 import { Table } from "./table.js";
 
 const base = document.body.dataset.base;
@@ -20,15 +20,23 @@ async function pick(number) {
 function facts(said) {
   for (const place of document.querySelectorAll("[data-fact]")) if (place.textContent !== said[place.dataset.fact]) place.textContent = said[place.dataset.fact];
   document.getElementById("progress").value = Number(said.value);
-  document.body.dataset.status = said.status.toLowerCase();
+  const status = document.body.dataset.status = said.status.toLowerCase();
+  document.getElementById("status").className = `pill ${status}`;
   if (!said["best-number"]) return;
   document.getElementById("best-actions").hidden = false;
   for (const link of document.querySelectorAll("[data-best]")) link.href = `${base}/trials/${said["best-number"]}${link.dataset.best}`;
 }
 
+// The tables that the server fills, when what they show has changed.
+async function parts() {
+  const fresh = await again();
+  if (!fresh) return;
+  for (const id of ["front-part", "confirmed-part"]) document.getElementById(id).replaceChildren(...fresh.getElementById(id).childNodes);
+}
+
 async function decisions() {
   const found = await json("choices.json");
-  importance(found.importances);
+  importance(found.importances, found.said);
   const box = document.getElementById("parallel-box");
   box.addEventListener("toggle", () => box.open && parallel(found.picture), { once: true });
 }
@@ -46,8 +54,10 @@ if (trials.facts["best-number"]) scatter.choose(Number(trials.facts["best-number
 decisions();
 listen(trials.version, (news) => {
   const started = performance.now();
+  const stale = trials.facts.parts !== news.facts.parts;
   trials.take(news);
   facts(news.facts);
+  if (stale) parts();
   scatter.update();
   redraws.forEach((draw) => draw());
   table.draw();

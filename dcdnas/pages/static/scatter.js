@@ -1,5 +1,8 @@
 // Trials by any two of their numbers: points on a canvas, front, budget and selection in SVG above it.
-import { areaOf, axes, brief, colour, drawing, duration, el, make, marker, markerSvg, path, percent, scale, short, surface } from "./charts.js";
+import { areaOf, axes, colour, drawing, duration, el, make, mark, marker, markerSvg, path, percent, scale, short, surface, unitOf } from "./charts.js";
+
+const TIMES = [[3600, " (h)"], [60, " (min)"], [1, " (s)"]], PLAIN = [[1, ""]];
+
 
 const box = document.getElementById("scatter"), xBox = document.getElementById("axis-x"), yBox = document.getElementById("axis-y");
 const logX = document.getElementById("log-x"), logY = document.getElementById("log-y"), unbrush = document.getElementById("unbrush"), said = document.getElementById("scatter-said");
@@ -26,12 +29,13 @@ export class Scatter {
   legend() {
     const used = new Set(this.trials.rows.filter((r) => r && this.trials.scored(r)).map((r) => r[5]));
     const list = document.getElementById("scatter-legend");
-    list.replaceChildren(...this.trials.operators.flatMap((operator, i) => {
-      if (!used.has(i)) return [];
-      const item = el("li");
-      item.append(markerSvg(operator), operator.name === "static" ? " all static" : ` mostly ${operator.name}`);
-      return [item];
-    }), el("li", {}, "ringed = on the front; small and pale = stopped early or over budget"));
+    const signed = (sign, text) => { const item = el("li"); item.append(sign, ` ${text}`); return item; };
+    const round = (attributes) => { const svg = make("svg", { width: 18, height: 18, viewBox: "-9 -9 18 18", "aria-hidden": "true" }); svg.append(make("circle", attributes)); return svg; };
+    const operators = this.trials.operators.flatMap((operator, i) => (used.has(i) ? [signed(markerSvg(operator), operator.name === "static" ? "all static" : operator.name)] : []));
+    list.replaceChildren(el("li", {}, "Colour: the dynamic operator that fills the most layers"), ...operators,
+      signed(round({ class: "ring", r: 8 }), `on the front by ${this.trials.frontOf}`),
+      signed(round({ class: "stopped", r: 4 }), "hollow: stopped early, read after fewer epochs than the others"),
+      el("li", {}, "pale: over the budget"));
   }
 
   said(row, name) {
@@ -42,7 +46,7 @@ export class Scatter {
   }
 
   sentence(row) {
-    return `Trial ${row[0]}: ${percent(row[2])}, ${this.trials.metrics.map((m) => this.said(row, m)).join(", ")}, ${this.trials.state(row)}`;
+    return `Trial ${row[0]}: ${percent(row[2])} ${this.trials.epochs(row)}, ${this.trials.metrics.map((m) => this.said(row, m)).join(", ")}, ${this.trials.state(row)}`;
   }
 
   paint(width, height) {
@@ -57,7 +61,7 @@ export class Scatter {
     }
     const log = (box, name) => box.checked && rows.every((r) => trials.get(r, name) > 0);
     [this.x, this.y] = [this.scaleOf(rows, xName, area.left, area.right, log(logX, xName)), this.scaleOf(rows, yName, area.bottom, area.top, log(logY, yName))];
-    axes(svg, this.x, this.y, area, { x: this.axis(xName), y: this.axis(yName), xTick: (v) => this.tick(v, xName), yTick: (v) => this.tick(v, yName) });
+    axes(svg, this.x, this.y, area, { x: this.axis(xName, this.x), y: this.axis(yName, this.y), xTick: (v) => this.tick(v, xName), yTick: (v) => this.tick(v, yName) });
     this.budgetLines(svg, area, xName, yName);
     this.frontLine(svg, xName, yName);
     const colours = trials.operators.map((o) => colour(`--op${o.index}`));
@@ -66,10 +70,11 @@ export class Scatter {
     for (const front of [false, true])
       for (const p of this.points) {
         if (trials.onFront.has(p.row[0]) !== front) continue;
-        const weak = p.row[1] !== 0 || !trials.within(p.row);
-        context.globalAlpha = front ? 1 : weak ? 0.35 : 0.75;
-        context.fillStyle = colours[p.row[5]];
-        marker(context, trials.operator(p.row).marker, p.x, p.y, front ? 5 : weak ? 2.8 : rows.length > 2000 ? 2.8 : 3.8);
+        const partial = p.row[1] !== 0;
+        context.globalAlpha = front ? 1 : trials.within(p.row) ? 0.75 : 0.3;
+        context.fillStyle = context.strokeStyle = colours[p.row[5]];
+        context.lineWidth = 1.3;
+        marker(context, trials.operator(p.row).marker, p.x, p.y, front ? 5 : partial || rows.length > 2000 ? 2.8 : 3.8, partial);
       }
     for (const p of this.points) if (trials.onFront.has(p.row[0])) svg.append(make("circle", { class: "ring", cx: p.x, cy: p.y, r: 8 }));
     const at = this.points.find((p) => p.row[0] === this.picked);
@@ -92,22 +97,15 @@ export class Scatter {
     for (const row of rows) { const v = this.trials.get(row, name); low = Math.min(low, v); high = Math.max(high, v); }
     const budget = this.trials.budgets[name]?.[1];
     if (budget && budget < 3 * high) high = Math.max(high, budget * 1.06);
-    if (log) return scale(low / 1.06, high * 1.06, from, to, true);
     const pad = (high - low) * 0.05 || Math.abs(high) * 0.05 || 1;
-    return scale(low >= 0 && low < pad * 4 ? 0 : low - pad, high + pad, from, to);
+    const map = log ? scale(low / 1.06, high * 1.06, from, to, true) : scale(low >= 0 && low < pad * 4 ? 0 : low - pad, high + pad, from, to);
+    [map.unit, map.said] = unitOf(name === "seconds" ? TIMES : this.trials.axisUnits[name] || PLAIN, map);
+    return map;
   }
 
-  axis(name) {
-    const { trials } = this;
-    if (name === "accuracy") return "Validation accuracy (%)";
-    if (name === "seconds") return "Training time (s)";
-    return trials.axisTitle(name);
-  }
+  axis(name, map) { return name === "accuracy" ? "Validation accuracy (%)" : `${this.trials.axisTitle(name)}${map.said}`; }
 
-  tick(value, name) {
-    if (name === "accuracy") return String(Number((100 * value).toFixed(2)));
-    return Math.abs(value) >= 1000 || !Number.isInteger(value) ? brief(value) : String(value);
-  }
+  tick(value, name) { return mark(name === "accuracy" ? 100 * value : value); }
 
   budgetLines(svg, area, xName, yName) {
     const across = this.trials.budgets[xName], up = this.trials.budgets[yName];

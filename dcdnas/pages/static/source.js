@@ -9,6 +9,12 @@ export async function json(path) {
   return answer.json();
 }
 
+// The page itself as the server gives it now; null when it gives none.
+export async function again() {
+  const answer = await fetch(base);
+  return answer.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+}
+
 // A piece of HTML; empty when there is none.
 export async function piece(path) {
   const answer = await fetch(`${base}/${path}`);

@@ -3,7 +3,7 @@ export function listen(version, change) {
   const said = document.getElementById("connection"), base = document.body.dataset.base;
   let known = version;
   const source = new EventSource(`${base}/events?version=${known}`);
-  source.onopen = () => { said.textContent = "Live"; said.className = "on"; };
+  source.onopen = () => { said.textContent = "Connected"; said.className = "on"; };
   source.onerror = () => { said.textContent = "Not connected"; said.className = ""; };
   source.addEventListener("change", (event) => { const news = JSON.parse(event.data); known = news.version; change(news); });
   source.addEventListener("problem", (event) => { said.textContent = JSON.parse(event.data); said.className = ""; source.close(); });

@@ -24,7 +24,7 @@ export class Table {
   select(numbers) { this.only = numbers; this.page = 0; this.draw(); }
 
   sort(button) {
-    const { key } = button.dataset, first = ["number", "state", "operator", ...this.trials.metrics].includes(key);
+    const { key } = button.dataset, first = ["number", "state", "mix", ...this.trials.metrics].includes(key);
     this.down = key === this.key ? !this.down : !first;
     this.key = key;
     for (const cell of table.tHead.querySelectorAll("th[aria-sort]")) cell.setAttribute("aria-sort", "none");
@@ -38,11 +38,11 @@ export class Table {
     const fits = (row) => {
       if (!row || (starred.checked && !trials.note(row)[0]) || (this.only && !this.only.has(row[0])) || (within.checked && !trials.within(row)) || (state.value && trials.state(row) !== state.value)) return false;
       if (!words.length) return true;
-      const text = `${row[0]} ${trials.state(row)} ${trials.operator(row).name} ${row[8]} ${trials.note(row)[1]}`.toLowerCase();
+      const text = `${row[0]} ${trials.state(row)} ${trials.get(row, "mix")} ${row[8]} ${trials.note(row)[1]}`.toLowerCase();
       return words.every((w) => (/^\d+$/.test(w) ? String(row[0]) === w || row[8].includes(w) : text.includes(w)));
     };
     // what has no value, or in the order by accuracy did not finish, stands last either way
-    const value = this.key === "accuracy" ? (r) => (r[1] === 0 ? r[2] : r[2] === null ? null : r[2] - 10) : this.key === "operator" ? (r) => trials.operator(r).name : this.key === "state" ? trials.state.bind(trials) : (r) => trials.get(r, this.key);
+    const value = this.key === "accuracy" ? (r) => (r[1] === 0 ? r[2] : r[2] === null ? null : r[2] - 10)  : this.key === "state" ? trials.state.bind(trials) : (r) => trials.get(r, this.key);
     const sign = this.down ? -1 : 1;
     return trials.rows.filter(fits).sort((a, b) => {
       const [p, q] = [value(a), value(b)];
@@ -91,7 +91,7 @@ export class Table {
     cell(duration(row[4]));
     const operator = trials.operator(row), square = make("svg", { width: 10, height: 10, "aria-hidden": "true" });
     square.append(make("rect", { class: `op${operator.index}`, width: 10, height: 10, rx: 2 }));
-    cell("", "").append(square, ` ${operator.name}`);
+    cell("", "").append(square, ` ${trials.get(row, "mix")}`);
     cell(noted, "noted");
     return line;
   }
