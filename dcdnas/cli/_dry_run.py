@@ -19,7 +19,7 @@ def describe(out: Output, plan: Plan) -> None:
     out.show(f"Budget     {_budget(plan, share)}")
     out.show(f"Data       {plan.data}")
     for note in plan.notes:
-        out.show(f"           {note}")
+        out.show(f"Note: {note}")
     out.show(f"Machine    {plan.machine}")
     out.detail("training one network briefly, to measure its time")
     time = estimated(plan)

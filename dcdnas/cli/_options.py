@@ -9,6 +9,10 @@ import typer
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Name or folder of the run.", show_default=False)]
 Source = Annotated[str, typer.Argument(metavar="RUN|CONFIG", help="A run, or a model config's file.", show_default=False)]
+ForData = Annotated[
+    str | None,
+    typer.Option("-d", "--data", metavar="DATA", help="Images whose channels and classes the networks have, as in a search."),
+]
 Budgets = Annotated[
     list[str] | None,
     typer.Option("--budget", "-b", metavar="BUDGET", help="Like 300MFLOPs, 5Mparams, 2ms or 250-300MFLOPs; repeatable."),

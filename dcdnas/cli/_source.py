@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcdnas.core.architecture import Architecture
+from dcdnas.core.architecture import Architecture, is_config
 from dcdnas.core.budget import exceeded, within
 from dcdnas.core.trial import Trial
 from dcdnas.core.yaml_lines import parse_yaml, read_yaml
@@ -15,6 +15,7 @@ from dcdnas.errors import RunError, UsageError
 from dcdnas.results import FILE, Run, find_run, load_run
 
 if TYPE_CHECKING:
+    from dcdnas.cli._output import Output
     from dcdnas.export import Model
     from dcdnas.space.search_space import SearchSpace
 
@@ -120,35 +121,62 @@ def is_preset(source: str) -> bool:
     return "/" in source and not Path(source).exists() and not source.endswith(SUFFIXES)
 
 
-def network_or_space(source: str, settings: Mapping[str, Any]) -> Architecture | SearchSpace:
+def open_space(out: Output, name: str, data: str | None = None) -> SearchSpace:
+    """A shipped space or a space file, for the images that are given or that it names, with a note of what they changed.
+
+    Args:
+        out: for the note.
+        name: of a shipped space, or a path.
+        data: name of the images; None for those that the space names.
+
+    Raises:
+        FileError: when there is no such space.
+        SpaceError: with all problems of the file.
+        DataError: when the images that are given are missing or damaged.
+    """
+    from dcdnas.engine.planning.for_data import read_for, read_for_own
+    from dcdnas.space.library import find_space
+
+    found = read_for(find_space(name), data) if data else read_for_own(find_space(name))
+    if found.note:
+        out.warn(f"Note: {found.note}")
+    return found.space
+
+
+def network_or_space(
+    out: Output, source: str, settings: Mapping[str, Any], data: str | None = None
+) -> Architecture | SearchSpace:
     """What ``CONFIG|SPACE|PRESET`` means: the network of a config or a published one, or a space.
 
     Args:
+        out: for a note of what images change of a space.
         source: a file, or the name of a preset or a shipped space.
         settings: of a preset.
+        data: name of the images that it is for; None for its own.
 
     Raises:
-        UsageError: for settings of what is no preset.
+        UsageError: for settings of what is no preset, and for images whose channels or classes one network does not have.
         FileError: for a file that is none of them.
     """
-    from dcdnas.space.library import load_space, shipped
+    from dcdnas.space.library import shipped
 
     if is_preset(source):
         from dcdnas.published import architecture
 
-        return architecture(source, **settings)
+        return _for(source, architecture(source, **settings), data)
     if settings:
         raise UsageError(f"--set sets a published network's settings, and {source} is none. `dcdnas list presets` shows them.")
     if source not in shipped() and Path(source).is_file() and is_config(read_yaml(source).data):
-        return Architecture.read(source)
-    return load_space(source)
+        return _for(source, Architecture.read(source), data)
+    return open_space(out, source, data)
 
 
-def is_config(content: Any) -> bool:
-    """Whether a file's content is a model config, or one in timm's shape, and no space."""
-    if not isinstance(content, Mapping):
-        return False
-    return str(content.get("format", "")).startswith("dcdnas/architecture") or isinstance(content.get("dcdnas"), Mapping)
+def _for(name: str, network: Architecture, data: str | None) -> Architecture:
+    from dcdnas.engine.planning.for_data import check_same
+
+    if data:
+        check_same(name, network, data)
+    return network
 
 
 def preset_settings(assignments: Sequence[str]) -> dict[str, Any]:

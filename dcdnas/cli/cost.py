@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcdnas.cli._options import AsCsv, Assignments, Count, LatencyDevice, LatencyTable
+from dcdnas.cli._options import AsCsv, Assignments, Count, ForData, LatencyDevice, LatencyTable
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def cost(
         str,
         typer.Argument(metavar="CONFIG|SPACE|PRESET", help="A model config, a space or a published network.", show_default=False),
     ],
+    data: ForData = None,
     assignments: Assignments = None,
     layers: Annotated[bool, typer.Option("--layers", help="Show every layer.")] = False,
     as_csv: AsCsv = False,
@@ -50,7 +51,7 @@ def cost(
     from dcdnas.core.architecture import Architecture
     from dcdnas.errors import UsageError
 
-    found = network_or_space(source, preset_settings(assignments or []))
+    found = network_or_space(out, source, preset_settings(assignments or []), data)
     if isinstance(found, Architecture):
         timed = _latency(out, found, latency_table, latency_device) if latency or latency_table or latency_device else None
         _network(out, source, found, layers, as_csv, count, timed)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dcdnas.cli._options import ForData
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ Space = Annotated[str, typer.Argument(metavar="SPACE", help="A shipped space's n
 def measure(
     out: Output,
     space: Space,
+    data: ForData = None,
     to: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the table, to use it elsewhere.")
     ] = None,
@@ -45,12 +47,12 @@ def measure(
     Example:  dcdnas latency measure fashion-quick -o laptop.json
     """
     from dcdnas.cli._measuring import measuring
+    from dcdnas.cli._source import open_space
     from dcdnas.cost.latency.device import this_device
     from dcdnas.cost.latency.file import table_text
-    from dcdnas.space.library import load_space
     from dcdnas.space.pricing.latency import measured
 
-    found = load_space(space)
+    found = open_space(out, space, data)
     target = this_device(device, threads, batch)
     with measuring(out) as told:
         table = measured(found, target, number, lambda share: told(f"latencies of {found.name} on {target}", share), fresh)
@@ -79,18 +81,19 @@ def slots(
     latency_device: Annotated[
         str, typer.Option("--latency-device", metavar="NAME", help="What the device is called, as a search will name it.")
     ] = "cpu: my device",
+    data: ForData = None,
 ) -> None:
     """List every layer that a table for a space needs, with empty times to be filled in from a device of your own.
 
     Example:  dcdnas latency slots fashion-quick -o phone.json --latency-device "cpu: my phone"
     """
+    from dcdnas.cli._source import open_space
     from dcdnas.cost.latency.device import Device
     from dcdnas.cost.latency.file import table_text
     from dcdnas.errors import UsageError
-    from dcdnas.space.library import load_space
     from dcdnas.space.pricing.latency import places_needed
 
-    found = load_space(space)
+    found = open_space(out, space, data)
     needed = places_needed(found)
     if needed is None:
         raise UsageError(f"the places of {found.name} cannot be listed: its width is fitted, or its networks do not come apart.")

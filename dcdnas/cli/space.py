@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dcdnas.cli._options import Budgets, LatencyDevice, LatencyTable
+from dcdnas.cli._options import Budgets, ForData, LatencyDevice, LatencyTable
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ Chances = Annotated[
 ]
 
 
-def show(out: Output, space: Space) -> None:
+def show(out: Output, space: Space, data: ForData = None) -> None:
     """Show what a space opens: its decisions, its slots and their candidates."""
+    from dcdnas.cli._source import open_space
     from dcdnas.cli._tables import table
-    from dcdnas.space.library import load_space
 
-    found = load_space(space)
+    found = open_space(out, space, data)
     out.document(_described(found))
     channels, height, width = found.input
     out.show(f"{found.name}: {found.description}")
@@ -54,6 +54,7 @@ def check(
     out: Output,
     space: Space,
     budget: Budgets = None,
+    data: ForData = None,
     latency_table: LatencyTable = None,
     latency_device: LatencyDevice = None,
 ) -> None:
@@ -61,13 +62,13 @@ def check(
 
     Example:  dcdnas space check mobilenetv2-imagenet -b 300MFLOPs
     """
+    from dcdnas.cli._source import open_space
     from dcdnas.core.budget import parse_budgets
     from dcdnas.cost import notations
-    from dcdnas.space.library import load_space
     from dcdnas.space.pricing.coverage import fit
 
     budgets = parse_budgets(budget or [], notations())
-    found = load_space(space).filling(budgets)
+    found = open_space(out, space, data).filling(budgets)
     found = _priced(out, found, budgets, latency_table, latency_device)
     result = fit(found, budgets)
     out.document(_checked(found, budgets, result))
@@ -79,6 +80,7 @@ def sample(
     out: Output,
     space: Space,
     budget: Budgets = None,
+    data: ForData = None,
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="Networks to draw.")] = 5,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws.")] = 0,
     chances: Chances = "operators",
@@ -89,16 +91,16 @@ def sample(
 
     Example:  dcdnas space sample mobilenetv2-imagenet -b 250-300MFLOPs -n 3
     """
+    from dcdnas.cli._source import open_space
     from dcdnas.cli._tables import table
     from dcdnas.core.budget import parse_budgets
     from dcdnas.core.units import costs, mix
     from dcdnas.cost import notations
     from dcdnas.errors import NothingFitsError
-    from dcdnas.space.library import load_space
     from dcdnas.space.pricing.cost import check_budgets, draws_within
 
     budgets = parse_budgets(budget or [], notations())
-    found = load_space(space).filling(budgets)
+    found = open_space(out, space, data).filling(budgets)
     found = _priced(out, found, budgets, latency_table, latency_device)
     check_budgets(found, budgets)
     drawn = list(islice(draws_within(found, budgets, random.Random(seed), chances=chances), number))

@@ -98,10 +98,11 @@ def read_images(out: Output, found: Found, task: TrainingTask) -> Images:
     images, of = images_for(found.architecture, task), found.architecture
     if images.notes:
         out.note(f"{task.data}: {'; '.join(images.notes)}.")
-    if images.shape[0] != of.input[0] or len(images.classes) != of.classes:
-        said = "x".join(map(str, images.shape))
+    if images.shape != of.input or len(images.classes) != of.classes:
+        now, priced = ("x".join(map(str, shape)) for shape in (images.shape, of.input))
         out.warn(
-            f"Note: the network is adapted to {said} images and {len(images.classes)} classes; it is priced for another input."
+            f"Note: the network is adapted to {now} images and {len(images.classes):,} classes; {found.name} is priced for "
+            f"{priced} and {of.classes:,}."
         )
     return images
 

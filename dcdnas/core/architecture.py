@@ -152,6 +152,13 @@ class Architecture:
         return Architecture.from_dict(inside if isinstance(inside, Mapping) else content, source)
 
 
+def is_config(content: Any) -> bool:
+    """Whether a file's content is a model config, or one in timm's shape, and no space."""
+    if not isinstance(content, Mapping):
+        return False
+    return str(content.get("format", "")).startswith("dcdnas/architecture") or isinstance(content.get("dcdnas"), Mapping)
+
+
 class _Where:
     """Reads the parts of a model config; every complaint begins with the file's name and the path inside it."""
 

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dcdnas.core.units import counted
 from dcdnas.data._limits import MOST_CLASSES
 from dcdnas.errors import DataError, UsageError
 
@@ -35,6 +36,21 @@ class Raw(NamedTuple):
     damaged: tuple[str, ...] = ()
 
 
+class Contents(NamedTuple):
+    """What a data set decides of a network for it: the channels of its images, and the number of its classes."""
+
+    channels: int
+    classes: int
+
+    def __str__(self) -> str:
+        return " and ".join(self.parts())
+
+    def parts(self, but: Contents | None = None) -> list[str]:
+        """``4 classes`` and ``3 channels``; only what differs from `but`."""
+        found = [f"{self.classes:,} class{'' if self.classes == 1 else 'es'}"] * (but is None or self.classes != but.classes)
+        return found + [counted(self.channels, "channel")] * (but is None or self.channels != but.channels)
+
+
 class Source(ABC):
     """A place that images come from; ``NAME:ARGUMENT`` in a command makes one of ``argument``.
 
@@ -44,7 +60,8 @@ class Source(ABC):
     """
 
     ARGUMENT: ClassVar[str] = ""
-    """What the argument is: ``DIR`` when it is needed, ``[DIR]`` when it may be left out, empty when there is none."""
+    """What the argument is: ``DIR`` when it is needed, ``[DIR]`` when it may be left out, empty when there is none. ``DIR``,
+    ``FILE`` and ``GLOB`` are paths."""
 
     DECODES: ClassVar[bool] = False
     """Whether it decodes pictures of any size, so that `resolution` decides the images' size and 0 says nothing."""
@@ -65,6 +82,15 @@ class Source(ABC):
         Raises:
             DataError: when something is missing or damaged.
         """
+
+    def contents(self) -> Contents:
+        """Channels and number of classes of the whole data set; here by reading it. Sources that know without do better.
+
+        Raises:
+            DataError: when something is missing or damaged.
+        """
+        raw = self.read("train")
+        return Contents(raw.pixels.shape[1], len(raw.classes))
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from typing import IO, ClassVar, cast
 
 import numpy as np
 
-from dcdnas.data._base import Part, Raw, Source
+from dcdnas.data._base import Contents, Part, Raw, Source
 from dcdnas.data._find import find
 from dcdnas.data._limits import check_bytes
 from dcdnas.errors import DataError
@@ -57,6 +57,10 @@ class Cifar(Source):
         records = np.frombuffer(joined, np.uint8).reshape(-1, self.LABELS + PIXELS)
         pixels = np.ascontiguousarray(records[:, self.LABELS :]).reshape(-1, 3, 32, 32)
         return Raw(pixels, records[:, self.LABELS - 1], self._classes(found.get(self.NAMES, b"")))
+
+    def contents(self) -> Contents:
+        """Those of the published set."""
+        return Contents(3, self.CLASSES)
 
     def _place(self) -> Path:
         help = f"Get {self.ARCHIVE} (the binary version; pickled ones are never read) from https://www.cs.toronto.edu/~kriz/cifar.html."

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,12 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dcdnas.core.catalogue import Catalogue
-from dcdnas.data._base import Images, Part, Raw, Source, as_tensor, checked, chosen, of_classes
+from dcdnas.data._base import Contents, Images, Part, Raw, Source, as_tensor, checked, chosen, of_classes
 from dcdnas.data._limits import check_bytes
 from dcdnas.data._picture import shown
 from dcdnas.errors import DataError, UsageError
 
 _SOURCES: Catalogue[type[Source]] = Catalogue("data", "data set")
+
+PATHS = ("DIR", "FILE", "GLOB")
+"""Arguments of data sets that are paths."""
 
 STATISTICS_FROM = 10_000
 """Images, evenly spaced, from which mean and standard deviation are taken."""
@@ -92,6 +97,37 @@ def open_source(name: str, skip_damaged: float = 0.0) -> Source:
     return source(argument, skip_damaged)
 
 
+def contents(name: str, skip_damaged: float = 0.0) -> Contents:
+    """Channels and number of classes of a whole data set; of pictures in files and of archives none is read.
+
+    Args:
+        name: as for `load`.
+        skip_damaged: as for `load`.
+
+    Raises:
+        UsageError: as for `load`.
+        DataError: when the files are missing or damaged.
+    """
+    with _reading(name, f"{name}: train part"):
+        return open_source(name, skip_damaged).contents()
+
+
+def placed(name: str, folder: Path) -> str:
+    """A data set's name, with a relative path in it found from a folder; names without one stay as they are.
+
+    Args:
+        name: as for `load`.
+        folder: that the path starts from.
+
+    Raises:
+        UnknownNameError: when there is no such data set.
+    """
+    plain, _, argument = name.partition(":")
+    is_path = _SOURCES[plain].ARGUMENT.strip("[]") in PATHS
+    relative = is_path and argument and not Path(argument).expanduser().is_absolute()
+    return f"{plain}:{folder / argument}" if relative else name
+
+
 def statistics(pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel on the scale 0-1; exact, from counts of the 256 values."""
     sample = pixels[:: math.ceil(len(pixels) / STATISTICS_FROM)]
@@ -161,8 +197,15 @@ def at_size(images: Images, height: int, width: int) -> Images:
 def _read(source: Source, name: str, part: Part, resolution: int, classes: int) -> tuple[str, Raw]:
     """What messages call the part, and what is in it."""
     where = f"{name}: {part} part"
-    try:
+    with _reading(name, where):
         return where, checked(where, source.read(part, resolution, classes))
+
+
+@contextmanager
+def _reading(name: str, where: str) -> Iterator[None]:
+    """Says what the operating system has against it as an error of the data."""
+    try:
+        yield
     except OSError as error:
         file = shown(error.filename) if error.filename else "a file"
         raise DataError(f"{name}: {file}: {error.strerror or error}. The files must exist and be readable.") from None

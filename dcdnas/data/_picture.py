@@ -32,6 +32,9 @@ SUFFIXES = frozenset(
 DEEP = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 """Pillow's modes of one channel with more than 8 bits."""
 
+CHANNELS = 3
+"""Of every decoded picture: red, green, blue."""
+
 BITS = (8, 10, 12, 14, 16, 24, 32)
 """Depths that whole numbers are taken to have: the smallest that holds the largest of a data set."""
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dcdnas.data._base import Part, Raw, chosen, numbered
+from dcdnas.data._base import Contents, Part, Raw, chosen, numbered
 from dcdnas.data._decoded import Decoded, kept
-from dcdnas.data._picture import Depth, Picture, side_of
+from dcdnas.data._picture import CHANNELS, Depth, Picture, side_of
 from dcdnas.errors import DataError
 
 PARTS: dict[Part, tuple[str, ...]] = {"train": ("train", "training"), "test": ("test", "validation", "valid", "val")}
@@ -68,6 +68,15 @@ def read_tables(tables: Sequence[Table], resolution: int, classes: int, skip: fl
     damaged = tuple(reason for _, reason in found.summary.damaged)
     labels = wanted.labels[found.rows]
     return Raw(found.pixels, labels, wanted.classes, (*found.summary.notes(), *wanted.notes), damaged)
+
+
+def contents_of(tables: Sequence[Table]) -> Contents:
+    """What is in the first of the tables that has labels, of whose pictures none is opened.
+
+    Raises:
+        DataError: when no table has labels.
+    """
+    return Contents(CHANNELS, len(_selected(tables, 0).classes))
 
 
 class Selected(NamedTuple):

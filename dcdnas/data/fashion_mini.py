@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dcdnas.data._base import Part, Raw, Source
-from dcdnas.data.npz import read_npz
+from dcdnas.data._base import Contents, Part, Raw, Source
+from dcdnas.data.npz import npz_contents, read_npz
 
 __all__ = ["FashionMini"]
 
@@ -19,3 +19,7 @@ class FashionMini(Source):
     def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
         """Reads one part of the archive beside this file."""
         return read_npz(Path(__file__).with_suffix(".npz"), part)
+
+    def contents(self) -> Contents:
+        """By the archive's headers and labels."""
+        return npz_contents(Path(__file__).with_suffix(".npz"))

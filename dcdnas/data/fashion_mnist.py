@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcdnas.data._base import Part, Raw, Source
+from dcdnas.data._base import Contents, Part, Raw, Source
 from dcdnas.data._find import find
 from dcdnas.data._limits import check_bytes
 from dcdnas.errors import DataError
@@ -47,6 +47,10 @@ class FashionMnist(Source):
         labels = read_idx(_file(folder, f"{stem}-labels-idx1-ubyte"), 1)
         pixels = read_idx(_file(folder, f"{stem}-images-idx3-ubyte"), 3)
         return Raw(pixels[:, None], labels, CLASSES)
+
+    def contents(self) -> Contents:
+        """Those of the published set."""
+        return Contents(1, len(CLASSES))
 
 
 def read_idx(path: Path, axes: int) -> NDArray[Any]:

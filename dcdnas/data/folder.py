@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dcdnas.data._base import Part, Raw, Source, chosen
+from dcdnas.data._base import Contents, Part, Raw, Source, chosen
 from dcdnas.data._decoded import Decoded, kept, state_of
-from dcdnas.data._picture import SUFFIXES, Depth, Picture, shown
+from dcdnas.data._picture import CHANNELS, SUFFIXES, Depth, Picture, shown
 from dcdnas.data._summary import left_out
 from dcdnas.errors import DataError
 
@@ -65,6 +65,10 @@ class Folder(Source):
         damaged = tuple(reason for _, reason in found.summary.damaged)
         notes = (*found.summary.notes(), *files.notes)
         return Raw(found.pixels, np.array(files.labels)[found.rows], names, notes, damaged)
+
+    def contents(self) -> Contents:
+        """By the names of the class folders; no picture is opened."""
+        return Contents(CHANNELS, len(_classes(_folder(Path(self.argument).expanduser(), "train"))))
 
     def _decoded(self, files: Files, state: str, side: int, depth: Callable[[], Depth | None] = lambda: None) -> Decoded:
         def pictures() -> Iterator[Picture]:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcdnas.data._base import Part, Raw, Source
+from dcdnas.data._base import Contents, Part, Raw, Source
 from dcdnas.data._limits import PICTURES, check_bytes
 from dcdnas.data._picture import Picture
-from dcdnas.data._table import IMAGE_COLUMNS, LABEL_COLUMNS, PARTS, Table, column, read_tables
+from dcdnas.data._table import IMAGE_COLUMNS, LABEL_COLUMNS, PARTS, Table, column, contents_of, read_tables
 from dcdnas.errors import DataError, MissingPackageError
 
 __all__ = ["Hf"]
@@ -31,23 +31,31 @@ class Hf(Source):
 
     def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
         """Maps the decoded pictures of one part; the first time it is fetched and they are decoded."""
+        parts = self._parts()
+        train = self._tables(parts, "train") if part == "test" else ()
+        return read_tables(self._tables(parts, part), resolution, classes, self.skip, train)
+
+    def contents(self) -> Contents:
+        """By the labels; no picture is opened."""
+        return contents_of(self._tables(self._parts(), "train"))
+
+    def _parts(self) -> Any:
         if find_spec("datasets") is None:
             raise MissingPackageError("datasets", "hub", f"data from hf:{self.argument}")
         import datasets
 
         try:
-            parts = datasets.load_dataset(self.argument)
+            return datasets.load_dataset(self.argument)
         except Exception as error:  # of another package, which promises nothing about its errors
             raise DataError(
                 f"hf:{self.argument}: cannot be fetched or read: {error}. Look at the name and the network."
             ) from None
-        tables = self._tables(parts, part)
-        if not tables:
-            raise DataError(f"hf:{self.argument}: has {', '.join(parts)}. Needed for {part}: one of {', '.join(PARTS[part])}.")
-        return read_tables(tables, resolution, classes, self.skip, self._tables(parts, "train") if part == "test" else ())
 
     def _tables(self, parts: Any, part: Part) -> list[Table]:
-        return [self._table(parts[word], word) for word in PARTS[part] if word in parts]
+        tables = [self._table(parts[word], word) for word in PARTS[part] if word in parts]
+        if not tables:
+            raise DataError(f"hf:{self.argument}: has {', '.join(parts)}. Needed for {part}: one of {', '.join(PARTS[part])}.")
+        return tables
 
     def _table(self, data: Any, word: str) -> Table:
         from datasets import Image

@@ -12,13 +12,15 @@ import lzma
 import math
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcdnas.data._base import Part, Raw, Source, numbered
+from dcdnas.data._base import Contents, Part, Raw, Source, numbered
 from dcdnas.data._limits import MOST_CLASSES, check_bytes
 from dcdnas.errors import DataError
 
@@ -45,6 +47,10 @@ class Npz(Source):
         """Reads one part; the arrays of the other one are not touched."""
         return read_npz(Path(self.argument).expanduser(), part)
 
+    def contents(self) -> Contents:
+        """By the header of the images and the labels; no image is unpacked."""
+        return npz_contents(Path(self.argument).expanduser())
+
 
 def read_npz(path: Path, part: Part) -> Raw:
     """One part of an archive.
@@ -52,6 +58,26 @@ def read_npz(path: Path, part: Part) -> Raw:
     Raises:
         DataError: when the file is missing or damaged, lacks the arrays, or they are too large or of something else.
     """
+    with _opened(path) as arrays:
+        found = _looked_at(arrays, part)
+        pixels = channels_first(arrays.read(found.pixels), found.axis)
+        return Raw(pixels, found.labels, found.classes, found.said)
+
+
+def npz_contents(path: Path) -> Contents:
+    """What is in an archive, by the header of the images and the labels.
+
+    Raises:
+        DataError: as for `read_npz`.
+    """
+    with _opened(path) as arrays:
+        found = _looked_at(arrays, "train")
+        return Contents(found.channels, len(found.classes))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Arrays]:
+    """The archive's arrays; what its reading raises is said as a damaged file."""
     if not path.is_file():
         raise DataError(f"{path}: no such file. Give a NumPy archive: npz:FILE.")
     try:
@@ -59,7 +85,7 @@ def read_npz(path: Path, part: Part) -> Raw:
             if file.read(6) == b"\x93NUMPY":
                 raise DataError(f"{path}: one array, not an archive of arrays. Write it with numpy.savez_compressed.")
         with zipfile.ZipFile(path) as archive:
-            return _part(path, part, Arrays(path, archive))
+            yield Arrays(path, archive)
     except DAMAGED as error:
         raise DataError(f"{path}: damaged, or no NumPy archive ({error}). Get or write the file again.") from None
 
@@ -128,7 +154,19 @@ def _header(file: IO[bytes]) -> Header:
     return Header(shape, dtype)
 
 
-def _part(path: Path, part: Part, arrays: Arrays) -> Raw:
+class LookedAt(NamedTuple):
+    """A part of an archive whose images are not unpacked yet: name of their array, the axis of their channels, and the rest."""
+
+    pixels: str
+    axis: int
+    channels: int
+    labels: NDArray[Any]
+    classes: tuple[str, ...]
+    said: tuple[str, ...]
+
+
+def _looked_at(arrays: Arrays, part: Part) -> LookedAt:
+    path = arrays.path
     found = [keys for keys in KEYS[part] if set(keys) <= set(arrays.names)]
     if not found:
         needed = " and ".join(KEYS[part][0])
@@ -148,7 +186,7 @@ def _part(path: Path, part: Part, arrays: Arrays) -> Raw:
         numbers, classes, said = numbered(f"{path}: {found[0][1]}", numbers)
     if axis == 3:
         said = (f"channels last: (N, H, W, C) = {pixels.shape}", *said)
-    return Raw(channels_first(arrays.read(found[0][0]), axis), numbers, classes, said)
+    return LookedAt(found[0][0], axis, pixels.shape[axis] if axis else 1, numbers, classes, said)
 
 
 def _names(arrays: Arrays) -> tuple[str, ...]:

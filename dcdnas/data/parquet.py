@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcdnas.core.json_files import parse_json
-from dcdnas.data._base import Part, Raw, Source
+from dcdnas.data._base import Contents, Part, Raw, Source
 from dcdnas.data._decoded import state_of
 from dcdnas.data._limits import check_bytes
 from dcdnas.data._picture import Picture
-from dcdnas.data._table import IMAGE_COLUMNS, LABEL_COLUMNS, PARTS, Table, column, read_tables
+from dcdnas.data._table import IMAGE_COLUMNS, LABEL_COLUMNS, PARTS, Table, column, contents_of, read_tables
 from dcdnas.errors import DataError, FileError, MissingPackageError
 
 if TYPE_CHECKING:
@@ -42,20 +42,28 @@ class Parquet(Source):
 
     def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
         """Maps the decoded pictures of one part; the first time they are decoded."""
+        files = self._files()
+        train = self._tables(files, "train") if part == "test" else ()
+        return read_tables(self._tables(files, part), resolution, classes, self.skip, train)
+
+    def contents(self) -> Contents:
+        """By the labels; no picture is opened."""
+        return contents_of(self._tables(self._files(), "train"))
+
+    def _files(self) -> list[Path]:
         if find_spec("pyarrow") is None:
             raise MissingPackageError("pyarrow", "hub", f"data from parquet:{self.argument}")
         files = sorted(Path(name) for name in glob.glob(str(Path(self.argument).expanduser()), recursive=True))
         if not files:
             raise DataError(f"parquet:{self.argument}: no such file. Give a pattern, like 'parquet:/data/set/*.parquet'.")
-        tables = self._tables(files, part)
+        return files
+
+    def _tables(self, files: Sequence[Path], part: Part) -> list[Table]:
+        tables = [_table(found) for word in PARTS[part] if (found := [file for file in files if _is(file, word)])]
         if not tables:
             names = f"a name or folder that begins with {', '.join(PARTS[part])}"
             raise DataError(f"parquet:{self.argument}: none of {len(files)} files is the {part} part. Needed: {names}.")
-        train = self._tables(files, "train") if part == "test" else ()
-        return read_tables(tables, resolution, classes, self.skip, train)
-
-    def _tables(self, files: Sequence[Path], part: Part) -> list[Table]:
-        return [_table(found) for word in PARTS[part] if (found := [file for file in files if _is(file, word)])]
+        return tables
 
 
 def _is(file: Path, word: str) -> bool:

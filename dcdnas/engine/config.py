@@ -24,6 +24,14 @@ from dcdnas.space.pricing.tree import Chances
 from dcdnas.space.reading.reader import Compiler
 from dcdnas.space.search_space import SearchSpace
 
+WORDS = {
+    "task.data": "images",
+    "task.classes": "classes that the trainings use (0 for all)",
+    "space.classes": "classes of the networks",
+    "space.input": "channels, height and width of the networks' input",
+}
+"""What differences of two searches call the keys that the images decide."""
+
 
 @dataclass(frozen=True)
 class SearchConfig:
@@ -133,7 +141,7 @@ class SearchConfig:
         """Lines ``key: this | other`` for all that makes two searches different; number of trials and places of files do not."""
         mine, theirs = (flat({k: v for k, v in c.to_dict().items() if k not in ("trials", "rules")}) for c in (self, other))
         keys = [k for k in {**mine, **theirs} if not (k.startswith("plugins.") and k.endswith(".path"))]
-        return [f"{k}: {mine.get(k)!r} | {theirs.get(k)!r}" for k in keys if mine.get(k) != theirs.get(k)]
+        return [f"{WORDS.get(k, k)}: {mine.get(k)!r} | {theirs.get(k)!r}" for k in keys if mine.get(k) != theirs.get(k)]
 
 
 def _dumped(key: str, value: Any) -> str:

@@ -47,13 +47,17 @@ def load_space(name: str) -> SearchSpace:
     return read_space(find_space(name))
 
 
-def space_for(budgets: Sequence[Budget]) -> Path:
+def space_for(budgets: Sequence[Budget], images: tuple[int, int] | None = None) -> Path:
     """The smallest shipped space whose cost range holds every budget, of those that need not be named.
+
+    Args:
+        budgets: to be held.
+        images: channels and number of classes of the images that the networks are for; None for those that each space says.
 
     Raises:
         NothingFitsError: when none does.
     """
-    found = ((read_space(path), path) for path in shipped().values())
+    found = ((read_space(path, images), path) for path in shipped().values())
     spaces = sorted(((space, path) for space, path in found if not space.named_only), key=lambda s: _dearest_static(s[0]))
     for space, path in spaces:
         if all(smallest(space, b.metric).cost[b.metric] <= b.at_most <= largest(space, b.metric).cost[b.metric] for b in budgets):

@@ -149,9 +149,9 @@ def test_a_dry_run_in_json_has_the_share_with_its_interval(run: Run, project: Pa
 
 
 def test_images_that_nobody_chose_are_called_a_stand_in(run: Run, project: Path) -> None:
-    space = (project / "tiny.yaml").read_text().replace("classes: 10", "classes: 100")
+    space = (project / "tiny.yaml").read_text().replace("classes: 10", "classes: 100").replace("  data: npz:some.npz\n", "")
     (project / "hundred.yaml").write_text(space)
-    assert "is a stand-in" in run("search", "hundred.yaml", "-b", "0.3MFLOPs", "--dry-run").out
+    assert "Note: fashion-mini is a stand-in" in run("search", "hundred.yaml", "-b", "0.3MFLOPs", "--dry-run").out
     assert "stand-in" not in run("search", "hundred.yaml", "-b", "0.3MFLOPs", "-d", "npz:some.npz", "--dry-run").out
 
 

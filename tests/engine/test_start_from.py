@@ -83,8 +83,18 @@ def test_a_space_with_decisions_more_expresses_the_networks_of_one_without(first
         assert identity(space.architecture(found)) == identity(t.architecture)
 
 
-def test_a_network_of_another_task_is_in_no_space(first: Run) -> None:
-    assert expressed(config({**SPACE, "classes": 7}).build_space(), first.front()[0].architecture, {}) is None
+def test_a_network_for_other_images_is_taken_with_the_classes_and_channels_of_the_new_ones(first: Run) -> None:
+    space = config({**SPACE, "classes": 7, "input": [3, 8, 8]}).build_space()
+    for t in first.front():
+        found = expressed(space, t.architecture, t.decisions)
+        assert found is not None
+        made = space.architecture(found)
+        assert (made.classes, made.input) == (7, (3, 8, 8))
+        assert identity(replace(made, classes=10, input=(1, 8, 8))) == identity(t.architecture)
+
+
+def test_a_network_of_another_size_is_in_no_space(first: Run) -> None:
+    assert expressed(config({**SPACE, "input": [1, 9, 9]}).build_space(), first.front()[0].architecture, {}) is None
 
 
 def test_the_front_is_trained_after_the_static_networks_and_before_the_draws_and_once(first: Run, tmp_path: Path) -> None:

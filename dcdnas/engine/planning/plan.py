@@ -23,8 +23,8 @@ from dcdnas.engine.planning.start_from import earlier_front
 from dcdnas.engine.planning.task import (
     chosen_task,
     images_in_words,
+    notes_on_classes,
     notes_on_images,
-    notes_on_stand_in,
     number_of_starts,
     stops_early,
 )
@@ -86,26 +86,27 @@ def make_plan(settings: SearchSettings, told: Told = quietly) -> Plan:
     """
     execution = chosen_execution(settings)
     budgets = parse_budgets(settings.budget, notations())
-    space, content = chosen_space(settings, budgets)
+    chosen = chosen_space(settings, budgets)
+    space = chosen.space
     minimize = cost_objectives(settings, budgets, space)
     if settings.sampler not in samplers:
         raise samplers.unknown(settings.sampler)
     known = runs_folder() / settings.name if settings.name else None
     priced = {*minimize, *(b.metric for b in budgets)}
     space, table = space_and_table(known, space, priced, settings.latency_table, settings.latency_device, told)
-    notes = [*notes_on(table, space), *check_budgets(space, budgets)]
+    notes = [*filter(None, [chosen.note]), *notes_on(table, space), *check_budgets(space, budgets)]
     if settings.chances == "networks":
         next(draws_within(space, budgets, random.Random(settings.seed), chances="networks"), None)  # raises where it cannot
     earlier = earlier_front(settings.start_from, space, budgets) if settings.start_from else None
     task = chosen_task(settings, space)
     config = SearchConfig(
-        space=content, budgets=budgets, minimize=minimize, task=task, early_stopping=stops_early(settings, task.epochs),
+        space=chosen.content, budgets=budgets, minimize=minimize, task=task, early_stopping=stops_early(settings, task.epochs),
         starts=number_of_starts(settings), start_from=earlier.record if earlier else {},
         latency=record(table) if table else {}, plugins=plugins_of(space), **{n: getattr(settings, n) for n in SAME},
     )  # fmt: skip
     folder = runs_folder() / (settings.name or _free_name(space, budgets))
     notes += [earlier.note] if earlier else []
-    notes += [*notes_on_images(config.task), *notes_on_stand_in(settings, space, config.task)]
+    notes += [*notes_on_images(config.task), *notes_on_classes(space, config.task, chosen.images)]
     return Plan(folder, config, execution, space, table, tuple(notes))
 
 

@@ -21,6 +21,15 @@ from dcdnas.errors import UsageError, nearest
 FILE = "dcdnas.yaml"
 """Settings of a project, read where a command is run."""
 
+LONGEST = 80
+"""Characters of a value that a message repeats, which may be a whole array."""
+
+DECIDED = {
+    "input": "The channels of the networks are those of the images; their size is that of the space's file: change it there.",
+    "num_classes": "The networks have the classes of the images; `classes` says how many of them the trainings use.",
+}
+"""Why some words that one may try are no settings."""
+
 _DURATION = re.compile(
     r"\s*(?:(\d+(?:\.\d+)?)\s*d)?\s*(?:(\d+(?:\.\d+)?)\s*h)?\s*(?:(\d+(?:\.\d+)?)\s*m(?:in)?)?\s*(?:(\d+(?:\.\d+)?)\s*s)?\s*"
 )
@@ -153,10 +162,10 @@ class SearchSettings(BaseModel):
         for text in assignments:
             said |= _of_assignment(text)
         for key, value in flags.items():
-            if value is not None and value != []:
+            if value is not None and not (isinstance(value, list) and not value):
                 said[key] = Said(value, f"--{key.replace('_', '-')}")
         unknown = [
-            f"{s.where}: unknown setting {key!r}. {nearest(key, cls.model_fields)}"
+            f"{s.where}: unknown setting {key!r}. {DECIDED.get(key) or nearest(key, cls.model_fields)}"
             for key, s in said.items()
             if key not in cls.model_fields
         ]
@@ -195,4 +204,6 @@ def _of_assignment(text: str) -> dict[str, Said]:
 def _complaint(said: Mapping[str, Said], item: Mapping[str, Any]) -> str:
     key = str(item["loc"][0])
     message = str(item["msg"]).removeprefix("Value error, ").replace("Input should", "should").rstrip(".")
-    return f"{said[key].where}: {key.replace('_', '-')} cannot be {said[key].value!r}: {message}."
+    value = " ".join(repr(said[key].value).split())
+    shown = value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
+    return f"{said[key].where}: {key.replace('_', '-')} cannot be {shown}: {message}."

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from dcdnas.core.budget import Budget
 from dcdnas.core.plugins import loaded
-from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.cost import metrics
+from dcdnas.data import contents
+from dcdnas.engine.planning.for_data import ForData, read_for
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.errors import UsageError
 from dcdnas.space.library import find_space, space_for
-from dcdnas.space.reading.reader import read_space
 from dcdnas.space.search_space import SearchSpace
 
 
-def chosen_space(settings: SearchSettings, budgets: Sequence[Budget]) -> tuple[SearchSpace, Any]:
-    """The space and its file's content; without a name the smallest shipped one that holds the budgets.
+def chosen_space(settings: SearchSettings, budgets: Sequence[Budget]) -> ForData:
+    """The space for the images that were given; without a name the smallest shipped one that holds the budgets.
 
     The content leaves the plugins' paths out, since the run has copies of its own.
+
+    Raises:
+        UsageError: when nothing says which space is meant, or what is named is none.
+        NothingFitsError: when no shipped space holds the budgets.
+        DataError: when the images are missing or damaged.
     """
     if settings.space is None and not budgets:
         raise UsageError(
@@ -32,9 +37,11 @@ def chosen_space(settings: SearchSettings, budgets: Sequence[Budget]) -> tuple[S
             f"{' and '.join(map(str, budgets))} does not say which space is meant, since each has to be measured first. Name "
             "one, like `dcdnas search fashion-quick -b 2ms`; `dcdnas list spaces` shows them."
         )
-    path = find_space(settings.space) if settings.space else space_for(choosing)
-    content = read_yaml(path).data
-    return read_space(path).filling(budgets), {key: value for key, value in content.items() if key != "plugins"}
+    skip = settings.skip_damaged or 0.0
+    images = contents(settings.data, skip) if settings.data and not settings.space else None
+    found = read_for(find_space(settings.space) if settings.space else space_for(choosing, images), settings.data, skip)
+    content = {key: value for key, value in found.content.items() if key != "plugins"}
+    return replace(found, space=found.space.filling(budgets), content=content)
 
 
 def cost_objectives(settings: SearchSettings, budgets: Sequence[Budget], space: SearchSpace) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class Earlier:
     Args:
         run: its name.
         on_front: networks on its front.
-        expressed: those of them that are networks of the new space.
+        expressed: those of them that are networks of the new space, which may be for images of other classes and channels.
         networks: the decisions of those of them that are within the new budgets, the cheapest first.
     """
 
@@ -78,7 +78,7 @@ def earlier_front(run: str, space: SearchSpace, budgets: Sequence[Budget]) -> Ea
 
 
 def expressed(space: SearchSpace, network: Architecture, decisions: Decisions) -> dict[str, Setting] | None:
-    """The decisions of a space that make a network; None when none do.
+    """The decisions of a space that make a network, with the classes and channels of the space; None when none do.
 
     Decisions that the network's own space had too are taken from there; where the space has others, the option that makes the
     network most alike.
@@ -88,6 +88,7 @@ def expressed(space: SearchSpace, network: Architecture, decisions: Decisions) -
         network: to be made.
         decisions: that made it in its own space.
     """
+    network = replace(network, input=(space.input[0], *network.input[1:]), classes=space.classes)
     wanted = set(_parts(network.to_dict()))
     chosen: dict[str, Setting] = {}
 

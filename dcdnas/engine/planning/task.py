@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dcdnas.core.task import TrainingTask
-from dcdnas.data import open_source
+from dcdnas.data import Contents, open_source
 from dcdnas.engine.halving import rungs
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.proxy_training import images_of, trained_as
@@ -89,11 +89,19 @@ def images_in_words(task: TrainingTask) -> str:
     )
 
 
-def notes_on_stand_in(settings: SearchSettings, space: SearchSpace, task: TrainingTask) -> list[str]:
-    """A sentence when nobody chose the images and they are not those that the space's networks are for."""
-    if settings.data is not None:
-        return []
+def notes_on_classes(space: SearchSpace, task: TrainingTask, given: Contents | None) -> list[str]:
+    """A sentence where the trainings see other classes or channels than the networks have.
+
+    Args:
+        space: that is searched.
+        task: its proxy training.
+        given: what is in the whole data set; None where nobody chose the images, which are a stand-in then.
+    """
     images = images_of(task).train
+    if given is not None:
+        seen = len(images.classes)
+        some = f"the trainings use {seen:,} of the {given.classes:,} classes of {task.data}; the networks have all of them."
+        return [some] if seen < given.classes else []
     if images.shape[0] == space.input[0] and len(images.classes) == space.classes:
         return []
     channels, height, width = space.input

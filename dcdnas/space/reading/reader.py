@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,27 @@ RULED = 1_000_000
 """Combinations of the decisions that `forbid` names, at most: they are counted one by one."""
 
 
-def read_space(path: str | Path) -> SearchSpace:
+def read_space(path: str | Path, images: tuple[int, int] | None = None) -> SearchSpace:
     """Reads and checks a space file.
+
+    Args:
+        path: of the file.
+        images: channels and number of classes of the images that the networks are for; None for those that the file says.
 
     Raises:
         SpaceError: with all problems of the file, one a line: ``file:line: key: what is wrong, what is allowed``.
         FileError: when it cannot be read as YAML at all.
     """
-    return Compiler(read_yaml(path), Path(path).parent).space()
+    document, folder = read_yaml(path), Path(path).parent
+    space = Compiler(document, folder).space()
+    if images is None or (space.input[0], space.classes) == images:
+        return space
+    return Compiler(replace(document, data=for_images(document.data, *images)), folder).space()
+
+
+def for_images(content: Mapping[str, Any], channels: int, classes: int) -> Mapping[str, Any]:
+    """A space file's content with networks for images of so many channels and classes; their size stays."""
+    return {**content, "input": [channels, *content["input"][1:]], "classes": classes}
 
 
 class Compiler:
