@@ -1,4 +1,4 @@
-"""The operator that CONTRIBUTING.md adds works as it stands there."""
+"""What CONTRIBUTING.md adds to each folder of entries works as it stands there, by its file alone."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from contributing import METRIC, NETWORK, OPERATOR, ROOT, SOURCE, added
 from energy import energy_known
 
-import dcdnas.operators
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.budget import Budget, parse_budget
 from dcdnas.core.dimension import dimensions
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.cost import measure, notations, price, verified
-from dcdnas.cost._kept import outside
 from dcdnas.cost.flops import count_flops
-from dcdnas.networks import build_network, slots_of
+from dcdnas.data import load, load_test, sources
+from dcdnas.networks import build_network, for_proxy, networks, slots_of
 from dcdnas.operators import Operator, operators
 
-ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-CODE, METRIC = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 ONLY_GATE = """
 from pathlib import Path
 from dcdnas.core.plugins import Plugin
@@ -41,17 +39,10 @@ GEOMETRY = ConvGeometry(6, 9, 3, 2, 3, height=7, width=5)
 
 
 @pytest.fixture
-def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Operator]]:
-    """The operator of the page, added by writing its file and nothing else."""
-    path = tmp_path / "gate.py"
-    path.write_text(CODE, encoding="utf-8")
-    files = operators._files()
-    monkeypatch.setattr(operators, "_files", lambda: {**files, "gate": path})
-    monkeypatch.setattr(operators, "_loaded", dict(operators._loaded))
-    monkeypatch.setattr(dcdnas.operators, "__path__", [*dcdnas.operators.__path__, str(tmp_path)])
-    yield operators["gate"]
-    del sys.modules["dcdnas.operators.gate"]
-    outside.cache_clear()
+def gate(tmp_path: Path) -> Iterator[type[Operator]]:
+    """The operator of the page."""
+    with added(operators, "gate", OPERATOR, tmp_path) as found:
+        yield found
 
 
 def test_its_dimension_is_read_from_the_annotation(gate: type[Operator]) -> None:
@@ -92,7 +83,7 @@ def contract(folder: Path, code: str, *arguments: str) -> tuple[int, str]:
 
 
 def test_it_keeps_the_contract_of_the_operators_that_ship(tmp_path: Path) -> None:
-    status, said = contract(tmp_path, CODE, "-vv")
+    status, said = contract(tmp_path, OPERATOR, "-vv")
     assert status == 0, said
     assert len(set(re.findall(r"::(test_\w+)\[.* PASSED", said))) > 20
     assert len(re.findall(r"::test_every_multiply_add_is_counted\[gate-.* PASSED", said)) > 10
@@ -100,8 +91,10 @@ def test_it_keeps_the_contract_of_the_operators_that_ship(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_a_gate_that_hides_its_product_breaks_the_contract(tmp_path: Path) -> None:
-    hidden = CODE.replace("product(super().forward(x), gate[:, :, None, None])", "super().forward(x) * gate[:, :, None, None]")
-    assert hidden != CODE
+    hidden = OPERATOR.replace(
+        "product(super().forward(x), gate[:, :, None, None])", "super().forward(x) * gate[:, :, None, None]"
+    )
+    assert hidden != OPERATOR
     status, said = contract(tmp_path, hidden, "-k", "independent_counter", "-x")
     assert status == 1, said
     assert "test_an_independent_counter_agrees_on_every_form[gate" in said
@@ -114,3 +107,30 @@ def test_the_metric_of_the_page_prices_a_network_and_reads_a_budget() -> None:
     with energy_known(found[found["__all__"][0]]):
         assert parse_budget("5mJ", notations()) == Budget("energy", 0.005)
         assert verified(network, ("energy",))["energy"] == pytest.approx(found["EACH"] * price(network)["flops"])
+
+
+def test_the_network_of_the_page_is_priced_as_it_is_measured_and_learns(tmp_path: Path) -> None:
+    with added(networks, "stack", NETWORK, tmp_path):
+        wide = Architecture("stack", {"channels": (8, 16, 16), "kernel_size": (3, 5, 1)}, {}, (3, 32, 32), 4)
+        dcd = {s.name: LayerChoice("dcd", operators["dcd"].resolve(s.geometry)) for s in slots_of(wide) if s.kind == "conv"}
+        architecture = replace(wide, layers=dcd)
+        network = build_network(architecture)
+        assert dict(price(architecture).values) == dict(measure(network).values)
+        network(torch.randn(2, 3, 32, 32)).square().sum().backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+        assert for_proxy(architecture, (3, 8, 8), 4).settings["strides"] == (1, 1, 2)
+
+
+def test_the_source_of_the_page_reads_both_parts(tmp_path: Path) -> None:
+    pixels = torch.arange(6, dtype=torch.uint8)[:, None, None, None].expand(6, 3, 96, 96).clone()
+    pixels[:, 2, 1, 0] = 99  # row 1, column 0 of the last channel
+    for part in ("train", "test"):
+        (tmp_path / f"{part}_X.bin").write_bytes(pixels.transpose(2, 3).contiguous().numpy().tobytes())
+        (tmp_path / f"{part}_y.bin").write_bytes(bytes([1, 2, 1, 2, 1, 2]))
+    (tmp_path / "class_names.txt").write_text("airplane\nbird\n")
+    with added(sources, "stl10", SOURCE, tmp_path):
+        for images in (train := load(f"stl10:{tmp_path}"), load_test(train)):
+            assert (images.shape, images.classes) == ((3, 96, 96), ("airplane", "bird"))
+            read, labels = images.batch(torch.tensor([0, 1]))
+            assert read[:, 2, 1, 0].tolist() == [99, 99]
+            assert (read[:, 0, 0, 0] % 2 == labels).all(), "the even pictures are of class 1 in the file, 0 here"

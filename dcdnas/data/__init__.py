@@ -1,11 +1,8 @@
 """Sources of images, one a file; the folder is the table of its entries."""
 
-from dcdnas.core.catalogue import Catalogue
 from dcdnas.data._base import Contents, Images, Source, Split, split
 from dcdnas.data._fetch import fetch
-from dcdnas.data._load import at_size, contents, load, load_test, open_source, ordered_as, placed
-
-sources: Catalogue[type[Source]] = Catalogue("data", "data set")
+from dcdnas.data._load import at_size, contents, load, load_test, open_source, ordered_as, placed, sources
 
 __all__ = [
     "Contents", "Images", "Source", "Split", "at_size", "contents", "fetch", "load", "load_test", "open_source", "ordered_as",

@@ -19,7 +19,7 @@ from dcdnas.data._limits import check_bytes
 from dcdnas.data._picture import shown
 from dcdnas.errors import DataError, UsageError
 
-_SOURCES: Catalogue[type[Source]] = Catalogue("data", "data set")
+sources: Catalogue[type[Source]] = Catalogue("data", "data set")
 
 PATHS = ("DIR", "FILE", "GLOB")
 """Arguments of data sets that are paths."""
@@ -89,7 +89,7 @@ def open_source(name: str, skip_damaged: float = 0.0) -> Source:
     if shown(name) != name or "\0" in name:
         raise UsageError(f"data {shown(name)!r}: the name is no UTF-8 text. Rename the folder, or give a link to it.")
     plain, colon, argument = name.partition(":")
-    source = _SOURCES[plain]
+    source = sources[plain]
     if argument and not source.ARGUMENT:
         raise UsageError(f"data set {plain!r} takes no argument, but {argument!r} was given. Write {plain}.")
     if not argument and (colon or not source.ARGUMENT.startswith("[")) and source.ARGUMENT:
