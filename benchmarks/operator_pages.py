@@ -4,7 +4,8 @@
     python benchmarks/operator_pages.py --write    brings the pages and pictures up to date
 
 A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
-The meanings of the settings are kept as they stand there.
+The meanings of the settings are kept as they stand there. The picture is drawn from the page's comment ``drawing``, see
+`operator_pictures.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from operator_pictures import PICTURES, described, drawn
+from operator_pictures import described, drawn
 
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.dimension import dimensions
@@ -26,6 +27,7 @@ from dcdnas.errors import GeometryError
 from dcdnas.networks import Slot
 from dcdnas.operators import operators
 
+NAMES = sorted(set(operators) - {"static"})
 FOLDER = Path(__file__).parents[1] / "docs" / "operators"
 LAYERS: Mapping[str, ConvGeometry] = {
     "pointwise, 64 to 384, 14 x 14": ConvGeometry(64, 384, 1, height=14, width=14),
@@ -90,16 +92,28 @@ def allowed(operator: type[Any]) -> Iterator[tuple[str, str]]:
             yield key, f"{words}; not searched | {default}"
 
 
-def picture(name: str) -> str:
+def drawing(page: str) -> str:
+    """What the page's picture is drawn from.
+
+    Raises:
+        ValueError: when the page does not have exactly one.
+    """
+    found = re.findall(r"<!-- drawing\n(.*?)\n-->", page, re.DOTALL)
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} comments `drawing`, not one.")
+    return str(found[0])
+
+
+def picture(name: str, page: str) -> str:
     """The picture, which a reader of the text alone gets in words."""
-    return f"![{described(name)}](pictures/{name}.svg)"
+    return f"![{described(drawing(page))}](pictures/{name}.svg)"
 
 
 def index() -> str:
     """What each operator costs as a multiple of the static layer, in multiply-adds and in parameters."""
     layers = " | ".join(layer.split(",")[0] for layer in LAYERS)
     head = f"| operator | what it is | {layers} |\n| --- | --- |" + " ---: |" * len(LAYERS)
-    return "\n".join([head, *(f"| [`{name}`]({name}.md) | {title(name)} | {' | '.join(multiples(name))} |" for name in PICTURES)])
+    return "\n".join([head, *(f"| [`{name}`]({name}.md) | {title(name)} | {' | '.join(multiples(name))} |" for name in NAMES)])
 
 
 def title(name: str) -> str:
@@ -135,11 +149,11 @@ def renewed(page: str, **blocks: str) -> str:
 
 def files() -> Iterator[tuple[Path, str]]:
     """Every generated file with its text, the index last, since it quotes the pages."""
-    for name in PICTURES:
+    for name in NAMES:
         path = FOLDER / f"{name}.md"
         page = path.read_text(encoding="utf-8")
-        yield path, renewed(page, picture=picture(name), settings=settings(name, page), cost=cost(name))
-        yield FOLDER / "pictures" / f"{name}.svg", drawn(name)
+        yield path, renewed(page, picture=picture(name, page), settings=settings(name, page), cost=cost(name))
+        yield FOLDER / "pictures" / f"{name}.svg", drawn(name, drawing(page))
     path = FOLDER / "README.md"
     yield path, renewed(path.read_text(encoding="utf-8"), index=index())
 
@@ -149,4 +163,4 @@ if __name__ == "__main__":
         for written, content in files():
             written.write_text(content, encoding="utf-8")
     else:
-        print("\n\n".join(f"{name}\n{cost(name)}" for name in PICTURES))
+        print("\n\n".join(f"{name}\n{cost(name)}" for name in NAMES))

@@ -1,4 +1,4 @@
-"""Pictures of the operators' data flow, as SVG: the text below says what there is and where, the rest draws it.
+"""Pictures of the operators' data flow, as SVG: the comment `drawing` of an operator's page says what there is and where.
 
 A line with a position is a box: its name, kind, column and row, label, and after a bar a smaller second line; `_` and `^` lower
 and raise what follows. The other lines are arrows: `>` goes straight, `hv` sideways and then up or down, `vh` the other way
@@ -8,158 +8,9 @@ round, `z` leaves and arrives upright, `s` sideways. The first line says the sam
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
-
-PICTURES: Mapping[str, str] = {
-    "dcd": """
-        The sum of a static convolution scaled by Λ and a residual through Q, Φ and P; a controller makes Λ and Φ.
-        x     map         0,1.5  x
-        pool  controller  1,1.5  GAP
-        fc    controller  2,1.5  FC | activation
-        fphi  controller  3.2,1  FC
-        flam  controller  3.2,2  FC | hard sigmoid
-        phi   made        4.4,1  Φ | L × L
-        lam   made        4.4,2  Λ | one a channel
-        q     stored      3.2,0  Q^T | C to L
-        mphi  applied     4.4,0  × Φ
-        p     stored      5.4,0  P | L to D
-        w     stored      3.2,3  W_0 | convolution
-        mlam  applied     4.4,3  × Λ
-        sum   applied     6.2,1.5  +
-        y     map         7,1.5  y
-        x > pool > fc
-        fc s fphi > phi > mphi
-        fc s flam > lam > mlam
-        x vh q > mphi > p hv sum
-        x vh w > mlam hv sum
-        sum > y
-    """,
-    "odconv": """
-        One controller makes four attentions: for the input channels, the kernels and their taps, and the output channels.
-        x     map         0,3    x
-        pool  controller  1,0    GAP
-        fc    controller  2,0    FC, norm, ReLU
-        heads controller  4,0    4 × FC | sigmoids, softmax
-        ac    made        2,1    α_c | input channels
-        aw    made        4,1    α_w, α_s | kernels, taps
-        af    made        6,1    α_f | output channels
-        w     stored      3,2    W_1 … W_n
-        mix   made        4,2    Σ α_w α_s W
-        mc    applied     2,3    × α_c
-        conv  applied     4,3    convolution
-        mf    applied     6,3    × α_f
-        y     map         7,3    y
-        x vh pool > fc > heads
-        heads z ac > mc
-        heads > aw > mix > conv
-        heads z af > mf
-        w > mix
-        x > mc > conv > mf > y
-    """,
-    "dyconv": """
-        A controller weighs K stored kernels; their average is the one kernel that convolves the input.
-        x     map         0,2    x
-        pool  controller  1,0    GAP
-        fc    controller  2,0    FC, ReLU
-        fc2   controller  3,0    FC | softmax(· / T)
-        pi    made        4,0    π | K, sum 1
-        w     stored      3,1    W_1 … W_K
-        mix   made        4,1    Σ π_k W_k
-        conv  applied     4,2    convolution
-        y     map         5,2    y
-        x vh pool > fc > fc2 > pi > mix > conv
-        w > mix
-        x > conv > y
-    """,
-    "condconv": """
-        A router, the layer's own or its block's, weighs E stored experts; their sum is the kernel that convolves the input.
-        x     map         0,2    x
-        pool  controller  1,0    GAP
-        fc    controller  2.1,0  FC, sigmoid | own, or the block's
-        r     made        3.4,0  r | E, each 0 to 1
-        w     stored      2.1,1  W_1 … W_E
-        mix   made        3.4,1  Σ r_e W_e
-        conv  applied     3.4,2  convolution
-        y     map         4.6,2  y
-        x vh pool > fc > r > mix > conv
-        w > mix
-        x > conv > y
-    """,
-    "ddf": """
-        One branch makes a filter for each channel, another for each pixel; joined they filter every channel by itself.
-        x     map         0,2    x
-        pool  controller  1,0    GAP
-        fc    controller  2.1,0  FC, ReLU, FC
-        nch   controller  3.5,0  FilterNorm, × s
-        dch   made        4.8,0  D^{ch} | k² a channel
-        conv1 controller  2.1,1  1 × 1 convolution
-        nsp   controller  3.5,1  FilterNorm
-        dsp   made        4.8,1  D^{sp} | k² a pixel
-        join  made        6.1,1  D^{ch} ∘ D^{sp}
-        filt  applied     6.1,2  filter | each channel
-        y     map         7.1,2  y
-        x vh pool > fc > nch > dch hv join
-        x vh conv1 > nsp > dsp > join > filt
-        x > filt > y
-    """,
-    "drconv": """
-        A mask says which region a pixel is in; a controller mixes a kernel for each region; a pixel takes its region's.
-        x     map         0,3    x
-        g     controller  2,0    G, argmax | own, or the block's
-        m     made        5,0    M | a region a pixel
-        pool  controller  1,1    GAP
-        fc    controller  2,1    FC, sigmoid
-        c     made        3.5,1  c | m × K
-        v     stored      2,2    V_1 … V_K
-        mix   made        3.5,2  Σ c_{tj} V_j | a kernel a region
-        pick  made        5,2    W_{M(p)} | a kernel a pixel
-        conv  applied     5,3    convolution
-        y     map         6.2,3  y
-        x vh g > m > pick
-        x vh pool > fc > c > mix > pick > conv
-        v > mix
-        x > conv > y
-    """,
-    "weightnet": """
-        A controller gives each output channel M numbers, which scale the stored parts of that channel's kernel.
-        x     map         0,2    x
-        pool  controller  1,0    GAP
-        fc    controller  2.1,0  FC | own, or the block's
-        fc2   controller  3.4,0  FC, sigmoid
-        a     made        4.8,0  α | M an output channel
-        v     stored      3.4,1  V | M/G kernels
-        mix   made        4.8,1  Σ α_i V_i | part by part
-        conv  applied     4.8,2  convolution
-        y     map         6,2    y
-        x vh pool > fc > fc2 > a > mix > conv
-        v > mix
-        x > conv > y
-    """,
-    "sk": """
-        Two convolutions, one of twice the dilation; from their sum a controller makes each output channel's share of either.
-        x     map         0,1    x
-        w1    stored      1,0    W_1 | convolution
-        w2    stored      1,2    W_2 | twice the dilation
-        sum   applied     2,1    +
-        pool  controller  2.8,1  GAP
-        fc    controller  3.9,1  FC, BN, ReLU
-        fc2   controller  5.2,1  FC, sigmoid
-        a     made        6.3,1  a
-        m1    applied     6.3,0  × a
-        m2    applied     6.3,2  × (1 − a)
-        out   applied     7.2,1  +
-        y     map         7.8,1  y
-        x vh w1 > m1 hv out
-        x vh w2 > m2 hv out
-        w1 hv sum > pool > fc > fc2 > a > m1
-        w2 hv sum
-        a > m2
-        out > y
-    """,
-}
-"""Operator -> picture."""
 
 KINDS = {"controller": "controller", "made": "made for each input", "stored": "stored parameters", "applied": "applied"}
 CELL, ROW, HALF, MARGIN = 112, 64, 20, 34
@@ -202,16 +53,16 @@ def plain(text: str) -> str:
     return re.sub(r"[_^{}]", "", text)
 
 
-def described(name: str) -> str:
+def described(drawing: str) -> str:
     """A picture in words."""
-    return PICTURES[name].strip().splitlines()[0].strip()
+    return drawing.partition("\n")[0]
 
 
-def drawn(name: str) -> str:
+def drawn(name: str, drawing: str) -> str:
     """The SVG."""
     boxes: dict[str, Box] = {}
     arrows: list[tuple[str, str, str]] = []
-    for line in PICTURES[name].strip().splitlines()[1:]:
+    for line in drawing.splitlines()[1:]:
         words = line.split()
         if re.fullmatch(r"[\d.]+,[\d.]+", words[2]):
             column, row = map(float, words[2].split(","))
@@ -225,7 +76,7 @@ def drawn(name: str) -> str:
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {bottom:.0f}" width="{width:.0f}" role="img">',
-            f"<title>{name}</title><desc>{escape(described(name))}</desc><style>{STYLE}</style>",
+            f"<title>{name}</title><desc>{escape(described(drawing))}</desc><style>{STYLE}</style>",
             f'<rect class="ground" width="{width:.0f}" height="{bottom:.0f}" rx="8"/>',
             *sorted(lines, key=lambda line: "blue" in line),
             *(box(b) for b in boxes.values()),

@@ -1,8 +1,9 @@
 """What can be done with every operator and with whole networks: exported, compiled, copied, trained in parallel.
 
     OMP_NUM_THREADS=1 python benchmarks/portability.py [--rows REGEX] [--properties pt2 ONNX ...]
+    OMP_NUM_THREADS=1 python benchmarks/portability.py [--rows REGEX] --write
 
-prints the table of docs/portability.md. A cell holds the largest error at batch 1 and at batch 8, relative to the largest output
+The first prints the table of docs/portability.md, the second brings its rows up to date. A cell holds the largest error at batch 1 and at batch 8, relative to the largest output
 (of compiled training and DDP: gradient), in float32; or what was raised. Nothing here is a timing: a busy machine does no harm.
 """
 
@@ -24,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from portability import ALLOWED, EXACT, INPUT, PROPERTIES, VARIANTS, Errors, Shape, ddp, network_of, operator_at
 
+PAGE = Path(__file__).parents[1] / "docs" / "portability.md"
 PARALLEL = "DDP"
 COMPILED = ("compile", "compiled training")
 
@@ -77,11 +79,28 @@ def heading(columns: tuple[str, ...]) -> str:
     return f"{line('', list(columns))}\n{line('---', ['---'] * len(columns))}"
 
 
+def with_rows(page: str, fresh: Mapping[str, str]) -> str:
+    """The page with rows of its table replaced or added, all in the order of `rows`.
+
+    Raises:
+        ValueError: when the page has no table of all columns.
+    """
+    start, found, after = page.partition(heading(COLUMNS) + "\n")
+    if not found:
+        raise ValueError("no table of all columns.")
+    table, blank, rest = after.partition("\n\n")
+    lines = {line.split("|")[1].strip(): line for line in table.splitlines()} | fresh
+    return start + found + "\n".join(lines[name] for name in rows() if name in lines) + blank + rest
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default="", help="a regular expression; all when left out")
     parser.add_argument("--properties", nargs="+", choices=COLUMNS, default=list(COLUMNS))
+    parser.add_argument("--write", action="store_true", help="put the rows into docs/portability.md; needs all properties")
     chosen = parser.parse_args()
+    if chosen.write and tuple(chosen.properties) != COLUMNS:
+        parser.error("--write needs all properties.")
     torch.set_num_threads(1)
     cases: Mapping[str, Case] = {name: case for name, case in rows().items() if re.search(chosen.rows, name)}
     parallel: Mapping[str, Errors | str] = {}
@@ -90,9 +109,13 @@ def main() -> None:
             parallel = ddp(cases, Path(folder))
     print(f"torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}, one thread\n")
     print(heading(tuple(chosen.properties)))
+    fresh = {}
     for name, case in cases.items():
         found = [parallel[name] if p == PARALLEL else tried(p, case) for p in chosen.properties]
-        print(line(name, [cell(p, f) for p, f in zip(chosen.properties, found, strict=True)]), flush=True)
+        fresh[name] = line(name, [cell(p, f) for p, f in zip(chosen.properties, found, strict=True)])
+        print(fresh[name], flush=True)
+    if chosen.write:
+        PAGE.write_text(with_rows(PAGE.read_text(encoding="utf-8"), fresh), encoding="utf-8")
 
 
 if __name__ == "__main__":

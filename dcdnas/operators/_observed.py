@@ -1,4 +1,4 @@
-"""Lets somebody look at what a layer weighs by: each operator shows every attention that it is about to use."""
+"""Hook to inspect or replace a layer's attentions: an operator shows each one that it is about to use."""
 
 from __future__ import annotations
 

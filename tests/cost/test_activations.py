@@ -24,7 +24,7 @@ from dcdnas.cost.activations import UNKNOWN, floor, slot_need
 from dcdnas.networks import Slot, build_network, make, networks, slots_of
 from dcdnas.networks._base import deployed
 from dcdnas.networks._slot import STATIC
-from dcdnas.operators import operators
+from dcdnas.operators import BatchNorm, operators
 from dcdnas.operators._product import counting
 from dcdnas.published import architecture as published
 from dcdnas.space.library import load_space, shipped
@@ -80,7 +80,9 @@ def test_every_operator_takes_what_the_allocator_has(operator: str, geometry: Co
     layer = make(slot, any_choice(slot, random.Random(operator), operator))
     shape = (geometry.in_channels, geometry.height, geometry.width)
     at_ends, always = allocated(layer, shape)
-    assert at_ends == ACTIVATIONS.measure(layer, shape) <= always
+    norms = [m for m in deployed(copy.deepcopy(layer)).modules() if isinstance(m, BatchNorm)]
+    statistics = sum(8 * norm.num_features for norm in norms)  # which a BatchNorm that stays has while it runs
+    assert at_ends <= ACTIVATIONS.measure(layer, shape) <= min(always, at_ends + statistics)
 
 
 @pytest.mark.parametrize("operator", operators)

@@ -34,8 +34,7 @@ def test_every_generated_file_is_up_to_date(script: ModuleType) -> None:
     assert wrong == [], "python benchmarks/operator_pages.py --write brings them up to date."
 
 
-def test_every_operator_has_a_page_and_a_picture_and_nothing_else_has(script: ModuleType) -> None:
-    assert sorted(script.PICTURES) == NAMES, "each operator has a drawing of its own in benchmarks/operator_pictures.py"
+def test_every_operator_has_a_page_and_a_picture_and_nothing_else_has() -> None:
     folder = ROOT / "docs" / "operators"
     assert sorted(path.stem for path in folder.glob("*.md")) == sorted([*NAMES, "README"])
     drawn = sorted(path.name for path in (folder / "pictures").iterdir())
@@ -72,7 +71,7 @@ def test_a_changed_cost_and_a_changed_default_are_noticed(script: ModuleType) ->
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_picture_is_valid_and_no_box_covers_another(script: ModuleType, name: str) -> None:
-    root = ElementTree.fromstring(script.drawn(name))
+    root = ElementTree.fromstring(script.drawn(name, script.drawing(page(name))))
     ground, *boxes = [
         [float(r.get(key, 0)) for key in ("x", "y", "width", "height")] for r in root.iter() if r.tag.endswith("rect")
     ]

@@ -28,15 +28,24 @@ def page() -> dict[str, dict[str, str]]:
 
 
 def test_the_page_has_every_operator_and_every_property(script: ModuleType, page: dict[str, dict[str, str]]) -> None:
-    assert list(page) == list(script.rows()), (
-        "copy what `python benchmarks/portability.py --rows NAME` prints to docs/portability.md"
-    )
+    assert list(page) == list(script.rows()), "run: python benchmarks/portability.py --rows NAME --write"
     assert all(tuple(cells) == script.COLUMNS for cells in page.values())
 
 
 def test_every_cell_is_a_measurement_that_passed(page: dict[str, dict[str, str]]) -> None:
     cells = [cell for row in page.values() for cell in row.values()]
     assert [cell for cell in cells if not re.fullmatch(r"ok (0|\de-\d+), (0|\de-\d+)", cell)] == []
+
+
+def test_a_row_is_replaced_or_added_where_it_belongs(script: ModuleType) -> None:
+    text = script.PAGE.read_text(encoding="utf-8")
+    kept = next(line for line in text.splitlines() if line.startswith("| ddf |"))
+    without = text.replace(kept + "\n", "")
+    assert without != text
+    assert script.with_rows(without, {"ddf": kept}) == text
+    assert script.with_rows(text, {"ddf": kept.replace("ok", "fail")}) == text.replace(kept, kept.replace("ok", "fail"))
+    with pytest.raises(ValueError, match="no table"):
+        script.with_rows("# Empty", {})
 
 
 def test_the_quick_columns_are_found_again(script: ModuleType, page: dict[str, dict[str, str]]) -> None:
