@@ -140,8 +140,8 @@ def renewed(page: str, **blocks: str) -> str:
         ValueError: when it lacks the marks of one.
     """
     for name, text in blocks.items():
-        pattern = rf"(<!-- generated: {name} -->\n).*?(\n<!-- end -->)"
-        page, found = re.subn(pattern, lambda m, text=text: m[1] + text + m[2], page, flags=re.DOTALL)
+        pattern = rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)"
+        page, found = re.subn(pattern, lambda m, text=text: f"{m[1]}{text}\n{m[2]}", page, flags=re.DOTALL)
         if found != 1:
             raise ValueError(f"{found} places for {name!r}, not one.")
     return page

@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/portability.py [--rows REGEX] [--properties pt2 ONNX ...]
     OMP_NUM_THREADS=1 python benchmarks/portability.py [--rows REGEX] --write
 
-The first prints the table of docs/portability.md, the second brings its rows up to date. A cell holds the largest error at batch 1 and at batch 8, relative to the largest output
+The first prints the table of docs/portability.md, the second brings its rows up to date. A cell holds the largest error at
+batch 1 and at batch 8, relative to the largest output
 (of compiled training and DDP: gradient), in float32; or what was raised. Nothing here is a timing: a busy machine does no harm.
 """
 
