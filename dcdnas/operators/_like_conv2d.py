@@ -76,7 +76,7 @@ class LikeConv2d(Observed):
         """Lets `forward` take what Conv2d takes, and shows a constructor with the arguments that it passes on."""
         super().__init_subclass__(**arguments)
         if "forward" in vars(cls):
-            cls.forward = _of_batches(cls.forward, cls.AXES)
+            cls.forward = _of_batches(cls.forward)
         cls.__signature__ = _signature(cls)  # type: ignore[attr-defined]
 
     def _fresh_bias(self) -> nn.Parameter | None:
@@ -100,7 +100,8 @@ class LikeConv2d(Observed):
         g = self.geometry
         return per_sample_conv2d(x, kernels, g.stride, self.padding[0], g.dilation, g.groups, self.portable, bias)
 
-    def _check_input(self, x: Tensor, axes: int) -> None:
+    def _check_input(self, x: Tensor) -> None:
+        axes = self.AXES
         if x.dim() not in (axes - 1, axes) or (not traced() and x.shape[1 - axes] != self.in_channels):
             sizes = ", ".join([str(self.in_channels), "H", "W"][: axes - 1])
             one = sizes if axes > 2 else f"{sizes},"
@@ -110,13 +111,13 @@ class LikeConv2d(Observed):
             )
 
 
-def _of_batches(forward: Callable[..., Tensor], axes: int) -> Callable[..., Tensor]:
+def _of_batches(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """`forward`, for an input without a batch axis too: then its guide, and the result, have none either."""
 
     @wraps(forward)
     def checked(self: LikeConv2d, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        self._check_input(x, axes)
-        if x.dim() == axes:
+        self._check_input(x)
+        if x.dim() == self.AXES:  # of the module: a compiler for any shape takes a number of the closure for one that varies
             return forward(self, x) if guide is None else forward(self, x, guide)
         batch = (tensor.unsqueeze(0) for tensor in (x, guide) if tensor is not None)
         return forward(self, *batch).squeeze(0)
