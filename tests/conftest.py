@@ -6,13 +6,20 @@ import os
 import signal
 import tempfile
 
+import pytest
 import torch
 from hypothesis import settings
 
 torch.set_num_threads(1)
 
-settings.register_profile("dcdnas", deadline=None)  # a busy machine is no failure; pytest-timeout catches what hangs
-settings.load_profile("dcdnas")
+settings.register_profile("all", deadline=None)  # a busy machine is no failure; pytest-timeout catches what hangs
+settings.register_profile("quick", deadline=None, max_examples=25)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fewer examples of each property where slow tests are left out."""
+    settings.load_profile("quick" if "not slow" in (config.option.markexpr or "") else "all")
+
 
 os.environ["RAY_AUTH_MODE"] = "disabled"  # a process reads it once, so every Ray that a test starts must find the same
 

@@ -229,7 +229,8 @@ def test_chances_that_there_are_not_are_refused(run: Run, project: Path) -> None
     assert (said.code, "chances cannot be 'equal'" in said.err) == (2, True)
 
 
-@pytest.mark.parametrize("budget", ["activations<=48KiB", pytest.param("kernel-memory<=1KiB", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("budget", ["activations<=48KiB", "kernel-memory<=1KiB"])
 def test_a_budget_on_memory_holds_for_all_that_is_trained(run: Run, project: Path, budget: str) -> None:
     words = ("-b", budget, "--minimize", "flops", "--executor", "inline", "--no-early-stopping", "--set", "starts=2")
     assert run("search", "tiny.yaml", *words, "-n", "3", "--confirm", "0", "--name", "small").code == 0

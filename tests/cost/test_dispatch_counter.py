@@ -60,6 +60,7 @@ def test_a_module_that_cannot_be_traced_is_counted_with_a_note() -> None:
         assert count_flops(Run(untraceable), SHAPE) == 4 * 4 * 9 * 36
 
 
+@pytest.mark.slow
 def test_prices_need_no_torch_jit() -> None:
     """fvcore cannot even be imported without either of what is taken away."""
     code = """

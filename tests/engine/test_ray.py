@@ -52,6 +52,7 @@ def test_a_training_that_hangs_is_ended_after_its_deadline(cluster: None, store:
     assert [(t.number, t.failure, t.reason) for t in by_state(loop, "failed")] == [said]
 
 
+@pytest.mark.slow
 def test_half_a_gpu_each_lets_two_train_at_one_time(cluster: None, store: Store, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     notes.mkdir()
@@ -119,6 +120,7 @@ def test_real_trainings_in_reused_actors_repeat_their_scores(cluster: None, tmp_
     assert len(scores[0]) == 2
 
 
+@pytest.mark.slow
 def test_a_wish_is_granted_though_nothing_reports(cluster: None, store: Store, tmp_path: Path) -> None:
     """A training that says nothing for long must not keep the search from ending."""
     wish = [Wish()]
@@ -128,7 +130,7 @@ def test_a_wish_is_granted_though_nothing_reports(cluster: None, store: Store, t
     assert set(store.counts()) == {"interrupted"}
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_crash_of_ray_asks_again_what_was_running(
     cluster: None, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
@@ -167,6 +169,7 @@ def test_a_ray_that_crashes_without_cause_is_given_up(
     assert loop.reason == "Ray crashed 4 times, at last with: RuntimeError: no reason"
 
 
+@pytest.mark.slow
 def test_many_trainings_that_are_stopped_early_leave_their_workers_usable(cluster: None, store: Store, tmp_path: Path) -> None:
     loop = execute(loop_of(store, config(trials=30, early_stopping=True)), pretend, Ray, jobs=2)
     assert loop.ended == 30

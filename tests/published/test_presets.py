@@ -57,6 +57,8 @@ STATES = {
     "torchvision-shufflenet_v2_x1_0": ("torchvision/shufflenet_v2_x1_0", {}),
 }
 
+QUICK = ("condconv/cond_mobilenetv2", "dcd/resnet18_dcd", "torchvision/shufflenet_v2_x0_5")
+"""Presets that `make test` looks at where looking takes seconds each."""
 PRESETS = [f"{folder}/{name}" for folder, source in sources.items() for name in source.presets]
 
 
@@ -91,7 +93,7 @@ def test_a_presets_measured_cost_is_the_sum_of_its_layers_closed_forms(name):
     assert measure(build_network(small))["flops"] == multiply_adds(small)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in PRESETS])
 def test_a_preset_costs_the_same_with_and_without_a_trace(name):
     small = architecture(name, num_classes=10, input_size=32)
     network = build_network(small).eval()

@@ -27,7 +27,11 @@ def first_lines(name: str) -> str:
     return " ".join(line.lstrip("# ") for line in text[: text.index("format:")].splitlines())
 
 
-@pytest.fixture(scope="module", params=NAMES)
+LARGE = [name for name in NAMES if name.endswith("-imagenet") and name != "mobilenetv2-imagenet"]
+"""Spaces that take seconds to price, and are much like the one that `make test` looks at."""
+
+
+@pytest.fixture(scope="module", params=[pytest.param(n, marks=[pytest.mark.slow] * (n in LARGE)) for n in NAMES])
 def space(request: pytest.FixtureRequest) -> SearchSpace:
     """Each shipped space; where the width is fitted, to 4 MFLOPs."""
     return load_space(request.param).filling(parse_budgets(["4MFLOPs"], notations()))
@@ -85,17 +89,18 @@ def test_draws_are_within_a_budget_that_little_of_a_space_meets(space: SearchSpa
     [
         ("0.3MFLOPs", "fashion-quick"),
         ("2MFLOPs", "fashion-quick"),
-        ("10MFLOPs", "fashion-quick"),
-        ("100MFLOPs", "mobilenetv2-imagenet"),
         ("300MFLOPs", "mobilenetv2-imagenet"),
-        ("600MFLOPs", "mobilenetv2-imagenet"),
-        ("1.8GFLOPs", "resnet-imagenet"),
+        pytest.param("10MFLOPs", "fashion-quick", marks=pytest.mark.slow),
+        pytest.param("100MFLOPs", "mobilenetv2-imagenet", marks=pytest.mark.slow),
+        pytest.param("600MFLOPs", "mobilenetv2-imagenet", marks=pytest.mark.slow),
+        pytest.param("1.8GFLOPs", "resnet-imagenet", marks=pytest.mark.slow),
     ],
 )
 def test_the_space_for_a_budget_is_the_smallest_that_holds_it(budget: str, name: str) -> None:
     assert space_for([parse_budget(budget, notations())]).stem == name
 
 
+@pytest.mark.slow
 def test_a_budget_alone_picks_no_space_that_wants_to_be_named() -> None:
     named = {name for name in NAMES if load_space(name).named_only}
     assert "fashion-fit" in named
@@ -122,6 +127,7 @@ def test_shufflenetv2_is_in_its_space() -> None:
     assert (cost["params"], cost["flops"]) == (2_278_604, 144_907_992)  # ShuffleNetV2 1.0x as published
 
 
+@pytest.mark.slow
 def test_no_space_holds_a_budget_beyond_all_of_them() -> None:
     with pytest.raises(NothingFitsError, match="no shipped space has networks on both sides"):
         space_for([parse_budget("900GFLOPs", notations())])

@@ -85,7 +85,7 @@ def test_the_networks_are_counted_exactly(name: str) -> None:
 
 
 @pytest.mark.parametrize("chances", ["operators", "networks"])
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "gated")) for name in TINY])
 def test_draws_have_exactly_their_chances(name: str, chances: Chances) -> None:
     space = tiny(name)
     budget = middle(space)
