@@ -1,4 +1,4 @@
-"""A compiler that allows for any shape sees one graph of an operator; what it makes of it, slow tests of all operators compare."""
+"""A compiler that allows for any shape sees one graph of an operator; slow tests of all operators compare what it makes of it."""
 
 from __future__ import annotations
 
