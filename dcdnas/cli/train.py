@@ -63,6 +63,9 @@ def train(
     parts = split(images, VALIDATION)
     out.note(f"Training {found.name} on {data}: {len(parts.train):,} images, {epochs} epochs, {seeds} seed(s), on {device}")
 
+    if task.norm_batches:
+        out.note(f"Read with BatchNorm statistics of {task.norm_batches} batches of unaugmented training images")
+
     def told(number: int, report: EpochResult) -> None:
         out.note(f"seed {number} epoch {report.epoch}/{epochs}: {100 * report.accuracy:.1f} %, {report.seconds:.0f} s")
 

@@ -26,6 +26,7 @@ _LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "deadline": (lambda v: v >= 0, "seconds, or 0 for never"),
     "first_rung": (lambda v: v >= 0, "an epoch, or 0 for never"),
     "skip_damaged": (lambda v: 0 <= v < float("inf"), "a share below 1, or a number of pictures"),
+    "norm_batches": (lambda v: v >= 0, "a number of batches, or 0 for training's own statistics"),
     "deployed_side": (lambda v: v >= 0, "a number of pixels, or 0 for the network's own"),
 }
 
@@ -53,6 +54,8 @@ class TrainingTask:
         first_rung: epoch at which a search first compares trials and stops some; 0 never. Temperatures have reached 1 by then.
         deployed_side: R, side of the deployed images that the proxy's images stand for: the largest of a space's resolutions. A
             network that is deployed at r pixels trains at r / R of the proxy's size; 0 stands for its own size, so all of it.
+        norm_batches: batches of unaugmented training images on which BatchNorm statistics are re-estimated before each reading;
+            0 reads with training's own.
         skip_damaged: damaged pictures that may be left out: a share below 1, else a number.
 
     Raises:
@@ -76,6 +79,7 @@ class TrainingTask:
     classes: int = 0
     deployed_side: int = 0
     skip_damaged: float = 0.0
+    norm_batches: int = 10
 
     def __post_init__(self) -> None:
         for name, (legal, allowed) in _LEGAL.items():

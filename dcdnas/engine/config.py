@@ -78,7 +78,7 @@ class SearchConfig:
     @property
     def rules(self) -> dict[str, Any]:
         """The rules by which this version of dcdnas makes the search."""
-        return rules(self.task.epochs, self.early_stopping, self.starts, self.chances)
+        return rules(self.task, self.early_stopping, self.starts, self.chances)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for YAML."""

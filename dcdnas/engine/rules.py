@@ -9,24 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dcdnas.core.task import TrainingTask
 from dcdnas.engine.halving import ENOUGH, FACTOR, rungs
 from dcdnas.engine.recovery import ATTEMPTS
 
 
-def rules(epochs: int, early_stopping: bool, starts: int, chances: str) -> dict[str, Any]:
+def rules(task: TrainingTask, early_stopping: bool, starts: int, chances: str) -> dict[str, Any]:
     """The rules of a search, as plain data.
 
     Args:
-        epochs: of a full training.
+        task: of a full training.
         early_stopping: whether trainings behind at a rung are stopped.
         starts: random draws before the sampler takes over.
         chances: of those draws, see `dcdnas.engine.config.SearchConfig`.
     """
     stopping: dict[str, Any] = {"rule": "none"}
     if early_stopping:
-        stopping = {"rule": "non-domination-rank", "factor": FACTOR, "at_least": ENOUGH, "rungs": list(rungs(epochs))}
+        stopping = {"rule": "non-domination-rank", "factor": FACTOR, "at_least": ENOUGH, "rungs": list(rungs(task.epochs))}
     return {
-        "readings": {"every_epochs": 1, "batch_norm": "running"},
+        "readings": {"every_epochs": 1, "batch_norm": "re-estimated" if task.norm_batches else "running"},
         "stopping": stopping,
         "starts": {"first": "static-ladder", "draws": starts, "chances": chances},
         "losses": {"attempts": ATTEMPTS},

@@ -76,7 +76,7 @@ class LikeConv2d(Observed):
         """Lets `forward` take what Conv2d takes, and shows a constructor with the arguments that it passes on."""
         super().__init_subclass__(**arguments)
         if "forward" in vars(cls):
-            cls.forward = _of_batches(cls.forward)
+            cls.forward = _of_batches(cls.forward, of_maps=cls.AXES == 4)
         cls.__signature__ = _signature(cls)  # type: ignore[attr-defined]
 
     def _fresh_bias(self) -> nn.Parameter | None:
@@ -100,8 +100,7 @@ class LikeConv2d(Observed):
         g = self.geometry
         return per_sample_conv2d(x, kernels, g.stride, self.padding[0], g.dilation, g.groups, self.portable, bias)
 
-    def _check_input(self, x: Tensor) -> None:
-        axes = self.AXES
+    def _check_input(self, x: Tensor, axes: int) -> None:
         if x.dim() not in (axes - 1, axes) or (not traced() and x.shape[1 - axes] != self.in_channels):
             sizes = ", ".join([str(self.in_channels), "H", "W"][: axes - 1])
             one = sizes if axes > 2 else f"{sizes},"
@@ -111,13 +110,19 @@ class LikeConv2d(Observed):
             )
 
 
-def _of_batches(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """`forward`, for an input without a batch axis too: then its guide, and the result, have none either."""
+def _of_batches(forward: Callable[..., Tensor], of_maps: bool) -> Callable[..., Tensor]:
+    """`forward`, for an input without a batch axis too: then its guide, and the result, have none either.
+
+    Args:
+        forward: for (N, C, H, W), or for (N, C).
+        of_maps: whether for the first; no number, since a compiler for any shape takes one from outside for one that varies.
+    """
 
     @wraps(forward)
     def checked(self: LikeConv2d, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        self._check_input(x)
-        if x.dim() == self.AXES:  # of the module: a compiler for any shape takes a number of the closure for one that varies
+        axes = 4 if of_maps else 2
+        self._check_input(x, axes)
+        if x.dim() == axes:
             return forward(self, x) if guide is None else forward(self, x, guide)
         batch = (tensor.unsqueeze(0) for tensor in (x, guide) if tensor is not None)
         return forward(self, *batch).squeeze(0)

@@ -42,9 +42,9 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
-        momentum = 0.1 if self.momentum is None else self.momentum
         with torch.no_grad():
             self.num_batches_tracked += 1
+            momentum = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
             self.running_var.lerp_((variance * (count / (count - 1))).to(self.running_var.dtype), momentum)
         scale = self.weight * (variance + self.eps).rsqrt()

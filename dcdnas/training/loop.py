@@ -2,7 +2,9 @@
 
 Images stay in memory as bytes, whole batches are varied and normalised on the device. SGD with Nesterov momentum follows a
 linear warm-up and a cosine (Loshchilov and Hutter, "SGDR", ICLR 2017, arXiv:1608.03983, eq. 5, without restarts).
-A training is a function of its seed: on the CPU two runs give the same bits, and the caller's random state is left alone.
+A reading has BatchNorm statistics of its own (`dcdnas.training.statistics`): training goes on as if nothing had been read, and
+the network keeps those of the last reading. A training is a function of its seed: on the CPU two runs give the same bits, and
+the caller's random state is left alone.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from dcdnas.errors import DataError, Diverged, TrainingTimeout
 from dcdnas.networks import Network
 from dcdnas.operators import Operator
 from dcdnas.training.augment import augmented, normalised
+from dcdnas.training.statistics import put_back, reestimate, statistics_of
 
 CHECK_EVERY = 16
 """Steps between two looks at the loss; on a GPU every look waits for the device."""
@@ -81,15 +84,24 @@ def train(
                 precision.step(loss, optimizer)
                 if step % CHECK_EVERY == 0:
                     check_finite(loss.item(), epoch, task)
-            accuracy, error = evaluate(network, validation, device=device, clock=clock)
-            check_finite(error, epoch, task)
-            curve.append(EpochResult(epoch + 1, accuracy, error, clock.seconds))
-            if not report(curve[-1]):
-                break
-    last = curve[-1]
+            own = statistics_of(network)
+            reestimate(network, images, task.norm_batches, task.batch_size, device, precision.autocast)
+            curve.append(reading(network, validation, task, epoch, device, clock))
+            if not report(curve[-1]) or epoch + 1 == task.epochs:
+                break  # with the statistics of the last reading, so that the network repeats it
+            put_back(network, own)
     warn_of_temperatures(network)
     network.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return Score(last.accuracy, last.loss, last.epoch, last.seconds, tuple(curve))
+    return Score(curve[-1].accuracy, curve[-1].loss, curve[-1].epoch, curve[-1].seconds, tuple(curve))
+
+
+def reading(
+    network: Network, validation: Images, task: TrainingTask, epoch: int, device: torch.device, clock: Clock
+) -> EpochResult:
+    """What the network is worth after an epoch, counted from 0."""
+    accuracy, loss = evaluate(network, validation, device=device, clock=clock)
+    check_finite(loss, epoch, task)
+    return EpochResult(epoch + 1, accuracy, loss, clock.seconds)
 
 
 @torch.inference_mode()

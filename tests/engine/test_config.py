@@ -142,7 +142,7 @@ def test_a_search_without_early_stopping_has_no_rule_for_it() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [("kernels", "triton", "kernels: 'triton' | 'torch'"), ("losses", {"attempts": 3}, "losses.attempts: 3 | 2"),
-     ("readings", {"every_epochs": 1, "batch_norm": "estimated"}, "readings.batch_norm: 'estimated' | 'running'")],
+     ("readings", {"every_epochs": 1, "batch_norm": "running"}, "readings.batch_norm: 'running' | 're-estimated'")],
 )  # fmt: skip
 def test_a_run_of_other_rules_is_looked_at_and_not_gone_on_with(tmp_path: Path, name: str, value: Any, said: str) -> None:
     path = tmp_path / "search.yaml"

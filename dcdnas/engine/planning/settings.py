@@ -131,6 +131,7 @@ class SearchSettings(BaseModel):
     augment: str | None = None
     controller_lr: float | None = Field(None, ge=0, description="times lr, for what computes the attentions")
     controller_warmup: float | None = Field(None, ge=0, lt=1)
+    norm_batches: int | None = Field(None, ge=0)
     trial_timeout: Duration = Field(None, description="after which a training is given up as hung")
 
     executor: str = "ray"

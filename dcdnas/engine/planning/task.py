@@ -15,7 +15,7 @@ from dcdnas.space.search_space import SearchSpace
 
 RECIPE = (
     "data", "resolution", "classes", "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment",
-    "controller_lr", "controller_warmup", "skip_damaged",
+    "controller_lr", "controller_warmup", "skip_damaged", "norm_batches",
 )  # fmt: skip
 """Settings that replace what the space says of its proxy training."""
 

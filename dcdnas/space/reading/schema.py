@@ -40,6 +40,7 @@ class Proxy(_Strict):
     augment: Literal["none", "flip", "crop-flip"] = "flip"
     controller_lr: float = Field(1.0, ge=0, allow_inf_nan=False, description="times lr, for what computes the attentions")
     controller_warmup: Share = 0.0
+    norm_batches: int = Field(10, ge=0)
 
 
 class SpaceFile(_Strict):

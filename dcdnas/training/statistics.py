@@ -1,0 +1,81 @@
+"""BatchNorm statistics for a reading: re-estimated by the network as it is now, on a few batches of unaugmented images.
+
+The running statistics that training keeps are averages over the networks of many steps, while weights still change quickly, so
+that early readings with them are more noise than network. `benchmarks/readings.py` measures what fresh ones change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from dcdnas.data import Images
+from dcdnas.training.augment import normalised
+
+SEED = 0
+"""Of the draw of the images, the same in every reading of every network."""
+
+
+def norms_of(network: nn.Module) -> list[_BatchNorm]:
+    """The BatchNorms with running statistics, those inside of attentions too."""
+    return [m for m in network.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
+
+
+def statistics_of(network: nn.Module) -> list[dict[str, Tensor]]:
+    """Copies of the running statistics of each BatchNorm, to be put back with `put_back`."""
+    return [{name: buffer.clone() for name, buffer in norm.named_buffers()} for norm in norms_of(network)]
+
+
+@torch.no_grad()
+def put_back(network: nn.Module, statistics: list[dict[str, Tensor]]) -> None:
+    """Restores, in place, what `statistics_of` copied."""
+    for norm, kept in zip(norms_of(network), statistics, strict=True):
+        for name, buffer in norm.named_buffers():
+            buffer.copy_(kept[name])
+
+
+@torch.no_grad()
+def reestimate(
+    network: nn.Module,
+    images: Images,
+    batches: int,
+    batch_size: int,
+    device: torch.device,
+    autocast: Callable[[], AbstractContextManager[object]],
+) -> None:
+    """Sets the running statistics, in place, to their means over some batches; nothing is drawn from torch's random numbers.
+
+    Args:
+        network: on `device`; its mode is restored. Dropout is off meanwhile, as it is when the network is judged.
+        images: of the training part.
+        batches: how many; 0 leaves the statistics as they are. Fewer where there are not so many images.
+        batch_size: images in each.
+        device: to compute on.
+        autocast: the context of a forward pass.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    size = min(batch_size, len(images))
+    rows = torch.randperm(len(images), generator=generator)[: min(batches, len(images) // size) * size]
+    norms, modes = norms_of(network), {module: module.training for module in network.modules()}
+    momenta = [norm.momentum for norm in norms]
+    network.train()
+    for module in modes:
+        if isinstance(module, nn.Dropout):
+            module.eval()
+    for norm in norms:
+        assert norm.num_batches_tracked is not None
+        if batches:
+            norm.momentum = None  # the mean over all batches, each with the same weight
+            norm.num_batches_tracked.zero_()
+    for chosen in rows.to(images.rows.device).split(size):  # type: ignore[no-untyped-call]
+        x = images.batch(chosen)[0].to(device)
+        with autocast():
+            network(normalised(x, images.mean, images.std))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    for module, training in modes.items():
+        module.training = training
