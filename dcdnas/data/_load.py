@@ -123,7 +123,7 @@ def placed(name: str, folder: Path) -> str:
         UnknownNameError: when there is no such data set.
     """
     plain, _, argument = name.partition(":")
-    is_path = _SOURCES[plain].ARGUMENT.strip("[]") in PATHS
+    is_path = sources[plain].ARGUMENT.strip("[]") in PATHS
     relative = is_path and argument and not Path(argument).expanduser().is_absolute()
     return f"{plain}:{folder / argument}" if relative else name
 
