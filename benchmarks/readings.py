@@ -1,0 +1,143 @@
+"""How well a reading after few epochs ranks networks: with the BatchNorm statistics that training keeps, and with fresh ones.
+
+    python benchmarks/readings.py [--space fashion-quick] [--budget 1MFLOPs] [--networks 40] [--epochs 3] [--results FILE]
+
+Random networks of the space within the budget are trained with the space's own recipe, two seeds each. After every epoch each is
+read twice: with the running statistics, and with those of `dcdnas.training.statistics`, which are put back, so that both readings
+are of one training. Printed are Kendall's tau-b between the accuracies after an epoch and at the end, of the same seed and of the
+other one, with 95 % bootstrap intervals over networks, and the standard deviation between seeds. It goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import statistics
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from itertools import combinations, islice
+from pathlib import Path
+
+import torch
+
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.budget import parse_budgets
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.trial import EpochResult
+from dcdnas.cost import notations
+from dcdnas.data import Split
+from dcdnas.engine.proxy_training import images_of, trained_as
+from dcdnas.networks import build_network
+from dcdnas.space.library import load_space
+from dcdnas.space.pricing.cost import draws_within
+from dcdnas.training.loop import evaluate, seeded, train
+from dcdnas.training.statistics import put_back, reestimate, statistics_of
+
+BATCHES = 10
+SEEDS = (0, 1)
+KINDS = ("running", "fresh")
+Reading = dict[str, list[float]]
+"""Kind of statistics -> accuracy after each epoch."""
+
+
+def read(architecture: Architecture, images: Split, task: TrainingTask) -> Reading:
+    """One training, read twice after each epoch."""
+    cpu, found = torch.device("cpu"), Reading({kind: [] for kind in KINDS})
+    with seeded(task.seed):
+        network = build_network(trained_as(architecture, images.train, task))
+
+    def both(report: EpochResult) -> bool:
+        own = statistics_of(network)
+        reestimate(network, images.train, BATCHES, task.batch_size, cpu, nullcontext)
+        found["running"].append(report.accuracy)
+        found["fresh"].append(evaluate(network, images.validation)[0])
+        put_back(network, own)
+        return True
+
+    train(network, images, replace(task, norm_batches=0), both)
+    return found
+
+
+def tau(one: Sequence[float], other: Sequence[float]) -> float:
+    """Kendall's tau-b."""
+    concordant = ties_one = ties_other = 0
+    for i, j in combinations(range(len(one)), 2):
+        a, b = one[i] - one[j], other[i] - other[j]
+        concordant += (a * b > 0) - (a * b < 0)
+        ties_one += a == 0
+        ties_other += b == 0
+    pairs = len(one) * (len(one) - 1) // 2
+    scale = ((pairs - ties_one) * (pairs - ties_other)) ** 0.5
+    return concordant / scale if scale else 0.0
+
+
+def interval(value: Callable[[Sequence[int]], float], count: int, draws: int = 1000) -> tuple[float, float]:
+    """95 % bootstrap interval over networks."""
+    rng = random.Random(0)
+    found = sorted(value(rng.choices(range(count), k=count)) for _ in range(draws))
+    return found[round(0.025 * draws)], found[round(0.975 * draws) - 1]
+
+
+def told(readings: Sequence[Sequence[Reading]]) -> None:
+    """Prints the table; `readings` of each network, of each seed."""
+    print("| reading | epoch | tau to the end, same seed | to the other seed's end | sd between seeds, points |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for kind in KINDS:
+        for epoch in range(len(readings[0][0][kind])):
+
+            def same(rows: Sequence[int], kind: str = kind, epoch: int = epoch) -> float:
+                return statistics.fmean(
+                    tau([readings[n][s][kind][epoch] for n in rows], [readings[n][s][kind][-1] for n in rows]) for s in SEEDS
+                )
+
+            def crossed(rows: Sequence[int], kind: str = kind, epoch: int = epoch) -> float:
+                return statistics.fmean(
+                    tau([readings[n][s][kind][epoch] for n in rows], [readings[n][1 - s][kind][-1] for n in rows]) for s in SEEDS
+                )
+
+            everyone = range(len(readings))
+            cells = []
+            for value in (same, crossed):
+                low, high = interval(value, len(readings))
+                cells.append(f"{value(everyone):.2f} ({low:.2f} to {high:.2f})")
+            spread = statistics.fmean(abs(readings[n][0][kind][epoch] - readings[n][1][kind][epoch]) / 2**0.5 for n in everyone)
+            print(f"| {kind} | {epoch + 1} | {cells[0]} | {cells[1]} | {100 * spread:.1f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--space", default="fashion-quick")
+    parser.add_argument("--budget", default="1MFLOPs")
+    parser.add_argument("--networks", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--results", type=Path, default=Path("readings.jsonl"))
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    space = load_space(chosen.space)
+    task = replace(space.proxy, epochs=chosen.epochs, deployed_side=max(space.resolutions))
+    images = images_of(task)
+    draws = draws_within(space, parse_budgets([chosen.budget], notations()), random.Random(0))
+    networks = [drawn.architecture for drawn in islice(draws, chosen.networks)]
+    lines = chosen.results.read_text(encoding="utf-8").splitlines() if chosen.results.exists() else []
+    done = {(line["network"], line["epochs"], line["seed"]): line["accuracy"] for line in map(json.loads, lines)}
+    with chosen.results.open("a", encoding="utf-8") as file:
+        for network in networks:
+            for seed in SEEDS:
+                key = (network.digest, chosen.epochs, seed)
+                if key not in done:
+                    done[key] = read(network, images, replace(task, seed=seed))
+                    file.write(json.dumps(dict(zip(("network", "epochs", "seed"), key, strict=True), accuracy=done[key])) + "\n")
+                    file.flush()
+    print(
+        f"{chosen.space} within {chosen.budget}, {len(networks)} networks, {len(SEEDS)} seeds, {chosen.epochs} epochs; ", end=""
+    )
+    print(f"torch {torch.__version__}, {platform.machine()}, {os.cpu_count()} processors\n")
+    told([[done[n.digest, chosen.epochs, s] for s in SEEDS] for n in networks])
+
+
+if __name__ == "__main__":
+    main()
