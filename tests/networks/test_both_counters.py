@@ -7,6 +7,7 @@ import torch
 from backbones import NETWORKS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pairs import each_network_with_each_operator
 from random_settings import architectures
 from test_layer_sums import everywhere
 
@@ -15,7 +16,7 @@ from dcdnas.cost import price
 from dcdnas.cost._dispatch_counter import by_dispatch
 from dcdnas.cost._trace_counter import by_trace
 from dcdnas.networks import build_network
-from dcdnas.operators import counting, operators
+from dcdnas.operators import counting
 
 
 def check(architecture: Architecture) -> None:
@@ -26,8 +27,7 @@ def check(architecture: Architecture) -> None:
     assert traced[""] == price(architecture)["flops"]
 
 
-@pytest.mark.parametrize("operator", operators)
-@pytest.mark.parametrize("network", NETWORKS)
+@each_network_with_each_operator
 def test_they_agree_with_every_operator_in_all_places(network: str, operator: str) -> None:
     check(everywhere(network, operator))
 
