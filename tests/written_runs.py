@@ -18,7 +18,7 @@ BUDGET = Budget("flops", 100.0)
 
 def trial(number: int, accuracy: float | None, flops: float, state: State = "finished", **changes: Any) -> Trial:
     """A trial of a small network that differs by its width; ended `number` seconds after the run began."""
-    layers = {"stage1.block1.expand": LayerChoice("odconv", {"num_kernels": 1}) if number % 2 else LayerChoice("static")}
+    layers = {"stage1.block1.project": LayerChoice("odconv", {"num_kernels": 1}) if number % 2 else LayerChoice("static")}
     settings = {"channels": (8,), "depth": (1,), "strides": (1,), "width": 1.0 + number}
     score = None if accuracy is None else Score(accuracy, 1.0, 3, 2.0)
     plain: dict[str, Any] = {
@@ -38,9 +38,13 @@ def write_run(
     confirmed: Sequence[tuple[int, int, float | None]] = (),
     ending: Ending | None = None,
     reason: str = "",
+    images: int | None = None,
     **config: Any,
 ) -> Path:
-    """A run's folder; `confirmed` are (trial, seed, accuracy), None for a training that failed."""
+    """A run's folder; `confirmed` are (trial, seed, accuracy), None for a training that failed.
+
+    `images` are those that were kept for validation, None where a run has not written it down.
+    """
     folder.mkdir(parents=True)
     plain: dict[str, Any] = {"trials": len(rows), "confirm": 0, **config}
     SearchConfig(space={"name": "small"}, budgets=(BUDGET,), **plain).write(folder / "search.yaml")
@@ -49,6 +53,8 @@ def write_run(
         bounds = {"accuracy": [0.1, 1.0]} | {name: [10.0, 100.0] for name in config.get("minimize", ("flops",))}
         store.set_meta("bounds", bounds)
         store.set_meta("created", 5.0)
+        if images is not None:
+            store.set_meta("images", {"train": 4 * images, "validation": images})
         store.set_ending(ending, reason or (ending.sentence if ending else ""))
         for t in rows:
             store.add(t)

@@ -1,33 +1,35 @@
-"""What a search found, said at its end: the front, the confirmed networks against the static one, the bill, what to do next."""
+"""What a search found, said at its end: the verdict, the front, the confirmed networks, the bill, what to do next."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from dcdnas.cli._output import Output
-from dcdnas.cli._tables import confirmed_table, latency_table, trials_table
-from dcdnas.cli._verdict import verdict
+from dcdnas.cli._tables import confirmed_table, front_table, latency_table
+from dcdnas.cli._verdict import show_verdict
+from dcdnas.core.trial import Trial
 from dcdnas.core.units import counted, duration, quantity, tally
 from dcdnas.pages.run_files import Results
 from dcdnas.results import Run
+from dcdnas.results.verdict import OPEN, Verdict
 
 
 def summarise(out: Output, run: Run, results: Results) -> None:
     """Prints the end of a search."""
     out.line({"event": "end", "run": run.name, "status": run.status, "ending": run.ending, "reason": run.reason, **document(run)})
+    show_verdict(out, run)
+    out.show("")
     line = run.front()
     if line:
-        out.show(trials_table(line, title=f"Front: {counted(len(line), 'network')} within {_budgets(run)}"))
+        show_front(out, run, line)
     if run.confirmed:
         out.show(confirmed_table(run.confirmed))
     if any(t.architecture.digest in run.timed for t in line):
         out.show(f"Latency of the front, whole networks measured on {_device(run)}", latency_table(run, line))
         for sentence in over_budget(run):
             out.show(sentence)
-    for sentence in verdict(run):
-        out.show(sentence)
     confirming = sum(c.score.seconds for c in run.confirmations if c.score)
-    out.show("")
     out.show(f"Trials     {tally(run.counts)}")
     out.show(f"Training   {duration(run.seconds)} of computing, {duration(confirming)} of it to confirm")
     out.show(f"Volume     {run.hypervolume:.3f} hypervolume of the front (0 to 1)")
@@ -40,12 +42,22 @@ def summarise(out: Output, run: Run, results: Results) -> None:
         out.show(f"           dcdnas resume {run.name} -n +50")
 
 
+def show_front(out: Output, run: Run, line: Sequence[Trial]) -> None:
+    """Prints the front and says by what it is one."""
+    undecided = Verdict(run).undecided
+    title = f"Front: {counted(len(line), 'network')} within {_budgets(run)}, by one training each"
+    out.show(front_table(run, line, undecided, title))
+    if undecided:
+        out.show(f"~ {len(undecided)} of {len(line)} are {OPEN} from another one of the front.")
+    out.show("")
+
+
 def document(run: Run) -> dict[str, Any]:
     """The result of a run as plain data."""
-    best = run.best
     return {
+        **Verdict(run).document(),
         "ended": run.ended, "asked": run.asked, "states": run.counts, "hypervolume": run.hypervolume, "seconds": run.seconds,
-        "front": [t.number for t in run.front()], "best": best.number if best else None,
+        "front": [t.number for t in run.front()],
         "confirmed": [
             {"number": c.trial.number, "mean": c.mean, "standard_deviation": c.spread, "seeds": len(c.accuracies),
              "static": c.trial.origin == "static"} for c in run.confirmed

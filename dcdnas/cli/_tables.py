@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from rich import box
 from rich.table import Table
@@ -24,30 +24,54 @@ def table(*columns: str, title: str = "") -> Table:
 
 
 def trials_table(
-    trials: Sequence[Trial], on_front: Collection[int] = (), title: str = "", notes: Mapping[int, str] | None = None
+    run: Run, trials: Sequence[Trial], on_front: Collection[int] = (), notes: Mapping[int, str] | None = None
 ) -> Table:
-    """One row a trial: number, accuracy, costs, epochs, time, operators, state and reason; its note where any has one."""
+    """One row a trial: its accuracies, costs, epochs, time, operators, state and reason; its note where any has one."""
     metrics = list(trials[0].cost.values) if trials else ["flops", "params"]
+    heads, cells = _accuracies(run, trials)
     made = table(
-        ">Trial", ">Accuracy", *(f">{metric_name(m)}" for m in metrics), ">Epochs", ">Time", "Layers", "State",
-        *(("Note",) if notes else ()), title=title,
+        ">Trial", *heads, *(f">{metric_name(m)}" for m in metrics), ">Epochs", ">Time", "Layers", "State",
+        *(("Note",) if notes else ()),
     )  # fmt: skip
     for t in trials:
         score = t.score
         mark = "* " if t.number in on_front else ""
         made.add_row(
-            f"{mark}{t.number}", percent(score.accuracy if score else None), *(quantity(m, t.cost[m]) for m in metrics),
+            f"{mark}{t.number}", *cells(t), *(quantity(m, t.cost[m]) for m in metrics),
             str(score.epochs) if score else "", duration(score.seconds) if score and score.seconds else "",
             mix(t.architecture), _state(t), *((Text(notes.get(t.number, "")),) if notes else ()),
         )  # fmt: skip
     return made
 
 
+def front_table(run: Run, line: Sequence[Trial], undecided: Collection[int], title: str) -> Table:
+    """One row a network of the front; a tilde marks those whose place in its order the noise leaves open."""
+    metrics = list(line[0].cost.values) if line else ["flops", "params"]
+    heads, cells = _accuracies(run, line)
+    made = table("Trial", *heads, *(f">{metric_name(m)}" for m in metrics), "Layers", title=title)
+    for t in line:
+        mark = " ~" if t.number in undecided else ""
+        made.add_row(f"{t.number}{mark}", *cells(t), *(quantity(m, t.cost[m]) for m in metrics), mix(t.architecture))
+    return made
+
+
+def _accuracies(run: Run, trials: Sequence[Trial]) -> tuple[list[str], Callable[[Trial], list[str]]]:
+    """Columns of the accuracies, each with what it is of, and their cells for a trial."""
+    again = {c.trial.number: percent(c.mean) for c in run.confirmed}
+    beside = any(t.number in again for t in trials)
+
+    def cells(trial: Trial) -> list[str]:
+        once = percent(trial.score.accuracy if trial.score else None)
+        return [once, again.get(trial.number, "")] if beside else [once]
+
+    return [">One training", *([">Fresh seeds"] if beside else [])], cells
+
+
 def confirmed_table(rows: Sequence[Confirmed]) -> Table:
     """One row a network that was trained again: mean and spread over the seeds, its costs, what it is."""
     metrics = list(rows[0].trial.cost.values) if rows else ["flops", "params"]
     made = table(
-        ">Trial", ">Accuracy, mean", ">± std", ">Seeds", *(f">{metric_name(m)}" for m in metrics), "Layers",
+        ">Trial", ">Mean", ">± std", ">Seeds", *(f">{metric_name(m)}" for m in metrics), "Layers",
         title="Trained again on fresh seeds",
     )  # fmt: skip
     for c in rows:

@@ -1,40 +1,57 @@
-"""Who is best, in sentences, with the evidence: confirmed means on equal seeds, whichever wins."""
+"""What a run has come to, in sentences: best network, area above the static ladder, comparison, all with how sure it is."""
 
 from __future__ import annotations
 
-from dcdnas.core.units import costs, percent, points
-from dcdnas.results import Confirmed, Run
+from rich.text import Text
+
+from dcdnas.cli._output import Output
+from dcdnas.core.units import costs
+from dcdnas.results import Run
+from dcdnas.results.verdict import Verdict, accuracy_said, area_value, resolution
+
+
+def show_verdict(out: Output, run: Run) -> None:
+    """Prints the result of a run, wrapped between words."""
+    out.show(*(Text(sentence) for sentence in verdict(run)))
 
 
 def verdict(run: Run) -> list[str]:
-    """Who is best."""
-    best = run.best
+    """The result of a run, the most important first."""
+    found = Verdict(run)
+    best = found.best
     if best is None:
         return ["No training finished within the budget, so there is no best network."]
-    confirmed = {c.trial.number: c for c in run.confirmed}
-    if best.number not in confirmed:
-        accuracy = best.score.accuracy if best.score else None
-        return [f"Best: trial {best.number} with {percent(accuracy)} in one training (not confirmed), {costs(best.cost)}."]
-    winner = confirmed[best.number]
-    said = f"Best: trial {best.number} with {_mean(winner)}, {costs(best.cost)}."
-    static = next((c for c in run.confirmed if c.trial.origin == "static"), None)
-    if static is None:
-        return [said]
-    if static is winner:
-        runner = next((c for c in run.confirmed if c is not static), None)
-        return [f"{said} It is the static reference: no other network beat it.", *([_pair(runner, static)] if runner else [])]
-    return [said, _pair(winner, static)]
+    said = [
+        f"Best within the budget: trial {best.number} with {accuracy_said(run, best)}; {costs(best.cost)}.",
+        f"Area above the static ladder: {area_value(found)}{_rungs(found)}.",
+    ]
+    return [*said, *_against(found), *_since(found), resolution(found)]
 
 
-def _pair(one: Confirmed, static: Confirmed) -> str:
-    mean, spread, seeds = one.against(static)
-    more = f" ± {100 * spread:.1f}" if spread is not None else ""
-    return (
-        f"Against the static reference (trial {static.trial.number}, {_mean(static)}, {costs(static.trial.cost)}): trial "
-        f"{one.trial.number} has {points(mean)}{more} on the same {seeds} seed{'s' if seeds != 1 else ''}."
-    )
+def _rungs(found: Verdict) -> str:
+    """How many networks the ladder has, which matters where it is short."""
+    return f", over {len(found.rungs)} rungs" if found.area else ""
 
 
-def _mean(c: Confirmed) -> str:
-    spread = f" ± {100 * c.spread:.1f}" if c.spread is not None else ""
-    return f"{percent(c.mean)}{spread} over {len(c.accuracies)} fresh seed{'s' if len(c.accuracies) != 1 else ''}"
+def _against(found: Verdict) -> list[str]:
+    run, best, static = found.run, found.best, found.run.static
+    if best is None or static is None or static.score is None:
+        return []
+    said = ["The static reference is the best network: no other beat it."] if best.number == static.number else []
+    pair = found.against_static
+    if pair is None:
+        return said
+    reference = f"trial {static.number} ({accuracy_said(run, static)}; {costs(static.cost)})"
+    return [*said, f"Against the static reference, {reference}: trial {pair.one.number} has {pair.said}."]
+
+
+def _since(found: Verdict) -> list[str]:
+    """A network that was trained once and read higher than the confirmed best."""
+    run, best = found.run, found.best
+    if best is None or run.confirmed_as(best) is None:
+        return []
+    once = [t for t in run.front() if t.score and run.confirmed_as(t) is None]
+    top = max(once, key=lambda t: t.score.accuracy if t.score else 0.0, default=None)
+    if top is None or top.score is None or top.score.accuracy <= (run.accuracy(best) or 0.0):
+        return []
+    return [f"Trial {top.number} read higher, {accuracy_said(run, top)}: its one reading may be luck."]

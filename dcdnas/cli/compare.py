@@ -30,9 +30,12 @@ def compare(
 
     Example:  dcdnas compare quick best static
     """
+    from rich.text import Text
+
     from dcdnas.cli._source import load_plugins_of
     from dcdnas.errors import UsageError
     from dcdnas.results import load_run
+    from dcdnas.results.verdict import comparison
 
     found = load_run(run)
     load_plugins_of(found)
@@ -40,8 +43,13 @@ def compare(
     if len(chosen) < 2:
         raise UsageError(f"one trial cannot be compared. Name two or more: `dcdnas compare {found.called} {trials[0]} static`.")
     different = differences(chosen)
-    out.document({"networks": [_plain(found, t) for t in chosen], **different})
+    pairs = [pair for t in chosen[1:] if (pair := comparison(found, t, chosen[0]))]
+    against = [pair.document() for pair in pairs]
+    networks = [_plain(found, t) for t in chosen]
+    out.document({"networks": networks, "differences": against, "validation_images": found.validation_images, **different})
     _show(out, found, chosen, different)
+    for pair in pairs:
+        out.show(Text(f"Trial {pair.one.number} against trial {pair.other.number}: {pair.said}."))
 
 
 def differences(trials: Sequence[Trial]) -> dict[str, dict[str, list[Any]]]:
@@ -71,11 +79,12 @@ def _choice(trial: Trial, slot: str) -> str | None:
 
 
 def _plain(run: report.Run, trial: Trial) -> dict[str, Any]:
-    confirmed = next((c for c in run.confirmed if c.trial.number == trial.number), None)
+    confirmed = run.confirmed_as(trial)
     return {
         "number": trial.number, "state": trial.state, "origin": trial.origin,
         "accuracy": trial.score.accuracy if trial.score else None,
         "confirmed_mean": confirmed.mean if confirmed else None, "confirmed_spread": confirmed.spread if confirmed else None,
+        "confirmed_seeds": len(confirmed.accuracies) if confirmed else 0,
         **trial.cost.values, "seconds": trial.score.seconds if trial.score else 0.0,
     }  # fmt: skip
 

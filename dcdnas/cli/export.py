@@ -39,15 +39,26 @@ def export(
     Examples:  dcdnas export quick --trial front -o nets  |  dcdnas export quick -b 1MFLOPs --to config,onnx -o small
     """
     from dcdnas.cli._source import open_source
+    from dcdnas.core.units import costs
     from dcdnas.export import export_model, read_formats
+    from dcdnas.results.verdict import accuracy_said, evidence
 
     formats = read_formats(to)
     found = open_source(source, trial, budget)
     documents = []
     for one in found:
+        if one.run and one.trial:
+            out.show(f"Trial {one.trial.number} of {one.run.name}: {accuracy_said(one.run, one.trial)}; {costs(one.trial.cost)}")
         folder = output / one.name if len(found) > 1 else output
         written = export_model(one.model(), folder, formats, weights or one.weights)
         for file in written:
             out.show(f"{file.path}: {file.said}")
-        documents.append({"name": one.name, "files": [{"path": f.path, "error": f.error, "said": f.said} for f in written]})
+        known = (
+            {"accuracy": one.run.accuracy(one.trial), "accuracy_from": evidence(one.run, one.trial)}
+            if one.run and one.trial
+            else {}
+        )
+        documents.append(
+            {"name": one.name, **known, "files": [{"path": f.path, "error": f.error, "said": f.said} for f in written]}
+        )
     out.document(documents)

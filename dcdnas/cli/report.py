@@ -32,17 +32,20 @@ def report(
     Those are pareto.csv and front/*.yaml in the run's folder. With -o only the page is written, there.
     """
     from dcdnas.cli._source import load_plugins_of
+    from dcdnas.cli._verdict import show_verdict
     from dcdnas.core.units import counted
     from dcdnas.pages.figures import write_figures
     from dcdnas.pages.run_files import write_results
     from dcdnas.pages.single_file import write_report
     from dcdnas.results import load_run
+    from dcdnas.results.verdict import Verdict
 
     found = load_run(run)
     load_plugins_of(found)
     figures = write_figures(found, pdf_figures) if pdf_figures else []
     path = write_report(found, output) if output else write_results(found).page
-    out.document({"run": found.name, "page": path, "front": len(found.front()), "figures": figures})
+    out.document({"run": found.name, "page": path, "front": len(found.front()), "figures": figures, **Verdict(found).document()})
+    show_verdict(out, found)
     out.show(f"{path}: {counted(len(found.front()), 'network')} on the front of {counted(found.ended, 'training')}")
     if figures:
         out.show(f"{pdf_figures}: {', '.join(dict.fromkeys(f.stem for f in figures))}, each as PDF and SVG")

@@ -61,6 +61,7 @@ def heading(found: Found, whole: Cost, count: str) -> list[str]:
     """What the network is, what it costs and how it did."""
     from dcdnas.cli._layer_table import counted
     from dcdnas.core.units import costs, ending, mix, quantity
+    from dcdnas.results.verdict import mean_said
 
     a = found.architecture
     channels, height, width = a.input
@@ -69,13 +70,11 @@ def heading(found: Found, whole: Cost, count: str) -> list[str]:
         costs(whole) + counted(count),
     ]
     if found.run and found.trial:
-        confirmed = next((c for c in found.run.confirmed if c.trial.number == found.trial.number), None)
-        more = ""
-        if confirmed:
-            spread = f" ± {100 * confirmed.spread:.1f}" if confirmed.spread is not None else ""
-            more = f"; on {len(confirmed.accuracies)} fresh seeds {100 * confirmed.mean:.1f}{spread} %"
+        confirmed = found.run.confirmed_as(found.trial)
+        once = " in one training" if found.trial.state == "finished" else ""
+        more = f"; {mean_said(confirmed)}" if confirmed else ", not confirmed" if once else ""
         lines.append(
-            f"Trial {found.trial.number} of {found.run.name} (asked by {found.trial.origin}): {ending(found.trial)}{more}"
+            f"Trial {found.trial.number} of {found.run.name} (asked by {found.trial.origin}): {ending(found.trial)}{once}{more}"
         )
         timed = found.run.timed.get(a.digest)
         if timed:

@@ -27,6 +27,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Look again until the run ends.")] = False,
 ) -> None:
     """Show how the runs stand, or one of them."""
+    from dcdnas.cli._verdict import show_verdict
     from dcdnas.errors import UsageError
     from dcdnas.results import load_run
 
@@ -44,17 +45,19 @@ def status(
         time.sleep(EVERY)
     found = load_run(run, curves=False)
     out.document(document(found))
-    for text in _lines(found):
-        out.show(text)
+    out.show(*_head(found))
+    show_verdict(out, found)
+    out.show(*_lines(found))
 
 
 def document(run: Run) -> dict[str, Any]:
     """A run's standing as plain data."""
+    from dcdnas.results.verdict import Verdict
+
     best = run.best
     return {
         "run": run.name, "status": run.status, "ending": run.ending, "reason": run.reason, "ended": run.ended, "asked": run.asked,
-        "states": run.counts, "best": best.number if best else None,
-        "accuracy": run.accuracy(best),
+        **Verdict(run).document(), "states": run.counts,
         "cost": dict(best.cost.values) if best else None, "confirmed": len(run.confirmations), "unconfirmed": run.unconfirmed,
         "front": [t.number for t in run.front()], "hypervolume": run.hypervolume, "budgets": [str(b) for b in run.budgets],
         "created": run.created, "seconds": run.seconds, "folder": str(run.folder), "driver": run.driver, "problems": run.problems,
@@ -65,7 +68,7 @@ def _all(out: Output) -> None:
     """One row a run; a damaged one says so instead of hiding the others."""
     from dcdnas.cli._tables import table
     from dcdnas.core.files import runs_folder
-    from dcdnas.core.units import costs, percent
+    from dcdnas.core.units import costs
     from dcdnas.errors import DcdnasError
     from dcdnas.results import load_run, run_folders
 
@@ -81,10 +84,10 @@ def _all(out: Output) -> None:
         best = found.best
         begun = datetime.fromtimestamp(found.created).strftime("%Y-%m-%d %H:%M") if found.created else ""
         made.add_row(
-            found.name, found.status, f"{found.ended}/{found.asked}", percent(found.accuracy(best)),
+            found.name, found.status, f"{found.ended}/{found.asked}", _best(found),
             costs(best.cost) if best else "", ", ".join(map(str, found.budgets)), begun,
         )  # fmt: skip
-        documents.append(document(found))
+        documents += [document(found)] if out.as_json else [{}]
     out.document(documents)
     if documents:
         out.show(made)
@@ -92,22 +95,35 @@ def _all(out: Output) -> None:
         out.show(f"No runs in {runs_folder()} yet. Begin with: dcdnas search -b 2MFLOPs")
 
 
-def _lines(run: Run) -> list[str]:
-    """One run in a few lines."""
-    from dcdnas.cli._verdict import verdict
+def _best(run: Run) -> str:
+    """The accuracy of the best network, and what it is of."""
+    from dcdnas.core.units import counted, percent
+
+    best = run.best
+    confirmed = run.confirmed_as(best) if best else None
+    of = counted(len(confirmed.accuracies), "seed") if confirmed else "1 training"
+    return f"{percent(run.accuracy(best))} ({of})" if best else ""
+
+
+def _head(run: Run) -> list[str]:
+    """Which run it is and whether it goes on."""
     from dcdnas.core.trial import Ending
-    from dcdnas.core.units import counted, duration, tally
 
     where = f" by process {run.driver['pid']} on {run.driver['host']}" if run.driver else ""
     why = f" ({run.ended_early})" if run.ended_early and run.ending is not Ending.INTERRUPTED else ""
     said = [f"Run        {run.folder}", f"Status     {run.status}{where}{why}: {run.ended} of {run.asked} trainings have ended"]
-    said += [f"Damaged    {problem}" for problem in run.problems]
-    said += [
+    return said + [f"Damaged    {problem}" for problem in run.problems]
+
+
+def _lines(run: Run) -> list[str]:
+    """What a run was and did, in a few lines."""
+    from dcdnas.core.units import counted, duration, tally
+
+    said = [
         f"Budget     {', '.join(map(str, run.budgets)) or 'none'}",
         f"Trials     {tally(run.counts)}",
         f"Front      {counted(len(run.front()), 'network')}, hypervolume {run.hypervolume:.3f}",
         f"Training   {duration(run.seconds)} of computing",
-        *verdict(run),
     ]
     if run.status == "interrupted":
         said.append(f"Go on with: {run.to_go_on}")
@@ -116,7 +132,7 @@ def _lines(run: Run) -> list[str]:
 
 def _line(run: Run) -> str:
     """One run in one line."""
-    from dcdnas.core.units import percent, tally
+    from dcdnas.core.units import tally
 
-    best = f"best {percent(run.accuracy(run.best))} | hypervolume {run.hypervolume:.3f}"
-    return f"{run.name} {run.status}: [{run.ended}/{run.asked}] {tally(run.counts)} | {best}"
+    best = f" | best {_best(run)}" if run.best else ""
+    return f"{run.name} {run.status}: [{run.ended}/{run.asked}] {tally(run.counts)}{best}"

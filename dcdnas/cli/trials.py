@@ -43,6 +43,7 @@ def trials(
     """
     from dcdnas.core.budget import within
     from dcdnas.results import Note, load_run, read_notes
+    from dcdnas.results.verdict import Verdict
 
     found = load_run(run, curves=False)
     notes = read_notes(found.folder)
@@ -62,7 +63,10 @@ def trials(
         _csv([rows[t.number] for t in shown], list(next(iter(rows.values()), {})))
         return
     said = {t.number: notes.get(t.number, Note()) for t in shown}
-    out.document([{**rows[n], "starred": note.starred, "note": note.text} for n, note in said.items()])
+    undecided = Verdict(found, found.front(budgets)).undecided
+    out.document(
+        [{**rows[n], "undecided": n in undecided, "starred": note.starred, "note": note.text} for n, note in said.items()]
+    )
     _table(out, found, shown, len(chosen), on_front, said)
 
 
@@ -112,7 +116,9 @@ def _table(
     if not shown:
         out.show(f"None of the {len(run.trials)} trials of {run.name} is as asked.")
         return
-    out.show(trials_table(shown, on_front, notes={n: _noted(note) for n, note in notes.items() if note.starred or note.text}))
+    out.show(
+        trials_table(run, shown, on_front, notes={n: _noted(note) for n, note in notes.items() if note.starred or note.text})
+    )
     hidden = f"; {total - len(shown)} not shown (--limit)" if total > len(shown) else ""
     out.show(f"{total} of {len(run.trials)} trials{hidden}. * on the Pareto front.")
 

@@ -105,7 +105,7 @@ class Score:
         return {"accuracy": self.accuracy}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Trial:
     """One architecture of a search and all that became of it.
 
@@ -141,6 +141,13 @@ class Trial:
     failure: FailureKind | None = None
     lost: int = 0
     trained_cost: Cost | None = None
+
+    def __repr__(self) -> str:
+        """In a line: state, accuracy and what it is of, cost, network."""
+        s, a = self.score, self.architecture
+        reached = f" with accuracy {s.accuracy:.4f} in one training of {s.epochs} epochs" if s else ""
+        cost = ", ".join(f"{metric} {value:,.10g}" for metric, value in self.cost.values.items())
+        return f"<Trial {self.number}: {self.state}{reached}; {cost}; {a.network} {a.digest}, asked by {self.origin or 'nobody'}>"
 
     @property
     def attempts(self) -> int:

@@ -30,6 +30,16 @@ class Difference:
     pairs: int
 
     @property
+    def low(self) -> float:
+        """Lower end of the interval."""
+        return self.mean - self.margin
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval."""
+        return self.mean + self.margin
+
+    @property
     def distinguishable(self) -> bool:
         """Whether the interval leaves 0 out."""
         return abs(self.mean) > self.margin
@@ -53,6 +63,11 @@ def reading_margin(share: float, images: int) -> float:
 def between_readings(first: float, second: float, images: int) -> Difference:
     """The difference of two single readings on so many images each; the images are all that its interval knows of."""
     return Difference(first - second, reading_margin((first + second) / 2, images), 1)
+
+
+def reading_deviation(share: float, images: int) -> float:
+    """The standard error of one reading of a share, from the images that it was taken on."""
+    return math.sqrt(share * (1 - share) / images)
 
 
 def between_pairs(differences: Sequence[float]) -> Difference:

@@ -14,6 +14,7 @@ from dcdnas.engine.store import FILE as MEMORY
 from dcdnas.errors import DcdnasError, RunError, nearest
 from dcdnas.results import FILE as CONFIG
 from dcdnas.results import load_run
+from dcdnas.results.verdict import evidence
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Line:
         asked: trainings to end.
         budgets: in words.
         best: accuracy of its best network, the mean over fresh seeds where it has one; None without a network.
+        best_from: what that accuracy is of.
         best_number: its trial.
         on_front: size of the front.
         failed: trials that failed.
@@ -41,6 +43,7 @@ class Line:
     asked: int = 0
     budgets: str = ""
     best: float | None = None
+    best_from: str = ""
     best_number: int | None = None
     on_front: int = 0
     failed: int = 0
@@ -122,7 +125,7 @@ def read_line(folder: Path) -> Line:
     best = run.best
     return Line(
         name=folder.name, status=run.status, ended=run.ended, asked=run.asked, budgets=", ".join(map(str, run.budgets)),
-        best=run.accuracy(best), best_number=best.number if best else None,
+        best=run.accuracy(best), best_from=evidence(run, best) if best else "", best_number=best.number if best else None,
         on_front=len(run.front()), failed=run.counts.get("failed", 0), seconds=run.seconds, changed=changed,
         problem=" ".join(run.problems),
     )  # fmt: skip

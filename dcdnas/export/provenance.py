@@ -21,8 +21,9 @@ def provenance(run: Run, trial: Trial) -> dict[str, Any]:
     found: dict[str, Any] = {"run": run.name, "trial": trial.number, "origin": trial.origin, "seed": trial.seed}
     if trial.score:
         found["validation_accuracy"] = round(trial.score.accuracy, 6)
+        found["validation_images"] = run.validation_images
         found["epochs"] = trial.score.epochs
-    confirmed = next((c for c in run.confirmed if c.trial.number == trial.number), None)
+    confirmed = run.confirmed_as(trial)
     if confirmed:
         spread = confirmed.spread
         found["confirmed_accuracy"] = {

@@ -18,6 +18,7 @@ from dcdnas.pages.run_view import Source
 from dcdnas.pages.strip import aligned, strip
 from dcdnas.results.attention import read_attentions
 from dcdnas.results.notes import Note
+from dcdnas.results.verdict import comparison
 
 if TYPE_CHECKING:
     from dcdnas.results import Run
@@ -34,7 +35,8 @@ def of_run(source: Source) -> dict[str, Any]:
     run = source.run
     return {
         "run": run, "version": source.version, "facts": payload.facts(source),
-        "line": source.front, "rows": sorted(run.trials, key=_by_accuracy)[:FIRST_ROWS], "metrics": payload.metrics_of(run),
+        "line": source.front, "undecided": payload.verdict_of(source).undecided,
+        "rows": sorted(run.trials, key=_by_accuracy)[:FIRST_ROWS], "metrics": payload.metrics_of(run),
         "paint": payload.operators_of(source), "drawn_as": payload.drawn_as, "fits": lambda t: payload.fits(run, t),
         "on_front": _numbers(source.front), "settings": _settings(run), "notes": source.notes,
         "notes_problem": source.notes_problem, "objectives": payload.objectives(run), "tab": "run",
@@ -56,7 +58,7 @@ def of_trial(source: Source, trial: Trial) -> dict[str, Any]:
     return {
         "run": run, "trial": trial, "network": network, "drawing": strip(network.layers), "fits": payload.fits(run, trial),
         "metrics": payload.metrics_of(run), "on_front": trial.number in _numbers(source.front),
-        "confirmed": next((c for c in run.confirmed if c.trial.number == trial.number), None),
+        "confirmed": run.confirmed_as(trial),
         "hint": advice.hint(trial.failure), "static": run.static, "best": source.best, "paint": _paint([trial]),
         "data": {"curves": [_curve(trial, source.curve(trial.number))], "band": band(source)}, "same": _same(source, trial),
         "before": max((t.number for t in run.trials if t.number < trial.number), default=None),
@@ -94,6 +96,7 @@ def of_comparison(source: Source, chosen: Sequence[Trial]) -> dict[str, Any]:
         "drawings": [strip(n.layers, scale, d, columns) for n, d in zip(networks, differing, strict=True)],
         "missing": [sorted(set(first) - {x.name for x in n.layers}) for n in networks],
         "fits": lambda t: payload.fits(run, t), "paint": _paint(chosen), "confirmed": {c.trial.number: c for c in run.confirmed},
+        "pairs": [pair for t in chosen[1:] if (pair := comparison(run, t, chosen[0]))],
         "data": {"curves": [_curve(t, source.curve(t.number)) for t in chosen], "band": band(source)}, "tab": "compare",
     }  # fmt: skip
 

@@ -59,6 +59,7 @@ def show_run(run: Run) -> Shown:
     said = {
         "facts": payload.facts(source),
         "objectives": payload.objectives(run),
+        "undecided": payload.verdict_of(source).undecided,
         "line": source.front,
         "metrics": payload.metrics_of(run),
     }

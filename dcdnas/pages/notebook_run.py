@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dcdnas.pages.notebook import Shown
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class NotebookTrial(Trial):
     """A trial as `NotebookRun.trial` gives it; equal to the same trial without its run.
 

@@ -13,6 +13,7 @@ from dcdnas.core.trial import Trial
 from dcdnas.core.units import axis_name, axis_units, costs, duration, metric_name, mix, percent, points, quantity, tally, units
 from dcdnas.pages.palette import Paint, paints
 from dcdnas.pages.run_view import Source
+from dcdnas.results.verdict import OPEN, Verdict, accuracy_said, area_basis, area_value, evidence, resolution
 
 if TYPE_CHECKING:
     from dcdnas.results import Moment, Run
@@ -90,6 +91,7 @@ def payload(live: Source, since: int = 0) -> dict[str, Any]:
         "states": [SAID.get(s, s) for s in STATES],
         "rows": [row(t, metrics, names) for t in trials],
         "front": [t.number for t in line],
+        "undecided": sorted(verdict_of(live).undecided),
         "objective": run.cost_shown,
         "frontOf": objectives(run),
         "asked": int(dict(run.config.get("task", {})).get("epochs", 0)),
@@ -123,7 +125,8 @@ def shares(trials: Iterable[Trial], names: Sequence[str]) -> list[list[Any]]:
 
 def facts(live: Source) -> dict[str, str]:
     """The sentences of a run's head and tiles, by the name that the page gives their places."""
-    run, best, line = live.run, live.best, live.front
+    run, line, found = live.run, live.front, verdict_of(live)
+    best = found.best
     volume, change = _hypervolume(live.moments)
     said = {
         "status": run.status.capitalize(), "notice": notice(run), "left": left(run), "heading": " · ".join(heading(run)),
@@ -131,18 +134,16 @@ def facts(live: Source) -> dict[str, str]:
         "progress": f"{run.ended:,} of {run.asked:,} trainings" + (f"; {to_confirm}" if (to_confirm := confirming(run)) else ""),
         "tally": tally(run.counts),
         "best": "–", "best-detail": "No network has finished within the budget yet.", "best-number": "",
+        "area": area_value(found) if found.area else "–", "area-detail": area_basis(found) or f"{found.no_area.capitalize()}.",
         "static": "–", "static-detail": "The static reference network has not finished.",
-        "front": str(len(line)),
-        "front-detail": f"of {run.counts.get('finished', 0):,} finished networks, by {objectives(run)}",
+        "front": str(len(line)), "front-detail": _front_detail(run, found), "resolution": resolution(found) if best else "",
         "volume": f"{volume:.3f}", "volume-detail": change,
         "value": str(min(run.ended, run.asked)),
     }  # fmt: skip
     if best and best.score:
-        said |= {"best": _best(run, best), "best-detail": _best_detail(run, best), "best-number": str(best.number)}
-    static = run.static
-    if best and best.score and static and static.score and static.state == "finished":
-        said |= against(run, best, static)
-    return said
+        detail = f"trial {best.number} · {costs(best.cost)} · {evidence(run, best)}"
+        said |= {"best": percent(run.accuracy(best)), "best-detail": detail, "best-number": str(best.number)}
+    return said | against(found)
 
 
 def notice(run: Run) -> str:
@@ -152,32 +153,30 @@ def notice(run: Run) -> str:
     return " ".join(filter(None, (early, go_on)))
 
 
-def against(run: Run, best: Trial, static: Trial) -> dict[str, str]:
-    """How far the best network is ahead of the static one, over shared seeds where both were confirmed."""
-    confirmed = {c.trial.number: c for c in run.confirmed}
+def verdict_of(live: Source) -> Verdict:
+    """What the run has come to, made once for each of its versions."""
+    return live.remembered("verdict", lambda: Verdict(live.run, tuple(live.front)))
+
+
+def against(found: Verdict) -> dict[str, str]:
+    """How far the best network is ahead of the static one, and whether images and seeds tell that from nothing."""
+    run, best, static, pair = found.run, found.best, found.run.static, found.against_static
+    if best is None or static is None or static.state != "finished":
+        return {}
     cost = quantity(run.cost_shown, static.cost[run.cost_shown])
-    reference = f"trial {static.number}, all static:"
-    detail = f"{reference} {percent(accuracy(static))} at {cost}"
+    detail = f"trial {static.number}, all static: {accuracy_said(run, static)}, {cost}"
     if best.number == static.number:
         return {"static": "the same", "static-detail": f"{detail}; nothing better was found"}
-    if best.number in confirmed and static.number in confirmed:
-        mean, spread, seeds = confirmed[best.number].against(confirmed[static.number])
-        if seeds:
-            said = f"mean over {seeds} shared seeds; {reference} {percent(confirmed[static.number].mean)} at {cost}"
-            return {"static": points(mean) + (f" ± {100 * spread:.1f}" if spread is not None else ""), "static-detail": said}
-    difference = (accuracy(best) or 0.0) - (accuracy(static) or 0.0)
-    return {"static": points(difference), "static-detail": f"one training each; {detail}"}
+    if pair is None:
+        return {}
+    shown = points(pair.difference.mean) if pair.settled else OPEN
+    return {"static": shown, "static-detail": f"{pair.said}; {detail}"}
 
 
-def _best(run: Run, best: Trial) -> str:
-    confirmed = next((c for c in run.confirmed if c.trial.number == best.number), None)
-    return percent(confirmed.mean if confirmed else accuracy(best))
-
-
-def _best_detail(run: Run, best: Trial) -> str:
-    confirmed = next((c for c in run.confirmed if c.trial.number == best.number), None)
-    how = f"mean of {len(confirmed.accuracies)} fresh seeds" if confirmed else "one training, not confirmed"
-    return f"trial {best.number} · {costs(best.cost)} · {how}"
+def _front_detail(run: Run, found: Verdict) -> str:
+    """Of how many networks it is the front, and how many of its members the noise does not set apart."""
+    open_ = f"; {len(found.undecided)} of them {OPEN} from another (~)" if found.undecided else ""
+    return f"of {run.counts.get('finished', 0):,} finished networks, by {objectives(run)} of one training each{open_}"
 
 
 def _hypervolume(moments: Sequence[Moment]) -> tuple[float, str]:
@@ -214,11 +213,6 @@ def left(run: Run) -> str:
         return ""
     spent = max(t.ended for t in ended) - min(t.started for t in ended)
     return f"about {duration(spent / len(ended) * (run.asked - run.ended))} left"
-
-
-def accuracy(trial: Trial) -> float | None:
-    """Of its training; None without one."""
-    return trial.score.accuracy if trial.score else None
 
 
 def fits(run: Run, trial: Trial) -> bool:

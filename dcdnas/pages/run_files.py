@@ -16,6 +16,7 @@ from dcdnas.export.config import write_config
 from dcdnas.export.provenance import model_of
 from dcdnas.pages.single_file import write_report
 from dcdnas.results import Run
+from dcdnas.results.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def write_results(run: Run) -> Results:
 
 def _csv(run: Run, paths: Mapping[int, Path]) -> str:
     """The front's rows of the frame, with the config file of each."""
-    rows = [r for r in run.rows if r["number"] in paths]
+    undecided = Verdict(run).undecided
+    rows = [{**r, "undecided": r["number"] in undecided} for r in run.rows if r["number"] in paths]
     rows.sort(key=lambda r: paths[r["number"]].name)
     text = io.StringIO()
     if rows:

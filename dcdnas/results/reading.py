@@ -38,7 +38,7 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
     notations = _notations(config)
     store = Store(folder)
     try:
-        facts = {key: store.meta(key) for key in ("bounds", "created", "timed")}
+        facts = {key: store.meta(key) for key in ("bounds", "created", "timed", "images")}
         ending, reason = store.ending()
         trials = tuple(store.outlines(problems) if outline else store.trials(curves=curves, problems=problems))
         confirmations = tuple(store.confirmations(problems))
@@ -48,7 +48,7 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
     return Run(
         folder=folder, config=config, trials=trials, confirmations=confirmations, bounds=bounds,
         created=facts["created"] or 0.0, ending=ending, reason=reason, driver=live_driver(folder), problems=tuple(problems),
-        notations=notations, timed=facts["timed"] or {}, format=store.format,
+        notations=notations, timed=facts["timed"] or {}, format=store.format, images=facts["images"] or {},
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dcdnas.core import pareto
 from dcdnas.core.budget import Budget, parse_budgets, within
 from dcdnas.core.trial import ENDED, Ending, Trial
+from dcdnas.core.uncertainty import Difference, between_pairs, between_readings
 from dcdnas.core.units import Notations
 from dcdnas.engine.folders import called
 from dcdnas.engine.formats import FORMAT, command_to_go_on
@@ -40,6 +41,8 @@ COLUMNS = (
     "on_front",
     "reason",
     "failure",
+    "confirmed_mean",
+    "confirmed_seeds",
 )
 """The frame's columns before the decisions; a further cost metric stands after ``params``."""
 
@@ -70,13 +73,17 @@ class Confirmed:
         """Standard deviation over the seeds; None for a single one."""
         return statistics.stdev(self.accuracies.values()) if len(self.accuracies) > 1 else None
 
-    def against(self, other: Confirmed) -> tuple[float, float | None, int]:
-        """Mean of the differences to another on the same seeds, their standard deviation, and how many seeds those are."""
+    def against(self, other: Confirmed, images: int | None) -> Difference | None:
+        """How far the mean is ahead of another's over the seeds that both have, with its 95 % interval; None without such seeds.
+
+        Args:
+            other: to compare with.
+            images: that each reading was taken on, by which a single shared seed is judged; None where that is unknown.
+        """
         shared = sorted(set(self.accuracies) & set(other.accuracies))
-        differences = [self.accuracies[s] - other.accuracies[s] for s in shared]
-        if not differences:
-            return float("nan"), None, 0
-        return statistics.fmean(differences), statistics.stdev(differences) if len(shared) > 1 else None, len(shared)
+        if len(shared) == 1:
+            return between_readings(self.accuracies[shared[0]], other.accuracies[shared[0]], images or 0)
+        return between_pairs([self.accuracies[s] - other.accuracies[s] for s in shared]) if shared else None
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,7 @@ class Run:
         notations: how the metrics that its trials are priced by are named, written and read.
         format: of its memory; a run of format 1 is not gone on with.
         timed: digest -> ``latency`` and ``iqr`` in nanoseconds of networks of the front, measured whole on the run's device.
+        images: how many the trainings had, as ``train`` and ``validation``; empty in a run that did not write it down.
     """
 
     folder: Path
@@ -112,6 +120,7 @@ class Run:
     notations: Notations = field(default_factory=dict, repr=False)
     timed: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
     format: int = FORMAT
+    images: Mapping[str, int] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -224,28 +233,37 @@ class Run:
         return pareto.front(self.trials, self._cut(budgets), self.minimize)
 
     @property
+    def validation_images(self) -> int | None:
+        """How many images each reading of an accuracy was taken on; None in a run that did not write it down."""
+        return self.images.get("validation") or None
+
+    @property
     def best(self) -> Trial | None:
         """The confirmed network with the highest mean accuracy; before a confirmation the best single training."""
         return self.best_within(None)
 
     def best_within(self, budgets: Sequence[Budget] | None) -> Trial | None:
-        """The best network within other budgets than the run's.
+        """The best network within the run's budgets or others.
 
-        A confirmed mean decides as far as the confirmation reaches: when the best single training is not among the confirmed,
-        it is the best that is known.
+        Confirmed means decide within the run's own budgets, for whose front they were made. Other budgets may leave only
+        confirmed networks far below what they allow, so there the best single training decides unless it is confirmed.
         """
-        cut = self._cut(budgets)
+        cut = tuple(self._cut(budgets))
         single = pareto.best(self.trials, cut)
-        confirmed = [c for c in self.confirmed if within(c.trial.cost, cut)]
-        if single is None or single.number not in {c.trial.number for c in confirmed}:
-            return single
-        return confirmed[0].trial
+        confirmed = [c.trial for c in self.confirmed if within(c.trial.cost, cut)]
+        reached = cut == self.budgets or single in confirmed
+        return confirmed[0] if confirmed and reached else single
+
+    def confirmed_as(self, trial: Trial) -> Confirmed | None:
+        """A trial's trainings on fresh seeds; None where it has none."""
+        return next((c for c in self.confirmed if c.trial.number == trial.number), None)
 
     def accuracy(self, trial: Trial | None) -> float | None:
         """What is known best of a trial's accuracy: the mean over fresh seeds, else its one training; None without any."""
         if trial is None or trial.score is None:
             return None
-        return next((c.mean for c in self.confirmed if c.trial.number == trial.number), trial.score.accuracy)
+        confirmed = self.confirmed_as(trial)
+        return confirmed.mean if confirmed else trial.score.accuracy
 
     @property
     def knee(self) -> Trial | None:
@@ -296,7 +314,7 @@ class Run:
         on_front = {t.number for t in self.front()}
         metrics = [m for t in self.trials[:1] for m in t.cost.values if m not in ("flops", "params")]
         decisions = list(dict.fromkeys(name for t in self.trials for name in t.decisions))
-        return [_row(t, t.number in on_front, metrics, decisions) for t in self.trials]
+        return [_row(t, t.number in on_front, self.confirmed_as(t), metrics, decisions) for t in self.trials]
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -324,7 +342,9 @@ class Run:
         return budgets
 
 
-def _row(trial: Trial, on_front: bool, metrics: Sequence[str], decisions: Sequence[str]) -> dict[str, Any]:
+def _row(
+    trial: Trial, on_front: bool, confirmed: Confirmed | None, metrics: Sequence[str], decisions: Sequence[str]
+) -> dict[str, Any]:
     score, cost = trial.score, trial.cost.values
     return {
         "number": trial.number, "state": trial.state, "accuracy": score.accuracy if score else None,
@@ -332,6 +352,8 @@ def _row(trial: Trial, on_front: bool, metrics: Sequence[str], decisions: Sequen
         "epochs": score.epochs if score else 0, "seconds": score.seconds if score else 0.0, "seed": trial.seed,
         "digest": trial.architecture.digest, "on_front": on_front, "reason": trial.reason,
         "failure": trial.failure and trial.failure.value,
+        "confirmed_mean": confirmed.mean if confirmed else None,
+        "confirmed_seeds": len(confirmed.accuracies) if confirmed else 0,
         **{name: trial.decisions.get(name) for name in decisions},
     }  # fmt: skip
 

@@ -27,7 +27,7 @@ def test_status_without_runs_says_how_to_begin(run: Run, project: Path) -> None:
 
 def test_status_of_a_run_holds_the_best_against_the_static_reference(run: Run, searched: Path) -> None:
     said = run("status", "done")
-    assert "Best: trial" in said.out
+    assert "Best within the budget: trial" in said.out
     assert "static reference" in said.out
 
 

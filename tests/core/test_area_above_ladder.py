@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -63,3 +64,16 @@ def test_the_interval_holds_the_value_and_widens_with_the_noise() -> None:
     assert quiet.low <= quiet.value <= quiet.high
     assert loud.high - loud.low > quiet.high - quiet.low
     assert area_with_interval(found, 1.0, 100.0, [0.0] * 3) == (quiet.value, quiet.value, quiet.value)
+
+
+def test_the_interval_holds_the_true_area_although_the_best_of_noisy_readings_is_too_high() -> None:
+    rng, noise, held, above = random.Random(0), 0.04, 0, 0
+    for _ in range(100):
+        others = [Point(10 ** rng.uniform(0, 2), 0.0, False) for _ in range(20)]
+        true = [p._replace(value=0.2 + 0.2 * math.log10(p.cost)) for p in [*RUNGS, Point(95.0, 0.0, True), *others]]
+        read = [p._replace(value=rng.gauss(p.value, noise)) for p in true]
+        found, truth = area_with_interval(read, 1.0, 100.0, [noise] * len(read), draws=200), area_above(true, 1.0, 100.0)
+        held += found.low <= truth <= found.high
+        above += found.value > truth
+    assert above > 80
+    assert held > 80

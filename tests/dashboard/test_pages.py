@@ -82,8 +82,10 @@ def test_the_tiles_say_what_the_run_says(site: Site) -> None:
     run = load_run(site.root / "good")
     text = site.get("/runs/good").text
     assert run.best is not None
-    assert run.best.score is not None
-    assert f"{100 * run.best.score.accuracy:.1f} %" in text
+    accuracy = run.accuracy(run.best)
+    assert accuracy is not None
+    assert f'data-fact="best">{100 * accuracy:.1f} %<' in text
+    assert "mean of 2 fresh seeds" in text
     assert f'data-fact="volume">{run.hypervolume:.3f}<' in text
 
 
@@ -213,4 +215,4 @@ def test_a_comparison_says_how_far_the_confirmed_means_are_apart(own_site: Site)
     confirm(own_site.root / "good", finished[0], [0.83, 0.85])
     text = own_site.get(f"/runs/good/compare?trials={finished[0]}").text
     assert "84.00 % ± 1.41" in text
-    assert "(+3.0 points ± 0.0 on 2 shared)" in text
+    assert "against trial 0: +3.0 points over 2 shared seeds (95 %: +3.0 to +3.0)." in text

@@ -20,7 +20,7 @@ def test_the_front_says_which_objectives_it_is_over(tmp_path: Path) -> None:
     bounds = {"accuracy": (0.1, 1.0), "flops": (1.0, 2.0), "latency": (1.0, 2.0)}
     assert objectives(replace(run, bounds=bounds)) == "accuracy, FLOPs and latency"
     assert objectives(replace(run, bounds={"accuracy": (0.1, 1.0)})) == "accuracy alone"
-    assert facts(Still(run))["front-detail"].endswith("finished networks, by accuracy and FLOPs")
+    assert facts(Still(run))["front-detail"].endswith("finished networks, by accuracy and FLOPs of one training each")
 
 
 @pytest.mark.parametrize("ending", [None, *Ending])

@@ -28,8 +28,8 @@ def body(html: str) -> str:
 def test_a_run_shows_its_best_and_its_front(run: NotebookRun) -> None:
     said = body(run._repr_html_())
     assert "79.0 %" in said
-    assert "+9.0 points ± 2.8" in said
-    assert re.findall(r"trial (\d)</th>", said) == ["1", "0", "2"]
+    assert "+9.0 points over 2 shared seeds (95 %: -16.4 to +34.4), not distinguishable" in said
+    assert re.findall(r"trial (\d) ~</th>", said) == ["1", "0", "2"]
     assert "<b>" not in said
 
 
@@ -51,11 +51,18 @@ def test_a_trial_with_its_run_is_the_same_trial(run: NotebookRun) -> None:
     assert run.trial("best") == run.trials[2]
 
 
+def test_a_trial_is_one_line_that_says_what_its_accuracy_is_of(run: NotebookRun) -> None:
+    for shown in (repr(run.best), repr(run.trial(2))):
+        assert shown.startswith("<Trial 2: finished with accuracy 0.8000 in one training of 3 epochs; flops 95, params 9.5; ")
+        assert len(shown) < 160
+        assert "\n" not in shown
+
+
 def test_a_comparison_says_the_differences(run: NotebookRun) -> None:
     said = body(run.compare(0, 1, 2).html)
     assert said.count('<svg class="strip"') == 3
     assert "(-10.0 points)" in said
-    assert "(+9.0 points ± 2.8 on 2 shared)" in said
+    assert "Trial 2 against trial 0: +9.0 points over 2 shared seeds (95 %: -16.4 to +34.4), not distinguishable." in said
     assert 'class="layer differs"' in said
     assert "<a " not in said
 

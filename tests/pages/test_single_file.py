@@ -116,8 +116,33 @@ def test_the_confirmed_means_are_in_the_file(tmp_path: Path) -> None:
     assert "78.0 %, 80.0 %" in report(run)
     said = facts(Still(run))
     assert said["best"] == "79.0 %"
-    assert said["static"] == "+9.0 points ± 2.8"
-    assert said["static-detail"].startswith("mean over 2 shared seeds; trial 0, all static: 70.0 % at ")
+    assert said["best-detail"].endswith(" · mean of 2 fresh seeds")
+    assert said["static"] == "not distinguishable"
+    assert said["static-detail"].startswith("+9.0 points over 2 shared seeds (95 %: ")
+    assert "trial 0, all static: 70.0 %, mean of 2 fresh seeds (standard deviation 1.4), 90 FLOPs" in said["static-detail"]
+
+
+def test_a_difference_beyond_the_noise_is_said_as_a_number(tmp_path: Path) -> None:
+    rows = [(2, s, 0.79 + s / 1000) for s in (1, 2, 3)] + [(0, s, 0.70) for s in (1, 2, 3)]
+    assert facts(Still(load_run(write_run(tmp_path / "r", TRIALS, rows))))["static"] == "+9.2 points"
+
+
+def test_the_area_above_the_ladder_stands_beside_the_best_and_the_hypervolume_below(tmp_path: Path) -> None:
+    ladder = [trial(4, 0.30, 10.0, origin="ladder"), *TRIALS]
+    text = report(load_run(write_run(tmp_path / "r", ladder, CONFIRMED, images=1000)))
+    tiles = text.split('aria-label="Summary">')[1].split("</section>")[0]
+    assert re.search(r'data-fact="area">0\.\d{3} \(95 %: 0\.\d{3} to 0\.\d{3}\)<', tiles)
+    assert "hypervolume" not in tiles.lower()
+    assert 'data-fact="volume"' in text
+    assert 'data-fact="area">–<' in report(load_run(write_run(tmp_path / "old", TRIALS)))
+
+
+def test_what_the_noise_leaves_open_is_marked_in_the_table_of_the_front(tmp_path: Path) -> None:
+    line = [trial(1, 0.60, 30.0), trial(2, 0.80, 95.0), trial(3, 0.81, 96.0)]
+    text = report(load_run(write_run(tmp_path / "r", line, images=1000)))
+    assert data(text, "trials.json")["undecided"] == [2, 3]
+    assert re.findall(r"/trials/(\d)\">\d</a> ~", text) == ["2", "3"]
+    assert "~ not distinguishable" in text
 
 
 def test_stars_and_notes_are_in_the_file(tmp_path: Path) -> None:

@@ -53,6 +53,20 @@ def test_the_confirmed_mean_decides_over_a_lucky_single_training(tmp_path: Path)
     assert run.accuracy(run.best) == pytest.approx(0.71)
 
 
+def test_a_lucky_single_training_does_not_take_the_place_of_what_was_confirmed(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "r", TRIALS, [(0, 1, 0.70)]))
+    assert run.best is run.trials[0]
+    assert run.trial("best", parse_budgets(["91 flops"], notations())) is run.trials[0]
+
+
+def test_the_frame_has_the_means_over_fresh_seeds(tmp_path: Path) -> None:
+    rows = load_run(write_run(tmp_path / "r", TRIALS, [(0, 1, 0.70), (0, 2, 0.74)])).rows
+    assert [(r["accuracy"], r["confirmed_mean"], r["confirmed_seeds"]) for r in rows[:2]] == [
+        (0.70, pytest.approx(0.72), 2),
+        (0.60, None, 0),
+    ]
+
+
 def test_at_a_budget_the_confirmation_did_not_reach_the_single_training_decides(tmp_path: Path) -> None:
     run = load_run(write_run(tmp_path / "r", TRIALS, [(2, 1, 0.60), (0, 1, 0.70)]))
     best = run.best_within(parse_budgets(["50 flops"], notations()))
@@ -63,9 +77,10 @@ def test_at_a_budget_the_confirmation_did_not_reach_the_single_training_decides(
 def test_confirmed_networks_are_compared_on_the_seeds_they_share(tmp_path: Path) -> None:
     rows = [(2, 1, 0.80), (2, 2, 0.84), (2, 3, None), (0, 1, 0.70), (0, 2, 0.72), (0, 3, 0.99)]
     one, other = sorted(load_run(write_run(tmp_path / "r", TRIALS, rows)).confirmed, key=lambda c: -c.trial.number)
-    mean, spread, seeds = one.against(other)
-    assert (round(mean, 6), seeds) == (0.11, 2)
-    assert spread == pytest.approx(0.0141421, abs=1e-6)
+    found = one.against(other, images=100)
+    assert found is not None
+    assert (round(found.mean, 6), found.pairs) == (0.11, 2)
+    assert found.margin == pytest.approx(12.706 * 0.0141421 / 2**0.5, abs=1e-5)
     assert one.failed == (3,)
 
 

@@ -14,6 +14,7 @@ from dcdnas.pages.figures._canvas import figure_of, needs_matplotlib, new_axes, 
 from dcdnas.pages.figures._network import draw_layers, shown_layers
 from dcdnas.pages.figures._run import plot_front, plot_hypervolume, plot_operators
 from dcdnas.pages.figures._words import legend_above
+from dcdnas.results.verdict import evidence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,7 +70,8 @@ def _best(run: Run, trial: Trial, width: float) -> Figure:
         ax.set_xlim(-0.6, max(map(len, rows)) - 0.4)
         ax.set_xlabel("")
     cost = quantity("flops", trial.cost["flops"])
-    axes[-1].set_xlabel(f"Layers of trial {trial.number} from input to output ({percent(run.accuracy(trial))}, {cost})")
+    said = f"{percent(run.accuracy(trial))}, {evidence(run, trial)}, {cost}"
+    axes[-1].set_xlabel(f"Layers of trial {trial.number} from input to output\n({said})")
     legend_above(*axes)
     return figure
 

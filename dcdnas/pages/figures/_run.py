@@ -188,7 +188,7 @@ def _steps(ax: Axes, line: Sequence[tuple[float, float]], end: float) -> None:
             path.append((cost, accuracy))
     if path:
         path.append((max(end, path[-1][0]), path[-1][1]))
-        ax.step(*zip(*path, strict=True), where="post", color=INK, linewidth=1.0, zorder=2.5, label="front")
+        ax.step(*zip(*path, strict=True), where="post", color=INK, linewidth=1.0, zorder=2.5, label="front, by one training each")
 
 
 def _confirmed(ax: Axes, run: Run, size: float) -> None:

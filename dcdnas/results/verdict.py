@@ -1,0 +1,245 @@
+"""What a run has come to and how sure that is: its best network, the area above the static ladder, what noise leaves open.
+
+Every comparison comes with what its images and seeds tell apart at 95 %; see docs/results.md.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+from dcdnas.core import pareto
+from dcdnas.core.ladder import Area, Point, area_with_interval
+from dcdnas.core.trial import Trial
+from dcdnas.core.uncertainty import Difference, between_readings, reading_deviation, reading_margin
+from dcdnas.core.units import counted, percent, points
+from dcdnas.results.run import Confirmed, Run
+
+RUNGS = ("static", "ladder")
+"""Origins of the trials that are the uniform static ladder."""
+
+OPEN = "not distinguishable"
+"""What is said of a difference whose interval holds 0."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far one trial is ahead of another.
+
+    Args:
+        one: trial.
+        other: trial.
+        difference: of their accuracies.
+        seeds: fresh seeds that both were trained on; 0 where one training of each is all there is.
+        images: that each reading was taken on; None where that is unknown.
+    """
+
+    one: Trial
+    other: Trial
+    difference: Difference
+    seeds: int
+    images: int | None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the noise leaves no doubt about which of the two is ahead."""
+        return self.difference.distinguishable
+
+    @property
+    def said(self) -> str:
+        """In words: ``+0.6 points over 3 shared seeds (95 %: -0.9 to +2.1), not distinguishable``."""
+        return f"{points(self.difference.mean)} {self.basis}"
+
+    @property
+    def basis(self) -> str:
+        """What the difference rests on and whether it can be told from 0."""
+        d = self.difference
+        left = "" if self.settled else f", {OPEN}"
+        if self.seeds > 1:
+            return f"over {self.seeds} shared seeds (95 %: {100 * d.low:+.1f} to {100 * d.high:+.1f}){left}"
+        how = "on one shared seed" if self.seeds else "by one training each"
+        if math.isinf(d.margin):
+            return f"{how} (number of validation images unknown, so no margin), {OPEN}"
+        return f"{how} (± {100 * d.margin:.1f} from {self.images:,} images, seeds add more){left}"
+
+    def document(self) -> dict[str, Any]:
+        """As plain data; margins of no known width are null."""
+        d = self.difference
+        return {
+            "trial": self.one.number, "against": self.other.number, "difference": d.mean, "margin": d.margin, "low": d.low,
+            "high": d.high, "seeds": self.seeds, "distinguishable": self.settled,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a run has come to, computed where it is asked for.
+
+    Args:
+        run: as it stands.
+        line: its front, where somebody has it already.
+    """
+
+    run: Run
+    line: Sequence[Trial] | None = None
+
+    @cached_property
+    def best(self) -> Trial | None:
+        """The run's best network."""
+        return self.run.best
+
+    @cached_property
+    def against_static(self) -> Comparison | None:
+        """The best network against the static reference; the runner-up when the reference is the best. None without a pair."""
+        run, static = self.run, self.run.static
+        if self.best is None or static is None or static.state != "finished":
+            return None
+        if static.number != self.best.number:
+            return comparison(run, self.best, static)
+        others = [c.trial for c in run.confirmed if c.trial.number != static.number]
+        return comparison(run, others[0], static) if others else None
+
+    @cached_property
+    def undecided(self) -> frozenset[int]:
+        """Members of the front that the noise does not set apart from every other member."""
+        line = self.run.front() if self.line is None else self.line
+        pairs = ((a, b, comparison(self.run, a, b)) for a, b in combinations(line, 2))
+        return frozenset(t.number for a, b, found in pairs if found and not found.settled for t in (a, b))
+
+    @property
+    def margin(self) -> float | None:
+        """By how much two single readings about as good as the best must differ; None where the images are unknown."""
+        if self.best is None or not self.run.validation_images:
+            return None
+        return reading_margin(self.run.accuracy(self.best) or 0.0, self.run.validation_images)
+
+    @cached_property
+    def rungs(self) -> list[Trial]:
+        """The networks of the static ladder that were trained to their end within the budgets."""
+        return [t for t in pareto.candidates(self.run.trials, self.run.budgets) if t.origin in RUNGS]
+
+    @cached_property
+    def area(self) -> Area | None:
+        """U, the area above the static ladder; without an interval (NaN) where the images are unknown. None: see `no_area`."""
+        if self.no_area:
+            return None
+        run, metric = self.run, self._axis
+        found = pareto.candidates(run.trials, run.budgets)
+        values = [run.accuracy(t) or 0.0 for t in found]
+        chance, best = run.bounds["accuracy"]
+        scaled = pareto.scale(values, chance, best).tolist()
+        pairs = zip(found, scaled, strict=True)
+        at = [Point(t.cost[metric], value, t.origin in RUNGS) for t, value in pairs]
+        errors = [self._deviation(t, value) / (best - chance) for t, value in zip(found, values, strict=True)]
+        area = area_with_interval(at, *run.bounds[metric], errors)
+        return area if run.validation_images else area._replace(low=math.nan, high=math.nan)
+
+    @property
+    def no_area(self) -> str:
+        """Why there is no area above the static ladder; empty when there is one."""
+        if not self._axis:
+            return "not computed, because accuracy is the only objective"
+        if len(self.rungs) < 2:
+            return "not computed, because this search has not trained the static ladder"
+        return ""
+
+    @property
+    def _axis(self) -> str:
+        """The cost that the area is over: what the first budget bounds, where it is an objective."""
+        metrics = self.run.minimize if self.run.bounds else ()
+        return next((b.metric for b in self.run.budgets if b.metric in metrics), next(iter(metrics), ""))
+
+    def _deviation(self, trial: Trial, share: float) -> float:
+        """The standard error of what is known best of a trial's accuracy, by its images and by its seeds."""
+        images, confirmed = self.run.validation_images, self.run.confirmed_as(trial)
+        if not images:
+            return 0.0
+        return math.hypot(
+            reading_deviation(share, images), self._spread / math.sqrt(len(confirmed.accuracies) if confirmed else 1)
+        )
+
+    @cached_property
+    def _spread(self) -> float:
+        """The standard deviation over seeds, pooled over the confirmed networks; 0 where none has two seeds."""
+        spreads = [c.spread for c in self.run.confirmed if c.spread is not None]
+        return math.sqrt(statistics.fmean(s**2 for s in spreads)) if spreads else 0.0
+
+    def document(self) -> dict[str, Any]:
+        """The verdict as plain data, for ``--json``."""
+        best, area, against = self.best, self.area, self.against_static
+        confirmed = self.run.confirmed_as(best) if best else None
+        return {
+            "best": best.number if best else None, "accuracy": self.run.accuracy(best),
+            "accuracy_from": evidence(self.run, best) if best else None,
+            "confirmed_seeds": len(confirmed.accuracies) if confirmed else 0,
+            "area_above_ladder": {**area._asdict(), "rungs": len(self.rungs)} if area else None, "no_area": self.no_area,
+            "against_static": against.document() if against else None,
+            "validation_images": self.run.validation_images, "tells_apart": self.margin,
+            "front_undecided": sorted(self.undecided),
+        }  # fmt: skip
+
+
+def comparison(run: Run, one: Trial, other: Trial) -> Comparison | None:
+    """How far a trial is ahead of another: over shared fresh seeds, else by one training each; None without accuracies."""
+    images = run.validation_images
+    first, second = run.confirmed_as(one), run.confirmed_as(other)
+    found = first.against(second, images) if first and second else None
+    if found:
+        return Comparison(one, other, found, found.pairs, images)
+    if one.score is None or other.score is None:
+        return None
+    return Comparison(one, other, between_readings(one.score.accuracy, other.score.accuracy, images or 0), 0, images)
+
+
+def evidence(run: Run, trial: Trial) -> str:
+    """What is behind a trial's accuracy: ``mean of 3 fresh seeds``, or that it is of one training and not confirmed."""
+    confirmed = run.confirmed_as(trial)
+    return _seeds(confirmed) if confirmed else "one training, not confirmed"
+
+
+def mean_said(c: Confirmed) -> str:
+    """A confirmed mean in words: ``77.5 %, mean of 3 fresh seeds (standard deviation 0.6)``."""
+    spread = f" (standard deviation {100 * c.spread:.1f})" if c.spread is not None else ""
+    return f"{percent(c.mean)}, {_seeds(c)}{spread}"
+
+
+def _seeds(c: Confirmed) -> str:
+    return f"mean of {len(c.accuracies)} fresh seeds" if len(c.accuracies) > 1 else "one fresh seed"
+
+
+def accuracy_said(run: Run, trial: Trial) -> str:
+    """What is known best of a trial's accuracy, with what is behind it."""
+    confirmed = run.confirmed_as(trial)
+    return mean_said(confirmed) if confirmed else f"{percent(run.accuracy(trial))} in one training, not confirmed"
+
+
+def area_value(verdict: Verdict) -> str:
+    """The area above the static ladder with its interval: ``0.041 (95 %: 0.010 to 0.070)``, or why there is none."""
+    area = verdict.area
+    if area is None:
+        return verdict.no_area
+    if math.isnan(area.low):
+        return f"{area.value:.3f} (no interval: number of validation images unknown)"
+    return f"{area.value:.3f} (95 %: {area.low:.3f} to {area.high:.3f})"
+
+
+def area_basis(verdict: Verdict) -> str:
+    """Which ladder the area is above, and what it is a share of; empty without an area."""
+    if verdict.area is None:
+        return ""
+    return (
+        f"above the best of {counted(len(verdict.rungs), 'uniform static network')} at each cost; 0 is no gain, 1 the whole box"
+    )
+
+
+def resolution(verdict: Verdict) -> str:
+    """What single readings tell apart, in words."""
+    images, margin = verdict.run.validation_images, verdict.margin
+    if margin is None or images is None:
+        return "How many validation images a reading had is unknown, so what single trainings tell apart is too."
+    return f"One reading is of {images:,} validation images: differences up to {100 * margin:.1f} points may be chance (95 %)."

@@ -1,0 +1,100 @@
+"""What a run has come to, with what its images and seeds tell apart."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from written_runs import trial, write_run
+
+from dcdnas.core.uncertainty import reading_margin
+from dcdnas.results import Run, load_run
+from dcdnas.results.verdict import Verdict, area_value, comparison, resolution
+
+LADDER = [
+    trial(0, 0.70, 90.0),
+    trial(1, 0.30, 10.0, origin="ladder"),
+    trial(2, 0.74, 95.0),
+    trial(3, 0.60, 20.0),
+]
+
+
+def written(folder: Path, *confirmed: tuple[int, int, float], images: int | None = 1000, **config: object) -> Run:
+    return load_run(write_run(folder / "r", LADDER, confirmed, images=images, **config))
+
+
+def test_single_readings_are_told_apart_by_the_images(tmp_path: Path) -> None:
+    run = written(tmp_path, images=64)
+    found = comparison(run, run.trials[2], run.trials[0])
+    assert found is not None
+    assert (found.seeds, found.difference.margin) == (0, pytest.approx(reading_margin(0.72, 64)))
+    assert found.said == "+4.0 points by one training each (± 15.6 from 64 images, seeds add more), not distinguishable"
+    far = comparison(run, run.trials[2], run.trials[1])
+    assert far is not None
+    assert far.said == "+44.0 points by one training each (± 17.3 from 64 images, seeds add more)"
+
+
+def test_one_shared_seed_is_judged_by_the_images_too(tmp_path: Path) -> None:
+    run = written(tmp_path, (2, 1, 0.609), (0, 1, 0.5), images=64)
+    found = Verdict(run).against_static
+    assert found is not None
+    assert found.said == "+10.9 points on one shared seed (± 17.2 from 64 images, seeds add more), not distinguishable"
+
+
+def test_several_seeds_have_an_interval_of_their_differences(tmp_path: Path) -> None:
+    run = written(tmp_path, *((n, s, a) for s, a in ((1, 0.70), (2, 0.72), (3, 0.71)) for n, a in ((0, a), (2, a + s / 100))))
+    found = Verdict(run).against_static
+    assert found is not None
+    assert found.said == "+2.0 points over 3 shared seeds (95 %: -0.5 to +4.5), not distinguishable"
+    assert found.document() == {
+        "trial": 2, "against": 0, "difference": pytest.approx(0.02), "margin": pytest.approx(4.303 * 0.01 / math.sqrt(3)),
+        "low": pytest.approx(-0.00484, abs=1e-4), "high": pytest.approx(0.04484, abs=1e-4), "seeds": 3, "distinguishable": False,
+    }  # fmt: skip
+
+
+def test_a_run_that_kept_no_number_of_images_has_no_margin(tmp_path: Path) -> None:
+    run = written(tmp_path, images=None)
+    verdict = Verdict(run)
+    assert (run.validation_images, verdict.margin) == (None, None)
+    assert "unknown" in resolution(verdict)
+    assert verdict.against_static is not None
+    assert "unknown, so no margin), not distinguishable" in verdict.against_static.said
+    assert "no interval: number of validation images unknown" in area_value(verdict)
+    assert verdict.undecided == {t.number for t in run.front()}
+
+
+def test_members_of_the_front_are_marked_where_the_noise_decides_nothing(tmp_path: Path) -> None:
+    assert Verdict(written(tmp_path / "many", images=10_000)).undecided == set()
+    assert Verdict(written(tmp_path / "some", images=900)).undecided == {0, 2}
+    assert Verdict(written(tmp_path / "few", images=50)).undecided == {0, 2, 3}
+
+
+def test_the_area_above_the_ladder_is_that_of_the_staircases_with_an_interval_around_it(tmp_path: Path) -> None:
+    area = Verdict(written(tmp_path)).area
+    assert area is not None
+    at = {cost: math.log(cost / 10) / math.log(10) for cost in (20, 90, 95)}
+    expected = ((0.60 - 0.30) * (at[90] - at[20]) + (0.74 - 0.70) * (1 - at[95])) / 0.9
+    assert area.value == pytest.approx(expected)
+    assert area.low < area.value < area.high
+
+
+def test_the_area_goes_by_confirmed_means(tmp_path: Path) -> None:
+    once, again = (Verdict(written(tmp_path / str(i), *c)).area for i, c in enumerate(((), [(3, 1, 0.30), (3, 2, 0.30)])))
+    assert once is not None
+    assert again is not None
+    assert again.value < once.value / 10
+
+
+def test_without_a_trained_ladder_there_is_no_area_but_a_reason(tmp_path: Path) -> None:
+    old = load_run(write_run(tmp_path / "old", [t for t in LADDER if t.origin != "ladder"]))
+    assert Verdict(old).area is None
+    assert area_value(Verdict(old)) == "not computed, because this search has not trained the static ladder"
+    single = written(tmp_path, minimize=())
+    assert area_value(Verdict(single)) == "not computed, because accuracy is the only objective"
+    assert Verdict(single).document()["area_above_ladder"] is None
+
+
+def test_nothing_finished_is_a_verdict_too(tmp_path: Path) -> None:
+    plain = Verdict(load_run(write_run(tmp_path / "r", [trial(0, None, 90.0, "failed")]))).document()
+    assert (plain["best"], plain["accuracy"], plain["against_static"], plain["front_undecided"]) == (None, None, None, [])
