@@ -33,7 +33,12 @@ __all__ = ["search"]
 PANEL = "Search"
 
 
-Data = Annotated[str | None, typer.Option("-d", "--data", metavar="DATA", help="Images, like fashion-mini or cifar10:DIR.")]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "-d", "--data", metavar="DATA", help="Images, like cifar10:DIR; they decide the networks' classes and channels."
+    ),
+]
 Name = Annotated[
     str | None, typer.Option("--name", metavar="RUN", help="Of the run's folder; made of space, budget and a number.")
 ]

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dcdnas.data import load, load_test, open_source, sources
+from dcdnas.data import Source, contents, load, load_test, open_source, placed, sources
+from dcdnas.data._base import Part, Raw
 from dcdnas.data.cifar10 import Cifar10
 from dcdnas.data.cifar100 import Cifar100
 from dcdnas.errors import DataError, UnknownNameError, UsageError
@@ -100,6 +101,44 @@ def test_every_source_of_a_missing_place_says_where_it_looked_and_exits_with_7(t
             assert error.value.exit_code == 7
 
 
+class Own(Source):
+    """A source that only reads."""
+
+    def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
+        """Two images of five channels."""
+        return Raw(bytes_of(2, 5, 4, 4), np.array([0, 1]), ("a", "b", "without images"))
+
+
+def test_a_source_that_does_not_know_its_contents_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Own().contents() == (5, 3)
+    assert contents("fashion-mini") == (1, 10)
+
+    def unreadable(self: Own) -> None:
+        raise PermissionError(13, "not allowed", "a file")
+
+    monkeypatch.setattr(sources["fashion-mini"], "contents", unreadable)
+    with pytest.raises(DataError, match="fashion-mini: a file: not allowed"):
+        contents("fashion-mini")
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("folder:set", "folder:spaces/set"),
+        ("npz:./a.npz", "npz:spaces/a.npz"),
+        ("parquet:a/*.parquet", "parquet:spaces/a/*.parquet"),
+        ("cifar10:old", "cifar10:spaces/old"),
+        ("cifar10", "cifar10"),
+        ("folder:/data/set", "folder:/data/set"),
+        ("folder:~/set", "folder:~/set"),
+        ("hf:me/set", "hf:me/set"),
+        ("fashion-mini", "fashion-mini"),
+    ],
+)
+def test_a_relative_path_is_found_from_a_folder_and_other_names_stay(name: str, found: str) -> None:
+    assert placed(name, Path("spaces")) == found
+
+
 # Fashion-MNIST
 
 
@@ -107,6 +146,7 @@ def test_fashion_mnist_is_read_from_its_gzipped_files(tmp_path: Path) -> None:
     pixels = write_fashion(tmp_path)
     images = load(f"fashion-mnist:{tmp_path}")
     assert np.array_equal(images.pixels.numpy(), pixels[:, None])
+    assert contents(images.name) == (1, len(images.classes))
     assert images.labels.tolist() == [0, 1, 2, 3, 4, 5]
     assert len(load_test(images)) == 6
 

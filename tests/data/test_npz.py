@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcdnas.data import load, load_test
+from dcdnas.data import contents, load, load_test
 from dcdnas.errors import DataError, UsageError
 
 RNG = np.random.default_rng(0)
@@ -35,6 +35,7 @@ def test_an_archive_may_have_its_channels_first_last_or_not_at_all(
 ) -> None:
     name = write_npz(tmp_path / "a.npz", train_images=bytes_of(*shape), train_labels=np.array([0, 1, 0, 1]))
     assert load(name).shape == expected
+    assert contents(name) == (expected[0], 2)
 
 
 def test_channels_last_become_first_without_mixing_pixels(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dcdnas.data import _decoded, _table, load, load_test, parquet
+from dcdnas.data import _decoded, _table, contents, load, load_test, parquet
 from dcdnas.errors import DataError, MissingPackageError
 
 NAMES = ("ant", "bee", "cat")
@@ -206,6 +206,15 @@ def test_a_data_set_of_the_hub_is_decoded_like_any_other(hub: dict[str, OnTheHub
     assert images.pixels[:, 0, 0, 0].tolist() == [10, 11, 12, 13]
     assert load_test(images).labels.tolist() == [2, 1]
     assert load("hf:me/set", 8, 2).pixels[:, 0, 0, 0].tolist() == [10, 11, 13]
+
+
+def test_the_classes_of_a_table_are_known_without_its_pictures(
+    root: Path, hub: dict[str, OnTheHub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_table, "kept", None)  # nothing is decoded
+    assert contents(f"parquet:{root}/*.parquet") == contents("hf:me/set") == (3, 3)
+    with pytest.raises(DataError, match="none of 1 files is the train part"):
+        contents(f"parquet:{root}/test*.parquet")
 
 
 def test_a_row_of_the_hub_without_a_picture_is_named(hub: dict[str, OnTheHub]) -> None:
