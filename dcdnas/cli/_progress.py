@@ -49,7 +49,7 @@ class Watcher:
 
     def ended(self, progress: Progress, trial: Trial) -> None:
         """A training of the search has ended."""
-        best = f" | best once {percent(progress.best.score.accuracy)}" if progress.best and progress.best.score else ""
+        best = f" | best single {percent(progress.best.score.accuracy)}" if progress.best and progress.best.score else ""
         left = f" | {roughly(progress.left)} left" if progress.left else ""
         seconds = f" in {duration(trial.score.seconds)}" if trial.score else ""
         self.out.note(

@@ -104,7 +104,7 @@ class Run:
         notations: how the metrics that its trials are priced by are named, written and read.
         format: of its memory; a run of format 1 is not gone on with.
         timed: digest -> ``latency`` and ``iqr`` in nanoseconds of networks of the front, measured whole on the run's device.
-        images: how many the trainings had, as ``train`` and ``validation``; empty in a run that did not write it down.
+        images: what it wrote down of its images, how many of them for ``train`` and ``validation``; empty in an earlier run.
     """
 
     folder: Path
@@ -120,7 +120,7 @@ class Run:
     notations: Notations = field(default_factory=dict, repr=False)
     timed: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
     format: int = FORMAT
-    images: Mapping[str, int] = field(default_factory=dict, repr=False)
+    images: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:

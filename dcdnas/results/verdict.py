@@ -203,8 +203,8 @@ def evidence(run: Run, trial: Trial) -> str:
 
 
 def mean_said(c: Confirmed) -> str:
-    """A confirmed mean in words: ``77.5 %, mean of 3 fresh seeds (standard deviation 0.6)``."""
-    spread = f" (standard deviation {100 * c.spread:.1f})" if c.spread is not None else ""
+    """A confirmed mean in words: ``77.5 %, mean of 3 fresh seeds with standard deviation 0.6``."""
+    spread = f" with standard deviation {100 * c.spread:.1f}" if c.spread is not None else ""
     return f"{percent(c.mean)}, {_seeds(c)}{spread}"
 
 
@@ -225,7 +225,8 @@ def area_value(verdict: Verdict) -> str:
         return verdict.no_area
     if math.isnan(area.low):
         return f"{area.value:.3f} (no interval: number of validation images unknown)"
-    return f"{area.value:.3f} (95 %: {area.low:.3f} to {area.high:.3f})"
+    left = f", {OPEN} from 0" if area.low == 0 else ""
+    return f"{area.value:.3f} (95 %: {area.low:.3f} to {area.high:.3f}){left}"
 
 
 def area_basis(verdict: Verdict) -> str:

@@ -79,6 +79,11 @@ def test_the_area_above_the_ladder_is_that_of_the_staircases_with_an_interval_ar
     assert area.low < area.value < area.high
 
 
+def test_an_area_that_may_be_nothing_says_so(tmp_path: Path) -> None:
+    assert area_value(Verdict(written(tmp_path / "few", images=10))).endswith("), not distinguishable from 0")
+    assert area_value(Verdict(written(tmp_path / "many", images=10_000))).endswith(")")
+
+
 def test_the_area_goes_by_confirmed_means(tmp_path: Path) -> None:
     once, again = (Verdict(written(tmp_path / str(i), *c)).area for i, c in enumerate(((), [(3, 1, 0.30), (3, 2, 0.30)])))
     assert once is not None
