@@ -13,7 +13,7 @@ from dcdnas.core.trial import Trial
 from dcdnas.core.units import axis_name, axis_units, costs, duration, metric_name, mix, percent, points, quantity, tally, units
 from dcdnas.pages.palette import Paint, paints
 from dcdnas.pages.run_view import Source
-from dcdnas.results.verdict import OPEN, Verdict, accuracy_said, area_basis, area_value, evidence, resolution
+from dcdnas.results.verdict import OPEN, Verdict, accuracy_said, area_basis, evidence, resolution
 
 if TYPE_CHECKING:
     from dcdnas.results import Moment, Run
@@ -134,7 +134,7 @@ def facts(live: Source) -> dict[str, str]:
         "progress": f"{run.ended:,} of {run.asked:,} trainings" + (f"; {to_confirm}" if (to_confirm := confirming(run)) else ""),
         "tally": tally(run.counts),
         "best": "–", "best-detail": "No network has finished within the budget yet.", "best-number": "",
-        "area": area_value(found) if found.area else "–", "area-detail": area_basis(found) or f"{found.no_area.capitalize()}.",
+        "area": f"{found.area.value:.3f}" if found.area else "–", "area-detail": area_basis(found),
         "static": "–", "static-detail": "The static reference network has not finished.",
         "front": str(len(line)), "front-detail": _front_detail(run, found), "resolution": resolution(found) if best else "",
         "volume": f"{volume:.3f}", "volume-detail": change,

@@ -221,21 +221,25 @@ def accuracy_said(run: Run, trial: Trial) -> str:
 def area_value(verdict: Verdict) -> str:
     """The area above the static ladder with its interval: ``0.041 (95 %: 0.010 to 0.070)``, or why there is none."""
     area = verdict.area
-    if area is None:
-        return verdict.no_area
-    if math.isnan(area.low):
-        return f"{area.value:.3f} (no interval: number of validation images unknown)"
-    left = f", {OPEN} from 0" if area.low == 0 else ""
-    return f"{area.value:.3f} (95 %: {area.low:.3f} to {area.high:.3f}){left}"
+    return f"{area.value:.3f} ({_interval(area)}){_nothing(area)}" if area else verdict.no_area
 
 
 def area_basis(verdict: Verdict) -> str:
-    """Which ladder the area is above, and what it is a share of; empty without an area."""
-    if verdict.area is None:
-        return ""
-    return (
-        f"above the best of {counted(len(verdict.rungs), 'uniform static network')} at each cost; 0 is no gain, 1 the whole box"
-    )
+    """The interval of the area, which ladder it is above and what it is a share of; a sentence why there is none."""
+    area = verdict.area
+    if area is None:
+        return f"{verdict.no_area.capitalize()}."
+    ladder = f"above the best of {counted(len(verdict.rungs), 'uniform static network')} at each cost"
+    return f"{_interval(area)}{_nothing(area)}; {ladder}; 0 is no gain, 1 the whole box"
+
+
+def _interval(area: Area) -> str:
+    known = f"95 %: {area.low:.3f} to {area.high:.3f}"
+    return "no interval: number of validation images unknown" if math.isnan(area.low) else known
+
+
+def _nothing(area: Area) -> str:
+    return f", {OPEN} from 0" if area.low == 0 else ""
 
 
 def resolution(verdict: Verdict) -> str:

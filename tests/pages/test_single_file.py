@@ -131,7 +131,8 @@ def test_the_area_above_the_ladder_stands_beside_the_best_and_the_hypervolume_be
     ladder = [trial(4, 0.30, 10.0, origin="ladder"), *TRIALS]
     text = report(load_run(write_run(tmp_path / "r", ladder, CONFIRMED, images=1000)))
     tiles = text.split('aria-label="Summary">')[1].split("</section>")[0]
-    assert re.search(r'data-fact="area">0\.\d{3} \(95 %: 0\.\d{3} to 0\.\d{3}\)<', tiles)
+    assert re.search(r'data-fact="area">0\.\d{3}<', tiles)
+    assert re.search(r'data-fact="area-detail">95 %: 0\.\d{3} to 0\.\d{3}; above the best of 2 uniform static networks ', tiles)
     assert "hypervolume" not in tiles.lower()
     assert 'data-fact="volume"' in text
     assert 'data-fact="area">–<' in report(load_run(write_run(tmp_path / "old", TRIALS)))
