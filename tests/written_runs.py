@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from dcdnas.core.geometry import Cost
 from dcdnas.core.trial import Ending, Score, State, Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import Confirmation, Store
+from dcdnas.networks import identity
 
 BUDGET = Budget("flops", 100.0)
 
@@ -23,13 +24,12 @@ def trial(number: int, accuracy: float | None, flops: float, state: State = "fin
     score = None if accuracy is None else Score(accuracy, 1.0, 3, 2.0)
     plain: dict[str, Any] = {
         "decisions": {"width": 1.0 + number},
+        "cost": Cost({"flops": flops, "params": flops / 10}),
         "origin": "static" if number == 0 else "tpe",
         "ended": 10.0 + number,
+        "deployed": identity(architecture := Architecture("mobilenetv2", settings, layers, (1, 8, 8), 10)),
     }
-    architecture = Architecture("mobilenetv2", settings, layers, (1, 8, 8), 10)
-    return Trial(
-        number, state, architecture, cost=Cost({"flops": flops, "params": flops / 10}), score=score, **{**plain, **changes}
-    )
+    return Trial(number, state, architecture, score=score, **{**plain, **changes})
 
 
 def write_run(
@@ -38,12 +38,12 @@ def write_run(
     confirmed: Sequence[tuple[int, int, float | None]] = (),
     ending: Ending | None = None,
     reason: str = "",
-    images: int | None = None,
+    images: int | Mapping[str, Any] | None = None,
     **config: Any,
 ) -> Path:
     """A run's folder; `confirmed` are (trial, seed, accuracy), None for a training that failed.
 
-    `images` are those that were kept for validation, None where a run has not written it down.
+    `images` is how many were kept for validation, or all that a run says of them; None where it has not written it down.
     """
     folder.mkdir(parents=True)
     plain: dict[str, Any] = {"trials": len(rows), "confirm": 0, **config}
@@ -54,7 +54,7 @@ def write_run(
         store.set_meta("bounds", bounds)
         store.set_meta("created", 5.0)
         if images is not None:
-            store.set_meta("images", {"train": 4 * images, "validation": images})
+            store.set_meta("images", {"train": 4 * images, "validation": images} if isinstance(images, int) else images)
         store.set_ending(ending, reason or (ending.sentence if ending else ""))
         for t in rows:
             store.add(t)

@@ -25,7 +25,7 @@ def summarise(out: Output, run: Run, results: Results) -> None:
         show_front(out, run, line)
     if run.confirmed:
         out.show(confirmed_table(run.confirmed))
-    if any(t.architecture.digest in run.timed for t in line):
+    if any(t.deployed in run.timed for t in line):
         out.show(f"Latency of the front, whole networks measured on {_device(run)}", latency_table(run, line))
         for sentence in over_budget(run):
             out.show(sentence)
@@ -70,9 +70,7 @@ def over_budget(run: Run) -> list[str]:
     """Which networks of the front turned out slower than a budget on latency allows."""
     said = []
     for budget in (b for b in run.budgets if b.metric == "latency"):
-        times = [
-            (t.number, run.timed[t.architecture.digest]["latency"]) for t in run.front() if t.architecture.digest in run.timed
-        ]
+        times = [(t.number, run.timed[t.deployed]["latency"]) for t in run.front() if t.deployed in run.timed]
         slow = [f"trial {number} with {quantity('latency', value)}" for number, value in times if value > budget.at_most]
         if slow:
             said.append(f"Measured over {budget}: {', '.join(slow)}. Predictions are that far off; a lower budget leaves room.")
@@ -87,7 +85,7 @@ def _device(run: Run) -> str:
 
 def latencies(run: Run) -> dict[str, Any]:
     """Predicted and measured latency of the front in nanoseconds, and the device, as plain data."""
-    rows = [(t, run.timed.get(t.architecture.digest)) for t in run.front()]
+    rows = [(t, run.timed.get(t.deployed)) for t in run.front()]
     return {
         "device": dict(run.config["latency"]["device"]),
         "networks": [

@@ -27,7 +27,7 @@ def trials_table(
     run: Run, trials: Sequence[Trial], on_front: Collection[int] = (), notes: Mapping[int, str] | None = None
 ) -> Table:
     """One row a trial: its accuracies, costs, epochs, time, operators, state and reason; its note where any has one."""
-    metrics = list(trials[0].cost.values) if trials else ["flops", "params"]
+    metrics = list(trials[0].cost.values) if trials else []
     heads, cells = _accuracies(run, trials)
     made = table(
         ">Trial", *heads, *(f">{metric_name(m)}" for m in metrics), ">Epochs", ">Time", "Layers", "State",
@@ -46,7 +46,7 @@ def trials_table(
 
 def front_table(run: Run, line: Sequence[Trial], undecided: Collection[int], title: str) -> Table:
     """One row a network of the front; a tilde marks those whose place in its order the noise leaves open."""
-    metrics = list(line[0].cost.values) if line else ["flops", "params"]
+    metrics = list(line[0].cost.values) if line else []
     heads, cells = _accuracies(run, line)
     made = table("Trial", *heads, *(f">{metric_name(m)}" for m in metrics), "Layers", title=title)
     for t in line:
@@ -69,7 +69,7 @@ def _accuracies(run: Run, trials: Sequence[Trial]) -> tuple[list[str], Callable[
 
 def confirmed_table(rows: Sequence[Confirmed]) -> Table:
     """One row a network that was trained again: mean and spread over the seeds, its costs, what it is."""
-    metrics = list(rows[0].trial.cost.values) if rows else ["flops", "params"]
+    metrics = list(rows[0].trial.cost.values) if rows else []
     made = table(
         ">Trial", ">Mean", ">± std", ">Seeds", *(f">{metric_name(m)}" for m in metrics), "Layers",
         title="Trained again on fresh seeds",
@@ -94,7 +94,7 @@ def latency_table(run: Run, trials: Sequence[Trial]) -> Table:
     """Predicted beside measured latency of networks that were measured whole."""
     made = table(">Trial", ">Predicted", ">Measured", ">Quartiles apart", ">Difference")
     for t in trials:
-        if found := run.timed.get(t.architecture.digest):
+        if found := run.timed.get(t.deployed):
             difference = t.cost["latency"] / found["latency"] - 1
             cells = (quantity("latency", v) for v in (t.cost["latency"], found["latency"], found["iqr"]))
             made.add_row(str(t.number), *cells, f"{100 * difference:+.1f} %")

@@ -133,9 +133,10 @@ def _document(timed: Timed | None) -> dict[str, Any]:
 def _space(out: Output, name: str, space: SearchSpace) -> None:
     from dcdnas.cli._tables import table
     from dcdnas.core.units import costs, mix
+    from dcdnas.cost import ALWAYS
     from dcdnas.space.pricing.cost import largest, smallest
 
-    ends = [(f"{word} by {metric}", end(space, metric)) for metric in ("flops", "params") for word, end in
+    ends = [(f"{word} by {metric}", end(space, metric)) for metric in ALWAYS for word, end in
             (("smallest", smallest), ("largest", largest))]  # fmt: skip
     out.document(
         {

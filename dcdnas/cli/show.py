@@ -76,7 +76,9 @@ def heading(found: Found, whole: Cost, count: str) -> list[str]:
         lines.append(
             f"Trial {found.trial.number} of {found.run.name} (asked by {found.trial.origin}): {ending(found.trial)}{once}{more}"
         )
-        timed = found.run.timed.get(a.digest)
+        if as_proxy := found.run.trained_as(found.trial):
+            lines.append(f"Trained as {as_proxy}")
+        timed = found.run.timed.get(found.trial.deployed)
         if timed:
             from dcdnas.cost.latency.device import Device
 

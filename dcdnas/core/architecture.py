@@ -95,8 +95,8 @@ class Architecture:
 
     @cached_property
     def digest(self) -> str:
-        """Identity for duplicates and caches: 16 hex digits of SHA-256 over what the network computes with."""
-        plain = _canonical(self.to_dict())
+        """Names this config, in 16 hex digits of SHA-256; what it builds is `dcdnas.networks.identity`."""
+        plain = canonical(self.to_dict())
         plain["layers"] = {name: _identity(c) for name, c in self.layers.items()}
         return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
@@ -248,19 +248,19 @@ def _layer_dict(choice: LayerChoice) -> dict[str, Any]:
 
 def _identity(choice: LayerChoice) -> list[Any]:
     """What a layer computes with: not its form, which is one of equals."""
-    return [choice.operator, _canonical(dict(choice.settings)), *([choice.guide_channels] if choice.guide_channels else [])]
+    return [choice.operator, canonical(dict(choice.settings)), *([choice.guide_channels] if choice.guide_channels else [])]
 
 
 def _frozen(value: Any) -> Any:
     return tuple([_frozen(v) for v in value]) if isinstance(value, (list, tuple)) else value
 
 
-def _canonical(value: Any) -> Any:
+def canonical(value: Any) -> Any:
     """One writing of each number: 1.0 as 1, since tools that rewrite JSON and YAML do not keep them apart."""
     if isinstance(value, dict):
-        return {k: _canonical(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_canonical(v) for v in value]
+        return {k: canonical(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [canonical(v) for v in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

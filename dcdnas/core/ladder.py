@@ -27,20 +27,27 @@ class Area(NamedTuple):
     high: float
 
 
-def area_above(points: Sequence[Point], cheapest: float, budget: float) -> float:
+def area_above(points: Sequence[Point], cheapest: float, budget: float, least: float = 1.0) -> float:
     """U, 0 to 1: the area between two staircases, the best value at or below each cost of all points and of the rungs alone.
 
     Args:
         points: all finished networks, the ladder's rungs among them.
         cheapest: cost where the axis begins; below it nothing counts.
         budget: cost where it ends. The axis is the logarithm of the cost, scaled to 0-1.
+        least: what a cost of nothing counts as there, see `dcdnas.core.units.Notation.least`.
     """
-    steps = _Steps(points, cheapest, budget)
+    steps = _Steps(points, cheapest, budget, least)
     return steps.area(steps.values)
 
 
 def area_with_interval(
-    points: Sequence[Point], cheapest: float, budget: float, deviations: Sequence[float], draws: int = 1000, seed: int = 0
+    points: Sequence[Point],
+    cheapest: float,
+    budget: float,
+    deviations: Sequence[float],
+    least: float = 1.0,
+    draws: int = 1000,
+    seed: int = 0,
 ) -> Area:
     """U with a 95 % interval from a parametric bootstrap over the readings, each of which is drawn again around what was read.
 
@@ -53,10 +60,11 @@ def area_with_interval(
         cheapest: as for `area_above`.
         budget: as for `area_above`.
         deviations: standard error of each point's value.
+        least: as for `area_above`.
         draws: of the bootstrap.
         seed: of its random numbers.
     """
-    steps = _Steps(points, cheapest, budget)
+    steps = _Steps(points, cheapest, budget, least)
     errors = np.array([deviations[i] for i in steps.order])
     rng = np.random.default_rng(seed)
     drawn = sorted(steps.area(np.clip(rng.normal(steps.values, errors), 0.0, 1.0)) for _ in range(draws))
@@ -67,12 +75,12 @@ def area_with_interval(
 class _Steps:
     """The points within the budget from the cheapest on, and how much of the axis lies between each and the next one."""
 
-    def __init__(self, points: Sequence[Point], cheapest: float, budget: float) -> None:
+    def __init__(self, points: Sequence[Point], cheapest: float, budget: float, least: float) -> None:
         self.order = sorted((i for i, p in enumerate(points) if p.cost <= budget), key=lambda i: points[i].cost)
         self.values = np.array([points[i].value for i in self.order])
         self._rungs = np.array([points[i].rung for i in self.order], dtype=bool)
-        start, end = logarithm(cheapest), logarithm(budget)
-        at = [max(start, logarithm(points[i].cost)) for i in self.order]
+        start, end = logarithm(cheapest, least), logarithm(budget, least)
+        at = [max(start, logarithm(points[i].cost, least)) for i in self.order]
         self._widths = np.diff([*at, end]) / (end - start) if end > start else np.zeros(len(at))
 
     def area(self, values: NDArray[np.float64]) -> float:

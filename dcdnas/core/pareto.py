@@ -62,8 +62,17 @@ def logarithm(cost: float, least: float = 1.0) -> float:
 
 
 def candidates(trials: Sequence[Trial], budgets: Sequence[Budget]) -> list[Trial]:
-    """The trials that may be on the front: trained to the end and within all budgets."""
-    return [t for t in trials if t.state == "finished" and t.score is not None and within(t.cost, budgets)]
+    """The trials that may be on the front: trained to the end and within all budgets, and the first of those of one network."""
+    found = [t for t in trials if t.state == "finished" and t.score is not None and within(t.cost, budgets)]
+    first: dict[str | int, Trial] = {}
+    for trial in found:
+        first.setdefault(network_of(trial), trial)
+    return list(first.values())
+
+
+def network_of(trial: Trial) -> str | int:
+    """What two trials of one network have in common: its identity; the trial's number where nobody has worked that out."""
+    return trial.deployed or trial.number
 
 
 def front(trials: Sequence[Trial], budgets: Sequence[Budget], minimize: Sequence[str]) -> list[Trial]:
@@ -84,8 +93,8 @@ def best(trials: Sequence[Trial], budgets: Sequence[Budget]) -> Trial | None:
 def to_confirm(trials: Sequence[Trial], budgets: Sequence[Budget], minimize: Sequence[str], top: int) -> list[Trial]:
     """The trials to train again on fresh seeds: the `top` most accurate of the front, and the static reference."""
     chosen = sorted(front(trials, budgets, minimize), key=lambda t: -_accuracy(t))[:top]
-    taken = {t.number for t in chosen}
-    return chosen + [t for t in trials if t.origin == "static" and t.state == "finished" and t.number not in taken]
+    taken = {network_of(t) for t in chosen}
+    return chosen + [t for t in trials if t.origin == "static" and t.state == "finished" and network_of(t) not in taken]
 
 
 def knee(trials: Sequence[Trial], budgets: Sequence[Budget], minimize: Sequence[str]) -> Trial | None:

@@ -86,3 +86,21 @@ class TrainingTask:
             value = getattr(self, name)
             if not legal(value):
                 raise UsageError(f"{name} cannot be {value!r}. Allowed: {allowed}.")
+
+
+def proxy_input(images: tuple[int, int, int], side: int, largest: int = 0) -> tuple[int, int, int]:
+    """(C, H, W) of the images that a proxy trains a network on.
+
+    Args:
+        images: (C, H, W) of the proxy's images at their full size.
+        side: of the network's deployed images, in pixels.
+        largest: R, side of the deployed images that the full size stands for; 0 for the network's own.
+    """
+    channels, height, width = images
+    share = side / largest if largest else 1.0
+    return channels, proxy_side(height, share), proxy_side(width, share)
+
+
+def proxy_side(side: int, share: float) -> int:
+    """Pixels of a proxy's side that stand for a share of the largest resolution; at least 1."""
+    return max(1, round(side * share))

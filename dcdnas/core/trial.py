@@ -120,7 +120,9 @@ class Trial:
         reason: why it was refused, replayed, stopped, interrupted or failed; empty otherwise.
         failure: what kind of failure it was; None unless it failed, and for a failed trial of a run of format 1.
         lost: how often a driver or machine went down while this network was training.
-        trained_cost: of the network that was trained, where it is another than the deployed one; None where nobody priced it.
+        deployed: identity of the network that is priced (`dcdnas.networks.identity`); empty where nobody has worked it out.
+        trained: identity of the network that its training builds of it, at the proxy's images; empty where nothing is trained.
+        trained_cost: price of that network, by the metrics that are no predictions; None where nothing is trained.
         origin: who asked for it: ``static`` (the reference network), ``ladder`` (the other uniform static networks that are
             trained first), ``start-from`` (the front of an earlier run), ``start``, the sampler's name, ``confirm`` or ``retry``.
         started: seconds since the epoch.
@@ -140,6 +142,8 @@ class Trial:
     ended: float = 0.0
     failure: FailureKind | None = None
     lost: int = 0
+    deployed: str = ""
+    trained: str = ""
     trained_cost: Cost | None = None
 
     def __repr__(self) -> str:

@@ -98,7 +98,7 @@ class LiveRun:
         """The run's best network."""
         return self.remembered("best", lambda: self.run.best)
 
-    def digests(self) -> dict[int, str]:
+    def networks(self) -> dict[int, str]:
         """Identity of each trial's network, as it was written."""
         return {number: str(mark[0]) for number, mark in self._marks.items()}
 

@@ -68,11 +68,10 @@ def _digest(values: Row) -> str:
 
 def trial_row(t: Trial) -> tuple[Any, ...]:
     """A trial without its network."""
-    digest = t.architecture.digest
+    trained_cost = _plain(t.trained_cost.values) if t.trained_cost else None
     return sealed((
-        t.number, t.state, digest, digest, _plain(t.cost.values), _plain(t.trained_cost.values) if t.trained_cost else None,
-        t.seed, t.origin, t.attempts, t.lost, t.failure and t.failure.value, t.reason, *_score_row(t.score), _number(t.started),
-        _number(t.ended),
+        t.number, t.state, t.deployed, t.trained, _plain(t.cost.values), trained_cost, t.seed, t.origin,
+        t.attempts, t.lost, t.failure and t.failure.value, t.reason, *_score_row(t.score), _number(t.started), _number(t.ended),
     ))  # fmt: skip
 
 
@@ -110,11 +109,13 @@ def outline_of(row: Row) -> Trial:
 
 
 def _trial(row: Row, architecture: Architecture, decisions: Mapping[str, Any], curve: tuple[EpochResult, ...]) -> Trial:
-    number, state, _, _, cost, trained_cost, seed, origin, _, lost, failure, reason, *score, started, ended = opened(row)
+    number, state, deployed, trained, cost, trained_cost, seed, origin, _, lost, failure, reason, *score, started, ended = opened(
+        row
+    )
     return Trial(
         number=number, state=state, architecture=architecture, decisions=decisions, cost=Cost(json.loads(cost)),
         score=_score(score, curve), seed=seed, reason=reason, origin=origin, started=started, ended=ended,
-        failure=FailureKind(failure) if failure else None, lost=lost,
+        failure=FailureKind(failure) if failure else None, lost=lost, deployed=deployed, trained=trained,
         trained_cost=Cost(json.loads(trained_cost)) if trained_cost else None,
     )  # fmt: skip
 

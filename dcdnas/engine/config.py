@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from dcdnas.core.budget import Budget
 from dcdnas.core.files import write_whole
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.yaml_lines import Document, read_yaml
-from dcdnas.cost import notations, with_always
+from dcdnas.cost import ALWAYS, notations, with_always
 from dcdnas.engine.folders import called
 from dcdnas.engine.formats import EARLIER_SEARCH, FORMAT, check_search, only_read
 from dcdnas.engine.rules import flat, other_rules, rules
@@ -57,7 +58,7 @@ class SearchConfig:
 
     space: Mapping[str, Any]
     budgets: tuple[Budget, ...] = ()
-    minimize: tuple[str, ...] = ("flops",)
+    minimize: tuple[str, ...] = ALWAYS[:1]
     trials: int = 50
     task: TrainingTask = field(default_factory=TrainingTask)
     sampler: str = "tpe"
@@ -152,9 +153,12 @@ def _dumped(key: str, value: Any) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions that a result depends on."""
-    names = ("dcdnas", "torch", "optuna", "ray", "fvcore", "numpy")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+    """Versions that a result depends on; a package that is not installed is left out."""
+    found = {"python": platform.python_version()}
+    for name in ("dcdnas", "torch", "optuna", "ray", "fvcore", "numpy"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _data(path: Path) -> dict[str, Any]:

@@ -111,10 +111,10 @@ def time_front(store: Store, line: Iterable[Trial], device: Device) -> None:
         device: that the run is for.
     """
     known: dict[str, Any] = store.meta("timed") or {}
-    new = {t.architecture.digest: t.architecture for t in line if t.architecture.digest not in known}
+    new = {t.deployed: t.architecture for t in line if t.deployed not in known}
     if not new or not device.here:
         return
-    for digest, timing in zip(new, time_networks([build_network(a) for a in new.values()], device), strict=True):
-        known[digest] = {"latency": timing.median, "iqr": timing.iqr}
+    for network, timing in zip(new, time_networks([build_network(a) for a in new.values()], device), strict=True):
+        known[network] = {"latency": timing.median, "iqr": timing.iqr}
     with store.transaction():
         store.set_meta("timed", known)

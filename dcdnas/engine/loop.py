@@ -10,10 +10,11 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from dcdnas.core.budget import exceeded, within
 from dcdnas.core.trial import ENDED, Ending, EpochResult, FailureKind, Score, State, Trial
+from dcdnas.engine.as_trained import AsTrained
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.confirm import Confirming
 from dcdnas.engine.halving import Halving
@@ -23,7 +24,6 @@ from dcdnas.engine.recovery import Memory, lost, recover
 from dcdnas.engine.signals import NOTHING, Wish
 from dcdnas.engine.standing import Standing
 from dcdnas.engine.store import Store
-from dcdnas.networks import identity
 from dcdnas.space.search_space import SearchSpace
 
 MISSES = 10
@@ -67,6 +67,7 @@ class SearchLoop:
         self._known: dict[str, Trial] = {}
         self._unwritten: set[int] = set()
         self._failures = self._misses = 0
+        self._as_trained = AsTrained(store.meta("images"), config.task)
         memory = recover(store, died)
         self._proposer = Proposer(config, space, memory.trials)
         self._take_over(memory)
@@ -200,7 +201,7 @@ class SearchLoop:
 
     def _next_trial(self) -> Job | None:
         while not self.stopped:
-            running = {identity(self.trials[job.number].architecture) for job in self.running}
+            running = {self.trials[job.number].deployed for job in self.running}
             proposal = self._proposer.next(lambda d, r=running: d in self._known or d in r, self._misses >= MISSES)  # type: ignore[misc]
             if proposal is None:
                 self.exhausted = True
@@ -212,9 +213,8 @@ class SearchLoop:
 
     def _admit(self, p: Proposal) -> Job | None:
         """Starts the proposal, or writes down why it is not trained."""
-        built = identity(p.architecture)
-        twin = next((j.number for j in self.running if identity(self.trials[j.number].architecture) == built), None)
-        known = self._known.get(built)
+        twin = next((j.number for j in self.running if self.trials[j.number].deployed == p.deployed), None)
+        known = self._known.get(p.deployed)
         if not within(p.cost, self.config.budgets):
             self._close(p, "refused", exceeded(p.cost, self.config.budgets))
         elif combination := self.space.forbids(p.decisions):
@@ -232,8 +232,8 @@ class SearchLoop:
     def _start(self, p: Proposal) -> Job:
         number = len(self.trials)
         seed = p.seed if p.seed is not None else derived_seed(self.config.seed, number)
-        trial = Trial(number, "running", p.architecture, p.decisions, p.cost, None, seed, "", p.origin, time.time(), lost=p.lost)
-        self._put(trial)
+        trial = _trial(number, "running", p, seed=seed, started=time.time())
+        self._put(self._as_trained(trial))
         job = Job(
             number,
             p.architecture,
@@ -247,14 +247,15 @@ class SearchLoop:
         if known.state == "failed":
             self._close(p, "refused", f"the same network as trial {known.number}, which failed")
         else:
-            self._close(p, "replayed", f"the same network as trial {known.number}, which {known.state}", known.score)
+            self._close(p, "replayed", f"the same network as trial {known.number}, which {known.state}", known)
 
-    def _close(self, p: Proposal, state: State, reason: str, score: Score | None = None) -> None:
+    def _close(self, p: Proposal, state: State, reason: str, known: Trial | None = None) -> None:
         """Writes a trial that is not trained, and tells the sampler."""
-        now, number = time.time(), len(self.trials)
-        replayed = replace(score, seconds=0.0, curve=()) if score else None
-        seed = p.seed or 0
-        trial = Trial(number, state, p.architecture, p.decisions, p.cost, replayed, seed, reason, p.origin, now, now, lost=p.lost)
+        now = time.time()
+        trial = _trial(len(self.trials), state, p, seed=p.seed or 0, reason=reason, started=now, ended=now)
+        if known is not None and known.score is not None:
+            replayed = replace(known.score, seconds=0.0, curve=())
+            trial = replace(trial, score=replayed, trained=known.trained, trained_cost=known.trained_cost)
         self._put(trial)
         self._proposer.tell(p.ticket, trial)
 
@@ -307,7 +308,7 @@ class SearchLoop:
     def _remember(self, trial: Trial) -> None:
         self.standing.put(trial)
         if trial.state in (*ENDED, "failed"):
-            self._known.setdefault(identity(trial.architecture), trial)
+            self._known.setdefault(trial.deployed, trial)
         if trial.state in ("failed", "interrupted"):
             self._halving.forget(trial.number)
 
@@ -327,3 +328,8 @@ class SearchLoop:
                 self._halving.reached(trial.number, report.epoch, report.accuracy, trial.cost)
         for trial in memory.again:
             self._proposer.again(trial)
+
+
+def _trial(number: int, state: State, p: Proposal, **known: Any) -> Trial:
+    """A proposal as a trial."""
+    return Trial(number, state, p.architecture, p.decisions, p.cost, origin=p.origin, lost=p.lost, deployed=p.deployed, **known)

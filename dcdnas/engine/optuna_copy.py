@@ -72,7 +72,7 @@ def _copied(
     said: dict[str, Any] = {
         "state": trial.state,
         "origin": trial.origin,
-        "network": trial.architecture.digest,
+        "network": trial.deployed,
         **trial.cost.values,
     }
     copied = create_trial(

@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from dcdnas.core.files import write_whole
 from dcdnas.core.pareto import Bounds
@@ -13,6 +14,7 @@ from dcdnas.core.plugins import FOLDER as PLUGINS
 from dcdnas.core.plugins import loaded
 from dcdnas.cost.latency import prices_by
 from dcdnas.cost.latency.table import LatencyTable
+from dcdnas.data import Split
 from dcdnas.engine import latency
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.folders import called
@@ -54,7 +56,7 @@ def prepare(folder: Path, config: SearchConfig, table: LatencyTable | None = Non
     _copy_plugins(folder, config)
     if table is not None:
         latency.freeze(folder, table)
-    make_memory(folder, objective_bounds(space, config))
+    make_memory(folder, objective_bounds(space, config), images_of(config.task))
     config.write(folder / "search.yaml")
     return config
 
@@ -98,14 +100,31 @@ def extend(folder: Path, trials: int) -> SearchConfig:
     return config
 
 
-def make_memory(folder: Path, bounds: Bounds) -> None:
-    """Makes the run's store, with what stays the same for as long as it lives."""
+def make_memory(folder: Path, bounds: Bounds, images: Split | None = None) -> None:
+    """Makes the run's store, with what stays the same for as long as it lives.
+
+    Args:
+        folder: of the run.
+        bounds: worst and best of each objective.
+        images: that its networks are trained on; None where nothing is to be known of them.
+    """
     store = Store(folder, "x")
     with store.transaction():
         store.set_meta("bounds", {name: list(pair) for name, pair in bounds.items()})
         store.set_meta("created", time.time())
+        if images is not None:
+            store.set_meta("images", record_of(images))
         store.set_ending(None)
     store.close()
+
+
+def record_of(images: Split) -> dict[str, Any]:
+    """What a run keeps of its images: names of the classes, normalisation, shape, and how many each part has."""
+    part = images.train
+    return {
+        "classes": list(part.classes), "mean": list(part.mean), "std": list(part.std), "shape": list(part.shape),
+        "train": len(part), "validation": len(images.validation),
+    }  # fmt: skip
 
 
 def objective_bounds(space: SearchSpace, config: SearchConfig) -> dict[str, tuple[float, float]]:

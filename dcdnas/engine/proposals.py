@@ -37,6 +37,7 @@ class Proposal:
         ticket: of the study that has to be told.
         decisions: of the space.
         architecture: that they make.
+        deployed: its identity, see `dcdnas.networks.identity`.
         cost: at deployment.
         origin: who proposes it.
         seed: of its training, when that is fixed.
@@ -46,6 +47,7 @@ class Proposal:
     ticket: int
     decisions: Decisions
     architecture: Architecture
+    deployed: str
     cost: Cost
     origin: str
     seed: int | None = None
@@ -70,7 +72,7 @@ class Proposer:
         self._study.remember(list(past))
         self._draws = draws_within(space, config.budgets, random.Random(seed), chances=config.chances, also=config.minimize)
         self._metrics = with_always([*(b.metric for b in config.budgets), *config.minimize])
-        begun = {identity(t.architecture) for t in past}
+        begun = {t.deployed for t in past}
         ladder = static_ladder(space, config.budgets, config.minimize)[: max(1, config.starts)]
         self._ladder = deque((rung, origin(i)) for i, rung in enumerate(ladder) if identity(rung.architecture) not in begun)
         taken = sum(t.origin == EARLIER for t in past)
@@ -106,7 +108,7 @@ class Proposer:
             return self._fixed(drawn, "start") if drawn else None
         ticket, decisions = self._study.ask()
         found = priced(self.space, decisions, self._metrics)
-        return Proposal(ticket, found.decisions, found.architecture, found.cost, self.config.sampler)
+        return _proposal(ticket, found, self.config.sampler)
 
     def tell(self, ticket: int, trial: Trial) -> None:
         """What became of a proposal."""
@@ -114,7 +116,11 @@ class Proposer:
 
     def _fixed(self, found: Priced, origin: str) -> Proposal:
         ticket, _ = self._study.ask_fixed(found.decisions)
-        return Proposal(ticket, found.decisions, found.architecture, found.cost, origin)
+        return _proposal(ticket, found, origin)
+
+
+def _proposal(ticket: int, found: Priced, origin: str) -> Proposal:
+    return Proposal(ticket, found.decisions, found.architecture, identity(found.architecture), found.cost, origin)
 
 
 def origin(rung: int) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from dcdnas.core.trial import ENDED, FailureKind, Trial
 from dcdnas.engine.store import Store
-from dcdnas.networks import identity
 
 ATTEMPTS = 2
 """Times a network may be training when the driver dies before it counts as failed."""
@@ -43,8 +42,8 @@ def recover(store: Store, died: bool) -> Memory:
                 quiet = replace(trial, state="interrupted", reason="the driver ended while it was training", ended=now)
                 trials[position] = lost(trial, DIED) if died else quiet
                 store.add(trials[position])
-    settled = {identity(t.architecture) for t in trials if t.state in (*ENDED, "failed")}
-    last = {identity(t.architecture): t for t in trials if t.state == "interrupted"}
+    settled = {t.deployed for t in trials if t.state in (*ENDED, "failed")}
+    last = {t.deployed: t for t in trials if t.state == "interrupted"}
     return Memory(trials, [t for built, t in last.items() if built not in settled])
 
 

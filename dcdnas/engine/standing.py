@@ -33,6 +33,7 @@ class Standing:
         self.best: Trial | None = None
         self.latest: Trial | None = None
         self.longest = 0.0
+        self._first: dict[str | int, int] = {}
 
     def put(self, trial: Trial) -> None:
         """Takes a new trial, or a new state of a known one; what is finished stays as it is."""
@@ -43,11 +44,16 @@ class Standing:
         self.trials[trial.number] = self.latest = trial
         if trial.state == "finished" and trial.score is not None:
             self.longest = max(self.longest, trial.score.seconds)
-        if pareto.candidates([trial], self.budgets):
+        if self._may_lead(trial):
             line = pareto.front([*self.front, trial], self.budgets, self.minimize)
             if trial in line:
                 self.front = tuple(line)
                 self.best = pareto.best(line, self.budgets)
+
+    def _may_lead(self, trial: Trial) -> bool:
+        """Whether it may be on the front: of the trials of one network the first counts, see `pareto.candidates`."""
+        found = pareto.candidates([trial], self.budgets)
+        return bool(found) and self._first.setdefault(pareto.network_of(trial), trial.number) == trial.number
 
     @property
     def patience(self) -> float:

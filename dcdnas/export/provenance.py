@@ -5,15 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dcdnas.core.trial import Trial
-from dcdnas.export.config import Model
+from dcdnas.export.config import Model, Normalisation
 
 if TYPE_CHECKING:
     from dcdnas.results import Run
 
 
 def model_of(run: Run, trial: Trial) -> Model:
-    """A trial of a run as something to export, with all that is known of where it comes from."""
-    return Model(trial.architecture, provenance(run, trial))
+    """A trial of a run as something to export, with all that is known of where it comes from.
+
+    Names of the classes and normalisation are those of the images that the run trained on, where these have as many classes and
+    channels as the network. Images that only stand in for others say neither.
+    """
+    a, images = trial.architecture, run.images
+    if "shape" not in images or (len(images["classes"]), images["shape"][0]) != (a.classes, a.input[0]):
+        return Model(a, provenance(run, trial))
+    normalisation = Normalisation(tuple(images["mean"]), tuple(images["std"]))
+    return Model(a, provenance(run, trial), normalisation, tuple(images["classes"]))
 
 
 def provenance(run: Run, trial: Trial) -> dict[str, Any]:
@@ -30,7 +38,7 @@ def provenance(run: Run, trial: Trial) -> dict[str, Any]:
             "mean": round(confirmed.mean, 6), "standard_deviation": None if spread is None else round(spread, 6),
             "seeds": len(confirmed.accuracies),
         }  # fmt: skip
-    timed = run.timed.get(trial.architecture.digest)
+    timed = run.timed.get(trial.deployed)
     if timed:
         how = {"measured": timed["latency"], "iqr": timed["iqr"], **run.config["latency"]["device"]}
         found["latency_ns"] = {"predicted": trial.cost["latency"], **how}

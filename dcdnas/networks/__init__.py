@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.catalogue import Catalogue
+from dcdnas.core.task import proxy_input
 from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.networks._base import ConvNorm, Network, Places, deployed, make, make_divisible
 from dcdnas.networks._excite import SqueezeExcite
@@ -18,7 +19,7 @@ networks: Catalogue[type[Network]] = Catalogue("networks", "network")
 
 __all__ = [
     "ACTIVATIONS", "STATIC", "ConvNorm", "Network", "Places", "Shape", "Slot", "SqueezeExcite", "build_network", "deployed",
-    "for_proxy", "identity", "leaders", "make", "make_divisible", "networks", "proxy_side", "slots_of", "unnamed",
+    "for_proxy", "identity", "leaders", "make", "make_divisible", "networks", "slots_of", "unnamed",
 ]  # fmt: skip
 
 
@@ -68,13 +69,6 @@ def for_proxy(architecture: Architecture, input: Shape, classes: int, deployed_s
     """
     cls = networks[architecture.network]
     settings = cls.written(cls.adapted(architecture.settings, input))
-    share = architecture.input[1] / deployed_side if deployed_side else 1.0
-    channels, height, width = input
     return replace(
-        architecture, settings=settings, input=(channels, proxy_side(height, share), proxy_side(width, share)), classes=classes
+        architecture, settings=settings, input=proxy_input(input, architecture.input[1], deployed_side), classes=classes
     )
-
-
-def proxy_side(side: int, share: float) -> int:
-    """Pixels of a proxy's side that stand for a share of the largest resolution; at least 1."""
-    return max(1, round(side * share))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from functools import lru_cache
 
-from dcdnas.core.architecture import Architecture
+from dcdnas.core.architecture import Architecture, LayerChoice, canonical
 from dcdnas.core.dimension import dimensions
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.networks._base import Network
 from dcdnas.networks._slot import STATIC, Slot
 from dcdnas.operators import operators
@@ -25,7 +28,7 @@ def digest_of_built(cls: type[Network], architecture: Architecture) -> str:
         "network": architecture.network,
         "input": architecture.input,
         "classes": architecture.classes,
-        "wiring": {name: value for name, value in settings.items() if name not in searched},
+        "wiring": {name: canonical(value) for name, value in settings.items() if name not in searched},
         "slots": [_built(slot, architecture) for slot in slots],
     }
     return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
@@ -37,5 +40,12 @@ def _built(slot: Slot, architecture: Architecture) -> list[object]:
     place = [slot.name, slot.kind, slot.activation, str(g), g.dilation]
     if slot.kind == "gate":
         return place
+    return [*place, choice.operator, choice.guide_channels, _filled(choice, g)]
+
+
+@lru_cache(maxsize=65_536)
+def _filled(choice: LayerChoice, geometry: ConvGeometry) -> Mapping[str, object]:
+    """What an operator builds in a place; the thousands of networks of a search are made of few different layers."""
     operator = operators[choice.operator]
-    return [*place, choice.operator, choice.guide_channels, operator.built(g, operator.resolve(g, **choice.settings))]
+    built: Mapping[str, object] = canonical(operator.built(geometry, operator.resolve(geometry, **choice.settings)))
+    return built

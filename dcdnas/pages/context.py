@@ -112,7 +112,7 @@ def of_space(source: Source) -> dict[str, Any]:
 
     run = source.run
     content = yaml.safe_dump(run.config.get("space", {}), sort_keys=False, allow_unicode=True, default_flow_style=None)
-    land = source.remembered("space", lambda: territory(run, source.digests()))
+    land = source.remembered("space", lambda: territory(run, source.networks()))
     return {"run": run, "land": land, "content": content, "tab": "space"}
 
 
@@ -158,7 +158,7 @@ def _paint(trials: Sequence[Trial]) -> Any:
 
 def _same(source: Source, trial: Trial) -> list[Trial]:
     """Other trials of the same network."""
-    digests = source.digests()
-    mine = digests.get(trial.number)
+    networks = source.networks()
+    mine = networks.get(trial.number)
     known = source.run.by_number
-    return [known[n] for n, digest in digests.items() if digest == mine and n != trial.number and n in known][:10]
+    return [known[n] for n, network in networks.items() if network == mine and n != trial.number and n in known][:10]

@@ -39,9 +39,8 @@ def drawn_as(trial: Trial) -> str:
 
 
 def metrics_of(run: Run) -> list[str]:
-    """Cost metrics of the run, FLOPs and parameters first."""
-    known = run.trials[0].cost.values if run.trials else {}
-    return sorted(known, key=("flops", "params", *known).index)
+    """Cost metrics of the run's trials."""
+    return list(run.metrics) if run.trials else []
 
 
 def objectives(run: Run) -> str:

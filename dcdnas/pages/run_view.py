@@ -54,7 +54,7 @@ class Source(Protocol):
     def curves(self) -> Mapping[int, Sequence[float]]:
         """Epoch -> accuracies after it, of all trainings that ended."""
 
-    def digests(self) -> Mapping[int, str]:
+    def networks(self) -> Mapping[int, str]:
         """Identity of each trial's network."""
 
     def since(self, version: int) -> Sequence[Trial]:

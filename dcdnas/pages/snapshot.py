@@ -51,9 +51,9 @@ class Still:
                     found.setdefault(report.epoch, []).append(report.accuracy)
         return dict(sorted(found.items()))
 
-    def digests(self) -> Mapping[int, str]:
+    def networks(self) -> Mapping[int, str]:
         """Identity of each trial's network."""
-        return self.remembered("digests", lambda: {t.number: t.architecture.digest for t in self.run.trials})
+        return self.remembered("networks", lambda: {t.number: t.deployed for t in self.run.trials})
 
     def since(self, version: int) -> Sequence[Trial]:
         """None: nothing changes."""

@@ -51,19 +51,19 @@ class Territory:
     problem: str = ""
 
 
-def territory(run: Run, digests: Mapping[int, str]) -> Territory:
+def territory(run: Run, networks: Mapping[int, str]) -> Territory:
     """The space of a run, with the identity of each trial's network."""
     try:
         space = _compiled(yaml.safe_dump(run.config.get("space", {})))
     except (DcdnasError, TypeError, KeyError, AttributeError) as error:
         return Territory(None, problem=f"The space of this run cannot be read: {error}")
-    trained = {digests[t.number] for t in run.trials if t.state in ("finished", "stopped")}
+    trained = {networks[t.number] for t in run.trials if t.state in ("finished", "stopped")}
     wanted = dict.fromkeys((run.cost_shown, "flops", *(b.metric for b in run.budgets)))
     known = tuple(metric for metric in wanted if metric in exact_metrics())
     costs, share = _costs(space, known), None
     if all(b.metric in known for b in run.budgets):
         share = Share(sum(within(c, run.budgets) for c in costs), len(costs))
-    return Territory(space, len(set(digests.values())), len(trained), share, known[0], _bars([c[known[0]] for c in costs]))
+    return Territory(space, len(set(networks.values())), len(trained), share, known[0], _bars([c[known[0]] for c in costs]))
 
 
 @lru_cache(maxsize=8)

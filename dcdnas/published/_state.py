@@ -7,6 +7,7 @@ import warnings
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -64,14 +65,12 @@ def read_state(path: str | Path) -> Mapping[str, Any]:
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror or error}.") from None
     except Exception as error:
-        refused = re.search(r"GLOBAL (\S+) was not", str(error))
-        if refused or "Unsupported class" in str(error):
-            what = f" ({refused[1]})" if refused else ""
+        if code := _code_in(path):
             raise FileError(
-                f"{path}: holds more than tensors and plain values{what}, which could run code. Allowed: a state dict. Where the "
-                "checkpoint was made, save one: torch.save(checkpoint['state_dict'], 'state.pth')."
+                f"{path}: holds more than tensors and plain values ({', '.join(code[:3])}), which could run code. Allowed: a "
+                "state dict. Where the checkpoint was made, save one: torch.save(checkpoint['state_dict'], 'state.pth')."
             ) from None
-        reason = type(error).__name__ if "weights_only" in str(error) else f"{type(error).__name__}: {error}"
+        reason = type(error).__name__ if isinstance(error, UnpicklingError) else f"{type(error).__name__}: {error}"
         raise FileError(f"{path}: not a checkpoint, or damaged ({reason}). Allowed: .pth, .safetensors.") from None
     if not isinstance(content, Mapping):
         raise FileError(f"{path}: holds a {type(content).__name__}, not a state dict.")
@@ -140,6 +139,15 @@ def _check_beginning(path: str | Path, begin: bytes) -> None:
 def _is_safetensors(path: str | Path, begin: bytes) -> bool:
     """By its content: eight bytes of length, then JSON; a damaged one by its name."""
     return begin[8:9] == b"{" or Path(path).suffix == ".safetensors"
+
+
+def _code_in(path: str | Path) -> list[str]:
+    """Classes and functions that a checkpoint names and that are neither tensors nor plain; none where it is no checkpoint."""
+    with torch.serialization.safe_globals(_PLAIN):
+        try:
+            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+        except (ValueError, RuntimeError, EOFError, UnpicklingError):
+            return []
 
 
 def _unpickled(path: str | Path) -> Any:

@@ -7,10 +7,9 @@ from dcdnas.engine.folders import FILE, find_run, run_folders
 from dcdnas.results.history import Moment
 from dcdnas.results.notes import Note, read_notes, write_note
 from dcdnas.results.reading import load_run
-from dcdnas.results.run import COLUMNS, Confirmed, Run, Status
+from dcdnas.results.run import Confirmed, Run, Status
 
 __all__ = [
-    "COLUMNS",
     "FILE",
     "Confirmed",
     "Moment",

@@ -42,6 +42,7 @@ class History:
         self._budgets, self._minimize, self._bounds = budgets, minimize, bounds
         self.line: list[Trial] = []
         self._counted: set[int] = set()
+        self._first: dict[str | int, int] = {}
         self.moments: list[Moment] = []
 
     def extend(self, trials: Iterable[Trial]) -> list[Moment]:
@@ -54,7 +55,9 @@ class History:
 
     def _after(self, trial: Trial) -> Moment:
         last = self.moments[-1] if self.moments else Moment(0, 0.0, 0, 0.0, None)
-        line = pareto.front([*self.line, trial], self._budgets, self._minimize)
+        line = self.line
+        if self._first.setdefault(pareto.network_of(trial), trial.number) == trial.number:
+            line = pareto.front([*self.line, trial], self._budgets, self._minimize)
         volume, best = last.hypervolume, last.best
         if len(line) != len(self.line) or any(a is not b for a, b in zip(line, self.line, strict=False)):
             volume = pareto.hypervolume(line, self._budgets, self._bounds)

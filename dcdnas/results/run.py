@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dcdnas.core import pareto
 from dcdnas.core.budget import Budget, parse_budgets, within
+from dcdnas.core.task import proxy_input
 from dcdnas.core.trial import ENDED, Ending, Trial
 from dcdnas.core.uncertainty import Difference, between_pairs, between_readings
-from dcdnas.core.units import Notations
+from dcdnas.core.units import Notations, costs
 from dcdnas.engine.folders import called
 from dcdnas.engine.formats import FORMAT, command_to_go_on
 from dcdnas.engine.store import Confirmation
@@ -28,23 +29,9 @@ from dcdnas.results.history import History, Moment
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = (
-    "number",
-    "state",
-    "accuracy",
-    "flops",
-    "params",
-    "epochs",
-    "seconds",
-    "seed",
-    "digest",
-    "on_front",
-    "reason",
-    "failure",
-    "confirmed_mean",
-    "confirmed_seeds",
-)
-"""The frame's columns before the decisions; a further cost metric stands after ``params``."""
+BEFORE_COSTS = ("number", "state", "accuracy")
+AFTER_COSTS = ("epochs", "seconds", "seed", "digest", "on_front", "reason", "failure", "confirmed_mean", "confirmed_seeds")
+"""The frame's columns around those of the cost metrics; the decisions follow."""
 
 Status = Literal["running", "finished", "interrupted", "failed"]
 
@@ -103,8 +90,9 @@ class Run:
         problems: what is damaged, in words.
         notations: how the metrics that its trials are priced by are named, written and read.
         format: of its memory; a run of format 1 is not gone on with.
-        timed: digest -> ``latency`` and ``iqr`` in nanoseconds of networks of the front, measured whole on the run's device.
-        images: what it wrote down of its images, how many of them for ``train`` and ``validation``; empty in an earlier run.
+        images: what its networks are trained on: names of the ``classes``, ``mean`` and ``std`` of each channel, ``shape``
+            (C, H, W), and how many are for ``train`` and ``validation``; empty where the run does not say.
+        timed: identity -> ``latency`` and ``iqr`` in nanoseconds of networks of the front, measured whole on the run's device.
     """
 
     folder: Path
@@ -176,12 +164,17 @@ class Run:
     @property
     def minimize(self) -> tuple[str, ...]:
         """Cost metrics that are objectives; none when the accuracy is the only one."""
-        return tuple(name for name in self.bounds if name != "accuracy") if self.bounds else ("flops",)
+        return tuple(name for name in self.bounds if name != "accuracy")
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Cost metrics that its trials are priced by, in the order of their price."""
+        return tuple(self.trials[0].cost.values) if self.trials else tuple(self.notations)
 
     @property
     def cost_shown(self) -> str:
         """The cost metric that accuracy is shown against: an objective, or what the first budget bounds."""
-        return next(iter((*self.minimize, *(b.metric for b in self.budgets))), "flops")
+        return next(iter((*self.minimize, *(b.metric for b in self.budgets), *self.metrics)))
 
     @property
     def seconds(self) -> float:
@@ -265,6 +258,18 @@ class Run:
         confirmed = self.confirmed_as(trial)
         return confirmed.mean if confirmed else trial.score.accuracy
 
+    def trained_as(self, trial: Trial) -> str:
+        """The images and the price of the network that was trained for a trial, in words: ``1x28x28, 12.3 MFLOPs, 2.2 Mparams``.
+
+        Empty where nothing was trained, or at the price of the deployed network.
+        """
+        cost = trial.trained_cost
+        if cost is None or "shape" not in self.images or cost.values.items() <= trial.cost.values.items():
+            return ""
+        side = int((self.config.get("task") or {}).get("deployed_side", 0))
+        shape = proxy_input(tuple(self.images["shape"]), trial.architecture.input[1], side)
+        return f"{'x'.join(map(str, shape))}, {costs(cost)}"
+
     @property
     def knee(self) -> Trial | None:
         """The trial of the front after which accuracy gets dear."""
@@ -312,17 +317,21 @@ class Run:
     def rows(self) -> list[dict[str, Any]]:
         """One row a trial with the frame's columns; a decision that does not exist in a trial is None."""
         on_front = {t.number for t in self.front()}
-        metrics = [m for t in self.trials[:1] for m in t.cost.values if m not in ("flops", "params")]
         decisions = list(dict.fromkeys(name for t in self.trials for name in t.decisions))
-        return [_row(t, t.number in on_front, self.confirmed_as(t), metrics, decisions) for t in self.trials]
+        return [_row(t, t.number in on_front, self.confirmed_as(t), self.metrics, decisions) for t in self.trials]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The frame's columns before the decisions: ``number, state, accuracy``, a column a cost metric, ``epochs, ...``."""
+        return (*BEFORE_COSTS, *self.metrics, *AFTER_COSTS)
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The trials as a pandas frame: `COLUMNS`, then one column a decision."""
+        """The trials as a pandas frame: `columns`, then one column a decision."""
         import pandas as pd
 
         rows = self.rows
-        return pd.DataFrame(rows, columns=list(rows[0]) if rows else list(COLUMNS))
+        return pd.DataFrame(rows, columns=list(rows[0]) if rows else list(self.columns))
 
     def _cut(self, budgets: Sequence[Budget] | None) -> Sequence[Budget]:
         """The bounds that hold: the run's own unless others are given.
@@ -348,7 +357,7 @@ def _row(
     score, cost = trial.score, trial.cost.values
     return {
         "number": trial.number, "state": trial.state, "accuracy": score.accuracy if score else None,
-        "flops": cost.get("flops"), "params": cost.get("params"), **{m: cost.get(m) for m in metrics},
+        **{m: cost.get(m) for m in metrics},
         "epochs": score.epochs if score else 0, "seconds": score.seconds if score else 0.0, "seed": trial.seed,
         "digest": trial.architecture.digest, "on_front": on_front, "reason": trial.reason,
         "failure": trial.failure and trial.failure.value,

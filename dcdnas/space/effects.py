@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.geometry import Setting
+from dcdnas.core.task import proxy_side
 from dcdnas.errors import UsageError
-from dcdnas.networks import identity, proxy_side
+from dcdnas.networks import identity
 from dcdnas.space.parts import Decision
 from dcdnas.space.search_space import SearchSpace
 

@@ -17,7 +17,7 @@ from torch.export import ExportedProgram
 
 import dcdnas
 from dcdnas.cost import measure
-from dcdnas.export import load_weights
+from dcdnas.export import Normalisation, load_weights, read_model
 from dcdnas.results import load_run
 
 
@@ -187,3 +187,11 @@ def test_a_folder_that_cannot_be_made_is_said(run: Run, searched: Path) -> None:
     said = run("export", "done", "-o", "file/inside")
     assert said.code == 2
     assert "-o" in said.err
+
+
+def test_the_config_of_a_run_has_the_names_of_its_classes_and_its_normalisation(run: Run, searched: Path) -> None:
+    run("export", "done", "-o", "out")
+    images, model = load_run("done").images, read_model(searched / "out" / "config.yaml")
+    assert model.labels == tuple(images["classes"])
+    assert len(model.labels) == 10
+    assert model.normalisation == Normalisation(tuple(images["mean"]), tuple(images["std"]))

@@ -145,7 +145,7 @@ def test_cost_measures_a_network_layer_by_layer(run: Run, project: Path) -> None
 
 def test_what_is_slower_than_predicted_is_said() -> None:
     def timed(number: int, nanoseconds: int) -> tuple[SimpleNamespace, tuple[str, dict[str, int]]]:
-        return SimpleNamespace(number=number, architecture=SimpleNamespace(digest=f"d{number}")), (
+        return SimpleNamespace(number=number, deployed=f"d{number}"), (
             f"d{number}",
             {"latency": nanoseconds},
         )

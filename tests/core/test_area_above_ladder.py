@@ -77,3 +77,10 @@ def test_the_interval_holds_the_true_area_although_the_best_of_noisy_readings_is
         above += found.value > truth
     assert above > 80
     assert held > 80
+
+
+def test_a_cost_of_nothing_stands_where_its_metric_says() -> None:
+    """Three of six decades: without the metric's word, nothing at all would be dearer than the budget."""
+    known = [Point(0.0, 0.5, False), Point(1e-9, 0.5, True)]
+    assert area_above(known, 0.0, 1e-6, least=1e-12) == pytest.approx(0.5 * 0.5)
+    assert area_with_interval(known, 0.0, 1e-6, [0.0, 0.0], least=1e-12).value == pytest.approx(0.5 * 0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -142,3 +143,12 @@ def test_accuracy_alone_can_be_the_objective() -> None:
     assert {t.number for t in pareto.front(trials, (), ())} == {1, 3}
     assert pareto.knee(trials, (), ()) is not None
     assert pareto.hypervolume(trials, (), {"accuracy": (0.1, 1.0)}) == pytest.approx(0.6 / 0.9)
+
+
+def test_of_the_trials_of_one_network_the_first_alone_is_on_the_front_and_confirmed() -> None:
+    one, other = (replace(trial(n, 0.6 + n / 100, 50), deployed="one") for n in (6, 7))
+    assert numbers(pareto.front([*LINE, one, other], BUDGETS, ["flops"])) == [0, 1, 3]
+    line = [*LINE[:1], one, other]
+    assert numbers(pareto.front(line, BUDGETS, ["flops"])) == [0, 6]
+    static = replace(trial(8, 0.4, 50, origin="static"), deployed="one")
+    assert numbers(pareto.to_confirm([*line, static], BUDGETS, ["flops"], 2)) == [6, 0]

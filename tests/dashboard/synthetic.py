@@ -19,6 +19,7 @@ from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.cost import price
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import Confirmation, Store
+from dcdnas.networks import identity
 from dcdnas.space.library import find_space
 from dcdnas.space.pricing.cost import draw
 from dcdnas.space.search_space import SearchSpace
@@ -58,7 +59,7 @@ def make_run(
 
 def put(store: Store, trial: Trial) -> None:
     """Writes a trial with its learning curve."""
-    store.add(trial)
+    store.add(replace(trial, deployed=identity(trial.architecture)))
     for report in trial.score.curve if trial.score else ():
         store.add_report(trial.number, report)
 

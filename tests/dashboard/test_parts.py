@@ -210,7 +210,7 @@ def test_random_networks_are_counted_in_the_run_s_own_metric(tmp_path: Path, met
     with_weights_only(tmp_path)
     make_run(tmp_path / "flops", 3)
     live = LiveRun(tmp_path / {"flops": "flops", "weights": "bytes"}[metric])
-    land = territory(live.run, live.digests())
+    land = territory(live.run, live.networks())
     assert land.metric == metric
     assert land.share is not None
     assert sum(n for _, _, n in land.bars) == land.share.draws
@@ -229,7 +229,7 @@ def test_what_a_table_of_one_device_predicts_is_not_priced(tmp_path: Path) -> No
         bounds={"accuracy": (0.1, 1.0), "latency": (0.0, 1.0)},
         config={**live.run.config, "budgets": [{"metric": "latency", "at_most": 1.0}]},
     )
-    land = territory(timed, live.digests())
+    land = territory(timed, live.networks())
     assert (land.metric, land.share) == ("flops", None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import fields, replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from searching import config
 
 from dcdnas.core.budget import Budget
 from dcdnas.core.task import TrainingTask
-from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.config import SearchConfig, versions
 from dcdnas.errors import FileError, Resumable, RunError
 
 tasks = st.builds(
@@ -68,8 +69,18 @@ def test_a_configuration_comes_back_as_it_was_written(tmp_path: Path, c: SearchC
 
 def test_the_file_says_which_versions_made_it(tmp_path: Path) -> None:
     config().write(tmp_path / "search.yaml")
-    versions = yaml.safe_load((tmp_path / "search.yaml").read_text())["versions"]
-    assert {"python", "dcdnas", "torch", "optuna", "ray"} <= set(versions)
+    said = yaml.safe_load((tmp_path / "search.yaml").read_text())["versions"]
+    assert {"python", "dcdnas", "torch", "optuna", "ray"} <= set(said)
+
+
+def test_a_package_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name == "ray":
+            raise PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr("dcdnas.engine.config.version", version)
+    assert set(versions()) == {"python", "dcdnas", "torch", "optuna", "fvcore", "numpy"}
 
 
 def test_every_setting_but_the_number_of_trials_makes_another_search() -> None:

@@ -100,6 +100,15 @@ def test_an_unknown_executor_is_refused_with_the_nearest() -> None:
         chosen_execution(SearchSettings(executor="locl"))
 
 
+@pytest.mark.parametrize("name", ["inline", "local"])
+def test_an_address_is_refused_by_what_runs_on_this_machine_only(name: str) -> None:
+    with pytest.raises(
+        UsageError, match=rf"--address auto: --executor {name} runs on .*Leave out --address, or .*--executor ray"
+    ):
+        chosen_execution(SearchSettings(executor=name, address="auto"))
+    assert chosen_execution(SearchSettings(executor="ray", address="auto")).address == "auto"
+
+
 @pytest.mark.parametrize(("name", "expected"), [("inline", 1), ("local", 8), ("ray", 8)])
 def test_as_many_train_at_one_time_as_the_executor_lets(name: str, expected: int) -> None:
     assert at_one_time(Execution(executor=name, jobs=8)) == expected

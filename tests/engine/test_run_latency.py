@@ -29,7 +29,7 @@ from dcdnas.engine.prepare import extend, make_memory, objective_bounds, prepare
 from dcdnas.engine.run import search
 from dcdnas.engine.store import Store
 from dcdnas.errors import RunError, UsageError
-from dcdnas.networks import Network
+from dcdnas.networks import Network, identity
 from dcdnas.results import load_run
 from dcdnas.space.pricing.cost import largest
 from dcdnas.space.pricing.latency import notes_on, take_table
@@ -112,10 +112,10 @@ def test_the_front_is_measured_whole_once(tmp_path: Path, wholes: list[Network])
     prepare(tmp_path / "run", *a_search())
     search(tmp_path / "run", INLINE)
     run = load_run(tmp_path / "run")
-    front = {t.architecture.digest for t in run.front()}
+    front = {t.deployed for t in run.front()}
     assert front
-    assert {n.architecture.digest for n in wholes} == front
-    assert run.timed == {digest: {"latency": 1_000_000, "iqr": 5_000} for digest in front}
+    assert {identity(n.architecture) for n in wholes} == front
+    assert run.timed == {network: {"latency": 1_000_000, "iqr": 5_000} for network in front}
     search(tmp_path / "run", INLINE)
     assert len(wholes) == len(front)
 

@@ -24,15 +24,18 @@ BUDGETS = (Budget("flops", 7.0),)
 
 coarse = st.integers(1, 9).map(float)
 events = st.lists(
-    st.tuples(st.sampled_from(["finished", "stopped", "failed", "interrupted"]), coarse, coarse, coarse), max_size=25
+    st.tuples(
+        st.sampled_from(["finished", "stopped", "failed", "interrupted"]), coarse, coarse, coarse, st.sampled_from(["", "a", "b"])
+    ),
+    max_size=25,
 )
 
 
 @given(events)
-def test_it_is_what_all_trials_together_say(events: list[tuple[str, float, float, float]]) -> None:
+def test_it_is_what_all_trials_together_say(events: list[tuple[str, float, float, float, str]]) -> None:
     standing, trials = Standing(BUDGETS, ("flops", "params")), []
-    for number, (state, accuracy, flops, params) in enumerate(events):
-        trial = Trial(number, "running", NETWORK, {}, Cost({"flops": flops, "params": params}))
+    for number, (state, accuracy, flops, params, built) in enumerate(events):
+        trial = Trial(number, "running", NETWORK, {}, Cost({"flops": flops, "params": params}), deployed=built)
         standing.put(trial)
         trials.append(replace(trial, state=state, score=Score(accuracy / 10, 1.0, 3, 5.0)))
         standing.put(trials[-1])

@@ -46,6 +46,8 @@ trials = st.builds(
     ended=finite,
     failure=st.none() | st.sampled_from(FailureKind),
     lost=st.integers(0, 9),
+    deployed=st.text("0123456789abcdef", max_size=16),
+    trained=st.text("0123456789abcdef", max_size=16),
     trained_cost=st.none() | st.builds(Cost, st.dictionaries(st.sampled_from(["flops", "params"]), finite, min_size=1)),
 )
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from written_runs import trial, write_run
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.data import Images, ordered_as
 from dcdnas.errors import DataError, FileError, UsageError
-from dcdnas.export import Model, Normalisation, export_model, read_model, save_weights
+from dcdnas.export import Model, Normalisation, export_model, model_of, read_model, save_weights
 from dcdnas.networks import build_network
+from dcdnas.results import load_run
 
 ARCHITECTURE = Architecture(
     "resnet", {"channels": (8,), "depth": 1, "strides": (1,), "stem_channels": 8, "stem": "small"}, {}, (3, 9, 9), 3
@@ -93,3 +95,31 @@ def test_labels_follow_the_names_and_not_their_order() -> None:
 def test_other_names_are_refused(names: tuple[str, ...]) -> None:
     with pytest.raises(DataError, match="other classes than the network was trained on"):
         ordered_as(images("a", "b", "c"), names)
+
+
+IMAGES = {
+    "classes": [f"class {n}" for n in range(10)],
+    "mean": [0.2],
+    "std": [0.3],
+    "shape": [1, 8, 8],
+    "train": 8,
+    "validation": 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "known"),
+    [({}, True), ({"classes": ["a", "b"]}, False), ({"shape": [3, 8, 8], "mean": [0.2] * 3, "std": [0.3] * 3}, False)],
+    ids=["its own", "other classes", "other channels"],
+)
+def test_a_network_of_a_run_has_the_names_of_images_that_fit_it(tmp_path: Path, changes: dict[str, object], known: bool) -> None:
+    run = load_run(write_run(tmp_path / "r", [trial(0, 0.5, 9.0)], images={**IMAGES, **changes}))
+    model = model_of(run, run.trials[0])
+    assert model.labels == (tuple(IMAGES["classes"]) if known else ())
+    assert model.normalisation == (Normalisation((0.2,), (0.3,)) if known else None)
+
+
+def test_a_run_that_does_not_say_its_images_exports_without_names(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "r", [trial(0, 0.5, 9.0)]))
+    model = model_of(run, run.trials[0])
+    assert (model.labels, model.normalisation) == ((), None)

@@ -115,3 +115,11 @@ def test_neighbours_in_a_shipped_space_have_one_identity_only_where_they_build_o
 @pytest.mark.parametrize("name", sorted(shipped()))
 def test_a_thousand_pairs_of_a_shipped_space(name: str) -> None:
     assert pairs(name, 1000) == 1000
+
+
+def test_a_number_is_one_however_a_file_writes_it() -> None:
+    """YAML and JSON do not keep 0 and 0.0 apart, and both are one setting."""
+    identity.cache_clear()
+    whole = identity(small("resnet", dropout=0))
+    identity.cache_clear()
+    assert identity(small("resnet", dropout=0.0)) == whole

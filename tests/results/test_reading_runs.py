@@ -11,12 +11,18 @@ import pytest
 from written_runs import trial, write_run
 
 from dcdnas.core.budget import parse_budgets
+from dcdnas.core.geometry import Cost
 from dcdnas.core.pareto import hypervolume
 from dcdnas.core.trial import Ending
 from dcdnas.cost import notations
 from dcdnas.engine.lock import RunLock
 from dcdnas.errors import RunError, UsageError
-from dcdnas.results import COLUMNS, load_run, run_folders
+from dcdnas.results import load_run, run_folders
+
+COLUMNS = [
+    "number", "state", "accuracy", "flops", "params", "epochs", "seconds", "seed", "digest", "on_front", "reason", "failure",
+    "confirmed_mean", "confirmed_seeds",
+]  # fmt: skip
 
 TRIALS = [
     trial(0, 0.70, 90.0),
@@ -86,14 +92,28 @@ def test_confirmed_networks_are_compared_on_the_seeds_they_share(tmp_path: Path)
 
 def test_the_frame_has_the_documented_columns_then_the_decisions(tmp_path: Path) -> None:
     frame = load_run(write_run(tmp_path / "r", TRIALS)).frame
-    assert tuple(frame.columns) == (*COLUMNS, "width")
+    assert list(frame.columns) == [*COLUMNS, "width"]
     assert len(frame) == len(TRIALS)
     assert list(frame[frame.on_front].number) == [0, 1, 2]
     assert frame.set_index("number").reason[5].startswith("150 FLOPs")
 
 
 def test_the_frame_of_a_run_without_trials_has_its_columns(tmp_path: Path) -> None:
-    assert tuple(load_run(write_run(tmp_path / "r", [])).frame.columns) == COLUMNS
+    assert list(load_run(write_run(tmp_path / "r", [])).frame.columns) == COLUMNS
+
+
+def test_further_costs_stand_after_those_of_every_price(tmp_path: Path) -> None:
+    cost = Cost({"flops": 9.0, "params": 4.0, "weights": 16.0})
+    run = load_run(write_run(tmp_path / "r", [trial(0, 0.5, 9.0, cost=cost)]))
+    assert list(run.frame.columns[:7]) == [*COLUMNS[:5], "weights", "epochs"]
+
+
+def test_of_two_trials_of_one_network_the_first_alone_is_on_the_front_and_in_the_history(tmp_path: Path) -> None:
+    one, other = trial(7, 0.75, 91.0, deployed="one"), trial(8, 0.85, 91.0, deployed="one")
+    run = load_run(write_run(tmp_path / "r", [*TRIALS, one, other]))
+    assert [t.number for t in run.front()] == [1, 0, 7, 2]
+    assert run.history[-1].hypervolume == pytest.approx(run.hypervolume)
+    assert run.history[-1].best == 0.8
 
 
 def test_the_history_ends_at_the_hypervolume_and_never_falls(tmp_path: Path) -> None:

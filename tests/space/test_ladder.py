@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
+from energy import EACH, ENERGY, NOTATION, energy_known
 from spaces import BACKBONE, HEAD, compile_space, tiny
 
 from dcdnas.core.budget import Budget, within
+from dcdnas.cost import price
 from dcdnas.space.library import load_space
 from dcdnas.space.pricing.cost import priced, static_reference
 from dcdnas.space.pricing.ladder import static_ladder
@@ -58,3 +61,17 @@ def test_nothing_within_the_budget_is_no_ladder(most: int) -> None:
 
 def test_the_cost_has_the_metrics_that_are_asked_for() -> None:
     assert "weights" in static_ladder(tiny("stage"), [], ["weights"])[0].cost.values
+
+
+def test_rungs_of_a_metric_of_fractions_are_even_where_the_cheapest_costs_nothing() -> None:
+    space = load_space("fashion-quick")
+    flops = sorted({priced(space, o).cost["flops"] for o in space.uniform_static()})
+    joules = {found: EACH * (found - flops[0]) for found in flops}
+    free = replace(ENERGY, of_network=lambda a: joules.get(price(a)["flops"], 1.0), of_slot=lambda slot, choice: None)
+    with energy_known(free):
+        costs = [p.cost["energy"] for p in static_ladder(space, [Budget("energy", 2 * max(joules.values()))])]
+    least, most = NOTATION.least, max(joules.values())
+    wanted = [math.log(least) + rung / 3 * math.log(most / least) for rung in (1, 2)]
+    between = [min(joules.values(), key=lambda c: abs(math.log(c or least) - w)) for w in wanted]
+    assert costs == list(dict.fromkeys([most, 0.0, *between]))
+    assert len(costs) == 3

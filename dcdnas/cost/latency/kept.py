@@ -17,6 +17,7 @@ from dcdnas.cost.latency.device import Device
 from dcdnas.cost.latency.row import row_of
 from dcdnas.cost.latency.table import Place
 from dcdnas.cost.latency.timing import Timing
+from dcdnas.networks import identity
 
 Timed = Place | Architecture | str
 """What a time belongs to; a string says all that the time depends on besides the device and the package's code."""
@@ -52,7 +53,7 @@ def _key(item: Timed) -> str:
         return item
     if isinstance(item, Architecture):
         used = sorted({choice.operator for choice in item.layers.values()})
-        return json.dumps(["network", item.digest, *filter(None, map(outside, used))])
+        return json.dumps(["network", identity(item), *filter(None, map(outside, used))])
     return json.dumps([row_of(item), outside(item[1].operator)])
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from dcdnas.core.geometry import Cost
+from dcdnas.cost import ALWAYS
 from dcdnas.data import Split, at_size
 from dcdnas.engine.planning.machine import at_one_time
 from dcdnas.engine.planning.plan import Plan
@@ -64,7 +65,7 @@ def estimated(plan: Plan) -> Estimate:
 
 def _middle(plan: Plan) -> Priced:
     draws = draws_within(plan.space, plan.config.budgets, random.Random(0), also=plan.config.minimize)
-    metric = next(iter(plan.config.minimize), "flops")
+    metric = next(iter(plan.config.minimize), ALWAYS[0])
     drawn = sorted((p for _, p in zip(range(DRAWS), draws, strict=False)), key=lambda p: p.cost[metric])
     return drawn[len(drawn) // 2]
 

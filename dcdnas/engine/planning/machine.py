@@ -18,13 +18,19 @@ def chosen_execution(settings: SearchSettings) -> Execution:
     """How to run the trainings; a GPU is used where there is one.
 
     Raises:
-        UsageError: for an executor or tracker that there is not, or a GPU that torch does not find.
+        UsageError: for an executor or tracker that there is not, an address that the executor has no use for, or a GPU that torch
+            does not find.
     """
     executor = executors[settings.executor]
     gpus = settings.gpus_per_trial if settings.gpus_per_trial is not None else float(torch.cuda.is_available())
     log = tuple(name.strip() for names in settings.log for name in names.split(","))
     for name in log:
         trackers[name]
+    if settings.address and not executor.on_cluster:
+        raise UsageError(
+            f"--address {settings.address}: --executor {settings.executor} runs on this machine only, so it uses no Ray cluster. "
+            "Leave out --address, or search with --executor ray."
+        )
     if gpus and not executor.on_cluster and not torch.cuda.is_available():
         raise UsageError(f"--gpus-per-trial {gpus:g}: torch finds no GPU here. Leave it out to train on the CPU.")
     return Execution(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dcdnas.core.budget import Budget
 from dcdnas.core.plugins import loaded
-from dcdnas.cost import metrics
+from dcdnas.cost import ALWAYS, metrics
 from dcdnas.data import contents
 from dcdnas.engine.planning.for_data import ForData, read_for
 from dcdnas.engine.planning.settings import SearchSettings
@@ -45,7 +45,7 @@ def chosen_space(settings: SearchSettings, budgets: Sequence[Budget]) -> ForData
 
 
 def cost_objectives(settings: SearchSettings, budgets: Sequence[Budget], space: SearchSpace) -> tuple[str, ...]:
-    """The first budget's metric, then what was asked for; FLOPs when nothing says what a cost is.
+    """The first budget's metric, then what was asked for; the first metric of every price when nothing says what a cost is.
 
     Where the width is fitted to the first budget all networks cost about the same: its metric is no objective.
     """
@@ -59,7 +59,7 @@ def cost_objectives(settings: SearchSettings, budgets: Sequence[Budget], space: 
                 "Name another metric, or none."
             )
         return tuple(dict.fromkeys(settings.minimize))
-    return tuple(dict.fromkeys([*(b.metric for b in budgets[:1]), *settings.minimize])) or ("flops",)
+    return tuple(dict.fromkeys([*(b.metric for b in budgets[:1]), *settings.minimize])) or ALWAYS[:1]
 
 
 def plugins_of(space: SearchSpace) -> Mapping[str, Mapping[str, str]]:

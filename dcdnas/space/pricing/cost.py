@@ -95,7 +95,7 @@ def static_reference(space: SearchSpace, budgets: Sequence[Budget], also: Sequen
         budgets: that hold for it.
         also: metrics of its cost beside the budgets' and `ALWAYS`.
     """
-    metric, names = budgets[0].metric if budgets else "flops", _metrics(budgets, also)
+    metric, names = budgets[0].metric if budgets else ALWAYS[0], _metrics(budgets, also)
     fitting = (p for p in (priced(space, o, names) for o in space.uniform_static()) if within(p.cost, budgets))
     return max(fitting, key=lambda p: p.cost[metric], default=None)
 
@@ -206,7 +206,7 @@ def _conflict(space: SearchSpace, budgets: Sequence[Budget]) -> str:
 def _source(space: SearchSpace, budgets: tuple[Budget, ...], chances: Chances) -> Draws | None:
     """Where to draw from: within the budget that the least of the space meets; None for draws from the whole space."""
     if not budgets and chances == "networks":
-        budgets = (Budget("flops", largest(space, "flops").cost["flops"]),)
+        budgets = (Budget(ALWAYS[0], largest(space, ALWAYS[0]).cost[ALWAYS[0]]),)
     trees = ((tree_of(space, budget.metric), budget) for budget in budgets)
     found = [Draws(tree, budget, chances) for tree, budget in trees if tree is not None]
     return min(found, key=lambda d: d.bounds[1], default=None)

@@ -17,7 +17,7 @@ from dcdnas.cost.latency.file import read_table
 from dcdnas.cost.latency.measuring import finding, measured_table
 from dcdnas.cost.latency.table import HOW_TO_FILL, LatencyTable, Place, place_of, said
 from dcdnas.errors import FileError, UsageError
-from dcdnas.networks import STATIC, Slot, unnamed
+from dcdnas.networks import STATIC, Slot, identity, unnamed
 from dcdnas.space.parts import Group, Site
 from dcdnas.space.pricing.cost import draw
 from dcdnas.space.pricing.places import places_of
@@ -110,7 +110,7 @@ def drawn(space: SearchSpace, number: int) -> list[Architecture]:
         if len(found) == number:
             break
         architecture = space.architecture(draw(space, rng))
-        found.setdefault(architecture.digest, architecture)
+        found.setdefault(identity(architecture), architecture)
     return list(found.values())
 
 
