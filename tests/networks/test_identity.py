@@ -112,6 +112,7 @@ def test_neighbours_in_a_shipped_space_have_one_identity_only_where_they_build_o
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", sorted(shipped()))
 def test_a_thousand_pairs_of_a_shipped_space(name: str) -> None:
     assert pairs(name, 1000) == 1000
