@@ -11,7 +11,6 @@ from torch import Tensor
 from dcdnas.core.architecture import Architecture
 from dcdnas.networks import Network, build_network
 
-
 GAIN = 1.0
 """Of the weights: small enough that no stack of dynamic layers, whose kernels grow with their inputs, overflows."""
 
