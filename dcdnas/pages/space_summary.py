@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from dcdnas.core.budget import within
+from dcdnas.core.budget import Budget, within
 from dcdnas.core.geometry import Cost
 from dcdnas.core.yaml_lines import Document, parse_yaml
 from dcdnas.cost import exact_metrics, price
@@ -54,7 +54,7 @@ class Territory:
 def territory(run: Run, networks: Mapping[int, str]) -> Territory:
     """The space of a run, with the identity of each trial's network."""
     try:
-        space = _compiled(yaml.safe_dump(run.config.get("space", {})))
+        space = _compiled(yaml.safe_dump(run.config.get("space", {})), run.budgets)
     except (DcdnasError, TypeError, KeyError, AttributeError) as error:
         return Territory(None, problem=f"The space of this run cannot be read: {error}")
     trained = {networks[t.number] for t in run.trials if t.state in ("finished", "stopped")}
@@ -67,8 +67,9 @@ def territory(run: Run, networks: Mapping[int, str]) -> Territory:
 
 
 @lru_cache(maxsize=8)
-def _compiled(content: str) -> SearchSpace:
-    return Compiler(Document("search.yaml: space", parse_yaml(content, "search.yaml: space").data, {})).space()
+def _compiled(content: str, budgets: tuple[Budget, ...]) -> SearchSpace:
+    document = Document("search.yaml: space", parse_yaml(content, "search.yaml: space").data, {})
+    return Compiler(document).space().filling(budgets)
 
 
 @lru_cache(maxsize=8)

@@ -221,6 +221,16 @@ def test_random_networks_are_counted_in_the_run_s_own_metric(tmp_path: Path, met
     assert land.share.value == sum(v <= live.run.budgets[0].at_most for v in values) / len(values)
 
 
+def test_a_space_whose_width_fills_the_budget_is_drawn_from_at_that_budget(tmp_path: Path) -> None:
+    make_run(tmp_path / "fitted", 3, "fashion-fit", 1e6)
+    live = LiveRun(tmp_path / "fitted")
+    land = territory(live.run, live.digests())
+    assert land.problem == ""
+    assert land.bars[0][0] > 0.5e6
+    assert land.share is not None
+    assert land.share.value > 0.9  # the others are over it at their narrowest
+
+
 def test_what_a_table_of_one_device_predicts_is_not_priced(tmp_path: Path) -> None:
     make_run(tmp_path / "run", 3)
     live = LiveRun(tmp_path / "run")
