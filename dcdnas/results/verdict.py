@@ -17,7 +17,7 @@ from dcdnas.core import pareto
 from dcdnas.core.ladder import Area, Point, area_with_interval
 from dcdnas.core.trial import Trial
 from dcdnas.core.uncertainty import Difference, between_readings, reading_deviation, reading_margin
-from dcdnas.core.units import counted, percent, points
+from dcdnas.core.units import counted, notation, percent, points
 from dcdnas.results.run import Confirmed, Run
 
 RUNGS = ("static", "ladder")
@@ -136,7 +136,7 @@ class Verdict:
         pairs = zip(found, scaled, strict=True)
         at = [Point(t.cost[metric], value, t.origin in RUNGS) for t, value in pairs]
         errors = [self._deviation(t, value) / (best - chance) for t, value in zip(found, values, strict=True)]
-        area = area_with_interval(at, *run.bounds[metric], errors)
+        area = area_with_interval(at, *run.bounds[metric], errors, notation(metric).least)
         return area if run.validation_images else area._replace(low=math.nan, high=math.nan)
 
     @property

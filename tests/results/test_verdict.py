@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from written_runs import trial, write_run
 
+from dcdnas.core.geometry import Cost
 from dcdnas.core.uncertainty import reading_margin
 from dcdnas.results import Run, load_run
 from dcdnas.results.verdict import Verdict, area_value, comparison, resolution
@@ -77,6 +79,15 @@ def test_the_area_above_the_ladder_is_that_of_the_staircases_with_an_interval_ar
     expected = ((0.60 - 0.30) * (at[90] - at[20]) + (0.74 - 0.70) * (1 - at[95])) / 0.9
     assert area.value == pytest.approx(expected)
     assert area.low < area.value < area.high
+
+
+def test_the_axis_of_a_metric_of_fractions_begins_at_what_nothing_counts_as(tmp_path: Path) -> None:
+    run, costs = written(tmp_path), (8e-7, 0.0, 9e-7, 1e-9)
+    trials = tuple(replace(t, cost=Cost({"joules": cost})) for t, cost in zip(run.trials, costs, strict=True))
+    area = Verdict(replace(run, trials=trials, config={}, bounds={"accuracy": (0.1, 1.0), "joules": (0.0, 1e-6)})).area
+    assert area is not None
+    at = {cost: math.log(cost / 1e-12) / math.log(1e6) for cost in costs if cost}
+    assert area.value == pytest.approx((0.30 * (at[8e-7] - at[1e-9]) + 0.04 * (1 - at[9e-7])) / 0.9)
 
 
 def test_an_area_that_may_be_nothing_says_so(tmp_path: Path) -> None:
