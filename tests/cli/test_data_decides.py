@@ -111,6 +111,7 @@ def test_a_training_on_other_images_says_both_inputs(run: Run, searched: Path, c
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # 85 s of a processor, of which a busy machine gives it little
 def test_a_budget_alone_searches_large_networks_on_the_stand_in(run: Run, project: Path) -> None:
     words = ("-n", "2", "--epochs", "1", "--confirm", "0", "--proxy-classes", "2", "--executor", "inline", "--name", "large")
     said = run("search", "--budget", "300MFLOPs", *words)
