@@ -65,7 +65,7 @@ def of_trial(source: Source, trial: Trial) -> dict[str, Any]:
         "after": min((t.number for t in run.trials if t.number > trial.number), default=None),
         "note": source.notes.get(trial.number, Note()),
         "notes_problem": source.notes_problem, "attentions": read_attentions(run.folder, trial.number),
-        "additive": network.metrics, "task": run.config.get("task") or {}, "tab": "trial",
+        "additive": network.metrics, "task": run.config.get("task") or {}, "recipe": payload.recipe(run), "tab": "trial",
     }  # fmt: skip
 
 

@@ -22,6 +22,9 @@ STATES = ("finished", "stopped", "failed", "interrupted", "running", "refused", 
 SAID = {"stopped": "stopped early"}
 """How a state is written where its own word says too little."""
 
+RECIPE = {"lr": "Learning rate", "controller_lr": "Controller's learning rate, times that"}
+"""Words for settings of a training whose names do not say what they are."""
+
 RECENT = 20
 """Trainings over which the tile says how the hypervolume has changed."""
 
@@ -196,6 +199,14 @@ def heading(run: Run) -> list[str]:
     parts += [f"sampler {config['sampler']}"] if "sampler" in config else []
     parts += [f"{duration(run.seconds)} of training"]
     return [p for p in parts if p]
+
+
+def recipe(run: Run) -> list[tuple[str, Any]]:
+    """How the run's networks were trained: what is set, in words, and its value; what a zero leaves as it is says so."""
+    task, own = dict(run.config.get("task") or {}), {"resolution": "the images' own", "classes": "all of the data"}
+    hidden = {"seed", "deadline", "first_rung", *(k for k in ("deployed_side", "skip_damaged") if not task.get(k))}
+    shown = {k: v or own.get(k, v) for k, v in task.items() if k not in hidden}
+    return [(RECIPE.get(k, k.replace("_", " ").capitalize()), v) for k, v in shown.items()]
 
 
 def confirming(run: Run) -> str:

@@ -17,7 +17,8 @@ from browsing import Visit, faults, needs_chromium, visiting
 from conftest import SECRET, Site
 from synthetic import invent, make_run, outcome, put, with_weights_only
 
-from dcdnas.core.units import quantity, tally, units
+from dcdnas.core.geometry import Cost
+from dcdnas.core.units import duration, percent, quantity, tally, units
 from dcdnas.engine import signals
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.lock import RunLock
@@ -201,18 +202,21 @@ def test_nothing_moves_where_motion_is_not_wanted(visit: Visit) -> None:
 
 def test_the_decisions_are_drawn_side_by_side(visit: Visit) -> None:
     page = visit.open("/runs/good")
-    page.wait_for_selector("#importance meter")
+    page.wait_for_selector("#importance .bar")
     page.click("#parallel-box summary")
     page.wait_for_selector("#parallel canvas")
     assert page.locator("#parallel .axis").count() > 2
 
 
-def test_points_have_the_colour_of_the_operator_that_they_have_most_of(visit: Visit) -> None:
+def test_points_have_the_colour_of_their_most_used_dynamic_operator_and_the_legend_says_so(visit: Visit) -> None:
     page = visit.open("/runs/good")
     trials = load_run(visit.root / "good").trials
     scored = {drawn_as(t) for t in trials if t.state in ("finished", "stopped")}
-    said = [text.strip() for text in page.locator("#scatter-legend li").all_inner_texts()]
-    assert set(said[:-1]) == {"all static" if name == "static" else f"mostly {name}" for name in scored}
+    first, *said, ring, hollow, pale = [text.strip() for text in page.locator("#scatter-legend li").all_inner_texts()]
+    assert set(said) == {"all static" if name == "static" else name for name in scored}
+    assert first == "Colour: the dynamic operator that fills the most layers"
+    assert (ring, pale) == ("on the front by accuracy and FLOPs", "pale: over the budget")
+    assert hollow == "hollow: stopped early, read after fewer epochs than the others"
     seen, meant = page.evaluate("""async () => {
       const rings = [...document.querySelectorAll('#scatter .ring')], canvas = document.querySelector('#scatter canvas');
       const sent = await (await fetch(document.body.dataset.base + '/trials.json')).json();
@@ -270,12 +274,56 @@ def test_the_front_s_operators_are_shown_stage_by_stage(visit: Visit) -> None:
 
 def test_what_a_decision_explains_is_what_the_server_says(visit: Visit) -> None:
     page = visit.open("/runs/good")
-    page.wait_for_selector("#importance meter")
-    ranked = importances(load_run(visit.root / "good").trials)[:12]
+    page.wait_for_selector("#importance .bar")
+    found = importances(load_run(visit.root / "good").trials)
+    ranked = found.decisions[:12]
+    assert page.inner_text("#importance-said") == found.said
     assert page.locator("#importance .name").all_inner_texts() == [i.decision for i in ranked]
-    assert [float(m.get_attribute("value")) for m in page.locator("#importance meter").all()] == [
-        round(i.share, 4) for i in ranked
-    ]
+    for css, wanted in ((".share", [i.share for i in ranked]), (".chance", [i.chance for i in ranked])):
+        widths = [float(bar.get_attribute("width")) for bar in page.locator(f"#importance {css}").all()]
+        assert widths == pytest.approx([100 * share for share in wanted])
+    said = page.locator("#importance .best").first.inner_text()
+    best, mean, count = ranked[0].means[0]
+    assert said == f"highest mean: {100 * mean:.2f} % with {best} ({count} of {ranked[0].trials} trials)"
+
+
+COUNT_STROKES = """() => {
+  const drawn = CanvasRenderingContext2D.prototype, stroke = drawn.stroke;
+  window.strokes = 0;
+  drawn.stroke = function () { window.strokes++; stroke.call(this); };
+}"""
+
+EPOCHS_OF = """async (numbers) => {
+  const { Trials } = await import('/assets/data.js');
+  const trials = new Trials(await (await fetch(document.body.dataset.base + '/trials.json')).json());
+  return numbers.map((number) => trials.epochs(trials.rows[number]));
+}"""
+
+
+def test_a_stopped_training_is_a_hollow_point_and_says_how_far_it_came(visit: Visit) -> None:
+    page = visit.open("/runs/good")
+    run = load_run(visit.root / "good")
+    stopped = next(t for t in run.trials if t.state == "stopped")
+    page.wait_for_selector("#importance .bar")
+    page.evaluate(COUNT_STROKES)
+    page.check("#log-y")
+    assert page.evaluate("window.strokes") == run.counts["stopped"]
+    assert page.evaluate(EPOCHS_OF, [stopped.number, 0]) == ["after 1 of 4 epochs", "after 4 epochs"]
+
+
+def test_the_axis_of_a_latency_is_in_milliseconds_and_the_front_says_what_it_is_over(own_visit: Visit) -> None:
+    make_run(own_visit.root / "timed", 16)
+    store = Store(own_visit.root / "timed", "w")
+    store.set_meta("bounds", {"accuracy": [0.1, 1.0], "latency": [1e5, 1e8], "flops": [1e4, 2e6]})
+    for trial in store.trials():
+        store.add(replace(trial, cost=Cost({**trial.cost.values, "latency": 3.6 * trial.cost["flops"]})))
+    store.close()
+    page = own_visit.open("/runs/timed")
+    assert "Latency, ms" in page.text_content("#scatter svg")
+    marks = page.locator("#scatter .tick.middle").all_text_contents()
+    assert all(float(mark) < 100 for mark in marks)
+    assert "on the front by accuracy, latency and FLOPs" in page.inner_text("#scatter-legend")
+    assert "by accuracy, latency and FLOPs" in page.inner_text("[data-fact=front-detail]")
 
 
 def test_refused_stopped_and_failed_are_counted(visit: Visit) -> None:
@@ -304,6 +352,12 @@ def test_numbers_are_written_as_the_server_writes_them(visit: Visit) -> None:
         12.5,
         *(int(10 ** rng.uniform(0, 13)) for _ in range(2000)),
     ]
+    times = [0.04, 4.25, 9.94, 9.95, 10.5, 11.5, 59.5, 60.5, 3600.5, 90_000.2, *(rng.uniform(0, 200) for _ in range(200))]
+    code = "(values) => import('/assets/charts.js').then((m) => values.map((v) => m.duration(v)))"
+    assert page.evaluate(code, times) == [duration(v) for v in times]
+    parts = [0.50125, 0.0, 1.0, 0.00125, 0.00375, 0.99995, *(i / 1600 for i in range(1600))]
+    code = "(values) => import('/assets/charts.js').then((m) => values.map((v) => m.percent(v)))"
+    assert page.evaluate(code, parts) == [percent(v, 2) for v in parts]
     for metric in ("flops", "params", "weights", "latency", "another"):
         code = "([values, units]) => import('/assets/charts.js').then((m) => values.map((v) => m.short(v, units)))"
         written = page.evaluate(code, [values, units(metric)])

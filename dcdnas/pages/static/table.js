@@ -87,11 +87,11 @@ export class Table {
     cell(trials.state(row), "");
     cell(percent(row[2]));
     for (const metric of trials.metrics) cell(short(trials.get(row, metric), trials.units[metric]));
-    cell(String(row[3]));
-    cell(duration(row[4]));
+    cell(row[3] ? String(row[3]) : "–");
+    cell(row[3] ? duration(row[4]) : "–");
     const operator = trials.operator(row), square = make("svg", { width: 10, height: 10, "aria-hidden": "true" });
     square.append(make("rect", { class: `op${operator.index}`, width: 10, height: 10, rx: 2 }));
-    cell("", "").append(square, ` ${trials.get(row, "mix")}`);
+    cell("", "whole").append(square, ` ${trials.get(row, "mix")}`);
     cell(noted, "noted");
     return line;
   }
