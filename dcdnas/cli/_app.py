@@ -16,7 +16,7 @@ import typer
 
 from dcdnas.cli._output import Output
 from dcdnas.core.catalogue import Catalogue
-from dcdnas.errors import DcdnasError
+from dcdnas.errors import DcdnasError, UsageError
 
 Verb = Callable[..., None] | Mapping[str, Callable[..., None]]
 
@@ -26,7 +26,7 @@ PANELS = ("Search", "Results", "Networks", "Spaces and data", "This machine")
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended at once."""
 
-_FOLDER: Catalogue[Verb] = Catalogue("cli", "command")
+_FOLDER: Catalogue[Verb] = Catalogue("cli", "command", listed="")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout; all else goes to stderr.", rich_help_panel="Output")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.", rich_help_panel="Output")]
@@ -38,6 +38,9 @@ Plugins = Annotated[
     typer.Option("--plugin", metavar="FILE", help="Load an operator of your own, named like its file; repeatable."),
 ]
 
+_Misused: type[Exception] = typer.BadParameter.__mro__[1]
+"""What Typer raises for a command line that it cannot read."""
+
 COMMON = {"as_json": Json, "quiet": Quiet, "verbose": Verbose, "no_color": Plain}
 """The flags that every verb has."""
 
@@ -45,7 +48,25 @@ COMMON = {"as_json": Json, "quiet": Quiet, "verbose": Verbose, "no_color": Plain
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; ends the process with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    make_app(words)(words, prog_name="dcdnas")
+    try:
+        code = typer.main.get_command(make_app(words)).main(words, prog_name="dcdnas", standalone_mode=False)
+    except _Misused as error:
+        code = _refused(error, words)
+    except typer.Abort:
+        code = INTERRUPTED
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refused(error: Any, words: Sequence[str]) -> int:
+    """Says what is wrong with a command line in the words of all other errors; returns the exit code."""
+    said = " ".join(error.format_message().replace("Value error, ", "").split())
+    if said:  # the help, which stands for a command without words, has been printed
+        verb = next((word for word in words[:1] if word in verbs()), "")
+        command, end = error.ctx.command_path if error.ctx else f"dcdnas {verb}".rstrip(), "" if said[-1] in ".?" else "."
+        Output(no_color="--no-color" in words).error(
+            UsageError(f"{said[0].lower()}{said[1:]}{end} `{command} -h` says what is allowed.")
+        )
+    return int(error.exit_code)
 
 
 def verbs() -> dict[str, str]:
@@ -151,10 +172,19 @@ def _guarded(work: Callable[[], None], output: Output) -> int:
     except DcdnasError as error:
         output.error(error)
         return error.exit_code
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            # whoever read our output has seen enough; the interpreter must not complain when it flushes at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        failed = DcdnasError(
+            f"{where}{error.strerror or error}. Is the disk full or read-only? --verbose says where it happened."
+        )
+        failed.__cause__ = error
+        output.error(failed)
+        return DcdnasError.exit_code
     except KeyboardInterrupt:
         output.warn("Interrupted.")
         return INTERRUPTED
-    except BrokenPipeError:
-        # whoever read our output has seen enough; the interpreter must not complain when it flushes at the end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
-
-from dcdnas.cli._tables import table
+from dcdnas.cli._tables import Sheet, table
 from dcdnas.core.dynamics import Dynamics
 from dcdnas.core.units import percent
 
@@ -16,13 +14,23 @@ CAPTION = (
 )
 
 
-def attention_table(layers: Sequence[Dynamics]) -> Table:
+def attention_table(layers: Sequence[Dynamics]) -> Sheet:
     """One row an attention; what belongs to the layer stands in its first row."""
-    made = table("Layer", "Operator", ">Dynamic share", "Attention", ">Elements", ">Mean", ">Spread", ">Entropy")
+    made = table(
+        "Layer",
+        "Operator",
+        ">Dynamic share",
+        "Attention",
+        ">Elements",
+        ">Mean",
+        ">Spread",
+        ">Entropy",
+        spare=("Elements", "Mean"),
+    )
     for layer in layers:
         for i, a in enumerate(layer.attentions):
             head = ("", "", "") if i else (layer.layer, layer.operator, percent(layer.share))
             entropy = "" if a.entropy is None else f"{a.entropy:.3f}"
             made.add_row(*head, a.name, f"{a.elements:,}", f"{a.mean:.3g}", percent(a.relative), entropy)
-    made.caption, made.caption_justify = CAPTION, "left"
+    made.caption = CAPTION
     return made

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dcdnas.core.units import cell, metric_name
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from dcdnas.cli._tables import Sheet
     from dcdnas.core.geometry import Cost
     from dcdnas.cost import Breakdown, Layer, Parts
 
@@ -25,28 +24,28 @@ class Column:
 
     Args:
         title: begins with ``>`` where numbers stand to the right.
-        least: columns of a terminal from which it is shown.
+        rank: those of the highest are left out first where there is little room.
         cell: what a layer has there.
         total: what all layers have there.
     """
 
     title: str
-    least: int
+    rank: int
     cell: Callable[[Layer], str]
     total: Callable[[Sequence[Layer]], str] = lambda layers: ""
 
 
-def layers_table(layers: Sequence[Layer], width: int) -> Table:
+def layers_table(layers: Sequence[Layer]) -> Sheet:
     """One row a layer, and the sums; narrow terminals get the columns that matter."""
     from dcdnas.cli._tables import table
 
-    columns = [column for column in _columns(layers) if width >= column.least]
-    made = table(*(column.title for column in columns))
-    made.columns[0].no_wrap = True
+    columns = _columns(layers)
+    spare = sorted((c for c in columns if c.rank), key=lambda c: -c.rank)
+    made = table(*(c.title for c in columns), spare=[c.title.lstrip(">") for c in spare])
     for layer in layers:
         made.add_row(*(column.cell(layer) for column in columns))
     made.add_section()
-    made.add_row(*(column.total(layers) for column in columns), style="bold")
+    made.add_row(*(column.total(layers) for column in columns), bold=True)
     return made
 
 
@@ -58,23 +57,23 @@ def _columns(layers: Sequence[Layer]) -> list[Column]:
     return [
         Column("Layer", 0, lambda x: x.name, lambda _: "Sum"),
         Column("Operator", 0, lambda x: x.notable),
-        Column(">Channels", 0, lambda x: f"{x.geometry.in_channels}-{x.geometry.out_channels}"),
-        Column(">Kernel", 0, _kernel),
-        Column(">Map", 0, lambda x: "" if x.slot.kind == "linear" else f"{x.geometry.height}x{x.geometry.width}"),
+        Column(">Channels", 1, lambda x: f"{x.geometry.in_channels}-{x.geometry.out_channels}"),
+        Column(">Kernel", 1, _kernel),
+        Column(">Map", 2, lambda x: "" if x.slot.kind == "linear" else f"{x.geometry.height}x{x.geometry.width}"),
         _sum("flops", 0),
         *map(_part, ("convolution", "dynamic", "controller")),
-        Column(">Share", 150, lambda x: f"{100 * x.cost['flops'] / flops:.1f} %"),
+        Column(">Share", 4, lambda x: f"{100 * x.cost['flops'] / flops:.1f} %"),
         _sum("params", 0),
-        *(_sum(name, 170 if name in additive_metrics() else 0) for name in more),
-        Column("Activation", 150, lambda x: x.slot.activation),
-        Column("Form", 150, lambda x: x.choice.form),
+        *(_sum(name, 7 if name in additive_metrics() else 0) for name in more),
+        Column("Activation", 6, lambda x: x.slot.activation),
+        Column("Form", 5, lambda x: x.choice.form),
     ]
 
 
-def _sum(metric: str, least: int) -> Column:
+def _sum(metric: str, rank: int) -> Column:
     return Column(
         f">{metric_name(metric, short=True)}",
-        least,
+        rank,
         lambda x: cell(metric, x.cost[metric]),
         lambda all: cell(metric, total(all)[metric]),
     )
@@ -85,7 +84,7 @@ def _part(name: str) -> Column:
         value = getattr(of, name)
         return f"{value:,}" if value else ""
 
-    return Column(f">{name.capitalize()}", 120, lambda x: said(x.parts), lambda all: said(parts(all)))
+    return Column(f">{name.capitalize()}", 3, lambda x: said(x.parts), lambda all: said(parts(all)))
 
 
 def _kernel(layer: Layer) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -12,26 +14,106 @@ from dcdnas.core.trial import Trial
 from dcdnas.core.units import duration, metric_name, mix, percent, quantity
 from dcdnas.results import Confirmed, Run
 
+GAP = 3
+"""Columns of a terminal between two columns of a table."""
 
-def table(*columns: str, title: str = "") -> Table:
-    """An empty table; columns whose name begins with ``>`` are numbers and stand to the right."""
-    made = Table(
-        box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", pad_edge=False, padding=(0, 1)
-    )
-    for name in columns:
-        made.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left", overflow="fold")
-    return made
+READABLE, LONG = 16, 30
+"""Columns of a terminal below which a text is not squeezed, and from which a word may be broken."""
+
+
+class Sheet:
+    """A table whose numbers never wrap: where a terminal is too narrow, columns are left out, and that is said below it.
+
+    Args:
+        columns: their headings; those that begin with ``>`` are numbers and stand to the right.
+        title: above it.
+        spare: headings of the columns that can be missed, those to leave out first at the front. Then go the others, from the
+            right, but for the first two.
+    """
+
+    def __init__(self, columns: Sequence[str], title: str = "", spare: Sequence[str] = ()) -> None:
+        self.columns, self.title, self.caption = list(columns), title, ""
+        names = [c.lstrip(">") for c in columns]
+        first = [names.index(name) for name in spare if name in names]
+        self._order = [*first, *(i for i in reversed(range(2, len(columns))) if i not in first)]
+        self._rows: list[tuple[Sequence[str | Text], bool]] = []
+        self._sections: set[int] = set()
+
+    def add_row(self, *cells: str | Text, bold: bool = False) -> None:
+        """Adds a row, with a cell a column."""
+        self._rows.append((cells, bold))
+
+    def add_section(self) -> None:
+        """Draws a line below the last row."""
+        self._sections.add(len(self._rows) - 1)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        gone = 0
+        while gone < len(self._order) and sum(self._least(i) + GAP for i in self._kept(gone)) > options.max_width:
+            gone += 1
+        kept = self._kept(gone)
+        yield self._made(kept, options.max_width - sum(self._least(i) + GAP for i in kept))
+        if gone:
+            missing = ", ".join(self.columns[i].lstrip(">") for i in sorted(self._order[:gone]))
+            yield Text(f"Left out for want of room: {missing}. A wider terminal shows them.", style="dim")
+
+    def _kept(self, gone: int) -> list[int]:
+        """The columns that are there without the first ones of the order."""
+        return [i for i in range(len(self.columns)) if i not in self._order[:gone]]
+
+    def _made(self, kept: Sequence[int], room: int) -> Table:
+        """The table of some columns, with so much room beyond what they need at least."""
+        made = Table(
+            box=box.SIMPLE_HEAD, title=self.title or None, title_justify="left", title_style="bold", pad_edge=False,
+            padding=(0, 1), caption=self.caption or None, caption_justify="left",
+        )  # fmt: skip
+        for i in kept:
+            least = self._least(i)
+            more = max(0, min(room, self._whole(i) - least))
+            room -= more
+            justify: JustifyMethod = "right" if self.columns[i].startswith(">") else "left"
+            made.add_column(self.columns[i].lstrip(">"), justify=justify, overflow="fold", width=least + more)
+        for place, (cells, bold) in enumerate(self._rows):
+            end = place in self._sections
+            made.add_row(*(cells[i] for i in kept if i < len(cells)), style="bold" if bold else None, end_section=end)
+        return made
+
+    def _least(self, i: int) -> int:
+        """What a column needs: a number all of it, a text its longest word and `READABLE` columns where it is longer."""
+        texts = [str(cells[i]) for cells, _ in self._rows if i < len(cells)]
+        if self.columns[i].startswith(">") or i == 0:
+            return max(_widest(texts), _longest([self.columns[i].lstrip(">")]))
+        return max(min(_widest(texts), READABLE), min(_longest([*texts, self.columns[i]]), LONG))
+
+    def _whole(self, i: int) -> int:
+        """What a column takes without a line that wraps."""
+        return max(_widest([str(cells[i]) for cells, _ in self._rows if i < len(cells)]), _widest([self.columns[i].lstrip(">")]))
+
+
+def _widest(texts: Sequence[str]) -> int:
+    return max((cell_len(line) for text in texts for line in text.splitlines()), default=0)
+
+
+def _longest(texts: Sequence[str]) -> int:
+    """Of a word."""
+    return max((cell_len(word) for text in texts for word in text.split()), default=0)
+
+
+def table(*columns: str, title: str = "", spare: Sequence[str] = ()) -> Sheet:
+    """An empty table, see `Sheet`."""
+    return Sheet(columns, title, spare)
 
 
 def trials_table(
     run: Run, trials: Sequence[Trial], on_front: Collection[int] = (), notes: Mapping[int, str] | None = None
-) -> Table:
+) -> Sheet:
     """One row a trial: its accuracies, costs, epochs, time, operators, state and reason; its note where any has one."""
     metrics = list(trials[0].cost.values) if trials else []
     heads, cells = _accuracies(run, trials)
+    spare = ("Epochs", "Time", *map(metric_name, reversed(metrics[1:])), "Note", "Layers")
     made = table(
         ">Trial", *heads, *(f">{metric_name(m)}" for m in metrics), ">Epochs", ">Time", "Layers", "State",
-        *(("Note",) if notes else ()),
+        *(("Note",) if notes else ()), spare=spare,
     )  # fmt: skip
     for t in trials:
         score = t.score
@@ -44,11 +126,12 @@ def trials_table(
     return made
 
 
-def front_table(run: Run, line: Sequence[Trial], undecided: Collection[int], title: str) -> Table:
+def front_table(run: Run, line: Sequence[Trial], undecided: Collection[int], title: str) -> Sheet:
     """One row a network of the front; a tilde marks those whose place in its order the noise leaves open."""
     metrics = list(line[0].cost.values) if line else []
     heads, cells = _accuracies(run, line)
-    made = table("Trial", *heads, *(f">{metric_name(m)}" for m in metrics), "Layers", title=title)
+    spare = (*map(metric_name, reversed(metrics[1:])), "Layers")
+    made = table("Trial", *heads, *(f">{metric_name(m)}" for m in metrics), "Layers", title=title, spare=spare)
     for t in line:
         mark = " ~" if t.number in undecided else ""
         made.add_row(f"{t.number}{mark}", *cells(t), *(quantity(m, t.cost[m]) for m in metrics), mix(t.architecture))
@@ -67,12 +150,12 @@ def _accuracies(run: Run, trials: Sequence[Trial]) -> tuple[list[str], Callable[
     return [">One training", *([">Fresh seeds"] if beside else [])], cells
 
 
-def confirmed_table(rows: Sequence[Confirmed]) -> Table:
+def confirmed_table(rows: Sequence[Confirmed]) -> Sheet:
     """One row a network that was trained again: mean and spread over the seeds, its costs, what it is."""
     metrics = list(rows[0].trial.cost.values) if rows else []
     made = table(
         ">Trial", ">Mean", ">± std", ">Seeds", *(f">{metric_name(m)}" for m in metrics), "Layers",
-        title="Trained again on fresh seeds",
+        title="Trained again on fresh seeds", spare=("Layers",),
     )  # fmt: skip
     for c in rows:
         t, spread = c.trial, c.spread
@@ -90,7 +173,7 @@ def _state(trial: Trial) -> str:
     return f"{said}: {detail}" if detail else said
 
 
-def latency_table(run: Run, trials: Sequence[Trial]) -> Table:
+def latency_table(run: Run, trials: Sequence[Trial]) -> Sheet:
     """Predicted beside measured latency of networks that were measured whole."""
     made = table(">Trial", ">Predicted", ">Measured", ">Quartiles apart", ">Difference")
     for t in trials:

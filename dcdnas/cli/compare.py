@@ -94,7 +94,7 @@ def _show(out: Output, run: report.Run, trials: Sequence[Trial], different: dict
     from dcdnas.cli._tables import table
     from dcdnas.core.units import duration, metric_name, mix, percent, quantity
 
-    made = table("", *(f">Trial {t.number}" for t in trials))
+    made = table("", *(f"Trial {t.number}" for t in trials))
     confirmed = {c.trial.number: c for c in run.confirmed}
     made.add_row("Accuracy, one training", *(percent(t.score.accuracy if t.score else None) for t in trials))
     if confirmed:

@@ -12,8 +12,7 @@ from dcdnas.cli._options import AsCsv, Assignments, Count, ForData, LatencyDevic
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
-    from rich.table import Table as RichTable
-
+    from dcdnas.cli._tables import Sheet
     from dcdnas.core.architecture import Architecture
     from dcdnas.cost import Count as CountName
     from dcdnas.cost.latency.table import LatencyTable as Table
@@ -101,11 +100,11 @@ def _network(
     )
     if timed:
         out.show(_said(timed, whole["latency"]))
-    shown = layers_table(found.layers, out.console.width) if layers else _operators(found.by_operator)
+    shown = layers_table(found.layers) if layers else _operators(found.by_operator)
     out.show(shown, dynamic_share(found))
 
 
-def _operators(by_operator: Mapping[str, Mapping[str, float]]) -> RichTable:
+def _operators(by_operator: Mapping[str, Mapping[str, float]]) -> Sheet:
     from dcdnas.cli._tables import table
 
     made = table("Operator", ">Layers", ">FLOPs", ">Params")

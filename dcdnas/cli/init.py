@@ -31,6 +31,7 @@ def init(
 
     Example:  dcdnas init my-search && cd my-search && dcdnas search
     """
+    from dcdnas.core.files import make_folder, write_whole
     from dcdnas.engine.planning.settings import FILE
     from dcdnas.errors import UsageError
 
@@ -41,12 +42,9 @@ def init(
     there = [str(path) for path in files if path.exists()]
     if there:
         raise UsageError(f"{' and '.join(there)} would be overwritten. Name another folder: dcdnas init DIR.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, text in files.items():
-            path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{folder}: cannot be written: {error.strerror or error}. Name another folder.") from None
+    make_folder(folder)
+    for path, text in files.items():
+        write_whole(path, text)
     out.document({"files": [str(path) for path in files]})
     for path in files:
         out.show(f"wrote {path}")

@@ -12,8 +12,7 @@ from dcdnas.cli._options import ForData
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from dcdnas.cli._tables import Sheet
     from dcdnas.cost.latency.table import LatencyTable
     from dcdnas.cost.latency.timing import Timing
 
@@ -107,8 +106,7 @@ latency = {"measure": measure, "show": show, "slots": slots}
 
 
 def _write(to: Path, text: str) -> None:
-    from dcdnas.core.files import write_whole
-    from dcdnas.export.config import make_folder
+    from dcdnas.core.files import make_folder, write_whole
 
     make_folder(to.absolute().parent)
     write_whole(to, text)
@@ -156,7 +154,7 @@ def _summary(times: list[Timing]) -> dict[str, Any]:
     }
 
 
-def _operators(by_operator: dict[str, list[Timing]]) -> Table:
+def _operators(by_operator: dict[str, list[Timing]]) -> Sheet:
     from dcdnas.cli._tables import table
     from dcdnas.core.units import quantity
 

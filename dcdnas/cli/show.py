@@ -53,7 +53,7 @@ def show(
         return
     for line in heading(found, costs.cost, count):
         out.show(line)
-    out.show(layers_table(costs.layers, out.console.width))
+    out.show(layers_table(costs.layers))
     out.show(dynamic_share(costs))
 
 

@@ -72,7 +72,16 @@ def _all(out: Output) -> None:
     from dcdnas.errors import DcdnasError
     from dcdnas.results import load_run, run_folders
 
-    made = table("Run", "Status", ">Trainings", ">Best", "Cost of the best", "Budget", "Begun")
+    made = table(
+        "Run",
+        "Status",
+        ">Trainings",
+        ">Best",
+        "Cost of the best",
+        "Budget",
+        "Begun",
+        spare=("Begun", "Cost of the best", "Budget"),
+    )
     documents: list[dict[str, Any]] = []
     for folder in run_folders():
         try:

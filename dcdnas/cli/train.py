@@ -51,6 +51,8 @@ def train(
     Example:  dcdnas train quick -d fashion-mnist --epochs 60 --seeds 3
     """
     from dcdnas.cli._source import open_source
+    from dcdnas.core.files import make_folder
+    from dcdnas.core.units import counted
     from dcdnas.data import load_test, split
     from dcdnas.training.full import VALIDATION, best_device, judged_on_test, train_seeds
 
@@ -59,9 +61,12 @@ def train(
     task = recipe(found, data, epochs, [*(assignments or ()), *flags])
     images = read_images(out, found, task)
     load_test(images)  # so that a damaged or missing test part is said before the trainings, not after
+    folder = output or Path("trained") / found.name
+    make_folder(folder)  # so that one that cannot be written is said before the trainings, too
     device = best_device()
     parts = split(images, VALIDATION)
-    out.note(f"Training {found.name} on {data}: {len(parts.train):,} images, {epochs} epochs, {seeds} seed(s), on {device}")
+    size = f"{len(parts.train):,} images, {counted(epochs, 'epoch')}, {counted(seeds, 'seed')}"
+    out.note(f"Training {found.name} on {data}: {size}, on {device}")
 
     if task.norm_batches:
         out.note(f"Read with BatchNorm statistics of {task.norm_batches} batches of unaugmented training images")
@@ -70,7 +75,7 @@ def train(
         out.note(f"seed {number} epoch {report.epoch}/{epochs}: {100 * report.accuracy:.1f} %, {report.seconds:.0f} s")
 
     trained = train_seeds(found.architecture, parts, task, range(seed, seed + seeds), told, device)
-    finish(out, found, judged_on_test(trained, images, device), images, task, output or Path("trained") / found.name)
+    finish(out, found, judged_on_test(trained, images, device), images, task, folder)
 
 
 def recipe(found: Found, data: str, epochs: int, assignments: Sequence[str]) -> TrainingTask:

@@ -12,8 +12,7 @@ from dcdnas.cli._options import Assignments
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from dcdnas.cli._tables import Sheet
     from dcdnas.core.architecture import Architecture
     from dcdnas.cost.latency.device import Device
     from dcdnas.training.form_tuning import LayerForms
@@ -116,7 +115,7 @@ def _more(times: float) -> str:
     return f"{100 * (times - 1):.1f} %"
 
 
-def _table(rows: Sequence[LayerForms]) -> Table:
+def _table(rows: Sequence[LayerForms]) -> Sheet:
     from dcdnas.cli._tables import table
     from dcdnas.core.units import quantity
 

@@ -26,10 +26,13 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
         folder: name of the package below ``dcdnas``, e.g. ``"operators"`` or ``"engine.samplers"``.
         kind: what one entry is called in a message, e.g. ``"operator"``.
         hint: what else to say to whoever asks for an unknown one.
+        listed: what ``dcdnas list`` calls the entries; the folder's last name when None, empty where it lists none of them.
     """
 
-    def __init__(self, folder: str, kind: str, hint: str = "") -> None:
-        self.folder, self.kind, self.hint = folder, kind, hint
+    def __init__(self, folder: str, kind: str, hint: str = "", listed: str | None = None) -> None:
+        self.folder, self.kind = folder, kind
+        listed = folder.rsplit(".", 1)[-1] if listed is None else listed
+        self.hint = " ".join(filter(None, (f"`dcdnas list {listed}` shows all." if listed else "", hint)))
         self._path = _ROOT.joinpath(*folder.split("."))
         self._loaded: dict[str, Entry] = {}
         self._added: set[str] = set()
@@ -53,8 +56,7 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
 
     def unknown(self, name: str) -> UnknownNameError:
         """The error for a name that no entry has."""
-        hint = f"`dcdnas list {self.folder.rsplit('.', 1)[-1]}` shows all."
-        return UnknownNameError(self.kind, name, self, f"{hint} {self.hint}".rstrip())
+        return UnknownNameError(self.kind, name, self, self.hint)
 
     def add(self, name: str, entry: Entry) -> None:
         """Adds an entry from outside the folder, for as long as this process lives."""

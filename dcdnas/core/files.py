@@ -65,6 +65,22 @@ def leftovers(path: Path) -> Iterator[Path]:
     return path.parent.glob(f".{glob.escape(path.name)}.*.new")
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder that something is written to, and those that it is in; nothing happens when it is there.
+
+    Raises:
+        RunError: when it cannot be made, or not be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise RunError(
+            f"{folder}: cannot be written to: {error.strerror or error}. Give a folder that you may write to."
+        ) from None
+
+
 def write_whole(path: Path, text: str) -> None:
     """Writes a file so that a reader, and a crash at any moment, finds the old content or the new one.
 

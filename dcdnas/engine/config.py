@@ -19,7 +19,7 @@ from dcdnas.core.yaml_lines import Document, read_yaml
 from dcdnas.cost import ALWAYS, notations, with_always
 from dcdnas.engine.folders import called
 from dcdnas.engine.formats import EARLIER_SEARCH, FORMAT, check_search, only_read
-from dcdnas.engine.rules import flat, other_rules, rules
+from dcdnas.engine.rules import differences, flat, other_rules, rules
 from dcdnas.errors import RunError, UsageError
 from dcdnas.space.pricing.tree import Chances
 from dcdnas.space.reading.reader import Compiler
@@ -122,7 +122,7 @@ class SearchConfig:
         other = other_rules(data.get("rules") or {}, config.rules)
         if other:
             raise RunError(
-                f"{path.parent.name} was searched under other rules than this version of dcdnas has (there | here):\n  "
+                f"{path.parent.name} was searched under other rules than this version of dcdnas has:\n  "
                 + "\n  ".join(other) + "\nIts trials and new ones could not be compared. Begin a new search from its front: "
                 f"`dcdnas search --start-from {called(path.parent)}`."
             )  # fmt: skip
@@ -139,10 +139,17 @@ class SearchConfig:
         write_whole(path, "".join(_dumped(key, value) for key, value in content.items()))
 
     def differences(self, other: SearchConfig) -> list[str]:
-        """Lines ``key: this | other`` for all that makes two searches different; number of trials and places of files do not."""
-        mine, theirs = (flat({k: v for k, v in c.to_dict().items() if k not in ("trials", "rules")}) for c in (self, other))
-        keys = [k for k in {**mine, **theirs} if not (k.startswith("plugins.") and k.endswith(".path"))]
-        return [f"{WORDS.get(k, k)}: {mine.get(k)!r} | {theirs.get(k)!r}" for k in keys if mine.get(k) != theirs.get(k)]
+        """All that makes two searches different, a line each: ``epochs: 3 there, 9 here``.
+
+        The number of trials and the places of files make none.
+        """
+        return differences(self._compared(), other._compared())
+
+    def _compared(self) -> dict[str, Any]:
+        """What is equal in equal searches."""
+        plain = {k: v for k, v in self.to_dict().items() if k not in ("trials", "rules")}
+        compared = flat({**plain, "budgets": [str(b) for b in self.budgets]})
+        return {WORDS.get(k, k): v for k, v in compared.items() if not (k.startswith("plugins.") and k.endswith(".path"))}
 
 
 def _dumped(key: str, value: Any) -> str:

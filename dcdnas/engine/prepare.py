@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dcdnas.core.files import write_whole
+from dcdnas.core.files import make_folder, write_whole
 from dcdnas.core.pareto import Bounds
 from dcdnas.core.plugins import FOLDER as PLUGINS
 from dcdnas.core.plugins import loaded
@@ -50,7 +51,7 @@ def prepare(folder: Path, config: SearchConfig, table: LatencyTable | None = Non
     check_budgets(space, config.budgets)
     if config.task.data:
         images_of(config.task)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for half_made in folder.glob(f"{MEMORY}*"):
         half_made.unlink()
     _copy_plugins(folder, config)
@@ -67,16 +68,22 @@ def _continued(folder: Path, config: SearchConfig) -> SearchConfig:
     different = before.differences(config)
     if different:
         raise RunError(
-            f"{folder} holds another search. Different (there | here):\n  " + "\n  ".join(different[:20])
+            f"{folder} holds another search. It differs in:\n  " + "\n  ".join(listed(different))
             + f"\nGive this one another `--name`, or go on with that one: `dcdnas resume {called(folder)}`."
         )  # fmt: skip
     return extend(folder, max(before.trials, config.trials))
 
 
+def listed(differences: Sequence[str], most: int = 20) -> list[str]:
+    """The first of many, and how many more there are."""
+    more = len(differences) - most
+    return [*differences[:most], *([f"and {more} more"] if more > 0 else [])]
+
+
 def _copy_plugins(folder: Path, config: SearchConfig) -> None:
     """Keeps the operators from outside the package beside the run, so that it reads the same later."""
     for plugin in loaded(config.plugins):
-        (folder / PLUGINS).mkdir(exist_ok=True)
+        make_folder(folder / PLUGINS)
         write_whole(folder / PLUGINS / Path(plugin.path).name, plugin.text)
 
 

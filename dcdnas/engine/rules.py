@@ -36,9 +36,25 @@ def rules(task: TrainingTask, early_stopping: bool, starts: int, chances: str) -
 
 
 def other_rules(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Lines ``key: there | here`` for the rules that differ."""
-    one, other = flat(there), flat(here)
-    return [f"{k}: {one.get(k)!r} | {other.get(k)!r}" for k in {**one, **other} if one.get(k) != other.get(k)]
+    """The rules that differ, a line each."""
+    return differences(flat(there), flat(here))
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Lines like ``epochs: 3 there, 9 here`` for the keys that differ."""
+    keys = [k for k in {**there, **here} if there.get(k) != here.get(k)]
+    return [f"{k.removeprefix('task.').replace('_', ' ')}: {_said(there.get(k))} there, {_said(here.get(k))} here" for k in keys]
+
+
+def _said(value: object) -> str:
+    """A setting in words."""
+    if value is None or isinstance(value, bool):
+        return {None: "nothing", True: "yes", False: "no"}[value]
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_said(v)}" for k, v in value.items()) or "nothing"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_said, value)) or "nothing"
+    return str(value) or "nothing"
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:

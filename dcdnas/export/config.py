@@ -16,13 +16,13 @@ from typing import Any
 import yaml
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.files import write_whole
+from dcdnas.core.files import make_folder, write_whole
 from dcdnas.core.geometry import Cost
 from dcdnas.core.plugins import loaded
 from dcdnas.core.units import costs, mix, notation
 from dcdnas.core.yaml_lines import Document, parse_yaml, read_yaml
 from dcdnas.cost import measure, price
-from dcdnas.errors import FileError, MismatchError, UsageError
+from dcdnas.errors import FileError, MismatchError
 from dcdnas.networks import build_network, slots_of
 
 
@@ -180,18 +180,6 @@ def check_text(text: str, architecture: Architecture, whole: bool, source: str) 
     found = measure(build_network(again)) if whole else price(again)
     if dict(found.values) != dict(stated.values):
         raise MismatchError(f"{source}: the network has {costs(found)}, but the config says {costs(stated)}.")
-
-
-def make_folder(folder: Path) -> None:
-    """Makes a folder for what is written.
-
-    Raises:
-        UsageError: when that is not possible.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{folder}: cannot be made: {error.strerror or error}. Name another folder with -o.") from None
 
 
 class _Flow(yaml.SafeDumper):

@@ -24,7 +24,7 @@ class Source:
     presets: Mapping[str, Preset] = field(default_factory=dict)
 
 
-sources: Catalogue[Source] = Catalogue("published", "published source")
+sources: Catalogue[Source] = Catalogue("published", "published source", listed="presets")
 
 
 def published_layer(name: str) -> PublishedLayer:

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dcdnas.core.dynamics import Attentions, Dynamics, Spread
-from dcdnas.core.files import write_whole
+from dcdnas.core.files import make_folder, write_whole
 from dcdnas.core.json_files import read_json
-from dcdnas.errors import FileError, RunError
+from dcdnas.errors import FileError
 
 FOLDER = "attention"
 """In the run's folder; a file a trial."""
@@ -24,10 +24,7 @@ def write_attentions(folder: Path, number: int, found: Attentions) -> Path:
         RunError: when they cannot be written.
     """
     path = _path(folder, number)
-    try:
-        path.parent.mkdir(exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{path.parent}: cannot be made: {error.strerror or error}.") from None
+    make_folder(path.parent)
     write_whole(path, json.dumps({"format": FORMAT, "trial": number, **asdict(found)}, indent=1) + "\n")
     return path
 

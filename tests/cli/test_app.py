@@ -90,3 +90,61 @@ def test_verbose_adds_the_traceback(run: Run, project: Path) -> None:
 
 def test_no_colour_codes_go_to_a_file(run: Run, searched: Path) -> None:
     assert "\x1b" not in run("trials", "done", "--no-color").out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("serach",), "Error: no such command 'serach'. Did you mean 'search'? `dcdnas -h` says what is allowed.\n"),
+        (("show",), "Error: missing argument 'RUN|CONFIG'. `dcdnas show -h` says what is allowed.\n"),
+        (("resume", "x", "--jobs"), "Error: option '--jobs' requires an argument. `dcdnas resume -h` says what is allowed.\n"),
+        (
+            ("search", "--name", "käse", "-b", "2MFLOPs", "--dry-run"),
+            "Error: --name: name cannot be 'käse': should be letters A to Z, digits, '.', '_' and '-', beginning with a letter "
+            "or a digit, like 'kase'.\n",
+        ),
+    ],
+)  # fmt: skip
+def test_all_errors_are_one_line_in_one_style(run: Run, project: Path, words: tuple[str, ...], said: str) -> None:
+    found = run(*words)
+    assert (found.code, found.out, found.err) == (2, "", said)
+
+
+def test_a_command_without_words_prints_its_help(run: Run) -> None:
+    said = run("space")
+    assert "check" in said.out + said.err
+    assert "Error" not in said.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("search", "tiny.yaml", "-b", "0.3MFLOPs", "-n", "1", "--executor", "inline"), ("init", "runs/x"),
+        ("report", "done", "--pdf-figures", "runs/x"), ("report", "done", "-o", "runs/x"), ("export", "done", "-o", "runs/x"),
+        ("train", "done", "-d", "npz:some.npz", "--epochs", "1", "-o", "runs/x"),
+    ],
+)  # fmt: skip
+def test_a_folder_that_cannot_be_written_is_one_line(
+    run: Run, searched: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    (searched / "runs").rename(searched / "elsewhere")
+    (searched / "runs").write_text("a file where folders should be", encoding="utf-8")
+    said = run(*(str(searched / "elsewhere" / "done") if word == "done" else word for word in words))
+    *_, last = said.err.splitlines()
+    assert said.code == 2
+    assert last.startswith("Error: runs/")
+    assert "cannot be written" in last
+    assert "Give a folder that you may write to." in last
+    assert "Traceback" not in said.err
+
+
+def test_an_error_of_the_system_is_a_line_too(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(run: object, **how: object) -> None:
+        raise OSError(28, "No space left on device", "runs/x")
+
+    monkeypatch.setattr("dcdnas.results.load_run", full)
+    said = run("status", "x")
+    assert said.code == 1
+    assert said.err == (
+        "Error: runs/x: No space left on device. Is the disk full or read-only? --verbose says where it happened.\n"
+    )

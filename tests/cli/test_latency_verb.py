@@ -71,7 +71,7 @@ def test_a_list_goes_into_a_folder_that_is_made(run: Run, project: Path) -> None
     assert (project / "new" / "phone.json").is_file()
     said = run("latency", "slots", "tiny.yaml", "-o", "tiny.yaml/phone.json")
     assert said.code == 2
-    assert "cannot be made" in said.err
+    assert "cannot be written to" in said.err
 
 
 def test_a_latency_is_a_budget_of_a_space(run: Run) -> None:

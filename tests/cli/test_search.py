@@ -78,7 +78,7 @@ def test_another_search_under_the_name_is_refused_with_the_difference(run: Run, 
     run(*SEARCH, "-n", "1", "--confirm", "0", "--name", "first")
     said = run(*SEARCH, "-n", "1", "--confirm", "0", "--name", "first", "--seed", "7")
     assert said.code == 2
-    assert "seed: 0 | 7" in said.err
+    assert "seed: 0 there, 7 here" in said.err
 
 
 def test_resume_reaches_exactly_the_number_that_is_asked(run: Run, searched: Path) -> None:

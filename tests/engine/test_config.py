@@ -17,6 +17,7 @@ from searching import config
 from dcdnas.core.budget import Budget
 from dcdnas.core.task import TrainingTask
 from dcdnas.engine.config import SearchConfig, versions
+from dcdnas.engine.prepare import listed
 from dcdnas.errors import FileError, Resumable, RunError
 
 tasks = st.builds(
@@ -86,16 +87,23 @@ def test_a_package_that_is_not_installed_has_no_version(monkeypatch: pytest.Monk
 def test_every_setting_but_the_number_of_trials_makes_another_search() -> None:
     assert {f.name for f in fields(SearchConfig)} == {*OTHER, "trials"}
     for name, value in OTHER.items():
-        assert [line for line in config().differences(replace(config(), **{name: value})) if name.split(".")[0] in line]
+        assert config().differences(replace(config(), **{name: value})), name
     assert config().differences(replace(config(), trials=999)) == []
     moved = replace(config(), plugins={"gate": {"path": "/elsewhere/gate.py", "sha256": "00"}})
     assert moved.differences(replace(config(), plugins=OTHER["plugins"])) == []
 
 
 def test_a_difference_shows_both_values() -> None:
-    assert config(seed=1).differences(config(seed=2)) == ["seed: 1 | 2"]
+    assert config(seed=1).differences(config(seed=2)) == ["seed: 1 there, 2 here"]
     inner = config(task=TrainingTask(epochs=9))
-    assert config().differences(inner) == ["task.epochs: 3 | 9"]
+    assert config().differences(inner) == ["epochs: 3 there, 9 here"]
+    budgets = (Budget("flops", 2e6), Budget("params", 1e6))
+    one = replace(config(), budgets=(), minimize=("flops",), early_stopping=True)
+    assert one.differences(replace(one, budgets=budgets, minimize=(), early_stopping=False)) == [
+        "budgets: nothing there, flops <= 2 MFLOPs, params <= 1 Mparams here",
+        "minimize: flops there, nothing here",
+        "early stopping: yes there, no here",
+    ]
 
 
 def test_a_folder_without_a_configuration_is_no_run(tmp_path: Path) -> None:
@@ -152,8 +160,8 @@ def test_a_search_without_early_stopping_has_no_rule_for_it() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
-    [("kernels", "triton", "kernels: 'triton' | 'torch'"), ("losses", {"attempts": 3}, "losses.attempts: 3 | 2"),
-     ("readings", {"every_epochs": 1, "batch_norm": "running"}, "readings.batch_norm: 'running' | 're-estimated'")],
+    [("kernels", "triton", "kernels: triton there, torch here"), ("losses", {"attempts": 3}, "losses.attempts: 3 there, 2 here"),
+     ("readings", {"every_epochs": 1, "batch_norm": "running"}, "readings.batch norm: running there, re-estimated here")],
 )  # fmt: skip
 def test_a_run_of_other_rules_is_looked_at_and_not_gone_on_with(tmp_path: Path, name: str, value: Any, said: str) -> None:
     path = tmp_path / "search.yaml"
@@ -188,3 +196,8 @@ def test_a_disk_that_fails_leaves_the_old_configuration(
         config(seed=2).write(path)
     assert SearchConfig.read(path).seed == 1
     assert [p.name for p in tmp_path.iterdir()] == ["search.yaml"]
+
+
+def test_many_differences_are_counted_instead_of_cut() -> None:
+    assert listed(["a", "b", "c"], 2) == ["a", "b", "and 1 more"]
+    assert listed(["a", "b"], 2) == ["a", "b"]

@@ -70,7 +70,7 @@ def test_provenance_and_normalisation_survive_reading(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="cannot be made"):
+    with pytest.raises(UsageError, match="cannot be written to"):
         write_config(Model(PLAIN), tmp_path / "file" / "net.yaml")
 
 

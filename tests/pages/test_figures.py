@@ -284,7 +284,7 @@ def test_a_run_without_a_finished_trial_says_so(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_an_error_in_words(run: NotebookRun, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="cannot write the figures"):
+    with pytest.raises(UsageError, match="file/figures: cannot be written to"):
         write_figures(run, tmp_path / "file" / "figures")
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
 
+from dcdnas.core.names import NAME, name_rule
 from dcdnas.core.yaml_lines import parse_yaml, read_yaml
 from dcdnas.errors import UsageError, nearest
 
@@ -102,7 +103,7 @@ class SearchSettings(BaseModel):
     latency_table: str | None = Field(None, description="file with the latencies of a device; this machine's are measured else")
     latency_device: str | None = Field(None, description="name of another machine's device, whose table is meant")
     trials: PositiveInt = Field(50, description="trainings to end, finished or stopped early")
-    name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of the run")
+    name: str | None = Field(None, pattern=NAME, description="of the run")
     sampler: str = "tpe"
     seed: int = Field(0, ge=0)
     starts: int | None = Field(
@@ -205,6 +206,8 @@ def _of_assignment(text: str) -> dict[str, Said]:
 def _complaint(said: Mapping[str, Said], item: Mapping[str, Any]) -> str:
     key = str(item["loc"][0])
     message = str(item["msg"]).removeprefix("Value error, ").replace("Input should", "should").rstrip(".")
+    if item["type"] == "string_pattern_mismatch":
+        message = name_rule(item["input"])
     value = " ".join(repr(said[key].value).split())
     shown = value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
     return f"{said[key].where}: {key.replace('_', '-')} cannot be {shown}: {message}."

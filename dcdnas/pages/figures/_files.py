@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dcdnas.core.files import make_folder
 from dcdnas.core.trial import Trial
 from dcdnas.core.units import percent, quantity
 from dcdnas.errors import UsageError
@@ -46,8 +47,8 @@ def write_figures(run: Run, folder: Path) -> list[Path]:
             f"{run.name} has no finished trial within its budget, so it has no figures. `dcdnas resume {run.called}` goes on."
         )
     written = []
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         with print_style():
             for columns, width in WIDTHS.items():
                 for name, (draw, height) in DRAWN.items():
@@ -55,7 +56,8 @@ def write_figures(run: Run, folder: Path) -> list[Path]:
                     written += save(figure, folder / f"{name}-{columns}", f"{run.name}: {name}")
                 written += save(_best(run, best, width), folder / f"best-{columns}", f"{run.name}: trial {best.number}")
     except OSError as error:
-        raise UsageError(f"cannot write the figures to {folder}: {error}. Name a folder that can be written.") from None
+        why = error.strerror or error
+        raise UsageError(f"{folder}: cannot be written to: {why}. Give a folder that you may write to.") from None
     return written
 
 

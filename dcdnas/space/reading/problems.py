@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from dcdnas.core.names import name_rule
 from dcdnas.core.yaml_lines import Document, Key
 from dcdnas.errors import SpaceError, nearest
 
@@ -41,6 +42,8 @@ class Problems:
             self.add(key, f"must be a mapping of keys, like `network: mobilenetv2`, not {shown(item['input'])}.")
         else:
             reason = str(item["msg"]).replace("Input should", "should").rstrip(".")
+            if item["type"] == "string_pattern_mismatch":
+                reason = name_rule(item["input"])
             self.add(key, f"{shown(item['input'])} cannot stand here: it {reason}.")
 
     def error(self) -> SpaceError:

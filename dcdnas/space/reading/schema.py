@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from dcdnas.core.dimension import Dimension, dimensions
+from dcdnas.core.names import NAME
 from dcdnas.networks import networks
 from dcdnas.operators import operators
 from dcdnas.space.frame import shares_guides
@@ -47,7 +48,7 @@ class SpaceFile(_Strict):
     """A dcdnas search space: a backbone, what of it is open, and the operators of its slots."""
 
     format: Literal["dcdnas/space-1"]
-    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(min_length=1, pattern=NAME)
     description: str = ""
     network: str
     input: tuple[Size, Size, Size] = Field(description="channels, height, width at deployment")
