@@ -124,7 +124,7 @@ class Trial:
         trained: identity of the network that its training builds of it, at the proxy's images; empty where nothing is trained.
         trained_cost: price of that network, by the metrics that are no predictions; None where nothing is trained.
         origin: who asked for it: ``static`` (the reference network), ``ladder`` (the other uniform static networks that are
-            trained first), ``start-from`` (the front of an earlier run), ``start``, the sampler's name, ``confirm`` or ``retry``.
+            trained first), ``start-from`` (the front of an earlier run), ``start``, the sampler's name or ``confirm``.
         started: seconds since the epoch.
         ended: seconds since the epoch; 0 while running.
     """

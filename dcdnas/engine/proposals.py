@@ -75,9 +75,9 @@ class Proposer:
         begun = {t.deployed for t in past}
         ladder = static_ladder(space, config.budgets, config.minimize)[: max(1, config.starts)]
         self._ladder = deque((rung, origin(i)) for i, rung in enumerate(ladder) if identity(rung.architecture) not in begun)
-        taken = sum(t.origin == EARLIER for t in past)
+        taken = _asked(past, EARLIER)
         self._earlier = deque(config.start_from.get("networks", ())[taken:])
-        self._draws_left = config.starts - len(ladder) - sum(t.origin == "start" for t in past)
+        self._draws_left = config.starts - len(ladder) - _asked(past, "start")
         self._again: deque[Trial] = deque()
 
     def again(self, trial: Trial) -> None:
@@ -96,7 +96,7 @@ class Proposer:
         """
         if self._again:
             trial = self._again.popleft()
-            again = self._fixed(Priced(trial.decisions, trial.architecture, trial.cost), "retry")
+            again = self._fixed(Priced(trial.decisions, trial.architecture, trial.cost), trial.origin)
             return replace(again, seed=trial.seed, lost=trial.lost)
         if self._ladder:
             return self._fixed(*self._ladder.popleft())
@@ -126,3 +126,8 @@ def _proposal(ticket: int, found: Priced, origin: str) -> Proposal:
 def origin(rung: int) -> str:
     """Of a rung of the static ladder: the first one, the dearest, is the static reference."""
     return "ladder" if rung else "static"
+
+
+def _asked(past: Collection[Trial], who: str) -> int:
+    """Networks that were proposed by `who`; one that was interrupted and asked again counts once."""
+    return len({t.deployed for t in past if t.origin == who})

@@ -278,7 +278,8 @@ class Run:
     @property
     def static(self) -> Trial | None:
         """The reference: the dearest uniform all-static network within the budgets."""
-        return next((t for t in self.trials if t.origin == "static"), None)
+        asked = [t for t in self.trials if t.origin == "static"]
+        return next((t for t in asked if t.state in ENDED), asked[-1] if asked else None)  # asked again where it was interrupted
 
     @cached_property
     def confirmed(self) -> list[Confirmed]:

@@ -122,7 +122,7 @@ def test_a_plan_says_it_and_writes_it_down(first: Run, tmp_path: Path) -> None:
     read = SearchConfig.read(tmp_path / "search.yaml").start_from
     assert (read["run"], len(read["networks"])) == ("first", number)
     plain = make_plan(SearchSettings.gather({**flags, "start_from": None}, project=False))
-    assert [line.partition(".")[0] for line in plan.config.differences(plain.config)] == ["start_from"] * 2
+    assert [line.partition(".")[0] for line in plan.config.differences(plain.config)] == ["start from"] * 2
 
 
 def test_a_run_that_is_not_there_is_said(first: Run) -> None:

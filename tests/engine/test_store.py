@@ -41,7 +41,7 @@ trials = st.builds(
     score=st.none() | scores,
     seed=st.integers(0, 2**31 - 1),
     reason=st.text(st.characters(exclude_categories=["Cs"]), max_size=9),
-    origin=st.sampled_from(["static", "start", "tpe", "retry"]),
+    origin=st.sampled_from(["static", "start", "tpe", "ladder"]),
     started=finite,
     ended=finite,
     failure=st.none() | st.sampled_from(FailureKind),

@@ -191,3 +191,10 @@ def test_runs_are_found_by_name_below_the_runs_folder(tmp_path: Path, monkeypatc
 def test_a_trial_that_is_not_there_is_refused(tmp_path: Path, which: str) -> None:
     with pytest.raises(UsageError):
         load_run(write_run(tmp_path / "r", TRIALS)).trial(which)
+
+
+def test_the_static_reference_is_found_where_it_was_interrupted_and_asked_again(tmp_path: Path) -> None:
+    rows = [trial(0, None, 90.0, "interrupted"), trial(1, 0.60, 30.0), trial(2, 0.70, 90.0, origin="static")]
+    found = load_run(write_run(tmp_path / "r", rows)).static
+    assert found is not None
+    assert found.number == 2
