@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcdnas.cli._options import Assignments, SkipDamaged, Source
+from dcdnas.cli._options import Assignments, SkipDamaged
 from dcdnas.cli._output import Output
+from dcdnas.core.units import counted
 
 if TYPE_CHECKING:
     from dcdnas.cli._source import Source as Found
     from dcdnas.core.task import TrainingTask
-    from dcdnas.core.trial import EpochResult
-    from dcdnas.data import Images
+    from dcdnas.data import Images, Split
     from dcdnas.training.full import Trained
 
 __all__ = ["train"]
@@ -29,7 +29,12 @@ RESULT = "result.json"
 
 def train(
     out: Output,
-    source: Source,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|CONFIG|PRESET", help="A run, a model config's file, or a published network.", show_default=False
+        ),
+    ],
     data: Annotated[str, typer.Option("-d", "--data", metavar="DATA", help="Images, like cifar10:DIR or folder:DIR.")],
     epochs: Annotated[int, typer.Option(metavar="N", min=1, help="Of each training.")] = 300,
     seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Trainings, each on a seed of its own.")] = 1,
@@ -42,40 +47,65 @@ def train(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where to; trained/NAME when left out.")
     ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what is kept there, if anything is.")] = False,
 ) -> None:
-    """Train a network in earnest, from a run or a config, and test it.
+    """Train a network in earnest, from a run, a config or a published network, and test it.
 
-    Writes a folder a seed with config.yaml and model.safetensors, which `dcdnas.load` and `dcdnas export` take, and result.json.
-    A tenth of the training images watches the training. The test images are checked before, and judged on once at the end.
+    Each seed has a folder: config.yaml and model.safetensors, which `dcdnas.load` and `dcdnas export` take, epochs.csv, the
+    weights of the best epoch, and the whole training as it was after the last epoch or when it was stopped (Ctrl-C,
+    SIGTERM): the same command with --resume goes on from there. A tenth of the training images watches the training. The
+    test images are checked before, and judged on once at the end, with the weights of the last epoch.
 
     Example:  dcdnas train quick -d fashion-mnist --epochs 60 --seeds 3
     """
-    from dcdnas.cli._source import open_source
+    from dcdnas.cli._training_progress import watching
     from dcdnas.core.files import make_folder
-    from dcdnas.core.units import counted
     from dcdnas.data import load_test, split
     from dcdnas.training.full import VALIDATION, best_device, judged_on_test, train_seeds
 
-    found = open_source(source, trial)[0]
+    found = source_of(source, trial)
+    provenance = found.model().provenance
     flags = [f"skip_damaged={skip_damaged}"] if skip_damaged else []
     task = recipe(found, data, epochs, [*(assignments or ()), *flags])
-    images = read_images(out, found, task)
-    load_test(images)  # so that a damaged or missing test part is said before the trainings, not after
     folder = output or Path("trained") / found.name
-    make_folder(folder)  # so that one that cannot be written is said before the trainings, too
+    make_folder(folder)  # so that one that cannot be written is said before the trainings
+    images = read_images(out, found, task)
+    load_test(images)  # so that a damaged or missing test part is said before them, too
     device = best_device()
     parts = split(images, VALIDATION)
-    size = f"{len(parts.train):,} images, {counted(epochs, 'epoch')}, {counted(seeds, 'seed')}"
-    out.note(f"Training {found.name} on {data}: {size}, on {device}")
+    announce(out, found.name, task, parts, f"{counted(seeds, 'seed')}, on {device}")
 
+    def write(one: Trained) -> Path:
+        return write_network(one, provenance, images, task, folder)
+
+    numbers = range(seed, seed + seeds)
+    with watching(out, task, numbers, write) as watcher:
+        trained = train_seeds(found.architecture, parts, task, numbers, folder, watcher, resume, device)
+    tested = judged_on_test(trained, images, device)
+    finish(out, found.name, [(one, write(one)) for one in tested], task, folder)
+
+
+def announce(out: Output, name: str, task: TrainingTask, images: Split, how: str) -> None:
+    """Says what is going to be trained."""
+    size = f"{len(images.train):,} images, {counted(task.epochs, 'epoch')}"
+    out.note(f"Training {name} on {task.data}: {size}, {how}")
     if task.norm_batches:
         out.note(f"Read with BatchNorm statistics of {task.norm_batches} batches of unaugmented training images")
 
-    def told(number: int, report: EpochResult) -> None:
-        out.note(f"seed {number} epoch {report.epoch}/{epochs}: {100 * report.accuracy:.1f} %, {report.seconds:.0f} s")
 
-    trained = train_seeds(found.architecture, parts, task, range(seed, seed + seeds), told, device)
-    finish(out, found, judged_on_test(trained, images, device), images, task, folder)
+def source_of(source: str, trial: str) -> Found:
+    """The network that is meant: of a run, a config or a published one.
+
+    Raises:
+        UsageError: when there is none.
+    """
+    from dcdnas.cli._source import Source, is_preset, open_source
+
+    if not is_preset(source):
+        return open_source(source, trial)[0]
+    from dcdnas.published import architecture
+
+    return Source(source.replace("/", "-"), architecture(source))
 
 
 def recipe(found: Found, data: str, epochs: int, assignments: Sequence[str]) -> TrainingTask:
@@ -115,28 +145,48 @@ def read_images(out: Output, found: Found, task: TrainingTask) -> Images:
     return images
 
 
-def finish(out: Output, found: Found, trained: Sequence[Trained], images: Images, task: TrainingTask, folder: Path) -> None:
-    """Writes what was trained and says how good it is."""
-    from dcdnas.core.files import write_whole
+def write_network(one: Trained, provenance: Mapping[str, Any], images: Images, task: TrainingTask, folder: Path) -> Path:
+    """Writes a network that was trained into its seed's folder, with all that is known of it.
+
+    Args:
+        one: the network, and what it reached.
+        provenance: where it comes from, before this training.
+        images: that it was trained on.
+        task: the recipe.
+        folder: of all seeds.
+
+    Returns:
+        The seed's folder.
+    """
     from dcdnas.export import WEIGHTS, Model, Normalisation, save_weights, write_config
+
+    place = folder / f"seed-{one.seed}"
+    reached = {"validation_accuracy": one.score.accuracy, "test_accuracy": one.test_accuracy}
+    training = {**asdict(replace(task, seed=one.seed)), **reached}
+    normalisation = Normalisation(images.mean, images.std)
+    model = Model(one.network.architecture, {**provenance, "training": training}, normalisation, images.classes)
+    write_config(model, place / "config.yaml")
+    save_weights(one.network, place / WEIGHTS, model.metadata())
+    return place
+
+
+def finish(out: Output, name: str, written: Sequence[tuple[Trained, Path]], task: TrainingTask, folder: Path) -> None:
+    """Writes and says how good the networks are that were trained, tested and written to their folders."""
+    from dcdnas.core.files import write_whole
+    from dcdnas.export import WEIGHTS
     from dcdnas.training.full import mean_and_spread
 
-    rows: list[dict[str, Any]] = []
-    for one in trained:
-        place = folder / f"seed-{one.seed}"
-        rows.append({
+    rows: list[dict[str, Any]] = [
+        {
             "seed": one.seed, "test_accuracy": one.test_accuracy, "validation_accuracy": one.score.accuracy,
             "epochs": one.score.epochs, "seconds": one.score.seconds, "folder": str(place),
-        })  # fmt: skip
-        training = {**asdict(replace(task, seed=one.seed)), "test_accuracy": one.test_accuracy}
-        provenance = {**found.model().provenance, "training": training}
-        model = Model(one.network.architecture, provenance, Normalisation(images.mean, images.std), images.classes)
-        write_config(model, place / "config.yaml")
-        save_weights(one.network, place / WEIGHTS, model.metadata())
-    mean, spread = mean_and_spread([one.test_accuracy or 0.0 for one in trained])
-    result = {"network": found.name, "data": task.data, "test_accuracy": mean, "standard_deviation": spread, "trainings": rows}
+        }
+        for one, place in written
+    ]  # fmt: skip
+    mean, spread = mean_and_spread([one.test_accuracy or 0.0 for one, _ in written])
+    result = {"network": name, "data": task.data, "test_accuracy": mean, "standard_deviation": spread, "trainings": rows}
     write_whole(folder / RESULT, json.dumps(result, indent=2) + "\n")
     out.document(result)
     more = f" ± {100 * spread:.1f}" if spread is not None else ""
     out.show(f"Test accuracy {100 * mean:.1f}{more} % over {len(rows)} seed{'s' if len(rows) > 1 else ''} ({task.data})")
-    out.show(f"Files         {folder}/: {RESULT}, seed-N/config.yaml, seed-N/{WEIGHTS}")
+    out.show(f"Files         {folder}/: {RESULT}, seed-N/config.yaml, seed-N/{WEIGHTS}, seed-N/epochs.csv")

@@ -81,7 +81,7 @@ def make_folder(folder: Path) -> None:
         ) from None
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Writes a file so that a reader, and a crash at any moment, finds the old content or the new one.
 
     Raises:
@@ -90,7 +90,7 @@ def write_whole(path: Path, text: str) -> None:
     """
     try:
         with replaced(path) as file:
-            file.write(text.encode())
+            file.write(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Resumable(f"{path}: {error.strerror}. Nothing that was written is lost: free some space, then go on.") from None

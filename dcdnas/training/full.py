@@ -1,20 +1,22 @@
-"""A found network trained in earnest, on several seeds; the test images are opened once, after all trainings."""
+"""A found network trained in earnest, on several seeds, kept on the disk; the test images are judged on once, after all."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.task import TrainingTask
-from dcdnas.core.trial import EpochResult, Score
+from dcdnas.core.trial import Score
 from dcdnas.data import Images, Split, load, load_test, open_source
-from dcdnas.errors import UsageError
+from dcdnas.errors import Resumable, UsageError
 from dcdnas.networks import Network, build_network, for_proxy
-from dcdnas.training.loop import evaluate, seeded, train
+from dcdnas.training.folder import Row, TrainingFolder, described
+from dcdnas.training.loop import Clock, Training, evaluate, seeded
 
 VALIDATION = 0.1
 """Share of the training images that is kept to watch the training with."""
@@ -64,38 +66,99 @@ def fitted(architecture: Architecture, images: Images) -> Architecture:
     return for_proxy(architecture, images.shape, len(images.classes))
 
 
+class Watcher:
+    """Told how trainings go on, and asked whether to stop; this one says nothing and never stops them."""
+
+    def step(self, seed: int, training: Training) -> None:
+        """Takes a training after each step."""
+
+    def epoch(self, seed: int, rows: Sequence[Row]) -> None:
+        """Takes all epochs of a training after each of them."""
+
+    def ended(self, trained: Trained) -> None:
+        """Takes a training when it has ended, before the next seed's begins."""
+
+    def stopping(self) -> bool:
+        """Whether the training under way shall be kept and left."""
+        return False
+
+
 def train_seeds(
     architecture: Architecture,
     images: Split,
     task: TrainingTask,
     seeds: Sequence[int],
-    report: Callable[[int, EpochResult], None] = lambda seed, report: None,
+    folder: Path,
+    watcher: Watcher,
+    resume: bool = False,
     device: str = "cpu",
 ) -> list[Trained]:
-    """Trains the network once a seed.
+    """Trains the network once a seed and keeps each training in ``seed-N`` of a folder after every epoch, and when it is stopped.
 
     Args:
         architecture: is fitted to the images.
         images: to learn from, and to watch the training with.
-        task: the recipe; its seed is not used.
-        seeds: of the trainings.
-        report: told every epoch, with the seed.
+        task: the recipe, whatever its seed.
+        seeds: one training each.
+        folder: that can be written to is checked before the first training.
+        watcher: is told every step and epoch, and may stop the trainings.
+        resume: whether to go on with the trainings that are kept in the folder; else there must be none.
         device: to train on.
 
     Raises:
         TrainingError: when a training cannot go on.
+        Resumable: when it was stopped, or the disk is full.
+        RunError: when the folder cannot be written to, or has trainings that are not to be resumed, or others than these.
     """
-    found = []
-    for seed in seeds:
-        with seeded(seed, device):
-            network = build_network(fitted(architecture, images.train))
+    architecture = fitted(architecture, images.train)
+    begun = [(replace(task, seed=seed), prepared(folder, seed, architecture, images, task, resume)) for seed in seeds]
+    return [train_kept(architecture, images, of_seed, place, watcher, device) for of_seed, place in begun]
 
-        def told(r: EpochResult, seed: int = seed) -> bool:
-            report(seed, r)
-            return True
 
-        found.append(Trained(seed, network, train(network, images, replace(task, seed=seed), told, device)))
-    return found
+def prepared(
+    folder: Path, seed: int, architecture: Architecture, images: Split, task: TrainingTask, resume: bool
+) -> TrainingFolder:
+    """The folder of a seed's training, which can be written to and has what it may have."""
+    place = TrainingFolder(folder / f"seed-{seed}", described(architecture, images, replace(task, seed=seed)))
+    place.prepare(resume)
+    return place
+
+
+def train_kept(
+    architecture: Architecture, images: Split, task: TrainingTask, place: TrainingFolder, watcher: Watcher, device: str
+) -> Trained:
+    """One training from where its folder has it to its end; see `train_seeds`."""
+    with seeded(task.seed, device):
+        network = build_network(architecture)
+    with seeded(task.seed, device) as generator:
+        training = Training(network, images, task, generator, device)
+        place.restore(training)
+        while not training.done:
+            stopwatch, first = Clock(), training.step
+            for _ in training.steps():
+                watcher.step(task.seed, training)
+                if watcher.stopping():
+                    place.keep(training)
+                    raise stopped(training, place)
+            speed = (training.step - first) * min(task.batch_size, len(images.train)) / stopwatch.seconds
+            training.read()
+            place.keep_epoch(training, speed if training.step > first else None)
+            watcher.epoch(task.seed, place.rows)
+            if watcher.stopping() and not training.done:
+                raise stopped(training, place)
+        trained = Trained(task.seed, network, training.end())
+    watcher.ended(trained)
+    return trained
+
+
+def stopped(training: Training, place: TrainingFolder) -> Resumable:
+    """What to say of a training that was kept and left."""
+    done, task = len(training.curve), training.task
+    where = f"in epoch {done + 1}" if training.step_of_epoch else f"after epoch {done}"
+    return Resumable(
+        f"stopped {where} of {task.epochs} of seed {task.seed}; it is kept in {place.last}. "
+        "Go on with the same command and --resume."
+    )
 
 
 def judged_on_test(trained: Sequence[Trained], train_images: Images, device: str = "cpu") -> list[Trained]:

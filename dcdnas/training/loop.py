@@ -61,38 +61,103 @@ def train(
     Warns:
         UserWarning: when it ends before temperatures have fallen to 1.
     """
-    clock = Clock(task.deadline)
-    device = torch.device(device)
-    images, validation = (on_device(part, device) for part in data)
-    steps = steps_per_epoch(len(images), task)
-    temperature_steps = math.ceil(steps * annealing_epochs(task))
-    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD(parameter_groups(network, task), task.lr, momentum=0.9, nesterov=True, fused=True)
-    precision = Precision(device)
-    curve: list[EpochResult] = []
     with seeded(task.seed, device) as generator:
-        for epoch in range(task.epochs):
-            network.train()
-            for step, (x, y) in enumerate(batches(images, task, generator, device), epoch * steps):
-                clock.check(epoch)
-                if step < temperature_steps:
-                    network.anneal((step + 1) / temperature_steps)
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(step, steps * task.epochs, task, group["controller"])
-                with precision.autocast():
-                    loss = F.cross_entropy(network(x), y, label_smoothing=task.label_smoothing)
-                precision.step(loss, optimizer)
-                if step % CHECK_EVERY == 0:
-                    check_finite(loss.item(), epoch, task)
-            own = statistics_of(network)
-            reestimate(network, images, task.norm_batches, task.batch_size, device, precision.autocast)
-            curve.append(reading(network, validation, task, epoch, device, clock))
-            if not report(curve[-1]) or epoch + 1 == task.epochs:
-                break  # with the statistics of the last reading, so that the network repeats it
-            put_back(network, own)
-    warn_of_temperatures(network)
-    network.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return Score(curve[-1].accuracy, curve[-1].loss, curve[-1].epoch, curve[-1].seconds, tuple(curve))
+        training = Training(network, data, task, generator, device)
+        while not training.done:
+            for _ in training.steps():
+                pass
+            if not report(training.read()):
+                break
+        return training.end()
+
+
+class Training:
+    """A training under way: `train` runs through it, and `dcdnas.training.checkpoint` keeps it in a file and restores it.
+
+    Args:
+        network: as for `train`.
+        data: likewise.
+        task: likewise.
+        generator: on the CPU, for the order of the images and their variations.
+        device: to train on.
+    """
+
+    def __init__(
+        self, network: Network, data: Split, task: TrainingTask, generator: torch.Generator, device: torch.device | str = "cpu"
+    ) -> None:
+        self.clock = Clock(task.deadline)
+        self.task, self.generator, self.device = task, generator, torch.device(device)
+        self.images, self.validation = (on_device(part, self.device) for part in data)
+        self.steps_per_epoch = steps_per_epoch(len(self.images), task)
+        self.temperature_steps = math.ceil(self.steps_per_epoch * annealing_epochs(task))
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.SGD(parameter_groups(network, task), task.lr, momentum=0.9, nesterov=True, fused=True)
+        self.precision = Precision(self.device)
+        self.step = 0
+        """Steps done."""
+        self.curve: list[EpochResult] = []
+        self.order: Tensor | None = None
+        """(N,) positions of the images in the order of the epoch under way; None between epochs."""
+        self.loss = torch.zeros((), device=self.device)
+        """Sum of the losses of the epoch's steps."""
+        self.own: list[dict[str, Tensor]] | None = None
+        """Training's own BatchNorm statistics, while the network has those of a reading; else None."""
+
+    @property
+    def done(self) -> bool:
+        """Whether all epochs are trained and read."""
+        return len(self.curve) == self.task.epochs
+
+    @property
+    def step_of_epoch(self) -> int:
+        """Steps done since the last reading."""
+        return self.step - len(self.curve) * self.steps_per_epoch
+
+    def steps(self) -> Iterator[None]:
+        """Trains what is left of the epoch; between two steps the training may be kept, and given up."""
+        if self.own is not None:
+            put_back(self.network, self.own)
+            self.own = None
+        if self.order is None:
+            self.order = torch.randperm(len(self.images), generator=self.generator)
+            self.loss.zero_()
+        self.network.train()
+        for x, y in batches(self.images, self.task, self.generator, self.device, self.order, self.step_of_epoch):
+            self._learn(x, y)
+            yield
+
+    def _learn(self, x: Tensor, y: Tensor) -> None:
+        """One step, on (N, C, H, W) floats and (N,) labels."""
+        task, step, epoch = self.task, self.step, len(self.curve)
+        self.clock.check(epoch)
+        if step < self.temperature_steps:
+            self.network.anneal((step + 1) / self.temperature_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(step, self.steps_per_epoch * task.epochs, task, group["controller"])
+        with self.precision.autocast():
+            loss = F.cross_entropy(self.network(x), y, label_smoothing=task.label_smoothing)
+        self.precision.step(loss, self.optimizer)
+        if step % CHECK_EVERY == 0:
+            check_finite(loss.item(), epoch, task)
+        self.loss += loss.detach()
+        self.step += 1
+
+    def read(self) -> EpochResult:
+        """Ends an epoch whose steps are done: what the network is worth. It keeps the statistics of this reading until the next
+        step, so that it repeats the reading.
+        """
+        own, task = statistics_of(self.network), self.task
+        reestimate(self.network, self.images, task.norm_batches, task.batch_size, self.device, self.precision.autocast)
+        self.curve.append(reading(self.network, self.validation, task, len(self.curve), self.device, self.clock))
+        self.own, self.order = own, None
+        return self.curve[-1]
+
+    def end(self) -> Score:
+        """Leaves the network ready for use; the last reading, and all before it."""
+        warn_of_temperatures(self.network)
+        self.network.eval().to(memory_format=torch.contiguous_format)
+        last = self.curve[-1]
+        return Score(last.accuracy, last.loss, last.epoch, last.seconds, tuple(self.curve))
 
 
 def reading(
@@ -133,16 +198,31 @@ def evaluate(
 
 
 def batches(
-    images: Images, task: TrainingTask, generator: torch.Generator, device: torch.device
+    images: Images,
+    task: TrainingTask,
+    generator: torch.Generator,
+    device: torch.device,
+    order: Tensor | None = None,
+    first: int = 0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch: (N, C, H, W) floats and (N,) labels, in an order of its own.
 
     All batches are full. What is left over is dropped, other images in each epoch: a last batch of one would leave BatchNorm
     without statistics, and a small one would make them noisy.
+
+    Args:
+        images: of the training part.
+        task: size of a batch and how its images are varied.
+        generator: on the CPU, of the order and the variations.
+        device: that batches go to.
+        order: (N,) positions of the images; drawn when left out.
+        first: batch to begin with, counted from 0.
     """
     size = min(task.batch_size, len(images))
-    order = torch.randperm(len(images), generator=generator)[: steps_per_epoch(len(images), task) * size]
-    for rows in order.to(images.rows.device).split(size):  # type: ignore[no-untyped-call]
+    order = torch.randperm(len(images), generator=generator) if order is None else order
+    order = order.to(images.rows.device)
+    for batch in range(first, steps_per_epoch(len(images), task)):
+        rows = order[batch * size : (batch + 1) * size]
         x, y = (part.to(device, non_blocking=True) for part in images.batch(rows))
         yield normalised(augmented(x, task.augment, generator), images.mean, images.std), y
 
@@ -186,7 +266,7 @@ def warn_of_temperatures(network: nn.Module) -> None:
         warnings.warn(
             f"training ended before the annealing: {name} is {value:.3g}, not 1, and {len(late) - 1} more. Train for longer, or "
             "fine-tune after network.anneal(1.0).",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
@@ -238,6 +318,10 @@ class Clock:
 
     def __init__(self, deadline: float = 0.0) -> None:
         self.deadline, self._start = deadline, time.monotonic()
+
+    def add(self, seconds: float) -> None:
+        """Counts time that an earlier process took."""
+        self._start -= seconds
 
     @property
     def seconds(self) -> float:

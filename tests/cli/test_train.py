@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from commands import Run
+from safetensors.torch import load_file
 
 import dcdnas
+from dcdnas.cli.train import source_of
 from dcdnas.data import Images, load_test
+from dcdnas.published import architecture
 from dcdnas.results import load_run
 from dcdnas.training import full as full_training
 
@@ -37,22 +44,64 @@ def test_what_was_trained_is_the_best_network_of_the_run(run: Run, searched: Pat
 
 def test_the_test_images_are_opened_once_after_all_trainings(run: Run, searched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
-    real = full_training.train
+    real = full_training.train_kept
 
     def opening(images: Images) -> Images:
         events.append("test images")
         return load_test(images)
 
     monkeypatch.setattr(full_training, "load_test", opening)
-    monkeypatch.setattr(full_training, "train", lambda *a, **k: (events.append("training"), real(*a, **k))[1])
+    monkeypatch.setattr(full_training, "train_kept", lambda *a, **k: (events.append("training"), real(*a, **k))[1])
     assert run(*TRAIN, "--seeds", "2").code == 0
     assert events == ["training", "training", "test images"]
 
 
+def test_a_training_that_a_signal_stops_is_kept_and_resumed(run: Run, searched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seed 0 has ended and seed 1 is under way when the signal comes: 8 batches of its 180 images are an epoch and a half."""
+    words = (*TRAIN, "--seeds", "2", "--set", "batch_size=32", "--epochs", "2")
+    real, seen = full_training.Training.steps, []
+
+    def steps(self: full_training.Training) -> Iterator[None]:
+        for _ in real(self):
+            if (self.task.seed, self.step) == (1, 8):
+                signal.raise_signal(signal.SIGTERM)
+            seen.append((self.task.seed, self.step))
+            yield
+
+    monkeypatch.setattr(full_training.Training, "steps", steps)
+    stopped = run(*words)
+    assert stopped.code == 3
+    assert "stopped in epoch 2 of 2 of seed 1; it is kept in out/seed-1/last.safetensors" in stopped.err
+    assert dcdnas.load("out/seed-0") is not None
+    monkeypatch.setattr(full_training.Training, "steps", real)
+    resumed = run(*words, "--resume", "--json")
+    assert resumed.code == 0
+    straight = run(*words[:-1], "2", "-o", "straight", "--json")
+    assert [t["test_accuracy"] for t in resumed.json["trainings"]] == [t["test_accuracy"] for t in straight.json["trainings"]]
+    for left, right in zip(
+        sorted(Path("out").rglob("*.safetensors")), sorted(Path("straight").rglob("*.safetensors")), strict=True
+    ):
+        ours, theirs = load_file(left), load_file(right)
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_before_the_first_step(run: Run, searched: Path) -> None:
+    (searched / "out").write_text("a file")
+    said = run(*TRAIN)
+    assert said.code == 2
+    assert "out: cannot be written to" in said.err
+    assert "seed 0 epoch" not in said.err
+
+
+def test_a_published_network_can_be_trained() -> None:
+    found = source_of("dcd/mobilenetv2_dcd", "")
+    assert found.name == "dcd-mobilenetv2_dcd"
+    assert found.architecture == architecture("dcd/mobilenetv2_dcd")
+
+
 def test_a_network_priced_for_other_images_is_adapted_and_the_command_says_so(run: Run, searched: Path) -> None:
-    config = (
-        (searched / "runs/done/front/best.yaml").read_text().replace("classes: 10", "classes: 7").replace("\n  cost:", "\n  was:")
-    )
+    config = (searched / "runs/done/front/best.yaml").read_text().replace("classes: 10", "classes: 7")
+    config = re.sub(r"\nlabel_names:.*?\n(?=\w)", "\n", config.replace("\n  cost:", "\n  was:"), flags=re.DOTALL)
     (searched / "seven.yaml").write_text(config)
     said = run("train", "seven.yaml", "-d", "npz:some.npz", "--epochs", "1", "-o", "out")
     assert said.code == 0

@@ -1,0 +1,107 @@
+"""A training in earnest as a person watches it: a line on a terminal that follows it, else a line an epoch; and Ctrl-C."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.live import Live
+from rich.text import Text
+
+from dcdnas.cli._output import Output
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.units import percent, roughly
+from dcdnas.engine.signals import Signals
+from dcdnas.training.folder import Row
+from dcdnas.training.full import Trained, Watcher
+from dcdnas.training.loop import Training
+
+EVERY = 60.0
+"""Seconds between two lines within an epoch, where there is no terminal."""
+
+
+class TrainingProgress(Watcher):
+    """Says how trainings go on, and stops them at a signal.
+
+    Args:
+        out: where to.
+        task: of every training.
+        seeds: of all trainings, in their order.
+        ended: takes a training when it has ended.
+        signals: that ask to stop.
+    """
+
+    def __init__(
+        self, out: Output, task: TrainingTask, seeds: Sequence[int], ended: Callable[[Trained], object], signals: Signals
+    ) -> None:
+        self.out, self.task, self.seeds, self.signals = out, task, list(seeds), signals
+        self.line = ""
+        self._ended = ended
+        self._began = self._said = time.monotonic()
+        self._steps, self._left = 0, 0.0
+
+    def step(self, seed: int, training: Training) -> None:
+        """Counts a step, and says where it is when nothing was said for long."""
+        self._steps += 1
+        spent = time.monotonic() - self._began
+        images = self._steps * min(self.task.batch_size, len(training.images))
+        steps = training.steps_per_epoch * self.task.epochs
+        to_do = steps * (len(self.seeds) - self.seeds.index(seed)) - training.step
+        self._left = to_do / self._steps * spent
+        self.line = (
+            f"{self._where(seed, len(training.curve) + 1)}, step {training.step_of_epoch:,}/{training.steps_per_epoch:,}: "
+            f"{images / max(spent, 1e-9):,.0f} images/s, {roughly(self._left)} left"
+        )
+        if not self.out.progress.is_terminal and time.monotonic() - self._said > EVERY:
+            self._say(self.line)
+
+    def epoch(self, seed: int, rows: Sequence[Row]) -> None:
+        """Says what an epoch reached, and the best one."""
+        now, best = rows[-1], max(rows, key=lambda row: row.validation_accuracy)
+        top = "best so far" if best is now else f"best {percent(best.validation_accuracy)} in epoch {best.epoch}"
+        speed = f", {now.images_per_second:,.0f} images/s" if now.images_per_second else ""
+        left = f", {roughly(self._left)} left" if self._steps and now.epoch < self.task.epochs else ""
+        self._say(f"{self._where(seed, now.epoch)}: {percent(now.validation_accuracy)} ({top}){speed}{left}")
+
+    def ended(self, trained: Trained) -> None:
+        """Hands on what was trained."""
+        self._ended(trained)
+
+    def stopping(self) -> bool:
+        """Whether a signal asked for it."""
+        return self.signals.wish.now
+
+    def _where(self, seed: int, epoch: int) -> str:
+        return f"seed {seed} epoch {epoch}/{self.task.epochs}"
+
+    def _say(self, text: str) -> None:
+        self._said = time.monotonic()
+        self.out.note(text)
+
+
+@contextmanager
+def watching(
+    out: Output, task: TrainingTask, seeds: Sequence[int], ended: Callable[[Trained], object]
+) -> Iterator[TrainingProgress]:
+    """Watches trainings within the block: the first Ctrl-C (or SIGTERM) keeps the training and ends it, a second ends it at once.
+
+    Args:
+        out: where to.
+        task: of every training.
+        seeds: of all trainings, in their order.
+        ended: takes a training when it has ended.
+    """
+
+    def told(times: int) -> None:
+        if times == 1:
+            out.warn("Stopping; the training is kept. Press Ctrl-C again to quit at once.")
+
+    signals = Signals(told)
+    progress = TrainingProgress(out, task, seeds, ended, signals)
+    with signals.listening():
+        if out.progress.is_terminal and not out.quiet:
+            with Live(get_renderable=lambda: Text(progress.line), console=out.progress, refresh_per_second=4, transient=True):
+                yield progress
+        else:
+            yield progress

@@ -1,0 +1,165 @@
+"""A training under way in one safetensors file: continued from it on the CPU, it gives the same bits as without a pause.
+
+Kept are the network, the optimizer, all random states, the order of the epoch under way and how far it is, the curve, and
+training's own BatchNorm statistics where the network has those of a reading. Tensors lie in the file as they are, the rest as
+JSON in its head: nothing is pickled, and a file from anywhere may be opened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from dcdnas.core.files import write_whole
+from dcdnas.core.json_files import parse_json
+from dcdnas.core.trial import EpochResult
+from dcdnas.errors import FileError
+from dcdnas.training.loop import Training
+
+FORMAT = "dcdnas/training-1"
+"""Named in the file's head; another one is refused."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds.
+
+    Args:
+        path: of the file, for messages.
+        tensors: by name: ``network.NAME``, ``optimizer.PARAMETER.NAME``, ``statistics.NORM.NAME``, ``random.NAME``, ``order``
+            and ``loss``.
+        facts: plain data: ``step``, ``seconds``, ``curve`` and ``scaler`` of the training, and what `write` was given besides.
+    """
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+
+def write(training: Training, path: Path, about: Mapping[str, Any]) -> None:
+    """Keeps a training as it is between two steps or after a reading; the file before it is replaced when this one is whole.
+
+    Args:
+        training: to keep.
+        path: of the file.
+        about: plain data that is kept beside it.
+
+    Raises:
+        Resumable: when the disk is full; the file before is still there.
+        RunError: when the folder cannot be written to.
+    """
+    facts = {
+        **about,
+        "step": training.step,
+        "seconds": training.clock.seconds,
+        "curve": [asdict(result) for result in training.curve],
+        "scaler": training.precision.scaler.state_dict(),
+    }
+    head = {"format": FORMAT, "training": json.dumps(facts, allow_nan=False)}
+    write_whole(path, save({name: packed(tensor) for name, tensor in _tensors(training).items()}, head))
+
+
+def write_weights(network: nn.Module, path: Path) -> None:
+    """Writes the weights of a network as they are now, as `dcdnas.load` and ``--weights`` take them.
+
+    Raises:
+        Resumable: when the disk is full.
+        RunError: when the folder cannot be written to.
+    """
+    write_whole(path, save({name: packed(tensor) for name, tensor in network.state_dict().items()}, {"format": "pt"}))
+
+
+def packed(tensor: Tensor) -> Tensor:
+    """As safetensors takes it: on the CPU, in the usual order of memory."""
+    return tensor.detach().cpu().contiguous()
+
+
+def read(path: Path) -> Checkpoint:
+    """What a file holds.
+
+    Raises:
+        FileError: when it is missing, damaged or no checkpoint.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            head = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+    except (OSError, SafetensorError) as error:
+        raise FileError(f"{path}: cannot be read as a checkpoint: {error}. Start again with another -o.") from None
+    if head.get("format") != FORMAT:
+        raise FileError(f"{path}: format {head.get('format')!r}. Allowed: {FORMAT!r}, as `dcdnas train` writes it.")
+    facts = parse_json(head.get("training", ""), str(path))
+    if not isinstance(facts, dict):
+        raise FileError(f"{path}: its head does not say what was trained. Start again with another -o.")
+    return Checkpoint(path, tensors, facts)
+
+
+def restore(training: Training, checkpoint: Checkpoint) -> None:
+    """Takes a fresh training of the same network, images and task to where the kept one was.
+
+    Raises:
+        FileError: when the file does not fit, so that it is damaged.
+    """
+    facts = checkpoint.facts
+    try:
+        training.step = int(facts["step"])
+        training.curve[:] = [EpochResult(**result) for result in facts["curve"]]
+        training.network.anneal(min(1.0, training.step / training.temperature_steps))
+        _fill(training, checkpoint.tensors)
+        training.precision.scaler.load_state_dict(facts["scaler"])
+        training.clock.add(float(facts["seconds"]))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        problem = " ".join(str(error).split())
+        raise FileError(f"{checkpoint.path}: does not fit its training: {problem:.200}. Start again with another -o.") from None
+
+
+def _tensors(training: Training) -> dict[str, Tensor]:
+    found = {f"network.{name}": tensor for name, tensor in training.network.state_dict().items()}
+    for index, kept in training.optimizer.state_dict()["state"].items():
+        found |= {f"optimizer.{index}.{name}": value for name, value in kept.items() if isinstance(value, Tensor)}
+    for index, norm in enumerate(training.own or ()):
+        found |= {f"statistics.{index}.{name}": tensor for name, tensor in norm.items()}
+    found |= {"random.torch": torch.get_rng_state(), "random.images": training.generator.get_state(), "loss": training.loss}
+    if training.device.type == "cuda":
+        found["random.cuda"] = torch.cuda.get_rng_state(training.device)
+    return found if training.order is None else {**found, "order": training.order}
+
+
+def _fill(training: Training, tensors: Mapping[str, Tensor]) -> None:
+    training.network.load_state_dict(_below("network", tensors))
+    _fill_optimizer(training.optimizer, _below("optimizer", tensors))
+    statistics: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _below("statistics", tensors).items():
+        index, _, buffer = name.partition(".")
+        statistics.setdefault(int(index), {})[buffer] = tensor
+    training.own = [statistics[index] for index in range(len(statistics))] or None
+    training.loss.copy_(tensors["loss"])
+    training.order = tensors.get("order")
+    torch.set_rng_state(tensors["random.torch"])
+    training.generator.set_state(tensors["random.images"])
+    if training.device.type == "cuda" and "random.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random.cuda"], training.device)
+
+
+def _fill_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Its tensors, each in the memory layout of its parameter, which fused steps rely on."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, key = name.partition(".")
+        parameter = parameters[int(index)]
+        like = torch.empty_like(parameter, dtype=tensor.dtype) if tensor.shape == parameter.shape else tensor
+        state.setdefault(int(index), {})[key] = like.copy_(tensor)
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{name}."): tensor for key, tensor in tensors.items() if key.startswith(f"{name}.")}

@@ -1,0 +1,179 @@
+"""The folder of one training in earnest: its state after the last epoch, the best weights so far, and a table of the epochs."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.files import make_folder, write_whole
+from dcdnas.core.task import TrainingTask
+from dcdnas.data import Images, Split
+from dcdnas.errors import FileError, RunError
+from dcdnas.training import checkpoint
+from dcdnas.training.loop import Training, learning_rate
+
+LAST, BEST, EPOCHS = "last.safetensors", "best.safetensors", "epochs.csv"
+"""Names of the files: the whole training, to go on from; weights of the best epoch; a row an epoch."""
+
+LOOKED_AT = 1000
+"""Images of each part, evenly spaced, whose pixels tell data sets apart."""
+
+ELSEWHERE = ("data", "deadline")
+"""Parts of a task that change nothing of a training: the name of its images, whose content is compared, and its deadline."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One epoch, as a row of the table.
+
+    Args:
+        epoch: from 1.
+        learning_rate: of its last step, of the kernels.
+        training_loss: mean over its steps, with label smoothing, on varied images; None where a step's was no number.
+        validation_accuracy: 0-1.
+        validation_loss: mean cross entropy.
+        seconds: since the training began, without pauses.
+        images_per_second: of its steps; None where none was trained since the last pause.
+    """
+
+    epoch: int
+    learning_rate: float
+    training_loss: float | None
+    validation_accuracy: float
+    validation_loss: float
+    seconds: float
+    images_per_second: float | None
+
+
+class TrainingFolder:
+    """Where one training is kept.
+
+    Args:
+        path: of the folder.
+        about: what is trained, see `described`.
+    """
+
+    def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
+        self.path, self.last, self.about = path, path / LAST, about
+        self.rows: list[Row] = []
+
+    def prepare(self, resume: bool) -> None:
+        """Makes the folder, writes a file in it for a try, and refuses what cannot be gone on with.
+
+        Raises:
+            RunError: when it cannot be written to, has a training that is not to be resumed, or another one than this.
+            FileError: when its checkpoint is damaged.
+        """
+        make_folder(self.path)
+        trial = self.path / ".writable"
+        write_whole(trial, "")
+        trial.unlink()
+        if not self.last.exists():
+            return
+        if not resume:
+            raise RunError(f"{self.path} has a training already. Go on with it (--resume), or name another folder with -o.")
+        found = differences(checkpoint.read(self.last).facts.get("about"), self.about)
+        if found:
+            raise RunError(
+                f"{self.last} is of another training: {'; '.join(found)}. "
+                "Resume with what it was begun with, or name another folder with -o."
+            )
+
+    def restore(self, training: Training) -> None:
+        """Takes a fresh training to where this folder has it; leaves it fresh where there is none.
+
+        Raises:
+            FileError: when the checkpoint is damaged.
+        """
+        if not self.last.exists():
+            return
+        kept = checkpoint.read(self.last)
+        checkpoint.restore(training, kept)
+        try:
+            self.rows = [Row(**row) for row in kept.facts["rows"]]
+        except (KeyError, TypeError) as error:
+            raise FileError(f"{self.last}: its epochs cannot be read: {error}. Start again with another -o.") from None
+
+    def keep(self, training: Training) -> None:
+        """Writes the training as it is.
+
+        Raises:
+            Resumable: when the disk is full; what was kept before is still there.
+            RunError: when the folder cannot be written to.
+        """
+        checkpoint.write(training, self.last, {"about": dict(self.about), "rows": [asdict(row) for row in self.rows]})
+
+    def keep_epoch(self, training: Training, images_per_second: float | None) -> None:
+        """Writes a training that has just been read, the table of its epochs, and its weights where they are the best so far.
+
+        Raises:
+            Resumable: when the disk is full; what was kept before is still there.
+            RunError: when the folder cannot be written to.
+        """
+        result = training.curve[-1]
+        rate = learning_rate(training.step - 1, training.steps_per_epoch * training.task.epochs, training.task)
+        loss = training.loss.item() / training.steps_per_epoch
+        said = loss if math.isfinite(loss) else None
+        row = Row(result.epoch, rate, said, result.accuracy, result.loss, result.seconds, images_per_second)
+        if row.validation_accuracy > max((r.validation_accuracy for r in self.rows), default=-1.0):
+            checkpoint.write_weights(training.network, self.path / BEST)
+        self.rows.append(row)
+        self.keep(training)
+        write_whole(self.path / EPOCHS, as_csv(self.rows))
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """The rows as CSV, with the names of their fields on top."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return text.getvalue()
+
+
+def described(architecture: Architecture, images: Split, task: TrainingTask) -> dict[str, Any]:
+    """What a training is of, as plain data: network, images and recipe. Trainings of equal descriptions give the same bits."""
+    height, width = images.train.shape[1:]
+    return {
+        "network": architecture.digest,
+        "images to learn from": len(images.train),
+        "images to validate on": len(images.validation),
+        "size of the images": f"{images.train.shape[0]}x{height}x{width}",
+        "classes": len(images.train.classes),
+        "content of the images": content(images),
+        **{name: value for name, value in asdict(task).items() if name not in (*ELSEWHERE, "classes")},
+    }
+
+
+def content(images: Split) -> str:
+    """Digest of all labels, and of the pixels of some images."""
+    digest = hashlib.blake2b(digest_size=8)
+    for part in images:
+        digest.update(part.labels[part.rows].numpy().tobytes())
+        digest.update(looked_at(part))
+    return digest.hexdigest()
+
+
+def looked_at(images: Images) -> bytes:
+    """The pixels of evenly spaced images."""
+    step = max(1, len(images) // LOOKED_AT)
+    return images.batch(torch.arange(0, len(images), step))[0].numpy().tobytes()
+
+
+def differences(kept: Any, now: Mapping[str, Any]) -> list[str]:
+    """What a kept training's description says otherwise than this one, a phrase each."""
+    before = kept if isinstance(kept, dict) else {}
+    return [
+        f"{name.replace('_', ' ')} was {before.get(name)} and is {now.get(name)}"
+        for name in [*now, *(name for name in before if name not in now)]
+        if before.get(name) != now.get(name)
+    ]

@@ -1,0 +1,175 @@
+"""Trainings in earnest: kept, continued to the same bits, refused where they would be continued as something else."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from small_training import TASK, network, small_data
+
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.task import TrainingTask
+from dcdnas.data import Split
+from dcdnas.errors import FileError, Resumable, RunError
+from dcdnas.networks import build_network
+from dcdnas.training.checkpoint import read
+from dcdnas.training.full import Trained, Watcher, train_seeds
+from dcdnas.training.loop import Training, evaluate, train
+
+SEED = 3
+LONG = replace(TASK, epochs=4, augment="crop-flip")
+"""Four epochs of seven steps; temperatures fall over the first ten steps."""
+
+LAYERS = {
+    "stage1.block1.expand": LayerChoice("odconv", {"num_kernels": 2}),
+    "stage2.block1.expand": LayerChoice("dcd", {"variant": "code"}),
+}
+"""A layer that anneals, and one whose BatchNorm computes its statistics itself."""
+
+
+class At(Watcher):
+    """Stops a training after a step, or ends it there as a process that dies does."""
+
+    def __init__(self, step: int, dies: bool = False) -> None:
+        self.last, self.dies, self.now = step, dies, 0
+        self.seeds: list[int] = []
+
+    def step(self, seed: int, training: Training) -> None:
+        self.now = training.step
+        if self.dies and self.now == self.last:
+            raise KeyboardInterrupt
+
+    def ended(self, trained: Trained) -> None:
+        self.seeds.append(trained.seed)
+
+    def stopping(self) -> bool:
+        return self.now == self.last
+
+
+@pytest.fixture(scope="module")
+def data() -> Split:
+    return small_data()
+
+
+@pytest.fixture(scope="module")
+def architecture() -> Architecture:
+    return replace(network().architecture, layers=LAYERS)
+
+
+@pytest.fixture(scope="module")
+def straight(architecture: Architecture, data: Split, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trained]:
+    """Four epochs without a pause."""
+    folder = tmp_path_factory.mktemp("straight")
+    return folder, train_seeds(architecture, data, LONG, [SEED], folder, Watcher())[0]
+
+
+@pytest.mark.parametrize(
+    ("step", "dies"), [(18, False), (14, False), (18, True)], ids=["within an epoch", "before a reading", "killed"]
+)
+def test_a_training_that_was_stopped_goes_on_to_the_same_bits(
+    architecture: Architecture, data: Split, straight: tuple[Path, Trained], tmp_path: Path, step: int, dies: bool
+) -> None:
+    with pytest.raises(KeyboardInterrupt if dies else Resumable):
+        train_seeds(architecture, data, LONG, [SEED], tmp_path, At(step, dies))
+    again = train_seeds(architecture, data, LONG, [SEED], tmp_path, Watcher(), resume=True)[0]
+    folder, whole = straight
+    assert [(r.accuracy, r.loss) for r in again.score.curve] == [(r.accuracy, r.loss) for r in whole.score.curve]
+    for name in ("last", "best"):
+        ours, theirs = (load_file(place / f"seed-{SEED}/{name}.safetensors") for place in (tmp_path, folder))
+        assert set(ours) == set(theirs)
+        assert [key for key in theirs if not torch.equal(ours[key], theirs[key])] == []
+    for key, tensor in whole.network.state_dict().items():
+        assert torch.equal(again.network.state_dict()[key], tensor), key
+
+
+def test_it_is_the_training_of_a_search(architecture: Architecture, data: Split, straight: tuple[Path, Trained]) -> None:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(SEED)
+        made = build_network(architecture)
+    score = train(made, data, replace(LONG, seed=SEED))
+    assert [(r.accuracy, r.loss) for r in score.curve] == [(r.accuracy, r.loss) for r in straight[1].score.curve]
+
+
+def test_the_epochs_are_a_table_and_the_best_weights_repeat_their_reading(
+    architecture: Architecture, data: Split, straight: tuple[Path, Trained]
+) -> None:
+    place = straight[0] / f"seed-{SEED}"
+    with (place / "epochs.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    curve = straight[1].score.curve
+    assert [(int(r["epoch"]), float(r["validation_accuracy"])) for r in rows] == [(r.epoch, r.accuracy) for r in curve]
+    assert all(float(row["images_per_second"]) > 0 and float(row["training_loss"]) > 0 for row in rows)
+    best = build_network(architecture)
+    best.load_state_dict(load_file(place / "best.safetensors"))
+    assert evaluate(best, data.validation)[0] == max(r.accuracy for r in curve)
+
+
+def test_every_seed_is_handed_on_when_it_ends_and_not_trained_again(
+    architecture: Architecture, data: Split, tmp_path: Path
+) -> None:
+    task = replace(LONG, epochs=1, augment="none")
+    first, second = At(-1), At(-1)
+    train_seeds(architecture, data, task, [0], tmp_path, first)
+    train_seeds(architecture, data, task, [0, 1], tmp_path, second, resume=True)
+    assert (first.seeds, second.seeds) == ([0], [0, 1])
+    assert (first.now, second.now) == (7, 7)
+    assert read(tmp_path / "seed-0/last.safetensors").facts["step"] == 7
+
+
+def refused(architecture: Architecture, data: Split, task: TrainingTask, folder: Path, resume: bool = True) -> str:
+    with pytest.raises((RunError, FileError)) as error:
+        train_seeds(architecture, data, task, [SEED], folder, Watcher(), resume)
+    return str(error.value)
+
+
+def test_another_recipe_network_or_other_images_are_refused_with_the_difference(
+    architecture: Architecture, data: Split, straight: tuple[Path, Trained]
+) -> None:
+    folder = straight[0]
+    assert "lr was 0.1 and is 0.05." in refused(architecture, data, replace(LONG, lr=0.05), folder)
+    assert "epochs was 4 and is 6." in refused(architecture, data, replace(LONG, epochs=6), folder)
+    other = replace(architecture, layers={})
+    assert f"network was {architecture.digest} and is {other.digest}." in refused(other, data, LONG, folder)
+    fewer = Split(data.train.take(torch.arange(200)), data.validation)
+    assert "images to learn from was 250 and is 200; content of the images was" in refused(architecture, fewer, LONG, folder)
+    brighter = Split(replace(data.train, pixels=data.train.pixels // 2), data.validation)
+    assert "of another training: content of the images was" in refused(architecture, brighter, LONG, folder)
+
+
+def test_a_training_is_not_written_over(architecture: Architecture, data: Split, straight: tuple[Path, Trained]) -> None:
+    assert "has a training already" in refused(architecture, data, LONG, straight[0], resume=False)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "cannot be read as a checkpoint"),
+        (lambda path: save_file({}, path), "Allowed: 'dcdnas/training-1'"),
+        (lambda path: save_file({}, path, {"format": "dcdnas/training-1", "training": "[]"}), "does not say what was trained"),
+    ],
+    ids=["cut", "other", "no facts"],
+)
+def test_a_damaged_checkpoint_is_refused_before_any_training(
+    architecture: Architecture, data: Split, straight: tuple[Path, Trained], tmp_path: Path, damage: object, said: str
+) -> None:
+    place = tmp_path / f"seed-{SEED}"
+    place.mkdir()
+    place.joinpath("last.safetensors").write_bytes((straight[0] / f"seed-{SEED}/last.safetensors").read_bytes())
+    damage(place / "last.safetensors")  # type: ignore[operator]
+    assert said in refused(architecture, data, LONG, tmp_path)
+
+
+def test_a_checkpoint_without_a_tensor_does_not_fit(
+    architecture: Architecture, data: Split, straight: tuple[Path, Trained], tmp_path: Path
+) -> None:
+    path = tmp_path / f"seed-{SEED}/last.safetensors"
+    path.parent.mkdir()
+    kept = read(straight[0] / f"seed-{SEED}/last.safetensors")
+    some = {name: tensor for name, tensor in kept.tensors.items() if name != "random.torch"}
+    save_file(some, path, {"format": "dcdnas/training-1", "training": json.dumps(kept.facts)})
+    assert "does not fit its training" in refused(architecture, data, LONG, tmp_path)
