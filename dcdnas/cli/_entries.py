@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import re
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from dcdnas.core.cache import Records
+from dcdnas.core.cache import Records, code_digest
 from dcdnas.core.catalogue import Catalogue
 from dcdnas.core.dimension import dimensions
 from dcdnas.core.plugins import loaded
@@ -45,7 +44,7 @@ def entries(kind: str) -> list[Entry]:
     Args:
         kind: as on the command line, e.g. ``operators``.
     """
-    records = Records(f"list-{sources(_PACKAGE)}")
+    records = Records(f"list-{code_digest(_PACKAGE)}")
     found = _read(records.read().get(kind))
     if not found:
         found = _FINDERS[kind]()
@@ -57,15 +56,6 @@ def plugin_entries() -> list[Entry]:
     """The operators of one's own that this command has loaded."""
     operators: Catalogue[Any] = Catalogue("operators", "operator")
     return [_with_settings(plugin.name, operators.module(plugin.name)) for plugin in loaded()]
-
-
-def sources(package: Path) -> str:
-    """Digest of all code of the package and of the spaces that ship with it."""
-    digest = hashlib.sha256()
-    for path in sorted([*package.rglob("*.py"), *package.glob("search_spaces/*.yaml")]):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(package).as_posix()}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()[:16]
 
 
 def first_sentence(text: str) -> str:

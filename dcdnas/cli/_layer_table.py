@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from dcdnas.core.units import cell, metric_name
+from dcdnas.core.breakdown import Parts
+from dcdnas.core.geometry import Cost
+from dcdnas.core.units import ALWAYS, cell, metric_name
 
 if TYPE_CHECKING:
     from dcdnas.cli._tables import Sheet
-    from dcdnas.core.geometry import Cost
-    from dcdnas.cost import Breakdown, Layer, Parts
+    from dcdnas.core.breakdown import Breakdown, Layer
 
 GEOMETRY = ("in_channels", "out_channels", "kernel_size", "stride", "groups", "dilation", "height", "width")
 
@@ -35,11 +36,11 @@ class Column:
     total: Callable[[Sequence[Layer]], str] = lambda layers: ""
 
 
-def layers_table(layers: Sequence[Layer]) -> Sheet:
-    """One row a layer, and the sums; narrow terminals get the columns that matter."""
+def layers_table(layers: Sequence[Layer], asked: Sequence[str] = ()) -> Sheet:
+    """One row a layer, and the sums; narrow terminals get the columns that matter, and metrics that were asked for."""
     from dcdnas.cli._tables import table
 
-    columns = _columns(layers)
+    columns = _columns(layers, asked)
     spare = sorted((c for c in columns if c.rank), key=lambda c: -c.rank)
     made = table(*(c.title for c in columns), spare=[c.title.lstrip(">") for c in spare])
     for layer in layers:
@@ -49,9 +50,7 @@ def layers_table(layers: Sequence[Layer]) -> Sheet:
     return made
 
 
-def _columns(layers: Sequence[Layer]) -> list[Column]:
-    from dcdnas.cost import ALWAYS, additive_metrics
-
+def _columns(layers: Sequence[Layer], asked: Sequence[str]) -> list[Column]:
     flops = total(layers)["flops"]
     more = [name for name in total(layers).values if name not in ALWAYS]
     return [
@@ -64,7 +63,7 @@ def _columns(layers: Sequence[Layer]) -> list[Column]:
         *map(_part, ("convolution", "dynamic", "controller")),
         Column(">Share", 4, lambda x: f"{100 * x.cost['flops'] / flops:.1f} %"),
         _sum("params", 0),
-        *(_sum(name, 7 if name in additive_metrics() else 0) for name in more),
+        *(_sum(name, 0 if name in asked else 7) for name in more),
         Column("Activation", 6, lambda x: x.slot.activation),
         Column("Form", 5, lambda x: x.choice.form),
     ]
@@ -97,15 +96,11 @@ def _kernel(layer: Layer) -> str:
 
 def total(layers: Sequence[Layer]) -> Cost:
     """The sum of the layers' costs: the network's."""
-    from dcdnas.core.geometry import Cost
-
     return sum((layer.cost for layer in layers), Cost())
 
 
 def parts(layers: Sequence[Layer]) -> Parts:
     """The sum of the parts of the layers' multiply-adds."""
-    from dcdnas.cost import Parts
-
     return sum((layer.parts for layer in layers), Parts())
 
 

@@ -100,7 +100,7 @@ def _network(
     )
     if timed:
         out.show(_said(timed, whole["latency"]))
-    shown = layers_table(found.layers) if layers else _operators(found.by_operator)
+    shown = layers_table(found.layers, ("latency",) if timed else ()) if layers else _operators(found.by_operator)
     out.show(shown, dynamic_share(found))
 
 

@@ -12,8 +12,9 @@ from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
     from dcdnas.cli._source import Source as Found
+    from dcdnas.core.breakdown import Breakdown
     from dcdnas.core.geometry import Cost
-    from dcdnas.cost import Breakdown
+    from dcdnas.cost import Count as CountName
 
 __all__ = ["show"]
 
@@ -36,25 +37,33 @@ def show(
     """
     from dcdnas.cli._layer_table import csv_of, dynamic_share, layers_table
     from dcdnas.cli._source import open_source
-    from dcdnas.cost import breakdown, counted_as
-    from dcdnas.cost.latency import prices_by
-    from dcdnas.engine.latency import table_for
     from dcdnas.errors import UsageError
+    from dcdnas.results.known import breakdown_of
 
     if trial == "front":
         raise UsageError("--trial front is several networks. Show one: a number, best or knee; or `dcdnas trials RUN --front`.")
     found = open_source(source, trial)[0]
-    in_form = counted_as(found.architecture, count)
-    table = table_for(found.run.folder, in_form) if found.run else None
-    costs = breakdown(in_form, ("latency",) if table else (), prices_by(table))
+    timed = bool(found.run and found.run.config.get("latency"))
+    costs = _breakdown(found, count) if timed or count != "deploy" else breakdown_of(found.architecture)
     out.document(document(found, costs, count))
     if as_csv:
         csv_of(costs.layers)
         return
     for line in heading(found, costs.cost, count):
         out.show(line)
-    out.show(layers_table(costs.layers))
+    out.show(layers_table(costs.layers, ("latency",) if timed else ()))
     out.show(dynamic_share(costs))
+
+
+def _breakdown(found: Found, count: CountName) -> Breakdown:
+    """The costs with the latencies of the run's table, or in other forms than those that budgets mean."""
+    from dcdnas.cost import breakdown, counted_as
+    from dcdnas.cost.latency import prices_by
+    from dcdnas.engine.latency import table_for
+
+    in_form = counted_as(found.architecture, count)
+    table = table_for(found.run.folder, in_form) if found.run else None
+    return breakdown(in_form, ("latency",) if table else (), prices_by(table))
 
 
 def heading(found: Found, whole: Cost, count: str) -> list[str]:

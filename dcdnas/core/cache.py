@@ -6,6 +6,7 @@ that nothing stale is read; of each kind only the files that were used last stay
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -25,6 +26,15 @@ def cache_folder() -> Path:
     named = os.environ.get("DCDNAS_CACHE")
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(named).expanduser() if named else Path(home).expanduser() / "dcdnas"
+
+
+def code_digest(package: Path = Path(__file__).parents[1]) -> str:
+    """Of all code of the package and of the spaces that ship with it: names what was made by just this code."""
+    digest = hashlib.sha256()
+    for path in sorted([*package.rglob("*.py"), *package.glob("search_spaces/*.yaml")]):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(package).as_posix()}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,9 @@ class Notation:
 Notations = Mapping[str, Notation]
 """By the metric's name."""
 
+ALWAYS = ("flops", "params")
+"""The metrics that every price has."""
+
 _KNOWN: dict[str, Notation] = {}
 
 

@@ -1,11 +1,12 @@
 """Cost metrics, one a file, and the price of an architecture before it is built."""
 
-from dcdnas.core.units import register
+from dcdnas.core.breakdown import Breakdown, Layer, Parts
+from dcdnas.core.units import ALWAYS, register
 from dcdnas.cost._base import Metric, additive_metrics, exact_metrics, metrics, notations
-from dcdnas.cost._layers import Breakdown, Count, Layer, breakdown, counted_as, layer_table
+from dcdnas.cost._layers import Count, breakdown, counted_as, layer_table
 from dcdnas.cost._operations import UncountedOperation
-from dcdnas.cost._parts import Parts, slot_parts
-from dcdnas.cost._price import ALWAYS, CATALOGUE, Prices, measure, price, slot_price, verified, with_always
+from dcdnas.cost._parts import slot_parts
+from dcdnas.cost._price import CATALOGUE, Prices, measure, price, slot_price, verified, with_always
 
 __all__ = [
     "ALWAYS", "CATALOGUE", "Breakdown", "Count", "Layer", "Metric", "Parts", "Prices", "UncountedOperation",

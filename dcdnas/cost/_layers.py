@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.breakdown import Breakdown, Layer, Parts
 from dcdnas.core.dimension import dimensions
-from dcdnas.core.geometry import ConvGeometry, Cost, Setting
+from dcdnas.core.geometry import ConvGeometry, Cost
 from dcdnas.cost._base import additive_metrics, exact_metrics
-from dcdnas.cost._parts import Parts, slot_parts
+from dcdnas.cost._parts import slot_parts
 from dcdnas.cost._price import CATALOGUE, Prices, price, slot_price, with_always
 from dcdnas.errors import MismatchError, UsageError
 from dcdnas.networks import STATIC, Slot, networks, slots_of
@@ -18,107 +18,6 @@ from dcdnas.operators import Operator, operators
 
 Count = Literal["deploy", "training", "published"]
 """In which of its equal forms each layer's multiply-adds are counted; see `counted_as`."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One slot of a network with what stands in it.
-
-    Args:
-        slot: the place: its name, kind, geometry with the size of its input map at deployment, activation.
-        choice: the operator with its resolved settings, the form that is counted, the channels of its block's guide.
-        cost: of the slot, BatchNorm's parameters included; FLOPs at batch 1.
-        parts: of its multiply-adds.
-        static: what a static convolution would cost there; nothing in the place of squeeze-and-excitation.
-        residual: whether it is the last of a block that adds its input to its output.
-        searched: whether the architecture names it; all others are static.
-    """
-
-    slot: Slot
-    choice: LayerChoice
-    cost: Cost
-    parts: Parts
-    static: Cost
-    residual: bool = False
-    searched: bool = False
-
-    @property
-    def name(self) -> str:
-        """Of the slot."""
-        return self.slot.name
-
-    @property
-    def geometry(self) -> ConvGeometry:
-        """Of the slot."""
-        return self.slot.geometry
-
-    @property
-    def operator(self) -> str:
-        """What stands there: an operator, or the slot's kind where no operator does."""
-        choice = self.choice.operator
-        return choice if self.slot.kind == "conv" or choice != "static" else self.slot.kind
-
-    @property
-    def flops(self) -> int:
-        """Multiply-adds of the counted form at batch 1."""
-        return self.parts.whole
-
-    @property
-    def dynamic_flops(self) -> int:
-        """What being dynamic costs of them."""
-        return self.parts.being_dynamic
-
-    @property
-    def described(self) -> str:
-        """Operator and settings in words."""
-        return self._in_words(self.choice.settings)
-
-    @property
-    def notable(self) -> str:
-        """Operator and those settings that are not the operator's defaults, in words; and whether it takes a guide."""
-        known, settings = dimensions(operators[self.operator]) if self.operator in operators else {}, self.choice.settings
-        words = self._in_words({n: value for n, value in settings.items() if n in known and value != known[n].default})
-        return f"{words}, guided" if self.choice.guide_channels else words
-
-    @property
-    def kernel(self) -> str:
-        """``3x3``, ``3x3 depthwise``, ``3x3 in 4 groups``, ``linear`` or ``squeeze-and-excitation``."""
-        g = self.geometry
-        if self.slot.kind != "conv":
-            return "squeeze-and-excitation" if self.slot.kind == "gate" else "linear"
-        return f"{g.kernel_size}x{g.kernel_size}" + (" depthwise" if g.depthwise else f" in {g.groups} groups" * (g.groups > 1))
-
-    def _in_words(self, settings: Mapping[str, Setting]) -> str:
-        inside = ", ".join(f"{name}={value}" for name, value in settings.items())
-        return f"{self.operator}({inside})" if inside else self.operator
-
-
-@dataclass(frozen=True)
-class Breakdown:
-    """What a network costs, whole and in its parts.
-
-    Args:
-        cost: of the network, in all metrics that are known.
-        layers: in the order of computation, with the metrics that are sums over the layers.
-    """
-
-    cost: Cost
-    layers: tuple[Layer, ...]
-
-    @property
-    def parts(self) -> Parts:
-        """The network's multiply-adds by what they are for."""
-        return sum((layer.parts for layer in self.layers), Parts())
-
-    @property
-    def by_operator(self) -> dict[str, dict[str, float]]:
-        """Operator -> number of its ``layers``, their ``flops`` and ``params``."""
-        found: dict[str, dict[str, float]] = {}
-        for layer in self.layers:
-            sums = found.setdefault(layer.operator, {"layers": 0, "flops": 0, "params": 0})
-            for name, value in (("layers", 1), ("flops", layer.cost["flops"]), ("params", layer.cost["params"])):
-                sums[name] += value
-        return found
 
 
 def breakdown(architecture: Architecture, also: tuple[str, ...] = (), prices: Prices = CATALOGUE) -> Breakdown:
@@ -161,7 +60,14 @@ def _layer(slot: Slot, architecture: Architecture, names: tuple[str, ...], price
     choice = architecture.layers.get(slot.name, STATIC)
     cost, static = (Cost(dict(zip(names, slot_price(slot, c, names, prices), strict=True))) for c in (choice, STATIC))
     static = static if slot.kind != "gate" else Cost(dict.fromkeys(names, 0))
-    return Layer(slot, choice, cost, slot_parts(slot, choice), static, residual, slot.name in architecture.layers)
+    searched = slot.name in architecture.layers
+    return Layer(slot, choice, cost, slot_parts(slot, choice), static, residual, searched, _unusual(choice))
+
+
+def _unusual(choice: LayerChoice) -> tuple[str, ...]:
+    """Settings that are not the operator's defaults."""
+    known = dimensions(operators[choice.operator])
+    return tuple(name for name, value in choice.settings.items() if name in known and value != known[name].default)
 
 
 def _closing(slots: tuple[Slot, ...]) -> set[str]:

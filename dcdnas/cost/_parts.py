@@ -8,12 +8,12 @@ residuals. The parts add up to the layer's count in whatever form is counted; in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
 import torch
 
 from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.breakdown import Parts
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.cost._kept import kept
 from dcdnas.cost._meta import shapes_only
@@ -21,34 +21,6 @@ from dcdnas.cost._price import slot_price
 from dcdnas.cost.flops import count_inside
 from dcdnas.networks import Slot, SqueezeExcite, make
 from dcdnas.operators import Operator, operators
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Multiply-adds of a layer, or of several.
-
-    Args:
-        convolution: with all that depends on the input held constant.
-        dynamic: what builds and applies input-dependent quantities.
-        controller: the layers that compute these quantities.
-    """
-
-    convolution: int = 0
-    dynamic: int = 0
-    controller: int = 0
-
-    @property
-    def whole(self) -> int:
-        """The sum: the layer's multiply-adds."""
-        return self.convolution + self.being_dynamic
-
-    @property
-    def being_dynamic(self) -> int:
-        """What being dynamic costs: all but the convolution."""
-        return self.dynamic + self.controller
-
-    def __add__(self, other: Parts) -> Parts:
-        return Parts(self.convolution + other.convolution, self.dynamic + other.dynamic, self.controller + other.controller)
 
 
 def slot_parts(slot: Slot, choice: LayerChoice) -> Parts:

@@ -16,13 +16,11 @@ import torch
 
 from dcdnas.core.architecture import Architecture, LayerChoice, NetworkSetting
 from dcdnas.core.geometry import Cost
+from dcdnas.core.units import ALWAYS
 from dcdnas.cost._base import Metric, additive_metrics, metrics
 from dcdnas.cost._kept import kept
 from dcdnas.errors import MismatchError
 from dcdnas.networks import STATIC, Network, Shape, Slot, make, networks, unnamed
-
-ALWAYS = ("flops", "params")
-"""The metrics that every price has."""
 
 Rows = dict[LayerChoice, tuple[float, ...]]
 """What each operator that was asked for costs at one place."""

@@ -21,9 +21,8 @@ from dcdnas.core.geometry import Cost
 from dcdnas.core.plugins import loaded
 from dcdnas.core.units import costs, mix, notation
 from dcdnas.core.yaml_lines import Document, parse_yaml, read_yaml
-from dcdnas.cost import measure, price
 from dcdnas.errors import FileError, MismatchError
-from dcdnas.networks import build_network, slots_of
+from dcdnas.results.known import breakdown_of, measured_of, price_of
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,8 @@ class Model:
     def config(self) -> dict[str, Any]:
         """The content of the config file."""
         a = self.architecture
-        slots, plugins = slots_of(a), loaded(choice.operator for choice in a.layers.values())
+        slots = [layer.slot for layer in breakdown_of(a).layers]
+        plugins = loaded(choice.operator for choice in a.layers.values())
         pretrained: dict[str, Any] = {"input_size": list(a.input), "num_classes": a.classes}
         if self.normalisation:
             pretrained |= {"mean": list(self.normalisation.mean), "std": list(self.normalisation.std)}
@@ -74,7 +74,7 @@ class Model:
             "pretrained_cfg": pretrained,
             "dcdnas": {
                 **{key: plain[key] for key in ("format", "network", "input", "classes")},
-                "cost": {name: notation(name).value(value) for name, value in price(a).values.items()},
+                "cost": {name: notation(name).value(value) for name, value in price_of(a).values.items()},
                 **({"plugins": {p.name: {"file": Path(p.path).name, "sha256": p.digest} for p in plugins}} if plugins else {}),
                 "provenance": dict(self.provenance),
                 "settings": plain["settings"],
@@ -136,13 +136,12 @@ def _finite(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def write_config(model: Model, path: str | Path, whole: bool = True) -> Path:
+def write_config(model: Model, path: str | Path) -> Path:
     """Writes the config, as JSON where the name ends so and else as YAML.
 
     Args:
         model: to write.
         path: of the file; the folder is made.
-        whole: whether the network is built from the text and measured as a whole, beside the price by table.
 
     Returns:
         The path.
@@ -154,7 +153,7 @@ def write_config(model: Model, path: str | Path, whole: bool = True) -> Path:
     """
     path = Path(path)
     text = as_text(model, json_text=path.suffix == ".json")
-    check_text(text, model.architecture, whole, str(path))
+    check_text(text, model.architecture, str(path))
     make_folder(path.parent)
     write_whole(path, text)
     return path
@@ -166,18 +165,18 @@ def as_text(model: Model, json_text: bool = False) -> str:
     if json_text:
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     a = model.architecture
-    head = f'# {a.network}: {mix(a)}; {costs(price(a))}. In Python: dcdnas.build("this file") makes the network.\n'
+    head = f'# {a.network}: {mix(a)}; {costs(price_of(a))}. In Python: dcdnas.build("this file") makes the network.\n'
     return head + yaml.dump(content, Dumper=_Flow, sort_keys=False, allow_unicode=True, width=120)
 
 
-def check_text(text: str, architecture: Architecture, whole: bool, source: str) -> None:
-    """Raises MismatchError when a config's text gives another architecture, or a network of another cost."""
+def check_text(text: str, architecture: Architecture, source: str) -> None:
+    """Raises MismatchError when a config's text gives another architecture, or one whose network measures another cost."""
     plain = parse_yaml(text, source).data["dcdnas"]
     again = Architecture.from_dict(plain, source)
     if again.digest != architecture.digest:
         raise MismatchError(f"{source}: the text gives another architecture ({again.digest} instead of {architecture.digest}).")
     stated = Cost(plain["cost"])
-    found = measure(build_network(again)) if whole else price(again)
+    found = measured_of(again)
     if dict(found.values) != dict(stated.values):
         raise MismatchError(f"{source}: the network has {costs(found)}, but the config says {costs(stated)}.")
 

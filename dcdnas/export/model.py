@@ -1,7 +1,7 @@
 """From an architecture, and weights where there are any, to files that stand alone; each is loaded again and compared.
 
 ``config`` is YAML and JSON, ``torch`` the weights as safetensors, ``pt2`` a `torch.export` program, ``onnx`` an ONNX model,
-which both take any batch size, ``executorch`` a program for phones.
+which both take any batch size, ``executorch`` a program for phones. A config alone needs no torch, so only what does imports it.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dcdnas.core.architecture import Architecture
-from dcdnas.data import Images, split
 from dcdnas.errors import FileError, MismatchError, UnknownNameError, UsageError
 from dcdnas.export.config import Model, write_config
 from dcdnas.export.files import finished
-from dcdnas.networks import Network, build_network
-from dcdnas.training.full import VALIDATION, fitted
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
+
+    from dcdnas.core.architecture import Architecture
+    from dcdnas.data import Images
+    from dcdnas.networks import Network
 
 WEIGHTS = "model.safetensors"
 """Name of the weights beside a config, as timm and the Hub call it."""
@@ -57,6 +57,8 @@ class Export:
     @cached_property
     def network(self) -> Network:
         """In eval mode, with its weights where they are given."""
+        from dcdnas.networks import build_network
+
         network = build_network(self.model.architecture)
         if self.weights is not None:
             load_weights(network, self.weights)
@@ -194,6 +196,10 @@ def load_trained(architecture: Architecture, images: Images, weights: Path) -> t
     Raises:
         FileError: when the file is missing, no safetensors, or of another network.
     """
+    from dcdnas.data import split
+    from dcdnas.networks import build_network
+    from dcdnas.training.full import VALIDATION, fitted
+
     part = split(images, VALIDATION)
     network = build_network(fitted(architecture, part.train))
     load_weights(network, weights)

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from dcdnas.core.architecture import Architecture, LayerChoice, NetworkSetting
 from dcdnas.core.dimension import dimensions
 from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.slot import Shape, Slot
 from dcdnas.errors import UsageError
 from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.networks._excite import SqueezeExcite
-from dcdnas.networks._slot import STATIC, Shape, Slot, check_layers
+from dcdnas.networks._slot import STATIC, check_layers
 from dcdnas.operators import BatchNorm, Operator, operators
 
 

@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.slot import Shape, Slot
 from dcdnas.networks._base import per_block, per_stage, whole_numbers, without_strides
-from dcdnas.networks._slot import Shape, Slot
 
 BY_STAGE = ("depth", "strides", "activation")
 BY_BLOCK = ("kernel_size", "expansion", "se")

@@ -10,8 +10,9 @@ from functools import lru_cache
 from dcdnas.core.architecture import Architecture, LayerChoice, canonical
 from dcdnas.core.dimension import dimensions
 from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.slot import Slot
 from dcdnas.networks._base import Network
-from dcdnas.networks._slot import STATIC, Slot
+from dcdnas.networks._slot import STATIC
 from dcdnas.operators import operators
 
 SEEN_IN_SLOTS = frozenset({"channels", "stem_channels", "head_channels", "embedding", "strides", "stem_stride"})

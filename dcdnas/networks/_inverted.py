@@ -8,8 +8,8 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.slot import Slot
 from dcdnas.networks._base import Places, gate_slot, through
-from dcdnas.networks._slot import Slot
 
 
 class InvertedPlan(NamedTuple):

@@ -1,69 +1,15 @@
-"""The places of a backbone as plain data, and what an architecture may say of them."""
+"""What an architecture may say of the places of a backbone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Literal
 
 from dcdnas.core.architecture import Architecture, LayerChoice
-from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.slot import Slot
 from dcdnas.errors import FileError
 from dcdnas.operators import operators, width_of
 
-Shape = tuple[int, int, int]
-
 STATIC = LayerChoice("static")
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A named place of a backbone that computes.
-
-    Args:
-        name: path of the module, e.g. ``stage3.block1.expand``.
-        geometry: of the convolution, with the size of its input map at deployment.
-        kind: ``conv`` is a convolution with BatchNorm; ``linear`` a classifier's layer, for operators that have a form for it;
-            both are open to the search. ``gate`` is squeeze-and-excitation, whose geometry says from how many channels to how
-            many it squeezes.
-        activation: after the BatchNorm, ``""`` for none; of a gate, its last one.
-    """
-
-    name: str
-    geometry: ConvGeometry
-    kind: Literal["conv", "linear", "gate"] = "conv"
-    activation: str = ""
-    _hash: int = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_hash", hash((self.name, self.geometry, self.kind, self.activation)))
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __reduce__(self) -> tuple[type[Slot], tuple[str, ConvGeometry, str, str]]:
-        return Slot, (self.name, self.geometry, self.kind, self.activation)
-
-    @property
-    def stage(self) -> str:
-        """First part of the name."""
-        return self.name.split(".")[0]
-
-    @property
-    def block(self) -> str:
-        """The name without its last part; for ``stem``, ``head`` and ``classifier`` the name itself."""
-        return self.name.rpartition(".")[0] or self.name
-
-    @property
-    def input(self) -> tuple[int, ...]:
-        """Shape of what comes in, without the batch: (C, H, W), or (C,) of a linear layer."""
-        g = self.geometry
-        return (g.in_channels,) if self.kind == "linear" else (g.in_channels, g.height, g.width)
-
-    @property
-    def role(self) -> str:
-        """Last part of the name: what the convolution does in its block."""
-        return self.name.rpartition(".")[2]
 
 
 def unnamed(slot: Slot) -> Slot:

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from dcdnas.core.architecture import NetworkSetting
 from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.slot import Shape, Slot
 from dcdnas.errors import UsageError
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
 from dcdnas.networks._base import ConvNorm, Network, Places, checked, make_divisible, per_stage, whole_numbers
 from dcdnas.networks._blocks import BY_BLOCK, BY_STAGE, blocks_of, slots_of_block, spread, with_fewer_strides
 from dcdnas.networks._inverted import InvertedPlan, InvertedResidual
-from dcdnas.networks._slot import Shape, Slot
 from dcdnas.operators import BatchNorm
 
 __all__ = ["MobileNetV3"]

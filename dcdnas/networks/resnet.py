@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from dcdnas.core.architecture import NetworkSetting
 from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.slot import Shape, Slot
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
 from dcdnas.networks._base import Network, Places, checked, gate_slot, make_divisible, through, whole_numbers
 from dcdnas.networks._blocks import Stem, blocks_of, slots_of_block, spread, with_smaller_stem
-from dcdnas.networks._slot import Shape, Slot
 
 __all__ = ["ResNet"]
 

@@ -48,7 +48,7 @@ def write_results(run: Run) -> Results:
     for old in folder.glob("*.yaml"):
         old.unlink()
     named = [(folder / f"{i:02d}.yaml", trial) for i, trial in enumerate(line, 1)]
-    configs = tuple(write_config(model_of(run, trial), path, whole=False) for path, trial in named)
+    configs = tuple(write_config(model_of(run, trial), path) for path, trial in named)
     best = run.best
     path = write_config(model_of(run, best), folder / "best.yaml") if best else None
     table = run.folder / "pareto.csv"

@@ -12,7 +12,7 @@ from commands import Run
 
 from dcdnas.cli import _entries
 from dcdnas.cli._entries import Entry
-from dcdnas.core.cache import Records
+from dcdnas.core.cache import Records, code_digest
 from dcdnas.core.dimension import dimensions
 from dcdnas.cost import metrics
 from dcdnas.data import sources as data_sources
@@ -158,7 +158,7 @@ def test_changed_sources_are_asked_anew(asked: list[str], tmp_path: Path, name: 
 
 @pytest.mark.parametrize("kept", [None, 3, [], ["a"], [["a", "b"]], [["a", "b", [["c"]]]]])
 def test_what_was_kept_and_cannot_be_read_is_asked_anew(asked: list[str], kept: object) -> None:
-    Records(f"list-{_entries.sources(_entries._PACKAGE)}").append("operators", kept)
+    Records(f"list-{code_digest(_entries._PACKAGE)}").append("operators", kept)
     assert [e.name for e in _entries.entries("operators")] == ["one of operators"]
     assert asked == ["operators"]
 
