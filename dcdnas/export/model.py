@@ -1,7 +1,8 @@
 """From an architecture, and weights where there are any, to files that stand alone; each is loaded again and compared.
 
-``config`` is YAML and JSON, ``torch`` the weights as safetensors, ``pt2`` a `torch.export` program, ``onnx`` an ONNX model,
-which both take any batch size, ``executorch`` a program for phones. A config alone needs no torch, so only what does imports it.
+``config`` is YAML and JSON, ``torch`` the weights as safetensors, ``pt2`` a `torch.export` program for any batch size, ``onnx``
+an ONNX model for any batch size and a faster one for one image, ``executorch`` a program for phones. A config alone needs no
+torch, so only what does imports it.
 """
 
 from __future__ import annotations
@@ -93,12 +94,15 @@ class Export:
         return [self._computed(path, write_pt2(self.program, self.network, self.model, path))]
 
     def onnx(self) -> list[Written]:
-        """An ONNX model."""
-        from dcdnas.export.programs import need_onnx, write_onnx
+        """An ONNX model for any batch size, and one for one image at a time, in which dynamic layers are faster."""
+        from dcdnas.export.programs import need_onnx, traced_for_one, write_onnx
 
         need_onnx()
-        path = self.folder / "model.onnx"
-        return [self._computed(path, write_onnx(self.program, self.network, self.model, path))]
+        path, one = self.folder / "model.onnx", self.folder / "model-batch1.onnx"
+        written = [self._computed(path, write_onnx(self.program, self.network, self.model, path))]
+        program = traced_for_one(self.network.deploy(), self.model.architecture.input)
+        error = write_onnx(program, self.network, self.model, one)
+        return [*written, self._computed(one, error, "takes one image at a time, faster than model.onnx; computes the same")]
 
     def executorch(self) -> list[Written]:
         """An ExecuTorch program."""
@@ -107,9 +111,9 @@ class Export:
         path = self.folder / "model.pte"
         return [self._computed(path, write_executorch(self.network.deploy(), self.model.architecture.input, path))]
 
-    def _computed(self, path: Path, error: float) -> Written:
+    def _computed(self, path: Path, error: float, said: str = "computes the same at batch 1 and 8") -> Written:
         untrained = "" if self.weights else "; its weights are random, since none were given (--weights)"
-        return Written(path, f"computes the same at batch 1 and 8, largest relative error {error:.1e}{untrained}", error)
+        return Written(path, f"{said}, largest relative error {error:.1e}{untrained}", error)
 
 
 FORMATS: Mapping[str, Callable[[Export], list[Written]]] = {

@@ -1,7 +1,8 @@
-"""Networks as programs that run without dcdnas: a `torch.export` .pt2 and an ONNX model for any batch size, an ExecuTorch .pte.
+"""Networks as programs that run without dcdnas: a `torch.export` .pt2, ONNX models, an ExecuTorch .pte.
 
-A program is traced with the operators' portable forms, in which the batch stays a batch. It is written beside its name, loaded
-again, compared with the network at batch 1 and 8, and only then gets its name.
+A program for any batch size is traced with the operators' portable forms, in which the batch stays a batch. A program for one
+image is traced with the forms that are fastest, and each convolution with a kernel of its own is one node. Either is written
+beside its name, loaded again, compared with the network at batch 1 and, where it takes more, 8, and only then gets its name.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,8 +46,19 @@ def traced(network: Network, shape: Sequence[int], largest: int | None = None) -
         largest: batch size, for programs that reserve their memory beforehand; None for no bound.
     """
     example = torch.zeros(2, *shape)  # of a batch of one image exporters think that it is always one
-    with portable(network), _quiet():
+    with portable(network), torch.no_grad(), _quiet():
         return torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=largest)},))
+
+
+def traced_for_one(network: Network, shape: Sequence[int]) -> ExportedProgram:
+    """The network as a program for a batch of one image, in which every shape is a constant.
+
+    Args:
+        network: in eval mode.
+        shape: (C, H, W) of an input.
+    """
+    with torch.no_grad(), _quiet():
+        return torch.export.export(network, (torch.zeros(1, *shape),))
 
 
 METADATA = "dcdnas.json"
@@ -78,7 +90,7 @@ def write_onnx(program: ExportedProgram, network: Network, model: Model, path: P
     """Writes an ONNX model with inputs ``images`` (batch, C, H, W) and outputs ``logits`` (batch, classes).
 
     Args:
-        program: of the network.
+        program: of the network, by `traced` or `traced_for_one`.
         network: to compare with.
         model: says the input's shape and the file's metadata.
         path: of the file.
@@ -92,24 +104,50 @@ def write_onnx(program: ExportedProgram, network: Network, model: Model, path: P
     """
     need_onnx()
     import onnx
+
+    any_batch = bool(program.range_constraints)
+    with _quiet(), finished(path) as part:
+        onnx.save(_as_onnx(program, any_batch, model.metadata()), part)
+        return compared(network, _in_onnxruntime(part), model.architecture.input, path, BATCHES if any_batch else BATCHES[:1])
+
+
+def _as_onnx(program: ExportedProgram, any_batch: bool, metadata: Mapping[str, str]) -> Any:
+    """The program as an ONNX model whose constants are computed.
+
+    The exporter's own optimiser also tries to match some fifty patterns of nodes at each node, which takes more than half of
+    an export's time; onnxruntime does the same when it loads the file.
+    """
+    import onnx
+    from onnx_ir import serde
+    from onnx_ir.passes import Sequential, common
+    from onnxscript.optimizer import fold_constants
+
+    exported = torch.onnx.export(
+        program, (), dynamo=True, verbose=False, optimize=False, input_names=["images"], output_names=["logits"],
+        dynamic_shapes=({0: torch.export.Dim("batch")},) if any_batch else None,
+    )  # fmt: skip
+    assert exported is not None
+    fold_constants(exported.model)
+    tidied = Sequential(
+        common.RemoveUnusedNodesPass(),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.DeduplicateInitializersPass(),
+        common.CommonSubexpressionEliminationPass(),
+        common.RemoveUnusedOpsetsPass(),
+    )(exported.model)
+    written = serde.serialize_model(tidied.model)
+    onnx.helper.set_model_props(written, dict(metadata))
+    return written
+
+
+def _in_onnxruntime(path: Path) -> Run:
+    """What onnxruntime computes from an ONNX model."""
     import onnxruntime
 
-    with _quiet(), finished(path) as part:
-        torch.onnx.export(
-            program, (), part, dynamo=True, external_data=False, verbose=False,
-            input_names=["images"], output_names=["logits"], dynamic_shapes=({0: torch.export.Dim("batch")},),
-        )  # fmt: skip
-        written = onnx.load(part)
-        onnx.helper.set_model_props(written, model.metadata())
-        onnx.save(written, part)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(str(part), options, providers=["CPUExecutionProvider"])
-
-        def run(x: Tensor) -> Tensor:
-            return torch.from_numpy(session.run(None, {"images": x.numpy()})[0])
-
-        return compared(network, run, model.architecture.input, path)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return lambda x: torch.from_numpy(session.run(None, {"images": x.numpy()})[0])
 
 
 def write_executorch(network: Network, shape: Sequence[int], path: Path) -> float:
@@ -153,15 +191,22 @@ def need_onnx() -> None:
             raise MissingPackageError(package, "onnx", "export to ONNX")
 
 
-def compared(network: Network, run: Run, shape: Sequence[int], path: Path) -> float:
+def compared(network: Network, run: Run, shape: Sequence[int], path: Path, batches: Sequence[int] = BATCHES) -> float:
     """The largest difference between a program and the network, relative to the largest output.
+
+    Args:
+        network: in eval mode.
+        run: the program.
+        shape: (C, H, W) of an input.
+        path: of the program's file, for the message.
+        batches: sizes at which they are compared.
 
     Raises:
         MismatchError: when it is above `ALLOWED`.
     """
     worst = 0.0
     generator = torch.Generator().manual_seed(0)
-    for batch in BATCHES:
+    for batch in batches:
         x = torch.randn(batch, *shape, generator=generator)
         with torch.no_grad():
             expected, found = network(x), run(x)

@@ -44,7 +44,8 @@ def per_sample_conv2d(
 
     A dense 1x1 kernel is one batched matrix product. Otherwise the batch is folded into the groups of one convolution, or,
     where `portable` and in compilers, the taps are added up one by one: the same multiply-adds, but the batch stays a batch,
-    which is what ONNX, tracing and `torch.compile` need for a batch of any size.
+    which is what ONNX, tracing and `torch.compile` need for a batch of any size. A program for one image alone has one plain
+    convolution, whose bias and activation runtimes fuse.
 
     Args:
         x: (N, C, H, W).
@@ -60,6 +61,9 @@ def per_sample_conv2d(
         (N, D, H', W').
     """
     weight = per_sample(weight)
+    if torch.compiler.is_compiling() and not portable and x.shape[0] == 1:
+        bias = bias if bias is None else bias.flatten()
+        return F.conv2d(x, weight.flatten(0, 1), bias, stride, padding, dilation, groups)
     if weight.shape[-1] == 1 and groups == 1:
         pixels = x if stride == 1 and not padding else taps(x, 1, stride, padding)[0]
         return _pointwise(pixels, weight.flatten(2), bias)

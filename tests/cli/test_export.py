@@ -66,10 +66,12 @@ def test_a_program_computes_the_same_at_other_batch_sizes(run: Run, searched: Pa
         pytest.importorskip("onnxscript")
     trial = next(t.number for t in load_run("done").trials if "odconv" in {c.operator for c in t.architecture.layers.values()})
     document = run("export", "done", "-t", str(trial), "--to", format, "-o", "out", "--json").json[0]
-    file = document["files"][0]
-    assert Path(file["path"]).is_file()
-    assert 0 <= file["error"] < 1e-4
-    assert "random" in file["said"]
+    names = ["model.pt2"] if format == "pt2" else ["model.onnx", "model-batch1.onnx"]
+    assert [Path(file["path"]).name for file in document["files"]] == names
+    for file in document["files"]:
+        assert Path(file["path"]).is_file()
+        assert 0 <= file["error"] < 1e-4
+        assert "random" in file["said"]
 
 
 def test_weights_are_written_and_load_again(run: Run, searched: Path) -> None:

@@ -60,13 +60,15 @@ def test_a_program_says_it_in_its_archive(tmp_path: Path) -> None:
     assert decoded(json.loads(extra["dcdnas.json"])) == SAID
 
 
-def test_an_onnx_model_says_it_and_calls_its_first_axis_the_batch(tmp_path: Path) -> None:
+def test_onnx_models_say_it_and_what_batch_they_take(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     export_model(MODEL, tmp_path, ["onnx"])
-    model = onnx.load(tmp_path / "model.onnx")
-    assert decoded({p.key: p.value for p in model.metadata_props}) == SAID
-    for tensor in (*model.graph.input, *model.graph.output):
-        assert tensor.type.tensor_type.shape.dim[0].dim_param == "batch"
+    for name, batch in (("model.onnx", ("batch", 0)), ("model-batch1.onnx", ("", 1))):
+        model = onnx.load(tmp_path / name)
+        assert decoded({p.key: p.value for p in model.metadata_props}) == SAID
+        for tensor in (*model.graph.input, *model.graph.output):
+            axis = tensor.type.tensor_type.shape.dim[0]
+            assert (axis.dim_param, axis.dim_value) == batch
 
 
 def test_names_that_do_not_fit_the_classes_are_refused(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import torch
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import measure, price
 from dcdnas.errors import DcdnasError, FileError, GeometryError
-from dcdnas.export.programs import ALLOWED, traced, write_onnx, write_pt2
+from dcdnas.export import Model
+from dcdnas.export.programs import ALLOWED, traced, traced_for_one, write_onnx, write_pt2
 from dcdnas.networks import build_network, for_proxy, networks, slots_of
 from dcdnas.operators import operators
 from dcdnas.published._preset import guided, with_operator
@@ -105,10 +106,13 @@ def test_the_proxy_of_a_network_with_guides_trains_the_shared_router() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("operator", GUIDABLE)
 def test_an_exported_network_with_guides_computes_the_same_at_any_batch(operator: str, tmp_path) -> None:
-    network, shape = awake(sharing("expansion", operator)), (3, 33, 33)
-    program = traced(network, shape)
-    assert write_pt2(program, network, shape, tmp_path / "network.pt2") <= ALLOWED
-    assert write_onnx(program, network, shape, tmp_path / "network.onnx") <= ALLOWED
+    architecture = sharing("expansion", operator)
+    network, model = awake(architecture), Model(architecture)
+    program = traced(network, architecture.input)
+    assert write_pt2(program, network, model, tmp_path / "network.pt2") <= ALLOWED
+    assert write_onnx(program, network, model, tmp_path / "network.onnx") <= ALLOWED
+    alone = traced_for_one(network, architecture.input)
+    assert write_onnx(alone, network, model, tmp_path / "network-batch1.onnx") <= ALLOWED
 
 
 WRONG = {

@@ -1,0 +1,94 @@
+"""ONNX models: one for any batch size, one for one image at a time; both compute what the network does, in few nodes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.export import Model, export_model, load_weights, save_weights
+from dcdnas.networks import Network, build_network
+
+pytest.importorskip("onnxscript")
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+SETTINGS = {"channels": (8,), "depth": 1, "strides": (2,), "expansion": (4,), "stem_channels": 8, "head_channels": 0}
+BLOCK = ("stage1.block1.expand", "stage1.block1.depthwise", "stage1.block1.project")
+DYNAMIC = {
+    "static": (LayerChoice(), ()),
+    "odconv": (LayerChoice("odconv", {"num_kernels": 1}), BLOCK),
+    "dcd": (LayerChoice("dcd", {"variant": "code"}), BLOCK[::2]),
+}
+FILES = ("model.onnx", "model-batch1.onnx")
+
+
+@cache
+def exported(operator: str) -> tuple[Network, dict[str, bytes]]:
+    """A network of one block of MobileNetV2 with random weights, and its files."""
+    choice, places = DYNAMIC[operator]
+    architecture = Architecture("mobilenetv2", SETTINGS, dict.fromkeys(places, choice), (3, 20, 20), 4)
+    network = build_network(architecture)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    with TemporaryDirectory() as folder:
+        weights = save_weights(network, Path(folder) / "w.safetensors").path
+        written = export_model(Model(architecture), Path(folder) / "out", ["onnx"], weights)
+        assert [file.path.name for file in written] == list(FILES)
+        files = {file.path.name: file.path.read_bytes() for file in written}
+        load_weights(network, weights)
+    return network.eval(), files
+
+
+def optimised(model: bytes) -> tuple[Any, Counter[str]]:
+    """A session, and how many nodes of each kind onnxruntime runs."""
+    with TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath, options.log_severity_level = f"{folder}/model.onnx", 3
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return session, Counter(node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node)
+
+
+def images(batch: int) -> Tensor:
+    return torch.randn(batch, 3, 20, 20, generator=torch.Generator().manual_seed(batch))
+
+
+@pytest.mark.parametrize("operator", DYNAMIC)
+@pytest.mark.parametrize(("name", "batch"), [("model.onnx", 1), ("model.onnx", 8), ("model-batch1.onnx", 1)])
+def test_both_files_compute_what_the_network_does(operator: str, name: str, batch: int) -> None:
+    network, files = exported(operator)
+    x = images(batch)
+    found = torch.from_numpy(optimised(files[name])[0].run(["logits"], {"images": x.numpy()})[0])
+    with torch.no_grad():
+        torch.testing.assert_close(found, network(x), rtol=1e-4, atol=1e-5)
+
+
+def test_the_file_for_one_image_refuses_two() -> None:
+    session, _ = optimised(exported("static")[1]["model-batch1.onnx"])
+    with pytest.raises(Exception, match="Expected: 1"):
+        session.run(None, {"images": images(2).numpy()})
+
+
+@pytest.mark.parametrize(("operator", "most"), [("static", 0), ("odconv", 16), ("dcd", 32)])
+def test_a_dynamic_layer_for_one_image_is_few_nodes(operator: str, most: int) -> None:
+    """Beyond its convolution; a depthwise layer whose taps were added up one by one would have 50 and more."""
+    nodes = optimised(exported(operator)[1]["model-batch1.onnx"])[1]
+    static = sum(optimised(exported("static")[1]["model-batch1.onnx"])[1].values())
+    assert sum(nodes.values()) - static <= most * len(DYNAMIC[operator][1])
+    assert not {"Cast", "SequenceAt", "Slice", "Pad"} & set(nodes) - ({"Slice"} if operator == "dcd" else set())
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_activations_are_fused_into_static_convolutions(name: str) -> None:
+    nodes = optimised(exported("static")[1][name])[1]
+    assert nodes["Conv"] + nodes["FusedConv"] == 4
+    assert nodes["Clip"] == 0
