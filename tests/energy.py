@@ -10,8 +10,9 @@ from torch import nn
 from dcdnas.core import units
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.units import Notation, Scale
-from dcdnas.cost import Metric, metrics
+from dcdnas.cost import CATALOGUE, Metric, _price, metrics
 from dcdnas.networks import Slot
+from dcdnas.space.frame import place_costs
 
 JOULES = Scale(((1.0, "J"), (1e-3, "mJ"), (1e-6, "uJ")), {"": 1.0}, cased=True)
 
@@ -35,13 +36,21 @@ def slot_joules(slot: Slot, choice: LayerChoice) -> float | None:
 ENERGY = Metric(NOTATION, "joules of a forward pass", joules, of_slot=slot_joules)
 
 
+def _forget_prices() -> None:
+    """Another test's metric of this name had others."""
+    for memory in (_price._kinds, _price._known, CATALOGUE.places, CATALOGUE._rows, CATALOGUE._rows_at, place_costs):
+        memory.cache_clear()
+
+
 @contextmanager
 def energy_known(metric: Metric = ENERGY) -> Iterator[Metric]:
     """Within it, the metric is one of those that there are."""
     metrics.add("energy", metric)
+    _forget_prices()
     try:
         yield metric
     finally:
+        _forget_prices()
         metrics._added.discard("energy")
         metrics._loaded.pop("energy", None)
         units._KNOWN.pop("energy", None)

@@ -53,7 +53,7 @@ def test_a_resume_goes_on_with_the_networks_for_the_images(run: Run, project: Pa
     assert SearchConfig.read(Path("runs/own/search.yaml")).build_space().input == (3, 28, 28)
     other = run(*SEARCH, "-n", "1", "--confirm", "0", "--name", "own")
     assert other.code == 2
-    assert "classes of the networks: 4 | 10" in other.err
+    assert "classes of the networks: 4 there, 10 here" in other.err
 
 
 def test_a_dry_run_prices_the_networks_for_the_images(run: Run, project: Path, colour: str) -> None:

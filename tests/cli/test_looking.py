@@ -160,6 +160,7 @@ def test_report_writes_one_page_without_links_to_other_hosts(run: Run, searched:
     assert 'href="http' not in page
 
 
+@pytest.mark.slow
 def test_report_writes_figures_for_papers(run: Run, searched: Path) -> None:
     pytest.importorskip("matplotlib")
     said = run("report", "done", "-o", "page.html", "--pdf-figures", "figures", "--json")

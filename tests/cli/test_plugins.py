@@ -110,6 +110,7 @@ def searched_and_resumed(run: Run, project: Path, forget: Forget, words: tuple[s
     assert run(*again, "--plugin", "runs/own/plugins/gate.py").code == 0
 
 
+@pytest.mark.slow
 def test_a_search_in_worker_processes_is_resumed_and_exported_from_the_run_alone(run: Run, gated: Path, forget: Forget) -> None:
     searched_and_resumed(run, gated, forget, LOCAL, "config")
 

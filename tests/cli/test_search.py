@@ -185,6 +185,7 @@ def test_ctrl_c_keeps_what_has_ended_and_says_how_to_go_on(project: Path) -> Non
     assert not [t for t in load_run("first").trials if t.state == "running"]
 
 
+@pytest.mark.slow
 def test_stop_ends_a_search_that_another_process_runs(run: Run, project: Path) -> None:
     process = long_search(project)
     assert load_run("first").status == "running"

@@ -26,6 +26,7 @@ def search(executor: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_local_executor_searches(without_ray: Path) -> None:
     said = search("local")
     assert said.returncode == 0, said.stderr

@@ -87,7 +87,7 @@ def test_a_run_is_extended(tmp_path: Path) -> None:
 
 def test_another_search_in_the_same_folder_is_refused_and_shown(tmp_path: Path) -> None:
     prepare(tmp_path / "run", config(seed=1))
-    with pytest.raises(RunError, match=r"holds another search(.|\n)*seed: 1 \| 2(.|\n)*--name"):
+    with pytest.raises(RunError, match=r"holds another search(.|\n)*seed: 1 there, 2 here(.|\n)*--name"):
         prepare(tmp_path / "run", config(seed=2))
     assert SearchConfig.read(tmp_path / "run" / "search.yaml").seed == 1
 
@@ -154,7 +154,7 @@ def test_an_exhausted_space_is_said(tmp_path: Path) -> None:
 
 def test_many_failures_are_an_error_that_says_how_to_see_them(tmp_path: Path) -> None:
     prepare(tmp_path / "run", config(trials=30))
-    with pytest.raises(DcdnasError, match=r"10 trainings in a row failed.*no such kernel.*dcdnas trials run"):
+    with pytest.raises(DcdnasError, match=r"10 trainings in a row failed.*no such kernel.*dcdnas trials .*run"):
         search(tmp_path / "run", inline(lambda job, report: fault("raise")))
     assert states_of(tmp_path / "run")["failed"] == 10
 
@@ -197,7 +197,7 @@ def test_a_request_to_stop_is_granted_and_forgotten(tmp_path: Path, now: bool) -
             signals.request_stop(folder, now)
         return pretend(job, report)
 
-    with pytest.raises(Resumable, match=rf"stopped as asked: {2 if now else 3} of 8 .*dcdnas resume run"):
+    with pytest.raises(Resumable, match=rf"stopped as asked: {2 if now else 3} of 8 .*dcdnas resume .*run"):
         search(folder, inline(stopping))
     assert states_of(folder) == ({"finished": 2, "interrupted": 1} if now else {"finished": 3})
     assert signals.requested(folder) == signals.NOTHING

@@ -195,9 +195,9 @@ def test_a_run_holds_what_was_searched_and_refuses_other_images_in_words(project
     other = planned(data=archive(project / "other.npz", 6, 28, 28), name="first")
     with pytest.raises(RunError) as refused:
         prepare(other.folder, other.config)
-    assert "images: 'npz:own.npz' | 'npz:other.npz'" in str(refused.value)
-    assert "classes of the networks: 4 | 6" in str(refused.value)
-    assert "channels, height and width of the networks' input: [3, 28, 28] | [1, 28, 28]" in str(refused.value)
+    assert "images: npz:own.npz there, npz:other.npz here" in str(refused.value)
+    assert "classes of the networks: 4 there, 6 here" in str(refused.value)
+    assert "channels, height and width of the networks' input: 3, 28, 28 there, 1, 28, 28 here" in str(refused.value)
 
 
 def test_one_network_is_no_space_and_both_numbers_are_said(project: Path) -> None:

@@ -221,6 +221,7 @@ def test_the_fonts_are_in_the_pdf(written: dict[str, Path]) -> None:
             assert b"/Type3" not in content
 
 
+@pytest.mark.slow
 def test_files_are_the_same_each_time_whatever_the_user_has_set(
     run: NotebookRun, written: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -249,6 +250,7 @@ def test_the_figures_say_what_is_drawn(written: dict[str, Path]) -> None:
     assert "stem" in best
 
 
+@pytest.mark.slow
 def test_nothing_in_a_file_is_transparent(written: dict[str, Path]) -> None:
     for path in written.values():
         if path.suffix == ".svg":
