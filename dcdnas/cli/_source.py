@@ -11,6 +11,7 @@ from dcdnas.core.architecture import Architecture, is_config
 from dcdnas.core.budget import exceeded, within
 from dcdnas.core.trial import Trial
 from dcdnas.core.yaml_lines import parse_yaml, read_yaml
+from dcdnas.engine.weights import FOLDER, sha256
 from dcdnas.errors import RunError, UsageError
 from dcdnas.results import FILE, Run, find_run, load_run
 
@@ -48,6 +49,29 @@ class Source:
         """Those that lie beside a config file."""
         beside = self.path.with_name(WEIGHTS) if self.path else None
         return beside if beside and beside.is_file() else None
+
+    def trained_weights(self) -> tuple[Path | None, str]:
+        """Weights to export it with: those beside a config file, or of the short training that a run keeps.
+
+        Returns:
+            The file, None where there is none that fits; and what to say of it, empty where there is nothing.
+
+        Raises:
+            RunError: when a run's file is missing or not as it was written.
+        """
+        kept = self.run.weights_of(self.trial) if self.run and self.trial else None
+        if self.run is None or self.trial is None or kept is None:
+            return self.weights, ""
+        if self.trial.trained != self.trial.deployed:
+            return (
+                None,
+                f"{self.name} was trained as a smaller stand-in, whose weights do not fit it: `dcdnas train` makes its own.",
+            )
+        path = self.run.folder / FOLDER / Path(kept.file).name
+        if not path.is_file() or sha256(path) != kept.sha256:
+            problem = "is not as it was written" if path.is_file() else "is missing"
+            raise RunError(f"{path}: {problem}. Give other weights with --weights.")
+        return path, f"Weights of the short training on seed {kept.seed}: {path}"
 
     def model(self) -> Model:
         """What an export writes: the network with all that is known of where it comes from."""

@@ -33,6 +33,7 @@ def export(
 ) -> None:
     """Write a network as a config (YAML and JSON), as weights, .pt2, ONNX or ExecuTorch.
 
+    A run exports the weights of its short trainings where it keeps them (--keep-weights) and they fit; --weights gives others.
     With --budget a finished run is cut again: the best within other bounds, nothing is trained. Every file is loaded again and
     compared before the command succeeds.
 
@@ -50,7 +51,10 @@ def export(
         if one.run and one.trial:
             out.show(f"Trial {one.trial.number} of {one.run.name}: {accuracy_said(one.run, one.trial)}; {costs(one.trial.cost)}")
         folder = output / one.name if len(found) > 1 else output
-        written = export_model(one.model(), folder, formats, weights or one.weights)
+        trained, note = (weights, "") if weights or formats == ["config"] else one.trained_weights()
+        if note:
+            out.note(note)
+        written = export_model(one.model(), folder, formats, trained)
         for file in written:
             out.show(f"{file.path}: {file.said}")
         known = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -33,6 +33,10 @@ __all__ = ["search"]
 PANEL = "Search"
 
 
+Space = Annotated[
+    str | None,
+    typer.Argument(metavar="SPACE", help="A shipped space or a space file; else the smallest shipped one that holds the budget."),
+]
 Data = Annotated[
     str | None,
     typer.Option(
@@ -48,6 +52,10 @@ StartFrom = Annotated[
 Confirm = Annotated[
     int | None, typer.Option(metavar="N", help="Fresh seeds for the top of the front, 3 when left out; 0 for none.")
 ]
+KeepWeights = Annotated[
+    Literal["front", "all", "none"] | None,
+    typer.Option(metavar="front|all|none", help="Whose trained weights the run keeps; of the front when left out."),
+]
 EarlyStopping = Annotated[
     bool | None, typer.Option("--early-stopping/--no-early-stopping", help="Stop trainings that are behind.")
 ]
@@ -55,12 +63,7 @@ EarlyStopping = Annotated[
 
 def search(
     out: Output,
-    space: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="SPACE", help="A shipped space or a space file; else the smallest shipped one that holds the budget."
-        ),
-    ] = None,
+    space: Space = None,
     budget: Budgets = None,
     trials: Annotated[int | None, typer.Option("-n", "--trials", metavar="N", help="Trainings to end, 50 when left out.")] = None,
     data: Data = None,
@@ -76,6 +79,7 @@ def search(
     seed: Annotated[int | None, typer.Option(metavar="N", help="Of the sampler and all trainings, 0 when left out.")] = None,
     confirm: Confirm = None,
     early_stopping: EarlyStopping = None,
+    keep_weights: KeepWeights = None,
     epochs: Epochs = None,
     trial_timeout: TrialTimeout = None,
     config: File = None,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -61,6 +63,7 @@ def document(run: Run) -> dict[str, Any]:
         "cost": dict(best.cost.values) if best else None, "confirmed": len(run.confirmations), "unconfirmed": run.unconfirmed,
         "front": [t.number for t in run.front()], "hypervolume": run.hypervolume, "budgets": [str(b) for b in run.budgets],
         "created": run.created, "seconds": run.seconds, "folder": str(run.folder), "driver": run.driver, "problems": run.problems,
+        "bytes": size_of(run.folder),
     }  # fmt: skip
 
 
@@ -133,10 +136,31 @@ def _lines(run: Run) -> list[str]:
         f"Trials     {tally(run.counts)}",
         f"Front      {counted(len(run.front()), 'network')}, hypervolume {run.hypervolume:.3f}",
         f"Training   {duration(run.seconds)} of computing",
+        f"Disk       {disk_use(run)}",
     ]
     if run.status == "interrupted":
         said.append(f"Go on with: {run.to_go_on}")
     return said
+
+
+def disk_use(run: Run) -> str:
+    """How much a run's folder takes, and how much of it is kept weights."""
+    from dcdnas.core.units import BYTES, counted
+    from dcdnas.engine.weights import FOLDER
+
+    weights = size_of(run.folder / FOLDER)
+    kept = counted(sum(w.kept for w in run.weights), "training")
+    of = f", {BYTES.write(weights)} of it the weights of {kept}" if weights else ""
+    return f"{BYTES.write(size_of(run.folder))}{of}"
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files in a folder and those inside; 0 where there is none."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # a search that goes on removes files
+            total += path.lstat().st_size if path.is_file() else 0
+    return total
 
 
 def _line(run: Run) -> str:

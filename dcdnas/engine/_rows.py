@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -43,6 +43,34 @@ class Confirmation:
     score: Score | None
     reason: str = ""
     failure: FailureKind | None = None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file with the weights of one training.
+
+    Args:
+        number: of the trial.
+        seed: of the training: the trial's own, or that of a confirming one.
+        file: its name in the run's folder ``weights``.
+        sha256: of its content.
+        state: ``kept``, or ``dropped`` when the network left the front.
+    """
+
+    number: int
+    seed: int
+    file: str
+    sha256: str
+    state: str = "kept"
+
+    @property
+    def kept(self) -> bool:
+        """Whether the file is there, as far as the run knows."""
+        return self.state == "kept"
+
+    def dropped(self) -> Weights:
+        """The same when its file is removed."""
+        return replace(self, state="dropped")
 
 
 def sealed(values: Row) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ from dcdnas.cost import ALWAYS, notations, with_always
 from dcdnas.engine.folders import called
 from dcdnas.engine.formats import EARLIER_SEARCH, FORMAT, check_search, only_read
 from dcdnas.engine.rules import differences, flat, other_rules, rules
+from dcdnas.engine.weights import Keep
 from dcdnas.errors import RunError, UsageError
 from dcdnas.space.pricing.tree import Chances
 from dcdnas.space.reading.reader import Compiler
@@ -32,6 +33,10 @@ WORDS = {
     "space.input": "channels, height and width of the networks' input",
 }
 """What differences of two searches call the keys that the images decide."""
+
+
+NAMED = ("sampler", "seed", "starts", "chances", "early_stopping", "confirm", "confirm_top", "keep_weights")
+"""Settings that the file has as they are."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class SearchConfig:
         early_stopping: whether trainings behind at a rung are stopped.
         confirm: fresh seeds on which the top of the front is trained again.
         confirm_top: how many networks of the front are confirmed, beside the static reference.
+        keep_weights: which trainings' weights are kept in the run's folder: ``front``, ``all`` or ``none``.
         latency: the device and the correction of the latency table that prices are read from; empty where none is needed.
         plugins: the space's operators from outside the package: name to ``path`` and ``sha256`` of the file.
         start_from: an earlier ``run`` and the ``networks`` of its front, as decisions of the space, that are trained first.
@@ -68,6 +74,7 @@ class SearchConfig:
     early_stopping: bool = True
     confirm: int = 3
     confirm_top: int = 3
+    keep_weights: Keep = "front"
     latency: Mapping[str, Any] = field(default_factory=dict)
     plugins: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     start_from: Mapping[str, Any] = field(default_factory=dict)
@@ -90,7 +97,7 @@ class SearchConfig:
             "budgets": [asdict(b) for b in self.budgets],
             "minimize": list(self.minimize),
             "task": asdict(self.task),
-            **{n: getattr(self, n) for n in ("sampler", "seed", "starts", "chances", "early_stopping", "confirm", "confirm_top")},
+            **{n: getattr(self, n) for n in NAMED},
             **({"latency": dict(self.latency)} if self.latency else {}),
             **({"plugins": {name: dict(record) for name, record in self.plugins.items()}} if self.plugins else {}),
             "space": dict(self.space),
@@ -141,13 +148,13 @@ class SearchConfig:
     def differences(self, other: SearchConfig) -> list[str]:
         """All that makes two searches different, a line each: ``epochs: 3 there, 9 here``.
 
-        The number of trials and the places of files make none.
+        The number of trials, the weights that are kept and the places of files make none.
         """
         return differences(self._compared(), other._compared())
 
     def _compared(self) -> dict[str, Any]:
         """What is equal in equal searches."""
-        plain = {k: v for k, v in self.to_dict().items() if k not in ("trials", "rules")}
+        plain = {k: v for k, v in self.to_dict().items() if k not in ("trials", "rules", "keep_weights")}
         compared = flat({**plain, "budgets": [str(b) for b in self.budgets]})
         return {WORDS.get(k, k): v for k, v in compared.items() if not (k.startswith("plugins.") and k.endswith(".path"))}
 

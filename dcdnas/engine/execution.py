@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -25,6 +26,7 @@ class Execution:
         timeout: seconds after which the search ends as if asked to; infinity for never.
         train: what a worker runs; None for the proxy training.
         plugins: operators from outside the package, which workers have to know.
+        weights: folder of this machine that takes the weights of trainings that finished; None for nowhere.
         log: trackers that are told what happens, of `dcdnas.engine.trackers`.
     """
 
@@ -37,10 +39,11 @@ class Execution:
     train: Train | None = None
     log: tuple[str, ...] = ()
     plugins: tuple[Plugin, ...] = ()
+    weights: Path | None = None
 
     def training(self) -> Train:
         """What a worker runs."""
-        return self.train or ProxyTraining(self.device, max(1, int(self.cpus_per_trial)), self.plugins)
+        return self.train or ProxyTraining(self.device, max(1, int(self.cpus_per_trial)), self.plugins, self.weights)
 
     @property
     def device(self) -> str:

@@ -24,6 +24,7 @@ from dcdnas.engine.recovery import Memory, lost, recover
 from dcdnas.engine.signals import NOTHING, Wish
 from dcdnas.engine.standing import Standing
 from dcdnas.engine.store import Store
+from dcdnas.engine.weights import KeptWeights
 from dcdnas.space.search_space import SearchSpace
 
 MISSES = 10
@@ -72,6 +73,7 @@ class SearchLoop:
         self._proposer = Proposer(config, space, memory.trials)
         self._take_over(memory)
         self.confirming = Confirming(config, store)
+        self.weights = KeptWeights(store, config.keep_weights)
 
     def next(self) -> Job | Literal["wait"] | None:
         """The next training; `WAIT` when one must end first; None when the search is over."""
@@ -114,6 +116,7 @@ class SearchLoop:
             self.confirming.end(job, outcome)
         else:
             self._end_trial(job, proposal, outcome)
+        self.weights.take(job, {trial.number for trial in self.standing.front})
         self.observe()
 
     def interrupt(self, ending: Ending = Ending.INTERRUPTED, reason: str = "") -> None:

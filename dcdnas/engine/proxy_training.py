@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -14,8 +16,11 @@ from dcdnas.core.trial import EpochResult, Score
 from dcdnas.cost import verified
 from dcdnas.data import Images, Split, at_size, load, split
 from dcdnas.engine.job import Job
+from dcdnas.engine.weights import file_of
+from dcdnas.errors import DcdnasError
 from dcdnas.networks import Network, build_network, for_proxy
 from dcdnas.training.allocator import keep_freed_memory
+from dcdnas.training.checkpoint import write_weights
 from dcdnas.training.loop import train
 
 Reporter = Callable[[EpochResult], bool]
@@ -39,15 +44,21 @@ class ProxyTraining:
         device: to train on, ``cpu`` or ``cuda``.
         threads: of torch in this process; 0 leaves them as they are.
         plugins: operators from outside the package.
+        weights: folder that takes the weights of trainings that finished, where this machine has it; None for nowhere.
     """
 
     device: str = "cpu"
     threads: int = 1
     plugins: tuple[Plugin, ...] = ()
+    weights: Path | None = None
 
     def __call__(self, job: Job, report: Reporter) -> Score:
         """Trains, once the network has measured what it was priced at; raises what either raises."""
-        return self.trained(job, report)[1]
+        network, score = self.trained(job, report)
+        if self.weights is not None and self.weights.is_dir() and score.epochs == job.task.epochs:
+            with suppress(DcdnasError):  # a full disk must not cost the result too
+                write_weights(network, self.weights / file_of(job))
+        return score
 
     def trained(self, job: Job, report: Reporter = lambda _: True) -> tuple[Network, Score]:
         """As a call, with the network itself."""

@@ -67,6 +67,7 @@ def search(
         loop = SearchLoop(config, space, store, until, _wishes(folder, lock, signals), died=lock.found_dead)
         loop.observe = _observer(Watch(loop, store.meta("bounds")), tracking, observe)
         try:
+            execution = replace(execution, weights=loop.weights.prepare())
             executors[execution.executor](execution, folder, signals.breaking_in).run(loop)
         except KeyboardInterrupt:
             loop.interrupt()
@@ -103,6 +104,7 @@ def _close(loop: SearchLoop, folder: Path, table: LatencyTable | None) -> Ending
     if table is not None and loop.stopped in (None, Ending.TIME_IS_UP):
         latency.time_front(store, pareto.front(list(loop.trials.values()), config.budgets, config.minimize), table.device)
         latency.freeze(folder, table)  # what was measured on the way is part of it now
+    loop.weights.tidy()
     ending = loop.ending or Ending.INTERRUPTED
     store.set_ending(ending, loop.reason or ending.sentence)
     return ending

@@ -10,18 +10,19 @@ import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, TypeVar
 
 from dcdnas.core.trial import Ending, EpochResult, Trial
 from dcdnas.engine import _rows as rows
 from dcdnas.engine import _schema as schema
-from dcdnas.engine._rows import Confirmation
+from dcdnas.engine._rows import Confirmation, Weights
 from dcdnas.engine.folders import called
 from dcdnas.engine.formats import EARLIER, FORMAT, only_read, unknown_format
 from dcdnas.errors import FileError, Resumable, RunError
 
-__all__ = ["FILE", "Confirmation", "Store"]
+__all__ = ["FILE", "Confirmation", "Store", "Weights"]
 
 FILE = "run.db"
 
@@ -210,6 +211,16 @@ class Store:
         """All confirming trainings that ended; `problems` as for `trials`."""
         found = self._read("SELECT * FROM confirmations ORDER BY number, seed")
         return [c for _, c in self._made(found, rows.confirmation_of, problems, "a confirming training")]
+
+    def add_weights(self, weights: Weights) -> None:
+        """Writes that a file with weights is kept, or was dropped."""
+        self._write("weights", astuple(weights))
+
+    def weights(self) -> list[Weights]:
+        """The files with weights that are or were kept; none in a run of format 1."""
+        if self.format == EARLIER:
+            return []
+        return [Weights(*row) for row in self._read("SELECT * FROM weights ORDER BY number, seed")]
 
     def _made(
         self, found: list[Any], make: Callable[[rows.Row], Made], problems: list[str] | None, what: str = "its row"

@@ -42,6 +42,7 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
         ending, reason = store.ending()
         trials = tuple(store.outlines(problems) if outline else store.trials(curves=curves, problems=problems))
         confirmations = tuple(store.confirmations(problems))
+        weights = tuple(store.weights())
     finally:
         store.close()
     bounds = {name: (float(low), float(high)) for name, (low, high) in (facts["bounds"] or {"accuracy": (0, 1)}).items()}
@@ -49,6 +50,7 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
         folder=folder, config=config, trials=trials, confirmations=confirmations, bounds=bounds,
         created=facts["created"] or 0.0, ending=ending, reason=reason, driver=live_driver(folder), problems=tuple(problems),
         notations=notations, timed=facts["timed"] or {}, format=store.format, images=facts["images"] or {},
+        weights=weights,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from dcdnas.core.uncertainty import Difference, between_pairs, between_readings
 from dcdnas.core.units import Notations, costs
 from dcdnas.engine.folders import called
 from dcdnas.engine.formats import FORMAT, command_to_go_on
-from dcdnas.engine.store import Confirmation
+from dcdnas.engine.store import Confirmation, Weights
 from dcdnas.errors import BudgetError, UnknownNameError, UsageError
 from dcdnas.results.history import History, Moment
 
@@ -92,6 +92,7 @@ class Run:
         format: of its memory; a run of format 1 is not gone on with.
         images: what its networks are trained on: names of the ``classes``, ``mean`` and ``std`` of each channel, ``shape``
             (C, H, W), and how many are for ``train`` and ``validation``; empty where the run does not say.
+        weights: files with the weights of trainings that are kept, or were and have been dropped.
         timed: identity -> ``latency`` and ``iqr`` in nanoseconds of networks of the front, measured whole on the run's device.
     """
 
@@ -109,6 +110,7 @@ class Run:
     timed: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
     format: int = FORMAT
     images: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    weights: tuple[Weights, ...] = field(default=(), repr=False)
 
     @property
     def name(self) -> str:
@@ -224,6 +226,14 @@ class Run:
     def front(self, budgets: Sequence[Budget] | None = None) -> list[Trial]:
         """The non-dominated finished trials within the budgets (the run's own unless given), from the cheapest on."""
         return pareto.front(self.trials, self._cut(budgets), self.minimize)
+
+    def weights_of(self, trial: Trial) -> Weights | None:
+        """The file with a trial's weights, in the folder ``weights`` of the run; None where it keeps none.
+
+        Those of its own training, else of the first confirming one: the best network by confirmed means need not be on the front.
+        """
+        kept = [w for w in self.weights if w.kept and w.number == trial.number]
+        return next((w for w in kept if w.seed == trial.seed), kept[0] if kept else None)
 
     @property
     def validation_images(self) -> int | None:

@@ -93,7 +93,7 @@ def test_weights_of_another_network_are_refused(run: Run, searched: Path) -> Non
 
 
 def test_weights_that_are_wanted_and_not_given_are_asked_for(run: Run, searched: Path) -> None:
-    said = run("export", "done", "--to", "torch")
+    said = run("export", "runs/done/front/best.yaml", "--to", "torch")
     assert said.code == 2
     assert "--weights" in said.err
 

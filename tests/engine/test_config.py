@@ -84,11 +84,11 @@ def test_a_package_that_is_not_installed_has_no_version(monkeypatch: pytest.Monk
     assert set(versions()) == {"python", "dcdnas", "torch", "optuna", "fvcore", "numpy"}
 
 
-def test_every_setting_but_the_number_of_trials_makes_another_search() -> None:
-    assert {f.name for f in fields(SearchConfig)} == {*OTHER, "trials"}
+def test_every_setting_but_the_number_of_trials_and_kept_weights_makes_another_search() -> None:
+    assert {f.name for f in fields(SearchConfig)} == {*OTHER, "trials", "keep_weights"}
     for name, value in OTHER.items():
         assert config().differences(replace(config(), **{name: value})), name
-    assert config().differences(replace(config(), trials=999)) == []
+    assert config().differences(replace(config(), trials=999, keep_weights="none")) == []
     moved = replace(config(), plugins={"gate": {"path": "/elsewhere/gate.py", "sha256": "00"}})
     assert moved.differences(replace(config(), plugins=OTHER["plugins"])) == []
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from dcdnas.engine.execution import Execution
     from dcdnas.space.search_space import SearchSpace
 
-SAME = ("trials", "sampler", "seed", "chances", "confirm", "confirm_top")
+SAME = ("trials", "sampler", "seed", "chances", "confirm", "confirm_top", "keep_weights")
 """Settings that the configuration has under the same name."""
 
 

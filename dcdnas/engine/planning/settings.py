@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt,
 
 from dcdnas.core.names import NAME, name_rule
 from dcdnas.core.yaml_lines import parse_yaml, read_yaml
+from dcdnas.engine.weights import Keep
 from dcdnas.errors import UsageError, nearest
 
 FILE = "dcdnas.yaml"
@@ -118,6 +119,7 @@ class SearchSettings(BaseModel):
     start_from: str | None = Field(None, description="an earlier run, whose front is trained first")
     confirm: int = Field(3, ge=0, description="fresh seeds on which the top of the front is trained again")
     confirm_top: int = Field(3, ge=1, description="networks of the front that are confirmed")
+    keep_weights: Keep = Field("front", description="whose weights the run keeps, beside those of confirming trainings")
 
     data: str | None = None
     resolution: int | None = Field(None, ge=0)

@@ -1,0 +1,100 @@
+"""Weights that a run keeps: workers write those of every training that ends, the driver decides which stay.
+
+Only a file that the memory of the run has as kept counts; all others in the folder are left over from a crash, and are removed
+when the run is searched again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from dcdnas.core.files import make_folder
+from dcdnas.engine.job import Job
+from dcdnas.engine.store import Store, Weights
+
+Keep = Literal["front", "all", "none"]
+"""Of the networks on the front, of every training that finished, or of none; but for none of the confirming trainings, too."""
+
+FOLDER = "weights"
+"""Inside the run's folder."""
+
+
+def file_of(job: Job) -> str:
+    """Name of the file with a training's weights, inside `FOLDER`."""
+    return f"{job.key}.safetensors"
+
+
+class KeptWeights:
+    """The files with weights of one run.
+
+    Args:
+        store: of the run.
+        keep: which stay.
+    """
+
+    def __init__(self, store: Store, keep: Keep) -> None:
+        self.store, self.keep = store, keep
+        self.folder = store.path.parent / FOLDER
+        self._kept = {w.file: w for w in store.weights() if w.kept}
+
+    def prepare(self) -> Path | None:
+        """Makes the folder, and removes what a crash left in it; the folder for workers to write to, None when none are kept."""
+        self.tidy()
+        if self.keep == "none":
+            return None
+        make_folder(self.folder)
+        return self.folder.absolute()
+
+    def tidy(self) -> None:
+        """Removes every file that is not kept, and a folder without any."""
+        for path in self.folder.iterdir() if self.folder.is_dir() else ():
+            if path.name not in self._kept:
+                _remove(path)
+        with suppress(OSError):  # it has files, or is not there
+            self.folder.rmdir()
+
+    def take(self, job: Job, front: Collection[int]) -> None:
+        """Keeps the weights of a training that ended, where it left any and they are to stay, and drops what has left the front.
+
+        Args:
+            job: that ended.
+            front: numbers of the trials that are on the front now.
+        """
+        path = self.folder / file_of(job)
+        if not path.is_file():
+            return
+        found = Weights(job.number, job.task.seed, path.name, sha256(path))
+        if not (job.confirm or self._stays(job.number, front)):
+            _remove(path)
+            return
+        self._kept[path.name] = found
+        left = [w for w in self._kept.values() if not (self._confirming(w) or self._stays(w.number, front))]
+        with self.store.transaction():
+            self.store.add_weights(found)
+            for weights in left:
+                self.store.add_weights(weights.dropped())
+        for weights in left:
+            del self._kept[weights.file]
+            _remove(self.folder / weights.file)
+
+    def _stays(self, number: int, front: Collection[int]) -> bool:
+        return self.keep == "all" or number in front
+
+    @staticmethod
+    def _confirming(weights: Weights) -> bool:
+        return weights.file != f"{weights.number}.safetensors"
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # a file too many does no harm
+        path.unlink()

@@ -1,0 +1,82 @@
+"""Which weights stay in a run's folder while its front changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from small_training import SETTINGS
+
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.task import TrainingTask
+from dcdnas.engine.job import Job
+from dcdnas.engine.store import Store
+from dcdnas.engine.weights import KeptWeights, file_of
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(Store(tmp_path, "x")) as made:
+        yield made
+
+
+def job(number: int, seed: int = 0, confirm: bool = False) -> Job:
+    architecture = Architecture("mobilenetv2", SETTINGS, {}, (1, 28, 28), 10)
+    return Job(number, architecture, TrainingTask(seed=seed), confirm)
+
+
+def ends(kept: KeptWeights, training: Job, front: set[int]) -> None:
+    """A worker writes its file, then the driver takes the end."""
+    (kept.folder / file_of(training)).write_bytes(b"weights")
+    kept.take(training, front)
+
+
+def there(kept: KeptWeights) -> set[str]:
+    return {path.name for path in kept.folder.iterdir()}
+
+
+def test_the_front_and_confirming_trainings_are_kept(store: Store) -> None:
+    kept = KeptWeights(store, "front")
+    kept.prepare()
+    ends(kept, job(0), {0})
+    ends(kept, job(1), {0, 1})
+    ends(kept, job(2), {0, 1})
+    ends(kept, job(0, 9, confirm=True), {0, 1})
+    assert there(kept) == {"0.safetensors", "1.safetensors", "0-9.safetensors"}
+    ends(kept, job(3), {1, 3})
+    assert there(kept) == {"1.safetensors", "3.safetensors", "0-9.safetensors"}
+    assert {(w.number, w.seed): w.state for w in store.weights()} == {
+        (0, 0): "dropped",
+        (0, 9): "kept",
+        (1, 0): "kept",
+        (3, 0): "kept",
+    }
+
+
+def test_all_are_kept_wherever_the_front_is(store: Store) -> None:
+    kept = KeptWeights(store, "all")
+    kept.prepare()
+    for number in range(3):
+        ends(kept, job(number), {number})
+    assert there(kept) == {f"{number}.safetensors" for number in range(3)}
+
+
+def test_a_later_session_knows_what_is_kept_and_removes_the_rest(store: Store) -> None:
+    first = KeptWeights(store, "front")
+    first.prepare()
+    ends(first, job(0), {0})
+    (first.folder / "1.safetensors").write_bytes(b"of a training whose driver died")
+    (first.folder / ".2.safetensors.abc.new").write_bytes(b"half written")
+    second = KeptWeights(store, "front")
+    assert second.prepare() == first.folder.absolute()
+    assert there(second) == {"0.safetensors"}
+
+
+def test_none_makes_no_folder(store: Store) -> None:
+    kept = KeptWeights(store, "none")
+    assert kept.prepare() is None
+    assert not kept.folder.exists()
+    kept.take(job(0), {0})
+    assert store.weights() == []
