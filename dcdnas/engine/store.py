@@ -7,7 +7,9 @@ crash in the middle of a write is rolled back by whoever opens the file next and
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple
@@ -25,6 +27,9 @@ from dcdnas.errors import FileError, Resumable, RunError
 __all__ = ["FILE", "Confirmation", "Store", "Weights"]
 
 FILE = "run.db"
+
+WAIT, PATIENCE = 5.0, 600.0
+"""Seconds after which a writer says that it waits for somebody who holds the file, and after which it gives up."""
 
 Made = TypeVar("Made")
 
@@ -45,11 +50,13 @@ class Store:
         self.path = Path(folder) / FILE
         if mode != "x" and not self.path.is_file():
             raise RunError(f"{folder} is no run: it has no {FILE}. `dcdnas status` lists the runs.")
-        self._driver = ""
+        self._driver, self._writes = "", mode != "r"
         with self._translated():
             # a reader may write too: only so can it roll back what a driver that was killed had half written
             uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if mode == 'x' else 'rw'}"
-            self._db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(
+                uri, uri=True, timeout=30 if mode == "r" else WAIT, isolation_level=None, check_same_thread=False
+            )
         try:
             self._prepare(mode)
         except BaseException:
@@ -92,15 +99,29 @@ class Store:
             yield
             return
         with self._translated():
-            self._db.execute("BEGIN IMMEDIATE")
+            self._patiently("BEGIN IMMEDIATE")
             try:
                 self._check_driver()
                 yield
-                self._db.execute("COMMIT")
+                self._patiently("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+    def _patiently(self, statement: str) -> None:
+        """Executes a statement that needs the file for itself, again and again while somebody else holds it."""
+        until, told = time.monotonic() + PATIENCE, False
+        while True:
+            try:
+                self._db.execute(statement)
+                return
+            except sqlite3.OperationalError as error:
+                if _code(error) not in _HELD or time.monotonic() > until:
+                    raise
+                if not told:
+                    logging.getLogger("dcdnas").warning("%s is held by another program; waiting for it to let go.", self.path)
+                told = True
 
     def _check_driver(self) -> None:
         if self._driver and self.meta("driver") != self._driver:
@@ -258,7 +279,12 @@ class Store:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # without the details of extended codes
+            code = _code(error)
+            if code in _HELD and self._writes:
+                raise Resumable(
+                    f"{self.path}: another program holds it and does not let go. Nothing that was written is lost: end that "
+                    f"program, then `dcdnas resume {self.called}`."
+                ) from None
             if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
                 raise Resumable(
                     f"{self.path}: {error}. Nothing that was written is lost: free some space, then "
@@ -274,6 +300,14 @@ class Store:
         return RunError(
             f"{self.path}: damaged: {error}. Restore it from a copy; the other files of the folder are derived from it."
         )
+
+
+_HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """What went wrong, without the details of extended codes."""
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
 
 
 _OF_NETWORK = 4

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -197,6 +198,38 @@ def test_a_full_disk_is_resumable_and_loses_nothing(store: Store) -> None:
 
 
 # Files that are no memory
+
+
+@pytest.fixture
+def reader(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
+    """Somebody who only looks, and does not end the look; the store waits for a moment at a time."""
+    monkeypatch.setattr("dcdnas.engine.store.PATIENCE", 0.2)
+    store._db.execute("PRAGMA busy_timeout = 50")
+    with closing(sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)) as db:
+        db.execute("BEGIN")
+        db.execute("SELECT * FROM meta").fetchone()
+        yield db
+
+
+def test_a_reader_that_does_not_let_go_is_waited_for(
+    store: Store, reader: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("dcdnas.engine.store.PATIENCE", 60.0)
+    ends = threading.Timer(0.3, lambda: reader.execute("ROLLBACK"))
+    ends.start()
+    store.set_meta("fact", 1)
+    ends.join()
+    assert store.meta("fact") == 1
+    assert [r.getMessage() for r in caplog.records] == [f"{store.path} is held by another program; waiting for it to let go."]
+
+
+def test_a_reader_that_never_lets_go_ends_the_search_resumably(store: Store, reader: sqlite3.Connection) -> None:
+    with pytest.raises(Resumable, match=r"another program holds it.*dcdnas resume"):
+        store.set_meta("fact", 1)
+    reader.execute("ROLLBACK")
+    assert store.meta("fact") is None
+    store.set_meta("fact", 2)
+    assert store.meta("fact") == 2
 
 
 def test_a_folder_without_a_memory_is_no_run(tmp_path: Path) -> None:
