@@ -127,6 +127,12 @@ def _spaces() -> list[Entry]:
     return [Entry(path.stem, str(read_yaml(path).data.get("description", ""))) for path in files]
 
 
+def _recipes() -> list[Entry]:
+    """All recipes that ship, with their descriptions."""
+    files = sorted((_PACKAGE / "training" / "recipes").glob("*.yaml"))
+    return [Entry(path.stem, str(read_yaml(path).data.get("description", ""))) for path in files]
+
+
 _FINDERS: dict[str, Callable[[], list[Entry]]] = {
     "operators": lambda: _searched("operators"),
     "networks": lambda: _searched("networks"),
@@ -137,5 +143,6 @@ _FINDERS: dict[str, Callable[[], list[Entry]]] = {
     "spaces": _spaces,
     "data": _data,
     "presets": _presets,
+    "recipes": _recipes,
 }
 """What asks the code for the entries of a kind."""

@@ -13,14 +13,14 @@ __all__ = ["list_"]
 
 PANEL = "Spaces and data"
 
-Kind = Literal["operators", "networks", "metrics", "samplers", "executors", "trackers", "spaces", "data", "presets"]
+Kind = Literal["operators", "networks", "metrics", "samplers", "executors", "trackers", "spaces", "data", "presets", "recipes"]
 
 
 def list_(
     out: Output,
     kind: Annotated[Kind, typer.Argument(metavar="KIND", help="Like operators or samplers; all kinds are named above.")],
 ) -> None:
-    """Show what there is: operators, networks, metrics, samplers, executors, trackers, spaces, data or presets.
+    """Show what there is: operators, networks, metrics, samplers, executors, trackers, spaces, data, presets or recipes.
 
     With operators and networks come the settings that a search may choose, and their defaults; with presets those that --set
     takes. An operator of your own is listed with --plugin FILE.

@@ -27,6 +27,12 @@ PANEL = "Networks"
 RESULT = "result.json"
 
 
+Recipe = Annotated[
+    str | None, typer.Option(metavar="NAME|FILE", help="Of the training, see `dcdnas list recipes`; the run's when left out.")
+]
+Epochs = Annotated[int | None, typer.Option(metavar="N", min=1, help="Of each training; the recipe's, else 300, when left out.")]
+
+
 def train(
     out: Output,
     source: Annotated[
@@ -36,7 +42,8 @@ def train(
         ),
     ],
     data: Annotated[str, typer.Option("-d", "--data", metavar="DATA", help="Images, like cifar10:DIR or folder:DIR.")],
-    epochs: Annotated[int, typer.Option(metavar="N", min=1, help="Of each training.")] = 300,
+    recipe: Recipe = None,
+    epochs: Epochs = None,
     seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Trainings, each on a seed of its own.")] = 1,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="The first one.")] = 0,
     trial: Annotated[
@@ -58,6 +65,7 @@ def train(
 
     Example:  dcdnas train quick -d fashion-mnist --epochs 60 --seeds 3
     """
+    from dcdnas.cli._recipe import task_of
     from dcdnas.cli._training_progress import watching
     from dcdnas.core.files import make_folder
     from dcdnas.data import load_test, split
@@ -66,7 +74,7 @@ def train(
     found = source_of(source, trial)
     provenance = found.model().provenance
     flags = [f"skip_damaged={skip_damaged}"] if skip_damaged else []
-    task = recipe(found, data, epochs, [*(assignments or ()), *flags])
+    task = task_of(found.run, data, recipe, epochs, [*(assignments or ()), *flags])
     folder = output or Path("trained") / found.name
     make_folder(folder)  # so that one that cannot be written is said before the trainings
     images = read_images(out, found, task)
@@ -106,27 +114,6 @@ def source_of(source: str, trial: str) -> Found:
     from dcdnas.published import architecture
 
     return Source(source.replace("/", "-"), architecture(source))
-
-
-def recipe(found: Found, data: str, epochs: int, assignments: Sequence[str]) -> TrainingTask:
-    """The run's recipe with these images and epochs; ``--set`` changes the rest.
-
-    Raises:
-        UsageError: for a setting that is no part of a recipe, or cannot be used.
-    """
-    from dcdnas.core.task import TrainingTask
-    from dcdnas.engine.planning import RECIPE
-    from dcdnas.engine.planning.settings import SearchSettings
-    from dcdnas.errors import UnknownNameError
-
-    known = {k: v for k, v in dict(found.run.config.get("task", {})).items() if k in RECIPE} if found.run else {}
-    for text in assignments:
-        name = text.partition("=")[0].strip().replace("-", "_")
-        if name not in RECIPE:
-            raise UnknownNameError("part of a recipe", name, RECIPE)
-    said = SearchSettings.gather({}, assignments, project=False)
-    changes = {name: getattr(said, name) for name in RECIPE if getattr(said, name) is not None}
-    return TrainingTask(**{**known, "resolution": 0, "classes": 0, "data": data, "epochs": epochs, **changes})
 
 
 def read_images(out: Output, found: Found, task: TrainingTask) -> Images:

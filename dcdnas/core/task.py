@@ -11,6 +11,9 @@ from dcdnas.errors import UsageError
 AUGMENTATIONS = ("none", "flip", "crop-flip")
 """How a training varies its images."""
 
+SCHEDULES = ("cosine", "steps")
+"""How the learning rate falls after the warm-up."""
+
 _LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "classes": (lambda v: v == 0 or v >= 2, "at least 2, or 0 for all"),
     "resolution": (lambda v: v >= 0, "a number of pixels, or 0 for the data set's own"),
@@ -27,6 +30,13 @@ _LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "first_rung": (lambda v: v >= 0, "an epoch, or 0 for never"),
     "skip_damaged": (lambda v: 0 <= v < float("inf"), "a share below 1, or a number of pictures"),
     "norm_batches": (lambda v: v >= 0, "a number of batches, or 0 for training's own statistics"),
+    "schedule": (lambda v: v in SCHEDULES, ", ".join(SCHEDULES)),
+    "step_epochs": (lambda v: v >= 1, "at least 1"),
+    "step_factor": (lambda v: 0 < v <= 1, "above 0, at most 1"),
+    "anneal_epochs": (lambda v: 0 <= v < float("inf"), "a number of epochs, or 0 for a third of all"),
+    "clip_norm": (lambda v: 0 <= v < float("inf"), "a norm, or 0 for no clipping"),
+    "mixup": (lambda v: 0 <= v <= 1, "0 to 1"),
+    "mixup_ramp": (lambda v: v >= 0, "a number of epochs, or 0 for none"),
     "deployed_side": (lambda v: v >= 0, "a number of pixels, or 0 for the network's own"),
 }
 
@@ -57,6 +67,13 @@ class TrainingTask:
         norm_batches: batches of unaugmented training images on which BatchNorm statistics are re-estimated before each reading;
             0 reads with training's own.
         skip_damaged: damaged pictures that may be left out: a share below 1, else a number.
+        schedule: ``cosine`` to zero, or ``steps`` down by `step_factor` every `step_epochs`.
+        step_epochs: epochs between two steps.
+        step_factor: what the learning rate is multiplied with at each.
+        anneal_epochs: epochs over which temperatures fall to 1, at most up to the first rung; 0 for a third of all.
+        clip_norm: L2 norm of all gradients that is not exceeded; 0 for no limit.
+        mixup: alpha of mixup (Zhang et al., ICLR 2018, arXiv:1710.09412), at most 1; 0 for none.
+        mixup_ramp: epochs over which alpha rises linearly from 0 to that.
 
     Raises:
         UsageError: when a value cannot be trained with.
@@ -80,6 +97,13 @@ class TrainingTask:
     deployed_side: int = 0
     skip_damaged: float = 0.0
     norm_batches: int = 10
+    schedule: str = "cosine"
+    step_epochs: int = 30
+    step_factor: float = 0.1
+    anneal_epochs: float = 0.0
+    clip_norm: float = 0.0
+    mixup: float = 0.0
+    mixup_ramp: int = 0
 
     def __post_init__(self) -> None:
         for name, (legal, allowed) in _LEGAL.items():

@@ -134,9 +134,16 @@ class Training:
             self.network.anneal((step + 1) / self.temperature_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.steps_per_epoch * task.epochs, task, group["controller"])
+        share, partner = mixed(len(x), task, epoch, self.generator) if task.mixup else (1.0, None)
         with self.precision.autocast():
-            loss = F.cross_entropy(self.network(x), y, label_smoothing=task.label_smoothing)
-        self.precision.step(loss, self.optimizer)
+            if partner is None:
+                loss = F.cross_entropy(self.network(x), y, label_smoothing=task.label_smoothing)
+            else:
+                partner = partner.to(self.device)
+                logits = self.network(x.lerp(x[partner], 1 - share))
+                pair = (F.cross_entropy(logits, of, label_smoothing=task.label_smoothing) for of in (y, y[partner]))
+                loss = share * next(pair) + (1 - share) * next(pair)
+        self.precision.step(loss, self.optimizer, task.clip_norm)
         if step % CHECK_EVERY == 0:
             check_finite(loss.item(), epoch, task)
         self.loss += loss.detach()
@@ -239,23 +246,42 @@ def steps_per_epoch(images: int, task: TrainingTask) -> int:
 
 
 def learning_rate(step: int, steps: int, task: TrainingTask, controller: bool = False) -> float:
-    """Of one step out of all: rising linearly to the peak over the warm-up, then falling as a half cosine.
+    """Of one step out of all: rising linearly to the peak over the warm-up, then falling as a half cosine or in steps.
 
     For controllers times `task.controller_lr`, and rising over `task.controller_warmup` as well.
     """
     warmup = round(task.warmup * steps)
-    scale = (step + 1) / warmup if step < warmup else (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+    if step < warmup:
+        scale = (step + 1) / warmup
+    elif task.schedule == "steps":
+        scale = task.step_factor ** (step * task.epochs // (steps * task.step_epochs))
+    else:
+        scale = (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
     if controller:
         scale *= task.controller_lr * min(1.0, (step + 1) / max(1, round(task.controller_warmup * steps)))
     return task.lr * scale
 
 
+def mixed(images: int, task: TrainingTask, epoch: int, generator: torch.Generator) -> tuple[float, Tensor]:
+    """How a batch is mixed with itself in an epoch, counted from 0: the share of each image, and (N,) which other one it gets."""
+    alpha = task.mixup * min(1.0, (epoch + 1) / max(1, task.mixup_ramp))
+    return beta(alpha, generator), torch.randperm(images, generator=generator)
+
+
+def beta(alpha: float, generator: torch.Generator) -> float:
+    """A draw from Beta(alpha, alpha), alpha at most 1, by Jöhnk's method; in logarithms, since small ones underflow."""
+    while True:
+        u, v = torch.rand(2, dtype=torch.float64, generator=generator).log() / alpha
+        if torch.logaddexp(u, v) <= 0:
+            return float(torch.sigmoid(u - v))
+
+
 def annealing_epochs(task: TrainingTask) -> float:
-    """Epochs over which temperatures fall to 1: a third of all, or up to the first rung where that comes sooner.
+    """Epochs over which temperatures fall to 1: as said, else a third of all; up to the first rung where that comes sooner.
 
     Otherwise early stopping would judge operators with a temperature before they do what they are for.
     """
-    return min(task.epochs / 3, task.first_rung or math.inf)
+    return min(task.anneal_epochs or task.epochs / 3, task.epochs, task.first_rung or math.inf)
 
 
 def warn_of_temperatures(network: nn.Module) -> None:
@@ -350,10 +376,13 @@ class Precision:
         """The context of a forward pass and its loss."""
         return torch.autocast(self.device.type, self.type, enabled=self.device.type == "cuda")
 
-    def step(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-        """Gradients of `loss` and one step of the optimizer."""
+    def step(self, loss: Tensor, optimizer: torch.optim.Optimizer, clip: float = 0.0) -> None:
+        """Gradients of `loss`, scaled down to the norm `clip` where they exceed it, and one step of the optimizer."""
         optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if clip:
+            self.scaler.unscale_(optimizer)
+            torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip)
         self.scaler.step(optimizer)
         self.scaler.update()
 

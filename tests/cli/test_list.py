@@ -24,7 +24,7 @@ from dcdnas.operators import operators
 from dcdnas.published import sources
 from dcdnas.space.library import shipped
 
-KINDS = ("operators", "networks", "metrics", "samplers", "executors", "trackers", "spaces", "data", "presets")
+KINDS = ("operators", "networks", "metrics", "samplers", "executors", "trackers", "spaces", "data", "presets", "recipes")
 
 
 def names(run: Run, kind: str) -> list[str]:

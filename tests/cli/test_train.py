@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 import dcdnas
 from dcdnas.cli.train import source_of
 from dcdnas.data import Images, load_test
+from dcdnas.export import read_model
 from dcdnas.published import architecture
 from dcdnas.results import load_run
 from dcdnas.training import full as full_training
@@ -136,3 +137,25 @@ def test_a_test_part_of_other_images_is_refused_before_the_first_epoch(run: Run,
     assert said.code == 7
     assert "the training part has 1x28x28" in said.err
     assert "epoch" not in said.err.replace("1 epochs", "")
+
+
+RECIPE = """\
+format: dcdnas/recipe-1
+task: {epochs: 1, batch_size: 90, lr: 0.05, schedule: steps, step_epochs: 2, mixup: 0.2}
+"""
+
+
+def test_a_recipe_decides_how_it_is_trained_and_flags_win(run: Run, searched: Path) -> None:
+    Path("mine.yaml").write_text(RECIPE)
+    words = ("train", "done", "-d", "npz:some.npz", "--recipe", "mine.yaml")
+    assert run(*words, "-o", "as-said").code == 0
+    assert run(*words, "-o", "changed", "--epochs", "2", "--set", "lr=0.01", "--set", "clip_norm=1").code == 0
+    said, changed = (read_model(f"{folder}/seed-0/config.yaml").provenance["training"] for folder in ("as-said", "changed"))
+    assert (said["epochs"], said["batch_size"], said["lr"], said["schedule"], said["mixup"]) == (1, 90, 0.05, "steps", 0.2)
+    assert (changed["epochs"], changed["batch_size"], changed["lr"], changed["clip_norm"]) == (2, 90, 0.01, 1.0)
+
+
+def test_a_mistyped_recipe_gets_the_nearest(run: Run, searched: Path) -> None:
+    said = run(*TRAIN, "--recipe", "dcd-resnet5")
+    assert said.code == 2
+    assert "unknown recipe 'dcd-resnet5'. Did you mean 'dcd-resnet50'? Or give the path of a file." in said.err

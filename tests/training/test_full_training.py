@@ -22,8 +22,8 @@ from dcdnas.training.full import Trained, Watcher, train_seeds
 from dcdnas.training.loop import Training, evaluate, train
 
 SEED = 3
-LONG = replace(TASK, epochs=4, augment="crop-flip")
-"""Four epochs of seven steps; temperatures fall over the first ten steps."""
+LONG = replace(TASK, epochs=4, augment="crop-flip", mixup=0.2, mixup_ramp=2, clip_norm=5.0)
+"""Four epochs of seven steps; temperatures fall over the first ten steps, and every step draws random numbers of each kind."""
 
 LAYERS = {
     "stage1.block1.expand": LayerChoice("odconv", {"num_kernels": 2}),

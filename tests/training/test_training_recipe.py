@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from small_training import TASK, network, small_data
@@ -19,7 +20,7 @@ from dcdnas.data import Split, load
 from dcdnas.errors import DataError, UsageError
 from dcdnas.networks import Network, build_network
 from dcdnas.operators import operators
-from dcdnas.training.loop import batches, learning_rate, parameter_groups, steps_per_epoch, train
+from dcdnas.training.loop import Training, batches, beta, learning_rate, mixed, parameter_groups, seeded, steps_per_epoch, train
 
 CPU = torch.device("cpu")
 
@@ -91,6 +92,12 @@ def test_the_learning_rate_reaches_its_peak_and_its_last_step_is_nearly_nothing(
     assert rates[-1] < 1e-5
 
 
+def test_the_learning_rate_falls_in_steps() -> None:
+    task = TrainingTask(epochs=120, lr=0.1, warmup=0, schedule="steps", step_epochs=30, step_factor=0.1)
+    rates = [learning_rate(step, 120 * 7, task) for step in range(120 * 7)]
+    assert rates == pytest.approx([0.1 * 0.1 ** (step // 7 // 30) for step in range(120 * 7)])
+
+
 def test_controllers_have_a_learning_rate_and_a_warm_up_of_their_own() -> None:
     task = TrainingTask(lr=0.4, warmup=0.1, controller_lr=0.5, controller_warmup=0.2)
     rates = [learning_rate(step, 1000, task, controller=True) for step in range(1000)]
@@ -146,6 +153,69 @@ def test_temperatures_are_annealed_by_the_first_rung_or_a_third_of_the_epochs(
     net.anneal = told.append  # type: ignore[method-assign]
     train(net, data, replace(TASK, epochs=epochs, first_rung=first_rung))
     assert told == pytest.approx([(k + 1) / steps for k in range(steps)])
+
+
+def test_temperatures_are_annealed_over_as_many_epochs_as_said(data: Split) -> None:
+    net, told = network(), []
+    net.anneal = told.append  # type: ignore[method-assign]
+    train(net, data, replace(TASK, epochs=3, anneal_epochs=2))
+    assert told == pytest.approx([(k + 1) / 14 for k in range(14)])
+
+
+# Gradients, mixed images
+
+
+def test_clipped_gradients_have_at_most_that_norm(data: Split) -> None:
+    task = TrainingTask(epochs=1, batch_size=128, warmup=0, weight_decay=0, clip_norm=0.01, norm_batches=0)
+    net = network()
+    before = [p.detach().clone() for p in net.parameters()]
+    train(net, data, task)
+    moved = math.sqrt(sum(float((now.detach() - then).pow(2).sum()) for now, then in zip(net.parameters(), before, strict=True)))
+    assert moved == pytest.approx(0.1 * 1.9 * 0.01, rel=1e-3)  # one step with Nesterov momentum: lr (1 + 0.9) g
+
+
+def test_mixed_images_learn_both_labels(data: Split) -> None:
+    """The loss of a step is that of mixed images against each of the two labels, by their shares."""
+    task = replace(TASK, epochs=1, batch_size=250, augment="none", mixup=0.4, norm_batches=0, label_smoothing=0)
+    seen: list[torch.Tensor] = []
+    net = network()
+    net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()) if net.training else None)
+    net.register_forward_hook(lambda _, inputs, out: seen.append(out.detach().clone()) if net.training else None)
+    with seeded(task.seed) as generator:
+        training = Training(net, data, task, generator)
+        for _ in training.steps():
+            pass
+    mixed_images, logits = seen
+    with seeded(task.seed) as generator:
+        (x, y), *_ = batches(data.train, task, generator, CPU)
+        share, partner = mixed(len(x), task, 0, generator)
+    assert 0 < share < 1
+    torch.testing.assert_close(mixed_images, share * x + (1 - share) * x[partner])
+    expected = share * F.cross_entropy(logits, y) + (1 - share) * F.cross_entropy(logits, y[partner])
+    torch.testing.assert_close(training.loss, expected)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0])
+def test_the_shares_of_mixed_images_are_distributed_as_beta(alpha: float) -> None:
+    """Mean 1/2 and variance 1 / (4 (2 alpha + 1)), within five standard errors of 2,000 draws."""
+    generator = torch.Generator().manual_seed(0)
+    shares = torch.tensor([beta(alpha, generator) for _ in range(2000)])
+    assert shares.mean() == pytest.approx(0.5, abs=0.06)
+    assert shares.var() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.12)
+
+
+def test_mixing_rises_with_the_epochs() -> None:
+    """Alpha near 0 leaves images nearly whole; at 0.2 a fifth of the shares is in the middle half."""
+
+    def middle(epoch: int) -> float:
+        task = TrainingTask(mixup=0.2, mixup_ramp=100)
+        with seeded(0) as generator:
+            shares = [mixed(2, task, epoch, generator)[0] for _ in range(400)]
+        return sum(0.25 < share < 0.75 for share in shares) / 400
+
+    assert middle(0) < 0.03
+    assert 0.1 < middle(99) < 0.3
+    assert middle(150) == middle(99)
 
 
 def test_a_temperature_has_reached_one_when_the_first_rung_is_judged(data: Split) -> None:

@@ -1,0 +1,47 @@
+"""What `dcdnas train` trains with: a recipe, or that of the run, with what the command line changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.yaml_lines import parse_yaml
+from dcdnas.engine.planning import RECIPE
+from dcdnas.engine.planning.settings import SearchSettings
+from dcdnas.errors import UnknownNameError
+from dcdnas.results import Run
+from dcdnas.training.recipe import FURTHER, checked, read_recipe
+
+EPOCHS = 300
+"""Of a training, where neither a recipe nor anybody says."""
+
+
+def task_of(run: Run | None, data: str, recipe: str | None, epochs: int | None, assignments: Sequence[str]) -> TrainingTask:
+    """What is trained: a recipe, else that of the run, with these images and epochs; ``--set`` changes the rest.
+
+    Args:
+        run: that the network is of; None for a network of no run.
+        data: name of the images.
+        recipe: name or file of one; None for the run's.
+        epochs: None for the recipe's, else 300.
+        assignments: ``KEY=VALUE``.
+
+    Raises:
+        UsageError: for a setting that is no part of a recipe, or cannot be used.
+    """
+    known = {k: v for k, v in dict(run.config.get("task", {})).items() if k in RECIPE} if run else {}
+    known = {**(known if recipe is None else {}), "epochs": EPOCHS, **(read_recipe(recipe) if recipe else {})}
+    further: dict[str, Any] = {}
+    others = []
+    for text in assignments:
+        name = text.partition("=")[0].strip().replace("-", "_")
+        if name not in (*RECIPE, *FURTHER):
+            raise UnknownNameError("part of a recipe", name, (*RECIPE, *FURTHER))
+        if name in FURTHER:
+            further[name] = checked(name, parse_yaml(text.partition("=")[2], f"--set {text}").data)
+        else:
+            others.append(text)
+    said = SearchSettings.gather({"epochs": epochs}, others, project=False)
+    changes = {name: getattr(said, name) for name in RECIPE if getattr(said, name) is not None}
+    return TrainingTask(**{**known, "resolution": 0, "classes": 0, "data": data, **changes, **further})

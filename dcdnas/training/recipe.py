@@ -1,0 +1,82 @@
+"""Recipes of trainings as YAML files: those that ship, by name, and anybody's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.yaml_lines import Document, read_yaml
+from dcdnas.errors import FileError, UnknownNameError, UsageError, nearest
+
+FORMAT = "dcdnas/recipe-1"
+
+FOLDER = Path(__file__).with_name("recipes")
+
+FURTHER = ("schedule", "step_epochs", "step_factor", "anneal_epochs", "clip_norm", "mixup", "mixup_ramp")
+"""Parts of a recipe that only a training in earnest has, not a search's short ones."""
+
+PARTS = (
+    "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment", "controller_lr", "controller_warmup",
+    "norm_batches", *FURTHER,
+)  # fmt: skip
+"""What a recipe may say."""
+
+_KINDS: Mapping[str, type] = {f.name: type(f.default) for f in fields(TrainingTask) if f.name in PARTS}
+_SAID = {int: "a whole number", float: "a number", str: "a word"}
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Name -> file of the recipes inside the package."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+def read_recipe(name: str) -> dict[str, Any]:
+    """What a recipe says: that which ships under a name, or that of a file.
+
+    Raises:
+        UnknownNameError: when there is neither.
+        FileError: when the file is no recipe; says the line.
+    """
+    path = shipped_recipes().get(name, Path(name))
+    if not path.is_file():
+        raise UnknownNameError("recipe", name, shipped_recipes(), "Or give the path of a file.")
+    document = read_yaml(path)
+    data = document.data
+    if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+        raise FileError(f"{document.where(('format',))}: this is no recipe. It begins with: format: {FORMAT}")
+    for key in data:
+        if key not in ("format", "description", "task"):
+            raise FileError(f"{document.where((str(key),))}: {nearest(str(key), ('description', 'task'))}")
+    return _task(document)
+
+
+def _task(document: Document) -> dict[str, Any]:
+    task = document.data.get("task")
+    if not isinstance(task, Mapping) or not task:
+        raise FileError(f"{document.where(('task',))}: {task!r:.40}. Allowed: parts of a recipe, like lr: 0.1.")
+    try:
+        made = {str(name): checked(str(name), value) for name, value in task.items()}
+        TrainingTask(**made)
+    except UsageError as error:
+        said = str(error).split(" ")[0]
+        raise FileError(f"{document.path}:{document.line(('task', said))}: {error}") from None
+    return made
+
+
+def checked(name: str, value: Any) -> Any:
+    """A value of a part of a recipe, as that part has it.
+
+    Raises:
+        UnknownNameError: when there is no such part.
+        UsageError: when the value is of another kind.
+    """
+    if name not in PARTS:
+        raise UnknownNameError("part of a recipe", name, PARTS)
+    kind = _KINDS[name]
+    fits = isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
+    if not fits:
+        raise UsageError(f"{name} cannot be {value!r:.40}. Allowed: {_SAID[kind]}.")
+    return kind(value)
