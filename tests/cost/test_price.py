@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from counting import executed
+from energy import energy_known
 from pairs import each_network_with_each_operator
 from work import calls
 
@@ -259,6 +260,16 @@ def test_a_price_that_is_not_what_is_measured_is_caught(monkeypatch: pytest.Monk
     monkeypatch.setattr(_price, "price", lambda a, names: Cost({**price(a, names).values, name: right + off}))
     with pytest.raises(MismatchError, match=f"not what it costs: {name} {right + off:.0f} by table, {right:.0f} measured. One"):
         verified(architecture)
+
+
+@pytest.mark.parametrize("share", [-1e-6, 1e-6], ids=["understated", "overstated"])
+def test_a_price_in_fractions_is_held_to_what_rounding_explains(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
+    network = Architecture("mobilenetv2", {"width": 0.25}, {}, (1, 20, 20), 5)
+    with energy_known():
+        right = verified(network, ("energy",))["energy"]
+        monkeypatch.setattr(_price, "price", lambda a, names: Cost({"energy": right * (1 + share)}))
+        with pytest.raises(MismatchError, match="not what it costs: energy"):
+            verified(network, ("energy",))
 
 
 @pytest.mark.parametrize("off", [-1, 1], ids=["understated", "overstated"])
