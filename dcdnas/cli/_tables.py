@@ -110,7 +110,7 @@ def trials_table(
     """One row a trial: its accuracies, costs, epochs, time, operators, state and reason; its note where any has one."""
     metrics = list(trials[0].cost.values) if trials else []
     heads, cells = _accuracies(run, trials)
-    spare = ("Epochs", "Time", *map(metric_name, reversed(metrics[1:])), "Note", "Layers")
+    spare = ("Epochs", "Time", *_spare(run, metrics), "Note", "Layers")
     made = table(
         ">Trial", *heads, *(f">{metric_name(m)}" for m in metrics), ">Epochs", ">Time", "Layers", "State",
         *(("Note",) if notes else ()), spare=spare,
@@ -130,12 +130,19 @@ def front_table(run: Run, line: Sequence[Trial], undecided: Collection[int], tit
     """One row a network of the front; a tilde marks those whose place in its order the noise leaves open."""
     metrics = list(line[0].cost.values) if line else []
     heads, cells = _accuracies(run, line)
-    spare = (*map(metric_name, reversed(metrics[1:])), "Layers")
+    spare = (*_spare(run, metrics), "Layers")
     made = table("Trial", *heads, *(f">{metric_name(m)}" for m in metrics), "Layers", title=title, spare=spare)
     for t in line:
         mark = " ~" if t.number in undecided else ""
         made.add_row(f"{t.number}{mark}", *cells(t), *(quantity(m, t.cost[m]) for m in metrics), mix(t.architecture))
     return made
+
+
+def _spare(run: Run, metrics: Sequence[str]) -> list[str]:
+    """Headings of the costs that can be missed: first those that the search was not about; never the one it is judged by."""
+    about = {*run.minimize, *(b.metric for b in run.budgets)}
+    ordered = sorted(metrics[::-1], key=lambda metric: metric in about)
+    return [metric_name(metric) for metric in ordered if metric != run.cost_shown]
 
 
 def _accuracies(run: Run, trials: Sequence[Trial]) -> tuple[list[str], Callable[[Trial], list[str]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,13 @@ def test_the_search_is_within_its_budget_in_joules(green: Path) -> None:
     for t in finished:
         assert t.cost["energy"] == pytest.approx(EACH * t.cost["flops"], rel=1e-12)
         assert 0 < t.cost["energy"] <= 0.0009
+
+
+def test_a_narrow_table_keeps_the_metric_that_the_search_is_about(run: Run, green: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "70")
+    said = run("trials", "green").out
+    assert " uJ" in said
+    assert re.search(r"Left out for want of room:[^.]*\bParameters\b[^.]*\.", said)
 
 
 def test_the_axis_of_the_hypervolume_has_its_range(green: Path) -> None:
