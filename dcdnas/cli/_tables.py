@@ -141,7 +141,7 @@ def front_table(run: Run, line: Sequence[Trial], undecided: Collection[int], tit
 def _spare(run: Run, metrics: Sequence[str]) -> list[str]:
     """Headings of the costs that can be missed: first those that the search was not about; never the one it is judged by."""
     about = {*run.minimize, *(b.metric for b in run.budgets)}
-    ordered = sorted(metrics[::-1], key=lambda metric: metric in about)
+    ordered = [m for m in metrics[::-1] if m not in about] + [m for m in metrics[::-1] if m in about]
     return [metric_name(metric) for metric in ordered if metric != run.cost_shown]
 
 
