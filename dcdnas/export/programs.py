@@ -12,7 +12,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,10 +23,10 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from dcdnas.errors import MismatchError, MissingPackageError
+from dcdnas.export._onnx_graph import as_onnx
 from dcdnas.export.config import Model
 from dcdnas.export.files import finished
 from dcdnas.networks import Network
-from dcdnas.operators import Operator
 
 BATCHES = (1, 8)
 """Batch sizes at which a program is compared."""
@@ -46,7 +46,7 @@ def traced(network: Network, shape: Sequence[int], largest: int | None = None) -
         largest: batch size, for programs that reserve their memory beforehand; None for no bound.
     """
     example = torch.zeros(2, *shape)  # of a batch of one image exporters think that it is always one
-    with portable(network), torch.no_grad(), _quiet():
+    with portable(network), _tracing(network):
         return torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=largest)},))
 
 
@@ -57,8 +57,15 @@ def traced_for_one(network: Network, shape: Sequence[int]) -> ExportedProgram:
         network: in eval mode.
         shape: (C, H, W) of an input.
     """
-    with torch.no_grad(), _quiet():
+    with _tracing(network):
         return torch.export.export(network, (torch.zeros(1, *shape),))
+
+
+@contextmanager
+def _tracing(network: Network) -> Iterator[None]:
+    """Within, a network is traced as it infers; activations not in place, of which exporters make several operations."""
+    with _all_set(network, "inplace", False), torch.no_grad(), _quiet():
+        yield
 
 
 METADATA = "dcdnas.json"
@@ -107,37 +114,8 @@ def write_onnx(program: ExportedProgram, network: Network, model: Model, path: P
 
     any_batch = bool(program.range_constraints)
     with _quiet(), finished(path) as part:
-        onnx.save(_as_onnx(program, any_batch, model.metadata()), part)
+        onnx.save(as_onnx(program, any_batch, model.metadata()), part)
         return compared(network, _in_onnxruntime(part), model.architecture.input, path, BATCHES if any_batch else BATCHES[:1])
-
-
-def _as_onnx(program: ExportedProgram, any_batch: bool, metadata: Mapping[str, str]) -> Any:
-    """The program as an ONNX model whose constants are computed.
-
-    The exporter's own optimiser also tries to match some fifty patterns of nodes at each node, which takes more than half of
-    an export's time; onnxruntime does the same when it loads the file.
-    """
-    import onnx
-    from onnx_ir import serde
-    from onnx_ir.passes import Sequential, common
-    from onnxscript.optimizer import fold_constants
-
-    exported = torch.onnx.export(
-        program, (), dynamo=True, verbose=False, optimize=False, input_names=["images"], output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},) if any_batch else None,
-    )  # fmt: skip
-    assert exported is not None
-    fold_constants(exported.model)
-    tidied = Sequential(
-        common.RemoveUnusedNodesPass(),
-        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
-        common.DeduplicateInitializersPass(),
-        common.CommonSubexpressionEliminationPass(),
-        common.RemoveUnusedOpsetsPass(),
-    )(exported.model)
-    written = serde.serialize_model(tidied.model)
-    onnx.helper.set_model_props(written, dict(metadata))
-    return written
 
 
 def _in_onnxruntime(path: Path) -> Run:
@@ -222,15 +200,22 @@ def compared(network: Network, run: Run, shape: Sequence[int], path: Path, batch
 @contextmanager
 def portable(network: Network) -> Iterator[None]:
     """Within, every operator runs the form that exporters can take; the result is the same."""
-    operators = [m for m in network.modules() if isinstance(m, Operator)]
-    before = [o.portable for o in operators]
-    for o in operators:
-        o.portable = True
+    with _all_set(network, "portable", True):
+        yield
+
+
+@contextmanager
+def _all_set(network: Network, name: str, value: bool) -> Iterator[None]:
+    """Within, all modules of a network that have this switch have it so."""
+    modules = [m for m in network.modules() if hasattr(m, name)]
+    before = [getattr(m, name) for m in modules]
+    for module in modules:
+        setattr(module, name, value)
     try:
         yield
     finally:
-        for o, was in zip(operators, before, strict=True):
-            o.portable = was
+        for module, was in zip(modules, before, strict=True):
+            setattr(module, name, was)
 
 
 @contextmanager

@@ -90,19 +90,18 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Gates:
         """(N, C, H, W) -> the gates."""
         y = F.relu(self.norm(self.squeeze(pooled(x))))
-        sizes = list(self.outputs.values())
         if self.joint is None:
             logits = F.linear(y, *self._stacked()) / self.temperature
-            *gates, kernel = torch.split(self.height * torch.sigmoid(logits), sizes, 1)
+            gates = self.height * torch.sigmoid(logits)
         else:
             logits = F.linear(y, self.joint.weight, self.joint.bias)
-            *gates, kernel = torch.split(torch.sigmoid(logits), sizes, 1)
-        channel, filters, spatial = (gate if gate.shape[1] else None for gate in gates)
-        if kernel.shape[1]:
-            kernel = F.softmax(logits[:, -kernel.shape[1] :], 1)
+            gates = torch.sigmoid(logits)
+        found = dict(zip(self.heads, torch.split(gates, list(self.heads.values()), 1), strict=True))
+        kernel: Tensor | None = None
+        if "kernel" in self.heads:
+            kernel = F.softmax(logits[:, -self.outputs["kernel"] :], 1)
             kernel = kernel if self.mass == 1.0 else self.mass * kernel
-        assert channel is not None
-        return Gates(channel, filters, spatial, kernel if kernel.shape[1] else None)
+        return Gates(found["channel"], found.get("filter"), found.get("spatial"), kernel)
 
     def _stacked(self) -> tuple[Tensor, Tensor]:
         layers = self.layers

@@ -20,7 +20,8 @@ def taps(x: Tensor, kernel_size: int, stride: int = 1, padding: int = 0, dilatio
     reach = dilation * (kernel_size - 1)
     height, width = x.shape[-2] - reach, x.shape[-1] - reach
     offsets = range(0, reach + 1, dilation)
-    return [x[..., u : u + height : stride, v : v + width : stride] for u in offsets for v in offsets]
+    rows = [x[..., u : u + height : stride, :] for u in offsets]
+    return [row[..., v : v + width : stride] for row in rows for v in offsets]
 
 
 def centred(x: Tensor, kernel_size: int, padding: int = 0, dilation: int = 1) -> Tensor:
@@ -68,7 +69,8 @@ def per_sample_conv2d(
         pixels = x if stride == 1 and not padding else taps(x, 1, stride, padding)[0]
         return _pointwise(pixels, weight.flatten(2), bias)
     if portable or torch.compiler.is_compiling() or x.shape[0] == 0:
-        y = _by_taps(x, weight, stride, padding, dilation, groups)
+        sum_up = _stacked_taps if portable and weight.shape[1:3] == (groups, 1) else _by_taps
+        y = sum_up(x, weight, stride, padding, dilation, groups)
         return y if bias is None else y + bias[..., None, None]
     n, channels = x.shape[:2]
     folded = x.reshape(1, n * channels, *x.shape[2:])
@@ -84,6 +86,13 @@ def _by_taps(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int
     for pixels, kernel in zip(seen[1:], kernels[1:], strict=True):
         total = total + _tap(pixels, kernel, groups)
     return total
+
+
+def _stacked_taps(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int, groups: int) -> Tensor:
+    """A depthwise layer in one product and one sum: exporters take 10 to 20 ms of each operation."""
+    seen = taps(x, weight.shape[-1], stride, padding, dilation)
+    kernels = weight.flatten(2).transpose(1, 2).reshape(-1, len(seen) * groups, 1, 1)
+    return torch.unflatten(product(torch.cat(seen, 1), kernels), 1, (len(seen), groups)).sum(1)
 
 
 def _tap(pixels: Tensor, kernel: Tensor, groups: int) -> Tensor:

@@ -1,0 +1,106 @@
+"""Exported networks in onnxruntime: MobileNetV2 with ODConv (one kernel) and DCD against the static network, at batch 1.
+
+    OMP_NUM_THREADS=1 python benchmarks/exported.py -o FOLDER [--rounds N]        prints the table of docs/speed.md
+
+Each network is exported as `dcdnas export --to onnx` does it, `model.onnx` for any batch size and `model-batch1.onnx`, and keeps
+its folder: what is there is not exported again. Then all files of a width take turns on one image of 224x224 pixels, one thread,
+in one process. Times are processor time, ratios to the static network's file of the same name are medians over the rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from clock import clocked, ratio
+
+from dcdnas.core.architecture import Architecture
+from dcdnas.export import Model, export_model
+from dcdnas.published import architecture
+
+FILES = ("model-batch1.onnx", "model.onnx")
+WIDTHS = (0.5, 1.0)
+NETWORKS: Mapping[str, Callable[[float], Architecture]] = {
+    "static": lambda width: architecture("odconv/base_mobilenetv2", width=width),
+    "odconv": lambda width: architecture("odconv/od_mobilenetv2", width=width),
+    "dcd": lambda width: architecture("dcd/mobilenetv2_dcd", fc_squeeze=16, width_mult=width),
+}
+
+
+def exported(name: str, width: float, folder: Path) -> float:
+    """Processor seconds of the export of both files, now or when it was made."""
+    done = folder / "export.json"
+    if not done.is_file():
+        torch.manual_seed(0)
+        began = time.process_time()
+        export_model(Model(NETWORKS[name](width)), folder, ["onnx"])
+        done.write_text(json.dumps(time.process_time() - began))
+    return float(json.loads(done.read_text()))
+
+
+def opened(path: Path) -> tuple[Callable[[], Any], int]:
+    """A call that computes one image on one thread, and the nodes that onnxruntime runs."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    options.optimized_model_filepath = str(path.with_suffix(".optimised"))
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    image = np.random.default_rng(0).standard_normal((1, 3, 224, 224), np.float32)
+    return lambda: session.run(None, {"images": image}), nodes_of(Path(options.optimized_model_filepath))
+
+
+def nodes_of(path: Path) -> int:
+    import onnx
+
+    return len(onnx.load(path).graph.node)
+
+
+def rows(width: float, folder: Path, rounds: int) -> Iterator[str]:
+    """The table's rows of one width."""
+    seconds = {name: exported(name, width, folder / f"{name}-{width}") for name in NETWORKS}
+    opens = {(name, file): opened(folder / f"{name}-{width}" / file) for file in FILES for name in NETWORKS}
+    spent: dict[tuple[str, str], list[float]] = {key: [] for key in opens}
+    for turn in range(rounds + 1):
+        for key, (call, _) in opens.items():
+            found = clocked(call, torch.device("cpu"))
+            if turn:
+                spent[key].append(found)
+    for (name, file), times in spent.items():
+        static = spent["static", file]
+        each = statistics.quantiles((a / b for a, b in zip(times, static, strict=True)), n=4)
+        yield (
+            f"| {name} | {width} | {file} | {opens[name, file][1]} | {min(times):.1f} | {ratio(times, static):.2f} "
+            f"({each[0]:.2f}-{each[2]:.2f}) | {min(times) / min(static):.2f} | {seconds[name]:.0f} |"
+        )
+
+
+def main() -> None:
+    """Prints the table and where it was measured."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=15)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    print("| network | width | file | nodes | ms, least | time / static, median (quartiles) | by least times | export, s |")
+    print("| --- |" + " ---: |" + " --- |" + " ---: |" * 5)
+    for width in WIDTHS:
+        for row in rows(width, given.output, given.rounds):
+            print(row, flush=True)
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(
+        f"\nn = {given.rounds}; onnxruntime {onnxruntime.__version__}, torch {torch.__version__}, {platform.machine()}, ", end=""
+    )
+    print(f"{os.cpu_count()} cores, load {load}")
+
+
+if __name__ == "__main__":
+    main()

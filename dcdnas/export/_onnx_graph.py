@@ -1,0 +1,76 @@
+"""A traced program as an ONNX model of few nodes.
+
+The exporter's own optimiser matches some fifty patterns at each node, which takes more than half of an export's time, and
+onnxruntime does the same when it loads the file. What onnxruntime needs and does not do itself is done here: constants are
+computed, since an activation is fused into its convolution only when its bounds are constants, and views of views become one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+
+VIEWS = ("Reshape", "Squeeze", "Unsqueeze")
+"""Nodes that say the shape anew and move nothing, with the shape or the axes as their second input."""
+
+
+def as_onnx(program: ExportedProgram, any_batch: bool, metadata: Mapping[str, str]) -> Any:
+    """The program as an `onnx.ModelProto` with input ``images`` and output ``logits``.
+
+    Args:
+        program: of a network.
+        any_batch: whether it takes any batch size.
+        metadata: kept in the model.
+    """
+    from onnx_ir import serde
+    from onnx_ir.passes import Sequential, common
+    from onnxscript.optimizer import fold_constants
+
+    exported = torch.onnx.export(
+        program, (), dynamo=True, verbose=False, optimize=False, input_names=["images"], output_names=["logits"],
+        dynamic_shapes=({0: torch.export.Dim("batch")},) if any_batch else None,
+    )  # fmt: skip
+    assert exported is not None
+    model = exported.model
+    fold_constants(model)
+    _join_views(model)
+    Sequential(
+        common.RemoveUnusedNodesPass(),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.DeduplicateInitializersPass(),
+        common.CommonSubexpressionEliminationPass(),
+        common.RemoveUnusedOpsetsPass(),
+    )(model)
+    model.metadata_props.update(metadata)
+    return serde.serialize_model(model)
+
+
+def _join_views(model: Any) -> None:
+    """Lets a view of a view look at what the first one looks at, where its shape is constant."""
+    import onnx_ir as ir
+
+    for number, node in enumerate(model.graph):
+        shape = node.outputs[0].shape
+        source = _viewed(node)
+        if source is None or source is node.inputs[0] or shape is None or not shape.is_static() or 0 in shape:
+            continue
+        numbers = ir.tensor(list(shape), dtype=ir.DataType.INT64, name=f"view_{number}_shape")
+        wanted = ir.Value(
+            name=numbers.name, const_value=numbers, type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([len(shape)])
+        )
+        model.graph.register_initializer(wanted)
+        node.op_type = "Reshape"
+        node.replace_input_with(0, source)
+        node.replace_input_with(1, wanted)
+
+
+def _viewed(node: Any) -> Any:
+    """What a view, or the views that it is of, look at; None for other nodes."""
+    found = None
+    while node is not None and node.op_type in VIEWS and len(node.inputs) == 2:
+        found = node.inputs[0]
+        node = found.producer()
+    return found
