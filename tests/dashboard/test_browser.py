@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from browsing import Visit, faults, needs_chromium, visiting
-from conftest import SECRET, Site
+from serving import SECRET, Site
 from synthetic import invent, make_run, outcome, put, with_weights_only
 
 from dcdnas.core.geometry import Cost

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import SECRET, Answer, Site
+from serving import SECRET, Answer, Site
 from synthetic import make_run
 
 from dcdnas.core.trial import Ending

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Site
+from serving import Site
 from synthetic import confirm, invent, make_run, outcome, put
 
 from dcdnas.core.trial import EpochResult, Trial

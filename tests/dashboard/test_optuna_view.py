@@ -10,8 +10,8 @@ from pathlib import Path
 
 import optuna
 import pytest
-from conftest import SECRET, Answer, Site
 from optuna.trial import TrialState
+from serving import SECRET, Answer, Site
 from synthetic import make_run
 
 from dcdnas.core.trial import Score

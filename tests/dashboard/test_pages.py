@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import yaml
-from conftest import Site
+from serving import Site
 from synthetic import confirm, make_run, with_weights_only
 
 from dcdnas.core.architecture import Architecture

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Site
+from serving import Site
 
 from dcdnas.dashboard.security import allowed, answered
 
