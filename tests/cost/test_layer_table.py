@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -89,3 +90,18 @@ def test_a_breakdown_adds_up_by_layer_by_part_and_by_operator() -> None:
         assert sum(sums[metric] for sums in found.by_operator.values()) == found.cost[metric]
     assert found.by_operator["dcd"]["layers"] == len(of("dcd").layers)
     assert found.by_operator["linear"] == {"layers": 1, "flops": 1280 * 10, "params": 1280 * 10 + 10}
+
+
+def test_the_last_layer_of_a_block_that_adds_its_input_is_marked() -> None:
+    def marked(network: str, **settings: Any) -> set[str]:
+        plain = {"channels": (8, 16), "depth": (1, 2), "strides": (1, 2), "stem_channels": 8}
+        return {
+            layer.name
+            for layer in layer_table(Architecture(network, {**plain, **settings}, {}, (3, 24, 24), 5))
+            if layer.residual
+        }
+
+    assert marked("mobilenetv2", expansion=2) == {"stage1.block1.project", "stage2.block2.project"}
+    assert marked("mobilenetv2", expansion=2, stem_channels=16) == {"stage2.block2.project"}
+    assert marked("resnet", block="basic") == {f"{block}.conv2" for block in ("stage1.block1", "stage2.block1", "stage2.block2")}
+    assert marked("shufflenetv2") == set()

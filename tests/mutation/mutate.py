@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import random
+import resource
 import shutil
 import signal
 import sys
@@ -39,6 +40,8 @@ FOLDERS = ("dcdnas", "search_spaces", "tests", "docs", "benchmarks")
 """What a copy of the project has, besides the files beside them."""
 
 COUNT, SEED, TIME_LIMIT = 200, 0, 600.0
+MEMORY = 8 << 30
+"""Bytes that a mutant may take: a loop that never ends may also never stop growing."""
 PRELOADED = ["torch", "optuna", "moocore", "pandas", "fvcore.nn"]
 """Imported once: every mutant's process is forked from one that has them."""
 
@@ -174,6 +177,7 @@ def run_tests(folder: str, tests: str, failed: str) -> None:
                 Path(failed).write_text(f"{report.nodeid} (import)")
 
     os.setsid()
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     os.chdir(folder)
     os.environ["PYTHONPATH"] = folder
     sys.path.insert(0, folder)
