@@ -13,7 +13,7 @@ from hypothesis import settings
 torch.set_num_threads(1)
 
 settings.register_profile("all", deadline=None)  # a busy machine is no failure; pytest-timeout catches what hangs
-settings.register_profile("quick", deadline=None, max_examples=25)
+settings.register_profile("quick", deadline=None, max_examples=15)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -82,6 +82,7 @@ def contract(folder: Path, code: str, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_it_keeps_the_contract_of_the_operators_that_ship(tmp_path: Path) -> None:
     status, said = contract(tmp_path, OPERATOR, "-vv")
     assert status == 0, said

@@ -209,3 +209,8 @@ FINE: dict[str, tuple[Callable[[Path], Problems], dict[str, str]]] = {
 def test_a_kept_rule_is_not_a_problem(case: str, package: Callable[[dict[str, str]], Path]) -> None:
     check, files = FINE[case]
     assert list(check(package(files))) == []
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert [name for name in sorted(set(names)) if names.count(name) > 1] == [], "pytest imports them by their names"

@@ -31,6 +31,7 @@ from dcdnas.engine.store import Store
 from dcdnas.errors import UsageError
 
 pytestmark = [
+    pytest.mark.slow,  # the contract of the executors runs on Ray in `make test`
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # Ray leaves sockets and logs of its own open
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # the same, found by the collector
 ]
@@ -43,7 +44,6 @@ def test_what_ray_says_goes_to_the_log(cluster: None, store: Store, capfd: pytes
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.slow
 def test_a_training_that_hangs_is_ended_after_its_deadline(cluster: None, store: Store, tmp_path: Path) -> None:
     task = TrainingTask(epochs=3, deadline=0.5)
     loop = execute(loop_of(store, config(trials=3, task=task)), trainings.stuck, Ray, jobs=2)
@@ -52,7 +52,6 @@ def test_a_training_that_hangs_is_ended_after_its_deadline(cluster: None, store:
     assert [(t.number, t.failure, t.reason) for t in by_state(loop, "failed")] == [said]
 
 
-@pytest.mark.slow
 def test_half_a_gpu_each_lets_two_train_at_one_time(cluster: None, store: Store, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     notes.mkdir()
@@ -103,7 +102,6 @@ def test_the_images_are_shared_without_a_copy(cluster: None, tmp_path: Path) -> 
     assert (images.train.labels == before[1]).all()
 
 
-@pytest.mark.slow
 def test_real_trainings_in_reused_actors_repeat_their_scores(cluster: None, tmp_path: Path) -> None:
     images = load("fashion-mini").pixels[:400].numpy()
     np.savez(tmp_path / "few.npz", x_train=images, y_train=np.arange(400) % 10)
@@ -120,7 +118,6 @@ def test_real_trainings_in_reused_actors_repeat_their_scores(cluster: None, tmp_
     assert len(scores[0]) == 2
 
 
-@pytest.mark.slow
 def test_a_wish_is_granted_though_nothing_reports(cluster: None, store: Store, tmp_path: Path) -> None:
     """A training that says nothing for long must not keep the search from ending."""
     wish = [Wish()]
@@ -130,7 +127,7 @@ def test_a_wish_is_granted_though_nothing_reports(cluster: None, store: Store, t
     assert set(store.counts()) == {"interrupted"}
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [1, 2])
 def test_a_crash_of_ray_asks_again_what_was_running(
     cluster: None, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
@@ -169,7 +166,6 @@ def test_a_ray_that_crashes_without_cause_is_given_up(
     assert loop.reason == "Ray crashed 4 times, at last with: RuntimeError: no reason"
 
 
-@pytest.mark.slow
 def test_many_trainings_that_are_stopped_early_leave_their_workers_usable(cluster: None, store: Store, tmp_path: Path) -> None:
     loop = execute(loop_of(store, config(trials=30, early_stopping=True)), pretend, Ray, jobs=2)
     assert loop.ended == 30
@@ -179,7 +175,6 @@ def test_many_trainings_that_are_stopped_early_leave_their_workers_usable(cluste
     assert not log.exists() or "re-use" not in log.read_text()
 
 
-@pytest.mark.slow
 def test_a_job_that_tune_drops_without_a_word_is_asked_again(cluster: None, store: Store, tmp_path: Path) -> None:
     """As it does when the thread of the training before does not end in time."""
     loop = execute(loop_of(store, config(trials=12, early_stopping=True)), trainings.lingering, Ray, jobs=2)
@@ -235,7 +230,6 @@ def ray_processes(session: int) -> list[int]:
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_driver_with_a_ray_of_its_own_that_is_ended_loses_nothing(
     tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch

@@ -79,7 +79,9 @@ def test_a_preset_has_exactly_the_published_parameters(name, settings, count):
     assert price(architecture(name, **settings), ("params",))["params"] == count
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * ("resnet50" in name or "resnet101" in name)) for name in PRESETS]
+)
 def test_every_preset_is_an_architecture_that_builds_again_from_its_config(name):
     made = architecture(name, num_classes=10, input_size=32)
     assert Architecture.from_dict(made.to_dict()) == made
@@ -87,7 +89,10 @@ def test_every_preset_is_an_architecture_that_builds_again_from_its_config(name)
     assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 
-@pytest.mark.parametrize("name", ["dcd/resnet18_dcd", "dyconv/dy_resnet18", "ddf/ddf_resnet50", "odconv/od_resnet18"])
+@pytest.mark.parametrize(
+    "name",
+    ["dcd/resnet18_dcd", "dyconv/dy_resnet18", pytest.param("ddf/ddf_resnet50", marks=pytest.mark.slow), "odconv/od_resnet18"],
+)
 def test_a_presets_measured_cost_is_the_sum_of_its_layers_closed_forms(name):
     small = architecture(name, num_classes=10, input_size=64)
     assert measure(build_network(small))["flops"] == multiply_adds(small)
@@ -158,7 +163,9 @@ def test_a_loaded_static_network_computes_what_the_published_one_computes(name):
         assert network(image)[0, :3].tolist() == pytest.approx(LOGITS[name], rel=1e-9)
 
 
-@pytest.mark.parametrize("name", ["dyconv/dy_resnet18", "ddf/ddf_resnet50", "condconv/cond_mobilenetv2"])
+@pytest.mark.parametrize(
+    "name", ["dyconv/dy_resnet18", pytest.param("ddf/ddf_resnet50", marks=pytest.mark.slow), "condconv/cond_mobilenetv2"]
+)
 def test_a_state_with_the_published_names_fills_the_whole_network(name):
     preset = sources[name.split("/")[0]].presets[name.split("/")[1]]
     network = build(name, num_classes=10, input_size=32)
