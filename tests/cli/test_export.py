@@ -60,7 +60,8 @@ def test_a_config_can_be_exported_again_with_its_provenance(run: Run, searched: 
     assert (searched / "one" / "config.json").read_text() == (searched / "two" / "config.json").read_text()
 
 
-@pytest.mark.parametrize("format", [pytest.param("pt2", marks=pytest.mark.slow), "onnx"])
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["pt2", "onnx"])
 def test_a_program_computes_the_same_at_other_batch_sizes(run: Run, searched: Path, format: str) -> None:
     if format == "onnx":
         pytest.importorskip("onnxscript")

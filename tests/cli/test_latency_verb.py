@@ -87,6 +87,7 @@ def test_a_latency_is_a_budget_of_a_space(run: Run) -> None:
     assert "no network of tiny meets latency <= 1 ns" in impossible.err
 
 
+@pytest.mark.slow
 def test_a_search_within_a_latency_ends_with_measured_networks(run: Run, project: Path) -> None:
     said = run("search", "tiny.yaml", "-b", "1s", *INLINE, "--name", "quick")
     assert said.code == 0, said.err

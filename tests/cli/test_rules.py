@@ -105,6 +105,7 @@ def test_no_sample_is_forbidden_and_each_form_comes_up_in_each_slot(run: Run, ch
             assert network["layers"][name]["kernel_form"] == network["decisions"][decision]
 
 
+@pytest.mark.slow
 def test_a_search_trains_nothing_that_is_forbidden_and_exports_the_kernel_forms(run: Run, project: Path) -> None:
     words = ("-b", "10MFLOPs", "--executor", "inline", "--no-early-stopping", "--sampler", "random", "--confirm", "0")
     assert run("search", "ruled.yaml", *words, "--set", "starts=4", "-n", "12", "--name", "done", "--quiet").code == 0

@@ -68,6 +68,7 @@ def test_the_runs_folder_is_that_of_the_environment(run: Run, project: Path, mon
     assert (project / "elsewhere" / "first" / "run.db").is_file()
 
 
+@pytest.mark.slow
 def test_searching_again_under_the_name_continues(run: Run, project: Path) -> None:
     run(*SEARCH, "-n", "2", "--confirm", "0", "--name", "first")
     assert run(*SEARCH, "-n", "4", "--confirm", "0", "--name", "first").code == 0
@@ -196,6 +197,7 @@ def test_stop_ends_a_search_that_another_process_runs(run: Run, project: Path) -
     assert "stopped as asked" in err
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_the_process_at_once() -> None:
     imports = "from dcdnas.cli import Output; from dcdnas.cli._running import Interrupts"
     twice = f"{imports}; i = Interrupts(Output()); i(1); i(2); print('still here')"

@@ -108,6 +108,7 @@ def test_two_searches_of_one_process_have_a_table_each(tmp_path: Path) -> None:
     assert static[1] > 2 * static[0]
 
 
+@pytest.mark.slow
 def test_the_front_is_measured_whole_once(tmp_path: Path, wholes: list[Network]) -> None:
     prepare(tmp_path / "run", *a_search())
     search(tmp_path / "run", INLINE)

@@ -78,6 +78,7 @@ def test_the_file_for_one_image_refuses_two() -> None:
         session.run(None, {"images": images(2).numpy()})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("operator", "most"), [("static", 0), ("odconv", 12), ("dcd", 26)])
 def test_a_dynamic_layer_for_one_image_is_few_nodes(operator: str, most: int) -> None:
     """Beyond its convolution; a depthwise layer whose taps were added up one by one would have 50 and more."""
@@ -87,6 +88,7 @@ def test_a_dynamic_layer_for_one_image_is_few_nodes(operator: str, most: int) ->
     assert not {"Cast", "SequenceAt", "Slice", "Pad"} & set(nodes) - ({"Slice"} if operator == "dcd" else set())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_activations_are_fused_into_static_convolutions(name: str) -> None:
     nodes = optimised(exported("static")[1][name])[1]

@@ -18,7 +18,7 @@ from dcdnas.operators import operators
 from dcdnas.space.library import load_space, shipped
 from dcdnas.space.pricing.cost import draw
 
-FAST = {"fashion-quick", "fashion-fit"}
+FAST = {"fashion-quick"}
 
 
 def with_layers(architecture: Architecture, operator: str, **settings: Setting) -> Architecture:
