@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -21,6 +22,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import chain, zip_longest
 from pathlib import Path
 from threading import Lock
@@ -39,7 +41,7 @@ TARGETS = {
 FOLDERS = ("dcdnas", "search_spaces", "tests", "docs", "benchmarks")
 """What a copy of the project has, besides the files beside them."""
 
-COUNT, SEED, TIME_LIMIT = 200, 0, 600.0
+COUNT, SEED, TIME_LIMIT = 200, 0, 300.0
 MEMORY = 8 << 30
 """Bytes that a mutant may take: a loop that never ends may also never stop growing."""
 PRELOADED = ["torch", "optuna", "moocore", "pandas", "fvcore.nn"]
@@ -159,8 +161,23 @@ def drawn(root: Path = ROOT, count: int = COUNT, seed: int = SEED) -> list[tuple
     for pattern, tests in TARGETS.items():
         files = sorted(str(path.relative_to(root)) for path in root.glob(pattern))
         found = [m for file in files for m in mutants(file, (root / file).read_text())]
-        columns.append([(m, tests) for m in rng.sample(found, min(count, len(found)))])
+        columns.append([(m, nearest_first(root, m.file, tests)) for m in rng.sample(found, min(count, len(found)))])
     return [pair for pair in chain.from_iterable(zip_longest(*columns)) if pair is not None][:count]
+
+
+@cache
+def nearest_first(root: Path, file: str, tests: str) -> str:
+    """The test files, those first that name the module: most mutants are noticed there, and the others need not run."""
+    module = file.removesuffix(".py").replace("/", ".")
+    package, _, name = module.rpartition(".")
+    named = re.compile(rf"{re.escape(module)}\b|from {re.escape(package)} import [^\n]*\b{name}\b")
+    files = [
+        f
+        for word in tests.split()
+        for f in (sorted((root / word).glob("test_*.py")) if (root / word).is_dir() else [root / word])
+    ]
+    files.sort(key=lambda path: not (named.search(path.read_text()) or path.stem == f"test_{name.strip('_')}"))
+    return " ".join(str(path.relative_to(root)) for path in files)
 
 
 def run_tests(folder: str, tests: str, failed: str) -> None:
