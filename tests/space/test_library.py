@@ -27,8 +27,8 @@ def first_lines(name: str) -> str:
     return " ".join(line.lstrip("# ") for line in text[: text.index("format:")].splitlines())
 
 
-LARGE = [name for name in NAMES if name.endswith("-imagenet") and name != "mobilenetv2-imagenet"]
-"""Spaces that take seconds to price, and are much like the one that `make test` looks at."""
+LARGE = [name for name in NAMES if name.endswith("-imagenet")]
+"""Spaces that take seconds to price."""
 
 
 @pytest.fixture(scope="module", params=[pytest.param(n, marks=[pytest.mark.slow] * (n in LARGE)) for n in NAMES])
