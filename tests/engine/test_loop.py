@@ -159,6 +159,7 @@ def test_after_many_repeats_a_random_draw_takes_the_samplers_turn(store: Store) 
     ended(loop, started(loop))
     offer(loop, *[loop.trials[0].decisions] * (MISSES + 5))
     job = started(loop)
+    assert MISSES == 10
     assert Counter(t.state for t in loop.trials.values()) == {"finished": 1, "replayed": MISSES, "running": 1}
     assert loop.trials[job.number].origin == "start"
 
@@ -186,6 +187,23 @@ def test_ten_failures_in_a_row_end_the_search_with_the_last_reason(tmp_path: Pat
     assert loop.stopped is Ending.TOO_MANY_FAILURES
     assert loop.reason == f"{FAILURES} trainings in a row failed, the last one with: ValueError: broken {last}"
     assert loop.next() is None
+
+
+def test_ten_failures_from_the_first_training_on_end_the_search(tmp_path: Path) -> None:
+    def failing(job: Job, report: Reporter) -> Score:
+        raise ValueError("broken")
+
+    loop = searched(tmp_path, config(trials=40), failing)
+    assert (len(by_state(loop, "failed")), loop.ending) == (10, Ending.TOO_MANY_FAILURES)
+
+
+def test_a_search_has_no_ending_before_it_is_complete(store: Store) -> None:
+    loop = loop_of(store, config(trials=2))
+    for _ in range(2):
+        assert loop.ending is None
+        ended(loop, started(loop))
+    assert loop.next() is None
+    assert loop.ending is Ending.COMPLETED
 
 
 def test_failures_that_are_not_in_a_row_end_nothing(tmp_path: Path) -> None:
