@@ -37,14 +37,16 @@ def show(
     """
     from dcdnas.cli._layer_table import csv_of, dynamic_share, layers_table
     from dcdnas.cli._source import open_source
+    from dcdnas.core.units import ALWAYS
     from dcdnas.errors import UsageError
     from dcdnas.results.known import breakdown_of
 
     if trial == "front":
         raise UsageError("--trial front is several networks. Show one: a number, best or knee; or `dcdnas trials RUN --front`.")
     found = open_source(source, trial)[0]
+    priced = found.trial.cost.values if found.trial else ALWAYS
     timed = bool(found.run and found.run.config.get("latency"))
-    costs = _breakdown(found, count) if timed or count != "deploy" else breakdown_of(found.architecture)
+    costs = _breakdown(found, count) if timed or count != "deploy" else breakdown_of(found.architecture, priced)
     out.document(document(found, costs, count))
     if as_csv:
         csv_of(costs.layers)

@@ -5,7 +5,8 @@ The cache's file is named after the package's whole code, and an entry after the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import cache
 from typing import Any, TypeVar
 
 from dcdnas.core.architecture import Architecture
@@ -18,8 +19,13 @@ from dcdnas.core.units import ALWAYS, notation, register_read
 Value = TypeVar("Value")
 
 
-def breakdown_of(architecture: Architecture) -> Breakdown:
-    """The cost of a network and of each of its layers, in every exact metric."""
+def breakdown_of(architecture: Architecture, metrics: Collection[str] = ALWAYS) -> Breakdown:
+    """The cost of a network and of each of its layers, in every exact metric.
+
+    Args:
+        architecture: of the network.
+        metrics: that are looked for anew where the cache knows the network without one of them.
+    """
 
     def find() -> dict[str, Any]:
         from dcdnas.cost import breakdown
@@ -31,7 +37,9 @@ def breakdown_of(architecture: Architecture) -> Breakdown:
         register_read(kept["notations"])
         return Breakdown.from_dict(kept)
 
-    return _known("layers", architecture, find, read)
+    found = _known("layers", architecture, find, read)
+    known = all(name in found.cost.values for name in metrics)
+    return found if known else _known("layers", architecture, find, read, anew=True)
 
 
 def price_of(architecture: Architecture) -> Cost:
@@ -53,14 +61,26 @@ def measured_of(architecture: Architecture) -> Cost:
 
 
 def _known(
-    what: str, architecture: Architecture, find: Callable[[], dict[str, Any]], read: Callable[[dict[str, Any]], Value]
+    what: str,
+    architecture: Architecture,
+    find: Callable[[], dict[str, Any]],
+    read: Callable[[dict[str, Any]], Value],
+    anew: bool = False,
 ) -> Value:
-    """What the cache has, else what `find` finds, which is then kept."""
+    """What the cache has, else (or `anew`) what `find` finds, which is then kept."""
     outside = [plugin.digest for plugin in loaded(choice.operator for choice in architecture.layers.values())]
-    key, records = " ".join([what, architecture.digest, *outside]), Records(f"known-{code_digest()}")
+    key, records = " ".join([what, architecture.digest, *outside]), Records(f"known-{_code()}")
     try:
-        return read(records.read()[key])
+        if not anew:
+            return read(records.read()[key])
     except (KeyError, TypeError, ValueError, AttributeError):  # not there, or no line of ours
-        found = find()
-        records.append(key, found)
-        return read(found)
+        pass
+    found = find()
+    records.append(key, found)
+    return read(found)
+
+
+@cache
+def _code() -> str:
+    """Of this package, which does not change while it runs."""
+    return code_digest()

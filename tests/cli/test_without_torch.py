@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from commands import Run
+from energy import energy_known
 
+from dcdnas.core.architecture import Architecture
 from dcdnas.core.cache import Records, code_digest
 from dcdnas.results import load_run
 from dcdnas.results.known import breakdown_of, measured_of
@@ -58,3 +60,12 @@ def test_a_damaged_entry_is_found_again(searched: Path, tmp_path: Path, monkeypa
     monkeypatch.setenv("DCDNAS_CACHE", str(tmp_path / "other"))
     Records(f"known-{code_digest()}").append(f"layers {best.architecture.digest}", line)
     assert breakdown_of(best.architecture) == right
+
+
+def test_a_metric_that_was_not_known_then_is_found_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DCDNAS_CACHE", str(tmp_path))
+    network = Architecture("mobilenetv2", {"width": 0.25}, {}, (1, 20, 20), 5)
+    before = breakdown_of(network, ("flops", "energy"))
+    assert "energy" not in before.cost.values, "this process does not know it"
+    with energy_known():
+        assert breakdown_of(network, ("flops", "energy")).cost["energy"] > 0

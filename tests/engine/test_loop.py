@@ -25,7 +25,7 @@ from dcdnas.engine.signals import Wish
 from dcdnas.engine.standing import FIRST, LEAST, PATIENCE
 from dcdnas.engine.store import Store
 from dcdnas.errors import Resumable
-from dcdnas.space.pricing.cost import priced, static_reference
+from dcdnas.space.pricing.cost import priced
 from dcdnas.space.pricing.ladder import static_ladder
 
 
@@ -76,9 +76,7 @@ def priced_again(job: Job) -> Any:
 def test_the_first_trial_is_the_dearest_uniform_static_network_within_the_budget(tmp_path: Path) -> None:
     loop = searched(tmp_path, config())
     first = loop.trials[0]
-    reference = static_reference(loop.space, loop.config.budgets)
-    assert reference is not None
-    assert (first.origin, first.architecture) == ("static", reference.architecture)
+    assert first.origin == "static"
     assert {layer.operator for layer in first.architecture.layers.values()} == {"static"}
     statics = [priced(loop.space, o).cost["flops"] for o in loop.space.uniform_static()]
     assert first.cost["flops"] == max(c for c in statics if c <= 5e5)

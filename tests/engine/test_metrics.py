@@ -22,7 +22,8 @@ from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.prepare import make_memory, objective_bounds
 from dcdnas.engine.samplers import samplers
 from dcdnas.results import load_run
-from dcdnas.space.pricing.cost import draw, largest, priced, smallest, static_reference
+from dcdnas.space.pricing.cost import draw, largest, priced, smallest
+from dcdnas.space.pricing.ladder import static_ladder
 
 PRICES = prices_by(pretended())
 """Latencies by arithmetic."""
@@ -86,7 +87,6 @@ def test_the_ends_of_a_space_are_those_of_all_its_networks(metric: str) -> None:
 
 def test_the_reference_has_the_costs_of_the_objectives() -> None:
     space = config().build_space().priced_by(PRICES)
-    found = static_reference(space, (), ("weights",))
-    assert found is not None
+    found = static_ladder(space, (), ("weights",))[0]
     assert {*found.cost.values} == {*ALWAYS, "weights"}
     assert quantity("weights", found.cost["weights"]).endswith("B")

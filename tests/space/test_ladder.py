@@ -12,7 +12,7 @@ from spaces import BACKBONE, HEAD, compile_space, tiny
 from dcdnas.core.budget import Budget, within
 from dcdnas.cost import price
 from dcdnas.space.library import load_space
-from dcdnas.space.pricing.cost import priced, static_reference
+from dcdnas.space.pricing.cost import priced
 from dcdnas.space.pricing.ladder import static_ladder
 
 
@@ -38,11 +38,12 @@ def test_its_networks_are_static_uniform_and_within_the_budget() -> None:
         assert dict(rung.decisions) in outcomes
 
 
-def test_its_first_is_the_static_reference() -> None:
-    space, budget = tiny("stage"), Budget("flops", 10**9)
-    reference = static_reference(space, [budget])
-    assert reference is not None
-    assert static_ladder(space, [budget])[0].cost == reference.cost
+def test_its_first_is_the_dearest_that_fits() -> None:
+    space = tiny("stage")
+    costs = sorted(priced(space, o).cost["flops"] for o in space.uniform_static())
+    for at_most in (costs[len(costs) // 2], 10**9):
+        found = static_ladder(space, [Budget("flops", at_most)])[0]
+        assert found.cost["flops"] == max(cost for cost in costs if cost <= at_most)
 
 
 def test_a_space_with_one_static_network_has_one_rung() -> None:

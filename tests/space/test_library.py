@@ -14,7 +14,8 @@ from dcdnas.cost import notations
 from dcdnas.errors import FileError, NothingFitsError
 from dcdnas.networks import build_network, for_proxy
 from dcdnas.space.library import find_space, load_space, shipped, space_for
-from dcdnas.space.pricing.cost import draw, draws_within, largest, priced, smallest, static_reference
+from dcdnas.space.pricing.cost import draw, draws_within, largest, priced, smallest
+from dcdnas.space.pricing.ladder import static_ladder
 from dcdnas.space.pricing.tree import tree_of
 from dcdnas.space.search_space import SearchSpace
 
@@ -65,7 +66,7 @@ def test_a_space_comes_apart_so_that_it_can_be_counted_unless_the_width_ties_all
 def test_a_space_has_dynamic_candidates_and_a_static_reference(space: SearchSpace) -> None:
     operators = {c.operator for g in space.groups for c in g.candidates}
     assert {"static", "dcd", "odconv"} <= operators
-    assert static_reference(space, []) is not None
+    assert static_ladder(space, [])
 
 
 def test_a_random_network_of_a_space_is_built_as_its_proxy_trains_it(space: SearchSpace) -> None:

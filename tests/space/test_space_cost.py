@@ -19,7 +19,6 @@ from dcdnas.space.pricing.cost import (
     priced,
     share_within,
     smallest,
-    static_reference,
 )
 from dcdnas.space.pricing.coverage import fit
 from dcdnas.space.pricing.draws import Draws
@@ -155,15 +154,6 @@ def test_the_share_is_estimated_with_an_interval_that_holds_it() -> None:
 
 def test_all_of_a_space_is_within_no_budget() -> None:
     assert share_within(tiny("stage"), [], draws=20).value == 1.0
-
-
-def test_the_static_reference_is_the_dearest_that_fits() -> None:
-    space = tiny("stage")
-    budget = middle(space, 0.3)
-    costs = [priced(space, o).cost for o in space.uniform_static()]
-    found = static_reference(space, [budget])
-    assert found is not None
-    assert found.cost["flops"] == max(c["flops"] for c in costs if within(c, [budget]))
 
 
 def test_a_budget_below_the_smallest_names_its_cost() -> None:

@@ -61,7 +61,7 @@ SPACES = {share: small(share) for share in ("layer", "block", "stage", "network"
 COUNTED = [name for name in shipped() if load_space(name).fit is None]
 """The shipped spaces that have a table; with a fitted width, all layers depend on each other."""
 
-LARGE = [name for name in COUNTED if name != "fashion-quick"]
+SLOW = [name for name in COUNTED if name != "fashion-quick"]
 
 
 @cache
@@ -137,7 +137,7 @@ def measured_whole(name: str, count: int, seed: int) -> int:
     return sum(table(name).cost(o) == measure(build_network(space.architecture(o))) for o in outcomes)
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LARGE)) for n in COUNTED])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in COUNTED])
 def test_networks_of_every_shipped_space_cost_what_fvcore_measures_of_them(name: str) -> None:
     assert measured_whole(name, 2, seed=4) == 2
 

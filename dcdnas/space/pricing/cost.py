@@ -87,19 +87,6 @@ def largest(space: SearchSpace, metric: str) -> Priced:
     return _extreme(space.ends[1], metric, largest=True)
 
 
-def static_reference(space: SearchSpace, budgets: Sequence[Budget], also: Sequence[str] = ()) -> Priced | None:
-    """The dearest uniform all-static network within the budgets, by the first budget's metric; None when none fits.
-
-    Args:
-        space: whose networks are looked at.
-        budgets: that hold for it.
-        also: metrics of its cost beside the budgets' and `ALWAYS`.
-    """
-    metric, names = budgets[0].metric if budgets else ALWAYS[0], _metrics(budgets, also)
-    fitting = (p for p in (priced(space, o, names) for o in space.uniform_static()) if within(p.cost, budgets))
-    return max(fitting, key=lambda p: p.cost[metric], default=None)
-
-
 def share_within(space: SearchSpace, budgets: Sequence[Budget], draws: int = 500, seed: int = 0) -> Share:
     """The share of the space's outcomes that is within the budgets."""
     rng, source = random.Random(seed), _source(space, tuple(budgets), "operators")
