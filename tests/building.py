@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.networks import Network, build_network
+from dcdnas.networks import Network, build_network, networks, slots_of
 
 GAIN = 1.0
 """Of the weights: small enough that no stack of dynamic layers, whose kernels grow with their inputs, overflows."""
@@ -25,16 +25,25 @@ class Built(NamedTuple):
 
 def built(architecture: Architecture) -> Built:
     network = build_network(architecture).eval()
-    shapes = tuple((name, tuple(t.shape)) for name, t in network.state_dict().items())
+    names = compared(network)
+    shapes = tuple((names[name], tuple(t.shape)) for name, t in network.state_dict().items())
     return Built(architecture.input, shapes, network)
+
+
+def compared(network: Network) -> dict[str, str]:
+    """The names of the network's state, each with that of the slot under which networks are compared."""
+    slots = slots_of(network.architecture)
+    names = networks[network.architecture.network].names_compared(slots)
+    found = {name: next((s.name for s in slots if name.startswith(f"{s.name}.")), "") for name in network.state_dict()}
+    return {name: names.get(slot, slot) + name.removeprefix(slot) for name, slot in found.items()}
 
 
 @torch.no_grad()
 def answer(network: Network, input: tuple[int, ...]) -> Tensor:
     """(2, classes) in float64, every parameter and buffer filled with numbers that its name and shape alone decide."""
-    network = network.double()
+    network, names = network.double(), compared(network)
     for name, tensor in network.state_dict().items():
-        seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+        seed = int.from_bytes(hashlib.sha256(names[name].encode()).digest()[:4], "big")
         drawn = torch.rand(tensor.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         if tensor.is_floating_point() and "temperature" not in name:
             fan = max(1, tensor[0].numel()) if tensor.dim() > 1 else 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self, TypeVar
 
 import torch
@@ -153,6 +153,11 @@ class Network(nn.Module):
     def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
         """The settings for a proxy's image: strides taken away, from the stem on, until the last map has 3 pixels a side."""
         raise NotImplementedError(cls.__name__)
+
+    @classmethod
+    def names_compared(cls, slots: Sequence[Slot]) -> Mapping[str, str]:
+        """Slot name -> the name under which networks are compared, where two names make no two networks; see `identity`."""
+        return {}
 
     @classmethod
     def build(cls, architecture: Architecture) -> Self:

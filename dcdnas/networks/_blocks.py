@@ -54,7 +54,7 @@ def spread(s: dict[str, Any]) -> None:
     stages = len(whole_numbers("channels", s["channels"]))
     for name in BY_STAGE:
         s[name] = per_stage(name, s[name], stages)
-    for name in BY_BLOCK:
+    for name in (name for name in BY_BLOCK if name in s):
         s[name] = per_block(name, s[name], s["depth"])
     whole_numbers("strides", s["strides"], at_most=2)
     whole_numbers("stem_channels", s["stem_channels"])

@@ -25,20 +25,21 @@ def digest_of_built(cls: type[Network], architecture: Architecture) -> str:
     settings = cls.complete(architecture.settings)
     searched = set(dimensions(cls)) | SEEN_IN_SLOTS
     slots = cls.slots(architecture.input, architecture.classes, settings)
+    names = cls.names_compared(slots)
     plain = {
         "network": architecture.network,
         "input": architecture.input,
         "classes": architecture.classes,
         "wiring": {name: canonical(value) for name, value in settings.items() if name not in searched},
-        "slots": [_built(slot, architecture) for slot in slots],
+        "slots": [_built(slot, names.get(slot.name, slot.name), architecture) for slot in slots],
     }
     return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
-def _built(slot: Slot, architecture: Architecture) -> list[object]:
-    """A slot and what stands in it."""
+def _built(slot: Slot, name: str, architecture: Architecture) -> list[object]:
+    """A slot under a name, and what stands in it."""
     choice, g = architecture.layers.get(slot.name, STATIC), slot.geometry
-    place = [slot.name, slot.kind, slot.activation, str(g), g.dilation]
+    place = [name, slot.kind, slot.activation, str(g), g.dilation]
     if slot.kind == "gate":
         return place
     return [*place, choice.operator, choice.guide_channels, _filled(choice, g)]

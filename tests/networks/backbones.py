@@ -12,6 +12,7 @@ NETWORKS = sorted(networks)
 SMALL: dict[str, dict[str, Any]] = {
     "mobilenetv2": {"expansion": (1, 4), "stem_stride": 1, "head_channels": 32},
     "mobilenetv3": {"expansion": (1, 4), "stem_stride": 1, "head_channels": 32, "embedding": 24},
+    "nas-bench-macro": {"block": "ir-3x3-t3", "head_channels": 32},
     "resnet": {"stem": "small"},
     "shufflenetv2": {"stem": "small", "head_channels": 32},
 }

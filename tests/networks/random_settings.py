@@ -34,6 +34,11 @@ def architectures(draw: st.DrawFn, network: str) -> Architecture:
     elif network == "shufflenetv2":
         settings["stem"] = draw(st.sampled_from(["imagenet", "medium", "small"]))
         settings["head_channels"] = draw(st.sampled_from([16, 32]))
+    elif network == "nas-bench-macro":
+        for name in ("kernel_size", "expansion"):
+            del settings[name]
+        settings["block"] = [[draw(st.sampled_from(["identity", "ir-3x3-t3", "ir-5x5-t6"])) for _ in range(b)] for b in depth]
+        settings["head_channels"] = draw(st.sampled_from([16, 32]))
     elif network == "mobilenetv2":
         settings["head_channels"] = draw(st.sampled_from([0, 32]))
         settings["stem_stride"] = draw(st.sampled_from([1, 2]))
