@@ -18,6 +18,7 @@ LAYERS = (
     "data",
     "training",
     "analysis",
+    "tables",
     "engine",
     "results",
     "export",

@@ -21,12 +21,12 @@ def describe(out: Output, plan: Plan) -> None:
     for note in plan.notes:
         out.show(f"Note: {note}")
     out.show(f"Machine    {plan.machine}")
-    out.detail("training one network briefly, to measure its time")
+    if not config.table:
+        out.detail("training one network briefly, to measure its time")
     time = estimated(plan)
-    out.show(
-        f"Time       {roughly(time.search)} for {config.trials} trials, {roughly(time.confirm)} more to confirm "
-        f"(measured on one short training)"
-    )
+    taken = f"{roughly(time.search)} for {config.trials} trials, {roughly(time.confirm)} more to confirm"
+    measured = f"{taken} (measured on one short training)"
+    out.show(f"Time       {'seconds: nothing is trained' if config.table else measured}")
     out.show(f"Run        {plan.folder}")
     out.show("Nothing was searched (--dry-run).")
     out.document(

@@ -64,7 +64,16 @@ Executor = Annotated[
     typer.Option(
         "--executor",
         metavar="EXECUTOR",
-        help="ray (default), local (worker processes) or inline (this process).",
+        help="ray (default), local (worker processes), inline (this process) or tabular (looks results up in a table).",
+        rich_help_panel=EXECUTION,
+    ),
+]
+Table = Annotated[
+    str | None,
+    typer.Option(
+        "--table",
+        metavar="FILE",
+        help="Of a benchmark, for --executor tabular; the one that was fetched when left out.",
         rich_help_panel=EXECUTION,
     ),
 ]

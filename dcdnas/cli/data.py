@@ -11,6 +11,7 @@ import typer
 from dcdnas.cli._entries import entries
 from dcdnas.cli._options import SkipDamaged
 from dcdnas.cli._output import Output
+from dcdnas.core.units import counted
 
 if TYPE_CHECKING:
     from dcdnas.data import Images
@@ -65,22 +66,28 @@ def check(
 
 def fetch(
     out: Output,
-    name: Annotated[str, typer.Argument(metavar="DATA", help="cifar10, cifar100 or fashion-mnist.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="DATA", help="cifar10, cifar100, fashion-mnist or nas-bench-macro.", show_default=False)
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where to; where it is looked for when left out.")
     ] = None,
 ) -> None:
-    """Download a data set from its publisher's address; files that are there and whole are left alone.
+    """Download a data set, or the table of a benchmark, from its publisher's address; files that are there and whole stay.
 
-    Nothing else ever downloads one. Each file is checked against the checksum that its publisher states.
+    Nothing else ever downloads one. Each file is checked against a checksum.
 
     Example:  dcdnas data fetch cifar10
     """
     from dcdnas.data import fetch as fetched
+    from dcdnas.tables import tables
 
     files = fetched(name, output, out.note)
     out.document({"name": name, "files": [str(file) for file in files]})
-    out.show(f"{name}: {len(files)} files in {files[0].parent}. Use it with -d {name if output is None else f'{name}:{output}'}")
+    use = f"-d {name if output is None else f'{name}:{output}'}"
+    if name in tables:
+        use = "--executor tabular" + (f" --table {files[0]}" if output else "")
+    out.show(f"{name}: {counted(len(files), 'file')} in {files[0].parent}. Use it with {use}")
 
 
 data = {"list": list_data, "check": check, "fetch": fetch}

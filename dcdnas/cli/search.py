@@ -23,6 +23,7 @@ from dcdnas.cli._options import (
     Log,
     Resolution,
     SkipDamaged,
+    Table,
     Timeout,
     TrialTimeout,
 )
@@ -85,6 +86,7 @@ def search(
     config: File = None,
     assignments: Assignments = None,
     executor: Executor = None,
+    table: Table = None,
     jobs: Jobs = None,
     cpus_per_trial: Cpus = None,
     gpus_per_trial: Gpus = None,

@@ -41,12 +41,16 @@ _LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
+TABLE = "table:"
+"""How `TrainingTask.data` begins where nothing is trained, before the name of the benchmark whose table has the results."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingTask:
     """A short training that stands in for the real one.
 
     Args:
-        data: name of the data set, e.g. ``fashion-mini`` or ``folder:/data/imagenet``.
+        data: name of the data set, e.g. ``fashion-mini`` or ``folder:/data/imagenet``; or a table, see `table`.
         resolution: side of the images the proxy trains on, in pixels; 0 keeps the data's own.
         classes: how many of the data's classes the proxy trains on, evenly spaced in their order; 0 for all.
         epochs: passes over the training part.
@@ -110,6 +114,11 @@ class TrainingTask:
             value = getattr(self, name)
             if not legal(value):
                 raise UsageError(f"{name} cannot be {value!r}. Allowed: {allowed}.")
+
+    @property
+    def table(self) -> str:
+        """The benchmark in whose table the results are looked up; empty where networks are trained."""
+        return self.data.removeprefix(TABLE) if self.data.startswith(TABLE) else ""
 
 
 def proxy_input(images: tuple[int, int, int], side: int, largest: int = 0) -> tuple[int, int, int]:

@@ -2,9 +2,10 @@
 
 from dcdnas.data._base import Contents, Images, Source, Split, split
 from dcdnas.data._fetch import fetch
+from dcdnas.data._find import default_folder
 from dcdnas.data._load import at_size, contents, load, load_test, open_source, ordered_as, placed, sources
 
 __all__ = [
-    "Contents", "Images", "Source", "Split", "at_size", "contents", "fetch", "load", "load_test", "open_source", "ordered_as",
-    "placed", "sources", "split",
+    "Contents", "Images", "Source", "Split", "at_size", "contents", "default_folder", "fetch", "load", "load_test", "open_source",
+    "ordered_as", "placed", "sources", "split",
 ]  # fmt: skip

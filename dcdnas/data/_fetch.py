@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import Literal
 from urllib.request import urlopen
 
 from dcdnas.core.cache import locked
@@ -25,16 +26,32 @@ class Remote:
 
     Args:
         url: of the file; what it is called there it is called here.
-        md5: that its publisher states.
+        checksum: an MD5 sum that its publisher states, or the SHA-256 of the file that was meant here.
     """
 
     url: str
-    md5: str
+    checksum: str
 
     @property
     def name(self) -> str:
         """Last part of the address."""
         return self.url.rpartition("/")[2]
+
+    @property
+    def algorithm(self) -> Literal["md5", "sha256"]:
+        """What the checksum is of, by its length."""
+        return "md5" if len(self.checksum) == 32 else "sha256"
+
+    def whole(self, path: Path) -> bool:
+        """Whether a file is there and is the one that is meant."""
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, self.digest).hexdigest() == self.checksum
+
+    def digest(self) -> hashlib._Hash:
+        """A new, empty checksum; MD5 is against accidents, not against enemies: it is what the publishers state."""
+        return hashlib.new(self.algorithm, usedforsecurity=False)
 
 
 _CIFAR = "https://www.cs.toronto.edu/~kriz"
@@ -49,8 +66,14 @@ REMOTE: Mapping[str, tuple[Remote, ...]] = {
         Remote(f"{_FASHION}/t10k-images-idx3-ubyte.gz", "bef4ecab320f06d8554ea6380940ec79"),
         Remote(f"{_FASHION}/t10k-labels-idx1-ubyte.gz", "bb300cfdad3c16e7a12a480ee83cd310"),
     ),
+    "nas-bench-macro": (
+        Remote(
+            "https://raw.githubusercontent.com/xiusu/NAS-Bench-Macro/master/data/nas-bench-macro_cifar10.json",
+            "686dee8363cc21cca8c1f321ad5749454f2d9b9ca5972682e137e539bc522297",
+        ),
+    ),
 }
-"""The files of each data set that can be fetched, with the checksums on their publishers' pages."""
+"""The files of each data set and table that can be fetched."""
 
 
 def fetch(name: str, folder: Path | None = None, tell: Callable[[str], None] = print) -> list[Path]:
@@ -75,14 +98,14 @@ def fetch(name: str, folder: Path | None = None, tell: Callable[[str], None] = p
 
 
 def _fetched(remote: Remote, path: Path, tell: Callable[[str], None]) -> Path:
-    if path.is_file() and _md5(path) == remote.md5:
+    if remote.whole(path):
         tell(f"{path}: is there, and whole")
         return path
     by_hand = f"Get it by hand into {path.parent}."
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path):
-            if not (path.is_file() and _md5(path) == remote.md5):  # nobody else has fetched it meanwhile
+            if not remote.whole(path):  # nobody else has fetched it meanwhile
                 tell(f"{remote.url} -> {path}")
                 _download(remote, path, by_hand)
     except (OSError, HTTPException) as error:
@@ -91,18 +114,12 @@ def _fetched(remote: Remote, path: Path, tell: Callable[[str], None]) -> Path:
 
 
 def _download(remote: Remote, path: Path, by_hand: str) -> None:
-    found = hashlib.md5(usedforsecurity=False)
+    found = remote.digest()
     with replaced(path) as file, urlopen(remote.url, timeout=TIMEOUT) as answer:
         while content := answer.read(CHUNK):
             file.write(content)
             found.update(content)
-        if found.hexdigest() != remote.md5:
+        if found.hexdigest() != remote.checksum:
             raise DataError(
-                f"{remote.url}: has the checksum {found.hexdigest()} instead of {remote.md5}, so it was not kept. {by_hand}"
+                f"{remote.url}: has the checksum {found.hexdigest()} instead of {remote.checksum}, so it was not kept. {by_hand}"
             )
-
-
-def _md5(path: Path) -> str:
-    """Against accidents, not against enemies: it is what the publishers state."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -59,6 +59,8 @@ class SearchConfig:
         keep_weights: which trainings' weights are kept in the run's folder: ``front``, ``all`` or ``none``.
         latency: the device and the correction of the latency table that prices are read from; empty where none is needed.
         plugins: the space's operators from outside the package: name to ``path`` and ``sha256`` of the file.
+        table: the benchmark's table that results are looked up in: ``path``, ``sha256`` and what it has; empty where networks are
+            trained.
         start_from: an earlier ``run`` and the ``networks`` of its front, as decisions of the space, that are trained first.
     """
 
@@ -77,6 +79,7 @@ class SearchConfig:
     keep_weights: Keep = "front"
     latency: Mapping[str, Any] = field(default_factory=dict)
     plugins: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    table: Mapping[str, Any] = field(default_factory=dict)
     start_from: Mapping[str, Any] = field(default_factory=dict)
 
     def build_space(self) -> SearchSpace:
@@ -100,6 +103,7 @@ class SearchConfig:
             **{n: getattr(self, n) for n in NAMED},
             **({"latency": dict(self.latency)} if self.latency else {}),
             **({"plugins": {name: dict(record) for name, record in self.plugins.items()}} if self.plugins else {}),
+            **({"table": dict(self.table)} if self.table else {}),
             "space": dict(self.space),
             **({"start_from": dict(self.start_from)} if self.start_from else {}),
         }
@@ -156,7 +160,9 @@ class SearchConfig:
         """What is equal in equal searches."""
         plain = {k: v for k, v in self.to_dict().items() if k not in ("trials", "rules", "keep_weights")}
         compared = flat({**plain, "budgets": [str(b) for b in self.budgets]})
-        return {WORDS.get(k, k): v for k, v in compared.items() if not (k.startswith("plugins.") and k.endswith(".path"))}
+        return {
+            WORDS.get(k, k): v for k, v in compared.items() if not (k.startswith(("plugins.", "table.")) and k.endswith(".path"))
+        }
 
 
 def _dumped(key: str, value: Any) -> str:
@@ -192,6 +198,7 @@ def _of_data(path: Path, data: dict[str, Any]) -> SearchConfig:
         known["minimize"] = tuple(data["minimize"])
         known["plugins"] = {str(name): dict(record) for name, record in data.get("plugins", {}).items()}
         known["latency"] = dict(data.get("latency", {}))
+        known["table"] = dict(data.get("table", {}))
         known["start_from"] = dict(data.get("start_from", {}))
         known["task"] = TrainingTask(**data["task"])
         return SearchConfig(**known)

@@ -12,6 +12,9 @@ import torch
 from dcdnas.core.plugins import Plugin
 from dcdnas.engine.proxy_training import ProxyTraining, Train
 
+TABULAR = "tabular"
+"""The executor that looks results up; a search on a table can be run by no other."""
+
 
 @dataclass(frozen=True)
 class Execution:

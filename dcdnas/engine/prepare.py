@@ -49,15 +49,14 @@ def prepare(folder: Path, config: SearchConfig, table: LatencyTable | None = Non
         raise RunError(f"{folder} is not empty and is no run. Give another `--name`.")
     space = config.build_space().priced_by(prices_by(table))
     check_budgets(space, config.budgets)
-    if config.task.data:
-        images_of(config.task)
+    images = None if config.table else images_of(config.task)
     make_folder(folder)
     for half_made in folder.glob(f"{MEMORY}*"):
         half_made.unlink()
     _copy_plugins(folder, config)
     if table is not None:
         latency.freeze(folder, table)
-    make_memory(folder, objective_bounds(space, config), images_of(config.task))
+    make_memory(folder, objective_bounds(space, config), images)
     config.write(folder / "search.yaml")
     return config
 
@@ -136,7 +135,8 @@ def record_of(images: Split) -> dict[str, Any]:
 
 def objective_bounds(space: SearchSpace, config: SearchConfig) -> dict[str, tuple[float, float]]:
     """What the hypervolume is scaled by: from chance to all right, and from the cheapest network to the budget."""
-    bounds = {"accuracy": (1.0 / len(images_of(config.task).train.classes), 1.0)}
+    classes = space.classes if config.table else len(images_of(config.task).train.classes)
+    bounds = {"accuracy": (1.0 / classes, 1.0)}
     upper = {b.metric: b.at_most for b in config.budgets}
     for metric in config.minimize:
         low, high = smallest(space, metric).cost[metric], largest(space, metric).cost[metric]

@@ -14,7 +14,7 @@ from dcdnas.core.plugins import load_copies
 from dcdnas.core.trial import Ending
 from dcdnas.engine import latency
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.execution import Execution
+from dcdnas.engine.execution import TABULAR, Execution
 from dcdnas.engine.executors import executors
 from dcdnas.engine.lock import RunLock
 from dcdnas.engine.loop import SearchLoop
@@ -52,6 +52,8 @@ def search(
     """
     config = SearchConfig.to_go_on(folder / "search.yaml")
     execution = replace(execution, plugins=load_copies(folder, config.plugins))
+    if config.table:
+        execution = replace(execution, executor=TABULAR)  # it has no images to train on
     space, table = latency.space_and_table_of(folder, config)
     signals = Signals(told)
     with (

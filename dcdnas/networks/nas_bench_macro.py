@@ -49,11 +49,11 @@ class Passing(nn.Module):
 
     def __init__(self, places: Places, name: str) -> None:
         super().__init__()
-        self.shortcut = places.fill(f"{name}.shortcut")
+        self.project = places.fill(f"{name}.project")
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
-        y: Tensor = self.shortcut(x)
+        y: Tensor = self.project(x)
         return y
 
 
@@ -166,4 +166,4 @@ def _slots(b: Block, before: ConvGeometry, width: float) -> tuple[Slot, ...]:
         return slots_of_block(plan)
     if b.stride == 1 and channels == out:
         return ()
-    return (Slot(f"{b.name}.shortcut", ConvGeometry(channels, out, 1, b.stride, height=size[0], width=size[1])),)
+    return (Slot(f"{b.name}.project", ConvGeometry(channels, out, 1, b.stride, height=size[0], width=size[1])),)

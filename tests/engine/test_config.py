@@ -54,6 +54,7 @@ OTHER: dict[str, Any] = {
     "early_stopping": True,
     "confirm": 9,
     "confirm_top": 8,
+    "table": {"about": "results", "networks": 3, "path": "/t.json", "sha256": "00"},
     "plugins": {"gate": {"path": "/gate.py", "sha256": "00"}},
     "start_from": {"run": "first", "networks": [{"width": 1.5}]},
 }

@@ -91,8 +91,8 @@ def test_an_executor_that_hides_errors_fails_the_contract(store: Store) -> None:
         ExecutorContract().test_an_error_of_the_driver_is_raised_and_taken_for_no_failure(Silent, store)
 
 
-def test_the_folder_has_the_three() -> None:
-    assert sorted(executors) == ["inline", "local", "ray"]
+def test_the_folder_has_the_four() -> None:
+    assert sorted(executors) == ["inline", "local", "ray", "tabular"]
 
 
 def test_an_unknown_executor_is_refused_with_the_nearest() -> None:

@@ -60,7 +60,7 @@ def test_other_networks_are_told_apart(first: str, second: str) -> None:
 
 def test_a_first_block_that_is_nothing_changes_the_shape_and_has_no_activation() -> None:
     slots = [s for s in slots_of(network("00000000")) if "." in s.name]
-    assert [s.name for s in slots] == [f"stage{n}.block1.shortcut" for n in (1, 2, 3)]
+    assert [s.name for s in slots] == [f"stage{n}.block1.project" for n in (1, 2, 3)]
     assert {(s.geometry.kernel_size, s.geometry.stride, s.activation) for s in slots} == {(1, 2, "")}
 
 

@@ -14,14 +14,14 @@ from dcdnas.core.budget import Budget, parse_budgets
 from dcdnas.core.files import runs_folder
 from dcdnas.cost import notations
 from dcdnas.cost.latency.choosing import Told, quietly
+from dcdnas.engine import latency
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.latency import record, space_and_table
 from dcdnas.engine.planning.machine import chosen_execution, machine_in_words
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.planning.space import chosen_space, cost_objectives, plugins_of
 from dcdnas.engine.planning.start_from import earlier_front
 from dcdnas.engine.planning.task import (
-    chosen_task,
+    chosen_training,
     images_in_words,
     notes_on_classes,
     notes_on_images,
@@ -93,16 +93,17 @@ def make_plan(settings: SearchSettings, told: Told = quietly) -> Plan:
         raise samplers.unknown(settings.sampler)
     known = runs_folder() / settings.name if settings.name else None
     priced = {*minimize, *(b.metric for b in budgets)}
-    space, table = space_and_table(known, space, priced, settings.latency_table, settings.latency_device, told)
+    space, table = latency.space_and_table(known, space, priced, settings.latency_table, settings.latency_device, told)
     notes = [*filter(None, [chosen.note]), *notes_on(table, space), *check_budgets(space, budgets)]
     if settings.chances == "networks":
         next(draws_within(space, budgets, random.Random(settings.seed), chances="networks"), None)  # raises where it cannot
     earlier = earlier_front(settings.start_from, space, budgets) if settings.start_from else None
-    task = chosen_task(settings, space)
+    task, looked_up = chosen_training(settings, space, budgets)
     config = SearchConfig(
         space=chosen.content, budgets=budgets, minimize=minimize, task=task, early_stopping=stops_early(settings, task.epochs),
         starts=number_of_starts(settings), start_from=earlier.record if earlier else {},
-        latency=record(table) if table else {}, plugins=plugins_of(space), **{n: getattr(settings, n) for n in SAME},
+        latency=latency.record(table) if table else {}, plugins=plugins_of(space), table=looked_up,
+        **{n: getattr(settings, n) for n in SAME},
     )  # fmt: skip
     folder = runs_folder() / (settings.name or _free_name(space, budgets))
     notes += [earlier.note] if earlier else []

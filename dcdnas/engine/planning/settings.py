@@ -138,6 +138,7 @@ class SearchSettings(BaseModel):
     trial_timeout: Duration = Field(None, description="after which a training is given up as hung")
 
     executor: str = "ray"
+    table: str | None = Field(None, description="file of a benchmark's table, for `executor: tabular`; else the fetched one")
     jobs: int = Field(0, ge=0, description="trainings at one time; 0 for as many as fit")
     cpus_per_trial: float = Field(1.0, gt=0)
     gpus_per_trial: float | None = Field(None, ge=0)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from dcdnas.core.budget import Budget
 from dcdnas.core.task import TrainingTask
 from dcdnas.data import Contents, open_source
 from dcdnas.engine.halving import rungs
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.proxy_training import images_of, trained_as
+from dcdnas.engine.table import chosen_table, record, task_of
 from dcdnas.networks import identity
 from dcdnas.space.effects import check_effects, check_resolutions
 from dcdnas.space.search_space import SearchSpace
@@ -24,6 +28,24 @@ FEWEST_TRAININGS, FEWEST_EPOCHS = 50, 8
 """Below either a search stops no training early, unless asked to."""
 
 MOST_STARTS = 10
+
+
+def chosen_training(
+    settings: SearchSettings, space: SearchSpace, budgets: Sequence[Budget]
+) -> tuple[TrainingTask, Mapping[str, Any]]:
+    """What stands behind a result: the proxy training, or a benchmark's table with its record, which is empty for a training.
+
+    Args:
+        settings: what was said.
+        space: that is searched.
+        budgets: of the search.
+
+    Raises:
+        UsageError: as for `chosen_task`, and when there is no table of such networks.
+        DataError: when the images or the table are missing or damaged.
+    """
+    table = chosen_table(settings.executor, settings.table, space, budgets)
+    return (chosen_task(settings, space), {}) if table is None else (task_of(table, space), record(table))
 
 
 def chosen_task(settings: SearchSettings, space: SearchSpace) -> TrainingTask:
@@ -74,12 +96,14 @@ def default_resolution(settings: SearchSettings, space: SearchSpace) -> int | No
 
 def notes_on_images(task: TrainingTask) -> list[str]:
     """What a person should know of how the images were read, in a sentence; none when there is nothing."""
-    said = images_of(task).train.notes
+    said = [] if task.table else images_of(task).train.notes
     return [f"{task.data}: {'; '.join(said)}."] if said else []
 
 
 def images_in_words(task: TrainingTask) -> str:
     """The images that the trainings see, in a sentence."""
+    if task.table:
+        return f"{task.data}: results are looked up, nothing is trained"
     images = images_of(task)
     channels, height, width = images.train.shape
     kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
@@ -97,6 +121,8 @@ def notes_on_classes(space: SearchSpace, task: TrainingTask, given: Contents | N
         task: its proxy training.
         given: what is in the whole data set; None where nobody chose the images, which are a stand-in then.
     """
+    if task.table:
+        return []
     images = images_of(task).train
     if given is not None:
         seen = len(images.classes)

@@ -1,0 +1,80 @@
+"""The table of a benchmark that a search looks its results up in, instead of training: chosen, written down, opened again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+from dcdnas.core.budget import Budget
+from dcdnas.core.task import TABLE, TrainingTask
+from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.execution import TABULAR
+from dcdnas.errors import DataError, RunError, UsageError
+from dcdnas.space.pricing.cost import draws_within
+from dcdnas.space.search_space import SearchSpace
+from dcdnas.tables import Table, tables
+
+TRIED = 200
+"""Random networks within the budgets that a table must all have before a search on it begins."""
+
+
+def chosen_table(executor: str, file: str | None, space: SearchSpace, budgets: Sequence[Budget]) -> Table | None:
+    """The table for the networks of a space; None where they are trained.
+
+    Args:
+        executor: that was asked for.
+        file: with the table; None for the one that was fetched.
+        space: whose networks are looked up.
+        budgets: of the search.
+
+    Raises:
+        UsageError: when there is no table of such networks, or it has not all of them.
+        DataError: when the file is missing or damaged.
+    """
+    if executor != TABULAR:
+        if file:
+            raise UsageError(f"--table {file}: a table is for --executor {TABULAR}. Add that, or leave the table out.")
+        return None
+    if space.network not in tables:
+        raise UsageError(
+            f"--executor {TABULAR}: no table has networks like those of {space.name} ({space.network}). There are tables of: "
+            f"{', '.join(tables)}. Search a space of such networks: `dcdnas search {next(iter(tables))} --executor {TABULAR}`."
+        )
+    table = tables[space.network](file)
+    try:
+        for drawn in islice(draws_within(space, budgets, random.Random(0)), TRIED):
+            table.readings(drawn.architecture)
+    except DataError as error:
+        raise UsageError(f"{space.name} cannot be searched on {table.path}: {error}") from None
+    return table
+
+
+def task_of(table: Table, space: SearchSpace) -> TrainingTask:
+    """What stands for a training: one reading, of the end."""
+    return TrainingTask(data=f"{TABLE}{table.NAME}", epochs=1, deployed_side=max(space.resolutions), norm_batches=0)
+
+
+def record(table: Table) -> dict[str, Any]:
+    """What a search's configuration says of its table."""
+    return {"about": table.ABOUT, "networks": len(table), "path": str(table.path.absolute()), "sha256": table.sha256}
+
+
+def recorded_table(config: SearchConfig) -> Table:
+    """The table of a search that was made.
+
+    Raises:
+        UsageError: when its networks are trained.
+        RunError: when the file is missing or was changed.
+    """
+    if not config.table:
+        raise UsageError(f"the networks of this search are trained: no {TABULAR} executor can look them up. Take another one.")
+    path = config.table["path"]
+    try:
+        table = tables[config.task.table](path)
+    except DataError as error:
+        raise RunError(f"the table of this search cannot be read: {error}") from None
+    if table.sha256 != config.table["sha256"]:
+        raise RunError(f"{path}: not the table that the run was searched with: its content was changed. Put it back.")
+    return table

@@ -1,0 +1,94 @@
+"""NAS-Bench-Macro: 3,969 MobileNetV2-like networks under 6,561 names, each trained three times on CIFAR-10 by its authors.
+
+The file is a JSON object: a name of eight digits, one a block, to the test accuracies in per cent. What a digit means as a block:
+see `dcdnas.networks.nas_bench_macro`. A part of the published file is a table, too.
+
+Reference: Su et al., "Prioritized Architecture Sampling with Monte-Carlo Tree Search", CVPR 2021, arXiv:2103.11922;
+github.com/xiusu/NAS-Bench-Macro (Apache-2.0).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.files import read_text
+from dcdnas.errors import DataError, FileError
+from dcdnas.networks import networks
+from dcdnas.tables._base import Table
+
+__all__ = ["NasBenchMacro"]
+
+KINDS = ("identity", "ir-3x3-t3", "ir-5x5-t6")
+"""What the digits 0, 1 and 2 mean."""
+
+LARGEST = 2**24
+"""Bytes of the file; the published one has 1.2 million."""
+
+
+class NasBenchMacro(Table):
+    """Three test accuracies of each network on CIFAR-10, from 45 to 93 %."""
+
+    NAME = "nas-bench-macro"
+    FILE = "nas-bench-macro_cifar10.json"
+    ABOUT = "NAS-Bench-Macro: test accuracies on CIFAR-10, three trainings a network"
+
+    def _read(self) -> None:
+        try:
+            rows = json.loads(read_text(self.path, LARGEST))
+            self._rows = {_shortest(name): _accuracies(row) for name, row in rows.items()}
+        except FileError as error:
+            raise DataError(f"{error} `dcdnas data fetch {self.NAME}` downloads the table; --table names another file.") from None
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DataError(f"{self.path}: damaged or no table of NAS-Bench-Macro: {error}. Get the file again.") from None
+        if not self._rows:
+            raise DataError(f"{self.path}: is a table without a row. Get the file again.")
+
+    def readings(self, architecture: Architecture) -> tuple[float, ...]:
+        """By the kinds of the eight blocks."""
+        name = _name(architecture)
+        found = self._rows.get(_shortest(name))
+        if found is None:
+            raise DataError(
+                f"{self.path.name} has no network {name}, of {len(self):,} that it has. Search a space whose networks it has all."
+            )
+        return found
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def _accuracies(row: Any) -> tuple[float, ...]:
+    """Of one row, as shares."""
+    found = tuple(float(value) / 100 for value in row["test_acc"])
+    if not found or not all(0 <= value <= 1 for value in found):
+        raise ValueError(f"test accuracies cannot be {row['test_acc']!r}")
+    return found
+
+
+def _name(architecture: Architecture) -> str:
+    """Eight digits.
+
+    Raises:
+        DataError: when it is no network of the benchmark.
+    """
+    cls = networks["nas-bench-macro"]
+    own = cls.complete(architecture.settings) if architecture.network == "nas-bench-macro" else {}
+    rest = {name: value for name, value in cls.complete({}).items() if name != "block"}
+    same = {name: value for name, value in own.items() if name != "block"} == rest and not architecture.layers
+    if not same or (architecture.input, architecture.classes) != ((3, 32, 32), 10):
+        raise DataError(
+            "the networks of NAS-Bench-Macro have its channels, strides and depth, static layers, 3x32x32 images and 10 classes. "
+            "Search the space nas-bench-macro, or a part of it."
+        )
+    rows: Any = own["block"]
+    return "".join(str(KINDS.index(kind)) for row in rows for kind in row)
+
+
+def _shortest(name: str) -> str:
+    """One of the names of a network: in each stage, the identities behind all that keeps the shape stand last."""
+    if len(name) != 8 or set(name) - set("012"):
+        raise ValueError(f"{name!r} names no network: eight digits 0, 1 or 2 do")
+    parts = (name[:2], name[2:5], name[5:])
+    return "".join(part[0] + part[1:].replace("0", "").ljust(len(part) - 1, "0") for part in parts)
