@@ -10,6 +10,7 @@ traceback and exits with the class's `exit_code`::
     |  |- GeometryError          2   an operator that cannot take this place
     |  |- FileError              2   a file that cannot be read as what it should be
     |  |  `- SpaceError          2   all problems of a search-space file
+    |  |- ContractError          2   an operator, network, ... that breaks a rule of its kind
     |  `- RunError               2   a run folder that is locked, damaged or of another search
     |- Resumable                 3   stopped before the end; the state is kept
     |- NothingFitsError          4   no network of the space meets the budget
@@ -65,6 +66,10 @@ class SpaceError(FileError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class ContractError(UsageError, AssertionError):
+    """An entry, of the package or from outside it, that breaks a rule of its kind."""
 
 
 class RunError(UsageError):

@@ -35,7 +35,7 @@ Plain = Annotated[bool, typer.Option("--no-color", help="Print without colours."
 
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", metavar="FILE", help="Load an operator of your own, named like its file; repeatable."),
+    typer.Option("--plugin", metavar="FILE", help="Load an operator, network, metric, sampler, ... of your own; repeatable."),
 ]
 
 _Misused: type[Exception] = typer.BadParameter.__mro__[1]

@@ -14,11 +14,21 @@ from typing import Any
 from dcdnas.core.cache import Records, code_digest
 from dcdnas.core.catalogue import Catalogue
 from dcdnas.core.dimension import dimensions
-from dcdnas.core.plugins import loaded
+from dcdnas.core.installed import Installed, installed
+from dcdnas.core.plugins import loaded, module_of
 from dcdnas.core.yaml_lines import read_yaml
 
 KINDS = {"float": "a number", "float | None": "a number or null", "int": "a whole number", "str": "a word"}
 """What a preset's settings may be, by their types."""
+
+ONE = {
+    "operators": "operator", "networks": "network", "metrics": "cost metric", "samplers": "sampler", "data": "data source",
+    "tasks": "task", "trackers": "tracker", "executors": "executor",
+}  # fmt: skip
+"""What a plugin of each kind that is listed is called."""
+
+SEARCHED = ("operators", "networks")
+"""Kinds whose settings a search may choose."""
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -52,10 +62,27 @@ def entries(kind: str) -> list[Entry]:
     return found
 
 
-def plugin_entries() -> list[Entry]:
-    """The operators of one's own that this command has loaded."""
-    operators: Catalogue[Any] = Catalogue("operators", "operator")
-    return [_with_settings(plugin.name, operators.module(plugin.name)) for plugin in loaded()]
+def outside_entries(kind: str) -> list[Entry]:
+    """The entries of a kind that are not the package's own: files that this command has loaded, and what is installed.
+
+    Args:
+        kind: as on the command line, e.g. ``operators``.
+    """
+    one = ONE.get(kind, "")
+    files = [_of_plugin(kind, plugin.name, module_of(plugin)) for plugin in loaded() if plugin.kind == one]
+    return files + [_installed(found) for _, found in sorted(installed(kind, one).items())]
+
+
+def _of_plugin(kind: str, name: str, module: ModuleType) -> Entry:
+    if kind == "data":
+        return _source(name, module)
+    return _with_settings(name, module) if kind in SEARCHED else Entry(name, _about(module))
+
+
+def _installed(found: tuple[Installed, ...]) -> Entry:
+    """What is known of an entry without importing it."""
+    packages = " and ".join(f"{each.distribution} {each.version}" for each in found)
+    return Entry(found[0].name, f"Of the installed package {packages}; imported when it is named")
 
 
 def first_sentence(text: str) -> str:
@@ -113,12 +140,13 @@ def _data() -> list[Entry]:
     """All data sets as a person writes them: ``NAME``, ``NAME:DIR`` or ``NAME[:DIR]``."""
     from dcdnas.data import sources as data
 
-    found = []
-    for name, source in data.items():
-        argument = source.ARGUMENT
-        shown = f"{name}[:{argument[1:]}" if argument.startswith("[") else f"{name}:{argument}" if argument else name
-        found.append(Entry(shown, _about(data.module(name))))
-    return found
+    return [_source(name, data.module(name)) for name in data if name not in data.added]
+
+
+def _source(name: str, module: ModuleType) -> Entry:
+    argument = getattr(module, module.__all__[0]).ARGUMENT
+    shown = f"{name}[:{argument[1:]}" if argument.startswith("[") else f"{name}:{argument}" if argument else name
+    return Entry(shown, _about(module))
 
 
 def _spaces() -> list[Entry]:

@@ -101,7 +101,7 @@ def open_source(source: str, trial: str = "", budget: Sequence[str] | None = Non
         return [Source(path.stem if path == Path(source) else Path(source).resolve().name, Architecture.read(path), path=path)]
     try:
         run = load_run(find_run(source))
-        load_plugins_of(run)
+        offer_plugins_of(run)
     except RunError as error:
         if Path(source).is_file():
             raise UsageError(f"{source} is no model config: its name should end in {', '.join(SUFFIXES)}.") from None
@@ -127,17 +127,17 @@ def config_in(path: Path) -> Path:
     return next((path / name for name in ("config.yaml", "config.json") if (path / name).is_file()), path)
 
 
-def load_plugins_of(run: Run) -> None:
-    """Makes a run's operators from outside the package known, from the copies in its folder.
+def offer_plugins_of(run: Run) -> None:
+    """Makes usable what a run was searched with from outside the package; nothing is run before it is needed.
 
     Raises:
         RunError: when a copy is missing or was changed.
     """
     recorded = run.config.get("plugins")
     if recorded:
-        from dcdnas.core.plugins import load_copies
+        from dcdnas.core.plugins import offer_recorded
 
-        load_copies(run.folder, recorded)
+        offer_recorded(run.folder, recorded)
 
 
 def is_preset(source: str) -> bool:

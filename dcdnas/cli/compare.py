@@ -32,13 +32,13 @@ def compare(
     """
     from rich.text import Text
 
-    from dcdnas.cli._source import load_plugins_of
+    from dcdnas.cli._source import offer_plugins_of
     from dcdnas.errors import UsageError
     from dcdnas.results import load_run
     from dcdnas.results.verdict import comparison
 
     found = load_run(run)
-    load_plugins_of(found)
+    offer_plugins_of(found)
     chosen = [_trial(found, which) for which in trials]
     if len(chosen) < 2:
         raise UsageError(f"one trial cannot be compared. Name two or more: `dcdnas compare {found.called} {trials[0]} static`.")

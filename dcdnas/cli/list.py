@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dcdnas.cli._entries import Entry, entries, plugin_entries
+from dcdnas.cli._entries import Entry, entries, outside_entries
 from dcdnas.cli._output import Output
 
 __all__ = ["list_"]
@@ -23,7 +23,7 @@ def list_(
     """Show what there is: operators, networks, metrics, samplers, executors, trackers, spaces, data, presets or recipes.
 
     With operators and networks come the settings that a search may choose, and their defaults; with presets those that --set
-    takes. An operator of your own is listed with --plugin FILE.
+    takes. What installed packages offer is listed by name; a file of your own with --plugin FILE.
 
     Example:  dcdnas list operators
     """
@@ -53,5 +53,5 @@ def list_(
 
 
 def _entries(kind: Kind) -> list[Entry]:
-    own = plugin_entries() if kind == "operators" else []
+    own = outside_entries(kind)
     return sorted([*entries(kind), *own], key=lambda e: e.name) if own else entries(kind)

@@ -31,7 +31,7 @@ def report(
 
     Those are pareto.csv and front/*.yaml in the run's folder. With -o only the page is written, there.
     """
-    from dcdnas.cli._source import load_plugins_of
+    from dcdnas.cli._source import offer_plugins_of
     from dcdnas.cli._verdict import show_verdict
     from dcdnas.core.units import counted
     from dcdnas.pages.figures import write_figures
@@ -41,7 +41,7 @@ def report(
     from dcdnas.results.verdict import Verdict
 
     found = load_run(run)
-    load_plugins_of(found)
+    offer_plugins_of(found)
     figures = write_figures(found, pdf_figures) if pdf_figures else []
     path = write_report(found, output) if output else write_results(found).page
     out.document({"run": found.name, "page": path, "front": len(found.front()), "figures": figures, **Verdict(found).document()})

@@ -37,7 +37,7 @@ def resume(
     """
     flags = {k: v for k, v in locals().items() if k not in ("out", "run", "trials", "dashboard")}
     from dcdnas.cli._running import go
-    from dcdnas.cli._source import load_plugins_of
+    from dcdnas.cli._source import offer_plugins_of
     from dcdnas.engine.planning import chosen_execution
     from dcdnas.engine.planning.settings import SearchSettings
     from dcdnas.engine.prepare import extend
@@ -45,7 +45,7 @@ def resume(
 
     folder = find_run(run)
     before = load_run(folder)
-    load_plugins_of(before)
+    offer_plugins_of(before)
     if trials is not None:
         extend(folder, wanted(trials, before.asked, before.ended))
     how = chosen_execution(SearchSettings.gather(flags))

@@ -67,7 +67,7 @@ def check(
     from dcdnas.cost import notations
     from dcdnas.space.pricing.coverage import fit
 
-    budgets = parse_budgets(budget or [], notations())
+    budgets = parse_budgets(budget or [], notations(budget or []))
     found = open_space(out, space, data).filling(budgets)
     found = _priced(out, found, budgets, latency_table, latency_device)
     result = fit(found, budgets)
@@ -99,7 +99,7 @@ def sample(
     from dcdnas.errors import NothingFitsError
     from dcdnas.space.pricing.cost import check_budgets, draws_within
 
-    budgets = parse_budgets(budget or [], notations())
+    budgets = parse_budgets(budget or [], notations(budget or []))
     found = open_space(out, space, data).filling(budgets)
     found = _priced(out, found, budgets, latency_table, latency_device)
     check_budgets(found, budgets)

@@ -70,7 +70,7 @@ def parse_budget(text: str, notations: Notations) -> Budget:
     match = _PATTERN.fullmatch(text)
     if not match:
         raise BudgetError(f"cannot read budget {text!r}. {_EXAMPLE}")
-    name = (match["name"] or "").lower().replace("_", "-")
+    name = _name(match)
     metric, size = _meant(text, name, match["unit"].replace(" ", ""), match["high"], notations)
     low = read_number(match["low"], size) if match["low"] else 0.0
     return _checked(text, Budget(metric, read_number(match["high"], size), low))
@@ -94,6 +94,12 @@ def parse_budgets(texts: Iterable[str], notations: Notations) -> tuple[Budget, .
     return tuple(budgets.values())
 
 
+def named(text: str) -> str:
+    """The quantity that a budget names, as `parse_budget` reads it; empty where only a unit says it."""
+    match = _BETWEEN.fullmatch(text) or _PATTERN.fullmatch(text)
+    return _name(match)
+
+
 def within(cost: Cost, budgets: Sequence[Budget]) -> bool:
     """Whether all budgets hold."""
     return all(b.holds(cost) for b in budgets)
@@ -102,6 +108,10 @@ def within(cost: Cost, budgets: Sequence[Budget]) -> bool:
 def exceeded(cost: Cost, budgets: Sequence[Budget]) -> str:
     """The budgets that do not hold, as a sentence; empty when all do."""
     return "; ".join(f"{quantity(b.metric, cost[b.metric])} is outside {b}" for b in budgets if not b.holds(cost))
+
+
+def _name(match: re.Match[str] | None) -> str:
+    return (match["name"] or "").lower().replace("_", "-") if match else ""
 
 
 def _checked(text: str, budget: Budget) -> Budget:

@@ -7,10 +7,10 @@ The entry of a module is the first name of its ``__all__``. So adding an entry i
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Generic, TypeVar, cast
+from typing import Generic, Protocol, TypeVar, cast
 
 from dcdnas.errors import UnknownNameError
 
@@ -19,8 +19,20 @@ Entry = TypeVar("Entry")
 _ROOT = Path(__file__).parents[1]
 
 
+class Outside(Protocol):
+    """Entries from outside the package that a folder can be asked for by name (`dcdnas.core.plugins`)."""
+
+    def names(self) -> Collection[str]:
+        """Of the entries that are offered; nothing is imported for it."""
+
+    def load(self, name: str) -> None:
+        """Has the entry of an offered name added to the catalogue."""
+
+
 class Catalogue(Mapping[str, Entry], Generic[Entry]):
-    """The entries of the package ``dcdnas.FOLDER``.
+    """The entries of the package ``dcdnas.FOLDER``, and those that were added from outside it.
+
+    What is offered from outside is found by name and imported only then: iterating goes over the folder and what was added.
 
     Args:
         folder: name of the package below ``dcdnas``, e.g. ``"operators"`` or ``"engine.samplers"``.
@@ -31,11 +43,13 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
 
     def __init__(self, folder: str, kind: str, hint: str = "", listed: str | None = None) -> None:
         self.folder, self.kind = folder, kind
-        listed = folder.rsplit(".", 1)[-1] if listed is None else listed
-        self.hint = " ".join(filter(None, (f"`dcdnas list {listed}` shows all." if listed else "", hint)))
+        self.listed = folder.rsplit(".", 1)[-1] if listed is None else listed
+        self.hint = " ".join(filter(None, (f"`dcdnas list {self.listed}` shows all." if self.listed else "", hint)))
         self._path = _ROOT.joinpath(*folder.split("."))
         self._loaded: dict[str, Entry] = {}
         self._added: set[str] = set()
+        self._modules: dict[str, ModuleType] = {}
+        self.outside: Outside | None = None
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({*self._files(), *self._added}))
@@ -44,28 +58,54 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
         return len({*self._files(), *self._added})
 
     def __contains__(self, name: object) -> bool:
-        return name in self._added or name in self._files()
+        return name in self._added or name in self._files() or name in self.offered
 
     def __getitem__(self, name: str) -> Entry:
         if name not in self._loaded:
             if name not in self._files():
-                raise self.unknown(name)
+                return self._from_outside(name)
             module = self.module(name)
             self._loaded[name] = cast(Entry, getattr(module, module.__all__[0]))
         return self._loaded[name]
 
     def unknown(self, name: str) -> UnknownNameError:
         """The error for a name that no entry has."""
-        return UnknownNameError(self.kind, name, self, self.hint)
+        return UnknownNameError(self.kind, name, {*self, *self.offered}, self.hint)
 
-    def add(self, name: str, entry: Entry) -> None:
-        """Adds an entry from outside the folder, for as long as this process lives."""
+    @property
+    def added(self) -> Collection[str]:
+        """Names of the entries from outside the folder that were added."""
+        return frozenset(self._added)
+
+    def add(self, name: str, entry: Entry, module: ModuleType | None = None) -> None:
+        """Adds an entry from outside the folder, for as long as this process lives.
+
+        Args:
+            name: of the entry.
+            entry: as `catalogue[name]` is to give it.
+            module: that it was read from; None where nobody asks what the module says of it.
+        """
         self._loaded[name] = entry
         self._added.add(name)
+        if module is not None:
+            self._modules[name] = module
 
     def module(self, name: str) -> ModuleType:
         """The module of an entry, imported."""
+        if name in self._modules:
+            return self._modules[name]
         return importlib.import_module(f"dcdnas.{self.folder}.{name.replace('-', '_')}")
+
+    @property
+    def offered(self) -> Collection[str]:
+        """Names of the entries that are offered from outside; each is run or imported when it is asked for."""
+        return self.outside.names() if self.outside else ()
+
+    def _from_outside(self, name: str) -> Entry:
+        if self.outside is None or name not in self.outside.names():
+            raise self.unknown(name)
+        self.outside.load(name)
+        return self._loaded[name]
 
     def _files(self) -> dict[str, Path]:
         modules = [p for p in self._path.glob("*.py") if not p.stem.startswith("_")]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from torch import nn
 
 from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.budget import named
 from dcdnas.core.catalogue import Catalogue
 from dcdnas.core.units import Notation, Notations, register
 from dcdnas.networks import Slot
@@ -62,19 +64,25 @@ class Metrics(Catalogue[Metric]):
     """The cost metrics by name; the values of each are written in its own notation."""
 
     def __init__(self) -> None:
-        super().__init__("cost", "cost metric", listed="metrics")
+        super().__init__("cost", "cost metric", "`--plugin FILE` loads one of your own.", listed="metrics")
 
-    def add(self, name: str, entry: Metric) -> None:
-        """Adds a metric from outside the folder, for as long as this process lives."""
-        super().add(name, entry)
+    def add(self, name: str, entry: Metric, module: ModuleType | None = None) -> None:
+        """Adds a metric from outside the folder, for as long as this process lives; see `Catalogue.add`."""
+        super().add(name, entry, module)
         register(entry.notation)
 
 
 metrics = Metrics()
 
 
-def notations() -> Notations:
-    """How each metric is named, written and read."""
+def notations(budgets: Iterable[str] = ()) -> Notations:
+    """How each metric is named, written and read.
+
+    Args:
+        budgets: as a person writes them; a metric that they name and an installed package offers is imported.
+    """
+    for name in {named(text) for text in budgets} & {*metrics.offered}:
+        metrics[name]
     return {name: metric.notation for name, metric in metrics.items()}
 
 

@@ -16,7 +16,7 @@ from dcdnas.core.budget import Budget
 from dcdnas.core.files import write_whole
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.yaml_lines import Document, read_yaml
-from dcdnas.cost import ALWAYS, notations, with_always
+from dcdnas.cost import ALWAYS, metrics, with_always
 from dcdnas.engine.folders import called
 from dcdnas.engine.formats import EARLIER_SEARCH, FORMAT, check_search, only_read
 from dcdnas.engine.rules import differences, flat, other_rules, rules
@@ -58,7 +58,8 @@ class SearchConfig:
         confirm_top: how many networks of the front are confirmed, beside the static reference.
         keep_weights: which trainings' weights are kept in the run's folder: ``front``, ``all`` or ``none``.
         latency: the device and the correction of the latency table that prices are read from; empty where none is needed.
-        plugins: the space's operators from outside the package: name to ``path`` and ``sha256`` of the file.
+        plugins: what the search uses from outside the package, as `dcdnas.core.plugins` records it: name to ``kind`` and
+            ``path`` and ``sha256`` of a file, or ``distribution`` and ``version`` of an installed package.
         table: the benchmark's table that results are looked up in: ``path``, ``sha256`` and what it has; empty where networks are
             trained.
         start_from: an earlier ``run`` and the ``networks`` of its front, as decisions of the space, that are trained first.
@@ -141,8 +142,10 @@ class SearchConfig:
 
     def write(self, path: Path) -> None:
         """Writes ``search.yaml``, with how its metrics are written and the versions that made it."""
-        plain, known = self.to_dict(), notations()
-        priced = {name: known[name].to_dict() for name in with_always([*(b.metric for b in self.budgets), *self.minimize])}
+        plain = self.to_dict()
+        priced = {
+            name: metrics[name].notation.to_dict() for name in with_always([*(b.metric for b in self.budgets), *self.minimize])
+        }
         long: dict[str, Any] = {
             name: plain.pop(name) for name in ("space", "start_from") if name in plain
         }  # who lists runs reads up to here

@@ -28,7 +28,7 @@ class Execution:
         address: of a Ray cluster; empty starts one on this machine.
         timeout: seconds after which the search ends as if asked to; infinity for never.
         train: what a worker runs; None for the proxy training.
-        plugins: operators from outside the package, which workers have to know.
+        plugins: files with entries from outside the package, which workers have to know.
         weights: folder of this machine that takes the weights of trainings that finished; None for nowhere.
         log: trackers that are told what happens, of `dcdnas.engine.trackers`.
     """

@@ -12,7 +12,7 @@ from typing import Any
 from dcdnas.core.files import make_folder, write_whole
 from dcdnas.core.pareto import Bounds
 from dcdnas.core.plugins import FOLDER as PLUGINS
-from dcdnas.core.plugins import loaded
+from dcdnas.core.plugins import Plugin, outside
 from dcdnas.cost.latency import prices_by
 from dcdnas.cost.latency.table import LatencyTable
 from dcdnas.data import Split
@@ -80,10 +80,12 @@ def listed(differences: Sequence[str], most: int = 20) -> list[str]:
 
 
 def _copy_plugins(folder: Path, config: SearchConfig) -> None:
-    """Keeps the operators from outside the package beside the run, so that it reads the same later."""
-    for plugin in loaded(config.plugins):
-        make_folder(folder / PLUGINS)
-        write_whole(folder / PLUGINS / Path(plugin.path).name, plugin.text)
+    """Keeps the files from outside the package beside the run, so that it reads the same later."""
+    for name, record in config.plugins.items():
+        for plugin in outside(record["kind"], [name]):
+            if isinstance(plugin, Plugin):
+                make_folder(folder / PLUGINS)
+                write_whole(folder / PLUGINS / Path(plugin.path).name, plugin.text)
 
 
 def _never_started(folder: Path) -> bool:

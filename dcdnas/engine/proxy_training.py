@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.plugins import Plugin
+from dcdnas.core.plugins import Plugin, offer
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import EpochResult, Score
 from dcdnas.cost import verified
@@ -43,7 +43,7 @@ class ProxyTraining:
     Args:
         device: to train on, ``cpu`` or ``cuda``.
         threads: of torch in this process; 0 leaves them as they are.
-        plugins: operators from outside the package.
+        plugins: files with entries from outside the package; each is run when the training asks for its entry.
         weights: folder that takes the weights of trainings that finished, where this machine has it; None for nowhere.
     """
 
@@ -66,8 +66,7 @@ class ProxyTraining:
             torch.set_num_threads(self.threads)
         if self.device == "cpu":
             keep_freed_memory()
-        for plugin in self.plugins:
-            plugin.load()
+        offer(self.plugins)
         if not job.confirm:
             verified(job.architecture, job.metrics)
         images = images_of(job.task)

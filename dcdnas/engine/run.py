@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcdnas.core import pareto
-from dcdnas.core.plugins import load_copies
+from dcdnas.core.plugins import offer_recorded
 from dcdnas.core.trial import Ending
 from dcdnas.engine import latency
 from dcdnas.engine.config import SearchConfig
@@ -51,7 +51,7 @@ def search(
         RunError: when another driver is searching there.
     """
     config = SearchConfig.to_go_on(folder / "search.yaml")
-    execution = replace(execution, plugins=load_copies(folder, config.plugins))
+    execution = replace(execution, plugins=offer_recorded(folder, config.plugins, go_on=True))
     if config.table:
         execution = replace(execution, executor=TABULAR)  # it has no images to train on
     space, table = latency.space_and_table_of(folder, config)

@@ -18,7 +18,7 @@ import yaml
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.files import make_folder, write_whole
 from dcdnas.core.geometry import Cost
-from dcdnas.core.plugins import loaded
+from dcdnas.core.plugins import outside
 from dcdnas.core.units import costs, mix, notation
 from dcdnas.core.yaml_lines import Document, parse_yaml, read_yaml
 from dcdnas.errors import FileError, MismatchError
@@ -58,7 +58,7 @@ class Model:
         """The content of the config file."""
         a = self.architecture
         slots = [layer.slot for layer in breakdown_of(a).layers]
-        plugins = loaded(choice.operator for choice in a.layers.values())
+        plugins = [*outside("operator", (choice.operator for choice in a.layers.values())), *outside("network", [a.network])]
         pretrained: dict[str, Any] = {"input_size": list(a.input), "num_classes": a.classes}
         if self.normalisation:
             pretrained |= {"mean": list(self.normalisation.mean), "std": list(self.normalisation.std)}
@@ -75,7 +75,7 @@ class Model:
             "dcdnas": {
                 **{key: plain[key] for key in ("format", "network", "input", "classes")},
                 "cost": {name: notation(name).value(value) for name, value in price_of(a).values.items()},
-                **({"plugins": {p.name: {"file": Path(p.path).name, "sha256": p.digest} for p in plugins}} if plugins else {}),
+                **({"plugins": {p.name: _without_folder(p.record) for p in plugins}} if plugins else {}),
                 "provenance": dict(self.provenance),
                 "settings": plain["settings"],
                 "layers": {name: choice["operator"] if len(choice) == 1 else choice for name, choice in plain["layers"].items()},
@@ -90,6 +90,11 @@ class Model:
         if self.labels:
             known["label_names"] = list(self.labels)
         return {name: json.dumps(value, ensure_ascii=False) for name, value in known.items()}
+
+
+def _without_folder(record: Mapping[str, str]) -> dict[str, str]:
+    """What is recorded of a plugin, for who has not this machine's folders."""
+    return {key: Path(value).name if key == "path" else value for key, value in record.items()}
 
 
 def read_model(path: str | Path) -> Model:

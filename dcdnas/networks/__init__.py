@@ -8,15 +8,19 @@ from pathlib import Path
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.catalogue import Catalogue
+from dcdnas.core.plugins import accept
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.core.task import proxy_input
 from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.networks._base import ConvNorm, Network, Places, deployed, make, make_divisible
 from dcdnas.networks._excite import SqueezeExcite
 from dcdnas.networks._identity import digest_of_built
+from dcdnas.networks._rules import check as _check
 from dcdnas.networks._slot import STATIC, leaders, unnamed
 
-networks: Catalogue[type[Network]] = Catalogue("networks", "network")
+networks: Catalogue[type[Network]] = Catalogue("networks", "network", "`--plugin FILE` loads one of your own.")
+
+accept(networks, Network, "network", check=_check)
 
 __all__ = [
     "ACTIVATIONS", "STATIC", "ConvNorm", "Network", "Places", "Shape", "Slot", "SqueezeExcite", "build_network", "deployed",

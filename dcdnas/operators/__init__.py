@@ -9,9 +9,10 @@ from dcdnas.operators._kernels import watching
 from dcdnas.operators._norm import BatchNorm
 from dcdnas.operators._observed import Observer
 from dcdnas.operators._product import counting, product
+from dcdnas.operators._rules import check as _check
 
 operators: Catalogue[type[Operator]] = Catalogue("operators", "operator", "`--plugin FILE` loads one of your own.")
 
-accept(operators, Operator, "operator")
+accept(operators, Operator, "operator", check=_check)
 
 __all__ = ["BatchNorm", "DDFUp", "Observer", "Operator", "counting", "operators", "product", "watching", "width_of"]

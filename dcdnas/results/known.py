@@ -1,6 +1,6 @@
 """What a network costs, from the cache where it was found before, so that tables and configs of known networks need no torch.
 
-The cache's file is named after the package's whole code, and an entry after the architecture and the operators from outside.
+The cache's file is named after the package's whole code, and an entry after the architecture and what of it is from outside.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dcdnas.core.architecture import Architecture
 from dcdnas.core.breakdown import Breakdown
 from dcdnas.core.cache import Records, code_digest
 from dcdnas.core.geometry import Cost
-from dcdnas.core.plugins import loaded
+from dcdnas.core.plugins import outside
 from dcdnas.core.units import ALWAYS, notation, register_read
 
 Value = TypeVar("Value")
@@ -68,8 +68,9 @@ def _known(
     anew: bool = False,
 ) -> Value:
     """What the cache has, else (or `anew`) what `find` finds, which is then kept."""
-    outside = [plugin.digest for plugin in loaded(choice.operator for choice in architecture.layers.values())]
-    key, records = " ".join([what, architecture.digest, *outside]), Records(f"known-{_code()}")
+    operators = outside("operator", (choice.operator for choice in architecture.layers.values()))
+    digests = [plugin.digest for plugin in (*operators, *outside("network", [architecture.network]))]
+    key, records = " ".join([what, architecture.digest, *digests]), Records(f"known-{_code()}")
     try:
         if not anew:
             return read(records.read()[key])

@@ -7,16 +7,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import plugged
 import pytest
 import yaml
 from commands import SEARCH, SPACE, Run
+from contributing import OPERATOR as GATE
 
 from dcdnas.core import plugins
 from dcdnas.core.plugins import load_plugin
 from dcdnas.operators import operators
 
-PAGE = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
-GATE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
 LOCAL = tuple("local" if word == "inline" else word for word in SEARCH)
 RAY = tuple("ray" if word == "inline" else word for word in SEARCH)
 
@@ -24,20 +24,10 @@ Forget = Callable[[], None]
 
 
 @pytest.fixture
-def forget(monkeypatch: pytest.MonkeyPatch) -> Iterator[Forget]:
+def forget() -> Iterator[Forget]:
     """Unloads plugins, as a new process begins."""
-    shipped = dict(operators._loaded)
-
-    def unload() -> None:
-        for plugin in plugins._LOADED.values():
-            sys.modules.pop(f"dcdnas.operators.{Path(plugin.path).stem}", None)
-        monkeypatch.setattr(operators, "_added", set())
-        monkeypatch.setattr(operators, "_loaded", dict(shipped))
-        monkeypatch.setattr(plugins, "_LOADED", {})
-
-    unload()
-    yield unload
-    unload()
+    with plugged.forgotten():
+        yield plugged.forget
 
 
 @pytest.fixture
@@ -64,7 +54,7 @@ def test_a_plugin_that_nobody_named_is_not_loaded(run: Run, gated: Path) -> None
     assert said.code == 2
     assert "unknown operator 'gate'" in said.err
     assert "--plugin" in said.err
-    assert not plugins._LOADED
+    assert not plugins._KNOWN
 
 
 def test_a_plugin_works_wherever_a_space_is_read(run: Run, gated: Path) -> None:
@@ -87,7 +77,7 @@ def searched_and_resumed(run: Run, project: Path, forget: Forget, words: tuple[s
     folder = project / "runs" / "own"
     assert (folder / "plugins" / "gate.py").read_text(encoding="utf-8") == GATE
     recorded = yaml.safe_load((folder / "search.yaml").read_text(encoding="utf-8"))["plugins"]
-    assert recorded["gate"] == {"path": str(project / "gate.py"), "sha256": load_plugin("gate.py").digest}
+    assert recorded["gate"] == {"kind": "operator", "path": str(project / "gate.py"), "sha256": load_plugin("gate.py").digest}
     assert {t["state"] for t in run("trials", "own", "--json").json} == {"finished"}
 
     forget()
@@ -100,7 +90,7 @@ def searched_and_resumed(run: Run, project: Path, forget: Forget, words: tuple[s
     forget()
     assert run("export", "own", "--to", formats, "-o", "out").code == 0
     config = yaml.safe_load((project / "out" / "config.yaml").read_text(encoding="utf-8"))["dcdnas"]
-    assert config["plugins"]["gate"] == {"file": "gate.py", "sha256": recorded["gate"]["sha256"]}
+    assert config["plugins"]["gate"] == {**recorded["gate"], "path": "gate.py"}
 
     forget()
     again = ("export", "out/config.yaml", "--to", formats, "-o", "again")
@@ -133,7 +123,7 @@ def test_a_changed_file_is_another_search_and_a_changed_copy_is_refused(run: Run
     (gated / "runs/own/plugins/gate.py").write_text(f"{GATE}\n# changed\n", encoding="utf-8")
     said = run("resume", "own", "-n", "2", "--executor", "inline")
     assert (said.code, "its content was changed" in flat(said.err)) == (2, True)
-    assert not plugins._LOADED
+    assert not plugins._KNOWN
 
     (gated / "runs/own/plugins/gate.py").unlink()
     said = run("export", "own", "-o", "out")
@@ -148,8 +138,20 @@ def test_a_changed_file_is_another_search_and_a_changed_copy_is_refused(run: Run
         ("my-op.py", GATE, "my-op.py: cannot be a plugin"),
         ("_gate.py", GATE, "_gate.py: cannot be a plugin"),
         ("gate.txt", GATE, "gate.txt: cannot be a plugin"),
-        ("empty.py", "", "empty.py: holds no operator"),
-        ("other.py", '__all__ = ["Gate"]\nclass Gate: pass\n', "other.py: holds no operator"),
+        (
+            "empty.py",
+            "",
+            f"empty.py: holds nothing to add to dcdnas. The first name of its __all__ has to be {plugins.KINDS}, but it",
+        ),
+        ("other.py", '__all__ = ["Gate"]\nclass Gate: pass\n', "other.py:2: holds nothing to add to dcdnas."),
+        ("other.py", '__all__ = ["g"]\n\ng: int = 3\n', "other.py:3: holds nothing to add to dcdnas."),
+        (
+            "other.py",
+            '__all__ = ["g"]\n\ng: int = 3\n',
+            "a tracker or an executor, but g is an int object. docs/plugins.md shows",
+        ),
+        ("unnamed.py", '__all__ = ["h"]\n', "unnamed.py: AttributeError"),
+        ("leaves.py", "x = 1\nraise SystemExit(0)\n", "leaves.py:2: SystemExit"),
         ("raises.py", "x = 1\n1 / 0\n", "raises.py:2: ZeroDivisionError"),
         ("wrong.py", "x = 1\n)\n", "wrong.py:2: SyntaxError"),
     ],
@@ -162,8 +164,9 @@ def test_what_is_wrong_with_a_plugin_is_said(
     said = run("space", "check", "tiny.yaml", "--plugin", file)
     assert said.code == 2
     assert message in flat(said.err)
-    assert not plugins._LOADED
-    assert f"dcdnas.operators.{Path(file).stem}" not in sys.modules or file == "odconv.py"
+    assert not plugins._KNOWN
+    assert not [name for name in sys.modules if name.startswith("dcdnas_plugins.")]
+    assert operators["odconv"].__name__ == "ODConv"
 
 
 def test_a_problem_with_a_plugin_of_a_space_is_told_with_its_line(run: Run, gated: Path) -> None:
@@ -183,7 +186,17 @@ def test_two_contents_under_one_name_are_refused(project: Path, forget: Forget) 
         load_plugin("gate.py")
 
 
-@pytest.mark.parametrize("recorded", ["5", "[gate]", "{gate: 5}", "{../../gate: {path: gate.py, sha256: 00}}"])
+@pytest.mark.parametrize(
+    "recorded",
+    [
+        "5",
+        "[gate]",
+        "{gate: 5}",
+        "{../../gate: {kind: operator, path: gate.py, sha256: '00'}}",
+        "{gate: {path: gate.py, sha256: '00'}}",
+        "{gate: {kind: operator, distribution: dcdnas-gate, version: 1.2}}",
+    ],
+)
 def test_a_damaged_record_of_plugins_is_refused(run: Run, gated: Path, forget: Forget, recorded: str) -> None:
     name_in_space(gated)
     assert run(*SEARCH, "-n", "1", "--confirm", "0", "--name", "own").code == 0
@@ -194,7 +207,7 @@ def test_a_damaged_record_of_plugins_is_refused(run: Run, gated: Path, forget: F
     for words in (("show", "own"), ("resume", "own", "-n", "2", "--executor", "inline"), ("export", "own", "-o", "out")):
         said = run(*words)
         assert (said.code, "damaged" in flat(said.err)) == (2, True), said
-    assert not plugins._LOADED
+    assert not plugins._KNOWN
 
 
 def test_a_list_of_operators_has_the_one_that_is_named_and_only_then(run: Run, gated: Path, forget: Forget) -> None:

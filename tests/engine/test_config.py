@@ -38,7 +38,7 @@ configs = st.builds(
     seed=st.integers(0, 2**31),
     early_stopping=st.booleans(),
     confirm=st.integers(0, 9),
-    plugins=st.sampled_from([{}, {"gate": {"path": "/gate.py", "sha256": "00"}}]),
+    plugins=st.sampled_from([{}, {"gate": {"kind": "operator", "path": "/gate.py", "sha256": "00"}}]),
 )
 
 OTHER: dict[str, Any] = {
@@ -55,7 +55,7 @@ OTHER: dict[str, Any] = {
     "confirm": 9,
     "confirm_top": 8,
     "table": {"about": "results", "networks": 3, "path": "/t.json", "sha256": "00"},
-    "plugins": {"gate": {"path": "/gate.py", "sha256": "00"}},
+    "plugins": {"gate": {"kind": "operator", "path": "/gate.py", "sha256": "00"}},
     "start_from": {"run": "first", "networks": [{"width": 1.5}]},
 }
 
@@ -90,7 +90,7 @@ def test_every_setting_but_the_number_of_trials_and_kept_weights_makes_another_s
     for name, value in OTHER.items():
         assert config().differences(replace(config(), **{name: value})), name
     assert config().differences(replace(config(), trials=999, keep_weights="none")) == []
-    moved = replace(config(), plugins={"gate": {"path": "/elsewhere/gate.py", "sha256": "00"}})
+    moved = replace(config(), plugins={"gate": {"path": "/elsewhere/gate.py", "sha256": "00", "kind": "operator"}})
     assert moved.differences(replace(config(), plugins=OTHER["plugins"])) == []
 
 

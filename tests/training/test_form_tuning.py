@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dcdnas import published
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.geometry import ConvGeometry
-from dcdnas.core.plugins import Plugin
+from dcdnas.core.plugins import Plugin, _run
 from dcdnas.cost import measure
 from dcdnas.cost.latency.device import Device
 from dcdnas.cost.latency.timing import Timing
@@ -135,7 +135,7 @@ PLUGIN = Plugin("twin.py", "from dcdnas.operators.odconv import ODConv\n\n__all_
 def elsewhere(request: pytest.FixtureRequest) -> Iterator[type[Operator]]:
     """An operator that is not the package's."""
     if request.param == "a plugin":
-        made = PLUGIN._entry()[1]
+        made = _run(PLUGIN)[1]
         yield made
         del sys.modules[made.__module__]
     else:

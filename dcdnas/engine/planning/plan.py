@@ -85,12 +85,11 @@ def make_plan(settings: SearchSettings, told: Told = quietly) -> Plan:
         DataError: when the images are missing or damaged.
     """
     execution = chosen_execution(settings)
-    budgets = parse_budgets(settings.budget, notations())
+    budgets = parse_budgets(settings.budget, notations(settings.budget))
     chosen = chosen_space(settings, budgets)
     space = chosen.space
     minimize = cost_objectives(settings, budgets, space)
-    if settings.sampler not in samplers:
-        raise samplers.unknown(settings.sampler)
+    samplers[settings.sampler]
     known = runs_folder() / settings.name if settings.name else None
     priced = {*minimize, *(b.metric for b in budgets)}
     space, table = latency.space_and_table(known, space, priced, settings.latency_table, settings.latency_device, told)
@@ -102,8 +101,8 @@ def make_plan(settings: SearchSettings, told: Told = quietly) -> Plan:
     config = SearchConfig(
         space=chosen.content, budgets=budgets, minimize=minimize, task=task, early_stopping=stops_early(settings, task.epochs),
         starts=number_of_starts(settings), start_from=earlier.record if earlier else {},
-        latency=latency.record(table) if table else {}, plugins=plugins_of(space), table=looked_up,
-        **{n: getattr(settings, n) for n in SAME},
+        latency=latency.record(table) if table else {}, table=looked_up,
+        plugins=plugins_of(space, priced, settings.sampler, task), **{n: getattr(settings, n) for n in SAME},
     )  # fmt: skip
     folder = runs_folder() / (settings.name or _free_name(space, budgets))
     notes += [earlier.note] if earlier else []

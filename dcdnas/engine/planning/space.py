@@ -1,13 +1,13 @@
-"""Which space is searched, and which costs are objectives: from the budgets where nothing more was said."""
+"""Which space is searched, which costs are objectives, and what of both comes from outside the package."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from dcdnas.core.budget import Budget
-from dcdnas.core.plugins import loaded
+from dcdnas.core.plugins import outside
+from dcdnas.core.task import TrainingTask
 from dcdnas.cost import ALWAYS, metrics
 from dcdnas.data import contents
 from dcdnas.engine.planning.for_data import ForData, read_for
@@ -62,7 +62,32 @@ def cost_objectives(settings: SearchSettings, budgets: Sequence[Budget], space: 
     return tuple(dict.fromkeys([*(b.metric for b in budgets[:1]), *settings.minimize])) or ALWAYS[:1]
 
 
-def plugins_of(space: SearchSpace) -> Mapping[str, Mapping[str, str]]:
-    """The files with the space's operators from outside the package, and their digests."""
-    operators = {candidate.operator for group in space.groups for candidate in group.candidates}
-    return {p.name: {"path": str(Path(p.path).absolute()), "sha256": p.digest} for p in loaded(operators)}
+def plugins_of(space: SearchSpace, priced: Iterable[str], sampler: str, task: TrainingTask) -> Mapping[str, Mapping[str, str]]:
+    """Files and installed packages that a search uses entries of: the entry's name to what is recorded of it.
+
+    Args:
+        space: that is searched.
+        priced: metrics of the budgets and objectives.
+        sampler: name of the sampler.
+        task: the proxy training, with the name of its images.
+
+    Raises:
+        UsageError: when two of different kinds have one name.
+    """
+    used = {
+        "operator": {candidate.operator for group in space.groups for candidate in group.candidates},
+        "network": {space.network},
+        "cost metric": {*priced},
+        "sampler": {sampler},
+        "data source": {task.data.partition(":")[0]},
+    }
+    found: dict[str, dict[str, str]] = {}
+    for kind, names in used.items():
+        for plugin in outside(kind, names):
+            if plugin.name in found:
+                raise UsageError(
+                    f"the {found[plugin.name]['kind']} and the {kind} {plugin.name!r} are both from outside dcdnas, and a "
+                    "run keeps its plugins by their names. Rename one of them."
+                )
+            found[plugin.name] = plugin.record
+    return found

@@ -57,7 +57,9 @@ class SpaceFile(_Strict):
     )
     classes: Annotated[int, Field(ge=2, le=10_000_000, strict=True)]
     settings: dict[str, Any] = Field(default_factory=dict, description="the backbone's settings; a list is searched")
-    plugins: list[str] = Field(default_factory=list, description="files with operators of your own, relative to this file")
+    plugins: list[str] = Field(
+        default_factory=list, description="files with operators, networks and other entries of your own, relative to this file"
+    )
     slots: dict[str, dict[str, Any]] = Field(default_factory=dict, description="slot pattern -> operator -> settings")
     forbid: list[dict[str, Value | list[Value]]] = Field(
         default_factory=list, description="combinations that are refused: decision -> value or values"

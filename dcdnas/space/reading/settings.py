@@ -55,8 +55,9 @@ class SettingsReader:
         found: list[Variable] = []
         for name in sorted(self.known, key=lambda n: self.known[n].choice.per != "stage"):
             if name in self.rows or name == "depth":
-                per = self.known[name].choice.per
-                found += self._of_setting(name, _default_options(complete[name], per, _units(per, complete, found)))
+                per, value = self.known[name].choice.per, complete[name]
+                depth: Any = complete.get("depth") or _depth(value)
+                found += self._of_setting(name, _default_options(value, per, _units(per, depth, found)))
         return tuple(found)
 
     def _of_setting(self, name: str, default: Mapping[str, tuple[Setting, ...]]) -> list[Variable]:
@@ -153,12 +154,17 @@ def matching(names: Iterable[str], pattern: str) -> list[str]:
     return [name for name in names if any(fnmatch.fnmatchcase(name, part) for part in parts)]
 
 
-def _units(per: Scope, complete: Mapping[str, Any], found: Sequence[Variable]) -> list[str]:
+def _depth(value: Any) -> list[int]:
+    """Blocks a stage of a backbone that has no setting for it, as a setting has values."""
+    return [len(row) if isinstance(row, (list, tuple)) else 1 for row in value] if isinstance(value, (list, tuple)) else [1]
+
+
+def _units(per: Scope, blocks_of: Sequence[int], found: Sequence[Variable]) -> list[str]:
     """The units of a setting: the network, its stages, or every block that some depth has."""
     if per == "network":
         return [""]
     depth = {v.unit: max(int(o) for o in v.options) for v in found if v.setting == "depth"}
-    depth = depth or {f"stage{s}": int(d) for s, d in enumerate(complete["depth"], 1)}
+    depth = depth or {f"stage{s}": int(d) for s, d in enumerate(blocks_of, 1)}
     return list(depth) if per == "stage" else [f"{s}.block{b}" for s, blocks in depth.items() for b in range(1, blocks + 1)]
 
 

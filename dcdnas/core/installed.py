@@ -1,0 +1,133 @@
+"""Entries that installed packages offer through entry points: found by name, imported only when named."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, PackageNotFoundError, distributions, version
+from types import ModuleType
+from typing import Any
+
+from dcdnas.errors import FileError, RunError, UsageError
+
+GROUPS = "dcdnas."
+"""What the names of the groups of entry points begin with; the rest is what `dcdnas list` calls the entries."""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An entry that an installed package offers, or that a run recorded of one.
+
+    Args:
+        kind: of the entry, e.g. ``operator``.
+        name: of the entry point, as in YAML.
+        distribution: name of the package, as pip knows it.
+        version: of the package.
+        point: where the entry is; None for a record, whose package may be missing.
+    """
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    point: EntryPoint | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Tells one version of the package from another."""
+        return hashlib.sha256(f"{self.distribution} {self.version}".encode()).hexdigest()
+
+    @property
+    def record(self) -> dict[str, str]:
+        """For ``search.yaml`` and a model's config."""
+        return {"kind": self.kind, "distribution": self.distribution, "version": self.version}
+
+    @property
+    def where(self) -> str:
+        """What messages call the place that it comes from."""
+        value = f" (entry point {self.point.value})" if self.point else ""
+        return f"{self.kind} {self.name!r} of the installed package {self.distribution} {self.version}{value}"
+
+    def imported(self) -> tuple[Any, ModuleType | None]:
+        """The entry, and the module where that is what the entry point names: its entry is the first of its ``__all__``.
+
+        Raises:
+            FileError: when the package fails to import, or has no such name.
+        """
+        assert self.point is not None
+        try:
+            found = self.point.load()
+            if isinstance(found, ModuleType):
+                return getattr(found, found.__all__[0]), found
+        except (Exception, SystemExit) as error:
+            raise FileError(
+                f"{self.where}: cannot be imported: {type(error).__name__}: {error}. Mend or update the package "
+                f"{self.distribution}, or name another {self.kind}."
+            ) from error
+        return found, None
+
+
+def installed(group: str, kind: str) -> Mapping[str, tuple[Installed, ...]]:
+    """What installed packages offer of one kind, by name; more than one where packages offer the same name.
+
+    Args:
+        group: of the entry points, without the prefix that all have, e.g. ``operators``.
+        kind: what one entry is called in a message.
+    """
+    found: dict[str, tuple[Installed, ...]] = {}
+    for point in _points().get(f"{GROUPS}{group}", ()):
+        package = point.dist.name if point.dist else "unknown"
+        entry = Installed(kind, point.name.replace("_", "-"), package, point.dist.version if point.dist else "", point)
+        found[entry.name] = (*found.get(entry.name, ()), entry)
+    return found
+
+
+def only(found: tuple[Installed, ...]) -> Installed:
+    """The one that offers a name.
+
+    Raises:
+        UsageError: when several packages do.
+    """
+    if len(packages := sorted({f.distribution for f in found})) > 1:
+        raise UsageError(
+            f"the {found[0].kind} {found[0].name!r} is offered by {len(packages)} installed packages: {', '.join(packages)}. "
+            "Uninstall all but one."
+        )
+    return found[0]
+
+
+def check_installed(recorded: Installed, run: str, same: bool) -> None:
+    """Refuses a record whose package is not installed.
+
+    Args:
+        recorded: by a run.
+        run: its name.
+        same: whether only the version that was recorded will do, since new results are compared with old ones.
+
+    Raises:
+        RunError: saying what to install.
+    """
+    package, wanted = recorded.distribution, recorded.version
+    needs = f"{run} needs the {recorded.kind} {recorded.name!r} of the package {package} {wanted}"
+    try:
+        here = version(package)
+    except PackageNotFoundError:
+        raise RunError(f'{needs}, which is not installed. Install it with: pip install "{package}=={wanted}"') from None
+    if same and here != wanted:
+        raise RunError(
+            f"{needs}, and {here} is installed: results of the two could not be compared. Install the other one with: "
+            f'pip install "{package}=={wanted}"; or begin a new search with --start-from {run}.'
+        )
+
+
+@cache
+def _points() -> Mapping[str, tuple[EntryPoint, ...]]:
+    """All entry points of our groups; the same package twice on the path counts once."""
+    found: dict[str, dict[tuple[str, str, str], EntryPoint]] = {}
+    for package in distributions():
+        for point in package.entry_points:
+            if point.group.startswith(GROUPS):
+                found.setdefault(point.group, {}).setdefault((point.name, point.value, package.name), point)
+    return {group: tuple(points.values()) for group, points in found.items()}
