@@ -10,7 +10,7 @@ from test_price import any_architecture, any_choice
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import measure, metrics, price
-from dcdnas.networks import Slot, build_network, networks, slots_of
+from dcdnas.networks import STATIC, Slot, build_network, networks, slots_of
 from dcdnas.operators import operators
 from dcdnas.published import architecture as published
 
@@ -38,6 +38,8 @@ def test_a_network_without_dynamic_layers_has_none() -> None:
     architecture = Architecture("mobilenetv2", {"width": 0.25, "se": 0.25}, {}, (3, 32, 32), 10)
     assert price(architecture, ("kernel-memory", "flops"))["kernel-memory"] == 0
     assert KERNEL_MEMORY.measure(build_network(architecture), architecture.input) == 0
+    assert KERNEL_MEMORY.of_slot is not None
+    assert [KERNEL_MEMORY.of_slot(slot, STATIC) for slot in slots_of(architecture)] == [0] * len(slots_of(architecture))
 
 
 def test_half_precision_takes_half_of_it() -> None:

@@ -39,6 +39,13 @@ def test_what_is_counted_is_what_fvcore_measures_in_that_form(operator: str, cou
     assert price(counted)["params"] == price(of(operator))["params"]
 
 
+def test_the_layers_that_a_config_names_are_the_searched_ones() -> None:
+    network = of("ddf")
+    searched = {layer.slot.name for layer in layer_table(network) if layer.searched}
+    assert searched == set(network.layers)
+    assert searched < {slot.name for slot in slots_of(network)}
+
+
 @pytest.mark.parametrize("count", ["training", "published"])
 def test_no_form_costs_less_than_the_one_that_budgets_mean(count: Count) -> None:
     network = published("dcd/mobilenetv2_dcd")
