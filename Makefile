@@ -17,6 +17,9 @@ setup: .venv/installed
 search: setup
 	$(BIN)/dcdnas search $(RUN_ARGS)
 
+# What is compiled once is kept for all the processes that the tests start, also where the environment says otherwise.
+test test-all: export PYTHONDONTWRITEBYTECODE =
+
 test: setup
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not gpu"
 

@@ -17,7 +17,7 @@ from dcdnas.published import architecture as published
 KERNEL_MEMORY = metrics["kernel-memory"]
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("network", networks)
 def test_the_price_of_a_network_is_that_of_its_layer_with_the_most(network: str, seed: int) -> None:
     architecture = any_architecture(network, seed)

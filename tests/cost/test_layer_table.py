@@ -15,7 +15,7 @@ from dcdnas.networks import build_network, slots_of
 from dcdnas.operators import operators
 from dcdnas.published import architecture as published
 
-BARE = Architecture("mobilenetv2", {"width": 0.25, "depth": 1}, {}, (3, 64, 64), 10)
+BARE = Architecture("mobilenetv2", {"width": 0.25, "depth": 1, "channels": (16, 32), "strides": (1, 2)}, {}, (3, 32, 32), 10)
 
 PUBLISHED = [name for name, operator in operators.items() if vars(operator).get("PUBLISHED_FORM") is not None]
 

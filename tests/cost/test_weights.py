@@ -27,7 +27,7 @@ def stored(module: nn.Module) -> int:
 
 
 @pytest.mark.parametrize("network", networks)
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_price_is_what_a_file_of_the_network_holds(network: str, seed: int) -> None:
     architecture = any_architecture(network, seed)
     priced = price(architecture, ("weights",))["weights"]

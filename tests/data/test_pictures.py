@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -97,7 +98,7 @@ def test_grey_values_that_say_no_brightness_are_refused(tmp_path: Path, values: 
 MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F"]
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.sampled_from(MODES), st.sampled_from(["png", "tiff"]), st.integers(0, 255), st.integers(0, 255))
 def test_a_picture_of_one_brightness_keeps_it_in_every_mode(mode: str, suffix: str, value: int, other: int) -> None:
     grey = np.full((9, 9), value, np.uint8)

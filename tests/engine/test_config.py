@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from searching import config
 
@@ -60,7 +61,7 @@ OTHER: dict[str, Any] = {
 }
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(configs)
 def test_a_configuration_comes_back_as_it_was_written(tmp_path: Path, c: SearchConfig) -> None:
     c.write(tmp_path / "search.yaml")

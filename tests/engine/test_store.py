@@ -14,7 +14,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from searching import memory
 
@@ -66,7 +67,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 # Round trips
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(trials)
 def test_a_trial_comes_back_as_it_was_written(store: Store, written: Trial) -> None:
     store.add(written)

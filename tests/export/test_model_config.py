@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 import dcdnas
@@ -74,7 +75,7 @@ def test_a_place_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
         write_config(Model(PLAIN), tmp_path / "file" / "net.yaml")
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(st.lists(st.integers(1, 3), min_size=2, max_size=2), st.sampled_from([0.5, 1.0, 1.25]), st.integers(1, 4), st.booleans())
 def test_every_architecture_survives_its_text(depth: list[int], width: float, kernels: int, json_text: bool) -> None:
     layers = {"stage1.block1.project": LayerChoice("odconv", {"num_kernels": kernels, "reduction": 8})}

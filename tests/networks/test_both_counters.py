@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from backbones import NETWORKS
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from pairs import each_network_with_each_operator
 from random_settings import architectures
@@ -33,7 +34,7 @@ def test_they_agree_with_every_operator_in_all_places(network: str, operator: st
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-@settings(max_examples=15)
+@examples(15)
 @given(data=st.data())
 def test_they_agree_on_random_settings(network: str, data: st.DataObject) -> None:
     check(data.draw(architectures(network)))

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from random_settings import architectures
 
 from dcdnas.core.architecture import Architecture
@@ -24,7 +25,7 @@ def test_it_has_the_published_parameters(variant: str, parameters: int) -> None:
 
 
 @given(architectures("mobilenetv3"))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_the_price_of_any_settings_is_what_the_whole_network_measures(architecture: Architecture) -> None:
     assert dict(price(architecture).values) == dict(measure(build_network(architecture)).values)
 

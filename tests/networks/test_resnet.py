@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from random_settings import architectures
 from torch import nn
 
@@ -39,13 +40,13 @@ def test_the_default_of_each_block_has_exactly_the_published_size(block: str, fl
 
 
 @given(architectures("resnet"))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_the_price_of_any_settings_is_what_the_whole_network_measures(architecture: Architecture) -> None:
     assert price(architecture) == measure(build_network(architecture))
 
 
 @given(architectures("resnet"))
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_every_slot_is_a_module_of_its_name_and_no_parameter_stands_outside_the_slots(architecture: Architecture) -> None:
     network = build_network(architecture)
     names = [slot.name for slot in slots_of(architecture)]
@@ -55,7 +56,7 @@ def test_every_slot_is_a_module_of_its_name_and_no_parameter_stands_outside_the_
 
 
 @given(architectures("resnet"))
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_each_slot_receives_a_map_of_the_size_its_geometry_says(architecture: Architecture) -> None:
     network, seen = build_network(architecture).eval(), {}
     for slot in slots_of(architecture):

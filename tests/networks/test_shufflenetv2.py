@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import torch
 from backbones import small
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from random_settings import architectures
 
 from dcdnas.core.architecture import Architecture, LayerChoice
@@ -36,7 +37,7 @@ def test_it_has_the_published_parameters(given: dict[str, Any], parameters: int)
 
 
 @given(architectures("shufflenetv2"))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_the_price_of_any_settings_is_what_the_whole_network_measures(architecture: Architecture) -> None:
     assert dict(price(architecture).values) == dict(measure(build_network(architecture)).values)
 

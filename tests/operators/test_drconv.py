@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dcdnas.core.geometry import ConvGeometry
@@ -68,7 +69,7 @@ def test_training_and_eval_are_the_same_function():
     torch.testing.assert_close(operator.train()(x), operator.eval()(x), rtol=0, atol=1e-11)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.integers(1, 70), st.integers(1, 9), st.integers(0, 2**16), st.booleans())
 def test_blocks_and_sorting_give_each_pixel_its_regions_kernel(pixels, regions, seed, uneven):
     generator = torch.Generator().manual_seed(seed)

@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 import yaml
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from spaces import BACKBONE, HEAD, TINY, compile_space
 
@@ -19,7 +20,7 @@ from dcdnas.space.pricing.cost import draw, largest, smallest
 from dcdnas.space.reading.reader import Compiler
 from dcdnas.space.search_space import SearchSpace
 
-FEW = settings(max_examples=25, suppress_health_check=list(HealthCheck))
+FEW = examples(25, suppress_health_check=list(HealthCheck))
 
 
 def some(values: list[Any]) -> st.SearchStrategy[Any]:
@@ -126,7 +127,7 @@ PLAIN = st.recursive(
 KEYS = ["format", "name", "description", "network", "input", "resolution", "classes", "settings", "slots", "forbid", "proxy", "x"]
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@examples(150, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(sorted(TINY)), st.dictionaries(st.sampled_from(KEYS), PLAIN, max_size=2), st.data())
 def test_a_space_with_anything_in_its_keys_is_a_space_or_a_file_error(
     name: str, wild: dict[str, Any], data: st.DataObject
@@ -140,7 +141,7 @@ def test_a_space_with_anything_in_its_keys_is_a_space_or_a_file_error(
         Compiler(Document("wild.yaml", content, {})).space()
 
 
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@examples(100, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 700), st.integers(0, 700), st.text(alphabet="ab:-[]{}&*!|>#'\"?,%@ \n\t019.e", max_size=6))
 def test_a_space_file_with_a_damaged_place_is_a_space_or_a_file_error(start: int, end: int, instead: str) -> None:
     text = HEAD + BACKBONE + TINY["ruled"]

@@ -7,7 +7,8 @@ from functools import cache
 from itertools import islice
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dcdnas.core.architecture import Architecture
@@ -62,7 +63,7 @@ def at_width(space: SearchSpace, outcome: dict[str, object], number: int) -> Arc
     return fixed.architecture(outcome)  # type: ignore[arg-type]
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.integers(0, 10**6), st.sampled_from([2e5, 4e5, 7e5]))
 def test_no_wider_network_of_the_grid_is_within_the_budget(seed: int, at_most: float) -> None:
     space = filling(at_most)
