@@ -1,9 +1,11 @@
-"""How many examples of a property are tried where each of them is dear."""
+"""What the fast run leaves out: examples of a property where each of them is dear, and parameters that show nothing new."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import pytest
 from hypothesis import settings
 
 USUAL = 100
@@ -13,3 +15,9 @@ USUAL = 100
 def examples(most: int, **others: Any) -> settings:
     """`most` examples when all tests run, and their share of the profile's examples in the fast run."""
     return settings(max_examples=max(2, most * settings().max_examples // USUAL), **others)
+
+
+def slow_but(quick: Iterable[object], values: Iterable[Any]) -> list[Any]:
+    """`values` as a test's parameters; those that are not among `quick` are slow."""
+    quick = list(quick)
+    return [pytest.param(value, marks=[pytest.mark.slow] * (value not in quick)) for value in values]

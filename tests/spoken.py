@@ -6,6 +6,7 @@ import ast
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,12 @@ def texts_of(path: Path) -> Iterator[str]:
             yield node.value
 
 
+@cache
+def whole_command() -> Any:
+    """`dcdnas` with all its verbs."""
+    return typer.main.get_command(make_app(()))
+
+
 def problem_of(command: str, whole: bool = False) -> str:
     """What is wrong with a command: a verb, a flag or a choice that there is not; empty when it can be given.
 
@@ -42,7 +49,7 @@ def problem_of(command: str, whole: bool = False) -> str:
         whole: whether its arguments must be there and be of the right kind.
     """
     words = shlex.split(command.partition(" > ")[0])[1:]
-    found: Any = typer.main.get_command(make_app(()))
+    found: Any = whole_command()
     while words and hasattr(found, "commands"):
         if words[0] in ("-h", "--help", "--version"):
             return ""

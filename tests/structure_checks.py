@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 LAYERS = (
@@ -67,11 +68,23 @@ def modules(root: Path) -> dict[str, Path]:
 
 
 def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+    return parsed(path.read_text(encoding="utf-8"), str(path))
 
 
-def imports(path: Path, for_types: bool = False) -> Iterator[tuple[str, int]]:
+@cache
+def parsed(text: str, name: str) -> ast.Module:
+    """Once for all checks, which only look."""
+    return ast.parse(text, name)
+
+
+def imports(path: Path, for_types: bool = False) -> tuple[tuple[str, int], ...]:
     """Every imported module's full name with its line, inside functions too; under `if TYPE_CHECKING` only when asked for."""
+    return imported(tree(path), for_types)
+
+
+@cache
+def imported(module: ast.Module, for_types: bool) -> tuple[tuple[str, int], ...]:
+    """As `imports`, of a file that is read."""
 
     def walk(node: ast.AST) -> Iterator[tuple[str, int]]:
         if not for_types and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
@@ -87,7 +100,7 @@ def imports(path: Path, for_types: bool = False) -> Iterator[tuple[str, int]]:
         for child in ast.iter_child_nodes(node):
             yield from walk(child)
 
-    return walk(tree(path))
+    return tuple(walk(module))
 
 
 def inside(name: str, known: Mapping[str, Path]) -> str | None:

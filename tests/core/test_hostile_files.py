@@ -76,7 +76,16 @@ def test_yaml_is_refused_with_file_and_line(tmp_path: Path, case: str) -> None:
 
 
 @pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("case", ["aliases that multiply", "lists in lists", "a key twice", "no text", "a number of many digits"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "aliases that multiply",
+        pytest.param("lists in lists", marks=pytest.mark.slow),
+        "a key twice",
+        "no text",
+        "a number of many digits",
+    ],
+)
 def test_every_reader_of_yaml_is_this_one(tmp_path: Path, case: str, reader: str) -> None:
     path = tmp_path / "net.yaml"
     path.write_bytes(YAML[case][0])
@@ -89,10 +98,12 @@ def test_a_folder_in_the_place_of_a_file_is_said(tmp_path: Path, reader: str) ->
     assert "cannot be read" in refused(lambda: READERS[reader](tmp_path / "a\0b.yaml"))
 
 
-def test_what_is_large_and_fine_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("nodes", [2_000, pytest.param(yaml_lines.NODES, marks=pytest.mark.slow)])
+def test_what_is_large_and_fine_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nodes: int) -> None:
+    monkeypatch.setattr(yaml_lines, "NODES", nodes)
     path = tmp_path / "net.yaml"
-    path.write_text("a:\n" + "- 1\n" * (yaml_lines.NODES - 3))
-    assert len(read_yaml(path).data["a"]) == yaml_lines.NODES - 3
+    path.write_text("a:\n" + "- 1\n" * (nodes - 3))
+    assert len(read_yaml(path).data["a"]) == nodes - 3
     deep = yaml_lines.DEPTH - 1
     path.write_text("[" * deep + "1" + "]" * deep)
     assert read_yaml(path).data

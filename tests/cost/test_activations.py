@@ -12,6 +12,7 @@ import random
 
 import pytest
 import torch
+from examples import slow_but
 from test_price import any_architecture, any_choice
 from torch import nn
 from torch._C._dynamo.eval_frame import set_eval_frame
@@ -100,7 +101,7 @@ def test_every_operator_in_every_network_is_priced_as_measured_and_takes_what_is
     assert 0.7 * ours(architecture) <= at_ends <= ours(architecture) <= always
 
 
-@pytest.mark.parametrize("space", [pytest.param(s, marks=[pytest.mark.slow] * (s != "fashion-quick")) for s in shipped()])
+@pytest.mark.parametrize("space", slow_but(["fashion-quick"], shipped()))
 def test_a_network_of_each_shipped_space_is_priced_as_it_is_measured_whole(space: str) -> None:
     found, rng = load_space(space).ends[0], random.Random(0)
     assert priced_as_measured(found.architecture(draw(found, rng)))

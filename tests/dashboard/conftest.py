@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,11 +43,19 @@ def own_site(tmp_path: Path) -> Iterator[Site]:
     yield from started(tmp_path / "runs")
 
 
+@pytest.fixture(scope="session")
+def controlled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one run of 12 trials among the runs and one outside; to be copied."""
+    folder = tmp_path_factory.mktemp("controlled")
+    make_run(folder / "runs" / "good", 12)
+    make_run(folder / "outside", 3)
+    return folder
+
+
 @pytest.fixture
-def control_site(tmp_path: Path) -> Iterator[Site]:
-    """A server that may be told to act by who has the token, over one run of 12 trials and a run outside its folder."""
-    make_run(tmp_path / "runs" / "good", 12)
-    make_run(tmp_path / "outside", 3)
+def control_site(tmp_path: Path, controlled: Path) -> Iterator[Site]:
+    """A server that may be told to act by who has the token, over a copy of `controlled`."""
+    shutil.copytree(controlled, tmp_path, dirs_exist_ok=True)
     yield from started(tmp_path / "runs", SECRET)
 
 

@@ -8,6 +8,7 @@ import statistics
 from pathlib import Path
 
 import pytest
+from examples import slow_but
 from latencies import pretended
 from searching import SPACE, config, execute, opened
 from trainings import pretend
@@ -28,6 +29,9 @@ from dcdnas.space.pricing.ladder import static_ladder
 PRICES = prices_by(pretended())
 """Latencies by arithmetic."""
 
+QUICK = ("activations", "latency")
+"""Metrics whose whole searches every run makes: one that is no sum over the layers, and one that is predicted."""
+
 
 def middle(metric: str) -> Budget:
     """A budget that half of the networks meet."""
@@ -45,7 +49,7 @@ def done(folder: Path, c: SearchConfig) -> SearchLoop:
     return execute(loop, pretend, Local, jobs=2)
 
 
-@pytest.mark.parametrize("metric", metrics)
+@pytest.mark.parametrize("metric", slow_but(QUICK, metrics))
 def test_a_metric_is_a_budget(tmp_path: Path, metric: str) -> None:
     c = config(sampler="tpe", trials=8, starts=3, budget=())
     budget = middle(metric)
@@ -60,7 +64,7 @@ def test_a_metric_is_a_budget(tmp_path: Path, metric: str) -> None:
     assert frame[metric].notna().all()
 
 
-@pytest.mark.parametrize("sampler", samplers)
+@pytest.mark.parametrize("sampler", slow_but(["tpe"], samplers))
 def test_a_metric_is_an_objective_beside_the_budgets(tmp_path: Path, sampler: str) -> None:
     extra = tuple(m for m in metrics if m not in ALWAYS)
     c = config(sampler=sampler, trials=8, starts=3, budget=("0.5MFLOPs", "60kB"), minimize=("flops", *extra))

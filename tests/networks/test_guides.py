@@ -47,7 +47,7 @@ def awake(architecture: Architecture) -> torch.nn.Module:
     return network
 
 
-@pytest.mark.parametrize("operator", GUIDABLE)
+@pytest.mark.parametrize("operator", [pytest.param(n, marks=[pytest.mark.slow] * (n == "drconv")) for n in GUIDABLE])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_network_with_shared_guides_is_priced_as_it_is_measured_whole(shape: str, operator: str) -> None:
     made = sharing(shape, operator)

@@ -25,7 +25,7 @@ def takes(operator: str, slot: Slot) -> bool:
 
 def everywhere(network: str, operator: str) -> Architecture:
     """With squeeze-and-excitation, the operator in all places that take it, and guides in all that take those."""
-    bare = small(network, se=0.25)
+    bare = small(network, se=0.25, depth=(1, 2))
     made = with_operator(bare, operator, lambda slot: {} if takes(operator, slot) else None)
     blocks = {s.block for s in slots_of(bare) if s.block != s.name}
     return guided(made, blocks) if "guided_multiply_adds" in vars(operators[operator]) else made

@@ -296,7 +296,7 @@ def test_an_unknown_form_is_refused(name):
 
 
 @each_operator
-@pytest.mark.parametrize("progress", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("progress", [0.0, pytest.param(0.5, marks=pytest.mark.slow), 1.0])
 def test_a_fresh_operator_keeps_the_scale_of_a_static_convolution(name, progress):
     for geometry in (place(32, 64, 1, height=9, width=9), place(32, 32, 3, height=9, width=9), place(32, 32, 3, groups=32)):
         for settings in variations(operators[name]):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from examples import slow_but
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import measure, price
@@ -57,7 +58,7 @@ STATES = {
     "torchvision-shufflenet_v2_x1_0": ("torchvision/shufflenet_v2_x1_0", {}),
 }
 
-QUICK = ("condconv/cond_mobilenetv2", "dcd/resnet18_dcd", "torchvision/shufflenet_v2_x0_5")
+QUICK = ("dcd/resnet18_dcd", "torchvision/shufflenet_v2_x0_5")
 """Presets that `make test` looks at where looking takes seconds each."""
 PRESETS = [f"{folder}/{name}" for folder, source in sources.items() for name in source.presets]
 
@@ -91,7 +92,10 @@ def test_every_preset_is_an_architecture_that_builds_again_from_its_config(name)
 
 @pytest.mark.parametrize(
     "name",
-    ["dcd/resnet18_dcd", "dyconv/dy_resnet18", pytest.param("ddf/ddf_resnet50", marks=pytest.mark.slow), "odconv/od_resnet18"],
+    [
+        "dcd/resnet18_dcd",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("dyconv/dy_resnet18", "ddf/ddf_resnet50", "odconv/od_resnet18")),
+    ],
 )
 def test_a_presets_measured_cost_is_the_sum_of_its_layers_closed_forms(name):
     small = architecture(name, num_classes=10, input_size=64)
@@ -108,7 +112,11 @@ def test_a_preset_costs_the_same_with_and_without_a_trace(name):
     assert traced[""] == price(small)["flops"]
 
 
-@pytest.mark.parametrize("file", sorted(STATES))
+LARGE = {"torchvision-shufflenet_v2_x1_0", "odconv-od_resnet18-n4", "dcd-resnet50_dcd", "odconv-od_mobilenetv2_100-n4"}
+"""States that are slow to fill with numbers."""
+
+
+@pytest.mark.parametrize("file", [pytest.param(file, marks=[pytest.mark.slow] * (file in LARGE)) for file in sorted(STATES)])
 def test_a_published_checkpoint_loads_completely(file):
     name, settings = STATES[file]
     state = state_of(file)
@@ -164,7 +172,7 @@ def test_a_loaded_static_network_computes_what_the_published_one_computes(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["dyconv/dy_resnet18", pytest.param("ddf/ddf_resnet50", marks=pytest.mark.slow), "condconv/cond_mobilenetv2"]
+    "name", slow_but(["condconv/cond_mobilenetv2"], ["dyconv/dy_resnet18", "ddf/ddf_resnet50", "condconv/cond_mobilenetv2"])
 )
 def test_a_state_with_the_published_names_fills_the_whole_network(name):
     preset = sources[name.split("/")[0]].presets[name.split("/")[1]]

@@ -17,7 +17,7 @@ from dcdnas.space.effects import check_effects, check_resolutions, has_effect
 from dcdnas.space.library import load_space, shipped
 from dcdnas.space.search_space import SearchSpace
 
-FAST = {"fashion-quick", "fashion-fit"}
+FAST = {"fashion-quick"}
 
 
 def proxied(space: SearchSpace, side: int) -> Callable[[Architecture], Architecture]:
@@ -40,7 +40,7 @@ def test_each_decision_of_a_shipped_space_changes_what_is_trained(name: str) -> 
         assert has_effect(space, decision, first_like), decision.name
 
 
-@pytest.mark.parametrize("name", sorted(shipped()))
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * n.endswith("imagenet")) for n in sorted(shipped())])
 def test_the_check_agrees_on_every_shipped_space(name: str) -> None:
     space = load_space(name).filling(parse_budgets(["4MFLOPs"], notations()))
     trained = proxied(space, space.proxy.resolution or 28)

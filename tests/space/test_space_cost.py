@@ -44,8 +44,14 @@ def middle(space: SearchSpace, share: float = 0.5) -> Budget:
     return Budget("flops", costs[int(share * len(costs))])
 
 
-@pytest.mark.parametrize("metric", ["flops", "params", "kernel-memory", pytest.param("activations", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        pytest.param(n, m, marks=[pytest.mark.slow] * (m == "activations" or (m == "kernel-memory" and n != "gated")))
+        for n in TINY
+        for m in ("flops", "params", "kernel-memory", "activations")
+    ],
+)
 def test_the_smallest_and_the_largest_are_those_of_all_networks(name: str, metric: str) -> None:
     space = tiny(name)
     costs = [price(p.architecture, (metric,))[metric] for p, _ in everything(space)]
@@ -184,7 +190,7 @@ def test_budgets_that_exclude_each_other_say_how_near_they_come() -> None:
         check_budgets(space, [Budget("flops", most, 0.95 * most), Budget("params", 1.1 * least)])
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "block")) for n in TINY])
 def test_options_that_never_fit_are_those_that_no_network_within_has(name: str) -> None:
     """Nothing is said of decisions that no such network has: the option that they depend on is named."""
     space = tiny(name)

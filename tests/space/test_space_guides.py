@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from examples import slow_but
 from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
 
 from dcdnas.core.architecture import Architecture
@@ -126,7 +127,7 @@ def test_what_cannot_be_shared_is_refused_with_its_line(case: str) -> None:
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("network", ["resnet", "mobilenetv3", "shufflenetv2"])
+@pytest.mark.parametrize("network", slow_but(["resnet"], ["resnet", "mobilenetv3", "shufflenetv2"]))
 def test_blocks_of_every_backbone_share_guides(network: str) -> None:
     text = f'format: dcdnas/space-1\nname: x\nnetwork: {network}\ninput: [3, 32, 32]\nclasses: 4\nslots:\n  "stage*":\n'
     space = compile_space(text + "    share: block\n    condconv: {num_experts: 2, guide: shared}\n")
