@@ -15,8 +15,8 @@ def at_once(job: Job, report: Callable[[EpochResult], bool]) -> Score:
     """Reports once. The accuracy is a mean over the settings and layers, so that a sampler has something to learn."""
     parts = [*job.architecture.settings.items(), *job.architecture.layers.items()]
     accuracy = sum(random.Random(str(part)).random() for part in parts) / len(parts)
-    report(EpochResult(1, accuracy, 1.0, 0.0))
-    return Score(accuracy, 1.0, 1, 0.0, (EpochResult(1, accuracy, 1.0, 0.0),))
+    report(EpochResult(1, {"accuracy": accuracy, "loss": 1.0}, 0.0))
+    return Score({"accuracy": accuracy, "loss": 1.0}, 1, 0.0, (EpochResult(1, {"accuracy": accuracy, "loss": 1.0}, 0.0),))
 
 
 def in_a_moment(job: Job, report: Callable[[EpochResult], bool]) -> Score:
@@ -25,11 +25,11 @@ def in_a_moment(job: Job, report: Callable[[EpochResult], bool]) -> Score:
     curve: list[EpochResult] = []
     for epoch in range(1, job.task.epochs + 1):
         time.sleep(0.5)
-        curve.append(EpochResult(epoch, accuracy * epoch / job.task.epochs, 1.0, 0.5 * epoch))
+        curve.append(EpochResult(epoch, {"accuracy": accuracy * epoch / job.task.epochs, "loss": 1.0}, 0.5 * epoch))
         if not report(curve[-1]):
             break
     last = curve[-1]
-    return Score(last.accuracy, last.loss, last.epoch, last.seconds, tuple(curve))
+    return Score(last.values, last.epoch, last.seconds, tuple(curve))
 
 
 def bare(config: dict[str, Any]) -> None:

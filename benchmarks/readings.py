@@ -53,7 +53,7 @@ def read(architecture: Architecture, images: Split, task: TrainingTask) -> Readi
     def both(report: EpochResult) -> bool:
         own = statistics_of(network)
         reestimate(network, images.train, BATCHES, task.batch_size, cpu, nullcontext)
-        found["running"].append(report.accuracy)
+        found["running"].append(report.values["accuracy"])
         found["fresh"].append(evaluate(network, images.validation)[0])
         put_back(network, own)
         return True

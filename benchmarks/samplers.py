@@ -102,7 +102,9 @@ def luck(spread: float, *what: str) -> float:
 
 def pretended(job: Job, report: Reporter) -> Score:
     """The training: `quality` with noise of the trial's seed."""
-    return Score(quality(job.architecture) + random.Random(f"noise {job.task.seed}").gauss(0, NOISE), 1.0, 1, 1.0)
+    return Score(
+        {"accuracy": quality(job.architecture) + random.Random(f"noise {job.task.seed}").gauss(0, NOISE), "loss": 1.0}, 1, 1.0
+    )
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ def judged(trials: Sequence[Trial], config: SearchConfig, bounds: Mapping[str, t
         raise SystemExit("nothing was trained within the budget")
     true = [
         replace(t, score=replace(t.score, accuracy=quality(t.architecture)))
-        for t in front(trials, config.budgets, config.minimize)
+        for t in front(trials, config.budgets, config.goals)
         if t.score
     ]
     return Found(100 * quality(looked_best.architecture), hypervolume(true, config.budgets, bounds), seconds)

@@ -132,7 +132,7 @@ def trained(job: tuple[str, str, int, int]) -> tuple[str, int, int, float, float
     begun = time.process_time()
     task = replace(TrainingTask(data=data, epochs=epochs, seed=seed, augment="flip"), **variant.recipe)
     score = train(network, split(load(data)), task)
-    return name, epochs, seed, 100 * score.accuracy, time.process_time() - begun
+    return name, epochs, seed, 100 * score.values["accuracy"], time.process_time() - begun
 
 
 def main() -> None:

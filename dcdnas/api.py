@@ -31,7 +31,7 @@ def search(
     observe: Callable[[Progress], None] = lambda _: None,
     **settings: Any,
 ) -> NotebookRun:
-    """Searches for the most accurate networks within a budget, as the command `dcdnas search` does.
+    """Searches for the best networks within a budget, as the command `dcdnas search` does.
 
     Args:
         space: a shipped space's name or a space file; None takes the smallest that holds the budget.

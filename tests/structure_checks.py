@@ -20,6 +20,7 @@ LAYERS = (
     "training",
     "analysis",
     "tables",
+    "tasks",
     "engine",
     "results",
     "export",

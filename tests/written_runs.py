@@ -9,19 +9,26 @@ from typing import Any
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.budget import Budget
 from dcdnas.core.geometry import Cost
+from dcdnas.core.objective import Goals
 from dcdnas.core.trial import Ending, Score, State, Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import Confirmation, Store
 from dcdnas.networks import identity
+from dcdnas.tasks import ACCURACY
 
 BUDGET = Budget("flops", 100.0)
+
+
+def goals(*costs: str) -> Goals:
+    """Accuracy against costs."""
+    return Goals((ACCURACY,), costs)
 
 
 def trial(number: int, accuracy: float | None, flops: float, state: State = "finished", **changes: Any) -> Trial:
     """A trial of a small network that differs by its width; ended `number` seconds after the run began."""
     layers = {"stage1.block1.project": LayerChoice("odconv", {"num_kernels": 1}) if number % 2 else LayerChoice("static")}
     settings = {"channels": (8,), "depth": (1,), "strides": (1,), "width": 1.0 + number}
-    score = None if accuracy is None else Score(accuracy, 1.0, 3, 2.0)
+    score = None if accuracy is None else Score({"accuracy": accuracy, "loss": 1.0}, 3, 2.0)
     plain: dict[str, Any] = {
         "decisions": {"width": 1.0 + number},
         "cost": Cost({"flops": flops, "params": flops / 10}),
@@ -59,7 +66,7 @@ def write_run(
         for t in rows:
             store.add(t)
         for number, seed, accuracy in confirmed:
-            score = None if accuracy is None else Score(accuracy, 1.0, 3, 2.0)
+            score = None if accuracy is None else Score({"accuracy": accuracy, "loss": 1.0}, 3, 2.0)
             store.add_confirmation(Confirmation(number, seed, "failed" if accuracy is None else "finished", score))
     store.close()
     return folder

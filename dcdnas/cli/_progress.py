@@ -14,7 +14,7 @@ from rich.text import Text
 
 from dcdnas.cli._output import Output
 from dcdnas.core.trial import Trial
-from dcdnas.core.units import costs, duration, ending, percent, roughly, tally
+from dcdnas.core.units import costs, duration, ending, roughly, tally
 from dcdnas.engine.progress import Progress
 
 
@@ -49,11 +49,12 @@ class Watcher:
 
     def ended(self, progress: Progress, trial: Trial) -> None:
         """A training of the search has ended."""
-        best = f" | best single {percent(progress.best.score.accuracy)}" if progress.best and progress.best.score else ""
+        best = f" | best single {_reached(progress)}" if progress.best else ""
         left = f" | {roughly(progress.left)} left" if progress.left else ""
         seconds = f" in {duration(trial.score.seconds)}" if trial.score else ""
         self.out.note(
-            f"[{progress.ended}/{progress.asked}] trial {trial.number}: {ending(trial)}, {costs(trial.cost)}{seconds}"
+            f"[{progress.ended}/{progress.asked}] trial {trial.number}: {ending(trial, progress.objective)}, "
+            f"{costs(trial.cost)}{seconds}"
             f"{best} | hypervolume {progress.hypervolume:.3f}{left}"
         )
 
@@ -71,9 +72,9 @@ class JsonLines(Watcher):
         self.out.line(
             {
                 "event": "trial", "number": trial.number, "state": trial.state, "origin": trial.origin,
-                "accuracy": score.accuracy if score else None, **trial.cost.values, "epochs": score.epochs if score else 0,
-                "seconds": score.seconds if score else 0.0, "digest": trial.architecture.digest, "reason": trial.reason,
-                "failure": trial.failure,
+                progress.objective.name: progress.objective.of(score), **trial.cost.values,
+                "epochs": score.epochs if score else 0, "seconds": score.seconds if score else 0.0,
+                "digest": trial.architecture.digest, "reason": trial.reason, "failure": trial.failure,
                 **standing(progress),
             }
         )  # fmt: skip
@@ -134,16 +135,21 @@ class Panel(Watcher):
 
     def _facts(self, p: Progress) -> list[tuple[str, str]]:
         best = "none yet"
-        if p.best and p.best.score:
-            best = f"{percent(p.best.score.accuracy)} at {costs(p.best.cost)} (trial {p.best.number}, one training)"
+        if p.best:
+            best = f"{_reached(p)} at {costs(p.best.cost)} (trial {p.best.number}, one training)"
         t = self._latest
-        latest = [("Latest", f"trial {t.number}: {ending(t)}, {costs(t.cost)}")] if t else []
+        latest = [("Latest", f"trial {t.number}: {ending(t, p.objective)}, {costs(t.cost)}")] if t else []
         return [("Best within budget", best), ("Hypervolume", f"{p.hypervolume:.3f}"), ("Trials", tally(p.states)), *latest]
+
+
+def _reached(p: Progress) -> str:
+    """What the best network reached in its one training."""
+    return p.objective.said(p.objective.of(p.best.score) if p.best else None)
 
 
 def standing(p: Progress) -> dict[str, Any]:
     """How the search stands, for JSON."""
-    best = {"number": p.best.number, "accuracy": p.best.score.accuracy} if p.best and p.best.score else None
+    best = {"number": p.best.number, p.objective.name: p.objective.of(p.best.score)} if p.best else None
     return {
         "ended": p.ended, "asked": p.asked, "states": p.states, "best": best, "hypervolume": p.hypervolume,
         "seconds_so_far": p.seconds, "seconds_left": p.left,

@@ -24,7 +24,7 @@ def summarise(out: Output, run: Run, results: Results) -> None:
     if line:
         show_front(out, run, line)
     if run.confirmed:
-        out.show(confirmed_table(run.confirmed))
+        out.show(confirmed_table(run, run.confirmed))
     if any(t.deployed in run.timed for t in line):
         out.show(f"Latency of the front, whole networks measured on {_device(run)}", latency_table(run, line))
         for sentence in over_budget(run):
@@ -59,7 +59,7 @@ def document(run: Run) -> dict[str, Any]:
         "ended": run.ended, "asked": run.asked, "states": run.counts, "hypervolume": run.hypervolume, "seconds": run.seconds,
         "front": [t.number for t in run.front()],
         "confirmed": [
-            {"number": c.trial.number, "mean": c.mean, "standard_deviation": c.spread, "seeds": len(c.accuracies),
+            {"number": c.trial.number, "mean": c.mean, "standard_deviation": c.spread, "seeds": len(c.values),
              "static": c.trial.origin == "static"} for c in run.confirmed
         ],
         **({"latency": latencies(run)} if run.timed else {}), "folder": str(run.folder),

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dcdnas.core.trial import Trial
-from dcdnas.core.units import duration, metric_name, mix, percent, quantity
+from dcdnas.core.units import duration, metric_name, mix, quantity
 from dcdnas.results import Confirmed, Run
 
 GAP = 3
@@ -107,9 +107,9 @@ def table(*columns: str, title: str = "", spare: Sequence[str] = ()) -> Sheet:
 def trials_table(
     run: Run, trials: Sequence[Trial], on_front: Collection[int] = (), notes: Mapping[int, str] | None = None
 ) -> Sheet:
-    """One row a trial: its accuracies, costs, epochs, time, operators, state and reason; its note where any has one."""
+    """One row a trial: its objectives, costs, epochs, time, operators, state and reason; its note where any has one."""
     metrics = list(trials[0].cost.values) if trials else []
-    heads, cells = _accuracies(run, trials)
+    heads, cells = _readings(run, trials)
     spare = ("Epochs", "Time", *_spare(run, metrics), "Note", "Layers")
     made = table(
         ">Trial", *heads, *(f">{metric_name(m)}" for m in metrics), ">Epochs", ">Time", "Layers", "State",
@@ -129,7 +129,7 @@ def trials_table(
 def front_table(run: Run, line: Sequence[Trial], undecided: Collection[int], title: str) -> Sheet:
     """One row a network of the front; a tilde marks those whose place in its order the noise leaves open."""
     metrics = list(line[0].cost.values) if line else []
-    heads, cells = _accuracies(run, line)
+    heads, cells = _readings(run, line)
     spare = (*_spare(run, metrics), "Layers")
     made = table("Trial", *heads, *(f">{metric_name(m)}" for m in metrics), "Layers", title=title, spare=spare)
     for t in line:
@@ -145,19 +145,19 @@ def _spare(run: Run, metrics: Sequence[str]) -> list[str]:
     return [metric_name(metric) for metric in ordered if metric != run.cost_shown]
 
 
-def _accuracies(run: Run, trials: Sequence[Trial]) -> tuple[list[str], Callable[[Trial], list[str]]]:
-    """Columns of the accuracies, each with what it is of, and their cells for a trial."""
-    again = {c.trial.number: percent(c.mean) for c in run.confirmed}
-    beside = any(t.number in again for t in trials)
+def _readings(run: Run, trials: Sequence[Trial]) -> tuple[list[str], Callable[[Trial], list[str]]]:
+    """Columns of the objectives, those of the primary with what they are of, and their cells for a trial."""
+    again = {c.trial.number: run.objective.said(c.mean) for c in run.confirmed}
+    beside, others = any(t.number in again for t in trials), run.goals.objectives[1:]
 
     def cells(trial: Trial) -> list[str]:
-        once = percent(trial.score.accuracy if trial.score else None)
-        return [once, again.get(trial.number, "")] if beside else [once]
+        fresh = [again.get(trial.number, "")] if beside else []
+        return [run.said(trial), *fresh, *(o.said(o.of(trial.score)) for o in others)]
 
-    return [">One training", *([">Fresh seeds"] if beside else [])], cells
+    return [">One training", *([">Fresh seeds"] if beside else []), *(f">{o.heading}" for o in others)], cells
 
 
-def confirmed_table(rows: Sequence[Confirmed]) -> Sheet:
+def confirmed_table(run: Run, rows: Sequence[Confirmed]) -> Sheet:
     """One row a network that was trained again: mean and spread over the seeds, its costs, what it is."""
     metrics = list(rows[0].trial.cost.values) if rows else []
     made = table(
@@ -168,7 +168,8 @@ def confirmed_table(rows: Sequence[Confirmed]) -> Sheet:
         t, spread = c.trial, c.spread
         what = mix(t.architecture) + (" (static reference)" if t.origin == "static" else "")
         made.add_row(
-            str(t.number), percent(c.mean), f"{100 * spread:.1f}" if spread is not None else "", str(len(c.accuracies)),
+            str(t.number), run.objective.said(c.mean),
+            run.objective.amount(spread, sign=False) if spread is not None else "", str(len(c.values)),
             *(quantity(m, t.cost[m]) for m in metrics), what,
         )  # fmt: skip
     return made

@@ -7,7 +7,7 @@ from rich.text import Text
 from dcdnas.cli._output import Output
 from dcdnas.core.units import costs
 from dcdnas.results import Run
-from dcdnas.results.verdict import Verdict, accuracy_said, area_value, resolution
+from dcdnas.results.verdict import Verdict, area_value, resolution, value_said
 
 
 def show_verdict(out: Output, run: Run) -> None:
@@ -22,7 +22,7 @@ def verdict(run: Run) -> list[str]:
     if best is None:
         return ["No training finished within the budget, so there is no best network."]
     said = [
-        f"Best within the budget: trial {best.number} with {accuracy_said(run, best)}; {costs(best.cost)}.",
+        f"Best within the budget: trial {best.number} with {value_said(run, best)}; {costs(best.cost)}.",
         f"Area above the static ladder: {area_value(found)}{_rungs(found)}.",
     ]
     return [*said, *_against(found), *_since(found), resolution(found)]
@@ -41,17 +41,17 @@ def _against(found: Verdict) -> list[str]:
     pair = found.against_static
     if pair is None:
         return said
-    reference = f"trial {static.number} ({accuracy_said(run, static)}; {costs(static.cost)})"
+    reference = f"trial {static.number} ({value_said(run, static)}; {costs(static.cost)})"
     return [*said, f"Against the static reference, {reference}: trial {pair.one.number} has {pair.said}."]
 
 
 def _since(found: Verdict) -> list[str]:
-    """A network that was trained once and read higher than the confirmed best."""
+    """A network that was trained once and read better than the confirmed best."""
     run, best = found.run, found.best
     if best is None or run.confirmed_as(best) is None:
         return []
     once = [t for t in run.front() if t.score and run.confirmed_as(t) is None]
-    top = max(once, key=lambda t: t.score.accuracy if t.score else 0.0, default=None)
-    if top is None or top.score is None or top.score.accuracy <= (run.accuracy(best) or 0.0):
+    top = min(once, key=run.rank, default=None)
+    if top is None or not run.objective.better(run.reading(top), run.value(best)):
         return []
-    return [f"Trial {top.number} read higher, {accuracy_said(run, top)}: its one reading may be luck."]
+    return [f"Trial {top.number} read better, {value_said(run, top)}: its one reading may be luck."]

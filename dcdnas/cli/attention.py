@@ -103,10 +103,10 @@ def trained_again(out: Output, found: Found, data: str, count: int) -> Attention
     out.note(f"Training trial {trial.number} again as in the search: {task.epochs} epochs on {task.data}")
 
     def told(report: EpochResult) -> bool:
-        out.note(f"epoch {report.epoch}/{task.epochs}: {100 * report.accuracy:.1f} %")
+        out.note(f"epoch {report.epoch}/{task.epochs}: {100 * report.values['accuracy']:.1f} %")
         return True
 
     again = repeat_training(trial, task, told, best_device())
-    same = abs(again.score.accuracy - trial.score.accuracy) < 1e-9
-    agrees = "to the same accuracy" if same else f"where the search reached {100 * trial.score.accuracy:.1f} %"
+    then, now = trial.score.values["accuracy"], again.score.values["accuracy"]
+    agrees = "to the same accuracy" if abs(now - then) < 1e-9 else f"where the search reached {100 * then:.1f} %"
     return attentions(again.network, again.validation, count, f"trained again as in the search, seed {task.seed}, {agrees}")

@@ -82,9 +82,9 @@ def _plain(run: report.Run, trial: Trial) -> dict[str, Any]:
     confirmed = run.confirmed_as(trial)
     return {
         "number": trial.number, "state": trial.state, "origin": trial.origin,
-        "accuracy": trial.score.accuracy if trial.score else None,
+        **{o.name: o.of(trial.score) for o in run.goals.objectives},
         "confirmed_mean": confirmed.mean if confirmed else None, "confirmed_spread": confirmed.spread if confirmed else None,
-        "confirmed_seeds": len(confirmed.accuracies) if confirmed else 0,
+        "confirmed_seeds": len(confirmed.values) if confirmed else 0,
         **trial.cost.values, "seconds": trial.score.seconds if trial.score else 0.0,
     }  # fmt: skip
 
@@ -92,14 +92,16 @@ def _plain(run: report.Run, trial: Trial) -> dict[str, Any]:
 def _show(out: Output, run: report.Run, trials: Sequence[Trial], different: dict[str, dict[str, list[Any]]]) -> None:
     """Facts and differing decisions as one table, a column a trial; the differing layers are counted."""
     from dcdnas.cli._tables import table
-    from dcdnas.core.units import duration, metric_name, mix, percent, quantity
+    from dcdnas.core.units import duration, metric_name, mix, quantity
 
     made = table("", *(f"Trial {t.number}" for t in trials))
     confirmed = {c.trial.number: c for c in run.confirmed}
-    made.add_row("Accuracy, one training", *(percent(t.score.accuracy if t.score else None) for t in trials))
+    for objective in run.goals.objectives:
+        made.add_row(f"{objective.heading}, one training", *(objective.said(objective.of(t.score)) for t in trials))
     if confirmed:
         made.add_row(
-            "Mean on fresh seeds", *(percent(confirmed[t.number].mean) if t.number in confirmed else "–" for t in trials)
+            "Mean on fresh seeds",
+            *(run.objective.said(confirmed[t.number].mean if t.number in confirmed else None) for t in trials),
         )
     for metric in trials[0].cost.values:
         made.add_row(metric_name(metric), *(quantity(metric, t.cost[metric]) for t in trials))

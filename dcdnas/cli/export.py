@@ -42,14 +42,14 @@ def export(
     from dcdnas.cli._source import open_source
     from dcdnas.core.units import costs
     from dcdnas.export import export_model, read_formats
-    from dcdnas.results.verdict import accuracy_said, evidence
+    from dcdnas.results.verdict import evidence, value_said
 
     formats = read_formats(to)
     found = open_source(source, trial, budget)
     documents = []
     for one in found:
         if one.run and one.trial:
-            out.show(f"Trial {one.trial.number} of {one.run.name}: {accuracy_said(one.run, one.trial)}; {costs(one.trial.cost)}")
+            out.show(f"Trial {one.trial.number} of {one.run.name}: {value_said(one.run, one.trial)}; {costs(one.trial.cost)}")
         folder = output / one.name if len(found) > 1 else output
         trained, note = (weights, "") if weights or formats == ["config"] else one.trained_weights()
         if note:
@@ -58,7 +58,10 @@ def export(
         for file in written:
             out.show(f"{file.path}: {file.said}")
         known = (
-            {"accuracy": one.run.accuracy(one.trial), "accuracy_from": evidence(one.run, one.trial)}
+            {
+                (name := one.run.objective.name): one.run.value(one.trial),
+                f"{name}_from": evidence(one.run, one.trial),
+            }
             if one.run and one.trial
             else {}
         )

@@ -96,7 +96,7 @@ def search(
     dashboard: Dashboard = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be searched and how long it takes.")] = False,
 ) -> None:
-    """Search for the most accurate networks within a budget.
+    """Search for the best networks within a budget.
 
     Every network is priced before it is trained; what is over budget is never trained. The best of the front are trained again
     on fresh seeds and held against the best network without dynamic layers. Ctrl-C keeps everything: `dcdnas resume RUN`.

@@ -83,10 +83,9 @@ def heading(found: Found, whole: Cost, count: str) -> list[str]:
     if found.run and found.trial:
         confirmed = found.run.confirmed_as(found.trial)
         once = " in one training" if found.trial.state == "finished" else ""
-        more = f"; {mean_said(confirmed)}" if confirmed else ", not confirmed" if once else ""
-        lines.append(
-            f"Trial {found.trial.number} of {found.run.name} (asked by {found.trial.origin}): {ending(found.trial)}{once}{more}"
-        )
+        more = f"; {mean_said(found.run, confirmed)}" if confirmed else ", not confirmed" if once else ""
+        reached = ending(found.trial, found.run.objective)
+        lines.append(f"Trial {found.trial.number} of {found.run.name} (asked by {found.trial.origin}): {reached}{once}{more}")
         if as_proxy := found.run.trained_as(found.trial):
             lines.append(f"Trained as {as_proxy}")
         timed = found.run.timed.get(found.trial.deployed)

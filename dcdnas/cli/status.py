@@ -108,13 +108,13 @@ def _all(out: Output) -> None:
 
 
 def _best(run: Run) -> str:
-    """The accuracy of the best network, and what it is of."""
-    from dcdnas.core.units import counted, percent
+    """What the best network reached, and what that is of."""
+    from dcdnas.core.units import counted
 
     best = run.best
     confirmed = run.confirmed_as(best) if best else None
-    of = counted(len(confirmed.accuracies), "seed") if confirmed else "1 training"
-    return f"{percent(run.accuracy(best))} ({of})" if best else ""
+    of = counted(len(confirmed.values), "seed") if confirmed else "1 training"
+    return f"{run.objective.said(run.value(best))} ({of})" if best else ""
 
 
 def _head(run: Run) -> list[str]:

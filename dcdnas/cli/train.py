@@ -148,7 +148,7 @@ def write_network(one: Trained, provenance: Mapping[str, Any], images: Images, t
     from dcdnas.export import WEIGHTS, Model, Normalisation, save_weights, write_config
 
     place = folder / f"seed-{one.seed}"
-    reached = {"validation_accuracy": one.score.accuracy, "test_accuracy": one.test_accuracy}
+    reached = {"validation_accuracy": one.score.values["accuracy"], "test_accuracy": one.test_accuracy}
     training = {**asdict(replace(task, seed=one.seed)), **reached}
     normalisation = Normalisation(images.mean, images.std)
     model = Model(one.network.architecture, {**provenance, "training": training}, normalisation, images.classes)
@@ -165,7 +165,7 @@ def finish(out: Output, name: str, written: Sequence[tuple[Trained, Path]], task
 
     rows: list[dict[str, Any]] = [
         {
-            "seed": one.seed, "test_accuracy": one.test_accuracy, "validation_accuracy": one.score.accuracy,
+            "seed": one.seed, "test_accuracy": one.test_accuracy, "validation_accuracy": one.score.values["accuracy"],
             "epochs": one.score.epochs, "seconds": one.score.seconds, "folder": str(place),
         }
         for one, place in written

@@ -30,7 +30,7 @@ def trials(
     state: Annotated[list[str] | None, typer.Option(metavar="STATE", help="Only these, like finished; repeatable.")] = None,
     starred: Annotated[bool, typer.Option("--starred", help="Only those with a star from the dashboard.")] = False,
     sort: Annotated[
-        str, typer.Option(metavar="COLUMN", help="Like accuracy, flops, params or number; -accuracy for descending.")
+        str, typer.Option(metavar="COLUMN", help="Like the objective's name, flops or number; -flops for descending.")
     ] = "number",
     limit: Annotated[int, typer.Option(metavar="N", min=0, help="At most so many; 0 for all.")] = 0,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a column a decision.")] = False,

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import moocore
 import numpy as np
 from numpy.typing import NDArray
 
 from dcdnas.core.budget import Budget, within
+from dcdnas.core.objective import Bounds, Goals
 from dcdnas.core.trial import Trial
 from dcdnas.core.units import notation
 
 Points = Sequence[Sequence[float]]
-
-Bounds = Mapping[str, tuple[float, float]]
-"""Worst and best of each objective, fixed when the run starts: ``accuracy`` and the minimised cost metrics."""
 
 
 def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
@@ -75,55 +73,47 @@ def network_of(trial: Trial) -> str | int:
     return trial.deployed or trial.number
 
 
-def front(trials: Sequence[Trial], budgets: Sequence[Budget], minimize: Sequence[str]) -> list[Trial]:
+def front(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> list[Trial]:
     """The non-dominated finished trials within the budgets, from the cheapest to the dearest."""
     found = candidates(trials, budgets)
-    points = [_point(t, minimize) for t in found]
+    points = [goals.point(t) for t in found]
     on_front = [found[i] for i in nondominated(points)]
-    return sorted(on_front, key=lambda t: (*(t.cost[m] for m in minimize), -_accuracy(t), t.number))
+    return sorted(on_front, key=lambda t: (*(t.cost[m] for m in goals.costs), -goals.gain(t), t.number))
 
 
-def best(trials: Sequence[Trial], budgets: Sequence[Budget]) -> Trial | None:
-    """The most accurate finished trial within the budgets, the cheaper of equal ones; of one training each, so unconfirmed."""
-    return max(
-        candidates(trials, budgets), key=lambda t: (_accuracy(t), *(-v for v in t.cost.values.values()), -t.number), default=None
-    )
+def best(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> Trial | None:
+    """The finished trial within the budgets that is best in the primary objective, the cheaper of equal ones; of one training
+    each, so unconfirmed.
+    """
+    found = candidates(trials, budgets)
+    return max(found, key=lambda t: (goals.gain(t), *(-v for v in t.cost.values.values()), -t.number), default=None)
 
 
-def to_confirm(trials: Sequence[Trial], budgets: Sequence[Budget], minimize: Sequence[str], top: int) -> list[Trial]:
-    """The trials to train again on fresh seeds: the `top` most accurate of the front, and the static reference."""
-    chosen = sorted(front(trials, budgets, minimize), key=lambda t: -_accuracy(t))[:top]
+def to_confirm(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals, top: int) -> list[Trial]:
+    """The trials to train again on fresh seeds: the `top` best of the front, and the static reference."""
+    chosen = sorted(front(trials, budgets, goals), key=lambda t: -goals.gain(t))[:top]
     taken = {network_of(t) for t in chosen}
     return chosen + [t for t in trials if t.origin == "static" and t.state == "finished" and network_of(t) not in taken]
 
 
-def knee(trials: Sequence[Trial], budgets: Sequence[Budget], minimize: Sequence[str]) -> Trial | None:
+def knee(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> Trial | None:
     """The trial of the front farthest above the straight line between its ends, on log cost."""
-    line = front(trials, budgets, minimize)
-    if len(line) < 3 or not minimize:
+    line = front(trials, budgets, goals)
+    if len(line) < 3 or not goals.costs:
         return line[-1] if line else None
-    values, least = [t.cost[minimize[0]] for t in line], notation(minimize[0]).least
+    values, least = [t.cost[goals.costs[0]] for t in line], notation(goals.costs[0]).least
     costs = scale(values, values[0], values[-1], log=True, least=least)
-    low, high = _accuracy(line[0]), _accuracy(line[-1])
-    gain = [(_accuracy(t) - low) / max(high - low, 1e-12) - c for t, c in zip(line, costs, strict=True)]
+    low, high = goals.gain(line[0]), goals.gain(line[-1])
+    gain = [(goals.gain(t) - low) / max(high - low, 1e-12) - c for t, c in zip(line, costs, strict=True)]
     return line[gain.index(max(gain))]
 
 
-def hypervolume(trials: Sequence[Trial], budgets: Sequence[Budget], bounds: Bounds) -> float:
+def hypervolume(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals, bounds: Bounds) -> float:
     """The share of the box between the bounds that the front dominates, 0-1; cost on a logarithmic scale."""
-    points = []
-    metrics = [m for m in bounds if m != "accuracy"]
-    for t in candidates(trials, budgets):
-        accuracy = scale([_accuracy(t)], *bounds["accuracy"])[0]
-        points.append(
-            [1 - accuracy, *(float(scale([t.cost[m]], *bounds[m], log=True, least=notation(m).least)[0]) for m in metrics)]
-        )
-    return volume(points, [1.0] * (1 + len(metrics)))
+    objectives, costs = goals.within(bounds).objectives, [m for m in goals.costs if m in bounds]
 
+    def point(t: Trial) -> list[float]:
+        cheap = (float(scale([t.cost[m]], *bounds[m], log=True, least=notation(m).least)[0]) for m in costs)
+        return [*(1 - o.scaled(o.of(t.score)) for o in objectives), *cheap]
 
-def _point(trial: Trial, minimize: Sequence[str]) -> list[float]:
-    return [-_accuracy(trial), *(trial.cost[m] for m in minimize)]
-
-
-def _accuracy(trial: Trial) -> float:
-    return trial.score.accuracy if trial.score else -math.inf
+    return volume([point(t) for t in candidates(trials, budgets)], [1.0] * (len(objectives) + len(costs)))

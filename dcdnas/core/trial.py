@@ -73,36 +73,30 @@ class EpochResult:
 
     Args:
         epoch: epochs done, from 1.
-        accuracy: share of the validation images that are right, 0-1.
-        loss: mean cross entropy over the validation images.
+        values: of the task's objectives, by name and in their order, on the validation part.
         seconds: since the training began.
     """
 
     epoch: int
-    accuracy: float
-    loss: float
+    values: Mapping[str, float]
     seconds: float
-
-    @property
-    def results(self) -> dict[str, float]:
-        """The objectives by name."""
-        return {"accuracy": self.accuracy}
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How a training ended: its last report, and every one before it."""
+    """How a training ended: its last report, and every one before it.
 
-    accuracy: float
-    loss: float
+    Args:
+        values: of the task's objectives, by name.
+        epochs: done.
+        seconds: that it took.
+        curve: its reports, epoch by epoch.
+    """
+
+    values: Mapping[str, float]
     epochs: int
     seconds: float
     curve: tuple[EpochResult, ...] = ()
-
-    @property
-    def results(self) -> dict[str, float]:
-        """The objectives by name."""
-        return {"accuracy": self.accuracy}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -147,9 +141,10 @@ class Trial:
     trained_cost: Cost | None = None
 
     def __repr__(self) -> str:
-        """In a line: state, accuracy and what it is of, cost, network."""
+        """In a line: state, its first value and what that is of, cost, network."""
         s, a = self.score, self.architecture
-        reached = f" with accuracy {s.accuracy:.4f} in one training of {s.epochs} epochs" if s else ""
+        first = next((f"{name} {value:.4f}" for name, value in s.values.items()), "no result") if s else ""
+        reached = f" with {first} in one training of {s.epochs} epochs" if s else ""
         cost = ", ".join(f"{metric} {value:,.10g}" for metric, value in self.cost.values.items())
         return f"<Trial {self.number}: {self.state}{reached}; {cost}; {a.network} {a.digest}, asked by {self.origin or 'nobody'}>"
 

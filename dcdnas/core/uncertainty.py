@@ -17,7 +17,7 @@ STUDENT = (
 
 @dataclass(frozen=True)
 class Difference:
-    """An estimated difference of two shares, e.g. accuracies between 0 and 1.
+    """An estimated difference of two values of an objective.
 
     Args:
         mean: estimate of the difference.
@@ -54,7 +54,7 @@ def reading_margin(share: float, images: int) -> float:
     """By how much two single readings of about `share` must differ on so many images each: 1.96 sqrt(2 p (1 - p) / n).
 
     Args:
-        share: p, e.g. an accuracy.
+        share: p, e.g. of the images that are right.
         images: n that each reading was taken on.
     """
     return NORMAL * math.sqrt(2 * share * (1 - share) / images) if images else math.inf

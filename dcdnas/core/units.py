@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.geometry import Cost
+from dcdnas.core.objective import Objective
 from dcdnas.core.trial import Trial
 
 NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
@@ -341,10 +342,11 @@ def mix(architecture: Architecture) -> str:
     return ", ".join(f"{n} {name}" for name, n in operator_mix(architecture).items()) or "static"
 
 
-def ending(trial: Trial) -> str:
-    """How a trial came out, in a few words: its accuracy, or why there is none."""
+def ending(trial: Trial, objective: Objective) -> str:
+    """How a trial came out, in a few words: the objective's value, or why there is none."""
+    reached = objective.said(objective.of(trial.score))
     if trial.state == "stopped" and trial.score:
-        return f"stopped early at {percent(trial.score.accuracy)} after epoch {trial.score.epochs}"
+        return f"stopped early at {reached} after epoch {trial.score.epochs}"
     if trial.state == "finished" and trial.score:
-        return percent(trial.score.accuracy)
+        return reached
     return f"{trial.state}: {trial.reason}" if trial.reason else trial.state

@@ -76,10 +76,10 @@ class LiveRun:
             store.close()
 
     def curves(self) -> dict[int, list[float]]:
-        """Epoch -> accuracies after it, of all trainings that ended."""
+        """Epoch -> values of the primary objective after it, of all trainings that ended."""
         store = Store(self.folder)
         try:
-            return store.curves()
+            return store.curves(self.run.objective.name)
         finally:
             store.close()
 
@@ -125,7 +125,7 @@ class LiveRun:
         with _without_collection():
             self.run = load_run(self.folder, curves=False)
         self.operators: set[str] = set()
-        self.history = History(self.run.budgets, self.run.minimize, self.run.bounds)
+        self.history = History(self.run.budgets, self.run.goals, self.run.bounds)
         self._take(self.run.trials)
         self.changed = dict.fromkeys(self.run.by_number, self.version + 1)
 

@@ -64,7 +64,7 @@ class OptunaView:
             version, study = self._copied.get(live.run.name, (0, 0))
             if version != live.version:
                 version, run = live.version, load_run(live.folder)
-                study = copies.put(run.name, run.trials, run.budgets, run.minimize)
+                study = copies.put(run.name, run.trials, run.budgets, run.goals)
                 self._copied[run.name] = version, study
         return RedirectResponse(f"/dashboard/studies/{study}", 303)
 

@@ -27,8 +27,8 @@ class Line:
         ended: trainings that count.
         asked: trainings to end.
         budgets: in words.
-        best: accuracy of its best network, the mean over fresh seeds where it has one; None without a network.
-        best_from: what that accuracy is of.
+        best: what its best network reached, as it is written: the mean over fresh seeds where it has one; empty without one.
+        best_from: what that is of.
         best_number: its trial.
         on_front: size of the front.
         failed: trials that failed.
@@ -42,7 +42,7 @@ class Line:
     ended: int = 0
     asked: int = 0
     budgets: str = ""
-    best: float | None = None
+    best: str = ""
     best_from: str = ""
     best_number: int | None = None
     on_front: int = 0
@@ -125,7 +125,8 @@ def read_line(folder: Path) -> Line:
     best = run.best
     return Line(
         name=folder.name, status=run.status, ended=run.ended, asked=run.asked, budgets=", ".join(map(str, run.budgets)),
-        best=run.accuracy(best), best_from=evidence(run, best) if best else "", best_number=best.number if best else None,
+        best=f"{run.objective.name} {run.objective.said(run.value(best))}" if best else "",
+        best_from=evidence(run, best) if best else "", best_number=best.number if best else None,
         on_front=len(run.front()), failed=run.counts.get("failed", 0), seconds=run.seconds, changed=changed,
         problem=" ".join(run.problems),
     )  # fmt: skip

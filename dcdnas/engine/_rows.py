@@ -16,6 +16,9 @@ from dcdnas.core.trial import EpochResult, FailureKind, Score, Trial
 
 Row = Sequence[Any]
 
+LOSS = "loss"
+"""The objective that has a column of its own."""
+
 UNREAD = Architecture("unread", {}, {}, (1, 1, 1), 1)
 """What an outline has for an architecture."""
 
@@ -110,7 +113,7 @@ def network_row(t: Trial) -> tuple[Any, ...]:
 
 def report_row(number: int, r: EpochResult) -> tuple[Any, ...]:
     """One epoch of a trial's learning curve."""
-    return sealed((number, r.epoch, _results(r.results), _number(r.loss), _number(r.seconds)))
+    return sealed((number, r.epoch, _results(r.values), _loss(r.values), _number(r.seconds)))
 
 
 def confirmation_row(c: Confirmation) -> tuple[Any, ...]:
@@ -151,7 +154,7 @@ def _trial(row: Row, architecture: Architecture, decisions: Mapping[str, Any], c
 def report_of(row: Row) -> EpochResult:
     """The inverse of `report_row`."""
     _, epoch, results, loss, seconds = opened(row)
-    return EpochResult(epoch, _nan(json.loads(results)["accuracy"]), _nan(loss), seconds)
+    return EpochResult(epoch, _values(results, loss), seconds)
 
 
 def confirmation_of(row: Row) -> Confirmation:
@@ -163,14 +166,14 @@ def confirmation_of(row: Row) -> Confirmation:
 def _score_row(score: Score | None) -> tuple[Any, ...]:
     if score is None:
         return None, None, 0, 0.0
-    return _results(score.results), _number(score.loss), score.epochs, _number(score.seconds)
+    return _results(score.values), _loss(score.values), score.epochs, _number(score.seconds)
 
 
 def _score(values: Row, curve: tuple[EpochResult, ...]) -> Score | None:
     results, loss, epochs, seconds = values
     if results is None:
         return None
-    return Score(_nan(json.loads(results)["accuracy"]), _nan(loss), epochs, seconds, curve)
+    return Score(_values(results, loss), epochs, seconds, curve)
 
 
 def _plain(values: Mapping[str, Any]) -> str:
@@ -179,6 +182,17 @@ def _plain(values: Mapping[str, Any]) -> str:
 
 def _results(values: Mapping[str, float]) -> str:
     return _plain({name: _number(value) for name, value in values.items()})
+
+
+def _loss(values: Mapping[str, float]) -> float | None:
+    """The column of the loss, for those who read the file with SQL; NULL for a task that has none."""
+    return _number(values.get(LOSS, math.nan))
+
+
+def _values(results: str, loss: float | None) -> dict[str, float]:
+    """The objectives by name; earlier versions wrote the loss beside them, not among them."""
+    found = {sys.intern(name): _nan(value) for name, value in json.loads(results).items()}
+    return found if LOSS in found or loss is None else {**found, LOSS: loss}
 
 
 def _number(value: float) -> float | None:

@@ -14,17 +14,18 @@ import yaml
 
 from dcdnas.core.budget import Budget
 from dcdnas.core.files import write_whole
+from dcdnas.core.objective import Goals, Objective
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.yaml_lines import Document, read_yaml
 from dcdnas.cost import ALWAYS, metrics, with_always
-from dcdnas.engine.folders import called
-from dcdnas.engine.formats import EARLIER_SEARCH, FORMAT, check_search, only_read
+from dcdnas.engine.formats import EARLIER, EARLIER_SEARCH, FORMAT, check_search, command_to_go_on, only_read
 from dcdnas.engine.rules import differences, flat, other_rules, rules
 from dcdnas.engine.weights import Keep
 from dcdnas.errors import RunError, UsageError
 from dcdnas.space.pricing.tree import Chances
 from dcdnas.space.reading.reader import Compiler
 from dcdnas.space.search_space import SearchSpace
+from dcdnas.tasks import ACCURACY, recorded
 
 WORDS = {
     "task.data": "images",
@@ -46,7 +47,8 @@ class SearchConfig:
     Args:
         space: the content of the space file.
         budgets: bounds on the deployment cost.
-        minimize: cost metrics that are objectives beside the accuracy.
+        objectives: of the task that are weighed; the first one is the primary.
+        minimize: cost metrics that are weighed with them.
         trials: trainings to end (finished or stopped early).
         task: the proxy training; its seed is not used.
         sampler: name in `dcdnas.engine.samplers`.
@@ -67,6 +69,7 @@ class SearchConfig:
 
     space: Mapping[str, Any]
     budgets: tuple[Budget, ...] = ()
+    objectives: tuple[Objective, ...] = (ACCURACY,)
     minimize: tuple[str, ...] = ALWAYS[:1]
     trials: int = 50
     task: TrainingTask = field(default_factory=TrainingTask)
@@ -88,6 +91,11 @@ class SearchConfig:
         return Compiler(Document("search.yaml: space", self.space, {})).space().filling(self.budgets)
 
     @property
+    def goals(self) -> Goals:
+        """What the search weighs."""
+        return Goals(self.objectives, self.minimize)
+
+    @property
     def rules(self) -> dict[str, Any]:
         """The rules by which this version of dcdnas makes the search."""
         return rules(self.task, self.early_stopping, self.starts, self.chances)
@@ -99,6 +107,7 @@ class SearchConfig:
             "trials": self.trials,
             "rules": self.rules,
             "budgets": [asdict(b) for b in self.budgets],
+            "objectives": [o.to_dict() for o in self.objectives],
             "minimize": list(self.minimize),
             "task": asdict(self.task),
             **{n: getattr(self, n) for n in NAMED},
@@ -136,7 +145,7 @@ class SearchConfig:
             raise RunError(
                 f"{path.parent.name} was searched under other rules than this version of dcdnas has:\n  "
                 + "\n  ".join(other) + "\nIts trials and new ones could not be compared. Begin a new search from its front: "
-                f"`dcdnas search --start-from {called(path.parent)}`."
+                f"`{command_to_go_on(path.parent, EARLIER)}`."
             )  # fmt: skip
         return config
 
@@ -198,6 +207,7 @@ def _of_data(path: Path, data: dict[str, Any]) -> SearchConfig:
     try:
         known = {f.name: data[f.name] for f in fields(SearchConfig) if f.name in data}
         known["budgets"] = tuple(Budget(**b) for b in data["budgets"])
+        known["objectives"] = recorded(data)
         known["minimize"] = tuple(data["minimize"])
         known["plugins"] = {str(name): dict(record) for name, record in data.get("plugins", {}).items()}
         known["latency"] = dict(data.get("latency", {}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,7 +9,7 @@ from dataclasses import replace
 from dcdnas.core import pareto
 from dcdnas.core.trial import FailureKind, Trial
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.job import NO_ACCURACY, Job, Outcome, derived_seed
+from dcdnas.engine.job import NO_RESULT, Job, Outcome, derived_seed
 from dcdnas.engine.recovery import ATTEMPTS
 from dcdnas.engine.store import Confirmation, Store
 
@@ -48,8 +47,8 @@ class Confirming:
 
     def end(self, job: Job, outcome: Outcome) -> None:
         """Takes the end of a confirming training."""
-        if not outcome.error and (outcome.score is None or not math.isfinite(outcome.score.accuracy)):
-            outcome = NO_ACCURACY
+        if not outcome.error and (outcome.score is None or not self.config.goals.measured(outcome.score)):
+            outcome = NO_RESULT
         score, error = outcome.score, outcome.error
         ended = ("failed", None) if error else ("finished", score)
         self.store.add_confirmation(Confirmation(job.number, job.task.seed, *ended, error, outcome.kind))
@@ -64,8 +63,8 @@ class Confirming:
             self._jobs.append(job)
 
     def _all(self, trials: list[Trial]) -> list[Job]:
-        """The most accurate networks of the front and the static reference, seed by seed."""
-        chosen = pareto.to_confirm(trials, self.config.budgets, self.config.minimize, self.config.confirm_top)
+        """The best networks of the front and the static reference, seed by seed."""
+        chosen = pareto.to_confirm(trials, self.config.budgets, self.config.goals, self.config.confirm_top)
         seeds = [derived_seed(self.config.seed, f"confirm-{i}") for i in range(self.config.confirm)]
         return [Job(t.number, t.architecture, replace(self.config.task, seed=s), confirm=True) for s in seeds for t in chosen]
 

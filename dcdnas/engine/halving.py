@@ -1,7 +1,7 @@
 """Early stopping for several objectives: asynchronous successive halving by non-domination rank.
 
 At each rung a training goes on when it is among the best 1/factor of all that reached the rung, ranked by non-domination of
-(accuracy there, cost). Ranking by accuracy alone, as single-objective halving does, kills the small networks of the front.
+(objectives there, cost). Ranking by one objective alone, as single-objective halving does, kills the small networks of the front.
 
 Reference: Li et al., "A System for Massively Parallel Hyperparameter Tuning" (ASHA), MLSys 2020; the multi-objective form
 follows Schmucker et al., "Multi-objective Asynchronous Successive Halving", 2021.
@@ -9,10 +9,10 @@ follows Schmucker et al., "Multi-objective Asynchronous Successive Halving", 202
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from dcdnas.core.geometry import Cost
+from dcdnas.core.objective import Goals
 from dcdnas.core.pareto import logarithm, ranks
+from dcdnas.core.trial import EpochResult
 from dcdnas.core.units import notation
 
 FACTOR = 3
@@ -27,27 +27,28 @@ class Halving:
 
     Args:
         epochs: of a full training.
-        minimize: cost metrics that are objectives.
+        goals: what trainings are ranked by.
         factor: the best 1/factor of a rung go on.
     """
 
-    def __init__(self, epochs: int, minimize: Sequence[str], factor: int = FACTOR) -> None:
-        self.minimize, self.factor = minimize, factor
+    def __init__(self, epochs: int, goals: Goals, factor: int = FACTOR) -> None:
+        self.goals, self.factor = goals, factor
         self.rungs = rungs(epochs, factor)
         self._reached: dict[int, dict[int, tuple[float, ...]]] = {epoch: {} for epoch in self.rungs}
 
-    def reached(self, number: int, epoch: int, accuracy: float, cost: Cost) -> bool:
-        """Writes down what trial `number` has at `epoch`; returns whether that is a rung."""
-        if epoch not in self._reached:
+    def reached(self, number: int, report: EpochResult, cost: Cost) -> bool:
+        """Writes down what trial `number` has reported; returns whether that was at a rung."""
+        if report.epoch not in self._reached:
             return False
-        self._reached[epoch][number] = (-accuracy, *(logarithm(cost[m], notation(m).least) for m in self.minimize))
+        costs = (logarithm(cost[m], notation(m).least) for m in self.goals.costs)
+        self._reached[report.epoch][number] = (*self.goals.losses(report), *costs)
         return True
 
-    def keep(self, number: int, epoch: int, accuracy: float, cost: Cost) -> bool:
-        """Whether trial `number` goes on after `epoch` with this accuracy."""
-        if not self.reached(number, epoch, accuracy, cost) or len(self._reached[epoch]) < ENOUGH:
+    def keep(self, number: int, report: EpochResult, cost: Cost) -> bool:
+        """Whether trial `number` goes on after what it has reported."""
+        if not self.reached(number, report, cost) or len(self._reached[report.epoch]) < ENOUGH:
             return True
-        rung = self._reached[epoch]
+        rung = self._reached[report.epoch]
         rank = dict(zip(rung, ranks(list(rung.values())), strict=True))
         better = sum(r < rank[number] for r in rank.values())
         return better < len(rung) / self.factor

@@ -59,7 +59,7 @@ class Outcome:
             object.__setattr__(self, "kind", FailureKind.RAISED)
 
 
-NO_ACCURACY = Outcome(None, "the training ended without a finite accuracy", FailureKind.DIVERGED)
+NO_RESULT = Outcome(None, "the training ended without a finite result", FailureKind.DIVERGED)
 
 
 def derived_seed(seed: int, purpose: str | int) -> int:

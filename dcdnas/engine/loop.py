@@ -18,7 +18,7 @@ from dcdnas.engine.as_trained import AsTrained
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.confirm import Confirming
 from dcdnas.engine.halving import Halving
-from dcdnas.engine.job import NO_ACCURACY, WAIT, Job, Outcome, derived_seed
+from dcdnas.engine.job import NO_RESULT, WAIT, Job, Outcome, derived_seed
 from dcdnas.engine.proposals import Proposal, Proposer
 from dcdnas.engine.recovery import Memory, lost, recover
 from dcdnas.engine.signals import NOTHING, Wish
@@ -61,8 +61,8 @@ class SearchLoop:
         self.stopped: Ending | None = None
         self.reason = ""
         self.exhausted = False
-        self.standing = Standing(config.budgets, config.minimize)
-        self._halving = Halving(config.task.epochs, config.minimize)
+        self.standing = Standing(config.budgets, config.goals)
+        self._halving = Halving(config.task.epochs, config.goals)
         self._running: dict[str, tuple[Job, Proposal | None]] = {}
         self._waiting: dict[int, list[Proposal]] = {}
         self._known: dict[str, Trial] = {}
@@ -93,19 +93,19 @@ class SearchLoop:
 
     def report(self, job: Job, report: EpochResult) -> bool:
         """Takes one epoch's report; returns whether the training goes on."""
-        if job.key not in self._running or not math.isfinite(report.accuracy):
+        if job.key not in self._running or not self.config.goals.measured(report):
             return False
         if job.confirm:
             return True
         trial = self.trials[job.number]
         curve = (*(trial.score.curve if trial.score else ()), report)
-        score = Score(report.accuracy, report.loss, report.epoch, report.seconds, curve)
+        score = Score(report.values, report.epoch, report.seconds, curve)
         self.standing.put(replace(trial, score=score))
         self.store.add_report(job.number, report)
         self.observe()
         if report.epoch >= job.task.epochs or not self.config.early_stopping:
             return True
-        return self._halving.keep(job.number, report.epoch, report.accuracy, trial.cost)
+        return self._halving.keep(job.number, report, trial.cost)
 
     def end(self, job: Job, outcome: Outcome) -> None:
         """Takes the end of a training: finished, stopped early or failed."""
@@ -272,10 +272,10 @@ class SearchLoop:
 
     def _end_trial(self, job: Job, proposal: Proposal, outcome: Outcome) -> None:
         trial = self.trials[job.number]
-        finite = outcome.score is None or math.isfinite(outcome.score.accuracy)
+        finite = outcome.score is None or self.config.goals.measured(outcome.score)
         score = (outcome.score if finite else None) or trial.score
         if not outcome.error and not (finite and score):
-            outcome = NO_ACCURACY
+            outcome = NO_RESULT
         done = score.epochs if score else 0
         state: State = "failed" if outcome.error else "finished" if done >= job.task.epochs else "stopped"
         reason = outcome.error or ("" if state == "finished" else f"behind at epoch {done}")
@@ -328,7 +328,7 @@ class SearchLoop:
         for trial in memory.trials:
             self._remember(trial)
             for report in trial.score.curve if trial.score and trial.state in ENDED else ():
-                self._halving.reached(trial.number, report.epoch, report.accuracy, trial.cost)
+                self._halving.reached(trial.number, report, trial.cost)
         for trial in memory.again:
             self._proposer.again(trial)
 

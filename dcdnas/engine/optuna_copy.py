@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution
@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from dcdnas.core.budget import Budget
 from dcdnas.core.geometry import Setting
+from dcdnas.core.objective import Goals
 from dcdnas.core.trial import Trial
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -22,7 +23,7 @@ STATES = {
     "finished": TrialState.COMPLETE, "replayed": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "refused": TrialState.PRUNED,
     "failed": TrialState.FAIL, "interrupted": TrialState.FAIL, "running": TrialState.RUNNING,
 }  # fmt: skip
-"""What Optuna calls a trial's state; one that is complete but has no accuracy has failed."""
+"""What Optuna calls a trial's state; one that is complete but without a result has failed."""
 
 
 class Copies:
@@ -31,7 +32,7 @@ class Copies:
     def __init__(self) -> None:
         self.storage = optuna.storages.InMemoryStorage()
 
-    def put(self, name: str, trials: Sequence[Trial], budgets: Sequence[Budget], minimize: Sequence[str]) -> int:
+    def put(self, name: str, trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> int:
         """Copies a run, in place of an earlier copy of it.
 
         Trials keep their numbers. Costs are in their own units, not the logarithms that a sampler is told.
@@ -41,15 +42,13 @@ class Copies:
         """
         if name in {study.study_name for study in self.storage.get_all_studies()}:
             self.storage.delete_study(self.storage.get_study_id_from_name(name))
-        directions: list[Literal["maximize", "minimize"]] = ["maximize"]
-        directions += ["minimize" for _ in minimize]
-        study = optuna.create_study(storage=self.storage, study_name=name, directions=directions)
+        study = optuna.create_study(storage=self.storage, study_name=name, directions=goals.directions)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names(["accuracy", *minimize])
+            study.set_metric_names(list(goals.names))
         options = _options(trials)
         for trial in trials:
-            study.add_trial(_copied(trial, budgets, minimize, options))
+            study.add_trial(_copied(trial, budgets, goals, options))
         return int(study._study_id)
 
 
@@ -62,13 +61,15 @@ def _options(trials: Sequence[Trial]) -> dict[str, CategoricalDistribution]:
     return {name: CategoricalDistribution(tuple(options.values())) for name, options in found.items()}
 
 
-def _copied(
-    trial: Trial, budgets: Sequence[Budget], minimize: Sequence[str], options: dict[str, CategoricalDistribution]
-) -> FrozenTrial:
-    score = trial.score if trial.score and math.isfinite(trial.score.accuracy) else None
+def _copied(trial: Trial, budgets: Sequence[Budget], goals: Goals, options: dict[str, CategoricalDistribution]) -> FrozenTrial:
+    score = trial.score if trial.score and goals.measured(trial.score) else None
     state = STATES[trial.state]
     state = TrialState.FAIL if state is TrialState.COMPLETE and not score else state
-    values = [score.accuracy, *(trial.cost[m] for m in minimize)] if score and state is TrialState.COMPLETE else None
+    values = (
+        [*(score.values[o.name] for o in goals.objectives), *(trial.cost[m] for m in goals.costs)]
+        if score and state is TrialState.COMPLETE
+        else None
+    )
     said: dict[str, Any] = {
         "state": trial.state,
         "origin": trial.origin,
@@ -80,7 +81,9 @@ def _copied(
         values=values,
         params=dict(trial.decisions),
         distributions={name: options[name] for name in trial.decisions},
-        intermediate_values={r.epoch: r.accuracy for r in trial.score.curve} if trial.score else {},
+        intermediate_values={r.epoch: r.values.get(goals.primary.name, math.nan) for r in trial.score.curve}
+        if trial.score
+        else {},
         user_attrs=said,
         system_attrs={"constraints": [b.violation(trial.cost) for b in budgets]} if budgets else {},
     )

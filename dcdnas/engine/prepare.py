@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dcdnas.core.files import make_folder, write_whole
-from dcdnas.core.pareto import Bounds
+from dcdnas.core.objective import Bounds
 from dcdnas.core.plugins import FOLDER as PLUGINS
 from dcdnas.core.plugins import Plugin, outside
 from dcdnas.cost.latency import prices_by
@@ -136,9 +136,8 @@ def record_of(images: Split) -> dict[str, Any]:
 
 
 def objective_bounds(space: SearchSpace, config: SearchConfig) -> dict[str, tuple[float, float]]:
-    """What the hypervolume is scaled by: from chance to all right, and from the cheapest network to the budget."""
-    classes = space.classes if config.table else len(images_of(config.task).train.classes)
-    bounds = {"accuracy": (1.0 / classes, 1.0)}
+    """What the hypervolume is scaled by: the objectives' own scales, and from the cheapest network to the budget."""
+    bounds = {o.name: (o.worst, o.best) for o in config.objectives}
     upper = {b.metric: b.at_most for b in config.budgets}
     for metric in config.minimize:
         low, high = smallest(space, metric).cost[metric], largest(space, metric).cost[metric]

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from dcdnas.core import pareto
+from dcdnas.core.objective import Bounds, Objective
 from dcdnas.core.trial import Trial
 from dcdnas.engine.loop import SearchLoop
 
@@ -20,7 +21,8 @@ class Progress:
         states: number of trials by state.
         confirmed: confirming trainings that ended, of those that are planned.
         to_confirm: how many are planned; None before they are.
-        best: the most accurate finished trial within the budgets, in a single run.
+        objective: that says what is best.
+        best: the best finished trial within the budgets, by single trainings.
         hypervolume: 0-1.
         seconds: since this session began.
         left: seconds that the rest will take at this pace; None before the first end.
@@ -32,6 +34,7 @@ class Progress:
     states: dict[str, int]
     confirmed: int
     to_confirm: int | None
+    objective: Objective
     best: Trial | None
     hypervolume: float
     seconds: float
@@ -47,7 +50,7 @@ class Watch:
         bounds: of the objectives, fixed at the start of the run.
     """
 
-    def __init__(self, loop: SearchLoop, bounds: pareto.Bounds) -> None:
+    def __init__(self, loop: SearchLoop, bounds: Bounds) -> None:
         self.loop, self.bounds = loop, bounds
         self._since, self._before = time.monotonic(), loop.ended
         self._volume: tuple[tuple[Trial, ...], float] = ((), 0.0)
@@ -62,6 +65,7 @@ class Watch:
             states={state: count for state, count in standing.states.items() if count},
             confirmed=loop.confirming.confirmed,
             to_confirm=loop.confirming.planned,
+            objective=loop.config.goals.primary,
             best=standing.best,
             hypervolume=self._hypervolume(),
             seconds=seconds,
@@ -72,5 +76,5 @@ class Watch:
     def _hypervolume(self) -> float:
         line = self.loop.standing.front
         if line is not self._volume[0]:
-            self._volume = (line, pareto.hypervolume(line, self.loop.config.budgets, self.bounds))
+            self._volume = (line, pareto.hypervolume(line, self.loop.config.budgets, self.loop.config.goals, self.bounds))
         return self._volume[1]

@@ -68,7 +68,7 @@ class Proposer:
         sampler = samplers[config.sampler]
         # a resumed search must not draw again what it has drawn before
         seed = derived_seed(config.seed, f"session at {len(past)}") if past else config.seed
-        self._study = Study(space, config.budgets, config.minimize, sampler, seed, config.trials, config.task.epochs)
+        self._study = Study(space, config.budgets, config.goals, sampler, seed, config.trials, config.task.epochs)
         self._study.remember(list(past))
         self._draws = draws_within(space, config.budgets, random.Random(seed), chances=config.chances, also=config.minimize)
         self._metrics = with_always([*(b.metric for b in config.budgets), *config.minimize])

@@ -104,7 +104,7 @@ def _close(loop: SearchLoop, folder: Path, table: LatencyTable | None) -> Ending
     """Times the front where latency is priced, and writes down how the search ended."""
     config, store = loop.config, loop.store
     if table is not None and loop.stopped in (None, Ending.TIME_IS_UP):
-        latency.time_front(store, pareto.front(list(loop.trials.values()), config.budgets, config.minimize), table.device)
+        latency.time_front(store, pareto.front(list(loop.trials.values()), config.budgets, config.goals), table.device)
         latency.freeze(folder, table)  # what was measured on the way is part of it now
     loop.weights.tidy()
     ending = loop.ending or Ending.INTERRUPTED

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from dcdnas.core import pareto
 from dcdnas.core.budget import Budget
+from dcdnas.core.objective import Goals
 from dcdnas.core.trial import ENDED, State, Trial
 
 PATIENCE, LEAST, FIRST = 50, 600.0, 6 * 3600.0
@@ -22,11 +23,11 @@ class Standing:
 
     Args:
         budgets: only trials within them may be best or on the front.
-        minimize: cost metrics that are objectives beside the accuracy.
+        goals: what makes a trial better than another.
     """
 
-    def __init__(self, budgets: Sequence[Budget], minimize: Sequence[str]) -> None:
-        self.budgets, self.minimize = budgets, minimize
+    def __init__(self, budgets: Sequence[Budget], goals: Goals) -> None:
+        self.budgets, self.goals = budgets, goals
         self.trials: dict[int, Trial] = {}
         self.states: Counter[State] = Counter()
         self.front: tuple[Trial, ...] = ()
@@ -45,10 +46,10 @@ class Standing:
         if trial.state == "finished" and trial.score is not None:
             self.longest = max(self.longest, trial.score.seconds)
         if self._may_lead(trial):
-            line = pareto.front([*self.front, trial], self.budgets, self.minimize)
+            line = pareto.front([*self.front, trial], self.budgets, self.goals)
             if trial in line:
                 self.front = tuple(line)
-                self.best = pareto.best(line, self.budgets)
+                self.best = pareto.best(line, self.budgets, self.goals)
 
     def _may_lead(self, trial: Trial) -> bool:
         """Whether it may be on the front: of the trials of one network the first counts, see `pareto.candidates`."""

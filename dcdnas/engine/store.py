@@ -206,7 +206,7 @@ class Store:
         self._find_gaps([row[0] for row in found], 0, problems)
         return made
 
-    def curves(self, objective: str = "accuracy") -> dict[int, list[float]]:
+    def curves(self, objective: str) -> dict[int, list[float]]:
         """Epoch -> values of an objective after it, of all trainings that ended."""
         found: dict[int, list[float]] = {}
         value = "json_extract(r.results, ?)"

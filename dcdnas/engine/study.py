@@ -1,7 +1,7 @@
 """The sampler's memory: an Optuna study that is told every trial in the state that it can learn from.
 
 A network over budget, or stopped early, is told as pruned with a positive constraint: infeasible, by how much. A failure is
-told as failed. Only a finished training is told complete, so no half-trained accuracy ever enters the sampler's front.
+told as failed. Only a finished training is told complete, so no value of half a training ever enters the sampler's front.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution
@@ -17,6 +17,7 @@ from optuna.trial import TrialState, create_trial
 
 from dcdnas.core.budget import Budget
 from dcdnas.core.geometry import Setting
+from dcdnas.core.objective import Goals
 from dcdnas.core.pareto import logarithm
 from dcdnas.core.trial import Trial
 from dcdnas.core.units import notation
@@ -33,7 +34,7 @@ class Study:
     Args:
         space: whose decisions are proposed.
         budgets: their violations steer the sampler.
-        minimize: cost metrics that are objectives after the accuracy; costs are told as logarithms, as the hypervolume sees them.
+        goals: what the sampler is told of a training; costs are told as logarithms, as the hypervolume sees them.
         sampler: how to make the sampler.
         seed: of the sampler.
         trials: trainings of the run.
@@ -44,17 +45,15 @@ class Study:
         self,
         space: SearchSpace,
         budgets: Sequence[Budget],
-        minimize: Sequence[str],
+        goals: Goals,
         sampler: Sampler,
         seed: int,
         trials: int,
         epochs: int,
     ) -> None:
-        self.space, self.budgets, self.minimize, self.sampler = space, budgets, minimize, sampler
+        self.space, self.budgets, self.goals, self.sampler = space, budgets, goals, sampler
         self.seed, self.trials, self.epochs = seed, trials, epochs
-        directions: list[Literal["maximize", "minimize"]] = ["maximize"]
-        directions += ["minimize" for _ in minimize]
-        self._study = optuna.create_study(sampler=sampler.make(seed, trials), directions=directions)
+        self._study = optuna.create_study(sampler=sampler.make(seed, trials), directions=goals.directions)
 
     def ask(self) -> tuple[int, dict[str, Setting]]:
         """A ticket, and the decisions that the sampler proposes."""
@@ -111,8 +110,9 @@ class Study:
             return TrialState.FAIL, None, [*violations, 1.0]
         if trial.state == "refused" or done < 1 or trial.score is None:
             return TrialState.PRUNED, None, [*violations, 1.0 - min(done, 0.999)]
-        costs = [logarithm(trial.cost[m], notation(m).least) for m in self.minimize]
-        return TrialState.COMPLETE, [trial.score.accuracy, *costs], [*violations, 0.0]
+        costs = [logarithm(trial.cost[m], notation(m).least) for m in self.goals.costs]
+        values = [trial.score.values[o.name] for o in self.goals.objectives]
+        return TrialState.COMPLETE, [*values, *costs], [*violations, 0.0]
 
     def _decide(self, trial: optuna.Trial) -> dict[str, Setting]:
         if self.sampler.flat:

@@ -42,7 +42,7 @@ class Tracking(AbstractContextManager["Tracking"]):
                 self._tell(lambda tracker: tracker.trial(trial))
         if progress.ended != self._ended:
             self._ended = progress.ended
-            best = progress.best.score.accuracy if progress.best and progress.best.score else None
+            best = progress.objective.of(progress.best.score) if progress.best else None
             self._tell(lambda tracker: tracker.search(progress.ended, progress.hypervolume, best))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

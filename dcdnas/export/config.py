@@ -44,7 +44,7 @@ class Model:
 
     Args:
         architecture: at its deployment.
-        provenance: where it comes from: run, trial, seed, recipe, accuracies; plain data.
+        provenance: where it comes from: run, trial, seed, recipe, what was reached; plain data.
         normalisation: of the images that it was trained on; None where those are not known.
         labels: names of the classes in the order of the outputs; empty where they are not known.
     """

@@ -25,18 +25,18 @@ def model_of(run: Run, trial: Trial) -> Model:
 
 
 def provenance(run: Run, trial: Trial) -> dict[str, Any]:
-    """Run, trial, seed, recipe and accuracies, as plain data."""
+    """Run, trial, seed, recipe and what was reached, as plain data."""
     found: dict[str, Any] = {"run": run.name, "trial": trial.number, "origin": trial.origin, "seed": trial.seed}
     if trial.score:
-        found["validation_accuracy"] = round(trial.score.accuracy, 6)
+        found |= {f"validation_{o.name}": round(trial.score.values[o.name], 6) for o in run.goals.objectives}
         found["validation_images"] = run.validation_images
         found["epochs"] = trial.score.epochs
     confirmed = run.confirmed_as(trial)
     if confirmed:
         spread = confirmed.spread
-        found["confirmed_accuracy"] = {
+        found[f"confirmed_{run.objective.name}"] = {
             "mean": round(confirmed.mean, 6), "standard_deviation": None if spread is None else round(spread, 6),
-            "seeds": len(confirmed.accuracies),
+            "seeds": len(confirmed.values),
         }  # fmt: skip
     timed = run.timed.get(trial.deployed)
     if timed:

@@ -36,7 +36,7 @@ def of_run(source: Source) -> dict[str, Any]:
     return {
         "run": run, "version": source.version, "facts": payload.facts(source),
         "line": source.front, "undecided": payload.verdict_of(source).undecided,
-        "rows": sorted(run.trials, key=_by_accuracy)[:FIRST_ROWS], "metrics": payload.metrics_of(run),
+        "rows": _best_first(run)[:FIRST_ROWS], "metrics": payload.metrics_of(run),
         "paint": payload.operators_of(source), "drawn_as": payload.drawn_as, "fits": lambda t: payload.fits(run, t),
         "on_front": _numbers(source.front), "settings": _settings(run), "notes": source.notes,
         "notes_problem": source.notes_problem, "objectives": payload.objectives(run), "tab": "run",
@@ -45,9 +45,9 @@ def of_run(source: Source) -> dict[str, Any]:
 
 def of_choices(source: Source) -> dict[str, Any]:
     """Importance of the decisions, and the finished trials decision by decision; plain data."""
-    trials = source.run.trials
-    ranked = source.remembered("importances", lambda: deciding.importances(trials))
-    picture = deciding.side_by_side(trials, [i.decision for i in ranked.decisions])
+    trials, objective = source.run.trials, source.run.objective
+    ranked = source.remembered("importances", lambda: deciding.importances(trials, objective))
+    picture = deciding.side_by_side(trials, [i.decision for i in ranked.decisions], objective)
     return {"importances": [asdict(i) for i in ranked.decisions], "said": ranked.said, "picture": picture}
 
 
@@ -60,7 +60,7 @@ def of_trial(source: Source, trial: Trial) -> dict[str, Any]:
         "metrics": payload.metrics_of(run), "on_front": trial.number in _numbers(source.front),
         "confirmed": run.confirmed_as(trial),
         "hint": advice.hint(trial.failure), "static": run.static, "best": source.best, "paint": _paint([trial]),
-        "data": {"curves": [_curve(trial, source.curve(trial.number))], "band": band(source)}, "same": _same(source, trial),
+        "data": _curves(source, [trial]), "same": _same(source, trial),
         "before": max((t.number for t in run.trials if t.number < trial.number), default=None),
         "after": min((t.number for t in run.trials if t.number > trial.number), default=None),
         "note": source.notes.get(trial.number, Note()),
@@ -97,7 +97,7 @@ def of_comparison(source: Source, chosen: Sequence[Trial]) -> dict[str, Any]:
         "missing": [sorted(set(first) - {x.name for x in n.layers}) for n in networks],
         "fits": lambda t: payload.fits(run, t), "paint": _paint(chosen), "confirmed": {c.trial.number: c for c in run.confirmed},
         "pairs": [pair for t in chosen[1:] if (pair := comparison(run, t, chosen[0]))],
-        "data": {"curves": [_curve(t, source.curve(t.number)) for t in chosen], "band": band(source)}, "tab": "compare",
+        "data": _curves(source, chosen), "tab": "compare",
     }  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def of_space(source: Source) -> dict[str, Any]:
 
 
 def band(source: Source) -> list[list[float]]:
-    """Epoch, lower quartile, median and upper quartile of the accuracy of all trainings that ended."""
+    """Epoch, lower quartile, median and upper quartile of the primary objective of all trainings that ended."""
     return source.remembered("band", lambda: [_quartiles(epoch, found) for epoch, found in source.curves().items()])
 
 
@@ -126,8 +126,14 @@ def _quartiles(epoch: int, values: Sequence[float]) -> list[float]:
     return [epoch, low, middle, high]
 
 
-def _curve(trial: Trial, reports: Sequence[EpochResult]) -> dict[str, Any]:
-    points = [[r.epoch, r.accuracy] for r in reports if r.accuracy == r.accuracy]
+def _curves(source: Source, trials: Sequence[Trial]) -> dict[str, Any]:
+    """Learning curves of some trials in the primary objective, and what all trainings did."""
+    found = [_curve(source.run, t, source.curve(t.number)) for t in trials]
+    return {"curves": found, "band": band(source), "objective": source.run.objective.drawn()}
+
+
+def _curve(run: Run, trial: Trial, reports: Sequence[EpochResult]) -> dict[str, Any]:
+    points = [[r.epoch, value] for r in reports if (value := run.objective.of(r)) is not None]
     return {"name": f"trial {trial.number}", "points": points}
 
 
@@ -139,8 +145,9 @@ def _settings(run: Run) -> str:
     return yaml.safe_dump({k: v for k, v in run.config.items() if k != "space"}, sort_keys=False, allow_unicode=True)
 
 
-def _by_accuracy(trial: Trial) -> tuple[float, int]:
-    return (-trial.score.accuracy if trial.score and trial.state == "finished" else 1.0, trial.number)
+def _best_first(run: Run) -> list[Trial]:
+    """The finished trials from the best reading on, then the others."""
+    return sorted(run.trials, key=lambda t: (t.state != "finished", run.rank(t) if t.state == "finished" else 0.0, t.number))
 
 
 def _by_operator(network: Layers) -> list[tuple[str, int, int]]:

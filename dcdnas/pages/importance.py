@@ -1,4 +1,4 @@
-"""Which decisions of the space matter: how much of the accuracy each explains by itself, and all of them side by side."""
+"""Which decisions of the space matter: how much of the objective each explains by itself, and all of them side by side."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcdnas.core.geometry import Setting
+from dcdnas.core.objective import Objective
 from dcdnas.core.trial import Trial
 from dcdnas.core.units import counted, small_share
 
@@ -17,23 +18,23 @@ LEAST = 10
 """Trials that a decision has to exist in before anything is said about it."""
 
 SHUFFLES = 200
-"""Times that the accuracies are shuffled among the trials, to see what importances chance alone gives."""
+"""Times that the values are shuffled among the trials, to see what importances chance alone gives."""
 
 MOST = 2000
-"""Trials in a picture of all decisions side by side; above that the most accurate ones."""
+"""Trials in a picture of all decisions side by side; above that the best ones."""
 
 
 @dataclass(frozen=True)
 class Importance:
-    """How far one decision by itself explains the accuracy.
+    """How far one decision by itself explains the objective.
 
     Args:
         decision: its name.
-        share: omega squared of a one-way analysis of variance: the share of the accuracy's variance that lies between the
+        share: omega squared of a one-way analysis of variance: the share of the values' variance that lies between the
             decision's options, corrected for their number; 0-1.
-        chance: what 95 % of shuffles of the accuracies among the same trials stay at or below; a lower share tells nothing.
+        chance: what 95 % of shuffles of the values among the same trials stay at or below; a lower share tells nothing.
         trials: finished ones in which the decision exists.
-        means: option, mean accuracy, trials; from the best option on.
+        means: option, mean value, trials; from the best option on.
     """
 
     decision: str
@@ -57,7 +58,7 @@ class Importances:
 
     @property
     def said(self) -> str:
-        """What the importances come to beside those of shuffled accuracies, in words; empty without decisions."""
+        """What the importances come to beside those of shuffled values, in words; empty without decisions."""
         if not self.decisions:
             return ""
         above, bars = sum(i.share > i.chance for i in self.decisions), counted(len(self.decisions), "bar")
@@ -83,16 +84,20 @@ class _Grouped:
     options: tuple[Setting, ...]
 
 
-def importances(trials: Sequence[Trial]) -> Importances:
+def importances(trials: Sequence[Trial], objective: Objective) -> Importances:
     """The decisions with more than one value, in at least `LEAST` finished trials. The same trials give the same numbers."""
-    finished = [t for t in trials if t.state == "finished" and t.score and math.isfinite(t.score.accuracy)]
-    accuracies = np.array([t.score.accuracy for t in finished if t.score])
+    finished = _finished(trials, objective)
+    reached = np.array([objective.of(t.score) for t in finished], dtype=float)
     groups = {name: group for name, group in _grouped(finished).items() if len(group.options) > 1 and len(group.rows) >= LEAST}
-    shuffled = _shuffled(accuracies, groups)
-    found = [_importance(name, group, accuracies[group.rows], shuffled[name]) for name, group in groups.items()]
+    shuffled = _shuffled(reached, groups)
+    found = [_importance(name, group, reached[group.rows], shuffled[name], objective) for name, group in groups.items()]
     found.sort(key=lambda i: (-i.share, i.decision))
     highest = np.max([shuffled[name] for name in groups], axis=0) if groups else np.ones(1)
     return Importances(tuple(found), float(np.mean(highest >= (found[0].share if found else 0.0))))
+
+
+def _finished(trials: Sequence[Trial], objective: Objective) -> list[Trial]:
+    return [t for t in trials if t.state == "finished" and math.isfinite(objective.gain(objective.of(t.score)))]
 
 
 def _grouped(finished: Sequence[Trial]) -> dict[str, _Grouped]:
@@ -110,37 +115,40 @@ def _grouped(finished: Sequence[Trial]) -> dict[str, _Grouped]:
     return found
 
 
-def _shuffled(accuracies: NDArray[np.float64], groups: Mapping[str, _Grouped]) -> dict[str, NDArray[np.float64]]:
-    """The importances by decision when the accuracies are dealt anew among the trials in which the decision exists."""
+def _shuffled(reached: NDArray[np.float64], groups: Mapping[str, _Grouped]) -> dict[str, NDArray[np.float64]]:
+    """The importances by decision when the values are dealt anew among the trials in which the decision exists."""
     rng = np.random.default_rng(0)
-    inside = {name: np.isin(np.arange(len(accuracies)), group.rows) for name, group in groups.items()}
+    inside = {name: np.isin(np.arange(len(reached)), group.rows) for name, group in groups.items()}
     found = {name: np.zeros(SHUFFLES) for name in groups}
     for i in range(SHUFFLES):
-        order = rng.permutation(len(accuracies))
+        order = rng.permutation(len(reached))
         for name, group in groups.items():
-            found[name][i] = _share(group, accuracies[order[inside[name][order]]])
+            found[name][i] = _share(group, reached[order[inside[name][order]]])
     return found
 
 
-def _importance(name: str, group: _Grouped, accuracies: NDArray[np.float64], shuffled: NDArray[np.float64]) -> Importance:
-    means, counts = _means(group, accuracies)
-    ranked = sorted(zip(map(str, group.options), means.tolist(), counts.tolist(), strict=True), key=lambda row: -row[1])
+def _importance(
+    name: str, group: _Grouped, values: NDArray[np.float64], shuffled: NDArray[np.float64], objective: Objective
+) -> Importance:
+    means, counts = _means(group, values)
+    rows = zip(map(str, group.options), means.tolist(), counts.tolist(), strict=True)
+    ranked = sorted(rows, key=lambda row: -objective.gain(row[1]))
     chance = float(np.quantile(shuffled, 0.95))
-    return Importance(name, _share(group, accuracies), chance, len(group.rows), tuple(ranked))
+    return Importance(name, _share(group, values), chance, len(group.rows), tuple(ranked))
 
 
-def _means(group: _Grouped, accuracies: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Mean accuracy and number of trials of each option."""
+def _means(group: _Grouped, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Mean value and number of trials of each option."""
     counts = np.bincount(group.codes)
-    return np.bincount(group.codes, accuracies) / counts, counts
+    return np.bincount(group.codes, values) / counts, counts
 
 
-def _share(group: _Grouped, accuracies: NDArray[np.float64]) -> float:
+def _share(group: _Grouped, values: NDArray[np.float64]) -> float:
     """Omega squared."""
-    n, k = len(accuracies), len(group.options)
-    means, counts = _means(group, accuracies)
-    mean = accuracies.mean()
-    total = float(((accuracies - mean) ** 2).sum())
+    n, k = len(values), len(group.options)
+    means, counts = _means(group, values)
+    mean = values.mean()
+    total = float(((values - mean) ** 2).sum())
     between = float((counts * (means - mean) ** 2).sum())
     if n <= k or total <= 0:
         return 0.0
@@ -148,13 +156,13 @@ def _share(group: _Grouped, accuracies: NDArray[np.float64]) -> float:
     return min(1.0, max(0.0, (between - (k - 1) * noise) / (total + noise)))
 
 
-def side_by_side(trials: Sequence[Trial], order: Sequence[str], most_axes: int = 8) -> dict[str, object]:
+def side_by_side(trials: Sequence[Trial], order: Sequence[str], objective: Objective, most_axes: int = 8) -> dict[str, object]:
     """Axes and lines of a parallel-coordinates picture: the decisions in `order`, and a line each finished trial.
 
     A line gives, axis by axis, the position of its option among the axis' options, or None where the decision does not exist.
     """
-    finished = [t for t in trials if t.state == "finished" and t.score and math.isfinite(t.score.accuracy)]
-    finished.sort(key=lambda t: -t.score.accuracy if t.score else 0.0)
+    finished = _finished(trials, objective)
+    finished.sort(key=lambda t: -objective.gain(objective.of(t.score)))
     axes: dict[str, list[Setting]] = {}
     for name in order[:most_axes]:
         options = {t.decisions[name] for t in finished if name in t.decisions}
@@ -163,7 +171,7 @@ def side_by_side(trials: Sequence[Trial], order: Sequence[str], most_axes: int =
     lines = [
         [
             t.number,
-            t.score.accuracy if t.score else None,
+            objective.of(t.score),
             *(p[t.decisions[name]] if name in t.decisions else None for name, p in position.items()),
         ]
         for t in finished[:MOST]

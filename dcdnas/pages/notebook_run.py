@@ -70,7 +70,7 @@ class NotebookRun(Run):
         return NotebookTrial(**{f.name: getattr(found, f.name) for f in fields(Trial)}, run=self)
 
     def plot_front(self, ax: Axes | None = None) -> Axes:
-        """Accuracy against cost on matplotlib axes, which are returned; those of a new figure when `ax` is None.
+        """The objective against cost on matplotlib axes, which are returned; those of a new figure when `ax` is None.
 
         Raises:
             UsageError: when no trial has finished.

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dcdnas.core.budget import within
+from dcdnas.core.objective import Objective
 from dcdnas.core.trial import Trial
-from dcdnas.core.units import axis_name, axis_units, costs, duration, metric_name, mix, percent, points, quantity, tally, units
+from dcdnas.core.units import axis_name, axis_units, costs, duration, metric_name, mix, quantity, tally, units
 from dcdnas.pages.palette import Paint, paints
 from dcdnas.pages.run_view import Source
-from dcdnas.results.verdict import OPEN, Verdict, accuracy_said, area_basis, evidence, resolution
+from dcdnas.results.verdict import OPEN, Verdict, area_basis, evidence, resolution, value_said
 
 if TYPE_CHECKING:
     from dcdnas.results import Moment, Run
@@ -48,7 +49,7 @@ def metrics_of(run: Run) -> list[str]:
 
 def objectives(run: Run) -> str:
     """What the front of a run weighs against each other: ``accuracy, FLOPs and latency``."""
-    *first, last = ["accuracy", *(in_sentence(metric_name(m)) for m in run.minimize)]
+    *first, last = [*(in_sentence(o.heading) for o in run.goals.objectives), *(in_sentence(metric_name(m)) for m in run.minimize)]
     return f"{', '.join(first)} and {last}" if first else f"{last} alone"
 
 
@@ -57,16 +58,22 @@ def in_sentence(heading: str) -> str:
     return heading if heading[1:2].isupper() else heading[:1].lower() + heading[1:]
 
 
-def row(trial: Trial, metrics: Sequence[str], names: Sequence[str]) -> list[Any]:
-    """Number, state, accuracy, epochs, seconds, operator, dynamic layers, layers, reason, operators, then the metrics."""
+def row(trial: Trial, objectives: Sequence[Objective], metrics: Sequence[str], names: Sequence[str]) -> list[Any]:
+    """Number, state, primary objective, epochs, seconds, operator, dynamic layers, layers, reason, operators, then the other
+    objectives and the metrics.
+    """
     layers, score = trial.architecture.layers, trial.score
-    accuracy = score.accuracy if score and math.isfinite(score.accuracy) else None
+    first, *others = (_finite(o.of(score)) for o in objectives)
     return [
-        trial.number, STATES.index(trial.state), accuracy,
+        trial.number, STATES.index(trial.state), first,
         score.epochs if score else 0, score.seconds if score else 0, names.index(drawn_as(trial)),
         sum(c.operator != "static" for c in layers.values()), len(layers), _reason(trial), mix(trial.architecture),
-        *(trial.cost.values.get(m) for m in metrics),
+        *others, *(trial.cost.values.get(m) for m in metrics),
     ]  # fmt: skip
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or math.isinf(value) else value
 
 
 def _reason(trial: Trial) -> str:
@@ -84,6 +91,7 @@ def payload(live: Source, since: int = 0) -> dict[str, Any]:
     return {
         "version": version,
         "run": run.name,
+        "goals": [o.drawn() for o in run.goals.objectives],
         "metrics": metrics,
         "titles": {m: metric_name(m) for m in metrics},
         "axisTitles": {m: axis_name(m) for m in metrics},
@@ -91,7 +99,7 @@ def payload(live: Source, since: int = 0) -> dict[str, Any]:
         "units": {m: units(m) for m in metrics},
         "operators": [{"name": p.name, "index": p.index, "marker": p.marker, "letters": p.letters} for p in paint.values()],
         "states": [SAID.get(s, s) for s in STATES],
-        "rows": [row(t, metrics, names) for t in trials],
+        "rows": [row(t, run.goals.objectives, metrics, names) for t in trials],
         "front": [t.number for t in line],
         "undecided": sorted(verdict_of(live).undecided),
         "objective": run.cost_shown,
@@ -106,7 +114,7 @@ def payload(live: Source, since: int = 0) -> dict[str, Any]:
 
 
 def steps(moments: Sequence[Moment]) -> list[list[Any]]:
-    """The moments at which the hypervolume or the best accuracy changed, and the last one."""
+    """The moments at which the hypervolume or the best value changed, and the last one."""
     kept: list[Moment] = []
     for moment in moments:
         if not kept or (moment.hypervolume, moment.best) != (kept[-1].hypervolume, kept[-1].best):
@@ -144,7 +152,7 @@ def facts(live: Source) -> dict[str, str]:
     }  # fmt: skip
     if best and best.score:
         detail = f"trial {best.number} · {costs(best.cost)} · {evidence(run, best)}"
-        said |= {"best": percent(run.accuracy(best)), "best-detail": detail, "best-number": str(best.number)}
+        said |= {"best": run.objective.said(run.value(best)), "best-detail": detail, "best-number": str(best.number)}
     return said | against(found)
 
 
@@ -166,12 +174,12 @@ def against(found: Verdict) -> dict[str, str]:
     if best is None or static is None or static.state != "finished":
         return {}
     cost = quantity(run.cost_shown, static.cost[run.cost_shown])
-    detail = f"trial {static.number}, all static: {accuracy_said(run, static)}, {cost}"
+    detail = f"trial {static.number}, all static: {value_said(run, static)}, {cost}"
     if best.number == static.number:
         return {"static": "the same", "static-detail": f"{detail}; nothing better was found"}
     if pair is None:
         return {}
-    shown = points(pair.difference.mean) if pair.settled else OPEN
+    shown = pair.objective.difference(pair.difference.mean) if pair.settled else OPEN
     return {"static": shown, "static-detail": f"{pair.said}; {detail}"}
 
 

@@ -52,7 +52,7 @@ class Source(Protocol):
         """The learning curve of a trial as far as it has come."""
 
     def curves(self) -> Mapping[int, Sequence[float]]:
-        """Epoch -> accuracies after it, of all trainings that ended."""
+        """Epoch -> values of the primary objective after it, of all trainings that ended."""
 
     def networks(self) -> Mapping[int, str]:
         """Identity of each trial's network."""

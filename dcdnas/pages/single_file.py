@@ -17,6 +17,7 @@ import yaml
 from markupsafe import Markup
 
 from dcdnas.core.files import write_whole
+from dcdnas.core.objective import Objective
 from dcdnas.core.trial import Trial
 from dcdnas.errors import DcdnasError
 from dcdnas.export.provenance import model_of
@@ -54,7 +55,7 @@ def report(run: Run) -> str:
     held = layered(source)
     pairs = [(run.static, t) for t in held if run.static and t.number != run.static.number]
     data = payload.payload(source)
-    data["rows"] = _kept(data["rows"], {t.number for t in (*held, *source.front)})
+    data["rows"] = _kept(data["rows"], {t.number for t in (*held, *source.front)}, run.objective)
     return text(
         "report.html", run=run, base="#", alone=True, left_out=_left_out(source, held), made=payload.moment(time.time()),
         pages=[Markup(page) for page in _pages(source, held, pairs)],
@@ -67,7 +68,7 @@ def report(run: Run) -> str:
 def layered(source: Source) -> list[Trial]:
     """The trials that are shown layer by layer, by number: the best, the static network, the confirmed, then the front's best."""
     run = source.run
-    line = sorted(source.front, key=lambda t: -t.score.accuracy if t.score else 0.0)
+    line = sorted(source.front, key=source.run.rank)
     wanted = [source.best, run.static, *(c.trial for c in run.confirmed), *line]
     found = {t.number: t for t in wanted if t}
     return [found[number] for number in sorted(list(found)[:LAYERED])]
@@ -94,15 +95,15 @@ def _pages(source: Source, held: Sequence[Trial], pairs: Sequence[tuple[Trial, T
 def _left_out(source: Source, held: Sequence[Trial]) -> str:
     """What the file does not hold, in words."""
     more = len(source.run.trials) - ROWS
-    rows = f" Of {len(source.run.trials):,} trials the table has the {ROWS:,} most accurate and the front." if more > 0 else ""
+    rows = f" Of {len(source.run.trials):,} trials the table has the {ROWS:,} best and the front." if more > 0 else ""
     return f"This file holds {len(held)} networks layer by layer: the best, the static one, and those of the front.{rows}"
 
 
-def _kept(rows: list[list[Any]], always: set[int]) -> list[list[Any]]:
-    """The most accurate rows, and those that the drawings need."""
+def _kept(rows: list[list[Any]], always: set[int], objective: Objective) -> list[list[Any]]:
+    """The best rows, and those that the drawings need."""
     if len(rows) <= ROWS:
         return rows
-    best = sorted(rows, key=lambda row: (row[0] not in always, row[2] is None, -(row[2] or 0.0)))[: max(ROWS, len(always))]
+    best = sorted(rows, key=lambda row: (row[0] not in always, -objective.gain(row[2])))[: max(ROWS, len(always))]
     return sorted(best, key=lambda row: row[0])
 
 

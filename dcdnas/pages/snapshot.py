@@ -43,12 +43,13 @@ class Still:
         return score.curve if score else ()
 
     def curves(self) -> Mapping[int, Sequence[float]]:
-        """Epoch -> accuracies after it, of all trainings that ended."""
+        """Epoch -> values of the primary objective after it, of all trainings that ended."""
         found: dict[int, list[float]] = {}
         for trial in self.run.trials:
             for report in self.curve(trial.number) if trial.state in ("finished", "stopped") else ():
-                if report.accuracy == report.accuracy:
-                    found.setdefault(report.epoch, []).append(report.accuracy)
+                value = self.run.objective.of(report)
+                if value is not None:
+                    found.setdefault(report.epoch, []).append(value)
         return dict(sorted(found.items()))
 
     def networks(self) -> Mapping[int, str]:

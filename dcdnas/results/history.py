@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dcdnas.core import pareto
 from dcdnas.core.budget import Budget
+from dcdnas.core.objective import Bounds, Goals
 from dcdnas.core.trial import ENDED, Trial
 
 
@@ -19,7 +20,7 @@ class Moment:
         seconds: of computing in them.
         epochs: trained in them.
         hypervolume: 0-1.
-        best: accuracy of the best network within the budgets; None before the first.
+        best: the primary objective's value of the best network within the budgets; None before the first.
     """
 
     ended: int
@@ -34,12 +35,12 @@ class History:
 
     Args:
         budgets: within which a network is best.
-        minimize: cost metrics that are objectives.
+        goals: what is weighed.
         bounds: worst and best of each objective.
     """
 
-    def __init__(self, budgets: Sequence[Budget], minimize: Sequence[str], bounds: pareto.Bounds) -> None:
-        self._budgets, self._minimize, self._bounds = budgets, minimize, bounds
+    def __init__(self, budgets: Sequence[Budget], goals: Goals, bounds: Bounds) -> None:
+        self._budgets, self._goals, self._bounds = budgets, goals, bounds
         self.line: list[Trial] = []
         self._counted: set[int] = set()
         self._first: dict[str | int, int] = {}
@@ -57,11 +58,11 @@ class History:
         last = self.moments[-1] if self.moments else Moment(0, 0.0, 0, 0.0, None)
         line = self.line
         if self._first.setdefault(pareto.network_of(trial), trial.number) == trial.number:
-            line = pareto.front([*self.line, trial], self._budgets, self._minimize)
+            line = pareto.front([*self.line, trial], self._budgets, self._goals)
         volume, best = last.hypervolume, last.best
         if len(line) != len(self.line) or any(a is not b for a, b in zip(line, self.line, strict=False)):
-            volume = pareto.hypervolume(line, self._budgets, self._bounds)
-            best = max((t.score.accuracy for t in line if t.score), default=None)
+            volume = pareto.hypervolume(line, self._budgets, self._goals, self._bounds)
+            best = self._goals.primary.of(max(line, key=self._goals.gain).score) if line else None
         self.line = line
         seconds, epochs = (trial.score.seconds, trial.score.epochs) if trial.score else (0.0, 0)
         return Moment(last.ended + 1, last.seconds + seconds, last.epochs + epochs, volume, best)

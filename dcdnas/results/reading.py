@@ -16,6 +16,7 @@ from dcdnas.engine.lock import live_driver
 from dcdnas.engine.store import Store
 from dcdnas.errors import DcdnasError, FileError
 from dcdnas.results.run import Run
+from dcdnas.tasks import recorded
 
 
 def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run:
@@ -45,7 +46,7 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
         weights = tuple(store.weights())
     finally:
         store.close()
-    bounds = {name: (float(low), float(high)) for name, (low, high) in (facts["bounds"] or {"accuracy": (0, 1)}).items()}
+    bounds = {name: (float(low), float(high)) for name, (low, high) in (facts["bounds"] or {}).items()}
     return Run(
         folder=folder, config=config, trials=trials, confirmations=confirmations, bounds=bounds,
         created=facts["created"] or 0.0, ending=ending, reason=reason, driver=live_driver(folder), problems=tuple(problems),
@@ -74,6 +75,7 @@ def _config(path: Path, problems: list[str], outline: bool) -> Mapping[str, Any]
         data = (parse_yaml(top, str(path)) if outline else read_yaml(path)).data
         check_search(path, data)
         [Budget(**b) for b in data["budgets"]]
+        recorded(data)
         return dict(data)
     except (OSError, ValueError, FileError, KeyError, TypeError) as error:
         problems.append(f"{error if isinstance(error, DcdnasError) else f'{path}: damaged'} Shown without its budgets.")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dcdnas.core import pareto
 from dcdnas.core.budget import Budget, parse_budgets, within
+from dcdnas.core.objective import Bounds, Goals, Objective
 from dcdnas.core.task import proxy_input
 from dcdnas.core.trial import ENDED, Ending, Trial
 from dcdnas.core.uncertainty import Difference, between_pairs, between_readings
@@ -25,13 +26,14 @@ from dcdnas.engine.formats import FORMAT, command_to_go_on
 from dcdnas.engine.store import Confirmation, Weights
 from dcdnas.errors import BudgetError, UnknownNameError, UsageError
 from dcdnas.results.history import History, Moment
+from dcdnas.tasks import goals_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BEFORE_COSTS = ("number", "state", "accuracy")
+BEFORE_OBJECTIVES = ("number", "state")
 AFTER_COSTS = ("epochs", "seconds", "seed", "digest", "on_front", "reason", "failure", "confirmed_mean", "confirmed_seeds")
-"""The frame's columns around those of the cost metrics; the decisions follow."""
+"""The frame's columns around those of the objectives and the cost metrics; the decisions follow."""
 
 Status = Literal["running", "finished", "interrupted", "failed"]
 
@@ -42,35 +44,35 @@ class Confirmed:
 
     Args:
         trial: of the search.
-        accuracies: seed -> accuracy of each confirming training that finished.
+        values: seed -> the primary objective's value of each confirming training that finished.
         failed: seeds whose training failed.
     """
 
     trial: Trial
-    accuracies: Mapping[int, float]
+    values: Mapping[int, float]
     failed: tuple[int, ...] = ()
 
     @property
     def mean(self) -> float:
         """Over the seeds."""
-        return statistics.fmean(self.accuracies.values())
+        return statistics.fmean(self.values.values())
 
     @property
     def spread(self) -> float | None:
         """Standard deviation over the seeds; None for a single one."""
-        return statistics.stdev(self.accuracies.values()) if len(self.accuracies) > 1 else None
+        return statistics.stdev(self.values.values()) if len(self.values) > 1 else None
 
     def against(self, other: Confirmed, images: int | None) -> Difference | None:
-        """How far the mean is ahead of another's over the seeds that both have, with its 95 % interval; None without such seeds.
+        """The mean less another's over the seeds that both have, with its 95 % interval; None without such seeds.
 
         Args:
             other: to compare with.
-            images: that each reading was taken on, by which a single shared seed is judged; None where that is unknown.
+            images: that each reading was counted on, by which a single shared seed is judged; None where that says nothing.
         """
-        shared = sorted(set(self.accuracies) & set(other.accuracies))
+        shared = sorted(set(self.values) & set(other.values))
         if len(shared) == 1:
-            return between_readings(self.accuracies[shared[0]], other.accuracies[shared[0]], images or 0)
-        return between_pairs([self.accuracies[s] - other.accuracies[s] for s in shared]) if shared else None
+            return between_readings(self.values[shared[0]], other.values[shared[0]], images or 0)
+        return between_pairs([self.values[s] - other.values[s] for s in shared]) if shared else None
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Run:
         config: the content of ``search.yaml``.
         trials: all of them that can be read, in order.
         confirmations: confirming trainings that ended.
-        bounds: worst and best of each objective, fixed when the run started.
+        bounds: worst and best of each objective and of each cost metric that is weighed with them, fixed when the run started.
         created: seconds since the epoch.
         ending: how the last session of it ended; None when it is going on, or its driver died.
         reason: why it ended before its number, for people; empty when it did not.
@@ -100,7 +102,7 @@ class Run:
     config: Mapping[str, Any] = field(repr=False)
     trials: tuple[Trial, ...] = field(repr=False)
     confirmations: tuple[Confirmation, ...] = field(repr=False)
-    bounds: pareto.Bounds = field(repr=False)
+    bounds: Bounds = field(repr=False)
     created: float
     ending: Ending | None = None
     reason: str = ""
@@ -163,10 +165,20 @@ class Run:
         """Bounds of the search."""
         return tuple(Budget(**b) for b in self.config.get("budgets", ()))
 
+    @cached_property
+    def goals(self) -> Goals:
+        """What is weighed, on the scales of the bounds; the first objective is the primary, which says what is best."""
+        return goals_of(self.config, self.bounds)
+
     @property
     def minimize(self) -> tuple[str, ...]:
-        """Cost metrics that are objectives; none when the accuracy is the only one."""
-        return tuple(name for name in self.bounds if name != "accuracy")
+        """Cost metrics that are weighed; none where the task's objectives are all that is."""
+        return self.goals.costs
+
+    @property
+    def objective(self) -> Objective:
+        """The primary objective, which says what is best."""
+        return self.goals.primary
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -175,7 +187,7 @@ class Run:
 
     @property
     def cost_shown(self) -> str:
-        """The cost metric that accuracy is shown against: an objective, or what the first budget bounds."""
+        """The cost metric that results are shown against: one that is weighed, or what the first budget bounds."""
         return next(iter((*self.minimize, *(b.metric for b in self.budgets), *self.metrics)))
 
     @property
@@ -206,7 +218,7 @@ class Run:
         """
         cut = self._cut(budgets)
         if which in ("best", "knee"):
-            found = self.best_within(cut) if which == "best" else pareto.knee(self.trials, cut, self.minimize)
+            found = self.best_within(cut) if which == "best" else pareto.knee(self.trials, cut, self.goals)
             if found is None:
                 raise UsageError(f"{self.name} has no finished trial within {_said(cut)}, so it has no {which}.")
             return found
@@ -225,7 +237,7 @@ class Run:
 
     def front(self, budgets: Sequence[Budget] | None = None) -> list[Trial]:
         """The non-dominated finished trials within the budgets (the run's own unless given), from the cheapest on."""
-        return pareto.front(self.trials, self._cut(budgets), self.minimize)
+        return pareto.front(self.trials, self._cut(budgets), self.goals)
 
     def weights_of(self, trial: Trial) -> Weights | None:
         """The file with a trial's weights, in the folder ``weights`` of the run; None where it keeps none.
@@ -237,12 +249,17 @@ class Run:
 
     @property
     def validation_images(self) -> int | None:
-        """How many images each reading of an accuracy was taken on; None in a run that did not write it down."""
+        """How many images each reading was taken on; None in a run that did not write it down."""
         return self.images.get("validation") or None
 
     @property
+    def counted_images(self) -> int | None:
+        """The same where the objective counts images, so that their number says what chance does to a reading; else None."""
+        return self.validation_images if self.objective.counted else None
+
+    @property
     def best(self) -> Trial | None:
-        """The confirmed network with the highest mean accuracy; before a confirmation the best single training."""
+        """The confirmed network with the best mean; before a confirmation the best single training."""
         return self.best_within(None)
 
     def best_within(self, budgets: Sequence[Budget] | None) -> Trial | None:
@@ -252,7 +269,7 @@ class Run:
         confirmed networks far below what they allow, so there the best single training decides unless it is confirmed.
         """
         cut = tuple(self._cut(budgets))
-        single = pareto.best(self.trials, cut)
+        single = pareto.best(self.trials, cut, self.goals)
         confirmed = [c.trial for c in self.confirmed if within(c.trial.cost, cut)]
         reached = cut == self.budgets or single in confirmed
         return confirmed[0] if confirmed and reached else single
@@ -261,12 +278,24 @@ class Run:
         """A trial's trainings on fresh seeds; None where it has none."""
         return next((c for c in self.confirmed if c.trial.number == trial.number), None)
 
-    def accuracy(self, trial: Trial | None) -> float | None:
-        """What is known best of a trial's accuracy: the mean over fresh seeds, else its one training; None without any."""
+    def value(self, trial: Trial | None) -> float | None:
+        """What is known best of a trial's primary objective: the mean over fresh seeds, else its one training; None without."""
         if trial is None or trial.score is None:
             return None
         confirmed = self.confirmed_as(trial)
-        return confirmed.mean if confirmed else trial.score.accuracy
+        return confirmed.mean if confirmed else self.reading(trial)
+
+    def reading(self, trial: Trial | None) -> float | None:
+        """The primary objective's value in a trial's one training; None without one."""
+        return self.objective.of(trial.score) if trial else None
+
+    def rank(self, trial: Trial) -> float:
+        """By which trials are sorted from the best reading on; what has none stands last."""
+        return -self.goals.gain(trial)
+
+    def said(self, trial: Trial | None, digits: int = 1) -> str:
+        """`reading` as it is written; a dash for none."""
+        return self.objective.said(self.reading(trial), digits)
 
     def trained_as(self, trial: Trial) -> str:
         """The images and the price of the network that was trained for a trial, in words: ``1x28x28, 12.3 MFLOPs, 2.2 Mparams``.
@@ -282,8 +311,8 @@ class Run:
 
     @property
     def knee(self) -> Trial | None:
-        """The trial of the front after which accuracy gets dear."""
-        return pareto.knee(self.trials, self.budgets, self.minimize)
+        """The trial of the front after which getting better gets dear."""
+        return pareto.knee(self.trials, self.budgets, self.goals)
 
     @property
     def static(self) -> Trial | None:
@@ -300,41 +329,41 @@ class Run:
         found = [
             Confirmed(
                 self.by_number[number],
-                {c.seed: c.score.accuracy for c in rows if c.state == "finished" and c.score},
+                {c.seed: value for c in rows if c.state == "finished" and (value := self.objective.of(c.score)) is not None},
                 tuple(c.seed for c in rows if c.state != "finished"),
             )
             for number, rows in ended.items()
         ]
-        return sorted((c for c in found if c.accuracies), key=lambda c: (-c.mean, c.trial.number))
+        return sorted((c for c in found if c.values), key=lambda c: (-self.objective.gain(c.mean), c.trial.number))
 
     @property
     def unconfirmed(self) -> int:
         """Confirming trainings that are still to do once the search has its number."""
-        chosen = pareto.to_confirm(self.trials, self.budgets, self.minimize, int(self.config.get("confirm_top", 0)))
+        chosen = pareto.to_confirm(self.trials, self.budgets, self.goals, int(self.config.get("confirm_top", 0)))
         done = Counter(c.number for c in self.confirmations)
         return sum(max(0, int(self.config.get("confirm", 0)) - done[t.number]) for t in chosen)
 
     @property
     def hypervolume(self) -> float:
         """The share of the box between the bounds that the front dominates, 0-1; cost on a logarithmic scale."""
-        return pareto.hypervolume(self.trials, self.budgets, self.bounds)
+        return pareto.hypervolume(self.trials, self.budgets, self.goals, self.bounds)
 
     @cached_property
     def history(self) -> list[Moment]:
         """The hypervolume after each training that ended, in the order they ended."""
-        return History(self.budgets, self.minimize, self.bounds).extend(self.trials)
+        return History(self.budgets, self.goals, self.bounds).extend(self.trials)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         """One row a trial with the frame's columns; a decision that does not exist in a trial is None."""
         on_front = {t.number for t in self.front()}
         decisions = list(dict.fromkeys(name for t in self.trials for name in t.decisions))
-        return [_row(t, t.number in on_front, self.confirmed_as(t), self.metrics, decisions) for t in self.trials]
+        return [self._row(t, t.number in on_front, decisions) for t in self.trials]
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The frame's columns before the decisions: ``number, state, accuracy``, a column a cost metric, ``epochs, ...``."""
-        return (*BEFORE_COSTS, *self.metrics, *AFTER_COSTS)
+        """The frame's columns before the decisions: ``number, state``, one an objective, one a cost metric, ``epochs, ...``."""
+        return (*BEFORE_OBJECTIVES, *(o.name for o in self.goals.objectives), *self.metrics, *AFTER_COSTS)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -343,6 +372,19 @@ class Run:
 
         rows = self.rows
         return pd.DataFrame(rows, columns=list(rows[0]) if rows else list(self.columns))
+
+    def _row(self, trial: Trial, on_front: bool, decisions: Sequence[str]) -> dict[str, Any]:
+        score, cost, confirmed = trial.score, trial.cost.values, self.confirmed_as(trial)
+        return {
+            "number": trial.number, "state": trial.state, **{o.name: o.of(score) for o in self.goals.objectives},
+            **{m: cost.get(m) for m in self.metrics},
+            "epochs": score.epochs if score else 0, "seconds": score.seconds if score else 0.0, "seed": trial.seed,
+            "digest": trial.architecture.digest, "on_front": on_front, "reason": trial.reason,
+            "failure": trial.failure and trial.failure.value,
+            "confirmed_mean": confirmed.mean if confirmed else None,
+            "confirmed_seeds": len(confirmed.values) if confirmed else 0,
+            **{name: trial.decisions.get(name) for name in decisions},
+        }  # fmt: skip
 
     def _cut(self, budgets: Sequence[Budget] | None) -> Sequence[Budget]:
         """The bounds that hold: the run's own unless others are given.
@@ -360,22 +402,6 @@ class Run:
                 f"{', '.join(priced)}. A search has other prices when its budget or --minimize names them."
             )
         return budgets
-
-
-def _row(
-    trial: Trial, on_front: bool, confirmed: Confirmed | None, metrics: Sequence[str], decisions: Sequence[str]
-) -> dict[str, Any]:
-    score, cost = trial.score, trial.cost.values
-    return {
-        "number": trial.number, "state": trial.state, "accuracy": score.accuracy if score else None,
-        **{m: cost.get(m) for m in metrics},
-        "epochs": score.epochs if score else 0, "seconds": score.seconds if score else 0.0, "seed": trial.seed,
-        "digest": trial.architecture.digest, "on_front": on_front, "reason": trial.reason,
-        "failure": trial.failure and trial.failure.value,
-        "confirmed_mean": confirmed.mean if confirmed else None,
-        "confirmed_seeds": len(confirmed.accuracies) if confirmed else 0,
-        **{name: trial.decisions.get(name) for name in decisions},
-    }  # fmt: skip
 
 
 def _said(budgets: Sequence[Budget]) -> str:

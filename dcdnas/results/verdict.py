@@ -15,9 +15,10 @@ from typing import Any
 
 from dcdnas.core import pareto
 from dcdnas.core.ladder import Area, Point, area_with_interval
+from dcdnas.core.objective import Objective
 from dcdnas.core.trial import Trial
 from dcdnas.core.uncertainty import Difference, between_readings, reading_deviation, reading_margin
-from dcdnas.core.units import counted, notation, percent, points
+from dcdnas.core.units import counted, notation
 from dcdnas.results.run import Confirmed, Run
 
 RUNGS = ("static", "ladder")
@@ -29,19 +30,21 @@ OPEN = "not distinguishable"
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far one trial is ahead of another.
+    """A trial's result beside another's.
 
     Args:
         one: trial.
         other: trial.
-        difference: of their accuracies.
+        difference: the one value less the other; which way is better, `objective` says.
+        objective: what is compared.
         seeds: fresh seeds that both were trained on; 0 where one training of each is all there is.
-        images: that each reading was taken on; None where that is unknown.
+        images: that each reading was counted on; None where that is unknown, or the objective counts none.
     """
 
     one: Trial
     other: Trial
     difference: Difference
+    objective: Objective
     seeds: int
     images: int | None
 
@@ -53,19 +56,19 @@ class Comparison:
     @property
     def said(self) -> str:
         """In words: ``+0.6 points over 3 shared seeds (95 %: -0.9 to +2.1), not distinguishable``."""
-        return f"{points(self.difference.mean)} {self.basis}"
+        return f"{self.objective.difference(self.difference.mean)} {self.basis}"
 
     @property
     def basis(self) -> str:
         """What the difference rests on and whether it can be told from 0."""
-        d = self.difference
+        d, amount = self.difference, self.objective.amount
         left = "" if self.settled else f", {OPEN}"
         if self.seeds > 1:
-            return f"over {self.seeds} shared seeds (95 %: {100 * d.low:+.1f} to {100 * d.high:+.1f}){left}"
+            return f"over {self.seeds} shared seeds (95 %: {amount(d.low)} to {amount(d.high)}){left}"
         how = "on one shared seed" if self.seeds else "by one training each"
         if math.isinf(d.margin):
-            return f"{how} (number of validation images unknown, so no margin), {OPEN}"
-        return f"{how} (± {100 * d.margin:.1f} from {self.images:,} images, seeds add more){left}"
+            return f"{how} ({_no_margin(self.objective)}, so no margin), {OPEN}"
+        return f"{how} (± {amount(d.margin, sign=False)} from {self.images:,} images, seeds add more){left}"
 
     def document(self) -> dict[str, Any]:
         """As plain data; margins of no known width are null."""
@@ -114,9 +117,9 @@ class Verdict:
     @property
     def margin(self) -> float | None:
         """By how much two single readings about as good as the best must differ; None where the images are unknown."""
-        if self.best is None or not self.run.validation_images:
+        if self.best is None or not self.run.counted_images:
             return None
-        return reading_margin(self.run.accuracy(self.best) or 0.0, self.run.validation_images)
+        return reading_margin(self.run.value(self.best) or 0.0, self.run.counted_images)
 
     @cached_property
     def rungs(self) -> list[Trial]:
@@ -130,20 +133,17 @@ class Verdict:
             return None
         run, metric = self.run, self._axis
         found = pareto.candidates(run.trials, run.budgets)
-        values = [run.accuracy(t) or 0.0 for t in found]
-        chance, best = run.bounds["accuracy"]
-        scaled = pareto.scale(values, chance, best).tolist()
-        pairs = zip(found, scaled, strict=True)
-        at = [Point(t.cost[metric], value, t.origin in RUNGS) for t, value in pairs]
-        errors = [self._deviation(t, value) / (best - chance) for t, value in zip(found, values, strict=True)]
+        at = [Point(t.cost[metric], run.objective.scaled(run.value(t)), t.origin in RUNGS) for t in found]
+        errors = [self._deviation(t) / run.objective.range for t in found]
         area = area_with_interval(at, *run.bounds[metric], errors, notation(metric).least)
-        return area if run.validation_images else area._replace(low=math.nan, high=math.nan)
+        known = run.counted_images or (self._spread and not run.objective.counted)
+        return area if known else area._replace(low=math.nan, high=math.nan)
 
     @property
     def no_area(self) -> str:
         """Why there is no area above the static ladder; empty when there is one."""
         if not self._axis:
-            return "not computed, because accuracy is the only objective"
+            return f"not computed, because {self.run.objective.name} is the only objective"
         if len(self.rungs) < 2:
             return "not computed, because this search has not trained the static ladder"
         return ""
@@ -154,14 +154,11 @@ class Verdict:
         metrics = self.run.minimize if self.run.bounds else ()
         return next((b.metric for b in self.run.budgets if b.metric in metrics), next(iter(metrics), ""))
 
-    def _deviation(self, trial: Trial, share: float) -> float:
-        """The standard error of what is known best of a trial's accuracy, by its images and by its seeds."""
-        images, confirmed = self.run.validation_images, self.run.confirmed_as(trial)
-        if not images:
-            return 0.0
-        return math.hypot(
-            reading_deviation(share, images), self._spread / math.sqrt(len(confirmed.accuracies) if confirmed else 1)
-        )
+    def _deviation(self, trial: Trial) -> float:
+        """The standard error of what is known best of a trial's value, by its seeds and, where it counts them, by its images."""
+        images, confirmed = self.run.counted_images, self.run.confirmed_as(trial)
+        by_images = reading_deviation(self.run.value(trial) or 0.0, images) if images else 0.0
+        return math.hypot(by_images, self._spread / math.sqrt(len(confirmed.values) if confirmed else 1))
 
     @cached_property
     def _spread(self) -> float:
@@ -172,11 +169,11 @@ class Verdict:
     def document(self) -> dict[str, Any]:
         """The verdict as plain data, for ``--json``."""
         best, area, against = self.best, self.area, self.against_static
-        confirmed = self.run.confirmed_as(best) if best else None
+        confirmed, name = self.run.confirmed_as(best) if best else None, self.run.objective.name
         return {
-            "best": best.number if best else None, "accuracy": self.run.accuracy(best),
-            "accuracy_from": evidence(self.run, best) if best else None,
-            "confirmed_seeds": len(confirmed.accuracies) if confirmed else 0,
+            "best": best.number if best else None, name: self.run.value(best),
+            f"{name}_from": evidence(self.run, best) if best else None,
+            "confirmed_seeds": len(confirmed.values) if confirmed else 0,
             "area_above_ladder": {**area._asdict(), "rungs": len(self.rungs)} if area else None, "no_area": self.no_area,
             "against_static": against.document() if against else None,
             "validation_images": self.run.validation_images, "tells_apart": self.margin,
@@ -185,43 +182,44 @@ class Verdict:
 
 
 def comparison(run: Run, one: Trial, other: Trial) -> Comparison | None:
-    """How far a trial is ahead of another: over shared fresh seeds, else by one training each; None without accuracies."""
-    images = run.validation_images
+    """A trial's result less another's: over shared fresh seeds, else by one training each; None without results."""
+    images, objective = run.counted_images, run.objective
     first, second = run.confirmed_as(one), run.confirmed_as(other)
     found = first.against(second, images) if first and second else None
     if found:
-        return Comparison(one, other, found, found.pairs, images)
-    if one.score is None or other.score is None:
+        return Comparison(one, other, found, objective, found.pairs, images)
+    read, of_other = run.reading(one), run.reading(other)
+    if read is None or of_other is None:
         return None
-    return Comparison(one, other, between_readings(one.score.accuracy, other.score.accuracy, images or 0), 0, images)
+    return Comparison(one, other, between_readings(read, of_other, images or 0), objective, 0, images)
 
 
 def evidence(run: Run, trial: Trial) -> str:
-    """What is behind a trial's accuracy: ``mean of 3 fresh seeds``, or that it is of one training and not confirmed."""
+    """What is behind a trial's value: ``mean of 3 fresh seeds``, or that it is of one training and not confirmed."""
     confirmed = run.confirmed_as(trial)
     return _seeds(confirmed) if confirmed else "one training, not confirmed"
 
 
-def mean_said(c: Confirmed) -> str:
+def mean_said(run: Run, c: Confirmed) -> str:
     """A confirmed mean in words: ``77.5 %, mean of 3 fresh seeds with standard deviation 0.6``."""
-    spread = f" with standard deviation {100 * c.spread:.1f}" if c.spread is not None else ""
-    return f"{percent(c.mean)}, {_seeds(c)}{spread}"
+    spread = f" with standard deviation {run.objective.amount(c.spread, sign=False)}" if c.spread is not None else ""
+    return f"{run.objective.said(c.mean)}, {_seeds(c)}{spread}"
 
 
 def _seeds(c: Confirmed) -> str:
-    return f"mean of {len(c.accuracies)} fresh seeds" if len(c.accuracies) > 1 else "one fresh seed"
+    return f"mean of {len(c.values)} fresh seeds" if len(c.values) > 1 else "one fresh seed"
 
 
-def accuracy_said(run: Run, trial: Trial) -> str:
-    """What is known best of a trial's accuracy, with what is behind it."""
+def value_said(run: Run, trial: Trial) -> str:
+    """What is known best of a trial's primary objective, with what is behind it."""
     confirmed = run.confirmed_as(trial)
-    return mean_said(confirmed) if confirmed else f"{percent(run.accuracy(trial))} in one training, not confirmed"
+    return mean_said(run, confirmed) if confirmed else f"{run.said(trial)} in one training, not confirmed"
 
 
 def area_value(verdict: Verdict) -> str:
     """The area above the static ladder with its interval: ``0.041 (95 %: 0.010 to 0.070)``, or why there is none."""
     area = verdict.area
-    return f"{area.value:.3f} ({_interval(area)}){_nothing(area)}" if area else verdict.no_area
+    return f"{area.value:.3f} ({_interval(verdict, area)}){_nothing(area)}" if area else verdict.no_area
 
 
 def area_basis(verdict: Verdict) -> str:
@@ -230,12 +228,17 @@ def area_basis(verdict: Verdict) -> str:
     if area is None:
         return f"{verdict.no_area.capitalize()}."
     ladder = f"above the best of {counted(len(verdict.rungs), 'uniform static network')} at each cost"
-    return f"{_interval(area)}{_nothing(area)}; {ladder}; 0 is no gain, 1 the whole box"
+    return f"{_interval(verdict, area)}{_nothing(area)}; {ladder}; 0 is no gain, 1 the whole box"
 
 
-def _interval(area: Area) -> str:
+def _interval(verdict: Verdict, area: Area) -> str:
     known = f"95 %: {area.low:.3f} to {area.high:.3f}"
-    return "no interval: number of validation images unknown" if math.isnan(area.low) else known
+    return f"no interval: {_no_margin(verdict.run.objective)}" if math.isnan(area.low) else known
+
+
+def _no_margin(objective: Objective) -> str:
+    """Why nothing is known of what chance does to single readings."""
+    return "number of validation images unknown" if objective.counted else "no fresh seeds say what chance does"
 
 
 def _nothing(area: Area) -> str:
@@ -244,7 +247,10 @@ def _nothing(area: Area) -> str:
 
 def resolution(verdict: Verdict) -> str:
     """What single readings tell apart, in words."""
-    images, margin = verdict.run.validation_images, verdict.margin
+    images, margin, objective = verdict.run.counted_images, verdict.margin, verdict.run.objective
+    if not objective.counted:
+        return "What single trainings tell apart is unknown; fresh seeds say it: --confirm."
     if margin is None or images is None:
         return "How many validation images a reading had is unknown, so what single trainings tell apart is too."
-    return f"One reading is of {images:,} validation images: differences up to {100 * margin:.1f} points may be chance (95 %)."
+    chance = objective.difference(margin, sign=False)
+    return f"One reading is of {images:,} validation images: differences up to {chance} may be chance (95 %)."

@@ -123,7 +123,7 @@ class TrainingFolder:
         rate = learning_rate(training.step - 1, training.steps_per_epoch * training.task.epochs, training.task)
         loss = training.loss.item() / training.steps_per_epoch
         said = loss if math.isfinite(loss) else None
-        row = Row(result.epoch, rate, said, result.accuracy, result.loss, result.seconds, images_per_second)
+        row = Row(result.epoch, rate, said, result.values["accuracy"], result.values["loss"], result.seconds, images_per_second)
         if row.validation_accuracy > max((r.validation_accuracy for r in self.rows), default=-1.0):
             checkpoint.write_weights(training.network, self.path / BEST)
         self.rows.append(row)

@@ -164,7 +164,7 @@ class Training:
         warn_of_temperatures(self.network)
         self.network.eval().to(memory_format=torch.contiguous_format)
         last = self.curve[-1]
-        return Score(last.accuracy, last.loss, last.epoch, last.seconds, tuple(self.curve))
+        return Score(last.values, last.epoch, last.seconds, tuple(self.curve))
 
 
 def reading(
@@ -173,7 +173,7 @@ def reading(
     """What the network is worth after an epoch, counted from 0."""
     accuracy, loss = evaluate(network, validation, device=device, clock=clock)
     check_finite(loss, epoch, task)
-    return EpochResult(epoch + 1, accuracy, loss, clock.seconds)
+    return EpochResult(epoch + 1, {"accuracy": accuracy, "loss": loss}, clock.seconds)
 
 
 @torch.inference_mode()

@@ -25,12 +25,12 @@ def test_a_trial_is_trained_again_as_in_the_search_and_kept(run: Run, searched: 
     assert said.code == 0, said.err
     score = load_run(folder).trials[number].score
     assert score is not None
-    assert said.json["accuracy"] == score.accuracy
+    assert said.json["accuracy"] == score.values["accuracy"]
     assert said.json["images"] == 16
     assert said.json["weights"].endswith("to the same accuracy")
     kept = read_attentions(folder, number)
     assert kept is not None
-    assert kept.accuracy == score.accuracy
+    assert kept.accuracy == score.values["accuracy"]
     assert [layer["layer"] for layer in said.json["layers"]] == [layer.layer for layer in kept.layers]
     assert {layer.operator for layer in kept.layers} == {"odconv"}
 

@@ -47,11 +47,13 @@ def test_the_weights_repeat_the_reading_of_their_training(run: Run, searched: Pa
     found = load_run("done")
     for trial in found.front():
         assert trial.score is not None
-        assert reached(found.folder, trial, found.folder / f"weights/{trial.number}.safetensors") == trial.score.accuracy
+        assert (
+            reached(found.folder, trial, found.folder / f"weights/{trial.number}.safetensors") == trial.score.values["accuracy"]
+        )
     for c in found.confirmations:
         assert c.score is not None
         weights = found.folder / f"weights/{c.number}-{c.seed}.safetensors"
-        assert reached(found.folder, found.by_number[c.number], weights) == c.score.accuracy
+        assert reached(found.folder, found.by_number[c.number], weights) == c.score.values["accuracy"]
 
 
 def test_a_run_is_exported_with_its_trained_weights(run: Run, searched: Path) -> None:

@@ -101,7 +101,7 @@ def test_a_network_that_read_higher_since_does_not_become_the_best(run: Run, pro
     write_run(project / "runs" / "more", [*TRIALS, trial(4, 0.90, 97.0)], ONE_SEED, images=64)
     said = flat(run("status", "more").out)
     assert "Best within the budget: trial 2 with 60.9 %, one fresh seed" in said
-    assert "Trial 4 read higher, 90.0 % in one training, not confirmed: its one reading may be luck." in said
+    assert "Trial 4 read better, 90.0 % in one training, not confirmed: its one reading may be luck." in said
 
 
 def test_an_unconfirmed_best_says_so_everywhere(run: Run, project: Path) -> None:

@@ -7,6 +7,7 @@ import random
 from dataclasses import replace
 
 import pytest
+from written_runs import goals
 
 from dcdnas.core import pareto
 from dcdnas.core.architecture import Architecture
@@ -20,7 +21,7 @@ BOUNDS = {"accuracy": (0.1, 1.0), "flops": (1.0, 100.0)}
 
 
 def trial(number: int, accuracy: float, flops: float, state: str = "finished", origin: str = "tpe", params: float = 1) -> Trial:
-    score = Score(accuracy, 1.0, 3, 1.0)
+    score = Score({"accuracy": accuracy, "loss": 1.0}, 3, 1.0)
     return Trial(number, state, NETWORK, {}, Cost({"flops": flops, "params": params}), score, origin=origin)  # type: ignore[arg-type]
 
 
@@ -39,55 +40,55 @@ def numbers(trials: list[Trial]) -> list[int]:
 
 
 def test_only_what_is_trained_to_the_end_and_within_the_budgets_is_on_the_front() -> None:
-    assert numbers(pareto.front(LINE, BUDGETS, ["flops"])) == [0, 1, 3]
-    assert numbers(pareto.front(LINE, (), ["flops"])) == [0, 1, 3, 4]
+    assert numbers(pareto.front(LINE, BUDGETS, goals("flops"))) == [0, 1, 3]
+    assert numbers(pareto.front(LINE, (), goals("flops"))) == [0, 1, 3, 4]
 
 
 def test_the_front_goes_from_the_cheapest_to_the_dearest() -> None:
     shuffled = random.Random(0).sample(LINE, len(LINE))
-    assert numbers(pareto.front(shuffled, BUDGETS, ["flops"])) == [0, 1, 3]
+    assert numbers(pareto.front(shuffled, BUDGETS, goals("flops"))) == [0, 1, 3]
 
 
 def test_with_one_objective_the_front_is_the_most_accurate() -> None:
-    assert numbers(pareto.front(LINE, BUDGETS, [])) == [3]
+    assert numbers(pareto.front(LINE, BUDGETS, goals())) == [3]
 
 
 def test_a_second_cost_keeps_on_the_front_what_is_cheap_by_it() -> None:
     small = trial(6, 0.6, 40, params=0.5)
-    assert 6 in numbers(pareto.front([*LINE, small], BUDGETS, ["flops", "params"]))
-    assert 6 not in numbers(pareto.front([*LINE, small], BUDGETS, ["flops"]))
+    assert 6 in numbers(pareto.front([*LINE, small], BUDGETS, goals("flops", "params")))
+    assert 6 not in numbers(pareto.front([*LINE, small], BUDGETS, goals("flops")))
 
 
 def test_the_best_is_the_most_accurate_within_the_budgets() -> None:
-    found = pareto.best(LINE, BUDGETS)
+    found = pareto.best(LINE, BUDGETS, goals())
     assert found is not None
     assert found.number == 3
-    assert pareto.best(LINE[4:], BUDGETS) is None
+    assert pareto.best(LINE[4:], BUDGETS, goals()) is None
 
 
 def test_of_equally_accurate_ones_the_cheaper_is_best() -> None:
-    found = pareto.best([trial(0, 0.5, 20), trial(1, 0.5, 10)], BUDGETS)
+    found = pareto.best([trial(0, 0.5, 20), trial(1, 0.5, 10)], BUDGETS, goals())
     assert found is not None
     assert found.number == 1
 
 
 def test_the_top_of_the_front_and_the_static_reference_are_confirmed() -> None:
     reference = trial(6, 0.4, 95, origin="static")
-    assert numbers(pareto.to_confirm([*LINE, reference], BUDGETS, ["flops"], 2)) == [3, 1, 6]
+    assert numbers(pareto.to_confirm([*LINE, reference], BUDGETS, goals("flops"), 2)) == [3, 1, 6]
 
 
 def test_a_reference_that_is_at_the_top_is_confirmed_once() -> None:
     reference = trial(6, 0.99, 95, origin="static")
-    assert numbers(pareto.to_confirm([*LINE, reference], BUDGETS, ["flops"], 2)) == [6, 3]
+    assert numbers(pareto.to_confirm([*LINE, reference], BUDGETS, goals("flops"), 2)) == [6, 3]
 
 
 def test_a_reference_that_failed_is_not_confirmed() -> None:
-    assert numbers(pareto.to_confirm([*LINE, trial(6, 0.4, 95, "failed", "static")], BUDGETS, ["flops"], 1)) == [3]
+    assert numbers(pareto.to_confirm([*LINE, trial(6, 0.4, 95, "failed", "static")], BUDGETS, goals("flops"), 1)) == [3]
 
 
 def test_the_knee_is_where_more_cost_stops_to_pay() -> None:
     line = [trial(0, 0.5, 1), trial(1, 0.85, 10), trial(2, 0.9, 100)]
-    found = pareto.knee(line, BUDGETS, ["flops"])
+    found = pareto.knee(line, BUDGETS, goals("flops"))
     assert found is not None
     assert found.number == 1
 
@@ -95,7 +96,7 @@ def test_the_knee_is_where_more_cost_stops_to_pay() -> None:
 def test_the_knee_is_seen_from_the_line_between_the_ends() -> None:
     """The next one would be it if the line ended there."""
     line = [trial(0, 0.0, 1), trial(1, 0.5, 10**0.6), trial(2, 0.6, 10**0.84), trial(3, 1.0, 100)]
-    found = pareto.knee(line, BUDGETS, ["flops"])
+    found = pareto.knee(line, BUDGETS, goals("flops"))
     assert found is not None
     assert found.number == 1
 
@@ -107,48 +108,50 @@ def test_the_knee_is_that_of_the_first_cost() -> None:
         trial(2, 0.88, 50, params=5),
         trial(3, 0.9, 100, params=100),
     ]
-    knees = [pareto.knee(line, BUDGETS, minimize) for minimize in (["flops", "params"], ["params", "flops"])]
+    knees = [pareto.knee(line, BUDGETS, minimize) for minimize in (goals("flops", "params"), goals("params", "flops"))]
     assert [found.number for found in knees if found is not None] == [1, 2]
 
 
 @pytest.mark.parametrize(("count", "expected"), [(0, None), (1, 0), (2, 1)])
 def test_a_front_of_one_or_two_has_its_dearest_as_knee(count: int, expected: int | None) -> None:
-    found = pareto.knee(LINE[:count], BUDGETS, ["flops"])
+    found = pareto.knee(LINE[:count], BUDGETS, goals("flops"))
     assert (found.number if found else None) == expected
 
 
 def test_the_hypervolume_is_the_dominated_share_of_the_box_on_logarithmic_cost() -> None:
     """Half of the accuracies and half of the decades: a quarter of the box."""
-    assert pareto.hypervolume([trial(0, 0.55, 10)], BUDGETS, BOUNDS) == pytest.approx(0.25)
-    assert pareto.hypervolume([], BUDGETS, BOUNDS) == 0
-    assert pareto.hypervolume([trial(0, 1.0, 1)], BUDGETS, BOUNDS) == pytest.approx(1)
+    assert pareto.hypervolume([trial(0, 0.55, 10)], BUDGETS, goals("flops"), BOUNDS) == pytest.approx(0.25)
+    assert pareto.hypervolume([], BUDGETS, goals("flops"), BOUNDS) == 0
+    assert pareto.hypervolume([trial(0, 1.0, 1)], BUDGETS, goals("flops"), BOUNDS) == pytest.approx(1)
 
 
 def test_what_is_outside_the_budgets_adds_no_hypervolume() -> None:
-    alone = pareto.hypervolume(LINE[:1], BUDGETS, BOUNDS)
-    assert pareto.hypervolume([LINE[0], trial(1, 0.99, 101), trial(2, 0.99, 1, "stopped")], BUDGETS, BOUNDS) == alone
+    alone = pareto.hypervolume(LINE[:1], BUDGETS, goals("flops"), BOUNDS)
+    assert (
+        pareto.hypervolume([LINE[0], trial(1, 0.99, 101), trial(2, 0.99, 1, "stopped")], BUDGETS, goals("flops"), BOUNDS) == alone
+    )
 
 
 def test_more_trials_never_lower_the_hypervolume() -> None:
     rng, before, seen = random.Random(0), 0.0, []
     for number in range(30):
         seen.append(trial(number, rng.random(), math.exp(rng.uniform(0, 5))))
-        now = pareto.hypervolume(seen, BUDGETS, BOUNDS)
+        now = pareto.hypervolume(seen, BUDGETS, goals("flops"), BOUNDS)
         assert now >= before - 1e-12
         before = now
 
 
 def test_accuracy_alone_can_be_the_objective() -> None:
     trials = [trial(0, 0.5, 100), trial(1, 0.7, 300), trial(2, 0.6, 200), trial(3, 0.7, 250)]
-    assert {t.number for t in pareto.front(trials, (), ())} == {1, 3}
-    assert pareto.knee(trials, (), ()) is not None
-    assert pareto.hypervolume(trials, (), {"accuracy": (0.1, 1.0)}) == pytest.approx(0.6 / 0.9)
+    assert {t.number for t in pareto.front(trials, (), goals())} == {1, 3}
+    assert pareto.knee(trials, (), goals()) is not None
+    assert pareto.hypervolume(trials, (), goals(), {"accuracy": (0.1, 1.0)}) == pytest.approx(0.6 / 0.9)
 
 
 def test_of_the_trials_of_one_network_the_first_alone_is_on_the_front_and_confirmed() -> None:
     one, other = (replace(trial(n, 0.6 + n / 100, 50), deployed="one") for n in (6, 7))
-    assert numbers(pareto.front([*LINE, one, other], BUDGETS, ["flops"])) == [0, 1, 3]
+    assert numbers(pareto.front([*LINE, one, other], BUDGETS, goals("flops"))) == [0, 1, 3]
     line = [*LINE[:1], one, other]
-    assert numbers(pareto.front(line, BUDGETS, ["flops"])) == [0, 6]
+    assert numbers(pareto.front(line, BUDGETS, goals("flops"))) == [0, 6]
     static = replace(trial(8, 0.4, 50, origin="static"), deployed="one")
-    assert numbers(pareto.to_confirm([*line, static], BUDGETS, ["flops"], 2)) == [6, 0]
+    assert numbers(pareto.to_confirm([*line, static], BUDGETS, goals("flops"), 2)) == [6, 0]

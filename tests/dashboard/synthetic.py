@@ -68,7 +68,7 @@ def confirm(folder: Path, number: int, accuracies: list[float]) -> None:
     """Writes confirming trainings of a trial."""
     store = Store(folder, "w")
     for seed, accuracy in enumerate(accuracies, 1000):
-        store.add_confirmation(Confirmation(number, seed, "finished", Score(accuracy, 1.0, 4, 9.0)))
+        store.add_confirmation(Confirmation(number, seed, "finished", Score({"accuracy": accuracy, "loss": 1.0}, 4, 9.0)))
     store.close()
 
 
@@ -121,12 +121,17 @@ def outcome(trial: Trial, epochs: int, rng: random.Random) -> Trial:
     done = max(1, epochs // 3) if luck > 0.85 else epochs
     curve = tuple(
         EpochResult(
-            e, min(0.999, best - 0.25 * math.exp(-3 * e / epochs) + rng.gauss(0, 0.002)), 2.3 * math.exp(-e / epochs), 4.0 * e
+            e,
+            {
+                "accuracy": min(0.999, best - 0.25 * math.exp(-3 * e / epochs) + rng.gauss(0, 0.002)),
+                "loss": 2.3 * math.exp(-e / epochs),
+            },
+            4.0 * e,
         )
         for e in range(1, done + 1)
     )
     last = curve[-1]
-    score = Score(last.accuracy, last.loss, done, last.seconds, curve)
+    score = Score(last.values, done, last.seconds, curve)
     early = done < epochs
     return replace(
         trial, state="stopped" if early else "finished", score=score, reason=f"behind at epoch {done}" if early else ""

@@ -77,11 +77,11 @@ def test_a_running_trial_that_ends_changes(folder: Path) -> None:
     live.refresh()
     before = live.version
     store = Store(folder, "w")
-    store.add_report(running.number, EpochResult(1, 0.5, 1.0, 2.0))
+    store.add_report(running.number, EpochResult(1, {"accuracy": 0.5, "loss": 1.0}, 2.0))
     store.close()
     assert live.refresh()
     assert [t.number for t in live.since(before)] == [running.number]
-    assert [r.accuracy for r in live.curve(running.number)] == [0.5]
+    assert [r.values["accuracy"] for r in live.curve(running.number)] == [0.5]
 
 
 def test_more_trainings_asked_for_are_seen(folder: Path) -> None:
@@ -158,7 +158,7 @@ def test_the_list_says_the_confirmed_mean_of_the_best_network(tmp_path: Path) ->
     confirm(tmp_path / "run", single.number, [0.50, 0.52])
     line = read_line(tmp_path / "run")
     assert line.best_number == single.number
-    assert line.best == pytest.approx(0.51)
+    assert line.best == "accuracy 51.0 %"
 
 
 def test_a_run_with_accuracy_as_its_only_objective_is_shown_against_its_budget(folder: Path) -> None:
@@ -169,6 +169,6 @@ def test_a_run_with_accuracy_as_its_only_objective_is_shown_against_its_budget(f
     live = LiveRun(folder)
     sent = payload.payload(live)
     assert sent["objective"] == "flops"
-    best = max(t.score.accuracy for t in live.front if t.score)
-    assert {t.score.accuracy for t in live.front if t.score} == {best}
+    best = max(t.score.values["accuracy"] for t in live.front if t.score)
+    assert {t.score.values["accuracy"] for t in live.front if t.score} == {best}
     assert sent["front"] == [t.number for t in live.front]

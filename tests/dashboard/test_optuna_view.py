@@ -26,7 +26,7 @@ def made(tmp_path: Path) -> Run:
 
 
 def copied(copies: Copies, run: Run) -> optuna.Study:
-    copies.put(run.name, run.trials, run.budgets, run.minimize)
+    copies.put(run.name, run.trials, run.budgets, run.goals)
     return optuna.load_study(study_name=run.name, storage=copies.storage)
 
 
@@ -51,8 +51,8 @@ def test_the_copy_has_the_run_s_trials_numbers_and_front(made: Run) -> None:
     assert study.metric_names == ["accuracy", "flops"]
     some = made.front()[0]
     assert some.score is not None
-    assert study.trials[some.number].values == [some.score.accuracy, some.cost["flops"]]
-    assert study.trials[some.number].intermediate_values == {r.epoch: r.accuracy for r in some.score.curve}
+    assert study.trials[some.number].values == [some.score.values["accuracy"], some.cost["flops"]]
+    assert study.trials[some.number].intermediate_values == {r.epoch: r.values["accuracy"] for r in some.score.curve}
     assert (study.trials[some.number].datetime_complete or study.trials[0].datetime_start).timestamp() == pytest.approx(
         some.ended
     )
@@ -62,7 +62,7 @@ def test_every_state_can_be_copied(made: Run) -> None:
     trials = list(made.trials)
     for number, state in ((1, "running"), (2, "replayed"), (3, "interrupted")):
         trials[number] = replace(trials[number], state=state)
-    trials[4] = replace(trials[4], state="finished", score=Score(math.nan, 1.0, 4, 1.0))
+    trials[4] = replace(trials[4], state="finished", score=Score({"accuracy": math.nan, "loss": 1.0}, 4, 1.0))
     trials[5] = replace(trials[5], state="replayed", score=None)
     study = copied(Copies(), replace(made, trials=tuple(trials)))
     found = [t.state for t in study.trials[1:6]]

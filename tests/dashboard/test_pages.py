@@ -70,7 +70,7 @@ def test_the_rows_are_the_trials_of_the_run(site: Site) -> None:
     sent = json.loads(site.get("/runs/good/trials.json").text)
     run = load_run(site.root / "good")
     assert [row[0] for row in sent["rows"]] == [t.number for t in run.trials]
-    assert [row[2] for row in sent["rows"]] == [t.score.accuracy if t.score else None for t in run.trials]
+    assert [row[2] for row in sent["rows"]] == [t.score.values["accuracy"] if t.score else None for t in run.trials]
     flops = 10 + sent["metrics"].index("flops")
     assert [row[flops] for row in sent["rows"]] == [t.cost["flops"] for t in run.trials]
     assert sent["front"] == [t.number for t in run.front()]
@@ -82,7 +82,7 @@ def test_the_tiles_say_what_the_run_says(site: Site) -> None:
     run = load_run(site.root / "good")
     text = site.get("/runs/good").text
     assert run.best is not None
-    accuracy = run.accuracy(run.best)
+    accuracy = run.value(run.best)
     assert accuracy is not None
     assert f'data-fact="best">{100 * accuracy:.1f} %<' in text
     assert "mean of 2 fresh seeds" in text

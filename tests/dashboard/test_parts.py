@@ -30,6 +30,7 @@ from dcdnas.space.library import find_space
 from dcdnas.space.pricing.cost import draw
 from dcdnas.space.reading.reader import read_space
 from dcdnas.space.search_space import SearchSpace
+from dcdnas.tasks import ACCURACY
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,7 @@ def test_a_layer_s_sentence_says_its_numbers(networks: list[Architecture]) -> No
 
 
 def trial(number: int, accuracy: float, **decisions: int | str) -> Trial:
-    score = Score(accuracy, 1.0, 4, 1.0)
+    score = Score({"accuracy": accuracy, "loss": 1.0}, 4, 1.0)
     return Trial(number, "finished", Architecture("x", {}, {}, (1, 8, 8), 2), decisions, Cost({"flops": 1.0}), score)
 
 
@@ -197,12 +198,12 @@ def test_a_network_is_drawn_as_its_most_used_dynamic_operator_and_described_by_a
     one = replace(trial(0, 0.5), architecture=Architecture("x", {}, layers, (1, 8, 8), 2))
     assert drawn_as(one) == "dcd"
     assert drawn_as(trial(0, 0.5)) == "static"
-    assert row(one, ["flops"], ["static", "dcd"])[5:10] == [1, 6, 18, "", "12 static, 6 dcd"]
+    assert row(one, [ACCURACY], ["flops"], ["static", "dcd"])[5:10] == [1, 6, 18, "", "12 static, 6 dcd"]
 
 
 def test_the_rows_carry_numbers_as_they_are_so_that_they_are_rounded_once() -> None:
-    score = Score(0.50125000001, 1.0, 4, 10.4999)
-    assert row(replace(trial(0, 0.5), score=score), [], ["static"])[2:5] == [0.50125000001, 4, 10.4999]
+    score = Score({"accuracy": 0.50125000001, "loss": 1.0}, 4, 10.4999)
+    assert row(replace(trial(0, 0.5), score=score), [ACCURACY], [], ["static"])[2:5] == [0.50125000001, 4, 10.4999]
 
 
 @pytest.mark.parametrize("metric", ["flops", "weights"])

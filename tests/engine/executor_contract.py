@@ -63,7 +63,7 @@ class ExecutorContract:
         reasons = {kind: faulty.trials[1 + i].reason for i, kind in enumerate(faults)}
         assert reasons["raise"].startswith("ValueError: no such kernel")
         assert reasons["sys.exit"].startswith("SystemExit: enough")
-        assert reasons["nan"] == "the training ended without a finite accuracy"
+        assert reasons["nan"] == "the training ended without a finite result"
         kinds = {kind: faulty.trials[1 + i].failure for i, kind in enumerate(faults)}
         raised = FailureKind.RAISED
         assert (kinds["raise"], kinds["sys.exit"], kinds["nan"]) == (raised, raised, FailureKind.DIVERGED)
@@ -78,7 +78,7 @@ class ExecutorContract:
         for i in range(len(faults)):
             score = faulty.trials[1 + i].score
             assert score is not None
-            assert score.curve == (EpochResult(1, 0.2, 1.0, 0.1),)
+            assert score.curve == (EpochResult(1, {"accuracy": 0.2, "loss": 1.0}, 0.1),)
 
     def test_the_workers_log_is_all_that_is_left_in_the_folder(self, faulty: SearchLoop) -> None:
         files = {path.name for path in faulty.store.path.parent.rglob("*") if path.is_file()}

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from searching import config
 
 from dcdnas.core.budget import Budget
+from dcdnas.core.objective import Objective
 from dcdnas.core.task import TrainingTask
 from dcdnas.engine.config import SearchConfig, versions
 from dcdnas.engine.prepare import listed
 from dcdnas.errors import FileError, Resumable, RunError
+from dcdnas.tasks import ACCURACY, LOSS
 
 tasks = st.builds(
     TrainingTask,
@@ -33,6 +35,7 @@ configs = st.builds(
     SearchConfig,
     space=st.just(config().space),
     budgets=st.lists(st.builds(Budget, st.sampled_from(["flops", "params"]), st.floats(1, 1e12)), max_size=2).map(tuple),
+    objectives=st.sampled_from([(ACCURACY,), (LOSS, ACCURACY), (Objective("auc", "maximize", 0.5, 1.0, "a.u.", "AUC"),)]),
     minimize=st.sampled_from([("flops",), ("params", "flops"), ()]),
     trials=st.integers(1, 10**6),
     task=tasks,
@@ -45,6 +48,7 @@ configs = st.builds(
 OTHER: dict[str, Any] = {
     "space": {**config().space, "name": "other"},
     "budgets": (Budget("flops", 7.0),),
+    "objectives": (Objective("auc", "maximize", worst=0.5, best=1.0),),
     "minimize": ("params",),
     "task": TrainingTask(epochs=77),
     "sampler": "nsga2",

@@ -36,7 +36,7 @@ def started(loop: SearchLoop) -> Job:
 
 
 def ended(loop: SearchLoop, job: Job, accuracy: float = 0.5) -> Trial:
-    loop.end(job, Outcome(Score(accuracy, 1.0, job.task.epochs, 2.0)))
+    loop.end(job, Outcome(Score({"accuracy": accuracy, "loss": 1.0}, job.task.epochs, 2.0)))
     return loop.trials[job.number]
 
 
@@ -125,7 +125,7 @@ def test_a_known_network_is_not_trained_again(store: Store, state: str, becomes:
     loop = loop_of(store, config(starts=0))
     job = started(loop)
     epochs = 3 if state == "finished" else 1
-    loop.end(job, Outcome(Score(0.5, 1.0, epochs, 2.0), "it broke" if state == "failed" else ""))
+    loop.end(job, Outcome(Score({"accuracy": 0.5, "loss": 1.0}, epochs, 2.0), "it broke" if state == "failed" else ""))
     offer(loop, loop.trials[0].decisions)
     started(loop)
     twin = loop.trials[1]
@@ -135,7 +135,7 @@ def test_a_known_network_is_not_trained_again(store: Store, state: str, becomes:
     assert twin.architecture == job.architecture
     assert twin.seed == 0, "it is not trained"
     if becomes == "replayed":
-        assert twin.score == Score(0.5, 1.0, epochs, 0.0)
+        assert twin.score == Score({"accuracy": 0.5, "loss": 1.0}, epochs, 0.0)
     assert loop.ended == (state != "failed")
 
 
@@ -147,7 +147,7 @@ def test_the_twin_of_a_running_network_waits_for_it(store: Store) -> None:
     assert len(loop.trials) == 2, "nothing is known of the twin yet"
     ended(loop, job, 0.7)
     twin = loop.trials[2]
-    assert (twin.state, twin.score) == ("replayed", Score(0.7, 1.0, 3, 0.0))
+    assert (twin.state, twin.score) == ("replayed", Score({"accuracy": 0.7, "loss": 1.0}, 3, 0.0))
     assert other.number == 1
     assert [t.state for t in store.trials()] == ["finished", "running", "replayed"]
 
@@ -220,9 +220,9 @@ def test_an_accuracy_that_is_no_number_is_a_failure(store: Store, accuracy: floa
     loop = loop_of(store, config())
     assert ended(loop, started(loop), accuracy).state == "failed"
     job = started(loop)
-    assert not loop.report(job, EpochResult(1, accuracy, 1.0, 1.0))
+    assert not loop.report(job, EpochResult(1, {"accuracy": accuracy, "loss": 1.0}, 1.0))
     loop.end(job, Outcome(None))
-    assert "without a finite accuracy" in loop.trials[1].reason
+    assert "without a finite result" in loop.trials[1].reason
     assert store.counts() == {"failed": 2}
     assert store.trials() == list(loop.trials.values())
 
@@ -245,7 +245,7 @@ def test_a_wish_to_stop_lets_run_what_runs(store: Store) -> None:
     wish[0] = Wish(Ending.STOPPED)
     assert loop.next() == WAIT
     assert not loop.must_end
-    assert loop.report(job, EpochResult(1, 0.5, 1.0, 1.0))
+    assert loop.report(job, EpochResult(1, {"accuracy": 0.5, "loss": 1.0}, 1.0))
     assert ended(loop, job).state == "finished"
     assert (loop.next(), loop.stopped) == (None, Ending.STOPPED)
 
@@ -268,10 +268,10 @@ def test_a_deadline_follows_the_longest_training_and_is_generous(store: Store) -
     loop = loop_of(store, config())
     first = started(loop)
     assert first.task.deadline == FIRST
-    loop.end(first, Outcome(Score(0.5, 1.0, 3, 2.0)))
+    loop.end(first, Outcome(Score({"accuracy": 0.5, "loss": 1.0}, 3, 2.0)))
     second = started(loop)
     assert second.task.deadline == LEAST
-    loop.end(second, Outcome(Score(0.5, 1.0, 3, 100.0)))
+    loop.end(second, Outcome(Score({"accuracy": 0.5, "loss": 1.0}, 3, 100.0)))
     assert started(loop).task.deadline == PATIENCE * 100
 
 
@@ -316,7 +316,7 @@ def test_without_early_stopping_every_training_is_whole(tmp_path: Path) -> None:
 def test_the_top_of_the_front_and_the_static_reference_are_trained_again_on_the_same_fresh_seeds(tmp_path: Path) -> None:
     loop = searched(tmp_path, config(trials=15, confirm=3, confirm_top=2))
     found = loop.store.confirmations()
-    line = sorted(loop.standing.front, key=lambda t: -(t.score.accuracy if t.score else 0))[:2]
+    line = sorted(loop.standing.front, key=lambda t: -(t.score.values["accuracy"] if t.score else 0))[:2]
     assert {c.number for c in found} == {0, *(t.number for t in line)}
     seeds = {n: [c.seed for c in found if c.number == n] for n in {c.number for c in found}}
     assert len({tuple(s) for s in seeds.values()}) == 1, "pairs can be compared"
@@ -324,7 +324,7 @@ def test_the_top_of_the_front_and_the_static_reference_are_trained_again_on_the_
     assert not set(seeds[0]) & {t.seed for t in loop.trials.values()}
     assert loop.confirming.planned == loop.confirming.confirmed == len(found)
     by_number = loop.trials
-    assert all(c.score and c.score.accuracy == quality_of(by_number[c.number], c.seed) for c in found)
+    assert all(c.score and c.score.values["accuracy"] == quality_of(by_number[c.number], c.seed) for c in found)
 
 
 def quality_of(trial: Trial, seed: int) -> float:
@@ -342,7 +342,7 @@ def test_a_confirming_training_that_fails_is_written_down(tmp_path: Path) -> Non
     loop = searched(tmp_path, config(trials=5, confirm=2), failing)
     found = loop.store.confirmations()
     assert {c.state for c in found} == {"failed"}
-    assert {c.reason for c in found} == {"ValueError: no more", "the training ended without a finite accuracy"}
+    assert {c.reason for c in found} == {"ValueError: no more", "the training ended without a finite result"}
     assert loop.ended == 5
 
 
@@ -517,8 +517,8 @@ def test_an_end_that_comes_twice_or_too_late_is_ignored(store: Store) -> None:
     job = started(loop)
     ended(loop, job, 0.7)
     loop.end(job, Outcome(None, "late"))
-    assert not loop.report(job, EpochResult(3, 0.1, 1.0, 1.0))
-    assert loop.trials[0].score == Score(0.7, 1.0, 3, 2.0)
+    assert not loop.report(job, EpochResult(3, {"accuracy": 0.1, "loss": 1.0}, 1.0))
+    assert loop.trials[0].score == Score({"accuracy": 0.7, "loss": 1.0}, 3, 2.0)
 
 
 # A full disk
@@ -579,5 +579,5 @@ def test_networks_of_equal_cost_are_searched_for_accuracy_alone(store: Store, na
     ended_trials = by_state(loop, "finished")
     assert len(ended_trials) == 16
     assert all(0.9 * 5e5 <= t.cost["flops"] <= 5e5 for t in ended_trials if t.architecture.settings["width"] < 4)
-    best = max(t.score.accuracy for t in ended_trials if t.score)
-    assert {t.score.accuracy for t in loop.standing.front if t.score} == {best}
+    best = max(t.score.values["accuracy"] for t in ended_trials if t.score)
+    assert {t.score.values["accuracy"] for t in loop.standing.front if t.score} == {best}

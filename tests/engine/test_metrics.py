@@ -71,7 +71,7 @@ def test_a_metric_is_an_objective_beside_the_budgets(tmp_path: Path, sampler: st
     loop = done(tmp_path / "run", c)
     run = load_run(tmp_path / "run")
     assert run.minimize == ("flops", *extra)
-    points = [(-t.score.accuracy, *(t.cost[m] for m in run.minimize)) for t in run.front() if t.score]
+    points = [(-t.score.values["accuracy"], *(t.cost[m] for m in run.minimize)) for t in run.front() if t.score]
     assert points
     assert not any(all(x <= y for x, y in zip(a, b, strict=True)) for a in points for b in points if a is not b)
     assert all(within(t.cost, c.budgets) for t in loop.trials.values() if t.state == "finished")

@@ -29,7 +29,7 @@ class Started(list[tuple[dict[str, torch.Tensor], Split, int]]):
 
     def __call__(self, network: Network, images: Split, task: TrainingTask, *_: Any) -> Score:
         self.append(({name: tensor.clone() for name, tensor in network.state_dict().items()}, images, task.seed))
-        return Score(0.5, 1.0, task.epochs, 1.0)
+        return Score({"accuracy": 0.5, "loss": 1.0}, task.epochs, 1.0)
 
 
 @pytest.fixture

@@ -110,10 +110,10 @@ def test_real_trainings_in_reused_actors_repeat_their_scores(cluster: None, tmp_
     for name in ("a", "b"):
         with closing(memory(tmp_path / name)) as store:
             loop = execute(loop_of(store, c), None, Ray, jobs=1)
-            scores.append([(t.score.accuracy, t.score.loss) for t in by_state(loop, "finished") if t.score])
+            scores.append([(t.score.values["accuracy"], t.score.values["loss"]) for t in by_state(loop, "finished") if t.score])
     with closing(memory(tmp_path / "inline")) as store:
         loop = execute(loop_of(store, c), None)
-        scores.append([(t.score.accuracy, t.score.loss) for t in by_state(loop, "finished") if t.score])
+        scores.append([(t.score.values["accuracy"], t.score.values["loss"]) for t in by_state(loop, "finished") if t.score])
     assert scores[0] == scores[1] == scores[2]
     assert len(scores[0]) == 2
 

@@ -34,7 +34,7 @@ def test_each_resolution_is_trained_at_its_own_size_and_learns_something_else(mo
     seen = {}
     for side in (160, 192, 224):
         built, score = ProxyTraining(threads=0).trained(Job(0, network(side), task, confirm=True))
-        seen[built.architecture.input] = score.loss
+        seen[built.architecture.input] = score.values["loss"]
     assert set(seen) == {(1, 17, 17), (1, 21, 21), (1, 24, 24)}
     assert len(set(seen.values())) == 3
 

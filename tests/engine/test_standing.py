@@ -10,6 +10,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 from searching import config, ended_jobs, loop_of, memory
+from written_runs import goals
 
 from dcdnas.core import pareto
 from dcdnas.core.architecture import Architecture
@@ -33,14 +34,14 @@ events = st.lists(
 
 @given(events)
 def test_it_is_what_all_trials_together_say(events: list[tuple[str, float, float, float, str]]) -> None:
-    standing, trials = Standing(BUDGETS, ("flops", "params")), []
+    standing, trials = Standing(BUDGETS, goals("flops", "params")), []
     for number, (state, accuracy, flops, params, built) in enumerate(events):
         trial = Trial(number, "running", NETWORK, {}, Cost({"flops": flops, "params": params}), deployed=built)
         standing.put(trial)
-        trials.append(replace(trial, state=state, score=Score(accuracy / 10, 1.0, 3, 5.0)))
+        trials.append(replace(trial, state=state, score=Score({"accuracy": accuracy / 10, "loss": 1.0}, 3, 5.0)))
         standing.put(trials[-1])
-    assert [t.number for t in standing.front] == [t.number for t in pareto.front(trials, BUDGETS, ("flops", "params"))]
-    assert standing.best == pareto.best(trials, BUDGETS)
+    assert [t.number for t in standing.front] == [t.number for t in pareto.front(trials, BUDGETS, goals("flops", "params"))]
+    assert standing.best == pareto.best(trials, BUDGETS, goals())
     assert +standing.states == Counter(t.state for t in trials)
     assert standing.ended == sum(t.state in ENDED for t in trials)
     assert standing.latest == (trials[-1] if trials else None)
@@ -57,7 +58,7 @@ def test_progress_says_how_the_search_stands(tmp_path: Path) -> None:
         progress = watch.look()
         trials = list(loop.trials.values())
         assert (progress.ended, progress.states["finished"], progress.to_confirm) == (3, 3, None)
-        assert progress.hypervolume == pareto.hypervolume(trials, loop.config.budgets, bounds) > 0
-        assert progress.best == pareto.best(trials, loop.config.budgets)
+        assert progress.hypervolume == pareto.hypervolume(trials, loop.config.budgets, loop.config.goals, bounds) > 0
+        assert progress.best == pareto.best(trials, loop.config.budgets, loop.config.goals)
         assert progress.left is not None
         assert progress.latest == trials[-1]

@@ -32,7 +32,8 @@ NETWORK = Architecture(
 finite = st.floats(-1e9, 1e9)
 counts = st.integers(0, 10**9)
 scalars = st.one_of(st.integers(-9, 9), st.booleans(), finite, st.text(max_size=5))
-scores = st.builds(Score, finite, finite, counts, finite)
+values = st.dictionaries(st.sampled_from(["accuracy", "loss", "auc"]), finite, min_size=1)
+scores = st.builds(Score, values, counts, finite)
 trials = st.builds(
     Trial,
     number=st.integers(0, 5),
@@ -76,33 +77,35 @@ def test_a_trial_comes_back_as_it_was_written(store: Store, written: Trial) -> N
 
 def test_a_trial_is_written_anew_in_its_place(store: Store) -> None:
     store.add(trial(0))
-    store.add(trial(0, "finished", score=Score(0.5, 1.0, 3, 2.0)))
+    store.add(trial(0, "finished", score=Score({"accuracy": 0.5, "loss": 1.0}, 3, 2.0)))
     assert [t.state for t in store.trials()] == ["finished"]
     assert store.counts() == {"finished": 1}
 
 
 def test_a_learning_curve_comes_back_with_its_trial(store: Store) -> None:
-    curve = tuple(EpochResult(epoch, 0.1 * epoch, 1.0, float(epoch)) for epoch in (1, 2, 3))
+    curve = tuple(EpochResult(epoch, {"accuracy": 0.1 * epoch, "loss": 1.0}, float(epoch)) for epoch in (1, 2, 3))
     for report in reversed(curve):
         store.add_report(7, report)
-    store.add(trial(7, "finished", score=Score(0.3, 1.0, 3, 3.0)))
+    store.add(trial(7, "finished", score=Score({"accuracy": 0.3, "loss": 1.0}, 3, 3.0)))
     (read,) = store.trials(7)
     assert read.score is not None
     assert read.score.curve == curve
-    assert store.trials(7, curves=False)[0].score == Score(0.3, 1.0, 3, 3.0)
+    assert store.trials(7, curves=False)[0].score == Score({"accuracy": 0.3, "loss": 1.0}, 3, 3.0)
 
 
 def test_a_report_of_nan_is_read_as_nan(store: Store) -> None:
-    store.add_report(0, EpochResult(1, math.nan, math.nan, 1.0))
-    store.add(trial(0, "finished", score=Score(0.3, math.nan, 3, 3.0)))
+    store.add_report(0, EpochResult(1, {"accuracy": math.nan, "loss": math.nan}, 1.0))
+    store.add(trial(0, "finished", score=Score({"accuracy": 0.3, "loss": math.nan}, 3, 3.0)))
     score = store.trials()[0].score
     assert score is not None
-    assert [math.isnan(v) for v in (score.loss, score.curve[0].accuracy, score.curve[0].loss)] == [True] * 3
+    assert [math.isnan(v) for v in (score.values["loss"], score.curve[0].values["accuracy"], score.curve[0].values["loss"])] == [
+        True
+    ] * 3
 
 
 def test_confirmations_come_back_in_order(store: Store) -> None:
     failed = Confirmation(3, 11, "failed", None, "it hung", FailureKind.HUNG)
-    finished = Confirmation(1, 12, "finished", Score(0.7, 0.5, 3, 2.0))
+    finished = Confirmation(1, 12, "finished", Score({"accuracy": 0.7, "loss": 0.5}, 3, 2.0))
     for confirmation in (failed, finished):
         store.add_confirmation(confirmation)
     assert store.confirmations() == [finished, failed]
@@ -282,7 +285,7 @@ CHANGES = [
 @pytest.mark.parametrize(("table", "change"), CHANGES, ids=[f"{t}: {c}" for t, c in CHANGES])
 def test_a_row_that_was_changed_is_a_problem_with_its_number_and_the_rest_is_read(store: Store, table: str, change: str) -> None:
     for number in range(3):
-        store.add(trial(number, "finished", score=Score(0.5, 1.0, 3, 2.0)))
+        store.add(trial(number, "finished", score=Score({"accuracy": 0.5, "loss": 1.0}, 3, 2.0)))
     store._db.execute(f"UPDATE {table} SET {change} WHERE number = 1")
     problems: list[str] = []
     assert [t.number for t in store.trials(problems=problems)] == [0, 2]
@@ -323,8 +326,8 @@ def test_a_row_that_is_gone_is_a_problem(store: Store, missing: tuple[int, ...])
 
 def test_a_changed_report_is_left_out_of_its_curve(store: Store) -> None:
     for epoch in (1, 2, 3):
-        store.add_report(0, EpochResult(epoch, 0.1 * epoch, 1.0, float(epoch)))
-    store.add(trial(0, "finished", score=Score(0.3, 1.0, 3, 3.0)))
+        store.add_report(0, EpochResult(epoch, {"accuracy": 0.1 * epoch, "loss": 1.0}, float(epoch)))
+    store.add(trial(0, "finished", score=Score({"accuracy": 0.3, "loss": 1.0}, 3, 3.0)))
     store._db.execute("""UPDATE reports SET results = '{"accuracy": 0.9}' WHERE epoch = 2""")
     problems: list[str] = []
     (read,) = store.trials(problems=problems)
@@ -335,7 +338,7 @@ def test_a_changed_report_is_left_out_of_its_curve(store: Store) -> None:
 
 def test_a_changed_confirmation_is_left_out(store: Store) -> None:
     for seed in (1, 2):
-        store.add_confirmation(Confirmation(4, seed, "finished", Score(0.7, 0.5, 3, 2.0)))
+        store.add_confirmation(Confirmation(4, seed, "finished", Score({"accuracy": 0.7, "loss": 0.5}, 3, 2.0)))
     store._db.execute("UPDATE confirmations SET seed = 3 WHERE seed = 2")
     problems: list[str] = []
     assert [c.seed for c in store.confirmations(problems)] == [1]
@@ -343,17 +346,17 @@ def test_a_changed_confirmation_is_left_out(store: Store) -> None:
 
 
 def test_values_are_kept_by_the_name_of_their_objective(store: Store) -> None:
-    store.add_report(0, EpochResult(1, 0.25, 1.0, 1.0))
-    store.add(trial(0, "finished", score=Score(0.5, 1.0, 1, 1.0)))
-    store.add_confirmation(Confirmation(0, 7, "finished", Score(0.75, 1.0, 1, 1.0)))
+    store.add_report(0, EpochResult(1, {"accuracy": 0.25, "loss": 1.0}, 1.0))
+    store.add(trial(0, "finished", score=Score({"accuracy": 0.5, "loss": 1.0}, 1, 1.0)))
+    store.add_confirmation(Confirmation(0, 7, "finished", Score({"accuracy": 0.75, "loss": 1.0}, 1, 1.0)))
     kept = [store._db.execute(f"SELECT results FROM {t}").fetchone()[0] for t in ("reports", "trials", "confirmations")]
-    assert [json.loads(text) for text in kept] == [{"accuracy": 0.25}, {"accuracy": 0.5}, {"accuracy": 0.75}]
-    assert store.curves() == {1: [0.25]}
+    assert [json.loads(text) for text in kept] == [{"accuracy": value, "loss": 1.0} for value in (0.25, 0.5, 0.75)]
+    assert store.curves("accuracy") == {1: [0.25]}
 
 
 def test_what_counts_against_a_network_is_kept_apart_from_what_was_lost(store: Store) -> None:
     ends = [
-        trial(0, "finished", score=Score(0.5, 1.0, 1, 1.0)),
+        trial(0, "finished", score=Score({"accuracy": 0.5, "loss": 1.0}, 1, 1.0)),
         trial(1, "failed", failure=FailureKind.OUT_OF_MEMORY, lost=1),
         trial(2, "failed", failure=FailureKind.DRIVER_DIED, lost=2),
         trial(3, "interrupted", lost=1),

@@ -10,6 +10,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 from searching import config
+from written_runs import goals
 
 from dcdnas.core.budget import Budget
 from dcdnas.core.trial import Score, Trial
@@ -28,13 +29,13 @@ def space() -> SearchSpace:
 
 
 def study_of(space: SearchSpace, name: str, seed: int = 0, minimize: tuple[str, ...] = ("flops",)) -> Study:
-    return Study(space, (Budget("flops", 5e5),), minimize, samplers[name], seed, 40, EPOCHS)
+    return Study(space, (Budget("flops", 5e5),), goals(*minimize), samplers[name], seed, 40, EPOCHS)
 
 
 def trial(space: SearchSpace, decisions: Any, state: Any, number: int = 0, accuracy: float = 0.5) -> Trial:
     found = priced(space, decisions)
     epochs = ENDED.get(state, 0)
-    score = Score(accuracy, 1.0, epochs, 1.0) if epochs else None
+    score = Score({"accuracy": accuracy, "loss": 1.0}, epochs, 1.0) if epochs else None
     return Trial(number, state, found.architecture, found.decisions, found.cost, score)
 
 
@@ -89,7 +90,9 @@ def test_a_replayed_stopped_training_is_no_result(space: SearchSpace) -> None:
     study = study_of(space, "tpe")
     ticket, decisions = study.ask()
     found = trial(space, decisions, "replayed")
-    study.tell(ticket, Trial(0, "replayed", found.architecture, decisions, found.cost, Score(0.9, 1.0, 1, 1.0)))
+    study.tell(
+        ticket, Trial(0, "replayed", found.architecture, decisions, found.cost, Score({"accuracy": 0.9, "loss": 1.0}, 1, 1.0))
+    )
     assert told(study)[ticket].state == TrialState.PRUNED
 
 
@@ -183,7 +186,7 @@ def test_a_flat_sampler_is_given_every_decision(space: SearchSpace) -> None:
 def test_tpe_learns_to_stay_within_the_budget_from_refusals(space: SearchSpace) -> None:
     """Against the share of random draws within a budget that four in ten outcomes meet."""
     budget = Budget("flops", 4e5)
-    study = Study(space, (budget,), ("flops",), samplers["tpe"], 0, 60, EPOCHS)
+    study = Study(space, (budget,), goals("flops"), samplers["tpe"], 0, 60, EPOCHS)
     within = []
     for number in range(120):
         ticket, decisions = study.ask()

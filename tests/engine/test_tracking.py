@@ -53,7 +53,7 @@ def test_tensorboard_gets_every_curve_and_the_search(tmp_path: Path) -> None:
         assert trial.score is not None
         found = [(step, value) for tag, step, value in scalars(tmp_path / f"run/tensorboard/trial-{trial.number}")
                  if tag == "trial/accuracy"]  # fmt: skip
-        assert dict(found) == pytest.approx({r.epoch: r.accuracy for r in trial.score.curve})
+        assert dict(found) == pytest.approx({r.epoch: r.values["accuracy"] for r in trial.score.curve})
     volumes = {step: value for tag, step, value in scalars(tmp_path / "run/tensorboard") if tag == "search/hypervolume"}
     assert set(volumes) == {0, 1, 2, 3}
     assert volumes[3] >= volumes[1]
@@ -69,7 +69,7 @@ def test_weights_and_biases_gets_one_run_with_every_epoch(tmp_path: Path, monkey
     assert [s["id"] for s in started] == ["run"]
     assert ended == [True]
     last = {t["trial/number"]: t["trial/accuracy"] for t in told if "trial/number" in t}
-    assert last == {t.number: t.score.accuracy for t in trials if t.score and t.score.curve}
+    assert last == {t.number: t.score.values["accuracy"] for t in trials if t.score and t.score.curve}
 
 
 def test_mlflow_gets_a_metric_a_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

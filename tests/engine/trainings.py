@@ -34,11 +34,11 @@ def learn(job: Job, report: Reporter, accuracy: float) -> Score:
     """Reports epoch by epoch up to an accuracy."""
     curve: list[EpochResult] = []
     for epoch in range(1, job.task.epochs + 1):
-        curve.append(EpochResult(epoch, accuracy * (epoch / job.task.epochs), 1.0 / epoch, 0.25 * epoch))
+        curve.append(EpochResult(epoch, {"accuracy": accuracy * (epoch / job.task.epochs), "loss": 1.0 / epoch}, 0.25 * epoch))
         if not report(curve[-1]):
             break
     last = curve[-1]
-    return Score(last.accuracy, last.loss, last.epoch, last.seconds, tuple(curve))
+    return Score(last.values, last.epoch, last.seconds, tuple(curve))
 
 
 def fault(kind: str) -> Any:
@@ -77,8 +77,8 @@ class Faulty:
     def __call__(self, job: Job, report: Reporter) -> Score:
         """Trains, or does what goes wrong."""
         if 1 <= job.number <= len(self.kinds) and not job.confirm:
-            report(EpochResult(1, 0.2, 1.0, 0.1))
-            return Score(fault(self.kinds[job.number - 1]), 1.0, job.task.epochs, 0.1)
+            report(EpochResult(1, {"accuracy": 0.2, "loss": 1.0}, 0.1))
+            return Score({"accuracy": fault(self.kinds[job.number - 1]), "loss": 1.0}, job.task.epochs, 0.1)
         return pretend(job, report)
 
 
@@ -118,7 +118,7 @@ def stuck(job: Job, report: Reporter) -> Score:
 
 def endless(job: Job, report: Reporter) -> Score:
     """No training of this ends or says anything."""
-    return Score(fault("hang"), 1.0, 1, 1.0)
+    return Score({"accuracy": fault("hang"), "loss": 1.0}, 1, 1.0)
 
 
 @dataclass(frozen=True)

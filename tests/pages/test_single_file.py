@@ -83,7 +83,7 @@ def test_all_trials_are_in_the_table_up_to_a_number_and_what_is_left_out_is_said
     monkeypatch.setattr(single_file, "LAYERED", 2)
     text = report(run)
     assert [row[0] for row in data(text, "trials.json")["rows"]] == [0, 1, 2]
-    assert "Of 4 trials the table has the 3 most accurate and the front." in text
+    assert "Of 4 trials the table has the 3 best and the front." in text
     assert "This file holds 2 networks layer by layer" in text
     assert [p for p in paths(text) if re.fullmatch(r"/trials/\d+", p)] == ["/trials/0", "/trials/2"]
 
@@ -160,7 +160,7 @@ def test_a_run_with_accuracy_as_its_only_objective_has_a_front_and_a_file(tmp_pa
     run = load_run(write_run(tmp_path / "r", TRIALS, minimize=()))
     assert run.minimize == ()
     assert run.cost_shown == "flops"
-    accuracies = [t.score.accuracy for t in run.trials if t.state == "finished" and t.score and t.cost["flops"] <= 100]
-    assert {t.score.accuracy for t in run.front() if t.score} == {max(accuracies)}
+    accuracies = [t.score.values["accuracy"] for t in run.trials if t.state == "finished" and t.score and t.cost["flops"] <= 100]
+    assert {t.score.values["accuracy"] for t in run.front() if t.score} == {max(accuracies)}
     assert run.hypervolume == pytest.approx((max(accuracies) - 0.1) / 0.9)
     assert data(report(run), "trials.json")["front"] == [2]

@@ -60,10 +60,10 @@ def test_a_run_of_format_1_is_read_to_the_last_digit(runs: Path) -> None:
     assert len(rows) == 22
     for t, (number, state, digest, accuracy, epochs, attempt) in zip(run.trials, rows, strict=True):
         assert (t.number, t.state, t.architecture.digest, t.lost) == (number, state, digest, attempt - 1)
-        assert (t.score and t.score.accuracy, t.score.epochs if t.score else 0) == (accuracy, epochs)
-    curves = [(t.number, r.epoch, r.accuracy) for t in run.trials if t.score for r in t.score.curve]
+        assert (t.score and t.score.values["accuracy"], t.score.epochs if t.score else 0) == (accuracy, epochs)
+    curves = [(t.number, r.epoch, r.values["accuracy"]) for t in run.trials if t.score for r in t.score.curve]
     assert curves == [r for r in reports if rows[r[0]][3] is not None]
-    assert [(c.number, c.seed, c.score and c.score.accuracy) for c in run.confirmations] == confirmations
+    assert [(c.number, c.seed, c.score and c.score.values["accuracy"]) for c in run.confirmations] == confirmations
     assert (run.format, run.status, run.ending, run.problems) == (1, "finished", None, ())
     (failed,) = [t for t in run.trials if t.state == "failed"]
     assert failed.failure is None

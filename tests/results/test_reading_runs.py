@@ -56,7 +56,7 @@ def test_the_confirmed_mean_decides_over_a_lucky_single_training(tmp_path: Path)
     run = load_run(write_run(tmp_path / "r", TRIALS, rows))
     assert [c.trial.number for c in run.confirmed] == [0, 2]
     assert run.best is run.trials[0]
-    assert run.accuracy(run.best) == pytest.approx(0.71)
+    assert run.value(run.best) == pytest.approx(0.71)
 
 
 def test_a_lucky_single_training_does_not_take_the_place_of_what_was_confirmed(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_the_history_ends_at_the_hypervolume_and_never_falls(tmp_path: Path) -> 
     volumes = [m.hypervolume for m in run.history]
     assert volumes == sorted(volumes)
     assert volumes[-1] == pytest.approx(run.hypervolume)
-    assert run.hypervolume == pytest.approx(hypervolume(TRIALS, run.budgets, run.bounds))
+    assert run.hypervolume == pytest.approx(hypervolume(TRIALS, run.budgets, run.goals, run.bounds))
     assert [m.ended for m in run.history] == [1, 2, 3, 4, 5, 6]
 
 

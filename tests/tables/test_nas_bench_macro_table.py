@@ -143,7 +143,7 @@ def test_the_seed_chooses_the_reading(table: Table) -> None:
     for seed in range(6):
         job = Job(0, network("12120220"), TrainingTask(data="table:nas-bench-macro", epochs=1, seed=seed))
         score = LookUp(table)(job, lambda r: not heard.append(r))
-        assert score.accuracy == readings[seed % 3] == heard[-1].accuracy
+        assert score.values["accuracy"] == readings[seed % 3] == heard[-1].values["accuracy"]
         assert score.epochs == 1
         assert math.isnan(score.loss)
     assert len(set(readings)) > 1
@@ -175,7 +175,7 @@ def test_a_search_on_a_table_trains_nothing_and_finds_what_the_rows_say(here: Pa
     assert len(trials) == 12
     for trial in trials:
         assert trial.score is not None
-        assert trial.score.accuracy == table.readings(trial.architecture)[trial.seed % 3]
+        assert trial.score.values["accuracy"] == table.readings(trial.architecture)[trial.seed % 3]
         assert trial.cost["flops"] <= 40e6
         assert trial.trained == ""
 

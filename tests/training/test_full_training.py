@@ -78,7 +78,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bits(
         train_seeds(architecture, data, LONG, [SEED], tmp_path, At(step, dies))
     again = train_seeds(architecture, data, LONG, [SEED], tmp_path, Watcher(), resume=True)[0]
     folder, whole = straight
-    assert [(r.accuracy, r.loss) for r in again.score.curve] == [(r.accuracy, r.loss) for r in whole.score.curve]
+    assert [r.values for r in again.score.curve] == [r.values for r in whole.score.curve]
     for name in ("last", "best"):
         ours, theirs = (load_file(place / f"seed-{SEED}/{name}.safetensors") for place in (tmp_path, folder))
         assert set(ours) == set(theirs)
@@ -92,7 +92,7 @@ def test_it_is_the_training_of_a_search(architecture: Architecture, data: Split,
         torch.manual_seed(SEED)
         made = build_network(architecture)
     score = train(made, data, replace(LONG, seed=SEED))
-    assert [(r.accuracy, r.loss) for r in score.curve] == [(r.accuracy, r.loss) for r in straight[1].score.curve]
+    assert [r.values for r in score.curve] == [r.values for r in straight[1].score.curve]
 
 
 def test_the_epochs_are_a_table_and_the_best_weights_repeat_their_reading(
@@ -102,11 +102,11 @@ def test_the_epochs_are_a_table_and_the_best_weights_repeat_their_reading(
     with (place / "epochs.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     curve = straight[1].score.curve
-    assert [(int(r["epoch"]), float(r["validation_accuracy"])) for r in rows] == [(r.epoch, r.accuracy) for r in curve]
+    assert [(int(r["epoch"]), float(r["validation_accuracy"])) for r in rows] == [(r.epoch, r.values["accuracy"]) for r in curve]
     assert all(float(row["images_per_second"]) > 0 and float(row["training_loss"]) > 0 for row in rows)
     best = build_network(architecture)
     best.load_state_dict(load_file(place / "best.safetensors"))
-    assert evaluate(best, data.validation)[0] == max(r.accuracy for r in curve)
+    assert evaluate(best, data.validation)[0] == max(r.values["accuracy"] for r in curve)
 
 
 def test_every_seed_is_handed_on_when_it_ends_and_not_trained_again(

@@ -46,7 +46,7 @@ def test_a_training_is_bit_equal_with_and_without_readings_of_their_own(data: Sp
     for trained, batches in ((with_own, 3), (without, 0)):
         seen.append(train(trained, data, replace(TASK, epochs=2, norm_batches=batches)))
     assert all(torch.equal(a, b) for a, b in zip(with_own.parameters(), without.parameters(), strict=True))
-    assert seen[0].curve[0].loss != seen[1].curve[0].loss
+    assert seen[0].curve[0].values["loss"] != seen[1].curve[0].values["loss"]
 
 
 def test_the_network_repeats_its_last_reading(data: Split) -> None:
@@ -54,7 +54,7 @@ def test_the_network_repeats_its_last_reading(data: Split) -> None:
         trained = network()
         score = train(trained, data, replace(TASK, epochs=2), lambda report, stop=stop: report.epoch < stop)  # type: ignore[misc]
         assert score.epochs == stop
-        assert evaluate(trained, data.validation) == (score.accuracy, score.loss)
+        assert evaluate(trained, data.validation) == (score.values["accuracy"], score.values["loss"])
 
 
 def test_a_statistic_is_the_mean_over_the_batches(data: Split) -> None:

@@ -35,8 +35,8 @@ def weights(net: nn.Module) -> Tensor:
 def test_three_short_epochs_learn_more_than_chance() -> None:
     images = split(load("fashion-mini").take(torch.arange(0, 8000, 4)))
     score = train(network(), images, replace(TASK, epochs=3))
-    assert score.accuracy > 0.4
-    assert score.curve[-1].loss < score.curve[0].loss
+    assert score.values["accuracy"] > 0.4
+    assert score.curve[-1].values["loss"] < score.curve[0].values["loss"]
 
 
 def test_a_step_is_that_of_a_plain_loop(data: Split) -> None:
@@ -61,7 +61,7 @@ def test_a_step_is_that_of_a_plain_loop(data: Split) -> None:
 def test_the_reported_accuracy_is_that_of_the_weights_left_behind(data: Split) -> None:
     net = network()
     score = train(net, data, TASK)
-    assert (score.accuracy, score.loss) == pytest.approx(evaluate(net, data.validation))
+    assert (score.values["accuracy"], score.values["loss"]) == pytest.approx(evaluate(net, data.validation))
 
 
 def test_the_network_is_left_ready_for_use(data: Split) -> None:
@@ -85,8 +85,8 @@ def test_mixed_precision_learns_too(data: Split, monkeypatch: pytest.MonkeyPatch
     exact = train(network(), data, TASK)
     monkeypatch.setattr(training, "Precision", Mixed)
     mixed = train(network(), data, TASK)
-    assert mixed.loss != exact.loss
-    assert mixed.loss == pytest.approx(exact.loss, rel=0.05)
+    assert mixed.values["loss"] != exact.values["loss"]
+    assert mixed.values["loss"] == pytest.approx(exact.values["loss"], rel=0.05)
 
 
 # A function of the seed
@@ -98,7 +98,7 @@ def test_the_same_seed_gives_the_same_bits_whatever_was_drawn_before(data: Split
     torch.manual_seed(99)
     torch.rand(7)
     second = train(nets[1], data, task)
-    assert [(r.accuracy, r.loss) for r in first.curve] == [(r.accuracy, r.loss) for r in second.curve]
+    assert [r.values for r in first.curve] == [r.values for r in second.curve]
     assert torch.equal(weights(nets[0]), weights(nets[1]))
 
 
@@ -152,9 +152,9 @@ def test_there_is_one_report_an_epoch_and_the_last_is_the_score(data: Split) -> 
     score = train(network(), data, TASK, lambda r: not reports.append(r))
     assert [r.epoch for r in reports] == [1, 2, 3]
     assert tuple(reports) == score.curve
-    assert (score.accuracy, score.loss, score.epochs, score.seconds) == (
-        reports[-1].accuracy,
-        reports[-1].loss,
+    assert (score.values["accuracy"], score.values["loss"], score.epochs, score.seconds) == (
+        reports[-1].values["accuracy"],
+        reports[-1].values["loss"],
         3,
         reports[-1].seconds,
     )

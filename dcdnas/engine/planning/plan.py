@@ -26,6 +26,7 @@ from dcdnas.engine.planning.task import (
     notes_on_classes,
     notes_on_images,
     number_of_starts,
+    objectives_of,
     stops_early,
 )
 from dcdnas.engine.samplers import samplers
@@ -99,7 +100,8 @@ def make_plan(settings: SearchSettings, told: Told = quietly) -> Plan:
     earlier = earlier_front(settings.start_from, space, budgets) if settings.start_from else None
     task, looked_up = chosen_training(settings, space, budgets)
     config = SearchConfig(
-        space=chosen.content, budgets=budgets, minimize=minimize, task=task, early_stopping=stops_early(settings, task.epochs),
+        space=chosen.content, budgets=budgets, objectives=objectives_of(task, space)[:1], minimize=minimize, task=task,
+        early_stopping=stops_early(settings, task.epochs),
         starts=number_of_starts(settings), start_from=earlier.record if earlier else {},
         latency=latency.record(table) if table else {}, table=looked_up,
         plugins=plugins_of(space, priced, settings.sampler, task), **{n: getattr(settings, n) for n in SAME},

@@ -100,7 +100,7 @@ class SearchSettings(BaseModel):
 
     space: str | None = Field(None, description="a shipped space's name or a space file")
     budget: Words = Field((), description="bounds on the deployment cost, like 300MFLOPs")
-    minimize: Words = Field((), description="cost metrics that are objectives beside the accuracy")
+    minimize: Words = Field((), description="cost metrics that are weighed with the task's objective")
     latency_table: str | None = Field(None, description="file with the latencies of a device; this machine's are measured else")
     latency_device: str | None = Field(None, description="name of another machine's device, whose table is meant")
     trials: PositiveInt = Field(50, description="trainings to end, finished or stopped early")

@@ -21,6 +21,7 @@ from dcdnas.errors import RunError
 from dcdnas.networks import identity
 from dcdnas.space.pricing.cost import priced
 from dcdnas.space.search_space import Decisions, SearchSpace
+from dcdnas.tasks import goals_of
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,12 @@ def _front_of(folder: Path) -> list[Trial]:
         trials = store.trials(curves=False, problems=[])
         bounds = store.meta("bounds") or {}
     try:
-        budgets = [Budget(**b) for b in read_yaml(folder / FILE).data["budgets"]]
+        config = read_yaml(folder / FILE).data
+        budgets = [Budget(**b) for b in config["budgets"]]
+        goals = goals_of(config, bounds)
     except (OSError, KeyError, TypeError, ValueError):
         raise RunError(f"{folder / FILE}: damaged, so the budgets of its front are not known. Restore it from a copy.") from None
-    return pareto.front(trials, budgets, [name for name in bounds if name != "accuracy"])
+    return pareto.front(trials, budgets, goals)
 
 
 def _parts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from dcdnas.core.budget import Budget
+from dcdnas.core.objective import Objective
 from dcdnas.core.task import TrainingTask
 from dcdnas.data import Contents, open_source
 from dcdnas.engine.halving import rungs
@@ -16,6 +17,7 @@ from dcdnas.engine.table import chosen_table, record, task_of
 from dcdnas.networks import identity
 from dcdnas.space.effects import check_effects, check_resolutions
 from dcdnas.space.search_space import SearchSpace
+from dcdnas.tasks import of_classes
 
 RECIPE = (
     "data", "resolution", "classes", "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment",
@@ -65,6 +67,11 @@ def chosen_task(settings: SearchSettings, space: SearchSpace) -> TrainingTask:
     check_resolutions(space, images.shape[1])
     check_effects(space, lambda architecture: identity(trained_as(architecture, images, task)))
     return task
+
+
+def objectives_of(task: TrainingTask, space: SearchSpace) -> tuple[Objective, ...]:
+    """What trainings are judged by, the first one first."""
+    return of_classes(space.classes if task.table else len(images_of(task).train.classes))
 
 
 def stops_early(settings: SearchSettings, epochs: int) -> bool:

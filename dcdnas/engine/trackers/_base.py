@@ -27,7 +27,7 @@ class Tracker:
         raise NotImplementedError(type(self).__name__)
 
     def search(self, ended: int, hypervolume: float, best: float | None) -> None:
-        """Takes how the search stands after `ended` trainings: hypervolume and best accuracy, both 0-1."""
+        """Takes how the search stands after `ended` trainings: hypervolume, 0-1, and the best value of the primary objective."""
         raise NotImplementedError(type(self).__name__)
 
     def close(self) -> None:

@@ -29,13 +29,14 @@ class MLflow(Tracker):
     def trial(self, trial: Trial) -> None:
         """One point of the trial's curve."""
         if trial.score is not None:
-            self._mlflow.log_metric(f"trial_{trial.number}_accuracy", trial.score.accuracy, step=trial.score.epochs)
+            name = self.config.objectives[0].name
+            self._mlflow.log_metric(f"trial_{trial.number}_{name}", trial.score.values[name], step=trial.score.epochs)
 
     def search(self, ended: int, hypervolume: float, best: float | None) -> None:
         """How the search stands."""
         self._mlflow.log_metric("hypervolume", hypervolume, step=ended)
         if best is not None:
-            self._mlflow.log_metric("best_accuracy", best, step=ended)
+            self._mlflow.log_metric(f"best_{self.config.objectives[0].name}", best, step=ended)
 
     def close(self) -> None:
         """Ends the run on their side."""

@@ -27,14 +27,14 @@ class TensorBoard(Tracker):
             return
         suffix = f".epoch-{trial.score.epochs}"  # the package names files by the second
         with SummaryWriter(str(self._place / f"trial-{trial.number}"), filename_suffix=suffix) as writer:
-            writer.add_scalar("trial/accuracy", trial.score.accuracy, trial.score.epochs)
-            writer.add_scalar("trial/loss", trial.score.loss, trial.score.epochs)
+            for name, value in trial.score.values.items():
+                writer.add_scalar(f"trial/{name}", value, trial.score.epochs)
 
     def search(self, ended: int, hypervolume: float, best: float | None) -> None:
         """The search's two curves against trainings that ended."""
         self._whole.add_scalar("search/hypervolume", hypervolume, ended)
         if best is not None:
-            self._whole.add_scalar("search/best_accuracy", best, ended)
+            self._whole.add_scalar(f"search/best_{self.config.objectives[0].name}", best, ended)
 
     def close(self) -> None:
         """Writes what is still in memory."""

@@ -27,15 +27,17 @@ class WeightsAndBiases(Tracker):
         )
 
     def trial(self, trial: Trial) -> None:
-        """One point: number, state, epoch, accuracy, loss and costs."""
+        """One point: number, epoch, the objectives' values and costs."""
         if trial.score is not None:
-            score = {"epoch": trial.score.epochs, "accuracy": trial.score.accuracy, "loss": trial.score.loss}
+            score = {"epoch": trial.score.epochs, **trial.score.values}
             costs = {f"trial/{name}": value for name, value in trial.cost.values.items()}
             self._run.log({"trial/number": trial.number, **{f"trial/{k}": v for k, v in score.items()}, **costs})
 
     def search(self, ended: int, hypervolume: float, best: float | None) -> None:
         """How the search stands."""
-        self._run.log({"search/ended": ended, "search/hypervolume": hypervolume, "search/best_accuracy": best})
+        self._run.log(
+            {"search/ended": ended, "search/hypervolume": hypervolume, f"search/best_{self.config.objectives[0].name}": best}
+        )
 
     def close(self) -> None:
         """Ends the run on their side."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dcdnas.core.files import make_folder
 from dcdnas.core.trial import Trial
-from dcdnas.core.units import percent, quantity
+from dcdnas.core.units import quantity
 from dcdnas.errors import UsageError
 from dcdnas.pages.figures._canvas import figure_of, needs_matplotlib, new_axes, new_figure, print_style, save
 from dcdnas.pages.figures._network import draw_layers, shown_layers
@@ -72,7 +72,7 @@ def _best(run: Run, trial: Trial, width: float) -> Figure:
         ax.set_xlim(-0.6, max(map(len, rows)) - 0.4)
         ax.set_xlabel("")
     cost = quantity("flops", trial.cost["flops"])
-    said = f"{percent(run.accuracy(trial))}, {evidence(run, trial)}, {cost}"
+    said = f"{run.objective.said(run.value(trial))}, {evidence(run, trial)}, {cost}"
     axes[-1].set_xlabel(f"Layers of trial {trial.number} from input to output\n({said})")
     legend_above(*axes)
     return figure

@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from dcdnas.core.objective import Objective
 from dcdnas.core.trial import Trial
 from dcdnas.core.units import axis_name, quantity
 from dcdnas.errors import UsageError
 from dcdnas.pages.figures._canvas import new_axes
 from dcdnas.pages.figures._words import BUDGET, INK, legend_above, pale, short, unit_of
 from dcdnas.pages.palette import COLOURS, paints
-from dcdnas.pages.payload import drawn_as, shares
+from dcdnas.pages.payload import drawn_as, in_sentence, shares
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,13 +37,13 @@ SHAPES: dict[str, Any] = {
 
 
 def plot_front(run: Run, ax: Axes | None = None) -> Axes:
-    """Accuracy against cost: finished trials, front, budget, confirmed means with deviations.
+    """The objective against cost: finished trials, front, budget, confirmed means with deviations.
 
     A network has the colour of the dynamic operator that fills the most of its layers; ``with dcd`` in the legend.
 
     Args:
         run: with a finished trial.
-        ax: to draw on; that of a new figure when None. Costs are in the unit that its title names, accuracy in percent.
+        ax: to draw on; that of a new figure when None. Costs are in the unit that its title names, shares in percent.
 
     Raises:
         UsageError: when no trial has finished.
@@ -57,12 +58,14 @@ def plot_front(run: Run, ax: Axes | None = None) -> Axes:
     size, unit = unit_of(metric, max([*costs, *bound]))
     _cost_axis(ax, min(costs), max(costs))
     _points(ax, run, shown, size)
-    _steps(ax, [(t.cost[metric] / size, _percent(t)) for t in run.front()], min(bound, default=max(costs)) / size)
+    _steps(
+        ax, [(t.cost[metric] / size, _height(run, t)) for t in run.front()], run.objective, min(bound, default=max(costs)) / size
+    )
     _confirmed(ax, run, size)
     for at_most in bound:
         _budget(ax, at_most / size, max(costs) / size, f"budget {quantity(metric, at_most)}")
     ax.set_xlabel(axis_name(metric) + unit)
-    ax.set_ylabel("Validation accuracy (%)")
+    ax.set_ylabel(f"Validation {in_sentence(run.objective.axis)}")
     legend_above(ax)
     return ax
 
@@ -136,8 +139,10 @@ def _nothing(run: Run) -> UsageError:
     )
 
 
-def _percent(trial: Trial) -> float:
-    return 100 * trial.score.accuracy if trial.score else math.nan
+def _height(run: Run, trial: Trial) -> float:
+    """Where a trial stands on the axis of the objective."""
+    value = run.reading(trial)
+    return math.nan if value is None else run.objective.size * value
 
 
 def _cost_axis(ax: Axes, low: float, high: float) -> None:
@@ -161,7 +166,7 @@ def _points(ax: Axes, run: Run, shown: Sequence[Trial], size: float) -> None:
         for on_front in (False, True):
             drawn = [t for t in shown if drawn_as(t) == name and (t.number in line) == on_front]
             ax.scatter(
-                [t.cost[run.cost_shown] / size for t in drawn], [_percent(t) for t in drawn], s=34 if on_front else 16,
+                [t.cost[run.cost_shown] / size for t in drawn], [_height(run, t) for t in drawn], s=34 if on_front else 16,
                 color=COLOURS[paint.index], marker=SHAPES[paint.marker], linewidths=0.7 if on_front else 0.0, edgecolors=INK,
                 zorder=3.5 if on_front else 3, label="_" if on_front else label,
             )  # fmt: skip
@@ -180,12 +185,12 @@ def _budget(ax: Axes, bound: float, dearest: float, label: str) -> None:
     ax.axvline(bound, color=BUDGET, linewidth=0.9, linestyle=(0, (4, 2)), label=label)
 
 
-def _steps(ax: Axes, line: Sequence[tuple[float, float]], end: float) -> None:
-    """The accuracy that can be had for at most a cost. With three objectives only a part of the front is on it."""
+def _steps(ax: Axes, line: Sequence[tuple[float, float]], objective: Objective, end: float) -> None:
+    """The best that can be had for at most a cost. With three objectives only a part of the front is on it."""
     path: list[tuple[float, float]] = []
-    for cost, accuracy in line:
-        if not path or accuracy > path[-1][1]:
-            path.append((cost, accuracy))
+    for cost, value in line:
+        if not path or objective.better(value, path[-1][1]):
+            path.append((cost, value))
     if path:
         path.append((max(end, path[-1][0]), path[-1][1]))
         ax.step(*zip(*path, strict=True), where="post", color=INK, linewidth=1.0, zorder=2.5, label="front, by one training each")
@@ -196,10 +201,10 @@ def _confirmed(ax: Axes, run: Run, size: float) -> None:
     found = run.confirmed
     if not found:
         return
-    seeds = sorted({len(c.accuracies) for c in found})
+    seeds = sorted({len(c.values) for c in found})
     count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    costs, means = [c.trial.cost[run.cost_shown] / size for c in found], [100 * c.mean for c in found]
-    spreads = [100 * (c.spread or 0.0) for c in found]
+    costs, means = [c.trial.cost[run.cost_shown] / size for c in found], [run.objective.size * c.mean for c in found]
+    spreads = [run.objective.size * (c.spread or 0.0) for c in found]
     ax.errorbar(
         costs, means, yerr=spreads, fmt="_", color=INK, markersize=8, markeredgewidth=1.4, elinewidth=0.8, capsize=2, zorder=4,
         label=f"mean ± std on {count} fresh seeds",

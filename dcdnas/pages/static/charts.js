@@ -54,6 +54,16 @@ export function fixed(value, digits) {
   return between && before % 2 === 0 ? `${value < 0 ? "-" : ""}${digits ? `${whole}.${part.slice(0, digits)}` : whole}` : text;
 }
 
+// The value of an objective as the server writes it; a share in percent, others with so many significant digits and three more.
+export function valued(goal, value, digits = 2) {
+  if (value === null) return "–";
+  const number = goal.unit === "%" ? fixed(goal.size * value, digits) : String(Number(value.toPrecision(digits + 3)));
+  return goal.unit ? `${number} ${goal.unit}` : number;
+}
+
+// The title of an axis of an objective.
+export const onValidation = (goal) => `Validation ${/[A-Z]/.test(goal.axis[1] || "") ? goal.axis : goal.axis[0].toLowerCase() + goal.axis.slice(1)}`;
+
 export const percent = (share, digits = 2) => (share === null ? "–" : `${fixed(100 * share, digits)} %`);
 
 export function duration(seconds) {

@@ -1,6 +1,6 @@
 // A run's trials as the server sends them, and what the parts of the page share about them.
-export const COLUMNS = ["number", "state", "accuracy", "epochs", "seconds", "operator", "dynamic", "layers", "reason", "mix"];
-const NAMES = { accuracy: "Accuracy", number: "Trial", epochs: "Epochs", seconds: "Training time", dynamic: "Dynamic layers" };
+const BEFORE = ["number", "state"], AFTER = ["epochs", "seconds", "operator", "dynamic", "layers", "reason", "mix"];
+const NAMES = { number: "Trial", epochs: "Epochs", seconds: "Training time", dynamic: "Dynamic layers" };
 
 export class Trials {
   constructor(sent) {
@@ -12,7 +12,9 @@ export class Trials {
   take(sent) {
     const { rows, ...facts } = sent;
     Object.assign(this, facts);
-    this.columns = Object.fromEntries([...COLUMNS, ...this.metrics].map((name, i) => [name, i]));
+    const [primary, ...others] = this.goals.map((goal) => goal.name);
+    this.columns = Object.fromEntries([...BEFORE, primary, ...AFTER, ...others, ...this.metrics].map((name, i) => [name, i]));
+    this.primary = this.goals[0];
     for (const row of rows) this.rows[row[0]] = row;
     this.onFront = new Set(this.front);
   }
@@ -32,7 +34,8 @@ export class Trials {
     return `after ${of}${all} epoch${all === 1 ? "" : "s"}`;
   }
 
-  axes() { return ["accuracy", ...this.metrics, "seconds", "epochs", "dynamic", "number"]; }
+  goal(column) { return this.goals.find((goal) => goal.name === column); }
+  axes() { return [...this.goals.map((goal) => goal.name), ...this.metrics, "seconds", "epochs", "dynamic", "number"]; }
   axisTitle(column) { return this.axisTitles[column] || this.title(column); }
-  title(column) { return this.titles[column] || NAMES[column] || column; }
+  title(column) { return this.goal(column)?.title || this.titles[column] || NAMES[column] || column; }
 }

@@ -1,5 +1,5 @@
 // What the search has come to: hypervolume, what the front is made of, which decisions matter.
-import { areaOf, axes, colour, drawing, duration, el, make, markerSvg, path, percent, scale, surface } from "./charts.js";
+import { areaOf, axes, colour, drawing, duration, el, make, mark, markerSvg, path, percent, scale, surface, valued } from "./charts.js";
 
 export function history(trials) {
   const box = document.getElementById("history"), x = document.getElementById("progress-x"), y = document.getElementById("progress-y");
@@ -11,8 +11,8 @@ export function history(trials) {
       return;
     }
     const values = points.map((m) => m[j]), low = Math.min(...values), high = Math.max(...values), pad = (high - low) * 0.08 || 0.01;
-    const across = scale(0, points.at(-1)[i] || 1, area.left, area.right), up = scale(Math.max(0, low - pad), high + pad, area.bottom, area.top);
-    const said = j === 3 ? ["Best accuracy (%)", (v) => Number((100 * v).toFixed(2))] : ["Hypervolume (0–1)", (v) => Number(v.toFixed(3))];
+    const across = scale(0, points.at(-1)[i] || 1, area.left, area.right), up = scale(low < 0 ? low - pad : Math.max(0, low - pad), high + pad, area.bottom, area.top);
+    const said = j === 3 ? [`Best ${trials.primary.axis[0].toLowerCase()}${trials.primary.axis.slice(1)}`, (v) => mark(trials.primary.size * v)] : ["Hypervolume (0–1)", (v) => Number(v.toFixed(3))];
     axes(svg, across, up, area, { x: i ? "Training time" : "Trainings that ended", y: said[0], xTick: (v) => (i ? duration(v) : Number.isInteger(v) ? v : ""), yTick: said[1] });
     const line = [];
     for (const m of points) { if (line.length) line.push([across(m[i]), line.at(-1)[1]]); line.push([across(m[i]), up(m[j])]); }
@@ -57,7 +57,7 @@ export function share(trials) {
   });
 }
 
-export function importance(found, said) {
+export function importance(found, said, goal) {
   const box = document.getElementById("importance");
   if (!found.length) {
     box.replaceChildren(el("p", { class: "dim" }, "This needs at least ten finished trials that differ."));
@@ -71,15 +71,15 @@ export function importance(found, said) {
     const bar = make("svg", { class: "bar", viewBox: "0 0 100 12", preserveAspectRatio: "none", role: "img", "aria-label": `${decision} explains ${percent(value, 0)}; 95 % of shuffles stay within ${percent(chance, 0)}` });
     bar.append(make("rect", { class: "ground", width: 100, height: 12 }), make("rect", { class: "chance", width: 100 * chance, height: 12 }), make("rect", { class: above ? "share above" : "share", y: 3, width: 100 * value, height: 6 }));
     list.append(bar, el("span", { class: above ? "" : "dim" }, percent(value, 0)), el("span", { class: "dim" }, `band to ${percent(chance, 0)}`));
-    list.append(el("span", { class: "best" }, `highest mean: ${percent(mean)} with ${best} (${count} of ${trials} trials)`));
+    list.append(el("span", { class: "best" }, `best mean: ${valued(goal, mean)} with ${best} (${count} of ${trials} trials)`));
   }
   box.replaceChildren(list);
 }
 
-export function parallel(picture) {
+export function parallel(picture, goal) {
   const box = document.getElementById("parallel"), { axes: all, lines, of } = picture;
   document.getElementById("parallel-said").textContent = lines.length
-    ? `A line a finished trial (${lines.length === of ? "all" : `the best ${lines.length}`} of ${of}) through the ${all.length} most important decisions; the dark ones are the more accurate. A line ends where a decision does not exist.`
+    ? `A line a finished trial (${lines.length === of ? "all" : `the best ${lines.length}`} of ${of}) through the ${all.length} most important decisions; the dark ones are the better. A line ends where a decision does not exist.`
     : "This needs finished trials that differ.";
   drawing(box, (width, height) => {
     box.querySelector("canvas")?.remove();
@@ -91,7 +91,7 @@ export function parallel(picture) {
     context.scale(ratio, ratio);
     if (!lines.length) return;
     const x = (i) => 50 + (i * (width - 150)) / Math.max(1, all.length), last = x(all.length), top = 30, bottom = height - 40;
-    const values = lines.map((l) => l[1]), accuracy = scale(Math.min(...values), Math.max(...values), bottom, top);
+    const values = lines.map((l) => l[1]), value = scale(Math.min(...values), Math.max(...values), bottom, top);
     const at = (i, option) => bottom - ((option + 0.5) / all[i].options.length) * (bottom - top);
     const order = [...lines].reverse();
     order.forEach((line, rank) => {
@@ -108,7 +108,7 @@ export function parallel(picture) {
         if (drawn) context.lineTo(x(i), y); else context.moveTo(x(i), y);
         drawn = true;
       });
-      if (drawn) context.lineTo(last, accuracy(line[1]));
+      if (drawn) context.lineTo(last, value(line[1]));
       context.stroke();
     });
     all.forEach((axis, i) => {
@@ -118,7 +118,7 @@ export function parallel(picture) {
       svg.append(name);
       axis.options.forEach((option, k) => svg.append(make("text", { class: "tick halo", x: x(i) + 5, y: at(i, k) + 4 }, option)));
     });
-    svg.append(make("line", { class: "axis", x1: last, x2: last, y1: top, y2: bottom }), make("text", { class: "tick middle", x: last, y: height - 22 }, "accuracy"));
-    for (const v of [accuracy.low, accuracy.high]) svg.append(make("text", { class: "tick", x: last + 6, y: accuracy(v) + 4 }, percent(v, 1)));
+    svg.append(make("line", { class: "axis", x1: last, x2: last, y1: top, y2: bottom }), make("text", { class: "tick middle", x: last, y: height - 22 }, goal.name));
+    for (const v of [value.low, value.high]) svg.append(make("text", { class: "tick", x: last + 6, y: value(v) + 4 }, valued(goal, v, 1)));
   });
 }

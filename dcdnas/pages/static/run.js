@@ -36,9 +36,9 @@ async function parts() {
 
 async function decisions() {
   const found = await json("choices.json");
-  importance(found.importances, found.said);
+  importance(found.importances, found.said, trials.primary);
   const box = document.getElementById("parallel-box");
-  box.addEventListener("toggle", () => box.open && parallel(found.picture), { once: true });
+  box.addEventListener("toggle", () => box.open && parallel(found.picture, trials.primary), { once: true });
 }
 
 const trials = new Trials(await json("trials.json"));

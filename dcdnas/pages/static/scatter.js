@@ -1,5 +1,5 @@
 // Trials by any two of their numbers: points on a canvas, front, budget and selection in SVG above it.
-import { areaOf, axes, colour, drawing, duration, el, make, mark, marker, markerSvg, path, percent, scale, short, surface, unitOf } from "./charts.js";
+import { areaOf, axes, colour, drawing, duration, el, make, mark, marker, markerSvg, onValidation, path, scale, short, surface, unitOf, valued } from "./charts.js";
 
 const TIMES = [[3600, " (h)"], [60, " (min)"], [1, " (s)"]], PLAIN = [[1, ""]];
 
@@ -12,7 +12,7 @@ export class Scatter {
     Object.assign(this, { trials, pick, open, select, picked: null, brushed: null, points: [] });
     for (const axis of [xBox, yBox]) for (const name of trials.axes()) axis.append(el("option", { value: name }, trials.title(name)));
     xBox.value = trials.objective;
-    yBox.value = "accuracy";
+    yBox.value = trials.primary.name;
     const changed = () => { this.brush(null); this.draw(); };
     [xBox, yBox, logX, logY].forEach((input) => input.addEventListener("change", changed));
     unbrush.addEventListener("click", () => { this.brush(null); this.draw(); box.focus(); });
@@ -40,13 +40,14 @@ export class Scatter {
 
   said(row, name) {
     const value = this.trials.get(row, name);
-    if (name === "accuracy") return percent(value);
+    const goal = this.trials.goal(name);
+    if (goal) return valued(goal, value);
     if (name === "seconds") return duration(value);
     return this.trials.metrics.includes(name) ? short(value, this.trials.units[name]) : `${this.trials.title(name).toLowerCase()} ${value}`;
   }
 
   sentence(row) {
-    return `Trial ${row[0]}: ${percent(row[2])} ${this.trials.epochs(row)}, ${this.trials.metrics.map((m) => this.said(row, m)).join(", ")}, ${this.trials.state(row)}`;
+    return `Trial ${row[0]}: ${valued(this.trials.primary, row[2])} ${this.trials.epochs(row)}, ${this.trials.metrics.map((m) => this.said(row, m)).join(", ")}, ${this.trials.state(row)}`;
   }
 
   paint(width, height) {
@@ -103,9 +104,9 @@ export class Scatter {
     return map;
   }
 
-  axis(name, map) { return name === "accuracy" ? "Validation accuracy (%)" : `${this.trials.axisTitle(name)}${map.said}`; }
+  axis(name, map) { return this.trials.goal(name) ? onValidation(this.trials.goal(name)) : `${this.trials.axisTitle(name)}${map.said}`; }
 
-  tick(value, name) { return mark(name === "accuracy" ? 100 * value : value); }
+  tick(value, name) { return mark((this.trials.goal(name)?.size ?? 1) * value); }
 
   budgetLines(svg, area, xName, yName) {
     const across = this.trials.budgets[xName], up = this.trials.budgets[yName];
@@ -124,11 +125,11 @@ export class Scatter {
   // The step line of what is reached at each cost; only where the axes are those of the front.
   frontLine(svg, xName, yName) {
     const { trials } = this;
-    if (xName !== trials.objective || yName !== "accuracy" || !trials.front.length) return;
+    if (xName !== trials.objective || yName !== trials.primary.name || !trials.front.length) return;
     const points = [];
     for (const number of trials.front) {
       const row = trials.rows[number], x = this.x(trials.get(row, xName)), y = this.y(row[2]);
-      if (points.length && y >= points.at(-1)[1]) continue;
+      if (points.length && trials.primary.sign * (y - points.at(-1)[1]) >= 0) continue;
       if (points.length) points.push([x, points.at(-1)[1]]);
       points.push([x, y]);
     }

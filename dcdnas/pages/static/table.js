@@ -1,5 +1,5 @@
 // The table of trials: sorted, searched and filtered here, a page of rows at a time, so that ten thousand stay quick.
-import { duration, el, make, percent, short } from "./charts.js";
+import { duration, el, make, short, valued } from "./charts.js";
 
 const PAGE = 50, MOST = 4;
 const find = document.getElementById("find"), within = document.getElementById("within"), state = document.getElementById("state"), starred = document.getElementById("starred");
@@ -8,7 +8,7 @@ const pages = document.getElementById("pages"), base = document.body.dataset.bas
 
 export class Table {
   constructor(trials) {
-    Object.assign(this, { trials, key: "accuracy", down: true, page: 0, ticked: new Set(), only: null });
+    Object.assign(this, { trials, key: trials.primary.name, down: trials.primary.sign > 0, page: 0, ticked: new Set(), only: null });
     for (const name of trials.states) state.append(el("option", { value: name }, name));
     find.form.addEventListener("submit", (event) => event.preventDefault());
     const changed = () => { this.page = 0; this.draw(); };
@@ -24,7 +24,7 @@ export class Table {
   select(numbers) { this.only = numbers; this.page = 0; this.draw(); }
 
   sort(button) {
-    const { key } = button.dataset, first = ["number", "state", "mix", ...this.trials.metrics].includes(key);
+    const { key } = button.dataset, first = ["number", "state", "mix", ...this.trials.metrics].includes(key) || this.trials.goal(key)?.sign < 0;
     this.down = key === this.key ? !this.down : !first;
     this.key = key;
     for (const cell of table.tHead.querySelectorAll("th[aria-sort]")) cell.setAttribute("aria-sort", "none");
@@ -41,8 +41,8 @@ export class Table {
       const text = `${row[0]} ${trials.state(row)} ${trials.get(row, "mix")} ${row[8]} ${trials.note(row)[1]}`.toLowerCase();
       return words.every((w) => (/^\d+$/.test(w) ? String(row[0]) === w || row[8].includes(w) : text.includes(w)));
     };
-    // what has no value, or in the order by accuracy did not finish, stands last either way
-    const value = this.key === "accuracy" ? (r) => (r[1] === 0 ? r[2] : r[2] === null ? null : r[2] - 10)  : this.key === "state" ? trials.state.bind(trials) : (r) => trials.get(r, this.key);
+    // what has no value, or in the order by the primary objective did not finish, stands last either way
+    const value = this.key === trials.primary.name ? (r) => (r[1] === 0 ? r[2] : null) : this.key === "state" ? trials.state.bind(trials) : (r) => trials.get(r, this.key);
     const sign = this.down ? -1 : 1;
     return trials.rows.filter(fits).sort((a, b) => {
       const [p, q] = [value(a), value(b)];
@@ -85,7 +85,7 @@ export class Table {
       head.append(" ", glyph);
     }
     cell(trials.state(row), "");
-    cell(percent(row[2]));
+    for (const goal of trials.goals) cell(valued(goal, trials.get(row, goal.name)));
     for (const metric of trials.metrics) cell(short(trials.get(row, metric), trials.units[metric]));
     cell(row[3] ? String(row[3]) : "–");
     cell(row[3] ? duration(row[4]) : "–");

@@ -1,5 +1,5 @@
 // A trial or a comparison: walk along the layers, draw the learning curves.
-import { areaOf, axes, colour, drawing, make, path, percent, scale, surface, el } from "./charts.js";
+import { areaOf, axes, colour, drawing, make, mark, onValidation, path, scale, surface, el, valued } from "./charts.js";
 
 const said = document.getElementById("layer");
 const strips = [...document.querySelectorAll(".strip")].map((strip) => [...strip.querySelectorAll(".layer")]);
@@ -40,7 +40,7 @@ if (box && data) {
     const last = Math.max(...curves.flatMap((c) => c.points.map((p) => p[0])), ...data.band.map((b) => b[0]), 2);
     const low = Math.min(...all), high = Math.max(...all), pad = (high - low) * 0.06 || 0.01;
     const x = scale(1, last, area.left, area.right), y = scale(low - pad, high + pad, area.bottom, area.top);
-    axes(svg, x, y, area, { x: "Epoch", y: "Validation accuracy (%)", xTick: (v) => (Number.isInteger(v) ? v : ""), yTick: (v) => Number((100 * v).toFixed(2)) });
+    axes(svg, x, y, area, { x: "Epoch", y: onValidation(data.objective), xTick: (v) => (Number.isInteger(v) ? v : ""), yTick: (v) => mark(data.objective.size * v) });
     if (data.band.length) {
       const up = data.band.map((b) => [x(b[0]), y(b[3])]), down = data.band.map((b) => [x(b[0]), y(b[1])]).reverse();
       svg.append(make("path", { class: "band", d: path([...up, ...down]) + "Z" }));
@@ -51,7 +51,7 @@ if (box && data) {
       svg.append(make("path", { class: "line", d: path(c.points.map((p) => [x(p[0]), y(p[1])])), stroke: colour(stroke), "stroke-dasharray": DASHES[i] }));
       for (const p of c.points.length < 40 ? c.points : []) {
         const dot = make("circle", { cx: x(p[0]), cy: y(p[1]), r: 3, fill: colour(stroke) });
-        dot.append(make("title", {}, `${c.name}, epoch ${p[0]}: ${percent(p[1])}`));
+        dot.append(make("title", {}, `${c.name}, epoch ${p[0]}: ${valued(data.objective, p[1])}`));
         svg.append(dot);
       }
     });

@@ -55,12 +55,12 @@ class Training:
 
     def _score(self, result: dict[str, Any]) -> Score | None:
         if "score" in result:
-            accuracy, loss, epochs, seconds = result["score"]
-            return Score(accuracy, loss, epochs, seconds, tuple(self.curve))
+            values, epochs, seconds = result["score"]
+            return Score(values, epochs, seconds, tuple(self.curve))
         if not self.curve:
             return None
         last = self.curve[-1]
-        return Score(last.accuracy, last.loss, last.epoch, last.seconds, tuple(self.curve))
+        return Score(last.values, last.epoch, last.seconds, tuple(self.curve))
 
     def _death(self) -> Outcome:
         deadline = self.job.task.deadline
@@ -98,7 +98,7 @@ class Bridge:
             return False
         if "epoch" not in result or (training.curve and result["epoch"] <= training.curve[-1].epoch):
             return True  # Tune shows the last result a second time
-        report = EpochResult(*(result[name] for name in ("epoch", "accuracy", "loss", "seconds")))
+        report = EpochResult(*(result[name] for name in ("epoch", "values", "seconds")))
         training.curve.append(report)
         return self._guarded(lambda: self.loop.report(training.job, report), False)
 

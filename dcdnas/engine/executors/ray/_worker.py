@@ -54,8 +54,8 @@ def trainable(config: dict[str, Any], train: Train, images: Any) -> None:
         tune.report({"error": described(error), "kind": kind_of(error).value})
         return
     last = reported[-1] if reported else None
-    if score is not None and (last is None or (score.epochs, score.accuracy) != (last.epoch, last.accuracy)):
-        tune.report({"score": [score.accuracy, score.loss, score.epochs, score.seconds]})
+    if score is not None and (last is None or (score.epochs, score.values) != (last.epoch, last.values)):
+        tune.report({"score": [dict(score.values), score.epochs, score.seconds]})
 
 
 def job_to_text(job: Job) -> str:
