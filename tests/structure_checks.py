@@ -23,6 +23,7 @@ LAYERS = (
     "tasks",
     "engine",
     "results",
+    "testing",
     "export",
     "pages",
     "dashboard",

@@ -80,6 +80,12 @@ def test_the_refusal_that_the_page_shows_is_what_is_said(files: Path) -> None:
     assert f"`{error.value}`" in PAGE
 
 
+@pytest.mark.slow
+def test_the_check_of_the_page_passes(files: Path) -> None:
+    code = re.findall(r"```python\n(.*?)```", PAGE.partition("## Testing")[2], re.DOTALL)
+    exec(code[0], {})
+
+
 def test_the_page_names_every_kind_that_a_folder_accepts(files: Path) -> None:
     table = re.findall(r"^\| ([a-z ]+) \| a", PAGE, re.MULTILINE)
     assert set(table) == set(plugins._PLACES)

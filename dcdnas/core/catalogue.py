@@ -90,6 +90,12 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
         if module is not None:
             self._modules[name] = module
 
+    def remove(self, name: str) -> None:
+        """Removes an entry that was added."""
+        self._added.discard(name)
+        self._loaded.pop(name, None)
+        self._modules.pop(name, None)
+
     def module(self, name: str) -> ModuleType:
         """The module of an entry, imported."""
         if name in self._modules:

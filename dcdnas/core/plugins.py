@@ -186,6 +186,11 @@ def require(holds: bool, rule: str) -> None:
         raise ContractError(rule)
 
 
+def rules_of(kind: str) -> Callable[[str, Any], object]:
+    """The quick check of a kind of entry: takes name and entry, raises what is wrong."""
+    return _PLACES[kind].check
+
+
 def load_plugin(path: str | Path) -> Plugin:
     """Reads a file and makes its entry known in this process, under the file's name.
 

@@ -73,7 +73,11 @@ def _no_rows(place: Slot, names: tuple[str, ...]) -> Rows:
 def _known(name: str, place: Slot, choice: LayerChoice) -> float:
     """The price by a metric of the catalogue."""
     value = metrics[name].of_slot(place, choice)
-    return kept(name, place, choice, lambda: measured_slot(place, choice, name)) if value is None else value
+    if value is not None:
+        return value
+    if name in metrics.added:  # whoever changes a metric of their own must not find the old one's values on disk
+        return measured_slot(place, choice, name)
+    return kept(name, place, choice, lambda: measured_slot(place, choice, name))
 
 
 CATALOGUE = Prices()

@@ -1,16 +1,15 @@
 """Sources of images, one a file; the folder is the table of its entries."""
 
 from dcdnas.core.plugins import accept
-from dcdnas.data._base import Contents, Images, Raw, Source, Split, split
+from dcdnas.data._base import Contents, Images, Raw, Source, Split, checked, split
 from dcdnas.data._fetch import fetch
 from dcdnas.data._find import default_folder
 from dcdnas.data._load import at_size, contents, load, load_test, open_source, ordered_as, placed, sources
 from dcdnas.data._rules import check as _check
 
 __all__ = [
-    "Contents", "Images", "Raw", "Source", "Split", "at_size", "contents", "default_folder", "fetch", "load", "load_test",
-    "open_source",
-    "ordered_as", "placed", "sources", "split",
+    "Contents", "Images", "Raw", "Source", "Split", "at_size", "checked", "contents", "default_folder", "fetch", "load",
+    "load_test", "open_source", "ordered_as", "placed", "sources", "split",
 ]  # fmt: skip
 
 accept(sources, Source, "data source", check=_check)

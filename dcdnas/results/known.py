@@ -13,7 +13,7 @@ from dcdnas.core.architecture import Architecture
 from dcdnas.core.breakdown import Breakdown
 from dcdnas.core.cache import Records, code_digest
 from dcdnas.core.geometry import Cost
-from dcdnas.core.plugins import outside
+from dcdnas.core.plugins import loaded, outside
 from dcdnas.core.units import ALWAYS, notation, register_read
 
 Value = TypeVar("Value")
@@ -69,7 +69,8 @@ def _known(
 ) -> Value:
     """What the cache has, else (or `anew`) what `find` finds, which is then kept."""
     operators = outside("operator", (choice.operator for choice in architecture.layers.values()))
-    digests = [plugin.digest for plugin in (*operators, *outside("network", [architecture.network]))]
+    priced = [plugin for plugin in loaded() if plugin.kind == "cost metric"]
+    digests = [plugin.digest for plugin in (*operators, *outside("network", [architecture.network]), *priced)]
     key, records = " ".join([what, architecture.digest, *digests]), Records(f"known-{_code()}")
     try:
         if not anew:

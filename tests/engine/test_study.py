@@ -18,6 +18,7 @@ from dcdnas.engine.samplers import samplers
 from dcdnas.engine.study import Study
 from dcdnas.space.pricing.cost import draw, priced
 from dcdnas.space.search_space import SearchSpace
+from dcdnas.testing import sampler as rules
 
 EPOCHS = 3
 ENDED = {"finished": EPOCHS, "stopped": 1, "replayed": EPOCHS, "refused": 0}
@@ -110,39 +111,17 @@ def test_nothing_that_is_told_keeps_a_sampler_from_going_on(space: SearchSpace, 
 
 @pytest.mark.parametrize("name", list(samplers))
 def test_a_sampler_proposes_outcomes_of_the_space(space: SearchSpace, name: str) -> None:
-    study = study_of(space, name)
-    options = {d.name: d.options for d in space.decisions}
-    for number in range(25):
-        ticket, decisions = study.ask()
-        assert all(value in options[key] for key, value in decisions.items())
-        assert space.decide(lambda key, _, made=decisions: made[key]) == decisions, (
-            "a decision that does not exist, or one missing"
-        )  # type: ignore[misc]
-        study.tell(ticket, trial(space, decisions, "finished", number))
+    rules.proposes_outcomes(samplers[name], space)
 
 
 @pytest.mark.parametrize("name", list(samplers))
 def test_a_sampler_is_a_function_of_its_seed(space: SearchSpace, name: str) -> None:
-    def outcomes(seed: int) -> list[Any]:
-        study, found = study_of(space, name, seed), []
-        for number in range(15):
-            ticket, decisions = study.ask()
-            found.append(decisions)
-            study.tell(ticket, trial(space, decisions, "finished", number, accuracy=len(str(decisions)) % 7 / 7))
-        return found
-
-    assert outcomes(1) == outcomes(1)
-    assert outcomes(1) != outcomes(2)
+    rules.function_of_its_seed(samplers[name], space)
 
 
 @pytest.mark.parametrize("name", list(samplers))
 def test_what_is_fixed_is_proposed_as_it_is(space: SearchSpace, name: str) -> None:
-    study, rng = study_of(space, name), random.Random(3)
-    for number in range(10):
-        wanted = draw(space, rng)
-        ticket, decisions = study.ask_fixed(wanted)
-        assert decisions == wanted
-        study.tell(ticket, trial(space, decisions, "finished", number))
+    rules.proposes_what_is_fixed(samplers[name], space)
 
 
 @pytest.mark.parametrize("name", list(samplers))

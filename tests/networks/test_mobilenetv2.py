@@ -13,10 +13,11 @@ from torch import nn
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.geometry import Cost
-from dcdnas.cost import measure, price
+from dcdnas.cost import price
 from dcdnas.errors import UsageError
 from dcdnas.networks import build_network, for_proxy, slots_of
 from dcdnas.networks.mobilenetv2 import MobileNetV2
+from dcdnas.testing import network as rules
 
 SMALL: dict[str, Any] = {"channels": (8, 16), "depth": 2, "strides": (1, 2), "expansion": (1, 4), "stem_channels": 8}
 
@@ -40,30 +41,19 @@ def test_each_width_has_exactly_the_published_size(width: float, flops: int, par
 @given(architectures("mobilenetv2"))
 @examples(40)
 def test_the_price_of_any_settings_is_what_the_whole_network_measures(architecture: Architecture) -> None:
-    assert price(architecture) == measure(build_network(architecture))
+    rules.price_is_measured(architecture)
 
 
 @given(architectures("mobilenetv2"))
 @examples(20)
 def test_every_slot_is_a_module_of_its_name_and_no_parameter_stands_outside_the_slots(architecture: Architecture) -> None:
-    network = build_network(architecture)
-    names = [slot.name for slot in slots_of(architecture)]
-    assert all(isinstance(network.get_submodule(name), nn.Module) for name in names)
-    assert [k for k in network.state_dict() if not k.startswith(tuple(f"{n}." for n in names))] == []
+    rules.slots_are_modules(architecture)
 
 
 @given(architectures("mobilenetv2"))
 @examples(20)
 def test_each_slot_receives_a_map_of_the_size_its_geometry_says(architecture: Architecture) -> None:
-    network, seen = build_network(architecture).eval(), {}
-    for slot in slots_of(architecture):
-        network.get_submodule(slot.name).register_forward_hook(
-            lambda module, inputs, output, name=slot.name: seen.update({name: tuple(inputs[0].shape[1:])})
-        )
-    logits = network(torch.zeros(2, *architecture.input))
-    for slot in slots_of(architecture):
-        assert seen[slot.name] == slot.input
-    assert logits.shape == (2, architecture.classes)
+    rules.maps_as_planned(architecture)
 
 
 def test_a_block_whose_last_norm_is_zero_passes_its_input_on() -> None:

@@ -10,6 +10,7 @@ from dcdnas.core.architecture import Architecture
 from dcdnas.cost import measure, price
 from dcdnas.errors import UsageError
 from dcdnas.networks import build_network, for_proxy, slots_of
+from dcdnas.testing import network as rules
 
 
 def of(variant: str, **given: object) -> Architecture:
@@ -27,7 +28,7 @@ def test_it_has_the_published_parameters(variant: str, parameters: int) -> None:
 @given(architectures("mobilenetv3"))
 @examples(25)
 def test_the_price_of_any_settings_is_what_the_whole_network_measures(architecture: Architecture) -> None:
-    assert dict(price(architecture).values) == dict(measure(build_network(architecture)).values)
+    rules.price_is_measured(architecture)
 
 
 def test_the_large_one_squeezes_in_three_of_its_stages_with_a_hard_sigmoid() -> None:

@@ -13,10 +13,11 @@ from torch import nn
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.geometry import Cost
-from dcdnas.cost import measure, price
+from dcdnas.cost import price
 from dcdnas.errors import UsageError
 from dcdnas.networks import build_network, for_proxy, slots_of
 from dcdnas.networks.resnet import Basic, Bottleneck, ResNet
+from dcdnas.testing import network as rules
 
 SMALL: dict[str, Any] = {"channels": (8, 16), "depth": 2, "strides": (1, 2), "stem": "small", "stem_channels": 8}
 
@@ -42,31 +43,19 @@ def test_the_default_of_each_block_has_exactly_the_published_size(block: str, fl
 @given(architectures("resnet"))
 @examples(40)
 def test_the_price_of_any_settings_is_what_the_whole_network_measures(architecture: Architecture) -> None:
-    assert price(architecture) == measure(build_network(architecture))
+    rules.price_is_measured(architecture)
 
 
 @given(architectures("resnet"))
 @examples(20)
 def test_every_slot_is_a_module_of_its_name_and_no_parameter_stands_outside_the_slots(architecture: Architecture) -> None:
-    network = build_network(architecture)
-    names = [slot.name for slot in slots_of(architecture)]
-    assert all(isinstance(network.get_submodule(name), nn.Module) for name in names)
-    assert {key.partition(f"{name}.")[0] for key in network.state_dict() for name in names if key.startswith(f"{name}.")} == {""}
-    assert [k for k in network.state_dict() if not k.startswith(tuple(f"{n}." for n in names))] == []
+    rules.slots_are_modules(architecture)
 
 
 @given(architectures("resnet"))
 @examples(20)
 def test_each_slot_receives_a_map_of_the_size_its_geometry_says(architecture: Architecture) -> None:
-    network, seen = build_network(architecture).eval(), {}
-    for slot in slots_of(architecture):
-        network.get_submodule(slot.name).register_forward_hook(
-            lambda module, inputs, output, name=slot.name: seen.update({name: tuple(inputs[0].shape[1:])})
-        )
-    logits = network(torch.zeros(2, *architecture.input))
-    for slot in slots_of(architecture):
-        assert seen[slot.name] == slot.input
-    assert logits.shape == (2, architecture.classes)
+    rules.maps_as_planned(architecture)
 
 
 @pytest.mark.parametrize(("block", "last"), [("basic", "conv2"), ("bottleneck", "expand")])

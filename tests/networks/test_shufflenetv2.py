@@ -10,8 +10,9 @@ from hypothesis import given
 from random_settings import architectures
 
 from dcdnas.core.architecture import Architecture, LayerChoice
-from dcdnas.cost import measure, price
+from dcdnas.cost import price
 from dcdnas.networks import build_network, for_proxy, slots_of
+from dcdnas.testing import network as rules
 
 
 def of(**given: Any) -> Architecture:
@@ -39,7 +40,7 @@ def test_it_has_the_published_parameters(given: dict[str, Any], parameters: int)
 @given(architectures("shufflenetv2"))
 @examples(25)
 def test_the_price_of_any_settings_is_what_the_whole_network_measures(architecture: Architecture) -> None:
-    assert dict(price(architecture).values) == dict(measure(build_network(architecture)).values)
+    rules.price_is_measured(architecture)
 
 
 def test_half_of_the_channels_pass_a_block_untouched_and_come_out_at_the_even_places() -> None:
