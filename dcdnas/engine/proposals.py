@@ -13,8 +13,9 @@ from dcdnas.core.geometry import Cost
 from dcdnas.core.trial import Trial
 from dcdnas.cost import with_always
 from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.direct import DirectStudy
 from dcdnas.engine.job import derived_seed
-from dcdnas.engine.samplers import samplers
+from dcdnas.engine.samplers import Search, samplers
 from dcdnas.engine.study import Study
 from dcdnas.networks import identity
 from dcdnas.space.pricing.cost import Priced, draws_within, priced
@@ -65,10 +66,9 @@ class Proposer:
 
     def __init__(self, config: SearchConfig, space: SearchSpace, past: Collection[Trial]) -> None:
         self.config, self.space = config, space
-        sampler = samplers[config.sampler]
         # a resumed search must not draw again what it has drawn before
         seed = derived_seed(config.seed, f"session at {len(past)}") if past else config.seed
-        self._study = Study(space, config.budgets, config.goals, sampler, seed, config.trials, config.task.epochs)
+        self._study = _study(config, space, seed)
         self._study.remember(list(past))
         self._draws = draws_within(space, config.budgets, random.Random(seed), chances=config.chances, also=config.minimize)
         self._metrics = with_always([*(b.metric for b in config.budgets), *config.minimize])
@@ -104,19 +104,33 @@ class Proposer:
             return self._fixed(priced(self.space, self._earlier.popleft(), self._metrics), EARLIER)
         if self._draws_left > 0 or at_random:
             self._draws_left -= 1
-            drawn = next((d for d in islice(self._draws, DRAWS) if not known(identity(d.architecture))), None)
-            return self._fixed(drawn, "start") if drawn else None
-        ticket, decisions = self._study.ask()
-        found = priced(self.space, decisions, self._metrics)
-        return _proposal(ticket, found, self.config.sampler)
+            return self._drawn(known)
+        asked = self._study.ask()
+        if asked is None:
+            return self._drawn(known)
+        ticket, decisions = asked
+        return _proposal(ticket, priced(self.space, decisions, self._metrics), self.config.sampler)
 
     def tell(self, ticket: int, trial: Trial) -> None:
         """What became of a proposal."""
         self._study.tell(ticket, trial)
 
+    def _drawn(self, known: Callable[[str], bool]) -> Proposal | None:
+        """A random network within the budgets that is not known; None when all are that were drawn."""
+        drawn = next((d for d in islice(self._draws, DRAWS) if not known(identity(d.architecture))), None)
+        return self._fixed(drawn, "start") if drawn else None
+
     def _fixed(self, found: Priced, origin: str) -> Proposal:
         ticket, _ = self._study.ask_fixed(found.decisions)
         return _proposal(ticket, found, origin)
+
+
+def _study(config: SearchConfig, space: SearchSpace, seed: int) -> Study | DirectStudy:
+    """Asks the search's sampler; `seed` is this session's."""
+    sampler = samplers[config.sampler]
+    if sampler.direct is not None:
+        return DirectStudy(sampler.direct(Search(space, config.budgets, config.goals, config.seed)))
+    return Study(space, config.budgets, config.goals, sampler, seed, config.trials, config.task.epochs)
 
 
 def _proposal(ticket: int, found: Priced, origin: str) -> Proposal:

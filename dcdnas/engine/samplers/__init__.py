@@ -2,11 +2,11 @@
 
 from dcdnas.core.catalogue import Catalogue
 from dcdnas.core.plugins import accept
-from dcdnas.engine.samplers._base import Sampler
+from dcdnas.engine.samplers._base import Direct, Known, Sampler, Search
 from dcdnas.engine.samplers._rules import check as _check
 
 samplers: Catalogue[Sampler] = Catalogue("engine.samplers", "sampler", "`--plugin FILE` loads one of your own.")
 
 accept(samplers, Sampler, "sampler", made=True, check=_check)
 
-__all__ = ["Sampler", "samplers"]
+__all__ = ["Direct", "Known", "Sampler", "Search", "samplers"]

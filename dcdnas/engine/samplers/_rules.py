@@ -9,7 +9,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
 from dcdnas.core.plugins import require
-from dcdnas.engine.samplers._base import Sampler
+from dcdnas.engine.samplers._base import Direct, Sampler
 
 
 def check(name: str, sampler: Sampler) -> None:
@@ -22,6 +22,9 @@ def check(name: str, sampler: Sampler) -> None:
     Raises:
         ContractError: naming the rule that it breaks.
     """
+    if sampler.direct is not None:
+        require(isinstance(sampler.direct, type) and issubclass(sampler.direct, Direct), "direct has to be a subclass of Direct")
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         made = type(sampler.make(0, 20))

@@ -1,0 +1,236 @@
+"""What each sampler finds on NAS-Bench-Macro, where the networks were trained by somebody else and the truth is known.
+
+    dcdnas data fetch nas-bench-macro
+    python benchmarks/search_quality.py [--seeds 20] [--samplers tpe model] [--budgets 40MFLOPs none] [--show]
+
+Every search is the one of `dcdnas search --executor tabular`: the static ladder, random starts within the budget, then the
+sampler. With one seed all contestants begin with the same networks and readings: differences are paired by seed. Beside the
+samplers there are two that learn nothing and look at the price alone: `dear` draws within 80 to 100 % of the budget, `spread`
+draws the logarithm of the cost evenly from its upper half.
+
+Judged at 24, 50 and 100 evaluations, by the means of all three trainings of a network, which no search sees:
+- b: of the network that looked best within the budget, in per cent;
+- U: the area between two staircases over the logarithm of cost (cheapest network to budget), accuracy from chance to 1: of all
+  networks that were evaluated, and of the static ladder 00000000, 11111111, 22222222;
+- V: the hypervolume of the networks that were evaluated, in the same box.
+
+Results go to `search_quality.json` beside this file, search by search: what is there is not searched again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dcdnas.core.budget import Budget, parse_budgets
+from dcdnas.core.pareto import volume
+from dcdnas.core.trial import Trial
+from dcdnas.core.yaml_lines import read_yaml
+from dcdnas.cost import notations
+from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.execution import Execution
+from dcdnas.engine.executors.tabular import LookUp, Tabular
+from dcdnas.engine.job import derived_seed
+from dcdnas.engine.loop import SearchLoop
+from dcdnas.engine.prepare import make_memory
+from dcdnas.engine.samplers import Direct, Known, Sampler, samplers
+from dcdnas.engine.store import Store
+from dcdnas.engine.table import task_of
+from dcdnas.networks import identity
+from dcdnas.space.library import find_space
+from dcdnas.space.pricing.cost import draws_within
+from dcdnas.space.search_space import Decisions
+from dcdnas.tables import Table, tables
+
+RESULTS = Path(__file__).with_suffix(".json")
+SIZES = (24, 50, 100)
+BUDGETS = ("40MFLOPs", "60MFLOPs", "none")
+CONTESTANTS = ("random", "dear", "spread", "tpe", "nsga2", "evolution", "model")
+CHEAPEST, DEAREST, CHANCE = 7_713_280, 105_660_928, 0.1
+LADDER = ((7_713_280, 0.45363), (53_246_464, 0.91930), (105_660_928, 0.92953))
+"""Multiply-adds and mean accuracy of the networks 00000000, 11111111 and 22222222."""
+
+TRIES = 3000
+
+
+class Null(Direct):
+    """Draws at random and keeps a draw by its cost alone."""
+
+    def propose(self, known: Known) -> Decisions | None:
+        """A network that was not seen, of the wanted cost where there is one."""
+        rng = random.Random(derived_seed(self.search.seed, f"null {known.asked}"))
+        most = self.search.budgets[0].at_most if self.search.budgets else DEAREST
+        least = self.least(rng, most)
+        for _, found in zip(range(TRIES), draws_within(self.search.space, (Budget("flops", most, least),), rng), strict=False):
+            if identity(found.architecture) not in known.seen:
+                return found.decisions
+        return None
+
+    def least(self, rng: random.Random, most: float) -> float:
+        """The least cost that is kept."""
+        raise NotImplementedError
+
+
+class Dear(Null):
+    """Between 80 and 100 % of the budget."""
+
+    def least(self, rng: random.Random, most: float) -> float:
+        """The same always."""
+        return 0.8 * most
+
+
+class Spread(Null):
+    """The logarithm of the cost evenly in its upper half."""
+
+    def propose(self, known: Known) -> Decisions | None:
+        """A network that was not seen, of about a cost that is drawn."""
+        rng = random.Random(derived_seed(self.search.seed, f"null {known.asked}"))
+        most = self.search.budgets[0].at_most if self.search.budgets else DEAREST
+        wanted = most * (CHEAPEST / most) ** (rng.random() / 2)
+        drawn = draws_within(self.search.space, (Budget("flops", 1.1 * wanted, 0.9 * wanted), *self.search.budgets), rng)
+        for _, found in zip(range(TRIES), drawn, strict=False):
+            if identity(found.architecture) not in known.seen:
+                return found.decisions
+        return None
+
+
+def main() -> None:
+    """Searches what is missing, and prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samplers", nargs="+", default=list(CONTESTANTS))
+    parser.add_argument("--budgets", nargs="+", default=list(BUDGETS))
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--table", help="file of the benchmark; the fetched one when left out")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--show", action="store_true", help="search nothing, print what there is")
+    given = parser.parse_args()
+    samplers.add("dear", Sampler(direct=Dear))
+    samplers.add("spread", Sampler(direct=Spread))
+    found: dict[str, Any] = json.loads(given.results.read_text()) if given.results.exists() else {}
+    if not given.show:
+        table = tables["nas-bench-macro"](given.table)
+        for seed in range(given.seeds):
+            for budget in given.budgets:
+                for sampler in given.samplers:
+                    missing(found, given.results, table, sampler, budget, seed)
+    for budget in given.budgets:
+        show(found, budget, given.samplers)
+
+
+def missing(found: dict[str, Any], path: Path, table: Table, sampler: str, budget: str, seed: int) -> None:
+    """Searches once, unless that was done, and writes it down."""
+    key = f"{budget}/{sampler}/{seed}"
+    if key in found:
+        return
+    found[key] = {}
+    for trials in SIZES if sampler == "nsga2" else SIZES[-1:]:  # its population is sized by the run
+        trained, milliseconds = searched(table, sampler, budget, trials, seed)
+        most = DEAREST if budget == "none" else parse_budgets([budget], notations())[0].at_most
+        for size in SIZES if trials == SIZES[-1] and sampler != "nsga2" else (trials,):
+            found[key][str(size)] = judged(table, trained[:size], most)
+        found[key]["ms"] = milliseconds
+    found["machine"] = (
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}, "
+        f"optuna {version('optuna')}"
+    )
+    path.write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in sorted(found.items())) + "\n}\n")
+    print(key, found[key], flush=True)
+
+
+def searched(table: Table, sampler: str, budget: str, trials: int, seed: int) -> tuple[list[Trial], float]:
+    """The networks that a search evaluated, in order; and milliseconds of the processor that a proposal took."""
+    config = SearchConfig(
+        space=read_yaml(find_space("nas-bench-macro")).data, trials=trials, confirm=0, sampler=sampler, seed=seed,
+        budgets=() if budget == "none" else parse_budgets([budget], notations()), starts=trials if sampler == "random" else 10,
+        early_stopping=False,
+    )  # fmt: skip
+    space = config.build_space()
+    config = replace(config, task=task_of(table, space))
+    with tempfile.TemporaryDirectory() as folder:
+        make_memory(Path(folder), {"accuracy": (CHANCE, 1.0), "flops": (CHEAPEST, DEAREST)})
+        with closing(Store(folder, "w")) as store:
+            store._db.execute("PRAGMA synchronous = OFF")
+            loop = SearchLoop(config, space, store)
+            took = timed(loop)
+            Tabular(Execution(train=LookUp(table)), Path(folder)).run(loop)
+    return [t for t in loop.trials.values() if t.state == "finished"], 1e3 * statistics.fmean(took or [0.0])
+
+
+def timed(loop: SearchLoop) -> list[float]:
+    """Seconds of the processor that each proposal of the sampler will have taken."""
+    study: Any = loop._proposer._study
+    took, ask = [], study.ask
+
+    def asking() -> Any:
+        since = time.process_time()
+        asked = ask()
+        took.append(time.process_time() - since)
+        return asked
+
+    study.ask = asking
+    return took
+
+
+def judged(table: Table, trials: Sequence[Trial], most: float) -> dict[str, float]:
+    """b, U and V of the networks that were evaluated."""
+    true = [statistics.fmean(table.readings(t.architecture)) for t in trials]
+    looked = max(range(len(trials)), key=lambda i: (trials[i].score.accuracy if trials[i].score else 0.0, -trials[i].number))
+    points = [(t.cost["flops"], accuracy) for t, accuracy in zip(trials, true, strict=True)]
+    mine, ladder = staircase(points, most), staircase(LADDER, most)
+    costs = [(np.log(cost / CHEAPEST) / np.log(most / CHEAPEST), 1 - (a - CHANCE) / (1 - CHANCE)) for cost, a in points]
+    front = [[a, c] for c, a in costs]
+    area = float(np.maximum(mine - ladder, 0).mean() / (1 - CHANCE))
+    return {"b": round(100 * true[looked], 4), "U": round(area, 6), "V": round(volume(front, [1.0, 1.0]), 6)}
+
+
+def staircase(points: Sequence[tuple[float, float]], most: float, steps: int = 4000) -> np.ndarray[Any, Any]:
+    """The best accuracy at or below each of many costs, evenly spread on the logarithmic scale; chance where there is none."""
+    at = CHEAPEST * (most / CHEAPEST) ** ((np.arange(steps) + 0.5) / steps)
+    cost, accuracy = (np.array(column) for column in zip(*sorted(points), strict=True))
+    best = np.concatenate([[CHANCE], np.maximum.accumulate(accuracy)])
+    found: np.ndarray[Any, Any] = best[np.searchsorted(cost, at, "right")]
+    return found
+
+
+def show(found: Mapping[str, Any], budget: str, contestants: Sequence[str]) -> None:
+    """A table: means of each contestant, and its differences to random with their intervals."""
+    print(f"\nBudget {budget} ({found.get('machine', '')})\n")
+    print("| n | sampler | seeds | b, % | - random | U | - random | V | - random | ms |\n|" + " --- |" * 10)
+    for size in map(str, SIZES):
+        for sampler in contestants:
+            seeds = [s for s in range(1000) if all(f"{budget}/{c}/{s}" in found for c in (sampler, "random"))]
+            if not seeds:
+                continue
+            rows, base = ([found[f"{budget}/{c}/{s}"] for s in seeds] for c in (sampler, "random"))
+            cells = []
+            for name, digits in (("b", 2), ("U", 4), ("V", 3)):
+                values = [row[size][name] for row in rows]
+                gains = [v - other[size][name] for v, other in zip(values, base, strict=True)]
+                cells += [f"{statistics.fmean(values):.{digits}f}", interval(gains, digits) if sampler != "random" else ""]
+            milliseconds = statistics.fmean(row["ms"] for row in rows)
+            print(f"| {size} | {sampler} | {len(seeds)} | {' | '.join(cells)} | {milliseconds:.0f} |")
+
+
+def interval(values: Sequence[float], digits: int, draws: int = 10_000) -> str:
+    """Mean with its 95 % percentile interval by bootstrap over the seeds."""
+    rng = np.random.default_rng(0)
+    low, high = np.quantile(rng.choice(np.asarray(values), (draws, len(values))).mean(1), [0.025, 0.975])
+    return f"{statistics.fmean(values):+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Asks a sampler that proposes from all that is known, ticket by ticket; the counterpart of `study` without Optuna."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dcdnas.core.geometry import Setting
+from dcdnas.core.trial import Trial
+from dcdnas.engine.samplers import Direct, Known
+from dcdnas.networks import identity
+from dcdnas.space.search_space import Decisions
+
+LOST = ("running", "interrupted")
+"""States of trials that are asked again, so that nothing has become of them yet."""
+
+
+class DirectStudy:
+    """Remembers what was proposed and what became of it.
+
+    Args:
+        sampler: that proposes.
+    """
+
+    def __init__(self, sampler: Direct) -> None:
+        self.sampler = sampler
+        self._told: dict[int, Trial] = {}
+        self._running: dict[int, dict[str, Setting]] = {}
+        self._tickets = 0
+
+    def ask(self) -> tuple[int, dict[str, Setting]] | None:
+        """A ticket, and the decisions that the sampler proposes; None when it knows of no network that was not seen."""
+        decisions = self.sampler.propose(self.known)
+        return None if decisions is None else self.ask_fixed(decisions)
+
+    def ask_fixed(self, decisions: Decisions) -> tuple[int, dict[str, Setting]]:
+        """A ticket for decisions that were made elsewhere."""
+        self._tickets += 1
+        self._running[self._tickets] = dict(decisions)
+        return self._tickets, self._running[self._tickets]
+
+    def tell(self, ticket: int, trial: Trial) -> None:
+        """The end of what was proposed."""
+        self._running.pop(ticket)
+        self.remember([trial])
+
+    def remember(self, trials: Sequence[Trial]) -> None:
+        """Takes trials that have ended, also those of an earlier session."""
+        self._told |= {t.number: t for t in trials if t.state not in LOST}
+
+    @property
+    def known(self) -> Known:
+        """All that a proposal depends on beside the seed."""
+        trials = tuple(self._told[number] for number in sorted(self._told))
+        running = tuple(self._running.values())
+        names = {t.deployed or identity(t.architecture) for t in trials}
+        names |= {identity(self.sampler.search.space.architecture(decisions)) for decisions in running}
+        return Known(trials, running, frozenset(names))

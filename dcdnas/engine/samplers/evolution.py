@@ -1,0 +1,57 @@
+"""Regularised evolution: a network of the last ones, the best of a few drawn, with one decision changed; the oldest die.
+
+The best are those that no other network of the draw dominates by objectives and costs; among them chance decides.
+
+Reference: Real et al., "Regularized Evolution for Image Classifier Architecture Search", AAAI 2019, arXiv:1802.01548.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dcdnas.core.pareto import ranks
+from dcdnas.engine.job import derived_seed
+from dcdnas.engine.samplers._base import Direct, Known, Sampler, Search
+from dcdnas.engine.samplers._pool import Pool
+from dcdnas.engine.samplers._worth import worths
+from dcdnas.space.search_space import Decisions
+
+__all__ = ["evolution"]
+
+POPULATION, SAMPLE = 20, 6
+"""Networks that live, and that are drawn to find a parent."""
+
+MUTANTS = 32
+"""Of one parent that are looked at, until one is new and within the budgets."""
+
+
+class Evolution(Direct):
+    """Changes one decision of a good network; knows no model."""
+
+    def __init__(self, search: Search) -> None:
+        super().__init__(search)
+        self._pool = Pool(search)
+
+    def propose(self, known: Known) -> Decisions | None:
+        """A mutant of a parent that was chosen by a tournament; a random network while none has ended."""
+        alive = known.finished[-POPULATION:]
+        if not alive:
+            return self._pool.drawn(known)
+        rng = np.random.default_rng(derived_seed(self.search.seed, f"evolution {known.asked}"))
+        rows, encoding = self._pool.rows_of(alive), self._pool.encoding
+        costs = self._pool.scaled(self._pool.costs_of(alive))
+        points = np.column_stack([*(-worths(aim, alive) for aim in self.search.goals.objectives), costs])
+        seen = self._pool.seen(known)
+        for more in (0.0, 0.0, 1.0, 2.0):
+            drawn = rng.choice(len(alive), min(SAMPLE, len(alive)), replace=False)
+            leading = drawn[np.equal(ranks(points[drawn].tolist()), 0)]
+            parent = rows[rng.choice(leading)]
+            mutants = encoding.mutated(np.repeat(parent[None], self._pool.count(MUTANTS), 0), rng, more)
+            fresh, _ = self._pool.fresh(mutants, seen)
+            found = self._pool.first_new(rng.permutation(fresh), known)
+            if found is not None:
+                return found
+        return self._pool.drawn(known)
+
+
+evolution = Sampler(direct=Evolution)

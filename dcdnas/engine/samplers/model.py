@@ -1,0 +1,155 @@
+"""Expected improvement under a model of the results, over networks whose cost is known: Bayesian optimisation with exact prices.
+
+A Gaussian process learns the logarithm of the error from what costs nothing to know of a network. Hundreds of networks within the
+budgets, most of them neighbours of the front that the model believes in, are priced and compared by how much hypervolume they are
+expected to add; at each third proposal by how far they are expected to be above the best. Networks that are being trained count
+with what the model believes of them.
+
+A proposal depends on the seed and on what is known, and on nothing that happened before: what is remembered between two proposals
+only saves time. So a resumed search goes on as if it had not been interrupted.
+
+Reference: Emmerich et al., "Hypervolume-based expected improvement: monotonicity properties and exact computation", CEC 2011
+(with certain costs one dimension is left); White et al., "BANANAS", AAAI 2021, arXiv:1910.11858 (candidates by mutation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dcdnas.core.objective import Objective
+from dcdnas.core.pareto import nondominated
+from dcdnas.engine.job import derived_seed
+from dcdnas.engine.samplers._base import Direct, Known, Sampler, Search
+from dcdnas.engine.samplers._beliefs import Beliefs
+from dcdnas.engine.samplers._encoding import Rows
+from dcdnas.engine.samplers._features import Describing
+from dcdnas.engine.samplers._gp import Process, fitted
+from dcdnas.engine.samplers._pool import Floats, Pool
+from dcdnas.engine.samplers._worth import worst_worth, worths
+from dcdnas.space.search_space import Decisions
+
+__all__ = ["model"]
+
+FEWEST = 3
+"""Results below which networks are drawn at random."""
+
+MOST, FITTED = 300, 100
+"""Results that a model knows at most, those of the front and the newest; and by how many its parameters are fitted."""
+
+BEST_EVERY = 3
+"""Of so many proposals one is for the best network instead of the front."""
+
+NEIGHBOURS, STRANGERS = 240, 120
+"""Candidates: mutated and crossed networks of the front, and random ones."""
+
+CLIMBS, TOP, EACH = 2, 12, 10
+"""How often the best candidates are mutated again, how many of them, and how many mutants each has."""
+
+LEADERS = 5
+"""Of the networks that are believed best, so many have neighbours among the candidates, on the front or not."""
+
+
+class Model(Direct):
+    """Chooses by expected improvement under a Gaussian process, among networks within the budgets."""
+
+    def __init__(self, search: Search) -> None:
+        super().__init__(search)
+        self._pool = Pool(search)
+        self._describing = Describing(self._pool)
+        self._fits: dict[str, tuple[tuple[int, ...], Floats]] = {}
+
+    def propose(self, known: Known) -> Decisions | None:
+        """The candidate with the highest expected improvement; a random network while little is known."""
+        if len(known.finished) < FEWEST:
+            return self._pool.drawn(known)
+        rng = np.random.default_rng(derived_seed(self.search.seed, f"model {known.asked}"))
+        beliefs, rows = self._beliefs(known, rng)
+        for_best = not self.search.goals.costs or known.asked % BEST_EVERY == BEST_EVERY - 1
+
+        def value(rows: Rows, costs: Floats) -> Floats:
+            features = self._describing(rows, costs)
+            return beliefs.for_the_best(features) if for_best else beliefs.for_the_front(features, self._pool.scaled(costs))
+
+        best_first = self._candidates(rows[self._parents(beliefs)], value, self._pool.seen(known), rng)
+        return self._pool.first_new(best_first, known) or self._pool.drawn(known)
+
+    def _beliefs(self, known: Known, rng: np.random.Generator) -> tuple[Beliefs, Rows]:
+        """What the model believes, and the rows of what it knows."""
+        trials = known.finished
+        costs = self._pool.costs_of(trials)
+        values = {aim.name: worths(aim, trials) for aim in self.search.goals.objectives}
+        kept = _kept(np.column_stack([*(-y for y in values.values()), self._pool.scaled(costs)]))
+        running = self._pool.encoding.encode(known.running)
+        rows = np.concatenate([self._pool.rows_of(trials)[kept], running])
+        costs = np.concatenate([costs[kept], self._pool.costs(running)])
+        features = self._describing(rows, costs)
+        ended = features.take(np.arange(len(kept)))
+        weights = rng.dirichlet(np.ones(len(values))) if len(values) > 1 else np.ones(1)
+        processes, floor = [], 0.0
+        for weight, aim in zip(weights.tolist(), self.search.goals.objectives, strict=True):
+            y = values[aim.name]
+            process = Process.of(ended, y[kept], self._theta(aim, known, y))
+            if known.running:
+                believed, _ = process.predict(features.take(np.arange(len(kept), len(rows))))
+                process = Process.of(features, np.concatenate([y[kept], believed]), process.theta)
+            share = weight / process.deviation if len(values) > 1 else 1.0
+            processes.append((share, process))
+            floor += share * worst_worth(aim)
+        return Beliefs(tuple(processes), features, self._pool.scaled(costs), floor), rows
+
+    def _theta(self, aim: Objective, known: Known, y: Floats) -> Floats:
+        """The parameters for an objective, fitted to the first results only, so that many proposals share them."""
+        count = milestone(len(y))
+        chosen = np.unique(np.linspace(0, count - 1, min(count, FITTED)).astype(int))
+        trials = [known.finished[i] for i in chosen]
+        key = tuple(t.number for t in trials)
+        if self._fits.get(aim.name, ((),))[0] != key:
+            features = self._describing(self._pool.rows_of(trials), self._pool.costs_of(trials))
+            some = y[chosen]
+            self._fits[aim.name] = key, fitted(features, (some - some.mean()) / (some.std() or 1.0))
+        return self._fits[aim.name][1]
+
+    def _parents(self, beliefs: Beliefs) -> list[int]:
+        """The believed front, and the networks that are believed best."""
+        return sorted({*beliefs.front, *np.argsort(-beliefs.worth, kind="stable")[:LEADERS].tolist()})
+
+    def _candidates(
+        self, parents: Rows, value: Callable[[Rows, Floats], Floats], seen: set[bytes], rng: np.random.Generator
+    ) -> Rows:
+        """New rows within the budgets, the best first."""
+        pool, encoding = self._pool, self._pool.encoding
+        count = pool.count(NEIGHBOURS)
+        first, second = (parents[rng.integers(len(parents), size=count)] for _ in range(2))
+        half = count // 2
+        crossed = encoding.crossed(first[half:], second[half:], rng)
+        made = [encoding.mutated(first[:half], rng), encoding.mutated(crossed, rng), encoding.drawn(pool.count(STRANGERS), rng)]
+        rows, costs = pool.fresh(np.concatenate(made), seen)
+        values = value(rows, costs)
+        for _ in range(CLIMBS if len(rows) else 0):
+            best = np.argsort(-values, kind="stable")[:TOP]
+            mutants = encoding.mutated(np.repeat(rows[best], pool.count(EACH), axis=0), rng, more=0.2)
+            mutants, costs = pool.fresh(mutants, seen)
+            rows, values = np.concatenate([rows, mutants]), np.concatenate([values, value(mutants, costs)])
+        best_first: Rows = rows[np.argsort(-values, kind="stable")]
+        return best_first
+
+
+def milestone(results: int) -> int:
+    """The number of results by which the parameters are fitted: the largest up to `results` of numbers a tenth apart."""
+    reached = FEWEST
+    while (further := reached + max(1, reached // 10)) <= results:
+        reached = further
+    return reached
+
+
+def _kept(points: Floats) -> Sequence[int]:
+    """Which results the model knows: all, or the front and the newest."""
+    newest = range(len(points))[-MOST:]
+    if len(newest) == len(points):
+        return list(newest)
+    return sorted({*nondominated(points.tolist())[-MOST // 2 :], *newest[MOST // 2 :]})
+
+
+model = Sampler(direct=Model)
