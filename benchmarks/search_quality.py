@@ -64,6 +64,7 @@ CHEAPEST, DEAREST, CHANCE = 7_713_280, 105_660_928, 0.1
 LADDER = ((7_713_280, 0.45363), (53_246_464, 0.91930), (105_660_928, 0.92953))
 """Multiply-adds and mean accuracy of the networks 00000000, 11111111 and 22222222."""
 
+GOALS = SearchConfig({}).goals
 TRIES = 3000
 
 
@@ -188,7 +189,7 @@ def timed(loop: SearchLoop) -> list[float]:
 def judged(table: Table, trials: Sequence[Trial], most: float) -> dict[str, float]:
     """b, U and V of the networks that were evaluated."""
     true = [statistics.fmean(table.readings(t.architecture)) for t in trials]
-    looked = max(range(len(trials)), key=lambda i: (trials[i].score.accuracy if trials[i].score else 0.0, -trials[i].number))
+    looked = max(range(len(trials)), key=lambda i: (GOALS.gain(trials[i]), -trials[i].number))
     points = [(t.cost["flops"], accuracy) for t, accuracy in zip(trials, true, strict=True)]
     mine, ladder = staircase(points, most), staircase(LADDER, most)
     costs = [(np.log(cost / CHEAPEST) / np.log(most / CHEAPEST), 1 - (a - CHANCE) / (1 - CHANCE)) for cost, a in points]

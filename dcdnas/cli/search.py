@@ -50,6 +50,9 @@ Name = Annotated[
 StartFrom = Annotated[
     str | None, typer.Option(metavar="RUN", help="An earlier run, whose front is trained first where the space has it.")
 ]
+Sampler = Annotated[
+    str | None, typer.Option(metavar="SAMPLER", help="tpe (default), model, evolution, nsga2 or random; `dcdnas list samplers`.")
+]
 Confirm = Annotated[
     int | None, typer.Option(metavar="N", help="Fresh seeds for the top of the front, 3 when left out; 0 for none.")
 ]
@@ -72,7 +75,7 @@ def search(
     classes: Classes = None,
     skip_damaged: SkipDamaged = None,
     name: Name = None,
-    sampler: Annotated[str | None, typer.Option(metavar="SAMPLER", help="tpe (default), nsga2 or random.")] = None,
+    sampler: Sampler = None,
     minimize: Annotated[list[str] | None, typer.Option(metavar="METRIC", help="A further cost to minimise; repeatable.")] = None,
     latency_table: LatencyTable = None,
     latency_device: LatencyDevice = None,
