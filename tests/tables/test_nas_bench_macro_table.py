@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from contextlib import closing
 from itertools import product
@@ -145,7 +144,7 @@ def test_the_seed_chooses_the_reading(table: Table) -> None:
         score = LookUp(table)(job, lambda r: not heard.append(r))
         assert score.values["accuracy"] == readings[seed % 3] == heard[-1].values["accuracy"]
         assert score.epochs == 1
-        assert math.isnan(score.loss)
+        assert set(score.values) == {"accuracy"}, "tables have no losses"
     assert len(set(readings)) > 1
 
 
