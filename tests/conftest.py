@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import tempfile
@@ -13,12 +14,17 @@ from hypothesis import settings
 torch.set_num_threads(1)
 
 settings.register_profile("all", deadline=None)  # a busy machine is no failure; pytest-timeout catches what hangs
-settings.register_profile("quick", deadline=None, max_examples=15)
+settings.register_profile("quick", deadline=None, max_examples=10)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Fewer examples of each property where slow tests are left out."""
     settings.load_profile("quick" if "not slow" in (config.option.markexpr or "") else "all")
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from going through the imported packages and the collected tests again and again."""
+    gc.freeze()
 
 
 os.environ["RAY_AUTH_MODE"] = "disabled"  # a process reads it once, so every Ray that a test starts must find the same

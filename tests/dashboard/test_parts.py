@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from examples import slow_but
 from synthetic import make_run, with_weights_only
 
 from dcdnas.core.architecture import Architecture, LayerChoice
@@ -206,7 +207,7 @@ def test_the_rows_carry_numbers_as_they_are_so_that_they_are_rounded_once() -> N
     assert row(replace(trial(0, 0.5), score=score), [ACCURACY], [], ["static"])[2:5] == [0.50125000001, 4, 10.4999]
 
 
-@pytest.mark.parametrize("metric", ["flops", "weights"])
+@pytest.mark.parametrize("metric", slow_but(["weights"], ["flops", "weights"]))
 def test_random_networks_are_counted_in_the_run_s_own_metric(tmp_path: Path, metric: str) -> None:
     with_weights_only(tmp_path)
     make_run(tmp_path / "flops", 3)

@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from examples import slow_but
 from spoken import problem_of
 from written_runs import trial, write_run
 
@@ -27,7 +28,7 @@ def shown(text: str) -> set[str]:
     return {line.strip() for line in re.findall(r"(?:>|Go on with: |^)(dcdnas [a-z][^<\n]*)", plain, re.MULTILINE)}
 
 
-@pytest.mark.parametrize("name", ["quick", "two words"])
+@pytest.mark.parametrize("name", slow_but(["two words"], ["quick", "two words"]))
 @pytest.mark.parametrize("in_runs_folder", [True, False])
 def test_the_commands_of_a_report_name_the_run_and_data_that_are_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, in_runs_folder: bool

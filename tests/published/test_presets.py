@@ -60,6 +60,9 @@ STATES = {
 
 QUICK = ("dcd/resnet18_dcd", "torchvision/shufflenet_v2_x0_5")
 """Presets that `make test` looks at where looking takes seconds each."""
+DEAR = ("resnet34", "resnet50", "resnet101", "dy_resnet18")
+"""Parts of names of presets that are slow to build."""
+
 PRESETS = [f"{folder}/{name}" for folder, source in sources.items() for name in source.presets]
 
 
@@ -81,7 +84,7 @@ def test_a_preset_has_exactly_the_published_parameters(name, settings, count):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * ("resnet50" in name or "resnet101" in name)) for name in PRESETS]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * any(dear in name for dear in DEAR)) for name in PRESETS]
 )
 def test_every_preset_is_an_architecture_that_builds_again_from_its_config(name):
     made = architecture(name, num_classes=10, input_size=32)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from examples import slow_but
 from torch import Tensor, nn
 
 from dcdnas import published
@@ -81,7 +82,7 @@ def executed(network: Network, x: Tensor) -> set[str]:
     return seen
 
 
-@pytest.mark.parametrize("fastest", ["activation", "fused", "kernel"])
+@pytest.mark.parametrize("fastest", slow_but(["fused"], ["activation", "fused", "kernel"]))
 def test_the_fastest_form_is_executed_and_nothing_else_changes(watch: Callable[..., Stopwatch], fastest: str) -> None:
     watch(lambda form: 10 if form == fastest else 20)
     network = network_of(DCD)
