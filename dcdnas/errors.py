@@ -100,7 +100,7 @@ class MissingPackageError(DcdnasError):
     exit_code = 6
 
     def __init__(self, package: str, extra: str, what: str) -> None:
-        super().__init__(f"{what} needs the package {package!r}. Install it with: pip install 'dcdnas[{extra}]'")
+        super().__init__(f'{what} needs the package {package!r}. Install it with: pip install "dcdnas[{extra}]"')
 
 
 class DataError(DcdnasError):

@@ -42,7 +42,7 @@ def test_a_space_error_keeps_its_problems_one_a_line() -> None:
 
 def test_a_missing_package_says_how_to_install_it() -> None:
     error = MissingPackageError("onnx", "onnx", "export to ONNX")
-    assert str(error) == "export to ONNX needs the package 'onnx'. Install it with: pip install 'dcdnas[onnx]'"
+    assert str(error) == "export to ONNX needs the package 'onnx'. Install it with: pip install \"dcdnas[onnx]\""
 
 
 @pytest.mark.parametrize("cls", CLASSES)

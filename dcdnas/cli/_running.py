@@ -13,6 +13,7 @@ from dcdnas.cli._app import INTERRUPTED
 from dcdnas.cli._output import Output
 from dcdnas.cli._progress import watcher
 from dcdnas.cli._summary import summarise
+from dcdnas.core.extras import need
 from dcdnas.core.units import tally
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.planning import Plan
@@ -29,6 +30,7 @@ def start(out: Output, plan: Plan, dashboard: bool = False) -> None:
     Raises:
         Resumable: when it was interrupted.
     """
+    check_pages(dashboard)
     existed = plan.folder.exists()
     config = prepare(plan.folder, plan.config, plan.table)
     out.note(f"Run        {plan.folder}{' (continued)' if existed else ''}")
@@ -45,6 +47,7 @@ def start(out: Output, plan: Plan, dashboard: bool = False) -> None:
 
 def go(out: Output, folder: Path, execution: Execution, dashboard: bool = False) -> None:
     """Searches a run that exists; whatever stops it, what was found is written and said first."""
+    check_pages(dashboard)
     problem: DcdnasError | None = None
     interrupts = Interrupts(out)
     with pages(out, folder, dashboard), watcher(out, folder.name) as watch:
@@ -63,6 +66,16 @@ def go(out: Output, folder: Path, execution: Execution, dashboard: bool = False)
     out.note(f"Trials     {tally(run.counts)}")
     if problem:
         raise problem
+
+
+def check_pages(wanted: bool) -> None:
+    """Refuses to begin a search with pages where those cannot be served.
+
+    Raises:
+        MissingPackageError: when a package is missing.
+    """
+    if wanted:
+        need("dashboard", "--dashboard", "starlette", "uvicorn")
 
 
 @contextmanager

@@ -32,7 +32,10 @@ def dashboard(
     """
     import secrets
 
+    from dcdnas.core.extras import need
     from dcdnas.core.files import runs_folder
+
+    need("dashboard", "`dcdnas dashboard`", "starlette", "uvicorn")
     from dcdnas.dashboard.app import serve
     from dcdnas.dashboard.security import LOOPBACK
 

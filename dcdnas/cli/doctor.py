@@ -13,18 +13,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from dcdnas.cli._output import Output
+from dcdnas.core.extras import EXTRAS
 
 __all__ = ["doctor"]
 
 PANEL = "This machine"
 
 NEEDED = ("torch", "ray", "optuna", "fvcore", "numpy", "pandas", "moocore", "safetensors")
-EXTRAS = {
-    "onnx": ("onnx", "onnxruntime", "onnxscript"),
-    "hub": ("datasets",),
-    "executorch": ("executorch",),
-    "figures": ("matplotlib",),
-}
 PROBES = {
     "torch": "import torch.cuda as c; print(', '.join(map(c.get_device_name, range(c.device_count()))) or 'none')",
     "ray": "import ray; print(ray.__version__)",
@@ -77,7 +72,7 @@ def _findings() -> Iterator[Finding]:
     yield _runs()
     for extra, names in EXTRAS.items():
         missing = [name for name in names if not _version(name)]
-        seen = f"not installed: {', '.join(missing)} (optional: pip install 'dcdnas[{extra}]')" if missing else "installed"
+        seen = f'not installed: {", ".join(missing)} (optional: pip install "dcdnas[{extra}]")' if missing else "installed"
         yield Finding(f"extra {extra}", True, seen)
 
 

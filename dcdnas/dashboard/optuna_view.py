@@ -16,8 +16,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dcdnas.core.extras import need
 from dcdnas.dashboard.live_run import LiveRun
-from dcdnas.errors import DcdnasError
 from dcdnas.results import load_run
 
 if TYPE_CHECKING:
@@ -72,18 +72,13 @@ class OptunaView:
         """Imports what is needed, once.
 
         Raises:
-            DcdnasError: when a package is missing.
+            MissingPackageError: when a package is missing.
         """
         if self._copies is None or self._app is None:
-            try:
-                import optuna_dashboard
-                from a2wsgi import WSGIMiddleware
-            except ImportError as error:
-                package = (error.name or "optuna_dashboard").replace("_", "-")
-                raise DcdnasError(
-                    f"Optuna's view needs the package {package!r}, which is not installed. "
-                    f"Install it with: pip install {package}. All other pages work without it."
-                ) from None
+            need("dashboard", "All other pages work, but Optuna's view", "optuna_dashboard", "a2wsgi")
+            import optuna_dashboard
+            from a2wsgi import WSGIMiddleware
+
             from dcdnas.engine.optuna_copy import Copies
 
             self._copies = Copies()

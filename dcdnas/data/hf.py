@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dcdnas.core.extras import need
 from dcdnas.data._base import Contents, Part, Raw, Source
 from dcdnas.data._limits import PICTURES, check_bytes
 from dcdnas.data._picture import Picture
 from dcdnas.data._table import IMAGE_COLUMNS, LABEL_COLUMNS, PARTS, Table, column, contents_of, read_tables
-from dcdnas.errors import DataError, MissingPackageError
+from dcdnas.errors import DataError
 
 __all__ = ["Hf"]
 
@@ -40,8 +40,7 @@ class Hf(Source):
         return contents_of(self._tables(self._parts(), "train"))
 
     def _parts(self) -> Any:
-        if find_spec("datasets") is None:
-            raise MissingPackageError("datasets", "hub", f"data from hf:{self.argument}")
+        need("hub", f"data from hf:{self.argument}", "datasets")
         import datasets
 
         try:

@@ -10,20 +10,20 @@ from __future__ import annotations
 import glob
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dcdnas.core.extras import need
 from dcdnas.core.json_files import parse_json
 from dcdnas.data._base import Contents, Part, Raw, Source
 from dcdnas.data._decoded import state_of
 from dcdnas.data._limits import check_bytes
 from dcdnas.data._picture import Picture
 from dcdnas.data._table import IMAGE_COLUMNS, LABEL_COLUMNS, PARTS, Table, column, contents_of, read_tables
-from dcdnas.errors import DataError, FileError, MissingPackageError
+from dcdnas.errors import DataError, FileError
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
@@ -51,8 +51,7 @@ class Parquet(Source):
         return contents_of(self._tables(self._files(), "train"))
 
     def _files(self) -> list[Path]:
-        if find_spec("pyarrow") is None:
-            raise MissingPackageError("pyarrow", "hub", f"data from parquet:{self.argument}")
+        need("hub", f"data from parquet:{self.argument}", "pyarrow")
         files = sorted(Path(name) for name in glob.glob(str(Path(self.argument).expanduser()), recursive=True))
         if not files:
             raise DataError(f"parquet:{self.argument}: no such file. Give a pattern, like 'parquet:/data/set/*.parquet'.")

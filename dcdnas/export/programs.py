@@ -14,7 +14,6 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from dcdnas.errors import MismatchError, MissingPackageError
+from dcdnas.core.extras import need
+from dcdnas.errors import MismatchError
 from dcdnas.export._onnx_graph import as_onnx
 from dcdnas.export.config import Model
 from dcdnas.export.files import finished
@@ -158,15 +158,12 @@ def write_executorch(network: Network, shape: Sequence[int], path: Path) -> floa
 
 def need_executorch() -> None:
     """Raises MissingPackageError when the extra ``executorch`` is not installed."""
-    if find_spec("executorch") is None:
-        raise MissingPackageError("executorch", "executorch", "export to ExecuTorch")
+    need("executorch", "export to ExecuTorch")
 
 
 def need_onnx() -> None:
     """Raises MissingPackageError when the extra ``onnx`` is not installed."""
-    for package in ("onnx", "onnxscript", "onnxruntime"):
-        if find_spec(package) is None:
-            raise MissingPackageError(package, "onnx", "export to ONNX")
+    need("onnx", "export to ONNX")
 
 
 def compared(network: Network, run: Run, shape: Sequence[int], path: Path, batches: Sequence[int] = BATCHES) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import sys
 from importlib.machinery import ModuleSpec
@@ -101,26 +100,6 @@ def test_weights_that_are_wanted_and_not_given_are_asked_for(run: Run, searched:
 
 def test_a_mistyped_format_gets_the_nearest(run: Run, searched: Path) -> None:
     assert "Did you mean 'onnx'?" in run("export", "done", "--to", "onx").err
-
-
-def test_a_missing_package_exits_with_6_and_names_the_extra(run: Run, searched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = importlib.util.find_spec
-
-    def without_onnx(name: str, package: str | None = None) -> ModuleSpec | None:
-        return None if name == "onnxscript" else real(name, package)
-
-    monkeypatch.setattr("dcdnas.export.programs.find_spec", without_onnx)
-    said = run("export", "done", "--to", "onnx")
-    assert said.code == 6
-    assert "dcdnas[onnx]" in said.err
-
-
-def test_without_executorch_the_export_exits_with_6_and_names_the_extra(run: Run, searched: Path) -> None:
-    if importlib.util.find_spec("executorch") is not None:
-        pytest.skip("executorch is installed")
-    said = run("export", "done", "--to", "executorch")
-    assert said.code == 6
-    assert "dcdnas[executorch]" in said.err
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -167,17 +166,6 @@ def test_report_writes_figures_for_papers(run: Run, searched: Path) -> None:
     assert said.code == 0
     assert all(Path(f).read_bytes()[:5] == b"%PDF-" for f in json.loads(said.out)["figures"] if f.endswith(".pdf"))
     assert (searched / "figures" / "front-1.pdf").is_file()
-
-
-def test_report_without_the_package_for_figures_says_how_to_install_it(
-    run: Run, searched: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("matplotlib", "matplotlib.figure"):
-        monkeypatch.setitem(sys.modules, name, None)
-    said = run("report", "done", "-o", "page.html", "--pdf-figures", "figures")
-    assert said.code == 6
-    assert "pip install 'dcdnas[figures]'" in said.err
-    assert not (searched / "figures").exists()
 
 
 def test_stop_of_a_run_that_is_not_running_says_so(run: Run, searched: Path) -> None:

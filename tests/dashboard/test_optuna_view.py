@@ -145,4 +145,4 @@ def test_without_the_package_the_page_says_what_to_install(own_site: Site, monke
     monkeypatch.setitem(sys.modules, "optuna_dashboard", None)
     answer = own_site.get("/runs/run/optuna")
     assert answer.status == 404
-    assert "pip install optuna-dashboard" in answer.text
+    assert "dcdnas[dashboard]" in answer.text

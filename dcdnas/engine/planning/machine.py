@@ -18,6 +18,7 @@ def chosen_execution(settings: SearchSettings) -> Execution:
     """How to run the trainings; a GPU is used where there is one.
 
     Raises:
+        MissingPackageError: for a tracker whose package is not installed.
         UsageError: for an executor or tracker that there is not, an address that the executor has no use for, or a GPU that torch
             does not find.
     """
@@ -25,7 +26,7 @@ def chosen_execution(settings: SearchSettings) -> Execution:
     gpus = settings.gpus_per_trial if settings.gpus_per_trial is not None else float(torch.cuda.is_available())
     log = tuple(name.strip() for names in settings.log for name in names.split(","))
     for name in log:
-        trackers[name]
+        trackers[name].check()
     if settings.address and not executor.on_cluster:
         raise UsageError(
             f"--address {settings.address}: --executor {settings.executor} runs on this machine only, so it uses no Ray cluster. "

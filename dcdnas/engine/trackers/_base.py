@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
+from dcdnas.core.extras import need
 from dcdnas.core.trial import Trial
 from dcdnas.engine.config import SearchConfig
 
@@ -19,8 +21,22 @@ class Tracker:
         MissingPackageError: when its package is not installed.
     """
 
+    PACKAGE: ClassVar[str] = ""
+    """Optional package that it hands over to; a search that asks for the tracker begins only where it is installed."""
+
     def __init__(self, folder: Path, config: SearchConfig) -> None:
+        self.check()
         self.folder, self.config = folder, config
+
+    @classmethod
+    def check(cls) -> None:
+        """Refuses to begin without the package.
+
+        Raises:
+            MissingPackageError: saying how to install it.
+        """
+        if cls.PACKAGE:
+            need("trackers", f"--log {cls.__module__.rpartition('.')[2]}", cls.PACKAGE)
 
     def trial(self, trial: Trial) -> None:
         """Takes a trial after an epoch or at its end; its score is the newest."""

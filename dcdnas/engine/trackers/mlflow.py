@@ -8,7 +8,6 @@ from pathlib import Path
 from dcdnas.core.trial import Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.trackers._base import Tracker
-from dcdnas.errors import MissingPackageError
 
 __all__ = ["MLflow"]
 
@@ -16,12 +15,11 @@ __all__ = ["MLflow"]
 class MLflow(Tracker):
     """Logs into the experiment ``dcdnas``."""
 
+    PACKAGE = "mlflow"
+
     def __init__(self, folder: Path, config: SearchConfig) -> None:
         super().__init__(folder, config)
-        try:
-            self._mlflow = import_module("mlflow")
-        except ImportError:
-            raise MissingPackageError("mlflow", "mlflow", "--log mlflow") from None
+        self._mlflow = import_module("mlflow")
         self._mlflow.set_experiment("dcdnas")
         self._mlflow.start_run(run_name=folder.name)
         self._mlflow.log_params({"sampler": config.sampler, "seed": config.seed, "budgets": ", ".join(map(str, config.budgets))})

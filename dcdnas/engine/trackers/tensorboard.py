@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-
-from tensorboardX import SummaryWriter
 
 from dcdnas.core.trial import Trial
 from dcdnas.engine.config import SearchConfig
@@ -16,17 +15,20 @@ __all__ = ["TensorBoard"]
 class TensorBoard(Tracker):
     """Writes event files that ``tensorboard --logdir runs/RUN/tensorboard`` shows."""
 
+    PACKAGE = "tensorboardX"
+
     def __init__(self, folder: Path, config: SearchConfig) -> None:
         super().__init__(folder, config)
+        self._writer = import_module("tensorboardX").SummaryWriter
         self._place = folder / "tensorboard"
-        self._whole = SummaryWriter(str(self._place))
+        self._whole = self._writer(str(self._place))
 
     def trial(self, trial: Trial) -> None:
         """One point of the trial's curve, a file each, so that thousands of trials need no open files."""
         if trial.score is None:
             return
         suffix = f".epoch-{trial.score.epochs}"  # the package names files by the second
-        with SummaryWriter(str(self._place / f"trial-{trial.number}"), filename_suffix=suffix) as writer:
+        with self._writer(str(self._place / f"trial-{trial.number}"), filename_suffix=suffix) as writer:
             for name, value in trial.score.values.items():
                 writer.add_scalar(f"trial/{name}", value, trial.score.epochs)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from dcdnas.core.trial import Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.trackers._base import Tracker
-from dcdnas.errors import MissingPackageError
 
 __all__ = ["WeightsAndBiases"]
 
@@ -16,12 +15,11 @@ __all__ = ["WeightsAndBiases"]
 class WeightsAndBiases(Tracker):
     """Logs into the project ``dcdnas``; a resumed search goes on in the same run."""
 
+    PACKAGE = "wandb"
+
     def __init__(self, folder: Path, config: SearchConfig) -> None:
         super().__init__(folder, config)
-        try:
-            wandb = import_module("wandb")
-        except ImportError:
-            raise MissingPackageError("wandb", "wandb", "--log wandb") from None
+        wandb = import_module("wandb")
         self._run = wandb.init(
             project="dcdnas", name=folder.name, id=folder.name, resume="allow", dir=str(folder), config=config.to_dict()
         )

@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcdnas.errors import MissingPackageError
+from dcdnas.core.extras import need
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,12 +30,7 @@ an SVG keeps its words as text, and the salt makes the same figure the same file
 
 def needs_matplotlib() -> None:
     """Raises MissingPackageError when matplotlib is not installed."""
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
-            raise
-        raise MissingPackageError("matplotlib", "figures", "A figure") from None
+    need("figures", "A figure", "matplotlib")
 
 
 def new_figure(width: float, height: float) -> Figure:
