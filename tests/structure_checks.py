@@ -11,6 +11,7 @@ from pathlib import Path
 LAYERS = (
     "errors",
     "core",
+    "kernels",
     "operators",
     "networks",
     "published",
@@ -38,14 +39,14 @@ imports those before it, never one behind it, also where only a type checker or 
 HEIGHT = {name: level for level, name in enumerate(LAYERS)}
 
 HEAVY: Mapping[str, tuple[str, ...]] = {
-    "torch": tuple(name for name, level in HEIGHT.items() if level >= HEIGHT["operators"]),
+    "torch": tuple(name for name, level in HEIGHT.items() if level >= HEIGHT["kernels"]),
     "fvcore": ("cost",),
     "ray": ("engine",),
     "optuna": ("engine",),
     "optuna_dashboard": ("dashboard",),
     "pandas": ("results",),
 }
-"""The only folders that may import a heavy package: torch from the operators on, the others one folder each."""
+"""The only folders that may import a heavy package: torch from the kernels on, the others one folder each."""
 
 BANNED = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "torchvision", "imp"}
 

@@ -17,7 +17,7 @@ from dcdnas.core.extras import need
 from dcdnas.core.units import tally
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.planning import Plan
-from dcdnas.engine.prepare import prepare
+from dcdnas.engine.prepare import other_kernels, prepare
 from dcdnas.engine.run import search
 from dcdnas.errors import DcdnasError
 from dcdnas.pages.run_files import write_results
@@ -49,6 +49,9 @@ def go(out: Output, folder: Path, execution: Execution, dashboard: bool = False)
     """Searches a run that exists; whatever stops it, what was found is written and said first."""
     check_pages(dashboard)
     problem: DcdnasError | None = None
+    kernels = other_kernels(folder)
+    if kernels:
+        out.warn(f"Note: {kernels}")
     interrupts = Interrupts(out)
     with pages(out, folder, dashboard), watcher(out, folder.name) as watch:
         try:

@@ -23,6 +23,7 @@ NEEDED = ("torch", "ray", "optuna", "fvcore", "numpy", "pandas", "moocore", "saf
 PROBES = {
     "torch": "import torch.cuda as c; print(', '.join(map(c.get_device_name, range(c.device_count()))) or 'none')",
     "ray": "import ray; print(ray.__version__)",
+    "dcdnas.kernels": "from dcdnas.kernels import why_not as w; print(f'off, training is slower: {w()}' if w() else 'compiled')",
 }
 """What only shows when a package is imported; in a process of its own, since a broken one may end it."""
 
@@ -69,6 +70,7 @@ def _findings() -> Iterator[Finding]:
     yield Finding("memory", True, _memory())
     yield _probe("GPUs", "torch")
     yield _probe("Ray", "ray")
+    yield _probe("kernels", "dcdnas.kernels", "Set DCDNAS_KERNELS to off, or install a C compiler.")
     yield _runs()
     for extra, names in EXTRAS.items():
         missing = [name for name in names if not _version(name)]
@@ -88,8 +90,8 @@ def _version(name: str) -> str:
         return ""
 
 
-def _probe(what: str, package: str) -> Finding:
-    advice = f"`python -c 'import {package}'` has to work. Install {package} again for this Python and machine."
+def _probe(what: str, package: str, advice: str = "") -> Finding:
+    advice = advice or f"`python -c 'import {package}'` has to work. Install {package} again for this Python and machine."
     try:
         done = subprocess.run([sys.executable, "-c", PROBES[package]], capture_output=True, text=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:

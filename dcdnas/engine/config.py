@@ -19,7 +19,7 @@ from dcdnas.core.task import TrainingTask
 from dcdnas.core.yaml_lines import Document, read_yaml
 from dcdnas.cost import ALWAYS, metrics, with_always
 from dcdnas.engine.formats import EARLIER, EARLIER_SEARCH, FORMAT, check_search, command_to_go_on, only_read
-from dcdnas.engine.rules import differences, flat, other_rules, rules
+from dcdnas.engine.rules import differences, flat, other_kernels, other_rules, rules
 from dcdnas.engine.weights import Keep
 from dcdnas.errors import RunError, UsageError
 from dcdnas.space.pricing.tree import Chances
@@ -148,6 +148,11 @@ class SearchConfig:
                 f"`{command_to_go_on(path.parent, EARLIER)}`."
             )  # fmt: skip
         return config
+
+    @staticmethod
+    def other_kernels(path: Path) -> str:
+        """What to know where a run goes on with other kernels than it was begun with, a sentence or two; empty else."""
+        return other_kernels(_data(path).get("rules") or {})
 
     def write(self, path: Path) -> None:
         """Writes ``search.yaml``, with how its metrics are written and the versions that made it."""

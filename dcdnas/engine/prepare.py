@@ -73,6 +73,11 @@ def _continued(folder: Path, config: SearchConfig) -> SearchConfig:
     return extend(folder, max(before.trials, config.trials))
 
 
+def other_kernels(folder: Path) -> str:
+    """What to know where a run goes on with other kernels than it was begun with; empty where it does not."""
+    return SearchConfig.other_kernels(folder / "search.yaml")
+
+
 def listed(differences: Sequence[str], most: int = 20) -> list[str]:
     """The first of many, and how many more there are."""
     more = len(differences) - most

@@ -31,13 +31,32 @@ def rules(task: TrainingTask, early_stopping: bool, starts: int, chances: str) -
         "stopping": stopping,
         "starts": {"first": "static-ladder", "draws": starts, "chances": chances},
         "losses": {"attempts": ATTEMPTS},
-        "kernels": "torch",
+        "kernels": kernels(),
     }
 
 
+def kernels() -> str:
+    """What trains on this machine's CPU: ``compiled`` kernels, or ``torch``."""
+    from dcdnas.kernels import in_use  # imports torch, which who only looks at a run does without
+
+    return "compiled" if in_use() else "torch"
+
+
 def other_rules(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """The rules that differ, a line each."""
-    return differences(flat(there), flat(here))
+    """The rules that differ, a line each. Other kernels (`other_kernels`) are no other rule: they differ by rounding."""
+    return differences(*({k: v for k, v in flat(rules).items() if k != "kernels"} for rules in (there, here)))
+
+
+def other_kernels(there: Mapping[str, Any]) -> str:
+    """That this machine trains with other kernels than a run was begun with, in words; empty when it does not."""
+    before, now = there.get("kernels"), kernels()
+    if before in (None, now):
+        return ""
+    switch = "on" if before == "compiled" else "off"
+    return (
+        f"the run was begun with {before} kernels and goes on with {now} kernels. A training differs by rounding only, so doing "
+        f"one again gives other last digits. DCDNAS_KERNELS={switch} goes on with those of its beginning."
+    )
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:

@@ -22,7 +22,7 @@ from dcdnas.errors import UsageError
 from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.networks._excite import SqueezeExcite
 from dcdnas.networks._slot import STATIC, check_layers
-from dcdnas.operators import BatchNorm, Operator, operators
+from dcdnas.operators import BatchNorm, Operator, activated, operators
 
 
 class ConvNorm(nn.Module):
@@ -38,8 +38,7 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
-        y: Tensor = self.activation(self.norm(self.conv(x) if guide is None else self.conv(x, guide)))
-        return y
+        return activated(self.conv(x) if guide is None else self.conv(x, guide), self.norm, self.activation)
 
     @torch.no_grad()
     def deploy(self) -> None:

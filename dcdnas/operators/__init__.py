@@ -6,7 +6,7 @@ from dcdnas.operators._base import Operator
 from dcdnas.operators._ddf_up import DDFUp
 from dcdnas.operators._guide import width_of
 from dcdnas.operators._kernels import watching
-from dcdnas.operators._norm import BatchNorm
+from dcdnas.operators._norm import BatchNorm, activated
 from dcdnas.operators._observed import Observer
 from dcdnas.operators._product import counting, product
 from dcdnas.operators._rules import check as _check
@@ -15,4 +15,4 @@ operators: Catalogue[type[Operator]] = Catalogue("operators", "operator", "`--pl
 
 accept(operators, Operator, "operator", check=_check)
 
-__all__ = ["BatchNorm", "DDFUp", "Observer", "Operator", "counting", "operators", "product", "watching", "width_of"]
+__all__ = ["BatchNorm", "DDFUp", "Observer", "Operator", "activated", "counting", "operators", "product", "watching", "width_of"]

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dcdnas.kernels import depthwise, depthwise_fits, usable
 from dcdnas.operators._kernels import per_sample
 from dcdnas.operators._product import plus_product, product
 
@@ -46,7 +47,8 @@ def per_sample_conv2d(
     A dense 1x1 kernel is one batched matrix product. Otherwise the batch is folded into the groups of one convolution, or,
     where `portable` and in compilers, the taps are added up one by one: the same multiply-adds, but the batch stays a batch,
     which is what ONNX, tracing and `torch.compile` need for a batch of any size. A program for one image alone has one plain
-    convolution, whose bias and activation runtimes fuse.
+    convolution, whose bias and activation runtimes fuse. A depthwise layer in training has a compiled kernel
+    (`dcdnas.kernels`).
 
     Args:
         x: (N, C, H, W).
@@ -71,6 +73,9 @@ def per_sample_conv2d(
     if portable or torch.compiler.is_compiling() or x.shape[0] == 0:
         sum_up = _stacked_taps if portable and weight.shape[1:3] == (groups, 1) else _by_taps
         y = sum_up(x, weight, stride, padding, dilation, groups)
+        return y if bias is None else y + bias[..., None, None]
+    if usable(x, weight) and depthwise_fits(x, weight, padding, dilation, groups):
+        y = depthwise(x, weight, stride, padding)
         return y if bias is None else y + bias[..., None, None]
     n, channels = x.shape[:2]
     folded = x.reshape(1, n * channels, *x.shape[2:])

@@ -11,7 +11,9 @@ from dcdnas.cli import doctor
 @pytest.fixture(autouse=True)
 def quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a probe imports is not what is tested here."""
-    monkeypatch.setattr(doctor, "PROBES", {"torch": "print('none')", "ray": "print('2.60')"})
+    monkeypatch.setattr(
+        doctor, "PROBES", {"torch": "print('none')", "ray": "print('2.60')", "dcdnas.kernels": "print('compiled')"}
+    )
 
 
 def test_a_machine_that_runs_these_tests_is_well(run: Run, project: Path) -> None:
@@ -20,11 +22,12 @@ def test_a_machine_that_runs_these_tests_is_well(run: Run, project: Path) -> Non
     seen = {finding["what"]: finding for finding in found.json}
     assert seen["torch"]["well"]
     assert seen["GPUs"]["seen"] == "none"
+    assert seen["kernels"]["seen"] == "compiled"
     assert not (project / "runs").exists()
 
 
 def test_a_package_that_cannot_be_imported_is_told_with_what_to_do(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "PROBES", {"torch": "print('none')", "ray": "import nothing_of_this_name"})
+    monkeypatch.setattr(doctor, "PROBES", {**doctor.PROBES, "ray": "import nothing_of_this_name"})
     said = run("doctor")
     assert said.code == 1
     assert "importing ray fails: ModuleNotFoundError" in said.out
@@ -33,7 +36,7 @@ def test_a_package_that_cannot_be_imported_is_told_with_what_to_do(run: Run, mon
 
 
 def test_a_probe_that_hangs_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "PROBES", {"torch": "import time; time.sleep(60)", "ray": "print(1)"})
+    monkeypatch.setattr(doctor, "PROBES", {**doctor.PROBES, "torch": "import time; time.sleep(60)"})
     monkeypatch.setattr(doctor, "SECONDS", 1)
     assert "takes more than 1 s" in run("doctor").out
 

@@ -166,7 +166,7 @@ def test_a_search_without_early_stopping_has_no_rule_for_it() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
-    [("kernels", "triton", "kernels: triton there, torch here"), ("losses", {"attempts": 3}, "losses.attempts: 3 there, 2 here"),
+    [("losses", {"attempts": 3}, "losses.attempts: 3 there, 2 here"),
      ("readings", {"every_epochs": 1, "batch_norm": "running"}, "readings.batch norm: running there, re-estimated here")],
 )  # fmt: skip
 def test_a_run_of_other_rules_is_looked_at_and_not_gone_on_with(tmp_path: Path, name: str, value: Any, said: str) -> None:
@@ -178,6 +178,19 @@ def test_a_run_of_other_rules_is_looked_at_and_not_gone_on_with(tmp_path: Path, 
         SearchConfig.to_go_on(path)
     assert said in str(refused.value)
     assert f"--start-from {tmp_path}`" in str(refused.value), "a run that is not in the folder of the runs is named by its path"
+
+
+@pytest.mark.parametrize(("before", "now"), [("compiled", "off"), ("torch", "on")])
+def test_a_run_may_go_on_with_other_kernels_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, now: str
+) -> None:
+    path = tmp_path / "search.yaml"
+    monkeypatch.setattr("dcdnas.kernels.in_use", lambda: now == "on")
+    config().write(path)
+    assert SearchConfig.other_kernels(path) == ""
+    changed(path, {"rules": {**config().rules, "kernels": before}})
+    assert SearchConfig.to_go_on(path) == config()
+    assert f"begun with {before} kernels" in SearchConfig.other_kernels(path)
 
 
 def test_a_run_that_says_no_rules_is_not_gone_on_with(tmp_path: Path) -> None:

@@ -1,0 +1,103 @@
+"""What the compiled kernels save: whole proxy trainings with and without them, seed by seed, and what the networks reach.
+
+    python benchmarks/kernels.py [--seeds 5] [--epochs 3] [--operators static dcd odconv] [--results FILE]
+
+Each network is `fashion-quick`'s backbone (width 1, two blocks a stage, expansion 3, 3x3) with one operator in all blocks,
+trained on `fashion-mini` with the space's recipe on one thread. Per seed both ways run one after the other, each first in turn.
+Printed are processor seconds, the ratio without / with (median and range over seeds), and the accuracy at the end. It goes on
+where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.data import load, split
+from dcdnas.kernels import SWITCH, in_use
+from dcdnas.networks import build_network, slots_of
+from dcdnas.operators import operators
+from dcdnas.space.library import load_space
+from dcdnas.training.allocator import keep_freed_memory
+from dcdnas.training.loop import seeded, train
+
+PLAIN = Architecture(
+    "mobilenetv2",
+    {"channels": (8, 16, 32), "depth": 2, "strides": (1, 2, 2), "expansion": 3, "stem_channels": 8, "head_channels": 64}
+    | {"stem_stride": 2, "kernel_size": 3},
+    {},
+    (1, 28, 28),
+    10,
+)  # fmt: skip
+
+
+def network_of(operator: str) -> Architecture:
+    """The backbone with an operator in all convolutions of its blocks."""
+    layers = {}
+    for slot in slots_of(PLAIN):
+        if operator != "static" and slot.kind == "conv" and "block" in slot.name:
+            cls = operators[operator]
+            settings = cls.resolve(slot.geometry)
+            layers[slot.name] = LayerChoice(operator, settings, cls.counted_form(slot.geometry, settings))
+    return replace(PLAIN, layers=layers)
+
+
+def trained(operator: str, seed: int, switch: str, epochs: int) -> dict[str, float]:
+    """Processor seconds of a whole training, and the accuracy at its end."""
+    os.environ[SWITCH] = switch
+    assert in_use() == (switch == "on")
+    task = replace(load_space("fashion-quick").proxy, epochs=epochs, seed=seed)
+    images = split(load(task.data, task.resolution, task.classes), 0.2)
+    with seeded(seed):
+        network = build_network(network_of(operator))
+    begun = time.process_time()
+    score = train(network, images, task)
+    return {"seconds": time.process_time() - begun, "accuracy": score.values["accuracy"]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--operators", nargs="+", default=["static", "dcd", "odconv"])
+    parser.add_argument("--results", type=Path, default=Path(__file__).with_suffix(".json"))
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    found: dict[str, dict[str, float]] = json.loads(asked.results.read_text()) if asked.results.exists() else {}
+    for seed in range(asked.seeds):
+        for operator in asked.operators:
+            for switch in ("off", "on") if seed % 2 else ("on", "off"):
+                key = f"{operator} {asked.epochs} {seed} {switch}"
+                if key not in found:
+                    found[key] = trained(operator, seed, switch, asked.epochs)
+                    asked.results.write_text(json.dumps(found, indent=1) + "\n")
+    print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, one thread, {asked.epochs} epochs, "
+          f"n = {asked.seeds} seeds, load {os.getloadavg()[0]:.1f}")  # fmt: skip
+    print(
+        "| operator | torch, processor s | kernels | torch / kernels (range) | accuracy, torch | kernels |\n" + "| --- " * 6 + "|"
+    )
+    for operator in asked.operators:
+        off, on = (
+            [found[f"{operator} {asked.epochs} {seed} {switch}"] for seed in range(asked.seeds)] for switch in ("off", "on")
+        )
+        ratios = [a["seconds"] / b["seconds"] for a, b in zip(off, on, strict=True)]
+        cells = [f"{statistics.median(t['seconds'] for t in way):.1f}" for way in (off, on)]
+        cells.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})")
+        for way in (off, on):
+            reached = [100 * t["accuracy"] for t in way]
+            cells.append(f"{statistics.mean(reached):.1f} +- {statistics.stdev(reached):.1f} %")
+        print(f"| {operator} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()

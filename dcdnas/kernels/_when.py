@@ -1,0 +1,34 @@
+"""When a compiled kernel may stand in for torch: in ordinary float32 training on one thread of a CPU, and nowhere else."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.utils import _python_dispatch
+
+from dcdnas.kernels._library import library
+
+
+def usable(*tensors: Tensor) -> bool:
+    """Whether the kernels may compute with these tensors here and now.
+
+    They may not where somebody looks at the operations themselves (tracing, exporting, compiling, counting, `torch.func`,
+    forward-mode derivatives), where autocast would choose a precision, and where torch itself would use several threads.
+    """
+    return (
+        not (torch.compiler.is_compiling() or torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+        and torch.is_grad_enabled()
+        and all(_plain(tensor) for tensor in tensors)
+        and torch.get_num_threads() == 1
+        and not torch.is_autocast_enabled("cpu")
+        and _python_dispatch._get_current_dispatch_mode() is None
+        and torch._C._functorch.peek_interpreter_stack() is None
+        and forward_ad._current_level < 0
+        and library() is not None
+    )
+
+
+def _plain(tensor: Tensor) -> bool:
+    """An ordinary tensor of float32 on the CPU, no subclass that records or fakes what is done to it."""
+    return type(tensor) in (Tensor, nn.Parameter) and tensor.dtype is torch.float32 and tensor.is_cpu

@@ -1,0 +1,88 @@
+"""Depthwise convolution with one kernel a sample, on maps in channels-last memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dcdnas.kernels._library import library
+
+SIZES = range(2, 8)
+"""Kernel sizes that the kernel takes."""
+
+
+def depthwise(x: Tensor, weight: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
+    """Convolves each channel of each sample with a kernel of its own, for tensors that are `usable` and that `fits` takes.
+
+    Equal to torch's convolution to 1e-5 in values and gradients.
+
+    Args:
+        x: (N, C, H, W), channels last.
+        weight: (N, C, 1, k, k).
+        stride: as in Conv2d.
+        padding: as in Conv2d, below k.
+
+    Returns:
+        (N, C, H', W'), channels last.
+    """
+    y: Tensor = _Depthwise.apply(x, weight, stride, padding)  # type: ignore[no-untyped-call]
+    return y
+
+
+def fits(x: Tensor, weight: Tensor, padding: int, dilation: int, groups: int) -> bool:
+    """Whether the kernel computes this convolution of x by kernels (N, D, C/g, k, k)."""
+    k = weight.shape[-1]
+    return (
+        weight.shape[:3] == (len(x), groups, 1)
+        and x.shape[1] == groups
+        and k in SIZES
+        and padding < k
+        and dilation == 1
+        and min(x.shape) > 0
+        and min(x.shape[2:]) + 2 * padding >= k
+        and x.is_contiguous(memory_format=torch.channels_last)
+    )
+
+
+def _torch_form(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    """The same in torch's own operations, for derivatives of derivatives."""
+    n, channels = x.shape[:2]
+    folded = x.reshape(1, n * channels, *x.shape[2:])
+    y = torch.conv2d(folded, weight.flatten(0, 1), None, stride, padding, 1, n * channels)
+    return y.view(n, channels, *y.shape[2:])
+
+
+class _Depthwise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+        kernels = library()
+        assert kernels is not None
+        n, channels, height, width = x.shape
+        k = weight.shape[-1]
+        out_height, out_width = ((size + 2 * padding - k) // stride + 1 for size in (height, width))
+        taps = weight.reshape(n, channels, k * k).transpose(1, 2).contiguous()
+        y = torch.empty((n, channels, out_height, out_width), memory_format=torch.channels_last)
+        room = torch.empty(kernels.lanes() * ((height + 2 * padding) * (width + 2 * padding) + k * k))
+        ctx.sizes = (n, height, width, channels, out_height, out_width, k, stride, padding)
+        kernels.depthwise_forward(*(t.data_ptr() for t in (x, taps, y, room)), *ctx.sizes)
+        ctx.save_for_backward(x, weight, taps)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, taps = ctx.saved_tensors
+        (g,) = gradients
+        _, height, width, _, out_height, out_width, k, stride, padding = ctx.sizes
+        if torch.is_grad_enabled():  # somebody differentiates the gradient
+            y = _torch_form(x, weight, stride, padding)
+            return *torch.autograd.grad(y, (x, weight), g, create_graph=True), None, None
+        kernels = library()
+        assert kernels is not None
+        g = g.contiguous(memory_format=torch.channels_last)
+        dx, dtaps = torch.empty_like(x), torch.empty_like(taps)
+        padded = (height + 2 * padding) * (width + 2 * padding)
+        room = torch.empty(kernels.lanes() * (2 * padded + (out_height + 2 * k) * (out_width + 2 * k) + 3 * k * k))
+        kernels.depthwise_backward(*(t.data_ptr() for t in (g, x, taps, dx, dtaps, room)), *ctx.sizes)
+        return dx, dtaps.transpose(1, 2).reshape(weight.shape), None, None

@@ -1,0 +1,274 @@
+"""The compiled kernels of a training step: equal to torch, and used in ordinary training only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dcdnas.kernels import UNCLAMPED, depthwise, depthwise_fits, in_use, norm_clamp, norm_fits, usable
+from dcdnas.operators import BatchNorm, activated
+from dcdnas.operators._per_sample import per_sample_conv2d
+
+needs_a_compiler = pytest.mark.skipif(not in_use(), reason="no C compiler")
+pytestmark = needs_a_compiler
+
+BOUNDS = {"none": UNCLAMPED, "relu": (0.0, math.inf), "relu6": (0.0, 6.0)}
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> Iterator[None]:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+def last(*shape: int, scale: float = 1.0, shift: float = 0.0) -> Tensor:
+    """A random map in channels-last memory that wants a gradient."""
+    x = torch.randn(shape) * scale + shift
+    return x.contiguous(memory_format=torch.channels_last).requires_grad_()
+
+
+def assert_close(one: Tensor, other: Tensor, tolerance: float = 1e-5) -> None:
+    """Equal to a share of the largest value."""
+    one, other = one.detach().double(), other.detach().double()
+    assert one.shape == other.shape
+    assert (one - other).abs().max() <= tolerance * max(1.0, float(other.abs().max()))
+
+
+# ---- BatchNorm and its clamp ------------------------------------------------------------------------------------------
+
+NORMS = [(2, 1, 1, 1), (3, 5, 4, 7), (16, 24, 14, 14), (33, 96, 4, 4), (130, 17, 1, 1)]
+
+
+@pytest.mark.parametrize("bounds", BOUNDS)
+@pytest.mark.parametrize("shape", NORMS, ids=str)
+def test_a_norm_and_its_clamp_are_equal_to_torchs(shape: tuple[int, ...], bounds: str) -> None:
+    x, low_high = last(*shape, scale=3.0, shift=-40.0), BOUNDS[bounds]
+    weight, bias = (torch.rand(shape[1]).requires_grad_() for _ in range(2))
+    mean, variance = torch.randn(shape[1]), torch.rand(shape[1])
+    exact = [t.detach().double().requires_grad_() for t in (x, weight, bias)]
+    running = [mean.double(), variance.double()]
+
+    y = norm_clamp(x, weight, bias, mean, variance, 0.1, 1e-5, low_high)
+    normed = F.batch_norm(exact[0], running[0], running[1], exact[1], exact[2], True, 0.1, 1e-5)
+    z = normed if low_high == UNCLAMPED else normed.clamp(*low_high)
+    g = torch.randn_like(y)
+    found, right = torch.autograd.grad(y, (x, weight, bias), g), torch.autograd.grad(z, exact, g.double())
+
+    assert y.stride() == x.stride()
+    # x = -40 +- 3 in float32 has 2e-6 of its deviation: what no float32 form can give back
+    for one, other in zip((y, *found, mean, variance), (z, *right, *running), strict=True):
+        assert_close(one, other, 2e-5)
+
+
+def test_a_gradient_that_is_spread_over_the_map_is_taken_as_it_is() -> None:
+    """The gradient of a sum is one number in memory, seen from all pixels."""
+    x, (weight, bias) = last(4, 8, 5, 5), (torch.rand(8).requires_grad_() for _ in range(2))
+    y = norm_clamp(x, weight, bias, torch.zeros(8), torch.ones(8), 0.1, 1e-5, (0.0, 6.0))
+    other = F.relu6(F.batch_norm(x, None, None, weight, bias, True))
+    for one, right in zip(*(torch.autograd.grad(o.sum(), (x, weight, bias)) for o in (y, other)), strict=True):
+        assert_close(one, right)
+
+
+def test_nan_and_infinity_reach_the_output() -> None:
+    """A training that diverges has to be seen to."""
+    for wrong in (math.nan, math.inf):
+        x = torch.randn(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
+        x[0, 1, 2, 2] = wrong
+        y = norm_clamp(x.requires_grad_(), torch.ones(3), torch.zeros(3), torch.zeros(3), torch.ones(3), 0.1, 1e-5, (0.0, 6.0))
+        assert y[:, 1].isnan().any()
+        assert y[:, [0, 2]].isfinite().all()
+
+
+# ---- depthwise kernels, one a sample ------------------------------------------------------------------------------------
+
+PLACES = [
+    (k, stride, padding, shape)
+    for k in (2, 3, 5, 7)
+    for stride in (1, 2, 3)
+    for padding in (0, k // 2, k - 1)
+    for shape in ((2, 8, 7, 9), (3, 13, 8, 8))
+]
+
+
+@pytest.mark.parametrize(("k", "stride", "padding", "shape"), PLACES, ids=str)
+def test_a_kernel_a_sample_is_equal_to_torchs(k: int, stride: int, padding: int, shape: tuple[int, ...]) -> None:
+    x, weight = last(*shape), torch.randn(*shape[:2], 1, k, k).requires_grad_()
+    assert depthwise_fits(x, weight, padding, 1, shape[1])
+    y = depthwise(x, weight, stride, padding)
+    folded = x.reshape(1, -1, *shape[2:])
+    z = F.conv2d(folded, weight.flatten(0, 1), None, stride, padding, 1, folded.shape[1]).view(y.shape)
+    g = torch.randn_like(y)
+    for one, other in zip(
+        (y, *torch.autograd.grad(y, (x, weight), g)), (z, *torch.autograd.grad(z, (x, weight), g)), strict=True
+    ):
+        assert_close(one, other)
+
+
+def test_maps_of_many_channels_and_kernels_of_any_memory_are_taken() -> None:
+    x, weight = last(5, 40, 6, 6), torch.randn(5, 9, 40).transpose(1, 2).reshape(5, 40, 1, 3, 3).requires_grad_()
+    z = per_sample_conv2d(x.double(), weight.double(), 2, 1, groups=40)
+    assert_close(depthwise(x, weight, 2, 1), z)
+
+
+@pytest.mark.parametrize(
+    ("groups", "padding", "dilation", "shape"),
+    [
+        (8, 1, 2, (2, 8, 1, 3, 3)),
+        (8, 3, 1, (2, 8, 1, 3, 3)),
+        (1, 1, 1, (2, 8, 8, 3, 3)),
+        (8, 1, 1, (1, 8, 1, 3, 3)),
+        (8, 0, 1, (2, 8, 1, 9, 9)),
+    ],
+    ids=["dilated", "padding as large as the kernel", "dense", "one kernel for all", "larger than the map"],
+)
+def test_other_convolutions_are_left_to_torch(groups: int, padding: int, dilation: int, shape: tuple[int, ...]) -> None:
+    assert not depthwise_fits(last(2, 8, 7, 7), torch.randn(shape), padding, dilation, groups)
+
+
+def test_a_map_in_contiguous_memory_is_left_to_torch() -> None:
+    assert not norm_fits(torch.randn(2, 8, 7, 7))
+    assert not depthwise_fits(torch.randn(2, 8, 7, 7), torch.randn(2, 8, 1, 3, 3), 1, 1, 8)
+
+
+# ---- derivatives of derivatives -----------------------------------------------------------------------------------------
+
+
+def test_the_gradients_have_gradients() -> None:
+    """As torch's own: a gradient penalty trains."""
+    x, weight, bias = last(3, 4, 5, 5), *(torch.rand(4).requires_grad_() for _ in range(2))
+    kernel = torch.randn(3, 4, 1, 3, 3).requires_grad_()
+
+    def penalty(norm: Callable[..., Tensor], convolve: Callable[..., Tensor]) -> tuple[Tensor, ...]:
+        y = convolve(norm(x)).square().sum()
+        (g,) = torch.autograd.grad(y, x, create_graph=True)
+        return torch.autograd.grad(g.square().sum(), (x, weight, kernel))
+
+    ours = penalty(
+        lambda x: norm_clamp(x, weight, bias, torch.zeros(4), torch.ones(4), 0.1, 1e-5, (0.0, 6.0)),
+        lambda y: depthwise(y, kernel, 1, 1),
+    )
+    torchs = penalty(
+        lambda x: F.relu6(F.batch_norm(x, None, None, weight, bias, True)),
+        lambda y: F.conv2d(y.reshape(1, 12, 5, 5), kernel.flatten(0, 1), None, 1, 1, 1, 12).view(y.shape),
+    )
+    for one, other in zip(ours, torchs, strict=True):
+        assert_close(one, other, 1e-4)
+
+
+# ---- when they are used -------------------------------------------------------------------------------------------------
+
+
+def norm_layer() -> tuple[BatchNorm, nn.Module]:
+    return BatchNorm(4), nn.ReLU6()
+
+
+def counts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the kernels that are called from now on."""
+    called: list[str] = []
+
+    def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            called.append(name)
+            return function(*given)
+
+        return call
+
+    monkeypatch.setattr("dcdnas.operators._norm.norm_clamp", counted("norm", norm_clamp))
+    monkeypatch.setattr("dcdnas.operators._per_sample.depthwise", counted("depthwise", depthwise))
+    return called
+
+
+def both(x: Tensor, norm: nn.Module, activation: nn.Module) -> Tensor:
+    """A norm with its activation, and a depthwise convolution with a kernel a sample."""
+    y = activated(x, norm, activation)
+    return per_sample_conv2d(y, torch.ones(len(x), 4, 1, 3, 3), 1, 1, 1, 4)
+
+
+def test_ordinary_training_uses_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = counts(monkeypatch)
+    norm, activation = norm_layer()
+    y = both(last(2, 4, 6, 6), norm, activation)
+    assert called == ["norm", "depthwise"]
+    y.sum().backward()
+    assert norm.num_batches_tracked == 1
+
+
+def fake(x: Tensor, *layers: nn.Module) -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    with mode:
+        both(mode.from_tensor(x), *layers)
+
+
+def dispatched(x: Tensor, *layers: nn.Module) -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False):
+        both(x, *layers)
+
+
+def several_threads(x: Tensor, *layers: nn.Module) -> None:
+    torch.set_num_threads(2)
+    try:
+        both(x, *layers)
+    finally:
+        torch.set_num_threads(1)
+
+
+def watched(x: Tensor, norm: nn.Module, activation: nn.Module) -> None:
+    seen: list[Tensor] = []
+    norm.register_forward_hook(lambda module, given, y: seen.append(y))
+    activated(x, norm, activation)
+    assert len(seen) == 1
+
+
+ELSEWHERE: dict[str, Callable[..., Any]] = {
+    "without gradients": torch.no_grad()(both),
+    "in float64": lambda x, norm, activation: both(x.double(), norm.double(), activation).double(),
+    "in half precision": lambda x, *layers: torch.autocast("cpu", dtype=torch.bfloat16)(both)(x, *layers),
+    "traced": lambda x, *layers: torch.jit.trace(
+        lambda x: activated(x, layers[0].requires_grad_(False), layers[1]), x, check_trace=False
+    ),
+    "with fake tensors": fake,
+    "counted as it is dispatched": dispatched,
+    "differentiated by a function": lambda x, *_: torch.func.grad(lambda x: both(x, nn.Identity(), nn.Identity()).sum())(
+        x.detach()
+    ),
+    "differentiated forward": lambda x, *_: torch.func.jvp(lambda x: both(x, nn.Identity(), nn.Identity()), (x,), (x,)),
+    "with several threads": several_threads,
+    "with a hook": watched,
+}
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # of the norm's own look at a shape
+@pytest.mark.parametrize("where", ELSEWHERE)
+def test_elsewhere_torch_computes(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    called, layers = counts(monkeypatch), norm_layer()
+    if where == "in float64":
+        monkeypatch.setattr(torch, "ones", lambda *shape: torch.full(shape, 1.0, dtype=torch.float64))
+    ELSEWHERE[where](last(2, 4, 6, 6), *layers)
+    assert called == []
+
+
+def test_evaluation_and_other_norms_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    called, x = counts(monkeypatch), last(2, 4, 6, 6)
+    for norm in (BatchNorm(4).eval(), nn.BatchNorm2d(4), nn.GroupNorm(2, 4), BatchNorm(4, momentum=None), nn.Identity()):
+        activated(x, norm, nn.ReLU6())
+    activated(x, BatchNorm(4), nn.Hardswish())
+    assert called == []
+
+
+def test_a_subclass_of_a_tensor_is_left_to_torch() -> None:
+    class Recorded(Tensor):
+        pass
+
+    assert usable(torch.zeros(1))
+    assert not usable(torch.zeros(1).as_subclass(Recorded))
