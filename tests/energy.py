@@ -36,7 +36,7 @@ def slot_joules(slot: Slot, choice: LayerChoice) -> float | None:
 ENERGY = Metric(NOTATION, "joules of a forward pass", joules, of_slot=slot_joules)
 
 
-def _forget_prices() -> None:
+def forget_prices() -> None:
     """Another test's metric of this name had others."""
     for memory in (_price._kinds, _price._known, CATALOGUE.places, CATALOGUE._rows, CATALOGUE._rows_at, place_costs):
         memory.cache_clear()
@@ -46,11 +46,11 @@ def _forget_prices() -> None:
 def energy_known(metric: Metric = ENERGY) -> Iterator[Metric]:
     """Within it, the metric is one of those that there are."""
     metrics.add("energy", metric)
-    _forget_prices()
+    forget_prices()
     try:
         yield metric
     finally:
-        _forget_prices()
+        forget_prices()
         metrics._added.discard("energy")
         metrics._loaded.pop("energy", None)
         units._KNOWN.pop("energy", None)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from energy import forget_prices
 
 from dcdnas.core import installed, plugins, units
 from dcdnas.cost._kept import outside as file_of_operator
@@ -28,6 +29,7 @@ def forget() -> None:
     plugins._KNOWN.clear()
     plugins._RECORDED.clear()
     file_of_operator.cache_clear()
+    forget_prices()
 
 
 @contextmanager

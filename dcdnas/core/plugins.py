@@ -206,6 +206,13 @@ def loaded() -> tuple[Plugin, ...]:
     return tuple(_KNOWN[name] for name in sorted(_KNOWN))
 
 
+def place_of(plugin: Plugin | Installed) -> str:
+    """What messages call the place that an entry is defined in: file and line, or the installed package."""
+    if isinstance(plugin, Installed):
+        return plugin.where
+    return f"{_place(plugin, None, module_of(plugin).__all__[0])}: the {plugin.kind} {plugin.name!r}"
+
+
 def module_of(plugin: Plugin) -> ModuleType:
     """What a file that was loaded defines."""
     return _PLACES[plugin.kind].catalogue.module(plugin.name)

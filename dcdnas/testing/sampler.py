@@ -18,6 +18,7 @@ from dcdnas.space.pricing.cost import draw, priced
 from dcdnas.space.reading.reader import Compiler
 from dcdnas.space.search_space import Decisions, SearchSpace
 from dcdnas.tasks import ACCURACY
+from dcdnas.testing import direct
 from dcdnas.testing.rules import kept
 
 EPOCHS = 3
@@ -51,6 +52,10 @@ def check_sampler(sampler: Sampler) -> None:
         ContractError: at the first rule that it breaks, with what was found.
     """
     kept("the rules of a sampler", partial(rules_of("sampler"), "", sampler))
+    if sampler.direct is not None:
+        for rule, by_itself in direct.RULES.items():
+            kept(rule, partial(by_itself, sampler.direct, space()))
+        return
     for rule, check in RULES.items():
         kept(rule, partial(check, sampler, space()))
 

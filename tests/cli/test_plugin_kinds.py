@@ -196,6 +196,28 @@ def test_a_plugin_that_breaks_its_kinds_rules_is_refused_with_its_line(tmp_path:
         assert not executed()
 
 
+WRONG = {
+    "gate": ("g.out_channels * (g.in_channels + g.out_pixels)", "1"),
+    "energy": ("return EACH * count_flops(module, shape)", "return 7"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_plugin_that_prices_wrongly_is_refused_before_a_run_is_made(run: Run, own: Path, name: str) -> None:
+    wrong, right = WRONG[name]
+    assert wrong in FILES[name]
+    (own / f"{name}.py").write_text(FILES[name].replace(wrong, right), encoding="utf-8")
+    said = run(*search("inline", "-n", "4"))
+    assert said.code == 2
+    assert re.search(rf"{name}.py:\d+: the .*{name}.*: a network with it costs .* by table, .* measured\. Both", flat(said.err))
+    assert not (own / "runs").exists()
+
+
+def flat(text: str) -> str:
+    """What was said, without the terminal's line breaks."""
+    return " ".join(text.split())
+
+
 def test_two_files_of_one_name_are_refused_whatever_they_hold(tmp_path: Path) -> None:
     for folder, text in (("a", OPERATOR), ("b", SAMPLER)):
         (tmp_path / folder).mkdir()

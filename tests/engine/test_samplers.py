@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,19 +9,15 @@ from searching import FEW, config
 
 from dcdnas.core.budget import Budget, within
 from dcdnas.core.objective import Goals, Objective
-from dcdnas.core.trial import FailureKind, Score, Trial
 from dcdnas.engine.direct import DirectStudy
 from dcdnas.engine.samplers import Direct, Known, Search, samplers
-from dcdnas.networks import identity
-from dcdnas.space.pricing.cost import priced
 from dcdnas.space.search_space import Decisions, SearchSpace
 from dcdnas.tasks import ACCURACY
+from dcdnas.testing import direct as rules
+from dcdnas.testing.direct import BUDGETS, GOALS, searched
 
 DIRECT = [name for name in samplers if samplers[name].direct is not None]
 LOSS = Objective("loss", "minimize", 3.0, 0.0)
-BUDGETS = (Budget("flops", 5e5),)
-GOALS = Goals((ACCURACY,), ("flops",))
-METRICS = ("flops", "params", "activations")
 
 
 @pytest.fixture(scope="module")
@@ -32,83 +25,35 @@ def space() -> SearchSpace:
     return config().build_space()
 
 
-def study(name: str, space: SearchSpace, seed: int = 0, **changed: Any) -> DirectStudy:
+def direct(name: str) -> type[Direct]:
     made = samplers[name].direct
     assert made is not None
-    return DirectStudy(made(Search(space, **{"budgets": BUDGETS, "goals": GOALS, "seed": seed, **changed})))
+    return made
 
 
-def ended(space: SearchSpace, decisions: Decisions, number: int, state: Any = "finished") -> Trial:
-    """A trial whose accuracy is that of a pretended training: more compute is better, with noise."""
-    found = priced(space, decisions, METRICS)
-    accuracy = 1 - 30 * found.cost["flops"] ** -0.4 + random.Random(number).gauss(0, 0.01)
-    epochs = {"finished": 3, "replayed": 3, "stopped": 1}.get(state, 0)
-    score = Score({"accuracy": accuracy, "loss": 2 - accuracy}, epochs, 1.0) if epochs else None
-    failure = FailureKind.RAISED if state == "failed" else None
-    deployed = identity(found.architecture)
-    return Trial(number, state, found.architecture, decisions, found.cost, score, failure=failure, deployed=deployed)
-
-
-def searched(
-    asked: DirectStudy, space: SearchSpace, count: int, state: Callable[[int], str] = lambda n: "finished"
-) -> list[Trial]:
-    """Proposals one after the other, each told at once."""
-    first, found = len(asked.known.trials), []
-    for number in range(first, first + count):
-        proposed = asked.ask()
-        assert proposed is not None
-        found.append(ended(space, proposed[1], number, state(number)))
-        asked.tell(proposed[0], found[-1])
-    return found
+def study(name: str, space: SearchSpace, seed: int = 0, **changed: Any) -> DirectStudy:
+    return DirectStudy(direct(name)(Search(space, **{"budgets": BUDGETS, "goals": GOALS, "seed": seed, **changed})))
 
 
 @pytest.mark.parametrize("name", DIRECT)
 def test_a_proposal_is_a_new_network_within_the_budget_whatever_became_of_the_others(name: str, space: SearchSpace) -> None:
-    rng = random.Random(1)
-    states = ["finished", "finished", "stopped", "refused", "failed", "replayed"]
-    found = searched(study(name, space), space, 30, lambda n: rng.choice(states))
-    options = {d.name: d.options for d in space.decisions}
-    for trial in found:
-        made = trial.decisions
-        assert within(trial.cost, BUDGETS)
-        assert space.decide(lambda key, _, made=made: made[key]) == made  # type: ignore[misc]
-        assert all(value in options[key] for key, value in made.items())
-    assert len({t.deployed for t in found}) == 30
+    rules.proposes_what_is_new(direct(name), space)
 
 
 @pytest.mark.parametrize("name", DIRECT)
 def test_proposals_are_a_function_of_the_seed(name: str, space: SearchSpace) -> None:
-    one, same, other = ([t.decisions for t in searched(study(name, space, seed), space, 12)] for seed in (1, 1, 2))
-    assert one == same != other
+    rules.function_of_its_seed(direct(name), space)
 
 
 @pytest.mark.parametrize("name", DIRECT)
 @pytest.mark.parametrize("cut", [0, 1, 2, 7, 11])
 def test_a_resumed_search_goes_on_as_if_it_had_not_been_interrupted(name: str, cut: int, space: SearchSpace) -> None:
-    """The trials come back in any order; one was lost with its driver and is asked again."""
-    whole = searched(study(name, space), space, 14, lambda n: "failed" if n == 5 else "finished")
-    resumed = study(name, space)
-    past = whole[:cut]
-    random.Random(cut).shuffle(past)
-    resumed.remember([*past, replace(whole[cut], state="interrupted", score=None)])
-    ticket, _ = resumed.ask_fixed(whole[cut].decisions)
-    resumed.tell(ticket, whole[cut])
-    rest = searched(resumed, space, 13 - cut, lambda n: "failed" if n == 5 else "finished")
-    assert [t.decisions for t in rest] == [t.decisions for t in whole[cut + 1 :]]
+    rules.goes_on_when_resumed(direct(name), space, (cut,))
 
 
 @pytest.mark.parametrize("name", DIRECT)
 def test_what_is_in_training_is_not_proposed_again(name: str, space: SearchSpace) -> None:
-    asked = study(name, space)
-    searched(asked, space, 10)
-    proposed = [asked.ask() for _ in range(6)]
-    names = {identity(space.architecture(found[1])) for found in proposed if found is not None}
-    assert len(names) == 6
-    assert not names & {t.deployed for t in asked.known.trials}
-    for found in reversed(proposed):
-        assert found is not None
-        asked.tell(found[0], ended(space, found[1], found[0]))
-    assert asked.known.running == ()
+    rules.leaves_what_is_running(direct(name), space)
 
 
 @pytest.mark.parametrize("name", DIRECT)

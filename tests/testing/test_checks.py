@@ -18,7 +18,7 @@ import dcdnas.testing
 from dcdnas.core.units import Notation, Scale
 from dcdnas.cost import Metric, metrics
 from dcdnas.data import Contents, Raw, Source, sources
-from dcdnas.engine.samplers import Sampler, samplers
+from dcdnas.engine.samplers import Direct, Sampler, samplers
 from dcdnas.errors import ContractError, DataError
 from dcdnas.networks import Slot, networks
 from dcdnas.networks.resnet import ResNet
@@ -226,6 +226,18 @@ class Fragile(type(samplers["random"].make(0, 9))):  # type: ignore[misc]
 def test_a_sampler_is_told_its_rule(make: Callable[[int, int], Any], message: str) -> None:
     with pytest.raises(ContractError, match=message):
         check_sampler(Sampler(make))
+
+
+class Stubborn(Direct):
+    """Proposes one network again and again."""
+
+    def propose(self, known: Any) -> Any:
+        return self.search.space.decide(lambda name, options: options[0])
+
+
+def test_a_sampler_that_proposes_by_itself_is_told_its_rule() -> None:
+    with pytest.raises(ContractError, match=r"A proposal is a new network .*: of 30 proposals 1 are different networks"):
+        check_sampler(Sampler(direct=Stubborn))
 
 
 class Own(Source):

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from dcdnas.core.budget import Budget
-from dcdnas.core.plugins import outside
+from dcdnas.core.installed import Installed
+from dcdnas.core.plugins import Plugin, outside, place_of
 from dcdnas.core.task import TrainingTask
-from dcdnas.cost import ALWAYS, metrics
+from dcdnas.cost import ALWAYS, metrics, verified
 from dcdnas.data import contents
 from dcdnas.engine.planning.for_data import ForData, read_for
 from dcdnas.engine.planning.settings import SearchSettings
-from dcdnas.errors import UsageError
+from dcdnas.errors import FileError, MismatchError, UsageError
 from dcdnas.space.library import find_space, space_for
+from dcdnas.space.pricing.cost import draw
 from dcdnas.space.search_space import SearchSpace
+
+DRAWS = 50
+"""Random networks among which one with a plugin's operator is looked for."""
 
 
 def chosen_space(settings: SearchSettings, budgets: Sequence[Budget]) -> ForData:
@@ -73,6 +79,7 @@ def plugins_of(space: SearchSpace, priced: Iterable[str], sampler: str, task: Tr
 
     Raises:
         UsageError: when two of different kinds have one name.
+        FileError: when a network with one of them does not measure what it is priced at.
     """
     used = {
         "operator": {candidate.operator for group in space.groups for candidate in group.candidates},
@@ -90,4 +97,23 @@ def plugins_of(space: SearchSpace, priced: Iterable[str], sampler: str, task: Tr
                     "run keeps its plugins by their names. Rename one of them."
                 )
             found[plugin.name] = plugin.record
+            if kind in ("operator", "network", "cost metric"):
+                _check_prices(space, plugin)
     return found
+
+
+def _check_prices(space: SearchSpace, plugin: Plugin | Installed) -> None:
+    """Builds and measures a network of the space that uses a plugin, before any is trained."""
+    rng = random.Random(0)
+    drawn = (space.architecture(draw(space, rng)) for _ in range(DRAWS))
+    with_it = (a for a in drawn if plugin.kind != "operator" or plugin.name in {c.operator for c in a.layers.values()})
+    network = next(with_it, None)
+    try:
+        if network is not None:
+            verified(network, (plugin.name,) if plugin.kind == "cost metric" else ALWAYS)
+    except MismatchError as error:
+        what = str(error).partition(": ")[2].partition(". ")[0]
+        raise FileError(
+            f"{place_of(plugin)}: a network with it costs {what}. Both have to be the same; `dcdnas.testing` has a check for its "
+            "author that shows where they differ."
+        ) from None
