@@ -126,7 +126,7 @@ def main() -> None:
     """Searches, and prints a table a space."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spaces", nargs="+", default=["fashion-quick=2MFLOPs", "mobilenetv2-imagenet=300MFLOPs"])
-    parser.add_argument("--samplers", nargs="+", default=["tpe", "nsga2"])
+    parser.add_argument("--samplers", nargs="+", default=["tpe", "nsga2", "model"])
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=2, help="searches at one time")
@@ -181,15 +181,15 @@ def searched(space: str, budget: str, sampler: str, trials: int, sizes: Sequence
 
 def judged(trials: Sequence[Trial], config: SearchConfig, bounds: Mapping[str, tuple[float, float]], seconds: float) -> Found:
     """The true worth of what looked best and of the front that was seen."""
-    looked_best = best(trials, config.budgets)
+    looked_best = best(trials, config.budgets, config.goals)
     if looked_best is None:
         raise SystemExit("nothing was trained within the budget")
     true = [
-        replace(t, score=replace(t.score, accuracy=quality(t.architecture)))
+        replace(t, score=replace(t.score, values={"accuracy": quality(t.architecture)}))
         for t in front(trials, config.budgets, config.goals)
         if t.score
     ]
-    return Found(100 * quality(looked_best.architecture), hypervolume(true, config.budgets, bounds), seconds)
+    return Found(100 * quality(looked_best.architecture), hypervolume(true, config.budgets, config.goals, bounds), seconds)
 
 
 def show(title: str, found: Mapping[tuple[str, int], Sequence[Found]], samplers: Sequence[str], sizes: Sequence[int]) -> None:

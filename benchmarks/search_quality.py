@@ -37,6 +37,7 @@ from typing import Any
 import numpy as np
 
 from dcdnas.core.budget import Budget, parse_budgets
+from dcdnas.core.objective import Goals
 from dcdnas.core.pareto import volume
 from dcdnas.core.trial import Trial
 from dcdnas.core.yaml_lines import read_yaml
@@ -55,6 +56,7 @@ from dcdnas.space.library import find_space
 from dcdnas.space.pricing.cost import draws_within
 from dcdnas.space.search_space import Decisions
 from dcdnas.tables import Table, tables
+from dcdnas.tasks import of_classes
 
 RESULTS = Path(__file__).with_suffix(".json")
 SIZES = (24, 50, 100)
@@ -64,7 +66,7 @@ CHEAPEST, DEAREST, CHANCE = 7_713_280, 105_660_928, 0.1
 LADDER = ((7_713_280, 0.45363), (53_246_464, 0.91930), (105_660_928, 0.92953))
 """Multiply-adds and mean accuracy of the networks 00000000, 11111111 and 22222222."""
 
-GOALS = SearchConfig({}).goals
+GOALS = Goals(of_classes(10)[:1], ("flops",))
 TRIES = 3000
 
 
@@ -157,7 +159,7 @@ def searched(table: Table, sampler: str, budget: str, trials: int, seed: int) ->
     config = SearchConfig(
         space=read_yaml(find_space("nas-bench-macro")).data, trials=trials, confirm=0, sampler=sampler, seed=seed,
         budgets=() if budget == "none" else parse_budgets([budget], notations()), starts=trials if sampler == "random" else 10,
-        early_stopping=False,
+        early_stopping=False, objectives=GOALS.objectives,
     )  # fmt: skip
     space = config.build_space()
     config = replace(config, task=task_of(table, space))

@@ -15,6 +15,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "figures": ("matplotlib",),
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "hub": ("datasets", "pyarrow"),
+    "gp": ("scipy",),
     "executorch": ("executorch",),
 })  # fmt: skip
 """Names that are imported, by extra; ``dcdnas[all]`` has all but the last."""

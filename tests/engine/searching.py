@@ -21,6 +21,7 @@ from dcdnas.engine.job import Job, Outcome
 from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.prepare import make_memory
 from dcdnas.engine.proxy_training import Reporter
+from dcdnas.engine.samplers import samplers
 from dcdnas.engine.store import Store
 
 SPACE: dict[str, Any] = {
@@ -49,6 +50,9 @@ FEW: dict[str, Any] = {**SPACE, "settings": {**SPACE["settings"], "depth": 1, "k
 """Three networks."""
 
 BUDGET = ("0.5MFLOPs",)
+
+SAMPLERS = [name for name in samplers if name != "gp"]
+"""Those that need no package beside those that are always there."""
 
 
 def config(space: dict[str, Any] = SPACE, budget: Iterable[str] = BUDGET, epochs: int = 3, **changes: Any) -> SearchConfig:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from searching import FEW, SPACE, by_state, config, execute, loop_of, memory, opened, plain, searched
+from searching import FEW, SAMPLERS, SPACE, by_state, config, execute, loop_of, memory, opened, plain, searched
 from trainings import fault, learn, pretend, quality
 
 from dcdnas.core.budget import within
@@ -20,7 +20,6 @@ from dcdnas.engine.job import WAIT, Job, Outcome
 from dcdnas.engine.loop import FAILURES, MISSES, SearchLoop
 from dcdnas.engine.proxy_training import Reporter
 from dcdnas.engine.recovery import ATTEMPTS
-from dcdnas.engine.samplers import samplers
 from dcdnas.engine.signals import Wish
 from dcdnas.engine.standing import FIRST, LEAST, PATIENCE
 from dcdnas.engine.store import Store
@@ -49,7 +48,7 @@ def offer(loop: SearchLoop, *decisions: Any) -> None:
 # What is trained
 
 
-@pytest.mark.parametrize("name", list(samplers))
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_exactly_the_asked_number_ends_and_nothing_over_budget_is_trained(tmp_path: Path, name: str) -> None:
     trained: list[Job] = []
 
@@ -165,7 +164,7 @@ def test_after_many_repeats_a_random_draw_takes_the_samplers_turn(store: Store) 
 # Ends
 
 
-@pytest.mark.parametrize("name", list(samplers))
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_an_exhausted_space_ends_the_search(tmp_path: Path, name: str) -> None:
     loop = searched(tmp_path, config(FEW, sampler=name, trials=10))
     assert loop.exhausted
@@ -403,7 +402,7 @@ def test_a_finished_search_that_is_resumed_does_nothing(tmp_path: Path) -> None:
     assert second.store.trials() == list(first.trials.values())
 
 
-@pytest.mark.parametrize("name", list(samplers))
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_a_resumed_search_does_not_propose_again_what_it_has_proposed(tmp_path: Path, name: str) -> None:
     def proposed(loop: SearchLoop, first: int) -> list[Any]:
         return [t.decisions for t in loop.trials.values() if t.number >= first and t.origin == name]
@@ -571,7 +570,7 @@ def test_space_of_the_tests_has_conditional_decisions() -> None:
 FITTED: dict[str, Any] = {**SPACE, "settings": {**SPACE["settings"], "width": {"fit": [0.5, 4]}}}
 
 
-@pytest.mark.parametrize("name", list(samplers))
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_networks_of_equal_cost_are_searched_for_accuracy_alone(store: Store, name: str) -> None:
     c = config(FITTED, sampler=name, minimize=(), trials=16)
     loop = loop_of(store, c)

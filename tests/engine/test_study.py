@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 from typing import Any
 
 import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
-from searching import config
+from searching import SAMPLERS, config
 from written_runs import goals
 
 from dcdnas.core.budget import Budget
 from dcdnas.core.trial import Score, Trial
 from dcdnas.engine.samplers import samplers
 from dcdnas.engine.study import Study
+from dcdnas.errors import MissingPackageError
 from dcdnas.space.pricing.cost import draw, priced
 from dcdnas.space.search_space import SearchSpace
 from dcdnas.testing import sampler as rules
 
 EPOCHS = 3
-OF_OPTUNA = [name for name in samplers if samplers[name].direct is None]
+OF_OPTUNA = [name for name in SAMPLERS if samplers[name].direct is None]
 ENDED = {"finished": EPOCHS, "stopped": 1, "replayed": EPOCHS, "refused": 0}
 
 
@@ -176,3 +178,20 @@ def test_tpe_learns_to_stay_within_the_budget_from_refusals(space: SearchSpace) 
     rng = random.Random(0)
     at_random = sum(budget.holds(priced(space, draw(space, rng)).cost) for _ in range(300)) / 300
     assert sum(within[60:]) / 60 > at_random + 0.2
+
+
+def test_optunas_process_needs_scipy_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(
+        MissingPackageError, match=r"--sampler gp needs the package 'scipy'. Install it with: pip install \"dcdnas\[gp\]\""
+    ):
+        samplers["gp"].make(0, 10)
+
+
+def test_optunas_process_proposes_within_a_study(space: SearchSpace) -> None:
+    pytest.importorskip("scipy")
+    study = study_of(space, "gp")
+    for number in range(4):
+        asked(study, space, "finished", number=number, accuracy=0.1 * number)
+    made = study.ask()[1]
+    assert space.decide(lambda name, _: made[name]) == made

@@ -71,7 +71,9 @@ def chosen_task(settings: SearchSettings, space: SearchSpace) -> TrainingTask:
 
 def objectives_of(task: TrainingTask, space: SearchSpace) -> tuple[Objective, ...]:
     """What trainings are judged by, the first one first."""
-    return of_classes(space.classes if task.table else len(images_of(task).train.classes))
+    if task.table:
+        return of_classes(space.classes)[:1]  # tables have no losses
+    return of_classes(len(images_of(task).train.classes))
 
 
 def stops_early(settings: SearchSettings, epochs: int) -> bool:

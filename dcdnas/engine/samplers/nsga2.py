@@ -1,7 +1,6 @@
 """NSGA-II: a population that is crossed and mutated, selected by non-domination rank and crowding.
 
-It ignores what did not finish, so networks over budget are not told: it is asked again. Its population is sized by the run,
-since with Optuna's default of 50 a run of 50 trainings would be all its first, random generation.
+It ignores what did not finish, so networks over budget are not told: it is asked again. Its population is sized by the run.
 
 Reference: Deb et al., "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", IEEE TEC 6(2), 2002; as implemented
 by Optuna.
@@ -15,13 +14,9 @@ from typing import Any
 from optuna.samplers import BaseSampler, NSGAIISampler
 
 from dcdnas.engine.samplers._base import Sampler
+from dcdnas.engine.samplers._optuna import population
 
 __all__ = ["nsga2"]
-
-
-def population(trials: int) -> int:
-    """At least five generations."""
-    return max(4, min(50, trials // 5))
 
 
 def make(seed: int, trials: int) -> BaseSampler:

@@ -1,0 +1,27 @@
+"""Gaussian processes as Optuna has them: expected improvement of the hypervolume, with costs that it has to learn.
+
+A proposal takes about a second. It ignores what did not finish, so networks over budget are not told: it is asked again.
+
+Reference: Optuna's `GPSampler`; Daulton et al., "Parallel Bayesian Optimization of Multiple Noisy Objectives with Expected
+Hypervolume Improvement", NeurIPS 2021, arXiv:2105.08195.
+"""
+
+from __future__ import annotations
+
+from optuna.samplers import BaseSampler, GPSampler
+
+from dcdnas.core.extras import need
+from dcdnas.engine.samplers._base import Sampler
+from dcdnas.engine.samplers._optuna import not_warned
+
+__all__ = ["gp"]
+
+
+def make(seed: int, trials: int) -> BaseSampler:
+    """No random start of its own, and trainings that have noise; raises MissingPackageError without scipy."""
+    need("gp", "--sampler gp")
+    with not_warned():
+        return GPSampler(seed=seed, n_startup_trials=1, deterministic_objective=False, warn_independent_sampling=False)
+
+
+gp = Sampler(make, flat=True, told_refusals=False)
