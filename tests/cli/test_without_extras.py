@@ -31,6 +31,7 @@ NEEDS = [
     ("onnx", ("export", "done", "--to", "onnx", "-o", "out")),
     ("hub", ("data", "check", "hf:some/name")),
     ("hub", ("data", "check", "parquet:some.parquet")),
+    ("gp", (*SHORT, "--sampler", "gp")),
     ("executorch", ("export", "done", "--to", "executorch", "-o", "out")),
 ]
 """Commands that need an extra."""
@@ -57,7 +58,7 @@ def test_the_extras_are_those_that_the_package_declares() -> None:
         named = {text.split(">")[0].replace("-", "_") for text in declared[extra]}
         assert named == set(packages)
     assert set(declared) == {*EXTRAS, "all", "dev"}
-    assert declared["all"] == ["dcdnas[dashboard,trackers,figures,onnx,hub]"]
+    assert declared["all"] == ["dcdnas[dashboard,trackers,figures,onnx,hub,gp]"]
     core = {text.split(">")[0].partition("[")[0] for text in PROJECT["dependencies"]}
     assert {"torch", "optuna", "ray", "fvcore", "pandas"} <= core
     assert not core & {package.replace("_", "-") for packages in EXTRAS.values() for package in packages}

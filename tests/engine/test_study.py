@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import sys
 from typing import Any
 
 import optuna
@@ -17,7 +16,6 @@ from dcdnas.core.budget import Budget
 from dcdnas.core.trial import Score, Trial
 from dcdnas.engine.samplers import samplers
 from dcdnas.engine.study import Study
-from dcdnas.errors import MissingPackageError
 from dcdnas.space.pricing.cost import draw, priced
 from dcdnas.space.search_space import SearchSpace
 from dcdnas.testing import sampler as rules
@@ -178,14 +176,6 @@ def test_tpe_learns_to_stay_within_the_budget_from_refusals(space: SearchSpace) 
     rng = random.Random(0)
     at_random = sum(budget.holds(priced(space, draw(space, rng)).cost) for _ in range(300)) / 300
     assert sum(within[60:]) / 60 > at_random + 0.2
-
-
-def test_optunas_process_needs_scipy_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "scipy", None)
-    with pytest.raises(
-        MissingPackageError, match=r"--sampler gp needs the package 'scipy'. Install it with: pip install \"dcdnas\[gp\]\""
-    ):
-        samplers["gp"].make(0, 10)
 
 
 def test_optunas_process_proposes_within_a_study(space: SearchSpace) -> None:

@@ -90,7 +90,7 @@ def make_plan(settings: SearchSettings, told: Told = quietly) -> Plan:
     chosen = chosen_space(settings, budgets)
     space = chosen.space
     minimize = cost_objectives(settings, budgets, space)
-    samplers[settings.sampler]
+    samplers[settings.sampler].check(settings.sampler)
     known = runs_folder() / settings.name if settings.name else None
     priced = {*minimize, *(b.metric for b in budgets)}
     space, table = latency.space_and_table(known, space, priced, settings.latency_table, settings.latency_device, told)

@@ -11,6 +11,7 @@ from typing import Any
 from optuna.samplers import BaseSampler
 
 from dcdnas.core.budget import Budget
+from dcdnas.core.extras import need
 from dcdnas.core.objective import Goals
 from dcdnas.core.trial import Trial
 from dcdnas.space.search_space import Decisions, SearchSpace
@@ -92,6 +93,7 @@ class Sampler:
         noted: (finished trainings before, trainings of the run) -> what the sampler itself had noted on a finished training,
             so that a resumed search goes on with it.
         direct: a subclass of `Direct`, which takes the place of all the others.
+        extra: of dcdnas, that installs what it needs beside what is always there; empty for nothing.
     """
 
     make: Callable[[int, int], BaseSampler] = _by_itself
@@ -99,3 +101,9 @@ class Sampler:
     told_refusals: bool = True
     noted: Callable[[int, int], Mapping[str, Any]] = lambda finished, trials: {}
     direct: type[Direct] | None = None
+    extra: str = ""
+
+    def check(self, name: str) -> None:
+        """Raises MissingPackageError where what the sampler of this name needs is not installed."""
+        if self.extra:
+            need(self.extra, f"--sampler {name}")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from optuna.samplers import BaseSampler, GPSampler
 
-from dcdnas.core.extras import need
 from dcdnas.engine.samplers._base import Sampler
 from dcdnas.engine.samplers._optuna import not_warned
 
@@ -18,10 +17,9 @@ __all__ = ["gp"]
 
 
 def make(seed: int, trials: int) -> BaseSampler:
-    """No random start of its own, and trainings that have noise; raises MissingPackageError without scipy."""
-    need("gp", "--sampler gp")
+    """No random start of its own, and trainings that have noise."""
     with not_warned():
         return GPSampler(seed=seed, n_startup_trials=1, deterministic_objective=False, warn_independent_sampling=False)
 
 
-gp = Sampler(make, flat=True, told_refusals=False)
+gp = Sampler(make, flat=True, told_refusals=False, extra="gp")
