@@ -30,10 +30,10 @@ from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import EpochResult
 from dcdnas.cost import notations
 from dcdnas.data import Split
-from dcdnas.engine.proxy_training import images_of, trained_as
 from dcdnas.networks import build_network
 from dcdnas.space.library import load_space
 from dcdnas.space.pricing.cost import draws_within
+from dcdnas.tasks.classification import images_of, trained_as
 from dcdnas.training.loop import evaluate, seeded, train
 from dcdnas.training.statistics import put_back, reestimate, statistics_of
 

@@ -25,9 +25,9 @@ from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Trial
 from dcdnas.data import load_test
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.proxy_training import images_of
 from dcdnas.networks import build_network, for_proxy
 from dcdnas.results import Run
+from dcdnas.tasks.classification import images_of
 from dcdnas.training.loop import evaluate, train
 
 

@@ -29,6 +29,7 @@ def search(
     space: str | Path | None = None,
     budget: str | Sequence[str] = (),
     observe: Callable[[Progress], None] = lambda _: None,
+    task: object = None,
     **settings: Any,
 ) -> NotebookRun:
     """Searches for the best networks within a budget, as the command `dcdnas search` does.
@@ -37,6 +38,8 @@ def search(
         space: a shipped space's name or a space file; None takes the smallest that holds the budget.
         budget: one or several bounds, like ``"300MFLOPs"``.
         observe: told after every event of the search.
+        task: what networks are trained for: an object or class as `dcdnas.tasks.Task` describes, or a file with one; None for
+            classification.
         **settings: any other of `dcdnas.engine.planning.settings.SearchSettings`, e.g.
             ``trials=24, data="cifar10:/data", name="first"``.
 
@@ -48,9 +51,11 @@ def search(
         NothingFitsError: when no network of the space meets the budget.
         Resumable: when it was interrupted; the same call goes on.
     """
-    flags = {**settings, "space": None if space is None else str(space)}
-    plan = make_plan(SearchSettings.gather({**flags, "budget": [budget] if isinstance(budget, str) else list(budget)}))
-    prepare(plan.folder, plan.config, plan.table)
+    named = task if task is None or isinstance(task, str | Path) else None
+    flags = {**settings, "space": None if space is None else str(space), "task": None if named is None else str(named)}
+    said = SearchSettings.gather({**flags, "budget": [budget] if isinstance(budget, str) else list(budget)})
+    plan = make_plan(said, task=None if named is task else task)
+    prepare(plan.folder, plan.config, plan.table, plan.execution.task)
     try:
         _search(plan.folder, plan.execution, observe)
     finally:

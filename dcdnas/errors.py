@@ -18,7 +18,8 @@ traceback and exits with the class's `exit_code`::
     |- MissingPackageError       6   an optional package is not installed
     |- TrainingError             1   a training that cannot go on; in a search that trial has failed
     |  |- Diverged               1   its loss is no number any more
-    |  `- TrainingTimeout        1   it is past its deadline
+    |  |- TrainingTimeout        1   it is past its deadline
+    |  `- TaskError              1   its task reports what it must not
     `- DataError                 7   a data set is missing or damaged
 """
 
@@ -119,6 +120,10 @@ class Diverged(TrainingError):
 
 class TrainingTimeout(TrainingError):
     """A training that is past its deadline."""
+
+
+class TaskError(TrainingError):
+    """A task that reports something else than its objectives, or nothing."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from dcdnas.cost._kept import outside
 
 ROOT = Path(__file__).parents[1]
 _PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-OPERATOR, METRIC, NETWORK, SAMPLER, SOURCE, TRACKER = re.findall(r"```python\n(.*?)```", _PAGE, re.DOTALL)
+OPERATOR, METRIC, NETWORK, SAMPLER, SOURCE, TASK, TRACKER = re.findall(r"```python\n(.*?)```", _PAGE, re.DOTALL)
 
 
 @contextmanager

@@ -13,18 +13,20 @@ from typing import Any
 
 import pytest
 import torch
-from contributing import METRIC, NETWORK, OPERATOR, ROOT, SOURCE, added
+from contributing import METRIC, NETWORK, OPERATOR, ROOT, SOURCE, TASK, added
 from energy import energy_known
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.budget import Budget, parse_budget
 from dcdnas.core.dimension import dimensions
 from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.task import TrainingTask
 from dcdnas.cost import measure, notations, price, verified
 from dcdnas.cost.flops import count_flops
 from dcdnas.data import load, load_test, sources
 from dcdnas.networks import build_network, for_proxy, networks, slots_of
 from dcdnas.operators import Operator, operators
+from dcdnas.tasks import judged, tasks
 
 ONLY_GATE = """
 from pathlib import Path
@@ -135,3 +137,14 @@ def test_the_source_of_the_page_reads_both_parts(tmp_path: Path) -> None:
             read, labels = images.batch(torch.tensor([0, 1]))
             assert read[:, 2, 1, 0].tolist() == [99, 99]
             assert (read[:, 0, 0, 0] % 2 == labels).all(), "the even pictures are of class 1 in the file, 0 here"
+
+
+def test_the_task_of_the_page_judges_a_network_by_its_own_objective(tmp_path: Path) -> None:
+    small = {"channels": (8,), "strides": (2,), "depth": (1,), "stem_channels": 8, "head_channels": 16, "width": 1.0}
+    with added(tasks, "contrast", TASK, tmp_path) as contrast:
+        task, told = contrast(), []
+        torch.manual_seed(0)
+        network = build_network(Architecture("mobilenetv2", small, {}, task.input, task.outputs))
+        score = judged(task, network, TrainingTask(epochs=8), lambda result: told.append(result.epoch) or result.epoch < 4)
+        assert (told, score.epochs) == ([1, 2, 3, 4], 4)
+        assert task.objectives[0].of(score) > 0.7

@@ -167,6 +167,7 @@ _FINDERS: dict[str, Callable[[], list[Entry]]] = {
     "metrics": lambda: _folder("cost"),
     "samplers": lambda: _folder("engine.samplers"),
     "executors": lambda: _folder("engine.executors"),
+    "tasks": lambda: _folder("tasks"),
     "trackers": lambda: _folder("engine.trackers"),
     "spaces": _spaces,
     "data": _data,

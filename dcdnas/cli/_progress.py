@@ -144,7 +144,7 @@ class Panel(Watcher):
 
 def _reached(p: Progress) -> str:
     """What the best network reached in its one training."""
-    return p.objective.said(p.objective.of(p.best.score) if p.best else None)
+    return p.objective.named(p.objective.of(p.best.score) if p.best else None)
 
 
 def standing(p: Progress) -> dict[str, Any]:

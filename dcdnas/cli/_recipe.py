@@ -9,7 +9,7 @@ from dcdnas.core.task import TrainingTask
 from dcdnas.core.yaml_lines import parse_yaml
 from dcdnas.engine.planning import RECIPE
 from dcdnas.engine.planning.settings import SearchSettings
-from dcdnas.errors import UnknownNameError
+from dcdnas.errors import UnknownNameError, UsageError
 from dcdnas.results import Run
 from dcdnas.training.recipe import FURTHER, checked, read_recipe
 
@@ -28,8 +28,14 @@ def task_of(run: Run | None, data: str, recipe: str | None, epochs: int | None, 
         assignments: ``KEY=VALUE``.
 
     Raises:
-        UsageError: for a setting that is no part of a recipe, or cannot be used.
+        UsageError: for a setting that is no part of a recipe, or cannot be used, and for a run of somebody's own task.
     """
+    own = TrainingTask(data=str(run.config.get("task", {}).get("data", ""))).own if run else ""
+    if run and own:
+        raise UsageError(
+            f"{run.name} was searched for the task {own}, and `dcdnas train` trains classifiers. Export its networks "
+            f"(`dcdnas export {run.called}`), and train what dcdnas.build makes of them as the task does."
+        )
     known = {k: v for k, v in dict(run.config.get("task", {})).items() if k in RECIPE} if run else {}
     known = {**(known if recipe is None else {}), "epochs": EPOCHS, **(read_recipe(recipe) if recipe else {})}
     further: dict[str, Any] = {}

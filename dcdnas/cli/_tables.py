@@ -154,7 +154,11 @@ def _readings(run: Run, trials: Sequence[Trial]) -> tuple[list[str], Callable[[T
         fresh = [again.get(trial.number, "")] if beside else []
         return [run.said(trial), *fresh, *(o.said(o.of(trial.score)) for o in others)]
 
-    return [">One training", *([">Fresh seeds"] if beside else []), *(f">{o.heading}" for o in others)], cells
+    return [
+        f">{run.objective.heading}, one training",
+        *([">Fresh seeds"] if beside else []),
+        *(f">{o.heading}" for o in others),
+    ], cells
 
 
 def confirmed_table(run: Run, rows: Sequence[Confirmed]) -> Sheet:

@@ -78,6 +78,8 @@ def with_weights(out: Output, found: Found, data: str, weights: Path, count: int
         task = task_of(found.run.folder, found.trial)
     else:
         raise UsageError(f"{found.name} does not say which images it is for. Name some with -d, like -d fashion-mini.")
+    if task.own:
+        raise UsageError(f"{found.name} is of the task {task.own}, whose images nobody else knows. Name some with -d.")
     network, validation = load_trained(found.architecture, read_images(out, found, task), weights)
     return attentions(network, validation, count, f"weights of {weights}")
 

@@ -13,14 +13,16 @@ __all__ = ["list_"]
 
 PANEL = "Spaces and data"
 
-Kind = Literal["operators", "networks", "metrics", "samplers", "executors", "trackers", "spaces", "data", "presets", "recipes"]
+Kind = Literal[
+    "operators", "networks", "metrics", "samplers", "executors", "trackers", "spaces", "data", "tasks", "presets", "recipes"
+]  # fmt: skip
 
 
 def list_(
     out: Output,
     kind: Annotated[Kind, typer.Argument(metavar="KIND", help="Like operators or samplers; all kinds are named above.")],
 ) -> None:
-    """Show what there is: operators, networks, metrics, samplers, executors, trackers, spaces, data, presets or recipes.
+    """Show what there is: operators, networks, metrics, samplers, executors, trackers, spaces, data, tasks, presets or recipes.
 
     With operators and networks come the settings that a search may choose, and their defaults; with presets those that --set
     takes. What installed packages offer is listed by name; a file of your own with --plugin FILE.

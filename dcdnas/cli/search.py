@@ -63,6 +63,9 @@ KeepWeights = Annotated[
 EarlyStopping = Annotated[
     bool | None, typer.Option("--early-stopping/--no-early-stopping", help="Stop trainings that are behind.")
 ]
+Task = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A task of your own, my_task.py; else classification.")]
+Maximize = Annotated[list[str] | None, typer.Option(metavar="NAME", help="A further objective of the task; repeatable.")]
+Minimize = Annotated[list[str] | None, typer.Option(metavar="NAME", help="A further cost, or objective; repeatable.")]
 
 
 def search(
@@ -76,7 +79,9 @@ def search(
     skip_damaged: SkipDamaged = None,
     name: Name = None,
     sampler: Sampler = None,
-    minimize: Annotated[list[str] | None, typer.Option(metavar="METRIC", help="A further cost to minimise; repeatable.")] = None,
+    task: Task = None,
+    maximize: Maximize = None,
+    minimize: Minimize = None,
     latency_table: LatencyTable = None,
     latency_device: LatencyDevice = None,
     start_from: StartFrom = None,

@@ -114,7 +114,7 @@ def _best(run: Run) -> str:
     best = run.best
     confirmed = run.confirmed_as(best) if best else None
     of = counted(len(confirmed.values), "seed") if confirmed else "1 training"
-    return f"{run.objective.said(run.value(best))} ({of})" if best else ""
+    return f"{run.objective.named(run.value(best))} ({of})" if best else ""
 
 
 def _head(run: Run) -> list[str]:

@@ -119,6 +119,10 @@ class Objective:
         number = f"{self.size * value:.{digits}f}" if self.unit == SHARE else f"{value:.{digits + 3}g}"
         return f"{number} {self.unit}".strip()
 
+    def named(self, value: float | None) -> str:
+        """A value with the objective's name: ``accuracy 71.3 %``, ``rmse 1.16 px``."""
+        return f"{self.name} {self.said(value)}"
+
     def amount(self, difference: float, sign: bool = True, digits: int = 1) -> str:
         """A difference without its unit: ``+0.6`` (points of a percentage), ``-0.012``; without the plus when not `sign`."""
         mark = "+" if sign else ""

@@ -44,13 +44,17 @@ _LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 TABLE = "table:"
 """How `TrainingTask.data` begins where nothing is trained, before the name of the benchmark whose table has the results."""
 
+OWN = "task:"
+"""How `TrainingTask.data` begins where a task of somebody's own trains on data of its own, before the name of the task."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingTask:
     """A short training that stands in for the real one.
 
     Args:
-        data: name of the data set, e.g. ``fashion-mini`` or ``folder:/data/imagenet``; or a table, see `table`.
+        data: name of the data set, e.g. ``fashion-mini`` or ``folder:/data/imagenet``; or what takes the
+            place of images, see `table` and `own`.
         resolution: side of the images the proxy trains on, in pixels; 0 keeps the data's own.
         classes: how many of the data's classes the proxy trains on, evenly spaced in their order; 0 for all.
         epochs: passes over the training part.
@@ -119,6 +123,11 @@ class TrainingTask:
     def table(self) -> str:
         """The benchmark in whose table the results are looked up; empty where networks are trained."""
         return self.data.removeprefix(TABLE) if self.data.startswith(TABLE) else ""
+
+    @property
+    def own(self) -> str:
+        """The task that trains with a function and data of its own; empty for classification."""
+        return self.data.removeprefix(OWN) if self.data.startswith(OWN) else ""
 
 
 def proxy_input(images: tuple[int, int, int], side: int, largest: int = 0) -> tuple[int, int, int]:

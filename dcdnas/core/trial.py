@@ -61,6 +61,7 @@ class FailureKind(StrEnum):
     HUNG = "hung"
     MISMATCH = "mismatch"
     DATA = "data"
+    TASK = "task"
     DEVICE = "device"
     NO_WORKER = "no-worker"
     DRIVER_DIED = "driver-died"

@@ -344,7 +344,7 @@ def mix(architecture: Architecture) -> str:
 
 def ending(trial: Trial, objective: Objective) -> str:
     """How a trial came out, in a few words: the objective's value, or why there is none."""
-    reached = objective.said(objective.of(trial.score))
+    reached = objective.named(objective.of(trial.score))
     if trial.state == "stopped" and trial.score:
         return f"stopped early at {reached} after epoch {trial.score.epochs}"
     if trial.state == "finished" and trial.score:

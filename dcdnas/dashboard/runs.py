@@ -125,7 +125,7 @@ def read_line(folder: Path) -> Line:
     best = run.best
     return Line(
         name=folder.name, status=run.status, ended=run.ended, asked=run.asked, budgets=", ".join(map(str, run.budgets)),
-        best=f"{run.objective.name} {run.objective.said(run.value(best))}" if best else "",
+        best=run.objective.named(run.value(best)) if best else "",
         best_from=evidence(run, best) if best else "", best_number=best.number if best else None,
         on_front=len(run.front()), failed=run.counts.get("failed", 0), seconds=run.seconds, changed=changed,
         problem=" ".join(run.problems),

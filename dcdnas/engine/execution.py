@@ -10,7 +10,9 @@ from pathlib import Path
 import torch
 
 from dcdnas.core.plugins import Plugin
+from dcdnas.core.task import TrainingTask
 from dcdnas.engine.proxy_training import ProxyTraining, Train
+from dcdnas.tasks import Task, open_task
 
 TABULAR = "tabular"
 """The executor that looks results up; a search on a table can be run by no other."""
@@ -29,6 +31,7 @@ class Execution:
         timeout: seconds after which the search ends as if asked to; infinity for never.
         train: what a worker runs; None for the proxy training.
         plugins: files with entries from outside the package, which workers have to know.
+        task: that was given in Python; None for the one that the run names.
         weights: folder of this machine that takes the weights of trainings that finished; None for nowhere.
         log: trackers that are told what happens, of `dcdnas.engine.trackers`.
     """
@@ -43,10 +46,21 @@ class Execution:
     log: tuple[str, ...] = ()
     plugins: tuple[Plugin, ...] = ()
     weights: Path | None = None
+    task: Task | None = None
 
     def training(self) -> Train:
         """What a worker runs."""
-        return self.train or ProxyTraining(self.device, max(1, int(self.cpus_per_trial)), self.plugins, self.weights)
+        threads = max(1, int(self.cpus_per_trial))
+        return self.train or ProxyTraining(self.device, threads, self.plugins, self.weights, self.task)
+
+    def check_task(self, recipe: TrainingTask) -> None:
+        """Opens a task of somebody's own, which says when it is not there; the driver needs none, only its workers do.
+
+        Raises:
+            RunError: when it was given in Python, and is not now.
+        """
+        if recipe.own:
+            open_task(recipe, self.task)
 
     @property
     def device(self) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import FailureKind, Score
-from dcdnas.errors import DataError, Diverged, MismatchError, TrainingTimeout
+from dcdnas.errors import DataError, Diverged, MismatchError, TaskError, TrainingTimeout
 
 WAIT: Literal["wait"] = "wait"
 """In a job's place: nothing to hand out before a running training ends."""
@@ -72,6 +72,7 @@ KINDS: dict[type[BaseException], FailureKind] = {
     TrainingTimeout: FailureKind.HUNG,
     MismatchError: FailureKind.MISMATCH,
     DataError: FailureKind.DATA,
+    TaskError: FailureKind.TASK,
     MemoryError: FailureKind.OUT_OF_MEMORY,
 }
 

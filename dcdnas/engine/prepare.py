@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,25 +15,26 @@ from dcdnas.core.plugins import FOLDER as PLUGINS
 from dcdnas.core.plugins import Plugin, outside
 from dcdnas.cost.latency import prices_by
 from dcdnas.cost.latency.table import LatencyTable
-from dcdnas.data import Split
 from dcdnas.engine import latency
+from dcdnas.engine.as_trained import known_of
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.folders import called
-from dcdnas.engine.proxy_training import images_of
 from dcdnas.engine.store import FILE as MEMORY
 from dcdnas.engine.store import Store
 from dcdnas.errors import RunError
 from dcdnas.space.pricing.cost import check_budgets, largest, smallest
 from dcdnas.space.search_space import SearchSpace
+from dcdnas.tasks import Task
 
 
-def prepare(folder: Path, config: SearchConfig, table: LatencyTable | None = None) -> SearchConfig:
+def prepare(folder: Path, config: SearchConfig, table: LatencyTable | None = None, task: Task | None = None) -> SearchConfig:
     """Makes the run's folder, or continues one of the same search.
 
     Args:
         folder: of the run.
         config: what the search is.
         table: that latencies are predicted by, which a new run keeps a copy of; None where no latency is priced.
+        task: that was given in Python; None for the one that the configuration names.
 
     Returns:
         The configuration to search with.
@@ -49,7 +50,7 @@ def prepare(folder: Path, config: SearchConfig, table: LatencyTable | None = Non
         raise RunError(f"{folder} is not empty and is no run. Give another `--name`.")
     space = config.build_space().priced_by(prices_by(table))
     check_budgets(space, config.budgets)
-    images = None if config.table else images_of(config.task)
+    images = known_of(config.task, task)
     make_folder(folder)
     for half_made in folder.glob(f"{MEMORY}*"):
         half_made.unlink()
@@ -113,31 +114,22 @@ def extend(folder: Path, trials: int) -> SearchConfig:
     return config
 
 
-def make_memory(folder: Path, bounds: Bounds, images: Split | None = None) -> None:
+def make_memory(folder: Path, bounds: Bounds, images: Mapping[str, Any] | None = None) -> None:
     """Makes the run's store, with what stays the same for as long as it lives.
 
     Args:
         folder: of the run.
         bounds: worst and best of each objective.
-        images: that its networks are trained on; None where nothing is to be known of them.
+        images: what is to be known of those that its networks are trained on; None for nothing.
     """
     store = Store(folder, "x")
     with store.transaction():
         store.set_meta("bounds", {name: list(pair) for name, pair in bounds.items()})
         store.set_meta("created", time.time())
         if images is not None:
-            store.set_meta("images", record_of(images))
+            store.set_meta("images", images)
         store.set_ending(None)
     store.close()
-
-
-def record_of(images: Split) -> dict[str, Any]:
-    """What a run keeps of its images: names of the classes, normalisation, shape, and how many each part has."""
-    part = images.train
-    return {
-        "classes": list(part.classes), "mean": list(part.mean), "std": list(part.std), "shape": list(part.shape),
-        "train": len(part), "validation": len(images.validation),
-    }  # fmt: skip
 
 
 def objective_bounds(space: SearchSpace, config: SearchConfig) -> dict[str, tuple[float, float]]:

@@ -10,8 +10,10 @@ from dcdnas.core.trial import Score, Trial
 from dcdnas.data import Images
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import Job
-from dcdnas.engine.proxy_training import ProxyTraining, Reporter, images_of
+from dcdnas.engine.proxy_training import ProxyTraining, Reporter
+from dcdnas.errors import UsageError
 from dcdnas.networks import Network
+from dcdnas.tasks.classification import images_of
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,14 @@ def repeat_training(trial: Trial, task: TrainingTask, report: Reporter, device: 
         device: to train on.
 
     Raises:
+        UsageError: when the task is somebody's own, whose images nobody else knows.
         DataError: when the images are not there any more.
         TrainingError: when the training cannot go on.
     """
+    if task.own:
+        raise UsageError(
+            f"the task {task.own} has images that nobody else knows. Give others with -d, and trained weights with --weights."
+        )
     enough = trial.score.epochs if trial.score else task.epochs
     job = Job(trial.number, trial.architecture, task, confirm=True)
     network, score = ProxyTraining(device).trained(job, lambda result: report(result) and result.epoch < enough)

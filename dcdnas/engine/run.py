@@ -52,6 +52,7 @@ def search(
     """
     config = SearchConfig.to_go_on(folder / "search.yaml")
     execution = replace(execution, plugins=offer_recorded(folder, config.plugins, go_on=True))
+    execution.check_task(config.task)
     if config.table:
         execution = replace(execution, executor=TABULAR)  # it has no images to train on
     space, table = latency.space_and_table_of(folder, config)

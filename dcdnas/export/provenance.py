@@ -18,7 +18,7 @@ def model_of(run: Run, trial: Trial) -> Model:
     channels as the network. Images that only stand in for others say neither.
     """
     a, images = trial.architecture, run.images
-    if "shape" not in images or (len(images["classes"]), images["shape"][0]) != (a.classes, a.input[0]):
+    if "classes" not in images or (len(images["classes"]), images["shape"][0]) != (a.classes, a.input[0]):
         return Model(a, provenance(run, trial))
     normalisation = Normalisation(tuple(images["mean"]), tuple(images["std"]))
     return Model(a, provenance(run, trial), normalisation, tuple(images["classes"]))

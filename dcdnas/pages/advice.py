@@ -22,6 +22,7 @@ HINTS = {
     FailureKind.MISMATCH: "The network does not measure what it was priced at, so it was not trained. Where its operator is a "
     "plugin, correct its multiply_adds; else report it: this is an error of dcdnas.",
     FailureKind.DATA: "The images could not be read. `dcdnas data check` says what is wrong with them.",
+    FailureKind.TASK: "The task broke its contract: correct what it reports and returns (docs/tasks.md), then search again.",
     FailureKind.DEVICE: "The GPU reported an error. `dcdnas doctor` says what torch sees; another training on it may go well.",
     FailureKind.NO_WORKER: "No process could be started to train in. What it printed is in workers.log in the run's folder.",
     FailureKind.DRIVER_DIED: "The search itself went down each time this network was training, often for its memory. "

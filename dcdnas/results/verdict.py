@@ -201,9 +201,9 @@ def evidence(run: Run, trial: Trial) -> str:
 
 
 def mean_said(run: Run, c: Confirmed) -> str:
-    """A confirmed mean in words: ``77.5 %, mean of 3 fresh seeds with standard deviation 0.6``."""
+    """A confirmed mean in words: ``accuracy 77.5 %, mean of 3 fresh seeds with standard deviation 0.6``."""
     spread = f" with standard deviation {run.objective.amount(c.spread, sign=False)}" if c.spread is not None else ""
-    return f"{run.objective.said(c.mean)}, {_seeds(c)}{spread}"
+    return f"{run.objective.named(c.mean)}, {_seeds(c)}{spread}"
 
 
 def _seeds(c: Confirmed) -> str:
@@ -213,7 +213,7 @@ def _seeds(c: Confirmed) -> str:
 def value_said(run: Run, trial: Trial) -> str:
     """What is known best of a trial's primary objective, with what is behind it."""
     confirmed = run.confirmed_as(trial)
-    return mean_said(run, confirmed) if confirmed else f"{run.said(trial)} in one training, not confirmed"
+    return mean_said(run, confirmed) if confirmed else f"{run.objective.named(run.reading(trial))} in one training, not confirmed"
 
 
 def area_value(verdict: Verdict) -> str:

@@ -1,5 +1,67 @@
-"""What networks are trained for and how they are judged."""
+"""What networks are trained for and how they are judged, one task a file; the folder is the table of its entries."""
 
+from __future__ import annotations
+
+import sys
+from operator import attrgetter
+from typing import Any
+
+from dcdnas.core.catalogue import Catalogue
+from dcdnas.core.objective import Objective
+from dcdnas.core.plugins import accept
+from dcdnas.core.task import TrainingTask
+from dcdnas.errors import RunError
+from dcdnas.tasks._base import Report, Task, whole
+from dcdnas.tasks._judging import fitted, judged
 from dcdnas.tasks._objectives import ACCURACY, LOSS, goals_of, of_classes, recorded
+from dcdnas.tasks._rules import check
 
-__all__ = ["ACCURACY", "LOSS", "goals_of", "of_classes", "recorded"]
+tasks: Catalogue[Any] = Catalogue("tasks", "task", "`--task FILE` takes one of your own.")
+"""Of classes: classification is made with a recipe, all others without arguments."""
+
+accept(tasks, Task, "task", check=check)
+
+CLASSIFICATION = "classification"
+"""The task of a search that names none."""
+
+
+def open_task(recipe: TrainingTask, given: Task | None = None) -> Task:
+    """The task that trainings are of.
+
+    Args:
+        recipe: says which one.
+        given: the task itself, where it was given in Python.
+
+    Raises:
+        UnknownNameError: when there is none of its name.
+        RunError: when it was given in Python, and is not now.
+        DataError: when the images of a classification are missing or damaged.
+    """
+    if given is not None:
+        return given
+    if ":" in recipe.own:
+        raise RunError(
+            f"{recipe.own} was given in Python, as an object without a file of its own. Go on with the same call, "
+            "dcdnas.search(task=...)."
+        )
+    return whole(tasks[recipe.own]() if recipe.own else tasks[CLASSIFICATION](recipe))
+
+
+def name_of(task: object) -> str:
+    """What a task is called that was given in Python: ``module:Class``."""
+    return f"{type(task).__module__}:{type(task).__qualname__}"
+
+
+def found_again(task: object) -> bool:
+    """Whether another process finds the class of a task by module and name."""
+    kind = type(task)
+    try:
+        return kind.__module__ != "__main__" and attrgetter(kind.__qualname__)(sys.modules[kind.__module__]) is kind
+    except (AttributeError, KeyError):
+        return False
+
+
+__all__ = [
+    "ACCURACY", "CLASSIFICATION", "LOSS", "Objective", "Report", "Task", "check", "fitted", "found_again", "goals_of", "judged",
+    "name_of", "of_classes", "open_task", "recorded", "tasks", "whole",
+]  # fmt: skip

@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 
 from dcdnas.core.trial import Trial
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.proxy_training import images_of, trained_as
 from dcdnas.engine.store import Store, Weights
 from dcdnas.export import load_weights
 from dcdnas.networks import build_network
 from dcdnas.results import load_run
+from dcdnas.tasks.classification import images_of, trained_as
 from dcdnas.training.loop import evaluate
 
 SHORT = (*SEARCH, "--confirm", "0", "--quiet")

@@ -46,7 +46,7 @@ def test_best_and_area_are_said_first(folder: Path, capsys: pytest.CaptureFixtur
     found = load_run(folder)
     summarise(Output(), found, write_results(found))
     first, second, *_ = capsys.readouterr().out.splitlines()
-    assert first.startswith("Best within the budget: trial 2 with 60.9 %, one fresh seed; 95 FLOPs")
+    assert first.startswith("Best within the budget: trial 2 with accuracy 60.9 %, one fresh seed; 95 FLOPs")
     assert second.startswith("Area above the static ladder: 0.")
     assert second.endswith("over 2 rungs.")
 
@@ -58,7 +58,7 @@ def test_the_front_says_what_its_accuracies_are_of_and_marks_open_ones(folder: P
     assert "Front: 4 networks within flops <= 100 FLOPs, by one training each" in said
     row = next(line for line in said.splitlines() if line.startswith(" 2 ~"))
     assert ("80.0 %" in row, "60.9 %" in row) == (True, True)
-    assert "One training" in said
+    assert "Accuracy, one training" in said
     assert "~ 3 of 4 are not distinguishable from another one of the front." in said
     assert not any(line.startswith(" 1 ~") for line in said.splitlines())
 
@@ -100,14 +100,14 @@ def test_a_table_of_runs_says_what_each_best_is_of(run: Run, folder: Path, proje
 def test_a_network_that_read_higher_since_does_not_become_the_best(run: Run, project: Path) -> None:
     write_run(project / "runs" / "more", [*TRIALS, trial(4, 0.90, 97.0)], ONE_SEED, images=64)
     said = flat(run("status", "more").out)
-    assert "Best within the budget: trial 2 with 60.9 %, one fresh seed" in said
-    assert "Trial 4 read better, 90.0 % in one training, not confirmed: its one reading may be luck." in said
+    assert "Best within the budget: trial 2 with accuracy 60.9 %, one fresh seed" in said
+    assert "Trial 4 read better, accuracy 90.0 % in one training, not confirmed: its one reading may be luck." in said
 
 
 def test_an_unconfirmed_best_says_so_everywhere(run: Run, project: Path) -> None:
     write_run(project / "runs" / "once", TRIALS)
     said = flat(run("status", "once").out)
-    assert "trial 2 with 80.0 % in one training, not confirmed" in said
+    assert "trial 2 with accuracy 80.0 % in one training, not confirmed" in said
     assert run("status", "once", "--json").json["accuracy_from"] == "one training, not confirmed"
     assert "Area above the static ladder: 0." in said
     assert "no interval: number of validation images unknown" in said

@@ -19,9 +19,10 @@ from dcdnas.core.trial import Trial
 from dcdnas.cost import price
 from dcdnas.cost.latency import prices_by
 from dcdnas.data import Images, Split
+from dcdnas.engine.as_trained import record_of
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.loop import SearchLoop
-from dcdnas.engine.prepare import make_memory, record_of
+from dcdnas.engine.prepare import make_memory
 from dcdnas.networks import for_proxy, identity
 from dcdnas.results import Run, load_run
 
@@ -37,7 +38,7 @@ def images(side: int = 12) -> Split:
 def searched(folder: Path, c: SearchConfig, **settings: Any) -> SearchLoop:
     """A search on these images whose trainings are pretended."""
     folder.mkdir()
-    make_memory(folder, {"accuracy": (0.25, 1.0), "flops": (1e4, 5e6)}, images())
+    make_memory(folder, {"accuracy": (0.25, 1.0), "flops": (1e4, 5e6)}, record_of(images()))
     return execute(loop_of(opened(folder), c, **settings))
 
 
@@ -68,7 +69,7 @@ def test_a_repeated_network_says_what_was_trained_and_a_refused_one_that_nothing
 def test_a_prediction_is_no_price_of_what_is_trained(tmp_path: Path) -> None:
     c = config(FEW, trials=1, task=TASK, minimize=("latency",), budget=("9s",))
     (tmp_path / "r").mkdir()
-    make_memory(tmp_path / "r", {"accuracy": (0.25, 1.0), "latency": (1.0, 9e9)}, images())
+    make_memory(tmp_path / "r", {"accuracy": (0.25, 1.0), "latency": (1.0, 9e9)}, record_of(images()))
     with closing(opened(tmp_path / "r")) as store:
         execute(loop := SearchLoop(c, c.build_space().priced_by(prices_by(pretended())), store))
     found = loop.trials[0]

@@ -9,9 +9,9 @@ from PIL import Image
 
 from dcdnas.engine.planning.settings import SearchSettings, share
 from dcdnas.engine.planning.task import chosen_task, default_resolution, notes_on_images
-from dcdnas.engine.proxy_training import images_of
 from dcdnas.errors import DataError, UsageError
 from dcdnas.space.library import load_space
+from dcdnas.tasks.classification import images_of
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from dcdnas.engine.job import Job
 from dcdnas.engine.proxy_training import ProxyTraining
 from dcdnas.errors import MismatchError
 from dcdnas.networks import Network
+from dcdnas.tasks import classification
 
 JOB = Job(0, Architecture("mobilenetv2", SETTINGS, {}, (1, 28, 28), 10), TrainingTask(seed=3))
 
@@ -35,7 +36,7 @@ class Started(list[tuple[dict[str, torch.Tensor], Split, int]]):
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> Started:
     kept = Started()
-    monkeypatch.setattr(proxy_training, "train", kept)
+    monkeypatch.setattr(classification, "train", kept)
     return kept
 
 

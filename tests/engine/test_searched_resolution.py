@@ -8,9 +8,10 @@ import torch
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.task import TrainingTask
 from dcdnas.data import Images, Split, at_size
-from dcdnas.engine import proxy_training
 from dcdnas.engine.job import Job
-from dcdnas.engine.proxy_training import ProxyTraining, offer_images, trained_as
+from dcdnas.engine.proxy_training import ProxyTraining
+from dcdnas.tasks import classification
+from dcdnas.tasks.classification import offer_images, trained_as
 
 SETTINGS = {"channels": (8, 16), "depth": 1, "strides": (2, 2), "stem_channels": 8, "head_channels": 16, "expansion": (1, 2)}
 
@@ -28,7 +29,7 @@ def network(side: int) -> Architecture:
 
 
 def test_each_resolution_is_trained_at_its_own_size_and_learns_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proxy_training, "_IMAGES", {})
+    monkeypatch.setattr(classification, "_IMAGES", {})
     task = TrainingTask(data="made", resolution=24, epochs=1, batch_size=16, deployed_side=224)
     offer_images(task, images())
     seen = {}

@@ -19,10 +19,10 @@ from dcdnas.engine.planning import Plan, make_plan
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.planning.space import chosen_space
 from dcdnas.engine.prepare import prepare
-from dcdnas.engine.proxy_training import images_of
 from dcdnas.errors import DataError, RunError, SpaceError, UsageError
 from dcdnas.space.library import load_space
 from dcdnas.space.pricing.cost import largest
+from dcdnas.tasks.classification import images_of
 
 SPACE: dict[str, Any] = {
     "format": "dcdnas/space-1",

@@ -14,9 +14,9 @@ from dcdnas.cost import ALWAYS
 from dcdnas.data import Split, at_size
 from dcdnas.engine.planning.machine import at_one_time
 from dcdnas.engine.planning.plan import Plan
-from dcdnas.engine.proxy_training import images_of, trained_as
 from dcdnas.networks import build_network
 from dcdnas.space.pricing.cost import Priced, draws_within
+from dcdnas.tasks.classification import images_of, trained_as
 from dcdnas.training.loop import train
 
 SHORT = 1024
@@ -49,10 +49,10 @@ def estimated(plan: Plan) -> Estimate:
     """Trains one network from within the budget on a few images, and scales its time to the whole search.
 
     The network is the middle one, by cost, of a few random draws. Trainings that are stopped early make a search shorter; a
-    search on a table has none.
+    search on a table has none, and of somebody's own training nothing is known.
     """
     network = _middle(plan)
-    if plan.config.table:
+    if plan.config.table or plan.config.task.own:
         return Estimate(0.0, 0.0, 0.0, 0, network.cost)
     images = images_of(plan.config.task)
     share = min(1.0, SHORT / len(images.train))

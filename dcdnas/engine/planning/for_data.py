@@ -62,6 +62,30 @@ def read_for(path: Path, data: str | None = None, skip_damaged: float = 0.0) -> 
     return ForData(fitting, content, images, _changes(space, images) if images else "")
 
 
+def read_for_task(path: Path, input: tuple[int, int, int] | None, outputs: int | None) -> ForData:
+    """Reads a space file for the data of somebody's own task.
+
+    Args:
+        path: of the space file.
+        input: (C, H, W) of the task's data; None where the task takes what the space says.
+        outputs: of the networks, likewise.
+
+    Raises:
+        SpaceError: with all problems of the file, also those that it only has for this task.
+        UsageError: when the file is a model config, whose one network cannot follow.
+    """
+    document = read_yaml(path)
+    if is_config(document.data):
+        raise _no_space(path, None)
+    space = Compiler(document, path.parent).space()
+    wanted = Contents(input[0] if input else space.input[0], outputs or space.classes)
+    proxy = {key: value for key, value in document.data.get("proxy", {}).items() if key != "data"}
+    content = for_images({**document.data, "proxy": proxy}, *wanted)
+    own = own_contents(space)
+    note = "" if wanted == own else f"the networks have {' and '.join(wanted.parts(but=own))}, as the task says."
+    return ForData(Compiler(replace(document, data=content), path.parent).space(), content, wanted, note)
+
+
 def read_for_own(path: Path) -> ForData:
     """Reads a space file for the images that it names, where those can be read; else as it is, with a note that says so.
 

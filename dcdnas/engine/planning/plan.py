@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dcdnas.core.budget import Budget, parse_budgets
-from dcdnas.core.files import runs_folder
+from dcdnas.core.budget import parse_budgets
 from dcdnas.cost import notations
 from dcdnas.cost.latency.choosing import Told, quietly
 from dcdnas.engine import latency
 from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.planning.goals import KNOWN, chosen_goals, own_task
 from dcdnas.engine.planning.machine import chosen_execution, machine_in_words
 from dcdnas.engine.planning.settings import SearchSettings
-from dcdnas.engine.planning.space import chosen_space, cost_objectives, plugins_of
+from dcdnas.engine.planning.space import chosen_space, plugins_of, run_folder
 from dcdnas.engine.planning.start_from import earlier_front
 from dcdnas.engine.planning.task import (
     chosen_training,
@@ -26,7 +23,7 @@ from dcdnas.engine.planning.task import (
     notes_on_classes,
     notes_on_images,
     number_of_starts,
-    objectives_of,
+    scaled,
     stops_early,
 )
 from dcdnas.engine.samplers import samplers
@@ -73,12 +70,13 @@ class Plan:
         return machine_in_words(self.execution)
 
 
-def make_plan(settings: SearchSettings, told: Told = quietly) -> Plan:
+def make_plan(settings: SearchSettings, told: Told = quietly, task: object = None) -> Plan:
     """Decides what was left open and checks what was said.
 
     Args:
         settings: what was said.
         told: of the latencies that are measured first, where a budget or an objective needs them.
+        task: given in Python, in place of a name; None for that of the settings.
 
     Raises:
         UsageError: for a value that cannot be used.
@@ -87,33 +85,27 @@ def make_plan(settings: SearchSettings, told: Told = quietly) -> Plan:
     """
     execution = chosen_execution(settings)
     budgets = parse_budgets(settings.budget, notations(settings.budget))
-    chosen = chosen_space(settings, budgets)
+    own, execution = own_task(settings.task, task, execution)
+    chosen = chosen_space(settings, budgets, own)
     space = chosen.space
-    minimize = cost_objectives(settings, budgets, space)
+    goals = chosen_goals(settings, own.task.objectives if own else KNOWN, budgets, space)
     samplers[settings.sampler].check(settings.sampler)
-    known = runs_folder() / settings.name if settings.name else None
-    priced = {*minimize, *(b.metric for b in budgets)}
+    known = run_folder(settings, space, budgets) if settings.name else None
+    priced = {*goals.costs, *(b.metric for b in budgets)}
     space, table = latency.space_and_table(known, space, priced, settings.latency_table, settings.latency_device, told)
     notes = [*filter(None, [chosen.note]), *notes_on(table, space), *check_budgets(space, budgets)]
     if settings.chances == "networks":
         next(draws_within(space, budgets, random.Random(settings.seed), chances="networks"), None)  # raises where it cannot
     earlier = earlier_front(settings.start_from, space, budgets) if settings.start_from else None
-    task, looked_up = chosen_training(settings, space, budgets)
+    training, looked_up = chosen_training(settings, space, budgets, own)
     config = SearchConfig(
-        space=chosen.content, budgets=budgets, objectives=objectives_of(task, space)[:1], minimize=minimize, task=task,
-        early_stopping=stops_early(settings, task.epochs),
+        space=chosen.content, budgets=budgets, objectives=scaled(goals, training, space), minimize=goals.costs,
+        task=training, early_stopping=stops_early(settings, training.epochs),
         starts=number_of_starts(settings), start_from=earlier.record if earlier else {},
         latency=latency.record(table) if table else {}, table=looked_up,
-        plugins=plugins_of(space, priced, settings.sampler, task), **{n: getattr(settings, n) for n in SAME},
+        plugins=plugins_of(space, priced, settings.sampler, training), **{n: getattr(settings, n) for n in SAME},
     )  # fmt: skip
-    folder = runs_folder() / (settings.name or _free_name(space, budgets))
+    folder = run_folder(settings, space, budgets)
     notes += [earlier.note] if earlier else []
     notes += [*notes_on_images(config.task), *notes_on_classes(space, config.task, chosen.images)]
     return Plan(folder, config, execution, space, table, tuple(notes))
-
-
-def _free_name(space: SearchSpace, budgets: Sequence[Budget]) -> str:
-    """Space, first budget and the first free number."""
-    budget = re.sub(r"[^A-Za-z0-9.-]", "", str(budgets[0]).rpartition("=")[2]) if budgets else "free"
-    stem = f"{space.name}-{budget}"
-    return next(name for n in count(1) if not (runs_folder() / (name := f"{stem}-{n}")).exists())

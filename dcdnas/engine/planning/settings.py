@@ -100,7 +100,9 @@ class SearchSettings(BaseModel):
 
     space: str | None = Field(None, description="a shipped space's name or a space file")
     budget: Words = Field((), description="bounds on the deployment cost, like 300MFLOPs")
-    minimize: Words = Field((), description="cost metrics that are weighed with the task's objective")
+    task: str | None = Field(None, description="classification, or a file with a task of one's own")
+    maximize: Words = Field((), description="further objectives of the task that are weighed")
+    minimize: Words = Field((), description="further objectives of the task, and cost metrics, that are weighed")
     latency_table: str | None = Field(None, description="file with the latencies of a device; this machine's are measured else")
     latency_device: str | None = Field(None, description="name of another machine's device, whose table is meant")
     trials: PositiveInt = Field(50, description="trainings to end, finished or stopped early")

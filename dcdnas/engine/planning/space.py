@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
+from pathlib import Path
 
 from dcdnas.core.budget import Budget
+from dcdnas.core.files import runs_folder
 from dcdnas.core.installed import Installed
 from dcdnas.core.plugins import Plugin, outside, place_of
 from dcdnas.core.task import TrainingTask
 from dcdnas.cost import ALWAYS, metrics, verified
 from dcdnas.data import contents
-from dcdnas.engine.planning.for_data import ForData, read_for
+from dcdnas.engine.planning.for_data import ForData, read_for, read_for_task
+from dcdnas.engine.planning.goals import OwnTask
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.errors import FileError, MismatchError, UsageError
 from dcdnas.space.library import find_space, space_for
@@ -23,8 +28,8 @@ DRAWS = 50
 """Random networks among which one with a plugin's operator is looked for."""
 
 
-def chosen_space(settings: SearchSettings, budgets: Sequence[Budget]) -> ForData:
-    """The space for the images that were given; without a name the smallest shipped one that holds the budgets.
+def chosen_space(settings: SearchSettings, budgets: Sequence[Budget], own: OwnTask | None = None) -> ForData:
+    """The space for the images or the task that were given; without a name the smallest shipped one that holds the budgets.
 
     The content leaves the plugins' paths out, since the run has copies of its own.
 
@@ -45,27 +50,10 @@ def chosen_space(settings: SearchSettings, budgets: Sequence[Budget]) -> ForData
         )
     skip = settings.skip_damaged or 0.0
     images = contents(settings.data, skip) if settings.data and not settings.space else None
-    found = read_for(find_space(settings.space) if settings.space else space_for(choosing, images), settings.data, skip)
+    path = find_space(settings.space) if settings.space else space_for(choosing, images)
+    found = read_for_task(path, own.task.input, own.task.outputs) if own else read_for(path, settings.data, skip)
     content = {key: value for key, value in found.content.items() if key != "plugins"}
     return replace(found, space=found.space.filling(budgets), content=content)
-
-
-def cost_objectives(settings: SearchSettings, budgets: Sequence[Budget], space: SearchSpace) -> tuple[str, ...]:
-    """The first budget's metric, then what was asked for; the first metric of every price when nothing says what a cost is.
-
-    Where the width is fitted to the first budget all networks cost about the same: its metric is no objective.
-    """
-    for name in (*(b.metric for b in budgets), *settings.minimize):
-        metrics[name]
-    if space.fit is not None:
-        filled = budgets[0].metric
-        if filled in settings.minimize:
-            raise UsageError(
-                f"--minimize {filled}: the width in {space.name} is fitted to {budgets[0]}, so every network costs about that. "
-                "Name another metric, or none."
-            )
-        return tuple(dict.fromkeys(settings.minimize))
-    return tuple(dict.fromkeys([*(b.metric for b in budgets[:1]), *settings.minimize])) or ALWAYS[:1]
 
 
 def plugins_of(space: SearchSpace, priced: Iterable[str], sampler: str, task: TrainingTask) -> Mapping[str, Mapping[str, str]]:
@@ -86,7 +74,8 @@ def plugins_of(space: SearchSpace, priced: Iterable[str], sampler: str, task: Tr
         "network": {space.network},
         "cost metric": {*priced},
         "sampler": {sampler},
-        "data source": {task.data.partition(":")[0]},
+        "data source": set() if task.own else {task.data.partition(":")[0]},
+        "task": {task.own},
     }
     found: dict[str, dict[str, str]] = {}
     for kind, names in used.items():
@@ -117,3 +106,15 @@ def _check_prices(space: SearchSpace, plugin: Plugin | Installed) -> None:
             f"{place_of(plugin)}: a network with it costs {what}. Both have to be the same; `dcdnas.testing` has a check for its "
             "author that shows where they differ."
         ) from None
+
+
+def run_folder(settings: SearchSettings, space: SearchSpace, budgets: Sequence[Budget]) -> Path:
+    """The folder of the run that was named; without a name a new one, called by the space and the first budget."""
+    return runs_folder() / (settings.name or _free_name(space, budgets))
+
+
+def _free_name(space: SearchSpace, budgets: Sequence[Budget]) -> str:
+    """Space, first budget and the first free number."""
+    budget = re.sub(r"[^A-Za-z0-9.-]", "", str(budgets[0]).rpartition("=")[2]) if budgets else "free"
+    stem = f"{space.name}-{budget}"
+    return next(name for n in count(1) if not (runs_folder() / (name := f"{stem}-{n}")).exists())

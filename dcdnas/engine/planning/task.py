@@ -7,17 +7,19 @@ from dataclasses import replace
 from typing import Any
 
 from dcdnas.core.budget import Budget
-from dcdnas.core.objective import Objective
-from dcdnas.core.task import TrainingTask
+from dcdnas.core.objective import Goals, Objective
+from dcdnas.core.task import OWN, TrainingTask
 from dcdnas.data import Contents, open_source
 from dcdnas.engine.halving import rungs
+from dcdnas.engine.planning.goals import OwnTask
 from dcdnas.engine.planning.settings import SearchSettings
-from dcdnas.engine.proxy_training import images_of, trained_as
 from dcdnas.engine.table import chosen_table, record, task_of
+from dcdnas.errors import UsageError
 from dcdnas.networks import identity
 from dcdnas.space.effects import check_effects, check_resolutions
 from dcdnas.space.search_space import SearchSpace
-from dcdnas.tasks import of_classes
+from dcdnas.tasks import fitted, of_classes, open_task
+from dcdnas.tasks.classification import images_of
 
 RECIPE = (
     "data", "resolution", "classes", "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment",
@@ -33,7 +35,7 @@ MOST_STARTS = 10
 
 
 def chosen_training(
-    settings: SearchSettings, space: SearchSpace, budgets: Sequence[Budget]
+    settings: SearchSettings, space: SearchSpace, budgets: Sequence[Budget], own: OwnTask | None
 ) -> tuple[TrainingTask, Mapping[str, Any]]:
     """What stands behind a result: the proxy training, or a benchmark's table with its record, which is empty for a training.
 
@@ -41,16 +43,17 @@ def chosen_training(
         settings: what was said.
         space: that is searched.
         budgets: of the search.
+        own: task of somebody's own, where one is meant.
 
     Raises:
         UsageError: as for `chosen_task`, and when there is no table of such networks.
         DataError: when the images or the table are missing or damaged.
     """
     table = chosen_table(settings.executor, settings.table, space, budgets)
-    return (chosen_task(settings, space), {}) if table is None else (task_of(table, space), record(table))
+    return (chosen_task(settings, space, own), {}) if table is None else (task_of(table, space), record(table))
 
 
-def chosen_task(settings: SearchSettings, space: SearchSpace) -> TrainingTask:
+def chosen_task(settings: SearchSettings, space: SearchSpace, own: OwnTask | None = None) -> TrainingTask:
     """The proxy training of the space with the settings that were given, and the rung at which early stopping begins.
 
     Raises:
@@ -59,21 +62,47 @@ def chosen_task(settings: SearchSettings, space: SearchSpace) -> TrainingTask:
     """
     proxy = replace(space.proxy, deployed_side=max(space.resolutions))
     said = {name: getattr(settings, name) for name in RECIPE}
-    said["resolution"] = default_resolution(settings, space)
+    if own:
+        check_nothing_said(said, own.name)
+        said["data"] = f"{OWN}{own.name}"
+    else:
+        said["resolution"] = default_resolution(settings, space)
     task = replace(proxy, **{n: v for n, v in said.items() if v is not None}, deadline=settings.trial_timeout or 0.0)
     first = next(iter(rungs(task.epochs)), 0) if stops_early(settings, task.epochs) else 0
     task = replace(task, first_rung=first)
-    images = images_of(task).train
-    check_resolutions(space, images.shape[1])
-    check_effects(space, lambda architecture: identity(trained_as(architecture, images, task)))
+    opened = open_task(task, own.task if own else None)
+    if opened.input:
+        check_resolutions(space, opened.input[1])
+    check_effects(space, lambda architecture: identity(fitted(opened, architecture, task)))
     return task
 
 
-def objectives_of(task: TrainingTask, space: SearchSpace) -> tuple[Objective, ...]:
-    """What trainings are judged by, the first one first."""
-    if task.table:
-        return of_classes(space.classes)[:1]  # tables have no losses
-    return of_classes(len(images_of(task).train.classes))
+def check_nothing_said(said: Mapping[str, Any], name: str) -> None:
+    """Refuses settings of the training of classifiers where a task trains by itself.
+
+    Raises:
+        UsageError: for the first one that was given.
+    """
+    given = next((n for n, value in said.items() if value is not None and n != "epochs"), None)
+    if given:
+        raise UsageError(
+            f"--{given.replace('_', '-')} is of the training of classifiers; the task {name} trains by itself. Allowed with it: "
+            "--epochs."
+        )
+
+
+def scaled(goals: Goals, task: TrainingTask, space: SearchSpace) -> tuple[Objective, ...]:
+    """The objectives of a search; those of a classification begin at what guessing among the classes gives.
+
+    Raises:
+        UsageError: when a benchmark's table does not have them.
+    """
+    if task.own:
+        return goals.objectives
+    if task.table and len(goals.objectives) > 1:
+        raise UsageError(f"{task.data}: a table has no {goals.objectives[1].name}. Allowed: {goals.primary.name} alone.")
+    known = of_classes(space.classes if task.table else len(images_of(task).train.classes))
+    return tuple(o for chosen in goals.objectives for o in known if o.name == chosen.name)
 
 
 def stops_early(settings: SearchSettings, epochs: int) -> bool:
@@ -105,7 +134,7 @@ def default_resolution(settings: SearchSettings, space: SearchSpace) -> int | No
 
 def notes_on_images(task: TrainingTask) -> list[str]:
     """What a person should know of how the images were read, in a sentence; none when there is nothing."""
-    said = [] if task.table else images_of(task).train.notes
+    said = [] if task.table or task.own else images_of(task).train.notes
     return [f"{task.data}: {'; '.join(said)}."] if said else []
 
 
@@ -113,6 +142,8 @@ def images_in_words(task: TrainingTask) -> str:
     """The images that the trainings see, in a sentence."""
     if task.table:
         return f"{task.data}: results are looked up, nothing is trained"
+    if task.own:
+        return f"those of the task {task.own}"
     images = images_of(task)
     channels, height, width = images.train.shape
     kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
@@ -130,7 +161,7 @@ def notes_on_classes(space: SearchSpace, task: TrainingTask, given: Contents | N
         task: its proxy training.
         given: what is in the whole data set; None where nobody chose the images, which are a stand-in then.
     """
-    if task.table:
+    if task.table or task.own:
         return []
     images = images_of(task).train
     if given is not None:

@@ -55,7 +55,7 @@ class SpaceFile(_Strict):
     resolution: Size | Annotated[list[Size], Field(min_length=1)] | None = Field(
         None, description="side of the input; a list is searched"
     )
-    classes: Annotated[int, Field(ge=2, le=10_000_000, strict=True)]
+    classes: Annotated[int, Field(ge=1, le=10_000_000, strict=True)]
     settings: dict[str, Any] = Field(default_factory=dict, description="the backbone's settings; a list is searched")
     plugins: list[str] = Field(
         default_factory=list, description="files with operators, networks and other entries of your own, relative to this file"

@@ -20,8 +20,8 @@ from dcdnas.engine.executors.ray._hooks import LoopScheduler, LoopSearcher, Loop
 from dcdnas.engine.executors.ray._worker import trainable
 from dcdnas.engine.job import described
 from dcdnas.engine.loop import SearchLoop
-from dcdnas.engine.proxy_training import images_of
 from dcdnas.errors import UsageError
+from dcdnas.tasks.classification import images_of
 
 RESTARTS = 3
 """Times in a row that Tune may crash with nothing running that could be the cause, before the search gives up."""
@@ -65,7 +65,8 @@ def run_tune(loop: SearchLoop, execution: Execution, folder: Path, log: Path) ->
 
 def fit(bridge: Bridge, execution: Execution, folder: Path) -> None:
     """Runs Tune once, until the loop has no more or all must end."""
-    images = None if execution.train else images_of(bridge.loop.config.task)
+    task = bridge.loop.config.task
+    images = None if execution.train or task.own else images_of(task)
     resources = {"cpu": execution.cpus_per_trial, **({"gpu": execution.gpus_per_trial} if execution.gpus_per_trial else {})}
     function = tune.with_parameters(trainable, train=execution.training(), images=images)
     session = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"

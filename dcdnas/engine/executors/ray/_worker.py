@@ -32,7 +32,7 @@ def trainable(config: dict[str, Any], train: Train, images: Any) -> None:
     """
     job = job_from_text(config["job"])
     if images is not None:
-        from dcdnas.engine.proxy_training import offer_images  # needs torch, and so does whatever trains on images
+        from dcdnas.tasks.classification import offer_images  # needs torch, and so does whatever trains on images
 
         offer_images(job.task, images)
     reported: list[EpochResult] = []

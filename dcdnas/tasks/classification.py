@@ -1,0 +1,77 @@
+"""Classification of images: cross entropy, judged by the share of the validation images that are right, and by the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from torch import nn
+
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.task import TrainingTask
+from dcdnas.data import Images, Split, at_size, load, split
+from dcdnas.networks import Network, for_proxy
+from dcdnas.tasks._base import Report, Task
+from dcdnas.tasks._objectives import ACCURACY, LOSS, of_classes
+from dcdnas.training.loop import train
+
+__all__ = ["Classification"]
+
+VALIDATION = 0.2
+"""Share of the training part that is kept for judging."""
+
+_IMAGES: dict[tuple[str, int, int, float], Split] = {}
+"""What this process has in memory, by data set, resolution, classes and how many damaged pictures may be left out."""
+
+
+class Classification(Task):
+    """Images into classes, with the training of a space's proxy; `-d DATA` names the images.
+
+    Args:
+        recipe: the training, and which images it is on.
+
+    Raises:
+        DataError: when the images are missing or damaged.
+    """
+
+    objectives = (ACCURACY, LOSS)
+
+    def __init__(self, recipe: TrainingTask) -> None:
+        images = images_of(recipe).train
+        self.recipe, self.objectives = recipe, of_classes(len(images.classes))
+        self.input, self.outputs = images.shape, len(images.classes)
+
+    def evaluate(self, network: nn.Module, *, epochs: int, seed: int, report: Report) -> Mapping[str, float]:
+        """See `Task.evaluate`. The images are at the network's size.
+
+        Raises:
+            TrainingError: as `dcdnas.training.loop.train` does.
+        """
+        assert isinstance(network, Network)
+        recipe = replace(self.recipe, epochs=epochs, seed=seed)
+        images = Split(*(at_size(part, *network.architecture.input[1:]) for part in images_of(recipe)))
+        device = next(network.parameters()).device
+        return train(network, images, recipe, lambda result: report(result.epoch, result.values), device).values
+
+
+def trained_as(architecture: Architecture, images: Images, task: TrainingTask) -> Architecture:
+    """What a training builds of an architecture: at its share of the images' size, with their classes."""
+    return for_proxy(architecture, images.shape, len(images.classes), task.deployed_side)
+
+
+def images_of(task: TrainingTask) -> Split:
+    """The task's images, read once a process; which are kept for validation is the same in every run.
+
+    Raises:
+        DataError: when the data set is missing or damaged.
+    """
+    key = (task.data, task.resolution, task.classes, task.skip_damaged)
+    if key not in _IMAGES:
+        _IMAGES.clear()
+        _IMAGES[key] = split(load(*key), VALIDATION)
+    return _IMAGES[key]
+
+
+def offer_images(task: TrainingTask, images: Split) -> None:
+    """Gives this process images that it need not read, because another one shares its memory."""
+    _IMAGES.setdefault((task.data, task.resolution, task.classes, task.skip_damaged), images)
