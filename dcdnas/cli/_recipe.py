@@ -30,10 +30,9 @@ def task_of(run: Run | None, data: str, recipe: str | None, epochs: int | None, 
     Raises:
         UsageError: for a setting that is no part of a recipe, or cannot be used, and for a run of somebody's own task.
     """
-    own = TrainingTask(data=str(run.config.get("task", {}).get("data", ""))).own if run else ""
-    if run and own:
+    if run and run.own_task:
         raise UsageError(
-            f"{run.name} was searched for the task {own}, and `dcdnas train` trains classifiers. Export its networks "
+            f"{run.name} was searched for the task {run.own_task}, and `dcdnas train` trains classifiers. Export its networks "
             f"(`dcdnas export {run.called}`), and train what dcdnas.build makes of them as the task does."
         )
     known = {k: v for k, v in dict(run.config.get("task", {})).items() if k in RECIPE} if run else {}

@@ -112,11 +112,11 @@ class Objective:
 
         Args:
             value: of the objective.
-            digits: behind the point of a percentage; others have three significant ones more.
+            digits: behind the point of a percentage; others have four significant ones.
         """
         if value is None or math.isnan(value):
             return "–"
-        number = f"{self.size * value:.{digits}f}" if self.unit == SHARE else f"{value:.{digits + 3}g}"
+        number = f"{self.size * value:.{digits}f}" if self.unit == SHARE else f"{value:.4g}"
         return f"{number} {self.unit}".strip()
 
     def named(self, value: float | None) -> str:
@@ -126,7 +126,7 @@ class Objective:
     def amount(self, difference: float, sign: bool = True, digits: int = 1) -> str:
         """A difference without its unit: ``+0.6`` (points of a percentage), ``-0.012``; without the plus when not `sign`."""
         mark = "+" if sign else ""
-        return f"{self.size * difference:{mark}.{digits}f}" if self.unit == SHARE else f"{difference:{mark}.{digits + 2}g}"
+        return f"{self.size * difference:{mark}.{digits}f}" if self.unit == SHARE else f"{difference:{mark}.3g}"
 
     def difference(self, difference: float, sign: bool = True) -> str:
         """A difference with its unit: ``+0.6 points``, ``-0.012``."""

@@ -42,5 +42,5 @@ def provenance(run: Run, trial: Trial) -> dict[str, Any]:
     if timed:
         how = {"measured": timed["latency"], "iqr": timed["iqr"], **run.config["latency"]["device"]}
         found["latency_ns"] = {"predicted": trial.cost["latency"], **how}
-    recipe = {k: v for k, v in dict(run.config.get("task", {})).items() if k not in ("seed", "deadline", "first_rung")}
+    recipe = {k: v for k, v in run.recipe.items() if k not in ("seed", "deadline", "first_rung")}
     return {**found, "recipe": recipe, "versions": dict(run.config.get("versions", {}))}

@@ -194,7 +194,7 @@ def _hypervolume(moments: Sequence[Moment]) -> tuple[float, str]:
         return 0.0, "Nothing has finished yet."
     last, before = moments[-1], moments[max(0, len(moments) - 1 - RECENT)]
     if len(moments) <= RECENT or not before.hypervolume:
-        return last.hypervolume, "share of the box between chance, the cheapest network and the budget"
+        return last.hypervolume, "share of the box between the worst value, the cheapest network and the budget"
     return last.hypervolume, f"{100 * (last.hypervolume / before.hypervolume - 1):+.1f} % over the last {RECENT} trainings"
 
 
@@ -211,7 +211,7 @@ def heading(run: Run) -> list[str]:
 
 def recipe(run: Run) -> list[tuple[str, Any]]:
     """How the run's networks were trained: what is set, in words, and its value; what a zero leaves as it is says so."""
-    task, own = dict(run.config.get("task") or {}), {"resolution": "the images' own", "classes": "all of the data"}
+    task, own = run.recipe, {"resolution": "the images' own", "classes": "all of the data"}
     hidden = {"seed", "deadline", "first_rung", *(k for k in ("deployed_side", "skip_damaged") if not task.get(k))}
     shown = {k: v or own.get(k, v) for k, v in task.items() if k not in hidden}
     return [(RECIPE.get(k, k.replace("_", " ").capitalize()), v) for k, v in shown.items()]

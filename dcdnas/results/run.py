@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dcdnas.core import pareto
 from dcdnas.core.budget import Budget, parse_budgets, within
 from dcdnas.core.objective import Bounds, Goals, Objective
-from dcdnas.core.task import proxy_input
+from dcdnas.core.task import OWN, proxy_input
 from dcdnas.core.trial import ENDED, Ending, Trial
 from dcdnas.core.uncertainty import Difference, between_pairs, between_readings
 from dcdnas.core.units import Notations, costs
@@ -184,6 +184,18 @@ class Run:
     def metrics(self) -> tuple[str, ...]:
         """Cost metrics that its trials are priced by, in the order of their price."""
         return tuple(self.trials[0].cost.values) if self.trials else tuple(self.notations)
+
+    @property
+    def own_task(self) -> str:
+        """The task that its networks are trained for by a function of somebody's own; empty for classification."""
+        data = str((self.config.get("task") or {}).get("data", ""))
+        return data.removeprefix(OWN) if data.startswith(OWN) else ""
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """How its networks are trained, as far as dcdnas does it; for somebody's own task that is how long."""
+        task = dict(self.config.get("task") or {})
+        return {k: v for k, v in task.items() if not self.own_task or k in ("data", "epochs")}
 
     @property
     def cost_shown(self) -> str:

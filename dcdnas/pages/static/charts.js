@@ -54,10 +54,10 @@ export function fixed(value, digits) {
   return between && before % 2 === 0 ? `${value < 0 ? "-" : ""}${digits ? `${whole}.${part.slice(0, digits)}` : whole}` : text;
 }
 
-// The value of an objective as the server writes it; a share in percent, others with so many significant digits and three more.
+// The value of an objective as the server writes it; a share in percent, others with four significant digits.
 export function valued(goal, value, digits = 2) {
   if (value === null) return "–";
-  const number = goal.unit === "%" ? fixed(goal.size * value, digits) : String(Number(value.toPrecision(digits + 3)));
+  const number = goal.unit === "%" ? fixed(goal.size * value, digits) : String(Number(value.toPrecision(4)));
   return goal.unit ? `${number} ${goal.unit}` : number;
 }
 
