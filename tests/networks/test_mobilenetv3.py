@@ -62,7 +62,7 @@ def test_it_is_adapted_to_small_images_and_learns() -> None:
     x, y = torch.randn(16, 1, 28, 28), torch.arange(16) % 10
     optimizer = torch.optim.SGD(network.parameters(), 0.05, momentum=0.9)
     losses = []
-    for _ in range(20):
+    for _ in range(40):
         loss = torch.nn.functional.cross_entropy(network(x), y)
         optimizer.zero_grad()
         loss.backward()
