@@ -1,7 +1,7 @@
 """What each sampler finds on NAS-Bench-Macro, where the networks were trained by somebody else and the truth is known.
 
     dcdnas data fetch nas-bench-macro
-    python benchmarks/search_quality.py [--seeds 20] [--samplers tpe model] [--budgets 40MFLOPs none] [--show]
+    python benchmarks/search_quality.py [--seeds 20] [--samplers tpe model] [--budgets 40MFLOPs none] [--against tpe] [--show]
 
 Every search is the one of `dcdnas search --executor tabular`: the static ladder, random starts within the budget, then the
 sampler. With one seed all contestants begin with the same networks and readings: differences are paired by seed. Beside the
@@ -14,7 +14,8 @@ Judged at 24, 50 and 100 evaluations, by the means of all three trainings of a n
   networks that were evaluated, and of the static ladder 00000000, 11111111, 22222222;
 - V: the hypervolume of the networks that were evaluated, in the same box.
 
-Results go to `search_quality.json` beside this file, search by search: what is there is not searched again.
+Printed are means, and differences to random (`--against`) with 95 % intervals by bootstrap over the seeds. Results go to
+`search_quality.json` beside this file, search by search: what is there is not searched again.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ from dcdnas.tasks import of_classes
 
 RESULTS = Path(__file__).with_suffix(".json")
 SIZES = (24, 50, 100)
+DIGITS = {"b": 2, "U": 3, "V": 3}
 BUDGETS = ("40MFLOPs", "60MFLOPs", "none")
 CONTESTANTS = ("random", "dear", "spread", "tpe", "nsga2", "evolution", "model")
 CHEAPEST, DEAREST, CHANCE = 7_713_280, 105_660_928, 0.1
@@ -119,6 +121,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--table", help="file of the benchmark; the fetched one when left out")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--against", default="random", help="contestant to whom the others' differences are printed")
     parser.add_argument("--show", action="store_true", help="search nothing, print what there is")
     given = parser.parse_args()
     samplers.add("dear", Sampler(direct=Dear))
@@ -130,8 +133,9 @@ def main() -> None:
             for budget in given.budgets:
                 for sampler in given.samplers:
                     missing(found, given.results, table, sampler, budget, seed)
-    for budget in given.budgets:
-        show(found, budget, given.samplers)
+    print(found.get("machine", ""))
+    for measure in DIGITS:
+        show(found, measure, given.budgets, given.samplers, given.against)
 
 
 def missing(found: dict[str, Any], path: Path, table: Table, sampler: str, budget: str, seed: int) -> None:
@@ -209,30 +213,30 @@ def staircase(points: Sequence[tuple[float, float]], most: float, steps: int = 4
     return found
 
 
-def show(found: Mapping[str, Any], budget: str, contestants: Sequence[str]) -> None:
-    """A table: means of each contestant, and its differences to random with their intervals."""
-    print(f"\nBudget {budget} ({found.get('machine', '')})\n")
-    print("| n | sampler | seeds | b, % | - random | U | - random | V | - random | ms |\n|" + " --- |" * 10)
-    for size in map(str, SIZES):
+def show(found: Mapping[str, Any], measure: str, budgets: Sequence[str], contestants: Sequence[str], against: str) -> None:
+    """A table: the mean of each contestant, and its difference to one of them on the same seeds with the interval."""
+    digits = DIGITS[measure]
+    print(f"\n{measure}, and its difference to {against}\n\n| budget | sampler | seeds | {' | '.join(map(str, SIZES))} | ms |")
+    print("|" + " --- |" * (4 + len(SIZES)))
+    for budget in budgets:
         for sampler in contestants:
-            seeds = [s for s in range(1000) if all(f"{budget}/{c}/{s}" in found for c in (sampler, "random"))]
-            if not seeds:
-                continue
-            rows, base = ([found[f"{budget}/{c}/{s}"] for s in seeds] for c in (sampler, "random"))
+            seeds = [s for s in range(1000) if all(f"{budget}/{c}/{s}" in found for c in (sampler, against))]
+            pairs = [(found[f"{budget}/{sampler}/{s}"], found[f"{budget}/{against}/{s}"]) for s in seeds]
             cells = []
-            for name, digits in (("b", 2), ("U", 4), ("V", 3)):
-                values = [row[size][name] for row in rows]
-                gains = [v - other[size][name] for v, other in zip(values, base, strict=True)]
-                cells += [f"{statistics.fmean(values):.{digits}f}", interval(gains, digits) if sampler != "random" else ""]
-            milliseconds = statistics.fmean(row["ms"] for row in rows)
-            print(f"| {size} | {sampler} | {len(seeds)} | {' | '.join(cells)} | {milliseconds:.0f} |")
+            for size in map(str, SIZES) if pairs else ():
+                mean = statistics.fmean(mine[size][measure] for mine, _ in pairs)
+                gains = [mine[size][measure] - its[size][measure] for mine, its in pairs]
+                cells.append(f"{mean:.{digits}f}" + (f" {interval(gains, digits)}" if sampler != against else ""))
+            if pairs:
+                took = statistics.fmean(mine["ms"] for mine, _ in pairs)
+                print(f"| {budget} | `{sampler}` | {len(seeds)} | {' | '.join(cells)} | {took:.0f} |")
 
 
 def interval(values: Sequence[float], digits: int, draws: int = 10_000) -> str:
     """Mean with its 95 % percentile interval by bootstrap over the seeds."""
     rng = np.random.default_rng(0)
     low, high = np.quantile(rng.choice(np.asarray(values), (draws, len(values))).mean(1), [0.025, 0.975])
-    return f"{statistics.fmean(values):+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
+    return f"{statistics.fmean(values):+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 if __name__ == "__main__":
