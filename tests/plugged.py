@@ -28,6 +28,7 @@ def forget() -> None:
         del sys.modules[name]
     plugins._KNOWN.clear()
     plugins._RECORDED.clear()
+    plugins._EXPECTED.clear()
     file_of_operator.cache_clear()
     forget_prices()
 

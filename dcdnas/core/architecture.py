@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from dcdnas.core.geometry import Setting
+from dcdnas.core.plugins import expect
 from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.errors import FileError
 
@@ -149,6 +150,8 @@ class Architecture:
             FileError: naming `source`, when it is no model config.
         """
         inside = content.get("dcdnas") if isinstance(content, Mapping) else None
+        if isinstance(inside, Mapping):
+            expect(inside.get("plugins"))
         return Architecture.from_dict(inside if isinstance(inside, Mapping) else content, source)
 
 

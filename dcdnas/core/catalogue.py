@@ -28,6 +28,9 @@ class Outside(Protocol):
     def load(self, name: str) -> None:
         """Has the entry of an offered name added to the catalogue."""
 
+    def missing(self, name: str) -> str:
+        """Where an entry that nobody offers was to be had, in a sentence; empty where that is not known."""
+
 
 class Catalogue(Mapping[str, Entry], Generic[Entry]):
     """The entries of the package ``dcdnas.FOLDER``, and those that were added from outside it.
@@ -70,7 +73,8 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
 
     def unknown(self, name: str) -> UnknownNameError:
         """The error for a name that no entry has."""
-        return UnknownNameError(self.kind, name, {*self, *self.offered}, self.hint)
+        told = self.outside.missing(name) if self.outside else ""
+        return UnknownNameError(self.kind, name, {*self, *self.offered}, told or self.hint)
 
     @property
     def added(self) -> Collection[str]:

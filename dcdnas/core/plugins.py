@@ -36,6 +36,9 @@ _KNOWN: dict[str, Plugin] = {}
 _RECORDED: dict[tuple[str, str], Installed] = {}
 """What the runs that were named used of installed packages, by kind and name."""
 
+_EXPECTED: dict[tuple[str, str], str] = {}
+"""Where the plugins of the model configs that were read are to be had, in a sentence, by kind and name."""
+
 _PLACES: dict[str, Place] = {}
 """The folders that take plugins and were imported, by kind."""
 
@@ -144,6 +147,10 @@ class Place:
             raise FileError(f"{_RECORDED[self.kind, name].where}: the package that is installed offers none of that name.")
         self._take(only(found))
 
+    def missing(self, name: str) -> str:
+        """Where an entry that nobody offers was to be had, as a config says it."""
+        return _EXPECTED.get((self.kind, name), "")
+
     def _take(self, found: Installed) -> None:
         entry, module = found.imported()
         if not self.holds(entry):
@@ -235,6 +242,24 @@ def outside(kind: str, names: Iterable[str]) -> tuple[Plugin | Installed, ...]:
         elif (kind, name) in _RECORDED:
             found.append(_RECORDED[kind, name])
     return tuple(found)
+
+
+def expect(recorded: object) -> None:
+    """Remembers what a model's config says of its plugins, so that a name that is missing is told with what to do.
+
+    Args:
+        recorded: name to `Plugin.record` or `Installed.record`; what is damaged is left out, since nothing is loaded for it.
+    """
+    for name, record in recorded.items() if isinstance(recorded, Mapping) else ():
+        if not _is_record(name, record):
+            continue
+        if "distribution" in record:
+            package, version = record["distribution"], record["version"]
+            said = f'It is of the package {package} {version}: pip install "{package}=={version}".'
+        else:
+            file, digest = Path(record["path"]).name, record["sha256"][:12]
+            said = f"It was in the file {file}, with the SHA-256 {digest}...: give it with --plugin."
+        _EXPECTED[record["kind"], name] = said
 
 
 def offer(plugins: Iterable[Plugin]) -> None:

@@ -10,6 +10,7 @@ import plugged
 import pytest
 from contributing import METRIC, OPERATOR, SAMPLER
 
+from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import parse_budget
 from dcdnas.core.plugins import load_plugin, offer_recorded, outside
 from dcdnas.cost import metrics, notations
@@ -133,3 +134,23 @@ def test_a_search_goes_on_with_the_same_version_only(installed: Path) -> None:
         offer_recorded(installed / "first", older, go_on=True)
     offer_recorded(installed / "first", older)
     assert operators["gate"].__name__ == "Gate"
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (RECORD["gate"], r'It is of the package dcdnas-own 1.2: pip install "dcdnas-own==1.2"\.'),
+        (
+            {"kind": "operator", "path": "gate.py", "sha256": "abcdefabcdef00"},
+            r"file gate.py, with the SHA-256 abcdefabcdef",
+        ),
+        ({"kind": "operator"}, "`dcdnas list operators` shows all"),
+        (7, "`dcdnas list operators` shows all"),
+    ],
+)
+def test_a_config_that_needs_a_missing_plugin_says_where_it_is(record: object, message: str) -> None:
+    plain = Architecture("mobilenetv2", {}, {}, (3, 32, 32), 10).to_dict()
+    with plugged.forgotten():
+        Architecture.from_config({"dcdnas": {**plain, "plugins": {"gate": record}}}, "config.yaml")
+        with pytest.raises(UnknownNameError, match=message):
+            operators["gate"]
