@@ -26,6 +26,7 @@ class Installed:
         distribution: name of the package, as pip knows it.
         version: of the package.
         point: where the entry is; None for a record, whose package may be missing.
+        run: that recorded it; for messages.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Installed:
     distribution: str
     version: str
     point: EntryPoint | None = field(default=None, compare=False, repr=False)
+    run: str = field(default="the run", compare=False)
 
     @property
     def digest(self) -> str:
@@ -98,19 +100,18 @@ def only(found: tuple[Installed, ...]) -> Installed:
     return found[0]
 
 
-def check_installed(recorded: Installed, run: str, same: bool) -> None:
+def check_installed(recorded: Installed, same: bool) -> None:
     """Refuses a record whose package is not installed.
 
     Args:
         recorded: by a run.
-        run: its name.
         same: whether only the version that was recorded will do, since new results are compared with old ones.
 
     Raises:
         RunError: saying what to install.
     """
     package, wanted = recorded.distribution, recorded.version
-    needs = f"{run} needs the {recorded.kind} {recorded.name!r} of the package {package} {wanted}"
+    needs = f"{recorded.run} needs the {recorded.kind} {recorded.name!r} of the package {package} {wanted}"
     try:
         here = version(package)
     except PackageNotFoundError:
@@ -118,7 +119,7 @@ def check_installed(recorded: Installed, run: str, same: bool) -> None:
     if same and here != wanted:
         raise RunError(
             f"{needs}, and {here} is installed: results of the two could not be compared. Install the other one with: "
-            f'pip install "{package}=={wanted}"; or begin a new search with --start-from {run}.'
+            f'pip install "{package}=={wanted}"; or begin a new search with --start-from {recorded.run}.'
         )
 
 

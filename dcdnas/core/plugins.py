@@ -143,7 +143,7 @@ class Place:
             return
         found = installed(self.group, self.kind).get(name)
         if found is None:
-            check_installed(_RECORDED[self.kind, name], "what you named", same=False)
+            check_installed(_RECORDED[self.kind, name], same=False)
             raise FileError(f"{_RECORDED[self.kind, name].where}: the package that is installed offers none of that name.")
         self._take(only(found))
 
@@ -293,12 +293,12 @@ def offer_recorded(folder: Path, recorded: Mapping[str, Mapping[str, str]], go_o
         if not _is_record(name, record):
             raise RunError(f"{folder / 'search.yaml'}: damaged: plugins: {name}: {record!r} is no record of a plugin.")
         if "distribution" in record:
-            packages.append(Installed(record["kind"], name, record["distribution"], record["version"]))
+            packages.append(Installed(record["kind"], name, record["distribution"], record["version"], run=folder.resolve().name))
         else:
             copies.append(_copy(folder, name, record))
     for package in packages:
         if go_on:
-            check_installed(package, folder.resolve().name, same=True)
+            check_installed(package, same=True)
         _RECORDED[package.kind, package.name] = package
     offer(copies)
     return tuple(copies)
