@@ -52,6 +52,7 @@ from dcdnas.engine.prepare import make_memory
 from dcdnas.engine.samplers import Direct, Known, Sampler, samplers
 from dcdnas.engine.store import Store
 from dcdnas.engine.table import task_of
+from dcdnas.errors import DataError
 from dcdnas.networks import identity
 from dcdnas.space.library import find_space
 from dcdnas.space.pricing.cost import draws_within
@@ -128,14 +129,23 @@ def main() -> None:
     samplers.add("spread", Sampler(direct=Spread))
     found: dict[str, Any] = json.loads(given.results.read_text()) if given.results.exists() else {}
     if not given.show:
-        table = tables["nas-bench-macro"](given.table)
-        for seed in range(given.seeds):
-            for budget in given.budgets:
-                for sampler in given.samplers:
-                    missing(found, given.results, table, sampler, budget, seed)
+        search_missing(found, given)
     print(found.get("machine", ""))
     for measure in DIGITS:
         show(found, measure, given.budgets, given.samplers, given.against)
+
+
+def search_missing(found: dict[str, Any], given: argparse.Namespace) -> None:
+    """Searches what was not searched yet, seed by seed; nothing without the table."""
+    try:
+        table = tables["nas-bench-macro"](given.table)
+    except DataError as error:
+        print(f"Nothing is searched: {error}")
+        return
+    for seed in range(given.seeds):
+        for budget in given.budgets:
+            for sampler in given.samplers:
+                missing(found, given.results, table, sampler, budget, seed)
 
 
 def missing(found: dict[str, Any], path: Path, table: Table, sampler: str, budget: str, seed: int) -> None:
