@@ -98,7 +98,7 @@ class Bridge:
             return False
         if "epoch" not in result or (training.curve and result["epoch"] <= training.curve[-1].epoch):
             return True  # Tune shows the last result a second time
-        report = EpochResult(*(result[name] for name in ("epoch", "values", "seconds")))
+        report = EpochResult(result["epoch"], dict(result["values"]), result["seconds"])
         training.curve.append(report)
         return self._guarded(lambda: self.loop.report(training.job, report), False)
 

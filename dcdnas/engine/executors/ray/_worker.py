@@ -40,7 +40,7 @@ def trainable(config: dict[str, Any], train: Train, images: Any) -> None:
     def report(r: EpochResult) -> bool:
         reported.append(r)
         try:
-            tune.report(asdict(r))
+            tune.report({"epoch": r.epoch, "values": [*r.values.items()], "seconds": r.seconds})  # Tune would flatten a mapping
         except SystemExit:  # this is how Tune stops a training
             raise Stopped from None
         return True
