@@ -88,6 +88,16 @@ def test_a_driver_on_another_host_lives_as_long_as_its_heart_beats(tmp_path: Pat
     assert (live_driver(tmp_path) is not None) == alive
 
 
+@pytest.mark.parametrize("ahead", [86400.0 * 365, 1e300])
+def test_a_clock_that_is_ahead_holds_a_run_no_longer_than_its_file_is_written(tmp_path: Path, ahead: float) -> None:
+    holder(tmp_path, host="elsewhere", pid=dead_process(), beat=time.time() + ahead)
+    assert live_driver(tmp_path) is not None
+    os.utime(tmp_path / "driver.json", (time.time() - STALE - 1,) * 2)
+    assert live_driver(tmp_path) is None
+    with RunLock(tmp_path):
+        assert live_driver(tmp_path) is not None
+
+
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", '{"pid": 1}', "\x00", json.dumps({"pid": "1", "born": "", "host": "", "beat": 0.0, "token": ""})]
 )
