@@ -18,6 +18,16 @@ WIDE = 200
 """Columns of a table that goes to a file or pipe, where nothing wraps."""
 
 
+_ORDERS = (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+HIDDEN = dict.fromkeys(_ORDERS, "\N{REPLACEMENT CHARACTER}")
+"""What a terminal would obey instead of showing it, or show in another order: a run's texts may be anybody's."""
+
+
+def printable(part: Any) -> Any:
+    """A text with marks for what a terminal would obey; anything else as it is."""
+    return part.translate(HIDDEN) if isinstance(part, str) else part
+
+
 class Output:
     """What a verb prints with.
 
@@ -37,12 +47,12 @@ class Output:
         """Results for a person: text or Rich's tables, on stdout; nothing with ``--json``."""
         if not self.as_json:
             for part in renderables:
-                self.console.print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
+                self.console.print(printable(part), highlight=False, markup=False, soft_wrap=isinstance(part, str))
 
     def note(self, text: str) -> None:
         """What a person may like to know on the way, on stderr; nothing with ``--quiet``."""
         if not self.quiet:
-            self.progress.print(text, highlight=False, markup=False, soft_wrap=True)
+            self.progress.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
     def detail(self, text: str) -> None:
         """A note that only ``--verbose`` prints."""
@@ -51,14 +61,16 @@ class Output:
 
     def warn(self, text: str) -> None:
         """What a person has to know, on stderr."""
-        self.progress.print(text, highlight=False, markup=False, soft_wrap=True, style="yellow")
+        self.progress.print(printable(text), highlight=False, markup=False, soft_wrap=True, style="yellow")
 
     def error(self, error: DcdnasError) -> None:
         """An error in words, on stderr; with its traceback when verbose."""
         if self.verbose:
-            self.progress.print("".join(traceback.format_exception(error)), highlight=False, markup=False, soft_wrap=True)
+            self.progress.print(
+                printable("".join(traceback.format_exception(error))), highlight=False, markup=False, soft_wrap=True
+            )
         self.progress.print("Error: ", style="bold red", end="")
-        self.progress.print(str(error), highlight=False, markup=False, soft_wrap=True)
+        self.progress.print(printable(str(error)), highlight=False, markup=False, soft_wrap=True)
 
     def document(self, value: Any) -> None:
         """The one JSON document of ``--json``; nothing without the flag."""

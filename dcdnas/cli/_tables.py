@@ -10,6 +10,7 @@ from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from dcdnas.cli._output import printable
 from dcdnas.core.trial import Trial
 from dcdnas.core.units import duration, metric_name, mix, quantity
 from dcdnas.results import Confirmed, Run
@@ -32,7 +33,7 @@ class Sheet:
     """
 
     def __init__(self, columns: Sequence[str], title: str = "", spare: Sequence[str] = ()) -> None:
-        self.columns, self.title, self.caption = list(columns), title, ""
+        self.columns, self.title, self.caption = list(columns), printable(title), ""
         names = [c.lstrip(">") for c in columns]
         first = [names.index(name) for name in spare if name in names]
         self._order = [*first, *(i for i in reversed(range(2, len(columns))) if i not in first)]
@@ -41,7 +42,7 @@ class Sheet:
 
     def add_row(self, *cells: str | Text, bold: bool = False) -> None:
         """Adds a row, with a cell a column."""
-        self._rows.append((cells, bold))
+        self._rows.append(([printable(cell) for cell in cells], bold))
 
     def add_section(self) -> None:
         """Draws a line below the last row."""

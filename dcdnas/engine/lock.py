@@ -114,7 +114,7 @@ def live_driver(folder: Path) -> dict[str, Any] | None:
 
 
 def _beating(path: Path, holder: Driver) -> bool:
-    """Whether the driver of another host was heard of lately: by its clock, or the file system's where its own is ahead of ours."""
+    """Whether another host's driver was heard of lately: by its clock, or by the file system's where that is ahead of ours."""
     now, beat = time.time(), holder.beat
     if not beat <= now + STALE:
         try:

@@ -1,0 +1,34 @@
+"""What is printed: texts of a run may be anybody's, and a terminal must show them instead of obeying them."""
+
+from __future__ import annotations
+
+import pytest
+
+from dcdnas.cli._output import Output
+from dcdnas.cli._tables import table
+from dcdnas.errors import DcdnasError
+
+ATTACK = "failed\x1b]0;owned\x07\x1b[2J\x9b31m\u202etxt.exe\rover\b"
+SHOWN = "failed�]0;owned��[2J�31m�txt.exe�over�"
+
+
+@pytest.mark.parametrize("channel", ["show", "note", "warn", "error", "table"])
+def test_no_text_commands_the_terminal(channel: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out = Output(no_color=True)
+    if channel == "table":
+        made = table("Trial", "Reason", title=ATTACK)
+        made.add_row("0", ATTACK)
+        out.show(made)
+    elif channel == "error":
+        out.error(DcdnasError(ATTACK))
+    else:
+        getattr(out, channel)(ATTACK)
+    said = capsys.readouterr()
+    printed = said.out + said.err
+    assert printed.count(SHOWN) == (2 if channel == "table" else 1)
+    assert not set(printed) & set("\x1b\x07\x9b\u202e\r\b")
+
+
+def test_lines_stay_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    Output(no_color=True).show("one\n  two")
+    assert capsys.readouterr().out == "one\n  two\n"
