@@ -75,7 +75,7 @@ def fetch(
 ) -> None:
     """Download a data set, or the table of a benchmark, from its publisher's address; files that are there and whole stay.
 
-    Nothing else ever downloads one. Each file is checked against a checksum.
+    Nothing else ever downloads one. Each file is checked against its SHA-256.
 
     Example:  dcdnas data fetch cifar10
     """

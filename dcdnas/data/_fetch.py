@@ -1,4 +1,4 @@
-"""Data sets with public addresses, downloaded when a person asks for it and never otherwise; each file against its checksum."""
+"""Data sets with public addresses, downloaded when a person asks for it and never otherwise; each file against its SHA-256."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import Literal
 from urllib.request import urlopen
 
 from dcdnas.core.cache import locked
@@ -26,45 +25,38 @@ class Remote:
 
     Args:
         url: of the file; what it is called there it is called here.
-        checksum: an MD5 sum that its publisher states, or the SHA-256 of the file that was meant here.
+        sha256: of the file that is meant.
     """
 
     url: str
-    checksum: str
+    sha256: str
 
     @property
     def name(self) -> str:
         """Last part of the address."""
         return self.url.rpartition("/")[2]
 
-    @property
-    def algorithm(self) -> Literal["md5", "sha256"]:
-        """What the checksum is of, by its length."""
-        return "md5" if len(self.checksum) == 32 else "sha256"
-
     def whole(self, path: Path) -> bool:
         """Whether a file is there and is the one that is meant."""
         if not path.is_file():
             return False
         with path.open("rb") as file:
-            return hashlib.file_digest(file, self.digest).hexdigest() == self.checksum
-
-    def digest(self) -> hashlib._Hash:
-        """A new, empty checksum; MD5 is against accidents, not against enemies: it is what the publishers state."""
-        return hashlib.new(self.algorithm, usedforsecurity=False)
+            return hashlib.file_digest(file, hashlib.sha256).hexdigest() == self.sha256
 
 
 _CIFAR = "https://www.cs.toronto.edu/~kriz"
 _FASHION = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion"
 
 REMOTE: Mapping[str, tuple[Remote, ...]] = {
-    "cifar10": (Remote(f"{_CIFAR}/cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"),),
-    "cifar100": (Remote(f"{_CIFAR}/cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8"),),
+    "cifar10": (Remote(f"{_CIFAR}/cifar-10-binary.tar.gz", "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"),),
+    "cifar100": (
+        Remote(f"{_CIFAR}/cifar-100-binary.tar.gz", "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec"),
+    ),
     "fashion-mnist": (
-        Remote(f"{_FASHION}/train-images-idx3-ubyte.gz", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
-        Remote(f"{_FASHION}/train-labels-idx1-ubyte.gz", "25c81989df183df01b3e8a0aad5dffbe"),
-        Remote(f"{_FASHION}/t10k-images-idx3-ubyte.gz", "bef4ecab320f06d8554ea6380940ec79"),
-        Remote(f"{_FASHION}/t10k-labels-idx1-ubyte.gz", "bb300cfdad3c16e7a12a480ee83cd310"),
+        Remote(f"{_FASHION}/train-images-idx3-ubyte.gz", "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+        Remote(f"{_FASHION}/train-labels-idx1-ubyte.gz", "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+        Remote(f"{_FASHION}/t10k-images-idx3-ubyte.gz", "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+        Remote(f"{_FASHION}/t10k-labels-idx1-ubyte.gz", "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
     ),
     "nas-bench-macro": (
         Remote(
@@ -114,12 +106,12 @@ def _fetched(remote: Remote, path: Path, tell: Callable[[str], None]) -> Path:
 
 
 def _download(remote: Remote, path: Path, by_hand: str) -> None:
-    found = remote.digest()
+    found = hashlib.sha256()
     with replaced(path) as file, urlopen(remote.url, timeout=TIMEOUT) as answer:
         while content := answer.read(CHUNK):
             file.write(content)
             found.update(content)
-        if found.hexdigest() != remote.checksum:
+        if found.hexdigest() != remote.sha256:
             raise DataError(
-                f"{remote.url}: has the checksum {found.hexdigest()} instead of {remote.checksum}, so it was not kept. {by_hand}"
+                f"{remote.url}: has the SHA-256 {found.hexdigest()} instead of {remote.sha256}, so it was not kept. {by_hand}"
             )

@@ -1,4 +1,5 @@
-"""A data set of the Hugging Face Hub: ``hf:NAME``, e.g. ``hf:zh-plus/tiny-imagenet``. Needs the extra ``hub``.
+"""A data set of the Hugging Face Hub: ``hf:NAME``, e.g. ``hf:zh-plus/tiny-imagenet``, or ``hf:NAME@REVISION`` for the data of a
+commit or tag, which nobody can change meanwhile. Needs the extra ``hub``.
 
 The package `datasets` fetches it when it is first asked for and keeps it in its own cache; code of a data set is never run. The
 pictures are decoded once, as those of a folder are.
@@ -43,8 +44,9 @@ class Hf(Source):
         need("hub", f"data from hf:{self.argument}", "datasets")
         import datasets
 
+        name, _, revision = self.argument.partition("@")
         try:
-            return datasets.load_dataset(self.argument)
+            return datasets.load_dataset(name, revision=revision or None)
         except Exception as error:  # of another package, which promises nothing about its errors
             raise DataError(
                 f"hf:{self.argument}: cannot be fetched or read: {error}. Look at the name and the network."

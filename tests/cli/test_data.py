@@ -8,7 +8,7 @@ from PIL import Image
 
 from dcdnas.data._fetch import Remote
 
-EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
+EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """Checksum of no bytes."""
 
 

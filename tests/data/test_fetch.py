@@ -44,7 +44,7 @@ class Site:
 
     def offer(self, name: str, content: bytes) -> Remote:
         self.files[f"/{name}"] = content
-        return Remote(f"{self.url}/{name}", hashlib.md5(content, usedforsecurity=False).hexdigest())
+        return Remote(f"{self.url}/{name}", hashlib.sha256(content).hexdigest())
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_another_content_is_not_kept(site: Site, monkeypatch: pytest.MonkeyPatch
     remote = site.offer("a.tar.gz", b"content")
     site.files["/a.tar.gz"] = b"another"
     monkeypatch.setattr(_fetch, "REMOTE", {"cifar10": (remote,)})
-    with pytest.raises(DataError, match=f"instead of {remote.checksum}, so it was not kept"):
+    with pytest.raises(DataError, match=f"instead of {remote.sha256}, so it was not kept"):
         fetch("cifar10", tmp_path / "new", lambda _: None)
     assert list((tmp_path / "new").iterdir()) == []
 
@@ -127,7 +127,7 @@ def test_a_table_is_held_against_its_sha_256(site: Site, monkeypatch: pytest.Mon
     right, wrong = (Remote(f"{site.url}/a.json", hashlib.sha256(content).hexdigest()) for content in (b"{}", b"[]"))
     monkeypatch.setattr(_fetch, "REMOTE", {"right": (right,), "wrong": (wrong,)})
     assert fetch("right", tmp_path / "right", lambda _: None)[0].read_bytes() == b"{}"
-    with pytest.raises(DataError, match=f"instead of {wrong.checksum}"):
+    with pytest.raises(DataError, match=f"instead of {wrong.sha256}"):
         fetch("wrong", tmp_path / "wrong", lambda _: None)
 
 
@@ -158,4 +158,4 @@ def test_a_data_set_without_an_address_is_refused() -> None:
 def test_every_address_is_encrypted_and_has_a_checksum() -> None:
     for remote in (remote for files in REMOTE.values() for remote in files):
         assert remote.url.startswith("https://")
-        assert len(bytes.fromhex(remote.checksum)) == {"md5": 16, "sha256": 32}[remote.algorithm]
+        assert len(bytes.fromhex(remote.sha256)) == 32

@@ -188,9 +188,11 @@ class OnTheHub:
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, OnTheHub]:
     parts: dict[str, OnTheHub] = {"train": OnTheHub([0, 1, 2, 0], 10, tmp_path), "validation": OnTheHub([2, 1], 60, tmp_path)}
 
-    def load_dataset(name: str) -> dict[str, OnTheHub]:
+    def load_dataset(name: str, revision: str | None = None) -> dict[str, OnTheHub]:
         if name != "me/set":
             raise FileNotFoundError(f"{name} is not on the Hub")
+        if revision not in (None, "v1"):
+            raise FileNotFoundError(f"{name} has no revision {revision}")
         return parts
 
     module = ModuleType("datasets")
@@ -206,6 +208,12 @@ def test_a_data_set_of_the_hub_is_decoded_like_any_other(hub: dict[str, OnTheHub
     assert images.pixels[:, 0, 0, 0].tolist() == [10, 11, 12, 13]
     assert load_test(images).labels.tolist() == [2, 1]
     assert load("hf:me/set", 8, 2).pixels[:, 0, 0, 0].tolist() == [10, 11, 13]
+
+
+def test_a_data_set_of_the_hub_may_be_of_a_revision(hub: dict[str, OnTheHub]) -> None:
+    assert load("hf:me/set@v1", 8).labels.tolist() == [0, 1, 2, 0]
+    with pytest.raises(DataError, match=r"hf:me/set@v2: .* me/set has no revision v2"):
+        load("hf:me/set@v2", 8)
 
 
 def test_the_classes_of_a_table_are_known_without_its_pictures(
