@@ -152,7 +152,7 @@ def test_files_that_are_missing_or_damaged_are_named(root: Path) -> None:
 
 @pytest.mark.parametrize(("name", "package"), [("hf:a/b", "datasets"), ("parquet:x", "pyarrow")])
 def test_a_missing_package_names_the_extra(name: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"dcdnas.data.{name.partition(':')[0]}.find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingPackageError, match=rf"{package}.*dcdnas\[hub\]") as error:
         load(name)
     assert error.value.exit_code == 6
