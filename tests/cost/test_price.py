@@ -72,7 +72,9 @@ def any_architecture(network: str, seed: int, operator: str = "") -> Architectur
         settings = networks[network].complete(any_settings(network, rng))
         bare = Architecture(network, settings, {}, shape, 10)
         layers = {
-            s.name: any_choice(s, rng, operator) for s in slots_of(bare) if s.kind == "conv" and (operator or rng.random() < 0.7)
+            s.name: any_choice(s, rng, operator)
+            for s in slots_of(bare)
+            if s.kind == "conv" and rng.random() < (0.3 if operator else 0.7)
         }
         if price(bare, ("params",))["params"] < 500_000 and operator in {"", *(c.operator for c in layers.values())}:
             return replace(bare, layers=layers)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from backbones import NETWORKS
-from examples import examples
+from examples import examples, slow_but
 from hypothesis import given
 from hypothesis import strategies as st
-from pairs import each_network_with_each_operator
 from random_settings import architectures
 from test_layer_sums import everywhere
 
@@ -17,7 +16,7 @@ from dcdnas.cost import price
 from dcdnas.cost._dispatch_counter import by_dispatch
 from dcdnas.cost._trace_counter import by_trace
 from dcdnas.networks import build_network
-from dcdnas.operators import counting
+from dcdnas.operators import counting, operators
 
 
 def check(architecture: Architecture) -> None:
@@ -28,7 +27,8 @@ def check(architecture: Architecture) -> None:
     assert traced[""] == price(architecture)["flops"]
 
 
-@each_network_with_each_operator
+@pytest.mark.parametrize("operator", slow_but(["dcd"], operators))
+@pytest.mark.parametrize("network", NETWORKS)
 def test_they_agree_with_every_operator_in_all_places(network: str, operator: str) -> None:
     check(everywhere(network, operator))
 
