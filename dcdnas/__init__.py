@@ -12,12 +12,16 @@ if TYPE_CHECKING:
     from dcdnas import operators as operators
     from dcdnas import published as published
     from dcdnas.api import build, convert, load, load_run, load_space, search, tune_forms
+    from dcdnas.engine.ask_tell import Search
 
-__all__ = ["build", "convert", "load", "load_run", "load_space", "search", "tune_forms"]
+__all__ = ["Search", "build", "convert", "load", "load_run", "load_space", "search", "tune_forms"]
 
 
 _PARTS = ("operators", "published")
 """Modules that can be used without importing them by name: ``dcdnas.published.build(...)``."""
+
+_ELSEWHERE = {"load_run": "dcdnas.pages.notebook_run", "Search": "dcdnas.engine.ask_tell"}
+"""Public names that need less than `dcdnas.api` does: reading a run needs no torch."""
 
 
 def __getattr__(name: str) -> Any:
@@ -25,8 +29,7 @@ def __getattr__(name: str) -> Any:
         return import_module(f"dcdnas.{name}")
     if name not in __all__:
         raise AttributeError(f"module 'dcdnas' has no attribute {name!r}")
-    # reading a run needs no torch
-    return getattr(import_module("dcdnas.pages.notebook_run" if name == "load_run" else "dcdnas.api"), name)
+    return getattr(import_module(_ELSEWHERE.get(name, "dcdnas.api")), name)
 
 
 def __dir__() -> list[str]:

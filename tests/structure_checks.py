@@ -53,7 +53,7 @@ BANNED = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "torch
 ONE_PLACE: Mapping[str, str] = {"matplotlib": "pages.figures", "timm": "export"}
 """Packages that one file may import, or one file of a folder, and only inside its functions."""
 
-PUBLIC = {"search", "load_run", "load_space", "build", "load", "convert", "tune_forms"}
+PUBLIC = {"Search", "search", "load_run", "load_space", "build", "load", "convert", "tune_forms"}
 """The package's functions: no module of the top level may take their names."""
 
 MOST_FILE_LINES, MOST_FUNCTION_LINES, MOST_IMPORTED = 450, 60, 14

@@ -70,6 +70,7 @@ class SearchLoop:
         self._failures = self._misses = 0
         self._as_trained = AsTrained(store.meta("images"), config.task)
         memory = recover(store, died)
+        self.interrupted = len(memory.again)
         self._proposer = Proposer(config, space, memory.trials)
         self._take_over(memory)
         self.confirming = Confirming(config, store)

@@ -26,7 +26,7 @@ from dcdnas.engine.formats import FORMAT, command_to_go_on
 from dcdnas.engine.store import Confirmation, Weights
 from dcdnas.errors import BudgetError, UnknownNameError, UsageError
 from dcdnas.results.history import History, Moment
-from dcdnas.tasks import goals_of
+from dcdnas.tasks import ASK_TELL, goals_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,6 +133,8 @@ class Run:
     @property
     def to_go_on(self) -> str:
         """The command that searches on from here."""
+        if self.own_task == ASK_TELL:
+            return f"dcdnas ask-tell --name {self.name}"
         return command_to_go_on(self.folder, self.format)
 
     @property
@@ -193,9 +195,10 @@ class Run:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """How its networks are trained, as far as dcdnas does it; for somebody's own task that is how long."""
+        """How its networks are trained, as far as dcdnas does it; for somebody's own task that is how long, if it says that."""
         task = dict(self.config.get("task") or {})
-        return {k: v for k, v in task.items() if not self.own_task or k in ("data", "epochs")}
+        known = ("data",) if self.own_task == ASK_TELL else ("data", "epochs")
+        return {k: v for k, v in task.items() if not self.own_task or k in known}
 
     @property
     def cost_shown(self) -> str:

@@ -12,6 +12,7 @@ from dcdnas.core.plugins import accept
 from dcdnas.core.task import TrainingTask
 from dcdnas.errors import RunError
 from dcdnas.tasks._base import Report, Task, whole
+from dcdnas.tasks._elsewhere import ASK_TELL, Elsewhere
 from dcdnas.tasks._judging import fitted, judged
 from dcdnas.tasks._objectives import ACCURACY, LOSS, goals_of, of_classes, recorded
 from dcdnas.tasks._rules import check
@@ -34,11 +35,16 @@ def open_task(recipe: TrainingTask, given: Task | None = None) -> Task:
 
     Raises:
         UnknownNameError: when there is none of its name.
-        RunError: when it was given in Python, and is not now.
+        RunError: when it was given in Python, and is not now; and when a loop of somebody's own trains.
         DataError: when the images of a classification are missing or damaged.
     """
     if given is not None:
         return given
+    if recipe.own == ASK_TELL:
+        raise RunError(
+            "the networks of this run are trained elsewhere, by who asks for them. Go on with `dcdnas ask-tell --name RUN`, or "
+            "in Python with dcdnas.Search(name=...)."
+        )
     if ":" in recipe.own:
         raise RunError(
             f"{recipe.own} was given in Python, as an object without a file of its own. Go on with the same call, "
@@ -48,8 +54,8 @@ def open_task(recipe: TrainingTask, given: Task | None = None) -> Task:
 
 
 def name_of(task: object) -> str:
-    """What a task is called that was given in Python: ``module:Class``."""
-    return f"{type(task).__module__}:{type(task).__qualname__}"
+    """What a task is called that was given in Python: ``module:Class``; that of a loop of somebody's own has a name."""
+    return ASK_TELL if isinstance(task, Elsewhere) else f"{type(task).__module__}:{type(task).__qualname__}"
 
 
 def found_again(task: object) -> bool:
@@ -62,6 +68,6 @@ def found_again(task: object) -> bool:
 
 
 __all__ = [
-    "ACCURACY", "CLASSIFICATION", "LOSS", "Objective", "Report", "Task", "check", "fitted", "found_again", "goals_of", "judged",
-    "name_of", "of_classes", "open_task", "recorded", "tasks", "whole",
+    "ACCURACY", "ASK_TELL", "CLASSIFICATION", "Elsewhere", "LOSS", "Objective", "Report", "Task", "check", "fitted",
+    "found_again", "goals_of", "judged", "name_of", "of_classes", "open_task", "recorded", "tasks", "whole",
 ]  # fmt: skip

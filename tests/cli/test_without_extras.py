@@ -94,6 +94,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], int]] = {
     "evaluate": (("evaluate", "trained/seed-0", "-d", "npz:some.npz"), 0),
     "dashboard": (("dashboard",), 6),
     "attention": (("attention", "-h"), 0),
+    "ask-tell": (("ask-tell", "-h"), 0),
     "import": (("import", "-h"), 0),
     "latency": (("latency", "-h"), 0),
     "tune-forms": (("tune-forms", "-h"), 0),

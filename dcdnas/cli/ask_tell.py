@@ -1,0 +1,220 @@
+"""`dcdnas ask-tell`: the search for a loop of one's own, as JSON lines on stdin and stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dcdnas.cli._options import Budgets, LatencyDevice, LatencyTable
+from dcdnas.cli._output import Output, plain
+from dcdnas.cli.search import Name, Sampler, Space, StartFrom
+from dcdnas.errors import DcdnasError, RunError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from dcdnas.core.objective import Objective
+    from dcdnas.core.trial import Trial
+    from dcdnas.engine.ask_tell import Search
+
+__all__ = ["ask_tell"]
+
+PANEL = "Search"
+
+Objectives = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="OBJECTIVE", help="NAME:DIRECTION:WORST:BEST[:UNIT] of what is told, like auc:maximize:0.5:1; repeatable."
+    ),
+]
+
+
+def ask_tell(
+    out: Output,
+    space: Space = None,
+    budget: Budgets = None,
+    name: Name = None,
+    objective: Objectives = None,
+    trials: Annotated[int | None, typer.Option("-n", "--trials", metavar="N", help="Networks to tell, 50 when left out.")] = None,
+    sampler: Sampler = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of the sampler, 0 when left out.")] = None,
+    minimize: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A further cost; repeatable.")] = None,
+    latency_table: LatencyTable = None,
+    latency_device: LatencyDevice = None,
+    start_from: StartFrom = None,
+) -> None:
+    """Hand out networks to a training loop of your own, and be told what they reached, as JSON lines.
+
+    Each line of stdin is a request (ask, price, tell or status), each line of stdout its answer; errors are answers, too. With
+    --name alone a run goes on. What was asked for and not told is handed out again. docs/ask-tell.md shows every line.
+
+    Example:  echo '{"request": "ask"}' | dcdnas ask-tell fashion-quick -b 300kFLOPs --name mine
+    """
+    flags = {k: v for k, v in locals().items() if k not in ("out", "space", "budget", "objective") and v not in (None, [])}
+    from dcdnas.cli._measuring import measuring
+    from dcdnas.engine.ask_tell import Search
+    from dcdnas.pages.run_files import write_results
+    from dcdnas.results import load_run
+
+    try:
+        with measuring(out) as told:
+            search = Search(space, budget or (), [objective_of(o) for o in objective or ()], told, **flags)
+        with search:
+            Conversation(search).hold(sys.stdin.buffer)
+    except DcdnasError as error:
+        answer({"answer": "error", "error": str(error), "fatal": True})
+        raise
+    run = load_run(search.folder)
+    if run.ended:
+        write_results(run)
+
+
+def objective_of(text: str) -> Objective:
+    """The objective that ``--objective`` names.
+
+    Raises:
+        UsageError: when it cannot be read.
+    """
+    from dcdnas.core.objective import Objective
+
+    name, *rest = text.split(":")
+    try:
+        direction, worst, best, *unit = rest
+        (of_unit,) = unit or ("",)
+        scale = float(worst), float(best)
+    except ValueError:
+        raise UsageError(
+            f"--objective {text}: cannot be read. Write NAME:DIRECTION:WORST:BEST, like auc:maximize:0.5:1 or "
+            "rmse:minimize:2:0:px."
+        ) from None
+    return Objective(name, direction, *scale, unit=of_unit)  # type: ignore[arg-type]  # which it checks itself
+
+
+class Conversation:
+    """Answers requests, one after another.
+
+    Args:
+        search: that is asked and told.
+    """
+
+    def __init__(self, search: Search) -> None:
+        self.search = search
+        self.requests: Mapping[str, tuple[Callable[[Mapping[str, Any]], dict[str, Any]], tuple[str, ...]]] = {
+            "ask": (self.ask, ()),
+            "price": (self.price, ("architecture",)),
+            "tell": (self.tell, ("network", "values", "failed")),
+            "status": (self.status, ()),
+        }
+
+    def hold(self, lines: Iterator[bytes] | Any) -> None:
+        """Answers until the lines end; a request that cannot be used is answered with an error and changes nothing.
+
+        Raises:
+            DcdnasError: when nothing more can be written: the disk is full, or another process took the run.
+        """
+        answer({"answer": "start", **self.begun(), **self.status({})})
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                answer(self.answered(number, line))
+        answer({"answer": "end", **self.status({})})
+
+    def answered(self, number: int, line: bytes) -> dict[str, Any]:
+        """The answer to one line, with the ``id`` of its request."""
+        known: dict[str, Any] = {}
+        try:
+            request = read_request(line)
+            known = {"id": request["id"]} if "id" in request else {}
+            return {"answer": request.get("request"), **known, **self.done(request)}
+        except RunError:
+            raise
+        except UsageError as error:
+            return {"answer": "error", **known, "line": number, "error": str(error), "fatal": False}
+
+    def done(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """What comes of a request."""
+        name = request.get("request")
+        if not isinstance(name, str) or name not in self.requests:
+            raise UsageError(f"unknown request {name!r}. {nearest(str(name), self.requests)}")
+        do, takes = self.requests[name]
+        wrong = next((key for key in request if key not in ("request", "id", *takes)), None)
+        if wrong is not None:
+            raise UsageError(f"{name} has no {wrong!r}. {nearest(wrong, ('id', *takes))}")
+        return do(request)
+
+    def begun(self) -> dict[str, Any]:
+        """What the search is."""
+        config = self.search.config
+        return {
+            "run": self.search.folder.name, "folder": self.search.folder, "budgets": [str(b) for b in config.budgets],
+            "objectives": [o.to_dict() for o in config.objectives], "minimize": config.minimize, "sampler": config.sampler,
+        }  # fmt: skip
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """A network with its price; null where there is none now."""
+        network = self.search.ask()
+        if network is None:
+            ending = self.search.ending
+            why = "every network that is left is out: tell one first" if ending is None else ending.sentence or "all were told"
+            return {"network": None, "over": ending is not None, "reason": why}
+        trial = self.search.trial(network.digest)
+        return {
+            "network": network.digest, "trial": trial.number, "cost": trial.cost.values, "origin": trial.origin,
+            "seed": trial.seed, "architecture": network.to_dict(),
+        }  # fmt: skip
+
+    def price(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """What a network costs, of the space or not."""
+        from dcdnas.core.architecture import Architecture
+
+        return {"cost": self.search.price(Architecture.from_dict(request.get("architecture", {})))}
+
+    def tell(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Takes a result; it is written when this is answered."""
+        network, values, failed = (request.get(key) for key in ("network", "values", "failed"))
+        if not isinstance(network, str):
+            raise UsageError("tell needs the network, as ask named it: 16 hex digits.")
+        if not isinstance(values, dict | None) or not isinstance(failed, str | None):
+            raise UsageError('tell needs "values": {NAME: NUMBER}, or "failed": "why".')
+        trial = self.search.tell(network, values, failed or "")
+        return {"network": network, "trial": trial.number, "state": trial.state, "on_front": trial in self.search.front}
+
+    def status(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """How far the search is."""
+        search, ending = self.search, self.search.ending
+        return {
+            "told": search.told, "trials": search.config.trials, "over": ending is not None,
+            "outstanding": [network.digest for network in search.outstanding], "front": [shown(t) for t in search.front],
+        }  # fmt: skip
+
+
+def shown(trial: Trial) -> dict[str, Any]:
+    """A network of the front."""
+    values = trial.score.values if trial.score else {}
+    return {"network": trial.architecture.digest, "trial": trial.number, "values": values, "cost": trial.cost.values}
+
+
+def read_request(line: bytes) -> Mapping[str, Any]:
+    """The JSON object of a line.
+
+    Raises:
+        UsageError: when it is none, or holds NaN or infinity, which JSON has not.
+    """
+    try:
+        request = json.loads(line.decode("utf-8"), parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f'this line is no JSON: {error}. Write one object a line, like {{"request": "ask"}}.') from None
+    if not isinstance(request, dict):
+        raise UsageError('this line is no JSON object. Write one a line, like {"request": "ask"}.')
+    return request
+
+
+def _refuse(constant: str) -> Sequence[Any]:
+    raise ValueError(f"{constant} is no number of JSON; tell a network without a finite value as failed")
+
+
+def answer(value: Mapping[str, Any]) -> None:
+    """Writes one line."""
+    sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.flush()

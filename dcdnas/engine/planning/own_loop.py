@@ -1,0 +1,81 @@
+"""The run of a loop of somebody's own: made from what was said, or found again by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dcdnas.core.files import runs_folder
+from dcdnas.core.objective import DIRECTIONS, Objective
+from dcdnas.cost.latency.choosing import Told
+from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.planning.plan import make_plan
+from dcdnas.engine.planning.settings import SearchSettings
+from dcdnas.engine.prepare import extend, prepare
+from dcdnas.errors import RunError, UsageError, nearest
+from dcdnas.tasks import ACCURACY, Elsewhere
+
+ALLOWED = (
+    "name", "trials", "sampler", "seed", "starts", "chances", "minimize", "start_from", "latency_table", "latency_device",
+)  # fmt: skip
+"""Settings that mean something where somebody else trains."""
+
+TRAINED_ELSEWHERE = {"executor": "inline", "epochs": 1, "confirm": 0, "early_stopping": False, "keep_weights": "none"}
+"""What the others are: one result a network, which nothing is added to."""
+
+SHARE_OF_RIGHT = replace(ACCURACY, counted=False)
+"""What is told where no objective is named: the accuracy, of images whose number nobody says."""
+
+
+def run_of_own_loop(
+    space: str | None, budget: Sequence[str], objectives: Sequence[Objective], settings: Mapping[str, Any], told: Told
+) -> Path:
+    """The run's folder; a run of that name goes on, and is then found by its name alone.
+
+    Args:
+        space: a shipped space's name or a space file.
+        budget: bounds on the deployment cost.
+        objectives: that will be told; none for the accuracy.
+        settings: those of `ALLOWED` that were given.
+        told: of latencies that are measured first.
+
+    Raises:
+        UsageError: for a setting that is unknown, cannot be used, or is of a training.
+        RunError: when a folder of that name holds another search.
+        NothingFitsError: when no network of the space meets the budget.
+    """
+    wrong = next((name for name in settings if name not in ALLOWED), None)
+    if wrong:
+        raise UsageError(f"{wrong}: a loop of your own has no such setting, since it trains by itself. {nearest(wrong, ALLOWED)}")
+    said = {name: value for name, value in settings.items() if value is not None}
+    checked = SearchSettings.gather(said, project=False)
+    folder = runs_folder() / str(checked.name)
+    if checked.name and not (space or budget or objectives or said.keys() - {"name", "trials"}) and folder.is_dir():
+        return _found(folder, checked.trials if "trials" in said else 0)
+    if checked.name and folder.is_dir() and not (space or budget):
+        raise RunError(f"{folder} exists. Go on with it by its name alone, or repeat all that it was begun with.")
+    if checked.name and not (space or budget):
+        raise UsageError(
+            f"there is no run {checked.name!r} to go on with, and neither a space nor a budget for a new one. Give one, like "
+            "`-b 2MFLOPs`; `dcdnas status` lists the runs."
+        )
+    goals = tuple(objectives) or (SHARE_OF_RIGHT,)
+    flags = {**said, **TRAINED_ELSEWHERE, **_weighed(goals[1:], said), "space": space, "budget": list(budget)}
+    plan = make_plan(SearchSettings.gather(flags), told, Elsewhere(goals))
+    prepare(plan.folder, plan.config, plan.table, plan.execution.task)
+    return plan.folder
+
+
+def _found(folder: Path, trials: int) -> Path:
+    """A run that exists, for at least so many networks."""
+    if trials > SearchConfig.to_go_on(folder / "search.yaml").trials:
+        extend(folder, trials)
+    return folder
+
+
+def _weighed(further: Sequence[Objective], said: Mapping[str, Any]) -> dict[str, list[str]]:
+    """All objectives but the first, by their direction, and the costs that were asked for: all that is told is weighed."""
+    by_direction = {d: [o.name for o in further if o.direction == d] for d in DIRECTIONS}
+    return {"maximize": by_direction["maximize"], "minimize": [*by_direction["minimize"], *said.get("minimize", ())]}

@@ -1,0 +1,125 @@
+"""`dcdnas ask-tell`: what docs/ask-tell.md shows is what is said, and no line that is sent ends the conversation."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from commands import Run, Said
+from contributing import ROOT
+
+from dcdnas.results import load_run
+
+PAGE = (ROOT / "docs" / "ask-tell.md").read_text(encoding="utf-8")
+BEGIN = ("tiny.yaml", "-b", "0.3MFLOPs", "--name", "mine", "--objective", "auc:maximize:0.5:1", "--sampler", "random", "-n", "3")
+
+Talk = Callable[..., Said]
+
+
+@pytest.fixture
+def talk(project: object, run: Run, monkeypatch: pytest.MonkeyPatch) -> Talk:
+    """Sends lines to `dcdnas ask-tell`, in this process."""
+
+    def conversation(*words: str, lines: str = "") -> Said:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(lines.encode("utf-8", "surrogateescape"))))
+        return run("ask-tell", *words)
+
+    return conversation
+
+
+def asked(said: Said) -> dict[str, Any]:
+    """The answer to the first ask."""
+    return next(line for line in said.lines if line["answer"] == "ask")
+
+
+def test_the_page_shows_what_is_said(talk: Talk) -> None:
+    (shown,) = re.findall(r"```\n(< .*?)```", PAGE, re.DOTALL)
+    requests = [line[2:] for line in shown.splitlines() if line.startswith("> ")]
+    answers = [line[2:] for line in shown.splitlines() if line.startswith("< ")]
+    words = ("fashion-quick", "-b", "300kFLOPs", "--objective", "auc:maximize:0.5:1", "--name")
+    network = json.dumps(asked(talk(*words, "before", lines=requests[0]))["architecture"])
+    said = talk(*words, "lines", lines="\n".join(requests).replace("{...}", network))
+    assert said.code == 0
+    for real, written in zip(said.out.splitlines(), answers, strict=True):
+        assert real.startswith(written.removesuffix("..."))
+        assert real == written or written.endswith("...")
+
+
+def test_the_example_in_python_finds_a_front(project: object, capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(compile(example, "docs/ask-tell.md", "exec"), {})
+    run = load_run("mine")
+    assert run.ended == 6
+    assert len(capsys.readouterr().out.splitlines()) == len(run.front())
+
+
+def test_a_run_goes_on_by_its_name_and_reads_like_any_other(talk: Talk, run: Run) -> None:
+    first = asked(talk(*BEGIN, lines='{"request": "ask"}\n'))
+    told = json.dumps({"request": "tell", "network": first["network"], "values": {"auc": 0.7}})
+    said = talk("--name", "mine", lines=f"{told}\n" + 3 * '{"request": "ask"}\n')
+    assert said.lines[0]["outstanding"] == [first["network"]]
+    assert said.lines[1]["state"] == "finished"
+    assert said.lines[-2] == {
+        "answer": "ask", "network": None, "over": False, "reason": "every network that is left is out: tell one first"
+    }  # fmt: skip
+    assert len(said.lines[-1]["outstanding"]) == 2
+    status = run("status", "mine")
+    assert "Go on with: dcdnas ask-tell --name mine" in status.out
+    assert "--confirm" not in status.out
+    assert run("trials", "mine", "--json").code == 0
+    refused = run("resume", "mine")
+    assert refused.code == 2
+    assert "trained elsewhere" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{", "this line is no JSON"),
+        ("\udcff\udcfe", "this line is no JSON"),
+        ("[" * 100_000, "this line is no JSON"),
+        ("[1]", "this line is no JSON object"),
+        ("{}", "unknown request None"),
+        ('{"request": ["ask"]}', "unknown request"),
+        ('{"request": "aks"}', "Did you mean 'ask'?"),
+        ('{"request": "ask", "count": 2}', "ask has no 'count'"),
+        ('{"request": "tell"}', "tell needs the network"),
+        ('{"request": "tell", "network": "00", "values": 3}', 'tell needs "values": {NAME: NUMBER}'),
+        ('{"request": "tell", "network": "00", "values": {"auc": 0.7}}', "network 00 was not asked for"),
+        ('{"request": "tell", "network": "00", "values": {"auc": Infinity}}', "Infinity is no number of JSON"),
+        ('{"request": "price"}', "not a dcdnas model config"),
+        ('{"request": "price", "architecture": 3}', "not a dcdnas model config"),
+    ],
+)
+def test_a_line_that_cannot_be_used_is_answered_and_the_next_one_read(talk: Talk, line: str, words: str) -> None:
+    said = talk(*BEGIN, lines=f'{line}\n\n{{"request": "status", "id": 7}}\n')
+    assert said.code == 0
+    _, error, status, end = said.lines
+    assert (error["answer"], error["line"], error["fatal"]) == ("error", 1, False)
+    assert words in error["error"]
+    assert (status["answer"], status["id"], end["answer"]) == ("status", 7, "end")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (("--name", "nothing"), 2, "there is no run 'nothing'"),
+        (("tiny.yaml", "-b", "1FLOPs"), 4, "no network of tiny meets"),
+        (("tiny.yaml", "--objective", "auc"), 2, "--objective auc: cannot be read"),
+        (("tiny.yaml", "--objective", "auc:up:0:1"), 2, "the direction cannot be 'up'"),
+    ],
+)
+def test_a_search_that_cannot_begin_says_so_on_both_streams(
+    talk: Talk, words: tuple[str, ...], code: int, complaint: str
+) -> None:
+    said = talk(*words)
+    (error,) = said.lines
+    assert said.code == code
+    assert error["fatal"]
+    assert complaint in error["error"]
+    assert complaint in said.err
