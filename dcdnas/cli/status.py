@@ -135,7 +135,7 @@ def _lines(run: Run) -> list[str]:
         f"Budget     {', '.join(map(str, run.budgets)) or 'none'}",
         f"Trials     {tally(run.counts)}",
         f"Front      {counted(len(run.front()), 'network')}, hypervolume {run.hypervolume:.3f}",
-        f"Training   {duration(run.seconds)} of computing",
+        f"Training   {duration(run.seconds)} {'from asking to telling' if run.trained_elsewhere else 'of computing'}",
         f"Disk       {disk_use(run)}",
     ]
     if run.status == "interrupted":

@@ -90,7 +90,7 @@ class Search:
             None when there is none now: when `ending` says that the search is over, else until a network is told.
         """
         self._check_open()
-        while self._again:
+        while self._again and self._loop.control().ending is None:
             job = self._again.popleft()
             if job.architecture.digest in self._asked:
                 return job.architecture

@@ -133,7 +133,7 @@ class Run:
     @property
     def to_go_on(self) -> str:
         """The command that searches on from here."""
-        if self.own_task == ASK_TELL:
+        if self.trained_elsewhere:
             return f"dcdnas ask-tell --name {self.name}"
         return command_to_go_on(self.folder, self.format)
 
@@ -194,10 +194,15 @@ class Run:
         return data.removeprefix(OWN) if data.startswith(OWN) else ""
 
     @property
+    def trained_elsewhere(self) -> bool:
+        """Whether a loop of somebody's own trains its networks, and dcdnas knows only what it tells."""
+        return self.own_task == ASK_TELL
+
+    @property
     def recipe(self) -> dict[str, Any]:
         """How its networks are trained, as far as dcdnas does it; for somebody's own task that is how long, if it says that."""
         task = dict(self.config.get("task") or {})
-        known = ("data",) if self.own_task == ASK_TELL else ("data", "epochs")
+        known = ("data",) if self.trained_elsewhere else ("data", "epochs")
         return {k: v for k, v in task.items() if not self.own_task or k in known}
 
     @property

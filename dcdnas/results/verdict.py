@@ -20,7 +20,6 @@ from dcdnas.core.trial import Trial
 from dcdnas.core.uncertainty import Difference, between_readings, reading_deviation, reading_margin
 from dcdnas.core.units import counted, notation
 from dcdnas.results.run import Confirmed, Run
-from dcdnas.tasks import ASK_TELL
 
 RUNGS = ("static", "ladder")
 """Origins of the trials that are the uniform static ladder."""
@@ -250,7 +249,7 @@ def resolution(verdict: Verdict) -> str:
     """What single readings tell apart, in words."""
     images, margin, objective = verdict.run.counted_images, verdict.margin, verdict.run.objective
     if not objective.counted:
-        says = "" if verdict.run.own_task == ASK_TELL else "; fresh seeds say it: --confirm"
+        says = "" if verdict.run.trained_elsewhere else "; fresh seeds say it: --confirm"
         return f"What single trainings tell apart is unknown{says}."
     if margin is None or images is None:
         return "How many validation images a reading had is unknown, so what single trainings tell apart is too."

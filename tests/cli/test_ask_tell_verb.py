@@ -71,6 +71,7 @@ def test_a_run_goes_on_by_its_name_and_reads_like_any_other(talk: Talk, run: Run
     status = run("status", "mine")
     assert "Go on with: dcdnas ask-tell --name mine" in status.out
     assert "--confirm" not in status.out
+    assert "from asking to telling" in status.out
     assert run("trials", "mine", "--json").code == 0
     refused = run("resume", "mine")
     assert refused.code == 2

@@ -14,6 +14,8 @@ from spaces import BACKBONE, HEAD, STAGE
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.trial import Ending, FailureKind
 from dcdnas.engine.ask_tell import Search
+from dcdnas.engine.signals import request_stop
+from dcdnas.engine.store import Store
 from dcdnas.errors import RunError, UsageError
 from dcdnas.results import load_run
 from dcdnas.tasks import Objective
@@ -123,6 +125,39 @@ def test_two_processes_on_one_run_are_refused(make: Make) -> None:
     with make(), pytest.raises(RunError, match="is being searched by process"):
         Search(name="mine")
     Search(name="mine").close()
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+def test_a_search_that_is_asked_to_stop_hands_out_nothing_more(make: Make, reopened: bool) -> None:
+    search = make()
+    network = search.ask()
+    assert network is not None
+    if reopened:
+        search.close()
+        search = Search(name="mine")
+    request_stop(search.folder, now=False)
+    assert search.ask() is None
+    assert search.ending is None
+    search.tell(network, toy(search, network))
+    assert search.ending is Ending.STOPPED
+    search.close()
+    assert load_run("mine").ending is Ending.STOPPED
+
+
+def test_a_run_that_another_process_took_takes_no_more_results(make: Make) -> None:
+    search = make()
+    network = search.ask()
+    assert network is not None
+    other = Store(search.folder, "w")
+    other.claim("another")
+    other.close()
+    with pytest.raises(RunError, match="was taken over by another driver"):
+        search.tell(network, {"auc": 0.7})
+    with pytest.raises(RunError, match="was taken over by another driver"):
+        search.close()
+    assert [t.state for t in load_run("mine").trials] == ["running"]
+    with Search(name="mine") as again:
+        assert again.outstanding == (network,)
 
 
 @pytest.mark.parametrize(
