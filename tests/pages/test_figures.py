@@ -295,7 +295,7 @@ def test_without_matplotlib_a_figure_says_what_to_install(
 ) -> None:
     for name in ("matplotlib", "matplotlib.figure"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingPackageError, match=r"'matplotlib'.*pip install 'dcdnas\[figures\]'"):
+    with pytest.raises(MissingPackageError, match=r"'matplotlib'.*pip install .dcdnas\[figures\]."):
         run.plot_front()
     with pytest.raises(MissingPackageError):
         write_figures(run, tmp_path / "figures")
