@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import numpy as np
 import plugged
 import pytest
 from contributing import METRIC, NETWORK, OPERATOR, ROOT, SAMPLER
+from own_task import Sized
+from torch import nn
 
 import dcdnas.testing
 from dcdnas.core.units import Notation, Scale
@@ -23,7 +26,8 @@ from dcdnas.errors import ContractError, DataError
 from dcdnas.networks import Slot, networks
 from dcdnas.networks.resnet import ResNet
 from dcdnas.operators import Operator, operators
-from dcdnas.testing import check_metric, check_network, check_operator, check_sampler, check_source
+from dcdnas.tasks import Report
+from dcdnas.testing import check_metric, check_network, check_operator, check_sampler, check_source, check_task
 from dcdnas.testing.places import QUICK
 
 SMALL = {"channels": (8, 16), "depth": 1, "strides": (1, 2), "stem": "small", "stem_channels": 8}
@@ -299,3 +303,56 @@ def test_a_source_is_told_its_rule(source: type[Source], message: str) -> None:
     check_source(Own, "here")
     with pytest.raises(ContractError, match=message):
         check_source(source, "here")
+
+
+class Judges(Sized):
+    """A task that keeps all rules."""
+
+
+class Misnames(Sized):
+    def evaluate(self, network: nn.Module, **others: Any) -> Mapping[str, float]:
+        return {"error": 1.0}
+
+
+class Draws(Sized):
+    def evaluate(self, network: nn.Module, *, report: Report, **others: Any) -> Mapping[str, float]:
+        return {"rmse": random.SystemRandom().random()}
+
+
+class GoesOn(Sized):
+    def evaluate(self, network: nn.Module, *, epochs: int, report: Report, **others: Any) -> Mapping[str, float]:
+        for epoch in range(1, epochs + 1):
+            report(epoch, {"rmse": 2.0 - epoch / epochs})
+        return {"rmse": 1.0}
+
+
+class Needs(Sized):
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+
+class Aimless(Sized):
+    objectives = ()
+
+
+def test_a_task_that_keeps_the_rules_passes() -> None:
+    check_task(Judges)
+    check_task(Needs("given as an object"))
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (
+            Misnames,
+            r"A training reports rising epochs .*: TaskError: evaluate returned error\. Allowed: a number for each of rmse",
+        ),
+        (Draws, r"The same seed gives the same values: seed 0 gave \{'rmse': .*then"),
+        (GoesOn, r"A training that is told to end .*: it returned \{'rmse': 1\.0\} after reporting \{'rmse': 1\.5\}"),
+        (Needs, r"the rules of a task: .*Needs\(\)"),
+        (Aimless, r"the rules of a task: .*it has no objectives"),
+    ],
+)
+def test_a_task_is_told_its_rule(task: type[Sized], message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        check_task(task)
