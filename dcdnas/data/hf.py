@@ -1,7 +1,6 @@
-"""A data set of the Hugging Face Hub: ``hf:NAME``, e.g. ``hf:zh-plus/tiny-imagenet``, or ``hf:NAME@REVISION`` for the data of a
-commit or tag, which nobody can change meanwhile. Needs the extra ``hub``.
+"""A data set of the Hugging Face Hub: ``hf:NAME``, e.g. ``hf:zh-plus/tiny-imagenet``. Needs the extra ``hub``.
 
-The package `datasets` fetches it when it is first asked for and keeps it in its own cache; code of a data set is never run. The
+``hf:NAME@REVISION`` is the data of a commit or tag, which nobody can change meanwhile. The package `datasets` fetches it when it is first asked for and keeps it in its own cache; code of a data set is never run. The
 pictures are decoded once, as those of a folder are.
 """
 

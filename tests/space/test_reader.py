@@ -113,7 +113,7 @@ def test_a_setting_pattern_that_matches_nothing_says_what_it_can() -> None:
         ("classes: 4", "classes: 4.0", "valid integer"),
         ("classes: 4", 'classes: "4"', "valid integer"),
         ("classes: 4", "classes: true", "valid integer"),
-        ("classes: 4", "classes: 1", "greater than or equal to 2"),
+        ("classes: 4", "classes: 0", "greater than or equal to 1"),
         ("classes: 4", "clases: 4\nclasses: 4", "Did you mean 'classes'?"),
         ("input: [1, 16, 16]", "input: [1, 16]", "missing"),
         ("input: [1, 16, 16]", "input: 16", "valid tuple"),
