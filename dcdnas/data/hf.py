@@ -1,7 +1,8 @@
 """A data set of the Hugging Face Hub: ``hf:NAME``, e.g. ``hf:zh-plus/tiny-imagenet``. Needs the extra ``hub``.
 
-``hf:NAME@REVISION`` is the data of a commit or tag, which nobody can change meanwhile. The package `datasets` fetches it when it is first asked for and keeps it in its own cache; code of a data set is never run. The
-pictures are decoded once, as those of a folder are.
+``hf:NAME@REVISION`` is the data of a commit or tag, which nobody can change meanwhile. The package `datasets` fetches it when it
+is first asked for and keeps it in its own cache; code of a data set is never run. The pictures are decoded once, as those of a
+folder are.
 """
 
 from __future__ import annotations
