@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--budget", default="1MFLOPs")
     parser.add_argument("--networks", type=int, default=40)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--results", type=Path, default=Path("readings.jsonl"))
+    parser.add_argument("--results", type=Path, default=Path(__file__).with_suffix(".jsonl"))
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     space = load_space(chosen.space)
