@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import random
 import statistics
 from collections.abc import Callable, Sequence
@@ -135,7 +133,7 @@ def main() -> None:
     print(
         f"{chosen.space} within {chosen.budget}, {len(networks)} networks, {len(SEEDS)} seeds, {chosen.epochs} epochs; ", end=""
     )
-    print(f"torch {torch.__version__}, {platform.machine()}, {os.cpu_count()} processors\n")
+    print(f"torch {torch.__version__}\n")
     told([[done[n.digest, chosen.epochs, s] for s in SEEDS] for n in networks])
 
 

@@ -65,6 +65,7 @@ class SearchConfig:
         table: the benchmark's table that results are looked up in: ``path``, ``sha256`` and what it has; empty where networks are
             trained.
         start_from: an earlier ``run`` and the ``networks`` of its front, as decisions of the space, that are trained first.
+        kernels: that the run was begun with on a CPU; empty for a search that is to begin. Others make no other search.
     """
 
     space: Mapping[str, Any]
@@ -85,6 +86,7 @@ class SearchConfig:
     plugins: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     table: Mapping[str, Any] = field(default_factory=dict)
     start_from: Mapping[str, Any] = field(default_factory=dict)
+    kernels: str = field(default="", compare=False)
 
     def build_space(self) -> SearchSpace:
         """The space that the content describes, for the budgets."""
@@ -98,7 +100,7 @@ class SearchConfig:
     @property
     def rules(self) -> dict[str, Any]:
         """The rules by which this version of dcdnas makes the search."""
-        return rules(self.task, self.early_stopping, self.starts, self.chances)
+        return rules(self.task, self.early_stopping, self.starts, self.chances, self.kernels)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for YAML."""
@@ -149,10 +151,10 @@ class SearchConfig:
             )  # fmt: skip
         return config
 
-    @staticmethod
-    def other_kernels(path: Path) -> str:
+    @property
+    def other_kernels(self) -> str:
         """What to know where a run goes on with other kernels than it was begun with, a sentence or two; empty else."""
-        return other_kernels(_data(path).get("rules") or {})
+        return other_kernels(self.kernels)
 
     def write(self, path: Path) -> None:
         """Writes ``search.yaml``, with how its metrics are written and the versions that made it."""
@@ -219,6 +221,7 @@ def _of_data(path: Path, data: dict[str, Any]) -> SearchConfig:
         known["table"] = dict(data.get("table", {}))
         known["start_from"] = dict(data.get("start_from", {}))
         known["task"] = TrainingTask(**data["task"])
+        known["kernels"] = str((data.get("rules") or {}).get("kernels", ""))
         return SearchConfig(**known)
     except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise RunError(f"{path}: damaged: {type(error).__name__}: {error}.") from None

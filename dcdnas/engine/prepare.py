@@ -76,7 +76,7 @@ def _continued(folder: Path, config: SearchConfig) -> SearchConfig:
 
 def other_kernels(folder: Path) -> str:
     """What to know where a run goes on with other kernels than it was begun with; empty where it does not."""
-    return SearchConfig.other_kernels(folder / "search.yaml")
+    return SearchConfig.read(folder / "search.yaml").other_kernels
 
 
 def listed(differences: Sequence[str], most: int = 20) -> list[str]:

@@ -14,7 +14,7 @@ from dcdnas.engine.halving import ENOUGH, FACTOR, rungs
 from dcdnas.engine.recovery import ATTEMPTS
 
 
-def rules(task: TrainingTask, early_stopping: bool, starts: int, chances: str) -> dict[str, Any]:
+def rules(task: TrainingTask, early_stopping: bool, starts: int, chances: str, begun_with: str = "") -> dict[str, Any]:
     """The rules of a search, as plain data.
 
     Args:
@@ -22,6 +22,7 @@ def rules(task: TrainingTask, early_stopping: bool, starts: int, chances: str) -
         early_stopping: whether trainings behind at a rung are stopped.
         starts: random draws before the sampler takes over.
         chances: of those draws, see `dcdnas.engine.config.SearchConfig`.
+        begun_with: kernels that the run was begun with; this machine's when empty.
     """
     stopping: dict[str, Any] = {"rule": "none"}
     if early_stopping:
@@ -31,7 +32,7 @@ def rules(task: TrainingTask, early_stopping: bool, starts: int, chances: str) -
         "stopping": stopping,
         "starts": {"first": "static-ladder", "draws": starts, "chances": chances},
         "losses": {"attempts": ATTEMPTS},
-        "kernels": kernels(),
+        "kernels": begun_with or kernels(),
     }
 
 
@@ -47,15 +48,15 @@ def other_rules(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     return differences(*({k: v for k, v in flat(rules).items() if k != "kernels"} for rules in (there, here)))
 
 
-def other_kernels(there: Mapping[str, Any]) -> str:
-    """That this machine trains with other kernels than a run was begun with, in words; empty when it does not."""
-    before, now = there.get("kernels"), kernels()
-    if before in (None, now):
+def other_kernels(before: str) -> str:
+    """That this machine's CPU trains with other kernels than a run was begun with, in words; empty when it does not."""
+    now = kernels()
+    if before in ("", now):
         return ""
     switch = "on" if before == "compiled" else "off"
     return (
-        f"the run was begun with {before} kernels and goes on with {now} kernels. A training differs by rounding only, so doing "
-        f"one again gives other last digits. DCDNAS_KERNELS={switch} goes on with those of its beginning."
+        f"on the CPU the run was begun with {before} kernels and goes on with {now} kernels. A training differs by rounding "
+        f"only, so doing one again gives other last digits. DCDNAS_KERNELS={switch} goes on with those of its beginning."
     )
 
 

@@ -3,27 +3,14 @@
 torch spends most of a small network's step in memory traffic: BatchNorm and ReLU6 are four passes over a map, and a kernel a
 sample is a convolution of as many groups as there are samples. The C functions of ``training.c`` take fewer passes. They are
 compiled on first use with the machine's C compiler and kept in the cache (`dcdnas.kernels._library`). Without a compiler, on
-other devices and in every context but ordinary float32 training, torch's form runs (`usable`). ``DCDNAS_KERNELS=off`` never uses
-them, ``on`` makes it an error that they cannot be compiled.
+other devices and in every context but ordinary float32 training, torch's form runs (`dcdnas.kernels._when`).
+``DCDNAS_KERNELS=off`` never uses them, ``on`` makes it an error that they cannot be compiled.
 """
 
 from __future__ import annotations
 
 from dcdnas.kernels._library import SWITCH, in_use, why_not
-from dcdnas.kernels._when import usable
-from dcdnas.kernels.depthwise import depthwise
-from dcdnas.kernels.depthwise import fits as depthwise_fits
-from dcdnas.kernels.norm import UNCLAMPED, norm_clamp
-from dcdnas.kernels.norm import fits as norm_fits
+from dcdnas.kernels.depthwise import depthwise, depthwise_fits
+from dcdnas.kernels.norm import UNCLAMPED, norm_clamp, norm_fits
 
-__all__ = [
-    "SWITCH",
-    "UNCLAMPED",
-    "depthwise",
-    "depthwise_fits",
-    "in_use",
-    "norm_clamp",
-    "norm_fits",
-    "usable",
-    "why_not",
-]
+__all__ = ["SWITCH", "UNCLAMPED", "depthwise", "depthwise_fits", "in_use", "norm_clamp", "norm_fits", "why_not"]

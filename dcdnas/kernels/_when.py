@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.utils import _python_dispatch
 
 from dcdnas.kernels._library import library
+
+_PEEK: Any = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
+TELLS = _PEEK is not None and hasattr(forward_ad, "_current_level") and hasattr(_python_dispatch, "_get_current_dispatch_mode")
+"""Whether this version of torch tells what `usable` has to know; its own code asks the same names, which may change."""
 
 
 def usable(*tensors: Tensor) -> bool:
@@ -22,8 +28,9 @@ def usable(*tensors: Tensor) -> bool:
         and all(_plain(tensor) for tensor in tensors)
         and torch.get_num_threads() == 1
         and not torch.is_autocast_enabled("cpu")
+        and TELLS
         and _python_dispatch._get_current_dispatch_mode() is None
-        and torch._C._functorch.peek_interpreter_stack() is None
+        and _PEEK() is None
         and forward_ad._current_level < 0
         and library() is not None
     )

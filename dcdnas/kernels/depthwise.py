@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from dcdnas.kernels._library import library
+from dcdnas.kernels._when import usable
 
 SIZES = range(2, 8)
 """Kernel sizes that the kernel takes."""
 
 
 def depthwise(x: Tensor, weight: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
-    """Convolves each channel of each sample with a kernel of its own, for tensors that are `usable` and that `fits` takes.
+    """Convolves each channel of each sample with a kernel of its own, for a map and kernels that `depthwise_fits` takes.
 
     Equal to torch's convolution to 1e-5 in values and gradients.
 
@@ -31,11 +32,12 @@ def depthwise(x: Tensor, weight: Tensor, stride: int = 1, padding: int = 0) -> T
     return y
 
 
-def fits(x: Tensor, weight: Tensor, padding: int, dilation: int, groups: int) -> bool:
-    """Whether the kernel computes this convolution of x by kernels (N, D, C/g, k, k)."""
+def depthwise_fits(x: Tensor, weight: Tensor, padding: int, dilation: int, groups: int) -> bool:
+    """Whether the kernel may compute this convolution of x by kernels (N, D, C/g, k, k), here and now."""
     k = weight.shape[-1]
     return (
-        weight.shape[:3] == (len(x), groups, 1)
+        usable(x, weight)
+        and weight.shape[:3] == (len(x), groups, 1)
         and x.shape[1] == groups
         and k in SIZES
         and padding < k

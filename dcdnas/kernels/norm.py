@@ -8,52 +8,42 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from dcdnas.kernels._library import library
+from dcdnas.kernels._when import usable
 
 CHANNELS = 4096
 """Most channels that the kernel takes; ``MOST`` in ``training.c``."""
 
-UNCLAMPED = (-math.inf, math.inf)
-
 Bounds = tuple[float, float]
 
+UNCLAMPED: Bounds = (-math.inf, math.inf)
 
-def norm_clamp(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    running_mean: Tensor,
-    running_var: Tensor,
-    momentum: float,
-    eps: float,
-    bounds: Bounds = UNCLAMPED,
-) -> Tensor:
-    """``clamp(batch_norm(x), low, high)`` in training, for tensors that are `usable`; the running statistics take note.
+
+def norm_clamp(x: Tensor, norm: _BatchNorm, bounds: Bounds = UNCLAMPED) -> Tensor:
+    """``norm(x).clamp(*bounds)`` in training, for a map that `fits`; the running statistics take note.
 
     Equal to torch's to 1e-5 in values, gradients and statistics. The gradient is 0 where the clamp holds, bounds included, as
     that of ReLU and ReLU6 is.
 
     Args:
         x: (N, C, H, W), channels last, with more than one value a channel.
-        weight: (C,).
-        bias: (C,).
-        running_mean: (C,), changed in place.
-        running_var: (C,), changed in place, from the unbiased variance.
-        momentum: share of the batch's statistics in the running ones.
-        eps: added to the variance.
+        norm: over C channels, with weights, running statistics and a momentum.
         bounds: low and high of the clamp: (0, inf) for ReLU, (0, 6) for ReLU6; infinite ones for none.
 
     Returns:
         (N, C, H, W), channels last.
     """
-    y: Tensor = _NormClamp.apply(x, weight, bias, running_mean, running_var, momentum, eps, bounds)  # type: ignore[no-untyped-call]
+    assert norm.num_batches_tracked is not None
+    norm.num_batches_tracked.add_(1)
+    y: Tensor = _NormClamp.apply(x, norm.weight, norm.bias, norm, bounds)  # type: ignore[no-untyped-call]
     return y
 
 
-def fits(x: Tensor) -> bool:
-    """Whether the kernel takes a map of this shape and layout."""
-    return x.dim() == 4 and x.shape[1] <= CHANNELS and x.numel() > x.shape[1] and _channels_last(x)
+def norm_fits(x: Tensor) -> bool:
+    """Whether the kernel may normalise this map, here and now."""
+    return usable(x) and x.dim() == 4 and x.shape[1] <= CHANNELS and x.numel() > x.shape[1] and _channels_last(x)
 
 
 def _channels_last(x: Tensor) -> bool:
@@ -68,28 +58,19 @@ def _torch_form(x: Tensor, weight: Tensor, bias: Tensor, eps: float, bounds: Bou
 
 class _NormClamp(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        running_mean: Tensor,
-        running_var: Tensor,
-        momentum: float,
-        eps: float,
-        bounds: Bounds,
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: _BatchNorm, bounds: Bounds) -> Tensor:
         kernels = library()
         assert kernels is not None
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         channels = x.shape[1]
         y, found = torch.empty_like(x), torch.empty(2, channels)  # its mean, and 1 / standard deviation
-        pointers = [t.data_ptr() for t in (x, y, weight, bias, running_mean, running_var, found)]
-        clamped = bounds != UNCLAMPED
         kernels.norm_forward(
-            *pointers, pointers[-1] + 4 * channels, x.numel() // channels, channels, eps, momentum, clamped, *bounds
+            *(t.data_ptr() for t in (x, y, weight, bias, norm.running_mean, norm.running_var, *found)),
+            *(x.numel() // channels, channels, norm.eps, norm.momentum, bounds != UNCLAMPED, *bounds),
         )
         ctx.save_for_backward(x, weight, bias, found)
-        ctx.eps, ctx.bounds = eps, bounds
+        ctx.eps, ctx.bounds = norm.eps, bounds
         return y
 
     @staticmethod
@@ -98,17 +79,13 @@ class _NormClamp(torch.autograd.Function):
         (g,) = gradients
         if torch.is_grad_enabled():  # somebody differentiates the gradient
             y = _torch_form(x, weight, bias, ctx.eps, ctx.bounds)
-            return *torch.autograd.grad(y, (x, weight, bias), g, create_graph=True), *(None,) * 5
+            return *torch.autograd.grad(y, (x, weight, bias), g, create_graph=True), None, None
         kernels = library()
         assert kernels is not None
         g = g.contiguous(memory_format=torch.channels_last)
-        channels = x.shape[1]
-        dx, small = torch.empty_like(x), torch.empty(2, channels)
-        mean, both = found.data_ptr(), small.data_ptr()
-        pointers = [t.data_ptr() for t in (g, x, dx, weight, bias)]
+        dx, small = torch.empty_like(x), torch.empty(2, x.shape[1])
         kernels.norm_backward(
-            *pointers,
-            *(mean, mean + 4 * channels, both, both + 4 * channels),
-            *(x.numel() // channels, channels, ctx.bounds != UNCLAMPED, *ctx.bounds),
+            *(t.data_ptr() for t in (g, x, dx, weight, bias, *found, *small)),
+            *(x.numel() // x.shape[1], x.shape[1], ctx.bounds != UNCLAMPED, *ctx.bounds),
         )
-        return dx, small[0], small[1], *(None,) * 5
+        return dx, small[0], small[1], None, None

@@ -38,8 +38,12 @@ void norm_forward(const float *restrict x, float *restrict y, const float *restr
                   float *restrict inverse, long rows, long channels, float eps, float momentum, int clamp, float low,
                   float high) {
   double sum[MOST], square[MOST];
-  float s[MOST], q[MOST];
+  float s[MOST], q[MOST], near[MOST]; /* near: about the mean, so that squares do not cancel */
+  long some = rows < ROWS ? rows : ROWS;
   for (long c = 0; c < channels; c++) sum[c] = square[c] = 0;
+  for (long p = 0; p < some; p++)
+    for (long c = 0; c < channels; c++) sum[c] += x[p * channels + c];
+  for (long c = 0; c < channels; c++) near[c] = (float)(sum[c] / some), sum[c] = 0;
   for (long first = 0; first < rows; first += ROWS) {
     long last = first + ROWS < rows ? first + ROWS : rows;
     memset(s, 0, channels * sizeof *s);
@@ -47,7 +51,7 @@ void norm_forward(const float *restrict x, float *restrict y, const float *restr
     for (long p = first; p < last; p++) {
       const float *row = x + p * channels;
       for (long c = 0; c < channels; c++) {
-        float d = row[c] - x[c]; /* from the first row, so that squares do not cancel */
+        float d = row[c] - near[c];
         s[c] += d;
         q[c] += d * d;
       }
@@ -57,7 +61,7 @@ void norm_forward(const float *restrict x, float *restrict y, const float *restr
   for (long c = 0; c < channels; c++) {
     double shifted = sum[c] / rows, variance = square[c] / rows - shifted * shifted;
     variance = variance < 0 ? 0 : variance;
-    mean[c] = (float)(x[c] + shifted);
+    mean[c] = (float)(near[c] + shifted);
     inverse[c] = (float)(1 / sqrt(variance + eps));
     running_mean[c] += momentum * (mean[c] - running_mean[c]);
     running_variance[c] += momentum * ((float)(variance * rows / (rows - 1)) - running_variance[c]);

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dcdnas.kernels import UNCLAMPED, norm_clamp, norm_fits, usable
+from dcdnas.kernels import UNCLAMPED, norm_clamp, norm_fits
 
 CLAMPS: Mapping[type[nn.Module], tuple[float, float]] = {nn.Identity: UNCLAMPED, nn.ReLU: (0.0, inf), nn.ReLU6: (0.0, 6.0)}
 """Activations that are a clamp, and its bounds."""
@@ -66,8 +66,8 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
 def activated(x: Tensor, norm: nn.Module, activation: nn.Module) -> Tensor:
     """``activation(norm(x))``, (N, C, H, W); in training on the CPU by one compiled kernel, where it takes both."""
     bounds = CLAMPS.get(type(activation))
-    if bounds is not None and _in_kernel(norm, activation) and usable(x) and norm_fits(x):
-        return norm_clamp(x, *_counted(norm), bounds)
+    if bounds is not None and _in_kernel(norm, activation) and norm_fits(x):
+        return norm_clamp(x, norm, bounds)
     y: Tensor = activation(norm(x))
     return y
 
@@ -79,15 +79,6 @@ def _in_kernel(norm: nn.Module, activation: nn.Module) -> TypeGuard[BatchNorm]:
     return not any(
         m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks for m in (norm, activation)
     )
-
-
-def _counted(norm: BatchNorm) -> tuple[Tensor, Tensor, Tensor, Tensor, float, float]:
-    """What a kernel takes of a norm, which has now seen one batch more."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    assert norm.num_batches_tracked is not None
-    norm.num_batches_tracked.add_(1)
-    return norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.momentum or 0.0, norm.eps
 
 
 @torch.no_grad()

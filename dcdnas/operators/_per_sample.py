@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dcdnas.kernels import depthwise, depthwise_fits, usable
+from dcdnas.kernels import depthwise, depthwise_fits
 from dcdnas.operators._kernels import per_sample
 from dcdnas.operators._product import plus_product, product
 
@@ -74,7 +74,7 @@ def per_sample_conv2d(
         sum_up = _stacked_taps if portable and weight.shape[1:3] == (groups, 1) else _by_taps
         y = sum_up(x, weight, stride, padding, dilation, groups)
         return y if bias is None else y + bias[..., None, None]
-    if usable(x, weight) and depthwise_fits(x, weight, padding, dilation, groups):
+    if depthwise_fits(x, weight, padding, dilation, groups):
         y = depthwise(x, weight, stride, padding)
         return y if bias is None else y + bias[..., None, None]
     n, channels = x.shape[:2]

@@ -19,7 +19,7 @@ from dcdnas.core.budget import Budget
 from dcdnas.core.objective import Objective
 from dcdnas.core.task import TrainingTask
 from dcdnas.engine.config import SearchConfig, versions
-from dcdnas.engine.prepare import listed
+from dcdnas.engine.prepare import extend, listed, other_kernels
 from dcdnas.errors import FileError, Resumable, RunError
 from dcdnas.tasks import ACCURACY, LOSS
 
@@ -90,11 +90,11 @@ def test_a_package_that_is_not_installed_has_no_version(monkeypatch: pytest.Monk
     assert set(versions()) == {"python", "dcdnas", "torch", "optuna", "fvcore", "numpy"}
 
 
-def test_every_setting_but_the_number_of_trials_and_kept_weights_makes_another_search() -> None:
-    assert {f.name for f in fields(SearchConfig)} == {*OTHER, "trials", "keep_weights"}
+def test_every_setting_but_the_number_of_trials_kept_weights_and_kernels_makes_another_search() -> None:
+    assert {f.name for f in fields(SearchConfig)} == {*OTHER, "trials", "keep_weights", "kernels"}
     for name, value in OTHER.items():
         assert config().differences(replace(config(), **{name: value})), name
-    assert config().differences(replace(config(), trials=999, keep_weights="none")) == []
+    assert config().differences(replace(config(), trials=999, keep_weights="none", kernels="other")) == []
     moved = replace(config(), plugins={"gate": {"path": "/elsewhere/gate.py", "sha256": "00", "kind": "operator"}})
     assert moved.differences(replace(config(), plugins=OTHER["plugins"])) == []
 
@@ -187,10 +187,12 @@ def test_a_run_may_go_on_with_other_kernels_and_says_so(
     path = tmp_path / "search.yaml"
     monkeypatch.setattr("dcdnas.kernels.in_use", lambda: now == "on")
     config().write(path)
-    assert SearchConfig.other_kernels(path) == ""
+    assert other_kernels(tmp_path) == ""
     changed(path, {"rules": {**config().rules, "kernels": before}})
     assert SearchConfig.to_go_on(path) == config()
-    assert f"begun with {before} kernels" in SearchConfig.other_kernels(path)
+    for trials in (7, 8):
+        assert extend(tmp_path, trials).trials == trials
+        assert f"begun with {before} kernels" in other_kernels(tmp_path), "a longer run is still the one that was begun with them"
 
 
 def test_a_run_that_says_no_rules_is_not_gone_on_with(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dcdnas.kernels import UNCLAMPED, depthwise, depthwise_fits, in_use, norm_clamp, norm_fits, usable
+from dcdnas.kernels import UNCLAMPED, depthwise, depthwise_fits, in_use, norm_clamp, norm_fits
+from dcdnas.kernels._when import usable
 from dcdnas.operators import BatchNorm, activated
 from dcdnas.operators._per_sample import per_sample_conv2d
 
@@ -46,33 +48,53 @@ def assert_close(one: Tensor, other: Tensor, tolerance: float = 1e-5) -> None:
 NORMS = [(2, 1, 1, 1), (3, 5, 4, 7), (16, 24, 14, 14), (33, 96, 4, 4), (130, 17, 1, 1)]
 
 
+def norm_of(channels: int) -> BatchNorm:
+    """A norm in the middle of a training."""
+    norm = BatchNorm(channels)
+    with torch.no_grad():
+        for values in (norm.weight, norm.bias, norm.running_var):
+            values.uniform_(0.5, 1.5)
+        norm.running_mean.normal_()
+    return norm
+
+
+def assert_as_torch(x: Tensor, bounds: tuple[float, float], tolerance: float) -> None:
+    """Values, gradients and running statistics are those of torch in float64."""
+    norm = norm_of(x.shape[1])
+    exact = copy.deepcopy(norm).double()
+    of = x.detach().double().requires_grad_()
+    y, normed = norm_clamp(x, norm, bounds), exact(of)
+    z = normed if bounds == UNCLAMPED else normed.clamp(*bounds)
+    g = torch.randn_like(y)
+    found = torch.autograd.grad(y, (x, norm.weight, norm.bias), g)
+    right = torch.autograd.grad(z, (of, exact.weight, exact.bias), g.double())
+    assert y.stride() == x.stride()
+    for one, other in zip((y, *found, *norm.buffers()), (z, *right, *exact.buffers()), strict=True):
+        assert_close(one, other, tolerance)
+
+
 @pytest.mark.parametrize("bounds", BOUNDS)
 @pytest.mark.parametrize("shape", NORMS, ids=str)
 def test_a_norm_and_its_clamp_are_equal_to_torchs(shape: tuple[int, ...], bounds: str) -> None:
-    x, low_high = last(*shape, scale=3.0, shift=-40.0), BOUNDS[bounds]
-    weight, bias = (torch.rand(shape[1]).requires_grad_() for _ in range(2))
-    mean, variance = torch.randn(shape[1]), torch.rand(shape[1])
-    exact = [t.detach().double().requires_grad_() for t in (x, weight, bias)]
-    running = [mean.double(), variance.double()]
+    # a mean of 40 with a deviation of 3 has 2e-6 of it in float32: what no form in float32 can give back
+    assert_as_torch(last(*shape, scale=3.0, shift=-40.0), BOUNDS[bounds], 2e-5)
 
-    y = norm_clamp(x, weight, bias, mean, variance, 0.1, 1e-5, low_high)
-    normed = F.batch_norm(exact[0], running[0], running[1], exact[1], exact[2], True, 0.1, 1e-5)
-    z = normed if low_high == UNCLAMPED else normed.clamp(*low_high)
-    g = torch.randn_like(y)
-    found, right = torch.autograd.grad(y, (x, weight, bias), g), torch.autograd.grad(z, exact, g.double())
 
-    assert y.stride() == x.stride()
-    # x = -40 +- 3 in float32 has 2e-6 of its deviation: what no float32 form can give back
-    for one, other in zip((y, *found, mean, variance), (z, *right, *running), strict=True):
-        assert_close(one, other, 2e-5)
+def test_a_first_row_far_from_the_others_costs_no_digits() -> None:
+    x = last(8, 5, 12, 12).detach()
+    x[0, :, 0, 0] = 200.0
+    assert_as_torch(x.requires_grad_(), UNCLAMPED, 1e-5)
 
 
 def test_a_gradient_that_is_spread_over_the_map_is_taken_as_it_is() -> None:
     """The gradient of a sum is one number in memory, seen from all pixels."""
-    x, (weight, bias) = last(4, 8, 5, 5), (torch.rand(8).requires_grad_() for _ in range(2))
-    y = norm_clamp(x, weight, bias, torch.zeros(8), torch.ones(8), 0.1, 1e-5, (0.0, 6.0))
-    other = F.relu6(F.batch_norm(x, None, None, weight, bias, True))
-    for one, right in zip(*(torch.autograd.grad(o.sum(), (x, weight, bias)) for o in (y, other)), strict=True):
+    x, norm = last(4, 8, 5, 5), norm_of(8)
+    of = (x, norm.weight, norm.bias)
+    for one, right in zip(
+        torch.autograd.grad(norm_clamp(x, norm, (0.0, 6.0)).sum(), of),
+        torch.autograd.grad(F.relu6(norm(x)).sum(), of),
+        strict=True,
+    ):
         assert_close(one, right)
 
 
@@ -81,7 +103,7 @@ def test_nan_and_infinity_reach_the_output() -> None:
     for wrong in (math.nan, math.inf):
         x = torch.randn(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
         x[0, 1, 2, 2] = wrong
-        y = norm_clamp(x.requires_grad_(), torch.ones(3), torch.zeros(3), torch.zeros(3), torch.ones(3), 0.1, 1e-5, (0.0, 6.0))
+        y = norm_clamp(x.requires_grad_(), norm_of(3), (0.0, 6.0))
         assert y[:, 1].isnan().any()
         assert y[:, [0, 2]].isfinite().all()
 
@@ -142,20 +164,17 @@ def test_a_map_in_contiguous_memory_is_left_to_torch() -> None:
 
 def test_the_gradients_have_gradients() -> None:
     """As torch's own: a gradient penalty trains."""
-    x, weight, bias = last(3, 4, 5, 5), *(torch.rand(4).requires_grad_() for _ in range(2))
+    x, norm = last(3, 4, 5, 5), norm_of(4)
     kernel = torch.randn(3, 4, 1, 3, 3).requires_grad_()
 
-    def penalty(norm: Callable[..., Tensor], convolve: Callable[..., Tensor]) -> tuple[Tensor, ...]:
-        y = convolve(norm(x)).square().sum()
+    def penalty(normed: Callable[..., Tensor], convolve: Callable[..., Tensor]) -> tuple[Tensor, ...]:
+        y = convolve(normed(x)).square().sum()
         (g,) = torch.autograd.grad(y, x, create_graph=True)
-        return torch.autograd.grad(g.square().sum(), (x, weight, kernel))
+        return torch.autograd.grad(g.square().sum(), (x, norm.weight, kernel))
 
-    ours = penalty(
-        lambda x: norm_clamp(x, weight, bias, torch.zeros(4), torch.ones(4), 0.1, 1e-5, (0.0, 6.0)),
-        lambda y: depthwise(y, kernel, 1, 1),
-    )
+    ours = penalty(lambda x: norm_clamp(x, norm, (0.0, 6.0)), lambda y: depthwise(y, kernel, 1, 1))
     torchs = penalty(
-        lambda x: F.relu6(F.batch_norm(x, None, None, weight, bias, True)),
+        lambda x: F.relu6(norm(x)),
         lambda y: F.conv2d(y.reshape(1, 12, 5, 5), kernel.flatten(0, 1), None, 1, 1, 1, 12).view(y.shape),
     )
     for one, other in zip(ours, torchs, strict=True):
@@ -263,6 +282,13 @@ def test_evaluation_and_other_norms_are_left_to_torch(monkeypatch: pytest.Monkey
     for norm in (BatchNorm(4).eval(), nn.BatchNorm2d(4), nn.GroupNorm(2, 4), BatchNorm(4, momentum=None), nn.Identity()):
         activated(x, norm, nn.ReLU6())
     activated(x, BatchNorm(4), nn.Hardswish())
+    assert called == []
+
+
+def test_a_torch_that_does_not_tell_where_it_is_computes_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcdnas.kernels._when.TELLS", False)
+    called = counts(monkeypatch)
+    both(last(2, 4, 6, 6), *norm_layer())
     assert called == []
 
 
