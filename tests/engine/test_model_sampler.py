@@ -22,10 +22,10 @@ from dcdnas.engine.direct import DirectStudy
 from dcdnas.engine.samplers import Search, samplers
 from dcdnas.engine.samplers._encoding import Encoding
 from dcdnas.engine.samplers._features import Features
-from dcdnas.engine.samplers._gp import START, Process, _slope, fitted, kernel, parts
+from dcdnas.engine.samplers._gp import START, Process, _slope, fitted, kernel, parts, standardised
 from dcdnas.engine.samplers._improvement import expected_improvement, expected_volume
 from dcdnas.engine.samplers._pool import Pool
-from dcdnas.engine.samplers._worth import worst_worth, worth
+from dcdnas.engine.samplers._worth import WORST, worth, worths
 from dcdnas.engine.samplers.model import FITTED, MOST, _kept, milestone
 from dcdnas.networks import identity
 from dcdnas.space.pricing.cost import draws_within, priced
@@ -38,6 +38,12 @@ TABLES = Path(__file__).parents[1] / "tables"
 
 def features(rng: np.random.Generator, count: int) -> Features:
     return Features(rng.normal(size=(count, 2)), rng.normal(size=(count, 3)), rng.integers(0, 2, (count, 6)).astype(float))
+
+
+def reached(objective: Objective, value: float) -> Trial:
+    space = tiny(next(iter(TINY)))
+    found = next(draws_within(space, (), random.Random(0)))
+    return Trial(0, "finished", found.architecture, found.decisions, found.cost, Score({objective.name: value}, 1, 1.0))
 
 
 # Rows
@@ -96,7 +102,7 @@ def test_rows_are_priced_as_networks_are_and_those_over_budget_are_left_out() ->
 
 def test_the_slope_of_the_posterior_is_its_difference_quotient() -> None:
     rng = np.random.default_rng(0)
-    known, y = features(rng, 12), rng.normal(size=12)
+    known, y = features(rng, 12), standardised(rng.normal(size=12))[0]
     p = parts(known, known)
 
     def posterior(theta: np.ndarray) -> float:
@@ -115,7 +121,7 @@ def test_a_process_knows_what_it_was_told_and_doubts_what_is_far() -> None:
     rng = np.random.default_rng(1)
     known = features(rng, 30)
     y = 3 * known.cost[:, 0] + np.sin(known.number[:, 0]) + 90
-    process = Process.of(known, y, fitted(known, (y - y.mean()) / y.std()))
+    process = Process.of(known, y, fitted(known, y))
     mean, deviation = process.predict(known)
     assert np.abs(mean - y).mean() < 0.2 * y.std()
     far = Features(known.cost + 9, known.number + 9, known.chosen)
@@ -129,8 +135,19 @@ def test_noise_is_learnt() -> None:
     rng = np.random.default_rng(2)
     known = features(rng, 60)
     y = known.cost[:, 0] / known.cost[:, 0].std()
-    quiet, loud = fitted(known, y), fitted(known, (y + 2 * rng.normal(size=60)) / np.sqrt(5))
+    quiet, loud = fitted(known, y), fitted(known, y + 2 * rng.normal(size=60))
     assert np.exp(quiet[7]) < 0.3 < np.exp(loud[7])
+
+
+@pytest.mark.parametrize("value", [0.1, 0.0, 5.0])
+def test_equal_results_have_the_deviation_1_however_their_mean_is_rounded(value: float) -> None:
+    known = features(np.random.default_rng(0), 7)
+    y = np.full(7, value)
+    process = Process.of(known, y, fitted(known, y))
+    assert process.deviation == 1.0
+    mean, deviation = process.predict(features(np.random.default_rng(1), 5))
+    assert mean == pytest.approx(np.full(5, value), abs=1e-9)
+    assert (deviation > 0.1).all(), "equal results say nothing of how far others may differ"
 
 
 # What is expected of a candidate
@@ -174,12 +191,19 @@ def test_without_a_known_network_the_volume_is_counted_from_the_floor() -> None:
     ids=["accuracy", "error", "psnr"],
 )
 def test_more_is_better_of_any_objective(objective: Objective, better: float, worse: float) -> None:
-    high, low = worth(objective, np.array([better, worse]))
-    assert high > low > worst_worth(objective)
+    high, low = worths(objective, [reached(objective, value) for value in (better, worse)])
+    assert high > low > WORST
+
+
+@pytest.mark.parametrize("objective", [Objective("loss", "minimize", 3.0, 0.5), Objective("psnr", "maximize", 0.0, 60.0)])
+def test_a_value_beyond_the_ends_of_the_scale_counts_as_the_end(objective: Objective) -> None:
+    values = [objective.best, 3 * objective.best - 2 * objective.worst, objective.worst, 1e9 * (objective.worst - objective.best)]
+    best, beyond, worst, exploded = worths(objective, [reached(objective, value) for value in values])
+    assert best == beyond > worst == exploded == WORST
 
 
 def test_halving_the_error_is_worth_the_same_everywhere() -> None:
-    at = worth(ACCURACY, np.array([0.6, 0.8, 0.9, 0.95]))
+    at = worth(np.array([0.6, 0.8, 0.9, 0.95]))
     assert np.diff(at)[1:] == pytest.approx(np.log(2), abs=0.05)
 
 

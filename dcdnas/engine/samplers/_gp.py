@@ -26,6 +26,9 @@ WIDTH = np.array([1.0, 1.0, 1.0, 1.0, 0.8, 0.8, 0.8, 1.0])
 STEPS = 30
 CONSTANT, JITTER = 0.25, 1e-6
 
+EQUAL = 1e-9
+"""Standard deviation up to which values differ by rounding only."""
+
 
 class Parts(NamedTuple):
     """What a kernel is made of, for two sets of networks: inner products by block, squared distances by block."""
@@ -53,8 +56,16 @@ def kernel(p: Parts, theta: Floats) -> tuple[Floats, Floats]:
     return sum((scale * inner for scale, inner in zip(e[:3], p.inner, strict=True)), near + CONSTANT), near
 
 
+def standardised(y: Floats) -> tuple[Floats, float, float]:
+    """Values with mean 0 and deviation 1, and the mean and deviation that they had; 1 where all are equal but for rounding."""
+    mean, deviation = float(y.mean()), float(y.std())
+    deviation = deviation if deviation > EQUAL else 1.0
+    return (y - mean) / deviation, mean, deviation
+
+
 def fitted(features: Features, y: Floats) -> Floats:
-    """The logarithmic parameters for standardised values `y`."""
+    """The logarithmic parameters for values `y`."""
+    y, _, _ = standardised(y)
     p, theta, step, before = parts(features, features), START.copy(), np.full(8, 0.15), np.zeros(8)
     for _ in range(STEPS):
         slope = _slope(p, y, theta)
@@ -103,10 +114,10 @@ class Process:
     @staticmethod
     def of(features: Features, y: Floats, theta: Floats) -> Process:
         """Knows that networks with these features reach `y`, with noise."""
-        mean, deviation = float(y.mean()), float(y.std()) or 1.0
+        known, mean, deviation = standardised(y)
         covariance, _ = kernel(parts(features, features), theta)
         inverse = np.linalg.inv(covariance + (np.exp(2 * theta[7]) + JITTER) * np.eye(len(y)))
-        return Process(features, theta, inverse, inverse @ ((y - mean) / deviation), mean, deviation)
+        return Process(features, theta, inverse, inverse @ known, mean, deviation)
 
     def predict(self, features: Features) -> tuple[Floats, Floats]:
         """Mean and standard deviation of what networks reach, without the noise of a training."""

@@ -1,4 +1,7 @@
-"""Results as a model likes them: more is better, and halving the error is worth the same everywhere."""
+"""Results as a model likes them: more is better, and halving the error is worth the same everywhere.
+
+The error is the distance to the best value on the objective's scale, from 0 to 1: a value beyond either end counts as that end.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,19 @@ from dcdnas.core.trial import Trial
 from dcdnas.engine.samplers._pool import Floats
 
 LEAST = 0.005
-"""Share of an objective's scale that is added to every error, so that a perfect result is finite."""
+"""Added to every error, so that the worth of a perfect result is finite."""
 
 
 def worths(objective: Objective, trials: Sequence[Trial]) -> Floats:
     """What finished trials are worth in one objective."""
-    return worth(objective, np.array([t.score.values[objective.name] if t.score else objective.worst for t in trials]))
+    return worth(np.array([objective.scaled(objective.of(t.score)) for t in trials]))
 
 
-def worth(objective: Objective, values: Floats) -> Floats:
-    """Minus the logarithm of the distance to the best value that there can be."""
-    found: Floats = -np.log(np.abs(objective.best - values) + LEAST * objective.range)
+def worth(scaled: Floats) -> Floats:
+    """Minus the logarithm of the error, of values on the objective's scale (`Objective.scaled`)."""
+    found: Floats = -np.log(1 - scaled + LEAST)
     return found
 
 
-def worst_worth(objective: Objective) -> float:
-    """That of a network that has learned nothing."""
-    return float(worth(objective, np.array([objective.worst]))[0])
+WORST = float(worth(np.zeros(1))[0])
+"""Worth of a network that has learned nothing."""

@@ -13,7 +13,6 @@ from dcdnas.core.pareto import ranks
 from dcdnas.engine.job import derived_seed
 from dcdnas.engine.samplers._base import Direct, Known, Sampler, Search
 from dcdnas.engine.samplers._pool import Pool
-from dcdnas.engine.samplers._worth import worths
 from dcdnas.space.search_space import Decisions
 
 __all__ = ["evolution"]
@@ -39,12 +38,11 @@ class Evolution(Direct):
             return self._pool.drawn(known)
         rng = np.random.default_rng(derived_seed(self.search.seed, f"evolution {known.asked}"))
         rows, encoding = self._pool.rows_of(alive), self._pool.encoding
-        costs = self._pool.scaled(self._pool.costs_of(alive))
-        points = np.column_stack([*(-worths(aim, alive) for aim in self.search.goals.objectives), costs])
+        points = [self.search.goals.point(trial) for trial in alive]
         seen = self._pool.seen(known)
         for more in (0.0, 0.0, 1.0, 2.0):
             drawn = rng.choice(len(alive), min(SAMPLE, len(alive)), replace=False)
-            leading = drawn[np.equal(ranks(points[drawn].tolist()), 0)]
+            leading = drawn[np.equal(ranks([points[i] for i in drawn]), 0)]
             parent = rows[rng.choice(leading)]
             mutants = encoding.mutated(np.repeat(parent[None], self._pool.count(MUTANTS), 0), rng, more)
             fresh, _ = self._pool.fresh(mutants, seen)

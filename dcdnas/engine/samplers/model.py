@@ -27,7 +27,7 @@ from dcdnas.engine.samplers._encoding import Rows
 from dcdnas.engine.samplers._features import Describing
 from dcdnas.engine.samplers._gp import Process, fitted
 from dcdnas.engine.samplers._pool import Floats, Pool
-from dcdnas.engine.samplers._worth import worst_worth, worths
+from dcdnas.engine.samplers._worth import WORST, worths
 from dcdnas.space.search_space import Decisions
 
 __all__ = ["model"]
@@ -80,7 +80,7 @@ class Model(Direct):
         trials = known.finished
         costs = self._pool.costs_of(trials)
         values = {aim.name: worths(aim, trials) for aim in self.search.goals.objectives}
-        kept = _kept(np.column_stack([*(-y for y in values.values()), self._pool.scaled(costs)]))
+        kept = _kept([self.search.goals.point(trial) for trial in trials])
         running = self._pool.encoding.encode(known.running)
         rows = np.concatenate([self._pool.rows_of(trials)[kept], running])
         costs = np.concatenate([costs[kept], self._pool.costs(running)])
@@ -96,7 +96,7 @@ class Model(Direct):
                 process = Process.of(features, np.concatenate([y[kept], believed]), process.theta)
             share = weight / process.deviation if len(values) > 1 else 1.0
             processes.append((share, process))
-            floor += share * worst_worth(aim)
+            floor += share * WORST
         return Beliefs(tuple(processes), features, self._pool.scaled(costs), floor), rows
 
     def _theta(self, aim: Objective, known: Known, y: Floats) -> Floats:
@@ -107,8 +107,7 @@ class Model(Direct):
         key = tuple(t.number for t in trials)
         if self._fits.get(aim.name, ((),))[0] != key:
             features = self._describing(self._pool.rows_of(trials), self._pool.costs_of(trials))
-            some = y[chosen]
-            self._fits[aim.name] = key, fitted(features, (some - some.mean()) / (some.std() or 1.0))
+            self._fits[aim.name] = key, fitted(features, y[chosen])
         return self._fits[aim.name][1]
 
     def _parents(self, beliefs: Beliefs) -> list[int]:
@@ -144,12 +143,12 @@ def milestone(results: int) -> int:
     return reached
 
 
-def _kept(points: Floats) -> Sequence[int]:
+def _kept(points: Sequence[Sequence[float]]) -> Sequence[int]:
     """Which results the model knows: all, or the front and the newest."""
     newest = range(len(points))[-MOST:]
     if len(newest) == len(points):
         return list(newest)
-    return sorted({*nondominated(points.tolist())[-MOST // 2 :], *newest[MOST // 2 :]})
+    return sorted({*nondominated(points)[-MOST // 2 :], *newest[MOST // 2 :]})
 
 
 model = Sampler(direct=Model)
