@@ -13,6 +13,7 @@ from dcdnas.core.trial import Trial
 from dcdnas.cost import exact_metrics, price
 from dcdnas.data import Split
 from dcdnas.networks import for_proxy, identity
+from dcdnas.tables import tables
 from dcdnas.tasks import Task, open_task
 from dcdnas.tasks.classification import images_of
 
@@ -54,7 +55,7 @@ def known_of(recipe: TrainingTask, given: Task | None = None) -> dict[str, Any] 
         given: the task, where it was given in Python.
     """
     if recipe.table:
-        return None
+        return {"validation": tables[recipe.table].IMAGES}
     if not recipe.own:
         return record_of(images_of(recipe))
     task = open_task(recipe, given)

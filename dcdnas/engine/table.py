@@ -47,7 +47,7 @@ def chosen_table(executor: str, file: str | None, space: SearchSpace, budgets: S
         for drawn in islice(draws_within(space, budgets, random.Random(0)), TRIED):
             table.readings(drawn.architecture)
     except DataError as error:
-        raise UsageError(f"{space.name} cannot be searched on {table.path}: {error}") from None
+        raise UsageError(f"{space.name} cannot be searched on this table: {error}") from None
     return table
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dcdnas.core.budget import within
 from dcdnas.core.objective import Objective
 from dcdnas.core.trial import Trial
-from dcdnas.core.units import axis_name, axis_units, costs, duration, metric_name, mix, quantity, tally, units
+from dcdnas.core.units import axis_name, axis_units, costs, counted, duration, metric_name, mix, quantity, tally, units
 from dcdnas.pages.palette import Paint, paints
 from dcdnas.pages.run_view import Source
 from dcdnas.results.verdict import OPEN, Verdict, area_basis, evidence, resolution, value_said
@@ -202,7 +202,8 @@ def heading(run: Run) -> list[str]:
     """What was searched, in a few phrases."""
     config, task = run.config, dict(run.config.get("task", {}))
     space = dict(config.get("space", {}) or {})
-    parts = [str(space.get("name", "")), f"{task.get('data', '')}, {task.get('epochs', '?')} epochs a training" if task else ""]
+    epochs = f", {counted(task['epochs'], 'epoch')} a training" if "epochs" in task and not run.looked_up else ""
+    parts = [str(space.get("name", "")), f"{task.get('data', '')}{epochs}"]
     parts += [f"budget {b}" for b in run.budgets] or ["no budget"]
     parts += [f"sampler {config['sampler']}"] if "sampler" in config else []
     parts += [f"{duration(run.seconds)} of training"]

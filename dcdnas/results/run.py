@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dcdnas.core import pareto
 from dcdnas.core.budget import Budget, parse_budgets, within
 from dcdnas.core.objective import Bounds, Goals, Objective
-from dcdnas.core.task import OWN, proxy_input
+from dcdnas.core.task import OWN, TABLE, proxy_input
 from dcdnas.core.trial import ENDED, Ending, Trial
 from dcdnas.core.uncertainty import Difference, between_pairs, between_readings
 from dcdnas.core.units import Notations, costs
@@ -202,8 +202,13 @@ class Run:
     def recipe(self) -> dict[str, Any]:
         """How its networks are trained, as far as dcdnas does it; for somebody's own task that is how long, if it says that."""
         task = dict(self.config.get("task") or {})
-        known = ("data",) if self.trained_elsewhere else ("data", "epochs")
-        return {k: v for k, v in task.items() if not self.own_task or k in known}
+        known = ("data",) if self.trained_elsewhere or self.looked_up else ("data", "epochs") if self.own_task else tuple(task)
+        return {k: v for k, v in task.items() if k in known}
+
+    @property
+    def looked_up(self) -> bool:
+        """Whether its results are those of a benchmark's table, so that it trains nothing."""
+        return str((self.config.get("task") or {}).get("data", "")).startswith(TABLE)
 
     @property
     def cost_shown(self) -> str:

@@ -145,7 +145,7 @@ class Verdict:
         if not self._axis:
             return f"not computed, because {self.run.objective.name} is the only objective"
         if len(self.rungs) < 2:
-            return "not computed, because this search has not trained the static ladder"
+            return "not computed, because fewer than two networks of the static ladder were trained"
         return ""
 
     @property

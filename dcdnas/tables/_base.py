@@ -30,6 +30,9 @@ class Table(ABC):
     ABOUT: ClassVar[str]
     """What it holds, in a few words."""
 
+    IMAGES: ClassVar[int]
+    """How many images each accuracy was counted on, by which two of them may differ by chance."""
+
     def __init__(self, path: str | Path | None = None) -> None:
         self.path = Path(path).expanduser() if path else default_folder(self.NAME) / self.FILE
         self._read()

@@ -33,17 +33,16 @@ class NasBenchMacro(Table):
     NAME = "nas-bench-macro"
     FILE = "nas-bench-macro_cifar10.json"
     ABOUT = "NAS-Bench-Macro: test accuracies on CIFAR-10, three trainings a network"
+    IMAGES = 10_000
 
     def _read(self) -> None:
+        get = f"`dcdnas data fetch {self.NAME}` downloads the table; --table names another file."
         try:
-            rows = json.loads(read_text(self.path, LARGEST))
-            self._rows = {_shortest(name): _accuracies(row) for name, row in rows.items()}
+            self._rows = _rows(json.loads(read_text(self.path, LARGEST)))
         except FileError as error:
-            raise DataError(f"{error} `dcdnas data fetch {self.NAME}` downloads the table; --table names another file.") from None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise DataError(f"{self.path}: damaged or no table of NAS-Bench-Macro: {error}. Get the file again.") from None
-        if not self._rows:
-            raise DataError(f"{self.path}: is a table without a row. Get the file again.")
+            raise DataError(f"{error} {get}") from None
+        except ValueError as error:
+            raise DataError(f"{self.path}: damaged or no table of NAS-Bench-Macro: {error}. {get}") from None
 
     def readings(self, architecture: Architecture) -> tuple[float, ...]:
         """By the kinds of the eight blocks."""
@@ -51,7 +50,8 @@ class NasBenchMacro(Table):
         found = self._rows.get(_shortest(name))
         if found is None:
             raise DataError(
-                f"{self.path.name} has no network {name}, of {len(self):,} that it has. Search a space whose networks it has all."
+                f"{self.path} has {len(self):,} networks, and {name} is none of them. Give the whole table, or search a space "
+                "that has no other networks than the table."
             )
         return found
 
@@ -59,12 +59,23 @@ class NasBenchMacro(Table):
         return len(self._rows)
 
 
-def _accuracies(row: Any) -> tuple[float, ...]:
+def _rows(content: Any) -> dict[str, tuple[float, ...]]:
+    """The accuracies by the shortest name of each network.
+
+    Raises:
+        ValueError: when it is no table.
+    """
+    if not isinstance(content, dict) or not content:
+        raise ValueError("it has no row")
+    return {_shortest(name): _accuracies(name, row) for name, row in content.items()}
+
+
+def _accuracies(name: str, row: Any) -> tuple[float, ...]:
     """Of one row, as shares."""
-    found = tuple(float(value) / 100 for value in row["test_acc"])
-    if not found or not all(0 <= value <= 1 for value in found):
-        raise ValueError(f"test accuracies cannot be {row['test_acc']!r}")
-    return found
+    found = row.get("test_acc") if isinstance(row, dict) else None
+    if not isinstance(found, list) or not found or not all(isinstance(v, int | float) and 0 <= v <= 100 for v in found):
+        raise ValueError(f"the test_acc of {name} cannot be {found!r}; it is a list of accuracies in per cent")
+    return tuple(value / 100 for value in found)
 
 
 def _name(architecture: Architecture) -> str:

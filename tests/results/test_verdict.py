@@ -105,7 +105,7 @@ def test_the_area_goes_by_confirmed_means(tmp_path: Path) -> None:
 def test_without_a_trained_ladder_there_is_no_area_but_a_reason(tmp_path: Path) -> None:
     old = load_run(write_run(tmp_path / "old", [t for t in LADDER if t.origin != "ladder"]))
     assert Verdict(old).area is None
-    assert area_value(Verdict(old)) == "not computed, because this search has not trained the static ladder"
+    assert area_value(Verdict(old)) == "not computed, because fewer than two networks of the static ladder were trained"
     single = written(tmp_path, minimize=())
     assert area_value(Verdict(single)) == "not computed, because accuracy is the only objective"
     assert Verdict(single).document()["area_above_ladder"] is None

@@ -26,6 +26,10 @@ from dcdnas.engine.run import search
 from dcdnas.engine.store import Store
 from dcdnas.errors import DataError, RunError, UsageError
 from dcdnas.networks import identity
+from dcdnas.pages.payload import heading
+from dcdnas.pages.single_file import report
+from dcdnas.results import load_run
+from dcdnas.results.verdict import Verdict, resolution
 from dcdnas.space.library import load_space
 from dcdnas.space.pricing.table import SpaceTable
 from dcdnas.tables import Table, tables
@@ -87,7 +91,7 @@ def test_a_network_has_the_accuracies_of_its_row_under_each_of_its_names(table: 
 
 
 def test_a_network_that_is_not_in_the_table_is_said_by_its_name(table: Table) -> None:
-    with pytest.raises(DataError, match=r"nas_bench_macro_part\.json has no network 22222222, of 216 that it has"):
+    with pytest.raises(DataError, match=r"nas_bench_macro_part\.json has 216 networks, and 22222222 is none of them"):
         table.readings(network("22222222"))
 
 
@@ -112,10 +116,13 @@ def test_a_network_that_the_benchmark_did_not_train_has_no_row(table: Table, cha
     [
         ("[1, 2]", "damaged or no table"),
         ("{", "damaged or no table"),
+        ('{"00000000": {"accuracy": 90}}', "the test_acc of 00000000 cannot be None; it is a list"),
+        ('{"00000000": [90]}', "the test_acc of 00000000 cannot be None; it is a list"),
+        ('{"00000000": {"test_acc": [90, null]}}', "cannot be"),
         ('{"123": {"test_acc": [90]}}', "eight digits"),
         ('{"00000000": {"test_acc": [900]}}', "cannot be"),
         ('{"00000000": {"test_acc": []}}', "cannot be"),
-        ("{}", "without a row"),
+        ("{}", "it has no row"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: str, message: str) -> None:
@@ -170,6 +177,11 @@ def test_a_search_on_a_table_trains_nothing_and_finds_what_the_rows_say(here: Pa
     assert "nothing is trained" in plan.data
     prepare(plan.folder, plan.config)
     search(plan.folder, plan.execution)
+    found = load_run(plan.folder)
+    assert "One reading is of 10,000 validation images: differences up to" in resolution(Verdict(found))
+    assert (found.looked_up, found.recipe) == (True, {"data": "table:nas-bench-macro"})
+    assert heading(found)[1] == "table:nas-bench-macro"
+    assert "the test part was not opened" not in report(found)
     trials = [t for t in ended(plan.folder) if t.state == "finished"]
     assert len(trials) == 12
     for trial in trials:
@@ -216,7 +228,7 @@ def test_the_place_of_a_table_makes_no_other_search_but_its_content_does(here: P
     [
         ({"executor": "inline"}, "a table is for --executor tabular"),
         ({"space": "fashion-quick"}, "no table has networks like those of fashion-quick"),
-        ({"space": "nas-bench-macro"}, "nas-bench-macro cannot be searched on .*has no network"),
+        ({"space": "nas-bench-macro"}, "nas-bench-macro cannot be searched on this table: .*is none of them"),
     ],
     ids=["executor", "network", "space"],
 )

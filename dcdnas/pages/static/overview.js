@@ -28,7 +28,7 @@ export function share(trials) {
   return drawing(box, (width, height) => {
     const svg = surface(box, width, height), area = areaOf(width, height);
     if (!trials.share.length) {
-      svg.append(make("text", { class: "tick middle", x: width / 2, y: height / 2 }, "The front is still empty."));
+      svg.append(make("text", { class: "tick middle", x: width / 2, y: height / 2 }, trials.front.length ? "No layer of the front was searched." : "The front is still empty."));
       legend.replaceChildren();
       return;
     }
