@@ -153,14 +153,12 @@ def _checked(found: SearchSpace, budgets: Sequence[Budget], result: Fit) -> dict
 
 
 def _lines(found: SearchSpace, budgets: Sequence[Budget], result: Fit) -> list[str]:
-    from dcdnas.core.units import metric_name, quantity
-    from dcdnas.cost import ALWAYS
+    from dcdnas.core.units import amount, quantity
 
     said = [f"{found.name}: no problems, {_count(found.size)} outcomes of {len(found.decisions)} decisions"]
     for r in result.ranges:
         median = f", median about {quantity(r.metric, r.median)}" if r.median is not None else ""
-        what = "" if r.metric in ALWAYS else f" of {metric_name(r.metric).lower()}"
-        said.append(f"Costs      {quantity(r.metric, r.smallest)} to {quantity(r.metric, r.largest)}{median}{what}")
+        said.append(f"Costs      {quantity(r.metric, r.smallest)} to {amount(r.metric, r.largest)}{median}")
     said += [f"Forbidden  {rule.text}" for rule in found.forbidden]
     return said + (_within(found, budgets, result) if budgets else []) + _left(result)
 

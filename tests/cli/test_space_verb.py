@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from commands import Run
+from energy import energy_known
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import parse_budget
-from dcdnas.cost import notations, price
+from dcdnas.core.units import Notation, counts
+from dcdnas.cost import metrics, notations, price
 from dcdnas.networks import build_network
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -37,6 +41,13 @@ def test_check_says_costs_and_share(run: Run) -> None:
     assert said.code == 0
     assert "no problems" in said.out
     assert "% of the space is within" in said.out
+
+
+def test_check_says_what_a_cost_is_of_where_its_unit_does_not(run: Run) -> None:
+    with energy_known(replace(metrics["params"], notation=Notation("energy", "Words of weights", counts("words")))):
+        said = run("space", "check", "tiny.yaml", "-b", "9MiB", "-b", "energy<=9k").out
+    assert re.search(r"^Costs      \S+ KiB to \S+ KiB of weights, median about \S+ KiB$", said, re.MULTILINE)
+    assert re.search(r"^Costs      \S+ kwords to \S+ kwords, median about \S+ kwords$", said, re.MULTILINE)
 
 
 def test_check_as_json_agrees_with_itself(run: Run) -> None:
