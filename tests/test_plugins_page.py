@@ -25,7 +25,7 @@ EXAMPLES = dict(
 )
 KIND = {
     "scaled": "operator", "thin_resnet": "network", "weight_bits": "cost metric", "bold": "sampler", "stripes": "data source",
-    "counting": "tracker",
+    "counting": "tracker", "noting": "executor",
 }  # fmt: skip
 SPACE = """\
 format: dcdnas/space-1
@@ -59,10 +59,13 @@ def test_one_search_uses_them_all(files: Path) -> None:
         load_plugin(f"{name}.py")
     Path("own.yaml").write_text(SPACE, encoding="utf-8")
     run = dcdnas.search(
-        "own.yaml", "weight-bits<=2Mbits", trials=3, sampler="bold", starts=1, log="counting", executor="inline", confirm=0,
+        "own.yaml", "weight-bits<=2Mbits", trials=3, sampler="bold", starts=1, log="counting", executor="noting", confirm=0,
         name="own",
     )  # fmt: skip
     assert Path("runs/own/count.txt").read_text(encoding="utf-8") == "3\n"
+    assert (
+        Path("runs/own/now.txt").read_text(encoding="utf-8") == f"{max(t.number for t in run.trials if t.state == 'finished')}\n"
+    )
     assert set(run.config["plugins"]) == {"scaled", "thin-resnet", "weight-bits", "bold", "stripes"}
     assert all(t.cost["weight-bits"] == 4 * t.cost["params"] for t in run.trials)
 
