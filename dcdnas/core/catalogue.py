@@ -40,14 +40,14 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
     Args:
         folder: name of the package below ``dcdnas``, e.g. ``"operators"`` or ``"engine.samplers"``.
         kind: what one entry is called in a message, e.g. ``"operator"``.
-        hint: what else to say to whoever asks for an unknown one.
+        hint: what to do about an unknown one; that `--plugin` loads one when left out, where it does.
         listed: what ``dcdnas list`` calls the entries; the folder's last name when None, empty where it lists none of them.
     """
 
     def __init__(self, folder: str, kind: str, hint: str = "", listed: str | None = None) -> None:
         self.folder, self.kind = folder, kind
         self.listed = folder.rsplit(".", 1)[-1] if listed is None else listed
-        self.hint = " ".join(filter(None, (f"`dcdnas list {self.listed}` shows all." if self.listed else "", hint)))
+        self.hint = hint
         self._path = _ROOT.joinpath(*folder.split("."))
         self._loaded: dict[str, Entry] = {}
         self._added: set[str] = set()
@@ -74,7 +74,12 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
     def unknown(self, name: str) -> UnknownNameError:
         """The error for a name that no entry has."""
         told = self.outside.missing(name) if self.outside else ""
-        return UnknownNameError(self.kind, name, {*self, *self.offered}, told or self.hint)
+        return UnknownNameError(self.kind, name, {*self, *self.offered}, told or self._advice())
+
+    def _advice(self) -> str:
+        shown = f"`dcdnas list {self.listed}` shows all." if self.listed else ""
+        own = self.hint or ("`--plugin FILE` loads one of your own." if self.outside else "")
+        return " ".join(filter(None, (shown, own)))
 
     @property
     def added(self) -> Collection[str]:

@@ -104,14 +104,14 @@ class Place:
         base: what an entry is a subclass of, or an instance of.
         kind: what one entry is called in messages and records, e.g. ``operator``.
         made: whether an entry is an instance of the base.
-        check: raises what is wrong with an entry; quick, since it runs whenever a plugin is loaded.
+        rules: raises what is wrong with an entry; quick, since it runs whenever a plugin is loaded.
     """
 
     catalogue: Catalogue[Any]
     base: type
     kind: str
     made: bool = False
-    check: Callable[[str, Any], object] = lambda name, entry: None
+    rules: Callable[[str, Any], object] = lambda name, entry: None
 
     @property
     def group(self) -> str:
@@ -121,6 +121,16 @@ class Place:
     def holds(self, found: object) -> bool:
         """Whether something is an entry of this folder."""
         return isinstance(found, self.base) if self.made else isinstance(found, type) and issubclass(found, self.base)
+
+    def check(self, name: str, entry: Any) -> None:
+        """The quick check of an entry that `holds`.
+
+        Raises:
+            ContractError: saying which method it lacks; likewise what the folder's own rules raise.
+        """
+        lacking = sorted(getattr(entry, "__abstractmethods__", ()))
+        require(not lacking, f"it has no {' and no '.join(lacking)}, which {_a(self.kind)} has to define")
+        self.rules(name, entry)
 
     def names(self) -> Collection[str]:
         """Of what is offered: files that were named, and entry points; nothing is run for it."""
@@ -167,16 +177,10 @@ class Place:
         return f"{'an instance' if self.made else 'a subclass'} of {self.base.__module__.partition('._')[0]}.{self.base.__name__}"
 
 
-def accept(
-    catalogue: Catalogue[Any],
-    base: type,
-    kind: str,
-    made: bool = False,
-    check: Callable[[str, Any], object] = lambda name, entry: None,
-) -> None:
-    """Lets plugins add entries to a folder; the folder says so itself when it is imported. See `Place`."""
-    _PLACES[kind] = Place(catalogue, base, kind, made, check)
-    catalogue.outside = _PLACES[kind]
+def accept(place: Place) -> None:
+    """Lets plugins add entries to a folder; the folder says so itself when it is imported."""
+    _PLACES[place.kind] = place
+    place.catalogue.outside = place
 
 
 def require(holds: bool, rule: str) -> None:

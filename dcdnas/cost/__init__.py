@@ -1,7 +1,7 @@
 """Cost metrics, one a file, and the price of an architecture before it is built."""
 
 from dcdnas.core.breakdown import Breakdown, Layer, Parts
-from dcdnas.core.plugins import accept
+from dcdnas.core.plugins import Place, accept
 from dcdnas.core.units import ALWAYS, register
 from dcdnas.cost._base import Metric, additive_metrics, exact_metrics, metrics, notations
 from dcdnas.cost._layers import Count, breakdown, counted_as, layer_table
@@ -16,7 +16,7 @@ __all__ = [
     "slot_parts", "slot_price", "verified", "with_always",
 ]  # fmt: skip
 
-accept(metrics, Metric, "cost metric", made=True, check=_check)
+accept(Place(metrics, Metric, "cost metric", made=True, rules=_check))
 
 for _notation in notations().values():
     register(_notation)

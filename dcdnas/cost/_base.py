@@ -64,7 +64,7 @@ class Metrics(Catalogue[Metric]):
     """The cost metrics by name; the values of each are written in its own notation."""
 
     def __init__(self) -> None:
-        super().__init__("cost", "cost metric", "`--plugin FILE` loads one of your own.", listed="metrics")
+        super().__init__("cost", "cost metric", listed="metrics")
 
     def add(self, name: str, entry: Metric, module: ModuleType | None = None) -> None:
         """Adds a metric from outside the folder, for as long as this process lives; see `Catalogue.add`."""

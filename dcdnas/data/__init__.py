@@ -1,6 +1,6 @@
 """Sources of images, one a file; the folder is the table of its entries."""
 
-from dcdnas.core.plugins import accept
+from dcdnas.core.plugins import Place, accept
 from dcdnas.data._base import Contents, Images, Raw, Source, Split, checked, split
 from dcdnas.data._fetch import fetch
 from dcdnas.data._find import default_folder
@@ -12,4 +12,4 @@ __all__ = [
     "load_test", "open_source", "ordered_as", "placed", "sources", "split",
 ]  # fmt: skip
 
-accept(sources, Source, "data source", check=_check)
+accept(Place(sources, Source, "data source", rules=_check))

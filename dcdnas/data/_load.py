@@ -19,7 +19,7 @@ from dcdnas.data._limits import check_bytes
 from dcdnas.data._picture import shown
 from dcdnas.errors import DataError, UsageError
 
-sources: Catalogue[type[Source]] = Catalogue("data", "data set", "`--plugin FILE` loads a source of your own.")
+sources: Catalogue[type[Source]] = Catalogue("data", "data set")
 
 PATHS = ("DIR", "FILE", "GLOB")
 """Arguments of data sets that are paths."""

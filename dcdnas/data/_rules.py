@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-
 from dcdnas.core.plugins import require
 from dcdnas.data._base import Source
 
@@ -20,8 +18,6 @@ def check(name: str, source: type[Source]) -> None:
     Raises:
         ContractError: naming the rule that it breaks.
     """
-    lacking = ", ".join(sorted(source.__abstractmethods__)) if inspect.isabstract(source) else ""
-    require(not lacking, f"it has no {lacking}; a source reads a part")
     said = source.ARGUMENT.removeprefix("[").removesuffix("]")
     allowed = ", ".join(ARGUMENTS[1:])
     require(said in ARGUMENTS, f"ARGUMENT is {source.ARGUMENT!r}. Allowed: empty, {allowed}, or one in [] that may be left out")

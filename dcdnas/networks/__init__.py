@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.catalogue import Catalogue
-from dcdnas.core.plugins import accept
+from dcdnas.core.plugins import Place, accept
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.core.task import proxy_input
 from dcdnas.networks._activations import ACTIVATIONS
@@ -18,9 +18,9 @@ from dcdnas.networks._identity import digest_of_built
 from dcdnas.networks._rules import check as _check
 from dcdnas.networks._slot import STATIC, leaders, unnamed
 
-networks: Catalogue[type[Network]] = Catalogue("networks", "network", "`--plugin FILE` loads one of your own.")
+networks: Catalogue[type[Network]] = Catalogue("networks", "network")
 
-accept(networks, Network, "network", check=_check)
+accept(Place(networks, Network, "network", rules=_check))
 
 __all__ = [
     "ACTIVATIONS", "STATIC", "ConvNorm", "Network", "Places", "Shape", "Slot", "SqueezeExcite", "build_network", "deployed",

@@ -7,6 +7,7 @@ same plan, and a slot's name is the path of its module (``stage3.block1.expand``
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self, TypeVar
@@ -90,7 +91,7 @@ class Places:
         return make(self._slots[name], self._layers.get(name, STATIC)) if name in self else nn.Identity()
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """Base of every backbone.
 
     A subclass takes its `places` and its settings as keywords: those annotated with `Choice` are search
@@ -124,23 +125,27 @@ class Network(nn.Module):
         """
         return [block for stage in self.stages for block in self.get_submodule(stage).children()]
 
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, classes)."""
+
     @classmethod
+    @abstractmethod
     def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:
         """All slots in the order of computation, for complete settings.
 
         Raises:
             UsageError: when no network has these settings at this input.
         """
-        raise NotImplementedError(cls.__name__)
 
     @classmethod
+    @abstractmethod
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
         """All settings: defaults filled in, one value a stage or block where a scalar stands for all.
 
         Raises:
             UsageError: naming a setting that is unknown, not allowed or of the wrong length.
         """
-        raise NotImplementedError(cls.__name__)
 
     @classmethod
     def written(cls, settings: Mapping[str, NetworkSetting]) -> dict[str, NetworkSetting]:
@@ -149,9 +154,9 @@ class Network(nn.Module):
         return {n: v for n, v in settings.items() if n not in known or any(leaf != known[n].default for leaf in flat(v))}
 
     @classmethod
+    @abstractmethod
     def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
         """The settings for a proxy's image: strides taken away, from the stem on, until the last map has 3 pixels a side."""
-        raise NotImplementedError(cls.__name__)
 
     @classmethod
     def names_compared(cls, slots: Sequence[Slot]) -> Mapping[str, str]:

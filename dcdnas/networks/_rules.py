@@ -22,10 +22,6 @@ def check(name: str, network: type[Network]) -> None:
         ContractError: naming the rule that it breaks.
     """
     dimensions(network)
-    for method in ("complete", "slots", "adapted"):
-        own = getattr(network, method).__func__ is not getattr(Network, method).__func__
-        require(own, f"it has no {method}; a network says complete, slots and adapted")
-    require(network.forward is not Network.forward, "it has no forward; a network computes (N, C, H, W) -> (N, classes)")
     settings = network.complete({})
     require(network.complete(settings) == settings, "complete changes settings that are complete; they have to stay as they are")
     slots = network.slots(INPUT, CLASSES, settings)

@@ -1,7 +1,7 @@
 """Candidate convolutions, one paper a file; the folder is the table of its entries."""
 
 from dcdnas.core.catalogue import Catalogue
-from dcdnas.core.plugins import accept
+from dcdnas.core.plugins import Place, accept
 from dcdnas.operators._base import Operator
 from dcdnas.operators._ddf_up import DDFUp
 from dcdnas.operators._guide import width_of
@@ -11,8 +11,8 @@ from dcdnas.operators._observed import Observer
 from dcdnas.operators._product import counting, product
 from dcdnas.operators._rules import check as _check
 
-operators: Catalogue[type[Operator]] = Catalogue("operators", "operator", "`--plugin FILE` loads one of your own.")
+operators: Catalogue[type[Operator]] = Catalogue("operators", "operator")
 
-accept(operators, Operator, "operator", check=_check)
+accept(Place(operators, Operator, "operator", rules=_check))
 
 __all__ = ["BatchNorm", "DDFUp", "Observer", "Operator", "activated", "counting", "operators", "product", "watching", "width_of"]

@@ -5,6 +5,7 @@ Letters in shapes: N batch, C input channels, D output channels, H W map, k kern
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Self
@@ -21,7 +22,7 @@ from dcdnas.operators._like_conv2d import LikeConv2d
 from dcdnas.operators._product import is_counting
 
 
-class Operator(LikeConv2d):
+class Operator(LikeConv2d, ABC):
     """Base of every candidate convolution.
 
     One set of parameters, several *forms* of the same function. *Counted* and exported is the one with the fewest
@@ -138,6 +139,7 @@ class Operator(LikeConv2d):
         return cls.FORMS
 
     @classmethod
+    @abstractmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
         """Multiply-adds of a form at batch 1 on this geometry's map, in closed form.
 
@@ -146,7 +148,6 @@ class Operator(LikeConv2d):
             settings: resolved for it.
             form: one of `forms`.
         """
-        raise NotImplementedError(cls.__name__)
 
     @classmethod
     def guided_multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str, guide_channels: int) -> int:
@@ -244,9 +245,9 @@ class Operator(LikeConv2d):
         """See `fold`."""
         return False
 
+    @abstractmethod
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """Maps (N, C, H, W) to (N, D, H', W') exactly as the Conv2d of the same arguments would."""
-        raise NotImplementedError(type(self).__name__)
 
     def _keep(self, **settings: Setting) -> None:
         """Resolves the settings and keeps each as an attribute of its own name."""

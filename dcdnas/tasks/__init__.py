@@ -8,7 +8,7 @@ from typing import Any
 
 from dcdnas.core.catalogue import Catalogue
 from dcdnas.core.objective import Objective
-from dcdnas.core.plugins import accept
+from dcdnas.core.plugins import Place, accept
 from dcdnas.core.task import TrainingTask
 from dcdnas.errors import RunError
 from dcdnas.tasks._base import Report, Task, whole
@@ -20,7 +20,7 @@ from dcdnas.tasks._rules import check
 tasks: Catalogue[Any] = Catalogue("tasks", "task", "`--task FILE` takes one of your own.")
 """Of classes: classification is made with a recipe, all others without arguments."""
 
-accept(tasks, Task, "task", check=check)
+accept(Place(tasks, Task, "task", rules=check))
 
 CLASSIFICATION = "classification"
 """The task of a search that names none."""

@@ -248,9 +248,10 @@ def test_a_file_that_breaks_a_rule_is_refused_before_anything_is_trained(run: Ru
 
 def test_a_file_of_another_kind_and_an_unknown_name_are_refused(run: Run, own: Path) -> None:
     (own / "lines.py").write_text(
-        "from dcdnas.engine.trackers import Tracker\n__all__ = ['Lines']\nclass Lines(Tracker): ...\n", encoding="utf-8"
+        "from dcdnas.engine.trackers.tensorboard import TensorBoard\n__all__ = ['Lines']\nclass Lines(TensorBoard): ...\n",
+        encoding="utf-8",
     )
-    assert "holds no task but a tracker" in run(*SEARCH[:-1], "lines.py").err
+    assert "lines.py: holds no task but the tracker 'lines'." in flat(run(*SEARCH[:-1], "lines.py").err)
     assert "unknown task 'clasification'. Did you mean 'classification'?" in flat(run(*SEARCH[:-1], "clasification").err)
 
 

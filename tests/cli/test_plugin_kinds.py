@@ -66,10 +66,38 @@ class Piles(Source):
             return Raw(pixels.reshape(-1, 1, *pixels.shape[-2:]), labels.astype(np.int64), tuple(map(str, file["classes"])))
 '''
 
-FILES = {"gate": OPERATOR, "stack": NETWORK, "energy": METRIC, "mutation": SAMPLER, "piles": SOURCE, "lines": TRACKER}
+EXECUTOR = '''"""Trainings in this process, until one raises."""
+
+from __future__ import annotations
+
+from dcdnas.engine.executors import Executor
+from dcdnas.engine.job import WAIT, Outcome
+from dcdnas.engine.loop import SearchLoop
+
+__all__ = ["Solo"]
+
+
+class Solo(Executor):
+    """One after the other."""
+
+    in_process = True
+
+    def run(self, loop: SearchLoop) -> None:
+        """See `Executor.run`."""
+        train = self.execution.training()
+        while (job := loop.next()) is not None and job != WAIT:
+            loop.end(job, Outcome(train(job, lambda reached, job=job: loop.report(job, reached))))
+            with (self.folder / "solo.txt").open("a", encoding="utf-8") as file:
+                file.write(f"{job.number}\\n")
+'''
+
+FILES = {
+    "gate": OPERATOR, "stack": NETWORK, "energy": METRIC, "mutation": SAMPLER, "piles": SOURCE, "lines": TRACKER,
+    "solo": EXECUTOR,
+}  # fmt: skip
 KIND = {"gate": "operator", "stack": "network", "energy": "cost metric", "mutation": "sampler", "piles": "data source"}
 
-NAMED = [word for name in ("energy", "mutation", "piles", "lines") for word in ("--plugin", f"{name}.py")]
+NAMED = [word for name in ("energy", "mutation", "piles", "lines", "solo") for word in ("--plugin", f"{name}.py")]
 
 
 @pytest.fixture
@@ -100,10 +128,11 @@ def executed() -> set[str]:
 
 
 def test_one_search_with_a_plugin_of_each_kind_and_all_that_looks_at_it(run: Run, own: Path) -> None:
-    said = run(*search("inline", "-n", "4", "--log", "lines"))
+    said = run(*search("solo", "-n", "4", "--log", "lines"))
     assert said.code == 0, said.err
     folder = own / "runs" / "own"
     assert len((folder / "lines.txt").read_text(encoding="utf-8").splitlines()) == 4
+    assert len((folder / "solo.txt").read_text(encoding="utf-8").splitlines()) == 4
     recorded = yaml.safe_load((folder / "search.yaml").read_text(encoding="utf-8"))["plugins"]
     assert {name: record["kind"] for name, record in recorded.items()} == KIND
     assert {path.stem for path in (folder / "plugins").glob("*.py")} == set(KIND)
@@ -129,6 +158,8 @@ def test_one_search_with_a_plugin_of_each_kind_and_all_that_looks_at_it(run: Run
     assert set(config["plugins"]) >= {"stack"}
     assert not executed() & {"mutation", "piles", "energy"}
 
+    said = run("resume", "own", "-n", "5", "--executor", "solo")
+    assert (said.code, "unknown executor 'solo'" in said.err, "`--plugin FILE` loads one" in flat(said.err)) == (2, True, True)
     said = run("resume", "own", "-n", "5", "--executor", "inline")
     assert said.code == 0, said.err
     assert [t["state"] for t in run("trials", "own", "--json").json].count("finished") == 5
@@ -157,7 +188,7 @@ def test_a_list_has_the_plugins_of_its_kind_and_no_others(run: Run, own: Path) -
     every = [word for name in FILES for word in ("--plugin", f"{name}.py")]
     for kind, name in (
         ("operators", "gate"), ("networks", "stack"), ("metrics", "energy"), ("samplers", "mutation"), ("data", "piles:FILE"),
-        ("trackers", "lines"),
+        ("trackers", "lines"), ("executors", "solo"),
     ):  # fmt: skip
         plugged.forget()
         plain, found = ({e["name"] for e in run("list", kind, *words, "--json").json} for words in ((), every))
@@ -169,6 +200,8 @@ BAD = {
     "a classifier that is none": (NETWORK.replace(', kind="linear"', ""), r"stack.py:21: .*the last slot is classifier, conv"),
     "a slot of another input": (NETWORK.replace("ConvGeometry(last, out,", "ConvGeometry(4, out,"), "takes 4 channels of"),
     "slots of one name": (NETWORK.replace("stage{stage}.block1", "block1"), "names block1 more than once"),
+    "an operator without a count": (OPERATOR.replace("static import", "_base import Operator as").replace("def multi", "def "),
+                                    r"gate.py:17: .*Gate: it has no multiply_adds, which an operator has to define"),
     "an operator of another shape": (OPERATOR.replace("[:, :, None, None])", "[:, :, None, None])[:, :-1]"), "that of a Conv2d"),
     "an operator that fails": (OPERATOR.replace("x.mean((2, 3))", "x.mean((2, 7))"), r"gate.py:27: .*IndexError"),
     "an operator that is not counted": (OPERATOR.replace("return super().multiply_adds", "return -super().multiply_adds"),
@@ -178,6 +211,9 @@ BAD = {
     "a metric below zero": (METRIC.replace("EACH = 3.1e-9", "EACH = -3.1e-9"), "finite number from 0 on"),
     "a sampler that makes none": (SAMPLER.replace("return Mutation(seed)", "return seed"), "gives int; it has to give a sampler"),
     "a source that reads nothing": (SOURCE.replace("def read(", "def reads("), r"piles.py:12: .*it has no read"),
+    "a tracker that is told nothing": (TRACKER.replace("def trial", "def trials").replace("def search", "def searched"),
+                                       r"lines.py:11: the tracker Lines: it has no search and no trial, which a tracker has to"),
+    "an executor that runs nothing": (EXECUTOR.replace("def run(", "def runs("), r"solo.py:12: the executor Solo: it has no run"),
     "a source of another argument": (SOURCE.replace('"FILE"', '"FOLDER"'), "ARGUMENT is 'FOLDER'. Allowed: empty, DIR"),
 }  # fmt: skip
 

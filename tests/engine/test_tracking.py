@@ -105,6 +105,9 @@ def test_a_tracker_that_fails_is_dropped_and_the_search_goes_on(
             calls.append(trial.number)
             raise OSError("no connection")
 
+        def search(self, ended: int, hypervolume: float, best: float | None) -> None:
+            calls.append(-ended)
+
     monkeypatch.setitem(trackers._loaded, "tensorboard", Broken)
     with caplog.at_level(logging.WARNING, "dcdnas"):
         trials = searched(tmp_path / "run", "tensorboard")

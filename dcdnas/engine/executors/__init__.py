@@ -1,11 +1,11 @@
 """Ways to run the trainings of a search, one a file; the folder is the table of its entries."""
 
 from dcdnas.core.catalogue import Catalogue
-from dcdnas.core.plugins import accept
+from dcdnas.core.plugins import Place, accept
 from dcdnas.engine.executors._base import Executor
 
 executors: Catalogue[type[Executor]] = Catalogue("engine.executors", "executor")
 
-accept(executors, Executor, "executor")
+accept(Place(executors, Executor, "executor"))
 
 __all__ = ["Executor", "executors"]

@@ -62,7 +62,9 @@ def own_task(said: str | None, given: Any, execution: Execution) -> tuple[OwnTas
 def _of_file(path: str) -> str:
     plugin = load_plugin(Path(path))
     if plugin.kind != "task":
-        raise UsageError(f"--task {path}: holds no task but a {plugin.kind}. Say --plugin {path}, and give a task's file.")
+        raise UsageError(
+            f"--task {path}: holds no task but the {plugin.kind} {plugin.name!r}. Say --plugin {path}, and give a task's file."
+        )
     return plugin.name
 
 

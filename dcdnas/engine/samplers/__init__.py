@@ -1,12 +1,12 @@
 """Samplers that propose the next network, one a file; the folder is the table of its entries."""
 
 from dcdnas.core.catalogue import Catalogue
-from dcdnas.core.plugins import accept
+from dcdnas.core.plugins import Place, accept
 from dcdnas.engine.samplers._base import Direct, Known, Sampler, Search
 from dcdnas.engine.samplers._rules import check as _check
 
-samplers: Catalogue[Sampler] = Catalogue("engine.samplers", "sampler", "`--plugin FILE` loads one of your own.")
+samplers: Catalogue[Sampler] = Catalogue("engine.samplers", "sampler")
 
-accept(samplers, Sampler, "sampler", made=True, check=_check)
+accept(Place(samplers, Sampler, "sampler", made=True, rules=_check))
 
 __all__ = ["Direct", "Known", "Sampler", "Search", "samplers"]

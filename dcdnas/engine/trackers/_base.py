@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ from dcdnas.core.trial import Trial
 from dcdnas.engine.config import SearchConfig
 
 
-class Tracker:
+class Tracker(ABC):
     """Base of the trackers.
 
     Args:
@@ -38,13 +39,13 @@ class Tracker:
         if cls.PACKAGE:
             need("trackers", f"--log {cls.__module__.rpartition('.')[2]}", cls.PACKAGE)
 
+    @abstractmethod
     def trial(self, trial: Trial) -> None:
         """Takes a trial after an epoch or at its end; its score is the newest."""
-        raise NotImplementedError(type(self).__name__)
 
+    @abstractmethod
     def search(self, ended: int, hypervolume: float, best: float | None) -> None:
         """Takes how the search stands after `ended` trainings: hypervolume, 0-1, and the best value of the primary objective."""
-        raise NotImplementedError(type(self).__name__)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most have nothing to end
         """Ends the tracking; what was told is kept."""
