@@ -11,7 +11,7 @@ from ray.exceptions import ActorUnavailableError, RayTaskError
 from ray.tune.search import Searcher
 
 from dcdnas.core.trial import EpochResult, FailureKind, Score
-from dcdnas.engine.executors.ray._worker import job_to_text
+from dcdnas.engine.executors.ray._worker import job_to_text, of_result
 from dcdnas.engine.job import WAIT, Job, Outcome, described, kind_of
 from dcdnas.engine.loop import SearchLoop
 
@@ -54,12 +54,9 @@ class Training:
         return replace(end, score=self._score(result))
 
     def _score(self, result: dict[str, Any]) -> Score | None:
-        if "score" in result:
-            values, epochs, seconds = result["score"]
-            return Score(values, epochs, seconds, tuple(self.curve))
-        if not self.curve:
+        if not (self.curve or "score" in result):
             return None
-        last = self.curve[-1]
+        last = of_result(result) if "score" in result else self.curve[-1]
         return Score(last.values, last.epoch, last.seconds, tuple(self.curve))
 
     def _death(self) -> Outcome:
@@ -98,7 +95,7 @@ class Bridge:
             return False
         if "epoch" not in result or (training.curve and result["epoch"] <= training.curve[-1].epoch):
             return True  # Tune shows the last result a second time
-        report = EpochResult(result["epoch"], dict(result["values"]), result["seconds"])
+        report = of_result(result)
         training.curve.append(report)
         return self._guarded(lambda: self.loop.report(training.job, report), False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ def trainable(config: dict[str, Any], train: Train, images: Any) -> None:
     def report(r: EpochResult) -> bool:
         reported.append(r)
         try:
-            tune.report({"epoch": r.epoch, "values": [*r.values.items()], "seconds": r.seconds})  # Tune would flatten a mapping
+            tune.report(as_result(r))
         except SystemExit:  # this is how Tune stops a training
             raise Stopped from None
         return True
@@ -55,7 +56,17 @@ def trainable(config: dict[str, Any], train: Train, images: Any) -> None:
         return
     last = reported[-1] if reported else None
     if score is not None and (last is None or (score.epochs, score.values) != (last.epoch, last.values)):
-        tune.report({"score": [dict(score.values), score.epochs, score.seconds]})
+        tune.report({"score": True, **as_result(EpochResult(score.epochs, score.values, score.seconds))})
+
+
+def as_result(reached: EpochResult) -> dict[str, Any]:
+    """What was reached, as Tune is told it: the values in pairs, since Tune flattens a mapping into keys of its own."""
+    return {"epoch": reached.epoch, "values": [*reached.values.items()], "seconds": reached.seconds}
+
+
+def of_result(result: Mapping[str, Any]) -> EpochResult:
+    """The inverse of `as_result`."""
+    return EpochResult(result["epoch"], dict(result["values"]), result["seconds"])
 
 
 def job_to_text(job: Job) -> str:

@@ -1,0 +1,85 @@
+"""What goes from a Ray worker through Tune to the search, without a Ray: it arrives as it was reported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from searching import config, loop_of
+from trainings import learn, pretend, quality
+
+from dcdnas.core.trial import EpochResult, FailureKind, Score
+from dcdnas.engine.job import Job
+from dcdnas.engine.loop import SearchLoop
+from dcdnas.engine.proxy_training import Reporter, Train
+from dcdnas.engine.store import Store
+from dcdnas.tasks import Objective
+
+PAIR = (Objective("auc", "maximize", 0.5, 1.0), Objective("rmse", "minimize", 2.0, 0.0))
+
+
+def through_tune(loop: SearchLoop, train: Train, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """Trains the next job as a worker does, and gives the loop what Tune makes of its results."""
+    from ray.tune.utils import flatten_dict
+
+    from dcdnas.engine.executors.ray import _worker
+    from dcdnas.engine.executors.ray._bridge import Bridge
+
+    bridge, results = Bridge(loop), [{}]
+    suggested = bridge.suggest("one")
+    assert isinstance(suggested, dict)
+
+    def report(result: Mapping[str, Any]) -> None:
+        results.append(flatten_dict(dict(result)))
+        bridge.report("one", results[-1])
+
+    monkeypatch.setattr(_worker.tune, "report", report)
+    _worker.trainable(suggested, train, None)
+    bridge.end("one", results[-1], failed=False)
+    assert bridge.error is None
+    return _worker.job_from_text(suggested["job"])
+
+
+def two(job: Job, report: Reporter) -> Score:
+    """Reports two objectives."""
+    curve = tuple(EpochResult(e, {"auc": 0.5 + 0.1 * e, "rmse": 1.0 / e}, 0.5 * e) for e in range(1, job.task.epochs + 1))
+    assert all(report(reached) for reached in curve)
+    return Score(curve[-1].values, job.task.epochs, curve[-1].seconds, curve)
+
+
+def otherwise(job: Job, report: Reporter) -> Score:
+    """Returns another score than the last report's."""
+    return Score({"auc": 0.9, "rmse": 0.1}, job.task.epochs, 7.0, two(job, report).curve)
+
+
+def silent(job: Job, report: Reporter) -> Score:
+    """Reports nothing on the way."""
+    return Score({"auc": 0.9, "rmse": 0.1}, job.task.epochs, 7.0)
+
+
+@pytest.mark.parametrize("train", [two, otherwise, silent])
+def test_every_report_and_the_score_arrive_as_the_training_gave_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch, train: Train
+) -> None:
+    loop = loop_of(store, config(objectives=PAIR))
+    job = through_tune(loop, train, monkeypatch)
+    trial = loop.trials[job.number]
+    assert (trial.state, trial.score) == ("finished", train(job, lambda _: True))
+
+
+def test_the_reports_of_a_classification_arrive_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = loop_of(store, config())
+    job = through_tune(loop, pretend, monkeypatch)
+    assert loop.trials[job.number].score == learn(job, lambda _: True, quality(job))
+
+
+def test_what_a_training_raises_arrives_with_its_kind(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(job: Job, report: Reporter) -> Score:
+        report(EpochResult(1, {"accuracy": 0.3, "loss": 1.0}, 0.5))
+        raise MemoryError("no more")
+
+    loop = loop_of(store, config())
+    trial = loop.trials[through_tune(loop, broken, monkeypatch).number]
+    assert (trial.state, trial.failure) == ("failed", FailureKind.OUT_OF_MEMORY)
+    assert "no more" in trial.reason
