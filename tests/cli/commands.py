@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from dcdnas.cli import main
 from dcdnas.data import load
 
 SPACE = """\
@@ -62,6 +64,16 @@ class Said:
 
 
 Run = Callable[..., Said]
+
+
+def command_in(folder: Path, *words: str) -> None:
+    """Runs a command in a folder, and expects that it succeeds; for what is searched once for many tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("DCDNAS_RUNS", raising=False)
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code in (0, None)
 
 
 def write_project(folder: Path) -> None:

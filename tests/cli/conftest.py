@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commands import SEARCH, Run, Said, write_project
+from commands import SEARCH, Run, Said, command_in, write_project
 
 from dcdnas.cli import main
 
@@ -41,12 +41,7 @@ def searched_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with the finished run ``done``: five trainings, two networks confirmed on two seeds each."""
     folder = tmp_path_factory.mktemp("searched")
     write_project(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("DCDNAS_RUNS", raising=False)
-        with pytest.raises(SystemExit) as ended:
-            main([*SEARCH, "-n", "5", "--confirm", "2", "--set", "confirm_top=1", "--name", "done", "--quiet"])
-        assert ended.value.code in (0, None)
+    command_in(folder, *SEARCH, "-n", "5", "--confirm", "2", "--set", "confirm_top=1", "--name", "done", "--quiet")
     return folder
 
 
