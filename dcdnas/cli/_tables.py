@@ -112,8 +112,9 @@ def trials_table(
     metrics = list(trials[0].cost.values) if trials else []
     heads, cells = _readings(run, trials)
     spare = ("Epochs", "Time", *_spare(run, metrics), "Note", "Layers")
+    long = [">Epochs"] if run.epochs else []
     made = table(
-        ">Trial", *heads, *(f">{metric_name(m)}" for m in metrics), ">Epochs", ">Time", "Layers", "State",
+        ">Trial", *heads, *(f">{metric_name(m)}" for m in metrics), *long, ">Time", "Layers", "State",
         *(("Note",) if notes else ()), spare=spare,
     )  # fmt: skip
     for t in trials:
@@ -121,7 +122,7 @@ def trials_table(
         mark = "* " if t.number in on_front else ""
         made.add_row(
             f"{mark}{t.number}", *cells(t), *(quantity(m, t.cost[m]) for m in metrics),
-            str(score.epochs) if score else "", duration(score.seconds) if score and score.seconds else "",
+            *([str(score.epochs) if score else ""] if long else []), duration(score.seconds) if score and score.seconds else "",
             mix(t.architecture), _state(t), *((Text(notes.get(t.number, "")),) if notes else ()),
         )  # fmt: skip
     return made

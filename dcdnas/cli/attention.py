@@ -62,7 +62,7 @@ def with_weights(out: Output, found: Found, data: str, weights: Path, count: int
     """The attentions of a network whose trained weights are in a file.
 
     Raises:
-        UsageError: when nothing says which images it is for.
+        UsageError: when nothing says which images it is for, or nobody but the task knows them.
         FileError: when the weights cannot be read, or are of another network.
     """
     from dcdnas.analysis.attention import attentions
@@ -78,8 +78,6 @@ def with_weights(out: Output, found: Found, data: str, weights: Path, count: int
         task = task_of(found.run.folder, found.trial)
     else:
         raise UsageError(f"{found.name} does not say which images it is for. Name some with -d, like -d fashion-mini.")
-    if task.own:
-        raise UsageError(f"{found.name} is of the task {task.own}, whose images nobody else knows. Name some with -d.")
     network, validation = load_trained(found.architecture, read_images(out, found, task), weights)
     return attentions(network, validation, count, f"weights of {weights}")
 
@@ -91,6 +89,7 @@ def trained_again(out: Output, found: Found, data: str, count: int) -> Attention
         UsageError: when there is no such training, or it was on other images.
     """
     from dcdnas.analysis.attention import attentions
+    from dcdnas.core.units import counted
     from dcdnas.engine.repeat import repeat_training, task_of
     from dcdnas.errors import UsageError
     from dcdnas.training.full import best_device
@@ -102,7 +101,7 @@ def trained_again(out: Output, found: Found, data: str, count: int) -> Attention
     task = task_of(found.run.folder, trial)
     if data and data != task.data:
         raise UsageError(f"-d {data}: the search trained on {task.data}. Leave -d out, or give weights with --weights.")
-    out.note(f"Training trial {trial.number} again as in the search: {task.epochs} epochs on {task.data}")
+    out.note(f"Training trial {trial.number} again as in the search: {counted(task.epochs, 'epoch')} on {task.data}")
 
     def told(report: EpochResult) -> bool:
         out.note(f"epoch {report.epoch}/{task.epochs}: {100 * report.values['accuracy']:.1f} %")

@@ -78,7 +78,7 @@ def _network(
     out: Output, name: str, architecture: Architecture, layers: bool, as_csv: bool, count: CountName, timed: Timed | None
 ) -> None:
     from dcdnas.cli._layer_table import counted, csv_of, dynamic_share, layers_table, row
-    from dcdnas.core.units import costs
+    from dcdnas.core.units import costs, outputs
     from dcdnas.cost import breakdown, counted_as
     from dcdnas.cost.latency import prices_by
 
@@ -94,7 +94,7 @@ def _network(
         **({"layers": [row(layer) for layer in found.layers]} if layers else {}), **_document(timed),
     })  # fmt: skip
     channels, height, width = architecture.input
-    out.show(f"{name}: {architecture.network}, {channels}x{height}x{width} to {architecture.classes:,} classes")
+    out.show(f"{name}: {architecture.network}, {channels}x{height}x{width} to {outputs(architecture.classes)}")
     out.show(
         f"{costs(whole)} ({whole['flops']:,.0f} multiply-adds at batch 1, {whole['params']:,.0f} parameters){counted(count)}"
     )

@@ -41,10 +41,15 @@ def resume(
     from dcdnas.engine.planning import chosen_execution
     from dcdnas.engine.planning.settings import SearchSettings
     from dcdnas.engine.prepare import extend
+    from dcdnas.errors import RunError
     from dcdnas.results import find_run, load_run
+    from dcdnas.tasks import only_where_begun
 
     folder = find_run(run)
     before = load_run(folder)
+    elsewhere = only_where_begun(before.own_task)
+    if elsewhere:
+        raise RunError(f"{before.name}: {elsewhere}")
     offer_plugins_of(before)
     if trials is not None:
         extend(folder, wanted(trials, before.asked, before.ended))

@@ -71,13 +71,14 @@ def _breakdown(found: Found, count: CountName) -> Breakdown:
 def heading(found: Found, whole: Cost, count: str) -> list[str]:
     """What the network is, what it costs and how it did."""
     from dcdnas.cli._layer_table import counted
-    from dcdnas.core.units import costs, ending, mix, quantity
+    from dcdnas.core.units import costs, ending, mix, outputs, quantity
     from dcdnas.results.verdict import mean_said
 
     a = found.architecture
     channels, height, width = a.input
+    own = found.run.own_task if found.run else ""
     lines = [
-        f"{a.network}, {channels}x{height}x{width} to {a.classes:,} classes: {mix(a)}",
+        f"{a.network}, {channels}x{height}x{width} to {outputs(a.classes, own)}: {mix(a)}",
         costs(whole) + counted(count),
     ]
     if found.run and found.trial:

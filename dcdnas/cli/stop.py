@@ -25,12 +25,12 @@ def stop(
 
     Trainings that are running may end first, unless --now is given. `dcdnas resume RUN` goes on.
     """
-    from dcdnas.engine.folders import called
     from dcdnas.engine.lock import live_driver
     from dcdnas.engine.signals import request_stop
-    from dcdnas.results import find_run
+    from dcdnas.results import load_run
 
-    folder = find_run(run)
+    found = load_run(run, outline=True)
+    folder = found.folder
     holder = live_driver(folder)
     out.document({"run": folder.name, "running": holder is not None, "asked": bool(holder), "now": now})
     if holder is None:
@@ -39,4 +39,4 @@ def stop(
     request_stop(folder, now)
     when = "at once" if now else "when the trainings that are running have ended"
     by = f"process {holder['pid']} on {holder['host']}"
-    out.show(f"{folder.name} ({by}) will stop {when}. Go on with: dcdnas resume {called(folder)}")
+    out.show(f"{folder.name} ({by}) will stop {when}. Go on with: {found.to_go_on}")

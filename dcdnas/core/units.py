@@ -255,14 +255,14 @@ def large(number: int) -> str:
     return f"{mantissa} × 10{power.lstrip('0').translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 
-def points(difference: float) -> str:
-    """A difference of two shares as ``+1.2 points``."""
-    return f"{100 * difference:+.1f} points"
-
-
 def counted(number: float, thing: str) -> str:
     """``1 epoch``, ``3 epochs``."""
     return f"{number:g} {thing}{'' if number == 1 else 's'}"
+
+
+def outputs(number: int, own_task: str = "") -> str:
+    """Of a network: ``10 classes``; ``3 outputs`` where a task of somebody's own says what they are."""
+    return counted(number, "output") if own_task or number == 1 else f"{number:,} classes"
 
 
 def metric_name(metric: str, short: bool = False) -> str:

@@ -53,6 +53,8 @@ def resume(live: LiveRun, wanted: Wanted, number: int) -> dict[str, Any]:
     more = wanted.get("more", 0)
     if type(more) is not int or not 0 <= more <= MOST_MORE:
         raise UsageError(f"more trainings: cannot be {more!r}. Allowed: a whole number, 0 to {MOST_MORE:,}.")
+    if not live.run.resumable:
+        raise UsageError(f"{live.run.name} cannot be resumed from a page. Go on with: {live.run.to_go_on}")
     if live.run.status == "finished" and not more:
         raise UsageError(f"{live.run.name} has all the trainings that were asked for. Say how many more.")
     return {"said": resume_beside(live.folder, more)}

@@ -84,10 +84,9 @@ def live(request: Request) -> Response:
     found = _live(request)
     running = [(t, found.curve(t.number)) for t in found.run.trials if t.state == "running"]
     ended = sorted((t for t in found.run.trials if t.state in ("finished", "stopped", "failed")), key=lambda t: -t.ended)[:10]
-    epochs = int(dict(found.run.config.get("task", {})).get("epochs", 0))
     template = "_live.html" if "piece" in request.query_params else "live.html"
     return html(
-        template, run=found.run, version=found.version, running=running, ended=ended, epochs=epochs, now=time.time(),
+        template, run=found.run, version=found.version, running=running, ended=ended, now=time.time(),
         left=payload.left(found.run), confirming=payload.confirming(found.run), tab="live",
         metrics=payload.metrics_of(found.run),
     )  # fmt: skip

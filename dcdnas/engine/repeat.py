@@ -40,8 +40,14 @@ def task_of(folder: Path, trial: Trial) -> TrainingTask:
 
     Raises:
         RunError: when the run's ``search.yaml`` is missing or damaged.
+        UsageError: when the task is somebody's own, whose images nobody else knows.
     """
-    return replace(SearchConfig.read(folder / "search.yaml").task, seed=trial.seed, deadline=0.0)
+    task = SearchConfig.read(folder / "search.yaml").task
+    if task.own:
+        raise UsageError(
+            f"the task {task.own} has images that nobody else knows. Give others with -d, and trained weights with --weights."
+        )
+    return replace(task, seed=trial.seed, deadline=0.0)
 
 
 def repeat_training(trial: Trial, task: TrainingTask, report: Reporter, device: str = "cpu") -> Repeated:
@@ -54,14 +60,9 @@ def repeat_training(trial: Trial, task: TrainingTask, report: Reporter, device: 
         device: to train on.
 
     Raises:
-        UsageError: when the task is somebody's own, whose images nobody else knows.
         DataError: when the images are not there any more.
         TrainingError: when the training cannot go on.
     """
-    if task.own:
-        raise UsageError(
-            f"the task {task.own} has images that nobody else knows. Give others with -d, and trained weights with --weights."
-        )
     enough = trial.score.epochs if trial.score else task.epochs
     job = Job(trial.number, trial.architecture, task, confirm=True)
     network, score = ProxyTraining(device).trained(job, lambda result: report(result) and result.epoch < enough)

@@ -142,7 +142,8 @@ def _numbers(trials: Sequence[Trial]) -> set[int]:
 
 
 def _settings(run: Run) -> str:
-    return yaml.safe_dump({k: v for k, v in run.config.items() if k != "space"}, sort_keys=False, allow_unicode=True)
+    said = {name: run.recipe if name == "task" else value for name, value in run.config.items() if name != "space"}
+    return yaml.safe_dump(said, sort_keys=False, allow_unicode=True)
 
 
 def _best_first(run: Run) -> list[Trial]:

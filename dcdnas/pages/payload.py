@@ -104,7 +104,7 @@ def payload(live: Source, since: int = 0) -> dict[str, Any]:
         "undecided": sorted(verdict_of(live).undecided),
         "objective": run.cost_shown,
         "frontOf": objectives(run),
-        "asked": int(dict(run.config.get("task", {})).get("epochs", 0)),
+        "asked": run.epochs,
         "budgets": {b.metric: [b.at_least, b.at_most] for b in run.budgets},
         "history": steps(live.moments),
         "share": shares(line, names),
@@ -200,18 +200,27 @@ def _hypervolume(moments: Sequence[Moment]) -> tuple[float, str]:
 
 def heading(run: Run) -> list[str]:
     """What was searched, in a few phrases."""
-    config, task = run.config, dict(run.config.get("task", {}))
+    config = run.config
     space = dict(config.get("space", {}) or {})
-    epochs = f", {counted(task['epochs'], 'epoch')} a training" if "epochs" in task and not run.looked_up else ""
-    parts = [str(space.get("name", "")), f"{task.get('data', '')}{epochs}"]
+    parts = [str(space.get("name", "")), trained_on(run)]
     parts += [f"budget {b}" for b in run.budgets] or ["no budget"]
     parts += [f"sampler {config['sampler']}"] if "sampler" in config else []
-    parts += [f"{duration(run.seconds)} of training"]
+    parts += [f"{duration(run.seconds)} {'from asking to telling' if run.trained_elsewhere else 'of training'}"]
     return [p for p in parts if p]
+
+
+def trained_on(run: Run) -> str:
+    """What its networks are trained on and how long: ``fashion-mini, 8 epochs a training``; empty where that is unknown."""
+    if run.trained_elsewhere:
+        return "trained by a loop of its own"
+    what = f"task {run.own_task}" if run.own_task else str(run.recipe.get("data", ""))
+    return f"{what}, {counted(run.epochs, 'epoch')} a training" if run.epochs else what
 
 
 def recipe(run: Run) -> list[tuple[str, Any]]:
     """How the run's networks were trained: what is set, in words, and its value; what a zero leaves as it is says so."""
+    if run.own_task:
+        return [("Task", run.own_task), *([("Epochs", run.epochs)] if run.epochs else [])]
     task, own = run.recipe, {"resolution": "the images' own", "classes": "all of the data"}
     hidden = {"seed", "deadline", "first_rung", *(k for k in ("deployed_side", "skip_damaged") if not task.get(k))}
     shown = {k: v or own.get(k, v) for k, v in task.items() if k not in hidden}

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from dcdnas.core.units import costs, counted, duration, large, metric_name, mix, percent, points, quantity, small_share
+from dcdnas.core.units import costs, counted, duration, large, metric_name, mix, outputs, percent, quantity, small_share
 from dcdnas.pages import payload
 
 HERE = Path(__file__).parent
@@ -18,8 +18,8 @@ _PAGES = Environment(
     loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 _PAGES.filters.update(
-    percent=percent, points=points, quote=shlex.quote, duration=duration, moment=payload.moment, named=metric_name, mix=mix,
-    large=large, small_share=small_share, costs=costs, counted=counted,
+    percent=percent, quote=shlex.quote, duration=duration, moment=payload.moment, named=metric_name, mix=mix,
+    large=large, small_share=small_share, costs=costs, counted=counted, outputs=outputs,
 )  # fmt: skip
 _PAGES.globals.update(quantity=quantity, SAID=payload.SAID, control=False, notes_problem="")
 

@@ -26,7 +26,7 @@ from dcdnas.engine.formats import FORMAT, command_to_go_on
 from dcdnas.engine.store import Confirmation, Weights
 from dcdnas.errors import BudgetError, UnknownNameError, UsageError
 from dcdnas.results.history import History, Moment
-from dcdnas.tasks import ASK_TELL, goals_of
+from dcdnas.tasks import ASK_TELL, goals_of, only_where_begun
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,9 +132,11 @@ class Run:
 
     @property
     def to_go_on(self) -> str:
-        """The command that searches on from here."""
+        """The command that searches on from here; for a task that was given in Python, the call."""
         if self.trained_elsewhere:
             return f"dcdnas ask-tell --name {self.name}"
+        if not self.resumable:
+            return f"dcdnas.search(..., task=..., name={self.name!r})"
         return command_to_go_on(self.folder, self.format)
 
     @property
@@ -197,6 +199,16 @@ class Run:
     def trained_elsewhere(self) -> bool:
         """Whether a loop of somebody's own trains its networks, and dcdnas knows only what it tells."""
         return self.own_task == ASK_TELL
+
+    @property
+    def resumable(self) -> bool:
+        """Whether `dcdnas resume` can go on with it, which a loop of somebody's own and a task given in Python do themselves."""
+        return not only_where_begun(self.own_task)
+
+    @property
+    def epochs(self) -> int:
+        """Of a training that is not stopped early; 0 where nobody says it."""
+        return int(self.recipe.get("epochs", 0))
 
     @property
     def recipe(self) -> dict[str, Any]:

@@ -40,17 +40,29 @@ def open_task(recipe: TrainingTask, given: Task | None = None) -> Task:
     """
     if given is not None:
         return given
-    if recipe.own == ASK_TELL:
-        raise RunError(
+    elsewhere = only_where_begun(recipe.own)
+    if elsewhere:
+        raise RunError(elsewhere)
+    return whole(tasks[recipe.own]() if recipe.own else tasks[CLASSIFICATION](recipe))
+
+
+def only_where_begun(own: str) -> str:
+    """Why trainings of a task cannot be done by `dcdnas resume`, and what goes on instead; empty where they can.
+
+    Args:
+        own: the task, as a run records it; empty for classification.
+    """
+    if own == ASK_TELL:
+        return (
             "the networks of this run are trained elsewhere, by who asks for them. Go on with `dcdnas ask-tell --name RUN`, or "
             "in Python with dcdnas.Search(name=...)."
         )
-    if ":" in recipe.own:
-        raise RunError(
-            f"{recipe.own} was given in Python, as an object without a file of its own. Go on with the same call, "
+    if ":" in own:
+        return (
+            f"{own} was given in Python, as an object without a file of its own. Go on with the same call, "
             "dcdnas.search(task=...)."
         )
-    return whole(tasks[recipe.own]() if recipe.own else tasks[CLASSIFICATION](recipe))
+    return ""
 
 
 def name_of(task: object) -> str:
@@ -69,5 +81,5 @@ def found_again(task: object) -> bool:
 
 __all__ = [
     "ACCURACY", "ASK_TELL", "CLASSIFICATION", "Elsewhere", "LOSS", "Objective", "Report", "Task", "check", "fitted",
-    "found_again", "goals_of", "judged", "name_of", "of_classes", "open_task", "recorded", "tasks", "whole",
+    "found_again", "goals_of", "judged", "name_of", "of_classes", "only_where_begun", "open_task", "recorded", "tasks", "whole",
 ]  # fmt: skip

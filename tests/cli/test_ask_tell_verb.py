@@ -13,6 +13,7 @@ import pytest
 from commands import Run, Said
 from contributing import ROOT
 
+from dcdnas.engine.ask_tell import Search
 from dcdnas.results import load_run
 
 PAGE = (ROOT / "docs" / "ask-tell.md").read_text(encoding="utf-8")
@@ -73,9 +74,15 @@ def test_a_run_goes_on_by_its_name_and_reads_like_any_other(talk: Talk, run: Run
     assert "--confirm" not in status.out
     assert "from asking to telling" in status.out
     assert run("trials", "mine", "--json").code == 0
-    refused = run("resume", "mine")
+    refused = run("resume", "mine", "-n", "+5")
     assert refused.code == 2
-    assert "trained elsewhere" in refused.err
+    assert "mine: the networks of this run are trained elsewhere" in refused.err
+    assert load_run("mine").asked == 3, "what is refused changes nothing"
+
+
+def test_stop_says_what_goes_on_with_it(project: object, run: Run) -> None:
+    with Search("tiny.yaml", "0.3MFLOPs", name="mine", trials=3, sampler="random"):
+        assert "Go on with: dcdnas ask-tell --name mine" in run("stop", "mine").out
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,10 @@ from urllib.request import urlopen
 
 import plugged
 import pytest
-from commands import Run
+from commands import SPACE, Run, command_in
 from own_task import AUC, Sized
 
 import dcdnas
-from dcdnas.cli import main
 from dcdnas.core.trial import FailureKind
 from dcdnas.dashboard.background import beside
 from dcdnas.errors import UsageError
@@ -38,16 +37,10 @@ def own(project: Path) -> Iterator[Path]:
 def found_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with the run ``done`` of the task ``auc-task``."""
     folder = tmp_path_factory.mktemp("own")
-    from commands import SPACE
-
     (folder / "tiny.yaml").write_text(SPACE, encoding="utf-8")
     (folder / "auc_task.py").write_text(AUC, encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch, plugged.forgotten():
-        patch.chdir(folder)
-        patch.delenv("DCDNAS_RUNS", raising=False)
-        with pytest.raises(SystemExit) as ended:
-            main([*SEARCH, "-n", "8", "--confirm", "2", "--name", "done", "--quiet", "--log", "tensorboard"])
-        assert ended.value.code in (0, None)
+    with plugged.forgotten():
+        command_in(folder, *SEARCH, "-n", "8", "--confirm", "2", "--name", "done", "--quiet", "--log", "tensorboard")
     return folder
 
 
@@ -170,6 +163,7 @@ def test_what_is_for_classifiers_refuses_its_run(run: Run, found: Path, command:
     said = run(*command)
     assert said.code == 2
     assert why in flat(said.err)
+    assert "again as in the search" not in said.err, "refused before it is begun"
 
 
 # Several objectives

@@ -19,9 +19,9 @@ from dcdnas.core.units import (
     duration,
     large,
     metric_name,
+    outputs,
     percent,
     plain,
-    points,
     quantity,
     register,
     roughly,
@@ -54,8 +54,12 @@ def test_estimates_are_round(seconds: float, said: str) -> None:
     assert roughly(seconds) == said
 
 
-def test_shares_and_differences() -> None:
-    assert (percent(0.7128), percent(None), points(0.0123), points(-0.004)) == ("71.3 %", "–", "+1.2 points", "-0.4 points")
+def test_shares() -> None:
+    assert (percent(0.7128), percent(None)) == ("71.3 %", "–")
+
+
+def test_outputs_are_classes_where_a_classifier_has_them() -> None:
+    assert (outputs(1000), outputs(1), outputs(3, "radius")) == ("1,000 classes", "1 output", "3 outputs")
 
 
 def test_one_is_singular() -> None:

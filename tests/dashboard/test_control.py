@@ -13,12 +13,15 @@ from pathlib import Path
 import pytest
 from serving import SECRET, Answer, Site
 from synthetic import make_run
+from written_runs import trial, write_run
 
+from dcdnas.core.task import OWN, TrainingTask
 from dcdnas.core.trial import Ending
 from dcdnas.dashboard import resume
 from dcdnas.engine import signals
 from dcdnas.engine.lock import RunLock, live_driver
 from dcdnas.results import Note, load_run, read_notes
+from dcdnas.tasks import ASK_TELL
 
 STAR = "/runs/good/trials/3/note"
 
@@ -183,6 +186,20 @@ def test_how_many_more_must_be_a_number(control_site: Site, more: object) -> Non
     answer = control_site.post("/runs/done/resume", {"more": more}, SECRET)
     assert answer.status == 409
     assert not (control_site.root / "done" / "resume.log").exists()
+
+
+def test_a_run_that_resume_refuses_offers_no_button_and_says_what_goes_on(control_site: Site) -> None:
+    folder = control_site.root / "mine"
+    write_run(folder, [trial(0, 0.7, 90.0)], ending=Ending.INTERRUPTED, task=TrainingTask(data=f"{OWN}{ASK_TELL}"))
+    page, command = control_site.get("/runs/mine").text, f"dcdnas ask-tell --name {folder.name}"
+    assert 'data-send="/runs/mine/stop"' in page
+    assert "/resume" not in page
+    assert f"<code>{command}</code>" in page
+    answer = control_site.post("/runs/mine/resume", {"more": 5}, SECRET)
+    assert answer.status == 409
+    assert command in said(answer)
+    assert not (folder / "resume.log").exists()
+    assert "/resume" in control_site.get("/runs/good").text
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from dcdnas.core.budget import parse_budgets
 from dcdnas.cost import notations, price
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.planning import Plan, make_plan
+from dcdnas.engine.planning.for_data import read_for_task
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.planning.space import chosen_space
 from dcdnas.engine.prepare import prepare
@@ -229,3 +230,19 @@ def test_the_input_is_no_setting_and_the_message_says_what_decides_it(project: P
 def test_images_are_given_by_name_and_nothing_else(data: Any) -> None:
     with pytest.raises(UsageError, match=r"data cannot be .*: should be a valid string"):
         dcdnas.search("grey.yaml", "10MFLOPs", data=data)
+
+
+@pytest.mark.parametrize(
+    ("input", "outputs", "note"),
+    [
+        (None, None, ""),
+        ((1, 16, 16), 1, "the networks have 1 output, as the task says."),
+        ((3, 16, 16), 4, "the networks have 4 outputs and 3 channels, as the task says."),
+    ],
+)
+def test_what_a_task_says_of_its_data_decides_too_and_is_said(
+    project: Path, input: tuple[int, int, int] | None, outputs: int | None, note: str
+) -> None:
+    found = read_for_task(project / "grey.yaml", input, outputs)
+    assert found.note == note
+    assert (found.space.input[0], found.space.classes) == (input[0] if input else 1, outputs or 10)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dcdnas.core.architecture import Architecture, is_config
+from dcdnas.core.units import counted
 from dcdnas.core.yaml_lines import Document, read_yaml
 from dcdnas.data import Contents, contents, placed
 from dcdnas.errors import DataError, UnknownNameError, UsageError
@@ -81,8 +82,9 @@ def read_for_task(path: Path, input: tuple[int, int, int] | None, outputs: int |
     wanted = Contents(input[0] if input else space.input[0], outputs or space.classes)
     proxy = {key: value for key, value in document.data.get("proxy", {}).items() if key != "data"}
     content = for_images({**document.data, "proxy": proxy}, *wanted)
-    own = own_contents(space)
-    note = "" if wanted == own else f"the networks have {' and '.join(wanted.parts(but=own))}, as the task says."
+    both = (("output", wanted.classes, space.classes), ("channel", wanted.channels, space.input[0]))
+    changed = [counted(number, what) for what, number, before in both if number != before]
+    note = f"the networks have {' and '.join(changed)}, as the task says." if changed else ""
     return ForData(Compiler(replace(document, data=content), path.parent).space(), content, wanted, note)
 
 

@@ -29,13 +29,15 @@ export class Trials {
     return Object.entries(this.budgets).every(([metric, [low, high]]) => { const v = this.get(row, metric); return v >= low && v <= high; });
   }
 
+  // How long a row's network was trained, for a sentence; nothing where nobody says how long trainings are.
   epochs(row) {
+    if (!this.asked) return "";
     const all = row[1] === 0 ? row[3] : this.asked, of = row[1] === 0 ? "" : `${row[3]} of `;
-    return `after ${of}${all} epoch${all === 1 ? "" : "s"}`;
+    return ` after ${of}${all} epoch${all === 1 ? "" : "s"}`;
   }
 
   goal(column) { return this.goals.find((goal) => goal.name === column); }
-  axes() { return [...this.goals.map((goal) => goal.name), ...this.metrics, "seconds", "epochs", "dynamic", "number"]; }
+  axes() { return [...this.goals.map((goal) => goal.name), ...this.metrics, "seconds", ...(this.asked ? ["epochs"] : []), "dynamic", "number"]; }
   axisTitle(column) { return this.axisTitles[column] || this.title(column); }
   title(column) { return this.goal(column)?.title || this.titles[column] || NAMES[column] || column; }
 }

@@ -34,7 +34,7 @@ export class Scatter {
     const operators = this.trials.operators.flatMap((operator, i) => (used.has(i) ? [signed(markerSvg(operator), operator.name === "static" ? "all static" : operator.name)] : []));
     list.replaceChildren(el("li", {}, "Colour: the dynamic operator that fills the most layers"), ...operators,
       signed(round({ class: "ring", r: 8 }), `on the front by ${this.trials.frontOf}`),
-      signed(round({ class: "stopped", r: 4 }), "hollow: stopped early, read after fewer epochs than the others"),
+      ...(this.trials.asked ? [signed(round({ class: "stopped", r: 4 }), "hollow: stopped early, read after fewer epochs than the others")] : []),
       el("li", {}, "pale: over the budget"));
   }
 
@@ -47,7 +47,7 @@ export class Scatter {
   }
 
   sentence(row) {
-    return `Trial ${row[0]}: ${valued(this.trials.primary, row[2])} ${this.trials.epochs(row)}, ${this.trials.metrics.map((m) => this.said(row, m)).join(", ")}, ${this.trials.state(row)}`;
+    return `Trial ${row[0]}: ${valued(this.trials.primary, row[2])}${this.trials.epochs(row)}, ${this.trials.metrics.map((m) => this.said(row, m)).join(", ")}, ${this.trials.state(row)}`;
   }
 
   paint(width, height) {

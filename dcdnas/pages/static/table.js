@@ -87,7 +87,7 @@ export class Table {
     cell(trials.state(row), "");
     for (const goal of trials.goals) cell(valued(goal, trials.get(row, goal.name)));
     for (const metric of trials.metrics) cell(short(trials.get(row, metric), trials.units[metric]));
-    cell(row[3] ? String(row[3]) : "–");
+    if (trials.asked) cell(row[3] ? String(row[3]) : "–");
     cell(row[3] ? duration(row[4]) : "–");
     const operator = trials.operator(row), square = make("svg", { width: 10, height: 10, "aria-hidden": "true" });
     square.append(make("rect", { class: `op${operator.index}`, width: 10, height: 10, rx: 2 }));
