@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.slot import Shape, Slot
-from dcdnas.networks._base import per_block, per_stage, whole_numbers, without_strides
+from dcdnas.networks._base import Network, checked, per_block, per_stage, whole_numbers, without_strides
 
 BY_STAGE = ("depth", "strides", "activation")
 BY_BLOCK = ("kernel_size", "expansion", "se")
@@ -45,19 +45,41 @@ def blocks_of(s: Mapping[str, Any]) -> Iterator[Block]:
             yield Block(name, channels, stride_here, kernel_size, expansion, se, activation)
 
 
+def completed(cls: type[Network], settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of a network: the defaults of as many stages as it has, and a value of its own for each stage and block.
+
+    Args:
+        cls: the network.
+        settings: that were said.
+        defaults: of all settings; a tuple has a value a stage, of which the first ones are taken.
+
+    Raises:
+        UsageError: naming a setting that is unknown, not allowed or of the wrong length.
+    """
+    s = checked(cls, settings, defaults)
+    stages = len(whole_numbers("channels", s["channels"]))
+    rows = {name: s[name] for name in (*BY_STAGE, *BY_BLOCK) if name in s and name not in settings}
+    s.update({name: row[:stages] for name, row in rows.items() if isinstance(row, tuple)})
+    spread(s)
+    return s
+
+
 def spread(s: dict[str, Any]) -> None:
     """Gives, in place, each stage and block its own value of the settings that they have.
 
     Raises:
         UsageError: when the number of values is not that of the stages or blocks, or no network has such strides or channels.
     """
-    stages = len(whole_numbers("channels", s["channels"]))
+    s["channels"] = whole_numbers("channels", s["channels"])
+    stages = len(s["channels"])
     for name in BY_STAGE:
         s[name] = per_stage(name, s[name], stages)
     for name in (name for name in BY_BLOCK if name in s):
         s[name] = per_block(name, s[name], s["depth"])
     whole_numbers("strides", s["strides"], at_most=2)
     whole_numbers("stem_channels", s["stem_channels"])
+    if "stem_stride" in s:
+        whole_numbers("stem_stride", s["stem_stride"], at_most=2)
 
 
 class Plan(Protocol):

@@ -18,8 +18,8 @@ from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
-from dcdnas.networks._base import Network, Places, checked, make_divisible, whole_numbers
-from dcdnas.networks._blocks import blocks_of, slots_of_block, spread, with_fewer_strides
+from dcdnas.networks._base import Network, Places, make_divisible, whole_numbers
+from dcdnas.networks._blocks import blocks_of, completed, slots_of_block, with_fewer_strides
 from dcdnas.networks._inverted import InvertedPlan, InvertedResidual
 
 __all__ = ["MobileNetV2"]
@@ -96,12 +96,7 @@ class MobileNetV2(Network):
     @classmethod
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
         """All settings, with one value a block of those that blocks have."""
-        s = checked(cls, settings, DEFAULTS)
-        s["channels"] = whole_numbers("channels", s["channels"])
-        stages = len(s["channels"])
-        s.update({n: DEFAULTS[n][:stages] for n in ("depth", "strides", "expansion") if n not in settings})
-        spread(s)
-        whole_numbers("stem_stride", s["stem_stride"], at_most=2)
+        s = completed(cls, settings, DEFAULTS)
         whole_numbers("head_channels", s["head_channels"], at_least=0)
         return s
 

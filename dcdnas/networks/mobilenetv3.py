@@ -138,15 +138,13 @@ class MobileNetV3(Network):
             raise UsageError(f"variant cannot be {variant!r}. Allowed: {', '.join(VARIANTS)}.")
         defaults = VARIANTS[str(variant)]
         s = checked(cls, settings, defaults)
-        s["channels"] = whole_numbers("channels", s["channels"])
-        stages = len(s["channels"])
+        stages = len(whole_numbers("channels", s["channels"]))
         s.update({n: _fitting(defaults[n], stages) for n in (*BY_STAGE, *BY_BLOCK) if n not in settings})
         depth = per_stage("depth", s["depth"], stages)
         for name in BY_BLOCK:
             if name not in settings:
                 s[name] = tuple(_fitting(row, blocks) for row, blocks in zip(s[name], depth, strict=True))
         spread(s)
-        whole_numbers("stem_stride", s["stem_stride"], at_most=2)
         for name in ("head_channels", "embedding"):
             whole_numbers(name, s[name])
         return s

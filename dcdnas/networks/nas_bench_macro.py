@@ -20,8 +20,8 @@ from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
-from dcdnas.networks._base import Network, Places, checked, make_divisible, per_block, whole_numbers
-from dcdnas.networks._blocks import Block, blocks_of, slots_of_block, spread, with_fewer_strides
+from dcdnas.networks._base import Network, Places, make_divisible, per_block, whole_numbers
+from dcdnas.networks._blocks import Block, blocks_of, completed, slots_of_block, with_fewer_strides
 from dcdnas.networks._inverted import InvertedPlan, InvertedResidual
 
 __all__ = ["NasBenchMacro"]
@@ -111,12 +111,8 @@ class NasBenchMacro(Network):
     @classmethod
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
         """All settings, with one value a block of those that blocks have."""
-        s = checked(cls, settings, DEFAULTS)
-        s["channels"] = whole_numbers("channels", s["channels"])
-        s.update({n: DEFAULTS[n][: len(s["channels"])] for n in ("depth", "strides") if n not in settings})
-        spread(s)
+        s = completed(cls, settings, DEFAULTS)
         s["block"] = per_block("block", s["block"], s["depth"])
-        whole_numbers("stem_stride", s["stem_stride"], at_most=2)
         whole_numbers("head_channels", s["head_channels"])
         return s
 

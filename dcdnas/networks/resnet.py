@@ -20,8 +20,8 @@ from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
-from dcdnas.networks._base import Network, Places, checked, gate_slot, make_divisible, through, whole_numbers
-from dcdnas.networks._blocks import Stem, blocks_of, slots_of_block, spread, with_smaller_stem
+from dcdnas.networks._base import Network, Places, gate_slot, make_divisible, through
+from dcdnas.networks._blocks import Stem, blocks_of, completed, slots_of_block, with_smaller_stem
 
 __all__ = ["ResNet"]
 
@@ -112,13 +112,7 @@ class ResNet(Network):
     @classmethod
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
         """All settings, with one value a block of those that blocks have; the defaults are the named block's."""
-        defaults = DEFAULTS.get(str(settings.get("block", "basic")), BASIC)
-        s = checked(cls, settings, defaults)
-        s["channels"] = whole_numbers("channels", s["channels"])
-        stages = len(s["channels"])
-        s.update({n: defaults[n][:stages] for n in ("depth", "strides") if n not in settings})
-        spread(s)
-        return s
+        return completed(cls, settings, DEFAULTS.get(str(settings.get("block", "basic")), BASIC))
 
     @classmethod
     def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:

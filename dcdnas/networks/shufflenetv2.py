@@ -21,8 +21,8 @@ from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
-from dcdnas.networks._base import Network, Places, checked, gate_slot, make_divisible, through, whole_numbers
-from dcdnas.networks._blocks import Stem, blocks_of, slots_of_block, spread, with_smaller_stem
+from dcdnas.networks._base import Network, Places, gate_slot, make_divisible, through, whole_numbers
+from dcdnas.networks._blocks import Stem, blocks_of, completed, slots_of_block, with_smaller_stem
 
 __all__ = ["ShuffleNetV2"]
 
@@ -102,11 +102,7 @@ class ShuffleNetV2(Network):
     @classmethod
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
         """All settings, with one value a block of those that blocks have."""
-        s = checked(cls, settings, DEFAULTS)
-        s["channels"] = whole_numbers("channels", s["channels"])
-        stages = len(s["channels"])
-        s.update({n: DEFAULTS[n][:stages] for n in ("depth", "strides") if n not in settings})
-        spread(s)
+        s = completed(cls, settings, DEFAULTS)
         whole_numbers("head_channels", s["head_channels"])
         return s
 
