@@ -28,10 +28,12 @@ import random
 import statistics
 import tempfile
 import time
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -80,38 +82,29 @@ class Null(Direct):
         """A network that was not seen, of the wanted cost where there is one."""
         rng = random.Random(derived_seed(self.search.seed, f"null {known.asked}"))
         most = self.search.budgets[0].at_most if self.search.budgets else DEAREST
-        least = self.least(rng, most)
-        for _, found in zip(range(TRIES), draws_within(self.search.space, (Budget("flops", most, least),), rng), strict=False):
-            if identity(found.architecture) not in known.seen:
-                return found.decisions
-        return None
+        drawn = draws_within(self.search.space, (self.wanted(rng, most), *self.search.budgets), rng)
+        return next((d.decisions for d in islice(drawn, TRIES) if identity(d.architecture) not in known.seen), None)
 
-    def least(self, rng: random.Random, most: float) -> float:
-        """The least cost that is kept."""
-        raise NotImplementedError
+    @abstractmethod
+    def wanted(self, rng: random.Random, most: float) -> Budget:
+        """The costs that are kept, under a budget."""
 
 
 class Dear(Null):
     """Between 80 and 100 % of the budget."""
 
-    def least(self, rng: random.Random, most: float) -> float:
+    def wanted(self, rng: random.Random, most: float) -> Budget:
         """The same always."""
-        return 0.8 * most
+        return Budget("flops", most, 0.8 * most)
 
 
 class Spread(Null):
     """The logarithm of the cost evenly in its upper half."""
 
-    def propose(self, known: Known) -> Decisions | None:
-        """A network that was not seen, of about a cost that is drawn."""
-        rng = random.Random(derived_seed(self.search.seed, f"null {known.asked}"))
-        most = self.search.budgets[0].at_most if self.search.budgets else DEAREST
-        wanted = most * (CHEAPEST / most) ** (rng.random() / 2)
-        drawn = draws_within(self.search.space, (Budget("flops", 1.1 * wanted, 0.9 * wanted), *self.search.budgets), rng)
-        for _, found in zip(range(TRIES), drawn, strict=False):
-            if identity(found.architecture) not in known.seen:
-                return found.decisions
-        return None
+    def wanted(self, rng: random.Random, most: float) -> Budget:
+        """About a cost that is drawn."""
+        about = most * (CHEAPEST / most) ** (rng.random() / 2)
+        return Budget("flops", 1.1 * about, 0.9 * about)
 
 
 def main() -> None:

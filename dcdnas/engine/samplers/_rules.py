@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 
-from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
 from dcdnas.core.plugins import require
 from dcdnas.engine.samplers._base import Direct, Sampler
+from dcdnas.engine.samplers._optuna import not_warned
 
 
 def check(name: str, sampler: Sampler) -> None:
@@ -25,8 +24,7 @@ def check(name: str, sampler: Sampler) -> None:
     if sampler.direct is not None:
         require(isinstance(sampler.direct, type) and issubclass(sampler.direct, Direct), "direct has to be a subclass of Direct")
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
+    with not_warned():
         made = type(sampler.make(0, 20))
     require(
         issubclass(made, BaseSampler),
