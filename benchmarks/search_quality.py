@@ -1,7 +1,7 @@
 """What each sampler finds on NAS-Bench-Macro, where the networks were trained by somebody else and the truth is known.
 
     dcdnas data fetch nas-bench-macro
-    python benchmarks/search_quality.py [--seeds 20] [--samplers tpe model] [--budgets 40MFLOPs none] [--against tpe] [--show]
+    python benchmarks/search_quality.py [--seeds 20] [--samplers tpe model] [--budgets none] [--against tpe] [--show | --best]
 
 Every search is the one of `dcdnas search --executor tabular`: the static ladder, random starts within the budget, then the
 sampler. With one seed all contestants begin with the same networks and readings: differences are paired by seed. Beside the
@@ -33,7 +33,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,9 @@ from dcdnas.engine.store import Store
 from dcdnas.engine.table import task_of
 from dcdnas.errors import DataError
 from dcdnas.networks import identity
-from dcdnas.space.library import find_space
+from dcdnas.space.library import find_space, load_space
 from dcdnas.space.pricing.cost import draws_within
+from dcdnas.space.pricing.table import SpaceTable
 from dcdnas.space.search_space import Decisions
 from dcdnas.tables import Table, tables
 from dcdnas.tasks import of_classes
@@ -117,7 +118,11 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--against", default="random", help="contestant to whom the others' differences are printed")
     parser.add_argument("--show", action="store_true", help="search nothing, print what there is")
+    parser.add_argument("--best", action="store_true", help="search nothing, print the best network that the table has")
     given = parser.parse_args()
+    if given.best:
+        best_there_is(tables["nas-bench-macro"](given.table), given.budgets)
+        return
     samplers.add("dear", Sampler(direct=Dear))
     samplers.add("spread", Sampler(direct=Spread))
     found: dict[str, Any] = json.loads(given.results.read_text()) if given.results.exists() else {}
@@ -126,6 +131,24 @@ def main() -> None:
     print(found.get("machine", ""))
     for measure in DIGITS:
         show(found, measure, given.budgets, given.samplers, given.against)
+
+
+def best_there_is(table: Table, budgets: Sequence[str]) -> None:
+    """Prints the highest mean of a network's readings within each budget, and their deviation within a network."""
+    space = load_space("nas-bench-macro")
+    priced = SpaceTable(space, ("flops",))
+    outcomes = [dict(zip(priced.columns, options, strict=True)) for options in product(*(d.options for d in space.decisions))]
+    costs = priced.costs(priced.encode(outcomes))[:, 0].tolist()
+    readings = [table.readings(space.architecture(outcome)) for outcome in outcomes]
+    for budget in budgets:
+        best = max(statistics.fmean(read) for read, cost in zip(readings, costs, strict=True) if cost <= bound(budget))
+        print(f"{budget}: {100 * best:.2f}")
+    print(f"standard deviation within a network: {100 * statistics.fmean(map(statistics.variance, readings)) ** 0.5:.2f}")
+
+
+def bound(budget: str) -> float:
+    """The multiply-adds that a budget allows."""
+    return DEAREST if budget == "none" else parse_budgets([budget], notations())[0].at_most
 
 
 def search_missing(found: dict[str, Any], given: argparse.Namespace) -> None:
@@ -149,9 +172,8 @@ def missing(found: dict[str, Any], path: Path, table: Table, sampler: str, budge
     found[key] = {}
     for trials in SIZES if sampler == "nsga2" else SIZES[-1:]:  # its population is sized by the run
         trained, milliseconds = searched(table, sampler, budget, trials, seed)
-        most = DEAREST if budget == "none" else parse_budgets([budget], notations())[0].at_most
         for size in SIZES if trials == SIZES[-1] and sampler != "nsga2" else (trials,):
-            found[key][str(size)] = judged(table, trained[:size], most)
+            found[key][str(size)] = judged(table, trained[:size], bound(budget))
         found[key]["ms"] = milliseconds
     found["machine"] = (
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}, "
