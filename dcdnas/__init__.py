@@ -11,17 +11,35 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dcdnas import operators as operators
     from dcdnas import published as published
-    from dcdnas.api import build, convert, load, load_run, load_space, search, tune_forms
+    from dcdnas.api import build, load, load_published, load_run, load_space, search, tune_forms
+    from dcdnas.cost import count
     from dcdnas.engine.ask_tell import Search
+    from dcdnas.networks import convert
 
-__all__ = ["Search", "build", "convert", "load", "load_run", "load_space", "search", "tune_forms"]
+__all__ = [
+    "Search",
+    "build",
+    "convert",
+    "count",
+    "load",
+    "load_published",
+    "load_run",
+    "load_space",
+    "search",
+    "tune_forms",
+]
 
 
 _PARTS = ("operators", "published")
 """Modules that can be used without importing them by name: ``dcdnas.published.build(...)``."""
 
-_ELSEWHERE = {"load_run": "dcdnas.pages.notebook_run", "Search": "dcdnas.engine.ask_tell"}
-"""Public names that need less than `dcdnas.api` does: reading a run needs no torch."""
+_ELSEWHERE = {
+    "Search": "dcdnas.engine.ask_tell",
+    "convert": "dcdnas.networks",
+    "count": "dcdnas.cost",
+    "load_run": "dcdnas.pages.notebook_run",
+}
+"""Public names that need less than `dcdnas.api` does: reading a run needs no torch, a network nothing of a search."""
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dcdnas import published
 from dcdnas.core.architecture import Architecture
 from dcdnas.engine.planning import make_plan
 from dcdnas.engine.planning.settings import SearchSettings
@@ -17,12 +18,10 @@ from dcdnas.export import WEIGHTS, load_weights
 from dcdnas.networks import Network, build_network
 from dcdnas.pages.notebook_run import NotebookRun, load_run
 from dcdnas.pages.run_files import write_results
-from dcdnas.published import load as load_published
-from dcdnas.published import read_state
 from dcdnas.space.library import load_space
 from dcdnas.training.form_tuning import tune_forms
 
-__all__ = ["build", "convert", "load", "load_run", "load_space", "search", "tune_forms"]
+__all__ = ["build", "load", "load_published", "load_run", "load_space", "search", "tune_forms"]
 
 
 def search(
@@ -97,7 +96,7 @@ def load(source: str | Path, weights: str | Path | None = None) -> Network:
     return network
 
 
-def convert(name: str, checkpoint: str | Path | Mapping[str, Any], **settings: Any) -> Network:
+def load_published(name: str, checkpoint: str | Path | Mapping[str, Any], **settings: Any) -> Network:
     """A published network with the weights of its published checkpoint, in eval mode.
 
     Args:
@@ -110,8 +109,8 @@ def convert(name: str, checkpoint: str | Path | Mapping[str, Any], **settings: A
         UsageError: for a setting that it does not have.
         FileError: when the file cannot be read, or listing all of it that does not fit.
     """
-    state = checkpoint if isinstance(checkpoint, Mapping) else read_state(checkpoint)
-    return load_published(name, state, **settings)
+    state = checkpoint if isinstance(checkpoint, Mapping) else published.read_state(checkpoint)
+    return published.load(name, state, **settings)
 
 
 def config_file(source: str | Path) -> Path:

@@ -33,7 +33,7 @@ def import_checkpoint(
 
     Example:  dcdnas import odconv/od_resnet18 od_resnet18.pth --set n=4 -o od18
     """
-    from dcdnas.api import convert
+    from dcdnas.api import load_published
     from dcdnas.cli._source import preset_settings
     from dcdnas.core.units import costs
     from dcdnas.cost import price
@@ -41,7 +41,7 @@ def import_checkpoint(
     from dcdnas.published import IMAGENET
 
     settings = preset_settings(assignments or [])
-    network = convert(source, file, **settings)
+    network = load_published(source, file, **settings)
     architecture = network.architecture
     folder = output or Path(source.replace("/", "-"))
     provenance = {"published": source, "settings": settings, "checkpoint": file.name}

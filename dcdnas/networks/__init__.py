@@ -13,6 +13,7 @@ from dcdnas.core.slot import Shape, Slot
 from dcdnas.core.task import proxy_input
 from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.networks._base import ConvNorm, Network, Places, deployed, make, make_divisible
+from dcdnas.networks._convert import convert
 from dcdnas.networks._excite import SqueezeExcite
 from dcdnas.networks._identity import digest_of_built
 from dcdnas.networks._rules import check as _check
@@ -23,8 +24,8 @@ networks: Catalogue[type[Network]] = Catalogue("networks", "network")
 accept(Place(networks, Network, "network", rules=_check))
 
 __all__ = [
-    "ACTIVATIONS", "STATIC", "ConvNorm", "Network", "Places", "Shape", "Slot", "SqueezeExcite", "build_network", "deployed",
-    "for_proxy", "identity", "leaders", "make", "make_divisible", "networks", "slots_of", "unnamed",
+    "ACTIVATIONS", "STATIC", "ConvNorm", "Network", "Places", "Shape", "Slot", "SqueezeExcite", "build_network", "convert",
+    "deployed", "for_proxy", "identity", "leaders", "make", "make_divisible", "networks", "slots_of", "unnamed",
 ]  # fmt: skip
 
 

@@ -10,9 +10,22 @@ from dcdnas.operators._norm import BatchNorm, activated
 from dcdnas.operators._observed import Observer
 from dcdnas.operators._product import counting, product
 from dcdnas.operators._rules import check as _check
+from dcdnas.operators.static import Static
 
 operators: Catalogue[type[Operator]] = Catalogue("operators", "operator")
 
 accept(Place(operators, Operator, "operator", rules=_check))
 
-__all__ = ["BatchNorm", "DDFUp", "Observer", "Operator", "activated", "counting", "operators", "product", "watching", "width_of"]
+__all__ = [
+    "BatchNorm",
+    "DDFUp",
+    "Observer",
+    "Operator",
+    "Static",
+    "activated",
+    "counting",
+    "operators",
+    "product",
+    "watching",
+    "width_of",
+]

@@ -5,6 +5,7 @@ Letters in shapes: N batch, C input channels, D output channels, H W map, k kern
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,8 +16,9 @@ from torch import Tensor, nn
 
 from dcdnas.core.dimension import dimensions
 from dcdnas.core.geometry import ConvGeometry, Setting
-from dcdnas.errors import GeometryError
+from dcdnas.errors import GeometryError, UsageError
 from dcdnas.operators._arguments import shown
+from dcdnas.operators._from_conv import arguments_of, plain_conv
 from dcdnas.operators._guide import Guide
 from dcdnas.operators._like_conv2d import LikeConv2d
 from dcdnas.operators._product import is_counting
@@ -32,7 +34,8 @@ class Operator(LikeConv2d, ABC):
     A subclass declares its search dimensions as keyword arguments annotated with `Choice`, keeps each resolved setting as an
     attribute of its own name, and overrides `resolve` (which settings a geometry allows), `multiply_adds` and `forward`; with
     more than one form also `FORMS`, `forms` where a geometry has fewer of them, and `traffic`; `training_forms` where more
-    than the first can train; `_fold` where a BatchNorm can go into the parameters.
+    than the first can train; `_fold` where a BatchNorm can go into the parameters; `_start_as` where it can begin as a given
+    convolution.
     """
 
     FORMS: ClassVar[tuple[str, ...]] = ("",)
@@ -84,6 +87,48 @@ class Operator(LikeConv2d, ABC):
         operator = cls(g.in_channels, g.out_channels, g.kernel_size, **arguments)
         operator._counted = form
         return operator
+
+    @classmethod
+    def from_conv(cls, conv: nn.Module, **settings: Any) -> Self:
+        """The operator that computes what a convolution computes, until it is trained.
+
+        What depends on the input starts constant, and the kernels are made of the convolution's; those of a mixture differ by
+        deviations that cancel, so that each gets a gradient of its own. It has the convolution's device, dtype and mode.
+
+        Args:
+            conv: a Conv2d with a square kernel, equal strides, dilations and paddings, and zeros as padding.
+            **settings: of the operator, as its constructor takes them.
+
+        Raises:
+            GeometryError: when the operator cannot take the convolution's place, or does not say how (`_start_as`).
+            UsageError: for a setting that it does not have.
+        """
+        starts, computes = (next(c for c in cls.__mro__ if name in vars(c)) for name in ("_start_as", "forward"))
+        if starts is Operator or not issubclass(starts, computes):
+            raise GeometryError(f"{cls.__name__} does not say how it begins as a given convolution. Use another operator.")
+        given = plain_conv(conv)
+        place = arguments_of(given)
+        known = [name for name in inspect.signature(cls).parameters if name not in (*place, "init", "guide_channels")]
+        unknown = next((name for name in settings if name not in known), None)
+        if unknown is not None:
+            raise UsageError(f"{cls.__name__} has no setting {unknown!r} here. Known: {', '.join(known) or 'none'}.")
+        operator = cls(**place, **settings).to(given.weight.device, given.weight.dtype)
+        with torch.no_grad():
+            operator._start_as(given.weight, given.bias)
+        return operator.train(given.training)
+
+    def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
+        """Becomes the convolution with this kernel (D, C/g, k, k) and bias (D,); called once, on a fresh operator.
+
+        Raises:
+            GeometryError: when it cannot.
+        """
+
+    def _start_bias(self, bias: Tensor | None, share: float = 1.0) -> None:
+        """The given bias (D,), or a share of it, in place of the layer's own, which may be one a kernel."""
+        own = self.get_parameter("bias") if bias is not None else None
+        if own is not None and bias is not None:
+            own.copy_((share * bias).expand_as(own))
 
     @classmethod
     def checked_form(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str) -> str:

@@ -47,6 +47,11 @@ class KernelMixture(Operator):
         self.shift = nn.Parameter(shift.clone())
         return True
 
+    def _start_around(self, kernel: Tensor, bias: Tensor | None, share: float, spread: float) -> None:
+        """Kernels around `share` of a given one, biases of that share of its bias."""
+        start_around(self.weight, share * kernel, spread)
+        self._start_bias(bias, share)
+
     def _mixed(self, x: Tensor, mixture: Tensor) -> Tensor:
         """(N, C, H, W) convolved with its samples' mixtures (N, K) of the kernels: (N, D, H', W')."""
         bias = added(None if self.bias is None else mixture @ self.bias, self.shift)
@@ -109,3 +114,16 @@ def start_around_a_mean(kernels: Tensor, mean_std: float, spread: float) -> None
     """
     deviations = torch.randn_like(kernels) * spread
     kernels.copy_(torch.randn_like(kernels[0]) * mean_std + deviations - deviations.mean(0))
+
+
+@torch.no_grad()
+def start_around(kernels: Tensor, mean: Tensor, spread: float = 1.0) -> None:
+    """As `start_around_a_mean`, with a mean that is given.
+
+    Args:
+        kernels: (K, ...), filled in place.
+        mean: of the same number of elements as one of them.
+        spread: standard deviation of the deviations before they are centred, in root mean squares of `mean`.
+    """
+    deviations = torch.randn_like(kernels) * (spread * mean.square().mean().sqrt())
+    kernels.copy_(mean.reshape(kernels[0].shape) + deviations - deviations.mean(0))

@@ -116,6 +116,10 @@ class CondConv(KernelMixture):
         """C E for the router."""
         return geometry.in_channels * int(settings["num_experts"])
 
+    def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
+        """A fresh router weighs each expert by 1/2, so half their sum is the given kernel."""
+        self._start_around(kernel, bias, share=2 / self.num_experts, spread=self.num_experts**0.5)
+
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
         """Into each kernel and its bias."""
         return self._fold_into_kernels(scale, shift)

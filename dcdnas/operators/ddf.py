@@ -152,6 +152,29 @@ class DDF(Operator):
         filters = torch.unflatten(self.excite(torch.relu(self.squeeze(pooled(x)))), 1, (-1, taps))
         return product(filter_norm(filters, 2, taps, 1.0), self.scale.view(-1, taps))
 
+    def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
+        """Both filters start constant with alternating taps, none of them 0, and the scale makes the given kernel of them.
+
+        Raises:
+            GeometryError: for a convolution that mixes channels.
+        """
+        g, taps = self.geometry, self.geometry.kernel_size**2
+        if g.groups != g.in_channels:
+            raise GeometryError(
+                f"ddf filters each channel by itself, and this convolution mixes {g.in_channels // g.groups} channels. "
+                "Allowed: depthwise convolutions."
+            )
+        alternating = torch.ones_like(kernel.flatten(1)[0])
+        alternating[1::2] = -1
+        for layer, filters in ((self.spatial, self.head), (self.excite, g.in_channels)):
+            layer.get_parameter("bias").copy_(alternating.repeat(filters))
+        channel = filter_norm(alternating, 0, taps, 1.0)
+        spatial = filter_norm(alternating, 0, taps, filter_deviation(g.kernel_size))
+        wanted = kernel.flatten(1)
+        scale = (wanted - spatial) / channel if self.kernel_combine == "add" else wanted / (channel * spatial)
+        self.scale.copy_(scale.flatten())
+        self._start_bias(bias)
+
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
         """Into the channel filter's scale and the bias; a sum of filters would need it in the spatial one, too."""
         if self.kernel_combine == "add":

@@ -21,7 +21,7 @@ from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.operators._arguments import Init, check_start, traced
 from dcdnas.operators._guide import Guide, check_width, given
 from dcdnas.operators._kernels import per_sample
-from dcdnas.operators._mixture import KernelMixture, start_around_a_mean, static_std
+from dcdnas.operators._mixture import KernelMixture, start_around, start_around_a_mean, static_std
 from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._per_sample import centred, taps
 from dcdnas.operators._pool import pooled
@@ -172,6 +172,11 @@ class DRConv(KernelMixture):
             return 2 * int(settings["num_kernels"]) * g.out_channels * g.out_pixels
         moved = 2 * g.out_pixels * (g.in_channels * g.kernel_size**2 + g.out_channels)
         return int(settings["num_regions"]) * g.weights + moved
+
+    def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
+        """Every region's fresh kernel is the mean of the stored ones."""
+        start_around(self.weight, kernel)
+        self._start_bias(bias)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
         """Into the stored kernels, which every region mixes, and the bias."""

@@ -117,6 +117,10 @@ class DyConv(KernelMixture):
         logits = self.excite(torch.relu(self.squeeze(pooled(x))))
         return torch.softmax(logits / self.temperature, 1)
 
+    def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
+        """A fresh attention weighs all kernels alike, so their mean is the given one."""
+        self._start_around(kernel, bias, share=1.0, spread=1.0)
+
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
         """Into each kernel and its bias."""
         return self._fold_into_kernels(scale, shift)

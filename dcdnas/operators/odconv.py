@@ -25,6 +25,7 @@ from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
+from dcdnas.operators._mixture import start_around
 from dcdnas.operators._norm import added, folded_bias
 from dcdnas.operators._od_attention import Attention, Gates
 from dcdnas.operators._per_sample import taps
@@ -147,6 +148,14 @@ class ODConv(Operator):
         self.weight.mul_(height * mass)
         if self.bias is not None:
             self.bias.mul_(mass)
+
+    def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
+        """Each kernel is around the one that fresh attentions, which are all constant, make the given kernel of."""
+        heads, attention = self.attention.heads, self.attention
+        mass = attention.mass if "kernel" in heads else 1.0
+        gates = (attention.height / 2) ** (len(heads) - ("kernel" in heads))
+        start_around(self.weight, kernel / (gates * mass))
+        self._start_bias(bias, 1 / mass)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
         """Into each kernel and its bias, which the attentions only multiply."""

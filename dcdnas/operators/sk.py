@@ -123,6 +123,12 @@ class SK(Operator):
         """The BatchNorm inside the selection becomes part of the layer before it."""
         self.squeeze, self.norm = absorbed(self.squeeze, self.norm)
 
+    def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
+        """A fresh selection weighs both branches by 1/2: the nearer has twice the kernel, the farther begins at nothing."""
+        self.near.copy_(2 * kernel)
+        self.far.zero_()
+        self._start_bias(bias)
+
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
         """Into both kernels, the selection's first layer undoing it; impossible where a channel is scaled to nothing."""
         if scale.abs().min() <= 1e-6 * scale.abs().max():

@@ -50,6 +50,19 @@ class Static(Operator):
         """Nothing controls it."""
         return 0
 
+    def as_conv2d(self) -> nn.Conv2d:
+        """The same convolution as one of torch's own, with the same parameters."""
+        g = self.geometry
+        sizes = (g.in_channels, g.out_channels, g.kernel_size, g.stride, self.padding[0], g.dilation, g.groups)
+        conv = nn.Conv2d(*sizes, bias=self.bias is not None, device="meta")
+        conv.weight, conv.bias = self.weight, self.bias
+        return conv.train(self.training)
+
+    def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
+        """With its kernel and bias."""
+        self.weight.copy_(kernel)
+        self._start_bias(bias)
+
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
         """Into the kernel and a bias."""
         self.weight.mul_(scale.view(-1, 1, 1, 1))

@@ -21,7 +21,7 @@ from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.operators._base import Operator
 from dcdnas.operators._guide import Guide, given
-from dcdnas.operators._mixture import static_std
+from dcdnas.operators._mixture import start_around, static_std
 from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._pool import pooled
 from dcdnas.operators._product import product
@@ -166,6 +166,11 @@ class WeightNet(Operator):
     def attention(self, features: Tensor) -> Tensor:
         """alpha: (N, h) -> (N, D, G, M/G), each in 0..1."""
         return torch.unflatten(torch.sigmoid(self.attend(features)), 1, (self.geometry.out_channels, self.parts, self.terms))
+
+    def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
+        """A fresh attention is 1/2 everywhere, so half the sum of a part's weights is the given kernel's."""
+        start_around(self.weight, 2 / self.terms * kernel, self.terms**0.5)
+        self._start_bias(bias)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
         """Into the stored weights and the bias."""

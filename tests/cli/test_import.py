@@ -33,7 +33,7 @@ def checkpoint(project: Path) -> Path:
 def test_a_checkpoint_becomes_a_network_that_loads(run: Run, checkpoint: Path) -> None:
     said = run("import", "odconv/base_mobilenetv2", str(checkpoint), *SETTINGS)
     assert said.code == 0, said.err
-    direct = dcdnas.convert("odconv/base_mobilenetv2", checkpoint, width=0.25, num_classes=7, input_size=32)
+    direct = dcdnas.load_published("odconv/base_mobilenetv2", checkpoint, width=0.25, num_classes=7, input_size=32)
     again, x = dcdnas.load("base"), torch.randn(2, 3, 32, 32)
     assert torch.equal(again(x), direct(x))
     assert torch.equal(again.stem.conv.weight, torch.load(checkpoint)["state_dict"]["module.features.0.0.weight"])
@@ -69,6 +69,6 @@ def test_a_file_that_could_run_code_is_refused(run: Run, project: Path) -> None:
     assert "could run code" in said.err
 
 
-def test_convert_takes_a_state_dict_too() -> None:
+def test_a_published_network_takes_a_state_dict_too() -> None:
     with pytest.raises(FileError, match=r"holds no tensors"):
-        dcdnas.convert("odconv/base_resnet18", {})
+        dcdnas.load_published("odconv/base_resnet18", {})

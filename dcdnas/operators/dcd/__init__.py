@@ -196,6 +196,11 @@ class DCD(Operator):
         if constant is not None:
             self.shift = nn.Parameter(constant if self.shift is None else self.shift + constant)
 
+    def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
+        """W0 is its kernel; a fresh residual is 0, and a fresh Lambda 1."""
+        self.weight.copy_(kernel)
+        self._start_bias(bias)
+
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
         """Into W0, P and the bias; where the bias is inside Lambda, the shift stays beside it."""
         for rows in (self.weight, self.residual.p):

@@ -1,0 +1,37 @@
+"""What any torch module costs, with our operators in it or without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from torch import Tensor, nn
+
+from dcdnas.core.geometry import Cost
+from dcdnas.core.units import ALWAYS
+from dcdnas.cost._base import metrics
+from dcdnas.errors import UsageError
+
+
+def count(module: nn.Module, input: Sequence[int] | Tensor, names: Iterable[str] = ALWAYS) -> Cost:
+    """What a module costs for one input, measured on a pass in eval mode; the module is left as it was.
+
+    Args:
+        module: takes one tensor.
+        input: shape of one input without the batch, e.g. ``(3, 224, 224)``, or a batch of inputs.
+        names: of exact metrics; `dcdnas list metrics` shows all.
+
+    Returns:
+        ``count(...)["flops"]`` are the multiply-adds at batch 1 by the rules of a budget, ``["params"]`` the parameters.
+
+    Raises:
+        UnknownNameError: when there is no such metric.
+        UsageError: for another input, or a metric that is a prediction.
+        UncountedOperation: naming an operation that nobody counts, so that nothing is counted as free.
+    """
+    shape = tuple(input.shape[1:]) if isinstance(input, Tensor) else tuple(input)
+    if not shape or not all(type(size) is int and size > 0 for size in shape):
+        raise UsageError(f"input cannot be {shape}. Allowed: the shape of one input without the batch, e.g. (3, 224, 224).")
+    predicted = next((name for name in names if not metrics[name].exact), None)
+    if predicted is not None:
+        raise UsageError(f"{predicted} is predicted, and cannot be counted on a module. Allowed: exact metrics, like flops.")
+    return Cost({name: metrics[name].measure(module, shape) for name in names})

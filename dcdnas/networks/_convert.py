@@ -1,0 +1,144 @@
+"""Any torch network with operators in the place of its convolutions, as the same function with the same weights."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any, TypeVar
+
+from torch import nn
+
+from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.dimension import dimensions
+from dcdnas.errors import GeometryError, UsageError
+from dcdnas.networks._base import Network
+from dcdnas.operators import Operator, Static, operators
+
+Where = str | Sequence[str] | Callable[[str, nn.Module], bool] | None
+
+Module = TypeVar("Module", bound=nn.Module)
+
+MOST_SAID = 5
+"""Convolutions that a message names."""
+
+
+def convert(module: Module, operator: str, where: Where = None, **settings: Any) -> Module:
+    """A copy of a network in which convolutions are dynamic: the same function until it is trained, in training mode too.
+
+    A network of dcdnas gets an architecture that names them, so that it can be priced, exported and loaded as ever.
+
+    Args:
+        module: any torch network, or one convolution.
+        operator: by name, e.g. ``"odconv"``; `dcdnas list operators` shows all.
+        where: which convolutions: a name as `named_modules` gives it, a pattern like ``"layer3.*"``, several of them, or a
+            function of name and module; None for all.
+        **settings: of the operator, e.g. ``num_kernels=4``.
+
+    Raises:
+        UnknownNameError: when there is no such operator.
+        UsageError: when `where` names no convolution, or a setting is unknown.
+        GeometryError: naming the convolutions that the operator cannot stand in for; then nothing is converted.
+    """
+    converted = copy.deepcopy(module)
+    names = _named(converted)
+    wanted = {id(names[name]): names[name] for name in _chosen(names, where)}
+    paths = [(name, module) for name, module in converted.named_modules(remove_duplicate=False) if id(module) in wanted]
+    made = _made(operator, paths, settings)
+    if id(converted) in made:
+        return made[id(converted)]  # type: ignore[return-value]
+    for path, conv in paths:
+        parent, _, name = path.rpartition(".")
+        setattr(converted.get_submodule(parent), name, made[id(conv)])
+    for prefix, part in converted.named_modules():
+        if isinstance(part, Network):
+            _tell(part, operator, [path.removeprefix(f"{prefix}.".lstrip(".")) for path, _ in paths], settings)
+    return converted
+
+
+def _named(module: nn.Module) -> dict[str, nn.Module]:
+    """Every convolution by its name: torch's own, also where an operator cannot take its place, and our static ones."""
+    kinds = nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d
+    inside = [name for name, part in module.named_modules() if isinstance(part, Operator) and type(part) is not Static]
+    return {
+        name: part
+        for name, part in module.named_modules(remove_duplicate=False)
+        if isinstance(part, kinds) or type(part) is Static
+        if not any(name.startswith(f"{path}.") for path in inside)
+    }
+
+
+def _chosen(names: dict[str, nn.Module], where: Where) -> list[str]:
+    """Names of the convolutions that `where` means.
+
+    Raises:
+        UsageError: when a part of it means none.
+    """
+    known = ", ".join(_first([name or "the module itself" for name in names], "and {} more"))
+    known = f"Convolutions: {known}" if names else "The network has none"
+    if where is None or callable(where):
+        chosen = [name for name, part in names.items() if where is None or where(name, part)]
+        if not chosen:
+            raise UsageError(f"where chooses no convolution. {known}.")
+        return chosen
+    patterns = [where] if isinstance(where, str) else list(where)
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise UsageError(f"where: {pattern!r} names no convolution. {known}.")
+    if not patterns:
+        raise UsageError(f"where names no convolution. {known}.")
+    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def _made(operator: str, paths: Sequence[tuple[str, nn.Module]], settings: dict[str, Any]) -> dict[int, Operator]:
+    """The operator for each convolution, by the convolution's id.
+
+    Raises:
+        GeometryError: naming all that it cannot be.
+    """
+    made: dict[int, Operator] = {}
+    problems: list[str] = []
+    modules = {id(part): part for _, part in paths}.values()
+    owners = Counter(id(part.weight) for part in modules)
+    for path, part in {id(part): (path, part) for path, part in reversed(paths)}.values():
+        try:
+            if owners[id(part.weight)] > 1:
+                raise GeometryError("it shares its weight with another convolution.")
+            made[id(part)] = operators[operator].from_conv(_as_conv2d(part), **settings)
+        except GeometryError as error:
+            problems.append(f"{path}: {error}" if path else str(error))
+    if problems and len(modules) == 1:
+        raise GeometryError(f"{operator} cannot take its place. {problems[0]}")
+    if problems:
+        raise GeometryError(
+            f"{operator} cannot take the place of {len(problems)} of {len(modules)} convolutions, so nothing was converted. "
+            f"{' '.join(_first(problems[::-1], 'And {} more.'))} Choose others with `where`."
+        )
+    return made
+
+
+def _as_conv2d(part: nn.Module) -> nn.Module:
+    """Torch's own convolution in the place of our static operator."""
+    return part.as_conv2d() if isinstance(part, Static) else part
+
+
+def _tell(network: Network, operator: str, paths: Iterable[str], settings: dict[str, Any]) -> None:
+    """Names the converted layers in the network's architecture."""
+    cls, architecture = operators[operator], network.architecture
+    known = {name: value for name, value in settings.items() if name in dimensions(cls)}
+    plan = type(network)
+    slots = plan.slots(architecture.input, architecture.classes, plan.complete(architecture.settings))
+    layers = dict(architecture.layers)
+    for slot in slots:
+        if f"{slot.name}.conv" in paths:
+            resolved = cls.resolve(slot.geometry, **known)
+            layers[slot.name] = LayerChoice(operator, resolved, cls.counted_form(slot.geometry, resolved))
+    network.architecture = replace(architecture, layers=layers)
+
+
+def _first(texts: Iterable[str], rest: str) -> list[str]:
+    """So many of the texts as a message names, and the number of the others in the words of `rest`."""
+    shown = list(texts)
+    return shown[:MOST_SAID] + [rest.format(len(shown) - MOST_SAID)] * (len(shown) > MOST_SAID)
