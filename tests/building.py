@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.networks import Network, build_network, networks, slots_of
+from dcdnas.networks import Network, build_network, class_of, slots_of
 
 GAIN = 1.0
 """Of the weights: small enough that no stack of dynamic layers, whose kernels grow with their inputs, overflows."""
@@ -33,7 +33,7 @@ def built(architecture: Architecture) -> Built:
 def compared(network: Network) -> dict[str, str]:
     """The names of the network's state, each with that of the slot under which networks are compared."""
     slots = slots_of(network.architecture)
-    names = networks[network.architecture.network].names_compared(slots)
+    names = class_of(network.architecture).names_compared(slots)
     found = {name: next((s.name for s in slots if name.startswith(f"{s.name}.")), "") for name in network.state_dict()}
     return {name: names.get(slot, slot) + name.removeprefix(slot) for name, slot in found.items()}
 

@@ -34,7 +34,7 @@ def start(out: Output, plan: Plan, dashboard: bool = False) -> None:
     existed = plan.folder.exists()
     config = prepare(plan.folder, plan.config, plan.table)
     out.note(f"Run        {plan.folder}{' (continued)' if existed else ''}")
-    out.note(f"Space      {plan.space.name}: {plan.space.description or plan.space.network}")
+    out.note(f"Space      {plan.space.name}: {plan.space.description or plan.space.named}")
     out.note(f"Budget     {', '.join(map(str, config.budgets)) or 'none'}")
     out.note(f"Data       {plan.data}")
     out.note(f"Machine    {plan.machine}")

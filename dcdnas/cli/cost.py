@@ -94,7 +94,8 @@ def _network(
         **({"layers": [row(layer) for layer in found.layers]} if layers else {}), **_document(timed),
     })  # fmt: skip
     channels, height, width = architecture.input
-    out.show(f"{name}: {architecture.network}, {channels}x{height}x{width} to {outputs(architecture.classes)}")
+    said = outputs(architecture.classes, head=architecture.head)
+    out.show(f"{name}: {architecture.named}, {channels}x{height}x{width} to {said}")
     out.show(
         f"{costs(whole)} ({whole['flops']:,.0f} multiply-adds at batch 1, {whole['params']:,.0f} parameters){counted(count)}"
     )

@@ -78,7 +78,7 @@ def heading(found: Found, whole: Cost, count: str) -> list[str]:
     channels, height, width = a.input
     own = found.run.own_task if found.run else ""
     lines = [
-        f"{a.network}, {channels}x{height}x{width} to {outputs(a.classes, own)}: {mix(a)}",
+        f"{a.named}, {channels}x{height}x{width} to {outputs(a.classes, own, a.head)}: {mix(a)}",
         costs(whole) + counted(count),
     ]
     if found.run and found.trial:

@@ -32,12 +32,14 @@ def show(out: Output, space: Space, data: ForData = None) -> None:
     """Show what a space opens: its decisions, its slots and their candidates."""
     from dcdnas.cli._source import open_space
     from dcdnas.cli._tables import table
+    from dcdnas.core.units import outputs
 
     found = open_space(out, space, data)
     out.document(_described(found))
     channels, height, width = found.input
     out.show(f"{found.name}: {found.description}")
-    out.show(f"{found.network}, {channels}x{height}x{width} to {found.classes:,} classes, {_count(found.size)} outcomes")
+    said = outputs(found.classes, head=found.head)
+    out.show(f"{found.named}, {channels}x{height}x{width} to {said}, {_count(found.size)} outcomes")
     decisions = table("Decision", "Options", "Exists where", title="Decisions")
     for d in found.decisions:
         where = f"{d.parent} is {' or '.join(map(str, d.when))}" if d.parent else ""
@@ -133,7 +135,7 @@ def _priced(out: Output, found: SearchSpace, budgets: Sequence[Budget], file: st
 
 def _described(found: SearchSpace) -> dict[str, Any]:
     return {
-        "name": found.name, "description": found.description, "network": found.network, "input": found.input,
+        "name": found.name, "description": found.description, "network": found.network, "head": found.head, "input": found.input,
         "classes": found.classes, "size": str(found.size), "digest": found.digest,
         "decisions": [{"name": d.name, "options": d.options, "parent": d.parent, "when": d.when} for d in found.decisions],
         "groups": [{"name": g.name, "slots": g.slots, "operators": [c.operator for c in g.candidates]} for g in found.groups],

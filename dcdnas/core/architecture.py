@@ -71,6 +71,7 @@ class Architecture:
         layers: an operator for each active slot, by the slot's name.
         input: (channels, height, width) at deployment.
         classes: outputs of the classifier.
+        head: what stands behind the backbone's stages in place of its own classifier, e.g. ``decoder``; empty for that.
     """
 
     network: str
@@ -78,6 +79,7 @@ class Architecture:
     layers: Mapping[str, LayerChoice]
     input: tuple[int, int, int]
     classes: int
+    head: str = ""
 
     def __post_init__(self) -> None:
         settings = {k: _frozen(v) for k, v in sorted(self.settings.items())}
@@ -94,6 +96,11 @@ class Architecture:
     def __reduce__(self) -> tuple[Any, ...]:
         return Architecture.from_dict, (self.to_dict(),)
 
+    @property
+    def named(self) -> str:
+        """The backbone and its head in words."""
+        return with_head(self.network, self.head)
+
     @cached_property
     def digest(self) -> str:
         """Names this config, in 16 hex digits of SHA-256; what it builds is `dcdnas.networks.identity`."""
@@ -106,6 +113,7 @@ class Architecture:
         return {
             "format": FORMAT,
             "network": self.network,
+            **({"head": self.head} if self.head else {}),
             "input": list(self.input),
             "classes": self.classes,
             "settings": {k: _plain(v) for k, v in self.settings.items()},
@@ -131,6 +139,7 @@ class Architecture:
             layers=where.table(plain, "layers", where.layer),
             input=where.shape(plain),
             classes=where.one(plain, "classes", int),
+            head=where.one(plain, "head", str) if "head" in plain else "",
         )
 
     @staticmethod
@@ -153,6 +162,11 @@ class Architecture:
         if isinstance(inside, Mapping):
             expect(inside.get("plugins"))
         return Architecture.from_dict(inside if isinstance(inside, Mapping) else content, source)
+
+
+def with_head(network: str, head: str) -> str:
+    """A backbone and its head in words: ``resnet``, ``resnet with decoder``."""
+    return f"{network} with {head}" if head else network
 
 
 def is_config(content: Any) -> bool:

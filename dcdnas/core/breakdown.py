@@ -39,6 +39,15 @@ class Parts:
         return Parts(self.convolution + other.convolution, self.dynamic + other.dynamic, self.controller + other.controller)
 
 
+KINDS: Mapping[str, str] = {
+    "gate": "squeeze-and-excitation",
+    "pixel-linear": "1x1 with bias",
+    "bilinear": "bilinear upsampling",
+    "ddf-up": "DDF-Up upsampling",
+}
+"""What stands in the slots that no operator is chosen for, in words."""
+
+
 @dataclass(frozen=True)
 class Layer:
     """One slot of a network with what stands in it.
@@ -102,10 +111,10 @@ class Layer:
 
     @property
     def kernel(self) -> str:
-        """``3x3``, ``3x3 depthwise``, ``3x3 in 4 groups``, ``linear`` or ``squeeze-and-excitation``."""
+        """``3x3``, ``3x3 depthwise``, ``3x3 in 4 groups``, or what stands there instead of a convolution, like ``linear``."""
         g = self.geometry
         if self.slot.kind != "conv":
-            return "squeeze-and-excitation" if self.slot.kind == "gate" else "linear"
+            return KINDS.get(self.slot.kind, self.slot.kind)
         return f"{g.kernel_size}x{g.kernel_size}" + (" depthwise" if g.depthwise else f" in {g.groups} groups" * (g.groups > 1))
 
     def _in_words(self, settings: Mapping[str, Setting]) -> str:

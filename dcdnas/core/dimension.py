@@ -91,13 +91,27 @@ class Dimension:
 
 
 def dimensions(constructor: Callable[..., Any]) -> Mapping[str, Dimension]:
-    """The search dimensions of a class or function, in the order of its signature."""
+    """The search dimensions of a class or function, in the order of its signature.
+
+    A class whose constructor passes other keywords on (``**settings``) has those of the constructor behind it, too.
+    """
     return _dimensions(constructor)
 
 
 @cache
 def _dimensions(constructor: Any) -> Mapping[str, Dimension]:
-    function = constructor.__init__ if inspect.isclass(constructor) else constructor
+    functions = [constructor]
+    if inspect.isclass(constructor):
+        functions = [vars(base)["__init__"] for base in constructor.__mro__ if "__init__" in vars(base)]
+    found: dict[str, Dimension] = {}
+    for function in functions:
+        found = {**_dimensions_of(function), **found}
+        if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(function).parameters.values()):
+            break
+    return MappingProxyType(found)
+
+
+def _dimensions_of(function: Callable[..., Any]) -> dict[str, Dimension]:
     hints = get_type_hints(function, include_extras=True)
     found = {}
     for name, parameter in inspect.signature(function).parameters.items():
@@ -106,7 +120,7 @@ def _dimensions(constructor: Any) -> Mapping[str, Dimension]:
         if choice is not None:
             types = tuple(scalar for part in get_args(hint) for scalar in _scalars(part))
             found[name] = Dimension(name, types, choice, parameter.default)
-    return MappingProxyType(found)
+    return found
 
 
 def _scalars(hint: Any) -> tuple[type, ...]:

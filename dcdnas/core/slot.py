@@ -9,6 +9,11 @@ from dcdnas.core.geometry import ConvGeometry
 
 Shape = tuple[int, int, int]
 
+Kind = Literal["conv", "linear", "gate", "pixel-linear", "bilinear", "ddf-up"]
+
+SEARCHABLE: tuple[Kind, ...] = ("conv", "linear")
+UPSAMPLING: tuple[Kind, ...] = ("bilinear", "ddf-up")
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -19,13 +24,15 @@ class Slot:
         geometry: of the convolution, with the size of its input map at deployment.
         kind: ``conv`` is a convolution with BatchNorm; ``linear`` a classifier's layer, for operators that have a form for it;
             both are open to the search. ``gate`` is squeeze-and-excitation, whose geometry says from how many channels to how
-            many it squeezes.
+            many it squeezes. ``pixel-linear`` is the same linear layer at every pixel, with a bias and no BatchNorm.
+            ``bilinear`` and ``ddf-up`` make a map larger: their geometry is that of the convolution whose stride they undo, so
+            they map what would come out of it, (C, ceil(H/s), ceil(W/s)), to (C, s ceil(H/s), s ceil(W/s)).
         activation: after the BatchNorm, ``""`` for none; of a gate, its last one.
     """
 
     name: str
     geometry: ConvGeometry
-    kind: Literal["conv", "linear", "gate"] = "conv"
+    kind: Kind = "conv"
     activation: str = ""
     _hash: int = field(init=False, repr=False, compare=False)
 
@@ -37,6 +44,11 @@ class Slot:
 
     def __reduce__(self) -> tuple[type[Slot], tuple[str, ConvGeometry, str, str]]:
         return Slot, (self.name, self.geometry, self.kind, self.activation)
+
+    @property
+    def searchable(self) -> bool:
+        """Whether an operator can be chosen for it."""
+        return self.kind in SEARCHABLE
 
     @property
     def stage(self) -> str:
@@ -52,7 +64,22 @@ class Slot:
     def input(self) -> tuple[int, ...]:
         """Shape of what comes in, without the batch: (C, H, W), or (C,) of a linear layer."""
         g = self.geometry
-        return (g.in_channels,) if self.kind == "linear" else (g.in_channels, g.height, g.width)
+        if self.kind == "linear":
+            return (g.in_channels,)
+        upsampled = self.kind in UPSAMPLING
+        return (g.in_channels, g.out_height, g.out_width) if upsampled else (g.in_channels, g.height, g.width)
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """Shape of what comes out, without the batch: (D, H', W'), or (D,) of a linear layer."""
+        g = self.geometry
+        if self.kind == "linear":
+            return (g.out_channels,)
+        if self.kind == "gate":
+            return self.input
+        if self.kind in UPSAMPLING:
+            return (g.in_channels, g.stride * g.out_height, g.stride * g.out_width)
+        return (g.out_channels, g.out_height, g.out_width)
 
     @property
     def role(self) -> str:

@@ -147,7 +147,7 @@ class Trial:
         first = next((f"{name} {value:.4f}" for name, value in s.values.items()), "no result") if s else ""
         reached = f" with {first} in one training of {s.epochs} epochs" if s else ""
         cost = ", ".join(f"{metric} {value:,.10g}" for metric, value in self.cost.values.items())
-        return f"<Trial {self.number}: {self.state}{reached}; {cost}; {a.network} {a.digest}, asked by {self.origin or 'nobody'}>"
+        return f"<Trial {self.number}: {self.state}{reached}; {cost}; {a.named} {a.digest}, asked by {self.origin or 'nobody'}>"
 
     @property
     def attempts(self) -> int:

@@ -260,9 +260,16 @@ def counted(number: float, thing: str) -> str:
     return f"{number:g} {thing}{'' if number == 1 else 's'}"
 
 
-def outputs(number: int, own_task: str = "") -> str:
-    """Of a network: ``10 classes``; ``3 outputs`` where a task of somebody's own says what they are."""
-    return counted(number, "output") if own_task or number == 1 else f"{number:,} classes"
+def outputs(number: int, own_task: str = "", head: str = "") -> str:
+    """Of a network: ``10 classes``, with a head that scores pixels ``10 classes at each pixel``; ``3 outputs`` of another task.
+
+    Args:
+        number: of outputs.
+        own_task: of somebody's own, which says what they are.
+        head: in place of the backbone's own classifier.
+    """
+    said = counted(number, "output") if own_task or number == 1 else f"{number:,} classes"
+    return f"{said} at each pixel" if head else said
 
 
 def metric_name(metric: str, short: bool = False) -> str:

@@ -21,7 +21,15 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from dcdnas.cost._operations import NOT_COUNTED, PRODUCTS, einsum_multiply_adds, names, unknown_operations, unmarked_product
+from dcdnas.cost._operations import (
+    BILINEAR_TAPS,
+    NOT_COUNTED,
+    PRODUCTS,
+    einsum_multiply_adds,
+    names,
+    unknown_operations,
+    unmarked_product,
+)
 
 PARTS = names(
     "_adaptive_avg_pool2d _local_scalar_dense _log_softmax _prelu_kernel _softmax _to_copy _unsafe_view aminmax as_strided "
@@ -34,6 +42,7 @@ COUNTS: Mapping[str, Callable[[Sequence[Any], Tensor], int]] = {
     "aten::convolution": lambda args, out: args[1].numel() * _pixels(args, out) * out.shape[0],
     **dict.fromkeys(names("mm bmm mv dot"), lambda args, out: out.numel() * args[0].shape[-1]),
     **dict.fromkeys(names("addmm addmv baddbmm"), lambda args, out: out.numel() * args[1].shape[-1]),
+    "aten::upsample_bilinear2d": lambda args, out: BILINEAR_TAPS * out.numel(),
     "dcdnas::product": lambda args, out: out.numel(),
 }
 """(arguments, result) to multiply-adds."""

@@ -13,7 +13,7 @@ from dcdnas.cost._base import additive_metrics, exact_metrics
 from dcdnas.cost._parts import slot_parts
 from dcdnas.cost._price import CATALOGUE, Prices, price, slot_price, with_always
 from dcdnas.errors import MismatchError, UsageError
-from dcdnas.networks import STATIC, Slot, networks, slots_of
+from dcdnas.networks import STATIC, Slot, class_of, slots_of
 from dcdnas.operators import Operator, operators
 
 Count = Literal["deploy", "training", "published"]
@@ -45,7 +45,7 @@ def layer_table(architecture: Architecture, names: tuple[str, ...] = (), prices:
     """
     names = names or additive_metrics()
     slots = slots_of(architecture)
-    closing = _closing(slots) if networks[architecture.network].ADDS else set()
+    closing = _closing(slots) if class_of(architecture).ADDS else set()
     layers = [_layer(slot, architecture, names, prices, slot.name in closing) for slot in slots]
     total, parts = sum((layer.cost for layer in layers), Cost()), sum((layer.parts for layer in layers), Parts())
     whole = price(architecture, names, prices)
@@ -59,7 +59,7 @@ def layer_table(architecture: Architecture, names: tuple[str, ...] = (), prices:
 def _layer(slot: Slot, architecture: Architecture, names: tuple[str, ...], prices: Prices, residual: bool) -> Layer:
     choice = architecture.layers.get(slot.name, STATIC)
     cost, static = (Cost(dict(zip(names, slot_price(slot, c, names, prices), strict=True))) for c in (choice, STATIC))
-    static = static if slot.kind != "gate" else Cost(dict.fromkeys(names, 0))
+    static = static if slot.searchable else Cost(dict.fromkeys(names, 0))
     searched = slot.name in architecture.layers
     return Layer(slot, choice, cost, slot_parts(slot, choice), static, residual, searched, _unusual(choice))
 
@@ -71,10 +71,10 @@ def _unusual(choice: LayerChoice) -> tuple[str, ...]:
 
 
 def _closing(slots: tuple[Slot, ...]) -> set[str]:
-    """Names of the last slots of blocks that add their input to their output: shapes agree, or a shortcut makes them."""
+    """Names of the last slots of those of the stages' blocks that add their input: shapes agree, or a shortcut makes them."""
     blocks: dict[str, list[Slot]] = {}
     for slot in slots:
-        if slot.name != slot.block:
+        if slot.stage.startswith("stage"):
             blocks.setdefault(slot.block, []).append(slot)
     found = set()
     for inside in blocks.values():
@@ -100,7 +100,7 @@ def counted_as(architecture: Architecture, count: Count) -> Architecture:
     """
     if count == "deploy":
         return architecture
-    places = {slot.name: slot.geometry for slot in slots_of(architecture) if slot.kind != "gate"}
+    places = {slot.name: slot.geometry for slot in slots_of(architecture) if slot.searchable}
     chosen = architecture.layers.items()
     return replace(architecture, layers={n: _counted(places[n], c, count) if n in places else c for n, c in chosen})
 

@@ -89,6 +89,9 @@ VIEWS = names(
 NOT_COUNTED = SUMS | ACTIVATIONS | NORMALISATIONS | POOLING | COMPARISONS | MOVES
 """Operations without a product, and those whose arithmetic the papers leave out."""
 
+BILINEAR_TAPS = 4
+"""Pixels that a bilinear interpolation weighs for each one that it makes: multiply-adds, as in a convolution."""
+
 PRODUCTS = names(
     "mul mul_ multiply multiply_ div div_ divide divide_ true_divide true_divide_ floor_divide floor_divide_ remainder remainder_"
 )

@@ -19,7 +19,7 @@ from dcdnas.cost._kept import kept
 from dcdnas.cost._meta import shapes_only
 from dcdnas.cost._price import slot_price
 from dcdnas.cost.flops import count_inside
-from dcdnas.networks import Slot, SqueezeExcite, make
+from dcdnas.networks import Slot, fixed_parts, make
 from dcdnas.operators import Operator, operators
 
 
@@ -34,10 +34,9 @@ def slot_parts(slot: Slot, choice: LayerChoice) -> Parts:
 
 @cache
 def _parts(slot: Slot, choice: LayerChoice) -> Parts:
+    if not slot.searchable:
+        return fixed_parts(slot)
     total, g = int(slot_price(slot, choice, ("flops",))[0]), slot.geometry
-    if slot.kind == "gate":
-        controller = SqueezeExcite.controlling(g.in_channels, g.out_channels)
-        return Parts(0, total - controller, controller)
     if choice.operator == "static":
         return Parts(total)
     operator, settings = _chosen(slot, choice)

@@ -20,7 +20,7 @@ from dcdnas.core.units import ALWAYS
 from dcdnas.cost._base import Metric, additive_metrics, metrics
 from dcdnas.cost._kept import kept
 from dcdnas.errors import MismatchError
-from dcdnas.networks import STATIC, Network, Shape, Slot, make, networks, unnamed
+from dcdnas.networks import STATIC, Network, Shape, Slot, build_network, class_of, make, unnamed
 
 Rows = dict[LayerChoice, tuple[float, ...]]
 """What each operator that was asked for costs at one place."""
@@ -57,10 +57,14 @@ class Prices:
         return value
 
     def _places(
-        self, network: str, settings: tuple[tuple[str, NetworkSetting], ...], input: Shape, classes: int, names: tuple[str, ...]
+        self,
+        cls: type[Network],
+        settings: tuple[tuple[str, NetworkSetting], ...],
+        input: Shape,
+        classes: int,
+        names: tuple[str, ...],
     ) -> tuple[tuple[str, Slot, Rows], ...]:
         """A network's slots with what is known of the prices there; equal geometries share one dictionary."""
-        cls = networks[network]
         slots = cls.slots(input, classes, cls.complete(dict(settings)))
         return tuple([(slot.name, slot, self._rows(slot, names)) for slot in slots])
 
@@ -109,7 +113,7 @@ def slot_prices(architecture: Architecture, names: tuple[str, ...], prices: Pric
     """What each slot of an architecture costs, metric by metric, in the order of computation."""
     a = architecture
     rows = []
-    for name, slot, known in prices.places(a.network, tuple(a.settings.items()), a.input, a.classes, names):
+    for name, slot, known in prices.places(class_of(a), tuple(a.settings.items()), a.input, a.classes, names):
         choice = a.layers.get(name, STATIC)
         row = known.get(choice)
         if row is None:
@@ -157,7 +161,7 @@ def verified(architecture: Architecture, names: tuple[str, ...] = ()) -> Cost:
     names = tuple(name for name in names or additive_metrics() if metrics[name].exact)
     priced = price(architecture, names)
     with torch.random.fork_rng(devices=()):  # as in `measured_slot`
-        measured = measure(networks[architecture.network].build(architecture), names)
+        measured = measure(build_network(architecture), names)
     wrong = [
         f"{name} {priced[name]:.15g} by table, {measured[name]:.15g} measured"
         for name in names

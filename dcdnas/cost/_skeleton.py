@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.architecture import NetworkSetting
 from dcdnas.cost._liveness import Lives
-from dcdnas.networks import ConvNorm, Places, Shape, Slot, networks
+from dcdnas.networks import ConvNorm, Network, Places, Shape, Slot
 
 KEPT = 4096
 """Wirings that are remembered."""
@@ -58,9 +58,8 @@ class _Stubs(Places):
 
 
 @lru_cache(maxsize=KEPT)
-def skeleton(network: str, settings: tuple[tuple[str, NetworkSetting], ...], input: Shape, classes: int) -> Skeleton:
+def skeleton(cls: type[Network], settings: tuple[tuple[str, NetworkSetting], ...], input: Shape, classes: int) -> Skeleton:
     """The network's own wiring, run with nothing in its slots."""
-    cls = networks[network]
     complete = cls.complete(dict(settings))
     slots = cls.slots(input, classes, complete)
     stubs = _Stubs(slots)
@@ -73,7 +72,4 @@ def skeleton(network: str, settings: tuple[tuple[str, NetworkSetting], ...], inp
 
 def result_of(slot: Slot) -> tuple[int, ...]:
     """Of the output, with a batch of 1."""
-    g = slot.geometry
-    if slot.kind == "linear":
-        return 1, g.out_channels
-    return (1, g.in_channels, g.height, g.width) if slot.kind == "gate" else (1, g.out_channels, g.out_height, g.out_width)
+    return 1, *slot.output

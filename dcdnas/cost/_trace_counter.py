@@ -15,6 +15,7 @@ from fvcore.nn.jit_handles import conv_flop_jit, get_shape
 from torch import Tensor, nn
 
 from dcdnas.cost._operations import (
+    BILINEAR_TAPS,
     NOT_COUNTED,
     PRODUCTS,
     VIEWS,
@@ -51,6 +52,11 @@ def convolution_mode(inputs: list[Any], outputs: list[Any]) -> int:
 def product(inputs: list[Any], outputs: list[Any]) -> int:
     """A marked product: one multiply-add an element of the result."""
     return _size(outputs[0])
+
+
+def bilinear(inputs: list[Any], outputs: list[Any]) -> int:
+    """A bilinear interpolation: one multiply-add for each pixel that is weighed."""
+    return BILINEAR_TAPS * _size(outputs[0])
 
 
 def einsum(inputs: list[Any], outputs: list[Any]) -> int:
@@ -142,6 +148,7 @@ HANDLES: dict[str, Handle | None] = {
     "aten::einsum": einsum,
     "aten::scatter": scatter,
     "aten::scatter_": scatter,
+    "aten::upsample_bilinear2d": bilinear,
     "dcdnas::product": product,
 }
 

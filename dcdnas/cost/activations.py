@@ -16,7 +16,7 @@ from dcdnas.cost._kept import kept
 from dcdnas.cost._liveness import Lives
 from dcdnas.cost._meta import dry_run, run, shapes_only, with_memory
 from dcdnas.cost._skeleton import result_of, skeleton
-from dcdnas.networks import ACTIVATIONS, STATIC, Slot, build_network, deployed
+from dcdnas.networks import ACTIVATIONS, STATIC, Slot, build_network, class_of, deployed
 
 __all__ = ["activations"]
 
@@ -76,7 +76,7 @@ def peaks(architecture: Architecture) -> list[int]:
     share a guide, the whole network is measured instead.
     """
     a = architecture
-    wiring = skeleton(a.network, tuple(a.settings.items()), a.input, a.classes)
+    wiring = skeleton(class_of(a), tuple(a.settings.items()), a.input, a.classes)
     choices = [a.layers.get(slot.name, STATIC) for slot in wiring.slots]
     if any(choice.guide_channels for choice in choices):
         return [_whole(a)]

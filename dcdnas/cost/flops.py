@@ -21,7 +21,7 @@ from dcdnas.core.units import Notation, counts
 from dcdnas.cost._base import Metric
 from dcdnas.cost._dispatch_counter import by_dispatch
 from dcdnas.cost._operations import UncountedOperation
-from dcdnas.networks import Slot, SqueezeExcite
+from dcdnas.networks import Slot, fixed_parts
 from dcdnas.operators import Operator, counting, operators
 
 __all__ = ["flops"]
@@ -90,9 +90,9 @@ def slot_flops(slot: Slot, choice: LayerChoice) -> int | None:
     Raises:
         GeometryError: when the operator, its settings or its form cannot fill the slot.
     """
+    if not slot.searchable:
+        return fixed_parts(slot).whole
     g, operator = slot.geometry, operators[choice.operator]
-    if slot.kind == "gate":
-        return SqueezeExcite.multiply_adds(g.in_channels, g.out_channels, g.height * g.width)
     settings = operator.resolve(g, **choice.settings)
     try:
         form = operator.checked_form(g, settings, choice.form)

@@ -48,7 +48,7 @@ def count_kernel_bytes(module: nn.Module, shape: tuple[int, ...]) -> int:
 
 def slot_kernel_bytes(slot: Slot, choice: LayerChoice) -> int:
     """The same for one slot, on a module without memory; who makes the layer's guide does not matter."""
-    if choice.operator == "static" or slot.kind == "gate":
+    if choice.operator == "static" and slot.kind != "ddf-up":
         return 0
     return _slot_bytes(Slot(slot.kind, slot.geometry, slot.kind), LayerChoice(choice.operator, choice.settings, choice.form))
 

@@ -63,17 +63,18 @@ class Model:
         if self.normalisation:
             pretrained |= {"mean": list(self.normalisation.mean), "std": list(self.normalisation.std)}
             pretrained |= {"interpolation": "bilinear", "crop_pct": 1.0}
-        pretrained |= {"first_conv": f"{slots[0].name}.conv", "classifier": slots[-1].name}
+        classifier = next(slot for slot in reversed(slots) if slot.kind in ("linear", "pixel-linear"))
+        pretrained |= {"first_conv": f"{slots[0].name}.conv", "classifier": classifier.name}
         plain = a.to_dict()
         return {
             "architecture": a.network,
             "num_classes": a.classes,
             **({"label_names": list(self.labels)} if self.labels else {}),
-            "num_features": slots[-1].geometry.in_channels,
+            "num_features": classifier.geometry.in_channels,
             "model_args": plain["settings"],
             "pretrained_cfg": pretrained,
             "dcdnas": {
-                **{key: plain[key] for key in ("format", "network", "input", "classes")},
+                **{key: plain[key] for key in ("format", "network", "head", "input", "classes") if key in plain},
                 "cost": {name: notation(name).value(value) for name, value in price_of(a).values.items()},
                 **({"plugins": {p.name: _without_folder(p.record) for p in plugins}} if plugins else {}),
                 "provenance": dict(self.provenance),
@@ -170,7 +171,7 @@ def as_text(model: Model, json_text: bool = False) -> str:
     if json_text:
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     a = model.architecture
-    head = f'# {a.network}: {mix(a)}; {costs(price_of(a))}. In Python: dcdnas.build("this file") makes the network.\n'
+    head = f'# {a.named}: {mix(a)}; {costs(price_of(a))}. In Python: dcdnas.build("this file") makes the network.\n'
     return head + yaml.dump(content, Dumper=_Flow, sort_keys=False, allow_unicode=True, width=120)
 
 

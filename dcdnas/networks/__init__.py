@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,10 +12,12 @@ from dcdnas.core.catalogue import Catalogue
 from dcdnas.core.plugins import Place, accept
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.core.task import proxy_input
+from dcdnas.errors import UnknownNameError
 from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.networks._base import ConvNorm, Network, Places, deployed, make, make_divisible
 from dcdnas.networks._convert import convert
-from dcdnas.networks._excite import SqueezeExcite
+from dcdnas.networks._decoder import with_decoder
+from dcdnas.networks._fixed import fixed_parts
 from dcdnas.networks._identity import digest_of_built
 from dcdnas.networks._rules import check as _check
 from dcdnas.networks._slot import STATIC, leaders, unnamed
@@ -24,14 +27,41 @@ networks: Catalogue[type[Network]] = Catalogue("networks", "network")
 accept(Place(networks, Network, "network", rules=_check))
 
 __all__ = [
-    "ACTIVATIONS", "STATIC", "ConvNorm", "Network", "Places", "Shape", "Slot", "SqueezeExcite", "build_network", "convert",
-    "deployed", "for_proxy", "identity", "leaders", "make", "make_divisible", "networks", "slots_of", "unnamed",
+    "ACTIVATIONS", "HEADS", "STATIC", "ConvNorm", "Network", "Places", "Shape", "Slot", "build_network", "class_of", "convert",
+    "deployed", "fixed_parts", "for_proxy", "identity", "leaders", "make", "make_divisible", "network_of", "networks", "slots_of",
+    "unnamed",
 ]  # fmt: skip
+
+
+HEADS: Mapping[str, Callable[[type[Network]], type[Network]]] = {"decoder": with_decoder}
+"""Name of each head that can take the place of a backbone's own classifier -> what makes the class with it."""
+
+
+def network_of(network: str, head: str = "") -> type[Network]:
+    """The class of a backbone's networks with a head.
+
+    Args:
+        network: name of the backbone.
+        head: name of the head; empty for the backbone's own classifier.
+
+    Raises:
+        UnknownNameError: when there is no such backbone or head.
+    """
+    if not head:
+        return networks[network]
+    if head not in HEADS:
+        raise UnknownNameError("head", head, HEADS)
+    return HEADS[head](networks[network])
+
+
+def class_of(architecture: Architecture) -> type[Network]:
+    """The class of an architecture's network."""
+    return network_of(architecture.network, architecture.head)
 
 
 def slots_of(architecture: Architecture) -> tuple[Slot, ...]:
     """The slots of an architecture at its deployment input, without building it."""
-    cls = networks[architecture.network]
+    cls = class_of(architecture)
     return cls.slots(architecture.input, architecture.classes, cls.complete(architecture.settings))
 
 
@@ -47,7 +77,7 @@ def identity(architecture: Architecture) -> str:
     Raises:
         UsageError: when no network has these settings.
     """
-    return digest_of_built(networks[architecture.network], architecture)
+    return digest_of_built(class_of(architecture), architecture)
 
 
 def build_network(source: Architecture | str | Path) -> Network:
@@ -58,7 +88,7 @@ def build_network(source: Architecture | str | Path) -> Network:
         UsageError: when the architecture names what does not exist or does not fit.
     """
     architecture = source if isinstance(source, Architecture) else Architecture.read(source)
-    return networks[architecture.network].build(architecture)
+    return class_of(architecture).build(architecture)
 
 
 def for_proxy(architecture: Architecture, input: Shape, classes: int, deployed_side: int = 0) -> Architecture:
@@ -73,7 +103,7 @@ def for_proxy(architecture: Architecture, input: Shape, classes: int, deployed_s
         classes: of the proxy's images.
         deployed_side: R, side of the deployed images that the proxy's images stand for; 0 for the architecture's own.
     """
-    cls = networks[architecture.network]
+    cls = class_of(architecture)
     settings = cls.written(cls.adapted(architecture.settings, input))
     return replace(
         architecture, settings=settings, input=proxy_input(input, architecture.input[1], deployed_side), classes=classes

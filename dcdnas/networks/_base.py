@@ -21,7 +21,7 @@ from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.errors import UsageError
 from dcdnas.networks._activations import ACTIVATIONS
-from dcdnas.networks._excite import SqueezeExcite
+from dcdnas.networks._fixed import FIXED
 from dcdnas.networks._slot import STATIC, check_layers
 from dcdnas.operators import BatchNorm, Operator, activated, operators
 
@@ -61,8 +61,8 @@ def through(x: Tensor, *layers: nn.Module) -> Tensor:
 
 def make(slot: Slot, choice: LayerChoice = STATIC) -> nn.Module:
     """The module that stands in `slot`."""
-    if slot.kind == "gate":
-        return SqueezeExcite(slot.geometry.in_channels, slot.geometry.out_channels, hard=slot.activation == "hardsigmoid")
+    if not slot.searchable:
+        return FIXED[slot.kind].make(slot)
     if slot.kind == "linear":
         return operators[choice.operator].classifier(slot.geometry, choice.form, **choice.settings)
     return ConvNorm(slot, choice)
@@ -83,8 +83,8 @@ class Places:
         return self._slots[name].geometry
 
     def activation(self, name: str) -> nn.Module:
-        """A new module of the activation of the slot called `name`."""
-        return ACTIVATIONS[self._slots[name].activation]()
+        """A new module of the activation of the slot called `name`; the identity where the network has no such slot."""
+        return ACTIVATIONS[self._slots[name].activation]() if name in self else nn.Identity()
 
     def fill(self, name: str) -> nn.Module:
         """A new module for the slot called `name`; the identity where the network has no such slot."""
@@ -118,6 +118,11 @@ class Network(nn.Module, ABC):
             self.stages.append(stage)
             self.add_module(stage, nn.Sequential(OrderedDict((name, block(f"{stage}.{name}")) for name in names)))
 
+    def enter(self, x: Tensor) -> Tensor:
+        """What comes before the stages: (N, C, H, W) -> (N, D, H', W'), by the module `stem` where there is one."""
+        stem: nn.Module | None = getattr(self, "stem", None)
+        return x if stem is None else stem(x)
+
     def blocks(self) -> list[nn.Module]:
         """Of all stages, in order.
 
@@ -127,7 +132,7 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, classes)."""
+        """(N, C, H, W) -> (N, classes), or with a head that scores every pixel (N, classes, H, W)."""
 
     @classmethod
     @abstractmethod

@@ -33,11 +33,6 @@ class SqueezeExcite(nn.Module):
         return product(x, gate[:, :, None, None])
 
     @staticmethod
-    def multiply_adds(channels: int, squeezed: int, pixels: int) -> int:
-        """Both linear layers, and the product at each pixel."""
-        return SqueezeExcite.controlling(channels, squeezed) + channels * pixels
-
-    @staticmethod
     def controlling(channels: int, squeezed: int) -> int:
         """Both linear layers."""
         return 2 * channels * squeezed

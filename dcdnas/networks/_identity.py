@@ -28,6 +28,7 @@ def digest_of_built(cls: type[Network], architecture: Architecture) -> str:
     names = cls.names_compared(slots)
     plain = {
         "network": architecture.network,
+        **({"head": architecture.head} if architecture.head else {}),
         "input": architecture.input,
         "classes": architecture.classes,
         "wiring": {name: canonical(value) for name, value in settings.items() if name not in searched},
@@ -40,7 +41,7 @@ def _built(slot: Slot, name: str, architecture: Architecture) -> list[object]:
     """A slot under a name, and what stands in it."""
     choice, g = architecture.layers.get(slot.name, STATIC), slot.geometry
     place = [name, slot.kind, slot.activation, str(g), g.dilation]
-    if slot.kind == "gate":
+    if not slot.searchable:
         return place
     return [*place, choice.operator, choice.guide_channels, _filled(choice, g)]
 

@@ -37,7 +37,7 @@ def check_layers(architecture: Architecture, slots: tuple[Slot, ...], guided: fr
         slots: of its network.
         guided: roles of the slots that can take the guide of their block's first layer.
     """
-    names = {s.name for s in slots if s.kind != "gate"}
+    names = {s.name for s in slots if s.searchable}
     extra = [name for name in architecture.layers if name not in names]
     if extra:
         raise FileError(

@@ -87,7 +87,7 @@ class MobileNetV2(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> logits (N, classes)."""
-        x = self.stem(x)
+        x = self.enter(x)
         for block in self.blocks():
             x = block(x)
         logits: Tensor = self.classifier(self.dropout(self.head(x).mean((2, 3))))

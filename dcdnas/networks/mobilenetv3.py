@@ -123,7 +123,7 @@ class MobileNetV3(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> logits (N, classes)."""
-        x = self.stem(x)
+        x = self.enter(x)
         for block in self.blocks():
             x = block(x)
         features = self.activation(self.embedding(self.head(x).mean((2, 3))))

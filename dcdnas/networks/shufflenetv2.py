@@ -91,9 +91,14 @@ class ShuffleNetV2(Network):
         self.dropout = nn.Dropout(dropout)
         self.classifier = places.fill("classifier")
 
+    def enter(self, x: Tensor) -> Tensor:
+        """The stem, and the max-pool where there is one."""
+        pooled: Tensor = self.pool(self.stem(x))
+        return pooled
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> logits (N, classes)."""
-        x = self.pool(self.stem(x))
+        x = self.enter(x)
         for block in self.blocks():
             x = block(x)
         logits: Tensor = self.classifier(self.dropout(self.head(x).mean((2, 3))))

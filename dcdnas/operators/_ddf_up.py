@@ -2,7 +2,7 @@
 
 The paper claims that predicting the filters of an upsampling from guiding features transfers their detail better than fixed
 or purely spatial filters. Each of the s x s output pixels of an input pixel has its own pair of filters, and a pixel shuffle
-puts them in their places. Not an operator of the search: it has no Conv2d to stand in for.
+puts them in their places. Not an operator: it has no Conv2d to stand in for. A head that makes maps larger takes it.
 
 Letters: N batch, C channels, H W map, J guiding channels, s scale, k kernel size, h heads, m hidden units.
 
@@ -16,11 +16,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from dcdnas.core.breakdown import Parts
 from dcdnas.errors import UsageError
 from dcdnas.operators._decoupled import decoupled_filter, decoupled_filter_lean, filter_norm
 from dcdnas.operators._pool import pooled
 from dcdnas.operators._product import product
 from dcdnas.operators._widths import reduced
+
+KERNEL_SIZE, REDUCTION = 3, 5
+"""The defaults of k and r."""
 
 
 class DDFUp(nn.Module):
@@ -52,11 +56,11 @@ class DDFUp(nn.Module):
         self,
         in_channels: int,
         scale_factor: int = 2,
-        kernel_size: int = 3,
+        kernel_size: int = KERNEL_SIZE,
         *,
         kernel_combine: Literal["mul", "add"] = "mul",
         head: int = 1,
-        reduction: float = 5,
+        reduction: float = REDUCTION,
         joint_channels: int = 0,
         joint_scale: int = 1,
         dilation: int = 1,
@@ -74,6 +78,21 @@ class DDFUp(nn.Module):
         self.excite = nn.Parameter(torch.empty(offsets, hidden, in_channels * taps).uniform_(-1, 1) * hidden**-0.5)
         self.excite_bias = nn.Parameter(torch.empty(offsets, 1, in_channels * taps).uniform_(-1, 1) * hidden**-0.5)
         self.scale = nn.Parameter(torch.randn(offsets * in_channels, taps) / kernel_size)
+
+    @staticmethod
+    def parts(channels: int, scale_factor: int, pixels: int) -> Parts:
+        """Multiply-adds at batch 1 with the defaults of all other arguments.
+
+        Args:
+            channels: C.
+            scale_factor: s.
+            pixels: of the input map.
+        """
+        offsets, taps, hidden = scale_factor**2, KERNEL_SIZE**2, max(1, reduced(channels, REDUCTION))
+        controller = offsets * channels * (pixels * taps + hidden * (1 + taps))
+        normalised = offsets * taps * (pixels + 2 * channels)
+        applied = offsets * channels * taps * pixels
+        return Parts(applied, normalised + applied, controller)
 
     def spatial_filter(self, features: Tensor) -> Tensor:
         """D^sp of every offset: (N, J s_j^2 or C, H, W) -> (N, s*s*h, k*k, H, W)."""

@@ -20,6 +20,10 @@ SHORT = {"latent_dim": "L", "num_blocks": "B", "num_kernels": "n", "num_experts"
 """The papers' letters for settings that fit under a bar; a 1 is not written."""
 
 
+KERNELS = {"linear": "fc", "gate": "se", "pixel-linear": "1x1", "bilinear": "up", "ddf-up": "DDF-Up"}
+"""What is written under a bar that is no convolution."""
+
+
 @dataclass(frozen=True)
 class Bar:
     """One layer of the drawing; lengths in the drawing's own units.
@@ -106,7 +110,7 @@ def sentence(layer: Layer) -> str:
     """A layer's numbers in a sentence."""
     g, c = layer.geometry, layer.choice
     what = "fully connected layer" if layer.slot.kind == "linear" and c.operator == "static" else f"{c.operator} {layer.kernel}"
-    what = layer.kernel if layer.slot.kind == "gate" else what
+    what = what if layer.slot.searchable else layer.kernel
     settings = ", ".join(f"{name} {value}" for name, value in c.settings.items())
     place = f"{g.in_channels} to {g.out_channels} channels"
     if layer.slot.kind != "linear":
@@ -123,7 +127,7 @@ def sentence(layer: Layer) -> str:
 
 def _notes(layer: Layer) -> tuple[str, ...]:
     g = layer.geometry
-    kernel = {"linear": "fc", "gate": "se"}.get(layer.slot.kind) or f"{'d' if g.depthwise else ''}{g.kernel_size}x{g.kernel_size}"
+    kernel = KERNELS.get(layer.slot.kind) or f"{'d' if g.depthwise else ''}{g.kernel_size}x{g.kernel_size}"
     settings = [f"{SHORT[name]}{value}" for name, value in layer.choice.settings.items() if name in SHORT and value != 1]
     return (kernel, *settings[:3])
 

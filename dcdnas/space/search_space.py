@@ -11,13 +11,13 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
-from dcdnas.core.architecture import Architecture
+from dcdnas.core.architecture import Architecture, with_head
 from dcdnas.core.budget import Budget
 from dcdnas.core.geometry import Setting
 from dcdnas.core.task import TrainingTask
 from dcdnas.cost import CATALOGUE, Prices, metrics
 from dcdnas.errors import UsageError
-from dcdnas.networks import Shape, Slot, leaders, networks, unnamed
+from dcdnas.networks import Network, Shape, Slot, leaders, network_of, unnamed
 from dcdnas.space.frame import Frame, layer_choice, place_costs
 from dcdnas.space.parts import Candidate, Decision, Decisions, Group, Rule, Settings, Site, Variable, rank, share_key
 from dcdnas.space.width_fit import Changes, WidthFit
@@ -50,6 +50,7 @@ class SearchSpace:
         proxy: the default short training.
         fit: with it the width is no decision: each network gets the one that fills the budget.
         named_only: whether a budget alone never picks this space, see `dcdnas.space.library.space_for`.
+        head: of all networks; empty for the backbone's own classifier.
         prices: what its networks are priced by.
     """
 
@@ -65,6 +66,7 @@ class SearchSpace:
     proxy: TrainingTask = field(default_factory=TrainingTask)
     fit: WidthFit | None = None
     named_only: bool = False
+    head: str = ""
     prices: Prices = field(default=CATALOGUE, repr=False)
     _frames: dict[tuple[Any, ...], Frame] = field(default_factory=dict, init=False, repr=False)
 
@@ -78,6 +80,16 @@ class SearchSpace:
         options = {v.decision: v.options for v in self.variables}
         found = [Decision(name, options[name], *self._existence(places)) for name, places in units.items()]
         return (*found, *(decision for group in self.groups for decision in self._of_group(group)))
+
+    @cached_property
+    def backbone(self) -> type[Network]:
+        """The class of its networks."""
+        return network_of(self.network, self.head)
+
+    @property
+    def named(self) -> str:
+        """The backbone and the head of its networks in words."""
+        return with_head(self.network, self.head)
 
     @property
     def resolutions(self) -> tuple[int, ...]:
@@ -121,6 +133,8 @@ class SearchSpace:
         plain += [[rule.conditions for rule in self.forbidden]]
         if self.fit is not None:
             plain += [["fit", asdict(self.fit)]]
+        if self.head:
+            plain += [["head", self.head]]
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
     def decide(self, choose: Choose) -> dict[str, Setting]:
@@ -143,7 +157,7 @@ class SearchSpace:
         """
         chosen = [group.choose(decisions) for group in self.groups]
         frame = self.frame(decisions, self._fitted(decisions, chosen) if self.fit is not None else ())
-        return Architecture(self.network, frame.settings, frame.layers(chosen), frame.input, self.classes)
+        return Architecture(self.network, frame.settings, frame.layers(chosen), frame.input, self.classes, self.head)
 
     def filling(self, budgets: Sequence[Budget]) -> SearchSpace:
         """The space for a search within budgets: where the width is fitted, to the first of them; else the space itself.
@@ -232,7 +246,7 @@ class SearchSpace:
         """For each slot that can take its block's guide, the slot of the same group whose layer makes it."""
         if not any(group.shares_guides for group in self.groups):
             return {}
-        groups, found = self._group_of, leaders(slots, networks[self.network].GUIDED)
+        groups, found = self._group_of, leaders(slots, self.backbone.GUIDED)
         sharing = {name for name in found if name in groups and self.groups[groups[name]].shares_guides}
         return {name: found[name] for name in sharing if groups.get(found[name].name) == groups[name]}
 
@@ -240,7 +254,7 @@ class SearchSpace:
         """The backbone's settings with which the network fills the budget."""
         if self.fit is None or self.fit.budget is None:
             raise UsageError(f"the width in {self.name} is fitted to a budget. Give one, like `-b 2MFLOPs`.")
-        cls, (settings, shape) = networks[self.network], self.network_settings(decisions)
+        cls, (settings, shape) = self.backbone, self.network_settings(decisions)
         complete, group_of = cls.complete(settings), self._group_of
         costs = [place_costs(self.prices, self.fit.budget.metric, *choice) for choice in (*chosen, ("static", ()))]
 
@@ -253,7 +267,7 @@ class SearchSpace:
 
     @cached_property
     def _channels(self) -> Changes:
-        complete = networks[self.network].complete(self.fixed)
+        complete = self.backbone.complete(self.fixed)
         stages: Any = complete["channels"]
         return ("channels", tuple(stages)), ("head_channels", complete.get("head_channels", 0))
 
@@ -266,7 +280,7 @@ class SearchSpace:
         return {slot: number for number, group in enumerate(self.groups) for slot in group.slots}
 
     def _make_frame(self, decisions: Decisions, changes: Changes) -> Frame:
-        cls = networks[self.network]
+        cls = self.backbone
         settings, shape = self.network_settings(decisions)
         complete = cls.complete(settings | dict(changes))
         slots = cls.slots(shape, self.classes, complete)

@@ -17,7 +17,7 @@ from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.plugins import require, rules_of
 from dcdnas.cost import measure, price
 from dcdnas.errors import GeometryError, UsageError
-from dcdnas.networks import Network, Shape, build_network, for_proxy, networks, slots_of
+from dcdnas.networks import Network, Shape, build_network, class_of, for_proxy, networks, slots_of
 from dcdnas.operators import operators
 from dcdnas.testing.rules import entered, kept
 
@@ -25,7 +25,11 @@ CLASSES = 5
 
 
 def check_network(
-    network: type[Network], settings: Iterable[Mapping[str, Any]] = ({},), input: Shape = (3, 32, 32), dynamic: str = "odconv"
+    network: type[Network],
+    settings: Iterable[Mapping[str, Any]] = ({},),
+    input: Shape = (3, 32, 32),
+    dynamic: str = "odconv",
+    head: str = "",
 ) -> None:
     """Checks a network by the rules that those of the package keep.
 
@@ -34,6 +38,7 @@ def check_network(
         settings: one or several of those that it takes; small ones are checked in seconds.
         input: C, H, W of its images.
         dynamic: operator that is put into the places that take it.
+        head: in place of the network's own classifier; its settings are among those of `settings`.
 
     Raises:
         ContractError: at the first rule that it breaks, with the settings and what was found.
@@ -42,7 +47,7 @@ def check_network(
     with entered(networks, network) as name, torch.random.fork_rng(devices=[]):
         kept(f"{network.__name__}: An unknown setting is refused", lambda: unknown_setting_refused(network))
         for given in settings:
-            bare = Architecture(name, given, {}, input, CLASSES)
+            bare = Architecture(name, given, {}, input, CLASSES, head)
             kept(f"{network.__name__} with {dict(given)}: its slots", partial(slots_of, bare))
             for architecture in (bare, with_operator(bare, dynamic)):
                 for rule, check in RULES.items():
@@ -73,7 +78,7 @@ def unknown_setting_refused(network: type[Network]) -> None:
 
 def settings_settle(architecture: Architecture) -> None:
     """Complete settings stay as they are, written or not."""
-    cls = networks[architecture.network]
+    cls = class_of(architecture)
     complete = cls.complete(architecture.settings)
     for again in (cls.complete(complete), cls.complete(cls.written(complete))):
         require(again == complete, f"{complete} becomes {again}")
@@ -91,7 +96,7 @@ def slots_are_modules(architecture: Architecture) -> None:
 
 
 def maps_as_planned(architecture: Architecture) -> None:
-    """Each slot receives a map of the size that its geometry says, and there is an output a class."""
+    """Each slot receives a map of the size that its geometry says, and there is an output a class, with a head at each pixel."""
     network, seen = build_network(architecture).eval(), {}
 
     def note(name: str) -> Callable[..., None]:
@@ -103,7 +108,7 @@ def maps_as_planned(architecture: Architecture) -> None:
         logits = network(torch.zeros(2, *architecture.input))
     for slot in slots_of(architecture):
         require(seen.get(slot.name) == slot.input, f"{slot.name} receives {seen.get(slot.name)}, and its slot says {slot.input}")
-    wanted = (2, architecture.classes)
+    wanted = (2, *outputs_of(architecture))
     require(tuple(logits.shape) == wanted, f"the output is {tuple(logits.shape)} and not {wanted}")
 
 
@@ -129,7 +134,13 @@ def fits_small_images(architecture: Architecture) -> None:
     require(names == before, f"the slots are {', '.join(names)} and not {', '.join(before)}")
     with torch.no_grad():
         found = tuple(build_network(small).eval()(torch.zeros(2, *small.input)).shape)
-    require(found == (2, 3), f"the output is {found} and not (2, 3)")
+    wanted = (2, *outputs_of(small))
+    require(found == wanted, f"the output is {found} and not {wanted}")
+
+
+def outputs_of(architecture: Architecture) -> tuple[int, ...]:
+    """The shape of what a network puts out, without the batch."""
+    return (architecture.classes, *architecture.input[1:]) if architecture.head else (architecture.classes,)
 
 
 RULES: Mapping[str, Callable[[Architecture], None]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from dcdnas.core.architecture import Architecture
@@ -22,3 +23,8 @@ def small(network: str, **given: Any) -> Architecture:
     """Two stages of two blocks on 12x12 pixels."""
     settings = {"channels": (8, 16), "depth": 2, "strides": (1, 2), "stem_channels": 8, **SMALL[network], **given}
     return Architecture(network, settings, {}, (3, 12, 12), 5)
+
+
+def dense(network: str, **given: Any) -> Architecture:
+    """The same with a decoder of 16 channels."""
+    return replace(small(network, **{"decoder_channels": 16, **given}), head="decoder")

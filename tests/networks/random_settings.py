@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
 
 from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.slot import UPSAMPLING
 from dcdnas.networks import slots_of
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
 
 
 @st.composite
-def architectures(draw: st.DrawFn, network: str) -> Architecture:
-    """A small architecture of `network`, each setting drawn, some layers named explicitly."""
+def architectures(draw: st.DrawFn, network: str, head: str = "") -> Architecture:
+    """A small architecture of `network` with a head, each setting drawn, some layers named explicitly."""
     stages = draw(st.integers(1, 3))
     depth = draw(st.lists(st.integers(1, 2), min_size=stages, max_size=stages))
     least = 0.25 if network in ("resnet", "shufflenetv2") else 1.0
@@ -46,7 +48,9 @@ def architectures(draw: st.DrawFn, network: str) -> Architecture:
         settings["block"] = draw(st.sampled_from(["basic", "bottleneck"]))
         settings["stem"] = draw(st.sampled_from(["imagenet", "medium", "small"]))
     size = draw(st.integers(9, 20)), draw(st.integers(9, 20))
-    plain = Architecture(network, settings, {}, (draw(st.sampled_from([1, 3])), *size), draw(st.integers(2, 12)))
+    if head:
+        settings["decoder_channels"] = draw(st.sampled_from([1, 8, 12, 24]))
+        settings["upsampling"] = draw(st.sampled_from(UPSAMPLING))
+    plain = Architecture(network, settings, {}, (draw(st.sampled_from([1, 3])), *size), draw(st.integers(2, 12)), head)
     named = draw(st.lists(st.sampled_from([s.name for s in slots_of(plain) if s.kind == "conv"]), max_size=3))
-    layers = dict.fromkeys(named, LayerChoice("static"))
-    return Architecture(network, settings, layers, plain.input, plain.classes)
+    return replace(plain, layers=dict.fromkeys(named, LayerChoice("static")))

@@ -12,7 +12,7 @@ import yaml
 
 from dcdnas.core.dimension import dimensions
 from dcdnas.core.yaml_lines import Document
-from dcdnas.networks import networks
+from dcdnas.networks import HEADS, network_of, networks
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
 from dcdnas.space.pricing.cost import draw
 from dcdnas.space.reading.reader import Compiler
@@ -35,7 +35,7 @@ def test_an_example_is_a_space_whose_networks_differ(name: str) -> None:
 
 
 def test_the_whole_example_has_every_key_but_those_that_the_text_explains() -> None:
-    explained = {"plugins", "named_only"}
+    explained = {"plugins", "named_only", "head"}
     assert set(WHOLE) == set(SpaceFile.model_fields) - explained
     assert all(f"`{key}: " in PAGE for key in explained)
 
@@ -45,7 +45,7 @@ def test_the_example_of_the_training_has_every_key() -> None:
 
 
 def test_every_setting_scope_and_activation_is_named() -> None:
-    names = {name for network in networks for name in dimensions(networks[network])}
+    names = {name for network in networks for head in ("", *HEADS) for name in dimensions(network_of(network, head))}
     assert [name for name in (*names, *SHARES, *SEARCHED_ACTIVATIONS) if f"`{name}`" not in PAGE] == []
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
 
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.dimension import dimensions
 from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.slot import Kind
 from dcdnas.cost.latency.table import Place
 from dcdnas.errors import DcdnasError, UsageError, nearest
 from dcdnas.networks import ACTIVATIONS, Slot
@@ -16,7 +17,7 @@ from dcdnas.operators import operators
 
 GEOMETRY = tuple(f.name for f in fields(ConvGeometry))
 DEFAULTS: Mapping[str, object] = {f.name: f.default for f in fields(ConvGeometry)}
-KINDS = ("conv", "linear", "gate")
+KINDS = get_args(Kind)
 KEYS = ("kind", *GEOMETRY, "activation", "operator", "settings", "guide_channels")
 
 

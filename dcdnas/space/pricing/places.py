@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import product
 
 from dcdnas.core.geometry import Setting
-from dcdnas.networks import Slot, networks
+from dcdnas.networks import Slot
 from dcdnas.space.parts import Decisions, Site
 from dcdnas.space.search_space import SearchSpace
 
@@ -80,7 +80,7 @@ def places_of(space: SearchSpace) -> Places | None:
 
 def slots_of_outcome(space: SearchSpace, decisions: Decisions) -> tuple[Slot, ...]:
     """All slots of the network that some decisions make."""
-    cls = networks[space.network]
+    cls = space.backbone
     settings, shape = space.network_settings(decisions)
     return cls.slots(shape, space.classes, cls.complete(settings))
 

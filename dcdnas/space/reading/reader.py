@@ -14,7 +14,7 @@ from dcdnas.core.plugins import load_plugin
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.yaml_lines import Document, Key, read_yaml
 from dcdnas.errors import UnknownNameError, UsageError, nearest
-from dcdnas.networks import Network, leaders, networks
+from dcdnas.networks import Network, leaders, network_of, networks
 from dcdnas.space.reading.problems import Problems, shown
 from dcdnas.space.reading.schema import Proxy, SpaceFile
 from dcdnas.space.reading.settings import SettingsReader, matching
@@ -111,25 +111,25 @@ class Compiler:
 
     def _network(self, file: SpaceFile) -> type[Network] | None:
         try:
-            return networks[file.network]
+            return network_of(file.network, file.head)
         except UnknownNameError as error:
-            self.problems.add(("network",), str(error))
+            self.problems.add(("head" if file.network in networks else "network",), str(error))
             return None
 
     def _assemble(self, file: SpaceFile, cls: type[Network], slots: SlotsReader) -> SearchSpace | None:
         settings = SettingsReader(self.problems, cls, file.settings)
         variables = self._resolution(file) + settings.variables()
         about = (file.name, file.description, file.network, file.input, file.classes, settings.fixed, variables)
-        places, led = ({}, {}) if self.problems else self._places(SearchSpace(*about, fit=settings.fit), cls)
+        places, led = ({}, {}) if self.problems else self._places(SearchSpace(*about, fit=settings.fit, head=file.head), cls)
         groups = slots.groups(places, led) if places else ()
         if self.problems:
             return None
         proxy = TrainingTask(
             **{f.name: getattr(file.proxy, f.name) for f in fields(TrainingTask) if f.name in Proxy.model_fields}
         )
-        space = SearchSpace(*about, groups, proxy=proxy, fit=settings.fit)
+        space = SearchSpace(*about, groups, proxy=proxy, fit=settings.fit, named_only=file.named_only, head=file.head)
         rules = tuple(self._rule(space, number, given) for number, given in enumerate(file.forbid))
-        space = SearchSpace(*about, groups, rules, proxy, settings.fit, file.named_only)
+        space = replace(space, forbidden=rules)
         if rules and not self.problems:
             self._check_rules(space)
         return space
@@ -159,7 +159,7 @@ class Compiler:
                 self.problems.add(("settings",), str(error))
                 return {}, {}
             for slot in slots:
-                if slot.kind != "gate":
+                if slot.searchable:
                     found.setdefault(slot.name, Place(slot.kind == "linear")).geometries.add(slot.geometry)
             for name, leader in leaders(slots, cls.GUIDED).items():
                 led.setdefault(name, set()).add(leader.name)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from dcdnas.core.dimension import Dimension, dimensions
 from dcdnas.core.names import NAME
-from dcdnas.networks import networks
+from dcdnas.networks import HEADS, network_of, networks
 from dcdnas.operators import operators
 from dcdnas.space.frame import shares_guides
 from dcdnas.space.parts import GUIDE
@@ -51,6 +52,7 @@ class SpaceFile(_Strict):
     name: str = Field(min_length=1, pattern=NAME)
     description: str = ""
     network: str
+    head: str = Field("", description="in place of the backbone's own classifier: `decoder` scores every pixel")
     input: tuple[Size, Size, Size] = Field(description="channels, height, width at deployment")
     resolution: Size | Annotated[list[Size], Field(min_length=1)] | None = Field(
         None, description="side of the input; a list is searched"
@@ -76,14 +78,15 @@ def json_schema() -> dict[str, Any]:
     for name in (n for n in operators if shares_guides(operators[n])):
         candidates[name]["properties"].setdefault(GUIDE.name, _value_schema(GUIDE))
     schema["properties"]["network"]["enum"] = list(networks)
+    schema["properties"]["head"]["enum"] = ["", *HEADS]
     schema["properties"]["slots"]["additionalProperties"] = {
         "type": "object",
         "properties": {"share": share, **candidates},
         "additionalProperties": False,
     }
     settings: dict[str, Any] = {}
-    for name in networks:
-        for dimension in dimensions(networks[name]).values():
+    for name, head in product(networks, ("", *HEADS)):
+        for dimension in dimensions(network_of(name, head)).values():
             by_unit = {"type": "object", "properties": {"share": share}, "additionalProperties": _value_schema(dimension)}
             known = settings.setdefault(dimension.name, {"anyOf": []})["anyOf"]
             known += [part for part in (_value_schema(dimension), by_unit) if part not in known]

@@ -1,0 +1,223 @@
+"""A decoder: scores for every pixel, from the maps that a backbone's stages put out.
+
+It begins at the coarsest map and goes to finer ones. At each size it makes the map so far larger, adds a 1x1 convolution of the
+backbone's map (`lateral`) and convolves the sum (`smooth`); a linear layer at every pixel scores the classes, and the scores are
+interpolated to the size of the image. Of several stages with maps of one size the last is taken.
+
+Reference: the top-down path is that of Lin et al., "Feature Pyramid Networks for Object Detection", CVPR 2017,
+arXiv:1612.03144, Figure 3. *Departures*: a ReLU behind each `smooth`, and scores at the finest size only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, NamedTuple, cast
+
+from torch import Tensor, nn
+
+from dcdnas.core.architecture import NetworkSetting
+from dcdnas.core.dimension import Choice, dimensions
+from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.slot import UPSAMPLING, Kind, Shape, Slot
+from dcdnas.networks._base import Network, Places, make_divisible
+
+NAME = "decoder"
+"""Of the module, and the first part of its slots' names."""
+
+DEFAULTS: Mapping[str, Any] = {"decoder_channels": 32, "upsampling": "bilinear"}
+
+
+class Level(NamedTuple):
+    """A size of map at which the decoder works.
+
+    Args:
+        stage: whose map it takes.
+        channels: of the stage's map.
+        height: likewise.
+        width: likewise.
+    """
+
+    stage: str
+    channels: int
+    height: int
+    width: int
+
+
+def body_of(slots: Sequence[Slot]) -> list[Slot]:
+    """The slots of a backbone up to its last stage."""
+    return [slot for slot in slots if slot.stage == "stem" or slot.stage.startswith("stage")]
+
+
+def levels_of(slots: Sequence[Slot]) -> list[Level]:
+    """The last stage of each size of map, the finest first, from a backbone's slots in the order of computation.
+
+    What a stage puts out is what the first slot behind it takes; that one may be linear, so the size is the stage's own. A
+    stage without slots puts out what it is given.
+    """
+    found: dict[tuple[int, int], Level] = {}
+    last_of_body = body_of(slots)[-1]
+    for last, behind in pairwise(slots):
+        if last is last_of_body or (last.stage.startswith("stage") and behind.stage != last.stage):
+            size = last.geometry.out_height, last.geometry.out_width
+            stage = last.stage if last.stage.startswith("stage") else "stage1"
+            found[size] = Level(stage, behind.geometry.in_channels, *size)
+    return list(found.values())
+
+
+def decoder_slots(levels: Sequence[Level], input: Shape, classes: int, channels: int, upsampling: Kind) -> Iterator[Slot]:
+    """The decoder's slots in the order of computation.
+
+    Args:
+        levels: of the backbone, the finest first.
+        input: (C, H, W) of the images.
+        classes: to score.
+        channels: of the decoder's maps.
+        upsampling: how maps are made larger; the scores always by bilinear interpolation.
+    """
+    coarser: Level | None = None
+    for level in reversed(levels):
+        name, size = f"{NAME}.{level.stage}", {"height": level.height, "width": level.width}
+        yield Slot(f"{name}.lateral", ConvGeometry(level.channels, channels, **size))
+        if coarser:
+            yield Slot(f"{name}.up", undone(channels, (level.height, level.width), (coarser.height, coarser.width)), upsampling)
+            yield Slot(f"{name}.smooth", ConvGeometry(channels, channels, 3, **size), activation="relu")
+        coarser = level
+    finest = levels[0]
+    place = ConvGeometry(channels, classes, height=finest.height, width=finest.width)
+    yield Slot(f"{NAME}.classifier", place, "pixel-linear")
+    if (finest.height, finest.width) != input[1:]:
+        yield Slot(f"{NAME}.up", undone(classes, input[1:], (finest.height, finest.width)), "bilinear")
+
+
+def undone(channels: int, fine: tuple[int, int], coarse: tuple[int, int]) -> ConvGeometry:
+    """The convolution from a fine map to a coarse one, whose stride an upsampling undoes."""
+    stride = max(-(-large // small) for large, small in zip(fine, coarse, strict=True))
+    return ConvGeometry(channels, channels, 1, stride, channels, height=fine[0], width=fine[1])
+
+
+class Merge(nn.Module):
+    """smooth(up(y) + lateral(x)), with x of a stage and y of the coarser level; lateral(x) at the coarsest."""
+
+    def __init__(self, places: Places, name: str) -> None:
+        super().__init__()
+        self.lateral = places.fill(f"{name}.lateral")
+        self.up = places.fill(f"{name}.up")
+        self.smooth = places.fill(f"{name}.smooth")
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """(N, C, H, W), and (N, D, H', W') of the coarser level -> (N, D, H, W)."""
+        lateral: Tensor = self.lateral(x)
+        if y is None:
+            return lateral
+        merged: Tensor = self.smooth(cut(self.up(y), lateral) + lateral)
+        return merged
+
+
+class Decoder(nn.Module):
+    """The maps of several stages to the scores of every pixel.
+
+    Args:
+        places: the slots and the operator of each.
+        stages: whose maps are taken, the finest first.
+        dropout: before the scores, in training.
+    """
+
+    def __init__(self, places: Places, stages: Sequence[str], dropout: float) -> None:
+        super().__init__()
+        self.stages = tuple(stages)
+        for stage in stages:
+            self.add_module(stage, Merge(places, f"{NAME}.{stage}"))
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = places.fill(f"{NAME}.classifier")
+        self.up = places.fill(f"{NAME}.up")
+
+    def forward(self, maps: dict[str, Tensor]) -> Tensor:
+        """Stage -> (N, C, H, W), which are taken out of the mapping as they are used -> (N, classes, H', W')."""
+        y = None
+        for stage in reversed(self.stages):
+            y = self.get_submodule(stage)(maps.pop(stage), y)
+        scores: Tensor = self.up(self.classifier(self.dropout(y)))
+        return scores
+
+
+def cut(y: Tensor, like: Tensor) -> Tensor:
+    """The map without the rows and columns at its end that another map has not."""
+    return y[..., : like.shape[-2], : like.shape[-1]]
+
+
+class WithDecoder(Network):
+    """A backbone whose classifier, and all else behind its stages, is a decoder; `with_decoder` makes the class.
+
+    Args:
+        places: the slots and the operator of each.
+        decoder_channels: of the decoder's maps, before the backbone's `width`; the result is a multiple of 8.
+        upsampling: of the decoder's maps: ``bilinear``, or the filters of ``ddf-up``, which depend on the map.
+        settings: of the backbone. Those of what is behind its stages do nothing.
+    """
+
+    backbone: ClassVar[type[Network]]
+
+    def __init__(
+        self,
+        places: Places,
+        *,
+        decoder_channels: Annotated[int, Choice(at_least=1, at_most=4096)],
+        upsampling: Annotated[str, Choice(words=UPSAMPLING)],
+        **settings: Any,
+    ) -> None:
+        super().__init__(places, **settings)
+        stages = [stage for stage in self.stages if f"{NAME}.{stage}.lateral" in places]
+        self.decoder = Decoder(places, stages, settings.get("dropout", 0.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> logits (N, classes, H, W)."""
+        image, maps = x, dict[str, Tensor]()
+        x = self.enter(x)
+        for stage in self.stages:
+            for block in self.get_submodule(stage).children():
+                x = block(x)
+            if stage in self.decoder.stages:
+                maps[stage] = x
+        del x
+        return cut(self.decoder(maps), image)
+
+    @classmethod
+    def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
+        """All settings of the backbone, and those of the decoder."""
+        own = {name: settings.get(name, default) for name, default in DEFAULTS.items()}
+        for name, value in own.items():
+            dimensions(cls)[name].check(value)
+        return {**cls.backbone.complete(_rest(settings)), **own}
+
+    @classmethod
+    def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
+        """As the backbone."""
+        own = {name: settings[name] for name in DEFAULTS if name in settings}
+        return cls.complete({**cls.backbone.adapted(_rest(settings), input), **own})
+
+    @classmethod
+    def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:
+        """Those of the backbone up to its last stage, then the decoder's."""
+        s: Mapping[str, Any] = settings
+        slots = cls.backbone.slots(input, classes, _rest(settings))
+        channels = make_divisible(s["decoder_channels"] * s.get("width", 1.0))
+        return (*body_of(slots), *decoder_slots(levels_of(slots), input, classes, channels, s["upsampling"]))
+
+    @classmethod
+    def names_compared(cls, slots: Sequence[Slot]) -> Mapping[str, str]:
+        """As the backbone compares them."""
+        return cls.backbone.names_compared([slot for slot in slots if slot.stage != NAME])
+
+
+def _rest(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the backbone."""
+    return {name: value for name, value in settings.items() if name not in DEFAULTS}
+
+
+@cache
+def with_decoder(backbone: type[Network]) -> type[Network]:
+    """The class of a backbone's networks with a decoder."""
+    made = type(f"{backbone.__name__}WithDecoder", (WithDecoder, backbone), {"backbone": backbone, "__doc__": backbone.__doc__})
+    return cast("type[Network]", made)

@@ -1,0 +1,79 @@
+"""What stands in the places where no operator is chosen: how each kind is made, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dcdnas.core.breakdown import Parts
+from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.slot import Slot
+from dcdnas.networks._excite import SqueezeExcite
+from dcdnas.operators import DDFUp
+
+TAPS = 4
+"""Pixels that a bilinear interpolation weighs for each one that it makes."""
+
+
+class Bilinear(nn.Module):
+    """Bilinear interpolation to a map that is `scale` times as large a side; no parameters."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, s H, s W)."""
+        return F.interpolate(x, scale_factor=float(self.scale), mode="bilinear", align_corners=False)
+
+    def extra_repr(self) -> str:
+        """The scale, so that a printed network shows what the module is."""
+        return f"scale={self.scale}"
+
+
+class Fixed(NamedTuple):
+    """A kind of place that is not open to the search.
+
+    Args:
+        make: the module of a slot.
+        parts: its multiply-adds at batch 1.
+    """
+
+    make: Callable[[Slot], nn.Module]
+    parts: Callable[[ConvGeometry], Parts]
+
+
+def _bilinear_parts(g: ConvGeometry) -> Parts:
+    return Parts(TAPS * g.in_channels * g.stride**2 * g.out_pixels)
+
+
+def _ddf_up_parts(g: ConvGeometry) -> Parts:
+    return DDFUp.parts(g.in_channels, g.stride, g.out_pixels)
+
+
+def _gate_parts(g: ConvGeometry) -> Parts:
+    return Parts(0, g.in_channels * g.height * g.width, SqueezeExcite.controlling(g.in_channels, g.out_channels))
+
+
+def _gate(slot: Slot) -> nn.Module:
+    return SqueezeExcite(slot.geometry.in_channels, slot.geometry.out_channels, hard=slot.activation == "hardsigmoid")
+
+
+def _pixel_linear(slot: Slot) -> nn.Module:
+    return nn.Conv2d(slot.geometry.in_channels, slot.geometry.out_channels, 1)
+
+
+FIXED: Mapping[str, Fixed] = {
+    "gate": Fixed(_gate, _gate_parts),
+    "pixel-linear": Fixed(_pixel_linear, lambda g: Parts(g.out_pixels * g.weights)),
+    "bilinear": Fixed(lambda slot: Bilinear(slot.geometry.stride), _bilinear_parts),
+    "ddf-up": Fixed(lambda slot: DDFUp(slot.geometry.in_channels, slot.geometry.stride), _ddf_up_parts),
+}
+
+
+def fixed_parts(slot: Slot) -> Parts:
+    """The multiply-adds at batch 1 of a slot that is not open to the search."""
+    return FIXED[slot.kind].parts(slot.geometry)
