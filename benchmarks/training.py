@@ -25,7 +25,8 @@ from dcdnas.cost import price
 from dcdnas.data import Split, load, split
 from dcdnas.networks import Network, build_network
 from dcdnas.training.allocator import keep_freed_memory
-from dcdnas.training.loop import batches, evaluate, parameter_groups, seeded
+from dcdnas.training.loop import batches, evaluate, seeded
+from dcdnas.training.optimizer import parameter_groups
 
 CPU = torch.device("cpu")
 SMALL = {"channels": (8, 16, 24), "depth": (1, 2, 2), "strides": (1, 2, 2), "expansion": (1, 4, 4), "stem_channels": 8}

@@ -31,6 +31,20 @@ Recipe = Annotated[
     str | None, typer.Option(metavar="NAME|FILE", help="Of the training, see `dcdnas list recipes`; the run's when left out.")
 ]
 Epochs = Annotated[int | None, typer.Option(metavar="N", min=1, help="Of each training; the recipe's, else 300, when left out.")]
+Weights = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Safetensors to begin with; a classifier for other classes begins anew.")
+]
+TeacherOf = Annotated[
+    Path | None, typer.Option("--teacher", metavar="MODEL", help="Folder of a trained network, whose answers are learnt as well.")
+]
+Patience = Annotated[
+    int | None, typer.Option(metavar="N", min=0, help="End after N epochs without a better validation accuracy; 0 for never.")
+]
+Seeds = Annotated[int, typer.Option(metavar="N", min=1, help="Trainings, each on a seed of its own.")]
+FirstSeed = Annotated[int, typer.Option(metavar="N", min=0, help="The first one.")]
+Which = Annotated[str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Which of a run; the best when left out.")]
+Folder = Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where to; trained/NAME when left out.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is kept there, if anything is.")]
 
 
 def train(
@@ -44,17 +58,16 @@ def train(
     data: Annotated[str, typer.Option("-d", "--data", metavar="DATA", help="Images, like cifar10:DIR or folder:DIR.")],
     recipe: Recipe = None,
     epochs: Epochs = None,
-    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Trainings, each on a seed of its own.")] = 1,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="The first one.")] = 0,
-    trial: Annotated[
-        str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Which of a run; the best when left out.")
-    ] = "",
+    patience: Patience = None,
+    weights: Weights = None,
+    teacher: TeacherOf = None,
+    seeds: Seeds = 1,
+    seed: FirstSeed = 0,
+    trial: Which = "",
     skip_damaged: SkipDamaged = None,
     assignments: Assignments = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where to; trained/NAME when left out.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with what is kept there, if anything is.")] = False,
+    output: Folder = None,
+    resume: Resume = False,
 ) -> None:
     """Train a network in earnest, from a run, a config or a published network, and test it.
 
@@ -66,6 +79,7 @@ def train(
     Example:  dcdnas train quick -d fashion-mnist --epochs 60 --seeds 3
     """
     from dcdnas.cli._recipe import task_of
+    from dcdnas.cli._start import start_of
     from dcdnas.cli._training_progress import watching
     from dcdnas.core.files import make_folder
     from dcdnas.data import load_test, split
@@ -74,6 +88,7 @@ def train(
     found = source_of(source, trial)
     provenance = found.model().provenance
     flags = [f"skip_damaged={skip_damaged}"] if skip_damaged else []
+    flags += [] if patience is None else [f"patience={patience}"]
     task = task_of(found.run, data, recipe, epochs, [*(assignments or ()), *flags])
     folder = output or Path("trained") / found.name
     make_folder(folder)  # so that one that cannot be written is said before the trainings
@@ -81,6 +96,7 @@ def train(
     load_test(images)  # so that a damaged or missing test part is said before them, too
     device = best_device()
     parts = split(images, VALIDATION)
+    start = start_of(out, found.architecture, images, weights, teacher)
     announce(out, found.name, task, parts, f"{counted(seeds, 'seed')}, on {device}")
 
     def write(one: Trained) -> Path:
@@ -88,7 +104,7 @@ def train(
 
     numbers = range(seed, seed + seeds)
     with watching(out, task, numbers, write) as watcher:
-        trained = train_seeds(found.architecture, parts, task, numbers, folder, watcher, resume, device)
+        trained = train_seeds(found.architecture, parts, task, numbers, folder, watcher, resume, device, start)
     tested = judged_on_test(trained, images, device)
     finish(out, found.name, [(one, write(one)) for one in tested], task, folder)
 

@@ -8,11 +8,17 @@ from typing import Any
 
 from dcdnas.errors import UsageError
 
-AUGMENTATIONS = ("none", "flip", "crop-flip")
+AUGMENTATIONS = ("none", "flip", "crop-flip", "resized-crop")
 """How a training varies its images."""
 
 SCHEDULES = ("cosine", "steps")
 """How the learning rate falls after the warm-up."""
+
+OPTIMIZERS = ("sgd", "adamw")
+"""SGD with Nesterov momentum 0.9, or AdamW (Loshchilov and Hutter, ICLR 2019, arXiv:1711.05101)."""
+
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+"""Number format of forward passes: ``auto`` is bfloat16 on a GPU that has it, float16 on another, float32 on a CPU."""
 
 _LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "classes": (lambda v: v == 0 or v >= 2, "at least 2, or 0 for all"),
@@ -36,7 +42,19 @@ _LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "anneal_epochs": (lambda v: 0 <= v < float("inf"), "a number of epochs, or 0 for a third of all"),
     "clip_norm": (lambda v: 0 <= v < float("inf"), "a norm, or 0 for no clipping"),
     "mixup": (lambda v: 0 <= v <= 1, "0 to 1"),
+    "cutmix": (lambda v: 0 <= v <= 1, "0 to 1"),
     "mixup_ramp": (lambda v: v >= 0, "a number of epochs, or 0 for none"),
+    "optimizer": (lambda v: v in OPTIMIZERS, ", ".join(OPTIMIZERS)),
+    "ema": (lambda v: 0 <= v < 1, "a decay below 1, or 0 for no average"),
+    "randaugment": (lambda v: v >= 0, "a number of operations, or 0 for none"),
+    "magnitude": (lambda v: 0 <= v <= 10, "0 to 10"),
+    "erasing": (lambda v: 0 <= v <= 1, "a probability: 0 to 1"),
+    "crop_area": (lambda v: 0 < v <= 1, "a share of the image's area: above 0, at most 1"),
+    "accumulate": (lambda v: v >= 1, "at least 1"),
+    "precision": (lambda v: v in PRECISIONS, ", ".join(PRECISIONS)),
+    "patience": (lambda v: v >= 0, "a number of epochs, or 0 for all"),
+    "distillation": (lambda v: 0 <= v <= 1, "a share of the loss: 0 to 1"),
+    "distillation_temperature": (lambda v: 0 < v < float("inf"), "a number above 0"),
     "deployed_side": (lambda v: v >= 0, "a number of pixels, or 0 for the network's own"),
 }
 
@@ -59,11 +77,11 @@ class TrainingTask:
         classes: how many of the data's classes the proxy trains on, evenly spaced in their order; 0 for all.
         epochs: passes over the training part.
         batch_size: images a step.
-        lr: peak learning rate of SGD with Nesterov momentum.
+        lr: peak learning rate.
         weight_decay: on convolution and linear weights only.
         label_smoothing: of the cross entropy.
         warmup: share of all steps in which the learning rate rises linearly.
-        augment: ``none``, ``flip`` or ``crop-flip``.
+        augment: ``none``, ``flip``, ``crop-flip``, or ``resized-crop`` with flips.
         controller_lr: times the learning rate, for what computes the operators' attentions.
         controller_warmup: share of all steps in which that rate rises linearly as well; until then a dynamic layer stays near
             its start, the static function.
@@ -81,7 +99,19 @@ class TrainingTask:
         anneal_epochs: epochs over which temperatures fall to 1, at most up to the first rung; 0 for a third of all.
         clip_norm: L2 norm of all gradients that is not exceeded; 0 for no limit.
         mixup: alpha of mixup (Zhang et al., ICLR 2018, arXiv:1710.09412), at most 1; 0 for none.
-        mixup_ramp: epochs over which alpha rises linearly from 0 to that.
+        mixup_ramp: epochs over which the alphas of mixup and CutMix rise linearly from 0.
+        optimizer: ``sgd`` or ``adamw``.
+        ema: decay a step of an average of the weights, with which the network is judged and kept; 0 for the weights themselves.
+        cutmix: alpha of CutMix (Yun et al., ICCV 2019, arXiv:1905.04899), at most 1; 0 for none.
+        randaugment: operations of RandAugment an image (Cubuk et al., 2020, arXiv:1909.13719); 0 for none.
+        magnitude: of those, 0 to 10.
+        erasing: probability of random erasing (Zhong et al., AAAI 2020, arXiv:1708.04896).
+        crop_area: smallest share of the image's area in a resized crop.
+        accumulate: parts that a batch is cut into, one after the other in memory, whose gradients are averaged.
+        precision: see `PRECISIONS`.
+        patience: epochs without a better validation accuracy after which the training ends; 0 for never.
+        distillation: share of a teacher's distribution in the loss, where there is a teacher (Hinton et al., arXiv:1503.02531).
+        distillation_temperature: of both distributions.
 
     Raises:
         UsageError: when a value cannot be trained with.
@@ -112,6 +142,18 @@ class TrainingTask:
     clip_norm: float = 0.0
     mixup: float = 0.0
     mixup_ramp: int = 0
+    optimizer: str = "sgd"
+    ema: float = 0.0
+    cutmix: float = 0.0
+    randaugment: int = 0
+    magnitude: float = 9.0
+    erasing: float = 0.0
+    crop_area: float = 0.08
+    accumulate: int = 1
+    precision: str = "auto"
+    patience: int = 0
+    distillation: float = 0.5
+    distillation_temperature: float = 1.0
 
     def __post_init__(self) -> None:
         for name, (legal, allowed) in _LEGAL.items():

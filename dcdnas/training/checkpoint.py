@@ -1,8 +1,8 @@
 """A training under way in one safetensors file: continued from it on the CPU, it gives the same bits as without a pause.
 
-Kept are the network, the optimizer, all random states, the order of the epoch under way and how far it is, the curve, and
-training's own BatchNorm statistics where the network has those of a reading. Tensors lie in the file as they are, the rest as
-JSON in its head: nothing is pickled, and a file from anywhere may be opened.
+Kept are the network, the optimizer, the average of the weights, all random states, the order of the epoch under way and how
+far it is, the curve, and training's own statistics and weights where the network has those of a reading. Tensors lie in the
+file as they are, the rest as JSON in its head: nothing is pickled, and a file from anywhere may be opened.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Checkpoint:
 
     Args:
         path: of the file, for messages.
-        tensors: by name: ``network.NAME``, ``optimizer.PARAMETER.NAME``, ``statistics.NORM.NAME``, ``random.NAME``, ``order``
-            and ``loss``.
+        tensors: by name: ``network.NAME``, ``optimizer.PARAMETER.NAME``, ``own.NAME``, ``average.NAME``, ``random.NAME``,
+            ``order`` and ``loss``.
         facts: plain data: ``step``, ``seconds``, ``curve`` and ``scaler`` of the training, and what `write` was given besides.
     """
 
@@ -125,8 +125,8 @@ def _tensors(training: Training) -> dict[str, Tensor]:
     found = {f"network.{name}": tensor for name, tensor in training.network.state_dict().items()}
     for index, kept in training.optimizer.state_dict()["state"].items():
         found |= {f"optimizer.{index}.{name}": value for name, value in kept.items() if isinstance(value, Tensor)}
-    for index, norm in enumerate(training.own or ()):
-        found |= {f"statistics.{index}.{name}": tensor for name, tensor in norm.items()}
+    found |= {f"own.{name}": tensor for name, tensor in (training.own or {}).items()}
+    found |= {f"average.{name}": tensor for name, tensor in (training.average.state if training.average else {}).items()}
     found |= {"random.torch": torch.get_rng_state(), "random.images": training.generator.get_state(), "loss": training.loss}
     if training.device.type == "cuda":
         found["random.cuda"] = torch.cuda.get_rng_state(training.device)
@@ -136,11 +136,9 @@ def _tensors(training: Training) -> dict[str, Tensor]:
 def _fill(training: Training, tensors: Mapping[str, Tensor]) -> None:
     training.network.load_state_dict(_below("network", tensors))
     _fill_optimizer(training.optimizer, _below("optimizer", tensors))
-    statistics: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in _below("statistics", tensors).items():
-        index, _, buffer = name.partition(".")
-        statistics.setdefault(int(index), {})[buffer] = tensor
-    training.own = [statistics[index] for index in range(len(statistics))] or None
+    training.own = {name: tensor.to(training.device) for name, tensor in _below("own", tensors).items()} or None
+    if training.average:
+        training.average.restore(_below("average", tensors))
     training.loss.copy_(tensors["loss"])
     training.order = tensors.get("order")
     torch.set_rng_state(tensors["random.torch"])

@@ -19,7 +19,8 @@ from dcdnas.core.task import TrainingTask
 from dcdnas.data import Images, Split
 from dcdnas.errors import FileError, RunError
 from dcdnas.training import checkpoint
-from dcdnas.training.loop import Training, learning_rate
+from dcdnas.training.loop import Training
+from dcdnas.training.schedule import learning_rate
 
 LAST, BEST, EPOCHS = "last.safetensors", "best.safetensors", "epochs.csv"
 """Names of the files: the whole training, to go on from; weights of the best epoch; a row an epoch."""

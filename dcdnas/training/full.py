@@ -17,6 +17,7 @@ from dcdnas.errors import Resumable, UsageError
 from dcdnas.networks import Network, build_network, for_proxy
 from dcdnas.training.folder import Row, TrainingFolder, described
 from dcdnas.training.loop import Clock, Training, evaluate, seeded
+from dcdnas.training.starting import FRESH, Start
 
 VALIDATION = 0.1
 """Share of the training images that is kept to watch the training with."""
@@ -92,6 +93,7 @@ def train_seeds(
     watcher: Watcher,
     resume: bool = False,
     device: str = "cpu",
+    start: Start = FRESH,
 ) -> list[Trained]:
     """Trains the network once a seed and keeps each training in ``seed-N`` of a folder after every epoch, and when it is stopped.
 
@@ -104,6 +106,7 @@ def train_seeds(
         watcher: is told every step and epoch, and may stop the trainings.
         resume: whether to go on with the trainings that are kept in the folder; else there must be none.
         device: to train on.
+        start: weights to begin with, and a teacher.
 
     Raises:
         TrainingError: when a training cannot go on.
@@ -111,27 +114,36 @@ def train_seeds(
         RunError: when the folder cannot be written to, or has trainings that are not to be resumed, or others than these.
     """
     architecture = fitted(architecture, images.train)
-    begun = [(replace(task, seed=seed), prepared(folder, seed, architecture, images, task, resume)) for seed in seeds]
-    return [train_kept(architecture, images, of_seed, place, watcher, device) for of_seed, place in begun]
+    tasks = [replace(task, seed=seed) for seed in seeds]
+    begun = [(of_seed, prepared(folder, architecture, images, of_seed, resume, start)) for of_seed in tasks]
+    return [train_kept(architecture, images, of_seed, place, watcher, device, start) for of_seed, place in begun]
 
 
 def prepared(
-    folder: Path, seed: int, architecture: Architecture, images: Split, task: TrainingTask, resume: bool
+    folder: Path, architecture: Architecture, images: Split, task: TrainingTask, resume: bool, start: Start
 ) -> TrainingFolder:
     """The folder of a seed's training, which can be written to and has what it may have."""
-    place = TrainingFolder(folder / f"seed-{seed}", described(architecture, images, replace(task, seed=seed)))
+    about = described(architecture, images, task) | start.described()
+    place = TrainingFolder(folder / f"seed-{task.seed}", about)
     place.prepare(resume)
     return place
 
 
 def train_kept(
-    architecture: Architecture, images: Split, task: TrainingTask, place: TrainingFolder, watcher: Watcher, device: str
+    architecture: Architecture,
+    images: Split,
+    task: TrainingTask,
+    place: TrainingFolder,
+    watcher: Watcher,
+    device: str,
+    start: Start = FRESH,
 ) -> Trained:
     """One training from where its folder has it to its end; see `train_seeds`."""
     with seeded(task.seed, device):
         network = build_network(architecture)
+    start.put(network)
     with seeded(task.seed, device) as generator:
-        training = Training(network, images, task, generator, device)
+        training = Training(network, images, task, generator, device, start.teacher)
         place.restore(training)
         while not training.done:
             stopwatch, first = Clock(), training.step

@@ -1,7 +1,7 @@
 """Training, top to bottom: the same function is a search's short proxy and a found network's real training.
 
-Images stay in memory as bytes, whole batches are varied and normalised on the device. SGD with Nesterov momentum follows a
-linear warm-up and a cosine (Loshchilov and Hutter, "SGDR", ICLR 2017, arXiv:1608.03983, eq. 5, without restarts).
+Images stay in memory as bytes, whole batches are varied and normalised on the device. Unless a recipe says otherwise, SGD with
+Nesterov momentum follows a linear warm-up and a cosine (Loshchilov and Hutter, "SGDR", ICLR 2017, arXiv:1608.03983, eq. 5).
 A reading has BatchNorm statistics of its own (`dcdnas.training.statistics`): training goes on as if nothing had been read, and
 the network keeps those of the last reading. A training is a function of its seed: on the CPU two runs give the same bits, and
 the caller's random state is left alone.
@@ -14,7 +14,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,8 +24,12 @@ from dcdnas.core.trial import EpochResult, Score
 from dcdnas.data import Images, Split
 from dcdnas.errors import DataError, Diverged, TrainingTimeout
 from dcdnas.networks import Network
-from dcdnas.operators import Operator
-from dcdnas.training.augment import augmented, normalised
+from dcdnas.training.augment import crop_boxes, crop_draws, normalised, resized_crops, varied
+from dcdnas.training.distillation import Teacher
+from dcdnas.training.ema import Average, state_of
+from dcdnas.training.mixing import drawn
+from dcdnas.training.optimizer import Precision, optimizer_of
+from dcdnas.training.schedule import annealing_epochs, learning_rate
 from dcdnas.training.statistics import put_back, reestimate, statistics_of
 
 CHECK_EVERY = 16
@@ -80,10 +83,17 @@ class Training:
         task: likewise.
         generator: on the CPU, for the order of the images and their variations.
         device: to train on.
+        teacher: whose answers it learns beside the labels; None for none.
     """
 
     def __init__(
-        self, network: Network, data: Split, task: TrainingTask, generator: torch.Generator, device: torch.device | str = "cpu"
+        self,
+        network: Network,
+        data: Split,
+        task: TrainingTask,
+        generator: torch.Generator,
+        device: torch.device | str = "cpu",
+        teacher: Teacher | None = None,
     ) -> None:
         self.clock = Clock(task.deadline)
         self.task, self.generator, self.device = task, generator, torch.device(device)
@@ -91,8 +101,10 @@ class Training:
         self.steps_per_epoch = steps_per_epoch(len(self.images), task)
         self.temperature_steps = math.ceil(self.steps_per_epoch * annealing_epochs(task))
         self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.SGD(parameter_groups(network, task), task.lr, momentum=0.9, nesterov=True, fused=True)
-        self.precision = Precision(self.device)
+        self.optimizer = optimizer_of(network, task)
+        self.precision = Precision(self.device, task.precision)
+        self.teacher = teacher.to(self.device, self.images) if teacher else None
+        self.average = Average(network, task.ema) if task.ema else None
         self.step = 0
         """Steps done."""
         self.curve: list[EpochResult] = []
@@ -100,13 +112,16 @@ class Training:
         """(N,) positions of the images in the order of the epoch under way; None between epochs."""
         self.loss = torch.zeros((), device=self.device)
         """Sum of the losses of the epoch's steps."""
-        self.own: list[dict[str, Tensor]] | None = None
-        """Training's own BatchNorm statistics, while the network has those of a reading; else None."""
+        self.own: dict[str, Tensor] | None = None
+        """What training goes on with, while the network has what a reading was taken with; else None. By name: the statistics
+        of BatchNorms, or all weights where a recipe reads with their average."""
 
     @property
     def done(self) -> bool:
-        """Whether all epochs are trained and read."""
-        return len(self.curve) == self.task.epochs
+        """Whether all epochs are trained and read, or the accuracy has not risen for as many as the recipe waits."""
+        accuracies = [result.values["accuracy"] for result in self.curve]
+        since_best = len(accuracies) - 1 - accuracies.index(max(accuracies)) if accuracies else 0
+        return len(self.curve) == self.task.epochs or 0 < self.task.patience <= since_best
 
     @property
     def step_of_epoch(self) -> int:
@@ -122,7 +137,8 @@ class Training:
             self.order = torch.randperm(len(self.images), generator=self.generator)
             self.loss.zero_()
         self.network.train()
-        for x, y in batches(self.images, self.task, self.generator, self.device, self.order, self.step_of_epoch):
+        at = self.step_of_epoch, len(self.curve)
+        for x, y in batches(self.images, self.task, self.generator, self.device, self.order, *at):
             self._learn(x, y)
             yield
 
@@ -134,26 +150,44 @@ class Training:
             self.network.anneal((step + 1) / self.temperature_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.steps_per_epoch * task.epochs, task, group["controller"])
-        share, partner = mixed(len(x), task, epoch, self.generator) if task.mixup else (1.0, None)
-        with self.precision.autocast():
-            if partner is None:
-                loss = F.cross_entropy(self.network(x), y, label_smoothing=task.label_smoothing)
-            else:
-                partner = partner.to(self.device)
-                logits = self.network(x.lerp(x[partner], 1 - share))
-                pair = (F.cross_entropy(logits, of, label_smoothing=task.label_smoothing) for of in (y, y[partner]))
-                loss = share * next(pair) + (1 - share) * next(pair)
-        self.precision.step(loss, self.optimizer, task.clip_norm)
+        loss = self._gradients(x, y)
+        self.precision.step(self.optimizer, task.clip_norm)
+        if self.average:
+            self.average.add(self.network, step)
         if step % CHECK_EVERY == 0:
             check_finite(loss.item(), epoch, task)
-        self.loss += loss.detach()
+        self.loss += loss
         self.step += 1
 
+    def _gradients(self, x: Tensor, y: Tensor) -> Tensor:
+        """Those of a batch, mixed with itself as the recipe says, in as many parts; its loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        mix = drawn(tuple(x.shape), self.task, len(self.curve), self.generator)
+        share, others = (1.0, y) if mix is None else (mix.share, y[mix.partner.to(self.device)])
+        x = x if mix is None else mix.applied(x)
+        total = torch.zeros((), device=self.device)
+        for some, labels, partners in zip(*(of.chunk(self.task.accumulate) for of in (x, y, others)), strict=True):
+            with self.precision.autocast():
+                loss = self._loss(some, labels, partners, share) * (len(some) / len(x))
+            self.precision.backward(loss)
+            total += loss.detach()
+        return total
+
+    def _loss(self, x: Tensor, y: Tensor, others: Tensor, share: float) -> Tensor:
+        """Of images that have a share of the labels `y` and the rest of `others`."""
+        logits, smoothing = self.network(x), self.task.label_smoothing
+        loss = F.cross_entropy(logits, y, label_smoothing=smoothing)
+        if share < 1:
+            loss = share * loss + (1 - share) * F.cross_entropy(logits, others, label_smoothing=smoothing)
+        return self.teacher.blended(loss, logits, x, self.task) if self.teacher else loss
+
     def read(self) -> EpochResult:
-        """Ends an epoch whose steps are done: what the network is worth. It keeps the statistics of this reading until the next
-        step, so that it repeats the reading.
+        """Ends an epoch whose steps are done: what the network is worth. It keeps the statistics of this reading, and the average
+        of the weights where there is one, until the next step, so that it repeats the reading.
         """
-        own, task = statistics_of(self.network), self.task
+        own, task = state_of(self.network) if self.average else statistics_of(self.network), self.task
+        if self.average:
+            put_back(self.network, self.average.state)
         reestimate(self.network, self.images, task.norm_batches, task.batch_size, self.device, self.precision.autocast)
         self.curve.append(reading(self.network, self.validation, task, len(self.curve), self.device, self.clock))
         self.own, self.order = own, None
@@ -211,6 +245,7 @@ def batches(
     device: torch.device,
     order: Tensor | None = None,
     first: int = 0,
+    epoch: int = 0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch: (N, C, H, W) floats and (N,) labels, in an order of its own.
 
@@ -224,6 +259,7 @@ def batches(
         device: that batches go to.
         order: (N,) positions of the images; drawn when left out.
         first: batch to begin with, counted from 0.
+        epoch: counted from 0; with the seed and the batch it decides resized crops.
     """
     size = min(task.batch_size, len(images))
     order = torch.randperm(len(images), generator=generator) if order is None else order
@@ -231,7 +267,10 @@ def batches(
     for batch in range(first, steps_per_epoch(len(images), task)):
         rows = order[batch * size : (batch + 1) * size]
         x, y = (part.to(device, non_blocking=True) for part in images.batch(rows))
-        yield normalised(augmented(x, task.augment, generator), images.mean, images.std), y
+        if task.augment == "resized-crop":
+            draws = crop_draws(len(x), task.seed, epoch, batch)
+            x = resized_crops(x, crop_boxes(draws, *images.shape[1:], task.crop_area))
+        yield normalised(varied(x, task, generator), images.mean, images.std), y
 
 
 def steps_per_epoch(images: int, task: TrainingTask) -> int:
@@ -245,45 +284,6 @@ def steps_per_epoch(images: int, task: TrainingTask) -> int:
     return max(1, images // task.batch_size)
 
 
-def learning_rate(step: int, steps: int, task: TrainingTask, controller: bool = False) -> float:
-    """Of one step out of all: rising linearly to the peak over the warm-up, then falling as a half cosine or in steps.
-
-    For controllers times `task.controller_lr`, and rising over `task.controller_warmup` as well.
-    """
-    warmup = round(task.warmup * steps)
-    if step < warmup:
-        scale = (step + 1) / warmup
-    elif task.schedule == "steps":
-        scale = task.step_factor ** (step * task.epochs // (steps * task.step_epochs))
-    else:
-        scale = (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
-    if controller:
-        scale *= task.controller_lr * min(1.0, (step + 1) / max(1, round(task.controller_warmup * steps)))
-    return task.lr * scale
-
-
-def mixed(images: int, task: TrainingTask, epoch: int, generator: torch.Generator) -> tuple[float, Tensor]:
-    """How a batch is mixed with itself in an epoch, counted from 0: the share of each image, and (N,) which other one it gets."""
-    alpha = task.mixup * min(1.0, (epoch + 1) / max(1, task.mixup_ramp))
-    return beta(alpha, generator), torch.randperm(images, generator=generator)
-
-
-def beta(alpha: float, generator: torch.Generator) -> float:
-    """A draw from Beta(alpha, alpha), alpha at most 1, by Jöhnk's method; in logarithms, since small ones underflow."""
-    while True:
-        u, v = torch.rand(2, dtype=torch.float64, generator=generator).log() / alpha
-        if torch.logaddexp(u, v) <= 0:
-            return float(torch.sigmoid(u - v))
-
-
-def annealing_epochs(task: TrainingTask) -> float:
-    """Epochs over which temperatures fall to 1: as said, else a third of all; up to the first rung where that comes sooner.
-
-    Otherwise early stopping would judge operators with a temperature before they do what they are for.
-    """
-    return min(task.anneal_epochs or task.epochs / 3, task.epochs, task.first_rung or math.inf)
-
-
 def warn_of_temperatures(network: nn.Module) -> None:
     """Warns of temperatures that have not fallen to 1: such a layer mixes its kernels more evenly than it was made to."""
     late = {name: float(b) for name, b in network.named_buffers() if name.endswith("temperature") and float(b) > 1 + 1e-6}
@@ -294,25 +294,6 @@ def warn_of_temperatures(network: nn.Module) -> None:
             "fine-tune after network.anneal(1.0).",
             stacklevel=4,
         )
-
-
-def parameter_groups(network: nn.Module, task: TrainingTask) -> list[dict[str, Any]]:
-    """Kernels with weight decay, norms and biases without, and controllers without and with a learning rate of their own.
-
-    An operator's kernels are parameters of its own making; the layers inside it that have weights (Linear, Conv2d) are its
-    controller, which computes its attentions.
-    """
-    inside = [m for operator in network.modules() if isinstance(operator, Operator) for m in operator.modules()]
-    controllers = {id(p) for m in inside if isinstance(m, (nn.Linear, nn.Conv2d)) for p in m.parameters(recurse=False)}
-    groups: list[dict[str, Any]] = [
-        {"params": [], "weight_decay": task.weight_decay, "controller": False},
-        {"params": [], "weight_decay": 0.0, "controller": False},
-        {"params": [], "weight_decay": 0.0, "controller": True},
-    ]
-    for name, parameter in network.named_parameters():
-        decayed = parameter.ndim > 1 and not name.endswith("bias")
-        groups[2 if id(parameter) in controllers else 0 if decayed else 1]["params"].append(parameter)
-    return groups
 
 
 def check_finite(loss: float, epoch: int, task: TrainingTask) -> None:
@@ -362,29 +343,6 @@ class Clock:
                 f"given up after {self.seconds:.0f} s{where}: the deadline is {self.deadline:g} s. "
                 "Allow more time or train for fewer epochs."
             )
-
-
-class Precision:
-    """Mixed precision on CUDA (bfloat16, or float16 with scaled gradients on GPUs without it), plain float32 elsewhere."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.type = torch.bfloat16 if device.type != "cuda" or torch.cuda.is_bf16_supported() else torch.float16
-        self.scaler = torch.amp.GradScaler(device.type, enabled=self.type is torch.float16)
-
-    def autocast(self) -> torch.autocast:
-        """The context of a forward pass and its loss."""
-        return torch.autocast(self.device.type, self.type, enabled=self.device.type == "cuda")
-
-    def step(self, loss: Tensor, optimizer: torch.optim.Optimizer, clip: float = 0.0) -> None:
-        """Gradients of `loss`, scaled down to the norm `clip` where they exceed it, and one step of the optimizer."""
-        optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        if clip:
-            self.scaler.unscale_(optimizer)
-            torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip)
-        self.scaler.step(optimizer)
-        self.scaler.update()
 
 
 def on_device(images: Images, device: torch.device) -> Images:

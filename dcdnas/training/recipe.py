@@ -15,7 +15,11 @@ FORMAT = "dcdnas/recipe-1"
 
 FOLDER = Path(__file__).with_name("recipes")
 
-FURTHER = ("schedule", "step_epochs", "step_factor", "anneal_epochs", "clip_norm", "mixup", "mixup_ramp")
+FURTHER = (
+    "schedule", "step_epochs", "step_factor", "anneal_epochs", "clip_norm", "mixup", "mixup_ramp", "cutmix", "optimizer", "ema",
+    "randaugment", "magnitude", "erasing", "crop_area", "accumulate", "precision", "patience", "distillation",
+    "distillation_temperature",
+)  # fmt: skip
 """Parts of a recipe that only a training in earnest has, not a search's short ones."""
 
 PARTS = (

@@ -6,7 +6,7 @@ that early readings with them are more noise than network. `benchmarks/readings.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
 import torch
@@ -25,17 +25,27 @@ def norms_of(network: nn.Module) -> list[_BatchNorm]:
     return [m for m in network.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
 
 
-def statistics_of(network: nn.Module) -> list[dict[str, Tensor]]:
-    """Copies of the running statistics of each BatchNorm, to be put back with `put_back`."""
-    return [{name: buffer.clone() for name, buffer in norm.named_buffers()} for norm in norms_of(network)]
+def statistics_of(network: nn.Module) -> dict[str, Tensor]:
+    """Copies of the running statistics of each BatchNorm by their names, to be put back with `put_back`."""
+    norms = {id(norm) for norm in norms_of(network)}
+    return {
+        f"{name}.{part}" if name else part: buffer.clone()
+        for name, module in network.named_modules()
+        if id(module) in norms
+        for part, buffer in module.named_buffers(recurse=False)
+    }
 
 
 @torch.no_grad()
-def put_back(network: nn.Module, statistics: list[dict[str, Tensor]]) -> None:
-    """Restores, in place, what `statistics_of` copied."""
-    for norm, kept in zip(norms_of(network), statistics, strict=True):
-        for name, buffer in norm.named_buffers():
-            buffer.copy_(kept[name])
+def put_back(network: nn.Module, kept: Mapping[str, Tensor]) -> None:
+    """Writes parameters and buffers into a network by their names, in place; what is not named stays.
+
+    Raises:
+        KeyError: for a name that it does not have.
+    """
+    mine = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    for name, tensor in kept.items():
+        mine[name].copy_(tensor)
 
 
 @torch.no_grad()

@@ -159,3 +159,25 @@ def test_a_mistyped_recipe_gets_the_nearest(run: Run, searched: Path) -> None:
     said = run(*TRAIN, "--recipe", "dcd-resnet5")
     assert said.code == 2
     assert "unknown recipe 'dcd-resnet5'. Did you mean 'dcd-resnet50'? Or give the path of a file." in said.err
+
+
+def test_a_training_begins_with_weights_learns_of_a_teacher_and_may_end_early(run: Run, searched: Path) -> None:
+    assert run(*TRAIN).code == 0
+    words = (*TRAIN[:-1], "second", "--weights", "out/seed-0/model.safetensors", "--teacher", "out/seed-0", "--patience", "1")
+    said = run(*words, "--epochs", "9", "--set", "lr=1e-6", "--set", "warmup=0")
+    assert said.code == 0
+    assert "Beginning with the weights of out/seed-0/model.safetensors" in said.err
+    rows = Path("second/seed-0/epochs.csv").read_text().splitlines()[1:]
+    assert len(rows) < 9
+    begun, kept = load_file("out/seed-0/model.safetensors"), load_file("second/seed-0/model.safetensors")
+    assert all(torch.allclose(kept[name], begun[name], atol=1e-3) for name in begun if name.endswith("conv.weight"))
+
+
+def test_a_teacher_of_other_classes_is_refused_before_the_first_step(run: Run, searched: Path) -> None:
+    assert run(*TRAIN).code == 0
+    config = searched / "out/seed-0/config.yaml"
+    config.write_text(re.sub(r"(label_names:\s*[-\[]\s*)", r"\1not-", config.read_text()))
+    said = run(*TRAIN[:-1], "second", "--teacher", "out/seed-0")
+    assert said.code == 2
+    assert "--teacher out/seed-0: has other classes than npz:some.npz, or another order of them. Train it on that." in said.err
+    assert not Path("second/seed-0").exists()

@@ -25,6 +25,12 @@ SEED = 3
 LONG = replace(TASK, epochs=4, augment="crop-flip", mixup=0.2, mixup_ramp=2, clip_norm=5.0)
 """Four epochs of seven steps; temperatures fall over the first ten steps, and every step draws random numbers of each kind."""
 
+MODERN = replace(
+    LONG, optimizer="adamw", lr=1e-3, ema=0.9, augment="resized-crop", randaugment=1, erasing=0.5, cutmix=1.0, accumulate=2,
+    patience=4, precision="bfloat16",
+)  # fmt: skip
+"""The same with all that a modern recipe has."""
+
 LAYERS = {
     "stage1.block1.expand": LayerChoice("odconv", {"num_kernels": 2}),
     "stage2.block1.expand": LayerChoice("dcd", {"variant": "code"}),
@@ -68,6 +74,28 @@ def straight(architecture: Architecture, data: Split, tmp_path_factory: pytest.T
     return folder, train_seeds(architecture, data, LONG, [SEED], folder, Watcher())[0]
 
 
+@pytest.fixture(scope="module")
+def modern(architecture: Architecture, data: Split, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trained]:
+    folder = tmp_path_factory.mktemp("modern")
+    return folder, train_seeds(architecture, data, MODERN, [SEED], folder, Watcher())[0]
+
+
+@pytest.mark.parametrize(
+    ("step", "dies"),
+    [
+        pytest.param(18, False, id="within an epoch"),
+        pytest.param(14, False, id="before a reading", marks=pytest.mark.slow),
+        pytest.param(18, True, id="killed", marks=pytest.mark.slow),
+    ],
+)
+def test_a_modern_training_goes_on_to_the_same_bits(
+    architecture: Architecture, data: Split, modern: tuple[Path, Trained], tmp_path: Path, step: int, dies: bool
+) -> None:
+    with pytest.raises(KeyboardInterrupt if dies else Resumable):
+        train_seeds(architecture, data, MODERN, [SEED], tmp_path, At(step, dies))
+    equal_to(modern, tmp_path, train_seeds(architecture, data, MODERN, [SEED], tmp_path, Watcher(), resume=True)[0])
+
+
 @pytest.mark.parametrize(
     ("step", "dies"), [(18, False), (14, False), (18, True)], ids=["within an epoch", "before a reading", "killed"]
 )
@@ -76,7 +104,11 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bits(
 ) -> None:
     with pytest.raises(KeyboardInterrupt if dies else Resumable):
         train_seeds(architecture, data, LONG, [SEED], tmp_path, At(step, dies))
-    again = train_seeds(architecture, data, LONG, [SEED], tmp_path, Watcher(), resume=True)[0]
+    equal_to(straight, tmp_path, train_seeds(architecture, data, LONG, [SEED], tmp_path, Watcher(), resume=True)[0])
+
+
+def equal_to(straight: tuple[Path, Trained], tmp_path: Path, again: Trained) -> None:
+    """All files and weights are those of the training that had no pause."""
     folder, whole = straight
     assert [r.values for r in again.score.curve] == [r.values for r in whole.score.curve]
     for name in ("last", "best"):

@@ -17,7 +17,8 @@ from dcdnas.data import Split, load, split
 from dcdnas.errors import DataError, Diverged, TrainingTimeout
 from dcdnas.networks import Network
 from dcdnas.training import loop as training
-from dcdnas.training.loop import evaluate, parameter_groups, seeded, train
+from dcdnas.training.loop import evaluate, seeded, train
+from dcdnas.training.optimizer import parameter_groups
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +76,8 @@ def test_mixed_precision_learns_too(data: Split, monkeypatch: pytest.MonkeyPatch
     """The path of a GPU, on the CPU: bfloat16 forward passes and scaled gradients."""
 
     class Mixed(training.Precision):
-        def __init__(self, device: torch.device) -> None:
-            super().__init__(device)
+        def __init__(self, device: torch.device, said: str = "auto") -> None:
+            super().__init__(device, said)
             self.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
 
         def autocast(self) -> torch.autocast:

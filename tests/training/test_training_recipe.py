@@ -20,7 +20,10 @@ from dcdnas.data import Split, load
 from dcdnas.errors import DataError, UsageError
 from dcdnas.networks import Network, build_network
 from dcdnas.operators import operators
-from dcdnas.training.loop import Training, batches, beta, learning_rate, mixed, parameter_groups, seeded, steps_per_epoch, train
+from dcdnas.training.loop import Training, batches, seeded, steps_per_epoch, train
+from dcdnas.training.mixing import drawn
+from dcdnas.training.optimizer import parameter_groups
+from dcdnas.training.schedule import learning_rate
 
 CPU = torch.device("cpu")
 
@@ -188,34 +191,13 @@ def test_mixed_images_learn_both_labels(data: Split) -> None:
     mixed_images, logits = seen
     with seeded(task.seed) as generator:
         (x, y), *_ = batches(data.train, task, generator, CPU)
-        share, partner = mixed(len(x), task, 0, generator)
+        mix = drawn(tuple(x.shape), task, 0, generator)
+    assert mix is not None
+    share, partner = mix.share, mix.partner
     assert 0 < share < 1
     torch.testing.assert_close(mixed_images, share * x + (1 - share) * x[partner])
     expected = share * F.cross_entropy(logits, y) + (1 - share) * F.cross_entropy(logits, y[partner])
     torch.testing.assert_close(training.loss, expected)
-
-
-@pytest.mark.parametrize("alpha", [0.2, 1.0])
-def test_the_shares_of_mixed_images_are_distributed_as_beta(alpha: float) -> None:
-    """Mean 1/2 and variance 1 / (4 (2 alpha + 1)), within five standard errors of 2,000 draws."""
-    generator = torch.Generator().manual_seed(0)
-    shares = torch.tensor([beta(alpha, generator) for _ in range(2000)])
-    assert shares.mean() == pytest.approx(0.5, abs=0.06)
-    assert shares.var() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.12)
-
-
-def test_mixing_rises_with_the_epochs() -> None:
-    """Alpha near 0 leaves images nearly whole; at 0.2 a fifth of the shares is in the middle half."""
-
-    def middle(epoch: int) -> float:
-        task = TrainingTask(mixup=0.2, mixup_ramp=100)
-        with seeded(0) as generator:
-            shares = [mixed(2, task, epoch, generator)[0] for _ in range(400)]
-        return sum(0.25 < share < 0.75 for share in shares) / 400
-
-    assert middle(0) < 0.03
-    assert 0.1 < middle(99) < 0.3
-    assert middle(150) == middle(99)
 
 
 def test_a_temperature_has_reached_one_when_the_first_rung_is_judged(data: Split) -> None:
@@ -254,7 +236,15 @@ def test_a_training_that_ends_after_it_does_not_warn(data: Split) -> None:
         ({"weight_decay": -1.0}, "weight_decay cannot be -1.0"),
         ({"label_smoothing": 1.0}, "label_smoothing cannot be 1.0"),
         ({"warmup": 1.0}, "warmup cannot be 1.0"),
-        ({"augment": "mixup"}, "augment cannot be 'mixup'. Allowed: none, flip, crop-flip"),
+        ({"augment": "mixup"}, "augment cannot be 'mixup'. Allowed: none, flip, crop-flip, resized-crop"),
+        ({"cutmix": 1.5}, "cutmix cannot be 1.5"),
+        ({"optimizer": "adam"}, "optimizer cannot be 'adam'. Allowed: sgd, adamw"),
+        ({"ema": 1.0}, "ema cannot be 1.0"),
+        ({"magnitude": 11}, "magnitude cannot be 11. Allowed: 0 to 10"),
+        ({"crop_area": 0.0}, "crop_area cannot be 0.0"),
+        ({"accumulate": 0}, "accumulate cannot be 0. Allowed: at least 1"),
+        ({"precision": "half"}, "precision cannot be 'half'. Allowed: auto, float32, bfloat16, float16"),
+        ({"distillation_temperature": 0.0}, "distillation_temperature cannot be 0.0"),
         ({"deadline": -1.0}, "deadline cannot be -1.0"),
         ({"resolution": -1}, "resolution cannot be -1"),
     ],

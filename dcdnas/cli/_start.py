@@ -1,0 +1,54 @@
+"""What a training in earnest begins with, from the command line: weights, and a teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dcdnas.api import config_file, load
+from dcdnas.cli._output import Output
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.units import counted
+from dcdnas.data import Images
+from dcdnas.errors import UsageError
+from dcdnas.export import read_model
+from dcdnas.networks import build_network
+from dcdnas.training.distillation import Teacher
+from dcdnas.training.full import fitted
+from dcdnas.training.starting import Start, weights_for
+
+
+def start_of(out: Output, architecture: Architecture, images: Images, weights: Path | None, teacher: Path | None) -> Start:
+    """What the trainings begin with.
+
+    Raises:
+        FileError: when the weights are of another network.
+        UsageError: when the teacher is of other channels or classes than the images.
+    """
+    known: dict[str, Any] = {}
+    if weights:
+        network = build_network(fitted(architecture, images))
+        known, fresh = weights_for(network, weights)
+        also = f"; {', '.join(fresh)} begin anew, for {len(images.classes):,} classes" if fresh else ""
+        out.note(f"Beginning with the weights of {weights}{also}")
+    return Start(known, teacher_of(teacher, images) if teacher else None)
+
+
+def teacher_of(path: Path, images: Images) -> Teacher:
+    """A trained network that teaches one that is trained on these images.
+
+    Raises:
+        UsageError: when it is of other channels or classes, or of the same ones in another order.
+    """
+    model = read_model(config_file(path))
+    wanted = images.shape[0], len(images.classes)
+    if (model.architecture.input[0], model.architecture.classes) != wanted:
+        raise UsageError(
+            f"--teacher {path}: takes {counted(model.architecture.input[0], 'channel')} and knows {model.architecture.classes:,} "
+            f"classes; {images.name} has {wanted[0]} and {wanted[1]:,}. Allowed: a network trained on the same data."
+        )
+    if model.labels and tuple(model.labels) != images.classes:
+        raise UsageError(f"--teacher {path}: has other classes than {images.name}, or another order of them. Train it on that.")
+    normalisation = model.normalisation
+    mean, std = (normalisation.mean, normalisation.std) if normalisation else (images.mean, images.std)
+    return Teacher(load(path), mean, std)

@@ -1,0 +1,76 @@
+"""Images of a batch mixed with one another: mixup (Zhang et al., ICLR 2018, arXiv:1710.09412), and CutMix (Yun et al., ICCV 2019,
+arXiv:1905.04899), both rising over the first epochs as DCD's published code has it.
+
+Shapes: N batch, C channels, H W pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dcdnas.core.task import TrainingTask
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How a batch is mixed with itself.
+
+    Args:
+        share: lambda, what an image keeps of itself and its label; the rest is its partner's.
+        partner: (N,) which image of the batch each is mixed with.
+        box: left, top, right, bottom of what comes from the partner, in pixels; None where all pixels are mixed.
+    """
+
+    share: float
+    partner: Tensor
+    box: tuple[int, int, int, int] | None = None
+
+    def applied(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) mixed; a new tensor of the same layout."""
+        others = images[self.partner.to(images.device)]
+        if self.box is None:
+            return images.lerp(others, 1 - self.share)
+        left, top, right, bottom = self.box
+        mixed = images.clone()
+        mixed[..., top:bottom, left:right] = others[..., top:bottom, left:right]
+        return mixed
+
+
+def drawn(shape: tuple[int, ...], task: TrainingTask, epoch: int, generator: torch.Generator) -> Mix | None:
+    """How a batch is mixed; None where the recipe mixes nothing. With both kinds each has half of the batches.
+
+    Args:
+        shape: (N, C, H, W).
+        task: the recipe.
+        epoch: counted from 0.
+        generator: on the CPU.
+    """
+    if not task.mixup and not task.cutmix:
+        return None
+    both = task.mixup and task.cutmix
+    cut = torch.rand((), generator=generator).item() < 0.5 if both else bool(task.cutmix)
+    alpha = (task.cutmix if cut else task.mixup) * min(1.0, (epoch + 1) / max(1, task.mixup_ramp))
+    share, partner = beta(alpha, generator), torch.randperm(shape[0], generator=generator)
+    return cut_out(shape, share, partner, generator) if cut else Mix(share, partner)
+
+
+def cut_out(shape: tuple[int, ...], share: float, partner: Tensor, generator: torch.Generator) -> Mix:
+    """A box of 1 - lambda of the area about a uniform centre, cut at the edges; lambda becomes what is left of the area."""
+    height, width = shape[2:]
+    side = (1 - share) ** 0.5
+    x, y = (int(torch.randint(size, (), generator=generator)) for size in (width, height))
+    half_width, half_height = int(width * side) // 2, int(height * side) // 2
+    left, right = max(0, x - half_width), min(width, x + half_width)
+    top, bottom = max(0, y - half_height), min(height, y + half_height)
+    return Mix(1 - (right - left) * (bottom - top) / (height * width), partner, (left, top, right, bottom))
+
+
+def beta(alpha: float, generator: torch.Generator) -> float:
+    """A draw from Beta(alpha, alpha), alpha at most 1, by Jöhnk's method; in logarithms, since small ones underflow."""
+    while True:
+        u, v = torch.rand(2, dtype=torch.float64, generator=generator).log() / alpha
+        if torch.logaddexp(u, v) <= 0:
+            return float(torch.sigmoid(u - v))
