@@ -25,7 +25,7 @@ def stop(
 
     Trainings that are running may end first, unless --now is given. `dcdnas resume RUN` goes on.
     """
-    from dcdnas.engine.lock import live_driver
+    from dcdnas.core.lock import live_driver
     from dcdnas.engine.signals import request_stop
     from dcdnas.results import load_run
 

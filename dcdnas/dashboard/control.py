@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from dcdnas.core.lock import live_driver
 from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.dashboard.resume import resume_beside
-from dcdnas.engine.lock import live_driver
 from dcdnas.engine.signals import request_stop
 from dcdnas.errors import DcdnasError, UsageError
 from dcdnas.results import write_note

@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from dcdnas.engine.lock import live_driver
+from dcdnas.core.lock import live_driver
 from dcdnas.errors import DcdnasError, RunError
 
 LOG = "resume.log"

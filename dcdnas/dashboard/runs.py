@@ -8,8 +8,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
+from dcdnas.core.lock import live_driver
 from dcdnas.dashboard.live_run import LiveRun
-from dcdnas.engine.lock import live_driver
 from dcdnas.engine.store import FILE as MEMORY
 from dcdnas.errors import DcdnasError, RunError, nearest
 from dcdnas.results import FILE as CONFIG

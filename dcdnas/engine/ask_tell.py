@@ -16,13 +16,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from dcdnas.core.architecture import Architecture
+from dcdnas.core.lock import FolderLock
 from dcdnas.core.plugins import offer_recorded
 from dcdnas.core.trial import ENDED, Ending, Score, Trial
 from dcdnas.cost import price, with_always
 from dcdnas.engine import latency
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import Job, Outcome
-from dcdnas.engine.lock import RunLock
 from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.planning.own_loop import run_of_own_loop
 from dcdnas.engine.signals import Wish, clear_request, requested
@@ -67,7 +67,7 @@ class Search:
         self._space, _ = latency.space_and_table_of(self.folder, self.config)
         self._metrics = with_always([*(b.metric for b in self.config.budgets), *self.config.minimize])
         with ExitStack() as held:
-            lock = held.enter_context(RunLock(self.folder))
+            lock = held.enter_context(FolderLock(self.folder))
             store = held.enter_context(closing(Store(self.folder, "w")))
             store.claim(lock.token)
             store.set_ending(None)
@@ -226,6 +226,6 @@ def _config_of(folder: Path) -> SearchConfig:
     return config
 
 
-def _wishes(folder: Path, lock: RunLock) -> Any:
+def _wishes(folder: Path, lock: FolderLock) -> Any:
     """What is asked of this process: by another one that took its run, or by `dcdnas stop`."""
     return lambda: Wish(Ending.TAKEN_OVER, now=True) if lock.lost else requested(folder)

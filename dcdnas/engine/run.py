@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcdnas.core import pareto
+from dcdnas.core.lock import FolderLock
 from dcdnas.core.plugins import offer_recorded
 from dcdnas.core.trial import Ending
 from dcdnas.engine import latency
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import TABULAR, Execution
 from dcdnas.engine.executors import executors
-from dcdnas.engine.lock import RunLock
 from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.progress import Progress, Watch
 from dcdnas.engine.signals import Signals, Wish, clear_request, requested
@@ -58,7 +58,7 @@ def search(
     space, table = latency.space_and_table_of(folder, config)
     signals = Signals(told)
     with (
-        RunLock(folder) as lock,
+        FolderLock(folder) as lock,
         signals.listening(),
         closing(Store(folder, "w")) as store,
         Tracking(execution.log, folder, config) as tracking,
@@ -79,7 +79,7 @@ def search(
     return _verdict(ending, loop)
 
 
-def _wishes(folder: Path, lock: RunLock, signals: Signals) -> Callable[[], Wish]:
+def _wishes(folder: Path, lock: FolderLock, signals: Signals) -> Callable[[], Wish]:
     """What is asked of this driver: by another one that took its run, by a signal, or by `dcdnas stop`."""
 
     def wish() -> Wish:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from dcdnas.core.budget import Budget
+from dcdnas.core.lock import live_driver
 from dcdnas.core.units import Notations, register_read
 from dcdnas.core.yaml_lines import parse_yaml, read_yaml
 from dcdnas.engine.folders import FILE, find_run
 from dcdnas.engine.formats import check_search
-from dcdnas.engine.lock import live_driver
 from dcdnas.engine.store import Store
 from dcdnas.errors import DcdnasError, FileError
 from dcdnas.results.run import Run

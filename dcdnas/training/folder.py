@@ -15,6 +15,7 @@ import torch
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.files import make_folder, write_whole
+from dcdnas.core.lock import FolderLock
 from dcdnas.core.task import TrainingTask
 from dcdnas.data import Images, Split
 from dcdnas.errors import FileError, RunError
@@ -61,10 +62,11 @@ class TrainingFolder:
     Args:
         path: of the folder.
         about: what is trained, see `described`.
+        lock: that this process holds while it trains there; None where nobody else can.
     """
 
-    def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
-        self.path, self.last, self.about = path, path / LAST, about
+    def __init__(self, path: Path, about: Mapping[str, Any], lock: FolderLock | None = None) -> None:
+        self.path, self.last, self.about, self.lock = path, path / LAST, about, lock
         self.rows: list[Row] = []
 
     def prepare(self, resume: bool) -> None:
@@ -109,8 +111,10 @@ class TrainingFolder:
 
         Raises:
             Resumable: when the disk is full; what was kept before is still there.
-            RunError: when the folder cannot be written to.
+            RunError: when the folder cannot be written to, or another process has taken it over.
         """
+        if self.lock and self.lock.lost:
+            raise RunError(f"{self.path}: another process has taken this training over. Nothing was written; let that one go on.")
         checkpoint.write(training, self.last, {"about": dict(self.about), "rows": [asdict(row) for row in self.rows]})
 
     def keep_epoch(self, training: Training, images_per_second: float | None) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 
 from dcdnas.core.architecture import Architecture
+from dcdnas.core.files import make_folder
+from dcdnas.core.lock import FolderLock
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Score
 from dcdnas.data import Images, Split, load, load_test, open_source
@@ -111,22 +113,18 @@ def train_seeds(
     Raises:
         TrainingError: when a training cannot go on.
         Resumable: when it was stopped, or the disk is full.
-        RunError: when the folder cannot be written to, or has trainings that are not to be resumed, or others than these.
+        RunError: when the folder cannot be written to, another process trains in it, or it has trainings that are not to be
+            resumed, or others than these.
     """
     architecture = fitted(architecture, images.train)
     tasks = [replace(task, seed=seed) for seed in seeds]
-    begun = [(of_seed, prepared(folder, architecture, images, of_seed, resume, start)) for of_seed in tasks]
-    return [train_kept(architecture, images, of_seed, place, watcher, device, start) for of_seed, place in begun]
-
-
-def prepared(
-    folder: Path, architecture: Architecture, images: Split, task: TrainingTask, resume: bool, start: Start
-) -> TrainingFolder:
-    """The folder of a seed's training, which can be written to and has what it may have."""
-    about = described(architecture, images, task) | start.described()
-    place = TrainingFolder(folder / f"seed-{task.seed}", about)
-    place.prepare(resume)
-    return place
+    make_folder(folder)
+    with FolderLock(folder, "is being trained in by", "Wait for it, or name another folder with -o.") as lock:
+        abouts = [described(architecture, images, of_seed) | start.described() for of_seed in tasks]
+        places = [TrainingFolder(folder / f"seed-{t.seed}", about, lock) for t, about in zip(tasks, abouts, strict=True)]
+        for place in places:
+            place.prepare(resume)
+        return [train_kept(architecture, images, t, p, watcher, device, start) for t, p in zip(tasks, places, strict=True)]
 
 
 def train_kept(

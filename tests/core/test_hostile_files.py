@@ -15,9 +15,9 @@ import yaml
 from dcdnas.core import json_files, yaml_lines
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.json_files import parse_json, read_json
+from dcdnas.core.lock import live_driver
 from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.lock import live_driver
 from dcdnas.errors import DcdnasError, FileError, RunError
 from dcdnas.export import read_model
 from dcdnas.results.attention import read_attentions

@@ -18,10 +18,10 @@ from serving import SECRET, Site
 from synthetic import invent, make_run, outcome, put, with_weights_only
 
 from dcdnas.core.geometry import Cost
+from dcdnas.core.lock import FolderLock
 from dcdnas.core.units import duration, percent, quantity, tally, units
 from dcdnas.engine import signals
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.lock import RunLock
 from dcdnas.engine.store import Store
 from dcdnas.pages.importance import importances
 from dcdnas.pages.payload import drawn_as
@@ -475,7 +475,7 @@ def test_a_star_given_elsewhere_appears_on_an_open_page(control_visit: Visit) ->
 
 def test_a_search_is_stopped_from_its_page(control_visit: Visit) -> None:
     folder = control_visit.root / "good"
-    with RunLock(folder):
+    with FolderLock(folder):
         page = control_visit.open("/runs/good")
         assert page.locator("text=Search on").is_hidden()
         page.click("text=Stop now")

@@ -15,11 +15,11 @@ from serving import SECRET, Answer, Site
 from synthetic import make_run
 from written_runs import trial, write_run
 
+from dcdnas.core.lock import FolderLock, live_driver
 from dcdnas.core.task import OWN, TrainingTask
 from dcdnas.core.trial import Ending
 from dcdnas.dashboard import resume
 from dcdnas.engine import signals
-from dcdnas.engine.lock import RunLock, live_driver
 from dcdnas.results import Note, load_run, read_notes
 from dcdnas.tasks import ASK_TELL
 
@@ -159,7 +159,7 @@ def test_notes_change_no_result(control_site: Site) -> None:
 @pytest.mark.parametrize("now", [False, True])
 def test_stop_asks_the_driver(control_site: Site, now: bool) -> None:
     folder = control_site.root / "good"
-    with RunLock(folder):
+    with FolderLock(folder):
         answer = control_site.post("/runs/good/stop", {"now": now}, SECRET)
         assert answer.status == 200
         assert signals.requested(folder).now is now
@@ -174,7 +174,7 @@ def test_what_is_not_running_cannot_be_stopped(control_site: Site) -> None:
 
 
 def test_a_run_that_is_searched_is_not_resumed(control_site: Site) -> None:
-    with RunLock(control_site.root / "good"):
+    with FolderLock(control_site.root / "good"):
         answer = control_site.post("/runs/good/resume", {"more": 1}, SECRET)
     assert answer.status == 409
     assert "being searched already" in said(answer)

@@ -12,7 +12,7 @@ from synthetic import confirm, make_run, with_weights_only
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.dynamics import Attentions, Dynamics, Spread
-from dcdnas.engine.lock import RunLock
+from dcdnas.core.lock import FolderLock
 from dcdnas.pages.payload import drawn_as
 from dcdnas.results import load_run
 from dcdnas.results.attention import write_attentions
@@ -203,7 +203,7 @@ def test_a_training_that_nobody_goes_on_with_is_not_called_in_training(own_site:
     with_weights_only(own_site.root)
     text = own_site.get("/runs/bytes/live?piece=1").text
     assert "In training when the search stopped" in text
-    with RunLock(own_site.root / "bytes"):
+    with FolderLock(own_site.root / "bytes"):
         text = own_site.get("/runs/bytes/live?piece=1").text
     assert "<h2>In training</h2>" in text
 

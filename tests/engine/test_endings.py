@@ -16,13 +16,13 @@ from searching import FEW, config, loop_of, memory
 from trainings import pretend
 
 from dcdnas.cli.status import document
+from dcdnas.core.lock import FolderLock
 from dcdnas.core.trial import Ending, FailureKind
 from dcdnas.engine import run as engine
 from dcdnas.engine import signals
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.executors.inline import Inline
 from dcdnas.engine.job import Job, Outcome, failed, kind_of
-from dcdnas.engine.lock import RunLock
 from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.prepare import prepare
 from dcdnas.engine.store import Store
@@ -74,7 +74,7 @@ def search_to(ending: Ending, folder: Path, patch: pytest.MonkeyPatch) -> None:
     elif ending is Ending.STOPPED:
         execution = replace(execution, train=stopping(folder))
     elif ending is Ending.TAKEN_OVER:
-        patch.setattr(RunLock, "lost", property(lambda lock: True, lambda lock, value: None), raising=False)
+        patch.setattr(FolderLock, "lost", property(lambda lock: True, lambda lock, value: None), raising=False)
     elif ending is Ending.EXECUTOR_CRASHED:
         patch.setattr(Inline, "run", crash)
     try:

@@ -16,13 +16,13 @@ from driver import driver
 from searching import FEW, config, plain
 from trainings import fault, pretend
 
+from dcdnas.core.lock import FolderLock, live_driver
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Ending, Trial
 from dcdnas.engine import signals
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.job import Job
-from dcdnas.engine.lock import RunLock, live_driver
 from dcdnas.engine.prepare import extend, prepare
 from dcdnas.engine.progress import Progress
 from dcdnas.engine.run import search
@@ -168,7 +168,7 @@ def test_time_that_is_up_is_an_ordinary_end(tmp_path: Path) -> None:
 
 def test_a_second_driver_is_refused(tmp_path: Path) -> None:
     prepare(tmp_path / "run", config())
-    with RunLock(tmp_path / "run"), pytest.raises(RunError, match="is being searched by process"):
+    with FolderLock(tmp_path / "run"), pytest.raises(RunError, match="is being searched by process"):
         search(tmp_path / "run", inline())
 
 

@@ -12,10 +12,10 @@ from written_runs import trial, write_run
 
 from dcdnas.core.budget import parse_budgets
 from dcdnas.core.geometry import Cost
+from dcdnas.core.lock import FolderLock
 from dcdnas.core.pareto import hypervolume
 from dcdnas.core.trial import Ending
 from dcdnas.cost import notations
-from dcdnas.engine.lock import RunLock
 from dcdnas.errors import RunError, UsageError
 from dcdnas.results import load_run, run_folders
 
@@ -144,7 +144,7 @@ def test_a_run_that_still_has_to_confirm_is_interrupted(tmp_path: Path) -> None:
 
 def test_a_run_that_somebody_is_searching_is_running(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "r", TRIALS)
-    with RunLock(folder):
+    with FolderLock(folder):
         run = load_run(folder)
         assert run.status == "running"
         assert run.driver is not None

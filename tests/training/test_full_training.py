@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +19,13 @@ from safetensors.torch import load_file, save_file
 from small_training import TASK, network, small_data
 
 from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.lock import FolderLock
 from dcdnas.core.task import TrainingTask
 from dcdnas.data import Split
 from dcdnas.errors import FileError, Resumable, RunError
 from dcdnas.networks import build_network
 from dcdnas.training.checkpoint import read
+from dcdnas.training.folder import Row
 from dcdnas.training.full import Trained, Watcher, train_seeds
 from dcdnas.training.loop import Training, evaluate, train
 
@@ -205,3 +213,46 @@ def test_a_checkpoint_without_a_tensor_does_not_fit(
     some = {name: tensor for name, tensor in kept.tensors.items() if name != "random.torch"}
     save_file(some, path, {"format": "dcdnas/training-1", "training": json.dumps(kept.facts)})
     assert "does not fit its training" in refused(architecture, data, LONG, tmp_path)
+
+
+class Second(Watcher):
+    """Begins another training in the same folder after the first epoch."""
+
+    def __init__(self, begin: Callable[[], object]) -> None:
+        self.begin, self.said = begin, ""
+
+    def epoch(self, seed: int, rows: Sequence[Row]) -> None:
+        if not self.said:
+            with pytest.raises(RunError) as error:
+                self.begin()
+            self.said = str(error.value)
+
+
+def test_a_second_training_in_a_folder_is_refused_while_the_first_lives(
+    architecture: Architecture, data: Split, tmp_path: Path
+) -> None:
+    task = replace(LONG, epochs=1, augment="none")
+    second = Second(lambda: train_seeds(architecture, data, task, [1], tmp_path, Watcher(), resume=True))
+    train_seeds(architecture, data, task, [SEED], tmp_path, second)
+    where = f"process {os.getpid()} on {socket.gethostname()}"
+    assert second.said == f"{tmp_path} is being trained in by {where}. Wait for it, or name another folder with -o."
+    train_seeds(architecture, data, task, [1], tmp_path, Watcher(), resume=True)
+
+
+def test_a_training_whose_folder_was_taken_over_writes_nothing_more(
+    architecture: Architecture, data: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FolderLock, "lost", property(lambda lock: True, lambda lock, value: None), raising=False)
+    said = refused(architecture, data, replace(LONG, epochs=1, augment="none"), tmp_path)
+    assert "another process has taken this training over" in said
+    assert not (tmp_path / f"seed-{SEED}/last.safetensors").exists()
+
+
+def test_the_folder_of_a_training_that_died_is_taken_over(architecture: Architecture, data: Split, tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    left = {"pid": process.pid, "born": "1", "host": socket.gethostname(), "beat": time.time(), "token": "other"}
+    (tmp_path / "driver.json").write_text(json.dumps(left))
+    task = replace(LONG, epochs=1, augment="none")
+    assert train_seeds(architecture, data, task, [SEED], tmp_path, Watcher())
+    assert not (tmp_path / "driver.json").exists()

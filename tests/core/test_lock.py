@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from dcdnas.engine import lock
-from dcdnas.engine.lock import STALE, RunLock, live_driver
+from dcdnas.core import lock
+from dcdnas.core.lock import STALE, FolderLock, live_driver
 from dcdnas.errors import Resumable, RunError
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux says when a process began")
@@ -34,7 +34,7 @@ def dead_process() -> int:
 
 
 def test_a_driver_holds_the_lock_while_it_lives_and_leaves_nothing(tmp_path: Path) -> None:
-    with RunLock(tmp_path) as held:
+    with FolderLock(tmp_path) as held:
         found = live_driver(tmp_path)
         assert found is not None
         assert (found["pid"], found["host"], found["token"]) == (os.getpid(), socket.gethostname(), held.token)
@@ -43,8 +43,8 @@ def test_a_driver_holds_the_lock_while_it_lives_and_leaves_nothing(tmp_path: Pat
 
 
 def test_a_second_driver_beside_a_live_one_is_refused(tmp_path: Path) -> None:
-    with RunLock(tmp_path) as first:
-        with pytest.raises(RunError, match=rf"searched by process {os.getpid()} on .*dcdnas stop"), RunLock(tmp_path):
+    with FolderLock(tmp_path) as first:
+        with pytest.raises(RunError, match=rf"searched by process {os.getpid()} on .*dcdnas stop"), FolderLock(tmp_path):
             pass
         found = live_driver(tmp_path)
         assert found is not None
@@ -53,15 +53,15 @@ def test_a_second_driver_beside_a_live_one_is_refused(tmp_path: Path) -> None:
 
 def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     holder(tmp_path, pid=dead_process())
-    with RunLock(tmp_path) as held:
+    with FolderLock(tmp_path) as held:
         assert held.found_dead
         assert (live_driver(tmp_path) or {})["token"] == held.token
 
 
 def test_a_driver_that_ended_by_itself_is_not_found_dead(tmp_path: Path) -> None:
-    with RunLock(tmp_path):
+    with FolderLock(tmp_path):
         pass
-    with RunLock(tmp_path) as held:
+    with FolderLock(tmp_path) as held:
         assert not held.found_dead
 
 
@@ -94,7 +94,7 @@ def test_a_clock_that_is_ahead_holds_a_run_no_longer_than_its_file_is_written(tm
     assert live_driver(tmp_path) is not None
     os.utime(tmp_path / "driver.json", (time.time() - STALE - 1,) * 2)
     assert live_driver(tmp_path) is None
-    with RunLock(tmp_path):
+    with FolderLock(tmp_path):
         assert live_driver(tmp_path) is not None
 
 
@@ -104,7 +104,7 @@ def test_a_clock_that_is_ahead_holds_a_run_no_longer_than_its_file_is_written(tm
 def test_a_damaged_lock_holds_nobody_off(tmp_path: Path, content: str) -> None:
     (tmp_path / "driver.json").write_text(content)
     assert live_driver(tmp_path) is None
-    with RunLock(tmp_path):
+    with FolderLock(tmp_path):
         assert live_driver(tmp_path) is not None
 
 
@@ -115,7 +115,7 @@ def wait_until(condition: Any) -> None:
 
 def test_a_driver_whose_lock_was_taken_notices_and_leaves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "BEAT", 0.01)
-    with RunLock(tmp_path) as held:
+    with FolderLock(tmp_path) as held:
         holder(tmp_path)
         wait_until(lambda: held.lost or not held._thread.is_alive())
         assert held.lost
@@ -124,7 +124,7 @@ def test_a_driver_whose_lock_was_taken_notices_and_leaves_it(tmp_path: Path, mon
 
 def test_a_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "BEAT", 0.01)
-    with RunLock(tmp_path):
+    with FolderLock(tmp_path):
         first = (live_driver(tmp_path) or {})["beat"]
         wait_until(lambda: (live_driver(tmp_path) or {})["beat"] > first)
 
@@ -141,7 +141,7 @@ def test_a_full_disk_does_not_end_the_heartbeat(tmp_path: Path, monkeypatch: pyt
             raise Resumable("full")
         write(path, text)
 
-    with RunLock(tmp_path) as held:
+    with FolderLock(tmp_path) as held:
         monkeypatch.setattr(lock, "write_whole", failing)
         wait_until(lambda: len(tries) > 2)
         full[0] = False

@@ -1,8 +1,8 @@
-"""One driver a run: a small file with the driver's process, host and heartbeat.
+"""One process a folder: a small file with the process, its host and its heartbeat, in a run's folder or a training's.
 
-A second driver beside a live one is refused; the lock of a dead one (its process is gone, or on another host its heartbeat
-is old) is taken over. A driver whose lock was taken notices at its next heartbeat and stops; before that it cannot write any
-more, because the run's memory has been claimed too (`dcdnas.engine.store.Store.claim`).
+A second process beside a live one is refused; the lock of a dead one (its process is gone, or on another host its heartbeat
+is old) is taken over. A process whose lock was taken notices at its next heartbeat, and stops. A run's driver cannot write any
+more before that, because the run's memory has been claimed too (`dcdnas.engine.store.Store.claim`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ STALE = 60.0
 
 @dataclass(frozen=True)
 class Driver:
-    """The process that searches a run.
+    """The process that searches a run or trains in a folder.
 
     Args:
         pid: its number.
@@ -49,18 +49,22 @@ class Driver:
     token: str
 
 
-class RunLock:
-    """Held by the driver of a run while it lives; a context manager.
+class FolderLock:
+    """Held by the driver of a run, or by a training, while it lives; a context manager.
 
     Args:
-        folder: of the run.
+        folder: of the run, or of the training.
+        busy: what a live process is said to be doing with it.
+        advice: what to do then.
 
     Raises:
-        RunError: when another driver is alive.
+        RunError: when another process holds it and is alive.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "driver.json"
+    def __init__(
+        self, folder: Path, busy: str = "is being searched by", advice: str = "Wait for it, or end it with `dcdnas stop`."
+    ) -> None:
+        self.path, self.busy, self.advice = folder / "driver.json", busy, advice
         self.token = uuid4().hex
         self.lost = False
         self.found_dead = False
@@ -70,10 +74,7 @@ class RunLock:
     def __enter__(self) -> Self:
         holder = live_driver(self.path.parent)
         if holder:
-            raise RunError(
-                f"{self.path.parent} is being searched by process {holder['pid']} on {holder['host']}. "
-                "Wait for it, or end it with `dcdnas stop`."
-            )
+            raise RunError(f"{self.path.parent} {self.busy} process {holder['pid']} on {holder['host']}. {self.advice}")
         self.found_dead = self.path.exists()
         self._write()
         self._thread.start()
