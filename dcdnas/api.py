@@ -14,7 +14,7 @@ from dcdnas.engine.prepare import prepare
 from dcdnas.engine.progress import Progress
 from dcdnas.engine.run import search as _search
 from dcdnas.errors import UsageError
-from dcdnas.export import WEIGHTS, load_weights
+from dcdnas.export import WEIGHTS, config_file, load_weights
 from dcdnas.networks import Network, build_network
 from dcdnas.pages.notebook_run import NotebookRun, load_run
 from dcdnas.pages.run_files import write_results
@@ -111,10 +111,3 @@ def load_published(name: str, checkpoint: str | Path | Mapping[str, Any], **sett
     """
     state = checkpoint if isinstance(checkpoint, Mapping) else published.read_state(checkpoint)
     return published.load(name, state, **settings)
-
-
-def config_file(source: str | Path) -> Path:
-    """The config that a path means: itself, or the one in a folder."""
-    path = Path(source)
-    names = (path / name for name in ("config.yaml", "config.json"))
-    return path if path.is_file() else next((n for n in names if n.is_file()), path / "config.yaml")

@@ -105,14 +105,10 @@ Classes = Annotated[
     int | None,
     typer.Option("--proxy-classes", metavar="N", help="Of the data, evenly spaced; all when left out.", rich_help_panel=RECIPE),
 ]
-SkipDamaged = Annotated[
-    str | None,
-    typer.Option(
-        "--skip-damaged",
-        metavar="N|N%",
-        help="Damaged pictures that may be left out, like 12 or 1%; none when left out.",
-        rich_help_panel=RECIPE,
-    ),
+DAMAGED = "Damaged pictures that may be left out, like 12 or 1%; none when left out."
+SkipDamaged = Annotated[str | None, typer.Option("--skip-damaged", metavar="N|N%", help=DAMAGED)]
+SkipDamagedInTrainings = Annotated[
+    str | None, typer.Option("--skip-damaged", metavar="N|N%", help=DAMAGED, rich_help_panel=RECIPE)
 ]
 TrialTimeout = Annotated[
     str | None, typer.Option(metavar="TIME", help="Gives a training up as hung, like 10m.", rich_help_panel=RECIPE)

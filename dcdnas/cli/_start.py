@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dcdnas.api import config_file, load
+from dcdnas.api import load
 from dcdnas.cli._output import Output
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.units import counted
 from dcdnas.data import Images
 from dcdnas.errors import UsageError
-from dcdnas.export import read_model
+from dcdnas.export import config_file, read_model
 from dcdnas.networks import build_network
 from dcdnas.training.distillation import Teacher
 from dcdnas.training.full import fitted

@@ -80,3 +80,11 @@ def between_pairs(differences: Sequence[float]) -> Difference:
     if pairs < 2:
         return Difference(mean, math.inf, pairs)
     return Difference(mean, student(pairs - 1) * statistics.stdev(differences) / math.sqrt(pairs), pairs)
+
+
+def wilson(right: int, of: int) -> tuple[float, float]:
+    """The 95 % interval of a share that was read as `right` out of `of`, at least one (Wilson, JASA 1927)."""
+    share, weight = right / of, NORMAL**2 / of
+    middle = (share + weight / 2) / (1 + weight)
+    half = NORMAL * math.sqrt(share * (1 - share) / of + weight / (4 * of)) / (1 + weight)
+    return max(0.0, middle - half), min(1.0, middle + half)

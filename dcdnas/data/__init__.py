@@ -5,11 +5,12 @@ from dcdnas.data._base import Contents, Images, Raw, Source, Split, checked, spl
 from dcdnas.data._fetch import fetch
 from dcdnas.data._find import default_folder
 from dcdnas.data._load import at_size, contents, load, load_test, open_source, ordered_as, placed, sources
+from dcdnas.data._loose import Pictures, find_pictures, read_pictures
 from dcdnas.data._rules import check as _check
 
 __all__ = [
-    "Contents", "Images", "Raw", "Source", "Split", "at_size", "checked", "contents", "default_folder", "fetch", "load",
-    "load_test", "open_source", "ordered_as", "placed", "sources", "split",
+    "Contents", "Images", "Pictures", "Raw", "Source", "Split", "at_size", "checked", "contents", "default_folder", "fetch",
+    "find_pictures", "load", "load_test", "open_source", "ordered_as", "placed", "read_pictures", "sources", "split",
 ]  # fmt: skip
 
 accept(Place(sources, Source, "data source", rules=_check))

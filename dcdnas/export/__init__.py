@@ -2,21 +2,28 @@
 
 from dcdnas.export.config import Model, Normalisation, read_model, write_config
 from dcdnas.export.model import FORMATS, WEIGHTS, Written, export_model, load_trained, load_weights, read_formats, save_weights
+from dcdnas.export.opened import Opened, config_file, open_network
 from dcdnas.export.provenance import model_of, provenance
+from dcdnas.export.speed import Speed, speed_of
 
 __all__ = [
     "FORMATS",
     "WEIGHTS",
     "Model",
     "Normalisation",
+    "Opened",
+    "Speed",
     "Written",
+    "config_file",
     "export_model",
     "load_trained",
     "load_weights",
     "model_of",
+    "open_network",
     "provenance",
     "read_formats",
     "read_model",
     "save_weights",
+    "speed_of",
     "write_config",
 ]

@@ -131,14 +131,15 @@ def _normalisation(document: Document, channels: int) -> Normalisation | None:
         return None
     for name in ("mean", "std"):
         value = said[name]
-        numbers = isinstance(value, list) and all(_finite(v) and (v > 0 or name == "mean") for v in value)
+        numbers = isinstance(value, list) and all(finite(v) and (v > 0 or name == "mean") for v in value)
         if not numbers or len(value) != channels:
             where = document.where(("pretrained_cfg", name))
             raise FileError(f"{where}: {value!r:.60}. Allowed: a number for each of the {channels} channels, a std above 0.")
     return Normalisation(tuple(said["mean"]), tuple(said["std"]))
 
 
-def _finite(value: Any) -> bool:
+def finite(value: Any) -> bool:
+    """Whether a value of a file is a number that can be computed with."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -92,6 +92,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], int]] = {
     "doctor": (("doctor",), 0),
     "train": (("train", "out/config.yaml", "-d", "npz:some.npz", "--epochs", "1", "-o", "trained"), 0),
     "evaluate": (("evaluate", "trained/seed-0", "-d", "npz:some.npz"), 0),
+    "predict": (("predict", "trained/seed-0", "no.png"), 7),
     "dashboard": (("dashboard",), 6),
     "attention": (("attention", "-h"), 0),
     "ask-tell": (("ask-tell", "-h"), 0),

@@ -1,0 +1,159 @@
+"""How well a classifier does on labelled images: shares of right answers, class by class, and how far its probabilities hold.
+
+Letters in shapes: N images, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcdnas.core.uncertainty import wilson
+
+BINS = 15
+"""Equal bins of confidence that the calibration error is taken over."""
+
+RESAMPLES = 400
+"""Draws of the images, with replacement, behind the intervals of what is no share."""
+
+
+class Value(NamedTuple):
+    """A number with its 95 % interval over other images of the same kind."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class OfClass:
+    """How one class fares; shares are None where there is nothing that they are of.
+
+    Args:
+        images: that are of the class.
+        recall: of these, the share that is recognised.
+        precision: of those that are taken for the class, the share that is of it.
+        f1: harmonic mean of both; 0 where nothing is right.
+        taken_for: the class that its images are most often mistaken for, and how often; None where none is.
+    """
+
+    images: int
+    recall: Value | None
+    precision: float | None
+    f1: float | None
+    taken_for: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a classifier's outputs say against the labels.
+
+    Args:
+        images: N.
+        top1: share of the images whose class has the highest probability.
+        top5: share whose class is among the five highest; None with five classes or fewer.
+        f1: mean over the classes that have images.
+        loss: mean cross entropy.
+        calibration_error: mean distance between confidence and share of right answers over bins of confidence.
+        confidence: mean probability of the answers.
+        confusion: (K, K), images by class and answer.
+        classes: each class.
+    """
+
+    images: int
+    top1: Value
+    top5: Value | None
+    f1: Value
+    loss: float
+    calibration_error: Value
+    confidence: float
+    confusion: NDArray[np.int64]
+    classes: tuple[OfClass, ...]
+
+    def confusions(self, most: int) -> list[tuple[int, int, int]]:
+        """The most frequent mistakes: class, what it was taken for, how often."""
+        wrong = self.confusion - np.diag(np.diag(self.confusion))
+        order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+        pairs = ((int(i) // len(wrong), int(i) % len(wrong)) for i in order)
+        return [(a, b, int(wrong[a, b])) for a, b in pairs if wrong[a, b]]
+
+
+def judged(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> Judgement:
+    """Judges outputs (N, K) before the softmax by labels (N,); at least one image.
+
+    The calibration error is that of Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, arXiv:1706.04599, eq. 3.
+    """
+    count, classes = logits.shape
+    shifted = logits - logits.max(1, keepdims=True)
+    log_probabilities = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    answers, own = logits.argmax(1), log_probabilities[np.arange(count), labels]
+    right, confidence = answers == labels, np.exp(log_probabilities.max(1))
+    confusion = np.bincount(labels * classes + answers, minlength=classes**2).reshape(classes, classes)
+    ranks = (logits > logits[np.arange(count), labels][:, None]).sum(1)
+    top5 = _share(int((ranks < 5).sum()), count) if classes > 5 else None
+    return Judgement(
+        count,
+        _share(int(right.sum()), count),
+        top5,
+        _macro_f1(confusion),
+        float(-own.mean()),
+        _resampled(count, lambda rows: calibration_error(confidence[rows], right[rows])),
+        float(confidence.mean()),
+        confusion,
+        tuple(_of_class(confusion, number) for number in range(classes)),
+    )
+
+
+def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    """Sum over the bins of |mean confidence - share of right answers|, each weighed by its share of the images; both (N,)."""
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return float(np.abs(np.bincount(bins, confidence - right, BINS)).sum() / len(right))
+
+
+def f1_scores(confusion: NDArray[Any]) -> NDArray[np.float64]:
+    """Of each class, from counts (..., K, K): 2 right / (images + answers); NaN where a class has no images."""
+    right, images, answers = np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(-1), confusion.sum(-2)
+    return np.where(images > 0, 2 * right / np.maximum(images + answers, 1), np.nan)
+
+
+def _share(right: int, of: int) -> Value:
+    return Value(right / of, *wilson(right, of))
+
+
+def _of_class(confusion: NDArray[np.int64], number: int) -> OfClass:
+    row, answers, right = confusion[number], int(confusion[:, number].sum()), int(confusion[number, number])
+    images, mistakes = int(row.sum()), np.where(np.arange(len(row)) == number, 0, row)
+    most = int(mistakes.argmax())
+    return OfClass(
+        images,
+        _share(right, images) if images else None,
+        right / answers if answers else None,
+        2 * right / (images + answers) if images else None,
+        (most, int(mistakes[most])) if mistakes[most] else None,
+    )
+
+
+def _macro_f1(confusion: NDArray[np.int64]) -> Value:
+    """Images drawn anew with replacement are cells of the matrix drawn anew."""
+    count, generator = int(confusion.sum()), np.random.default_rng(0)
+    cells = confusion.flatten() / count
+    drawn = np.array(
+        [np.nanmean(f1_scores(generator.multinomial(count, cells).reshape(confusion.shape))) for _ in range(RESAMPLES)]
+    )
+    return Value(float(np.nanmean(f1_scores(confusion))), *_interval(drawn))
+
+
+def _resampled(count: int, measure: Callable[[NDArray[np.int64]], float]) -> Value:
+    """A measure of the images with these numbers, and its interval over images drawn anew with replacement."""
+    generator = np.random.default_rng(0)
+    drawn = np.array([measure(generator.integers(count, size=count)) for _ in range(RESAMPLES)])
+    return Value(measure(np.arange(count)), *_interval(drawn))
+
+
+def _interval(drawn: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return float(low), float(high)

@@ -1,0 +1,126 @@
+"""`dcdnas predict`: what a trained network sees in pictures."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dcdnas.cli._options import SkipDamaged
+from dcdnas.cli._output import Output
+
+if TYPE_CHECKING:
+    from dcdnas.export import Opened
+
+__all__ = ["predict"]
+
+PANEL = "Networks"
+
+BATCH = 64
+"""Pictures that are decoded and predicted at one time."""
+
+NAMED = 5
+"""Pictures that could not be read which a message names."""
+
+
+def predict(
+    out: Output,
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="A trained or exported folder, its config, or an ONNX model.", show_default=False),
+    ],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE|FOLDER...", help="Pictures, and folders of them.", show_default=False)
+    ],
+    top: Annotated[int, typer.Option("--top", "-k", metavar="K", min=1, help="Classes to name for each picture.")] = 3,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: a row for each picture and class.")] = False,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Safetensors; model.safetensors beside the config when left out.")
+    ] = None,
+    skip_damaged: SkipDamaged = None,
+) -> None:
+    """Say which classes a trained network sees in pictures, and how sure it is.
+
+    A picture is turned upright, cut to its central square, scaled and normalised as in the training; all that is needed for that
+    is in the folder, and in the ONNX model alone. Pictures that cannot be read are named at the end, and the exit code is 7 where
+    there are more than --skip-damaged allows.
+
+    Examples:  dcdnas predict trained/quick-3/seed-0 cat.jpg  |  dcdnas predict model.onnx pictures --csv > seen.csv
+    """
+    from dcdnas.data import find_pictures
+    from dcdnas.engine.planning.settings import share
+    from dcdnas.errors import UsageError
+    from dcdnas.export import open_network
+
+    if as_csv and out.as_json:
+        raise UsageError("--json and --csv are two forms of the same: take one of them.")
+    allowed = share(skip_damaged)
+    opened, paths = open_network(model, weights), find_pictures(images)
+    out.detail(f"{opened.path} in {opened.runtime} on {opened.device}")
+    if not opened.labels:
+        out.note(f"Note: {model} does not name its classes; they are numbered from 0.")
+    rows, damaged = _predicted(opened, paths, min(top, opened.classes))
+    if as_csv:
+        _csv(rows)
+    elif rows:
+        out.show(_table(rows))
+    out.document({"model": str(opened.path), "images": rows, "unreadable": damaged})
+    _complain(out, damaged, len(paths), allowed)
+
+
+def _predicted(opened: Opened, paths: Sequence[Path], top: int) -> tuple[list[dict[str, Any]], list[str]]:
+    """For each picture its path and its highest classes with their probabilities; a sentence for each that cannot be read."""
+    from dcdnas.data import read_pictures
+
+    rows: list[dict[str, Any]] = []
+    damaged: list[str] = []
+    classes_called = opened.labels or tuple(map(str, range(opened.classes)))
+    for part in read_pictures(paths, opened.input, BATCH):
+        damaged += part.damaged
+        if not part.names:
+            continue
+        values, classes = opened.logits(part.pixels).softmax(1).topk(top)
+        for name, *highest in zip(part.names, values.tolist(), classes.tolist(), strict=True):
+            found = [{"class": classes_called[number], "probability": value} for value, number in zip(*highest, strict=True)]
+            rows.append({"image": name, "predictions": found})
+    return rows, damaged
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> Any:
+    from dcdnas.cli._tables import Sheet
+
+    sheet = Sheet(("Picture", "Class", ">Probability", "Then"), spare=("Then",))
+    for row in rows:
+        first, *others = row["predictions"]
+        then = ", ".join(f"{p['class']} {100 * p['probability']:.1f}\N{NO-BREAK SPACE}%" for p in others)
+        sheet.add_row(row["image"], first["class"], f"{100 * first['probability']:.1f} %", then)
+    return sheet
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> None:
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(("image", "rank", "class", "probability"))
+    for row in rows:
+        for rank, found in enumerate(row["predictions"], 1):
+            table.writerow((row["image"], rank, found["class"], f"{found['probability']:.6f}"))
+
+
+def _complain(out: Output, damaged: Sequence[str], count: int, allowed: float) -> None:
+    """Names the pictures that could not be read.
+
+    Raises:
+        DataError: when they are more than are allowed.
+    """
+    from dcdnas.errors import DataError
+
+    if not damaged:
+        return
+    named = " ".join(damaged[:NAMED]) + (f" And {len(damaged) - NAMED} more." if len(damaged) > NAMED else "")
+    said = f"{len(damaged)} of {count} pictures could not be read. {named}"
+    if len(damaged) > (allowed * count if allowed < 1 else allowed):
+        raise DataError(f"{said} --skip-damaged N or N% allows so many.")
+    out.note(f"Note: {said}")

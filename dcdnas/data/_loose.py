@@ -1,0 +1,91 @@
+"""Pictures that belong to no data set: files and folders as somebody names them, decoded a few at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dcdnas.data._load import resized
+from dcdnas.data._picture import CHANNELS, SUFFIXES, decode, shown
+from dcdnas.errors import DataError, UsageError
+
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in the grey of a picture (ITU-R BT.601)."""
+
+
+class Pictures(NamedTuple):
+    """Some pictures: names of those that could be read, their bytes (N, C, H, W), and a sentence for each of the others."""
+
+    names: list[str]
+    pixels: Tensor
+    damaged: list[str]
+
+
+def find_pictures(sources: Sequence[str | Path]) -> list[Path]:
+    """Files as they are named, and all pictures in the folders, in order.
+
+    Raises:
+        DataError: when one is not there, or a folder has none.
+    """
+    found: list[Path] = []
+    for source in map(Path, sources):
+        if source.is_dir():
+            inside = sorted(
+                Path(folder) / name
+                for folder, folders, names in os.walk(source)
+                for name in names
+                if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+                if not any(part.startswith(".") for part in Path(folder).relative_to(source).parts)
+            )
+            if not inside:
+                raise DataError(f"{shown(source)}: has no pictures. Allowed: {', '.join(sorted(SUFFIXES))}.")
+            found += inside
+        elif source.exists():
+            found.append(source)
+        else:
+            raise DataError(f"{shown(source)}: no such file or folder. Give pictures, or a folder of them.")
+    return found
+
+
+def read_pictures(paths: Sequence[Path], shape: tuple[int, int, int], batch: int) -> Iterator[Pictures]:
+    """The pictures as images of a network: their central square, scaled; grey where it takes one channel.
+
+    Args:
+        paths: of the files.
+        shape: (C, H, W) that the network takes.
+        batch: pictures that are in memory at one time.
+
+    Raises:
+        UsageError: for a network of another number of channels than a picture has.
+    """
+    channels, height, width = shape
+    if channels not in (1, CHANNELS):
+        raise UsageError(f"the network takes images of {channels} channels, and pictures have 3, or 1 as grey.")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(paths), batch):
+            part = paths[start : start + batch]
+            read = list(pool.map(lambda path: _one(path, max(height, width)), part))
+            good = [(path, pixels) for path, pixels in zip(part, read, strict=True) if not isinstance(pixels, DataError)]
+            pixels = torch.stack([p for _, p in good]) if good else torch.zeros(0, CHANNELS, height, width, dtype=torch.uint8)
+            pixels = resized(_grey(pixels) if channels == 1 else pixels, (height, width))
+            yield Pictures([shown(path) for path, _ in good], pixels, [str(e) for e in read if isinstance(e, DataError)])
+
+
+def _one(path: Path, side: int) -> Tensor | DataError:
+    try:
+        return torch.from_numpy(np.array(decode((shown(path), path), side)))
+    except DataError as error:
+        return error
+
+
+def _grey(pixels: Tensor) -> Tensor:
+    """(N, 3, H, W) to (N, 1, H, W)."""
+    weights = torch.tensor(LUMA).view(1, 3, 1, 1)
+    return (pixels.float() * weights).sum(1, keepdim=True).round_().clamp_(0, 255).byte()

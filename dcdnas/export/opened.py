@@ -1,0 +1,222 @@
+"""A trained network from whatever file it is in, ready to be given images: a folder with weights, or an ONNX model alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dcdnas.core.extras import need
+from dcdnas.errors import FileError, UsageError
+from dcdnas.export.config import Model, Normalisation, finite, read_model
+from dcdnas.export.model import WEIGHTS, load_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dcdnas.data import Images
+
+ONNX = "model.onnx"
+"""Name of the ONNX model for any batch in an exported folder."""
+
+BATCH, BYTES = 512, 2**28
+"""Images that a network is given at once, and bytes that they take, at most."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A network that classifies images.
+
+    Args:
+        path: of the file with its weights.
+        runtime: what computes it: ``torch`` or ``onnxruntime``.
+        run: (N, C, H, W) normalised floats to (N, classes) logits, on the CPU.
+        input: (C, H, W) of an image.
+        classes: number of its outputs.
+        labels: names of the classes; empty where it does not say them.
+        normalisation: of its images; None where it does not say it.
+        batch: images that it takes at once; 0 for any number.
+        device: that it runs on.
+    """
+
+    path: Path
+    runtime: str
+    run: Callable[[Tensor], Tensor]
+    input: tuple[int, int, int]
+    classes: int
+    labels: tuple[str, ...]
+    normalisation: Normalisation | None
+    batch: int = 0
+    device: str = "cpu"
+
+    def logits(self, pixels: Tensor, normalisation: Normalisation | None = None) -> Tensor:
+        """Outputs (N, classes) for uint8 images (N, C, H, W), in float64; N is at least 1.
+
+        Args:
+            pixels: of the network's own size.
+            normalisation: used where the network does not say its own.
+
+        Raises:
+            FileError: when an output is no finite number.
+            UsageError: when nobody says how images are normalised.
+        """
+        import torch
+
+        from dcdnas.training.augment import normalised
+
+        said = self.normalisation or normalisation
+        if said is None:
+            raise UsageError(
+                f"{self.path} does not say how its images are normalised, so what it predicts would be wrong. "
+                "Export it again from the run or the trained folder, which know it."
+            )
+        with torch.inference_mode():
+            x = normalised(pixels, said.mean, said.std)
+            found = torch.cat([self.run(x[i : i + self.most]) for i in range(0, len(x), self.most)])
+        if not torch.isfinite(found).all():
+            raise FileError(f"{self.path}: its outputs are no finite numbers. Its weights are damaged, or its training diverged.")
+        return found.double()
+
+    def outputs(self, images: Images) -> Tensor:
+        """Outputs (N, classes) for all images of a data set's part, whose mean and deviation count where it says none."""
+        import torch
+
+        rows = torch.arange(len(images))
+        theirs, many = Normalisation(images.mean, images.std), max(1, self.most)
+        many = many * max(1, BATCH // many)
+        return torch.cat([self.logits(images.batch(rows[i : i + many])[0], theirs) for i in range(0, len(rows), many)])
+
+    @property
+    def most(self) -> int:
+        """Images that it is given at once: its own number, else as many as fit well into memory."""
+        return self.batch or max(1, min(BATCH, BYTES // (4 * math.prod(self.input))))
+
+
+def config_file(source: str | Path) -> Path:
+    """The config that a path means: itself, or the one in a folder."""
+    path = Path(source)
+    names = (path / name for name in ("config.yaml", "config.json"))
+    return path if path.is_file() else next((n for n in names if n.is_file()), path / "config.yaml")
+
+
+def open_network(source: str | Path, weights: str | Path | None = None) -> Opened:
+    """Opens a trained network.
+
+    Args:
+        source: a folder that `dcdnas train`, `import` or `export` wrote, the config in it, or an ONNX model.
+        weights: a safetensors file; None takes the one beside the config, and the ONNX model where there is none.
+
+    Raises:
+        FileError: when something is missing, damaged or of another network.
+        MissingPackageError: for an ONNX model without onnxruntime.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise FileError(f"{path}: no such file or folder. Give a folder with config.yaml and {WEIGHTS}, or an ONNX model.")
+    if path.suffix == ".onnx":
+        return _onnx(path)
+    config = config_file(path)
+    beside = config.with_name(WEIGHTS)
+    if weights is not None or (config.is_file() and beside.is_file()):
+        return _torch(read_model(config), Path(weights or beside))
+    if config.with_name(ONNX).is_file():
+        return _onnx(config.with_name(ONNX))
+    raise FileError(
+        f"{path} has no {WEIGHTS} and no {ONNX}, so there is nothing trained in it. Name the weights with --weights, or train "
+        "the network first: dcdnas train."
+    )
+
+
+def _torch(model: Model, weights: Path) -> Opened:
+    import torch
+
+    from dcdnas.networks import build_network
+    from dcdnas.training.full import best_device
+    from dcdnas.training.optimizer import Precision
+
+    if model.architecture.head:
+        raise FileError(
+            f"{weights}: its head, {model.architecture.head}, scores every pixel. Allowed: networks that classify images."
+        )
+    network = build_network(model.architecture)
+    load_weights(network, weights)
+    device = torch.device(best_device())
+    network, precision = network.eval().to(device), Precision(device)
+
+    def run(x: Tensor) -> Tensor:
+        with precision.autocast():
+            found: Tensor = network(x.to(device))
+        return found.float().cpu()
+
+    a = model.architecture
+    return Opened(weights, "torch", run, a.input, a.classes, model.labels, model.normalisation, device=device.type)
+
+
+def _onnx(path: Path) -> Opened:
+    need("onnx", "Running an ONNX model", "onnxruntime")
+    import onnxruntime
+    import torch
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has an exception of its own for each of its status codes
+        problem = " ".join(str(error).split())
+        raise FileError(f"{path}: onnxruntime cannot load it: {problem:.200}. Export it again.") from None
+    inputs, output = session.get_inputs(), session.get_outputs()[0]
+    said = _metadata(path, session.get_modelmeta().custom_metadata_map)
+    shape = tuple(said.get("input_size") or inputs[0].shape[1:])
+    sizes = [*shape, *output.shape[1:]]
+    if len(inputs) != 1 or len(shape) != 3 or len(output.shape) != 2 or not all(type(n) is int and n > 0 for n in sizes):
+        raise FileError(
+            f"{path}: no classifier of images: it takes {[i.shape for i in inputs]} and gives {output.shape}. Allowed: what "
+            "`dcdnas export --to onnx` writes."
+        )
+    labels, classes = tuple(said.get("label_names", ())), output.shape[1]
+    if labels and len(labels) != classes:
+        raise FileError(f"{path}: it names {len(labels)} classes and has {classes} outputs. Export it again.")
+    fixed = inputs[0].shape[0] if isinstance(inputs[0].shape[0], int) else 0
+
+    def run(x: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {inputs[0].name: x.contiguous().numpy()})[0])
+
+    normalisation = Normalisation(tuple(said["mean"]), tuple(said["std"])) if "mean" in said and "std" in said else None
+    return Opened(path, "onnxruntime", run, shape, classes, labels, normalisation, fixed)
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(finite(v) for v in value)
+
+
+LEGAL: Mapping[str, Callable[[Any], bool]] = {
+    "input_size": lambda v: _numbers(v) and len(v) == 3 and all(type(n) is int and 0 < n < 2**16 for n in v),
+    "mean": _numbers,
+    "std": lambda v: _numbers(v) and all(n > 0 for n in v),
+    "label_names": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
+}
+"""What is read of a file's metadata, and whether a value of it can be used."""
+
+
+def _metadata(path: Path, kept: Mapping[str, str]) -> dict[str, Any]:
+    """What `Model.metadata` wrote, checked: anybody may have written it."""
+    found = {}
+    for name, fits in LEGAL.items():
+        if name not in kept:
+            continue
+        try:
+            found[name] = json.loads(kept[name])
+        except (ValueError, RecursionError):
+            found[name] = None
+        if not fits(found[name]):
+            raise FileError(f"{path}: {name} in its metadata is {kept[name]!r:.60}. Export it again.")
+    channels = found.get("input_size", [0])[0]
+    for name in ("mean", "std"):
+        if name in found and channels and len(found[name]) != channels:
+            raise FileError(
+                f"{path}: {name} in its metadata has {len(found[name])} numbers for {channels} channels. Export it again."
+            )
+    return found

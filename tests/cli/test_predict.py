@@ -1,0 +1,124 @@
+"""`dcdnas predict` and all that `dcdnas evaluate` says: pictures get the classes that the same images get as a data set."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import Run, command_in, write_project
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory, searched_once: Path) -> Path:
+    """A project with a network trained for an epoch in ``out/seed-0``, and the test images as pictures."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_project(folder)
+    command_in(searched_once, "export", "done", "-o", str(folder / "net"), "--quiet")
+    command_in(folder, "train", "net/config.yaml", "-d", "npz:some.npz", "--epochs", "1", "-o", "out", "--quiet")
+    arrays = np.load(folder / "some.npz")
+    (folder / "pictures").mkdir()
+    for number, pixels in enumerate(arrays["test_images"]):
+        Image.fromarray(pixels.reshape(28, 28)).save(folder / "pictures" / f"{number:02}.png")
+    return folder
+
+
+@pytest.fixture
+def trained(trained_once: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(trained_once)
+    monkeypatch.setenv("COLUMNS", "80")
+    return trained_once
+
+
+NET = "out/seed-0"
+
+
+def test_pictures_get_the_answers_that_the_data_set_gets(run: Run, trained: Path) -> None:
+    seen = run("predict", NET, "pictures", "--json").json
+    answers = [row["predictions"][0]["class"] for row in seen["images"]]
+    judged = run("evaluate", NET, "-d", "npz:some.npz", "--json").json
+    names = [c["class"] for c in judged["classes"]]
+    labels = np.load("some.npz")["test_labels"]
+    confusion = np.zeros((10, 10), int)
+    for label, answer in zip(labels, answers, strict=True):
+        confusion[label, names.index(answer)] += 1
+    assert confusion.tolist() == judged["confusion"]
+    assert judged["accuracy"] == np.trace(confusion) / 40
+
+
+def test_the_highest_classes_are_named_in_order_with_their_probabilities(run: Run, trained: Path) -> None:
+    (row,) = run("predict", NET, "pictures/03.png", "-k", "10", "--json").json["images"]
+    values = [p["probability"] for p in row["predictions"]]
+    assert (row["image"], len(values)) == ("pictures/03.png", 10)
+    assert values == sorted(values, reverse=True)
+    assert sum(values) == pytest.approx(1)
+    table = run("predict", NET, "pictures/03.png", "-k", "2").out
+    assert f"{row['predictions'][0]['class']} " in table
+    assert f"{row['predictions'][1]['class']} {100 * values[1]:.1f}\N{NO-BREAK SPACE}%" in table
+
+
+def test_csv_has_a_row_for_each_picture_and_class(run: Run, trained: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(run("predict", NET, "pictures", "-k", "2", "--csv").out)))
+    assert [(r["image"], r["rank"]) for r in rows[:3]] == [
+        ("pictures/00.png", "1"), ("pictures/00.png", "2"), ("pictures/01.png", "1"),
+    ]  # fmt: skip
+    assert len(rows) == 80
+    assert run("predict", NET, "pictures", "--csv", "--json").code == 2
+
+
+def test_pictures_that_cannot_be_read_are_counted_named_and_bounded(run: Run, trained: Path, tmp_path: Path) -> None:
+    for number in range(7):
+        (tmp_path / f"{number}.png").write_bytes(b"no picture")
+    sources = ("predict", NET, "pictures/00.png", "pictures/01.png", str(tmp_path), "--json")
+    said = run(*sources)
+    assert said.code == 7
+    assert (len(said.json["images"]), len(said.json["unreadable"])) == (2, 7)
+    assert "7 of 9 pictures could not be read." in said.err
+    assert "4.png: no readable picture" in said.err
+    assert "5.png" not in said.err
+    assert "And 2 more." in said.err
+    assert [run(*sources, "--skip-damaged", bound).code for bound in ("6", "7", "77%", "78%")] == [7, 0, 7, 0]
+
+
+def test_what_is_not_there_is_said(run: Run, trained: Path) -> None:
+    assert "gone: no such file or folder" in run("predict", "gone", "pictures").err
+    said = run("predict", NET, "gone.png")
+    assert (said.code, "gone.png: no such file or folder" in said.err) == (7, True)
+
+
+def test_an_evaluation_shows_every_class_and_its_mistakes(run: Run, trained: Path) -> None:
+    said = run("evaluate", NET, "-d", "npz:some.npz").out
+    for word in ("Accuracy ", "Top 5 ", "Macro F1", "ECE ", "Speed ", "images/s", "T-shirt/top", "Confusion matrix"):
+        assert word in said
+    assert all(len(line) <= 80 for line in said.splitlines() if "Speed" not in line)
+
+
+def test_an_evaluation_writes_its_tables_and_the_picture(run: Run, trained: Path, tmp_path: Path) -> None:
+    said = run("evaluate", NET, "-d", "npz:some.npz", "-o", str(tmp_path / "judged"), "--json").json
+    again = json.loads((tmp_path / "judged" / "evaluation.json").read_text())
+    assert again == said
+    with (tmp_path / "judged" / "confusion.csv").open() as file:
+        head, *rows = csv.reader(file)
+    assert head[1:] == [row[0] for row in rows] == [c["class"] for c in said["classes"]]
+    assert [[int(cell) for cell in row[1:]] for row in rows] == said["confusion"]
+    with (tmp_path / "judged" / "classes.csv").open() as file:
+        assert [row["class"] for row in csv.DictReader(file)] == head[1:]
+    assert (tmp_path / "judged" / "confusion.svg").read_text().startswith("<svg")
+    assert said["accuracy_interval"][0] <= said["accuracy"] <= said["accuracy_interval"][1]
+
+
+@pytest.mark.slow
+def test_an_exported_onnx_model_alone_predicts_and_evaluates_the_same(run: Run, trained: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    assert run("export", NET, "--weights", f"{NET}/model.safetensors", "--to", "onnx", "-o", str(tmp_path)).code == 0
+    for name in ("model.onnx", "model-batch1.onnx"):
+        theirs, ours = (run("predict", m, "pictures", "--json").json["images"] for m in (str(tmp_path / name), NET))
+        assert [r["predictions"][0]["class"] for r in theirs] == [r["predictions"][0]["class"] for r in ours]
+        values = [[p["probability"] for r in rows for p in r["predictions"]] for rows in (theirs, ours)]
+        assert values[0] == pytest.approx(values[1], abs=1e-4)
+        judged = [run("evaluate", m, "-d", "npz:some.npz", "--json").json for m in (str(tmp_path / name), NET)]
+        assert judged[0]["confusion"] == judged[1]["confusion"]
