@@ -45,8 +45,16 @@ def start(out: Output, plan: Plan, dashboard: bool = False) -> None:
     go(out, plan.folder, plan.execution, dashboard)
 
 
-def go(out: Output, folder: Path, execution: Execution, dashboard: bool = False) -> None:
-    """Searches a run that exists; whatever stops it, what was found is written and said first."""
+def go(out: Output, folder: Path, execution: Execution, dashboard: bool = False, retry_failed: bool = False) -> None:
+    """Searches a run that exists; whatever stops it, what was found is written and said first.
+
+    Args:
+        out: where to say it.
+        folder: of the run.
+        execution: how trainings are run.
+        dashboard: whether to serve its pages meanwhile.
+        retry_failed: whether what has failed is trained again.
+    """
     check_pages(dashboard)
     problem: DcdnasError | None = None
     kernels = other_kernels(folder)
@@ -55,7 +63,7 @@ def go(out: Output, folder: Path, execution: Execution, dashboard: bool = False)
     interrupts = Interrupts(out)
     with pages(out, folder, dashboard), watcher(out, folder.name) as watch:
         try:
-            search(folder, execution, watch, interrupts)
+            search(folder, execution, watch, interrupts, retry_failed)
         except DcdnasError as error:
             problem = error
     interrupts.watch_the_rest()

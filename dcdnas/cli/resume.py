@@ -20,6 +20,9 @@ def resume(
     trials: Annotated[
         str | None, typer.Option("-n", "--trials", metavar="N|+N", help="Trainings in all, or how many more with a plus.")
     ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Train failed networks again, once the cause is mended.")
+    ] = False,
     executor: Executor = None,
     jobs: Jobs = None,
     cpus_per_trial: Cpus = None,
@@ -31,11 +34,11 @@ def resume(
 ) -> None:
     """Go on with a run exactly where it ended.
 
-    Trainings that were interrupted are done again; everything that ended is kept.
+    Trainings that were interrupted are done again; everything that ended is kept, failures too without --retry-failed.
 
     Example:  dcdnas resume quick -n +50
     """
-    flags = {k: v for k, v in locals().items() if k not in ("out", "run", "trials", "dashboard")}
+    flags = {k: v for k, v in locals().items() if k not in ("out", "run", "trials", "retry_failed", "dashboard")}
     from dcdnas.cli._running import go
     from dcdnas.cli._source import offer_plugins_of
     from dcdnas.engine.planning import chosen_execution
@@ -57,7 +60,7 @@ def resume(
     goal = load_run(folder).asked
     out.note(f"Run        {folder}: {before.ended} of {goal} trainings have ended")
     out.line({"event": "start", "run": before.name, "folder": folder, "ended": before.ended, "trials": goal})
-    go(out, folder, how, dashboard)
+    go(out, folder, how, dashboard, retry_failed)
 
 
 def wanted(text: str, asked: int, ended: int) -> int:

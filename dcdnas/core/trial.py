@@ -14,6 +14,9 @@ State = Literal["finished", "stopped", "failed", "interrupted", "running", "refu
 ENDED: tuple[State, ...] = ("finished", "stopped")
 """The states that count as one of the `-n N` trainings."""
 
+LOST: tuple[State, ...] = ("running", "interrupted")
+"""The states of trials that have not ended, which a resumed search trains again."""
+
 
 class Ending(StrEnum):
     """How a search ended. Programs decide by it; `sentence` is for people."""

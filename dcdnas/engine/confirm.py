@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -10,22 +9,38 @@ from dcdnas.core import pareto
 from dcdnas.core.trial import FailureKind, Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import NO_RESULT, Job, Outcome, derived_seed
-from dcdnas.engine.recovery import ATTEMPTS
+from dcdnas.engine.recovery import AGAIN, DIED
 from dcdnas.engine.store import Confirmation, Store
+
+LEFT = "confirming"
+"""Fact of a run: which confirming trainings are running, and how often each was lost."""
 
 
 class Confirming:
     """Hands out the confirming trainings and writes down how they end.
 
-    All networks are trained on the same fresh seeds, so that they can be compared pair by pair.
+    All networks are trained on the same fresh seeds, so that they can be compared pair by pair. A training that is lost is done
+    again by the same rule as one of the search, see `dcdnas.engine.recovery`.
+
+    Args:
+        config: of the search.
+        store: open for writing.
+        died: whether the earlier driver was killed.
+        retry_failed: whether those that failed are done again.
     """
 
-    def __init__(self, config: SearchConfig, store: Store) -> None:
+    def __init__(self, config: SearchConfig, store: Store, died: bool = True, retry_failed: bool = False) -> None:
         self.config, self.store = config, store
-        self._ended = {(c.number, c.seed) for c in store.confirmations()}
+        self._ended = {(c.number, c.seed) for c in store.confirmations() if c.state == "finished" or not retry_failed}
         self._plan: set[tuple[int, int]] | None = None
         self._jobs: list[Job] = []
-        self._lost: Counter[str] = Counter()
+        self._running: set[str] = set()
+        self._lost: dict[str, int] = {}
+        left = store.meta(LEFT, {"lost": {}, "running": []})
+        if not retry_failed:
+            self._lost = dict(left["lost"])
+        for key in left["running"] if died else ():
+            self._lost[key] = self._lost.get(key, 0) + 1
 
     @property
     def planned(self) -> int | None:
@@ -37,13 +52,24 @@ class Confirming:
         """How many of them have ended."""
         return len(self._ended & (self._plan or set()))
 
-    def next(self, trials: Iterable[Trial]) -> Job | None:
-        """The next confirming training, or None when all are handed out; the first call fixes which they are."""
+    def next(self, trials: Iterable[Trial], alone: bool) -> Job | None:
+        """The next confirming training, or None when none can be begun now; the first call fixes which they are.
+
+        Args:
+            trials: of the search.
+            alone: whether no other training is running.
+        """
         if self._plan is None:
             jobs = self._all(list(trials))
             self._plan = {_key(job) for job in jobs}
-            self._jobs = [job for job in jobs if _key(job) not in self._ended]
-        return self._jobs.pop(0) if self._jobs else None
+            for job in (job for job in jobs if _key(job) not in self._ended):
+                self._queue(job, DIED)
+        if not self._jobs or (self._postponed(self._jobs[0]) and not alone):
+            return None
+        job = self._jobs.pop(0)
+        self._running.add(job.key)
+        self._note()
+        return job
 
     def end(self, job: Job, outcome: Outcome) -> None:
         """Takes the end of a confirming training."""
@@ -51,16 +77,40 @@ class Confirming:
             outcome = NO_RESULT
         score, error = outcome.score, outcome.error
         ended = ("failed", None) if error else ("finished", score)
-        self.store.add_confirmation(Confirmation(job.number, job.task.seed, *ended, error, outcome.kind))
+        self._running.discard(job.key)
+        with self.store.transaction():
+            self.store.add_confirmation(Confirmation(job.number, job.task.seed, *ended, error, outcome.kind))
+            self._note()
         self._ended.add(_key(job))
 
-    def again(self, job: Job, reason: str) -> None:
-        """Takes back a training that was lost; one that is lost time and again has failed."""
-        self._lost[job.key] += 1
-        if self._lost[job.key] >= ATTEMPTS:
-            self.end(job, Outcome(None, reason, FailureKind.DRIVER_DIED))
+    def again(self, job: Job, reason: str, kind: FailureKind) -> None:
+        """Takes back a training that was lost, to do it again or, when that happened too often, to say that it has failed.
+
+        Args:
+            job: that was running.
+            reason: what happened, for people.
+            kind: of the failure.
+        """
+        self._running.discard(job.key)
+        self._lost[job.key] = self._lost.get(job.key, 0) + 1
+        self._queue(job, reason, kind)
+        self._note()
+
+    def _queue(self, job: Job, reason: str, kind: FailureKind = FailureKind.DRIVER_DIED) -> None:
+        """Lost ones first, and those that are lost time and again last; one that was lost when it was alone has failed."""
+        times = self._lost.get(job.key, 0)
+        if times > AGAIN + 1:
+            self.end(job, Outcome(None, f"{reason} ({times} times, the last time alone)", kind))
         else:
             self._jobs.append(job)
+            self._jobs.sort(key=lambda j: 1 if j.key not in self._lost else 2 if self._postponed(j) else 0)
+
+    def _postponed(self, job: Job) -> bool:
+        return self._lost.get(job.key, 0) > AGAIN
+
+    def _note(self) -> None:
+        """Writes what a driver that takes over has to know."""
+        self.store.set_meta(LEFT, {"lost": self._lost, "running": sorted(self._running)})
 
     def _all(self, trials: list[Trial]) -> list[Job]:
         """The best networks of the front and the static reference, seed by seed."""

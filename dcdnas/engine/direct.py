@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dcdnas.core.geometry import Setting
-from dcdnas.core.trial import Trial
+from dcdnas.core.trial import LOST, Trial
 from dcdnas.engine.samplers import Direct, Known
 from dcdnas.networks import identity
 from dcdnas.space.search_space import Decisions
-
-LOST = ("running", "interrupted")
-"""States of trials that are asked again, so that nothing has become of them yet."""
 
 
 class DirectStudy:
@@ -43,9 +40,20 @@ class DirectStudy:
         self._running.pop(ticket)
         self.remember([trial])
 
-    def remember(self, trials: Sequence[Trial]) -> None:
-        """Takes trials that have ended, also those of an earlier session."""
+    def remember(self, trials: Sequence[Trial]) -> dict[int, int]:
+        """Takes trials that have ended, also those of an earlier session.
+
+        Returns:
+            The tickets of those that have not, by their numbers.
+        """
         self._told |= {t.number: t for t in trials if t.state not in LOST}
+        unended = sorted((t for t in trials if t.state in LOST), key=lambda t: t.number)
+        return {t.number: self.ask_fixed(t.decisions)[0] for t in unended}
+
+    @property
+    def asked(self) -> int:
+        """How many networks were asked for."""
+        return len(self._told) + len(self._running)
 
     @property
     def known(self) -> Known:

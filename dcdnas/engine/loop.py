@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from dcdnas.engine.confirm import Confirming
 from dcdnas.engine.halving import Halving
 from dcdnas.engine.job import NO_RESULT, WAIT, Job, Outcome, derived_seed
 from dcdnas.engine.proposals import Proposal, Proposer
-from dcdnas.engine.recovery import Memory, lost, recover
+from dcdnas.engine.recovery import failures_in_a_row, lost, recover
 from dcdnas.engine.signals import NOTHING, Wish
 from dcdnas.engine.standing import Standing
 from dcdnas.engine.store import Store
@@ -44,6 +44,7 @@ class SearchLoop:
         until: moment of `time.monotonic` at which everything ends; infinity for never.
         control: what a person asks from outside.
         died: whether an earlier driver was killed, see `dcdnas.engine.recovery.recover`.
+        retry_failed: whether what failed in earlier sessions is trained again.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class SearchLoop:
         until: float = math.inf,
         control: Callable[[], Wish] = lambda: NOTHING,
         died: bool = True,
+        retry_failed: bool = False,
     ) -> None:
         self.config, self.space, self.store = config, space, store
         self.until, self.control = until, control
@@ -69,11 +71,11 @@ class SearchLoop:
         self._unwritten: set[int] = set()
         self._failures = self._misses = 0
         self._as_trained = AsTrained(store.meta("images"), config.task)
-        memory = recover(store, died)
-        self.interrupted = len(memory.again)
-        self._proposer = Proposer(config, space, memory.trials)
-        self._take_over(memory)
-        self.confirming = Confirming(config, store)
+        past = recover(store, died, retry_failed)
+        self.interrupted = sum(trial.state == "interrupted" for trial in past)
+        self._proposer = Proposer(config, space, past)
+        self._take_over(past, died)
+        self.confirming = Confirming(config, store, died, retry_failed)
         self.weights = KeptWeights(store, config.keep_weights)
 
     def next(self) -> Job | Literal["wait"] | None:
@@ -82,7 +84,7 @@ class SearchLoop:
             self.stop(self.control().ending)
         if self.stopped:
             return WAIT if self._running else None
-        if self.ended + self._searching < self.config.trials and not self.exhausted:
+        if self._wants_more:
             job = self._next_trial()
             self._write()
             if job is not None:
@@ -90,7 +92,7 @@ class SearchLoop:
                 return job
         if self._searching:
             return WAIT
-        return self._next_confirmation()
+        return self._next_alone() or self._next_confirmation()
 
     def report(self, job: Job, report: EpochResult) -> bool:
         """Takes one epoch's report; returns whether the training goes on."""
@@ -132,20 +134,19 @@ class SearchLoop:
         self.observe()
 
     def requeue(self, reason: str, jobs: Sequence[Job] | None = None, kind: FailureKind = FailureKind.DRIVER_DIED) -> None:
-        """Marks running trainings interrupted and asks them again in this session, unless it was not the first time.
+        """Takes back running trainings that were lost, to do them again in this session, unless that happened too often.
 
         Args:
             reason: why they could not go on.
             jobs: which ones; None for all.
-            kind: of the failure, when it was not the first time.
+            kind: of the failure, when it happened too often.
         """
         for job in self.running if jobs is None else [j for j in jobs if j.key in self._running]:
             _, proposal = self._running.pop(job.key)
             if proposal is None:
-                self.confirming.again(job, reason)
+                self.confirming.again(job, reason, kind)
             else:
                 self._lose(job, proposal, reason, kind)
-        self.exhausted = False
         self._write()
         self.observe()
 
@@ -203,22 +204,44 @@ class SearchLoop:
     def _searching(self) -> int:
         return sum(not job.confirm for job, _ in self._running.values())
 
+    @property
+    def _wants_more(self) -> bool:
+        """Whether a network is to be trained now; those that are trained last count as trained."""
+        missing = self.ended + self._searching + len(self._proposer.last) < self.config.trials
+        return self._proposer.lost or (missing and not self.exhausted)
+
+    @property
+    def _unended(self) -> dict[str, int]:
+        """Identity -> number of the trials that are in training, or wait to be trained last."""
+        numbers = [*(job.number for job in self.running), *(p.number for p in self._proposer.last if p.number is not None)]
+        return {self.trials[number].deployed: number for number in numbers}
+
     def _next_trial(self) -> Job | None:
         while not self.stopped:
-            running = {self.trials[job.number].deployed for job in self.running}
-            proposal = self._proposer.next(lambda d, r=running: d in self._known or d in r, self._misses >= MISSES)  # type: ignore[misc]
+            taken = self._unended
+            proposal = self._proposer.next(lambda d, t=taken: d in self._known or d in t, self._misses >= MISSES)  # type: ignore[misc]
             if proposal is None:
                 self.exhausted = True
                 return None
-            job = self._admit(proposal)
+            job = self._admit(proposal, taken)
             if job is not None:
                 return job
         return None
 
-    def _admit(self, p: Proposal) -> Job | None:
+    def _next_alone(self) -> Job | None:
+        """The next training that took its driver or machine down too often; nothing else is running, and nothing will be."""
+        if self._running or not self._proposer.last:
+            return None
+        job = self._start(self._proposer.last.popleft())
+        self._write()
+        self.observe()
+        return job
+
+    def _admit(self, p: Proposal, taken: Mapping[str, int]) -> Job | None:
         """Starts the proposal, or writes down why it is not trained."""
-        twin = next((j.number for j in self.running if self.trials[j.number].deployed == p.deployed), None)
-        known = self._known.get(p.deployed)
+        if p.number is not None:
+            return self._start(p)
+        twin, known = taken.get(p.deployed), self._known.get(p.deployed)
         if not within(p.cost, self.config.budgets):
             self._close(p, "refused", exceeded(p.cost, self.config.budgets))
         elif combination := self.space.forbids(p.decisions):
@@ -234,8 +257,8 @@ class SearchLoop:
         return None
 
     def _start(self, p: Proposal) -> Job:
-        number = len(self.trials)
-        seed = p.seed if p.seed is not None else derived_seed(self.config.seed, number)
+        number = len(self.trials) if p.number is None else p.number
+        seed = derived_seed(self.config.seed, number)
         trial = _trial(number, "running", p, seed=seed, started=time.time())
         self._put(self._as_trained(trial))
         job = Job(
@@ -256,7 +279,7 @@ class SearchLoop:
     def _close(self, p: Proposal, state: State, reason: str, known: Trial | None = None) -> None:
         """Writes a trial that is not trained, and tells the sampler."""
         now = time.time()
-        trial = _trial(len(self.trials), state, p, seed=p.seed or 0, reason=reason, started=now, ended=now)
+        trial = _trial(len(self.trials), state, p, reason=reason, started=now, ended=now)
         if known is not None and known.score is not None:
             replayed = replace(known.score, seconds=0.0, curve=())
             trial = replace(trial, score=replayed, trained=known.trained, trained_cost=known.trained_cost)
@@ -264,7 +287,7 @@ class SearchLoop:
         self._proposer.tell(p.ticket, trial)
 
     def _next_confirmation(self) -> Job | Literal["wait"] | None:
-        job = self.confirming.next(self.trials.values())
+        job = self.confirming.next(self.trials.values(), alone=not self._running)
         if job is None:
             return WAIT if self._running else None
         job = replace(job, task=replace(job.task, deadline=self.config.task.deadline or self.standing.patience))
@@ -289,20 +312,21 @@ class SearchLoop:
         self._count_failure(outcome.error)
 
     def _lose(self, job: Job, proposal: Proposal, reason: str, kind: FailureKind) -> None:
-        """A training that went down with its driver: asked again, or failed when that was not the first time."""
+        """A training that went down with its driver or machine: done again, or failed when that happened too often."""
         trial = lost(self.trials[job.number], reason, kind)
         self._put(trial)
-        for p in (proposal, *self._waiting.pop(job.number, [])):
-            self._proposer.tell(p.ticket, trial)
-        if trial.state == "failed":
-            self._count_failure(trial.reason)
-        else:
-            self._proposer.again(trial)
+        if trial.state != "failed":
+            self._proposer.again(proposal, trial)
+            return
+        self._proposer.tell(proposal.ticket, trial)
+        for p in self._waiting.pop(job.number, []):
+            self._repeat(p, trial)
+        self._count_failure(trial.reason)
 
     def _count_failure(self, error: str) -> None:
         self._failures = self._failures + 1 if error else 0
         if self._failures >= FAILURES:
-            self.stop(Ending.TOO_MANY_FAILURES, f"{FAILURES} trainings in a row failed, the last one with: {error}")
+            self.stop(Ending.TOO_MANY_FAILURES, f"{self._failures} trainings in a row failed, the last one with: {error}")
 
     def _put(self, trial: Trial) -> None:
         """Takes a trial, to be written with the event."""
@@ -324,14 +348,18 @@ class SearchLoop:
                     self.store.add(self.trials[number])
             self._unwritten.clear()
 
-    def _take_over(self, memory: Memory) -> None:
-        """Goes on where an earlier session ended; what was interrupted is asked again."""
-        for trial in memory.trials:
+    def _take_over(self, past: Sequence[Trial], died: bool) -> None:
+        """Goes on where an earlier session ended. After one that ended for its failures, one more failure ends this one too."""
+        for trial in past:
             self._remember(trial)
             for report in trial.score.curve if trial.score and trial.state in ENDED else ():
                 self._halving.reached(trial.number, report, trial.cost)
-        for trial in memory.again:
-            self._proposer.again(trial)
+            self._misses = self._misses + 1 if trial.state in ("refused", "replayed") else 0
+        failed = failures_in_a_row(past)
+        self._failures = len(failed)
+        if died and len(failed) >= FAILURES:  # before it could end for them
+            self._failures -= 1
+            self._count_failure(failed[-1].reason)
 
 
 def _trial(number: int, state: State, p: Proposal, **known: Any) -> Trial:

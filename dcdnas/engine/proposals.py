@@ -1,4 +1,4 @@
-"""What to try next: interrupted networks, the static reference, an earlier front, random starts in budget, then the sampler."""
+"""What to try next: what was lost in training, the static reference, an earlier front, random starts, then the sampler."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dcdnas.cost import with_always
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.direct import DirectStudy
 from dcdnas.engine.job import derived_seed
+from dcdnas.engine.recovery import postponed
 from dcdnas.engine.samplers import Search, samplers
 from dcdnas.engine.study import Study
 from dcdnas.networks import identity
@@ -41,8 +42,8 @@ class Proposal:
         deployed: its identity, see `dcdnas.networks.identity`.
         cost: at deployment.
         origin: who proposes it.
-        seed: of its training, when that is fixed.
-        lost: how often a driver went down while it was training.
+        number: of its trial, where its training was lost and is done again; None for a new one.
+        lost: how often a driver or machine went down while it was training.
     """
 
     ticket: int
@@ -51,7 +52,7 @@ class Proposal:
     deployed: str
     cost: Cost
     origin: str
-    seed: int | None = None
+    number: int | None = None
     lost: int = 0
 
 
@@ -61,16 +62,13 @@ class Proposer:
     Args:
         config: of the search.
         space: compiled from it.
-        past: trials of earlier sessions.
+        past: trials of earlier sessions. What they left unended is proposed again.
     """
 
     def __init__(self, config: SearchConfig, space: SearchSpace, past: Collection[Trial]) -> None:
         self.config, self.space = config, space
-        # a resumed search must not draw again what it has drawn before
-        seed = derived_seed(config.seed, f"session at {len(past)}") if past else config.seed
-        self._study = _study(config, space, seed)
-        self._study.remember(list(past))
-        self._draws = draws_within(space, config.budgets, random.Random(seed), chances=config.chances, also=config.minimize)
+        self._study = _study(config, space)
+        tickets = self._study.remember(list(past))
         self._metrics = with_always([*(b.metric for b in config.budgets), *config.minimize])
         begun = {t.deployed for t in past}
         ladder = static_ladder(space, config.budgets, config.minimize)[: max(1, config.starts)]
@@ -78,11 +76,26 @@ class Proposer:
         taken = _asked(past, EARLIER)
         self._earlier = deque(config.start_from.get("networks", ())[taken:])
         self._draws_left = config.starts - len(ladder) - _asked(past, "start")
-        self._again: deque[Trial] = deque()
+        self._again: deque[Proposal] = deque()
+        self._last: deque[Proposal] = deque()
+        for trial in (t for t in past if t.number in tickets):
+            found = Priced(trial.decisions, trial.architecture, trial.cost)
+            self.again(_proposal(tickets[trial.number], found, trial.origin), trial)
 
-    def again(self, trial: Trial) -> None:
-        """Puts a network that was interrupted at the head of the queue."""
-        self._again.append(trial)
+    def again(self, proposal: Proposal, trial: Trial) -> None:
+        """Takes back a network whose training was lost: it is the next one, or the last one where that happened too often."""
+        queue = self._last if postponed(trial) else self._again
+        queue.append(replace(proposal, number=trial.number, lost=trial.lost))
+
+    @property
+    def lost(self) -> bool:
+        """Whether the next network is one whose training was lost."""
+        return bool(self._again)
+
+    @property
+    def last(self) -> deque[Proposal]:
+        """Networks that are to be trained when all others have ended, each alone."""
+        return self._last
 
     def next(self, known: Callable[[str], bool], at_random: bool) -> Proposal | None:
         """The next network to look at.
@@ -95,9 +108,7 @@ class Proposer:
             None when every random draw within the budget is known: the space is exhausted.
         """
         if self._again:
-            trial = self._again.popleft()
-            again = self._fixed(Priced(trial.decisions, trial.architecture, trial.cost), trial.origin)
-            return replace(again, seed=trial.seed, lost=trial.lost)
+            return self._again.popleft()
         if self._ladder:
             return self._fixed(*self._ladder.popleft())
         if self._earlier:
@@ -117,7 +128,9 @@ class Proposer:
 
     def _drawn(self, known: Callable[[str], bool]) -> Proposal | None:
         """A random network within the budgets that is not known; None when all are that were drawn."""
-        drawn = next((d for d in islice(self._draws, DRAWS) if not known(identity(d.architecture))), None)
+        rng = random.Random(derived_seed(self.config.seed, f"draw {self._study.asked}"))
+        draws = draws_within(self.space, self.config.budgets, rng, chances=self.config.chances, also=self.config.minimize)
+        drawn = next((d for d in islice(draws, DRAWS) if not known(identity(d.architecture))), None)
         return self._fixed(drawn, "start") if drawn else None
 
     def _fixed(self, found: Priced, origin: str) -> Proposal:
@@ -125,12 +138,12 @@ class Proposer:
         return _proposal(ticket, found, origin)
 
 
-def _study(config: SearchConfig, space: SearchSpace, seed: int) -> Study | DirectStudy:
-    """Asks the search's sampler; `seed` is this session's."""
+def _study(config: SearchConfig, space: SearchSpace) -> Study | DirectStudy:
+    """Asks the search's sampler."""
     sampler = samplers[config.sampler]
     if sampler.direct is not None:
         return DirectStudy(sampler.direct(Search(space, config.budgets, config.goals, config.seed)))
-    return Study(space, config.budgets, config.goals, sampler, seed, config.trials, config.task.epochs)
+    return Study(space, config.budgets, config.goals, sampler, config.seed, config.trials, config.task.epochs)
 
 
 def _proposal(ticket: int, found: Priced, origin: str) -> Proposal:
@@ -143,5 +156,5 @@ def origin(rung: int) -> str:
 
 
 def _asked(past: Collection[Trial], who: str) -> int:
-    """Networks that were proposed by `who`; one that was interrupted and asked again counts once."""
-    return len({t.deployed for t in past if t.origin == who})
+    """How many networks were proposed by `who`."""
+    return sum(t.origin == who for t in past)

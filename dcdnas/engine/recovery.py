@@ -1,62 +1,72 @@
-"""What an earlier session left: its trials, and which of them to ask again."""
+"""What an earlier session left: its trials, and which of them to train again.
+
+A training that went down with its driver or machine says nothing about its network, unless it happens time and again.
+"""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from dcdnas.core.trial import ENDED, FailureKind, Trial
 from dcdnas.engine.store import Store
 
-ATTEMPTS = 2
-"""Times a network may be training when the driver dies before it counts as failed."""
+AGAIN = 3
+"""Times that a lost training is done again at once. One that is lost once more waits until all others have ended and is done
+alone; when that takes driver or machine down too, it has failed."""
 
 DIED = "the driver died while it was training"
 
 
-@dataclass(frozen=True)
-class Memory:
-    """What the store of an earlier session says.
-
-    Args:
-        trials: all of them; none is running any more.
-        again: trials to ask again.
-    """
-
-    trials: list[Trial]
-    again: list[Trial]
-
-
-def recover(store: Store, died: bool) -> Memory:
-    """Reads the store, closes what was running in it, and lists what has to be asked again.
+def recover(store: Store, died: bool, retry_failed: bool = False) -> list[Trial]:
+    """Reads the store and closes what was running in it.
 
     Args:
         store: open for writing.
         died: whether the earlier driver was killed; if not, it could only not write any more, and no network is to blame.
+        retry_failed: whether what has failed is trained again.
+
+    Returns:
+        All trials. None is running any more; those that are interrupted are to be trained again.
     """
     trials = store.trials()
     with store.transaction():
         for position, trial in enumerate(trials):
             if trial.state == "running":
-                now = time.time()
-                quiet = replace(trial, state="interrupted", reason="the driver ended while it was training", ended=now)
+                quiet = replace(trial, state="interrupted", reason="the driver ended while it was training", ended=time.time())
                 trials[position] = lost(trial, DIED) if died else quiet
-                store.add(trials[position])
-    settled = {t.deployed for t in trials if t.state in (*ENDED, "failed")}
-    last = {t.deployed: t for t in trials if t.state == "interrupted"}
-    return Memory(trials, [t for built, t in last.items() if built not in settled])
+            elif trial.state == "failed" and retry_failed:
+                reason = f"is trained again after it had failed: {trial.reason}"
+                trials[position] = replace(trial, state="interrupted", reason=reason, failure=None, score=None, lost=0)
+            else:
+                continue
+            store.add(trials[position])
+    return trials
 
 
 def lost(trial: Trial, reason: str, kind: FailureKind = FailureKind.DRIVER_DIED) -> Trial:
-    """A running trial whose training went down with its driver: interrupted, or failed when that was not the first time.
+    """A running trial whose training went down with its driver or machine: interrupted, or failed when it was its last chance.
 
     Args:
         trial: that was running.
         reason: what happened, for people.
-        kind: what went down: the driver or the machine of the training.
+        kind: what went down.
     """
     times = trial.lost + 1
-    if times < ATTEMPTS:
+    if not postponed(trial):
         return replace(trial, state="interrupted", reason=reason, ended=time.time(), lost=times)
-    said = f"{reason} ({times} times)"
+    said = f"{reason} ({times} times, the last time alone)"
     return replace(trial, state="failed", failure=kind, reason=said, ended=time.time(), lost=times)
+
+
+def postponed(trial: Trial) -> bool:
+    """Whether a training was lost so often that it waits for all others and is done alone."""
+    return trial.lost > AGAIN
+
+
+def failures_in_a_row(trials: Sequence[Trial]) -> list[Trial]:
+    """The failed trainings since the last one that did not fail, in the order in which they ended."""
+    ended = sorted((t for t in trials if t.state in (*ENDED, "failed")), key=lambda t: (t.ended, t.number))
+    good = next((i for i, t in enumerate(reversed(ended)) if t.state != "failed"), len(ended))
+    return ended[len(ended) - good :]

@@ -11,7 +11,7 @@ from typing import Any
 
 from dcdnas.core.task import TrainingTask
 from dcdnas.engine.halving import ENOUGH, FACTOR, rungs
-from dcdnas.engine.recovery import ATTEMPTS
+from dcdnas.engine.recovery import AGAIN
 
 
 def rules(task: TrainingTask, early_stopping: bool, starts: int, chances: str, begun_with: str = "") -> dict[str, Any]:
@@ -31,7 +31,7 @@ def rules(task: TrainingTask, early_stopping: bool, starts: int, chances: str, b
         "readings": {"every_epochs": 1, "batch_norm": "re-estimated" if task.norm_batches else "running"},
         "stopping": stopping,
         "starts": {"first": "static-ladder", "draws": starts, "chances": chances},
-        "losses": {"attempts": ATTEMPTS},
+        "losses": {"again": AGAIN, "then": "last-and-alone"},
         "kernels": begun_with or kernels(),
     }
 

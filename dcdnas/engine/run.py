@@ -33,6 +33,7 @@ def search(
     execution: Execution,
     observe: Callable[[Progress], None] = lambda _: None,
     told: Callable[[int], None] = lambda times: None,
+    retry_failed: bool = False,
 ) -> Ending:
     """Searches until the asked number of trainings has ended and the top of the front is confirmed.
 
@@ -41,6 +42,7 @@ def search(
         execution: how to run the trainings.
         observe: told after every event.
         told: called when a signal asks the process to end, with how many did; the search ends by itself after the first.
+        retry_failed: whether what failed in earlier sessions is trained again, once its cause is mended.
 
     Returns:
         How the search ended.
@@ -67,7 +69,7 @@ def search(
         store.set_ending(None)
         clear_request(folder)
         until = time.monotonic() + execution.timeout
-        loop = SearchLoop(config, space, store, until, _wishes(folder, lock, signals), died=lock.found_dead)
+        loop = SearchLoop(config, space, store, until, _wishes(folder, lock, signals), lock.found_dead, retry_failed)
         loop.observe = _observer(Watch(loop, store.meta("bounds")), tracking, observe)
         try:
             execution = replace(execution, weights=loop.weights.prepare())
@@ -117,7 +119,8 @@ def _verdict(ending: Ending, loop: SearchLoop) -> Ending:
     """How the search ended; raises where it failed or can go on."""
     if ending is Ending.TOO_MANY_FAILURES:
         raise DcdnasError(
-            f"{loop.reason.rstrip('.')}. `dcdnas trials {loop.store.called}` shows them; what ended before is kept."
+            f"{loop.reason.rstrip('.')}. `dcdnas trials {loop.store.called}` shows them; what ended before is kept. When the "
+            f"cause is mended, `dcdnas resume {loop.store.called} --retry-failed` trains them again."
         )
     if ending.resumable:
         raise Resumable(

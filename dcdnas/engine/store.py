@@ -128,8 +128,10 @@ class Store:
             raise RunError(f"{self.path.parent} was taken over by another driver; this one has ended. `dcdnas status` shows it.")
 
     def add(self, trial: Trial) -> None:
-        """Writes a new trial, or all of an existing one anew, reports excepted."""
+        """Writes a new trial, or all of an existing one anew, reports excepted. What begins to run has no reports yet."""
         with self.transaction():
+            if trial.state == "running":
+                self._db.execute("DELETE FROM reports WHERE number = ?", (trial.number,))
             self._write("trials", rows.trial_row(trial))
             self._write("networks", rows.network_row(trial))
 

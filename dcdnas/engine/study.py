@@ -2,6 +2,9 @@
 
 A network over budget, or stopped early, is told as pruned with a positive constraint: infeasible, by how much. A failure is
 told as failed. Only a finished training is told complete, so no value of half a training ever enters the sampler's front.
+
+What is proposed depends on the seed, on how many networks were asked for, and on what is known of them; so a search that was
+interrupted proposes what it would have proposed otherwise. For that a sampler is made anew for every proposal.
 """
 
 from __future__ import annotations
@@ -12,15 +15,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import BaseSampler
 from optuna.trial import TrialState, create_trial
 
 from dcdnas.core.budget import Budget
 from dcdnas.core.geometry import Setting
 from dcdnas.core.objective import Goals
 from dcdnas.core.pareto import logarithm
-from dcdnas.core.trial import Trial
+from dcdnas.core.trial import LOST, Trial
 from dcdnas.core.units import notation
+from dcdnas.engine.job import derived_seed
 from dcdnas.engine.samplers import Sampler
 from dcdnas.space.search_space import Decisions, SearchSpace
 
@@ -36,7 +41,7 @@ class Study:
         budgets: their violations steer the sampler.
         goals: what the sampler is told of a training; costs are told as logarithms, as the hypervolume sees them.
         sampler: how to make the sampler.
-        seed: of the sampler.
+        seed: of the search.
         trials: trainings of the run.
         epochs: of a full training, to tell how unfinished a stopped one is.
     """
@@ -53,72 +58,103 @@ class Study:
     ) -> None:
         self.space, self.budgets, self.goals, self.sampler = space, budgets, goals, sampler
         self.seed, self.trials, self.epochs = seed, trials, epochs
-        self._study = optuna.create_study(sampler=sampler.make(seed, trials), directions=goals.directions)
+        self.asked = 0
+        self._finished = 0
+        self._distributions: dict[str, BaseDistribution] = {d.name: CategoricalDistribution(d.options) for d in space.decisions}
+        self._study = optuna.create_study(sampler=self._made(None), directions=goals.directions)
 
     def ask(self) -> tuple[int, dict[str, Setting]]:
         """A ticket, and the decisions that the sampler proposes."""
+        self._study.sampler = self._made(self._study.sampler)
         trial = self._study.ask()
+        self.asked += 1
         return trial.number, self._decide(trial)
 
     def ask_fixed(self, decisions: Decisions) -> tuple[int, dict[str, Setting]]:
         """A ticket for decisions that were made elsewhere, so that the sampler sees them running and learns from them."""
-        self._study.enqueue_trial(dict(decisions))
-        return self.ask()
+        self._add(TrialState.RUNNING, decisions)
+        return self.asked - 1, dict(decisions)
 
     def tell(self, ticket: int, trial: Trial) -> None:
         """The end of what `ask` proposed."""
-        if self._teaches_nothing(trial):
-            self._study.tell(ticket, state=TrialState.FAIL)
-            return
-        state, values, constraints = self._outcome(trial)
+        state, values, attributes = self._outcome(trial)
         storage = self._study._storage
         optuna_id = storage.get_trial_id_from_study_id_trial_number(self._study._study_id, ticket)
-        storage.set_trial_system_attr(optuna_id, "constraints", constraints)
+        for key, value in attributes.items():
+            storage.set_trial_system_attr(optuna_id, key, value)
         self._study.tell(ticket, values, state=state)
 
-    def remember(self, trials: Sequence[Trial]) -> None:
-        """Tells trials of an earlier session; those that taught nothing are left out."""
-        rng = random.Random(self.seed)
-        finished = 0
-        for trial in trials:
-            if trial.state not in ("running", "interrupted", "failed") and not self._teaches_nothing(trial):
-                past = self._past(trial, rng, self.sampler.noted(finished, self.trials))
-                finished += past.state is TrialState.COMPLETE
-                self._study.add_trial(past)
+    def remember(self, trials: Sequence[Trial]) -> dict[int, int]:
+        """Takes the trials of earlier sessions.
 
-    def _past(self, trial: Trial, rng: random.Random, noted: Mapping[str, Any]) -> optuna.trial.FrozenTrial:
-        state, values, constraints = self._outcome(trial)
-        decisions = dict(trial.decisions)
-        if self.sampler.flat:  # what did not exist in the network was suggested all the same, and ignored
-            decisions = {d.name: decisions.get(d.name, rng.choice(d.options)) for d in self.space.decisions}
-        return create_trial(
-            state=state,
-            values=values,
-            params=decisions,
-            distributions={d.name: CategoricalDistribution(d.options) for d in self.space.decisions if d.name in decisions},
-            system_attrs={"constraints": constraints, **(noted if state is TrialState.COMPLETE else {})},
+        Returns:
+            The tickets of those that have not ended, by their numbers.
+        """
+        # what a sampler notes of a training depends on how many had finished before it
+        outcomes = {t.number: self._outcome(t) for t in sorted(trials, key=lambda t: (t.ended, t.number)) if t.state not in LOST}
+        tickets = {}
+        for trial in sorted(trials, key=lambda t: t.number):
+            if trial.state in LOST:
+                tickets[trial.number] = self.ask_fixed(trial.decisions)[0]
+            else:
+                state, values, attributes = outcomes[trial.number]
+                self._add(state, trial.decisions, values, attributes)
+        return tickets
+
+    def _made(self, before: BaseSampler | None) -> BaseSampler:
+        """A sampler that knows nothing of the proposals of an earlier one but what it would find out again."""
+        sampler = self.sampler.make(derived_seed(self.seed, f"ask {self.asked}"), self.trials)
+        for name in self.sampler.carried if before else ():
+            setattr(sampler, name, getattr(before, name))
+        return sampler
+
+    def _add(
+        self,
+        state: TrialState,
+        decisions: Decisions,
+        values: Sequence[float] | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
+        params = self._everything(decisions)
+        distributions = {name: self._distributions[name] for name in params}
+        record = create_trial(
+            state=state, values=values, params=params, distributions=distributions, system_attrs=dict(attributes or {})
         )
+        self._study.add_trial(record)
+        self.asked += 1
 
-    def _teaches_nothing(self, trial: Trial) -> bool:
-        return trial.state == "refused" and not self.sampler.told_refusals
-
-    def _outcome(self, trial: Trial) -> tuple[TrialState, list[float] | None, list[float]]:
-        """Optuna's state, values and constraints: one violation a budget, and how unfinished the training is."""
+    def _outcome(self, trial: Trial) -> tuple[TrialState, list[float] | None, dict[str, Any]]:
+        """Optuna's state, values and attributes: one violation a budget, how unfinished the training is, the sampler's notes."""
         violations = [b.violation(trial.cost) for b in self.budgets]
         done = trial.score.epochs / self.epochs if trial.score else 0.0
-        if trial.state in ("failed", "interrupted"):
-            return TrialState.FAIL, None, [*violations, 1.0]
+        if trial.state == "failed" or (trial.state == "refused" and not self.sampler.told_refusals):
+            return TrialState.FAIL, None, {}
         if trial.state == "refused" or done < 1 or trial.score is None:
-            return TrialState.PRUNED, None, [*violations, 1.0 - min(done, 0.999)]
+            return TrialState.PRUNED, None, {"constraints": [*violations, 1.0 - min(done, 0.999)]}
         costs = [logarithm(trial.cost[m], notation(m).least) for m in self.goals.costs]
         values = [trial.score.values[o.name] for o in self.goals.objectives]
-        return TrialState.COMPLETE, [*values, *costs], [*violations, 0.0]
+        noted = self.sampler.noted(self._finished, self.trials)
+        self._finished += 1
+        return TrialState.COMPLETE, [*values, *costs], {"constraints": [*violations, 0.0], **noted}
 
     def _decide(self, trial: optuna.Trial) -> dict[str, Setting]:
+        decisions = self.space.decide(lambda name, options: _chosen(trial, name, options))
         if self.sampler.flat:
-            everything = {d.name: _chosen(trial, d.name, d.options) for d in self.space.decisions}
-            return self.space.decide(lambda name, options: everything[name])
-        return self.space.decide(lambda name, options: _chosen(trial, name, options))
+            record = self._study._storage.get_trial(trial._trial_id)
+            record.params = self._everything(decisions)
+            record.distributions = dict(self._distributions)
+        return decisions
+
+    def _everything(self, decisions: Decisions) -> dict[str, Setting]:
+        """What the sampler is told to have proposed: for a flat one also what does not exist in the network, by chance.
+
+        It is the same chance whenever it is told, since nobody keeps what does not exist.
+        """
+        if not self.sampler.flat:
+            return {d.name: decisions[d.name] for d in self.space.decisions if d.name in decisions}
+        rng = random.Random(derived_seed(self.seed, repr(sorted(decisions.items()))))
+        drawn = {d.name: rng.choice(d.options) for d in self.space.decisions}
+        return {**drawn, **decisions}
 
 
 def _chosen(trial: optuna.Trial, name: str, options: tuple[Setting, ...]) -> Setting:

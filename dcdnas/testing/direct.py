@@ -102,9 +102,8 @@ def goes_on_when_resumed(sampler: Kind, space: SearchSpace, cuts: tuple[int, ...
     for cut in cuts:  # the trials come back in any order; one was lost with its driver and is asked again
         resumed, past = study_of(sampler, space), whole[:cut]
         random.Random(cut).shuffle(past)
-        resumed.remember([*past, replace(whole[cut], state="interrupted", score=None)])
-        ticket, _ = resumed.ask_fixed(whole[cut].decisions)
-        resumed.tell(ticket, whole[cut])
+        tickets = resumed.remember([*past, replace(whole[cut], state="interrupted", score=None)])
+        resumed.tell(tickets[cut], whole[cut])
         rest = searched(resumed, space, 13 - cut, state)
         same = [t.decisions for t in rest] == [t.decisions for t in whole[cut + 1 :]]
         require(same, f"resumed after {cut} trainings, it proposes other networks")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,13 @@ def ended_jobs(loop: SearchLoop, count: int) -> None:
         job = loop.next()
         assert isinstance(job, Job)
         loop.end(job, Outcome(pretend(job, lambda _: True)))
+
+
+def offer(loop: SearchLoop, *decisions: Mapping[str, Any]) -> None:
+    """Makes the sampler propose these next."""
+    study, left = loop._proposer._study, deque(decisions)
+    ask = study.ask
+    study.ask = lambda: study.ask_fixed(left.popleft()) if left else ask()  # type: ignore[method-assign]
 
 
 def by_state(loop: SearchLoop, *states: str) -> list[Trial]:

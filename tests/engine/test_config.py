@@ -166,7 +166,7 @@ def test_a_search_without_early_stopping_has_no_rule_for_it() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
-    [("losses", {"attempts": 3}, "losses.attempts: 3 there, 2 here"),
+    [("losses", {"again": 1, "then": "last-and-alone"}, "losses.again: 1 there, 3 here"),
      ("readings", {"every_epochs": 1, "batch_norm": "running"}, "readings.batch norm: running there, re-estimated here")],
 )  # fmt: skip
 def test_a_run_of_other_rules_is_looked_at_and_not_gone_on_with(tmp_path: Path, name: str, value: Any, said: str) -> None:

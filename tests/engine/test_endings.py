@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from searching import FEW, config, loop_of, memory
+from searching import FEW, config, loop_of
 from trainings import pretend
 
 from dcdnas.cli.status import document
@@ -178,15 +178,3 @@ def test_what_a_training_raised_gives_the_kind_by_its_type(error: BaseException,
 def test_a_failure_without_a_kind_was_raised_and_a_success_has_none() -> None:
     assert Outcome(None, "it broke").kind is FailureKind.RAISED
     assert Outcome(None).kind is None
-
-
-def test_a_machine_that_was_lost_does_not_count_against_the_network(tmp_path: Path) -> None:
-    with closing(memory(tmp_path)) as store:
-        loop = loop_of(store, config())
-        for _ in range(2):
-            loop.next()
-            loop.requeue("the machine was lost", kind=FailureKind.NODE_LOST)
-        assert [(t.state, t.failure, t.lost, t.attempts) for t in store.trials()] == [
-            ("interrupted", None, 1, 0),
-            ("failed", FailureKind.NODE_LOST, 2, 0),
-        ]

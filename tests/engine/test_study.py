@@ -63,7 +63,6 @@ def asked(study: Study, space: SearchSpace, state: str, **settings: Any) -> Froz
         ("stopped", TrialState.PRUNED),
         ("refused", TrialState.PRUNED),
         ("failed", TrialState.FAIL),
-        ("interrupted", TrialState.FAIL),
     ],
 )
 def test_each_state_is_told_as_what_can_be_learnt_from_it(space: SearchSpace, state: str, expected: TrialState) -> None:
@@ -103,7 +102,7 @@ def test_nothing_that_is_told_keeps_a_sampler_from_going_on(space: SearchSpace, 
     """A training that was stopped within the budget, with a learning curve, crashes TPE when it is told carelessly."""
     study, rng = study_of(space, name), random.Random(0)
     for number in range(40):
-        asked(study, space, rng.choice([*ENDED, "failed", "interrupted"]), number=number, accuracy=rng.random())
+        asked(study, space, rng.choice([*ENDED, "failed"]), number=number, accuracy=rng.random())
     assert all(t.state.is_finished() for t in told(study))
 
 
@@ -126,25 +125,29 @@ def test_what_is_fixed_is_proposed_as_it_is(space: SearchSpace, name: str) -> No
 
 
 @pytest.mark.parametrize("name", OF_OPTUNA)
+@pytest.mark.parametrize("cut", [0, 1, 9, 22])
+def test_a_resumed_search_proposes_what_it_would_have_proposed(space: SearchSpace, name: str, cut: int) -> None:
+    rules.goes_on_when_resumed(samplers[name], space, (cut,))
+
+
+@pytest.mark.parametrize("name", OF_OPTUNA)
 def test_a_rebuilt_study_knows_what_the_first_one_was_told(space: SearchSpace, name: str) -> None:
     first, rng, past = study_of(space, name), random.Random(0), []
     for number in range(30):
         ticket, decisions = first.ask()
-        past.append(trial(space, decisions, rng.choice([*ENDED, "failed", "interrupted"]), number, rng.random()))
+        past.append(trial(space, decisions, rng.choice([*ENDED, "failed"]), number, rng.random()))
         first.tell(ticket, past[-1])
     second = study_of(space, name)
-    second.remember(past)
+    assert second.remember(past) == {}
 
     def known(study: Study) -> list[Any]:
-        flat = samplers[name].flat
-        kept = [t for t in told(study) if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
         return [
-            (t.state, t.values if t.state == TrialState.COMPLETE else None, set(t.params) if flat else t.params) for t in kept
+            (t.state, t.values if t.state == TrialState.COMPLETE else None, t.params, t.system_attrs.get("constraints"))
+            for t in told(study)
         ]
 
     assert known(second) == known(first)
-    ticket, decisions = second.ask()
-    second.tell(ticket, trial(space, decisions, "finished"))
+    assert second.asked == first.asked == 30
 
 
 def test_a_rebuilt_nsga2_goes_on_with_its_generation(space: SearchSpace) -> None:

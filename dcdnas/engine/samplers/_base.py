@@ -86,12 +86,14 @@ class Sampler:
     """How to make a sampler for a run: one of Optuna, or one that proposes from all that is known.
 
     Args:
-        make: (seed, trainings of the run) -> a sampler of Optuna; it reads the constraints that the study stores.
+        make: (seed of a proposal, trainings of the run) -> a sampler of Optuna; it reads the constraints that the study stores.
         flat: whether every decision is always suggested and the inactive ones ignored, for samplers that do not know
             conditional parameters.
         told_refusals: whether networks over budget are told; a sampler that cannot use them is asked again instead.
-        noted: (finished trainings before, trainings of the run) -> what the sampler itself had noted on a finished training,
-            so that a resumed search goes on with it.
+        noted: (finished trainings before, trainings of the run) -> what the sampler itself notes on a finished training, so
+            that a resumed search goes on with it.
+        carried: attributes of the Optuna sampler that go from one proposal to the next: what saves time and nothing else. A
+            sampler is made anew for each proposal, so that a resumed search proposes what it would have proposed otherwise.
         direct: a subclass of `Direct`, which takes the place of all the others.
         extra: of dcdnas, that installs what it needs beside what is always there; empty for nothing.
     """
@@ -100,6 +102,7 @@ class Sampler:
     flat: bool = False
     told_refusals: bool = True
     noted: Callable[[int, int], Mapping[str, Any]] = lambda finished, trials: {}
+    carried: tuple[str, ...] = ()
     direct: type[Direct] | None = None
     extra: str = ""
 

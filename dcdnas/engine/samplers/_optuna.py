@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial
 
 
 def population(trials: int) -> int:
@@ -20,3 +22,21 @@ def not_warned() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         yield
+
+
+def chosen_by_generation(
+    rng: np.random.RandomState, generation: int, choose: Callable[[], list[FrozenTrial]]
+) -> list[FrozenTrial]:
+    """Parents that depend on their generation only, and not on which of its proposals asks for them first.
+
+    Args:
+        rng: that `choose` draws from; goes on as if nothing had been drawn.
+        generation: whose parents they are.
+        choose: selects them.
+    """
+    before = rng.get_state()
+    rng.seed(generation)
+    try:
+        return sorted(choose(), key=lambda trial: trial.number)
+    finally:
+        rng.set_state(before)

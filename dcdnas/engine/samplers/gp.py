@@ -22,4 +22,4 @@ def make(seed: int, trials: int) -> BaseSampler:
         return GPSampler(seed=seed, n_startup_trials=1, deterministic_objective=False, warn_independent_sampling=False)
 
 
-gp = Sampler(make, flat=True, told_refusals=False, extra="gp")
+gp = Sampler(make, flat=True, told_refusals=False, carried=("_intersection_search_space",), extra="gp")

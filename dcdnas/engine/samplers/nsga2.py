@@ -12,21 +12,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from optuna.samplers import BaseSampler, NSGAIISampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from dcdnas.engine.samplers._base import Sampler
-from dcdnas.engine.samplers._optuna import population
+from dcdnas.engine.samplers._optuna import chosen_by_generation, population
 
 __all__ = ["nsga2"]
 
 
+class NSGA2(NSGAIISampler):
+    """Optuna's, with the same parents whenever they are looked for."""
+
+    def select_parent(self, study: Study, generation: int) -> list[FrozenTrial]:
+        """The parents of a generation, by their numbers."""
+        return chosen_by_generation(self._rng.rng, generation, lambda: super(NSGA2, self).select_parent(study, generation))
+
+
 def make(seed: int, trials: int) -> BaseSampler:
     """Mutation and crossover as Optuna has them."""
-    return NSGAIISampler(seed=seed, population_size=population(trials))
+    return NSGA2(seed=seed, population_size=population(trials))
 
 
 def noted(finished: int, trials: int) -> Mapping[str, Any]:
-    """The generation of a finished training; without it a resumed search would begin again with the first, random one."""
-    return {NSGAIISampler._get_generation_key(): finished // population(trials)}
+    """The generation of a finished training, with which a resumed search goes on."""
+    return {NSGA2._get_generation_key(): finished // population(trials)}
 
 
-nsga2 = Sampler(make, flat=True, told_refusals=False, noted=noted)
+nsga2 = Sampler(make, flat=True, told_refusals=False, noted=noted, carried=("_search_space",))
