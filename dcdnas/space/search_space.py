@@ -208,10 +208,12 @@ class SearchSpace:
         while math.prod(map(len, values.values())) > UNIFORM:
             longest = max(values, key=lambda name: len(values[name]))
             values[longest] = values[longest][::2]
+        decided = [v for v in self.variables if v.decision]
+        nearest = {(v.decision, wanted): _nearest_below(v.options, wanted) for v in decided for wanted in values[v.setting]}
         seen = set()
         for combination in product(*values.values()):
             wanted = dict(zip(values, combination, strict=True))
-            near = {v.decision: _nearest_below(v.options, wanted[v.setting]) for v in self.variables if v.decision}
+            near = {v.decision: nearest[v.decision, wanted[v.setting]] for v in decided}
             outcome = self.decide(lambda name, options, near=near: static.get(name, near.get(name, options[0])))  # type: ignore[misc]
             key = tuple(outcome.items())
             if key not in seen and not self.forbids(outcome):
