@@ -19,6 +19,7 @@ def test_a_published_network_has_its_published_parameters(run: Run) -> None:
     assert found["cost"]["params"] == 11_689_512
 
 
+@pytest.mark.slow
 def test_a_published_network_takes_its_settings(run: Run) -> None:
     half, whole = (run("cost", "dcd/mobilenetv2_dcd", "--set", f"width_mult={w}", "--json").json for w in ("0.5", "1.0"))
     assert half["cost"]["flops"] < whole["cost"]["flops"]
@@ -77,6 +78,7 @@ def test_the_layers_of_a_preset_in_json_and_csv_add_up_to_its_costs(run: Run) ->
     assert sum(plain["flops_parts"].values()) == plain["cost"]["flops"]
 
 
+@pytest.mark.slow
 def test_a_wide_terminal_shows_parts_activations_and_forms_and_a_narrow_one_what_matters(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,7 @@ def test_a_search_says_what_the_images_changed_and_exports_networks_for_them(run
     assert measured["flops"] <= found.budgets[0].at_most
 
 
+@pytest.mark.slow
 def test_a_resume_goes_on_with_the_networks_for_the_images(run: Run, project: Path, colour: str) -> None:
     run(*SEARCH, "-d", colour, "-n", "1", "--confirm", "0", "--name", "own")
     assert run("resume", "own", "-n", "+1", "--executor", "inline").code == 0

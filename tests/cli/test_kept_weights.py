@@ -65,6 +65,7 @@ def test_a_run_is_exported_with_its_trained_weights(run: Run, searched: Path) ->
     assert all((ours[name] == theirs[name]).all() for name in theirs | ours)
 
 
+@pytest.mark.slow
 def test_a_confirmed_network_that_is_not_on_the_front_has_the_weights_of_a_confirming_training(run: Run, searched: Path) -> None:
     found = load_run("done")
     first = found.confirmations[0]

@@ -113,6 +113,7 @@ print(*{{'torch', 'ray', 'fvcore', 'optuna', 'pandas'}} & set(sys.modules), file
 """
 
 
+@pytest.mark.slow
 def test_a_second_listing_says_the_same_and_imports_nothing_heavy(tmp_path: Path) -> None:
     first, second = (
         subprocess.run(

@@ -176,6 +176,7 @@ def training(folder: Path) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_has_ended_and_says_how_to_go_on(project: Path) -> None:
     process = long_search(project)
     process.send_signal(signal.SIGINT)

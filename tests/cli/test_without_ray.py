@@ -33,6 +33,7 @@ def test_the_local_executor_searches(without_ray: Path) -> None:
     assert (without_ray / "runs" / "own" / "pareto.csv").is_file()
 
 
+@pytest.mark.slow
 def test_the_ray_executor_says_what_to_do(without_ray: Path) -> None:
     said = search("ray")
     assert said.returncode == 2

@@ -223,6 +223,7 @@ def test_random_networks_are_counted_in_the_run_s_own_metric(tmp_path: Path, met
     assert land.share.value == sum(v <= live.run.budgets[0].at_most for v in values) / len(values)
 
 
+@pytest.mark.slow
 def test_a_space_whose_width_fills_the_budget_is_drawn_from_at_that_budget(tmp_path: Path) -> None:
     make_run(tmp_path / "fitted", 3, "fashion-fit", 1e6)
     live = LiveRun(tmp_path / "fitted")

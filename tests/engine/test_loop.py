@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examples import slow_but
 from searching import FEW, SAMPLERS, SPACE, by_state, config, execute, loop_of, memory, offer, opened, plain, searched
 from trainings import fault, learn, pretend, quality
 
@@ -41,7 +42,7 @@ def ended(loop: SearchLoop, job: Job, accuracy: float = 0.5) -> Trial:
 # What is trained
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", slow_but(["random", "tpe", "model"], SAMPLERS))
 def test_exactly_the_asked_number_ends_and_nothing_over_budget_is_trained(tmp_path: Path, name: str) -> None:
     trained: list[Job] = []
 
@@ -157,7 +158,7 @@ def test_after_many_repeats_a_random_draw_takes_the_samplers_turn(store: Store) 
 # Ends
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", slow_but(["tpe", "model"], SAMPLERS))
 def test_an_exhausted_space_ends_the_search(tmp_path: Path, name: str) -> None:
     loop = searched(tmp_path, config(FEW, sampler=name, trials=10))
     assert loop.exhausted
@@ -461,7 +462,7 @@ def test_space_of_the_tests_has_conditional_decisions() -> None:
 FITTED: dict[str, Any] = {**SPACE, "settings": {**SPACE["settings"], "width": {"fit": [0.5, 4]}}}
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", slow_but(["random", "tpe"], SAMPLERS))
 def test_networks_of_equal_cost_are_searched_for_accuracy_alone(store: Store, name: str) -> None:
     c = config(FITTED, sampler=name, minimize=(), trials=16)
     loop = loop_of(store, c)

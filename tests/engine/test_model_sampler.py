@@ -273,6 +273,7 @@ def found_by(name: str, seed: int, count: int = 24) -> float:
     return 100 * statistics.fmean(table.readings(best.architecture))
 
 
+@pytest.mark.slow
 def test_the_model_finds_better_networks_than_chance_on_results_that_nobody_here_made() -> None:
     seeds = range(4)
     by_model, at_random = ([found_by(name, seed) for seed in seeds] for name in ("model", "random"))

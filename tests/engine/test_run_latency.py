@@ -121,6 +121,7 @@ def test_the_front_is_measured_whole_once(tmp_path: Path, wholes: list[Network])
     assert len(wholes) == len(front)
 
 
+@pytest.mark.slow
 def test_another_machines_front_is_not_measured(tmp_path: Path, wholes: list[Network]) -> None:
     prepare(tmp_path / "run", *a_search())
     search(tmp_path / "run", INLINE)
@@ -198,6 +199,7 @@ def test_a_device_without_a_table_is_a_mistake() -> None:
         take_table(config().build_space(), ["latency"], None, "pi")
 
 
+@pytest.mark.slow
 def test_what_a_table_is_worth_is_said() -> None:
     space = config().build_space()
     table = take_table(space, ["latency"])

@@ -152,6 +152,7 @@ def test_small_pictures_leave_a_large_space_large(project: Path) -> None:
     assert saved[0] - saved[1] == 996 * (1280 + 1)  # weights and biases of the classes that nobody needs
 
 
+@pytest.mark.slow
 def test_a_budget_alone_picks_by_what_the_spaces_cost_for_the_images(project: Path) -> None:
     small, budget = load_space("fashion-quick"), 12e6
     assert largest(small, "flops").cost["flops"] < budget  # so that it is not picked without images

@@ -166,6 +166,7 @@ def test_a_flat_sampler_is_given_every_decision(space: SearchSpace) -> None:
     assert set(told(study)[ticket].params) == {d.name for d in space.decisions} > set(decisions)
 
 
+@pytest.mark.slow
 def test_tpe_learns_to_stay_within_the_budget_from_refusals(space: SearchSpace) -> None:
     """Against the share of random draws within a budget that four in ten outcomes meet."""
     budget = Budget("flops", 4e5)

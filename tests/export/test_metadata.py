@@ -60,6 +60,7 @@ def test_a_program_says_it_in_its_archive(tmp_path: Path) -> None:
     assert decoded(json.loads(extra["dcdnas.json"])) == SAID
 
 
+@pytest.mark.slow
 def test_onnx_models_say_it_and_what_batch_they_take(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     export_model(MODEL, tmp_path, ["onnx"])

@@ -56,6 +56,7 @@ def test_an_unknown_variant_says_which_there_are() -> None:
         slots_of(of("medium"))
 
 
+@pytest.mark.slow
 def test_it_is_adapted_to_small_images_and_learns() -> None:
     proxy = for_proxy(of("small", width=0.25), (1, 28, 28), 10)
     network = build_network(proxy)

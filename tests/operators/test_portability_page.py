@@ -48,6 +48,7 @@ def test_a_row_is_replaced_or_added_where_it_belongs(script: ModuleType) -> None
         script.with_rows("# Empty", {})
 
 
+@pytest.mark.slow
 def test_the_quick_columns_are_found_again(script: ModuleType, page: dict[str, dict[str, str]]) -> None:
     for name, case in script.rows().items():
         for column in QUICK:

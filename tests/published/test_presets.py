@@ -105,6 +105,7 @@ def test_a_presets_measured_cost_is_the_sum_of_its_layers_closed_forms(name):
     assert measure(build_network(small))["flops"] == multiply_adds(small)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in PRESETS])
 def test_a_preset_costs_the_same_with_and_without_a_trace(name):
     small = architecture(name, num_classes=10, input_size=32)
@@ -211,6 +212,7 @@ def test_a_condconv_block_has_one_router_under_its_published_name():
     assert len(names) == 7
 
 
+@pytest.mark.slow
 def test_a_wrapped_and_prefixed_checkpoint_loads_the_same():
     state = state_of("odconv-od_resnet18-n4")
     wrapped = {"epoch": 100, "state_dict": {f"module.{k}": v for k, v in state.items()}}

@@ -147,6 +147,7 @@ def test_where_places_cannot_be_listed_they_are_measured_when_asked_for(times: P
     assert times.calls == calls
 
 
+@pytest.mark.slow
 def test_a_width_is_fitted_to_a_latency() -> None:
     text = (HEAD + BACKBONE + TINY["stage"]).replace("settings:\n", "settings:\n  width: {fit: [0.5, 3]}\n")
     budget = Budget("latency", 15_000)

@@ -195,6 +195,7 @@ def test_a_budget_below_the_narrowest_network_names_its_cost() -> None:
         check_budgets(space, parse_budgets(["1kFLOPs"], notations()))
 
 
+@pytest.mark.slow
 def test_a_check_says_how_many_networks_fill_the_budget() -> None:
     budgets = parse_budgets(["1.5MFLOPs"], notations())
     found = fit(filling(1.5e6), budgets)

@@ -72,6 +72,7 @@ def test_the_network_is_left_ready_for_use(data: Split) -> None:
     assert all(p.is_contiguous() for p in net.parameters())
 
 
+@pytest.mark.slow
 def test_mixed_precision_learns_too(data: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     """The path of a GPU, on the CPU: bfloat16 forward passes and scaled gradients."""
 
