@@ -91,5 +91,10 @@ def kind_of(error: BaseException) -> FailureKind:
 
 
 def described(error: BaseException) -> str:
-    """An exception in one line."""
-    return f"{type(error).__name__}: {error}".replace("\n", " ").strip(": ")[:500]
+    """An exception in one line, of characters that every file and terminal takes."""
+    try:
+        said = str(error)
+    except Exception:
+        said = "it cannot say what it is"
+    text = f"{type(error).__name__}: {said[:1000]}".replace("\n", " ").strip(": ")[:500]
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,7 +1,8 @@
-"""A driver in a process of its own, to be stopped, interrupted and killed: FOLDER EXECUTOR TRAINING."""
+"""A driver in a process of its own, to be stopped, interrupted and killed: FOLDER EXECUTOR TRAINING JOBS."""
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -23,9 +24,9 @@ def say(progress: Progress) -> None:
     print(progress.ended, progress.confirmed, flush=True)
 
 
-def main(folder: str, executor: str, training: str) -> int:
+def main(folder: str, executor: str, training: str, jobs: str) -> int:
     """Searches; returns the exit code of the command line."""
-    execution = Execution(executor=executor, jobs=2, train=getattr(trainings, training))
+    execution = Execution(executor=executor, jobs=int(jobs), train=getattr(trainings, training))
     try:
         print("ended:", search(Path(folder), execution, say), flush=True)
     except DcdnasError as error:
@@ -40,12 +41,12 @@ class Driver:
     It is forked off this process, so that nothing is imported again; not so with Ray, to which this one may be connected.
     """
 
-    def __init__(self, folder: Path, executor: str, training: str) -> None:
+    def __init__(self, folder: Path, executor: str, training: str, jobs: int) -> None:
         out, theirs = os.pipe()
         self.errors = folder / "errors"
         self.pid = os.fork()
         if not self.pid:
-            self._run(theirs, str(folder), executor, training)
+            self._run(theirs, str(folder), executor, training, str(jobs))
         os.close(theirs)
         self.lines = os.fdopen(out)
         self.code: int | None = None
@@ -68,6 +69,7 @@ class Driver:
         code = 70
         try:
             os.setsid()
+            faulthandler.disable()  # the tests' own, which would write down where a signal that ends it came
             os.dup2(out, 1)
             os.dup2(os.open(self.errors, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
             if arguments[1] == "ray":
@@ -82,9 +84,9 @@ class Driver:
 
 
 @contextmanager
-def driver(folder: Path, training: str, executor: str = "local") -> Iterator[Driver]:
+def driver(folder: Path, training: str, executor: str = "local", jobs: int = 2) -> Iterator[Driver]:
     """A running search that ends with the block."""
-    process = Driver(folder, executor, training)
+    process = Driver(folder, executor, training, jobs)
     try:
         yield process
     finally:

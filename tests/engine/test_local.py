@@ -18,6 +18,7 @@ from dcdnas.engine.executors import local
 from dcdnas.engine.executors.local import Local
 from dcdnas.engine.executors.local._process import WorkerProcess
 from dcdnas.engine.job import Job
+from dcdnas.engine.signals import Wish
 from dcdnas.engine.store import Store
 
 
@@ -67,6 +68,34 @@ def test_a_worker_that_died_while_idle_is_replaced(tmp_path: Path) -> None:
         assert pid_of(worker) != first
     finally:
         worker.stop()
+
+
+@pytest.mark.parametrize("place_dies", [True, False])
+def test_a_worker_that_is_killed_with_all_the_rest_costs_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch, place_dies: bool
+) -> None:
+    """A batch system that ends a job, or a machine that goes down, kills the workers and ends the driver a moment later."""
+    killed: list[int] = []
+
+    def kill(worker: WorkerProcess) -> Any:
+        message = receive(worker)
+        if not killed and isinstance(message, EpochResult):
+            killed.append(pid_of(worker))
+            os.kill(killed[0], signal.SIGKILL)
+        return message
+
+    def settle(seconds: float) -> None:
+        if place_dies:
+            wish.append(Wish(Ending.INTERRUPTED, now=True))
+
+    receive, wish = WorkerProcess.receive, [Wish()]
+    monkeypatch.setattr(WorkerProcess, "receive", kill)
+    monkeypatch.setattr(local.time, "sleep", settle)
+    loop = execute(loop_of(store, config(trials=3), control=lambda: wish[-1]), slow, Local)
+    if place_dies:
+        assert (loop.trials[0].state, loop.ending) == ("interrupted", Ending.INTERRUPTED)
+    else:
+        assert (loop.trials[0].state, loop.trials[0].failure, loop.ended) == ("failed", FailureKind.KILLED, 3)
 
 
 def test_a_process_that_cannot_be_started_is_said(store: Store) -> None:

@@ -145,11 +145,9 @@ def test_a_crash_of_ray_asks_again_what_was_running(
 
     monkeypatch.setattr(_tune, "fit", crashing)
     loop = execute(loop_of(store, config(trials=4)), pretend, Ray, jobs=2)
-    assert loop.ended == 4
-    states = [loop.trials[job.number].state for job in crashes]
-    assert states == ["interrupted", "failed"][:times] if times == 2 else states == ["interrupted"]
-    assert not by_state(loop, "running")
-    assert all("Ray crashed while it was training" in loop.trials[job.number].reason for job in crashes)
+    assert loop.ended == len(by_state(loop, "finished")) == 4
+    assert [job.number for job in crashes] == [0] * times
+    assert loop.trials[0].lost == times
 
 
 def test_a_ray_that_crashes_without_cause_is_given_up(
@@ -181,8 +179,8 @@ def test_a_job_that_tune_drops_without_a_word_is_asked_again(cluster: None, stor
     assert "Could not re-use actor" in (tmp_path / "workers.log").read_text()
     assert loop.ended == 12
     assert by_state(loop, "stopped")
-    assert not by_state(loop, "running")
-    assert {t.reason.removesuffix(" (2 times)") for t in by_state(loop, "interrupted", "failed")} == {"Ray gave it no worker"}
+    assert not by_state(loop, "running", "interrupted", "failed")
+    assert any(t.lost for t in loop.trials.values())
 
 
 def test_an_address_without_a_cluster_is_said(cluster: None, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,3 +83,52 @@ def test_what_a_training_raises_arrives_with_its_kind(store: Store, monkeypatch:
     trial = loop.trials[through_tune(loop, broken, monkeypatch).number]
     assert (trial.state, trial.failure) == ("failed", FailureKind.OUT_OF_MEMORY)
     assert "no more" in trial.reason
+
+
+def cause(**told: Any) -> Any:
+    from ray.core.generated.common_pb2 import ActorDeathCause  # type: ignore[attr-defined]
+
+    return ActorDeathCause(**told)
+
+
+@pytest.mark.parametrize(
+    ("told", "machine", "kind"),
+    [
+        ({"actor_died_error_context": {"reason": "WORKER_DIED"}}, "here", FailureKind.CRASHED),
+        ({"actor_died_error_context": {"reason": "NODE_DIED"}}, "gone", FailureKind.NODE_LOST),
+        ({"actor_died_error_context": {"reason": "WORKER_DIED"}}, "gone", FailureKind.NODE_LOST),
+        ({"oom_context": {"error_message": "x"}}, "here", FailureKind.OUT_OF_MEMORY),
+    ],
+)
+def test_what_ended_a_worker_is_told_apart_by_what_the_cluster_has_written_down(
+    store: Store, monkeypatch: pytest.MonkeyPatch, told: Any, machine: str, kind: FailureKind
+) -> None:
+    import ray
+    from ray.exceptions import ActorDiedError
+
+    from dcdnas.engine.executors.ray._bridge import DEATHS, Bridge
+
+    found = {"DeathCause": cause(**told), "Address": {"NodeID": machine}}
+    monkeypatch.setattr(ray._private.state, "actors", lambda worker: found)
+    monkeypatch.setattr(ray, "nodes", lambda: [{"NodeID": "here", "Alive": True}, {"NodeID": "gone", "Alive": False}])
+    error, loop = ActorDiedError(), loop_of(store, config())
+    error.actor_id = "abc"
+    bridge = Bridge(loop)
+    bridge.suggest("one")
+    bridge.died("one", error)
+    bridge.end("one", None, failed=True)
+    trial = loop.trials[0]
+    assert trial.reason == DEATHS[kind]
+    if kind is FailureKind.NODE_LOST:
+        assert (trial.state, trial.failure, trial.lost) == ("interrupted", None, 1)
+    else:
+        assert (trial.state, trial.failure, trial.lost) == ("failed", kind, 0)
+
+
+def test_a_worker_of_which_the_cluster_knows_nothing_has_crashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    from dcdnas.engine.executors.ray._cluster import cause_of_death
+
+    monkeypatch.setattr(ray._private.state, "actors", lambda worker: {})
+    assert cause_of_death("abc") is cause_of_death(None) is FailureKind.CRASHED

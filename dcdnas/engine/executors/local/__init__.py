@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
+from dcdnas.core.trial import FailureKind
 from dcdnas.engine.executors._base import Executor
 from dcdnas.engine.executors._deadline import GRACE
 from dcdnas.engine.executors.local._process import WorkerProcess
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Local"]
 
+SETTLING = 0.5
+"""Seconds that pass before a worker that was killed from outside counts as one that its training has ended. What ends a whole
+machine or job has ended the driver by then, or asked it to end."""
+
 LATE = 2 * GRACE
 """Seconds after its deadline in which a worker may give up by itself, before the driver ends it."""
 
@@ -23,7 +29,8 @@ LATE = 2 * GRACE
 class Local(Executor):
     """Trains in worker processes that are reused.
 
-    A worker that exits, is killed for memory or hangs costs its own training only: it is replaced and the search goes on.
+    A worker that exits, is killed for memory or hangs costs its own training only: it is replaced and the search goes on. One
+    that goes down together with the driver costs nothing: its training is done again.
     """
 
     def run(self, loop: SearchLoop) -> None:
@@ -39,8 +46,9 @@ class Local(Executor):
                 if loop.must_end:
                     loop.interrupt()
                     return
-                for ready in wait([w.connection for w in busy], timeout=0.5):
-                    _take(loop, next(w for w in busy if w.connection is ready))
+                ready = wait([w.connection for w in busy], timeout=0.5)
+                for worker in (w for w in busy if w.connection in ready or w.gone):
+                    _take(loop, worker)
                 _end_late(loop, busy)
         finally:
             for worker in workers:
@@ -66,8 +74,12 @@ def _take(loop: SearchLoop, worker: WorkerProcess) -> None:
     try:
         message = worker.receive()
     except (EOFError, OSError):
-        loop.end(job, worker.died())
-        worker.stop()
+        outcome = worker.died()
+        if outcome.kind is FailureKind.KILLED:
+            time.sleep(SETTLING)
+        if not loop.must_end:
+            loop.end(job, outcome)
+            worker.stop()
         return
     if isinstance(message, Outcome):
         worker.job = None

@@ -44,13 +44,18 @@ class WorkerProcess:
 
     def send(self, job: Job) -> None:
         """Starts a job, in a new process where there is none or it died while idle."""
-        if self._process is not None and not self._process.is_alive():
+        if self.gone:
             self.stop()
         if self._process is None:
             self._begin()
         self.job, self._since = job, time.monotonic()
         with suppress(OSError):  # it died just now: the next wait finds its connection closed
             self.connection.send(job)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the process has ended, also when one that it has started lives on and holds its connection."""
+        return self._process is not None and not self._process.is_alive()
 
     def receive(self) -> EpochResult | Outcome | None:
         """What the worker says; None when it says that it is ready.
@@ -59,6 +64,8 @@ class WorkerProcess:
             EOFError: when it has died.
             OSError: likewise.
         """
+        if self.gone and not self.connection.poll():
+            raise EOFError
         message: EpochResult | Outcome | str = self.connection.recv()
         if isinstance(message, str):
             self._ready, self._since = message == READY, time.monotonic()
@@ -87,7 +94,9 @@ class WorkerProcess:
         if code == -signal.SIGKILL:
             killed = "its process was killed: out of memory? Fewer `--jobs` or a smaller batch size need less."
             return Outcome(None, killed, FailureKind.KILLED)
-        how = f"was ended by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with exit code {code}"
+        how = "closed its connection to the search" if code is None else f"ended with exit code {code}"
+        if code is not None and code < 0:
+            how = f"was ended by {signal.Signals(-code).name}"
         return Outcome(None, f"its process {how}{self._see_log}", FailureKind.CRASHED)
 
     def late(self, grace: float = 0.0) -> bool:

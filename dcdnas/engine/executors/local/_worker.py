@@ -49,7 +49,7 @@ def serve(connection: Connection[Any, Any], train: Train, log: Path) -> None:
         try:
             with until_deadline(job):
                 outcome = Outcome(train(job, report))
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             outcome = failed(error)
         connection.send(outcome)
 

@@ -7,17 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from ray.exceptions import ActorUnavailableError, RayTaskError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, OutOfMemoryError, RayTaskError
 from ray.tune.search import Searcher
 
 from dcdnas.core.trial import EpochResult, FailureKind, Score
+from dcdnas.engine.executors.ray._cluster import cause_of_death
 from dcdnas.engine.executors.ray._worker import job_to_text, of_result
 from dcdnas.engine.job import WAIT, Job, Outcome, described, kind_of
 from dcdnas.engine.loop import SearchLoop
 
-DIED = "its worker process died: it crashed, or was killed for memory (then fewer `--jobs` or a smaller batch size help)"
-
-NODE_LOST = "the machine that it was training on was lost"
+DEATHS = {
+    FailureKind.CRASHED: "its worker process died: it crashed, or the system killed it for its memory (then fewer `--jobs` help)",
+    FailureKind.OUT_OF_MEMORY: "Ray ended its worker process, since the memory was full: fewer `--jobs` or smaller batches help",
+    FailureKind.NODE_LOST: "the machine that it was training on was lost",
+}
+"""Why a training ended outside of `trainable`, for people."""
 
 LOST = "Ray gave it no worker"
 
@@ -40,7 +44,7 @@ class Training:
     job: Job
     since: float = field(default_factory=time.monotonic)
     curve: list[EpochResult] = field(default_factory=list)
-    death: Outcome = field(default_factory=lambda: Outcome(None, DIED, FailureKind.CRASHED))
+    death: Outcome = field(default_factory=lambda: death(FailureKind.CRASHED))
     lost: Callable[[], bool] = lambda: False
     drop: Callable[[], None] = lambda: None
 
@@ -64,6 +68,11 @@ class Training:
         if self.death.kind is FailureKind.CRASHED and 0 < deadline < time.monotonic() - self.since:
             return Outcome(None, f"hung: no end after its deadline of {deadline:.0f} s", FailureKind.HUNG)
         return self.death
+
+
+def death(kind: FailureKind) -> Outcome:
+    """The end of a training whose worker process is gone."""
+    return Outcome(None, DEATHS[kind], kind)
 
 
 class Bridge:
@@ -107,7 +116,11 @@ class Bridge:
         if isinstance(error, RayTaskError):
             training.death = Outcome(None, described(error.cause), kind_of(error.cause))
         elif isinstance(error, ActorUnavailableError):
-            training.death = Outcome(None, NODE_LOST, FailureKind.NODE_LOST)
+            training.death = death(FailureKind.NODE_LOST)
+        elif isinstance(error, OutOfMemoryError):
+            training.death = death(FailureKind.OUT_OF_MEMORY)
+        elif isinstance(error, ActorDiedError):
+            training.death = death(cause_of_death(error.actor_id))
 
     def added(self, trial_id: str, lost: Callable[[], bool], drop: Callable[[], None]) -> None:
         """Tune has made its trial of a job."""

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.core.generated.common_pb2 import ActorDiedErrorContext  # type: ignore[attr-defined]
 
+from dcdnas.core.trial import FailureKind
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.job import described
 from dcdnas.errors import UsageError
@@ -80,3 +82,21 @@ def own_handlers() -> Iterator[None]:
             for number, handler in before.items():
                 if handler is not None:
                     signal.signal(number, handler)
+
+
+def cause_of_death(worker: str | None) -> FailureKind:
+    """What ended a worker process, by what the cluster has written down: its machine, its memory, or what it ran.
+
+    Args:
+        worker: Ray's name of it.
+    """
+    found = ray._private.state.actors(worker) if worker else {}
+    if not found:
+        return FailureKind.CRASHED
+    cause = found["DeathCause"]
+    if cause.HasField("oom_context"):
+        return FailureKind.OUT_OF_MEMORY
+    machines = {node["NodeID"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
+    if cause.actor_died_error_context.reason == ActorDiedErrorContext.NODE_DIED or found["Address"]["NodeID"] not in machines:
+        return FailureKind.NODE_LOST
+    return FailureKind.CRASHED

@@ -30,8 +30,8 @@ RESTARTS = 3
 def run_tune(loop: SearchLoop, execution: Execution, folder: Path, log: Path) -> None:
     """Runs the trainings under Ray Tune until the loop has no more.
 
-    Tune's driver crashes when Ray kills a worker for memory: then what was running is asked again under a new one. A network
-    that goes down so twice has failed, so this ends; when Tune crashes time and again with nothing running, the search does.
+    Tune's driver crashes when Ray kills a worker for memory: then what was running is trained again under a new one. A network
+    that goes down so time and again has failed in the end; when Tune crashes so with nothing running, the search ends.
 
     Args:
         loop: hands out the trainings.

@@ -51,7 +51,7 @@ def trainable(config: dict[str, Any], train: Train, images: Any) -> None:
             score = train(job, report)
     except Stopped:
         raise SystemExit from None  # whoever returns is taken to have ended by itself, and waits for Tune to see a last report
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         tune.report({"error": described(error), "kind": kind_of(error).value})
         return
     last = reported[-1] if reported else None

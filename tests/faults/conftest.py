@@ -1,0 +1,12 @@
+"""The helpers and fixtures of the engine's tests, for these too."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "engine"))
+
+from fixtures import cluster, store
+
+__all__ = ["cluster", "store"]
