@@ -1,21 +1,21 @@
 """From an architecture, and weights where there are any, to files that stand alone; each is loaded again and compared.
 
-``config`` is YAML and JSON, ``torch`` the weights as safetensors, ``pt2`` a `torch.export` program for any batch size, ``onnx``
-an ONNX model for any batch size and a faster one for one image, ``executorch`` a program for phones. A config alone needs no
-torch, so only what does imports it.
+``config`` is YAML and JSON, ``torch`` the weights as safetensors, ``standalone`` a file of plain PyTorch for them, ``pt2`` a
+`torch.export` program for any batch size, ``onnx`` an ONNX model for any batch size and a faster one for one image,
+``executorch`` a program for phones. A config alone needs no torch, so only what does imports it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcdnas.errors import FileError, MismatchError, UnknownNameError, UsageError
 from dcdnas.export.config import Model, write_config
-from dcdnas.export.files import finished
+from dcdnas.export.files import finished, whole
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -81,10 +81,22 @@ class Export:
         """The weights, complete and checked against the network."""
         if self.weights is None:
             raise UsageError(
-                "--to torch writes trained weights, and there are none. `dcdnas train` makes them: export the folder that it "
-                f"wrote (with config.yaml and {WEIGHTS}), or name a file with --weights."
+                "torch and standalone write trained weights, and there are none. `dcdnas train` makes them: export the folder "
+                f"that it wrote (with config.yaml and {WEIGHTS}), or name a file with --weights."
             )
         return [save_weights(self.network, self.folder / WEIGHTS, self.model.metadata())]
+
+    def standalone(self) -> list[Written]:
+        """One file of plain PyTorch, which reads the weights beside it."""
+        from dcdnas.export.programs import compared, traced
+        from dcdnas.export.standalone import write_standalone
+
+        path, weights = self.folder / "network.py", self.folder / WEIGHTS
+        written = [] if weights.is_file() else self.torch()
+        program = traced(self.network, self.model.architecture.input)
+        error = write_standalone(program, self.network, self.model, path, weights, compared)
+        said = f"needs torch and {WEIGHTS} alone; computes the same at batch 1 and 8"
+        return [*written, self._computed(path, error, said)]
 
     def pt2(self) -> list[Written]:
         """A `torch.export` program."""
@@ -119,6 +131,7 @@ class Export:
 FORMATS: Mapping[str, Callable[[Export], list[Written]]] = {
     "config": Export.config,
     "torch": Export.torch,
+    "standalone": Export.standalone,
     "pt2": Export.pt2,
     "onnx": Export.onnx,
     "executorch": Export.executorch,
@@ -126,26 +139,49 @@ FORMATS: Mapping[str, Callable[[Export], list[Written]]] = {
 """Name of each format and what writes it."""
 
 
-def export_model(model: Model, folder: Path, formats: Sequence[str], weights: Path | None = None) -> list[Written]:
-    """Writes a model in each of the formats.
+def export_model(
+    model: Model,
+    folder: Path,
+    formats: Sequence[str],
+    weights: Path | None = None,
+    beside: Callable[[Path, Sequence[Written]], Sequence[Written]] = lambda made, written: (),
+) -> list[Written]:
+    """Writes a model in each of the formats; the folder has all of the files in the end, or is as it was.
 
     Args:
         model: to write.
         folder: for the files; is made.
         formats: names in `FORMATS`.
         weights: a safetensors file; without one a program has fresh random weights, and says so.
+        beside: writes what describes the files, given where they are for now, and what was written.
 
     Raises:
         MismatchError: when a file that was written does not compute what the network does.
         MissingPackageError: when a format needs a package that is not installed.
         UsageError: when weights are needed and not given, or a file cannot be written.
     """
-    export = Export(model, folder, weights)
-    return [written for name in formats for written in FORMATS[name](export)]
+    with whole(folder) as made:
+        export = Export(model, made, weights)
+        written = [file for name in FORMATS if name in formats for file in FORMATS[name](export)]
+        if {"config", "torch"} <= {*formats}:
+            _check_together(export)
+        written += beside(made, written)
+    return [replace(file, path=folder / file.path.name) for file in written]
+
+
+def _check_together(export: Export) -> None:
+    """Raises MismatchError when the config and the weights that were written do not give the network."""
+    from dcdnas.export.programs import compared
+    from dcdnas.networks import build_network
+
+    again = build_network(export.folder / "config.json")
+    load_weights(again, export.folder / WEIGHTS)
+    again.eval()
+    compared(export.network, lambda x: again(x), export.model.architecture.input, export.folder / WEIGHTS)
 
 
 def read_formats(text: str) -> list[str]:
-    """The names of formats in a list with commas.
+    """The names of formats in a list with commas, in the order in which they are written.
 
     Raises:
         UnknownNameError: suggesting the nearest.
@@ -156,7 +192,7 @@ def read_formats(text: str) -> list[str]:
             raise UnknownNameError("format", name, FORMATS)
     if not names:
         raise UsageError(f"--to names no format. Known: {', '.join(FORMATS)}.")
-    return list(dict.fromkeys(names))
+    return [name for name in FORMATS if name in names]
 
 
 def load_weights(network: Network, path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.catalogue import Catalogue
 from dcdnas.core.plugins import Place, accept
+from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.core.task import proxy_input
 from dcdnas.errors import UnknownNameError
@@ -19,6 +20,7 @@ from dcdnas.networks._convert import convert
 from dcdnas.networks._decoder import with_decoder
 from dcdnas.networks._fixed import fixed_parts
 from dcdnas.networks._identity import digest_of_built
+from dcdnas.networks._references import references_of
 from dcdnas.networks._rules import check as _check
 from dcdnas.networks._slot import STATIC, leaders, unnamed
 
@@ -28,8 +30,8 @@ accept(Place(networks, Network, "network", rules=_check))
 
 __all__ = [
     "ACTIVATIONS", "HEADS", "STATIC", "ConvNorm", "Network", "Places", "Shape", "Slot", "build_network", "class_of", "convert",
-    "deployed", "fixed_parts", "for_proxy", "identity", "leaders", "make", "make_divisible", "network_of", "networks", "slots_of",
-    "unnamed",
+    "deployed", "fixed_parts", "for_proxy", "identity", "leaders", "make", "make_divisible", "network_of", "networks",
+    "references", "slots_of", "unnamed",
 ]  # fmt: skip
 
 
@@ -63,6 +65,11 @@ def slots_of(architecture: Architecture) -> tuple[Slot, ...]:
     """The slots of an architecture at its deployment input, without building it."""
     cls = class_of(architecture)
     return cls.slots(architecture.input, architecture.classes, cls.complete(architecture.settings))
+
+
+def references(architecture: Architecture) -> list[Reference]:
+    """The papers of an architecture's backbone, of exactly the operators in it, and of its other parts."""
+    return references_of(networks[architecture.network], architecture, slots_of(architecture))
 
 
 @lru_cache(maxsize=65_536)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from dcdnas.core.architecture import Architecture, LayerChoice, NetworkSetting
 from dcdnas.core.dimension import dimensions
 from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.errors import UsageError
 from dcdnas.networks._activations import ACTIVATIONS
@@ -101,6 +102,9 @@ class Network(nn.Module, ABC):
 
     GUIDED: ClassVar[frozenset[str]] = frozenset()
     """Roles of the slots that can take the guide of their block's first layer."""
+
+    REFERENCE: ClassVar[Reference | None] = None
+    """The paper that it comes from; None where it has none. Not inherited."""
 
     ADDS: ClassVar[bool] = True
     """Whether a block adds its input to its output where their shapes agree, or a shortcut makes them agree."""

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dcdnas.core.reference import Reference
 from dcdnas.operators import product
 
 
@@ -19,6 +20,12 @@ class SqueezeExcite(nn.Module):
         squeezed: channels between the two linear layers.
         hard: whether s is the piecewise linear sigmoid of MobileNetV3; else the sigmoid.
     """
+
+    REFERENCE = Reference(
+        "hu2018squeeze",
+        "Hu, Jie and Shen, Li and Sun, Gang",
+        "Squeeze-and-Excitation Networks", "CVPR", 2018, "1709.01507",
+    )  # fmt: skip
 
     def __init__(self, channels: int, squeezed: int, *, hard: bool) -> None:
         super().__init__()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from dcdnas.core.architecture import NetworkSetting
 from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
 from dcdnas.networks._base import Network, Places, make_divisible, whole_numbers
@@ -58,6 +59,12 @@ class MobileNetV2(Network):
         se: of each block: squeeze-and-excitation after `depthwise`, squeezing to this share of its channels; 0 for none.
         activation: of each stage, but not after the projections. Stem and head have ReLU6.
     """
+
+    REFERENCE = Reference(
+        "sandler2018mobilenetv2",
+        "Sandler, Mark and Howard, Andrew and Zhu, Menglong and Zhmoginov, Andrey and Chen, Liang-Chieh",
+        "MobileNetV2: Inverted Residuals and Linear Bottlenecks", "CVPR", 2018, "1801.04381",
+    )  # fmt: skip
 
     GUIDED = frozenset({"depthwise", "project"})
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from dcdnas.core.architecture import NetworkSetting
 from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.errors import UsageError
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
@@ -86,6 +87,13 @@ class MobileNetV3(Network):
         embedding: features before the classifier, before `width` (which only widens them).
         dropout: before the classifier, in training.
     """
+
+    REFERENCE = Reference(
+        "howard2019searching",
+        "Howard, Andrew and Sandler, Mark and Chu, Grace and Chen, Liang-Chieh and Chen, Bo and Tan, Mingxing and Wang, Weijun "
+        "and Zhu, Yukun and Pang, Ruoming and Vasudevan, Vijay and Le, Quoc V. and Adam, Hartwig",
+        "Searching for MobileNetV3", "ICCV", 2019, "1905.02244",
+    )  # fmt: skip
 
     GUIDED = frozenset({"depthwise", "project"})
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from dcdnas.core.architecture import NetworkSetting
 from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
 from dcdnas.networks._base import Network, Places, make_divisible, per_block, whole_numbers
@@ -74,6 +75,12 @@ class NasBenchMacro(Network):
         se: of each inverted residual: share of its channels that squeeze-and-excitation squeezes to; 0 for none.
         activation: of each stage, but not after the projections. Stem and head have ReLU.
     """
+
+    REFERENCE = Reference(
+        "su2021prioritized",
+        "Su, Xiu and Huang, Tao and Li, Yanxi and You, Shan and Wang, Fei and Qian, Chen and Zhang, Changshui and Xu, Chang",
+        "Prioritized Architecture Sampling with Monto-Carlo Tree Search", "CVPR", 2021, "2103.11922",
+    )  # fmt: skip
 
     GUIDED = frozenset({"depthwise", "project"})
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from dcdnas.core.architecture import NetworkSetting
 from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
 from dcdnas.networks._base import Network, Places, gate_slot, make_divisible, through
@@ -74,6 +75,12 @@ class ResNet(Network):
         se: of each block: squeeze-and-excitation before the addition, squeezing to this share of the channels; 0 for none.
         activation: of each stage. The stem has ReLU.
     """
+
+    REFERENCE = Reference(
+        "he2016deep",
+        "He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian",
+        "Deep Residual Learning for Image Recognition", "CVPR", 2016, "1512.03385",
+    )  # fmt: skip
 
     GUIDED = frozenset({"conv2", "spatial", "expand"})
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from dcdnas.core.architecture import NetworkSetting
 from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
 from dcdnas.networks._base import Network, Places, gate_slot, make_divisible, through, whole_numbers
@@ -62,6 +63,12 @@ class ShuffleNetV2(Network):
         se: of each block: squeeze-and-excitation after `project`, squeezing to this share of its channels; 0 for none.
         activation: of each stage, but not after the depthwise convolutions. Stem and head have ReLU.
     """
+
+    REFERENCE = Reference(
+        "ma2018shufflenet",
+        "Ma, Ningning and Zhang, Xiangyu and Zheng, Hai-Tao and Sun, Jian",
+        "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design", "ECCV", 2018, "1807.11164",
+    )  # fmt: skip
 
     GUIDED = frozenset({"depthwise", "project"})
     ADDS = False

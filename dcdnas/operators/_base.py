@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.dimension import dimensions
 from dcdnas.core.geometry import ConvGeometry, Setting
+from dcdnas.core.reference import Reference
 from dcdnas.errors import GeometryError, UsageError
 from dcdnas.operators._arguments import shown
 from dcdnas.operators._from_conv import arguments_of, plain_conv
@@ -43,6 +44,9 @@ class Operator(LikeConv2d, ABC):
 
     PUBLISHED_FORM: ClassVar[str | None] = None
     """The form in which the operator's published code computes it; None where that is not known. Not inherited."""
+
+    REFERENCE: ClassVar[Reference | None] = None
+    """The paper that it comes from; None where it has none. Not inherited."""
 
     BALANCE: ClassVar[int] = 50
     """Multiply-adds in the time of writing one element: 20 to 100 on the CPUs it was measured on."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry, Setting
+from dcdnas.core.reference import Reference
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._guide import Guide, check_width, given
 from dcdnas.operators._mixture import KernelMixture, start_around_a_mean, static_std
@@ -66,6 +67,12 @@ class CondConv(KernelMixture):
         Yang, Bender, Le, Ngiam: CondConv: Conditionally Parameterized Convolutions for Efficient Inference. NeurIPS 2019,
         arXiv 1904.04971.
     """
+
+    REFERENCE = Reference(
+        "yang2019condconv",
+        "Yang, Brandon and Bender, Gabriel and Le, Quoc V. and Ngiam, Jiquan",
+        "CondConv: Conditionally Parameterized Convolutions for Efficient Inference", "NeurIPS", 2019, "1904.04971",
+    )  # fmt: skip
 
     num_experts: int
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry, Setting
+from dcdnas.core.reference import Reference
 from dcdnas.errors import GeometryError
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
@@ -58,6 +59,12 @@ class DDF(Operator):
     Reference:
         Zhou, Jampani, Pi, Liu, Yang: Decoupled Dynamic Filter Networks. CVPR 2021, arXiv 2104.14107.
     """
+
+    REFERENCE = Reference(
+        "zhou2021decoupled",
+        "Zhou, Jingkai and Jampani, Varun and Pi, Zhixiong and Liu, Qiong and Yang, Ming-Hsuan",
+        "Decoupled Dynamic Filter Networks", "CVPR", 2021, "2104.14107",
+    )  # fmt: skip
 
     kernel_combine: Literal["mul", "add"]
     head: int

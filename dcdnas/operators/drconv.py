@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry, Setting
+from dcdnas.core.reference import Reference
 from dcdnas.operators._arguments import Init, check_start, traced
 from dcdnas.operators._guide import Guide, check_width, given
 from dcdnas.operators._kernels import per_sample
@@ -83,8 +84,14 @@ class DRConv(KernelMixture):
         kernels. There only 1x1 convolutions are replaced and the block always shares one mask.
 
     Reference:
-        Chen, Wang, Zhang, Wang, Zhang, Sun: Dynamic Region-Aware Convolution. CVPR 2021, arXiv 2003.12243.
+        Chen, Wang, Guo, Zhang, Sun: Dynamic Region-Aware Convolution. CVPR 2021, arXiv 2003.12243.
     """
+
+    REFERENCE = Reference(
+        "chen2021dynamic",
+        "Chen, Jin and Wang, Xijun and Guo, Zichao and Zhang, Xiangyu and Sun, Jian",
+        "Dynamic Region-Aware Convolution", "CVPR", 2021, "2003.12243",
+    )  # fmt: skip
 
     FORMS: ClassVar[tuple[str, ...]] = ("mix", "regions")
 

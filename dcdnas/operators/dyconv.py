@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry, Setting
+from dcdnas.core.reference import Reference
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._mixture import KernelMixture, start_around_a_mean, static_std
 from dcdnas.operators._pool import pooled
@@ -46,6 +47,12 @@ class DyConv(KernelMixture):
         Chen, Dai, Liu, Chen, Yuan, Liu: Dynamic Convolution: Attention over Convolution Kernels. CVPR 2020, arXiv 1912.03458,
         equation 2.
     """
+
+    REFERENCE = Reference(
+        "chen2020dynamic",
+        "Chen, Yinpeng and Dai, Xiyang and Liu, Mengchen and Chen, Dongdong and Yuan, Lu and Liu, Zicheng",
+        "Dynamic Convolution: Attention over Convolution Kernels", "CVPR", 2020, "1912.03458",
+    )  # fmt: skip
 
     num_kernels: int
     reduction: float

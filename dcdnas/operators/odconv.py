@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry, Setting
+from dcdnas.core.reference import Reference
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
 from dcdnas.operators._mixture import start_around
@@ -61,6 +62,12 @@ class ODConv(Operator):
     statistics. The height of the gates and the aggregated bias are ours. The published start is not the default, because in
     short trainings it loses to the static convolution.
     """
+
+    REFERENCE = Reference(
+        "li2022omni",
+        "Li, Chao and Zhou, Aojun and Yao, Anbang",
+        "Omni-Dimensional Dynamic Convolution", "ICLR", 2022, "2209.07947",
+    )  # fmt: skip
 
     FORMS = ("activation", "input", "output", "kernel", "columns")
     PUBLISHED_FORM = "activation"

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry, Setting
+from dcdnas.core.reference import Reference
 from dcdnas.errors import GeometryError
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
@@ -52,6 +53,12 @@ class SK(Operator):
     Reference:
         Li, Wang, Hu, Yang: Selective Kernel Networks. CVPR 2019, arXiv 1903.06586, equations 1-6.
     """
+
+    REFERENCE = Reference(
+        "li2019selective",
+        "Li, Xiang and Wang, Wenhai and Hu, Xiaolin and Yang, Jian",
+        "Selective Kernel Networks", "CVPR", 2019, "1903.06586",
+    )  # fmt: skip
 
     reduction: int
     least_hidden: int

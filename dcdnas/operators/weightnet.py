@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry, Setting
+from dcdnas.core.reference import Reference
 from dcdnas.operators._base import Operator
 from dcdnas.operators._guide import Guide, given
 from dcdnas.operators._mixture import start_around, static_std
@@ -66,6 +67,12 @@ class WeightNet(Operator):
     Reference:
         Ma, Zhang, Huang, Sun: WeightNet: Revisiting the Design Space of Weight Networks. ECCV 2020, arXiv 2007.11823.
     """
+
+    REFERENCE = Reference(
+        "ma2020weightnet",
+        "Ma, Ningning and Zhang, Xiangyu and Huang, Jiawei and Sun, Jian",
+        "WeightNet: Revisiting the Design Space of Weight Networks", "ECCV", 2020, "2007.11823",
+    )  # fmt: skip
 
     FORMS: ClassVar[tuple[str, ...]] = ("activation", "kernel")
 

@@ -27,19 +27,30 @@ def breakdown_of(architecture: Architecture, metrics: Collection[str] = ALWAYS) 
         metrics: that are looked for anew where the cache knows the network without one of them.
     """
 
-    def find() -> dict[str, Any]:
-        from dcdnas.cost import breakdown
-
-        found = breakdown(architecture)
-        return found.to_dict() | {"notations": {name: notation(name).to_dict() for name in found.cost.values}}
-
     def read(kept: dict[str, Any]) -> Breakdown:
         register_read(kept["notations"])
         return Breakdown.from_dict(kept)
 
-    found = _known("layers", architecture, find, read)
+    found = _known("layers", architecture, lambda: _looked_at(architecture), read)
     known = all(name in found.cost.values for name in metrics)
-    return found if known else _known("layers", architecture, find, read, anew=True)
+    return found if known else _known("layers", architecture, lambda: _looked_at(architecture), read, anew=True)
+
+
+def bibtex_of(architecture: Architecture) -> list[str]:
+    """BibTeX entries of the papers that the network is made of."""
+    return _known("layers", architecture, lambda: _looked_at(architecture), lambda kept: [str(entry) for entry in kept["bibtex"]])
+
+
+def _looked_at(architecture: Architecture) -> dict[str, Any]:
+    """What is kept of a network: its layers, how their metrics are written, and its papers."""
+    from dcdnas.cost import breakdown
+    from dcdnas.networks import references
+
+    found = breakdown(architecture)
+    return found.to_dict() | {
+        "notations": {name: notation(name).to_dict() for name in found.cost.values},
+        "bibtex": [reference.bibtex() for reference in references(architecture)],
+    }
 
 
 def price_of(architecture: Architecture) -> Cost:

@@ -120,7 +120,8 @@ def test_a_command_without_words_prints_its_help(run: Run) -> None:
     "words",
     [
         ("search", "tiny.yaml", "-b", "0.3MFLOPs", "-n", "1", "--executor", "inline"), ("init", "runs/x"),
-        ("report", "done", "--pdf-figures", "runs/x"), ("report", "done", "-o", "runs/x"), ("export", "done", "-o", "runs/x"),
+        ("report", "done", "--pdf-figures", "runs/x"), ("report", "done", "-o", "runs/x"),
+        ("export", "done", "--to", "config", "-o", "runs/x"),
         ("train", "done", "-d", "npz:some.npz", "--epochs", "1", "-o", "runs/x"),
     ],
 )  # fmt: skip

@@ -21,7 +21,7 @@ from dcdnas.results import load_run
 
 
 def test_an_exported_config_builds_the_network_that_was_found(run: Run, searched: Path) -> None:
-    assert run("export", "done", "-o", "out").code == 0
+    assert run("export", "done", "--to", "config", "-o", "out").code == 0
     best = load_run("done").best
     assert best is not None
     for name in ("config.yaml", "config.json"):
@@ -31,7 +31,7 @@ def test_an_exported_config_builds_the_network_that_was_found(run: Run, searched
 
 
 def test_a_run_is_cut_again_at_another_budget(run: Run, searched: Path) -> None:
-    assert run("export", "done", "-b", "0.15MFLOPs", "-o", "small").code == 0
+    assert run("export", "done", "-b", "0.15MFLOPs", "--to", "config", "-o", "small").code == 0
     assert measure(dcdnas.build(searched / "small" / "config.yaml"))["flops"] <= 150_000
 
 
@@ -48,13 +48,52 @@ def test_a_trial_over_the_budget_is_refused(run: Run, searched: Path) -> None:
 
 
 def test_the_whole_front_gets_a_folder_a_network(run: Run, searched: Path) -> None:
-    documents = run("export", "done", "--trial", "front", "-o", "out", "--json").json
+    documents = run("export", "done", "--trial", "front", "--to", "config", "-o", "out", "--json").json
     assert [d["name"] for d in documents] == [f"done-{t.number}" for t in load_run("done").front()]
     assert all(Path(f["path"]).is_file() for d in documents for f in d["files"])
 
 
+@pytest.mark.slow
+def test_what_was_trained_is_exported_as_a_folder_that_stands_alone(run: Run, searched: Path) -> None:
+    pytest.importorskip("onnxscript")
+    run("train", "done", "-d", "npz:some.npz", "--epochs", "1", "-o", "out")
+    said = run("export", "out/seed-0", "--standalone", "--license", "mit", "-o", "net", "--json").json[0]
+    assert sorted(p.name for p in Path("net").iterdir()) == sorted(Path(f["path"]).name for f in said["files"])
+    assert {Path(f["path"]).name for f in said["files"]} == {
+        "config.yaml", "config.json", "model.safetensors", "network.py", "model.pt2", "model.onnx", "model-batch1.onnx",
+        "README.md", "architecture.svg",
+    }  # fmt: skip
+    assert "license: mit" in Path("net/README.md").read_text()
+    assert run("predict", "net/model.onnx", "net/none.png").code == 7
+
+
+def test_a_config_has_a_card_beside_it_and_a_readme_of_ones_own_stays(run: Run, searched: Path) -> None:
+    assert run("export", "done", "--to", "config", "-o", "out").code == 0
+    assert "# mobilenetv2" in Path("out/README.md").read_text()
+    assert run("export", "done", "--to", "config", "-o", "out").code == 0
+    Path("out/README.md").write_text("mine")
+    said = run("export", "done", "--to", "config", "-o", "out")
+    assert (said.code, "out/README.md is not by dcdnas" in said.err) == (0, True)
+    assert Path("out/README.md").read_text() == "mine"
+
+
+def test_what_is_not_trained_is_a_config_and_its_card_unless_more_is_asked_for(run: Run, searched: Path) -> None:
+    files = run("export", "runs/done/front/best.yaml", "-o", "out", "--json").json[0]["files"]
+    assert [Path(f["path"]).name for f in files] == ["config.yaml", "config.json", "README.md", "architecture.svg"]
+    assert "not trained" in Path("out/README.md").read_text()
+
+
+def test_a_file_that_computes_something_else_is_exit_5_and_leaves_nothing(
+    run: Run, searched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dcdnas.export.programs.ALLOWED", -1.0)
+    said = run("export", "done", "--trial", "0", "--to", "config,pt2", "-o", "out")
+    assert (said.code, "out/model.pt2: at batch 1 it differs" in said.err) == (5, True)
+    assert not list(searched.glob("*out*"))
+
+
 def test_a_config_can_be_exported_again_with_its_provenance(run: Run, searched: Path) -> None:
-    run("export", "done", "-o", "one")
+    run("export", "done", "--to", "config", "-o", "one")
     run("export", "one/config.yaml", "-o", "two")
     assert (searched / "one" / "config.json").read_text() == (searched / "two" / "config.json").read_text()
 
@@ -75,7 +114,7 @@ def test_a_program_computes_the_same_at_other_batch_sizes(run: Run, searched: Pa
 
 
 def test_weights_are_written_and_load_again(run: Run, searched: Path) -> None:
-    run("export", "done", "-o", "out")
+    run("export", "done", "--to", "config", "-o", "out")
     torch.manual_seed(1)
     save_file(dcdnas.build("out/config.yaml").state_dict(), "mine.safetensors")
     assert run("export", "done", "--to", "config,torch", "--weights", "mine.safetensors", "-o", "out").code == 0
@@ -166,13 +205,13 @@ def test_a_program_that_computes_something_else_exits_with_5_and_is_not_kept(
 
 def test_a_folder_that_cannot_be_made_is_said(run: Run, searched: Path) -> None:
     (searched / "file").write_text("")
-    said = run("export", "done", "-o", "file/inside")
+    said = run("export", "done", "--to", "config", "-o", "file/inside")
     assert said.code == 2
     assert "file/inside: cannot be written to" in said.err
 
 
 def test_the_config_of_a_run_has_the_names_of_its_classes_and_its_normalisation(run: Run, searched: Path) -> None:
-    run("export", "done", "-o", "out")
+    run("export", "done", "--to", "config", "-o", "out")
     images, model = load_run("done").images, read_model(searched / "out" / "config.yaml")
     assert model.labels == tuple(images["classes"])
     assert len(model.labels) == 10

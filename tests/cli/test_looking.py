@@ -77,7 +77,7 @@ def test_trials_are_cut_at_another_budget(run: Run, searched: Path) -> None:
 
 
 def test_a_metric_that_the_trials_were_not_priced_by_cannot_cut_them(run: Run, searched: Path) -> None:
-    for words in (("trials", "done"), ("export", "done", "--trial", "1")):
+    for words in (("trials", "done"), ("export", "done", "--to", "config", "--trial", "1")):
         said = run(*words, "-b", "2ms")
         assert said.code == 2
         assert "The trials of done were priced by flops, params; a search has other prices" in " ".join(said.err.split())

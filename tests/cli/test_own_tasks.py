@@ -74,8 +74,8 @@ COMMANDS = (
     ("compare", "done", "best", "static"),
     ("compare", "done", "best", "static", "--json"),
     ("report", "done"),
-    ("export", "done", "-o", "nets"),
-    ("export", "done", "-o", "nets", "--json"),
+    ("export", "done", "--to", "config", "-o", "nets"),
+    ("export", "done", "--to", "config", "-o", "nets", "--json"),
 )
 
 

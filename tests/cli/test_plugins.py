@@ -127,7 +127,7 @@ def test_a_changed_file_is_another_search_and_a_changed_copy_is_refused(run: Run
     assert not plugins._KNOWN
 
     (gated / "runs/own/plugins/gate.py").unlink()
-    said = run("export", "own", "-o", "out")
+    said = run("export", "own", "--to", "config", "-o", "out")
     assert (said.code, "The run was searched with it" in flat(said.err)) == (2, True)
 
 
@@ -208,7 +208,11 @@ def test_a_damaged_record_of_plugins_is_refused(run: Run, gated: Path, forget: F
     file = gated / "runs" / "own" / "search.yaml"
     text = re.sub(r"(?m)^plugins:\n(  .*\n)+", f"plugins: {recorded}\n", file.read_text(encoding="utf-8"))
     file.write_text(text, encoding="utf-8")
-    for words in (("show", "own"), ("resume", "own", "-n", "2", "--executor", "inline"), ("export", "own", "-o", "out")):
+    for words in (
+        ("show", "own"),
+        ("resume", "own", "-n", "2", "--executor", "inline"),
+        ("export", "own", "--to", "config", "-o", "out"),
+    ):
         said = run(*words)
         assert (said.code, "damaged" in flat(said.err)) == (2, True), said
     assert not plugins._KNOWN

@@ -18,7 +18,7 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory, searched_once: Path) 
     """A project with a network trained for an epoch in ``out/seed-0``, and the test images as pictures."""
     folder = tmp_path_factory.mktemp("trained")
     write_project(folder)
-    command_in(searched_once, "export", "done", "-o", str(folder / "net"), "--quiet")
+    command_in(searched_once, "export", "done", "--to", "config", "-o", str(folder / "net"), "--quiet")
     command_in(folder, "train", "net/config.yaml", "-d", "npz:some.npz", "--epochs", "1", "-o", "out", "--quiet")
     arrays = np.load(folder / "some.npz")
     (folder / "pictures").mkdir()

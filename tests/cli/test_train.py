@@ -123,7 +123,7 @@ def test_images_of_other_classes_cannot_be_evaluated(run: Run, searched: Path) -
 
 
 def test_a_folder_without_weights_says_what_is_missing(run: Run, searched: Path) -> None:
-    run("export", "done", "-o", "bare")
+    run("export", "done", "--to", "config", "-o", "bare")
     said = run("evaluate", "bare", "-d", "npz:some.npz")
     assert said.code == 2
     assert "has no model.safetensors" in said.err

@@ -21,7 +21,7 @@ COMMANDS = (
     ("show", "done", "--json"),
     ("trials", "done"),
     ("status", "done"),
-    ("export", "done", "--trial", "front", "-o", "nets"),
+    ("export", "done", "--trial", "front", "--to", "config", "-o", "nets"),
 )
 
 

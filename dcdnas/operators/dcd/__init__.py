@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.dimension import Choice, dimensions
 from dcdnas.core.geometry import ConvGeometry, Setting
+from dcdnas.core.reference import Reference
 from dcdnas.errors import GeometryError
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
@@ -67,6 +68,13 @@ class DCD(Operator):
     other than that of the same size are ours: the tap k//2 is the centre. The published start is not the default, because
     in short trainings it loses to the static convolution.
     """
+
+    REFERENCE = Reference(
+        "li2021revisiting",
+        "Li, Yunsheng and Chen, Yinpeng and Dai, Xiyang and Liu, Mengchen and Chen, Dongdong and Yu, Ye and Yuan, Lu and Liu, "
+        "Zicheng and Chen, Mei and Vasconcelos, Nuno",
+        "Revisiting Dynamic Convolution via Matrix Decomposition", "ICLR", 2021, "2103.08756",
+    )  # fmt: skip
 
     FORMS = ("activation", "fused", "kernel")
     PUBLISHED_FORM = "activation"

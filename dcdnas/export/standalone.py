@@ -1,0 +1,199 @@
+"""A network as one file of plain PyTorch, which needs torch and its weights and nothing of dcdnas.
+
+The file is the network as `torch.export` traces it in eval mode, written out as Python: one line an operation, under the name of
+the layer that it belongs to. Its parameters have their names, so that it loads the same ``model.safetensors``, which it reads
+itself; gradients reach them as they do in eval mode, and BatchNorms keep their statistics.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+
+from dcdnas.errors import MismatchError
+from dcdnas.export.config import Model
+from dcdnas.export.files import finished
+from dcdnas.networks import Network
+
+HEAD = '''"""{what}: plain PyTorch, written by dcdnas {version}. It needs torch and {weights} beside it.
+
+    network = load()                              # in eval mode
+    logits = network(images)                      # (N, {channels}, {height}, {width}) -> (N, {classes})
+
+Images are floats from 0 to 1 from which MEAN is taken and which are divided by STD, channel by channel.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+
+aten = torch.ops.aten
+
+INPUT = {input}
+MEAN = {mean}
+STD = {std}
+LABELS = {labels}
+
+STATE = {{
+{state}}}
+"""Name -> shape, dtype and whether it is learned, of all parameters and buffers."""
+
+
+class Network(torch.nn.Module):
+    """The network in eval mode, one line an operation."""
+
+    def __init__(self):
+        super().__init__()
+        for name, (shape, dtype, learned) in STATE.items():
+            *path, last = name.split(".")
+            module = self
+            for part in path:
+                if part not in module._modules:
+                    module.add_module(part, torch.nn.Module())
+                module = module._modules[part]
+            tensor = torch.zeros(shape, dtype=dtype)
+            if learned:
+                module.register_parameter(last, torch.nn.Parameter(tensor))
+            else:
+                module.register_buffer(last, tensor)
+
+    def forward(self, x):
+{body}
+
+def load(path=Path(__file__).with_name("{weights}")):
+    """The network with the weights of a safetensors file, which are read without running anything in it."""
+    dtypes = {{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}}
+    content = Path(path).read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    state = {{}}
+    for name, entry in json.loads(content[8 : 8 + size]).items():
+        if name != "__metadata__":
+            begin, end = (8 + size + offset for offset in entry["data_offsets"])
+            flat = torch.frombuffer(bytearray(content[begin:end]), dtype=dtypes[entry["dtype"]])
+            state[name] = flat.reshape(entry["shape"])
+    network = Network()
+    network.load_state_dict(state)
+    return network.eval()
+'''
+
+
+SIGNS: Mapping[Any, str] = {operator.add: "+", operator.sub: "-", operator.mul: "*", operator.floordiv: "//", operator.mod: "%"}
+"""Arithmetic on sizes."""
+
+
+def write_standalone(
+    program: ExportedProgram, network: Network, model: Model, path: Path, weights: Path, compare: Callable[..., float]
+) -> float:
+    """Writes the file, runs it and compares it with the network.
+
+    Args:
+        program: of the network as it is, not deployed, by `dcdnas.export.programs.traced`.
+        network: to compare with.
+        model: says what the file says of itself.
+        path: of the file.
+        weights: that lie beside it.
+        compare: `dcdnas.export.programs.compared`.
+
+    Returns:
+        The largest relative difference to the network's outputs.
+
+    Raises:
+        MismatchError: when the file computes something else, or cannot be written in this form; then it is not there.
+    """
+    with finished(path) as part:
+        part.write_text(source_of(program, network, model, weights.name), encoding="utf-8")
+        names: dict[str, Any] = {"__file__": str(path), "__name__": "standalone"}
+        exec(compile(part.read_text(encoding="utf-8"), str(path), "exec"), names)
+        again = names["load"](weights)
+        return compare(network, lambda x: again(x), model.architecture.input, path)
+
+
+def source_of(program: ExportedProgram, network: Network, model: Model, weights: str) -> str:
+    """The file's text."""
+    a, learned = model.architecture, {name for name, _ in network.named_parameters()}
+    state = "".join(
+        f"    {name!r}: ({tuple(tensor.shape)}, {tensor.dtype}, {name in learned}),\n"
+        for name, tensor in network.state_dict().items()
+    )
+    channels, height, width = a.input
+    said = model.normalisation
+    return HEAD.format(
+        what=a.named, version=version("dcdnas"), weights=weights, channels=channels, height=height, width=width,
+        classes=a.classes, input=a.input, mean=said.mean if said else None, std=said.std if said else None,
+        labels=repr(model.labels), state=state, body="".join(f"        {line}\n" for line in _lines(program)),
+    )  # fmt: skip
+
+
+def _lines(program: ExportedProgram) -> Iterator[str]:
+    """The traced operations as statements."""
+    signature = program.graph_signature
+    places = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    names: dict[fx.Node, str] = {}
+    layer = ""
+    for node in program.graph.nodes:
+        if node.op == "placeholder":
+            names[node] = _attribute(places[node.name]) if node.name in places else "x"
+        elif node.op == "output":
+            yield f"return {_said(node.args[0][0], names)}"
+        elif node.op == "call_function":
+            if not node.users:  # checks of what was traced
+                continue
+            if _layer(node) != layer:
+                layer = _layer(node)
+                yield f"# {layer or 'the network itself'}"
+            names[node] = node.name
+            given = [_said(value, names) for value in node.args]
+            given += [f"{name}={_said(value, names)}" for name, value in node.kwargs.items()]
+            yield f"{node.name} = {_called(node.target, given)}"
+        else:
+            raise MismatchError(f"a standalone file has no form for {node.op} {node.target}. Export a .pt2 or ONNX instead.")
+
+
+def _layer(node: fx.Node) -> str:
+    """Path of the module that an operation stands in."""
+    stack: Mapping[str, tuple[str, Any]] = node.meta.get("nn_module_stack") or {}
+    return next((path for path, _ in reversed([*stack.values()])), "")
+
+
+def _attribute(name: str) -> str:
+    parts = name.split(".")
+    if all(part.isidentifier() for part in parts):
+        return f"self.{name}"
+    return f"self.get_submodule({'.'.join(parts[:-1])!r}).{parts[-1]}"
+
+
+def _called(target: Any, given: list[str]) -> str:
+    if target is operator.getitem:
+        return f"{given[0]}[{given[1]}]"
+    if isinstance(target, torch._ops.OpOverload) and target.namespace == "aten":
+        return f"aten.{target._schema.name.removeprefix('aten::')}.{target._overloadname}({', '.join(given)})"
+    if target in SIGNS:
+        return f" {SIGNS[target]} ".join(given)
+    raise MismatchError(f"a standalone file has no form for the operation {target}. Export a .pt2 or ONNX instead.")
+
+
+def _said(value: Any, names: Mapping[fx.Node, str]) -> str:
+    """An argument as Python writes it."""
+    if isinstance(value, fx.Node):
+        return names[value]
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_said(part, names) for part in value)}]"
+    if isinstance(value, (torch.dtype, torch.layout, torch.memory_format)):
+        return str(value)
+    if isinstance(value, torch.device):
+        return f"torch.device({str(value)!r})"
+    if value is None or isinstance(value, (bool, int, str)):
+        return repr(value)
+    if isinstance(value, float):
+        return f"float({str(value)!r})" if value != value or value in (float("inf"), -float("inf")) else repr(value)
+    if isinstance(value, Tensor):
+        return f"torch.tensor({value.tolist()}, dtype={value.dtype})"
+    raise MismatchError(f"a standalone file has no form for {value!r:.60}. Export a .pt2 or ONNX instead.")

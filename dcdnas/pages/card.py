@@ -1,0 +1,161 @@
+"""A model card: what an exported folder holds, what it costs, how it was trained, and whom to cite, as a README.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dcdnas.core.files import write_whole
+from dcdnas.core.units import ALWAYS, costs, metric_name, mix, quantity
+from dcdnas.export import Model, Written
+from dcdnas.pages.network_svg import network_svg
+from dcdnas.results.known import bibtex_of, breakdown_of, price_of
+
+CARD, PICTURE = "README.md", "architecture.svg"
+
+MARK = "<!-- written by dcdnas export: a later export writes it anew -->"
+"""A line of every card, by which it is told from a README of somebody's own."""
+
+MOST_NAMED = 30
+"""Classes up to which the card names them all."""
+
+
+def replaceable(folder: Path) -> bool:
+    """Whether a folder has no README of somebody's own."""
+    path = folder / CARD
+    return not path.exists() or MARK in path.read_text(encoding="utf-8", errors="replace")
+
+
+def write_card(model: Model, folder: Path, written: Sequence[Written], trained: bool, licence: str = "") -> list[Written]:
+    """Writes the card and the picture of the layers.
+
+    Args:
+        model: that was exported.
+        folder: for both.
+        written: the files that the card describes.
+        trained: whether there are trained weights.
+        licence: of the weights, as its author names it; empty where that is not said.
+    """
+    text = "\n".join([*_head(model, licence), *_sections(model, written, trained, licence)]) + "\n"
+    layers = breakdown_of(model.architecture).layers
+    write_whole(folder / PICTURE, network_svg(layers, f"{model.architecture.named}: {len(layers)} layers from input to output"))
+    write_whole(folder / CARD, text)
+    return [Written(folder / CARD, "model card"), Written(folder / PICTURE, "its picture of the layers")]
+
+
+def _head(model: Model, licence: str) -> list[str]:
+    """What model hubs read."""
+    a = model.architecture
+    used = sorted({choice.operator for choice in a.layers.values()} - {"static"})
+    plain: dict[str, Any] = {"library_name": "dcdnas", "tags": ["dcdnas", "dynamic-convolution", a.network, *used]}
+    plain |= {} if a.head else {"pipeline_tag": "image-classification"}
+    plain |= {"license": licence} if licence else {}
+    return ["---", yaml.safe_dump(plain, sort_keys=False).rstrip(), "---", MARK, ""]
+
+
+def _sections(model: Model, written: Sequence[Written], trained: bool, licence: str) -> Iterator[str]:
+    a = model.architecture
+    size = "x".join(map(str, a.input))
+    does = f"scores each pixel of {size} images for" if a.head else f"classifies {size} images into"
+    weights = "" if trained else " It is not trained: its weights, where there are any, are random."
+    yield f"# {a.named}"
+    yield ""
+    yield f"A network that {does} {a.classes:,} classes: {mix(a)}; {costs(price_of(a))}.{weights}"
+    yield ""
+    yield f"![Its layers from input to output]({PICTURE})"
+    yield from ("", "## Use", "", *_use(written))
+    yield from ("", "## Cost", "", *_cost(model))
+    training = model.provenance.get("training")
+    if isinstance(training, Mapping):
+        yield from ("", "## Training", "", *_recorded(training))
+    found = {name: value for name, value in model.provenance.items() if name != "training"}
+    yield from ("", "## Where it comes from", "", *_recorded(found))
+    yield from ("", "## Data", "", *_data(model))
+    yield from ("", "## Files", "", *_table(("file", "what was checked"), [(f"`{w.path.name}`", w.said) for w in written]))
+    yield from ("", "## Licence", "", _licence(licence))
+    yield from ("", "## Citation", "", "The papers of the backbone and of exactly the operators that stand in it:", "")
+    yield from ("```bibtex", "\n\n".join(bibtex_of(a)), "```")
+
+
+USES: Mapping[str, tuple[str, ...]] = {
+    "model.safetensors": ("import dcdnas", "", 'network = dcdnas.load("this folder")  # in eval mode'),
+    "config.json": ("import dcdnas", "", 'network = dcdnas.build("config.json")  # with fresh weights'),
+    "network.py": ("from network import load  # plain PyTorch, without dcdnas", "", "network = load()"),
+    "model.pt2": ("import torch", "", 'network = torch.export.load("model.pt2").module()'),
+    "model.onnx": (
+        "import onnxruntime",
+        "",
+        'session = onnxruntime.InferenceSession("model.onnx")',
+        'logits = session.run(["logits"], {"images": images})[0]',
+    ),
+}
+"""File -> how it is used from Python."""
+
+
+def _use(written: Sequence[Written]) -> Iterator[str]:
+    """An example for each way that the files allow."""
+    names = {file.path.name for file in written}
+    for name, lines in USES.items():
+        if name in names and (name != "config.json" or "model.safetensors" not in names):
+            yield from (f"`{name}`:", "```python", *lines, "```")
+    if names & {"model.safetensors", "model.onnx"}:
+        yield from ("", '`dcdnas predict "this folder" IMAGE...` says which classes it sees in pictures.')
+
+
+def _cost(model: Model) -> Iterator[str]:
+    """The network's cost in every metric, then by operator."""
+    found = breakdown_of(model.architecture)
+    names = list(dict.fromkeys([*ALWAYS, *found.cost.values]))
+    yield from _table(("metric", "of the network"), [(metric_name(n), quantity(n, found.cost[n])) for n in names])
+    yield from ("", "One FLOP is one multiply-add at batch 1; those of being dynamic are counted.", "")
+    rows = [
+        (name, f"{sums['layers']:.0f}", quantity("flops", sums["flops"]), quantity("params", sums["params"]))
+        for name, sums in found.by_operator.items()
+    ]
+    yield from _table(("operator", "layers", "FLOPs", "parameters"), rows)
+
+
+def _recorded(plain: Mapping[str, Any]) -> Iterator[str]:
+    """A table of what is recorded; what is nested stands in one cell, without zeros and empty texts."""
+    rows = [(name.replace("_", " "), _in_words(value)) for name, value in plain.items() if value not in (0, "", None)]
+    yield from _table(("what", "recorded"), rows) if rows else ("Nothing is recorded.",)
+
+
+def _in_words(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return str(value)
+    return ", ".join(f"{name.replace('_', ' ')} {part}" for name, part in value.items() if part not in (0, "", None))
+
+
+def _data(model: Model) -> Iterator[str]:
+    said = model.normalisation
+    if said is None:
+        yield "Classes and normalisation of its images are not known."
+        return
+    rounded = ["(" + ", ".join(f"{number:.4f}" for number in numbers) + ")" for numbers in (said.mean, said.std)]
+    yield f"Images are floats from 0 to 1, from which the mean {rounded[0]} is taken and which are divided by {rounded[1]}."
+    if model.labels:
+        more = f" and {len(model.labels) - MOST_NAMED:,} more" if len(model.labels) > MOST_NAMED else ""
+        yield from ("", f"Classes, in the order of the outputs: {', '.join(map(_safe, model.labels[:MOST_NAMED]))}{more}.")
+
+
+def _licence(licence: str) -> str:
+    own = f"The weights: {_safe(licence)}." if licence else "Of the weights none is stated; whoever publishes them adds it here."
+    return (
+        f"{own} That of the images that they were trained on holds as well. Written by dcdnas {version('dcdnas')} (Apache-2.0)."
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{' --- |' * len(head)}"
+    yield from (f"| {' | '.join(map(_safe, row))} |" for row in rows)
+
+
+def _safe(text: str) -> str:
+    """A text that stays in its cell and makes no HTML; a run's texts may be anybody's."""
+    return " ".join(text.split()).replace("<", "&lt;").replace("|", "\\|")

@@ -1,0 +1,149 @@
+"""An export leaves all of its files or none, and a file of plain PyTorch that needs torch alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from test_metadata import ARCHITECTURE, MODEL
+from torch import nn
+
+import dcdnas
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.errors import GeometryError, MismatchError, UsageError
+from dcdnas.export import FORMATS, Model, Written, export_model, programs, save_weights
+from dcdnas.networks import build_network, slots_of
+from dcdnas.operators import operators
+
+BLOCK = {"channels": (8,), "depth": 1, "strides": (2,), "expansion": (2,), "stem_channels": 8, "head_channels": 0}
+
+
+def of_operator(name: str) -> Architecture:
+    """A block of MobileNetV2 with an operator wherever it fits."""
+    plain = Architecture("mobilenetv2", BLOCK, {}, (3, 12, 12), 4)
+    layers = {}
+    for slot in slots_of(plain):
+        try:
+            layers[slot.name] = LayerChoice(name, operators[name].resolve(slot.geometry))
+        except GeometryError:
+            continue
+        if slot.kind == "linear":
+            del layers[slot.name]
+    return replace(plain, layers=layers)
+
+
+def trained(architecture: Architecture, folder: Path) -> tuple[nn.Module, Path]:
+    """A network with weights that are no start, and their file."""
+    torch.manual_seed(0)
+    network = build_network(architecture).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return network, save_weights(network, folder / "trained.safetensors").path
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in ("dcd", "ddf"))) for n in sorted(operators)]
+)
+def test_a_standalone_file_computes_the_same_and_can_be_trained(tmp_path: Path, name: str) -> None:
+    network, weights = trained(of_operator(name), tmp_path)
+    written = export_model(Model(network.architecture), tmp_path / "out", ["standalone"], weights)
+    assert [file.path.name for file in written] == ["model.safetensors", "network.py"]
+    names: dict[str, object] = {"__file__": str(tmp_path / "out" / "network.py")}
+    source = (tmp_path / "out" / "network.py").read_text(encoding="utf-8")
+    exec(compile(source, "network.py", "exec"), names)
+    again = names["load"]()
+    assert "import dcdnas" not in source
+    assert {n: p.requires_grad for n, p in again.named_parameters()} == {n: True for n, _ in network.named_parameters()}
+    x = torch.randn(3, 3, 12, 12)
+    y = again(x)
+    torch.testing.assert_close(y, network(x), rtol=1e-4, atol=1e-5)
+    y.square().sum().backward()
+    network(x).square().sum().backward()
+    reached = [{n for n, p in net.named_parameters() if p.grad is not None} for net in (again, network)]
+    assert reached[0] == reached[1]
+    assert all(p.grad.isfinite().all() for p in again.parameters() if p.grad is not None)
+
+
+@pytest.mark.slow
+def test_a_standalone_file_needs_torch_alone(tmp_path: Path) -> None:
+    network, weights = trained(of_operator("odconv"), tmp_path)
+    model = Model(network.architecture, {}, None, ("a", 'b"""', "c\\", "d'"))
+    export_model(model, tmp_path / "out", ["standalone"], weights)
+    x = torch.randn(2, 3, 12, 12)
+    torch.save({"x": x, "y": network(x).detach()}, tmp_path / "numbers.pt")
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys(["dcdnas", "numpy.core", "safetensors", "timm", "ray", "optuna", "fvcore"]))
+import torch
+sys.path.insert(0, {str(tmp_path / "out")!r})
+import network
+said = torch.load({str(tmp_path / "numbers.pt")!r}, weights_only=True)
+torch.testing.assert_close(network.load()(said["x"]), said["y"], rtol=1e-4, atol=1e-5)
+assert network.LABELS == {model.labels!r} and network.INPUT == (3, 12, 12)
+print("equal")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env={"PATH": ""})
+    assert (done.returncode, done.stdout) == (0, "equal\n"), done.stderr
+
+
+def test_config_and_weights_are_loaded_again_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, weights = trained(ARCHITECTURE, tmp_path)
+    export_model(MODEL, tmp_path / "out", ["config", "torch"], weights)
+    x = torch.randn(8, 3, 9, 9)
+    assert torch.equal(dcdnas.load(tmp_path / "out")(x), network(x))
+    monkeypatch.setattr(programs, "ALLOWED", -1.0)
+    with pytest.raises(MismatchError, match=r"again/model.safetensors: at batch 1 it differs"):
+        export_model(MODEL, tmp_path / "again", ["config", "torch"], weights)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "trained.safetensors"]
+
+
+def interrupted(made: Path, written: object) -> list[Written]:
+    assert (made / "config.json").is_file()
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_export_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        export_model(MODEL, tmp_path / "deep" / "out", ["config"], beside=interrupted)
+    assert list((tmp_path / "deep").iterdir()) == []
+
+
+def test_an_interrupted_export_leaves_a_folder_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("before")
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(KeyboardInterrupt):
+        export_model(MODEL, tmp_path, ["config"], beside=interrupted)
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"config.json": "before", "mine.txt": "mine"}
+    export_model(MODEL, tmp_path, ["config"])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "config.yaml", "mine.txt"]
+    assert (tmp_path / "config.json").read_text() != "before"
+
+
+def test_the_working_folder_can_be_exported_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (written, _) = export_model(MODEL, Path(), ["config"])
+    assert (written.path, written.path.is_file()) == (Path("config.yaml"), True)
+    assert [p.name for p in tmp_path.iterdir()] == ["here"]
+
+
+def test_a_folder_that_is_made_follows_the_umask(tmp_path: Path) -> None:
+    export_model(MODEL, tmp_path / "out", ["config"])
+    (tmp_path / "plain").mkdir()
+    assert (tmp_path / "out").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_file_in_the_place_of_the_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(UsageError, match="out: cannot be written to: File exists"):
+        export_model(MODEL, tmp_path / "out", ["config"])
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_formats_are_written_in_their_own_order() -> None:
+    assert list(FORMATS)[:3] == ["config", "torch", "standalone"]
