@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dcdnas.api import build, load, load_published, load_run, load_space, search, tune_forms
     from dcdnas.cost import count
     from dcdnas.engine.ask_tell import Search
-    from dcdnas.networks import convert
+    from dcdnas.training.convert import convert
 
 __all__ = [
     "Search",
@@ -35,7 +35,7 @@ _PARTS = ("operators", "published")
 
 _ELSEWHERE = {
     "Search": "dcdnas.engine.ask_tell",
-    "convert": "dcdnas.networks",
+    "convert": "dcdnas.training.convert",
     "count": "dcdnas.cost",
     "load_run": "dcdnas.pages.notebook_run",
 }

@@ -10,13 +10,11 @@ from pathlib import Path
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.catalogue import Catalogue
 from dcdnas.core.plugins import Place, accept
-from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.core.task import proxy_input
 from dcdnas.errors import UnknownNameError
 from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.networks._base import ConvNorm, Network, Places, deployed, make, make_divisible
-from dcdnas.networks._convert import convert
 from dcdnas.networks._decoder import with_decoder
 from dcdnas.networks._fixed import fixed_parts
 from dcdnas.networks._identity import digest_of_built
@@ -29,9 +27,9 @@ networks: Catalogue[type[Network]] = Catalogue("networks", "network")
 accept(Place(networks, Network, "network", rules=_check))
 
 __all__ = [
-    "ACTIVATIONS", "HEADS", "STATIC", "ConvNorm", "Network", "Places", "Shape", "Slot", "build_network", "class_of", "convert",
+    "ACTIVATIONS", "HEADS", "STATIC", "ConvNorm", "Network", "Places", "Shape", "Slot", "build_network", "class_of",
     "deployed", "fixed_parts", "for_proxy", "identity", "leaders", "make", "make_divisible", "network_of", "networks",
-    "references", "slots_of", "unnamed",
+    "references_of", "slots_of", "unnamed",
 ]  # fmt: skip
 
 
@@ -65,11 +63,6 @@ def slots_of(architecture: Architecture) -> tuple[Slot, ...]:
     """The slots of an architecture at its deployment input, without building it."""
     cls = class_of(architecture)
     return cls.slots(architecture.input, architecture.classes, cls.complete(architecture.settings))
-
-
-def references(architecture: Architecture) -> list[Reference]:
-    """The papers of an architecture's backbone, of exactly the operators in it, and of its other parts."""
-    return references_of(networks[architecture.network], architecture, slots_of(architecture))
 
 
 @lru_cache(maxsize=65_536)

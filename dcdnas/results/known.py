@@ -44,12 +44,13 @@ def bibtex_of(architecture: Architecture) -> list[str]:
 def _looked_at(architecture: Architecture) -> dict[str, Any]:
     """What is kept of a network: its layers, how their metrics are written, and its papers."""
     from dcdnas.cost import breakdown
-    from dcdnas.networks import references
+    from dcdnas.networks import networks, references_of, slots_of
 
     found = breakdown(architecture)
+    papers = references_of(networks[architecture.network], architecture, slots_of(architecture))
     return found.to_dict() | {
         "notations": {name: notation(name).to_dict() for name in found.cost.values},
-        "bibtex": [reference.bibtex() for reference in references(architecture)],
+        "bibtex": [paper.bibtex() for paper in papers],
     }
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.dimension import dimensions
 from dcdnas.errors import GeometryError, UsageError
-from dcdnas.networks._base import Network
+from dcdnas.networks import Network
 from dcdnas.operators import Operator, Static, operators
 
 Where = str | Sequence[str] | Callable[[str, nn.Module], bool] | None
