@@ -5,9 +5,12 @@ Shapes: N images of a part, M images in memory, C channels, H W pixels.
 
 from __future__ import annotations
 
+import math
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -16,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dcdnas.core.units import counted
+from dcdnas.data._crop import Crops, resized_crops
 from dcdnas.data._limits import MOST_CLASSES
 from dcdnas.errors import DataError, UsageError
 
@@ -34,6 +38,15 @@ class Raw(NamedTuple):
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+
+
+class Listed(NamedTuple):
+    """Pictures in files of their own: the paths, the label of each, names of the classes, and what a person should know."""
+
+    paths: list[Path]
+    labels: list[int]
+    classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 class Contents(NamedTuple):
@@ -83,6 +96,18 @@ class Source(ABC):
             DataError: when something is missing or damaged.
         """
 
+    def listed(self, part: Part, classes: int = 0) -> Listed | None:
+        """The picture files of one part, none of which is opened; None for a source of other kinds of files.
+
+        Args:
+            part: of the data set.
+            classes: as for `read`.
+
+        Raises:
+            DataError: when something is missing.
+        """
+        return None
+
     def contents(self) -> Contents:
         """Channels and number of classes of the whole data set; here by reading it. Sources that know without do better.
 
@@ -112,6 +137,9 @@ class Images:
         damaged: pictures that were left out, a sentence each.
     """
 
+    AT_ONCE: ClassVar[int] = 512
+    """Images that a reading takes at once."""
+
     name: str
     resolution: int
     pixels: Tensor
@@ -134,10 +162,24 @@ class Images:
         channels, height, width = self.pixels.shape[1:]
         return channels, height, width
 
-    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Copies of the images (n, C, H, W) and labels (n,) at these positions of the part."""
+    def batch(self, indices: Tensor, crops: Crops | None = None) -> tuple[Tensor, Tensor]:
+        """Copies of the images (n, C, H, W) and labels (n,) at these positions of the part; of the images crops, where asked for.
+
+        Raises:
+            DataError: when a picture that is read only now is damaged.
+        """
         rows = self.rows.index_select(0, indices)
-        return self.pixels.index_select(0, rows), self.labels.index_select(0, rows)
+        pixels = self.pixels.index_select(0, rows)
+        return resized_crops(pixels, crops.boxes(*self.shape[1:])) if crops else pixels, self.labels.index_select(0, rows)
+
+    def batches(self, plan: Iterable[tuple[Tensor, Crops | None]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """`batch` of each of these positions and crops, in their order."""
+        return (self.batch(indices, crops) for indices, crops in plan)
+
+    def sample(self, count: int) -> bytes:
+        """What tells these images from others: the pixels of about `count` of them, evenly spaced."""
+        step = max(1, len(self) // count)
+        return self.batch(torch.arange(0, len(self), step))[0].numpy().tobytes()
 
     def take(self, indices: Tensor) -> Images:
         """The part of this part at `indices`; nothing is copied but the row numbers."""
@@ -195,6 +237,20 @@ def split(images: Images, share: float = 0.2, seed: int = 0) -> Split:
             f"{images.name}: no class has two images, so none can be kept for validation. Allowed: at least two images a class."
         )
     return Split(images.take(torch.nonzero(~kept).flatten()), images.take(torch.nonzero(kept).flatten()))
+
+
+def statistics(pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel on the scale 0-1; exact, from counts of the 256 values."""
+    values = torch.arange(256, dtype=torch.float64) / 255
+    means, deviations = [], []
+    for channel in range(pixels.shape[1]):
+        counts = torch.bincount(pixels[:, channel].flatten(), minlength=256).double()
+        mean = (counts @ values / counts.sum()).item()
+        variance = (counts @ (values - mean) ** 2 / counts.sum()).item()
+        means.append(mean)
+        # A channel that never changes carries nothing; dividing by one leaves it at zero.
+        deviations.append(math.sqrt(variance) or 1.0)
+    return tuple(means), tuple(deviations)
 
 
 def chosen(names: tuple[str, ...], count: int) -> tuple[str, ...]:

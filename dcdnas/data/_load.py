@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dcdnas.core.catalogue import Catalogue
-from dcdnas.data._base import Contents, Images, Part, Raw, Source, as_tensor, checked, chosen, of_classes
-from dcdnas.data._limits import check_bytes
-from dcdnas.data._picture import shown
+from dcdnas.data._base import Contents, Images, Part, Raw, Source, as_tensor, checked, chosen, of_classes, statistics
+from dcdnas.data._limits import check_bytes, limit
+from dcdnas.data._picture import CHANNELS, shown
+from dcdnas.data._streamed import Streamed, streamed
 from dcdnas.errors import DataError, UsageError
 
 sources: Catalogue[type[Source]] = Catalogue("data", "data set")
@@ -28,7 +29,7 @@ STATISTICS_FROM = 10_000
 """Images, evenly spaced, from which mean and standard deviation are taken."""
 
 
-def load(name: str, resolution: int = 0, classes: int = 0, skip_damaged: float = 0.0) -> Images:
+def load(name: str, resolution: int = 0, classes: int = 0, skip_damaged: float = 0.0, decoded: int | None = None) -> Images:
     """The training part of a data set.
 
     Args:
@@ -36,6 +37,8 @@ def load(name: str, resolution: int = 0, classes: int = 0, skip_damaged: float =
         resolution: side of the images in pixels; 0 keeps the data set's own.
         classes: how many of the data set's classes, evenly spaced in their order; 0 for all.
         skip_damaged: how many damaged pictures may be left out: a share below 1, else a number.
+        decoded: bytes of decoded pictures, at a resolution, from which those in files are read as they are needed instead of
+            decoded at once; None for never.
 
     Raises:
         UnknownNameError: when there is no such data set.
@@ -46,10 +49,16 @@ def load(name: str, resolution: int = 0, classes: int = 0, skip_damaged: float =
         raise UsageError(f"resolution cannot be {resolution}. Allowed: a number of pixels, or 0 for the data set's own.")
     if not 0 <= skip_damaged < math.inf:
         raise UsageError(f"skip_damaged cannot be {skip_damaged}. Allowed: a share below 1, or a number of pictures.")
-    where, raw = _read(open_source(name, skip_damaged), name, "train", resolution, classes)
+    source = open_source(name, skip_damaged)
+    if decoded is not None and resolution:
+        with _reading(name, f"{name}: train part"):
+            listed = source.listed("train", classes)
+            if listed and len(listed.paths) * CHANNELS * resolution**2 > min(decoded, limit()):
+                return streamed(name, listed, resolution, classes, skip_damaged)
+    where, raw = _read(source, name, "train", resolution, classes)
     raw = checked(where, of_classes(raw, chosen(raw.classes, classes)))
     pixels, labels = _tensors(where, raw, resolution)
-    mean, std = statistics(pixels)
+    mean, std = statistics(pixels[:: math.ceil(len(pixels) / STATISTICS_FROM)])
     rows = torch.arange(len(labels))
     return Images(name, resolution, pixels, labels, raw.classes, mean, std, rows, classes, skip_damaged, raw.notes, raw.damaged)
 
@@ -62,6 +71,11 @@ def load_test(train: Images) -> Images:
     """
     source = open_source(train.name, train.skip)
     resolution = train.resolution or (train.shape[1] if source.DECODES else 0)
+    if isinstance(train, Streamed):
+        with _reading(train.name, f"{train.name}: test part"):
+            listed = source.listed("test", train.subset)
+            assert listed is not None
+            return streamed(train.name, listed, resolution, train.subset, train.skip, train)
     where, raw = _read(source, train.name, "test", resolution, train.subset)
     if not train.subset:
         _check_classes(where, raw, train.classes)
@@ -126,21 +140,6 @@ def placed(name: str, folder: Path) -> str:
     is_path = sources[plain].ARGUMENT.strip("[]") in PATHS
     relative = is_path and argument and not Path(argument).expanduser().is_absolute()
     return f"{plain}:{folder / argument}" if relative else name
-
-
-def statistics(pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel on the scale 0-1; exact, from counts of the 256 values."""
-    sample = pixels[:: math.ceil(len(pixels) / STATISTICS_FROM)]
-    values = torch.arange(256, dtype=torch.float64) / 255
-    means, deviations = [], []
-    for channel in range(pixels.shape[1]):
-        counts = torch.bincount(sample[:, channel].flatten(), minlength=256).double()
-        mean = (counts @ values / counts.sum()).item()
-        variance = (counts @ (values - mean) ** 2 / counts.sum()).item()
-        means.append(mean)
-        # A channel that never changes carries nothing; dividing by one leaves it at zero.
-        deviations.append(math.sqrt(variance) or 1.0)
-    return tuple(means), tuple(deviations)
 
 
 def resized(pixels: Tensor, resolution: int | tuple[int, int], chunk: int = 1024) -> Tensor:

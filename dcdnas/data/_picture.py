@@ -8,17 +8,19 @@ A transparent picture is laid on white, or on black where what can be seen of it
 from __future__ import annotations
 
 import io
+import math
 import os
 import struct
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from dcdnas.data._crop import Crops
 from dcdnas.data._limits import PICTURES, Allowance
 from dcdnas.errors import DataError
 
@@ -132,25 +134,25 @@ def facts(picture: Picture) -> Facts:
     return Facts(mode, width, height, turned, alpha, frames, depth)
 
 
-def decode(picture: Picture, resolution: int, depth: Depth | None = None) -> NDArray[Any]:
-    """One picture as (3, resolution, resolution) uint8: its central square, scaled.
+def decode(picture: Picture, resolution: int, depth: Depth | None = None, crop: Crops | None = None) -> NDArray[Any]:
+    """One picture as (3, resolution, resolution) uint8: its central square, or a crop, scaled.
 
     Args:
         picture: to decode.
         resolution: side in pixels.
         depth: of the data set, for pictures with more than 8 bits of grey; None for the picture's own.
+        crop: of one image; None for the central square.
 
     Raises:
         DataError: when it is damaged or no picture.
     """
     try:
         with _opened(picture) as opened:
-            # A JPEG is decoded at a half, quarter or eighth of its size where that is still large enough.
-            opened.draft("RGB", (resolution, resolution))
+            view = _reduced(opened, resolution, crop)
             with _ALLOWANCE.of(_bytes(opened)):
                 inverted, upright = _inverted(opened), ImageOps.exif_transpose(opened)
                 deep = upright.mode in DEEP
-                square = _deep(upright, resolution, depth, inverted) if deep else _shallow(upright, resolution)
+                square = _deep(upright, view, depth, inverted) if deep else _shallow(upright, view)
     except UNREADABLE as error:
         raise unreadable(picture, error) from None
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
@@ -214,10 +216,45 @@ def _turned(opened: Image.Image) -> bool:
     return opened.getexif().get(ORIENTATION, 1) in range(2, 9)
 
 
-def _shallow(picture: Image.Image, resolution: int) -> Image.Image:
+class View(NamedTuple):
+    """What of a picture is taken: its central square, or a crop of one image; scaled to a side.
+
+    `size` is the width and height of the whole picture as shown, where it is decoded at a fraction of that; else None.
+    """
+
+    resolution: int
+    crop: Crops | None = None
+    size: tuple[int, int] | None = None
+
+    def of(self, picture: Image.Image) -> Image.Image:
+        """Cut and scaled."""
+        side = self.resolution, self.resolution
+        if self.crop is None:
+            return ImageOps.fit(picture, side, Image.Resampling.BICUBIC)
+        width, height = self.size or picture.size
+        across, down = picture.width / width, picture.height / height
+        left, top, wide, high = self.crop.boxes(height, width)[0].tolist()
+        box = (left * across, top * down, min(picture.width, (left + wide) * across), min(picture.height, (top + high) * down))
+        return picture.resize(side, Image.Resampling.BICUBIC, box)
+
+
+def _reduced(opened: Image.Image, resolution: int, crop: Crops | None) -> View:
+    """Has a JPEG decoded at a half, quarter or eighth of its size where all pixels that are wanted are still there."""
+    if opened.format != "JPEG" or crop is None:
+        opened.draft("RGB", (resolution, resolution))
+        return View(resolution, crop)
+    turned = opened.getexif().get(ORIENTATION, 1) in range(5, 9)
+    size = opened.size[::-1] if turned else opened.size
+    _, _, wide, high = crop.boxes(size[1], size[0])[0].tolist()
+    needed = math.ceil(size[0] * resolution / wide), math.ceil(size[1] * resolution / high)
+    opened.draft("RGB", needed[::-1] if turned else needed)
+    return View(resolution, crop, size)
+
+
+def _shallow(picture: Image.Image, view: View) -> Image.Image:
     if "A" in picture.mode or "a" in picture.mode or "transparency" in picture.info:
-        return _laid(ImageOps.fit(picture.convert("RGBA"), (resolution, resolution), Image.Resampling.BICUBIC))
-    return ImageOps.fit(picture.convert("RGB"), (resolution, resolution), Image.Resampling.BICUBIC)
+        return _laid(view.of(picture.convert("RGBA")))
+    return view.of(picture.convert("RGB"))
 
 
 def _laid(picture: Image.Image) -> Image.Image:
@@ -232,10 +269,10 @@ def _laid(picture: Image.Image) -> Image.Image:
     return Image.fromarray(laid.round().clip(0, 255).astype(np.uint8))
 
 
-def _deep(picture: Image.Image, resolution: int, depth: Depth | None, inverted: bool) -> Image.Image:
+def _deep(picture: Image.Image, view: View, depth: Depth | None, inverted: bool) -> Image.Image:
     values = np.asarray(picture).astype(np.float32)
     most = (depth or _range(values, picture.mode == "F")).most
-    scaled = ImageOps.fit(Image.fromarray(values * (255 / most)), (resolution, resolution), Image.Resampling.BICUBIC)
+    scaled = view.of(Image.fromarray(values * (255 / most)))
     grey = np.asarray(scaled).round().clip(0, 255).astype(np.uint8)
     return Image.fromarray(255 - grey if inverted else grey).convert("RGB")
 

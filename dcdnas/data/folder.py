@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dcdnas.data._base import Contents, Part, Raw, Source, chosen
+from dcdnas.data._base import Contents, Listed, Part, Raw, Source, chosen
 from dcdnas.data._decoded import Decoded, kept, state_of
 from dcdnas.data._picture import CHANNELS, SUFFIXES, Depth, Picture, shown
 from dcdnas.data._summary import left_out
@@ -65,6 +65,14 @@ class Folder(Source):
         damaged = tuple(reason for _, reason in found.summary.damaged)
         notes = (*found.summary.notes(), *files.notes)
         return Raw(found.pixels, np.array(files.labels)[found.rows], names, notes, damaged)
+
+    def listed(self, part: Part, classes: int = 0) -> Listed:
+        """The pictures of one part in the order in which `read` has them."""
+        root = Path(self.argument).expanduser()
+        every = _classes(_folder(root, "train"))
+        names = chosen(tuple(every), classes)
+        files = _files(root, part, every, names)
+        return Listed(files.paths, files.labels, names, files.notes)
 
     def contents(self) -> Contents:
         """By the names of the class folders; no picture is opened."""

@@ -14,13 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dcdnas.core.task import TrainingTask
+from dcdnas.data import TRIES, Crops
 from dcdnas.training.randaugment import randaugmented
-
-RATIOS = (3 / 4, 4 / 3)
-"""Width to height of a resized crop (Szegedy et al., CVPR 2015, arXiv:1409.4842)."""
-
-TRIES = 10
-"""Draws of a resized crop until one lies within the image."""
 
 ERASED_AREA, ERASED_RATIOS = (0.02, 0.4), (0.3, 1 / 0.3)
 """Share of the area, and height to width, of what random erasing hides (Zhong et al., AAAI 2020, arXiv:1708.04896, s, r)."""
@@ -69,64 +64,18 @@ def cropped(images: Tensor, generator: torch.Generator) -> Tensor:
     return padded.gather(2, rows).gather(3, columns[:, None, None, :].expand(n, channels, height, width))
 
 
-def crop_draws(count: int, *seeds: int) -> Tensor:
-    """(N, tries, 4) numbers of 0-1 from which `crop_boxes` makes the crops of a batch.
+def drawn_crops(count: int, smallest: float, *seeds: int) -> Crops:
+    """The resized crops of a batch.
 
     Args:
-        count: N.
+        count: of images.
+        smallest: share of the area.
         seeds: of the training, the epoch, the batch: equal ones draw equal crops, whatever was drawn before.
     """
     seed = 0
     for number in seeds:
         seed = (seed * 1_000_003 + number) % 2**63
-    return torch.rand(count, TRIES, 4, generator=torch.Generator().manual_seed(seed))
-
-
-def crop_boxes(draws: Tensor, height: int, width: int, smallest: float) -> Tensor:
-    """(N, 4) left, top, width, height, in pixels, of resized crops: the first try that fits, else the largest central one.
-
-    The area is uniform between `smallest` and 1 of the image's, the logarithm of the ratio uniform, the place uniform.
-
-    Args:
-        draws: (N, tries, 4), see `crop_draws`.
-        height: of the images.
-        width: likewise.
-        smallest: share of the area.
-    """
-    area = (smallest + (1 - smallest) * draws[..., 0]) * height * width
-    low, high = (math.log(ratio) for ratio in RATIOS)
-    ratio = (low + (high - low) * draws[..., 1]).exp()
-    wide, high_ = (area * ratio).sqrt().round().clamp(min=1), (area / ratio).sqrt().round().clamp(min=1)
-    fits = (wide <= width) & (high_ <= height)
-    left, top = (draws[..., 2] * (width - wide + 1)).floor(), (draws[..., 3] * (height - high_ + 1)).floor()
-    boxes = torch.stack([left, top, wide, high_], -1)
-    first = fits.int().argmax(1)
-    chosen = boxes[torch.arange(len(draws)), first]
-    whole_wide = min(width, round(height * RATIOS[1]))
-    whole_high = min(height, round(width / RATIOS[0]))
-    whole = torch.tensor([(width - whole_wide) // 2, (height - whole_high) // 2, whole_wide, whole_high]).float()
-    return torch.where(fits.any(1, keepdim=True), chosen, whole)
-
-
-def resized_crops(images: Tensor, boxes: Tensor) -> Tensor:
-    """(N, C, H, W) uint8: a box of each image, bilinear, at the size of the image.
-
-    Args:
-        images: on any device.
-        boxes: (N, 4), see `crop_boxes`.
-    """
-    n, _, height, width = images.shape
-    left, top, wide, high = (part[:, None] for part in boxes.to(images.device).unbind(1))
-    x = left + (torch.arange(width, device=images.device) + 0.5) * wide / width
-    y = top + (torch.arange(height, device=images.device) + 0.5) * high / height
-    x, y = (
-        torch.maximum(torch.minimum(x, left + wide - 0.5), left + 0.5),
-        torch.maximum(torch.minimum(y, top + high - 0.5), top + 0.5),
-    )
-    grid = torch.stack(
-        [(2 * x / width - 1)[:, None].expand(n, height, width), (2 * y / height - 1)[:, :, None].expand(n, height, width)], -1
-    )
-    return F.grid_sample(images.float(), grid, align_corners=False).round_().clamp_(0, 255).byte()
+    return Crops(torch.rand(count, TRIES, 4, generator=torch.Generator().manual_seed(seed)), smallest)
 
 
 def erased(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:

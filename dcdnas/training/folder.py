@@ -11,13 +11,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.files import make_folder, write_whole
 from dcdnas.core.lock import FolderLock
 from dcdnas.core.task import TrainingTask
-from dcdnas.data import Images, Split
+from dcdnas.data import Split
 from dcdnas.errors import FileError, RunError
 from dcdnas.training import checkpoint
 from dcdnas.training.loop import Training
@@ -164,14 +162,8 @@ def content(images: Split) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for part in images:
         digest.update(part.labels[part.rows].numpy().tobytes())
-        digest.update(looked_at(part))
+        digest.update(part.sample(LOOKED_AT))
     return digest.hexdigest()
-
-
-def looked_at(images: Images) -> bytes:
-    """The pixels of evenly spaced images."""
-    step = max(1, len(images) // LOOKED_AT)
-    return images.batch(torch.arange(0, len(images), step))[0].numpy().tobytes()
 
 
 def differences(kept: Any, now: Mapping[str, Any]) -> list[str]:

@@ -25,6 +25,10 @@ VALIDATION = 0.1
 """Share of the training images that is kept to watch the training with."""
 
 
+DECODED = 2**30
+"""Bytes that pictures in files may take decoded; more are read as they are needed."""
+
+
 @dataclass(frozen=True)
 class Trained:
     """One training.
@@ -50,12 +54,14 @@ def best_device() -> str:
 def images_for(architecture: Architecture, task: TrainingTask) -> Images:
     """A task's training images, at the network's own size where their classes and channels are the network's.
 
+    Pictures in files are read as they are needed where crops are of their own pixels, or they would be too much decoded.
+
     Raises:
         DataError: when the data set is missing or damaged.
     """
     channels, height, _ = architecture.input
     side = task.resolution or (height if open_source(task.data).DECODES else 0)
-    images = load(task.data, side, task.classes, task.skip_damaged)
+    images = load(task.data, side, task.classes, task.skip_damaged, 0 if task.augment == "resized-crop" else DECODED)
     same = images.shape[0] == channels and len(images.classes) == architecture.classes
     if side or not same or images.shape[1] == height:
         return images

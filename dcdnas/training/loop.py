@@ -24,7 +24,7 @@ from dcdnas.core.trial import EpochResult, Score
 from dcdnas.data import Images, Split
 from dcdnas.errors import DataError, Diverged, TrainingTimeout
 from dcdnas.networks import Network
-from dcdnas.training.augment import crop_boxes, crop_draws, normalised, resized_crops, varied
+from dcdnas.training.augment import drawn_crops, normalised, varied
 from dcdnas.training.distillation import Teacher
 from dcdnas.training.ema import Average, state_of
 from dcdnas.training.mixing import drawn
@@ -212,9 +212,16 @@ def reading(
 
 @torch.inference_mode()
 def evaluate(
-    network: nn.Module, images: Images, batch_size: int = 512, device: torch.device | str = "cpu", clock: Clock | None = None
+    network: nn.Module, images: Images, batch_size: int = 0, device: torch.device | str = "cpu", clock: Clock | None = None
 ) -> tuple[float, float]:
     """Accuracy, 0-1, and mean cross entropy over all images, in eval mode; the network's mode is restored.
+
+    Args:
+        network: to judge.
+        images: to judge it on.
+        batch_size: images at once; 0 for what suits the images.
+        device: to compute on.
+        clock: with a deadline; None for none.
 
     Raises:
         TrainingTimeout: when the clock's deadline has passed.
@@ -226,10 +233,11 @@ def evaluate(
     images = on_device(images, device)
     right, loss = torch.zeros((), device=device), torch.zeros((), dtype=torch.float64, device=device)
     network.eval()
-    for rows in torch.arange(len(images), device=images.rows.device).split(batch_size):  # type: ignore[no-untyped-call]
+    chunks = torch.arange(len(images), device=images.rows.device).split(batch_size or images.AT_ONCE)  # type: ignore[no-untyped-call]
+    for batch in images.batches((rows, None) for rows in chunks):
         if clock:
             clock.check()
-        x, y = (part.to(device) for part in images.batch(rows))
+        x, y = (part.to(device) for part in batch)
         with precision.autocast():
             logits = network(normalised(x, images.mean, images.std))
         right += (logits.argmax(1) == y).sum()
@@ -264,12 +272,14 @@ def batches(
     size = min(task.batch_size, len(images))
     order = torch.randperm(len(images), generator=generator) if order is None else order
     order = order.to(images.rows.device)
-    for batch in range(first, steps_per_epoch(len(images), task)):
-        rows = order[batch * size : (batch + 1) * size]
-        x, y = (part.to(device, non_blocking=True) for part in images.batch(rows))
-        if task.augment == "resized-crop":
-            draws = crop_draws(len(x), task.seed, epoch, batch)
-            x = resized_crops(x, crop_boxes(draws, *images.shape[1:], task.crop_area))
+    numbers = range(first, steps_per_epoch(len(images), task))
+    crop = task.augment == "resized-crop"
+    plan = (
+        (order[n * size : (n + 1) * size], drawn_crops(size, task.crop_area, task.seed, epoch, n) if crop else None)
+        for n in numbers
+    )
+    for batch in images.batches(plan):
+        x, y = (part.to(device, non_blocking=True) for part in batch)
         yield normalised(varied(x, task, generator), images.mean, images.std), y
 
 

@@ -81,10 +81,10 @@ def reestimate(
         if batches:
             norm.momentum = None  # the mean over all batches, each with the same weight
             norm.num_batches_tracked.zero_()
-    for chosen in rows.to(images.rows.device).split(size):  # type: ignore[no-untyped-call]
-        x = images.batch(chosen)[0].to(device)
+    chunks = rows.to(images.rows.device).split(size)  # type: ignore[no-untyped-call]
+    for x, _ in images.batches((chosen, None) for chosen in chunks):
         with autocast():
-            network(normalised(x, images.mean, images.std))
+            network(normalised(x.to(device), images.mean, images.std))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     for module, training in modes.items():

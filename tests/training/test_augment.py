@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from dcdnas.core.task import AUGMENTATIONS
-from dcdnas.training.augment import (
-    RATIOS,
-    augmented,
-    crop_boxes,
-    crop_draws,
-    cropped,
-    erased,
-    flipped,
-    normalised,
-    resized_crops,
-)
+from dcdnas.training.augment import augmented, cropped, drawn_crops, erased, flipped, normalised
 
 
 def images(n: int = 4, c: int = 2, h: int = 16, w: int = 24) -> Tensor:
@@ -94,55 +81,6 @@ def test_normalised_images_are_floats_of_each_channels_own_scale() -> None:
     assert y.is_contiguous(memory_format=torch.channels_last)
 
 
-# Resized crops
-
-
-@given(st.integers(0, 2**32), st.integers(4, 80), st.integers(4, 80), st.floats(0.05, 1))
-def test_a_resized_crop_lies_within_the_image(seed: int, height: int, width: int, smallest: float) -> None:
-    boxes = crop_boxes(crop_draws(50, seed), height, width, smallest)
-    left, top, wide, high = boxes.unbind(1)
-    assert (boxes == boxes.round()).all()
-    assert min(left.min(), top.min()) >= 0
-    assert min(wide.min(), high.min()) >= 1
-    assert (left + wide).max() <= width
-    assert (top + high).max() <= height
-
-
-def test_resized_crops_have_the_areas_and_ratios_of_their_definition() -> None:
-    """On an image so wide and high that nearly every first try fits: area uniform, logarithm of the ratio uniform."""
-    side, smallest = 1000, 0.08
-    _, _, wide, high = crop_boxes(crop_draws(4000, 0), side, side, smallest).unbind(1)
-    area, ratio = wide * high / side**2, wide / high
-    assert smallest - 1e-3 < area.min() < smallest + 0.01
-    assert 0.95 < area.max() <= 1
-    assert RATIOS[0] - 0.01 < ratio.min() < RATIOS[0] + 0.02
-    assert RATIOS[1] - 0.02 < ratio.max() < RATIOS[1] + 0.01
-    small = area < 0.5  # all of these fit, whatever their ratio
-    assert ratio[small].log().mean() == pytest.approx(0, abs=0.02)
-    assert ratio[small].log().std() == pytest.approx(2 * math.log(4 / 3) / 12**0.5, rel=0.05)
-    assert area[small].mean() == pytest.approx((smallest + 0.5) / 2, rel=0.03)
-
-
-def test_where_no_try_fits_the_largest_central_box_of_a_fair_ratio_is_taken() -> None:
-    boxes = crop_boxes(crop_draws(5, 0), 10, 100, 1.0)
-    assert boxes.tolist() == [[43, 0, 13, 10]] * 5
-
-
-def test_the_same_batch_of_the_same_epoch_is_cropped_alike() -> None:
-    assert torch.equal(crop_draws(5, 1, 2, 3), crop_draws(5, 1, 2, 3))
-    others = [crop_draws(5, *seeds) for seeds in ((1, 2, 3), (1, 2, 4), (1, 3, 3), (2, 2, 3), (1, 3, 2))]
-    assert len({tuple(draw.flatten().tolist()) for draw in others}) == len(others)
-
-
-def test_the_whole_image_is_itself_and_a_box_is_that_part_of_it_enlarged() -> None:
-    x = images(3, 2, 16, 24)
-    whole, box = torch.tensor([0.0, 0, 24, 16]), torch.tensor([5.0, 2, 12, 8])
-    assert torch.equal(resized_crops(x, whole.repeat(3, 1)), x)
-    expected = F.interpolate(x[:, :, 2:10, 5:17].float(), (16, 24), mode="bilinear").round().byte()
-    difference = resized_crops(x, box.repeat(3, 1)).int() - expected.int()
-    assert difference.abs().max() <= 1
-
-
 # Random erasing
 
 
@@ -167,3 +105,9 @@ def test_images_are_erased_with_the_probability_asked_for() -> None:
     changed = (erased(x, 0.25, draw()) != x).flatten(1).any(1)
     assert 200 < int(changed.sum()) < 300
     assert torch.equal(erased(x, 0.0, draw()), x)
+
+
+def test_the_same_batch_of_the_same_epoch_is_cropped_alike() -> None:
+    assert torch.equal(drawn_crops(5, 0.1, 1, 2, 3).draws, drawn_crops(5, 0.1, 1, 2, 3).draws)
+    others = [drawn_crops(5, 0.1, *seeds).draws for seeds in ((1, 2, 3), (1, 2, 4), (1, 3, 3), (2, 2, 3), (1, 3, 2))]
+    assert len({tuple(draw.flatten().tolist()) for draw in others}) == len(others)
