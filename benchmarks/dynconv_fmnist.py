@@ -1,0 +1,146 @@
+"""Trains every network of the space `dynconv-fmnist`: a benchmark table of dynamic convolutions.
+
+    python benchmarks/dynconv_fmnist.py [--workers 2] [--hours 3] [--results FILE]
+
+All 396 networks, two seeds each, for 8 epochs of the space's own recipe on the 8,000 training images of `fashion-mini`, read
+after each epoch on its 2,000 test images; and 60 of them, drawn at random, on a schedule of 3 epochs as well. What a training
+gives is a function of the network, the seed and the epochs, not of when it runs. It goes on where it was stopped: each training
+is a line of the results, written when it ends. `--hours` begins no training after so many. Printed is how much there is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import random
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import replace
+from itertools import islice, product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dcdnas.data import Split, load, load_test
+from dcdnas.kernels import in_use
+from dcdnas.networks import build_network
+from dcdnas.space.library import load_space
+from dcdnas.space.search_space import Decisions, SearchSpace
+from dcdnas.training.allocator import keep_freed_memory
+from dcdnas.training.loop import seeded, train
+
+SPACE = "dynconv-fmnist"
+SEEDS = (0, 1)
+LONG, SHORT, SHORT_NETWORKS = 8, 3, 60
+Training = tuple[Decisions, int, int]
+"""Decisions, seed and epochs."""
+
+
+def networks_of(space: SearchSpace) -> list[Decisions]:
+    """Every outcome of the space, in an order that is drawn once."""
+    found: dict[str, Decisions] = {}
+    for options in product(*(d.options for d in space.decisions)):
+        wanted = dict(zip((d.name for d in space.decisions), options, strict=True))
+        outcome = space.decide(lambda name, _, wanted=wanted: wanted[name])  # type: ignore[misc]
+        found.setdefault(key(outcome), outcome)
+    return random.Random(0).sample(list(found.values()), len(found))
+
+
+def key(decisions: Decisions) -> str:
+    """One text a network."""
+    return json.dumps(decisions, sort_keys=True)
+
+
+def trainings(networks: list[Decisions]) -> Iterator[Training]:
+    """All of them; the networks that are trained twice over come first."""
+    for number, decisions in enumerate(networks):
+        for seed in SEEDS:
+            yield decisions, seed, LONG
+            if number < SHORT_NETWORKS:
+                yield decisions, seed, SHORT
+
+
+def trained(training: Training) -> dict[str, Any]:
+    """One line of the results."""
+    decisions, seed, epochs = training
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    space = load_space(SPACE)
+    task = replace(space.proxy, epochs=epochs, seed=seed)
+    images = load(task.data)
+    with seeded(seed):
+        network = build_network(space.architecture(decisions))
+    begun = time.process_time()
+    score = train(network, Split(images, load_test(images)), task)
+    return {
+        "decisions": decisions, "seed": seed, "epochs": epochs, "seconds": round(time.process_time() - begun, 2),
+        "accuracy": [report.values["accuracy"] for report in score.curve],
+        "loss": [round(report.values["loss"], 6) for report in score.curve],
+        "kernels": in_use(), "torch": torch.__version__, "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }  # fmt: skip
+
+
+def train_missing(path: Path, missing: list[Training], workers: int, hours: float) -> None:
+    """Trains what is missing, and writes each result down when it is there."""
+    end, left = time.monotonic() + 3600 * hours, iter(missing)
+    whole = "".join(json.dumps(row) + "\n" for row in rows_of(path))
+    path.write_text(whole, encoding="utf-8")  # without a last line that was cut
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool, path.open("a", encoding="utf-8") as file:
+        running: set[Future[dict[str, Any]]] = {pool.submit(trained, training) for training in islice(left, workers)}
+        while running:
+            ended, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in ended:
+                file.write(json.dumps(future.result()) + "\n")
+                file.flush()
+                if time.monotonic() < end:
+                    running |= {pool.submit(trained, training) for training in islice(left, 1)}
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The results; a line that was cut is trained again."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def told(rows: list[dict[str, Any]], count: int) -> None:
+    """Prints how much there is, and the spread between seeds."""
+    print(f"{len(rows)} of {count} trainings, {sum(row['seconds'] for row in rows) / 3600:.2f} processor hours")
+    ends: dict[str, list[float]] = {}
+    for row in rows:
+        if row["epochs"] == LONG:
+            ends.setdefault(key(row["decisions"]), []).append(row["accuracy"][-1])
+    both = [values for values in ends.values() if len(values) == len(SEEDS)]
+    if len(both) > 1:
+        means = [statistics.fmean(values) for values in both]
+        within = statistics.fmean(map(statistics.variance, both)) ** 0.5
+        print(f"{len(both)} networks with both seeds: {100 * min(means):.1f} to {100 * max(means):.1f} %")
+        print(f"standard deviation of a training: {100 * within:.2f} points")
+        print(f"standard deviation of the networks' means: {100 * statistics.stdev(means):.2f} points")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--hours", type=float, default=24.0)
+    parser.add_argument("--results", type=Path, default=Path(__file__).with_suffix(".jsonl"))
+    given = parser.parse_args()
+    wanted = list(trainings(networks_of(load_space(SPACE))))
+    there = {(key(row["decisions"]), row["seed"], row["epochs"]) for row in rows_of(given.results)}
+    missing = [(decisions, seed, epochs) for decisions, seed, epochs in wanted if (key(decisions), seed, epochs) not in there]
+    train_missing(given.results, missing, given.workers, given.hours)
+    told(rows_of(given.results), len(wanted))
+
+
+if __name__ == "__main__":
+    main()
