@@ -22,7 +22,7 @@ from dcdnas.core.geometry import ConvGeometry
 from dcdnas.cost import measure, metrics, price
 from dcdnas.cost._skeleton import skeleton
 from dcdnas.cost.activations import UNKNOWN, floor, slot_need
-from dcdnas.networks import Slot, build_network, make, networks, slots_of
+from dcdnas.networks import HEADS, Slot, build_network, make, network_of, networks, slots_of
 from dcdnas.networks._base import deployed
 from dcdnas.networks._slot import STATIC
 from dcdnas.operators import BatchNorm, operators
@@ -113,13 +113,15 @@ def test_mobilenetv2_needs_what_can_be_added_up_by_hand() -> None:
     assert ours(Architecture("mobilenetv2", {}, {}, (3, 224, 224), 1000)) == by_hand
 
 
+@pytest.mark.parametrize("head", ["", *HEADS])
 @pytest.mark.parametrize("network", networks)
-def test_a_network_needs_the_same_where_calls_keep_their_arguments(network: str) -> None:
+def test_a_network_needs_the_same_where_calls_keep_their_arguments(network: str, head: str) -> None:
     """As they do while code that torch.compile made runs: Python then calls functions another way."""
-    wiring = skeleton.__wrapped__(network, (), (3, 64, 64), 10)
+    cls = network_of(network, head)
+    wiring = skeleton.__wrapped__(cls, (), (3, 64, 64), 10)
     before = set_eval_frame(False)
     try:
-        assert skeleton.__wrapped__(network, (), (3, 64, 64), 10) == wiring
+        assert skeleton.__wrapped__(cls, (), (3, 64, 64), 10) == wiring
     finally:
         set_eval_frame(before)
 

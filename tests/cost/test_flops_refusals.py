@@ -112,7 +112,7 @@ REFUSED: dict[str, tuple[Callable[[Any, Tensor], Tensor], str]] = {
     "distances": (lambda m, x: torch.cdist(x, x), "aten::cdist"),
     "a Fourier transform": (lambda m, x: torch.fft.rfft2(x).abs(), "aten::fft_rfft2"),
     "attention": (lambda m, x: F.scaled_dot_product_attention(x, x, x), "aten::scaled_dot_product_attention"),
-    "bilinear upsampling": (lambda m, x: F.interpolate(x, scale_factor=2, mode="bilinear"), "aten::upsample_bilinear2d"),
+    "bicubic upsampling": (lambda m, x: F.interpolate(x, scale_factor=2, mode="bicubic"), "aten::upsample_bicubic2d"),
     "an autograd function": (lambda m, x: Square.apply(x), r"prim::PythonOp\.Square"),
     "a scripted function": (lambda m, x: scripted(x), "prim::CallFunction"),
     "a scatter that multiplies": (
