@@ -52,7 +52,7 @@ def read(architecture: Architecture, images: Split, task: TrainingTask) -> Readi
         own = statistics_of(network)
         reestimate(network, images.train, BATCHES, task.batch_size, cpu, nullcontext)
         found["running"].append(report.values["accuracy"])
-        found["fresh"].append(evaluate(network, images.validation)[0])
+        found["fresh"].append(evaluate(network, images.validation)["accuracy"])
         put_back(network, own)
         return True
 

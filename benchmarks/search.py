@@ -76,7 +76,7 @@ def test_accuracy(trial: Trial, task: TrainingTask) -> float:
     torch.manual_seed(task.seed)
     network = build_network(for_proxy(trial.architecture, images.train.shape, len(images.train.classes)))
     train(network, images, task)
-    return 100 * evaluate(network, load_test(images.train))[0]
+    return 100 * evaluate(network, load_test(images.train))["accuracy"]
 
 
 def described(trial: Trial, accuracies: list[float]) -> str:

@@ -34,7 +34,7 @@ def attentions(network: Network, validation: Images, count: int, weights: str) -
         weights: where the trained weights come from, in words.
     """
     some = validation.take(torch.arange(min(count, len(validation)), device=validation.rows.device))
-    accuracy = evaluate(network, validation)[0]
+    accuracy = evaluate(network, validation)["accuracy"]
     return Attentions(validation.name, len(some), weights, accuracy, tuple(dynamics(network, some)))
 
 

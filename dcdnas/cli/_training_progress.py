@@ -58,11 +58,11 @@ class TrainingProgress(Watcher):
 
     def epoch(self, seed: int, rows: Sequence[Row]) -> None:
         """Says what an epoch reached, and the best one."""
-        now, best = rows[-1], max(rows, key=lambda row: row.validation_accuracy)
-        top = "best so far" if best is now else f"best {percent(best.validation_accuracy)} in epoch {best.epoch}"
+        now, best = rows[-1], max(rows, key=lambda row: row.reached)
+        top = "best so far" if best is now else f"best {percent(best.reached)} in epoch {best.epoch}"
         speed = f", {now.images_per_second:,.0f} images/s" if now.images_per_second else ""
         left = f", {roughly(self._left)} left" if self._steps and now.epoch < self.task.epochs else ""
-        self._say(f"{self._where(seed, now.epoch)}: {percent(now.validation_accuracy)} ({top}){speed}{left}")
+        self._say(f"{self._where(seed, now.epoch)}: {percent(now.reached)} ({top}){speed}{left}")
 
     def ended(self, trained: Trained) -> None:
         """Hands on what was trained."""

@@ -47,6 +47,7 @@ def attention(
     from dcdnas.results.attention import write_attentions
 
     found = open_source(source, trial)[0]
+    check_classifier(found)
     weights = weights or found.weights
     result = with_weights(out, found, data, weights, images) if weights else trained_again(out, found, data, images)
     out.document({"name": found.name, **asdict(result)})
@@ -56,6 +57,18 @@ def attention(
     if found.run and found.trial:
         path = write_attentions(found.run.folder, found.trial.number, result)
         out.note(f"Kept in {path}; the trial's page shows it.")
+
+
+def check_classifier(found: Found) -> None:
+    """Refuses a network that scores pixels.
+
+    Raises:
+        UsageError: saying that attentions are looked at in classifiers.
+    """
+    from dcdnas.errors import UsageError
+
+    if found.architecture.head:
+        raise UsageError(f"{found.name} scores pixels ({found.architecture.named}). Allowed: one that classifies whole images.")
 
 
 def with_weights(out: Output, found: Found, data: str, weights: Path, count: int) -> Attentions:

@@ -50,12 +50,12 @@ def check(
     seconds = time.monotonic() - since
     out.document({"name": name, "seconds": seconds, "parts": {"train": _described(train), "test": _described(test)}})
     channels, height, width = train.shape
-    out.show(f"{name}: {len(train.classes)} classes of {channels}x{height}x{width} images, read in {seconds:.1f} s")
+    with_masks = " with masks" * train.masks
+    out.show(f"{name}: {len(train.classes)} classes of {channels}x{height}x{width} images{with_masks}, read in {seconds:.1f} s")
     for part, images in (("train", train), ("test", test)):
         counts = _counts(images)
-        out.show(
-            f"{part:<5}  {len(images):,} images, {min(counts):,} to {max(counts):,} a class, {images.pixels.nbytes / 1e6:.0f} MB"
-        )
+        each, size = "pixels a class" if images.masks else "a class", f"{images.pixels.nbytes / 1e6:.0f} MB"
+        out.show(f"{part:<5}  {len(images):,} images, {min(counts):,} to {max(counts):,} {each}, {size}")
         for said in (*images.notes, *(f"left out: {reason}" for reason in images.damaged)):
             out.show(f"       {said}")
         empty = [c for c, count in zip(images.classes, counts, strict=True) if not count]
@@ -101,6 +101,7 @@ def _described(images: Images) -> dict[str, Any]:
 
 
 def _counts(images: Images) -> list[int]:
-    labels = images.labels[images.rows]
+    """Images of each class; of masks its pixels."""
+    labels = images.labels[images.rows].flatten()
     counts: list[int] = labels.bincount(minlength=len(images.classes)).tolist()
-    return counts
+    return counts[: len(images.classes)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,7 +41,8 @@ def evaluate(
     """Test a trained network on the test images of a data set.
 
     Accuracy, F1 and the confusion matrix class by class, how far its probabilities hold (ECE: expected calibration error over 15
-    bins of confidence), and how many images it takes a second. Intervals are of 95 %, over other images of the same kind.
+    bins of confidence), and how many images it takes a second. Intervals are of 95 %, over other images of the same kind. Of a
+    network that scores pixels, the mean IoU and the loss on images with masks.
 
     Examples:  dcdnas evaluate trained/quick-3/seed-0 -d fashion-mnist  |  dcdnas evaluate model.onnx -d cifar10:/data -o judged
     """
@@ -48,6 +51,9 @@ def evaluate(
     from dcdnas.engine.planning.settings import share
     from dcdnas.export import open_network, speed_of
 
+    if scores_pixels(model):
+        _masks(out, model, data, weights, output, share(skip_damaged))
+        return
     opened = open_network(model, weights)
     test = _test_images(out, opened, data, share(skip_damaged))
     labels, names = test.labels[test.rows], opened.labels or test.classes
@@ -65,19 +71,76 @@ def evaluate(
     out.document(said)
 
 
+def scores_pixels(model: Path) -> bool:
+    """Whether a folder or a config is of a network with a head that scores pixels."""
+    from dcdnas.export import config_file, read_model
+
+    config = config_file(model)
+    return model.suffix != ".onnx" and config.is_file() and bool(read_model(config).architecture.head)
+
+
+def _masks(out: Output, model: Path, data: str, weights: Path | None, output: Path | None, skip: float) -> None:
+    """What a network that scores pixels reaches on test images with masks."""
+    from dcdnas.api import load
+    from dcdnas.cli.train import in_words
+    from dcdnas.errors import UsageError
+    from dcdnas.export import config_file, read_model
+    from dcdnas.training.full import best_device
+    from dcdnas.training.judging import check_masks
+    from dcdnas.training.loop import evaluate as judged
+
+    if output:
+        raise UsageError(f"-o {output}: the files are those of a classifier, and {model} scores pixels. Leave -o out.")
+    found, network = read_model(config_file(model)), load(model, weights)
+    a = found.architecture
+    test = _fitting(out, str(model), a.input, a.classes, found.labels, data, skip)
+    check_masks("the network", a.head, test)
+    if found.normalisation:
+        test = replace(test, mean=found.normalisation.mean, std=found.normalisation.std)
+    device = best_device()
+    reached = judged(network.to(device), test, device=device)
+    (name, value), loss = next(iter(reached.items())), reached["loss"]
+    out.document({name: value, "loss": loss, "images": len(test), "data": data})
+    out.show(f"Test {in_words(name)} {100 * value:.2f} % on {len(test):,} images of {data}; loss {loss:.4f}")
+
+
 def _test_images(out: Output, opened: Opened, data: str, skip: float) -> Images:
     """The test images as the network takes them, with its order of the classes."""
+    from dcdnas.training.judging import check_masks
+
+    test = _fitting(out, str(opened.path), opened.input, opened.classes, opened.labels, data, skip)
+    check_masks("the network", "", test)
+    return test
+
+
+def _fitting(
+    out: Output, name: str, input: tuple[int, int, int], classes: int, labels: Sequence[str], data: str, skip: float
+) -> Images:
+    """The test images at a network's size, with its order of the classes.
+
+    Args:
+        out: for a note.
+        name: of the network.
+        input: (C, H, W) of its images.
+        classes: that it knows.
+        labels: their names; empty where it does not say them.
+        data: name of the images.
+        skip: damaged pictures that may be left out.
+
+    Raises:
+        UsageError: when the images have other channels or classes.
+    """
     from dcdnas.data import at_size, load, load_test, ordered_as
     from dcdnas.errors import UsageError
 
-    channels, height, width = opened.input
+    channels, height, width = input
     test = at_size(load_test(load(data, height, 0, skip)), height, width)
-    if test.shape[0] != channels or len(test.classes) != opened.classes:
+    if test.shape[0] != channels or len(test.classes) != classes:
         raise UsageError(
             f"{data} has {test.shape[0]}-channel images of {len(test.classes)} classes; the network takes {channels} channels "
-            f"and knows {opened.classes} classes. Train it on {data} first: dcdnas train."
+            f"and knows {classes} classes. Train it on {data} first: dcdnas train."
         )
-    if opened.labels:
-        return ordered_as(test, opened.labels)
-    out.note(f"Note: {opened.path} does not name its classes; they are taken to be those of {data}, in its order.")
+    if labels:
+        return ordered_as(test, labels)
+    out.note(f"Note: {name} does not name its classes; they are taken to be those of {data}, in its order.")
     return test

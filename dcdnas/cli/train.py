@@ -16,6 +16,7 @@ from dcdnas.core.units import counted
 
 if TYPE_CHECKING:
     from dcdnas.cli._source import Source as Found
+    from dcdnas.core.objective import Objective
     from dcdnas.core.task import TrainingTask
     from dcdnas.data import Images, Split
     from dcdnas.training.full import Trained
@@ -148,6 +149,18 @@ def read_images(out: Output, found: Found, task: TrainingTask) -> Images:
     return images
 
 
+def objective_of(one: Trained) -> Objective:
+    """What a trained network is judged by first."""
+    from dcdnas.tasks import OBJECTIVES
+
+    return OBJECTIVES[one.network.architecture.head][0]
+
+
+def in_words(objective: str) -> str:
+    """An objective's name in a sentence."""
+    return objective.replace("_iou", " IoU")
+
+
 def write_network(one: Trained, provenance: Mapping[str, Any], images: Images, task: TrainingTask, folder: Path) -> Path:
     """Writes a network that was trained into its seed's folder, with all that is known of it.
 
@@ -164,7 +177,8 @@ def write_network(one: Trained, provenance: Mapping[str, Any], images: Images, t
     from dcdnas.export import WEIGHTS, Model, Normalisation, save_weights, write_config
 
     place = folder / f"seed-{one.seed}"
-    reached = {"validation_accuracy": one.score.values["accuracy"], "test_accuracy": one.test_accuracy}
+    name = objective_of(one).name
+    reached = {f"validation_{name}": one.score.values[name], f"test_{name}": one.test.get(name)}
     training = {**asdict(replace(task, seed=one.seed)), **reached}
     normalisation = Normalisation(images.mean, images.std)
     model = Model(one.network.architecture, {**provenance, "training": training}, normalisation, images.classes)
@@ -179,17 +193,19 @@ def finish(out: Output, name: str, written: Sequence[tuple[Trained, Path]], task
     from dcdnas.export import WEIGHTS
     from dcdnas.training.full import mean_and_spread
 
+    objective = objective_of(written[0][0])
+    on_test, on_validation = f"test_{objective.name}", f"validation_{objective.name}"
     rows: list[dict[str, Any]] = [
         {
-            "seed": one.seed, "test_accuracy": one.test_accuracy, "validation_accuracy": one.score.values["accuracy"],
+            "seed": one.seed, on_test: one.test[objective.name], on_validation: one.score.values[objective.name],
             "epochs": one.score.epochs, "seconds": one.score.seconds, "folder": str(place),
         }
         for one, place in written
     ]  # fmt: skip
-    mean, spread = mean_and_spread([one.test_accuracy or 0.0 for one, _ in written])
-    result = {"network": name, "data": task.data, "test_accuracy": mean, "standard_deviation": spread, "trainings": rows}
+    mean, spread = mean_and_spread([row[on_test] for row in rows])
+    result = {"network": name, "data": task.data, on_test: mean, "standard_deviation": spread, "trainings": rows}
     write_whole(folder / RESULT, json.dumps(result, indent=2) + "\n")
     out.document(result)
     more = f" ± {100 * spread:.1f}" if spread is not None else ""
-    out.show(f"Test accuracy {100 * mean:.1f}{more} % over {len(rows)} seed{'s' if len(rows) > 1 else ''} ({task.data})")
+    out.show(f"Test {in_words(objective.name)} {100 * mean:.1f}{more} % over {counted(len(rows), 'seed')} ({task.data})")
     out.show(f"Files         {folder}/: {RESULT}, seed-N/config.yaml, seed-N/{WEIGHTS}, seed-N/epochs.csv")

@@ -1,7 +1,7 @@
 """Sources of images, one a file; the folder is the table of its entries."""
 
 from dcdnas.core.plugins import Place, accept
-from dcdnas.data._base import Contents, Images, Listed, Raw, Source, Split, checked, split
+from dcdnas.data._base import UNLABELLED, Contents, Images, Listed, Raw, Source, Split, checked, split
 from dcdnas.data._crop import TRIES, Crops
 from dcdnas.data._fetch import fetch
 from dcdnas.data._find import default_folder
@@ -10,9 +10,9 @@ from dcdnas.data._loose import Pictures, find_pictures, read_pictures
 from dcdnas.data._rules import check as _check
 
 __all__ = [
-    "TRIES", "Contents", "Crops", "Images", "Listed", "Pictures", "Raw", "Source", "Split", "at_size", "checked", "contents",
-    "default_folder", "fetch", "find_pictures", "load", "load_test", "open_source", "ordered_as", "placed", "read_pictures",
-    "sources", "split",
+    "TRIES", "UNLABELLED", "Contents", "Crops", "Images", "Listed", "Pictures", "Raw", "Source", "Split", "at_size", "checked",
+    "contents", "default_folder", "fetch", "find_pictures", "load", "load_test", "open_source", "ordered_as", "placed",
+    "read_pictures", "sources", "split",
 ]  # fmt: skip
 
 accept(Place(sources, Source, "data source", rules=_check))

@@ -25,12 +25,15 @@ from dcdnas.errors import DataError, UsageError
 
 Part = Literal["train", "test"]
 
+UNLABELLED = 255
+"""Of a pixel in a mask that belongs to no class: it is neither learned nor judged. So masks have at most 255 classes."""
+
 
 class Raw(NamedTuple):
     """What a source reads.
 
-    Images (M, C, H, W) of type uint8, labels (M,), names of the classes; what a person should know of them, a phrase each; and
-    the damaged pictures that were left out, a sentence each.
+    Images (M, C, H, W) of type uint8, labels (M,) or masks (M, H, W) with a class at each pixel, names of the classes; what a
+    person should know of them, a phrase each; and the damaged pictures that were left out, a sentence each.
     """
 
     pixels: NDArray[Any]
@@ -120,13 +123,13 @@ class Source(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Labelled images in memory. Everything is shared between trials and must never be changed in place.
+    """Images in memory with a label or a mask each. Everything is shared between trials and must never be changed in place.
 
     Args:
         name: of the data set, as given to `load`.
         resolution: as given to `load`.
         pixels: (M, C, H, W), uint8.
-        labels: (M,), int64.
+        labels: (M,), int64; or masks (M, H, W), uint8, in which 255 is no class.
         classes: their names, in the order of the labels.
         mean: of the training part, a number a channel, on the scale 0-1.
         std: likewise, the standard deviation.
@@ -162,15 +165,25 @@ class Images:
         channels, height, width = self.pixels.shape[1:]
         return channels, height, width
 
+    @property
+    def masks(self) -> bool:
+        """Whether there is a class at each pixel, and not one an image."""
+        return self.labels.dim() == 3
+
     def batch(self, indices: Tensor, crops: Crops | None = None) -> tuple[Tensor, Tensor]:
-        """Copies of the images (n, C, H, W) and labels (n,) at these positions of the part; of the images crops, where asked for.
+        """Copies of the images (n, C, H, W), and of their labels (n,) or masks (n, H, W) as int64, at these positions.
+
+        Args:
+            indices: of the part.
+            crops: of the images, which masks do not follow.
 
         Raises:
             DataError: when a picture that is read only now is damaged.
         """
         rows = self.rows.index_select(0, indices)
         pixels = self.pixels.index_select(0, rows)
-        return resized_crops(pixels, crops.boxes(*self.shape[1:])) if crops else pixels, self.labels.index_select(0, rows)
+        labels = self.labels.index_select(0, rows).long()
+        return resized_crops(pixels, crops.boxes(*self.shape[1:])) if crops else pixels, labels
 
     def batches(self, plan: Iterable[tuple[Tensor, Crops | None]]) -> Iterator[tuple[Tensor, Tensor]]:
         """`batch` of each of these positions and crops, in their order."""
@@ -211,7 +224,7 @@ class Split(NamedTuple):
 
 
 def split(images: Images, share: float = 0.2, seed: int = 0) -> Split:
-    """Cuts a validation part out of the training part: of each class the same share, drawn by `seed`.
+    """Cuts a validation part out of the training part, drawn by `seed`: of each class the same share, of masks a share of all.
 
     Args:
         images: the training part.
@@ -220,16 +233,14 @@ def split(images: Images, share: float = 0.2, seed: int = 0) -> Split:
 
     Raises:
         UsageError: when `share` is not between 0 and 1.
-        DataError: when no class has two images.
+        DataError: when no class has two images, or there is one mask only.
     """
     if not 0 < share < 1:
         raise UsageError(f"the validation share cannot be {share:g}. Allowed: above 0 and below 1, e.g. 0.2.")
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(images), generator=generator)
-    labels = images.labels.index_select(0, images.rows)[order]
     kept = torch.zeros(len(images), dtype=torch.bool)
-    for label in range(len(images.classes)):
-        members = order[labels == label]
+    for members in _strata(images, order):
         count = min(max(1, round(share * len(members))), len(members) - 1)
         kept[members[: max(0, count)]] = True
     if not kept.any():
@@ -253,6 +264,16 @@ def statistics(pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(means), tuple(deviations)
 
 
+def _strata(images: Images, order: Tensor) -> Iterator[Tensor]:
+    """The images that have one class, class by class; all that have masks at once."""
+    if images.masks:
+        yield order
+        return
+    labels = images.labels.index_select(0, images.rows)[order]
+    for label in range(len(images.classes)):
+        yield order[labels == label]
+
+
 def chosen(names: tuple[str, ...], count: int) -> tuple[str, ...]:
     """So many of a data set's classes, evenly spaced in their order; all for 0.
 
@@ -269,10 +290,17 @@ def chosen(names: tuple[str, ...], count: int) -> tuple[str, ...]:
 
 
 def of_classes(raw: Raw, names: tuple[str, ...]) -> Raw:
-    """The images of some classes, with labels in the order of `names`; the same where those are all."""
+    """The images of some classes, with labels in the order of `names`; the same where those are all.
+
+    All images that have masks, with no class where it is not among `names`.
+    """
     if names == raw.classes:
         return raw
     numbers = {name: number for number, name in enumerate(names)}
+    if raw.labels.ndim == 3:
+        table = np.full(max(len(raw.classes), UNLABELLED + 1), UNLABELLED)
+        table[: len(raw.classes)] = [numbers.get(name, UNLABELLED) for name in raw.classes]
+        return raw._replace(labels=table[raw.labels], classes=names)
     labels = np.array([numbers.get(name, -1) for name in raw.classes])[raw.labels]
     return raw._replace(pixels=raw.pixels[labels >= 0], labels=labels[labels >= 0], classes=names)
 
@@ -309,12 +337,21 @@ def checked(where: str, raw: Raw) -> Raw:
         raise DataError(
             f"{where}: images are {_described(pixels)}. Allowed: uint8 (0-255) of shape (images, channels, rows, columns)."
         )
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise DataError(f"{where}: labels are {_described(labels)}. Allowed: one whole number an image.")
+    if labels.dtype.kind not in "iu" or labels.shape[1:] not in ((), pixels.shape[2:]):
+        raise DataError(
+            f"{where}: labels are {_described(labels)}. Allowed: one whole number an image, or one at each pixel: masks of "
+            f"{'x'.join(map(str, pixels.shape[2:]))}."
+        )
     if len(pixels) != len(labels):
         raise DataError(f"{where}: {len(pixels)} images but {len(labels)} labels. Both must be complete: get the files again.")
     if not len(pixels):
         raise DataError(f"{where}: holds no images. Allowed: at least two a class.")
+    if labels.ndim == 3:
+        labels = labels[labels != UNLABELLED]
+        if len(classes) > UNLABELLED:
+            raise DataError(f"{where}: masks of {len(classes)} classes. Allowed: at most {UNLABELLED}; {UNLABELLED} is no class.")
+        if not labels.size:
+            raise DataError(f"{where}: no pixel of a mask has a class. Allowed: whole numbers from 0, and {UNLABELLED} for none.")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= len(classes):
         wrong = low if low < 0 else high

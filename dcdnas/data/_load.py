@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dcdnas.core.catalogue import Catalogue
-from dcdnas.data._base import Contents, Images, Part, Raw, Source, as_tensor, checked, chosen, of_classes, statistics
+from dcdnas.data._base import UNLABELLED, Contents, Images, Part, Raw, Source, as_tensor, checked, chosen, of_classes, statistics
 from dcdnas.data._limits import check_bytes, limit
 from dcdnas.data._picture import CHANNELS, shown
 from dcdnas.data._streamed import Streamed, streamed
@@ -56,6 +56,8 @@ def load(name: str, resolution: int = 0, classes: int = 0, skip_damaged: float =
             if listed and len(listed.paths) * CHANNELS * resolution**2 > min(decoded, limit()):
                 return streamed(name, listed, resolution, classes, skip_damaged)
     where, raw = _read(source, name, "train", resolution, classes)
+    if classes and raw.labels.ndim == 3:
+        raise UsageError(f"{name}: some classes of masks cannot be taken, since a picture has several. Leave --classes out.")
     raw = checked(where, of_classes(raw, chosen(raw.classes, classes)))
     pixels, labels = _tensors(where, raw, resolution)
     mean, std = statistics(pixels[:: math.ceil(len(pixels) / STATISTICS_FROM)])
@@ -174,8 +176,9 @@ def ordered_as(images: Images, names: Sequence[str]) -> Images:
             f"{images.name} has other classes than the network was trained on: {'; '.join(sides) or 'names repeat'}. Allowed: "
             f"the same {len(names)} names in any order."
         )
-    places = torch.tensor([list(names).index(name) for name in images.classes])
-    return replace(images, labels=places[images.labels], classes=tuple(names))
+    places = torch.full((max(len(names), UNLABELLED + 1),), UNLABELLED)
+    places[: len(names)] = torch.tensor([list(names).index(name) for name in images.classes])
+    return replace(images, labels=places[images.labels.long()].to(images.labels.dtype), classes=tuple(names))
 
 
 def at_size(images: Images, height: int, width: int) -> Images:
@@ -189,8 +192,19 @@ def at_size(images: Images, height: int, width: int) -> Images:
     if images.shape[1:] == (height, width):
         return images
     own = images.pixels.index_select(0, images.rows)
-    labels = images.labels.index_select(0, images.rows)
+    labels = labels_at(images.labels.index_select(0, images.rows), (height, width))
     return replace(images, pixels=resized(own, (height, width)), labels=labels, rows=torch.arange(len(images)))
+
+
+def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Labels (N,) as they are; masks (N, H, W) as (N, H', W'), each pixel with the class of the nearest one."""
+    if labels.dim() == 1 or labels.shape[1:] == size:
+        return labels
+    rows, columns = (
+        ((torch.arange(new) + 0.5) * old / new).long().clamp_(max=old - 1)
+        for new, old in zip(size, labels.shape[1:], strict=True)
+    )
+    return labels[:, rows][:, :, columns]
 
 
 def _read(source: Source, name: str, part: Part, resolution: int, classes: int) -> tuple[str, Raw]:
@@ -216,7 +230,8 @@ def _reading(name: str, where: str) -> Iterator[None]:
 
 def _check_classes(where: str, raw: Raw, names: tuple[str, ...]) -> None:
     """Raises DataError for a class that has images here and none in the training part."""
-    unknown = [raw.classes[label] for label in np.unique(raw.labels) if raw.classes[label] not in set(names)]
+    numbers = [label for label in np.unique(raw.labels) if raw.labels.ndim == 1 or label != UNLABELLED]
+    unknown = [raw.classes[label] for label in numbers if raw.classes[label] not in set(names)]
     if unknown:
         known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
         raise DataError(
@@ -227,4 +242,7 @@ def _check_classes(where: str, raw: Raw, names: tuple[str, ...]) -> None:
 def _tensors(where: str, raw: Raw, resolution: int) -> tuple[Tensor, Tensor]:
     if resolution:
         check_bytes(f"{where} at {resolution}x{resolution}", len(raw.pixels) * raw.pixels.shape[1] * resolution**2)
-    return resized(as_tensor(raw.pixels), resolution), as_tensor(raw.labels.astype(np.int64))
+    pixels = resized(as_tensor(raw.pixels), resolution)
+    if raw.labels.ndim == 1:
+        return pixels, as_tensor(raw.labels.astype(np.int64))
+    return pixels, labels_at(as_tensor(raw.labels.astype(np.uint8)), (pixels.shape[2], pixels.shape[3]))

@@ -2,8 +2,9 @@
 
 Arrays: `train_images`, `train_labels`, and for the test part `test_images`, `test_labels` (or `x_train`, `y_train`, `x_test`,
 `y_test`); `classes` with their names may be there, else the labels that occur are the classes. Images are uint8 of shape
-(N, H, W), (N, C, H, W) or (N, H, W, C); which axis is the channels', `channels_axis` says. What an array's header says is
-checked before anything is unpacked.
+(N, H, W), (N, C, H, W) or (N, H, W, C); which axis is the channels', `channels_axis` says. `train_masks` and `test_masks` of
+shape (N, H, W) in place of the labels say a class at each pixel, 255 for none. What an array's header says is checked before
+anything is unpacked.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dcdnas.data._base import Contents, Part, Raw, Source, numbered
+from dcdnas.data._base import UNLABELLED, Contents, Part, Raw, Source, numbered
 from dcdnas.data._limits import MOST_CLASSES, check_bytes
 from dcdnas.errors import DataError
 
 __all__ = ["Npz"]
 
 KEYS: dict[Part, tuple[tuple[str, str], ...]] = {
-    "train": (("train_images", "train_labels"), ("x_train", "y_train")),
-    "test": (("test_images", "test_labels"), ("x_test", "y_test")),
+    "train": (("train_images", "train_labels"), ("x_train", "y_train"), ("train_images", "train_masks")),
+    "test": (("test_images", "test_labels"), ("x_test", "y_test"), ("test_images", "test_masks")),
 }
 
 
@@ -39,7 +40,7 @@ DAMAGED = (
 
 
 class Npz(Source):
-    """A .npz file with `train_images`, `train_labels`, `test_images`, `test_labels` and, if you like, `classes`."""
+    """A .npz file with `train_images`, `train_labels` (or `train_masks`), the same of `test`, and, if you like, `classes`."""
 
     ARGUMENT = "FILE"
 
@@ -169,24 +170,42 @@ def _looked_at(arrays: Arrays, part: Part) -> LookedAt:
     path = arrays.path
     found = [keys for keys in KEYS[part] if set(keys) <= set(arrays.names)]
     if not found:
-        needed = " and ".join(KEYS[part][0])
+        needed = f"{' and '.join(KEYS[part][0])}, or {KEYS[part][-1][1]} in their place"
         raise DataError(f"{path}: has {', '.join(sorted(arrays.names)[:20]) or 'no arrays'}. Needed: {needed}.")
     pixels, labels = (arrays.header(key) for key in found[0])
     where = f"{path}: {found[0][0]}"
     if pixels.dtype != np.uint8 or len(pixels.shape) not in (3, 4):
         raise DataError(f"{where}: images are {pixels}. Allowed: uint8 (0-255) of shape (N, H, W), (N, C, H, W) or (N, H, W, C).")
-    many = max(labels.shape, default=1)
-    if labels.dtype.kind not in "iu" or math.prod(labels.shape) != many:
+    axis = channels_axis(where, pixels.shape)
+    masks = found[0][1].endswith("_masks")
+    many = _count(f"{path}: {found[0][1]}", labels, pixels, axis) if masks else max(labels.shape, default=1)
+    if labels.dtype.kind not in "iu" or (math.prod(labels.shape) != many and not masks):
         raise DataError(f"{path}: {found[0][1]}: labels are {labels}. Allowed: one whole number an image.")
     if many != pixels.shape[0]:
         raise DataError(f"{path}: {pixels.shape[0]:,} images but {many:,} labels. Both must be complete: get the files again.")
-    axis = channels_axis(where, pixels.shape)
-    numbers, classes, said = arrays.read(found[0][1]).reshape(-1), _names(arrays), tuple[str, ...]()
-    if not classes:
-        numbers, classes, said = numbered(f"{path}: {found[0][1]}", numbers)
+    numbers, classes, said = arrays.read(found[0][1]), _names(arrays), tuple[str, ...]()
+    if masks:
+        classes = classes or _numbers(numbers)
+    elif not classes:
+        numbers, classes, said = numbered(f"{path}: {found[0][1]}", numbers.reshape(-1))
     if axis == 3:
         said = (f"channels last: (N, H, W, C) = {pixels.shape}", *said)
-    return LookedAt(found[0][0], axis, pixels.shape[axis] if axis else 1, numbers, classes, said)
+    channels = pixels.shape[axis] if axis else 1
+    return LookedAt(found[0][0], axis, channels, numbers if masks else numbers.reshape(-1), classes, said)
+
+
+def _count(where: str, masks: Header, pixels: Header, axis: int) -> int:
+    """How many masks there are, which have the size of the images."""
+    size = tuple(n for i, n in enumerate(pixels.shape) if i not in (0, axis or None))
+    if masks.dtype.kind not in "iu" or masks.shape[1:] != size:
+        raise DataError(f"{where}: masks are {masks}. Allowed: a whole number at each pixel, of shape (N, {size[0]}, {size[1]}).")
+    return masks.shape[0]
+
+
+def _numbers(masks: NDArray[Any]) -> tuple[str, ...]:
+    """Classes without names: all numbers up to the largest that occurs."""
+    labelled = masks[masks != UNLABELLED]
+    return tuple(map(str, range(int(labelled.max()) + 1))) if labelled.size else ("0",)
 
 
 def _names(arrays: Arrays) -> tuple[str, ...]:

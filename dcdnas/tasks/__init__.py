@@ -14,16 +14,16 @@ from dcdnas.errors import RunError
 from dcdnas.tasks._base import Report, Task, whole
 from dcdnas.tasks._elsewhere import ASK_TELL, Elsewhere
 from dcdnas.tasks._judging import fitted, judged
-from dcdnas.tasks._objectives import ACCURACY, LOSS, goals_of, of_classes, recorded
+from dcdnas.tasks._objectives import ACCURACY, LOSS, MEAN_IOU, OBJECTIVES, goals_of, of_classes, recorded
 from dcdnas.tasks._rules import check
 
 tasks: Catalogue[Any] = Catalogue("tasks", "task", "`--task FILE` takes one of your own.")
-"""Of classes: classification is made with a recipe, all others without arguments."""
+"""Of classes: classification and segmentation are made with a recipe, all others without arguments."""
 
 accept(Place(tasks, Task, "task", rules=check))
 
-CLASSIFICATION = "classification"
-"""The task of a search that names none."""
+CLASSIFICATION, SEGMENTATION = "classification", "segmentation"
+"""The tasks of a search that names none: that of images with labels, and that of images with masks."""
 
 
 def open_task(recipe: TrainingTask, given: Task | None = None) -> Task:
@@ -43,7 +43,11 @@ def open_task(recipe: TrainingTask, given: Task | None = None) -> Task:
     elsewhere = only_where_begun(recipe.own)
     if elsewhere:
         raise RunError(elsewhere)
-    return whole(tasks[recipe.own]() if recipe.own else tasks[CLASSIFICATION](recipe))
+    if recipe.own:
+        return whole(tasks[recipe.own]())
+    from dcdnas.tasks.classification import images_of  # needs torch, which whoever only reads a run does without
+
+    return whole(tasks[SEGMENTATION if images_of(recipe).train.masks else CLASSIFICATION](recipe))
 
 
 def only_where_begun(own: str) -> str:
@@ -80,6 +84,7 @@ def found_again(task: object) -> bool:
 
 
 __all__ = [
-    "ACCURACY", "ASK_TELL", "CLASSIFICATION", "Elsewhere", "LOSS", "Objective", "Report", "Task", "check", "fitted",
-    "found_again", "goals_of", "judged", "name_of", "of_classes", "only_where_begun", "open_task", "recorded", "tasks", "whole",
+    "ACCURACY", "ASK_TELL", "CLASSIFICATION", "LOSS", "MEAN_IOU", "OBJECTIVES", "SEGMENTATION", "Elsewhere", "Objective",
+    "Report", "Task", "check", "fitted", "found_again", "goals_of", "judged", "name_of", "of_classes", "only_where_begun",
+    "open_task", "recorded", "tasks", "whole",
 ]  # fmt: skip

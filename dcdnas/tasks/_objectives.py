@@ -1,4 +1,4 @@
-"""The objectives of classification, and those that a run was searched by; without torch, since whoever reads a run needs them."""
+"""The objectives of the tasks on images, and those that a run was searched by; without torch, which its readers need not have."""
 
 from __future__ import annotations
 
@@ -14,6 +14,23 @@ ACCURACY = Objective("accuracy", "maximize", worst=0.0, best=1.0, unit=SHARE, co
 
 LOSS = Objective("loss", "minimize", worst=10.0, best=0.0)
 """Mean cross entropy over the validation images, in nats."""
+
+
+MEAN_IOU = Objective("mean_iou", "maximize", worst=0.0, best=1.0, unit=SHARE, title="Mean IoU")
+"""Of a segmentation: intersection over union of the pixels of each class, the mean over the classes."""
+
+OBJECTIVES: Mapping[str, tuple[Objective, Objective]] = {"": (ACCURACY, LOSS), "decoder": (MEAN_IOU, LOSS)}
+"""What networks are judged by that are trained on images, by their head, before it is known which classes there are."""
+
+
+def of_masks(classes: int, largest: float) -> tuple[Objective, Objective]:
+    """Both on the scale that begins with giving every pixel the most frequent class.
+
+    Args:
+        classes: that there are.
+        largest: share of the pixels that have the most frequent one.
+    """
+    return replace(MEAN_IOU, worst=largest / classes), replace(LOSS, worst=math.log(classes))
 
 
 def of_classes(classes: int) -> tuple[Objective, Objective]:

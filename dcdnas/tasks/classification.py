@@ -8,6 +8,7 @@ from dataclasses import replace
 from torch import nn
 
 from dcdnas.core.architecture import Architecture
+from dcdnas.core.objective import Objective
 from dcdnas.core.task import TrainingTask
 from dcdnas.data import Images, Split, at_size, load, split
 from dcdnas.networks import Network, for_proxy
@@ -34,12 +35,17 @@ class Classification(Task):
         DataError: when the images are missing or damaged.
     """
 
-    objectives = (ACCURACY, LOSS)
+    objectives: tuple[Objective, ...] = (ACCURACY, LOSS)
 
     def __init__(self, recipe: TrainingTask) -> None:
         images = images_of(recipe).train
-        self.recipe, self.objectives = recipe, of_classes(len(images.classes))
+        self.recipe, self.objectives = recipe, self.scaled(images)
         self.input, self.outputs = images.shape, len(images.classes)
+
+    @staticmethod
+    def scaled(images: Images) -> tuple[Objective, ...]:
+        """The objectives, on the scale that begins with guessing."""
+        return of_classes(len(images.classes))
 
     def evaluate(self, network: nn.Module, *, epochs: int, seed: int, report: Report) -> Mapping[str, float]:
         """See `Task.evaluate`. The images are at the network's size.

@@ -34,7 +34,7 @@ def check_source(source: type[Source], argument: str | Path = "") -> None:
 
 
 def reads_both_parts(source: type[Source], argument: str) -> None:
-    """Both parts are images of bytes (N, C, H, W) with a label each, of the same classes and channels."""
+    """Both parts are images of bytes (N, C, H, W) with a label or a mask each, of the same classes and channels."""
     train, test = (checked(f"{part} part", _read(source, argument, part)) for part in ("train", "test"))
     require(train.classes == test.classes, f"the classes are {train.classes[:5]} and {test.classes[:5]}")
     require(len(set(train.classes)) == len(train.classes), "a name of a class stands twice")
@@ -45,7 +45,10 @@ def reads_both_parts(source: type[Source], argument: str) -> None:
 def has_two_images_a_class(source: type[Source], argument: str) -> None:
     """Every class has two images to learn from, so that one can be kept for validation."""
     train = _read(source, argument, "train")
-    counts = np.bincount(train.labels, minlength=len(train.classes))
+    if train.labels.ndim == 1:
+        counts = np.bincount(train.labels, minlength=len(train.classes))
+    else:
+        counts = np.array([(train.labels == label).any((1, 2)).sum() for label in range(len(train.classes))])
     few = [name for name, count in zip(train.classes, counts, strict=True) if count < 2]
     require(not few, f"{', '.join(few[:5])} has fewer")
 

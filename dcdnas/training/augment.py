@@ -48,6 +48,22 @@ def varied(images: Tensor, task: TrainingTask, generator: torch.Generator) -> Te
     return erased(images, task.erasing, generator) if task.erasing else images
 
 
+def with_masks(images: Tensor, masks: Tensor, task: TrainingTask, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Images (N, C, H, W), uint8, and their masks (N, H, W), int64, flipped and cropped alike.
+
+    What comes into a mask from outside has no class.
+
+    Args:
+        images: on any device.
+        masks: likewise.
+        task: the recipe.
+        generator: on the CPU.
+    """
+    one_more = (masks + 1).to(torch.uint8)  # no class, 255, becomes 0: what comes in from outside
+    both = augmented(torch.cat((images, one_more[:, None]), 1), task.augment, generator)
+    return both[:, :-1], (both[:, -1] - 1).long()
+
+
 def flipped(images: Tensor, generator: torch.Generator) -> Tensor:
     """Each image mirrored left to right with probability one half."""
     mirror = torch.rand(len(images), generator=generator) < 0.5

@@ -7,7 +7,7 @@ import hashlib
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,7 @@ class Row:
         epoch: from 1.
         learning_rate: of its last step, of the kernels.
         training_loss: mean over its steps, with label smoothing, on varied images; None where a step's was no number.
-        validation_accuracy: 0-1.
-        validation_loss: mean cross entropy.
+        validation: what it reached on the validation images, by name; the first value is what is best where it is largest.
         seconds: since the training began, without pauses.
         images_per_second: of its steps; None where none was trained since the last pause.
     """
@@ -48,10 +47,14 @@ class Row:
     epoch: int
     learning_rate: float
     training_loss: float | None
-    validation_accuracy: float
-    validation_loss: float
+    validation: Mapping[str, float]
     seconds: float
     images_per_second: float | None
+
+    @property
+    def reached(self) -> float:
+        """The first of its values."""
+        return next(iter(self.validation.values()))
 
 
 class TrainingFolder:
@@ -126,8 +129,8 @@ class TrainingFolder:
         rate = learning_rate(training.step - 1, training.steps_per_epoch * training.task.epochs, training.task)
         loss = training.loss.item() / training.steps_per_epoch
         said = loss if math.isfinite(loss) else None
-        row = Row(result.epoch, rate, said, result.values["accuracy"], result.values["loss"], result.seconds, images_per_second)
-        if row.validation_accuracy > max((r.validation_accuracy for r in self.rows), default=-1.0):
+        row = Row(result.epoch, rate, said, dict(result.values), result.seconds, images_per_second)
+        if row.reached > max((r.reached for r in self.rows), default=-1.0):
             checkpoint.write_weights(training.network, self.path / BEST)
         self.rows.append(row)
         self.keep(training)
@@ -135,12 +138,21 @@ class TrainingFolder:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """The rows as CSV, with the names of their fields on top."""
+    """One row or more as CSV, with the names of their fields on top: ``validation_accuracy``, ``validation_loss``."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
+    flat = [_flat(row) for row in rows]
+    writer = csv.DictWriter(text, list(flat[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    writer.writerows(flat)
     return text.getvalue()
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    """A row with a column for each value that it reached."""
+    flat: dict[str, Any] = {}
+    for name, value in asdict(row).items():
+        flat |= {f"{name}_{key}": reached for key, reached in value.items()} if name == "validation" else {name: value}
+    return flat
 
 
 def described(architecture: Architecture, images: Split, task: TrainingTask) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from dcdnas.data import Images, Split, load, load_test, open_source
 from dcdnas.errors import Resumable, UsageError
 from dcdnas.networks import Network, build_network, for_proxy
 from dcdnas.training.folder import Row, TrainingFolder, described
+from dcdnas.training.judging import check_masks
 from dcdnas.training.loop import Clock, Training, evaluate, seeded
 from dcdnas.training.starting import FRESH, Start
 
@@ -37,13 +38,13 @@ class Trained:
         seed: of initial weights, order and augmentation.
         network: trained, in eval mode.
         score: on the validation images, its last epoch being what counts.
-        test_accuracy: on the test images, 0-1; None before they are opened.
+        test: what it reached on the test images, by name; empty before they are opened.
     """
 
     seed: int
     network: Network
     score: Score
-    test_accuracy: float | None = None
+    test: Mapping[str, float] = field(default_factory=dict)
 
 
 def best_device() -> str:
@@ -69,7 +70,12 @@ def images_for(architecture: Architecture, task: TrainingTask) -> Images:
 
 
 def fitted(architecture: Architecture, images: Images) -> Architecture:
-    """The architecture for these images: itself where size and classes are its own, else adapted as a proxy is."""
+    """The architecture for these images: itself where size and classes are its own, else adapted as a proxy is.
+
+    Raises:
+        UsageError: when the images have masks and the network has no head that scores pixels, or the other way round.
+    """
+    check_masks("the network", architecture.head, images)
     if architecture.input == images.shape and architecture.classes == len(images.classes):
         return architecture
     return for_proxy(architecture, images.shape, len(images.classes))
@@ -184,7 +190,7 @@ def judged_on_test(trained: Sequence[Trained], train_images: Images, device: str
         DataError: when the test part is missing or damaged.
     """
     test = load_test(train_images)
-    return [replace(t, test_accuracy=evaluate(t.network, test, device=device)[0]) for t in trained]
+    return [replace(t, test=evaluate(t.network, test, device=device)) for t in trained]
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:

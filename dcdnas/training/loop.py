@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dcdnas.core.task import TrainingTask
@@ -24,9 +23,10 @@ from dcdnas.core.trial import EpochResult, Score
 from dcdnas.data import Images, Split
 from dcdnas.errors import DataError, Diverged, TrainingTimeout
 from dcdnas.networks import Network
-from dcdnas.training.augment import drawn_crops, normalised, varied
+from dcdnas.training.augment import drawn_crops, normalised, varied, with_masks
 from dcdnas.training.distillation import Teacher
 from dcdnas.training.ema import Average, state_of
+from dcdnas.training.judging import check_recipe, cross_entropy, judge_of
 from dcdnas.training.mixing import drawn
 from dcdnas.training.optimizer import Precision, optimizer_of
 from dcdnas.training.schedule import annealing_epochs, learning_rate
@@ -97,6 +97,8 @@ class Training:
     ) -> None:
         self.clock = Clock(task.deadline)
         self.task, self.generator, self.device = task, generator, torch.device(device)
+        if data.train.masks:
+            check_recipe(task, teacher is not None)
         self.images, self.validation = (on_device(part, self.device) for part in data)
         self.steps_per_epoch = steps_per_epoch(len(self.images), task)
         self.temperature_steps = math.ceil(self.steps_per_epoch * annealing_epochs(task))
@@ -118,9 +120,9 @@ class Training:
 
     @property
     def done(self) -> bool:
-        """Whether all epochs are trained and read, or the accuracy has not risen for as many as the recipe waits."""
-        accuracies = [result.values["accuracy"] for result in self.curve]
-        since_best = len(accuracies) - 1 - accuracies.index(max(accuracies)) if accuracies else 0
+        """Whether all epochs are trained and read, or what it reaches has not risen for as many as the recipe waits."""
+        reached = [next(iter(result.values.values())) for result in self.curve]
+        since_best = len(reached) - 1 - reached.index(max(reached)) if reached else 0
         return len(self.curve) == self.task.epochs or 0 < self.task.patience <= since_best
 
     @property
@@ -143,7 +145,7 @@ class Training:
             yield
 
     def _learn(self, x: Tensor, y: Tensor) -> None:
-        """One step, on (N, C, H, W) floats and (N,) labels."""
+        """One step, on (N, C, H, W) floats and (N,) labels or (N, H, W) masks."""
         task, step, epoch = self.task, self.step, len(self.curve)
         self.clock.check(epoch)
         if step < self.temperature_steps:
@@ -176,9 +178,9 @@ class Training:
     def _loss(self, x: Tensor, y: Tensor, others: Tensor, share: float) -> Tensor:
         """Of images that have a share of the labels `y` and the rest of `others`."""
         logits, smoothing = self.network(x), self.task.label_smoothing
-        loss = F.cross_entropy(logits, y, label_smoothing=smoothing)
+        loss = cross_entropy(logits, y, smoothing)
         if share < 1:
-            loss = share * loss + (1 - share) * F.cross_entropy(logits, others, label_smoothing=smoothing)
+            loss = share * loss + (1 - share) * cross_entropy(logits, others, smoothing)
         return self.teacher.blended(loss, logits, x, self.task) if self.teacher else loss
 
     def read(self) -> EpochResult:
@@ -205,23 +207,26 @@ def reading(
     network: Network, validation: Images, task: TrainingTask, epoch: int, device: torch.device, clock: Clock
 ) -> EpochResult:
     """What the network is worth after an epoch, counted from 0."""
-    accuracy, loss = evaluate(network, validation, device=device, clock=clock)
-    check_finite(loss, epoch, task)
-    return EpochResult(epoch + 1, {"accuracy": accuracy, "loss": loss}, clock.seconds)
+    values = evaluate(network, validation, device=device, clock=clock)
+    check_finite(values["loss"], epoch, task)
+    return EpochResult(epoch + 1, values, clock.seconds)
 
 
 @torch.inference_mode()
 def evaluate(
     network: nn.Module, images: Images, batch_size: int = 0, device: torch.device | str = "cpu", clock: Clock | None = None
-) -> tuple[float, float]:
-    """Accuracy, 0-1, and mean cross entropy over all images, in eval mode; the network's mode is restored.
+) -> dict[str, float]:
+    """What a network reaches on all images, in eval mode; the network's mode is restored.
 
     Args:
         network: to judge.
-        images: to judge it on.
+        images: to judge it on, with labels or masks.
         batch_size: images at once; 0 for what suits the images.
         device: to compute on.
         clock: with a deadline; None for none.
+
+    Returns:
+        ``accuracy`` of labels, or ``mean_iou`` of masks, 0 to 1; and ``loss``, the mean cross entropy.
 
     Raises:
         TrainingTimeout: when the clock's deadline has passed.
@@ -231,7 +236,8 @@ def evaluate(
         raise DataError(f"{images.name}: no images to evaluate on. Allowed: at least one.")
     device, training, precision = torch.device(device), network.training, Precision(torch.device(device))
     images = on_device(images, device)
-    right, loss = torch.zeros((), device=device), torch.zeros((), dtype=torch.float64, device=device)
+    judge = judge_of(images.masks)(len(images.classes), device)
+    loss = torch.zeros((), dtype=torch.float64, device=device)
     network.eval()
     chunks = torch.arange(len(images), device=images.rows.device).split(batch_size or images.AT_ONCE)  # type: ignore[no-untyped-call]
     for batch in images.batches((rows, None) for rows in chunks):
@@ -240,10 +246,10 @@ def evaluate(
         x, y = (part.to(device) for part in batch)
         with precision.autocast():
             logits = network(normalised(x, images.mean, images.std))
-        right += (logits.argmax(1) == y).sum()
-        loss += F.cross_entropy(logits.float(), y, reduction="sum")
+        judge.add(logits, y)
+        loss += cross_entropy(logits.float(), y, reduction="sum")
     network.train(training)
-    return right.item() / len(images), loss.item() / len(images)
+    return {judge.NAME: judge.value, "loss": loss.item() / max(1, judge.seen)}
 
 
 def batches(
@@ -255,7 +261,7 @@ def batches(
     first: int = 0,
     epoch: int = 0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch: (N, C, H, W) floats and (N,) labels, in an order of its own.
+    """One epoch: (N, C, H, W) floats, and (N,) labels or (N, H, W) masks, in an order of its own.
 
     All batches are full. What is left over is dropped, other images in each epoch: a last batch of one would leave BatchNorm
     without statistics, and a small one would make them noisy.
@@ -280,7 +286,8 @@ def batches(
     )
     for batch in images.batches(plan):
         x, y = (part.to(device, non_blocking=True) for part in batch)
-        yield normalised(varied(x, task, generator), images.mean, images.std), y
+        x, y = with_masks(x, y, task, generator) if images.masks else (varied(x, task, generator), y)
+        yield normalised(x, images.mean, images.std), y
 
 
 def steps_per_epoch(images: int, task: TrainingTask) -> int:

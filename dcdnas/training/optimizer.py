@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dcdnas.core.task import TrainingTask
-from dcdnas.operators import Operator
+from dcdnas.operators import DDFUp, Operator
 
 TYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -28,7 +28,7 @@ def parameter_groups(network: nn.Module, task: TrainingTask) -> list[dict[str, A
     An operator's kernels are parameters of its own making; the layers inside it that have weights (Linear, Conv2d) are its
     controller, which computes its attentions.
     """
-    inside = [m for operator in network.modules() if isinstance(operator, Operator) for m in operator.modules()]
+    inside = [m for operator in network.modules() if isinstance(operator, (Operator, DDFUp)) for m in operator.modules()]
     controllers = {id(p) for m in inside if isinstance(m, (nn.Linear, nn.Conv2d)) for p in m.parameters(recurse=False)}
     groups: list[dict[str, Any]] = [
         {"params": [], "weight_decay": task.weight_decay, "controller": False},

@@ -159,5 +159,5 @@ def test_the_attentions_are_of_the_first_images_and_the_accuracy_of_all(asked: i
     made, part = network("dcd"), small_data().validation
     found = attentions(made, part, asked, "weights of w")
     assert (found.data, found.images, found.weights) == ("fashion-mini", looked_at, "weights of w")
-    assert found.accuracy == evaluate(made, part)[0]
+    assert found.accuracy == evaluate(made, part)["accuracy"]
     assert list(found.layers) == dynamics(made, part.take(torch.arange(looked_at)))

@@ -31,7 +31,7 @@ def reached(folder: Path, trial: Trial, weights: Path) -> float:
     images = images_of(task)
     network = build_network(trained_as(trial.architecture, images.train, task))
     load_weights(network, weights)
-    return evaluate(network.eval(), images.validation)[0]
+    return evaluate(network.eval(), images.validation)["accuracy"]
 
 
 def test_a_run_keeps_the_weights_of_its_front_and_of_its_confirmations(run: Run, searched: Path) -> None:

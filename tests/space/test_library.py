@@ -75,7 +75,7 @@ def test_a_random_network_of_a_space_is_built_as_its_proxy_trains_it(space: Sear
     found = draw(space, random.Random(3))
     built = build_network(for_proxy(space.architecture(found), (1, size, size), 10)).eval()
     with torch.inference_mode():
-        assert built(torch.zeros(1, 1, size, size)).shape == (1, 10)
+        assert built(torch.zeros(1, 1, size, size)).shape == (1, 10, *((size, size) if space.head else ()))
 
 
 def test_draws_are_within_a_budget_that_little_of_a_space_meets(space: SearchSpace) -> None:

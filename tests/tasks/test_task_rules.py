@@ -58,4 +58,4 @@ def test_a_rule_that_is_broken_is_said_with_the_file(tmp_path: Path, old: str, n
 
 
 def test_the_folder_has_what_a_search_does_without_being_told() -> None:
-    assert list(tasks) == [dcdnas.tasks.CLASSIFICATION]
+    assert list(tasks) == [dcdnas.tasks.CLASSIFICATION, dcdnas.tasks.SEGMENTATION]

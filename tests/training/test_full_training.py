@@ -146,7 +146,7 @@ def test_the_epochs_are_a_table_and_the_best_weights_repeat_their_reading(
     assert all(float(row["images_per_second"]) > 0 and float(row["training_loss"]) > 0 for row in rows)
     best = build_network(architecture)
     best.load_state_dict(load_file(place / "best.safetensors"))
-    assert evaluate(best, data.validation)[0] == max(r.values["accuracy"] for r in curve)
+    assert evaluate(best, data.validation)["accuracy"] == max(r.values["accuracy"] for r in curve)
 
 
 def test_every_seed_is_handed_on_when_it_ends_and_not_trained_again(

@@ -78,8 +78,7 @@ def test_the_average_is_the_papers_sum_and_the_network_is_judged_with_it(data: S
             decay = min(0.95, (1 + step) / (10 + step))
             expected = decay * expected + (1 - decay) * after[name]
         torch.testing.assert_close(parameter.detach(), expected)
-    accuracy, loss = evaluate(training.network, data.validation)
-    assert (accuracy, loss) == (result.values["accuracy"], result.values["loss"])
+    assert evaluate(training.network, data.validation) == result.values
     next(training.steps())
     assert training.own is None
     assert not any(torch.equal(p, last[n]) for n, p in training.network.named_parameters() if n.endswith("conv.weight"))

@@ -12,20 +12,19 @@ from dcdnas.core.budget import Budget
 from dcdnas.core.objective import Direction, Goals, Objective
 from dcdnas.core.plugins import load_plugin
 from dcdnas.cost import ALWAYS, metrics
+from dcdnas.data import Images
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.executors import executors
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.errors import ContractError, UsageError, nearest
 from dcdnas.space.search_space import SearchSpace
-from dcdnas.tasks import ACCURACY, CLASSIFICATION, LOSS, Task, check, found_again, name_of, tasks, whole
-
-KNOWN = (ACCURACY, LOSS)
-"""The objectives of classification, before it is known how many classes there are."""
+from dcdnas.tasks import CLASSIFICATION, OBJECTIVES, SEGMENTATION, Task, check, found_again, name_of, tasks, whole
+from dcdnas.training.judging import check_masks
 
 
 @dataclass(frozen=True)
 class OwnTask:
-    """A task other than classification.
+    """A task other than those that dcdnas trains on images.
 
     Args:
         name: as a run records it.
@@ -37,7 +36,7 @@ class OwnTask:
 
 
 def own_task(said: str | None, given: Any, execution: Execution) -> tuple[OwnTask | None, Execution]:
-    """The task that is meant, None for classification; and how its trainings are run.
+    """The task that is meant, None for classification and segmentation; and how its trainings are run.
 
     Args:
         said: a name, or a file with a task.
@@ -53,7 +52,7 @@ def own_task(said: str | None, given: Any, execution: Execution) -> tuple[OwnTas
         _check_workers(task, execution)
         own = OwnTask(name_of(task), whole(task))
         return own, replace(execution, task=own.task)
-    if said is None or said == CLASSIFICATION:
+    if said is None or said in (CLASSIFICATION, SEGMENTATION):
         return None, execution
     name = _of_file(said) if said.endswith(".py") or "/" in said else said
     return OwnTask(name, whole(tasks[name]())), execution
@@ -86,6 +85,29 @@ def _check_workers(task: object, execution: Execution) -> None:
         f"the task {name_of(task)} cannot be found by worker processes: its class is defined in a notebook, a script or a "
         'function. Write it into a file and give that, task="my_task.py", or train in this process, executor="inline".'
     )
+
+
+def check_images(said: str | None, space: SearchSpace, images: Images) -> None:
+    """Refuses images that the networks of a space are not for, and the name of a task that is not that of the images.
+
+    Args:
+        said: name of the task; None lets the images say it.
+        space: that is searched.
+        images: to train on.
+
+    Raises:
+        UsageError: saying what goes with what.
+    """
+    right = SEGMENTATION if images.masks else CLASSIFICATION
+    if said not in (None, right):
+        have = "masks, a class at each pixel" if images.masks else "a label for each image"
+        raise UsageError(f"--task {said}: {images.name} has {have}, which is a {right}. Leave --task out, or give other images.")
+    check_masks(space.name, space.head, images)
+
+
+def known_objectives(own: OwnTask | None, space: SearchSpace) -> Sequence[Objective]:
+    """Those of the task that a space is searched for, before it is known which classes there are."""
+    return own.task.objectives if own else OBJECTIVES[space.head]
 
 
 def chosen_goals(

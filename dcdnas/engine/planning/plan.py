@@ -12,7 +12,7 @@ from dcdnas.cost import notations
 from dcdnas.cost.latency.choosing import Told, quietly
 from dcdnas.engine import latency
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.planning.goals import KNOWN, chosen_goals, own_task
+from dcdnas.engine.planning.goals import chosen_goals, known_objectives, own_task
 from dcdnas.engine.planning.machine import chosen_execution, machine_in_words
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.planning.space import chosen_space, plugins_of, run_folder
@@ -88,7 +88,7 @@ def make_plan(settings: SearchSettings, told: Told = quietly, task: object = Non
     own, execution = own_task(settings.task, task, execution)
     chosen = chosen_space(settings, budgets, own)
     space = chosen.space
-    goals = chosen_goals(settings, own.task.objectives if own else KNOWN, budgets, space)
+    goals = chosen_goals(settings, known_objectives(own, space), budgets, space)
     samplers[settings.sampler].check(settings.sampler)
     known = run_folder(settings, space, budgets) if settings.name else None
     priced = {*goals.costs, *(b.metric for b in budgets)}

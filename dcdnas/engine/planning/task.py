@@ -11,7 +11,7 @@ from dcdnas.core.objective import Goals, Objective
 from dcdnas.core.task import OWN, TrainingTask
 from dcdnas.data import Contents, open_source
 from dcdnas.engine.halving import rungs
-from dcdnas.engine.planning.goals import OwnTask
+from dcdnas.engine.planning.goals import OwnTask, check_images
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.table import chosen_table, record, task_of
 from dcdnas.errors import UsageError
@@ -57,7 +57,8 @@ def chosen_task(settings: SearchSettings, space: SearchSpace, own: OwnTask | Non
     """The proxy training of the space with the settings that were given, and the rung at which early stopping begins.
 
     Raises:
-        UsageError: when a decision of the space would change nothing that is trained.
+        UsageError: when a decision of the space would change nothing that is trained, or the images have masks and the networks
+            do not score pixels, or the other way round.
         DataError: when the images are missing or damaged.
     """
     proxy = replace(space.proxy, deployed_side=max(space.resolutions))
@@ -70,6 +71,8 @@ def chosen_task(settings: SearchSettings, space: SearchSpace, own: OwnTask | Non
     task = replace(proxy, **{n: v for n, v in said.items() if v is not None}, deadline=settings.trial_timeout or 0.0)
     first = next(iter(rungs(task.epochs)), 0) if stops_early(settings, task.epochs) else 0
     task = replace(task, first_rung=first)
+    if not own:
+        check_images(settings.task, space, images_of(task).train)
     opened = open_task(task, own.task if own else None)
     if opened.input:
         check_resolutions(space, opened.input[1])
@@ -101,7 +104,7 @@ def scaled(goals: Goals, task: TrainingTask, space: SearchSpace) -> tuple[Object
         return goals.objectives
     if task.table and len(goals.objectives) > 1:
         raise UsageError(f"{task.data}: a table has no {goals.objectives[1].name}. Allowed: {goals.primary.name} alone.")
-    known = of_classes(space.classes if task.table else len(images_of(task).train.classes))
+    known = of_classes(space.classes) if task.table else open_task(task).objectives
     return tuple(o for chosen in goals.objectives for o in known if o.name == chosen.name)
 
 
@@ -147,8 +150,9 @@ def images_in_words(task: TrainingTask) -> str:
     images = images_of(task)
     channels, height, width = images.train.shape
     kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
+    what = f"images of {height}x{width}" + " with masks" * images.train.masks
     return (
-        f"{task.data}: {len(images.train):,} {kind} images of {height}x{width} to learn from, "
+        f"{task.data}: {len(images.train):,} {kind} {what} to learn from, "
         f"{len(images.validation):,} to validate on, {len(images.train.classes)} classes"
     )
 

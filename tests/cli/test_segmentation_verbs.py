@@ -1,0 +1,189 @@
+"""A segmentation from search to a trained network: what commands, files and pages say, and what is exported of the whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+import torch
+from commands import Run, command_in
+
+import dcdnas
+from dcdnas.core.architecture import Architecture
+from dcdnas.cost import price
+from dcdnas.dashboard.background import beside
+from dcdnas.results import load_run
+
+SPACE = """\
+format: dcdnas/space-1
+name: dense
+network: mobilenetv2
+head: decoder
+input: [3, 16, 16]
+classes: 3
+settings:
+  channels: [8, 16]
+  strides: [1, 2]
+  stem_channels: 8
+  stem_stride: 2
+  depth: 1
+  expansion: 2
+  width: [0.5, 1.0]
+  decoder_channels: [8, 16]
+  upsampling: [bilinear, ddf-up]
+slots:
+  "decoder.*.smooth": {share: network, static: , ddf: , odconv: {num_kernels: 2}}
+proxy:
+  data: npz:some.npz
+  epochs: 1
+  batch_size: 8
+"""
+"""Twenty-four networks."""
+
+SEARCH = ("search", "dense.yaml", "-b", "0.6MFLOPs", "--executor", "inline", "--set", "starts=2")
+
+
+@pytest.fixture(scope="module")
+def found_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with the run ``done``: four trainings, the best network and the static one confirmed."""
+    folder, rng = tmp_path_factory.mktemp("dense"), np.random.default_rng(0)
+    (folder / "dense.yaml").write_text(SPACE, encoding="utf-8")
+    masks = rng.integers(0, 3, (40, 4, 4)).repeat(4, 1).repeat(4, 2)
+    images = (60 * masks[:, None] + rng.integers(0, 60, (40, 3, 16, 16))).astype(np.uint8)
+    np.savez(
+        folder / "some.npz", train_images=images[:30], train_masks=masks[:30], test_images=images[30:], test_masks=masks[30:],
+        classes=np.array(["sky", "road", "tree"]),
+    )  # fmt: skip
+    command_in(folder, *SEARCH, "-n", "4", "--confirm", "1", "--set", "confirm_top=1", "--name", "done", "--quiet")
+    return folder
+
+
+@pytest.fixture
+def found(found_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the project, as the working folder."""
+    shutil.copytree(found_once, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DCDNAS_RUNS", raising=False)
+    monkeypatch.setenv("COLUMNS", "160")
+    return tmp_path
+
+
+def check(text: str) -> None:
+    assert "mean_iou" in text or "Mean IoU" in text
+    assert "accura" not in text.lower()
+
+
+@pytest.mark.parametrize(
+    "command", ["status done", "show done", "trials done", "trials done --json", "compare done best static", "report done"]
+)
+def test_every_command_says_mean_iou_and_nothing_of_an_accuracy(run: Run, found: Path, command: str) -> None:
+    said = run(*command.split())
+    assert said.code == 0, said.err
+    check(f"{said.out}{said.err}")
+
+
+def test_show_has_the_whole_network_with_its_decoder(run: Run, found: Path) -> None:
+    said = run("show", "done", "--json").json
+    assert said["architecture"]["head"] == "decoder"
+    names = [layer["slot"] for layer in said["layers"] if layer["slot"].startswith("decoder")]
+    assert names[0] == "decoder.stage2.lateral"
+    assert names[-2:] == ["decoder.classifier", "decoder.up"]
+    assert sum(layer["flops"] for layer in said["layers"]) == said["cost"]["flops"]
+    assert "mobilenetv2 with decoder, 3x16x16 to 3 classes at each pixel" in run("show", "done").out
+
+
+def test_files_and_pages_of_the_run_say_it(found: Path) -> None:
+    folder = found / "runs" / "done"
+    for name in ("search.yaml", "report.html", "pareto.csv", "front/best.yaml"):
+        check((folder / name).read_text(encoding="utf-8"))
+    best = load_run(folder).best
+    assert best is not None
+    with beside(found / "runs") as address:
+        for page in ("runs/done", f"runs/done/trials/{best.number}", "runs/done/space", "runs/done/trials.json"):
+            with urlopen(f"{address}{page}") as answer:
+                text = answer.read().decode("utf-8")
+                assert "accura" not in text.lower(), page
+                assert page.endswith("space") or "mean_iou" in text or "Mean IoU" in text
+
+
+def test_a_search_goes_on(run: Run, found: Path) -> None:
+    assert run("resume", "done", "-n", "5").code == 0
+    assert load_run("done").ended == 5
+
+
+def test_the_config_of_the_best_network_costs_what_the_search_said(run: Run, found: Path) -> None:
+    best = load_run("done").best
+    assert best is not None
+    a = Architecture.read("runs/done/front/best.yaml")
+    assert (a.head, a.digest) == ("decoder", best.architecture.digest)
+    assert price(a)["flops"] == best.cost["flops"] == run("cost", "runs/done/front/best.yaml", "--json").json["cost"]["flops"]
+    assert dcdnas.build("runs/done/front/best.yaml")(torch.zeros(2, 3, 16, 16)).shape == (2, 3, 16, 16)
+
+
+def test_the_whole_network_is_exported_and_computes_the_same_in_onnxruntime(run: Run, found: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    assert run("train", "done", "-d", "npz:some.npz", "--epochs", "1", "-o", "out").code == 0
+    said = run("export", "out/seed-0", "-o", "net", "--to", "config,torch,onnx,pt2")
+    assert said.code == 0, said.err
+    network, x = dcdnas.load("net"), torch.randn(3, 3, 16, 16)
+    session = onnxruntime.InferenceSession(str(found / "net" / "model.onnx"))
+    with torch.no_grad():
+        expected = network(x)
+    assert expected.shape == (3, 3, 16, 16)
+    np.testing.assert_allclose(session.run(None, {"images": x.numpy()})[0], expected.numpy(), rtol=1e-3, atol=1e-4)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["label_names"]) == ["sky", "road", "tree"]
+
+
+def test_a_network_is_trained_in_earnest_and_evaluates_to_what_was_said(run: Run, found: Path) -> None:
+    trained = run("train", "done", "-d", "npz:some.npz", "--epochs", "2", "-o", "out", "--json").json
+    evaluated = run("evaluate", "out/seed-0", "-d", "npz:some.npz", "--json").json
+    assert evaluated["mean_iou"] == trained["test_mean_iou"] == trained["trainings"][0]["test_mean_iou"]
+    assert (found / "out" / "seed-0" / "epochs.csv").read_text().splitlines()[0].split(",")[3:5] == [
+        "validation_mean_iou",
+        "validation_loss",
+    ]
+    said = run("evaluate", "out/seed-0", "-d", "npz:some.npz").out
+    assert f"Test mean IoU {100 * evaluated['mean_iou']:.2f} % on 10 images of npz:some.npz" in said
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("evaluate out/seed-0 -d fashion-mini", "1-channel images of 10 classes; the network takes 3 channels and knows 3"),
+        ("evaluate out/seed-0 -d npz:some.npz -o judged", "-o judged: the files are those of a classifier"),
+        ("predict out/seed-0 picture.png", "decoder, scores every pixel"),
+        ("attention done", "scores pixels (mobilenetv2 with decoder). Allowed: one that classifies whole images."),
+        ("train done -d fashion-mini", "fashion-mini has a label for each image, and the network scores pixels"),
+        ("search dense.yaml -d fashion-mini", "fashion-mini has a label for each image, and dense scores pixels"),
+    ],
+)
+def test_what_is_for_classifiers_refuses_it_in_a_sentence(run: Run, found: Path, command: str, message: str) -> None:
+    if "out/seed-0" in command:
+        run("train", "done", "-d", "npz:some.npz", "--epochs", "1", "-o", "out")
+    said = run(*command.split())
+    assert said.code != 0
+    assert message in " ".join(said.err.split())
+
+
+def test_images_with_masks_are_described(run: Run, found: Path) -> None:
+    said = run("data", "check", "npz:some.npz").out
+    assert "3 classes of 3x16x16 images with masks" in said
+    assert "pixels a class" in said
+
+
+@pytest.mark.slow
+def test_the_shipped_space_is_searched_from_its_name_alone(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DCDNAS_RUNS", raising=False)
+    said = run(
+        "search", "segmentation-quick", "-b", "1MFLOPs", "-n", "3", "--epochs", "5", "--confirm", "1", "--executor", "inline"
+    )
+    assert said.code == 0, said.err
+    best = load_run(tmp_path / "runs" / "segmentation-quick-1MFLOPs-1").best
+    assert best is not None
+    assert best.score is not None
+    assert best.score.values["mean_iou"] > 0.2

@@ -1,0 +1,146 @@
+"""What networks reach on labels and masks: by hand, with pixels of no class; images and masks varied alike; what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.task import TrainingTask
+from dcdnas.data import UNLABELLED, Images, Split, load
+from dcdnas.errors import UsageError
+from dcdnas.networks import Network, build_network
+from dcdnas.operators import DDFUp
+from dcdnas.training.augment import with_masks
+from dcdnas.training.full import fitted
+from dcdnas.training.judging import Accuracy, MeanIou, check_masks, cross_entropy, judge_of
+from dcdnas.training.loop import evaluate, seeded, train
+from dcdnas.training.optimizer import parameter_groups
+
+CPU = torch.device("cpu")
+SETTINGS = {
+    "channels": (8, 16),
+    "depth": 1,
+    "strides": (1, 2),
+    "stem_channels": 8,
+    "stem_stride": 2,
+    "expansion": 2,
+    "decoder_channels": 8,
+}
+
+
+def dense(**settings: object) -> Network:
+    with seeded(0):
+        return build_network(Architecture("mobilenetv2", {**SETTINGS, **settings}, {}, (3, 32, 32), 5, "decoder"))
+
+
+def few(count: int = 24) -> Split:
+    images = load("shapes")
+    return Split(images.take(torch.arange(count)), images.take(torch.arange(count, count + 8)))
+
+
+def scores(given: list[list[int]], classes: int) -> torch.Tensor:
+    """(1, K, H, W) of which the largest are at these classes."""
+    return F.one_hot(torch.tensor([given]), classes).movedim(-1, 1).float()
+
+
+def test_mean_iou_is_that_of_the_classes_that_occur_and_leaves_out_pixels_without_one() -> None:
+    judge = MeanIou(4, CPU)
+    judge.add(scores([[0, 0, 1], [1, 1, 2]], 4), torch.tensor([[[0, 1, 1], [1, UNLABELLED, 1]]]))
+    # class 0: 1 of 2 pixels; class 1: 2 of 4; class 2: given to one pixel, of none; class 3 nowhere
+    assert judge.value == pytest.approx((1 / 2 + 2 / 4 + 0) / 3)
+    assert judge.seen == 5
+
+
+def test_it_is_counted_over_all_images_together() -> None:
+    one, two = MeanIou(2, CPU), MeanIou(2, CPU)
+    logits, masks = torch.randn(6, 2, 4, 4), torch.randint(2, (6, 4, 4))
+    one.add(logits, masks)
+    for row in range(6):
+        two.add(logits[row : row + 1], masks[row : row + 1])
+    assert one.value == two.value
+
+
+def test_accuracy_is_the_share_that_is_right() -> None:
+    judge = Accuracy(3, CPU)
+    judge.add(torch.eye(3), torch.tensor([0, 1, 1]))
+    assert judge.value == pytest.approx(2 / 3)
+    assert (judge_of(False), judge_of(True)) == (Accuracy, MeanIou)
+
+
+def test_the_loss_of_masks_is_the_mean_over_their_labelled_pixels() -> None:
+    logits, masks = torch.randn(2, 3, 4, 4), torch.randint(3, (2, 4, 4))
+    masks[0, 0] = UNLABELLED
+    labelled = masks != UNLABELLED
+    by_hand = F.cross_entropy(logits.movedim(1, -1)[labelled], masks[labelled], label_smoothing=0.2)
+    assert cross_entropy(logits, masks, 0.2).item() == pytest.approx(by_hand.item(), rel=1e-5)
+
+
+def test_an_evaluation_does_not_depend_on_the_size_of_its_batches() -> None:
+    network, images = dense(), few().train
+    assert evaluate(network, images, batch_size=7) == pytest.approx(evaluate(network, images))
+    assert set(evaluate(network, images)) == {"mean_iou", "loss"}
+
+
+@pytest.mark.parametrize("how", ["flip", "crop-flip"])
+def test_a_mask_is_varied_as_its_image_and_gets_no_class_from_outside(how: str) -> None:
+    """The mask is painted into the image beforehand, so that each pixel says what its class has to be."""
+    generator = torch.Generator().manual_seed(0)
+    masks = torch.randint(1, 200, (16, 16, 16), generator=generator)
+    images = masks[:, None].to(torch.uint8).expand(-1, 3, -1, -1)
+    varied, labels = with_masks(images, masks, TrainingTask(augment=how), generator)
+    assert labels.dtype == torch.int64
+    assert not torch.equal(labels, masks)
+    outside = varied[:, 0] == 0
+    assert torch.equal(labels[~outside], varied[:, 0][~outside].long())
+    assert (labels[outside] == UNLABELLED).all()
+    assert outside.any() == (how == "crop-flip")
+
+
+def test_training_on_masks_is_repeated_by_its_seed_and_learns() -> None:
+    task = TrainingTask(epochs=2, batch_size=8, lr=0.1, label_smoothing=0.0)
+    first, again = (train(dense(upsampling="ddf-up"), few(), task).curve for _ in range(2))
+    assert [r.values for r in first] == [r.values for r in again]
+    assert first[1].values["loss"] < evaluate(dense(upsampling="ddf-up"), few().validation)["loss"]
+
+
+@pytest.mark.parametrize(
+    "said", [{"augment": "resized-crop"}, {"randaugment": 2}, {"erasing": 0.5}, {"cutmix": 1.0}], ids=lambda said: str(*said)
+)
+def test_what_would_move_the_pixels_of_an_image_alone_is_refused(said: dict[str, object]) -> None:
+    task = replace(TrainingTask(epochs=1, batch_size=8), **said)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=f"^{next(iter(said))}.*Images with masks can be trained with augment: none, flip"):
+        train(dense(), few(), task)
+
+
+def test_mixed_images_are_trained_on_both_masks() -> None:
+    task = TrainingTask(epochs=1, batch_size=8, mixup=0.5)
+    assert train(dense(), few(), task).values["loss"] > 0
+
+
+def test_what_makes_the_filters_of_an_upsampling_is_a_controller() -> None:
+    network = dense(upsampling="ddf-up")
+    up = next(m for m in network.modules() if isinstance(m, DDFUp))
+    controllers = {id(p) for p in parameter_groups(network, TrainingTask())[2]["params"]}
+    assert {id(p) for m in (up.spatial, up.squeeze) for p in m.parameters()} <= controllers
+
+
+def labelled() -> Images:
+    return load("fashion-mini").take(torch.arange(4))
+
+
+def test_masks_go_with_a_head_that_scores_pixels_and_labels_without() -> None:
+    check_masks("mine", "decoder", load("shapes"))
+    check_masks("mine", "", labelled())
+    with pytest.raises(UsageError, match=r"shapes has masks, .* and mine scores whole images\. Allowed: .*`head: decoder`"):
+        check_masks("mine", "", load("shapes"))
+    with pytest.raises(UsageError, match=r"fashion-mini has a label for each image, and mine scores pixels \(head: decoder\)"):
+        check_masks("mine", "decoder", labelled())
+
+
+def test_a_network_is_not_fitted_to_images_that_it_cannot_learn_from() -> None:
+    with pytest.raises(UsageError, match="has a label for each image"):
+        fitted(dense().architecture, labelled())
