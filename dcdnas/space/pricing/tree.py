@@ -121,13 +121,13 @@ class Tree:
         if g not in self._open:
             sites = (self.places.site(name, path) for name in self.space.groups[g].slots)
             return _group_table(self, g, tuple(s for s in sites if s is not None), exists, chances)
-        return _group_table(self, g, self._sites(g), exists, chances)
+        return _open_group_table(self, g, exists, chances)
 
     def copies(self, decisions: Mapping[str, Setting]) -> int:
         """How many paths of the same chance lead to the network of some decisions, with the chances of ``networks``."""
         copies, frame = 1, self.space.frame(decisions)
         for g in self._open:
-            weights = _group_table(self, g, self._sites(g), True, "networks")[1]
+            weights = _open_group_table(self, g, True, "networks")[1]
             layers = frame.choices(g, *self.space.groups[g].choose(decisions))
             choices = (self.space.groups[g].choose(o) for o, w in zip(self.outcomes[g], weights, strict=True) if w)
             copies *= sum(frame.choices(g, *choice) == layers for choice in choices)
@@ -239,7 +239,8 @@ class Tree:
 
     # pricing
 
-    def _sites(self, g: int) -> tuple[Site, ...]:
+    def sites(self, g: int) -> tuple[Site, ...]:
+        """All places that a group may have."""
         return tuple(dict.fromkeys(s for name in self.space.groups[g].slots for s in self.places.sites.get(name, {}).values()))
 
     def exists(self, g: int, path: Path) -> bool:
@@ -268,6 +269,12 @@ def _group_table(tree: Tree, g: int, sites: tuple[Site, ...], exists: bool, chan
             weights.append(float(layers not in seen))
         seen.add(layers)
     return np.array(costs, dtype=metrics[tree.metric].dtype), np.array(weights)
+
+
+@lru_cache(maxsize=4_000)
+def _open_group_table(tree: Tree, g: int, exists: bool, chances: Chances) -> tuple[Numbers, Floats]:
+    """The same at all places that the group may have; of a few groups, and hashing so many places takes longer than the rest."""
+    return _group_table(tree, g, tree.sites(g), exists, chances)
 
 
 def _prices(tree: Tree, chosen: tuple[str, Settings], sites: tuple[Site, ...]) -> list[tuple[LayerChoice, float]]:
