@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dcdnas import operators as operators
     from dcdnas import published as published
-    from dcdnas.api import build, load, load_published, load_run, load_space, search, tune_forms
+    from dcdnas.api import build, load, load_published, search
     from dcdnas.cost import count
     from dcdnas.engine.ask_tell import Search
+    from dcdnas.pages.notebook_run import load_run
+    from dcdnas.space.library import load_space
     from dcdnas.training.convert import convert
+    from dcdnas.training.form_tuning import tune_forms
 
 __all__ = [
     "Search",
@@ -38,6 +41,8 @@ _ELSEWHERE = {
     "convert": "dcdnas.training.convert",
     "count": "dcdnas.cost",
     "load_run": "dcdnas.pages.notebook_run",
+    "load_space": "dcdnas.space.library",
+    "tune_forms": "dcdnas.training.form_tuning",
 }
 """Public names that need less than `dcdnas.api` does: reading a run needs no torch, a network nothing of a search."""
 

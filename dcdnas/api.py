@@ -1,10 +1,10 @@
-"""What `import dcdnas` offers: search, read a run, read a space, build a network, load one with its weights."""
+"""What `import dcdnas` offers beside readers of runs and spaces: search, build a network, load one with its weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 from dcdnas import published
 from dcdnas.core.architecture import Architecture
@@ -15,13 +15,15 @@ from dcdnas.engine.progress import Progress
 from dcdnas.engine.run import search as _search
 from dcdnas.errors import UsageError
 from dcdnas.export import WEIGHTS, config_file, load_weights
+from dcdnas.export.features import Features
 from dcdnas.networks import Network, build_network
 from dcdnas.pages.notebook_run import NotebookRun, load_run
 from dcdnas.pages.run_files import write_results
-from dcdnas.space.library import load_space
-from dcdnas.training.form_tuning import tune_forms
 
-__all__ = ["build", "load", "load_published", "load_run", "load_space", "search", "tune_forms"]
+__all__ = ["build", "load", "load_published", "search"]
+
+
+Source = Architecture | str | Path
 
 
 def search(
@@ -64,21 +66,49 @@ def search(
     return run
 
 
-def build(source: Architecture | str | Path) -> Network:
+@overload
+def build(source: Source, features_only: Literal[False] = False) -> Network: ...
+@overload
+def build(source: Source, features_only: Literal[True], out_indices: Sequence[int] | None = None) -> Features: ...
+def build(source: Source, features_only: bool = False, out_indices: Sequence[int] | None = None) -> Network | Features:
     """The network of an architecture or of a model config's file, with fresh weights.
+
+    Args:
+        source: an architecture, a config file, or the folder that it is in.
+        features_only: for the maps of its stages in place of logits, see `dcdnas.export.features.Features`.
+        out_indices: which maps, counted from the finest; None for all.
 
     Raises:
         FileError: when the file is no model config.
+        UsageError: for a map that there is not.
     """
-    return build_network(source)
+    network = build_network(source if isinstance(source, Architecture) else config_file(source))
+    return Features(network, out_indices) if features_only else network
 
 
-def load(source: str | Path, weights: str | Path | None = None) -> Network:
+@overload
+def load(source: Path | str, weights: Path | str | None = None, features_only: Literal[False] = False) -> Network: ...
+@overload
+def load(
+    source: Path | str,
+    weights: Path | str | None = None,
+    *,
+    features_only: Literal[True],
+    out_indices: Sequence[int] | None = None,
+) -> Features: ...
+def load(
+    source: str | Path,
+    weights: str | Path | None = None,
+    features_only: bool = False,
+    out_indices: Sequence[int] | None = None,
+) -> Network | Features:
     """A trained network in eval mode, from what `dcdnas train` or `dcdnas export` wrote.
 
     Args:
         source: the folder with ``config.yaml`` and ``model.safetensors``, or a config file.
         weights: a safetensors file; None takes the one beside the config.
+        features_only: as for `build`.
+        out_indices: as for `build`.
 
     Raises:
         FileError: when something is missing or does not fit.
@@ -93,7 +123,7 @@ def load(source: str | Path, weights: str | Path | None = None) -> Network:
         )
     load_weights(network, file)
     network.eval()
-    return network
+    return Features(network, out_indices) if features_only else network
 
 
 def load_published(name: str, checkpoint: str | Path | Mapping[str, Any], **settings: Any) -> Network:

@@ -99,7 +99,7 @@ def config_file(source: str | Path) -> Path:
     """The config that a path means: itself, or the one in a folder."""
     path = Path(source)
     names = (path / name for name in ("config.yaml", "config.json"))
-    return path if path.is_file() else next((n for n in names if n.is_file()), path / "config.yaml")
+    return path if path.is_file() or path.suffix else next((n for n in names if n.is_file()), path / "config.yaml")
 
 
 def open_network(source: str | Path, weights: str | Path | None = None) -> Opened:

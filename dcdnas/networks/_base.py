@@ -10,6 +10,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self, TypeVar
 
 import torch
@@ -133,6 +134,33 @@ class Network(nn.Module, ABC):
         `forward` calls them itself, one by one: what is handed to a method as a temporary may live until that returns.
         """
         return [block for stage in self.stages for block in self.get_submodule(stage).children()]
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """The last map, before it is pooled and classified: (N, C, H, W) -> (N, D, H', W').
+
+        It is that of the last stage, or of the convolution `head` behind it where there is one.
+        """
+        x = self.enter(x)
+        for block in self.blocks():
+            x = block(x)
+        head: nn.Module | None = getattr(self, "head", None)
+        return x if head is None else head(x)
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Puts a fresh last layer in the place of the classifier, for another number of classes; the architecture follows.
+
+        Args:
+            num_classes: of the new layer; with 0 there is none, and the network gives out the features before it.
+        """
+        a, plan = self.architecture, type(self)
+        self.architecture = replace(a, classes=num_classes or a.classes)
+        slots = plan.slots(a.input, self.architecture.classes, plan.complete(a.settings))
+        slot = next(slot for slot in reversed(slots) if slot.kind in ("linear", "pixel-linear"))
+        parent, _, name = slot.name.rpartition(".")
+        old = self.get_submodule(slot.name)
+        like = next(old.parameters(), next(self.parameters()))
+        fresh = make(slot, a.layers.get(slot.name, STATIC)) if num_classes else nn.Identity()
+        setattr(self.get_submodule(parent), name, fresh.to(like.device, like.dtype).train(self.training))
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
