@@ -81,6 +81,13 @@ Timeout = Annotated[
     str | None,
     typer.Option("--timeout", metavar="TIME", help="Ends the search after this time, like 2h.", rich_help_panel=EXECUTION),
 ]
+SearchPatience = Annotated[
+    int | None,
+    typer.Option(
+        "--patience", metavar="N", min=1, help="Ends the search when N trainings have left the front as it was.",
+        rich_help_panel=EXECUTION,
+    ),
+]  # fmt: skip
 Log = Annotated[
     list[str] | None,
     typer.Option(metavar="TRACKER", help="Tell tensorboard, wandb, mlflow; several with commas.", rich_help_panel=EXECUTION),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dcdnas.cli._options import Address, Cpus, Dashboard, Executor, Gpus, Jobs, Log, Run, Timeout
+from dcdnas.cli._options import Address, Cpus, Dashboard, Executor, Gpus, Jobs, Log, Run, SearchPatience, Timeout
 from dcdnas.cli._output import Output
 
 __all__ = ["resume"]
@@ -29,6 +29,7 @@ def resume(
     gpus_per_trial: Gpus = None,
     address: Address = None,
     timeout: Timeout = None,
+    patience: SearchPatience = None,
     log: Log = None,
     dashboard: Dashboard = False,
 ) -> None:

@@ -23,6 +23,7 @@ class Ending(StrEnum):
 
     COMPLETED = "completed"
     EXHAUSTED = "exhausted"
+    PLATEAU = "plateau"
     TIME_IS_UP = "time-is-up"
     TOO_MANY_FAILURES = "too-many-failures"
     STOPPED = "stopped"
@@ -44,6 +45,7 @@ class Ending(StrEnum):
 _SENTENCES = {
     Ending.COMPLETED: "",
     Ending.EXHAUSTED: "the space is exhausted: every network within the budget that was drawn is known",
+    Ending.PLATEAU: "no training has changed the front for as long as --patience allows",
     Ending.TIME_IS_UP: "time is up",
     Ending.TOO_MANY_FAILURES: "too many trainings in a row failed",
     Ending.STOPPED: "stopped as asked",

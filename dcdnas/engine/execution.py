@@ -29,6 +29,7 @@ class Execution:
         cpus_per_trial: cores that a training gets.
         address: of a Ray cluster; empty starts one on this machine.
         timeout: seconds after which the search ends as if asked to; infinity for never.
+        patience: trainings that may leave the front as it was before the search ends; 0 for any number.
         train: what a worker runs; None for the proxy training.
         plugins: files with entries from outside the package, which workers have to know.
         task: that was given in Python; None for the one that the run names.
@@ -42,6 +43,7 @@ class Execution:
     cpus_per_trial: float = 1.0
     address: str = ""
     timeout: float = math.inf
+    patience: int = 0
     train: Train | None = None
     log: tuple[str, ...] = ()
     plugins: tuple[Plugin, ...] = ()

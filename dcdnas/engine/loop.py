@@ -45,6 +45,7 @@ class SearchLoop:
         control: what a person asks from outside.
         died: whether an earlier driver was killed, see `dcdnas.engine.recovery.recover`.
         retry_failed: whether what failed in earlier sessions is trained again.
+        patience: trainings that may end without a change of the front before no more networks are trained; 0 for any number.
     """
 
     def __init__(
@@ -56,8 +57,9 @@ class SearchLoop:
         control: Callable[[], Wish] = lambda: NOTHING,
         died: bool = True,
         retry_failed: bool = False,
+        patience: int = 0,
     ) -> None:
-        self.config, self.space, self.store = config, space, store
+        self.config, self.space, self.store, self.patience = config, space, store, patience
         self.until, self.control = until, control
         self.observe: Callable[[], None] = lambda: None
         self.stopped: Ending | None = None
@@ -165,6 +167,8 @@ class SearchLoop:
         """How the search has ended; None while it has something left to do."""
         if self.stopped is None and self.exhausted and self.ended < self.config.trials:
             return Ending.EXHAUSTED
+        if self.stopped is None and self.still and self.ended < self.config.trials:
+            return Ending.PLATEAU
         return self.stopped or (Ending.COMPLETED if self.complete else None)
 
     @property
@@ -208,7 +212,12 @@ class SearchLoop:
     def _wants_more(self) -> bool:
         """Whether a network is to be trained now; those that are trained last count as trained."""
         missing = self.ended + self._searching + len(self._proposer.last) < self.config.trials
-        return self._proposer.lost or (missing and not self.exhausted)
+        return self._proposer.lost or (missing and not self.exhausted and not self.still)
+
+    @property
+    def still(self) -> bool:
+        """Whether as many trainings as there is patience for have left the front as it was."""
+        return 0 < self.patience <= self.standing.still
 
     @property
     def _unended(self) -> dict[str, int]:
@@ -264,7 +273,7 @@ class SearchLoop:
         job = Job(
             number,
             p.architecture,
-            replace(self.config.task, seed=seed, deadline=self.config.task.deadline or self.standing.patience),
+            replace(self.config.task, seed=seed, deadline=self.config.task.deadline or self.standing.hung_after),
             metrics=tuple(p.cost.values),
         )
         self._running[job.key] = (job, p)
@@ -290,7 +299,7 @@ class SearchLoop:
         job = self.confirming.next(self.trials.values(), alone=not self._running)
         if job is None:
             return WAIT if self._running else None
-        job = replace(job, task=replace(job.task, deadline=self.config.task.deadline or self.standing.patience))
+        job = replace(job, task=replace(job.task, deadline=self.config.task.deadline or self.standing.hung_after))
         self._running[job.key] = (job, None)
         return job
 
@@ -350,8 +359,9 @@ class SearchLoop:
 
     def _take_over(self, past: Sequence[Trial], died: bool) -> None:
         """Goes on where an earlier session ended. After one that ended for its failures, one more failure ends this one too."""
-        for trial in past:
+        for trial in sorted(past, key=lambda t: (t.ended, t.number)):
             self._remember(trial)
+        for trial in past:
             for report in trial.score.curve if trial.score and trial.state in ENDED else ():
                 self._halving.reached(trial.number, report, trial.cost)
             self._misses = self._misses + 1 if trial.state in ("refused", "replayed") else 0

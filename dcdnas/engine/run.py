@@ -69,7 +69,9 @@ def search(
         store.set_ending(None)
         clear_request(folder)
         until = time.monotonic() + execution.timeout
-        loop = SearchLoop(config, space, store, until, _wishes(folder, lock, signals), lock.found_dead, retry_failed)
+        loop = SearchLoop(
+            config, space, store, until, _wishes(folder, lock, signals), lock.found_dead, retry_failed, execution.patience
+        )
         loop.observe = _observer(Watch(loop, store.meta("bounds")), tracking, observe)
         try:
             execution = replace(execution, weights=loop.weights.prepare())

@@ -13,7 +13,7 @@ from dcdnas.core.budget import Budget
 from dcdnas.core.objective import Goals
 from dcdnas.core.trial import ENDED, State, Trial
 
-PATIENCE, LEAST, FIRST = 50, 600.0, 6 * 3600.0
+HUNG, LEAST, FIRST = 50, 600.0, 6 * 3600.0
 """A training is hung after 50 times the longest one so far (a dynamic layer takes up to 20 times as long as a static one), and
 never before ten minutes; as long as none has finished, after six hours."""
 
@@ -34,6 +34,8 @@ class Standing:
         self.best: Trial | None = None
         self.latest: Trial | None = None
         self.longest = 0.0
+        self.still = 0
+        """Trainings that have ended since the front last changed."""
         self._first: dict[str | int, int] = {}
 
     def put(self, trial: Trial) -> None:
@@ -42,13 +44,14 @@ class Standing:
         if before is not None:
             self.states[before.state] -= 1
         self.states[trial.state] += 1
+        self.still += trial.state in ENDED and (before is None or before.state not in ENDED)
         self.trials[trial.number] = self.latest = trial
         if trial.state == "finished" and trial.score is not None:
             self.longest = max(self.longest, trial.score.seconds)
         if self._may_lead(trial):
             line = pareto.front([*self.front, trial], self.budgets, self.goals)
             if trial in line:
-                self.front = tuple(line)
+                self.front, self.still = tuple(line), 0
                 self.best = pareto.best(line, self.budgets, self.goals)
 
     def _may_lead(self, trial: Trial) -> bool:
@@ -57,9 +60,9 @@ class Standing:
         return bool(found) and self._first.setdefault(pareto.network_of(trial), trial.number) == trial.number
 
     @property
-    def patience(self) -> float:
+    def hung_after(self) -> float:
         """Seconds after which a training counts as hung, by what trainings took so far."""
-        return max(LEAST, PATIENCE * self.longest) if self.longest else FIRST
+        return max(LEAST, HUNG * self.longest) if self.longest else FIRST
 
     @property
     def ended(self) -> int:

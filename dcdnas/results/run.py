@@ -124,7 +124,7 @@ class Run:
         """Whether somebody is searching it, it ended as asked, it waits for a resume, or too many trainings failed."""
         if self.driver:
             return "running"
-        if self.ending in (Ending.TIME_IS_UP, Ending.EXHAUSTED):
+        if self.ending in (Ending.TIME_IS_UP, Ending.EXHAUSTED, Ending.PLATEAU):
             return "finished"
         if self.ending is Ending.TOO_MANY_FAILURES:
             return "failed"

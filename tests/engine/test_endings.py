@@ -67,6 +67,8 @@ def search_to(ending: Ending, folder: Path, patch: pytest.MonkeyPatch) -> None:
     execution = Execution(executor="inline", train=pretend)
     if ending is Ending.TIME_IS_UP:
         execution = replace(execution, timeout=-1)
+    elif ending is Ending.PLATEAU:
+        execution = replace(execution, patience=2)
     elif ending is Ending.TOO_MANY_FAILURES:
         execution = replace(execution, train=raising)
     elif ending is Ending.INTERRUPTED:
@@ -86,6 +88,7 @@ def search_to(ending: Ending, folder: Path, patch: pytest.MonkeyPatch) -> None:
 STATUS = {
     Ending.COMPLETED: "finished",
     Ending.EXHAUSTED: "finished",
+    Ending.PLATEAU: "finished",
     Ending.TIME_IS_UP: "finished",
     Ending.TOO_MANY_FAILURES: "failed",
     Ending.STOPPED: "interrupted",

@@ -21,7 +21,7 @@ from dcdnas.engine.job import WAIT, Job, Outcome
 from dcdnas.engine.loop import FAILURES, MISSES, SearchLoop
 from dcdnas.engine.proxy_training import Reporter
 from dcdnas.engine.signals import Wish
-from dcdnas.engine.standing import FIRST, LEAST, PATIENCE
+from dcdnas.engine.standing import FIRST, HUNG, LEAST
 from dcdnas.engine.store import Store
 from dcdnas.errors import Resumable
 from dcdnas.space.pricing.cost import priced
@@ -265,7 +265,7 @@ def test_a_deadline_follows_the_longest_training_and_is_generous(store: Store) -
     second = started(loop)
     assert second.task.deadline == LEAST
     loop.end(second, Outcome(Score({"accuracy": 0.5, "loss": 1.0}, 3, 100.0)))
-    assert started(loop).task.deadline == PATIENCE * 100
+    assert started(loop).task.deadline == HUNG * 100
 
 
 def test_a_configured_deadline_holds(store: Store) -> None:

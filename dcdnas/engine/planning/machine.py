@@ -36,7 +36,7 @@ def chosen_execution(settings: SearchSettings) -> Execution:
         raise UsageError(f"--gpus-per-trial {gpus:g}: torch finds no GPU here. Leave it out to train on the CPU.")
     return Execution(
         executor=settings.executor, jobs=settings.jobs, gpus_per_trial=gpus, cpus_per_trial=settings.cpus_per_trial,
-        address=settings.address, timeout=settings.timeout or math.inf, log=log,
+        address=settings.address, timeout=settings.timeout or math.inf, patience=settings.patience, log=log,
     )  # fmt: skip
 
 

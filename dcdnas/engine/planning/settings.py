@@ -147,6 +147,7 @@ class SearchSettings(BaseModel):
     log: Words = Field((), description="trackers that are told what happens: tensorboard, wandb, mlflow")
     address: str = Field("", description="of a Ray cluster")
     timeout: Duration = Field(None, description="after which the search ends")
+    patience: int = Field(0, ge=0, description="trainings that may leave the front as it was before the search ends; 0 for all")
 
     @classmethod
     def gather(
