@@ -25,7 +25,7 @@ from dcdnas.networks import Network
 HEAD = '''"""{what}: plain PyTorch, written by dcdnas {version}. It needs torch and {weights} beside it.
 
     network = load()                              # in eval mode
-    logits = network(images)                      # (N, {channels}, {height}, {width}) -> (N, {classes})
+    logits = network(images)                      # (N, {channels}, {height}, {width}) -> (N, {outputs})
 
 Images are floats from 0 to 1 from which MEAN is taken and which are divided by STD, channel by channel.
 """
@@ -125,9 +125,10 @@ def source_of(program: ExportedProgram, network: Network, model: Model, weights:
     )
     channels, height, width = a.input
     said = model.normalisation
+    outputs = f"{a.classes}, {height}, {width}" if a.head else a.classes
     return HEAD.format(
         what=a.named, version=version("dcdnas"), weights=weights, channels=channels, height=height, width=width,
-        classes=a.classes, input=a.input, mean=said.mean if said else None, std=said.std if said else None,
+        outputs=outputs, input=a.input, mean=said.mean if said else None, std=said.std if said else None,
         labels=repr(model.labels), state=state, body="".join(f"        {line}\n" for line in _lines(program)),
     )  # fmt: skip
 

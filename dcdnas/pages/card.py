@@ -67,7 +67,7 @@ def _sections(model: Model, written: Sequence[Written], trained: bool, licence: 
     yield f"A network that {does} {a.classes:,} classes: {mix(a)}; {costs(price_of(a))}.{weights}"
     yield ""
     yield f"![Its layers from input to output]({PICTURE})"
-    yield from ("", "## Use", "", *_use(written))
+    yield from ("", "## Use", "", *_use(model, written))
     yield from ("", "## Cost", "", *_cost(model))
     training = model.provenance.get("training")
     if isinstance(training, Mapping):
@@ -96,13 +96,13 @@ USES: Mapping[str, tuple[str, ...]] = {
 """File -> how it is used from Python."""
 
 
-def _use(written: Sequence[Written]) -> Iterator[str]:
+def _use(model: Model, written: Sequence[Written]) -> Iterator[str]:
     """An example for each way that the files allow."""
     names = {file.path.name for file in written}
     for name, lines in USES.items():
         if name in names and (name != "config.json" or "model.safetensors" not in names):
             yield from (f"`{name}`:", "```python", *lines, "```")
-    if names & {"model.safetensors", "model.onnx"}:
+    if names & {"model.safetensors", "model.onnx"} and not model.architecture.head:
         yield from ("", '`dcdnas predict "this folder" IMAGE...` says which classes it sees in pictures.')
 
 

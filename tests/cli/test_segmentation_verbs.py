@@ -111,7 +111,7 @@ def test_files_and_pages_of_the_run_say_it(found: Path) -> None:
 
 
 def test_a_search_goes_on(run: Run, found: Path) -> None:
-    assert run("resume", "done", "-n", "5").code == 0
+    assert run("resume", "done", "-n", "5", "--executor", "inline").code == 0
     assert load_run("done").ended == 5
 
 
@@ -124,10 +124,22 @@ def test_the_config_of_the_best_network_costs_what_the_search_said(run: Run, fou
     assert dcdnas.build("runs/done/front/best.yaml")(torch.zeros(2, 3, 16, 16)).shape == (2, 3, 16, 16)
 
 
-def test_the_whole_network_is_exported_and_computes_the_same_in_onnxruntime(run: Run, found: Path) -> None:
+def test_the_whole_network_is_exported_with_its_weights(run: Run, found: Path) -> None:
+    assert run("train", "done", "-d", "npz:some.npz", "--epochs", "1", "-o", "out").code == 0
+    assert run("export", "out/seed-0", "-o", "net", "--to", "config,torch").code == 0
+    x = torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(dcdnas.load("net")(x), dcdnas.load("out/seed-0")(x))
+    card = (found / "net" / "README.md").read_text(encoding="utf-8")
+    assert "scores each pixel of 3x16x16 images for 3 classes" in card
+    assert "predict" not in card
+
+
+@pytest.mark.slow
+def test_the_whole_network_computes_the_same_in_onnxruntime_and_in_plain_pytorch(run: Run, found: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     assert run("train", "done", "-d", "npz:some.npz", "--epochs", "1", "-o", "out").code == 0
-    said = run("export", "out/seed-0", "-o", "net", "--to", "config,torch,onnx,pt2")
+    said = run("export", "out/seed-0", "-o", "net", "--to", "config,torch,standalone,onnx,pt2")
     assert said.code == 0, said.err
     network, x = dcdnas.load("net"), torch.randn(3, 3, 16, 16)
     session = onnxruntime.InferenceSession(str(found / "net" / "model.onnx"))
@@ -135,6 +147,7 @@ def test_the_whole_network_is_exported_and_computes_the_same_in_onnxruntime(run:
         expected = network(x)
     assert expected.shape == (3, 3, 16, 16)
     np.testing.assert_allclose(session.run(None, {"images": x.numpy()})[0], expected.numpy(), rtol=1e-3, atol=1e-4)
+    assert "-> (N, 3, 16, 16)" in (found / "net" / "network.py").read_text(encoding="utf-8")
     assert json.loads(session.get_modelmeta().custom_metadata_map["label_names"]) == ["sky", "road", "tree"]
 
 
