@@ -82,7 +82,7 @@ def scores_pixels(model: Path) -> bool:
 def _masks(out: Output, model: Path, data: str, weights: Path | None, output: Path | None, skip: float) -> None:
     """What a network that scores pixels reaches on test images with masks."""
     from dcdnas.api import load
-    from dcdnas.cli.train import in_words
+    from dcdnas.cli._training import in_words
     from dcdnas.errors import UsageError
     from dcdnas.export import config_file, read_model
     from dcdnas.training.full import best_device

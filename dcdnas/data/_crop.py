@@ -30,7 +30,11 @@ class Crops(NamedTuple):
 
     def of(self, number: int) -> Crops:
         """Those of one image."""
-        return Crops(self.draws[number : number + 1], self.smallest)
+        return self.part(slice(number, number + 1))
+
+    def part(self, images: slice) -> Crops:
+        """Those of some of the images."""
+        return Crops(self.draws[images], self.smallest)
 
     def boxes(self, height: int, width: int) -> Tensor:
         """(N, 4) left, top, width, height in pixels: the first try that fits, else the largest central box of a fair ratio.

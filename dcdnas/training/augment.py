@@ -88,10 +88,15 @@ def drawn_crops(count: int, smallest: float, *seeds: int) -> Crops:
         smallest: share of the area.
         seeds: of the training, the epoch, the batch: equal ones draw equal crops, whatever was drawn before.
     """
+    return Crops(torch.rand(count, TRIES, 4, generator=torch.Generator().manual_seed(seed_of(*seeds))), smallest)
+
+
+def seed_of(*numbers: int) -> int:
+    """A seed that follows from several numbers of 0 or more."""
     seed = 0
-    for number in seeds:
+    for number in numbers:
         seed = (seed * 1_000_003 + number) % 2**63
-    return Crops(torch.rand(count, TRIES, 4, generator=torch.Generator().manual_seed(seed)), smallest)
+    return seed
 
 
 def erased(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:

@@ -137,6 +137,23 @@ class TrainingFolder:
         write_whole(self.path / EPOCHS, as_csv(self.rows))
 
 
+def rows_in(path: Path) -> list[Row]:
+    """The rows of a table of epochs, as another process has it by now; none where there is none."""
+    try:
+        lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    except OSError:
+        return []
+    return [_row({name: float(text) if text else None for name, text in line.items()}) for line in lines]
+
+
+def _row(flat: Mapping[str, float | None]) -> Row:
+    """What `_flat` made a line of."""
+    prefix = "validation_"
+    validation = {name.removeprefix(prefix): value or 0.0 for name, value in flat.items() if name.startswith(prefix)}
+    rate, seconds = flat["learning_rate"] or 0.0, flat["seconds"] or 0.0
+    return Row(int(flat["epoch"] or 0), rate, flat["training_loss"], validation, seconds, flat["images_per_second"])
+
+
 def as_csv(rows: Sequence[Row]) -> str:
     """One row or more as CSV, with the names of their fields on top: ``validation_accuracy``, ``validation_loss``."""
     text = io.StringIO()

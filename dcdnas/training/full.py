@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -98,6 +98,10 @@ class Watcher:
         return False
 
 
+Runner = Callable[[Architecture, Split, TrainingTask, TrainingFolder, Watcher, str, Start], Trained]
+"""Takes one training from where its folder has it to its end, as `train_kept` does."""
+
+
 def train_seeds(
     architecture: Architecture,
     images: Split,
@@ -108,6 +112,8 @@ def train_seeds(
     resume: bool = False,
     device: str = "cpu",
     start: Start = FRESH,
+    run: Runner | None = None,
+    workers: int = 1,
 ) -> list[Trained]:
     """Trains the network once a seed and keeps each training in ``seed-N`` of a folder after every epoch, and when it is stopped.
 
@@ -121,6 +127,8 @@ def train_seeds(
         resume: whether to go on with the trainings that are kept in the folder; else there must be none.
         device: to train on.
         start: weights to begin with, and a teacher.
+        run: takes a training from where its folder has it to its end; None for `train_kept`, in this process.
+        workers: processes among which that shares a training, which is another training for another number.
 
     Raises:
         TrainingError: when a training cannot go on.
@@ -132,11 +140,13 @@ def train_seeds(
     tasks = [replace(task, seed=seed) for seed in seeds]
     make_folder(folder)
     with FolderLock(folder, "is being trained in by", "Wait for it, or name another folder with -o.") as lock:
-        abouts = [described(architecture, images, of_seed) | start.described() for of_seed in tasks]
+        more = start.described() | ({"workers": workers} if workers > 1 else {})
+        abouts = [described(architecture, images, of_seed) | more for of_seed in tasks]
         places = [TrainingFolder(folder / f"seed-{t.seed}", about, lock) for t, about in zip(tasks, abouts, strict=True)]
         for place in places:
             place.prepare(resume)
-        return [train_kept(architecture, images, t, p, watcher, device, start) for t, p in zip(tasks, places, strict=True)]
+        run = run or train_kept
+        return [run(architecture, images, t, p, watcher, device, start) for t, p in zip(tasks, places, strict=True)]
 
 
 def train_kept(

@@ -26,11 +26,15 @@ from dcdnas.networks import Network
 from dcdnas.training.augment import drawn_crops, normalised, varied, with_masks
 from dcdnas.training.distillation import Teacher
 from dcdnas.training.ema import Average, state_of
+from dcdnas.training.group import ALONE, Group
 from dcdnas.training.judging import check_recipe, cross_entropy, judge_of
 from dcdnas.training.mixing import drawn
 from dcdnas.training.optimizer import Precision, optimizer_of
 from dcdnas.training.schedule import annealing_epochs, learning_rate
 from dcdnas.training.statistics import put_back, reestimate, statistics_of
+
+WHOLE = slice(None)
+"""All images of a batch."""
 
 CHECK_EVERY = 16
 """Steps between two looks at the loss; on a GPU every look waits for the device."""
@@ -84,6 +88,7 @@ class Training:
         generator: on the CPU, for the order of the images and their variations.
         device: to train on.
         teacher: whose answers it learns beside the labels; None for none.
+        group: the processes that train it together.
     """
 
     def __init__(
@@ -94,9 +99,10 @@ class Training:
         generator: torch.Generator,
         device: torch.device | str = "cpu",
         teacher: Teacher | None = None,
+        group: Group = ALONE,
     ) -> None:
         self.clock = Clock(task.deadline)
-        self.task, self.generator, self.device = task, generator, torch.device(device)
+        self.task, self.generator, self.device, self.group = task, generator, torch.device(device), group
         if data.train.masks:
             check_recipe(task, teacher is not None)
         self.images, self.validation = (on_device(part, self.device) for part in data)
@@ -136,10 +142,11 @@ class Training:
             put_back(self.network, self.own)
             self.own = None
         if self.order is None:
-            self.order = torch.randperm(len(self.images), generator=self.generator)
+            self.order = self.group.order(len(self.images), self.task.seed, len(self.curve), self.generator)
             self.loss.zero_()
         self.network.train()
-        at = self.step_of_epoch, len(self.curve)
+        part = self.group.part(min(self.task.batch_size, len(self.images)))
+        at = self.step_of_epoch, len(self.curve), part
         for x, y in batches(self.images, self.task, self.generator, self.device, self.order, *at):
             self._learn(x, y)
             yield
@@ -152,7 +159,7 @@ class Training:
             self.network.anneal((step + 1) / self.temperature_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.steps_per_epoch * task.epochs, task, group["controller"])
-        loss = self._gradients(x, y)
+        loss = self.group.averaged(self.network, self._gradients(x, y))
         self.precision.step(self.optimizer, task.clip_norm)
         if self.average:
             self.average.add(self.network, step)
@@ -187,13 +194,17 @@ class Training:
         """Ends an epoch whose steps are done: what the network is worth. It keeps the statistics of this reading, and the average
         of the weights where there is one, until the next step, so that it repeats the reading.
         """
-        own, task = state_of(self.network) if self.average else statistics_of(self.network), self.task
+        own = state_of(self.network) if self.average else statistics_of(self.network)
+        self.curve.append(self.group.agreed(self._reading, (judge_of(self.images.masks).NAME, "loss")))
+        self.own, self.order = own, None
+        return self.curve[-1]
+
+    def _reading(self) -> EpochResult:
+        task = self.task
         if self.average:
             put_back(self.network, self.average.state)
         reestimate(self.network, self.images, task.norm_batches, task.batch_size, self.device, self.precision.autocast)
-        self.curve.append(reading(self.network, self.validation, task, len(self.curve), self.device, self.clock))
-        self.own, self.order = own, None
-        return self.curve[-1]
+        return reading(self.network, self.validation, task, len(self.curve), self.device, self.clock)
 
     def end(self) -> Score:
         """Leaves the network ready for use; the last reading, and all before it."""
@@ -260,6 +271,7 @@ def batches(
     order: Tensor | None = None,
     first: int = 0,
     epoch: int = 0,
+    part: slice = WHOLE,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch: (N, C, H, W) floats, and (N,) labels or (N, H, W) masks, in an order of its own.
 
@@ -274,6 +286,7 @@ def batches(
         order: (N,) positions of the images; drawn when left out.
         first: batch to begin with, counted from 0.
         epoch: counted from 0; with the seed and the batch it decides resized crops.
+        part: which images of each batch.
     """
     size = min(task.batch_size, len(images))
     order = torch.randperm(len(images), generator=generator) if order is None else order
@@ -281,7 +294,10 @@ def batches(
     numbers = range(first, steps_per_epoch(len(images), task))
     crop = task.augment == "resized-crop"
     plan = (
-        (order[n * size : (n + 1) * size], drawn_crops(size, task.crop_area, task.seed, epoch, n) if crop else None)
+        (
+            order[n * size : (n + 1) * size][part],
+            drawn_crops(size, task.crop_area, task.seed, epoch, n).part(part) if crop else None,
+        )
         for n in numbers
     )
     for batch in images.batches(plan):

@@ -15,7 +15,7 @@ from commands import Run
 from safetensors.torch import load_file
 
 import dcdnas
-from dcdnas.cli.train import source_of
+from dcdnas.cli.train import sources_of
 from dcdnas.data import Images, load_test
 from dcdnas.export import read_model
 from dcdnas.published import architecture
@@ -95,7 +95,7 @@ def test_a_folder_that_cannot_be_written_to_is_said_before_the_first_step(run: R
 
 
 def test_a_published_network_can_be_trained() -> None:
-    found = source_of("dcd/mobilenetv2_dcd", "")
+    (found,) = sources_of("dcd/mobilenetv2_dcd", "")
     assert found.name == "dcd-mobilenetv2_dcd"
     assert found.architecture == architecture("dcd/mobilenetv2_dcd")
 
@@ -181,3 +181,43 @@ def test_a_teacher_of_other_classes_is_refused_before_the_first_step(run: Run, s
     assert said.code == 2
     assert "--teacher out/seed-0: has other classes than npz:some.npz, or another order of them. Train it on that." in said.err
     assert not Path("second/seed-0").exists()
+
+
+def test_the_whole_front_is_trained_one_network_after_the_other(run: Run, searched: Path) -> None:
+    front = load_run("done").front()
+    assert len(front) > 1
+    said = run("train", "done", "--front", "-d", "npz:some.npz", "--epochs", "1", "-o", "out", "--json")
+    assert said.code == 0
+    assert [result["network"] for result in said.json["networks"]] == [f"done-{t.number}" for t in front]
+    for result, trial in zip(said.json["networks"], front, strict=True):
+        place = Path("out") / result["network"]
+        assert json.loads((place / "result.json").read_text()) == result
+        assert dcdnas.load(place / "seed-0").architecture == trial.architecture
+    assert said.err.count("Training done-") == len(front)
+
+
+def test_a_front_of_what_has_none_is_refused(run: Run, searched: Path) -> None:
+    both = run(*TRAIN, "--front", "--trial", "0")
+    assert both.code == 2
+    assert "--front trains all networks of the front, --trial 0 is one. Leave one of them out." in both.err
+    preset = run("train", "dcd/mobilenetv2_dcd", "-d", "npz:some.npz", "--front")
+    assert "--front is of a run, and dcd/mobilenetv2_dcd is a published network. Leave --front out." in preset.err
+
+
+def test_workers_that_cannot_share_a_batch_are_refused_before_ray_is_started(run: Run, searched: Path) -> None:
+    said = run(*TRAIN, "--workers", "2", "--set", "batch_size=33")
+    assert said.code == 2
+    assert "a batch of 33 images cannot be shared by 2 workers" in said.err
+    assert "seed 0" not in said.err
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+def test_two_workers_leave_what_one_process_leaves(run: Run, searched: Path) -> None:
+    said = run(*TRAIN, "--workers", "2", "--set", "batch_size=32", "--json")
+    assert said.code == 0
+    assert "1 seed, on 2 workers, cpu" in said.err
+    assert "seed 0 epoch 1/1" in said.err
+    (training,) = said.json["trainings"]
+    assert run("evaluate", training["folder"], "-d", "npz:some.npz", "--json").json["accuracy"] == training["test_accuracy"]

@@ -1,0 +1,178 @@
+"""One network of `dcdnas train`: its images, its seeds, its test and its files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dcdnas.cli._output import Output
+from dcdnas.cli._recipe import task_of
+from dcdnas.cli._source import Source as Found
+from dcdnas.cli._start import start_of
+from dcdnas.cli._training_progress import watching
+from dcdnas.core.files import make_folder, write_whole
+from dcdnas.core.objective import Objective
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.units import counted
+from dcdnas.data import Images, Split, load_test, split
+from dcdnas.engine.executors.ray.together import Workers
+from dcdnas.export import WEIGHTS, Model, Normalisation, save_weights, write_config
+from dcdnas.tasks import OBJECTIVES
+from dcdnas.training.full import VALIDATION, Trained, best_device, images_for, judged_on_test, mean_and_spread, train_seeds
+
+RESULT, LOG = "result.json", "workers.log"
+
+TEST = "test_"
+"""How the name of what a network reached on the test images begins."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How every network is trained.
+
+    Args:
+        data: name of the images.
+        recipe: name or file of one; None for the run's.
+        epochs: None for the recipe's.
+        assignments: ``KEY=VALUE`` of the recipe.
+        weights: to begin with; None for fresh ones.
+        teacher: folder of a trained network; None for none.
+        seeds: one training each.
+        resume: whether to go on with what is kept.
+        workers: processes that share a training.
+    """
+
+    data: str
+    recipe: str | None
+    epochs: int | None
+    assignments: Sequence[str]
+    weights: Path | None
+    teacher: Path | None
+    seeds: Sequence[int]
+    resume: bool
+    workers: int
+
+
+def train_network(out: Output, found: Found, wanted: Wanted, folder: Path) -> dict[str, Any]:
+    """Trains a network once a seed, writes each when it ends, and tests all of them at the end.
+
+    Args:
+        out: where to say how it goes.
+        found: the network.
+        wanted: how.
+        folder: of all seeds.
+
+    Returns:
+        What is in the folder's ``result.json``.
+
+    Raises:
+        DcdnasError: when it cannot be trained, or was stopped.
+    """
+    provenance = found.model().provenance
+    task = task_of(found.run, wanted.data, wanted.recipe, wanted.epochs, wanted.assignments)
+    make_folder(folder)  # so that one that cannot be written is said before the trainings
+    images = read_images(out, found, task)
+    load_test(images)  # so that a damaged or missing test part is said before them, too
+    device, parts = best_device(), split(images, VALIDATION)
+    group = Workers(wanted.workers, folder / LOG) if wanted.workers > 1 else None
+    if group:
+        group.check(task, len(parts.train))
+    start = start_of(out, found.architecture, images, wanted.weights, wanted.teacher)
+    on = f"{counted(wanted.workers, 'worker')}, {device}" if group else device
+    announce(out, found.name, task, parts, f"{counted(len(wanted.seeds), 'seed')}, on {on}")
+
+    def write(one: Trained) -> Path:
+        return write_network(one, provenance, images, task, folder)
+
+    with watching(out, task, wanted.seeds, write) as watcher:
+        trained = train_seeds(
+            found.architecture, parts, task, wanted.seeds, folder, watcher, wanted.resume, device, start,
+            group.train if group else None, wanted.workers,
+        )  # fmt: skip
+    tested = judged_on_test(trained, images, device)
+    return finish(found.name, [(one, write(one)) for one in tested], task, folder)
+
+
+def announce(out: Output, name: str, task: TrainingTask, images: Split, how: str) -> None:
+    """Says what is going to be trained."""
+    size = f"{len(images.train):,} images, {counted(task.epochs, 'epoch')}"
+    out.note(f"Training {name} on {task.data}: {size}, {how}")
+    if task.norm_batches:
+        out.note(f"Read with BatchNorm statistics of {task.norm_batches} batches of unaugmented training images")
+
+
+def read_images(out: Output, found: Found, task: TrainingTask) -> Images:
+    """The training part for a network; says when the network has to be adapted to it."""
+    images, of = images_for(found.architecture, task), found.architecture
+    if images.notes:
+        out.note(f"{task.data}: {'; '.join(images.notes)}.")
+    if images.shape != of.input or len(images.classes) != of.classes:
+        now, priced = ("x".join(map(str, shape)) for shape in (images.shape, of.input))
+        out.warn(
+            f"Note: the network is adapted to {now} images and {len(images.classes):,} classes; {found.name} is priced for "
+            f"{priced} and {of.classes:,}."
+        )
+    return images
+
+
+def objective_of(one: Trained) -> Objective:
+    """What a trained network is judged by first."""
+    return OBJECTIVES[one.network.architecture.head][0]
+
+
+def in_words(objective: str) -> str:
+    """An objective's name in a sentence."""
+    return objective.replace("_iou", " IoU")
+
+
+def write_network(one: Trained, provenance: Mapping[str, Any], images: Images, task: TrainingTask, folder: Path) -> Path:
+    """Writes a network that was trained into its seed's folder, with all that is known of it.
+
+    Args:
+        one: the network, and what it reached.
+        provenance: where it comes from, before this training.
+        images: that it was trained on.
+        task: the recipe.
+        folder: of all seeds.
+
+    Returns:
+        The seed's folder.
+    """
+    place = folder / f"seed-{one.seed}"
+    name = objective_of(one).name
+    reached = {f"validation_{name}": one.score.values[name], f"test_{name}": one.test.get(name)}
+    training = {**asdict(replace(task, seed=one.seed)), **reached}
+    normalisation = Normalisation(images.mean, images.std)
+    model = Model(one.network.architecture, {**provenance, "training": training}, normalisation, images.classes)
+    write_config(model, place / "config.yaml")
+    save_weights(one.network, place / WEIGHTS, model.metadata())
+    return place
+
+
+def finish(name: str, written: Sequence[tuple[Trained, Path]], task: TrainingTask, folder: Path) -> dict[str, Any]:
+    """Writes how good the networks are that were trained, tested and written to their folders."""
+    objective = objective_of(written[0][0])
+    on_test, on_validation = f"{TEST}{objective.name}", f"validation_{objective.name}"
+    rows: list[dict[str, Any]] = [
+        {
+            "seed": one.seed, on_test: one.test[objective.name], on_validation: one.score.values[objective.name],
+            "epochs": one.score.epochs, "seconds": one.score.seconds, "folder": str(place),
+        }
+        for one, place in written
+    ]  # fmt: skip
+    mean, spread = mean_and_spread([row[on_test] for row in rows])
+    result = {"network": name, "data": task.data, on_test: mean, "standard_deviation": spread, "trainings": rows}
+    write_whole(folder / RESULT, json.dumps(result, indent=2) + "\n")
+    return result
+
+
+def say(out: Output, result: Mapping[str, Any], folder: Path) -> None:
+    """Says what `train_network` reached, and where it is."""
+    name, mean = next((key.removeprefix(TEST), value) for key, value in result.items() if key.startswith(TEST))
+    spread, seeds = result["standard_deviation"], len(result["trainings"])
+    more = f" ± {100 * spread:.1f}" if spread is not None else ""
+    out.show(f"Test {in_words(name)} {100 * mean:.1f}{more} % over {counted(seeds, 'seed')} ({result['data']})")
+    out.show(f"Files         {folder}/: {RESULT}, seed-N/config.yaml, seed-N/{WEIGHTS}, seed-N/epochs.csv")

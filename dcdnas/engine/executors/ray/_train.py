@@ -1,0 +1,154 @@
+"""Runs one training under Ray Train and follows it by what the first worker writes into its folder."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+import torch
+from ray.exceptions import RayError
+from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context
+from ray.train.torch import TorchTrainer
+
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.files import write_whole
+from dcdnas.core.plugins import Plugin, loaded, offer
+from dcdnas.core.task import TrainingTask
+from dcdnas.data import Split
+from dcdnas.engine.execution import Execution
+from dcdnas.engine.executors.ray._cluster import cluster, logged, own_handlers
+from dcdnas.engine.job import described
+from dcdnas.errors import DcdnasError, Resumable, TrainingError
+from dcdnas.training.folder import EPOCHS, LAST, TrainingFolder, rows_in
+from dcdnas.training.starting import Start
+from dcdnas.training.together import train_together
+
+if TYPE_CHECKING:
+    from dcdnas.engine.executors.ray.together import Workers
+    from dcdnas.training.full import Watcher
+
+STOP, FAILED, RAY = "stop", "failed.txt", ".ray"
+"""Names in the training's folder: the first asks the workers to stop, the second says why they cannot, the last is Ray's."""
+
+RESTARTS = 3
+"""Times that workers are started again after one died."""
+
+POLL = 0.5
+"""Seconds between two looks at the folder."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all workers of a training are told.
+
+    Args:
+        architecture: fitted to the images.
+        images: to learn from, and to watch the training with.
+        task: the recipe.
+        folder: of the training, which all workers see.
+        about: what is trained.
+        device: ``cpu`` or ``cuda``.
+        start: weights to begin with, and a teacher.
+    """
+
+    architecture: Architecture
+    images: Split
+    task: TrainingTask
+    folder: Path
+    about: Mapping[str, Any]
+    device: str
+    start: Start
+
+
+def run_workers(shared: Shared, workers: Workers, watcher: Watcher) -> None:
+    """Trains until the folder has the training's end.
+
+    Raises:
+        TrainingError: when the training cannot go on, or workers died time and again.
+        Resumable: when it was stopped.
+    """
+    for name in (STOP, FAILED):
+        (shared.folder / name).unlink(missing_ok=True)
+    execution = Execution(jobs=workers.count, address=workers.address)
+    with logged(workers.log), cluster(execution):
+        trainer = TorchTrainer(
+            worker,
+            train_loop_config={"shared": ray.put(shared), "plugins": loaded()},
+            scaling_config=ScalingConfig(num_workers=workers.count, use_gpu=shared.device == "cuda"),
+            run_config=RunConfig(
+                name="training",
+                storage_path=str((shared.folder / RAY).absolute()),
+                failure_config=FailureConfig(max_failures=RESTARTS),
+            ),
+        )
+        try:
+            with own_handlers():
+                _follow(trainer, shared, watcher)
+        finally:
+            shutil.rmtree(shared.folder / RAY, ignore_errors=True)
+    failed = shared.folder / FAILED
+    if failed.exists():
+        raise TrainingError(failed.read_text(encoding="utf-8"))
+
+
+def _follow(trainer: TorchTrainer, shared: Shared, watcher: Watcher) -> None:
+    """Waits for the end; says each epoch and asks the workers to stop when the watcher wants to."""
+    errors: list[BaseException] = []
+
+    def fit() -> None:
+        try:
+            trainer.fit()
+        except BaseException as error:
+            errors.append(error)
+
+    thread, said = threading.Thread(target=fit, daemon=True), 0
+    thread.start()
+    while thread.is_alive():
+        thread.join(POLL)
+        rows = rows_in(shared.folder / EPOCHS)
+        if len(rows) > said:
+            said = len(rows)
+            watcher.epoch(shared.task.seed, rows)
+        if watcher.stopping():
+            (shared.folder / STOP).touch()
+    stopped = (shared.folder / STOP).exists()
+    (shared.folder / STOP).unlink(missing_ok=True)
+    if errors and not isinstance(errors[0], RayError | RuntimeError):
+        raise errors[0]
+    if errors:
+        raise TrainingError(
+            f"Ray Train gave up: {described(errors[0])}. What was kept is in {shared.folder}; go on with --resume."
+        )
+    if stopped and len(rows_in(shared.folder / EPOCHS)) < shared.task.epochs:
+        raise Resumable(
+            f"stopped seed {shared.task.seed}; it is kept in {shared.folder / LAST} as after its last whole epoch. "
+            "Go on with the same command and --resume."
+        )
+
+
+def worker(config: dict[str, Any]) -> None:
+    """What each of Ray Train's workers runs: connected to the others, it trains its part."""
+    plugins: tuple[Plugin, ...] = config["plugins"]
+    offer(plugins)
+    shared: Shared = ray.get(config["shared"])
+    device = f"cuda:{torch.cuda.current_device()}" if shared.device == "cuda" else "cpu"
+    first = get_context().get_world_rank() == 0
+    torch.set_num_threads(1)
+    try:
+        train_together(
+            shared.architecture,
+            shared.images,
+            shared.task,
+            TrainingFolder(shared.folder, shared.about),
+            device,
+            shared.start,
+            (shared.folder / STOP).exists,
+        )
+    except DcdnasError as error:
+        if first:
+            write_whole(shared.folder / FAILED, str(error))

@@ -1,0 +1,109 @@
+"""Processes that train one network together: the mean of their gradients is the gradient of the whole batch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+from safetensors.torch import load_file, save_file
+from small_training import TASK, network, small_data
+from torch import Tensor, nn
+
+from dcdnas.core.trial import EpochResult
+from dcdnas.errors import TrainingError
+from dcdnas.training.augment import seed_of
+from dcdnas.training.group import ALONE, Group, Processes
+from dcdnas.training.loop import Training, batches, seeded
+
+WORKERS, NAMES = 2, ("accuracy", "loss")
+STEP = replace(TASK, epochs=1, batch_size=50, augment="resized-crop", norm_batches=0)
+
+
+def first_step(group: Group) -> dict[str, Tensor]:
+    """Gradients and loss of the first step, with BatchNorm in eval mode, so that no image sees the others."""
+    torch.set_num_threads(1)
+    net = network()
+    net.train = lambda mode=True: nn.Module.train(net, False)  # type: ignore[method-assign]
+    training = Training(net, small_data(), replace(STEP, augment="none"), torch.Generator(), group=group)
+    training.order = torch.randperm(250, generator=torch.Generator().manual_seed(seed_of(STEP.seed, 0)))
+    next(training.steps())
+    found = {name: p.grad.contiguous() for name, p in net.named_parameters() if p.grad is not None}
+    return {**found, "the loss": training.loss.reshape(1)}
+
+
+def process(rank: int, folder: str) -> None:
+    """One of two: writes its gradients, and what a reading that fails in the first one does in this one."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=WORKERS)
+    group = Processes(lambda: rank == 0)
+    save_file(first_step(group), f"{folder}/gradients-{rank}.safetensors")
+    said = ["all stop" if group.stopped else "nobody stops"]
+
+    def good() -> EpochResult:
+        return EpochResult(3, {"accuracy": 0.25, "loss": 1.5}, 7.0)
+
+    def bad() -> EpochResult:
+        raise TrainingError("the loss is nan")
+
+    said.append(repr(group.agreed(good, NAMES)))
+    try:
+        group.agreed(bad, NAMES)
+    except TrainingError as error:
+        said.append(str(error))
+    Path(folder, f"said-{rank}").write_text("\n".join(said))
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_the_mean_gradients_of_two_processes_are_those_of_one_on_the_joined_batch(tmp_path: Path) -> None:
+    started = [get_context("spawn").Process(target=process, args=(rank, str(tmp_path))) for rank in range(WORKERS)]
+    for one in started:
+        one.start()
+    for one in started:
+        one.join(240)
+        assert one.exitcode == 0
+    with seeded(0):
+        alone = first_step(ALONE)
+    for rank in range(WORKERS):
+        together = load_file(tmp_path / f"gradients-{rank}.safetensors")
+        assert set(together) == set(alone)
+        for name, gradient in alone.items():
+            torch.testing.assert_close(together[name], gradient, atol=1e-6, rtol=1e-5)
+    result = repr(EpochResult(3, {"accuracy": 0.25, "loss": 1.5}, 7.0))
+    assert (tmp_path / "said-0").read_text().splitlines() == ["all stop", result, "the loss is nan"]
+    assert (tmp_path / "said-1").read_text().splitlines() == ["all stop", result, "the first worker could not go on."]
+
+
+def of_rank(rank: int, monkeypatch: pytest.MonkeyPatch) -> Processes:
+    monkeypatch.setattr(dist, "get_rank", lambda: rank)
+    monkeypatch.setattr(dist, "get_world_size", lambda: WORKERS)
+    return Processes()
+
+
+def test_the_parts_of_a_batch_are_the_batch_that_one_process_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Crops included, which are drawn for the whole batch."""
+    images = small_data().train
+    parts, order = [], torch.arange(250)
+    for part in (slice(None), *(of_rank(rank, monkeypatch).part(50) for rank in range(WORKERS))):
+        generator = torch.Generator().manual_seed(0)
+        task = replace(STEP, augment="resized-crop")
+        x, y = next(batches(images, task, generator, torch.device("cpu"), order, 2, 1, part))
+        parts.append((x.sum((1, 2, 3)), y))  # a flip does not change the sum
+    (whole, labels), *rest = parts
+    torch.testing.assert_close(torch.cat([x for x, _ in rest]), whole)
+    assert torch.equal(torch.cat([y for _, y in rest]), labels)
+
+
+def test_all_have_one_order_and_each_its_own_draws_whatever_was_drawn_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders, draws = [], []
+    with torch.random.fork_rng([]):
+        for rank in (0, 1, 1):
+            generator = torch.Generator().manual_seed(len(draws))
+            orders.append(of_rank(rank, monkeypatch).order(100, 5, 2, generator).tolist())
+            draws.append((torch.rand(3, generator=generator).tolist(), torch.rand(3).tolist()))
+    assert orders[0] == orders[1] == orders[2] != sorted(orders[0])
+    assert draws[1] == draws[2]
+    assert draws[0] != draws[1]
