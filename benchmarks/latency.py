@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import random
 import tempfile
 import time
 from collections.abc import Sequence
@@ -79,17 +78,14 @@ def measure(name: str, fit: int, unseen: int, threads: int) -> None:
 
 def show(what: str, predicted: Sequence[float], true: Sequence[float]) -> None:
     """One line: the errors of a prediction."""
-    from dcdnas.cost.latency.fit import kendall_tau, percentage_error
+    from dcdnas.core.rank_correlation import kendall_interval, kendall_tau
+    from dcdnas.cost.latency.fit import percentage_error
 
-    rng, taus = random.Random(0), []
-    pairs: list[Any] = list(zip(predicted, true, strict=True))
-    for _ in range(1000):
-        taus.append(kendall_tau(*zip(*rng.choices(pairs, k=len(pairs)), strict=True)))
-    taus.sort()
-    worst = max(abs(p / t - 1) for p, t in pairs)
+    low, high = kendall_interval(predicted, true)
+    worst = max(abs(p / t - 1) for p, t in zip(predicted, true, strict=True))
     print(
         f"  {what:26} error {100 * percentage_error(predicted, true):5.1f} % on average, {100 * worst:.0f} % at most; "
-        f"Kendall's tau {kendall_tau(predicted, true):.2f} ({taus[25]:.2f} to {taus[974]:.2f})"
+        f"Kendall's tau {kendall_tau(predicted, true):.2f} ({low:.2f} to {high:.2f})"
     )
 
 

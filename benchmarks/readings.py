@@ -17,13 +17,14 @@ import statistics
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from itertools import combinations, islice
+from itertools import islice
 from pathlib import Path
 
 import torch
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import parse_budgets
+from dcdnas.core.rank_correlation import kendall_tau
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import EpochResult
 from dcdnas.cost import notations
@@ -60,19 +61,6 @@ def read(architecture: Architecture, images: Split, task: TrainingTask) -> Readi
     return found
 
 
-def tau(one: Sequence[float], other: Sequence[float]) -> float:
-    """Kendall's tau-b."""
-    concordant = ties_one = ties_other = 0
-    for i, j in combinations(range(len(one)), 2):
-        a, b = one[i] - one[j], other[i] - other[j]
-        concordant += (a * b > 0) - (a * b < 0)
-        ties_one += a == 0
-        ties_other += b == 0
-    pairs = len(one) * (len(one) - 1) // 2
-    scale = ((pairs - ties_one) * (pairs - ties_other)) ** 0.5
-    return concordant / scale if scale else 0.0
-
-
 def interval(value: Callable[[Sequence[int]], float], count: int, draws: int = 1000) -> tuple[float, float]:
     """95 % bootstrap interval over networks."""
     rng = random.Random(0)
@@ -89,12 +77,14 @@ def told(readings: Sequence[Sequence[Reading]]) -> None:
 
             def same(rows: Sequence[int], kind: str = kind, epoch: int = epoch) -> float:
                 return statistics.fmean(
-                    tau([readings[n][s][kind][epoch] for n in rows], [readings[n][s][kind][-1] for n in rows]) for s in SEEDS
+                    kendall_tau([readings[n][s][kind][epoch] for n in rows], [readings[n][s][kind][-1] for n in rows])
+                    for s in SEEDS
                 )
 
             def crossed(rows: Sequence[int], kind: str = kind, epoch: int = epoch) -> float:
                 return statistics.fmean(
-                    tau([readings[n][s][kind][epoch] for n in rows], [readings[n][1 - s][kind][-1] for n in rows]) for s in SEEDS
+                    kendall_tau([readings[n][s][kind][epoch] for n in rows], [readings[n][1 - s][kind][-1] for n in rows])
+                    for s in SEEDS
                 )
 
             everyone = range(len(readings))

@@ -88,6 +88,12 @@ SearchPatience = Annotated[
         rich_help_panel=EXECUTION,
     ),
 ]  # fmt: skip
+FidelityCheck = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=3, help="At its end, trains N networks longer, as `dcdnas fidelity` does.", rich_help_panel=EXECUTION
+    ),
+]
 Log = Annotated[
     list[str] | None,
     typer.Option(metavar="TRACKER", help="Tell tensorboard, wandb, mlflow; several with commas.", rich_help_panel=EXECUTION),

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 from dcdnas.cli._app import INTERRUPTED
+from dcdnas.cli._live_pages import check_pages, pages
 from dcdnas.cli._output import Output
 from dcdnas.cli._progress import watcher
 from dcdnas.cli._summary import summarise
-from dcdnas.core.extras import need
+from dcdnas.cli.fidelity import check
 from dcdnas.core.units import tally
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.planning import Plan
@@ -24,8 +22,14 @@ from dcdnas.pages.run_files import write_results
 from dcdnas.results import load_run
 
 
-def start(out: Output, plan: Plan, dashboard: bool = False) -> None:
+def start(out: Output, plan: Plan, dashboard: bool = False, fidelity_check: int | None = None) -> None:
     """Makes or continues the plan's run and searches it to its end.
+
+    Args:
+        out: where to say it.
+        plan: of the search.
+        dashboard: whether to serve its pages meanwhile.
+        fidelity_check: networks that are trained longer afterwards; None for none.
 
     Raises:
         Resumable: when it was interrupted.
@@ -43,6 +47,8 @@ def start(out: Output, plan: Plan, dashboard: bool = False) -> None:
     out.line({"event": "start", "run": plan.folder.name, "folder": plan.folder, "space": plan.space.name, "notes": plan.notes,
               "budgets": [str(b) for b in config.budgets], "trials": config.trials})  # fmt: skip
     go(out, plan.folder, plan.execution, dashboard)
+    if fidelity_check:
+        check(out, plan.folder, plan.execution, fidelity_check)
 
 
 def go(out: Output, folder: Path, execution: Execution, dashboard: bool = False, retry_failed: bool = False) -> None:
@@ -77,31 +83,6 @@ def go(out: Output, folder: Path, execution: Execution, dashboard: bool = False,
     out.note(f"Trials     {tally(run.counts)}")
     if problem:
         raise problem
-
-
-def check_pages(wanted: bool) -> None:
-    """Refuses to begin a search with pages where those cannot be served.
-
-    Raises:
-        MissingPackageError: when a package is missing.
-    """
-    if wanted:
-        need("dashboard", "--dashboard", "starlette", "uvicorn")
-
-
-@contextmanager
-def pages(out: Output, folder: Path, wanted: bool) -> Iterator[None]:
-    """Serves the pages of the runs within the block, where they are wanted, and says where they are."""
-    if not wanted:
-        yield
-        return
-    from dcdnas.dashboard.background import beside
-
-    with beside(folder.absolute().parent) as address:
-        url = f"{address}runs/{quote(folder.name)}"
-        out.note(f"Dashboard  {url}   (ends with the search; then `dcdnas dashboard` shows the run)")
-        out.line({"event": "dashboard", "url": url})
-        yield
 
 
 class Interrupts:

@@ -15,6 +15,7 @@ from dcdnas.cli._options import (
     Dashboard,
     Epochs,
     Executor,
+    FidelityCheck,
     File,
     Gpus,
     Jobs,
@@ -69,6 +70,9 @@ Maximize = Annotated[list[str] | None, typer.Option(metavar="NAME", help="A furt
 Minimize = Annotated[list[str] | None, typer.Option(metavar="NAME", help="A further cost, or objective; repeatable.")]
 
 
+NO_SETTINGS = ("out", "config", "assignments", "dashboard", "dry_run", "fidelity_check")
+
+
 def search(
     out: Output,
     space: Space = None,
@@ -103,6 +107,7 @@ def search(
     timeout: Timeout = None,
     patience: SearchPatience = None,
     log: Log = None,
+    fidelity_check: FidelityCheck = None,
     dashboard: Dashboard = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be searched and how long it takes.")] = False,
 ) -> None:
@@ -114,18 +119,16 @@ def search(
 
     Example:  dcdnas search -b 2MFLOPs -n 24
     """
-    flags = {k: v for k, v in locals().items() if k not in ("out", "config", "assignments", "dashboard", "dry_run")}
+    flags = {k: v for k, v in locals().items() if k not in NO_SETTINGS}
+    from dcdnas.cli._dry_run import describe
     from dcdnas.cli._measuring import measuring
+    from dcdnas.cli._running import start
     from dcdnas.engine.planning import make_plan
     from dcdnas.engine.planning.settings import SearchSettings
 
     with measuring(out) as told:
         plan = make_plan(SearchSettings.gather(flags, assignments or (), config), told)
     if dry_run:
-        from dcdnas.cli._dry_run import describe
-
         describe(out, plan)
-        return
-    from dcdnas.cli._running import start
-
-    start(out, plan, dashboard)
+    else:
+        start(out, plan, dashboard, fidelity_check)

@@ -19,7 +19,7 @@ from dcdnas.core.geometry import ConvGeometry
 from dcdnas.cost import additive_metrics, breakdown, metrics, price, verified
 from dcdnas.cost.latency import prices_by, time_module
 from dcdnas.cost.latency.device import Device, this_device
-from dcdnas.cost.latency.fit import Correction, Whole, corrected, kendall_tau, percentage_error
+from dcdnas.cost.latency.fit import Correction, Whole, corrected, percentage_error
 from dcdnas.cost.latency.row import place_from, row_of
 from dcdnas.cost.latency.table import LatencyTable, place_of
 from dcdnas.cost.latency.timing import CALLS, Timing, by_events, clock_of, timings
@@ -138,15 +138,6 @@ def test_the_error_is_on_networks_that_the_fit_has_not_seen() -> None:
     found = corrected(odd, "")
     assert found.error is not None
     assert found.error >= 0.5 / 4  # the last one is predicted at half of what it takes by the other three
-
-
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=2, max_size=12))
-def test_kendalls_tau_is_that_of_all_pairs(points: list[tuple[int, int]]) -> None:
-    pairs = [(a, b) for i, a in enumerate(points) for b in points[i + 1 :]]
-    sign = [(np.sign(a[0] - b[0]), np.sign(a[1] - b[1])) for a, b in pairs]
-    both, x, y = sum(p * q for p, q in sign), sum(p != 0 for p, _ in sign), sum(q != 0 for _, q in sign)
-    expected = both / np.sqrt(x * y) if x and y else 0.0
-    assert kendall_tau(*zip(*points, strict=True)) == pytest.approx(expected)
 
 
 def test_the_percentage_error_is_the_mean_of_the_absolute_ones() -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dcdnas.core.rank_correlation import kendall_tau
+
 Floats = NDArray[np.float64]
 
 
@@ -73,13 +75,6 @@ def corrected(wholes: Sequence[Whole], space: str) -> Correction:
 def percentage_error(predicted: Sequence[float], measured: Sequence[float]) -> float:
     """Mean absolute percentage error, as a share."""
     return float(np.mean(np.abs(np.array(predicted) / np.array(measured) - 1)))
-
-
-def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float:
-    """Kendall's tau-b of two orders, -1 to 1; 0 where one of them has no order."""
-    x, y = (np.sign(np.subtract.outer(v, v)) for v in (np.array(a, float), np.array(b, float)))
-    both = float(np.sqrt((x * x).sum() * (y * y).sum()))
-    return float((x * y).sum()) / both if both else 0.0
 
 
 def _fit(wholes: Sequence[Whole]) -> Correction:

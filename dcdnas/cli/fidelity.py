@@ -1,0 +1,85 @@
+"""`dcdnas fidelity`: whether a run's short trainings rank networks as longer ones do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dcdnas.cli._options import Cpus, Gpus, Run
+from dcdnas.cli._output import Output
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dcdnas.cli._tables import Sheet
+    from dcdnas.core.trial import EpochResult, Trial
+    from dcdnas.engine.execution import Execution
+    from dcdnas.engine.fidelity import Fidelity
+
+__all__ = ["fidelity"]
+
+PANEL = "Results"
+
+
+def fidelity(
+    out: Output,
+    run: Run,
+    networks: Annotated[
+        int, typer.Option("-n", "--networks", metavar="N", min=3, help="Networks, evenly from the best to the worst.")
+    ] = 8,
+    times: Annotated[int, typer.Option(metavar="N", min=2, help="Times as many epochs as in the search.")] = 3,
+    cpus_per_trial: Cpus = None,
+    gpus_per_trial: Gpus = None,
+) -> None:
+    """Train some networks of a run longer, and say how far the search ranked them as that does.
+
+    Each is trained on another seed than in the search. What is trained is kept in the run's folder and not trained again.
+
+    Example:  dcdnas fidelity quick -n 8 --times 3
+    """
+    from dcdnas.cli._source import offer_plugins_of
+    from dcdnas.engine.planning import chosen_execution
+    from dcdnas.engine.planning.settings import SearchSettings
+    from dcdnas.results import find_run, load_run
+
+    folder = find_run(run)
+    offer_plugins_of(load_run(folder))
+    flags = {"executor": "inline", "cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial}
+    check(out, folder, chosen_execution(SearchSettings.gather(flags)), networks, times)
+
+
+def check(out: Output, folder: Path, execution: Execution, networks: int, times: int = 3) -> None:
+    """Trains the networks longer and says how the orders agree."""
+    from dcdnas.core.units import counted
+    from dcdnas.engine.fidelity import document, fidelity
+    from dcdnas.results import load_run
+
+    run = load_run(folder)
+
+    def told(trial: Trial, reached: EpochResult, epochs: int) -> None:
+        said = run.objective.named(run.objective.of(reached))
+        out.note(f"Trial {trial.number}, epoch {reached.epoch} of {epochs}: {said}")
+
+    found = fidelity(folder, run.trials, execution, networks, times, told)
+    low, high = found.interval
+    out.line({"event": "fidelity", **document(found)})
+    out.show(table_of(found))
+    out.show(
+        f"Kendall's tau {found.tau:.2f} (95 %: {low:.2f} to {high:.2f}) between {counted(found.epochs, 'epoch')} of the search "
+        f"and {found.longer} on another seed, over {len(found.networks)} networks: 1 is the same order, 0 no more than chance."
+    )
+    if low <= 0:
+        out.show("So few networks leave open whether the search ranks at all. More of them (-n), or more --epochs, would tell.")
+
+
+def table_of(found: Fidelity) -> Sheet:
+    """The networks in the order of the search, with their places in the other one."""
+    from dcdnas.cli._tables import table
+
+    o = found.objective
+    made = table(">Trial", ">In the search", f">After {found.longer} epochs", ">Place", ">Then")
+    after = sorted(found.networks, key=lambda n: -o.scaled(n.longer))
+    for place, n in enumerate(found.networks, 1):
+        made.add_row(str(n.trial), o.said(n.searched), o.said(n.longer), str(place), str(after.index(n) + 1))
+    return made
