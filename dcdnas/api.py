@@ -40,7 +40,7 @@ def search(
         budget: one or several bounds, like ``"300MFLOPs"``.
         observe: told after every event of the search.
         task: what networks are trained for: an object or class as `dcdnas.tasks.Task` describes, or a file with one; None for
-            classification.
+            that of the images.
         **settings: any other of `dcdnas.engine.planning.settings.SearchSettings`, e.g.
             ``trials=24, data="cifar10:/data", name="first"``.
 

@@ -65,7 +65,7 @@ KeepWeights = Annotated[
 EarlyStopping = Annotated[
     bool | None, typer.Option("--early-stopping/--no-early-stopping", help="Stop trainings that are behind.")
 ]
-Task = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A task of your own, my_task.py; else classification.")]
+Task = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A task of your own, my_task.py; else that of the images.")]
 Maximize = Annotated[list[str] | None, typer.Option(metavar="NAME", help="A further objective of the task; repeatable.")]
 Minimize = Annotated[list[str] | None, typer.Option(metavar="NAME", help="A further cost, or objective; repeatable.")]
 

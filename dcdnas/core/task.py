@@ -168,7 +168,7 @@ class TrainingTask:
 
     @property
     def own(self) -> str:
-        """The task that trains with a function and data of its own; empty for classification."""
+        """The task that trains with a function and data of its own; empty for those on images."""
         return self.data.removeprefix(OWN) if self.data.startswith(OWN) else ""
 
 

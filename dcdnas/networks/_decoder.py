@@ -2,7 +2,8 @@
 
 It begins at the coarsest map and goes to finer ones. At each size it makes the map so far larger, adds a 1x1 convolution of the
 backbone's map (`lateral`) and convolves the sum (`smooth`); a linear layer at every pixel scores the classes, and the scores are
-interpolated to the size of the image. Of several stages with maps of one size the last is taken.
+interpolated to the size of the image. Of several stages with maps of one size the last is taken; which those are is a setting of
+the network, so that it keeps its places where a proxy's small images take strides away.
 
 Reference: the top-down path is that of Lin et al., "Feature Pyramid Networks for Object Detection", CVPR 2017,
 arXiv:1612.03144, Figure 3. *Departures*: a ReLU behind each `smooth`, and scores at the finest size only.
@@ -21,12 +22,19 @@ from dcdnas.core.architecture import NetworkSetting
 from dcdnas.core.dimension import Choice, dimensions
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.slot import UPSAMPLING, Kind, Shape, Slot
-from dcdnas.networks._base import Network, Places, make_divisible
+from dcdnas.errors import UsageError
+from dcdnas.networks._base import Network, Places, make_divisible, whole_numbers
 
 NAME = "decoder"
 """Of the module, and the first part of its slots' names."""
 
 DEFAULTS: Mapping[str, Any] = {"decoder_channels": 32, "upsampling": "bilinear"}
+
+STAGES = "decoder_stages"
+"""The setting that says which stages the decoder takes the maps of."""
+
+LARGE = 4096
+"""Side of an image on which every stride makes another size of map."""
 
 
 class Level(NamedTuple):
@@ -66,6 +74,17 @@ def levels_of(slots: Sequence[Slot]) -> list[Level]:
     return list(found.values())
 
 
+def map_of(slots: Sequence[Slot], number: int) -> Level:
+    """What a stage puts out, by its number; a stage without slots puts out what it is given."""
+    last, behind = [pair for pair in pairwise(slots) if pair[0] in body_of(slots) and _number(pair[0]) <= number][-1]
+    return Level(f"stage{number}", behind.geometry.in_channels, last.geometry.out_height, last.geometry.out_width)
+
+
+def _number(slot: Slot) -> int:
+    """Of its stage; 0 before the stages."""
+    return int(slot.stage.removeprefix("stage")) if slot.stage.startswith("stage") else 0
+
+
 def decoder_slots(levels: Sequence[Level], input: Shape, classes: int, channels: int, upsampling: Kind) -> Iterator[Slot]:
     """The decoder's slots in the order of computation.
 
@@ -81,7 +100,8 @@ def decoder_slots(levels: Sequence[Level], input: Shape, classes: int, channels:
         name, size = f"{NAME}.{level.stage}", {"height": level.height, "width": level.width}
         yield Slot(f"{name}.lateral", ConvGeometry(level.channels, channels, **size))
         if coarser:
-            yield Slot(f"{name}.up", undone(channels, (level.height, level.width), (coarser.height, coarser.width)), upsampling)
+            if coarser[2:] != level[2:]:
+                yield Slot(f"{name}.up", undone(channels, level[2:], coarser[2:]), upsampling)
             yield Slot(f"{name}.smooth", ConvGeometry(channels, channels, 3, **size), activation="relu")
         coarser = level
     finest = levels[0]
@@ -154,6 +174,7 @@ class WithDecoder(Network):
         places: the slots and the operator of each.
         decoder_channels: of the decoder's maps, before the backbone's `width`; the result is a multiple of 8.
         upsampling: of the decoder's maps: ``bilinear``, or the filters of ``ddf-up``, which depend on the map.
+        decoder_stages: numbers of the stages whose maps are taken, rising; the last one of each size when left out.
         settings: of the backbone. Those of what is behind its stages do nothing.
     """
 
@@ -165,11 +186,11 @@ class WithDecoder(Network):
         *,
         decoder_channels: Annotated[int, Choice(at_least=1, at_most=4096)],
         upsampling: Annotated[str, Choice(words=UPSAMPLING)],
+        decoder_stages: tuple[int, ...],
         **settings: Any,
     ) -> None:
         super().__init__(places, **settings)
-        stages = [stage for stage in self.stages if f"{NAME}.{stage}.lateral" in places]
-        self.decoder = Decoder(places, stages, settings.get("dropout", 0.0))
+        self.decoder = Decoder(places, [f"stage{number}" for number in decoder_stages], settings.get("dropout", 0.0))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> logits (N, classes, H, W)."""
@@ -189,13 +210,27 @@ class WithDecoder(Network):
         own = {name: settings.get(name, default) for name, default in DEFAULTS.items()}
         for name, value in own.items():
             dimensions(cls)[name].check(value)
-        return {**cls.backbone.complete(_rest(settings)), **own}
+        whole = cls.backbone.complete(_rest(settings))
+        return {**whole, **own, STAGES: cls._stages(whole, settings.get(STAGES))}
+
+    @classmethod
+    def _stages(cls, settings: Mapping[str, NetworkSetting], said: Any) -> tuple[int, ...]:
+        """The numbers of the stages whose maps are taken."""
+        slots = cls.backbone.slots((3, LARGE, LARGE), 2, settings)
+        if said is None:
+            return tuple(int(level.stage.removeprefix("stage")) for level in levels_of(slots))
+        channels, last = settings.get("channels"), _number(body_of(slots)[-1])
+        found = whole_numbers(STAGES, said, at_most=len(channels) if isinstance(channels, tuple) else last)
+        if list(found) != sorted(set(found)):
+            raise UsageError(f"{STAGES} cannot be {list(found)}. Allowed: numbers of stages, rising, like [1, 2, 3].")
+        return found
 
     @classmethod
     def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
-        """As the backbone."""
-        own = {name: settings[name] for name in DEFAULTS if name in settings}
-        return cls.complete({**cls.backbone.adapted(_rest(settings), input), **own})
+        """As the backbone, with maps of the same stages."""
+        whole = cls.complete(settings)
+        own = {name: whole[name] for name in (*DEFAULTS, STAGES)}
+        return {**cls.backbone.adapted(_rest(whole), input), **own}
 
     @classmethod
     def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:
@@ -203,7 +238,8 @@ class WithDecoder(Network):
         s: Mapping[str, Any] = settings
         slots = cls.backbone.slots(input, classes, _rest(settings))
         channels = make_divisible(s["decoder_channels"] * s.get("width", 1.0))
-        return (*body_of(slots), *decoder_slots(levels_of(slots), input, classes, channels, s["upsampling"]))
+        levels = [map_of(slots, number) for number in s[STAGES]]
+        return (*body_of(slots), *decoder_slots(levels, input, classes, channels, s["upsampling"]))
 
     @classmethod
     def names_compared(cls, slots: Sequence[Slot]) -> Mapping[str, str]:
@@ -213,7 +249,7 @@ class WithDecoder(Network):
 
 def _rest(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of the backbone."""
-    return {name: value for name, value in settings.items() if name not in DEFAULTS}
+    return {name: value for name, value in settings.items() if name not in (*DEFAULTS, STAGES)}
 
 
 @cache

@@ -191,7 +191,7 @@ class Run:
 
     @property
     def own_task(self) -> str:
-        """The task that its networks are trained for by a function of somebody's own; empty for classification."""
+        """The task that its networks are trained for by a function of somebody's own; empty for those on images."""
         data = str((self.config.get("task") or {}).get("data", ""))
         return data.removeprefix(OWN) if data.startswith(OWN) else ""
 

@@ -54,7 +54,7 @@ def only_where_begun(own: str) -> str:
     """Why trainings of a task cannot be done by `dcdnas resume`, and what goes on instead; empty where they can.
 
     Args:
-        own: the task, as a run records it; empty for classification.
+        own: the task, as a run records it; empty for those on images.
     """
     if own == ASK_TELL:
         return (

@@ -107,6 +107,7 @@ def test_files_and_pages_of_the_run_say_it(found: Path) -> None:
             with urlopen(f"{address}{page}") as answer:
                 text = answer.read().decode("utf-8")
                 assert "accura" not in text.lower(), page
+                assert f"attention {found}" not in text
                 assert page.endswith("space") or "mean_iou" in text or "Mean IoU" in text
 
 

@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_settings import architectures
 
-from dcdnas.core.architecture import Architecture
+from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.slot import UPSAMPLING
 from dcdnas.core.yaml_lines import Document
 from dcdnas.cost import breakdown, exact_metrics, verified
 from dcdnas.cost._dispatch_counter import by_dispatch
 from dcdnas.cost._trace_counter import by_trace
-from dcdnas.errors import SpaceError, UnknownNameError
+from dcdnas.errors import SpaceError, UnknownNameError, UsageError
 from dcdnas.networks import build_network, for_proxy, identity, make, network_of, networks, slots_of
-from dcdnas.operators import counting
+from dcdnas.operators import counting, operators
 from dcdnas.space.pricing.cost import largest, priced, smallest
 from dcdnas.space.pricing.places import places_of
 from dcdnas.space.reading.reader import Compiler
@@ -144,6 +144,37 @@ def test_the_deployed_network_computes_the_same() -> None:
 def test_a_proxy_keeps_the_head_and_its_settings() -> None:
     a = for_proxy(dense("resnet", upsampling="ddf-up"), (1, 9, 9), 3)
     assert (a.head, a.settings["upsampling"], a.classes) == ("decoder", "ddf-up", 3)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_proxy_that_takes_strides_away_keeps_the_places_of_the_decoder(network: str) -> None:
+    """On 4x4 images the last map has its 3 pixels a side without any stride only, so that all maps are of one size."""
+    a = dense(network, upsampling="ddf-up")
+    smooth = next(s for s in slots_of(a) if s.role == "smooth")
+    a = replace(a, layers={smooth.name: LayerChoice("odconv", operators["odconv"].resolve(smooth.geometry))})
+    small_one = for_proxy(a, (3, 4, 4), 4)
+    places = [[s.name for s in slots_of(x) if s.searchable and s.stage == "decoder"] for x in (a, small_one)]
+    assert places[0] == places[1] == ["decoder.stage2.lateral", "decoder.stage1.lateral", "decoder.stage1.smooth"]
+    assert "decoder.stage1.up" not in {s.name for s in slots_of(small_one)}
+    assert build_network(small_one).eval()(torch.zeros(2, 3, 4, 4)).shape == (2, 4, 4, 4)
+    verified(small_one, exact_metrics())
+
+
+def test_a_config_says_which_stages_the_decoder_takes() -> None:
+    a = dense("mobilenetv2", channels=(8, 16, 24), strides=(1, 2, 1), depth=1, expansion=2)
+    cls = network_of("mobilenetv2", "decoder")
+    assert cls.complete(a.settings)["decoder_stages"] == (1, 3)
+    some = replace(a, settings={**a.settings, "decoder_stages": (2, 3)})
+    assert [s.name for s in slots_of(some) if s.role in ("lateral", "up")] == [
+        "decoder.stage3.lateral", "decoder.stage2.lateral", "decoder.up",
+    ]  # fmt: skip
+    verified(some, exact_metrics())
+
+
+@pytest.mark.parametrize("wrong", [(2, 1), (1, 1), (0, 1), (3,), "all"])
+def test_stages_that_there_are_not_are_refused(wrong: object) -> None:
+    with pytest.raises(UsageError, match="decoder_stages cannot be"):
+        network_of("resnet", "decoder").complete({**dense("resnet").settings, "decoder_stages": wrong})
 
 
 def space(**changed: object) -> Document:

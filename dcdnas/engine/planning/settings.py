@@ -100,7 +100,7 @@ class SearchSettings(BaseModel):
 
     space: str | None = Field(None, description="a shipped space's name or a space file")
     budget: Words = Field((), description="bounds on the deployment cost, like 300MFLOPs")
-    task: str | None = Field(None, description="classification, or a file with a task of one's own")
+    task: str | None = Field(None, description="a file with a task of one's own; else the images say which it is")
     maximize: Words = Field((), description="further objectives of the task that are weighed")
     minimize: Words = Field((), description="further objectives of the task, and cost metrics, that are weighed")
     latency_table: str | None = Field(None, description="file with the latencies of a device; this machine's are measured else")
