@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dcdnas.cli._options import SkipDamaged
 from dcdnas.cli._output import Output
-
-if TYPE_CHECKING:
-    from dcdnas.data import Images
-    from dcdnas.export import Opened
 
 __all__ = ["evaluate"]
 
@@ -48,6 +43,7 @@ def evaluate(
     """
     from dcdnas.analysis.judgement import judged
     from dcdnas.cli import _evaluation as shown
+    from dcdnas.cli._labelled import Wanted, labelled
     from dcdnas.engine.planning.settings import share
     from dcdnas.export import open_network, speed_of
 
@@ -55,7 +51,8 @@ def evaluate(
         _masks(out, model, data, weights, output, share(skip_damaged))
         return
     opened = open_network(model, weights)
-    test = _test_images(out, opened, data, share(skip_damaged))
+    wanted = Wanted(str(opened.path), opened.input, opened.classes, opened.labels)
+    test = labelled(out, wanted, data, share(skip_damaged), test=True)
     labels, names = test.labels[test.rows], opened.labels or test.classes
     found = judged(opened.outputs(test).numpy(), labels.numpy())
     speed = speed_of(opened)
@@ -82,19 +79,18 @@ def scores_pixels(model: Path) -> bool:
 def _masks(out: Output, model: Path, data: str, weights: Path | None, output: Path | None, skip: float) -> None:
     """What a network that scores pixels reaches on test images with masks."""
     from dcdnas.api import load
+    from dcdnas.cli._labelled import Wanted, labelled
     from dcdnas.cli._training import in_words
     from dcdnas.errors import UsageError
     from dcdnas.export import config_file, read_model
     from dcdnas.training.full import best_device
-    from dcdnas.training.judging import check_masks
     from dcdnas.training.loop import evaluate as judged
 
     if output:
         raise UsageError(f"-o {output}: the files are those of a classifier, and {model} scores pixels. Leave -o out.")
     found, network = read_model(config_file(model)), load(model, weights)
     a = found.architecture
-    test = _fitting(out, str(model), a.input, a.classes, found.labels, data, skip)
-    check_masks("the network", a.head, test)
+    test = labelled(out, Wanted(str(model), a.input, a.classes, found.labels, a.head), data, skip, test=True)
     if found.normalisation:
         test = replace(test, mean=found.normalisation.mean, std=found.normalisation.std)
     device = best_device()
@@ -102,45 +98,3 @@ def _masks(out: Output, model: Path, data: str, weights: Path | None, output: Pa
     (name, value), loss = next(iter(reached.items())), reached["loss"]
     out.document({name: value, "loss": loss, "images": len(test), "data": data})
     out.show(f"Test {in_words(name)} {100 * value:.2f} % on {len(test):,} images of {data}; loss {loss:.4f}")
-
-
-def _test_images(out: Output, opened: Opened, data: str, skip: float) -> Images:
-    """The test images as the network takes them, with its order of the classes."""
-    from dcdnas.training.judging import check_masks
-
-    test = _fitting(out, str(opened.path), opened.input, opened.classes, opened.labels, data, skip)
-    check_masks("the network", "", test)
-    return test
-
-
-def _fitting(
-    out: Output, name: str, input: tuple[int, int, int], classes: int, labels: Sequence[str], data: str, skip: float
-) -> Images:
-    """The test images at a network's size, with its order of the classes.
-
-    Args:
-        out: for a note.
-        name: of the network.
-        input: (C, H, W) of its images.
-        classes: that it knows.
-        labels: their names; empty where it does not say them.
-        data: name of the images.
-        skip: damaged pictures that may be left out.
-
-    Raises:
-        UsageError: when the images have other channels or classes.
-    """
-    from dcdnas.data import at_size, load, load_test, ordered_as
-    from dcdnas.errors import UsageError
-
-    channels, height, width = input
-    test = at_size(load_test(load(data, height, 0, skip)), height, width)
-    if test.shape[0] != channels or len(test.classes) != classes:
-        raise UsageError(
-            f"{data} has {test.shape[0]}-channel images of {len(test.classes)} classes; the network takes {channels} channels "
-            f"and knows {classes} classes. Train it on {data} first: dcdnas train."
-        )
-    if labels:
-        return ordered_as(test, labels)
-    out.note(f"Note: {name} does not name its classes; they are taken to be those of {data}, in its order.")
-    return test

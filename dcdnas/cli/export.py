@@ -13,6 +13,7 @@ from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
     from dcdnas.cli._source import Source as Found
+    from dcdnas.data import Split
     from dcdnas.export import Written
 
 __all__ = ["export"]
@@ -44,6 +45,12 @@ def export(
         Path | None,
         typer.Option(metavar="FILE", help="Trained weights, .safetensors; needed by torch, wished for by the programs."),
     ] = None,
+    quantize: Annotated[
+        str, typer.Option(metavar="int8", help="Also model-int8.onnx, with scales of training images; says its accuracy.")
+    ] = "",
+    data: Annotated[
+        str | None, typer.Option("-d", "--data", metavar="DATA", help="For --quantize; the images of its training when left out.")
+    ] = None,
     licence: Annotated[str, typer.Option("--license", metavar="NAME", help="Of the weights, for the model card.")] = "",
 ) -> None:
     """Write a network as a folder that stands alone: config, weights, programs, and a model card.
@@ -55,26 +62,36 @@ def export(
     Examples:  dcdnas export trained/quick-3/seed-0 -o net  |  dcdnas export quick -b 1MFLOPs --to config,onnx -o small
     """
     from dcdnas.cli._source import open_source
-    from dcdnas.core.units import costs
+    from dcdnas.errors import UsageError
     from dcdnas.export import read_formats
-    from dcdnas.results.verdict import value_said
 
-    asked = read_formats(to) if to else []
+    if quantize not in ("", "int8"):
+        raise UsageError(f"--quantize {quantize}: no such number format. Allowed: int8.")
+    asked, more = read_formats(to) if to else [], ["standalone"] * standalone + ["onnx"] * bool(quantize)
     found = open_source(source, trial, budget)
     documents = []
     for one in found:
-        if one.run and one.trial:
-            out.show(f"Trial {one.trial.number} of {one.run.name}: {value_said(one.run, one.trial)}; {costs(one.trial.cost)}")
-        trained, note = (weights, "") if weights or asked == ["config"] else one.trained_weights()
-        if note:
-            out.note(note)
-        formats = asked or _usual(out, trained)
-        formats = read_formats(",".join([*formats, "standalone"])) if standalone else formats
-        written = _written(out, one, output / one.name if len(found) > 1 else output, formats, trained, licence)
+        trained = _weights(out, one, weights, asked == ["config"] and not more)
+        formats = read_formats(",".join([*(asked or _usual(out, trained)), *more]))
+        images = _calibrating(out, one, data, trained) if quantize else None
+        written = _written(out, one, output / one.name if len(found) > 1 else output, formats, trained, images, licence)
         for file in written:
             out.show(f"{file.path}: {file.said}")
         documents.append(_document(one, written))
     out.document(documents)
+
+
+def _weights(out: Output, one: Found, given: Path | None, alone: bool) -> Path | None:
+    """Says which network is exported; returns its trained weights, where there are any and more than a config is written."""
+    from dcdnas.core.units import costs
+    from dcdnas.results.verdict import value_said
+
+    if one.run and one.trial:
+        out.show(f"Trial {one.trial.number} of {one.run.name}: {value_said(one.run, one.trial)}; {costs(one.trial.cost)}")
+    trained, note = (given, "") if given or alone else one.trained_weights()
+    if note:
+        out.note(note)
+    return trained
 
 
 def _usual(out: Output, trained: Path | None) -> list[str]:
@@ -90,9 +107,15 @@ def _usual(out: Output, trained: Path | None) -> list[str]:
 
 
 def _written(
-    out: Output, one: Found, folder: Path, formats: Sequence[str], trained: Path | None, licence: str
+    out: Output,
+    one: Found,
+    folder: Path,
+    formats: Sequence[str],
+    trained: Path | None,
+    images: Split | None,
+    licence: str,
 ) -> Sequence[Written]:
-    """Writes one network, with its card wherever there is a config."""
+    """Writes one network, with its card wherever there is a config, and in eight bits where there are images for that."""
     from dcdnas.export import export_model
     from dcdnas.pages.card import CARD, replaceable, write_card
 
@@ -102,10 +125,41 @@ def _written(
         carded = False
     known = trained is not None
 
-    def card(made: Path, written: Sequence[Written]) -> Sequence[Written]:
-        return write_card(model, made, written, known, licence) if carded else ()
+    def beside(made: Path, written: Sequence[Written]) -> Sequence[Written]:
+        more = [_quantized(made, images)] if images else []
+        return [*more, *(write_card(model, made, [*written, *more], known, licence) if carded else ())]
 
-    return export_model(model, folder, formats, trained, card)
+    return export_model(model, folder, formats, trained, beside)
+
+
+def _quantized(made: Path, images: Split) -> Written:
+    """Writes the eight-bit model beside the other one."""
+    from dcdnas.export.opened import ONNX
+    from dcdnas.export.quantize import INT8, write_int8
+
+    return write_int8(made / ONNX, images, made / INT8)
+
+
+def _calibrating(out: Output, one: Found, data: str | None, trained: Path | None) -> Split:
+    """The training images of a network, with the part that it is judged on, as `dcdnas train` cuts it.
+
+    Raises:
+        UsageError: when nobody says which they are, or the network is not trained.
+    """
+    from dcdnas.cli._labelled import Wanted, labelled
+    from dcdnas.data import split
+    from dcdnas.errors import UsageError
+    from dcdnas.training.full import VALIDATION
+
+    model = one.model()
+    known = model.provenance.get("training") or model.provenance.get("recipe") or {}
+    name = data or known.get("data")
+    if trained is None or not name:
+        lacking = "trained weights (--weights)" if trained is None else "training images (-d DATA)"
+        raise UsageError(f"--quantize int8 needs {lacking}, which {one.name} does not say. Give them.")
+    a = model.architecture
+    images = labelled(out, Wanted(one.name, a.input, a.classes, model.labels), name, 0.0, test=False)
+    return split(images, VALIDATION)
 
 
 def _document(one: Found, written: Sequence[Written]) -> dict[str, Any]:

@@ -67,6 +67,30 @@ def test_what_was_trained_is_exported_as_a_folder_that_stands_alone(run: Run, se
     assert run("predict", "net/model.onnx", "net/none.png").code == 7
 
 
+@pytest.mark.slow
+def test_an_eight_bit_model_says_its_accuracy_and_evaluates_to_about_the_same(run: Run, searched: Path) -> None:
+    pytest.importorskip("onnxruntime.quantization")
+    run("train", "done", "-d", "npz:some.npz", "--epochs", "2", "-o", "out")
+    said = run("export", "out/seed-0", "--to", "config", "--quantize", "int8", "-o", "net")
+    assert (said.code, "model-int8.onnx: int8, scales of" in said.out, " before; " in said.out) == (0, True, True)
+    assert "`model-int8.onnx`" in Path("net/README.md").read_text()
+    eight, full = (run("evaluate", f"net/{n}", "-d", "npz:some.npz", "--json").json for n in ("model-int8.onnx", "model.onnx"))
+    assert abs(eight["loss"] - full["loss"]) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("done", "--quantize", "int4"), "--quantize int4: no such number format. Allowed: int8."),
+        (("runs/done/front/best.yaml", "--quantize", "int8"), "--quantize int8 needs trained weights (--weights)"),
+    ],
+)
+def test_what_cannot_be_quantised_is_said(run: Run, searched: Path, words: tuple[str, ...], said: str) -> None:
+    found = run("export", *words, "-o", "out")
+    assert (found.code, said in found.err) == (2, True)
+    assert not Path("out").exists()
+
+
 def test_a_config_has_a_card_beside_it_and_a_readme_of_ones_own_stays(run: Run, searched: Path) -> None:
     assert run("export", "done", "--to", "config", "-o", "out").code == 0
     assert "# mobilenetv2" in Path("out/README.md").read_text()

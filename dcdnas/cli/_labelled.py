@@ -1,0 +1,57 @@
+"""Labelled images as a trained network takes them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dcdnas.cli._output import Output
+from dcdnas.data import Images, at_size, load, load_test, ordered_as
+from dcdnas.errors import UsageError
+from dcdnas.training.judging import check_masks
+
+
+class Wanted(NamedTuple):
+    """What a network takes.
+
+    Args:
+        called: what it is called in a message.
+        input: (C, H, W) of an image.
+        classes: how many it knows.
+        labels: their names; empty where it does not say them.
+        head: that scores pixels; empty for a classifier.
+    """
+
+    called: str
+    input: tuple[int, int, int]
+    classes: int
+    labels: tuple[str, ...]
+    head: str = ""
+
+
+def labelled(out: Output, wanted: Wanted, data: str, skip: float, test: bool) -> Images:
+    """The training or test part of a data set, at the network's size and with its order of the classes.
+
+    Args:
+        out: for a note where the network does not name its classes.
+        wanted: what the network takes.
+        data: name of the data set.
+        skip: how many damaged pictures may be left out.
+        test: whether it is the test part.
+
+    Raises:
+        UsageError: when the images are of other channels or another number of classes.
+        DataError: when they are missing, damaged, or of other classes.
+    """
+    channels, height, width = wanted.input
+    images = load(data, height, 0, skip)
+    images = at_size(load_test(images) if test else images, height, width)
+    if images.shape[0] != channels or len(images.classes) != wanted.classes:
+        raise UsageError(
+            f"{data} has {images.shape[0]}-channel images of {len(images.classes)} classes; the network takes {channels} "
+            f"channels and knows {wanted.classes} classes. Train it on {data} first: dcdnas train."
+        )
+    check_masks("the network", wanted.head, images)
+    if wanted.labels:
+        return ordered_as(images, wanted.labels)
+    out.note(f"Note: {wanted.called} does not name its classes; they are taken to be those of {data}, in its order.")
+    return images
