@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,7 @@ from dcdnas.core.task import TrainingTask
 from dcdnas.core.yaml_lines import Document, read_yaml
 from dcdnas.cost import ALWAYS, metrics, with_always
 from dcdnas.engine.formats import EARLIER, EARLIER_SEARCH, FORMAT, check_search, command_to_go_on, only_read
-from dcdnas.engine.rules import differences, flat, other_kernels, other_rules, rules
+from dcdnas.engine.rules import differences, flat, other_kernels, other_rules, processor, rules, versions
 from dcdnas.engine.weights import Keep
 from dcdnas.errors import RunError, UsageError
 from dcdnas.space.pricing.tree import Chances
@@ -157,7 +154,7 @@ class SearchConfig:
         return other_kernels(self.kernels)
 
     def write(self, path: Path) -> None:
-        """Writes ``search.yaml``, with how its metrics are written and the versions that made it."""
+        """Writes ``search.yaml``, with how its metrics are written and the versions and the processor that made it."""
         plain = self.to_dict()
         priced = {
             name: metrics[name].notation.to_dict() for name in with_always([*(b.metric for b in self.budgets), *self.minimize])
@@ -165,7 +162,7 @@ class SearchConfig:
         long: dict[str, Any] = {
             name: plain.pop(name) for name in ("space", "start_from") if name in plain
         }  # who lists runs reads up to here
-        content: dict[str, Any] = {**plain, "metrics": priced, **long, "versions": versions()}
+        content: dict[str, Any] = {**plain, "metrics": priced, **long, "versions": versions(), "processor": processor()}
         write_whole(path, "".join(_dumped(key, value) for key, value in content.items()))
 
     def differences(self, other: SearchConfig) -> list[str]:
@@ -189,15 +186,6 @@ def _dumped(key: str, value: Any) -> str:
     return str(
         yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, default_flow_style=None if key == "metrics" else False)
     )
-
-
-def versions() -> dict[str, str]:
-    """Versions that a result depends on; a package that is not installed is left out."""
-    found = {"python": platform.python_version()}
-    for name in ("dcdnas", "torch", "optuna", "ray", "fvcore", "numpy"):
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
 
 
 def _data(path: Path) -> dict[str, Any]:

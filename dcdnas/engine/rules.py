@@ -6,7 +6,10 @@ of it. A version that changes one changes its value here, so that no run has tri
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from dcdnas.core.task import TrainingTask
@@ -41,6 +44,22 @@ def kernels() -> str:
     from dcdnas.kernels import in_use  # imports torch, which who only looks at a run does without
 
     return "compiled" if in_use() else "torch"
+
+
+def processor() -> str:
+    """This machine's, as the system calls it."""
+    from dcdnas.cost.latency.device import processor as found  # imports torch, too
+
+    return found()
+
+
+def versions() -> dict[str, str]:
+    """Versions that a result depends on; a package that is not installed is left out."""
+    found = {"python": platform.python_version()}
+    for name in ("dcdnas", "torch", "optuna", "ray", "fvcore", "numpy"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def other_rules(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:

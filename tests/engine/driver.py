@@ -69,7 +69,8 @@ class Driver:
         code = 70
         try:
             os.setsid()
-            faulthandler.disable()  # the tests' own, which would write down where a signal that ends it came
+            faulthandler.disable()  # the tests' own handlers: of signals that would end it
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
             os.dup2(out, 1)
             os.dup2(os.open(self.errors, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
             if arguments[1] == "ray":

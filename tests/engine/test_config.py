@@ -18,8 +18,9 @@ from searching import config
 from dcdnas.core.budget import Budget
 from dcdnas.core.objective import Objective
 from dcdnas.core.task import TrainingTask
-from dcdnas.engine.config import SearchConfig, versions
+from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.prepare import extend, listed, other_kernels
+from dcdnas.engine.rules import versions
 from dcdnas.errors import FileError, Resumable, RunError
 from dcdnas.tasks import ACCURACY, LOSS
 
@@ -86,7 +87,7 @@ def test_a_package_that_is_not_installed_has_no_version(monkeypatch: pytest.Monk
             raise PackageNotFoundError(name)
         return "1"
 
-    monkeypatch.setattr("dcdnas.engine.config.version", version)
+    monkeypatch.setattr("dcdnas.engine.rules.version", version)
     assert set(versions()) == {"python", "dcdnas", "torch", "optuna", "fvcore", "numpy"}
 
 

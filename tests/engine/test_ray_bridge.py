@@ -91,38 +91,47 @@ def cause(**told: Any) -> Any:
     return ActorDeathCause(**told)
 
 
+ACTOR = "6f09b0cbd4eed66f1c3a1e4701000000"
+
+DIED = (
+    f"Failure # 1\nThe actor died unexpectedly.\n\tclass_name: ImplicitFunc\n\tactor_id: {ACTOR}\n\tpid: 7\nThe worker is gone.\n"
+)
+
+
 @pytest.mark.parametrize(
-    ("told", "machine", "kind"),
+    ("told", "state", "machine", "kind"),
     [
-        ({"actor_died_error_context": {"reason": "WORKER_DIED"}}, "here", FailureKind.CRASHED),
-        ({"actor_died_error_context": {"reason": "NODE_DIED"}}, "gone", FailureKind.NODE_LOST),
-        ({"actor_died_error_context": {"reason": "WORKER_DIED"}}, "gone", FailureKind.NODE_LOST),
-        ({"oom_context": {"error_message": "x"}}, "here", FailureKind.OUT_OF_MEMORY),
+        ({"actor_died_error_context": {"reason": "WORKER_DIED"}}, "DEAD", "here", FailureKind.CRASHED),
+        ({"actor_died_error_context": {"reason": "NODE_DIED"}}, "DEAD", "here", FailureKind.NODE_LOST),
+        ({"actor_died_error_context": {"reason": "WORKER_DIED"}}, "DEAD", "gone", FailureKind.NODE_LOST),
+        ({"oom_context": {"error_message": "x"}}, "DEAD", "here", FailureKind.OUT_OF_MEMORY),
+        ({}, "ALIVE", "here", None),
     ],
 )
 def test_what_ended_a_worker_is_told_apart_by_what_the_cluster_has_written_down(
-    store: Store, monkeypatch: pytest.MonkeyPatch, told: Any, machine: str, kind: FailureKind
+    store: Store, monkeypatch: pytest.MonkeyPatch, told: Any, state: str, machine: str, kind: FailureKind | None
 ) -> None:
     import ray
-    from ray.exceptions import ActorDiedError
 
+    from dcdnas.engine.executors.ray import _cluster
     from dcdnas.engine.executors.ray._bridge import DEATHS, Bridge
 
-    found = {"DeathCause": cause(**told), "Address": {"NodeID": machine}}
-    monkeypatch.setattr(ray._private.state, "actors", lambda worker: found)
+    found = {ACTOR: {"DeathCause": cause(**told), "Address": {"NodeID": machine}, "State": state}}
+    monkeypatch.setattr(ray._private.state, "actors", lambda worker: found[worker])
     monkeypatch.setattr(ray, "nodes", lambda: [{"NodeID": "here", "Alive": True}, {"NodeID": "gone", "Alive": False}])
-    error, loop = ActorDiedError(), loop_of(store, config())
-    error.actor_id = "abc"
+    monkeypatch.setattr(_cluster, "SETTLING", 0.0)
+    loop = loop_of(store, config())
     bridge = Bridge(loop)
     bridge.suggest("one")
-    bridge.died("one", error)
+    bridge.died("one", DIED)
     bridge.end("one", None, failed=True)
     trial = loop.trials[0]
-    assert trial.reason == DEATHS[kind]
     if kind is FailureKind.NODE_LOST:
-        assert (trial.state, trial.failure, trial.lost) == ("interrupted", None, 1)
+        assert (trial.state, trial.failure, trial.lost, trial.reason) == ("interrupted", None, 1, DEATHS[kind])
+    elif kind:
+        assert (trial.state, trial.failure, trial.lost, trial.reason) == ("failed", kind, 0, DEATHS[kind])
     else:
-        assert (trial.state, trial.failure, trial.lost) == ("failed", kind, 0)
+        assert (trial.state, trial.failure, trial.reason) == ("failed", FailureKind.RAISED, "The worker is gone.")
 
 
 def test_a_worker_of_which_the_cluster_knows_nothing_has_crashed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,4 +140,4 @@ def test_a_worker_of_which_the_cluster_knows_nothing_has_crashed(monkeypatch: py
     from dcdnas.engine.executors.ray._cluster import cause_of_death
 
     monkeypatch.setattr(ray._private.state, "actors", lambda worker: {})
-    assert cause_of_death("abc") is cause_of_death(None) is FailureKind.CRASHED
+    assert cause_of_death(ACTOR) is cause_of_death("") is FailureKind.CRASHED

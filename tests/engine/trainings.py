@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,24 +90,17 @@ def hanging(job: Job, report: Reporter) -> Score:
     return pretend(job, report)
 
 
-def slow(job: Job, report: Reporter) -> Score:
-    """Takes a fifth of a second an epoch."""
+def taking(seconds: float, job: Job, report: Reporter) -> Score:
+    """Takes so long an epoch."""
 
     def later(r: EpochResult) -> bool:
-        time.sleep(0.2)
+        time.sleep(seconds)
         return report(r)
 
     return learn(job, later, quality(job))
 
 
-def brief(job: Job, report: Reporter) -> Score:
-    """Takes three hundredths of a second an epoch."""
-
-    def later(r: EpochResult) -> bool:
-        time.sleep(0.03)
-        return report(r)
-
-    return learn(job, later, quality(job))
+slow, brief, lasting = (partial(taking, seconds) for seconds in (0.2, 0.03, 3.0))
 
 
 def chatty(job: Job, report: Reporter) -> Score:

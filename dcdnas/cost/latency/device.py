@@ -76,10 +76,10 @@ def this_device(kind: str = "cpu", threads: int = 1, batch: int = 1) -> Device:
 def _name(kind: str) -> str:
     if kind == "cuda":
         return f"cuda: {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "cuda"
-    return f"cpu: {_processor()}"
+    return f"cpu: {processor()}"
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's model as the system calls it."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():

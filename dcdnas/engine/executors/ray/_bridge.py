@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from ray.exceptions import ActorDiedError, ActorUnavailableError, OutOfMemoryError, RayTaskError
 from ray.tune.search import Searcher
 
 from dcdnas.core.trial import EpochResult, FailureKind, Score
 from dcdnas.engine.executors.ray._cluster import cause_of_death
 from dcdnas.engine.executors.ray._worker import job_to_text, of_result
-from dcdnas.engine.job import WAIT, Job, Outcome, described, kind_of
+from dcdnas.engine.job import WAIT, Job, Outcome
 from dcdnas.engine.loop import SearchLoop
 
 DEATHS = {
@@ -108,19 +108,19 @@ class Bridge:
         training.curve.append(report)
         return self._guarded(lambda: self.loop.report(training.job, report), False)
 
-    def died(self, trial_id: str, error: BaseException | None) -> None:
-        """What Tune says of a training that failed outside of `trainable`; the end follows."""
+    def died(self, trial_id: str, error: str) -> None:
+        """A training has failed outside of `trainable`; the end follows.
+
+        Args:
+            trial_id: Tune's.
+            error: as Ray says it: it names the worker, and its last line is that of the exception.
+        """
         training = self._trainings.get(trial_id)
-        if training is None or error is None:
-            return
-        if isinstance(error, RayTaskError):
-            training.death = Outcome(None, described(error.cause), kind_of(error.cause))
-        elif isinstance(error, ActorUnavailableError):
-            training.death = death(FailureKind.NODE_LOST)
-        elif isinstance(error, OutOfMemoryError):
-            training.death = death(FailureKind.OUT_OF_MEMORY)
-        elif isinstance(error, ActorDiedError):
-            training.death = death(cause_of_death(error.actor_id))
+        if training is not None:
+            worker = re.search(r"\b[0-9a-f]{32}\b", error)
+            kind = cause_of_death(worker[0] if worker else "")
+            said = next((line.strip() for line in reversed(error.split("\n")) if line.strip()), "")
+            training.death = death(kind) if kind else Outcome(None, said[:500], FailureKind.RAISED)
 
     def added(self, trial_id: str, lost: Callable[[], bool], drop: Callable[[], None]) -> None:
         """Tune has made its trial of a job."""

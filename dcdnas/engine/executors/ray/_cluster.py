@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,9 @@ from dcdnas.engine.job import described
 from dcdnas.errors import UsageError
 
 _PRINT = "print_to_stdstream"
+
+SETTLING = 2.0
+"""Seconds in which a cluster notices that the machine of a worker that is gone is gone, too."""
 
 
 @contextmanager
@@ -84,19 +88,27 @@ def own_handlers() -> Iterator[None]:
                     signal.signal(number, handler)
 
 
-def cause_of_death(worker: str | None) -> FailureKind:
+def cause_of_death(worker: str) -> FailureKind | None:
     """What ended a worker process, by what the cluster has written down: its machine, its memory, or what it ran.
 
     Args:
-        worker: Ray's name of it.
+        worker: Ray's name of it; empty where there was none.
+
+    Returns:
+        None when the process lives, so that what it ran has only raised.
     """
-    found = ray._private.state.actors(worker) if worker else {}
-    if not found:
-        return FailureKind.CRASHED
-    cause = found["DeathCause"]
-    if cause.HasField("oom_context"):
-        return FailureKind.OUT_OF_MEMORY
-    machines = {node["NodeID"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
-    if cause.actor_died_error_context.reason == ActorDiedErrorContext.NODE_DIED or found["Address"]["NodeID"] not in machines:
-        return FailureKind.NODE_LOST
-    return FailureKind.CRASHED
+    until = time.monotonic() + SETTLING
+    while True:
+        found = ray._private.state.actors(worker) if worker else {}
+        if not found:
+            return FailureKind.CRASHED
+        cause = found["DeathCause"]
+        if cause.HasField("oom_context"):
+            return FailureKind.OUT_OF_MEMORY
+        machines = {node["NodeID"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
+        lost = found["Address"]["NodeID"] not in machines
+        if lost or cause.actor_died_error_context.reason == ActorDiedErrorContext.NODE_DIED:
+            return FailureKind.NODE_LOST
+        if time.monotonic() > until:
+            return FailureKind.CRASHED if found["State"] == "DEAD" else None
+        time.sleep(0.1)

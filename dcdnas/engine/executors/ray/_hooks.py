@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,9 @@ class LoopScheduler(FIFOScheduler):
         return str(TrialScheduler.CONTINUE if go_on else TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """See `Bridge.died`."""
-        self.bridge.died(trial.trial_id, trial.get_pickled_error())
+        """See `Bridge.died`. Tune has written the error beside its own files, and hands it to nobody."""
+        with suppress(OSError, TypeError):
+            self.bridge.died(trial.trial_id, Path(trial.error_file).read_text(encoding="utf-8", errors="replace"))
 
 
 class LoopStopper(Stopper):

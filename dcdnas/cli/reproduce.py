@@ -1,0 +1,72 @@
+"""`dcdnas reproduce`: trains one network of a run again and says whether it reaches the same."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dcdnas.cli._options import Cpus, Gpus, Run
+from dcdnas.cli._output import Output
+
+__all__ = ["reproduce"]
+
+PANEL = "Results"
+
+
+def reproduce(
+    out: Output,
+    run: Run,
+    trial: Annotated[str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Which trial of the run.")] = "best",
+    cpus_per_trial: Cpus = None,
+    gpus_per_trial: Gpus = None,
+) -> None:
+    """Train one network of a run again as it was trained, and compare every epoch with the record.
+
+    Ends with 1 where a value differs, and says what is not as it was where the run was made. The run stays as it is.
+
+    Example:  dcdnas reproduce quick --trial 3
+    """
+    from dcdnas.cli._source import offer_plugins_of
+    from dcdnas.core.trial import EpochResult
+    from dcdnas.engine.planning import chosen_execution
+    from dcdnas.engine.planning.settings import SearchSettings
+    from dcdnas.engine.proxy_training import ProxyTraining
+    from dcdnas.engine.reproduce import reproduce as train_again
+    from dcdnas.errors import RunError
+    from dcdnas.results import load_run
+    from dcdnas.tasks import only_where_begun
+
+    found = load_run(run)
+    refused = only_where_begun(found.own_task) or ("it looked its results up in a table." if found.looked_up else "")
+    if refused:
+        raise RunError(f"{found.name}: {refused}")
+    offer_plugins_of(found)
+    chosen = found.trial(trial)
+    how = chosen_execution(SearchSettings.gather({"cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial}))
+    threads = max(1, int(how.cpus_per_trial))
+    out.note(f"Training   trial {chosen.number} of {found.name} again, on {how.device}, with {threads} of its threads")
+
+    def tell(reached: EpochResult) -> None:
+        out.detail(f"epoch {reached.epoch}")
+
+    again = train_again(found.folder, chosen, ProxyTraining(how.device, threads), tell)
+    out.document(
+        {
+            "run": found.name, "trial": chosen.number, "equal": again.equal, "largest_difference": again.largest,
+            "there": dict(chosen.score.values) if chosen.score else {}, "here": dict(again.curve[-1].values),
+            "elsewhere": list(again.elsewhere),
+        }
+    )  # fmt: skip
+    for there, here in again.pairs:
+        same = dict(there.values) == dict(here.values)
+        was, now = (", ".join(f"{k} {v:.6g}" for k, v in reached.values.items()) for reached in (there, here))
+        out.show(f"Epoch {here.epoch:3}  {was}" + (": the same" if same else f"; now {now}"))
+    for line in again.elsewhere:
+        out.show(f"Differs    {line}")
+    if again.equal:
+        out.show("The training was reproduced to the last bit.")
+        return
+    why = "" if again.elsewhere else " Versions, processor and kernels are those of the run: is it trained on another device?"
+    out.show(f"The training was not reproduced.{why}")
+    raise typer.Exit(1)

@@ -1,0 +1,51 @@
+"""`dcdnas reproduce`: the same to the last bit, or what differs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from commands import Run
+
+from dcdnas.engine.store import Store
+
+
+def test_a_training_is_reproduced_to_the_last_bit(run: Run, searched: Path) -> None:
+    before = (searched / "runs" / "done" / "run.db").read_bytes()
+    said = run("reproduce", "done", "--trial", "1")
+    assert said.code == 0, said.err
+    assert "Epoch   1" in said.out
+    assert ": the same" in said.out
+    assert "reproduced to the last bit" in said.out
+    told = json.loads(run("reproduce", "done", "--trial", "1", "--json").out)
+    assert (told["run"], told["trial"], told["equal"], told["elsewhere"]) == ("done", 1, True, [])
+    assert set(told["largest_difference"].values()) == {0.0}
+    assert (searched / "runs" / "done" / "run.db").read_bytes() == before
+
+
+def test_another_result_is_said_with_what_differs_between_the_machines(run: Run, searched: Path) -> None:
+    folder = searched / "runs" / "done"
+    store = Store(folder, "w")
+    report = store.trials()[1].score.curve[0]  # type: ignore[union-attr]
+    other = {**report.values, "accuracy": report.values["accuracy"] + 0.125}
+    store.add_report(1, type(report)(1, other, report.seconds))
+    store.close()
+    text = (folder / "search.yaml").read_text()
+    torch = next(line for line in text.splitlines() if line.strip().startswith("torch:"))
+    (folder / "search.yaml").write_text(text.replace(torch, "  torch: 1.0.0").replace("processor: ", "processor: another "))
+    said = run("reproduce", "done", "--trial", "1")
+    assert said.code == 1
+    assert "; now accuracy" in said.out
+    assert "Differs    torch: 1.0.0 there, " in said.out
+    assert "Differs    processor: another " in said.out
+    assert "was not reproduced" in said.out
+
+
+def test_what_was_not_trained_cannot_be_reproduced(run: Run, searched: Path) -> None:
+    store = Store(searched / "runs" / "done", "w")
+    store.add(replace(store.trials()[1], state="refused"))
+    store.close()
+    said = run("reproduce", "done", "--trial", "1")
+    assert said.code == 2
+    assert "trial 1 was refused, so it has no training to repeat" in said.err
