@@ -216,11 +216,13 @@ class WithDecoder(Network):
     @classmethod
     def _stages(cls, settings: Mapping[str, NetworkSetting], said: Any) -> tuple[int, ...]:
         """The numbers of the stages whose maps are taken."""
-        slots = cls.backbone.slots((3, LARGE, LARGE), 2, settings)
+        channels = settings.get("channels")
+        if said is None or not isinstance(channels, tuple):
+            slots = cls.backbone.slots((3, LARGE, LARGE), 2, settings)
+            stages = [int(level.stage.removeprefix("stage")) for level in levels_of(slots)]
         if said is None:
-            return tuple(int(level.stage.removeprefix("stage")) for level in levels_of(slots))
-        channels, last = settings.get("channels"), _number(body_of(slots)[-1])
-        found = whole_numbers(STAGES, said, at_most=len(channels) if isinstance(channels, tuple) else last)
+            return tuple(stages)
+        found = whole_numbers(STAGES, said, at_most=len(channels) if isinstance(channels, tuple) else stages[-1])
         if list(found) != sorted(set(found)):
             raise UsageError(f"{STAGES} cannot be {list(found)}. Allowed: numbers of stages, rising, like [1, 2, 3].")
         return found

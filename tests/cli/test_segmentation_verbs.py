@@ -193,11 +193,10 @@ def test_images_with_masks_are_described(run: Run, found: Path) -> None:
 def test_the_shipped_space_is_searched_from_its_name_alone(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DCDNAS_RUNS", raising=False)
-    said = run(
-        "search", "segmentation-quick", "-b", "1MFLOPs", "-n", "3", "--epochs", "5", "--confirm", "1", "--executor", "inline"
-    )
+    words = ("search", "segmentation-quick", "-b", "700kFLOPs", "-n", "2", "--epochs", "3", "--confirm", "0")
+    said = run(*words, "--executor", "inline")
     assert said.code == 0, said.err
-    best = load_run(tmp_path / "runs" / "segmentation-quick-1MFLOPs-1").best
+    best = load_run(tmp_path / "runs" / "segmentation-quick-700kFLOPs-1").best
     assert best is not None
     assert best.score is not None
-    assert best.score.values["mean_iou"] > 0.2
+    assert best.score.values["mean_iou"] > 0.15  # all ground is 0.142
