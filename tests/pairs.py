@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from dcdnas.networks import networks
 from dcdnas.operators import operators
 
+PAIRS = tuple(product(networks, operators))
 
-def _quick(network: str, operator: str) -> bool:
-    """Each operator in one backbone, and one operator in each."""
-    return network == "mobilenetv2" or operator == "dcd"
+ENOUGH = [(network, operator) for network, operator in PAIRS if network == "mobilenetv2" or operator == "dcd"]
+"""Each operator in one backbone, and one operator in each."""
+
+FEW = [("mobilenetv2", "odconv"), ("mobilenetv3", "static"), ("resnet", "dcd"), ("shufflenetv2", "ddf")]
+"""For what is of neither by itself."""
 
 
-each_network_with_each_operator = pytest.mark.parametrize(
-    ("network", "operator"),
-    [pytest.param(n, o, marks=[pytest.mark.slow] * (not _quick(n, o))) for n in networks for o in operators],
-)
-"""Those that say nothing new of a backbone or an operator are slow."""
+def each_network_with_each_operator(quick: list[tuple[str, str]]) -> pytest.MarkDecorator:
+    """Gives a test every `network` with every `operator`; all but the quick ones are slow."""
+    pairs = [pytest.param(*pair, marks=[pytest.mark.slow] * (pair not in quick)) for pair in PAIRS]
+    return pytest.mark.parametrize(("network", "operator"), pairs)

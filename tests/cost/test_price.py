@@ -11,7 +11,7 @@ import pytest
 import torch
 from counting import executed
 from energy import energy_known
-from pairs import each_network_with_each_operator
+from pairs import ENOUGH, each_network_with_each_operator
 from work import calls
 
 from dcdnas.core.architecture import Architecture, LayerChoice
@@ -92,7 +92,7 @@ def test_a_random_architecture_is_priced_as_it_is_measured_whole(network: str, s
     assert cost["params"] == sum(p.numel() for p in whole.parameters())
 
 
-@each_network_with_each_operator
+@each_network_with_each_operator(ENOUGH)
 def test_a_network_of_one_operator_is_priced_as_it_is_measured_whole(network: str, operator: str) -> None:
     architecture = any_architecture(network, 0, operator)
     assert dict(price(architecture).values) == dict(measure(build_network(architecture)).values)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from examples import slow_but
 from executor_contract import ExecutorContract
 from searching import config, execute, loop_of
 from trainings import CRASHES
@@ -44,7 +45,7 @@ REASONS = {
 class TestExecutors(ExecutorContract):
     """The contract, for each entry of the folder."""
 
-    @pytest.fixture(scope="class", params=sorted(executors))
+    @pytest.fixture(scope="class", params=slow_but(["inline", "local", "tabular"], sorted(executors)))
     @classmethod
     def executor(cls, request: pytest.FixtureRequest) -> type[Executor]:
         if request.param == "ray":
@@ -58,6 +59,11 @@ class TestExecutors(ExecutorContract):
         assert set(known) == set(faults) & set(CRASHES)
         for kind, reason in known.items():
             assert faulty.trials[1 + faults.index(kind)].reason.startswith(reason)
+
+
+def test_ray_finds_the_same_as_one_process(cluster: None, tmp_path: Path) -> None:
+    """The rest of the contract takes half a minute on Ray."""
+    ExecutorContract().test_it_finds_the_same_as_one_process(Ray, tmp_path)
 
 
 class Deaf(Inline):

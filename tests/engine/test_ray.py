@@ -31,7 +31,7 @@ from dcdnas.engine.store import Store
 from dcdnas.errors import UsageError
 
 pytestmark = [
-    pytest.mark.slow,  # the contract of the executors runs on Ray in `make test`
+    pytest.mark.slow,  # `make test` has one search on Ray, with all executors
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # Ray leaves sockets and logs of its own open
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # the same, found by the collector
 ]

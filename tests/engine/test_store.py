@@ -160,7 +160,8 @@ with store.transaction():
 """
 
 
-@pytest.mark.parametrize("after", [pytest.param(1, marks=pytest.mark.slow), 40, pytest.param(299, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [1, 40, 299])
 def test_a_crash_in_the_middle_of_a_write_costs_nothing_that_was_written(tmp_path: Path, after: int) -> None:
     memory(tmp_path).close()
     script = CRASH.format(path=[p for p in sys.path if p], folder=str(tmp_path), after=after)

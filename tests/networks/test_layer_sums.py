@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from backbones import small
-from pairs import each_network_with_each_operator
+from pairs import FEW, each_network_with_each_operator
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.cost import Parts, additive_metrics, measure
@@ -31,7 +31,7 @@ def everywhere(network: str, operator: str) -> Architecture:
     return guided(made, blocks) if "guided_multiply_adds" in vars(operators[operator]) else made
 
 
-@each_network_with_each_operator
+@each_network_with_each_operator(FEW)
 def test_the_layers_and_their_parts_add_up_to_what_the_network_measures(network: str, operator: str) -> None:
     architecture, names = everywhere(network, operator), additive_metrics()
     layers = layer_table(architecture)
