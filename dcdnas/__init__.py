@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dcdnas.api import build, load, load_published, search
     from dcdnas.cost import count
     from dcdnas.engine.ask_tell import Search
+    from dcdnas.export.timm_models import register_timm
     from dcdnas.pages.notebook_run import load_run
     from dcdnas.space.library import load_space
     from dcdnas.training.convert import convert
@@ -28,6 +29,7 @@ __all__ = [
     "load_published",
     "load_run",
     "load_space",
+    "register_timm",
     "search",
     "tune_forms",
 ]
@@ -42,6 +44,7 @@ _ELSEWHERE = {
     "count": "dcdnas.cost",
     "load_run": "dcdnas.pages.notebook_run",
     "load_space": "dcdnas.space.library",
+    "register_timm": "dcdnas.export.timm_models",
     "tune_forms": "dcdnas.training.form_tuning",
 }
 """Public names that need less than `dcdnas.api` does: reading a run needs no torch, a network nothing of a search."""

@@ -54,7 +54,8 @@ ONE_PLACE: Mapping[str, str] = {"matplotlib": "pages.figures", "timm": "export"}
 """Packages that one file may import, or one file of a folder, and only inside its functions."""
 
 PUBLIC = {
-    "Search", "build", "convert", "count", "load", "load_published", "load_run", "load_space", "search", "tune_forms",
+    "Search", "build", "convert", "count", "load", "load_published", "load_run", "load_space", "register_timm", "search",
+    "tune_forms",
 }  # fmt: skip
 """The package's functions: no module of the top level may take their names."""
 

@@ -1,0 +1,111 @@
+"""Networks as models of timm: `register_timm` makes them known, and `timm.create_model` makes them.
+
+timm takes no name with a slash for a model of its registry, so a published network ``odconv/od_resnet18`` is called
+``dcdnas_odconv_od_resnet18``, and ``dcdnas`` is a network of a config or of a trained folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.extras import there
+from dcdnas.errors import UsageError
+from dcdnas.export.config import Model, Normalisation, read_model
+from dcdnas.export.features import Features
+from dcdnas.export.model import WEIGHTS, load_weights
+from dcdnas.export.opened import config_file
+from dcdnas.networks import Network, build_network
+from dcdnas.published import IMAGENET, architecture, sources
+
+__all__ = ["register_timm"]
+
+PREFIX = "dcdnas"
+
+
+def register_timm() -> list[str]:
+    """Makes the published networks, and those of configs, models that `timm.create_model` makes.
+
+    ``timm.create_model("dcdnas_odconv_od_resnet18", num_classes=10)`` has fresh weights;
+    ``timm.create_model("dcdnas", config="trained/quick-3/seed-0", pretrained=True)`` those of the folder. ``features_only=True``
+    and ``out_indices`` work as for timm's own.
+
+    Returns:
+        The names.
+
+    Raises:
+        UsageError: when timm is not installed.
+    """
+    if not there("timm"):
+        raise UsageError("timm is not installed. Install it with: pip install timm")
+    from timm.models import is_model, register_model
+
+    names = [f"{folder}/{name}" for folder, source in sources.items() for name in source.presets]
+    makers = {PREFIX: _of_config} | {f"{PREFIX}_{name.replace('/', '_')}": _of_preset(name) for name in names}
+    for name, make in makers.items():
+        make.__name__ = name
+        if not is_model(name):
+            register_model(make)
+    return list(makers)
+
+
+def _of_config(pretrained: bool = False, config: str | Path = "", **others: Any) -> nn.Module:
+    """A network of a config file or of the folder that it is in."""
+    if not config:
+        raise UsageError('timm.create_model("dcdnas") needs to know which network: config="trained/quick-3/seed-0".')
+    file = config_file(config)
+    model, weights = read_model(file), file.with_name(WEIGHTS) if pretrained else None
+    return _made(model.architecture, weights, model.normalisation, **others)
+
+
+def _of_preset(name: str) -> Callable[..., nn.Module]:
+    def make(pretrained: bool = False, **others: Any) -> nn.Module:
+        """A published network with fresh weights."""
+        if pretrained:
+            raise UsageError(f"{name} has no weights to download. `dcdnas import {name} FILE -o DIR` reads published ones.")
+        return _made(architecture(name), None, Normalisation(*IMAGENET), **others)
+
+    return make
+
+
+def _made(
+    a: Architecture,
+    weights: Path | None,
+    normalisation: Normalisation | None,
+    num_classes: int | None = None,
+    in_chans: int = 0,
+    features_only: bool = False,
+    out_indices: Sequence[int] | None = None,
+    pretrained_cfg: Any = None,
+    pretrained_cfg_overlay: Any = None,
+    cache_dir: Any = None,
+    **unknown: Any,
+) -> nn.Module:
+    """A network as timm asks for it."""
+    if unknown or in_chans not in (0, a.input[0]):
+        wrong = next(iter(unknown), "in_chans")
+        raise UsageError(f"{wrong} cannot be set here. Allowed: num_classes, features_only, out_indices; {a.input[0]} channels.")
+    network = build_network(a)
+    if weights is not None:
+        load_weights(network, weights)
+    if num_classes is not None and num_classes != a.classes:
+        network.reset_classifier(num_classes)
+    return Features(network, out_indices) if features_only else _as_timms(network, normalisation, num_classes)
+
+
+def _as_timms(network: Network, normalisation: Normalisation | None, num_classes: int | None) -> Network:
+    """The attributes by which timm's scripts know a model."""
+    a = network.architecture
+    config = Model(a, normalisation=normalisation).config()
+    attributes = {
+        "num_classes": a.classes if num_classes is None else num_classes,
+        "num_features": config["num_features"],
+        "pretrained_cfg": config["pretrained_cfg"],
+    }
+    for name, value in {**attributes, "default_cfg": config["pretrained_cfg"]}.items():
+        setattr(network, name, value)
+    return network
