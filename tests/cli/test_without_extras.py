@@ -99,6 +99,9 @@ COMMANDS: dict[str, tuple[tuple[str, ...], int]] = {
     "import": (("import", "-h"), 0),
     "latency": (("latency", "-h"), 0),
     "tune-forms": (("tune-forms", "-h"), 0),
+    "clean": (("clean", "-h"), 0),
+    "fidelity": (("fidelity", "-h"), 0),
+    "reproduce": (("reproduce", "-h"), 0),
 }
 """A command of each verb, and how it ends without any extra; in this order."""
 
