@@ -25,9 +25,10 @@ HINTS = {
     FailureKind.TASK: "The task broke its contract: correct what it reports and returns (docs/tasks.md), then search again.",
     FailureKind.DEVICE: "The GPU reported an error. `dcdnas doctor` says what torch sees; another training on it may go well.",
     FailureKind.NO_WORKER: "No process could be started to train in. What it printed is in workers.log in the run's folder.",
-    FailureKind.DRIVER_DIED: "The search itself went down each time this network was training, often for its memory. "
-    "Run fewer trainings at one time (--jobs).",
-    FailureKind.NODE_LOST: "The machine that trained it was lost each time. `ray status` shows which machines a cluster has.",
+    FailureKind.DRIVER_DIED: "The search itself went down each time this network was training, at last alone, often for "
+    "its memory. When that is mended, `dcdnas resume` trains it again with --retry-failed.",
+    FailureKind.NODE_LOST: "The machine that trained it was lost each time, at last alone. `ray status` shows which machines a "
+    "cluster has. When that is mended, `dcdnas resume` trains it again with --retry-failed.",
 }
 
 

@@ -98,9 +98,10 @@ def test_a_search_whose_driver_dies_under_every_training_is_the_uninterrupted_on
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_search_that_is_cut_at_any_training_is_the_uninterrupted_one(tmp_path: Path, name: str) -> None:
-    c = config(sampler=name, trials=30, early_stopping=True, confirm=2)
+    c = config(sampler=name, trials=20, early_stopping=True, confirm=1)
     order = Deadly(lambda job: 0)
     sessions(tmp_path / "whole", c, order)
     for cut in order.asked:
