@@ -69,6 +69,14 @@ def test_a_standalone_file_computes_the_same_and_can_be_trained(tmp_path: Path, 
     assert all(p.grad.isfinite().all() for p in again.parameters() if p.grad is not None)
 
 
+def test_a_standalone_file_says_what_it_takes_and_gives(tmp_path: Path) -> None:
+    plain = of_operator("static")
+    for head, said in (("", "(N, 3, 12, 12) -> (N, 4)"), ("decoder", "(N, 3, 12, 12) -> (N, 4, 12, 12)")):
+        network, weights = trained(replace(plain, head=head), tmp_path)
+        export_model(Model(network.architecture), tmp_path / "out", ["standalone"], weights)
+        assert said in (tmp_path / "out" / "network.py").read_text(encoding="utf-8")
+
+
 @pytest.mark.slow
 def test_a_standalone_file_needs_torch_alone(tmp_path: Path) -> None:
     network, weights = trained(of_operator("odconv"), tmp_path)
