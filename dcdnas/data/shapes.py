@@ -44,7 +44,7 @@ OUTLINES: Mapping[str, Outline] = {
 
 
 class Shapes(Source):
-    """Drawn by code: 400 colour images of 48x48 with masks of five shapes on a textured ground, to segment."""
+    """Drawn by code: 400 colour images of 32x32 with masks of four shapes on a textured ground, to segment."""
 
     def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
         """Draws one part; the same images every time."""
