@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from torch import nn
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.objective import Objective
 from dcdnas.core.task import TrainingTask
-from dcdnas.data import Images, Split, at_size, load, split
+from dcdnas.data import Images, Split, at_size, load, placed, split
 from dcdnas.networks import Network, for_proxy
 from dcdnas.tasks._base import Report, Task
 from dcdnas.tasks._objectives import ACCURACY, LOSS, of_classes
@@ -71,13 +72,18 @@ def images_of(task: TrainingTask) -> Split:
     Raises:
         DataError: when the data set is missing or damaged.
     """
-    key = (task.data, task.resolution, task.classes, task.skip_damaged)
+    key = _key(task)
     if key not in _IMAGES:
         _IMAGES.clear()
-        _IMAGES[key] = split(load(*key), VALIDATION)
+        _IMAGES[key] = split(load(task.data, task.resolution, task.classes, task.skip_damaged), VALIDATION)
     return _IMAGES[key]
 
 
 def offer_images(task: TrainingTask, images: Split) -> None:
     """Gives this process images that it need not read, because another one shares its memory."""
-    _IMAGES.setdefault((task.data, task.resolution, task.classes, task.skip_damaged), images)
+    _IMAGES.setdefault(_key(task), images)
+
+
+def _key(task: TrainingTask) -> tuple[str, int, int, float]:
+    """What the images depend on; a relative path means another file in another working folder."""
+    return placed(task.data, Path.cwd()), task.resolution, task.classes, task.skip_damaged

@@ -22,6 +22,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_search_from_python_returns_its_run(project: Path) -> None:
     seen: list[Progress] = []
     run = dcdnas.search("tiny.yaml", "0.3MFLOPs", seen.append, trials=2, confirm=0, executor="inline", name="mine")

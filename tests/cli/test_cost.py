@@ -25,6 +25,7 @@ def test_a_published_network_takes_its_settings(run: Run) -> None:
     assert half["cost"]["flops"] < whole["cost"]["flops"]
 
 
+@pytest.mark.slow
 def test_the_operators_costs_add_up(run: Run) -> None:
     found = run("cost", "dcd/mobilenetv2_dcd", "--json").json
     for metric in ("flops", "params"):
@@ -65,6 +66,7 @@ def test_an_unknown_setting_of_a_published_network_says_which_it_has(run: Run) -
     assert "width_mult" in said.err
 
 
+@pytest.mark.slow
 def test_the_layers_of_a_preset_in_json_and_csv_add_up_to_its_costs(run: Run) -> None:
     words = ("cost", "dcd/mobilenetv2_dcd", "--layers")
     plain, rows = run(*words, "--json").json, list(csv.DictReader(io.StringIO(run(*words, "--csv").out)))

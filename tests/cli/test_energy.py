@@ -31,6 +31,7 @@ def searched_green(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("green")
     write_project(folder)
     with pytest.MonkeyPatch.context() as patch, energy_known():
+        patch.setenv("DCDNAS_CACHE", str(folder / "cache"))  # what is kept of a network has its energy, too
         patch.chdir(folder)
         patch.delenv("DCDNAS_RUNS", raising=False)
         with pytest.raises(SystemExit) as ended:
@@ -40,8 +41,9 @@ def searched_green(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def green(searched_green: Path, project: Path) -> Iterator[Path]:
+def green(searched_green: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of it, as the working folder, where the metric is known."""
+    monkeypatch.setenv("DCDNAS_CACHE", str(searched_green / "cache"))
     shutil.copytree(searched_green / "runs", project / "runs")
     with energy_known():
         yield project
@@ -89,6 +91,7 @@ def test_json_has_the_value_itself(run: Run, green: Path) -> None:
     assert sum(layer["energy"] for layer in shown["layers"]) == pytest.approx(shown["cost"]["energy"])
 
 
+@pytest.mark.slow
 def test_the_run_is_cut_at_another_budget(run: Run, green: Path) -> None:
     middle = sorted(t.cost["energy"] for t in load_run("green").trials)[1]
     rows = run("trials", "green", "-b", f"{1e6 * middle * 1.0001}uJ", "--json").json

@@ -206,6 +206,7 @@ def like_executorch(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return asked
 
 
+@pytest.mark.slow
 def test_an_executorch_program_is_lowered_for_a_bounded_batch_and_compared(
     run: Run, searched: Path, like_executorch: list[object]
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from commands import SEARCH, Run
+from examples import slow_but
 from safetensors.torch import load_file
 
 from dcdnas.core.trial import Trial
@@ -89,7 +90,7 @@ def test_weights_that_were_changed_or_lost_are_not_exported(run: Run, searched: 
     assert "is missing" in run(*words).err
 
 
-@pytest.mark.parametrize("keep", ["all", "none"])
+@pytest.mark.parametrize("keep", slow_but(["none"], ["all", "none"]))
 def test_all_weights_are_kept_or_none(run: Run, project: Path, keep: str) -> None:
     assert run(*SHORT, "-n", "3", "--keep-weights", keep, "--name", "r").code == 0
     finished = {f"{trial.number}.safetensors" for trial in load_run("r").trials if trial.state == "finished"}
@@ -97,6 +98,7 @@ def test_all_weights_are_kept_or_none(run: Run, project: Path, keep: str) -> Non
     assert Path("runs/r/weights").exists() == (keep == "all")
 
 
+@pytest.mark.slow
 def test_what_a_crash_left_is_removed_and_what_leaves_the_front_is_dropped(run: Run, searched: Path) -> None:
     """What the front was before is still kept, or was dropped with its file, when the search has gone on."""
     Path("runs/done/weights/77.safetensors").write_bytes(b"of no training")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import inspect
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -175,6 +176,7 @@ def test_no_text_is_run_as_code_but_a_plugin_that_was_named_and_the_file_that_an
     found = {
         path.relative_to(package).as_posix()
         for path in package.rglob("*.py")
+        if re.search(r"\b(eval|exec)\(", path.read_text(encoding="utf-8"))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("eval", "exec", "builtins.eval", "builtins.exec")
     }

@@ -86,6 +86,7 @@ def test_every_command_names_the_objective_of_the_task(run: Run, found: Path, co
     check(f"{said.out}{said.err}")
 
 
+@pytest.mark.slow
 def test_a_search_names_it_on_the_way_and_at_its_end(run: Run, own: Path) -> None:
     said = run(*SEARCH, "-n", "3", "--confirm", "1", "--name", "seen")
     assert said.code == 0, said.err
@@ -267,6 +268,7 @@ def settings(**changes: Any) -> dict[str, Any]:
     return {"space": "tiny.yaml", "budget": "0.3MFLOPs", "trials": 3, "confirm": 0, "starts": 1, **changes}
 
 
+@pytest.mark.slow
 def test_an_object_is_searched_in_this_process_and_the_same_call_goes_on(project: Path) -> None:
     class Local(Sized):
         """Which no other process finds."""

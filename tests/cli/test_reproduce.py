@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from commands import Run
 
 from dcdnas.engine.store import Store
@@ -24,6 +25,7 @@ def test_a_training_is_reproduced_to_the_last_bit(run: Run, searched: Path) -> N
     assert (searched / "runs" / "done" / "run.db").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_another_result_is_said_with_what_differs_between_the_machines(run: Run, searched: Path) -> None:
     folder = searched / "runs" / "done"
     store = Store(folder, "w")

@@ -111,6 +111,7 @@ def test_files_and_pages_of_the_run_say_it(found: Path) -> None:
                 assert page.endswith("space") or "mean_iou" in text or "Mean IoU" in text
 
 
+@pytest.mark.slow
 def test_a_search_goes_on(run: Run, found: Path) -> None:
     assert run("resume", "done", "-n", "5", "--executor", "inline").code == 0
     assert load_run("done").ended == 5
@@ -164,6 +165,7 @@ def test_a_network_is_trained_in_earnest_and_evaluates_to_what_was_said(run: Run
     assert f"Test mean IoU {100 * evaluated['mean_iou']:.2f} % on 10 images of npz:some.npz" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "message"),
     [

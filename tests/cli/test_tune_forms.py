@@ -47,6 +47,7 @@ def test_a_network_without_a_choice_says_so(run: Run, project: Path) -> None:
     assert "has no layer with more than one form" in said.err
 
 
+@pytest.mark.slow
 def test_what_cannot_be_tuned_is_refused(run: Run, config: Path, searched: Path) -> None:
     assert "is none. `dcdnas list presets`" in run("tune-forms", str(config), "--set", "width_mult=0.5").err
     assert "unknown preset 'dcd/mobilenetv2_dc'. Did you mean" in run("tune-forms", "dcd/mobilenetv2_dc").err

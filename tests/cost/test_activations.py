@@ -66,7 +66,7 @@ def priced_as_measured(architecture: Architecture) -> bool:
     return ours(architecture) == measure(build_network(architecture), NAME)["activations"]
 
 
-@pytest.mark.parametrize("network", networks)
+@pytest.mark.parametrize("network", slow_but(["mobilenetv3", "resnet"], networks))
 def test_a_random_network_is_priced_as_it_is_measured_whole_and_takes_what_the_allocator_has(network: str) -> None:
     architecture = any_architecture(network, 0)
     assert priced_as_measured(architecture)
@@ -86,7 +86,7 @@ def test_every_operator_takes_what_the_allocator_has(operator: str, geometry: Co
     assert at_ends <= ACTIVATIONS.measure(layer, shape) <= min(always, at_ends + statistics)
 
 
-@pytest.mark.parametrize("operator", operators)
+@pytest.mark.parametrize("operator", slow_but(["dcd", "odconv", "drconv"], operators))
 def test_every_operator_in_a_network_is_priced_as_it_is_measured_whole(operator: str) -> None:
     assert priced_as_measured(any_architecture("resnet", 0, operator))
 

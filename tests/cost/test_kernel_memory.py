@@ -6,6 +6,7 @@ import random
 
 import pytest
 import torch
+from examples import slow_but
 from test_price import any_architecture, any_choice
 
 from dcdnas.core.architecture import Architecture, LayerChoice
@@ -18,7 +19,7 @@ KERNEL_MEMORY = metrics["kernel-memory"]
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("network", networks)
+@pytest.mark.parametrize("network", slow_but(["mobilenetv2", "resnet"], networks))
 def test_the_price_of_a_network_is_that_of_its_layer_with_the_most(network: str, seed: int) -> None:
     architecture = any_architecture(network, seed)
     priced = price(architecture, ("kernel-memory",))["kernel-memory"]

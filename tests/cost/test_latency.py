@@ -155,6 +155,7 @@ def test_the_price_of_a_network_is_the_sum_over_its_slots() -> None:
     assert prices.metric("latency").of_slot(slot, LayerChoice()) == round(1.25 * table.timing(slot, LayerChoice()).median + 100)
 
 
+@pytest.mark.slow
 def test_a_network_has_a_price_by_each_of_two_tables() -> None:
     quick, slow = (
         prices_by(LatencyTable(HERE, {}, c, find=pretended().find)) for c in (Correction(1.25, 100), Correction(2.5, 200))

@@ -31,6 +31,7 @@ def of(operator: str) -> Architecture:
     return replace(BARE, layers=layers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", ["deploy", "training", "published"])
 @pytest.mark.parametrize("operator", PUBLISHED)
 def test_what_is_counted_is_what_fvcore_measures_in_that_form(operator: str, count: Count) -> None:

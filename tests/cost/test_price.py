@@ -11,6 +11,7 @@ import pytest
 import torch
 from counting import executed
 from energy import energy_known
+from examples import slow_but
 from pairs import ENOUGH, each_network_with_each_operator
 from work import calls
 
@@ -82,7 +83,7 @@ def any_architecture(network: str, seed: int, operator: str = "") -> Architectur
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("network", networks)
+@pytest.mark.parametrize("network", slow_but(["mobilenetv2", "shufflenetv2"], networks))
 def test_a_random_architecture_is_priced_as_it_is_measured_whole(network: str, seed: int) -> None:
     architecture = any_architecture(network, seed)
     whole = build_network(architecture)

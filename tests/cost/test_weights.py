@@ -54,6 +54,7 @@ def test_half_precision_takes_half_the_bytes_of_what_is_a_number() -> None:
     assert metrics["weights"].measure(module.half(), (3, 8, 8)) == (whole - counter) // 2 + counter
 
 
+@pytest.mark.slow
 def test_a_network_is_verified_by_every_metric() -> None:
     architecture = any_architecture("mobilenetv2", 0)
     assert set(verified(architecture).values) == set(additive_metrics())

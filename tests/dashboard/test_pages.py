@@ -159,6 +159,7 @@ def test_a_fault_of_ours_is_a_page_with_the_security_headers(site: Site, monkeyp
     assert "content-security-policy" in answer.headers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_no_page_takes_it_for_granted_that_flops_were_counted(own_site: Site, page: str) -> None:
     with_weights_only(own_site.root)

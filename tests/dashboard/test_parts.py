@@ -207,6 +207,7 @@ def test_the_rows_carry_numbers_as_they_are_so_that_they_are_rounded_once() -> N
     assert row(replace(trial(0, 0.5), score=score), [ACCURACY], [], ["static"])[2:5] == [0.50125000001, 4, 10.4999]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", slow_but(["weights"], ["flops", "weights"]))
 def test_random_networks_are_counted_in_the_run_s_own_metric(tmp_path: Path, metric: str) -> None:
     with_weights_only(tmp_path)

@@ -36,6 +36,7 @@ def test_the_shapes_are_a_few_hundred_small_images_with_a_mask_each(shapes: Imag
     assert set(test.labels.unique().tolist()) == set(range(len(shapes.classes)))
 
 
+@pytest.mark.slow
 def test_no_threshold_of_brightness_tells_the_shapes_apart(shapes: Images) -> None:
     """The best rule, "brighter than t is class c", finds the ground and one of the shapes: 25.6 %."""
     bright = shapes.pixels.float().mean(1)

@@ -98,6 +98,7 @@ def test_a_worker_that_is_killed_with_all_the_rest_costs_nothing(
         assert (loop.trials[0].state, loop.trials[0].failure, loop.ended) == ("failed", FailureKind.KILLED, 3)
 
 
+@pytest.mark.slow
 def test_a_process_that_cannot_be_started_is_said(store: Store) -> None:
     loop = loop_of(store, config(trials=3))
     execute(loop, Unloadable(), Local)

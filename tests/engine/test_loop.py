@@ -158,7 +158,7 @@ def test_after_many_repeats_a_random_draw_takes_the_samplers_turn(store: Store) 
 # Ends
 
 
-@pytest.mark.parametrize("name", slow_but(["tpe", "model"], SAMPLERS))
+@pytest.mark.parametrize("name", slow_but(["tpe"], SAMPLERS))
 def test_an_exhausted_space_ends_the_search(tmp_path: Path, name: str) -> None:
     loop = searched(tmp_path, config(FEW, sampler=name, trials=10))
     assert loop.exhausted

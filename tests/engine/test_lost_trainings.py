@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examples import slow_but
 from searching import FEW, SAMPLERS, by_state, config, execute, loop_of, memory, offer, opened, plain
 from trainings import pretend
 
@@ -86,8 +87,8 @@ def ended(loop: SearchLoop, job: Job) -> None:
 # A resumed search is the one it would have been
 
 
-@pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("times", slow_but([2], [1, 2]))
+@pytest.mark.parametrize("name", slow_but(["random", "tpe"], SAMPLERS))
 def test_a_search_whose_driver_dies_under_every_training_is_the_uninterrupted_one(tmp_path: Path, name: str, times: int) -> None:
     c = config(sampler=name, trials=16, early_stopping=True, confirm=1)
     whole, cut = sessions(tmp_path / "whole", c, pretend), sessions(tmp_path / "cut", c, Deadly(lambda job: times))
@@ -110,7 +111,7 @@ def test_a_search_that_is_cut_at_any_training_is_the_uninterrupted_one(tmp_path:
         assert records(folder) == records(tmp_path / "whole"), cut
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", slow_but(["random", "tpe"], SAMPLERS))
 def test_a_search_that_is_stopped_and_resumed_again_and_again_is_the_uninterrupted_one(tmp_path: Path, name: str) -> None:
     c = config(sampler=name, trials=14)
     sessions(tmp_path / "whole", c, pretend)

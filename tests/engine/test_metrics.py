@@ -64,6 +64,7 @@ def test_a_metric_is_a_budget(tmp_path: Path, metric: str) -> None:
     assert frame[metric].notna().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", slow_but(["tpe"], samplers))
 def test_a_metric_is_an_objective_beside_the_budgets(tmp_path: Path, sampler: str) -> None:
     extra = tuple(m for m in metrics if m not in ALWAYS)

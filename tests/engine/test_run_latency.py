@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from examples import slow_but
 from latencies import PretendedTimes, pretended, pretended_times
 from searching import SPACE, config, ended_jobs, opened
 from trainings import pretend
@@ -144,7 +145,7 @@ def test_what_says_which_table_it_was_is_in_the_configuration(tmp_path: Path, wh
     assert any("latency.correction.factor" in line for line in read.differences(replace(c, latency=slower)))
 
 
-@pytest.mark.parametrize("damage", ["gone", "cut", "another"])
+@pytest.mark.parametrize("damage", slow_but(["another"], ["gone", "cut", "another"]))
 def test_a_table_that_is_not_the_runs_any_more_stops_it(tmp_path: Path, damage: str, wholes: list[Network]) -> None:
     prepare(tmp_path / "run", *a_search())
     file = tmp_path / "run" / FILE

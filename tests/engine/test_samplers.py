@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from examples import slow_but
 from searching import FEW, config
 
 from dcdnas.core.budget import Budget, within
@@ -46,7 +47,7 @@ def test_proposals_are_a_function_of_the_seed(name: str, space: SearchSpace) -> 
 
 
 @pytest.mark.parametrize("name", DIRECT)
-@pytest.mark.parametrize("cut", [0, 1, 2, 7, 11])
+@pytest.mark.parametrize("cut", slow_but([1, 7], [0, 1, 2, 7, 11]))
 def test_a_resumed_search_goes_on_as_if_it_had_not_been_interrupted(name: str, cut: int, space: SearchSpace) -> None:
     rules.goes_on_when_resumed(direct(name), space, (cut,))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from examples import slow_but
 from torch import nn
 
 import dcdnas
@@ -65,7 +66,7 @@ def test_the_maps_are_those_of_the_network(name: str) -> None:
     assert last.shape[2:] == backbone(x)[-1].shape[2:]
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", slow_but(["mobilenetv2", "resnet"], SMALL))
 def test_the_last_map_is_what_the_classifier_is_given(name: str) -> None:
     network = build_network(architecture(name)).eval()
     x, pooled = torch.randn(2, 3, 64, 64), network.forward_features(torch.randn(2, 3, 64, 64)).mean((2, 3))

@@ -66,7 +66,9 @@ def images(batch: int) -> Tensor:
 
 
 @pytest.mark.parametrize("operator", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in DYNAMIC])
-@pytest.mark.parametrize(("name", "batch"), [("model.onnx", 1), ("model.onnx", 8), ("model-batch1.onnx", 1)])
+@pytest.mark.parametrize(
+    ("name", "batch"), [pytest.param("model.onnx", 1, marks=pytest.mark.slow), ("model.onnx", 8), ("model-batch1.onnx", 1)]
+)
 def test_both_files_compute_what_the_network_does(operator: str, name: str, batch: int) -> None:
     network, files = exported(operator)
     x = images(batch)

@@ -28,7 +28,7 @@ def check(architecture: Architecture) -> None:
 
 
 @pytest.mark.parametrize("operator", slow_but(["dcd"], operators))
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", slow_but(["mobilenetv3", "resnet"], NETWORKS))
 def test_they_agree_with_every_operator_in_all_places(network: str, operator: str) -> None:
     check(everywhere(network, operator))
 

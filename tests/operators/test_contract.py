@@ -170,6 +170,7 @@ def test_an_unknown_form_is_refused(name):
     rules.unknown_form_refused(operators[name])
 
 
+@pytest.mark.slow
 @each_operator
 @pytest.mark.parametrize("progress", [0.0, pytest.param(0.5, marks=pytest.mark.slow), 1.0])
 def test_a_fresh_operator_keeps_the_scale_of_a_static_convolution(name, progress):

@@ -130,6 +130,7 @@ CHOICES = [LayerChoice(name) for name in operators] + [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [pytest.param("mobilenetv2", marks=pytest.mark.slow), "resnet"])
 @pytest.mark.parametrize("choice", CHOICES, ids=str)
 def test_a_deployed_network_is_equal(network, choice):

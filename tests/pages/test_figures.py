@@ -198,6 +198,7 @@ def test_an_axis_names_its_unit(metric: str, most: float, size: float, said: str
     assert unit_of(metric, most) == (size, said)
 
 
+@pytest.mark.slow
 def test_every_figure_is_there_as_pdf_and_svg_at_the_width_of_its_columns(written: dict[str, Path]) -> None:
     assert set(written) == {f"{n}.{end}" for n in NAMES for end in ("pdf", "svg")}
     for path in written.values():
@@ -210,6 +211,7 @@ def test_every_figure_is_there_as_pdf_and_svg_at_the_width_of_its_columns(writte
             assert f'width="{width}pt"' in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_fonts_are_in_the_pdf(written: dict[str, Path]) -> None:
     for path in written.values():
         if path.suffix == ".pdf":
@@ -232,6 +234,7 @@ def test_files_are_the_same_each_time_whatever_the_user_has_set(
         assert path.read_bytes() == written[path.name].read_bytes(), path.name
 
 
+@pytest.mark.slow
 def test_the_figures_say_what_is_drawn(written: dict[str, Path]) -> None:
     front = words(written["front-1.svg"])
     for said in (

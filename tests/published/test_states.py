@@ -127,7 +127,7 @@ def test_no_dropout_is_a_value_and_another_than_a_probability_is_refused(name):
             architecture(name, dropout=wrong)
 
 
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("kind", slow_but([torch.float16], [torch.float16, torch.bfloat16]))
 def test_a_state_in_half_precision_becomes_float32(kind):
     state, _ = published_state("dcd/mobilenetv2_dcd")
     half = {k: v.to(kind) if v.is_floating_point() else v for k, v in state.items()}

@@ -28,8 +28,8 @@ def first_lines(name: str) -> str:
     return " ".join(line.lstrip("# ") for line in text[: text.index("format:")].splitlines())
 
 
-LARGE = [name for name in NAMES if name.endswith("-imagenet") or name == "mobilenetv3-fashion"]
-"""Spaces that take seconds to price."""
+LARGE = [name for name in NAMES if name.endswith("-imagenet") or name in ("mobilenetv3-fashion", "fashion-fit", "fashion-mnist")]
+"""Spaces that take long to price."""
 
 
 @pytest.fixture(scope="module", params=[pytest.param(n, marks=[pytest.mark.slow] * (n in LARGE)) for n in NAMES])

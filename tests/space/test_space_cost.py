@@ -5,6 +5,7 @@ from collections import Counter
 from itertools import islice
 
 import pytest
+from examples import slow_but
 from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
 
 from dcdnas.core.budget import Budget, parse_budgets, within
@@ -89,7 +90,7 @@ def test_the_networks_are_counted_exactly(name: str) -> None:
         assert counted == len(different)
 
 
-@pytest.mark.parametrize("chances", ["operators", "networks"])
+@pytest.mark.parametrize("chances", slow_but(["networks"], ["operators", "networks"]))
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "gated")) for name in TINY])
 def test_draws_have_exactly_their_chances(name: str, chances: Chances) -> None:
     space = tiny(name)

@@ -100,6 +100,7 @@ def test_a_converted_network_computes_what_it_did_and_has_finite_gradients(kind,
     assert all(p.grad is not None and p.grad.isfinite().all() for p in dynamic.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), BOTH)
 def test_the_count_of_a_converted_network_is_the_price_of_its_operators(kind, name):
     network, dynamic = converted(kind, name)

@@ -91,7 +91,7 @@ def modern(architecture: Architecture, data: Split, tmp_path_factory: pytest.Tem
 @pytest.mark.parametrize(
     ("step", "dies"),
     [
-        pytest.param(18, False, id="within an epoch"),
+        pytest.param(18, False, id="within an epoch", marks=pytest.mark.slow),
         pytest.param(14, False, id="before a reading", marks=pytest.mark.slow),
         pytest.param(18, True, id="killed", marks=pytest.mark.slow),
     ],
@@ -105,7 +105,12 @@ def test_a_modern_training_goes_on_to_the_same_bits(
 
 
 @pytest.mark.parametrize(
-    ("step", "dies"), [(18, False), (14, False), (18, True)], ids=["within an epoch", "before a reading", "killed"]
+    ("step", "dies"),
+    [
+        pytest.param(18, False, id="within an epoch", marks=pytest.mark.slow),
+        pytest.param(14, False, id="before a reading"),
+        pytest.param(18, True, id="killed"),
+    ],
 )
 def test_a_training_that_was_stopped_goes_on_to_the_same_bits(
     architecture: Architecture, data: Split, straight: tuple[Path, Trained], tmp_path: Path, step: int, dies: bool

@@ -120,6 +120,7 @@ def test_another_seed_gives_another_order(data: Split) -> None:
     assert not any(torch.equal(x, y) for x, y in zip(first[:8], other[:8], strict=True))
 
 
+@pytest.mark.slow
 def test_another_seed_varies_the_images_in_another_way(data: Split) -> None:
     """The order is drawn first, so with and without mirroring the first step sees the same images."""
 

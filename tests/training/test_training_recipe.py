@@ -146,8 +146,14 @@ def test_the_kernel_of_a_static_convolution_decays() -> None:
 
 @pytest.mark.parametrize(
     ("epochs", "first_rung", "steps"),
-    [(6, 0, 14), (6, 1, 7), (6, 3, 14), (1, 0, 3), (3, 0, 7), (2, 1, 5)],
-    ids=["a third", "rung sooner", "rung later", "one epoch", "three epochs", "two epochs"],
+    [
+        pytest.param(6, 0, 14, id="a third", marks=pytest.mark.slow),
+        pytest.param(6, 1, 7, id="rung sooner", marks=pytest.mark.slow),
+        pytest.param(6, 3, 14, id="rung later", marks=pytest.mark.slow),
+        pytest.param(1, 0, 3, id="one epoch"),
+        pytest.param(3, 0, 7, id="three epochs"),
+        pytest.param(2, 1, 5, id="two epochs"),
+    ],
 )
 def test_temperatures_are_annealed_by_the_first_rung_or_a_third_of_the_epochs(
     data: Split, epochs: int, first_rung: int, steps: int
