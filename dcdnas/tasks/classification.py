@@ -11,7 +11,7 @@ from torch import nn
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.objective import Objective
 from dcdnas.core.task import TrainingTask
-from dcdnas.data import Images, Split, at_size, load, placed, split
+from dcdnas.data import Images, Split, at_size, load, split
 from dcdnas.networks import Network, for_proxy
 from dcdnas.tasks._base import Report, Task
 from dcdnas.tasks._objectives import ACCURACY, LOSS, of_classes
@@ -22,8 +22,8 @@ __all__ = ["Classification"]
 VALIDATION = 0.2
 """Share of the training part that is kept for judging."""
 
-_IMAGES: dict[tuple[str, int, int, float], Split] = {}
-"""What this process has in memory, by data set, resolution, classes and how many damaged pictures may be left out."""
+_IMAGES: dict[tuple[str, str, int, int, float], Split] = {}
+"""What this process has in memory, by working folder, data set, resolution, classes and damaged pictures that may be left out."""
 
 
 class Classification(Task):
@@ -84,6 +84,8 @@ def offer_images(task: TrainingTask, images: Split) -> None:
     _IMAGES.setdefault(_key(task), images)
 
 
-def _key(task: TrainingTask) -> tuple[str, int, int, float]:
+def _key(task: TrainingTask) -> tuple[str, str, int, int, float]:
     """What the images depend on; a relative path means another file in another working folder."""
-    return placed(task.data, Path.cwd()), task.resolution, task.classes, task.skip_damaged
+    argument = task.data.partition(":")[2]
+    where = "" if not argument or Path(argument).is_absolute() else str(Path.cwd())
+    return where, task.data, task.resolution, task.classes, task.skip_damaged
