@@ -25,9 +25,11 @@ def count(module: nn.Module, input: Sequence[int] | Tensor, names: Iterable[str]
 
     Raises:
         UnknownNameError: when there is no such metric.
-        UsageError: for another input, or a metric that is a prediction.
+        UsageError: for another input, no module, or a metric that is a prediction.
         UncountedOperation: naming an operation that nobody counts, so that nothing is counted as free.
     """
+    if not isinstance(module, nn.Module):
+        raise UsageError(f"{type(module).__name__} cannot be counted. Allowed: a torch module, like the network of dcdnas.build.")
     shape = tuple(input.shape[1:]) if isinstance(input, Tensor) else tuple(input)
     if not shape or not all(type(size) is int and size > 0 for size in shape):
         raise UsageError(f"input cannot be {shape}. Allowed: the shape of one input without the batch, e.g. (3, 224, 224).")

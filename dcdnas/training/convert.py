@@ -39,9 +39,14 @@ def convert(module: Module, operator: str, where: Where = None, **settings: Any)
 
     Raises:
         UnknownNameError: when there is no such operator.
-        UsageError: when `where` names no convolution, or a setting is unknown.
+        UsageError: when `where` names no convolution, a setting is unknown, or what is given is no torch module.
         GeometryError: naming the convolutions that the operator cannot stand in for; then nothing is converted.
     """
+    if not isinstance(module, nn.Module):
+        raise UsageError(
+            f"{type(module).__name__} cannot be converted. Allowed: a torch module. A published network with its checkpoint: "
+            "dcdnas.load_published(name, checkpoint)."
+        )
     converted = copy.deepcopy(module)
     names = _named(converted)
     wanted = {id(names[name]): names[name] for name in _chosen(names, where)}

@@ -227,6 +227,16 @@ def test_a_count_refuses_what_is_no_shape(shape):
         dcdnas.count(NETWORKS["resnet"](), shape)
 
 
+@pytest.mark.parametrize("given", ["odconv/od_resnet18", None, torch.zeros(1)])
+def test_what_is_no_module_is_neither_converted_nor_counted(given):
+    with pytest.raises(
+        UsageError, match=r"cannot be converted\. Allowed: a torch module\..*dcdnas\.load_published\(name, checkpoint\)"
+    ):
+        dcdnas.convert(given, "odconv")
+    with pytest.raises(UsageError, match=r"cannot be counted\. Allowed: a torch module"):
+        dcdnas.count(given, INPUT)
+
+
 def test_a_prediction_is_no_count():
     with pytest.raises(UsageError, match="latency is predicted"):
         dcdnas.count(NETWORKS["resnet"](), INPUT, ["latency"])
