@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from itertools import pairwise
 from typing import Annotated, Any, ClassVar, NamedTuple, cast
 
 from torch import Tensor, nn
@@ -59,25 +58,22 @@ def body_of(slots: Sequence[Slot]) -> list[Slot]:
 
 
 def levels_of(slots: Sequence[Slot]) -> list[Level]:
-    """The last stage of each size of map, the finest first, from a backbone's slots in the order of computation.
+    """The last stage of each size of map, the finest first, from a backbone's slots in the order of computation."""
+    stages = sorted({_number(slot) for slot in body_of(slots)} - {0}) or [1]
+    return list({(level.height, level.width): level for level in maps_of(slots, stages)}.values())
 
-    What a stage puts out is what the first slot behind it takes; that one may be linear, so the size is the stage's own. A
-    stage without slots puts out what it is given.
+
+def maps_of(slots: Sequence[Slot], stages: Sequence[int]) -> list[Level]:
+    """What stages put out, by their numbers; a stage without slots puts out what it is given.
+
+    The channels are those that the first slot behind a stage takes; that one may be linear, so the size is the stage's own.
     """
-    found: dict[tuple[int, int], Level] = {}
-    last_of_body = body_of(slots)[-1]
-    for last, behind in pairwise(slots):
-        if last is last_of_body or (last.stage.startswith("stage") and behind.stage != last.stage):
-            size = last.geometry.out_height, last.geometry.out_width
-            stage = last.stage if last.stage.startswith("stage") else "stage1"
-            found[size] = Level(stage, behind.geometry.in_channels, *size)
-    return list(found.values())
-
-
-def map_of(slots: Sequence[Slot], number: int) -> Level:
-    """What a stage puts out, by its number; a stage without slots puts out what it is given."""
-    last, behind = [pair for pair in pairwise(slots) if pair[0] in body_of(slots) and _number(pair[0]) <= number][-1]
-    return Level(f"stage{number}", behind.geometry.in_channels, last.geometry.out_height, last.geometry.out_width)
+    numbers, found = [_number(slot) for slot in body_of(slots)], []
+    for stage in stages:
+        last = max(place for place, number in enumerate(numbers) if number <= stage)
+        size, behind = slots[last].geometry, slots[last + 1].geometry
+        found.append(Level(f"stage{stage}", behind.in_channels, size.out_height, size.out_width))
+    return found
 
 
 def _number(slot: Slot) -> int:
@@ -240,7 +236,7 @@ class WithDecoder(Network):
         s: Mapping[str, Any] = settings
         slots = cls.backbone.slots(input, classes, _rest(settings))
         channels = make_divisible(s["decoder_channels"] * s.get("width", 1.0))
-        levels = [map_of(slots, number) for number in s[STAGES]]
+        levels = maps_of(slots, s[STAGES])
         return (*body_of(slots), *decoder_slots(levels, input, classes, channels, s["upsampling"]))
 
     @classmethod
