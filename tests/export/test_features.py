@@ -16,6 +16,7 @@ from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import count, price
 from dcdnas.errors import UsageError
 from dcdnas.export import Model, export_model, save_weights
+from dcdnas.export.features import Features
 from dcdnas.networks import Network, build_network, networks
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -60,7 +61,7 @@ def test_the_maps_are_those_of_the_network(name: str) -> None:
     for stage in network.stages:
         network.get_submodule(stage)._forward_hooks.clear()
     wanted = {**seen}
-    backbone = dcdnas.export.features.Features(network)
+    backbone = Features(network)
     for found, stage in zip(backbone(x), backbone.feature_info.module_name(), strict=True):
         assert torch.equal(found, wanted.get(stage, found))
     assert last.shape[2:] == backbone(x)[-1].shape[2:]
