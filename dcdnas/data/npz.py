@@ -182,10 +182,11 @@ def _looked_at(arrays: Arrays, part: Part) -> LookedAt:
     if labels.dtype.kind not in "iu" or (math.prod(labels.shape) != many and not masks):
         raise DataError(f"{path}: {found[0][1]}: labels are {labels}. Allowed: one whole number an image.")
     if many != pixels.shape[0]:
-        raise DataError(f"{path}: {pixels.shape[0]:,} images but {many:,} labels. Both must be complete: get the files again.")
+        what = "masks" if masks else "labels"
+        raise DataError(f"{path}: {pixels.shape[0]:,} images but {many:,} {what}. Both must be complete: get the files again.")
     numbers, classes, said = arrays.read(found[0][1]), _names(arrays), tuple[str, ...]()
     if masks:
-        classes = classes or _numbers(numbers)
+        classes = classes or _numbers(f"{path}: {found[0][1]}", numbers)
     elif not classes:
         numbers, classes, said = numbered(f"{path}: {found[0][1]}", numbers.reshape(-1))
     if axis == 3:
@@ -202,10 +203,17 @@ def _count(where: str, masks: Header, pixels: Header, axis: int) -> int:
     return masks.shape[0]
 
 
-def _numbers(masks: NDArray[Any]) -> tuple[str, ...]:
+def _numbers(where: str, masks: NDArray[Any]) -> tuple[str, ...]:
     """Classes without names: all numbers up to the largest that occurs."""
     labelled = masks[masks != UNLABELLED]
-    return tuple(map(str, range(int(labelled.max()) + 1))) if labelled.size else ("0",)
+    if not labelled.size:
+        return ("0",)
+    low, high = int(labelled.min()), int(labelled.max())
+    if low < 0:
+        raise DataError(
+            f"{where}: masks with numbers from {low} to {high}. Allowed: from 0; {UNLABELLED} for pixels of no class."
+        )
+    return tuple(map(str, range(high + 1)))
 
 
 def _names(arrays: Arrays) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from dcdnas.core.architecture import NetworkSetting
 from dcdnas.core.dimension import Choice, dimensions
 from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.reference import Reference
 from dcdnas.core.slot import UPSAMPLING, Kind, Shape, Slot
 from dcdnas.errors import UsageError
 from dcdnas.networks._base import Network, Places, make_divisible, whole_numbers
@@ -139,6 +140,12 @@ class Decoder(nn.Module):
         stages: whose maps are taken, the finest first.
         dropout: before the scores, in training.
     """
+
+    REFERENCE = Reference(
+        "lin2017feature",
+        "Lin, Tsung-Yi and Doll{\\'a}r, Piotr and Girshick, Ross and He, Kaiming and Hariharan, Bharath and Belongie, Serge",
+        "Feature Pyramid Networks for Object Detection", "CVPR", 2017, "1612.03144",
+    )  # fmt: skip
 
     def __init__(self, places: Places, stages: Sequence[str], dropout: float) -> None:
         super().__init__()

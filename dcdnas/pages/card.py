@@ -77,7 +77,13 @@ def _sections(model: Model, written: Sequence[Written], trained: bool, licence: 
     yield from ("", "## Data", "", *_data(model))
     yield from ("", "## Files", "", *_table(("file", "what was checked"), [(f"`{w.path.name}`", w.said) for w in written]))
     yield from ("", "## Licence", "", _licence(licence))
-    yield from ("", "## Citation", "", "The papers of the backbone and of exactly the operators that stand in it:", "")
+    yield from (
+        "",
+        "## Citation",
+        "",
+        f"The papers of the backbone{' and its head' if a.head else ''}, and of exactly the operators that stand in it:",
+        "",
+    )
     yield from ("```bibtex", "\n\n".join(bibtex_of(a)), "```")
 
 

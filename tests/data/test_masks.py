@@ -119,9 +119,13 @@ def test_an_archive_names_the_classes_of_its_masks(tmp_path: Path) -> None:
     ("changed", "message"),
     [
         ({"train_masks": np.zeros((6, 4, 4), int)}, r"train_masks: masks are int64 of shape \(6, 4, 4\). Allowed: .*\(N, 4, 5\)"),
-        ({"train_masks": np.zeros((5, 4, 5), int)}, "6 images but 5 labels"),
+        ({"train_masks": np.zeros((5, 4, 5), int)}, "6 images but 5 masks"),
         ({"train_masks": np.full((6, 4, 5), UNLABELLED)}, "no pixel of a mask has a class"),
-        ({"train_masks": np.full((6, 4, 5), -1)}, "label -1 among"),
+        (
+            {"train_masks": np.full((6, 4, 5), -1)},
+            "train_masks: masks with numbers from -1 to -1. Allowed: from 0; 255 for pixels of",
+        ),
+        ({"train_masks": np.full((6, 4, 5), -1), "classes": np.array(["sky", "road"])}, "label -1 among"),
         ({"train_masks": np.zeros((6, 4, 5))}, "masks are float64"),
         ({"train_masks": None}, "Needed: train_images and train_labels, or train_masks in their place"),
         ({"classes": np.array([f"c{n}" for n in range(256)])}, "masks of 256 classes. Allowed: at most 255"),

@@ -44,6 +44,8 @@ def test_it_cites_exactly_the_operators_that_stand_in_the_network(tmp_path: Path
     assert keys(card(static, tmp_path)) == ["sandler2018mobilenetv2"]
     gated = Architecture("mobilenetv2", {**SETTINGS, "se": 0.25}, {}, (3, 16, 16), 3)
     assert keys(card(Model(gated), tmp_path)) == ["sandler2018mobilenetv2", "hu2018squeeze"]
+    dense = Architecture("mobilenetv2", {**SETTINGS, "upsampling": "ddf-up"}, {}, (3, 16, 16), 3, "decoder")
+    assert keys(card(Model(dense), tmp_path)) == ["sandler2018mobilenetv2", "lin2017feature", "zhou2021decoupled"]
 
 
 def test_every_entry_but_the_static_one_has_a_reference_that_its_file_names() -> None:

@@ -101,7 +101,8 @@ def check_images(said: str | None, space: SearchSpace, images: Images) -> None:
     right = SEGMENTATION if images.masks else CLASSIFICATION
     if said not in (None, right):
         have = "masks, a class at each pixel" if images.masks else "a label for each image"
-        raise UsageError(f"--task {said}: {images.name} has {have}, which is a {right}. Leave --task out, or give other images.")
+        other = f"images with masks, like {SEGMENTATION}-quick -d shapes" if said == SEGMENTATION else "images with a label each"
+        raise UsageError(f"--task {said}: {images.name} has {have}, which is a {right}. Leave --task out, or give {other}.")
     check_masks(space.name, space.head, images)
 
 
