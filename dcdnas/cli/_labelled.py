@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dcdnas.cli._output import Output
+from dcdnas.core.units import counted
 from dcdnas.data import Images, at_size, load, load_test, ordered_as
 from dcdnas.errors import UsageError
 from dcdnas.training.judging import check_masks
@@ -47,8 +48,8 @@ def labelled(out: Output, wanted: Wanted, data: str, skip: float, test: bool) ->
     images = at_size(load_test(images) if test else images, height, width)
     if images.shape[0] != channels or len(images.classes) != wanted.classes:
         raise UsageError(
-            f"{data} has {images.shape[0]}-channel images of {len(images.classes)} classes; the network takes {channels} "
-            f"channels and knows {wanted.classes} classes. Train it on {data} first: dcdnas train."
+            f"{data} has images of {counted(images.shape[0], 'channel')} and {len(images.classes)} classes; the network takes "
+            f"{counted(channels, 'channel')} and knows {wanted.classes} classes. Train it on {data} first: dcdnas train."
         )
     check_masks("the network", wanted.head, images)
     if wanted.labels:

@@ -13,6 +13,7 @@ from dcdnas.core.trial import Trial
 from dcdnas.core.yaml_lines import parse_yaml, read_yaml
 from dcdnas.engine.weights import FOLDER, sha256
 from dcdnas.errors import RunError, UsageError
+from dcdnas.export import WEIGHTS, config_file
 from dcdnas.results import FILE, Run, find_run, load_run
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from dcdnas.space.search_space import SearchSpace
 
 SUFFIXES = (".yaml", ".yml", ".json")
-
-WEIGHTS = "model.safetensors"
-"""Name of the weights beside a config, as timm and the Hub call it."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +120,8 @@ def open_source(source: str, trial: str = "", budget: Sequence[str] | None = Non
 
 def config_in(path: Path) -> Path:
     """The config in a folder that `dcdnas train` or `dcdnas export` wrote; the path itself where it is no such folder."""
-    if (path / FILE).exists():
-        return path
-    return next((path / name for name in ("config.yaml", "config.json") if (path / name).is_file()), path)
+    found = path if (path / FILE).exists() else config_file(path)
+    return found if found.is_file() else path
 
 
 def offer_plugins_of(run: Run) -> None:

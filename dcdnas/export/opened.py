@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 ONNX = "model.onnx"
 """Name of the ONNX model for any batch in an exported folder."""
 
+CONFIGS = "config.yaml", "config.json"
+"""Names of the config in a trained or exported folder; the first that is there is taken."""
+
 BATCH, BYTES = 512, 2**28
 """Images that a network is given at once, and bytes that they take, at most."""
 
@@ -96,10 +99,19 @@ class Opened:
 
 
 def config_file(source: str | Path) -> Path:
-    """The config that a path means: itself, or the one in a folder."""
+    """The config that a path means: itself, the one in a folder, or that of the only seed which `dcdnas train` trained there.
+
+    Raises:
+        FileError: naming the seeds where there are several.
+    """
     path = Path(source)
-    names = (path / name for name in ("config.yaml", "config.json"))
-    return path if path.is_file() or path.suffix else next((n for n in names if n.is_file()), path / "config.yaml")
+    if path.is_file() or (path.suffix and not path.is_dir()):
+        return path
+    here = [path / name for name in CONFIGS if (path / name).is_file()]
+    seeds = [] if here else sorted(path.glob(f"seed-*/{CONFIGS[0]}"))
+    if len(seeds) > 1:
+        raise FileError(f"{path} has {len(seeds)} trainings. Name one of them: {', '.join(str(s.parent) for s in seeds)}.")
+    return [*here, *seeds, path / CONFIGS[0]][0]
 
 
 def open_network(source: str | Path, weights: str | Path | None = None) -> Opened:

@@ -71,7 +71,7 @@ def test_what_was_trained_is_exported_as_a_folder_that_stands_alone(run: Run, se
 def test_an_eight_bit_model_says_its_accuracy_and_evaluates_to_about_the_same(run: Run, searched: Path) -> None:
     pytest.importorskip("onnxruntime.quantization")
     run("train", "done", "-d", "npz:some.npz", "--epochs", "2", "-o", "out")
-    said = run("export", "out/seed-0", "--to", "config", "--quantize", "int8", "-o", "net")
+    said = run("export", "out", "--to", "config", "--quantize", "int8", "-o", "net")
     assert (said.code, "model-int8.onnx: int8, scales of" in said.out, " before; " in said.out) == (0, True, True)
     assert "`model-int8.onnx`" in Path("net/README.md").read_text()
     eight, full = (run("evaluate", f"net/{n}", "-d", "npz:some.npz", "--json").json for n in ("model-int8.onnx", "model.onnx"))

@@ -169,7 +169,7 @@ def test_a_network_is_trained_in_earnest_and_evaluates_to_what_was_said(run: Run
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("evaluate out/seed-0 -d fashion-mini", "1-channel images of 10 classes; the network takes 3 channels and knows 3"),
+        ("evaluate out/seed-0 -d fashion-mini", "images of 1 channel and 10 classes; the network takes 3 channels and knows 3"),
         ("evaluate out/seed-0 -d npz:some.npz -o judged", "-o judged: the files are those of a classifier"),
         ("predict out/seed-0 picture.png", "decoder, scores every pixel"),
         ("attention done", "scores pixels (mobilenetv2 with decoder). Allowed: one that classifies whole images."),

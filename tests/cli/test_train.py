@@ -115,11 +115,14 @@ def test_a_setting_that_is_no_part_of_a_recipe_is_refused(run: Run, searched: Pa
     assert "part of a recipe" in said.err
 
 
-def test_images_of_other_classes_cannot_be_evaluated(run: Run, searched: Path) -> None:
+def test_images_of_other_channels_cannot_be_evaluated(run: Run, searched: Path) -> None:
     run(*TRAIN)
-    config = searched / "out/seed-0/config.yaml"
-    config.write_text(config.read_text().replace("input: [1, 28, 28]", "input: [3, 28, 28]"))
-    assert run("evaluate", "out/seed-0", "-d", "npz:some.npz").code == 2
+    with np.load("some.npz") as archive:
+        arrays = {name: np.repeat(array, 3, 1) if name.endswith("images") else array for name, array in archive.items()}
+    np.savez("coloured.npz", **arrays)
+    said = run("evaluate", "out", "-d", "npz:coloured.npz")
+    assert said.code == 2
+    assert "has images of 3 channels and 10 classes; the network takes 1 channel and knows 10 classes" in said.err
 
 
 def test_a_folder_without_weights_says_what_is_missing(run: Run, searched: Path) -> None:

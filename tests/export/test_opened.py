@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.errors import FileError, UsageError
-from dcdnas.export import Model, Opened, export_model, open_network, save_weights, speed_of
+from dcdnas.export import Model, Opened, config_file, export_model, open_network, save_weights, speed_of
 from dcdnas.networks import build_network
 from dcdnas.training.augment import normalised
 
@@ -82,6 +82,18 @@ def test_a_folder_with_nothing_trained_says_what_to_do(tmp_path: Path) -> None:
         open_network(tmp_path)
     with pytest.raises(FileError, match="no such file or folder"):
         open_network(tmp_path / "gone")
+
+
+def test_the_folder_of_one_training_is_that_of_its_seed_and_one_of_several_names_them(tmp_path: Path) -> None:
+    folder = tmp_path / "net.v2"
+    export_model(MODEL, folder / "seed-3", ["config"])
+    save_weights(build_network(ARCHITECTURE), folder / "seed-3" / "model.safetensors")
+    assert open_network(folder).path == folder / "seed-3" / "model.safetensors"
+    export_model(MODEL, folder / "seed-4", ["config"])
+    with pytest.raises(FileError, match=r"2 trainings\. Name one of them: .*seed-3, .*seed-4\."):
+        open_network(folder)
+    export_model(MODEL, folder, ["config"])
+    assert config_file(folder) == folder / "config.yaml"
 
 
 @pytest.mark.parametrize(
