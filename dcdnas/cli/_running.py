@@ -48,7 +48,7 @@ def start(out: Output, plan: Plan, dashboard: bool = False, fidelity_check: int 
               "budgets": [str(b) for b in config.budgets], "trials": config.trials})  # fmt: skip
     go(out, plan.folder, plan.execution, dashboard)
     if fidelity_check:
-        check(out, plan.folder, plan.execution, fidelity_check)
+        check(out, load_run(plan.folder), plan.execution, fidelity_check)
 
 
 def go(out: Output, folder: Path, execution: Execution, dashboard: bool = False, retry_failed: bool = False) -> None:

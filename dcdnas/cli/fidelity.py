@@ -10,12 +10,11 @@ from dcdnas.cli._options import Cpus, Gpus, Run
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dcdnas.cli._tables import Sheet
     from dcdnas.core.trial import EpochResult, Trial
     from dcdnas.engine.execution import Execution
     from dcdnas.engine.fidelity import Fidelity
+    from dcdnas.results import Run as Found
 
 __all__ = ["fidelity"]
 
@@ -38,30 +37,24 @@ def fidelity(
 
     Example:  dcdnas fidelity quick -n 8 --times 3
     """
-    from dcdnas.cli._source import offer_plugins_of
     from dcdnas.engine.planning import chosen_execution
     from dcdnas.engine.planning.settings import SearchSettings
-    from dcdnas.results import find_run, load_run
+    from dcdnas.results import load_run
 
-    folder = find_run(run)
-    offer_plugins_of(load_run(folder))
     flags = {"executor": "inline", "cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial}
-    check(out, folder, chosen_execution(SearchSettings.gather(flags)), networks, times)
+    check(out, load_run(run), chosen_execution(SearchSettings.gather(flags)), networks, times)
 
 
-def check(out: Output, folder: Path, execution: Execution, networks: int, times: int = 3) -> None:
+def check(out: Output, run: Found, execution: Execution, networks: int, times: int = 3) -> None:
     """Trains the networks longer and says how the orders agree."""
     from dcdnas.core.units import counted
     from dcdnas.engine.fidelity import document, fidelity
-    from dcdnas.results import load_run
-
-    run = load_run(folder)
 
     def told(trial: Trial, reached: EpochResult, epochs: int) -> None:
         said = run.objective.named(run.objective.of(reached))
         out.note(f"Trial {trial.number}, epoch {reached.epoch} of {epochs}: {said}")
 
-    found = fidelity(folder, run.trials, execution, networks, times, told)
+    found = fidelity(run.folder, run.trials, execution, networks, times, told)
     low, high = found.interval
     out.line({"event": "fidelity", **document(found)})
     out.show(table_of(found))

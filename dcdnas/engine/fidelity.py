@@ -7,7 +7,7 @@ network is worth, and not with the luck of its seed.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,11 @@ from dcdnas.core.units import counted
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.job import Job, derived_seed
+from dcdnas.engine.reproduce import check_trained_here
 from dcdnas.errors import FileError, UsageError
 
 FILE = "fidelity.json"
-"""In the run's folder: what is trained already."""
+"""In the run's folder: value of the primary objective after each training that was done for it."""
 
 FORMAT = "dcdnas/fidelity-1"
 
@@ -117,22 +118,23 @@ def fidelity(
         told: trial, what it has reached, and epochs of the longer training.
 
     Raises:
-        UsageError: when too few networks were trained, or nothing is trained in this run.
+        UsageError: when too few networks were trained, or they cannot be trained here.
         DcdnasError: when a training fails.
     """
     config = SearchConfig.read(folder / "search.yaml")
-    if config.table:
-        raise UsageError(f"{folder.name}: its results come from a table, which has no longer trainings. Take another run.")
+    check_trained_here(folder.name, config.task)
     execution = replace(execution, plugins=offer_recorded(folder, config.plugins, go_on=True))
     objective = config.goals.primary
     chosen = spread_over(trials, objective, count)
     found = Fidelity(objective, config.task.epochs, config.task.epochs * times, ())
-    there = _read(folder / FILE, found)
+    there = _read(folder / FILE)
     for trial in chosen:
-        value = there.get(trial.number)
-        if value is None:
-            value = there[trial.number] = _trained(trial, config, found.longer, execution, told)
-            _write(folder / FILE, found, there)
+        key = trial.number, found.longer
+        if key not in there:
+            value = _trained(trial, config, found.longer, execution, told)
+            there = {**_read(folder / FILE), key: value}  # another process may have written meanwhile
+            _write(folder / FILE, there)
+        value = there[key]
         found = replace(found, networks=(*found.networks, Longer(trial.number, objective.of(trial.score) or 0.0, value)))
     return found
 
@@ -152,20 +154,19 @@ def _trained(
     return score.values[config.goals.primary.name]
 
 
-def _read(path: Path, wanted: Fidelity) -> dict[int, float]:
-    """Values by trial, of trainings of as many epochs; none where what is there cannot be read."""
+def _read(path: Path) -> dict[tuple[int, int], float]:
+    """Values by trial and epochs; none where what is there cannot be read."""
     try:
         content = read_json(path)
-        same = (content["format"], content["epochs"], content["objective"]) == (FORMAT, wanted.longer, wanted.objective.name)
-        return {int(row["trial"]): float(row["value"]) for row in content["trainings"]} if same else {}
+        rows = content["trainings"] if content["format"] == FORMAT else ()
+        return {(int(row["trial"]), int(row["epochs"])): float(row["value"]) for row in rows}
     except (FileError, ValueError, KeyError, TypeError):
         return {}
 
 
-def _write(path: Path, wanted: Fidelity, there: dict[int, float]) -> None:
-    rows = [{"trial": number, "value": value} for number, value in sorted(there.items())]
-    content = {"format": FORMAT, "objective": wanted.objective.name, "epochs": wanted.longer, "trainings": rows}
-    write_whole(path, json.dumps(content, indent=1) + "\n")
+def _write(path: Path, there: Mapping[tuple[int, int], float]) -> None:
+    rows = [{"trial": number, "epochs": epochs, "value": value} for (number, epochs), value in sorted(there.items())]
+    write_whole(path, json.dumps({"format": FORMAT, "trainings": rows}, indent=1) + "\n")
 
 
 def document(found: Fidelity) -> dict[str, Any]:

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dcdnas.core.trial import ENDED, EpochResult, Trial
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.trial import ENDED, EpochResult, Score, Trial
 from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import Job
-from dcdnas.engine.proxy_training import ProxyTraining
+from dcdnas.engine.proxy_training import Train
 from dcdnas.engine.rules import differences, kernels, processor, versions
 from dcdnas.errors import UsageError
+from dcdnas.tasks import ASK_TELL, only_where_begun
 
 
 @dataclass(frozen=True)
@@ -21,34 +23,65 @@ class Reproduction:
 
     Args:
         trial: as the run has it.
-        curve: what the network reached now, epoch by epoch.
+        score: what the network reached now.
         elsewhere: what is not as it was where the run was made, a line each: ``torch: 2.12 there, 2.13 here``.
     """
 
     trial: Trial
-    curve: tuple[EpochResult, ...]
+    score: Score
     elsewhere: tuple[str, ...]
 
     @property
     def pairs(self) -> list[tuple[EpochResult, EpochResult]]:
         """What the run has of each epoch, and what was reached now."""
-        return list(zip(self.trial.score.curve if self.trial.score else (), self.curve, strict=False))
+        return list(zip(_readings(self.trial.score), _readings(self.score), strict=False))
 
     @property
     def equal(self) -> bool:
         """Whether every value of every epoch is the same to the last bit."""
-        return len(self.pairs) == len(self.curve) and all(dict(there.values) == dict(here.values) for there, here in self.pairs)
+        there, here = ([dict(reached.values) for reached in _readings(s)] for s in (self.trial.score, self.score))
+        return there == here
 
     @property
     def largest(self) -> dict[str, float]:
         """The largest difference of each value over the epochs."""
-        names = self.curve[0].values if self.curve else ()
-        return {name: max(abs(here.values[name] - there.values[name]) for there, here in self.pairs) for name in names}
+        return {
+            name: max(abs(here.values[name] - there.values[name]) for there, here in self.pairs) for name in self.score.values
+        }
 
 
-def reproduce(
-    folder: Path, trial: Trial, training: ProxyTraining, told: Callable[[EpochResult], None] = lambda _: None
-) -> Reproduction:
+def _readings(score: Score | None) -> list[EpochResult]:
+    """What a training reported, and what it ended with where it had not reported that."""
+    if score is None:
+        return []
+    last = score.curve[-1] if score.curve else None
+    if last and (last.epoch, dict(last.values)) == (score.epochs, dict(score.values)):
+        return list(score.curve)
+    return [*score.curve, EpochResult(score.epochs, score.values, score.seconds)]
+
+
+def check_trained_here(run: str, task: TrainingTask) -> None:
+    """Refuses a run whose networks this process cannot train again.
+
+    Args:
+        run: its name.
+        task: that it is of.
+
+    Raises:
+        UsageError: saying why.
+    """
+    if task.table:
+        why = "its results come from a table"
+    elif task.own == ASK_TELL:
+        why = "its networks are trained elsewhere, by who asks for them"
+    elif only_where_begun(task.own):
+        why = f"its task {task.own} was given in Python, and no other process has it"
+    else:
+        return
+    raise UsageError(f"{run}: {why}, so that none can be trained again here. Name a run whose networks `dcdnas search` trained.")
+
+
+def reproduce(folder: Path, trial: Trial, training: Train, told: Callable[[EpochResult], None] = lambda _: None) -> Reproduction:
     """Trains the network of a trial again, with its seed, in this process, for as many epochs as it was trained.
 
     Args:
@@ -58,24 +91,23 @@ def reproduce(
         told: called after every epoch.
 
     Raises:
-        UsageError: when the trial has no result of a training of its own.
+        UsageError: when the trial has no result of a training of its own, or the run's networks cannot be trained here.
     """
+    config = SearchConfig.read(folder / "search.yaml")
+    check_trained_here(folder.name, config.task)
     if trial.state not in ENDED or trial.score is None:
         raise UsageError(
             f"trial {trial.number} was {trial.state}, so it has no training to repeat. Name one that is finished or stopped."
         )
-    config = SearchConfig.read(folder / "search.yaml")
     task = replace(config.task, seed=trial.seed, deadline=0.0)
-    curve: list[EpochResult] = []
     epochs = trial.score.epochs
 
     def report(reached: EpochResult) -> bool:
-        curve.append(reached)
         told(reached)
         return reached.epoch < epochs or epochs >= task.epochs
 
-    training(Job(trial.number, trial.architecture, task, metrics=tuple(trial.cost.values)), report)
-    return Reproduction(trial, tuple(curve), tuple(elsewhere(folder)))
+    score = training(Job(trial.number, trial.architecture, task, metrics=tuple(trial.cost.values)), report)
+    return Reproduction(trial, score, tuple(elsewhere(folder)))
 
 
 def elsewhere(folder: Path) -> list[str]:

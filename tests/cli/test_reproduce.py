@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from commands import Run
 
+from dcdnas.core.trial import Score
+from dcdnas.engine.job import Job
+from dcdnas.engine.proxy_training import Reporter
+from dcdnas.engine.reproduce import reproduce
 from dcdnas.engine.store import Store
+from dcdnas.results import load_run
 
 
 def test_a_training_is_reproduced_to_the_last_bit(run: Run, searched: Path) -> None:
@@ -51,3 +56,23 @@ def test_what_was_not_trained_cannot_be_reproduced(run: Run, searched: Path) -> 
     said = run("reproduce", "done", "--trial", "1")
     assert said.code == 2
     assert "trial 1 was refused, so it has no training to repeat" in said.err
+
+
+@dataclass(frozen=True)
+class Silent:
+    """A training that reports no epoch and ends with this accuracy."""
+
+    accuracy: float
+
+    def __call__(self, job: Job, report: Reporter) -> Score:
+        return Score({"accuracy": self.accuracy, "loss": 1.0}, job.task.epochs, 1.0)
+
+
+def test_a_training_that_reported_nothing_is_judged_by_its_end(searched: Path) -> None:
+    folder = searched / "runs" / "done"
+    trial = load_run(folder).trial(1)
+    assert trial.score
+    ended = replace(trial, score=replace(trial.score, values={"accuracy": 0.5, "loss": 1.0}, curve=()))
+    assert reproduce(folder, ended, Silent(0.5)).equal
+    other = reproduce(folder, ended, Silent(0.75))
+    assert (other.equal, other.largest) == (False, {"accuracy": 0.25, "loss": 0.0})

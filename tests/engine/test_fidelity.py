@@ -10,15 +10,19 @@ import pytest
 from searching import config
 from trainings import learn, quality
 
+from dcdnas.core.task import OWN, TABLE, TrainingTask
 from dcdnas.core.trial import Score
 from dcdnas.engine import run as engine
+from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.fidelity import FILE, Fidelity, fidelity, spread_over
 from dcdnas.engine.job import Job
 from dcdnas.engine.prepare import prepare
-from dcdnas.engine.proxy_training import Reporter, Train
+from dcdnas.engine.proxy_training import ProxyTraining, Reporter, Train
+from dcdnas.engine.reproduce import reproduce
 from dcdnas.errors import UsageError
 from dcdnas.results import Run, load_run
+from dcdnas.tasks import ASK_TELL
 
 EPOCHS = 3
 
@@ -85,9 +89,40 @@ def test_what_is_trained_is_kept_and_not_trained_again_unless_for_other_epochs(r
     assert len(trained) == 5
     checked(run, noting, times=3)
     assert len(trained) == 5 + 5
+    assert checked(run, noting) == whole
+    assert len(trained) == 5 + 5
 
 
-@pytest.mark.parametrize("damage", ["{", "[]", json.dumps({"format": "dcdnas/fidelity-1", "epochs": 6, "objective": "accuracy"})])
+def test_two_at_one_time_keep_what_each_has_trained(run: Run) -> None:
+    def beside(job: Job, report: Reporter) -> Score:
+        if job.task.epochs == 2 * EPOCHS:
+            checked(run, train, times=3)
+        return train(job, report)
+
+    def never(job: Job, report: Reporter) -> Score:
+        raise AssertionError("is trained again")
+
+    both = checked(run, beside), checked(run, train, times=3)
+    assert (checked(run, never), checked(run, never, times=3)) == both
+
+
+@pytest.mark.parametrize(
+    ("task", "why"),
+    [
+        (TrainingTask(data=OWN + ASK_TELL), "trained elsewhere"),
+        (TrainingTask(data=f"{OWN}lab:Recall"), "given in Python"),
+        (TrainingTask(data=f"{TABLE}macro"), "come from a table"),
+    ],
+)
+def test_networks_that_cannot_be_trained_here_are_refused(run: Run, task: TrainingTask, why: str) -> None:
+    replace(SearchConfig.read(run.folder / "search.yaml"), task=task).write(run.folder / "search.yaml")
+    with pytest.raises(UsageError, match=f"^run: .*{why}"):
+        checked(run, train)
+    with pytest.raises(UsageError, match=f"^run: .*{why}"):
+        reproduce(run.folder, run.trials[0], ProxyTraining())
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", json.dumps({"format": "dcdnas/fidelity-1"})])
 def test_a_damaged_file_is_trained_anew(run: Run, damage: str) -> None:
     (run.folder / FILE).write_text(damage, encoding="utf-8")
     assert len(checked(run, train).networks) == 5
