@@ -11,7 +11,7 @@ from dcdnas.cli._live_pages import check_pages, pages
 from dcdnas.cli._output import Output
 from dcdnas.cli._progress import watcher
 from dcdnas.cli._summary import summarise
-from dcdnas.cli.fidelity import check
+from dcdnas.cli.fidelity import check, check_wanted
 from dcdnas.core.units import tally
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.planning import Plan
@@ -35,6 +35,7 @@ def start(out: Output, plan: Plan, dashboard: bool = False, fidelity_check: int 
         Resumable: when it was interrupted.
     """
     check_pages(dashboard)
+    check_wanted(plan, fidelity_check)
     existed = plan.folder.exists()
     config = prepare(plan.folder, plan.config, plan.table)
     out.note(f"Run        {plan.folder}{' (continued)' if existed else ''}")

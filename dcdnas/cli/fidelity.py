@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dcdnas.core.trial import EpochResult, Trial
     from dcdnas.engine.execution import Execution
     from dcdnas.engine.fidelity import Fidelity
+    from dcdnas.engine.planning import Plan
     from dcdnas.results import Run as Found
 
 __all__ = ["fidelity"]
@@ -43,6 +44,18 @@ def fidelity(
 
     flags = {"executor": "inline", "cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial}
     check(out, load_run(run), chosen_execution(SearchSettings.gather(flags)), networks, times)
+
+
+def check_wanted(plan: Plan, networks: int | None) -> None:
+    """Refuses, before a search begins, to end it with longer trainings where nothing is trained here.
+
+    Raises:
+        UsageError: saying why.
+    """
+    from dcdnas.engine.reproduce import check_trained_here
+
+    if networks:
+        check_trained_here(plan.folder.name, plan.config.task)
 
 
 def check(out: Output, run: Found, execution: Execution, networks: int, times: int = 3) -> None:

@@ -35,13 +35,15 @@ def resume(
 ) -> None:
     """Go on with a run exactly where it ended.
 
-    Trainings that were interrupted are done again; everything that ended is kept, failures too without --retry-failed.
+    Trainings that were interrupted are done again; everything that ended is kept, failures too without --retry-failed. That
+    takes a mended task with `--plugin my_task.py` where none of the run's trainings has ended well.
 
     Example:  dcdnas resume quick -n +50
     """
     flags = {k: v for k, v in locals().items() if k not in ("out", "run", "trials", "retry_failed", "dashboard")}
     from dcdnas.cli._running import go
     from dcdnas.cli._source import offer_plugins_of
+    from dcdnas.engine.mended import take_mended_task
     from dcdnas.engine.planning import chosen_execution
     from dcdnas.engine.planning.settings import SearchSettings
     from dcdnas.engine.prepare import extend
@@ -54,6 +56,9 @@ def resume(
     elsewhere = only_where_begun(before.own_task)
     if elsewhere:
         raise RunError(f"{before.name}: {elsewhere}")
+    if retry_failed:
+        take_mended_task(folder)
+        before = load_run(folder)
     offer_plugins_of(before)
     if trials is not None:
         extend(folder, wanted(trials, before.asked, before.ended))

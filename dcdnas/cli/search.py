@@ -125,12 +125,9 @@ def search(
     from dcdnas.cli._running import start
     from dcdnas.engine.planning import make_plan
     from dcdnas.engine.planning.settings import SearchSettings
-    from dcdnas.engine.reproduce import check_trained_here
 
     with measuring(out) as told:
         plan = make_plan(SearchSettings.gather(flags, assignments or (), config), told)
-    if fidelity_check:
-        check_trained_here(plan.folder.name, plan.config.task)
     if dry_run:
         describe(out, plan)
     else:

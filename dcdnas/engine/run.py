@@ -122,7 +122,7 @@ def _verdict(ending: Ending, loop: SearchLoop) -> Ending:
     if ending is Ending.TOO_MANY_FAILURES:
         raise DcdnasError(
             f"{loop.reason.rstrip('.')}. `dcdnas trials {loop.store.called}` shows them; what ended before is kept. When the "
-            f"cause is mended, `dcdnas resume {loop.store.called} --retry-failed` trains them again."
+            f"cause is mended, `dcdnas resume {loop.store.called} --retry-failed` trains them again.{_of_mended_task(loop)}"
         )
     if ending.resumable:
         raise Resumable(
@@ -130,3 +130,14 @@ def _verdict(ending: Ending, loop: SearchLoop) -> Ending:
             f"Go on with: dcdnas resume {loop.store.called}"
         )
     return ending
+
+
+def _of_mended_task(loop: SearchLoop) -> str:
+    """What to do with a mended task, of whose file the run has a copy; empty where it has none."""
+    record = loop.config.plugins.get(loop.config.task.own, {})
+    if "path" not in record:
+        return ""
+    file = Path(record["path"]).name
+    if loop.ended:
+        return f" The run has results of its own copy of {file}: another one needs a new run."
+    return f" The run has its own copy of {file}: `--plugin {file}` beside it takes a mended one."
