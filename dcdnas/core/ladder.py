@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from dcdnas.core.pareto import logarithm
 
+NUMBERS = 1_000_000
+"""That a bootstrap has in memory at a time."""
+
 
 class Point(NamedTuple):
     """A trained network: its cost, its objective scaled from 0 (chance) to 1, and whether it is a rung of the ladder."""
@@ -37,7 +40,7 @@ def area_above(points: Sequence[Point], cheapest: float, budget: float, least: f
         least: what a cost of nothing counts as there, see `dcdnas.core.units.Notation.least`.
     """
     steps = _Steps(points, cheapest, budget, least)
-    return steps.area(steps.values)
+    return float(steps.area(steps.values))
 
 
 def area_with_interval(
@@ -67,9 +70,12 @@ def area_with_interval(
     steps = _Steps(points, cheapest, budget, least)
     errors = np.array([deviations[i] for i in steps.order])
     rng = np.random.default_rng(seed)
-    drawn = sorted(steps.area(np.clip(rng.normal(steps.values, errors), 0.0, 1.0)) for _ in range(draws))
-    value, tail = steps.area(steps.values), round(0.025 * draws)
-    return Area(value, max(0.0, 2 * value - drawn[-1 - tail]), max(0.0, 2 * value - drawn[tail]))
+    rows = max(1, NUMBERS // max(1, len(errors)))
+    at_once = [min(rows, draws - done) for done in range(0, draws, rows)]
+    again = [steps.area(np.clip(rng.normal(steps.values, errors, (n, len(errors))), 0.0, 1.0)) for n in at_once]
+    drawn = np.sort(np.concatenate(again))
+    value, tail = float(steps.area(steps.values)), round(0.025 * draws)
+    return Area(value, max(0.0, 2 * value - float(drawn[-1 - tail])), max(0.0, 2 * value - float(drawn[tail])))
 
 
 class _Steps:
@@ -83,8 +89,9 @@ class _Steps:
         at = [max(start, logarithm(points[i].cost, least)) for i in self.order]
         self._widths = np.diff([*at, end]) / (end - start) if end > start else np.zeros(len(at))
 
-    def area(self, values: NDArray[np.float64]) -> float:
-        """Between the staircases of these values, given in the order of the costs."""
-        best = np.maximum.accumulate(values)
-        rungs = np.maximum.accumulate(np.where(self._rungs, values, 0.0))
-        return float((np.maximum(best, 0.0) - rungs) @ self._widths)
+    def area(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Between the staircases of these values (..., N), given in the order of the costs: (...)."""
+        best = np.maximum.accumulate(values, -1)
+        rungs = np.maximum.accumulate(np.where(self._rungs, values, 0.0), -1)
+        found: NDArray[np.float64] = (np.maximum(best, 0.0) - rungs) @ self._widths
+        return found

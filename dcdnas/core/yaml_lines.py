@@ -1,15 +1,17 @@
-"""YAML with the line of every key, so that a message can say where: the one reader of spaces, runs and model configs.
+"""YAML with the line of every key, so that a message can say where: the one reader of spaces, runs and model configs, and writer.
 
 Differs from PyYAML's defaults where those surprise: ``1e-3`` is a number; ``on``, ``yes``, ``1:30``, ``017`` and dates are
 words; a key that is given twice is an error instead of the last one winning. A file that is long, nested deeply or repeats itself
-with aliases is refused before it costs time or memory; JSON is read, too.
+with aliases is refused before it costs time or memory; JSON is read, too. What is written reads the same in any YAML 1.1 reader.
 """
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -66,16 +68,24 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in rules if not tag.endswith(tuple(f":{name}" for name in _REPLACED))]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9_]*)$"), list("-+0123456789"))
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
+WRITTEN = {
+    "bool": re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"),
+    "int": re.compile(r"^[-+]?(?:0|[1-9][0-9_]*)$"),
+    "float": re.compile(
         r"^[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)\.[0-9]*)(?:[eE][-+]?[0-9]+)?$"
         r"|^[-+]?(?:0|[1-9][0-9]*)[eE][-+]?[0-9]+$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
     ),
-    list("-+.0123456789"),
-)
+}
+"""How booleans and numbers are written."""
+
+
+class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Quotes the words that either dialect would take for something else; by libyaml, four times as fast, where PyYAML has it."""
+
+
+for _name, _first in (("bool", "tTfF"), ("int", "-+0123456789"), ("float", "-+.0123456789")):
+    for _class in (_Loader, Dumper):
+        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", WRITTEN[_name], list(_first))
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,13 @@ def parse_yaml(text: str, path: str) -> Document:
     Raises:
         FileError: when it is no YAML, holds what a configuration cannot hold, or gives a key twice; says the line.
     """
+    found = _parsed(text, path)
+    return replace(found, data=copy.deepcopy(found.data))
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str, path: str) -> Document:
+    """A command reads its run's configuration several times over."""
     walk = _Walk(path)
     try:
         loader = _Loader(text)
@@ -165,6 +182,9 @@ class _Walk:
         where, tag = f"{self.path}:{node.start_mark.line + 1}", node.tag.replace("tag:yaml.org,2002:", "!!")
         if node.tag not in TAGS:
             raise FileError(f"{where}: {tag} cannot stand here. Allowed: words, numbers, true, false, lists, mappings.")
+        pattern = WRITTEN.get(tag.removeprefix("!!"))
+        if pattern and isinstance(node, yaml.ScalarNode) and not pattern.match(node.value):
+            raise FileError(f"{where}: {node.value[:40]!r} is no {tag}. Leave the tag out: the value says what it is.")
         if tag in ("!!int", "!!float") and len(node.value) > DIGITS:
             raise FileError(f"{where}: a number of {len(node.value):,} characters. Allowed: {DIGITS}.")
 
@@ -179,3 +199,14 @@ class _Walk:
             self.twice.append(f"{self.path}:{line}: {name.value!r} is given twice (first on line {self.lines[key]}).")
         self.lines[key] = line
         self.visit(value, key)
+
+
+def as_yaml(content: Any, dumper: type[Any] = Dumper, **settings: Any) -> str:
+    """Plain data as YAML.
+
+    Args:
+        content: dicts, lists and scalars.
+        dumper: a subclass of `Dumper`, where one writes some values otherwise.
+        **settings: of ``yaml.dump``.
+    """
+    return str(yaml.dump(content, Dumper=dumper, sort_keys=False, allow_unicode=True, **settings))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 import time
 
-import yaml
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dcdnas.core.files import runs_folder
 from dcdnas.core.trial import Trial
+from dcdnas.core.yaml_lines import as_yaml
 from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.dashboard.render import html
 from dcdnas.dashboard.runs import Shelf
@@ -61,7 +61,7 @@ def config(request: Request) -> Response:
 
     live = _live(request)
     found = _trial(request, live)
-    text = yaml.safe_dump(model_of(live.run, found).config(), sort_keys=False, allow_unicode=True)
+    text = as_yaml(model_of(live.run, found).config())
     name = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in live.run.name)
     headers = {"content-disposition": f'attachment; filename="{name}-trial{found.number}.yaml"'}
     return Response(text, media_type="application/yaml", headers=headers)

@@ -7,13 +7,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dcdnas.core.budget import Budget
 from dcdnas.core.files import write_whole
 from dcdnas.core.objective import Goals, Objective
 from dcdnas.core.task import TrainingTask
-from dcdnas.core.yaml_lines import Document, read_yaml
+from dcdnas.core.yaml_lines import Document, as_yaml, read_yaml
 from dcdnas.cost import ALWAYS, metrics, with_always
 from dcdnas.engine.formats import EARLIER, EARLIER_SEARCH, FORMAT, check_search, command_to_go_on, only_read
 from dcdnas.engine.rules import differences, flat, other_kernels, other_rules, processor, rules, versions
@@ -183,9 +181,7 @@ class SearchConfig:
 
 def _dumped(key: str, value: Any) -> str:
     """One key of the file; how metrics are written takes few lines."""
-    return str(
-        yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, default_flow_style=None if key == "metrics" else False)
-    )
+    return as_yaml({key: value}, default_flow_style=None if key == "metrics" else False)
 
 
 def _data(path: Path) -> dict[str, Any]:

@@ -13,14 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.files import make_folder, write_whole
 from dcdnas.core.geometry import Cost
 from dcdnas.core.plugins import outside
 from dcdnas.core.units import costs, mix, notation
-from dcdnas.core.yaml_lines import Document, parse_yaml, read_yaml
+from dcdnas.core.yaml_lines import Document, Dumper, as_yaml, parse_yaml, read_yaml
 from dcdnas.errors import FileError, MismatchError
 from dcdnas.results.known import breakdown_of, measured_of, price_of
 
@@ -173,7 +171,7 @@ def as_text(model: Model, json_text: bool = False) -> str:
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     a = model.architecture
     head = f'# {a.named}: {mix(a)}; {costs(price_of(a))}. In Python: dcdnas.build("this file") makes the network.\n'
-    return head + yaml.dump(content, Dumper=_Flow, sort_keys=False, allow_unicode=True, width=120)
+    return head + as_yaml(content, _Flow, width=120)
 
 
 def check_text(text: str, architecture: Architecture, source: str) -> None:
@@ -188,7 +186,7 @@ def check_text(text: str, architecture: Architecture, source: str) -> None:
         raise MismatchError(f"{source}: the network has {costs(found)}, but the config says {costs(stated)}.")
 
 
-class _Flow(yaml.SafeDumper):
+class _Flow(Dumper):
     """YAML with short lists and layers on one line each, and without references to what was written before."""
 
     def ignore_aliases(self, data: Any) -> bool:

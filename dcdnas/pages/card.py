@@ -7,10 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dcdnas.core.files import write_whole
 from dcdnas.core.units import ALWAYS, costs, metric_name, mix, quantity
+from dcdnas.core.yaml_lines import as_yaml
 from dcdnas.export import Model, Written
 from dcdnas.pages.network_svg import network_svg
 from dcdnas.results.known import bibtex_of, breakdown_of, price_of
@@ -54,7 +53,7 @@ def _head(model: Model, licence: str) -> list[str]:
     plain: dict[str, Any] = {"library_name": "dcdnas", "tags": ["dcdnas", "dynamic-convolution", a.network, *used]}
     plain |= {} if a.head else {"pipeline_tag": "image-classification"}
     plain |= {"license": licence} if licence else {}
-    return ["---", yaml.safe_dump(plain, sort_keys=False).rstrip(), "---", MARK, ""]
+    return ["---", as_yaml(plain).rstrip(), "---", MARK, ""]
 
 
 def _sections(model: Model, written: Sequence[Written], trained: bool, licence: str) -> Iterator[str]:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from dcdnas.core.trial import EpochResult, Trial
+from dcdnas.core.yaml_lines import as_yaml
 from dcdnas.pages import advice, payload
 from dcdnas.pages import importance as deciding
 from dcdnas.pages.layers import Layers, layers_of
@@ -111,7 +110,7 @@ def of_space(source: Source) -> dict[str, Any]:
     from dcdnas.pages.space_summary import territory
 
     run = source.run
-    content = yaml.safe_dump(run.config.get("space", {}), sort_keys=False, allow_unicode=True, default_flow_style=None)
+    content = as_yaml(run.config.get("space", {}), default_flow_style=None)
     land = source.remembered("space", lambda: territory(run, source.networks()))
     return {"run": run, "land": land, "content": content, "tab": "space"}
 
@@ -143,7 +142,7 @@ def _numbers(trials: Sequence[Trial]) -> set[int]:
 
 def _settings(run: Run) -> str:
     said = {name: run.recipe if name == "task" else value for name, value in run.config.items() if name != "space"}
-    return yaml.safe_dump(said, sort_keys=False, allow_unicode=True)
+    return as_yaml(said)
 
 
 def _best_first(run: Run) -> list[Trial]:

@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from markupsafe import Markup
 
 from dcdnas.core.files import write_whole
 from dcdnas.core.objective import Objective
 from dcdnas.core.trial import Trial
+from dcdnas.core.yaml_lines import as_yaml
 from dcdnas.errors import DcdnasError
 from dcdnas.export.provenance import model_of
 from dcdnas.pages import context, payload
@@ -115,7 +115,7 @@ def _config_link(run: Run) -> Any:
             config = model_of(run, trial).config()
         except (DcdnasError, KeyError, TypeError, ValueError):
             return ""
-        return _inside("application/yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        return _inside("application/yaml", as_yaml(config))
 
     return link
 

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import yaml
-
 from dcdnas.core.budget import Budget, within
 from dcdnas.core.geometry import Cost
-from dcdnas.core.yaml_lines import Document, parse_yaml
+from dcdnas.core.yaml_lines import Document, as_yaml, parse_yaml
 from dcdnas.cost import exact_metrics, price
 from dcdnas.errors import DcdnasError
 from dcdnas.space.pricing.cost import Share, draw
@@ -54,7 +52,7 @@ class Territory:
 def territory(run: Run, networks: Mapping[int, str]) -> Territory:
     """The space of a run, with the identity of each trial's network."""
     try:
-        space = _compiled(yaml.safe_dump(run.config.get("space", {})), run.budgets)
+        space = _compiled(as_yaml(run.config.get("space", {})), run.budgets)
     except (DcdnasError, TypeError, KeyError, AttributeError) as error:
         return Territory(None, problem=f"The space of this run cannot be read: {error}")
     trained = {networks[t.number] for t in run.trials if t.state in ("finished", "stopped")}

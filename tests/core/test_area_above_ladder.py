@@ -84,3 +84,10 @@ def test_a_cost_of_nothing_stands_where_its_metric_says() -> None:
     known = [Point(0.0, 0.5, False), Point(1e-9, 0.5, True)]
     assert area_above(known, 0.0, 1e-6, least=1e-12) == pytest.approx(0.5 * 0.5)
     assert area_with_interval(known, 0.0, 1e-6, [0.0, 0.0], least=1e-12).value == pytest.approx(0.5 * 0.5)
+
+
+def test_the_interval_is_the_same_however_much_is_in_memory_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [Point(10.0 * (i + 1), 0.1 * i, i % 2 == 0) for i in range(6)]
+    whole = area_with_interval(points, 10, 60, [0.05] * 6)
+    monkeypatch.setattr("dcdnas.core.ladder.NUMBERS", 20)
+    assert area_with_interval(points, 10, 60, [0.05] * 6) == pytest.approx(whole, abs=1e-12)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcdnas.core.yaml_lines import parse_yaml, read_yaml
+from dcdnas.core.yaml_lines import as_yaml, parse_yaml, read_yaml
 from dcdnas.errors import FileError
 
 
@@ -120,3 +120,33 @@ def test_any_text_is_read_or_refused_with_a_file_error(text: str) -> None:
     except FileError as error:
         message = str(error)
     assert message.startswith("f:")
+
+
+@pytest.mark.parametrize(
+    "value", ["!!bool maybe", "!!bool yes", '!!int ""', '!!float ""', "!!int x", "!!int [1]", "!!bool {a: 1}"]
+)
+def test_a_tag_that_its_value_does_not_fit_is_said_with_the_line(value: str) -> None:
+    with pytest.raises(FileError, match=r"^x\.yaml:2: .*(is no !!|expected a scalar)"):
+        parse_yaml(f"a: 1\nb: {value}\n", "x.yaml")
+
+
+def test_a_tag_that_fits_its_value_is_read() -> None:
+    assert parse_yaml("a: !!float 1.5\nb: !!null\nc: !!str 3\n", "x.yaml").data == {"a": 1.5, "b": None, "c": "3"}
+
+
+def test_what_is_read_twice_is_two_things() -> None:
+    first, second = (parse_yaml("a: [1, {b: 2}]\n", "x.yaml") for _ in range(2))
+    first.data["a"][1]["b"] = 3
+    assert second.data == {"a": [1, {"b": 2}]}
+    assert parse_yaml("a: [1, {b: 2}]\n", "x.yaml").data == second.data
+    assert parse_yaml("a: [1, {b: 2}]\n", "y.yaml").path == "y.yaml"
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=20)
+
+
+@given(
+    st.recursive(SCALARS, lambda some: st.lists(some, max_size=3) | st.dictionaries(st.text(), some, max_size=3), max_leaves=8)
+)
+def test_what_is_written_reads_the_same(content: object) -> None:
+    assert parse_yaml(as_yaml({"a": content}), "x.yaml").data == {"a": content}
