@@ -112,9 +112,9 @@ def forms(operator: type[Operator], geometry: ConvGeometry, count: int = 3) -> l
 
 
 def values(dimension: Dimension) -> list[Setting]:
-    """Some allowed values of a dimension: all words, both truths, small numbers and the largest."""
-    numbers = (1, 2, 3, 4, 8, dimension.choice.at_most)
-    candidates: list[Any] = [*dimension.choice.words, True, False, *numbers]
+    """Some allowed values of a dimension: all words, both truths, small numbers, the smallest and the largest."""
+    numbers = (dimension.choice.at_least, 1, 2, 3, 4, 8, dimension.choice.at_most)
+    candidates: list[Any] = [*dimension.choice.words, True, False, *dict.fromkeys(numbers)]
     return [v for v in candidates if v is not None and allowed(dimension, v)]
 
 

@@ -318,13 +318,18 @@ def steps_per_epoch(images: int, task: TrainingTask) -> int:
 
 
 def warn_of_temperatures(network: nn.Module) -> None:
-    """Warns of temperatures that have not fallen to 1: such a layer mixes its kernels more evenly than it was made to."""
-    late = {name: float(b) for name, b in network.named_buffers() if name.endswith("temperature") and float(b) > 1 + 1e-6}
+    """Warns of temperatures that have not fallen to the end: such a layer mixes its kernels more evenly than it was made to.
+
+    The end is 1, or what the module calls its `coldest`.
+    """
+    annealed = [(name, m, m._buffers["temperature"]) for name, m in network.named_modules() if "temperature" in m._buffers]
+    ends = [(name, float(getattr(m, "coldest", 1.0)), float(t)) for name, m, t in annealed if t is not None]
+    late = [(name, end, value) for name, end, value in ends if value > end + 1e-6]
     if late:
-        name, value = next(iter(late.items()))
+        name, end, value = late[0]
         warnings.warn(
-            f"training ended before the annealing: {name} is {value:.3g}, not 1, and {len(late) - 1} more. Train for longer, or "
-            "fine-tune after network.anneal(1.0).",
+            f"training ended before the annealing: {name}.temperature is {value:.3g}, not {end:g}, and {len(late) - 1} more. "
+            "Train for longer, or fine-tune after network.anneal(1.0).",
             stacklevel=4,
         )
 

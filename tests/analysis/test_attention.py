@@ -17,7 +17,6 @@ from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.dynamics import Attentions, Dynamics, Spread
 from dcdnas.networks import Network, build_network
 from dcdnas.operators import operators
-from dcdnas.operators._od_attention import Attention
 from dcdnas.operators.ddf import DDF
 from dcdnas.operators.dyconv import DyConv
 from dcdnas.results.attention import read_attentions, write_attentions
@@ -33,9 +32,7 @@ def network(operator: str, place: str = PLACE, stirred: bool = True) -> Network:
         made = build_network(Architecture("mobilenetv2", SETTINGS, {place: LayerChoice(operator)}, (1, 28, 28), 10))
         for parameter in made.get_submodule(place).parameters() if stirred else ():
             parameter.data.add_(0.5 * torch.randn_like(parameter))
-        for module in made.modules():
-            if isinstance(module, Attention):  # a temperature of 30 would hide what the stirring did
-                module.temperature.fill_(1.0)
+        made.anneal(1.0)  # the first temperature would hide what the stirring did
     return made.eval()
 
 

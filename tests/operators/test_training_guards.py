@@ -55,7 +55,7 @@ def test_a_network_trains_on_one_image_whose_last_maps_are_one_pixel(network: st
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_temperature_falls_to_one_whatever_it_was_told_before(name: str) -> None:
+def test_every_temperature_falls_to_its_end_whatever_it_was_told_before(name: str) -> None:
     geometry = next(g for g in (place(8, 8, 3), place(8, 8, 1)) if refusal(operators[name], g) is None)
     for settings in variations(operators[name]):
         if refusal(operators[name], geometry, **settings) is not None:
@@ -67,7 +67,7 @@ def test_every_temperature_falls_to_one_whatever_it_was_told_before(name: str) -
             operator.anneal(progress)
             seen.append(temperatures(operator))
         assert seen[0] == start
-        assert seen[-1] == [1.0] * len(start)
+        assert seen[-1] == [0.0 if name == "kernel-warehouse" else 1.0] * len(start)
         assert all(a > b for earlier, later in pairwise(seen) for a, b in zip(earlier, later, strict=True))
         operator.anneal(2.0)
         assert temperatures(operator) == seen[-1]
@@ -96,5 +96,5 @@ def test_a_network_tells_every_operator() -> None:
     assert max(temperatures(network)) > 1
     network.anneal(1.0)
     assert temperatures(network)
-    assert set(temperatures(network)) == {1.0}
+    assert set(temperatures(network)) == {0.0, 1.0}
     assert {type(m) for m in network.modules() if isinstance(m, Operator)} >= {operators["odconv"], operators["dyconv"]}

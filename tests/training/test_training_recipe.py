@@ -20,7 +20,7 @@ from dcdnas.data import Split, load
 from dcdnas.errors import DataError, UsageError
 from dcdnas.networks import Network, build_network
 from dcdnas.operators import operators
-from dcdnas.training.loop import Training, batches, seeded, steps_per_epoch, train
+from dcdnas.training.loop import Training, batches, seeded, steps_per_epoch, train, warn_of_temperatures
 from dcdnas.training.mixing import drawn
 from dcdnas.training.optimizer import parameter_groups
 from dcdnas.training.schedule import learning_rate
@@ -226,6 +226,14 @@ def of_odconv() -> Network:
 def test_a_training_that_ends_before_the_annealing_warns_and_says_what_to_do(data: Split) -> None:
     with pytest.warns(UserWarning, match=r"expand\.conv\.attention\.temperature is 15\.5, not 1.*network\.anneal\(1\.0\)"):
         train(of_odconv(), data, replace(TASK, epochs=6), lambda report: False)
+
+
+def test_a_temperature_that_ends_at_nothing_is_waited_for() -> None:
+    network = nn.Sequential(operators["kernel-warehouse"](4, 4, 3))
+    with pytest.warns(UserWarning, match=r"0\.attention\.temperature is 1, not 0, and 0 more"):
+        warn_of_temperatures(network)
+    network[0].anneal(1.0)
+    warn_of_temperatures(network)
 
 
 def test_a_training_that_ends_after_it_does_not_warn(data: Split) -> None:

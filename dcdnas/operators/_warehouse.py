@@ -1,0 +1,148 @@
+"""How KernelWarehouse cuts a kernel into parts, which cell is whose at the start, and its contrasting-driven attention.
+
+Letters in shapes: N batch, C input channels, D output channels, k kernel size, m parts, n cells, O and A parts of the output
+and of the input channels, h hidden units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from dcdnas.core.geometry import ConvGeometry, Setting
+from dcdnas.operators._norm import BatchNorm, absorbed
+from dcdnas.operators._pool import pooled
+from dcdnas.operators._product import product
+from dcdnas.operators._widths import reduced
+
+LEAST_HIDDEN, FLOOR = 16, 1e-3
+"""The attention's least hidden units; what is added to the sum of a part's logits, of which none may be left."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A layer of KernelWarehouse as numbers.
+
+    Args:
+        channels: C.
+        side: k.
+        out_parts: O.
+        in_parts: A.
+        cell_out: output channels of a cell.
+        cell_in: its input channels.
+        cells: n.
+        hidden: h.
+        owned: part to the cell that is its own at the start; the other parts start from none.
+    """
+
+    channels: int
+    side: int
+    out_parts: int
+    in_parts: int
+    cell_out: int
+    cell_in: int
+    cells: int
+    hidden: int
+    owned: Mapping[int, int]
+
+    @staticmethod
+    def of(geometry: ConvGeometry, settings: Mapping[str, Setting]) -> Plan:
+        """The plan of a layer with a warehouse of its own; the settings are resolved."""
+        g, outs, ins, budget = geometry, int(settings["out_parts"]), int(settings["in_parts"]), float(settings["budget"])
+        parts = g.kernel_size**2 * outs * ins
+        cells = max(int(budget * parts + 1e-9), 1)
+        sizes = g.out_channels // outs, g.in_channels // g.groups // ins
+        hidden = max(LEAST_HIDDEN, reduced(g.in_channels, settings["reduction"]))
+        return Plan(g.in_channels, g.kernel_size, outs, ins, *sizes, cells, hidden, _owned(parts, cells, budget))
+
+    @property
+    def parts(self) -> int:
+        """m = k^2 O A."""
+        return self.side**2 * self.out_parts * self.in_parts
+
+    @property
+    def attention(self) -> int:
+        """Multiply-adds of the attention, and of the scaling of its logits: h (C + (n + 1) m) + n m."""
+        return self.hidden * (self.channels + (self.cells + 1) * self.parts) + self.cells * self.parts
+
+    def seen(self, geometry: ConvGeometry) -> int:
+        """Pixels that are convolved with the cells: all of the map, of which a strided 1x1 kernel sees only some."""
+        return geometry.out_pixels if self.side == 1 else geometry.height * geometry.width
+
+    def joined(self, parts: Tensor) -> Tensor:
+        """The kernel of which these are the parts: (N, m, c_o c_i) -> (N, D, C/g, k, k)."""
+        cut = torch.unflatten(parts, 2, (self.cell_out, self.cell_in))
+        cut = torch.unflatten(cut, 1, (self.side, self.side, self.out_parts, self.in_parts))
+        return cut.permute(0, 3, 5, 4, 6, 1, 2).flatten(3, 4).flatten(1, 2)
+
+    def cut(self, kernel: Tensor) -> Tensor:
+        """The parts of a kernel: (D, C/g, k, k) -> (m, c_o, c_i)."""
+        parts = torch.unflatten(kernel, 1, (self.in_parts, self.cell_in))
+        parts = torch.unflatten(parts, 0, (self.out_parts, self.cell_out))
+        return parts.permute(4, 5, 0, 2, 1, 3).flatten(0, 3)
+
+
+def _owned(parts: int, cells: int, budget: float) -> dict[int, int]:
+    """Part to its own cell: every b-th for b >= 1; else, of each 1/b parts one, and of the next ones the next."""
+    if budget >= 1:
+        return {part: part * int(budget) for part in range(parts)}
+    apart = int(1 / budget)
+    owners = [part for part in range(parts) if part % apart == part // apart % apart][:cells]
+    return {part: cell for cell, part in enumerate(owners)}
+
+
+class Contrast(nn.Module):
+    """The contrasting-driven attention: (N, C, H, W) -> alpha (N, m, n), whose numbers may be negative.
+
+    Args:
+        plan: of the layer.
+        temperature: t at the start, the share of the first assignment beta in it.
+    """
+
+    coldest: ClassVar[float] = 0.0
+    """Where annealing ends; of a temperature that divides logits it is 1."""
+
+    temperature: Tensor
+    first: Tensor
+
+    def __init__(self, plan: Plan, temperature: float) -> None:
+        super().__init__()
+        self.shape = (plan.parts, plan.cells + 1)
+        self.squeeze = nn.Linear(plan.channels, plan.hidden, bias=False)
+        self.norm: nn.Module = BatchNorm(plan.hidden)
+        self.excite = nn.Linear(plan.hidden, plan.parts * (plan.cells + 1))
+        self.register_buffer("temperature", torch.tensor(float(temperature)))
+        first = torch.zeros(plan.parts, plan.cells)
+        first[list(plan.owned), list(plan.owned.values())] = 1.0
+        self.register_buffer("first", first, persistent=False)
+
+    def start(self, init: str) -> None:
+        """``static``: the logits are beta for any input; ``published``: random."""
+        nn.init.kaiming_normal_(self.squeeze.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.zeros_(self.excite.bias)
+        if init == "static":
+            nn.init.zeros_(self.excite.weight)
+            with torch.no_grad():
+                dropped = 1 - self.first.sum(1, keepdim=True)
+                self.excite.bias.copy_(torch.cat([self.first, dropped], 1).flatten())
+        else:
+            nn.init.kaiming_normal_(self.excite.weight, mode="fan_out", nonlinearity="relu")
+
+    @property
+    def fresh_share(self) -> Tensor:
+        """alpha of a part's own cell after a static start; that of all others is 0."""
+        return self.temperature + (1 - self.temperature) / (1 + FLOOR)
+
+    def deploy(self) -> None:
+        """The first layer takes in the norm."""
+        self.squeeze, self.norm = absorbed(self.squeeze, self.norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, m, n)."""
+        z = torch.unflatten(self.excite(torch.relu(self.norm(self.squeeze(pooled(x))))), 1, self.shape)
+        share = (1 - self.temperature) * (z.abs().sum(2, keepdim=True) + FLOOR).reciprocal()
+        return product(z[..., :-1], share) + self.temperature * self.first

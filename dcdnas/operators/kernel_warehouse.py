@@ -1,0 +1,220 @@
+"""KernelWarehouse: a kernel is put together of parts, each a mixture of small cells that all parts share.
+
+The paper claims that dynamic convolution can mix many more kernels than before, or have fewer parameters than the static
+layer, when what is mixed are cells, small enough that parts of one kernel (or of several) draw on the same store of them; and
+that an attention which may be negative, and begins with a cell of its own for each part, makes so many mixtures learn. Not
+DY-Conv: there all kernels are as large as the layer's, and weighed by a softmax.
+
+Letters: N batch, C input channels, D output channels, H W map, k kernel size, g groups, m parts of the kernel, n cells of
+c_o x c_i weights, O and A parts of the output and of the input channels, b budget, r reduction, t temperature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+
+from dcdnas.core.dimension import Choice
+from dcdnas.core.geometry import ConvGeometry, Setting
+from dcdnas.core.reference import Reference
+from dcdnas.errors import GeometryError, UsageError
+from dcdnas.operators._arguments import Init, check_start
+from dcdnas.operators._base import Operator
+from dcdnas.operators._mixture import static_std
+from dcdnas.operators._norm import folded_bias
+from dcdnas.operators._per_sample import taps
+from dcdnas.operators._warehouse import Contrast, Plan
+from dcdnas.operators._widths import plain
+
+__all__ = ["KernelWarehouse"]
+
+
+class KernelWarehouse(Operator):
+    """y = W(x) * x; each of the m parts of W(x) is sum_j alpha_ij(x) E_j over the n cells E_j of the layer's warehouse.
+
+    A part is one tap, D / O output and C / (g A) input channels, so m = k^2 O A. The attention is contrasting-driven: with z
+    the logits of part i, n + 1 of them, alpha_ij = (1 - t) z_j / (sum |z| + 0.001) + t beta_ij, and the last is dropped. beta
+    gives each part a cell of its own; where b < 1 every 1/b-th part, and to the others none, which is the dropped one.
+
+    Its forms differ in what is mixed: ``aggregate`` builds a kernel a sample and convolves with it; ``mix`` convolves with the
+    n cells as they are and mixes their maps, which is cheaper on small maps, and wherever b is small.
+
+    Args:
+        *place: C, D, k and more, as in Conv2d.
+        budget: b: the warehouse has b m cells, at least one, so about b times the parameters of a static kernel.
+        out_parts: O; the nearest divisor of D below is taken. ``auto`` is 1, and 4 for a 1x1 kernel, which has no taps to mix.
+        in_parts: A; the nearest divisor of C/g below is taken.
+        reduction: r: the attention squeezes C channels to C / r, at least 16.
+        temperature: t at the start, from 0 to 1; `anneal` brings it down to 0, linearly.
+        init: ``static``: the logits are beta whatever the input, so that the operator begins as a static convolution and stays
+            one while it is annealed; ``published``: random logits, by which the outputs shrink as t falls.
+
+    Departures:
+        The published attention raises in training at batch 1; ours then uses its running statistics. The start of the logits,
+        and the scale of a start with b < 1, are ours. A warehouse serves one layer.
+
+    Reference:
+        Li, Yao: KernelWarehouse: Rethinking the Design of Dynamic Convolution. ICML 2024, arXiv 2406.07879.
+    """
+
+    REFERENCE = Reference(
+        "li2024kernelwarehouse",
+        "Li, Chao and Yao, Anbang",
+        "KernelWarehouse: Rethinking the Design of Dynamic Convolution", "ICML", 2024, "2406.07879",
+    )  # fmt: skip
+
+    FORMS = ("aggregate", "mix")
+    PUBLISHED_FORM = "aggregate"
+
+    budget: float
+    out_parts: int
+    in_parts: int
+    reduction: float
+
+    def __init__(
+        self,
+        *place: Any,
+        budget: Annotated[float, Choice(at_least=0.125, at_most=8)] = 1,
+        out_parts: Annotated[int | str, Choice(words=("auto",), at_least=1, at_most=16)] = "auto",
+        in_parts: Annotated[int, Choice(at_least=1, at_most=16)] = 1,
+        reduction: Annotated[float, Choice(at_least=1)] = 16,
+        temperature: float = 1.0,
+        init: Init = "static",
+        **others: Any,
+    ) -> None:
+        super().__init__(*place, **others)
+        check_start(init)
+        if not 0 <= temperature <= 1:
+            raise UsageError(f"temperature cannot be {temperature!r}. Allowed: a number from 0 to 1.")
+        self._keep(budget=budget, out_parts=out_parts, in_parts=in_parts, reduction=reduction)
+        self.plan = plan = Plan.of(self.geometry, self._settings())
+        self.attention = Contrast(plan, temperature)
+        self.cells = nn.Parameter(torch.empty(plan.cells, plan.cell_out, plan.cell_in))
+        self.bias = self._fresh_bias()
+        self.first_temperature = temperature
+        self.attention.start(init)
+        if init == "static":
+            nn.init.normal_(self.cells, std=static_std(self.geometry) * (plan.parts / len(plan.owned)) ** 0.5)
+        else:
+            nn.init.normal_(self.cells, std=(2 / (plan.cells * plan.cell_out)) ** 0.5)
+
+    @classmethod
+    def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
+        """The parts become the nearest divisors of the channels below."""
+        resolved = super().resolve(geometry, **settings)
+        outs = resolved["out_parts"]
+        if outs == "auto":
+            outs = 4 if geometry.kernel_size == 1 else 1
+        resolved["out_parts"] = _divisor(geometry.out_channels, int(outs))
+        resolved["in_parts"] = _divisor(geometry.in_channels // geometry.groups, int(resolved["in_parts"]))
+        return resolved | {name: plain(resolved[name]) for name in ("budget", "reduction")}
+
+    @classmethod
+    def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
+        """The cells, those of them that are a part's own, and the attention's hidden units, in place of budget and reduction."""
+        plan = Plan.of(geometry, settings)
+        own = ",".join(map(str, plan.owned))
+        return {**settings, "budget": 0, "reduction": 0, "cells": plan.cells, "own": own, "hidden": plan.hidden}
+
+    @classmethod
+    def forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
+        """A grouped convolution is not mixed from maps: a cell would be convolved with each group by itself."""
+        return ("aggregate",) if geometry.groups > 1 else cls.FORMS
+
+    @classmethod
+    def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
+        """Both train: the only BatchNorm is in the attention."""
+        return cls.forms(geometry, settings)
+
+    @classmethod
+    def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
+        """h (C + (n + 1) m) + n m, and: aggregate (n + H'W') |W|; mix n c_o (A c_i HW + m H'W'), with |W| = D C/g k^2."""
+        plan, g = Plan.of(geometry, settings), geometry
+        if form != "mix":
+            return plan.attention + (plan.cells + g.out_pixels) * g.weights
+        return plan.attention + plan.cells * plan.cell_out * (g.in_channels * plan.seen(g) + plan.parts * g.out_pixels)
+
+    @classmethod
+    def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+        """h (C + (n + 1) m) + n m for the attention's h hidden units and the scaling of its logits."""
+        return Plan.of(geometry, settings).attention
+
+    @classmethod
+    def traffic(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str) -> int:
+        """The kernel of a sample and its parts, or the cells' maps and what each tap sees of them."""
+        plan, g = Plan.of(geometry, settings), geometry
+        if form != "mix":
+            return 2 * g.weights
+        maps = plan.cells * plan.cell_out * plan.in_parts
+        return maps * plan.seen(g) + g.kernel_size**2 * (maps + 2 * g.out_channels) * g.out_pixels
+
+    def anneal(self, progress: float) -> None:
+        """t falls linearly from its start to 0."""
+        self.attention.temperature.fill_(self.first_temperature * (1.0 - min(max(progress, 0.0), 1.0)))
+
+    @torch.no_grad()
+    def deploy(self) -> None:
+        """The attention's first layer takes in its norm."""
+        self.attention.deploy()
+
+    def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
+        """Each part's own cell is that part of the given kernel, over the share that fresh logits leave to it.
+
+        Raises:
+            GeometryError: with a budget below 1, whose cells are fewer than the parts.
+        """
+        plan = self.plan
+        if len(plan.owned) < plan.parts:
+            raise GeometryError(
+                f"kernel-warehouse with budget {self.budget} has {plan.cells} cells for a kernel of {plan.parts} parts, so it "
+                "cannot begin as a given convolution. Allowed: a budget of 1 or more."
+            )
+        nn.init.normal_(self.cells, std=kernel.square().mean().sqrt().item())
+        self.cells[list(plan.owned.values())] = plan.cut(kernel) / self.attention.fresh_share
+        self._start_bias(bias)
+
+    def _fold(self, scale: Tensor, shift: Tensor) -> bool:
+        """Into the cells and the bias, where a cell spans all output channels."""
+        if self.plan.out_parts > 1:
+            return False
+        self.cells.mul_(scale.unsqueeze(1))
+        self.bias = folded_bias(self.bias, scale, shift)
+        return True
+
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) -> (N, D, H', W')."""
+        alpha = self._seen("cell", self.attention(x))
+        if self._form(x) != "mix":
+            return self._convolve_each(x, self.plan.joined(alpha @ self.cells.flatten(1)), self.bias)
+        y = self._mixed_maps(x, alpha)
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+    def _mixed_maps(self, x: Tensor, alpha: Tensor) -> Tensor:
+        """Convolves each part of the input with each cell, and adds up what the taps see of the mixed maps."""
+        g, plan, place = self.geometry, self.plan, (self.geometry.stride, self.padding[0], self.geometry.dilation)
+        if g.kernel_size == 1:
+            x, place = taps(x, 1, g.stride, self.padding[0])[0], (1, 0, 1)
+        inputs = torch.unflatten(x, 1, (plan.in_parts, plan.cell_in)).flatten(0, 1)
+        maps = nn.functional.conv2d(inputs, self.cells.flatten(0, 1)[..., None, None])
+        maps = torch.unflatten(torch.unflatten(maps, 1, (plan.cells, plan.cell_out)), 0, (-1, plan.in_parts)).flatten(1, 2)
+        weights = torch.unflatten(alpha, 1, (g.kernel_size**2, plan.out_parts, plan.in_parts)).flatten(3)
+        total = None
+        for seen, weight in zip(taps(maps.flatten(1, 2), g.kernel_size, *place), weights.unbind(1), strict=True):
+            size = seen.shape[2:]
+            mixed = weight @ torch.unflatten(seen, 1, (-1, plan.cell_out)).flatten(2)
+            total = mixed if total is None else total + mixed
+        assert total is not None
+        return torch.unflatten(total, 2, (plan.cell_out, *size)).flatten(1, 2)
+
+    def extra_repr(self) -> str:
+        """Also the cells and the temperature."""
+        temperature = self.attention.temperature.item()
+        return f"{super().extra_repr()}, cells={self.plan.cells}, temperature={temperature:g}"
+
+
+def _divisor(channels: int, parts: int) -> int:
+    """The nearest divisor of the channels at or below a number of parts."""
+    return next(p for p in range(min(parts, channels), 0, -1) if channels % p == 0)
