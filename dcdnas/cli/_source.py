@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcdnas.core.architecture import Architecture, is_config
 from dcdnas.core.budget import exceeded, within
+from dcdnas.core.files import is_file
 from dcdnas.core.trial import Trial
 from dcdnas.core.yaml_lines import parse_yaml, read_yaml
 from dcdnas.engine.weights import FOLDER, sha256
@@ -101,7 +103,7 @@ def open_source(source: str, trial: str = "", budget: Sequence[str] | None = Non
         run = load_run(find_run(source))
         offer_plugins_of(run)
     except RunError as error:
-        if Path(source).is_file():
+        if is_file(source):
             raise UsageError(f"{source} is no model config: its name should end in {', '.join(SUFFIXES)}.") from None
         raise error
     budgets = run.read_budgets(budget) if budget else None
@@ -120,8 +122,8 @@ def open_source(source: str, trial: str = "", budget: Sequence[str] | None = Non
 
 def config_in(path: Path) -> Path:
     """The config in a folder that `dcdnas train` or `dcdnas export` wrote; the path itself where it is no such folder."""
-    found = path if (path / FILE).exists() else config_file(path)
-    return found if found.is_file() else path
+    found = path if is_file(path / FILE) else config_file(path)
+    return found if is_file(found) else path
 
 
 def offer_plugins_of(run: Run) -> None:
@@ -139,7 +141,7 @@ def offer_plugins_of(run: Run) -> None:
 
 def is_preset(source: str) -> bool:
     """Whether a published network's name is meant, like ``dcd/mobilenetv2_dcd``, and not a file or a run's folder."""
-    return "/" in source and not Path(source).exists() and not source.endswith(SUFFIXES)
+    return "/" in source and not os.path.exists(source) and not source.endswith(SUFFIXES)
 
 
 def open_space(out: Output, name: str, data: str | None = None) -> SearchSpace:
@@ -187,7 +189,7 @@ def network_or_space(
         return _for(source, architecture(source, **settings), data)
     if settings:
         raise UsageError(f"--set sets a published network's settings, and {source} is none. `dcdnas list presets` shows them.")
-    if source not in shipped() and Path(source).is_file() and is_config(read_yaml(source).data):
+    if source not in shipped() and is_file(source) and is_config(read_yaml(source).data):
         return _for(source, Architecture.read(source), data)
     return open_space(out, source, data)
 

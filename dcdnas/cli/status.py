@@ -71,7 +71,6 @@ def _all(out: Output) -> None:
     """One row a run; a damaged one says so instead of hiding the others."""
     from dcdnas.cli._tables import table
     from dcdnas.core.files import runs_folder
-    from dcdnas.core.units import costs
     from dcdnas.errors import DcdnasError
     from dcdnas.results import load_run, run_folders
 
@@ -89,22 +88,29 @@ def _all(out: Output) -> None:
     for folder in run_folders():
         try:
             found = load_run(folder.resolve(), outline=True)
-        except DcdnasError as error:
-            made.add_row(folder.name, f"damaged: {error}")
-            documents.append({"run": folder.name, "status": "damaged", "reason": str(error)})
-            continue
-        best = found.best
-        begun = datetime.fromtimestamp(found.created).strftime("%Y-%m-%d %H:%M") if found.created else ""
-        made.add_row(
-            found.name, found.status, f"{found.ended}/{found.asked}", _best(found),
-            costs(best.cost) if best else "", ", ".join(map(str, found.budgets)), begun,
-        )  # fmt: skip
-        documents += [document(found)] if out.as_json else [{}]
+            row, said = _row(found), document(found) if out.as_json else {}
+        except Exception as error:  # whatever is wrong with one run, the others are shown
+            reason = str(error) if isinstance(error, DcdnasError) else f"{type(error).__name__}: {error}"
+            row, said = [folder.name, f"damaged: {reason}"], {"run": folder.name, "status": "damaged", "reason": reason}
+        made.add_row(*row)
+        documents.append(said)
     out.document(documents)
     if documents:
         out.show(made)
     else:
         out.show(f"No runs in {runs_folder()} yet. Begin with: dcdnas search -b 2MFLOPs")
+
+
+def _row(run: Run) -> list[str]:
+    """One run as the table has it."""
+    from dcdnas.core.units import costs
+
+    best = run.best
+    begun = datetime.fromtimestamp(run.created).strftime("%Y-%m-%d %H:%M") if run.created else ""
+    return [
+        run.name, run.status, f"{run.ended}/{run.asked}", _best(run), costs(best.cost) if best else "",
+        ", ".join(map(str, run.budgets)), begun,
+    ]  # fmt: skip
 
 
 def _best(run: Run) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,16 @@ from typing import IO
 from uuid import uuid4
 
 from dcdnas.errors import FileError, Resumable, RunError
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether there is such a file; no file has a name that is too long for the file system, or has a NUL in it."""
+    return os.path.isfile(path)
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether there is such a folder; none has a name that is too long, or has a NUL in it."""
+    return os.path.isdir(path)
 
 
 def read_text(path: str | Path, most: int) -> str:
@@ -25,6 +36,8 @@ def read_text(path: str | Path, most: int) -> str:
         FileError: when it cannot be read, is too long or is no UTF-8 text.
     """
     try:
+        if _waits(path):
+            raise OSError(errno.EINVAL, "it is a pipe or a socket, which may never end")
         with open(path, "rb") as file:
             content = file.read(most + 1)
     except (OSError, ValueError) as error:
@@ -38,6 +51,12 @@ def read_text(path: str | Path, most: int) -> str:
         raise FileError(
             f"{path}:{line}: cannot be read as UTF-8 text: byte 0x{content[error.start]:02x}. Save it as UTF-8."
         ) from None
+
+
+def _waits(path: str | Path) -> bool:
+    """Whether reading may wait for another program; what a shell puts in place of a file, like ``<(command)``, is meant to."""
+    kind = os.stat(path).st_mode
+    return (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)) and not os.fspath(path).startswith(("/dev/", "/proc/"))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ more before that, because the run's memory has been claimed too (`dcdnas.engine.
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import threading
@@ -133,7 +134,8 @@ def _read(path: Path) -> Driver | None:
     except (FileError, TypeError):
         return None
     kinds = {"pid": int, "born": str, "host": str, "beat": float, "token": str}
-    return holder if all(type(content[name]) is kind for name, kind in kinds.items()) and holder.pid > 0 else None
+    right = all(type(content[name]) is kind for name, kind in kinds.items())
+    return holder if right and holder.pid > 0 and math.isfinite(holder.beat) else None
 
 
 def _alive(pid: int, born: str) -> bool:

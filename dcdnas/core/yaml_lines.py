@@ -11,9 +11,9 @@ import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 import yaml
 
@@ -21,6 +21,8 @@ from dcdnas.core.files import read_text
 from dcdnas.errors import FileError
 
 Key = tuple[str | int, ...]
+
+Record = TypeVar("Record")
 
 BYTES = 1_000_000
 """Length of a file at most."""
@@ -210,3 +212,25 @@ def as_yaml(content: Any, dumper: type[Any] = Dumper, **settings: Any) -> str:
         **settings: of ``yaml.dump``.
     """
     return str(yaml.dump(content, Dumper=dumper, sort_keys=False, allow_unicode=True, **settings))
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def made(kind: type[Record], content: Any) -> Record:
+    """A dataclass from a mapping of its arguments. Whole numbers, numbers, words and yes or no are checked, as annotated.
+
+    Raises:
+        TypeError: when it is no mapping, or an argument is missing, unknown or of another type.
+    """
+    if not isinstance(content, Mapping):
+        raise TypeError(f"{kind.__name__} cannot be {str(content)[:60]!r}")
+    hints: dict[str, Any] = _hints(kind)  # type: ignore[arg-type]
+    for name, value in content.items():
+        wanted = hints.get(name)
+        fits = type(value) in (int, float) and abs(value) < 2**1000 if wanted is float else type(value) is wanted
+        if wanted in (int, float, str, bool) and not fits:
+            raise TypeError(f"{name} cannot be {str(value)[:60]!r}")
+    return kind(**content)

@@ -8,12 +8,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
+from dcdnas.core.files import is_file
 from dcdnas.core.lock import live_driver
 from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.engine.store import FILE as MEMORY
 from dcdnas.errors import DcdnasError, RunError, nearest
 from dcdnas.results import FILE as CONFIG
-from dcdnas.results import load_run
+from dcdnas.results import Run, load_run
 from dcdnas.results.verdict import evidence
 
 
@@ -65,12 +66,13 @@ class Shelf:
         self._open: OrderedDict[str, LiveRun] = OrderedDict()
         self._lines: dict[str, tuple[object, Line]] = {}
         self._lock = threading.Lock()
+        self._reading: dict[str, threading.Lock] = {}
 
     def names(self) -> list[str]:
         """Folders that hold a run and lie inside the runs folder; links that lead out of it are left out."""
         if not self.root.is_dir():
             return []
-        found = [p.name for p in self.root.iterdir() if (p / MEMORY).is_file() or (p / CONFIG).is_file()]
+        found = [p.name for p in self.root.iterdir() if is_file(p / MEMORY) or is_file(p / CONFIG)]
         return sorted(name for name in found if self._inside(name))
 
     def open(self, name: str) -> LiveRun:
@@ -82,15 +84,18 @@ class Shelf:
         if not self._is_run(name):
             raise RunError(f"no run {name!r} in {self.root}. {nearest(name, self.names())}")
         with self._lock:
+            alone = self._reading.setdefault(name, threading.Lock())
+        with alone:  # who asks for another run does not wait for this one
             live = self._open.pop(name, None)
             if live is None:
                 live = LiveRun(self.root / name)
             else:
                 live.refresh()
+        with self._lock:
             self._open[name] = live
             while len(self._open) > self.keep:
                 self._open.popitem(last=False)
-            return live
+        return live
 
     def lines(self) -> list[Line]:
         """A line a run, the one that was written last first; read again only where something was written."""
@@ -109,7 +114,7 @@ class Shelf:
     def _is_run(self, name: str) -> bool:
         folder = self.root / name
         named = bool(name) and name not in (".", "..") and not set(name) & set("/\\\0")
-        return named and self._inside(name) and ((folder / MEMORY).is_file() or (folder / CONFIG).is_file())
+        return named and self._inside(name) and (is_file(folder / MEMORY) or is_file(folder / CONFIG))
 
     def _inside(self, name: str) -> bool:
         return (self.root / name).resolve().parent == self.root.resolve()
@@ -120,11 +125,16 @@ def read_line(folder: Path) -> Line:
     changed = _mtime(folder / MEMORY) or _mtime(folder / CONFIG) or time.time()
     try:
         run = load_run(folder.absolute(), outline=True)
-    except DcdnasError as error:
-        return Line(folder.name, "damaged", changed=changed, problem=str(error))
+        return _line_of(run, changed)
+    except Exception as error:  # whatever is wrong with one run, the others are shown
+        said = str(error) if isinstance(error, DcdnasError) else f"{folder}: damaged: {type(error).__name__}: {error}"
+        return Line(folder.name, "damaged", changed=changed, problem=said)
+
+
+def _line_of(run: Run, changed: float) -> Line:
     best = run.best
     return Line(
-        name=folder.name, status=run.status, ended=run.ended, asked=run.asked, budgets=", ".join(map(str, run.budgets)),
+        name=run.folder.name, status=run.status, ended=run.ended, asked=run.asked, budgets=", ".join(map(str, run.budgets)),
         best=run.objective.named(run.value(best)) if best else "",
         best_from=evidence(run, best) if best else "", best_number=best.number if best else None,
         on_front=len(run.front()), failed=run.counts.get("failed", 0), seconds=run.seconds, changed=changed,

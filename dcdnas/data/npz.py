@@ -21,6 +21,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dcdnas.core.files import is_file
 from dcdnas.data._base import UNLABELLED, Contents, Part, Raw, Source, numbered
 from dcdnas.data._limits import MOST_CLASSES, check_bytes
 from dcdnas.errors import DataError
@@ -79,7 +80,7 @@ def npz_contents(path: Path) -> Contents:
 @contextmanager
 def _opened(path: Path) -> Iterator[Arrays]:
     """The archive's arrays; what its reading raises is said as a damaged file."""
-    if not path.is_file():
+    if not is_file(path):
         raise DataError(f"{path}: no such file. Give a NumPy archive: npz:FILE.")
     try:
         with path.open("rb") as file:

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Any
+from typing import Any, get_args
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.geometry import Cost
-from dcdnas.core.trial import EpochResult, FailureKind, Score, Trial
+from dcdnas.core.trial import EpochResult, FailureKind, Score, State, Trial
+from dcdnas.engine._facts import is_count, is_number, is_time
 
 Row = Sequence[Any]
 
@@ -131,6 +132,8 @@ def trial_of(row: Row, network: Row, curve: tuple[EpochResult, ...]) -> Trial:
         raise DamagedRow("the row of its network is missing")
     _, architecture, decisions = opened(network)
     chosen = {sys.intern(name): option for name, option in json.loads(decisions).items()}
+    if not all(isinstance(option, (int, float, str)) for option in chosen.values()):
+        raise DamagedRow(f"decisions cannot be {decisions[:60]!r}")
     return _trial(row, Architecture.from_dict(json.loads(architecture)), chosen, curve)
 
 
@@ -139,27 +142,58 @@ def outline_of(row: Row) -> Trial:
     return _trial(row, UNREAD, {}, ())
 
 
+_TEXTS, _COUNTS, _TIMES = (1, 2, 3, 7, 11), (0, 6, 9, 14), (15, 16, 17)
+"""Which columns of a trial, by position."""
+
+_STATES = frozenset(get_args(State))
+
+
+def _check(values: Row) -> None:
+    """Checks the types of a trial's columns, which a file of another maker need not keep.
+
+    Raises:
+        DamagedRow: naming the value.
+    """
+    wrong = [values[n] for n in _TEXTS if not isinstance(values[n], str)]
+    wrong += [values[n] for n in _COUNTS if not is_count(values[n])]
+    wrong += [values[n] for n in _TIMES if not is_number(values[n])] + [v for v in values[16:18] if not is_time(v)]
+    wrong += [values[1]] * (values[1] not in _STATES)
+    if wrong:
+        raise DamagedRow(f"{str(wrong[0])[:60]!r} cannot stand there")
+
+
+def _costs(text: str) -> Cost:
+    found = json.loads(text)
+    if not isinstance(found, dict) or not all(isinstance(value, float) or is_number(value) for value in found.values()):
+        raise DamagedRow(f"a cost cannot be {text[:60]!r}")
+    return Cost(found)
+
+
 def _trial(row: Row, architecture: Architecture, decisions: Mapping[str, Any], curve: tuple[EpochResult, ...]) -> Trial:
-    number, state, deployed, trained, cost, trained_cost, seed, origin, _, lost, failure, reason, *score, started, ended = opened(
-        row
-    )
+    values = opened(row)
+    number, state, deployed, trained, cost, trained_cost, seed, origin, _, lost, failure, reason, *score, started, ended = values
+    _check(values)
     return Trial(
-        number=number, state=state, architecture=architecture, decisions=decisions, cost=Cost(json.loads(cost)),
+        number=number, state=state, architecture=architecture, decisions=decisions, cost=_costs(cost),
         score=_score(score, curve), seed=seed, reason=reason, origin=origin, started=started, ended=ended,
         failure=FailureKind(failure) if failure else None, lost=lost, deployed=deployed, trained=trained,
-        trained_cost=Cost(json.loads(trained_cost)) if trained_cost else None,
+        trained_cost=_costs(trained_cost) if trained_cost else None,
     )  # fmt: skip
 
 
 def report_of(row: Row) -> EpochResult:
     """The inverse of `report_row`."""
-    _, epoch, results, loss, seconds = opened(row)
+    number, epoch, results, loss, seconds = opened(row)
+    if not is_count(number) or not is_count(epoch) or not (seconds is None or is_number(seconds)):
+        raise DamagedRow(f"epoch {str(epoch)[:60]!r} after {str(seconds)[:60]!r} seconds cannot stand there")
     return EpochResult(epoch, _values(results, loss), seconds)
 
 
 def confirmation_of(row: Row) -> Confirmation:
     """The inverse of `confirmation_row`."""
     number, seed, state, failure, reason, *score = opened(row)
+    if not all(map(is_count, (number, seed, score[2]))) or not isinstance(reason, str) or not is_number(score[3]):
+        raise DamagedRow(f"seed {str(seed)[:60]!r} cannot stand there")
     return Confirmation(number, seed, state, _score(score, ()), reason, FailureKind(failure) if failure else None)
 
 
@@ -191,7 +225,10 @@ def _loss(values: Mapping[str, float]) -> float | None:
 
 def _values(results: str, loss: float | None) -> dict[str, float]:
     """The objectives by name; earlier versions wrote the loss beside them, not among them."""
-    found = {sys.intern(name): _nan(value) for name, value in json.loads(results).items()}
+    plain = json.loads(results)
+    if not all(value is None or isinstance(value, float) or is_number(value) for value in (*plain.values(), loss)):
+        raise DamagedRow(f"results cannot be {results[:60]!r}")
+    found = {sys.intern(name): _nan(value) for name, value in plain.items()}
     return found if LOSS in found or loss is None else {**found, LOSS: loss}
 
 

@@ -51,6 +51,16 @@ def create(db: sqlite3.Connection) -> None:
     db.execute(f"PRAGMA user_version = {FORMAT}")
 
 
+def foreign(db: sqlite3.Connection) -> str:
+    """Something in a file that is no plain table, in words: it could run code of its maker, or have no end; else empty."""
+    found = db.execute(
+        "SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%' UNION ALL "
+        "SELECT 'computed column', m.name FROM sqlite_master m, pragma_table_xinfo(m.name) c "
+        "WHERE m.type = 'table' AND c.hidden LIMIT 1"
+    ).fetchone()
+    return f"the {found[0]} {str(found[1])[:60]!r}" if found else ""
+
+
 def found_format(db: sqlite3.Connection) -> str:
     """The format that a file says it has: a number, or whatever it says instead; empty when it says none."""
     stated = db.execute("PRAGMA user_version").fetchone()[0]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from dcdnas.core.budget import Budget
-from dcdnas.core.files import write_whole
+from dcdnas.core.files import is_file, write_whole
 from dcdnas.core.objective import Goals, Objective
 from dcdnas.core.task import TrainingTask
-from dcdnas.core.yaml_lines import Document, as_yaml, read_yaml
+from dcdnas.core.yaml_lines import Document, as_yaml, made, read_yaml
 from dcdnas.cost import ALWAYS, metrics, with_always
 from dcdnas.engine.formats import EARLIER, EARLIER_SEARCH, FORMAT, check_search, command_to_go_on, only_read
 from dcdnas.engine.rules import differences, flat, other_kernels, other_rules, processor, rules, versions
@@ -185,7 +185,7 @@ def _dumped(key: str, value: Any) -> str:
 
 
 def _data(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if not is_file(path):
         raise RunError(f"{path.parent} is no run: it has no search.yaml. `dcdnas status` lists the runs.")
     data = read_yaml(path).data
     check_search(path, data)
@@ -197,14 +197,14 @@ def _data(path: Path) -> dict[str, Any]:
 def _of_data(path: Path, data: dict[str, Any]) -> SearchConfig:
     try:
         known = {f.name: data[f.name] for f in fields(SearchConfig) if f.name in data}
-        known["budgets"] = tuple(Budget(**b) for b in data["budgets"])
+        known["budgets"] = tuple(made(Budget, b) for b in data["budgets"])
         known["objectives"] = recorded(data)
         known["minimize"] = tuple(data["minimize"])
         known["plugins"] = {str(name): dict(record) for name, record in data.get("plugins", {}).items()}
         known["latency"] = dict(data.get("latency", {}))
         known["table"] = dict(data.get("table", {}))
         known["start_from"] = dict(data.get("start_from", {}))
-        known["task"] = TrainingTask(**data["task"])
+        known["task"] = made(TrainingTask, data["task"])
         known["kernels"] = str((data.get("rules") or {}).get("kernels", ""))
         return SearchConfig(**known)
     except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from dcdnas.core.files import runs_folder
+from dcdnas.core.files import is_file, runs_folder
 from dcdnas.errors import RunError, nearest
 
 FILE = "search.yaml"
@@ -33,7 +33,7 @@ def find_run(run: str | Path) -> Path:
     given = Path(run).expanduser()
     places = [given] if given.is_absolute() else [runs_folder() / given, given]
     for place in places:
-        if (place / FILE).is_file() or (place / "run.db").is_file():
+        if is_file(place / FILE) or is_file(place / "run.db"):
             return place
     names = [p.name for p in run_folders()]
     known = nearest(str(run), names) if names else "There are no runs yet: `dcdnas search -b 2MFLOPs` makes one."

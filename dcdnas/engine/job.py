@@ -97,4 +97,4 @@ def described(error: BaseException) -> str:
     except Exception:
         said = "it cannot say what it is"
     text = f"{type(error).__name__}: {said[:1000]}".replace("\n", " ").strip(": ")[:500]
-    return text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dcdnas.core.files import make_folder, write_whole
+from dcdnas.core.files import is_file, is_folder, make_folder, write_whole
 from dcdnas.core.objective import Bounds
 from dcdnas.core.plugins import FOLDER as PLUGINS
 from dcdnas.core.plugins import Plugin, outside
@@ -44,9 +44,9 @@ def prepare(folder: Path, config: SearchConfig, table: LatencyTable | None = Non
         NothingFitsError: when no network meets the budgets.
         DataError: when the images are missing or damaged.
     """
-    if (folder / "search.yaml").exists():
+    if is_file(folder / "search.yaml"):
         return _continued(folder, config)
-    if folder.exists() and not _never_started(folder):
+    if is_folder(folder) and not _never_started(folder):
         raise RunError(f"{folder} is not empty and is no run. Give another `--name`.")
     space = config.build_space().priced_by(prices_by(table))
     check_budgets(space, config.budgets)

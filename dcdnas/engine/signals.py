@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from dcdnas.core.files import write_whole
+from dcdnas.core.files import read_text, write_whole
 from dcdnas.core.trial import Ending
+from dcdnas.errors import FileError, RunError
 
 FILE = "stop-requested"
 
@@ -43,15 +44,24 @@ def request_stop(folder: Path, now: bool) -> None:
 def requested(folder: Path) -> Wish:
     """What was asked with `request_stop`."""
     try:
-        word = (folder / FILE).read_text(encoding="utf-8")
-    except OSError:
+        word = read_text(folder / FILE, 100)
+    except FileError:
         return NOTHING
     return Wish(Ending.STOPPED, now=word == "now")
 
 
 def clear_request(folder: Path) -> None:
-    """Forgets an earlier request."""
-    (folder / FILE).unlink(missing_ok=True)
+    """Forgets an earlier request.
+
+    Raises:
+        RunError: when it cannot be removed.
+    """
+    try:
+        (folder / FILE).unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"{folder / FILE}: cannot be removed: {error.strerror or error}. Is the folder yours, and its disk writable?"
+        ) from None
 
 
 class Signals:

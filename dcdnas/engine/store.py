@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dcdnas.core.files import is_file
 from dcdnas.core.trial import Ending, EpochResult, Trial
 from dcdnas.engine import _rows as rows
 from dcdnas.engine import _schema as schema
+from dcdnas.engine._facts import read_fact
 from dcdnas.engine._rows import Confirmation, Weights
 from dcdnas.engine.folders import called
 from dcdnas.engine.formats import EARLIER, FORMAT, only_read, unknown_format
@@ -30,6 +33,18 @@ FILE = "run.db"
 
 WAIT, PATIENCE = 5.0, 600.0
 """Seconds after which a writer says that it waits for somebody who holds the file, and after which it gives up."""
+
+LONGEST = 30.0
+"""Seconds that reading one table may take: a file that was damaged, or made to be so, can have rows without end."""
+
+LARGEST = 64_000_000
+"""Bytes of one value at most."""
+
+STEPS = 100_000
+"""Instructions of SQLite between two looks at the clock."""
+
+LEAST_ROW = 8
+"""Bytes that a row takes at least; a file of which more rows come than it has room for repeats itself."""
 
 Made = TypeVar("Made")
 
@@ -48,9 +63,9 @@ class Store:
 
     def __init__(self, folder: str | Path, mode: str = "r") -> None:
         self.path = Path(folder) / FILE
-        if mode != "x" and not self.path.is_file():
+        if mode != "x" and not is_file(self.path):
             raise RunError(f"{folder} is no run: it has no {FILE}. `dcdnas status` lists the runs.")
-        self._driver, self._writes = "", mode != "r"
+        self._driver, self._writes, self._until = "", mode != "r", math.inf
         with self._translated():
             # a reader may write too: only so can it roll back what a driver that was killed had half written
             uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if mode == 'x' else 'rw'}"
@@ -68,6 +83,11 @@ class Store:
             with self.transaction():
                 schema.create(self._db)
         with self._translated():
+            self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
+            self._db.set_progress_handler(lambda: time.monotonic() > self._until, STEPS)
+            foreign = schema.foreign(self._db)
+            if foreign:
+                raise self._damaged(f"it has {foreign}, which dcdnas does not write")
             found = schema.found_format(self._db)
             self.format = {str(n): n for n in (EARLIER, FORMAT)}.get(found, 0)
             if not self.format:
@@ -154,6 +174,8 @@ class Store:
         found = self.meta("ending")
         if self.format == EARLIER:
             return _ENDINGS_1.get(found or "", Ending.TOO_MANY_FAILURES), found or ""
+        if found and found not in list(Ending):
+            raise self._damaged(f"the ending cannot be {found[:60]!r}")
         return Ending(found) if found else None, self.meta("reason", "")
 
     def set_meta(self, key: str, value: Any) -> None:
@@ -161,9 +183,16 @@ class Store:
         self._write("meta", (key, json.dumps(value)))
 
     def meta(self, key: str, default: Any = None) -> Any:
-        """One fact about the run."""
+        """One fact about the run.
+
+        Raises:
+            RunError: when it is not what this fact is.
+        """
         rows = self._read("SELECT value FROM meta WHERE key = ?", (key,))
-        return json.loads(rows[0][0]) if rows else default
+        try:
+            return read_fact(key, rows[0][0]) if rows else default
+        except ValueError as error:
+            raise self._damaged(error) from None
 
     def trials(
         self, first: int = 0, curves: bool = True, problems: list[str] | None = None, only: Collection[int] | None = None
@@ -252,15 +281,20 @@ class Store:
         for row in found:
             try:
                 made = make(row)
-            except (ValueError, TypeError, KeyError, AttributeError, FileError) as error:
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, FileError) as error:
                 self._tell(f"trial {row[0]}: {what} is damaged ({error})", problems)
             else:
                 yield row, made
 
-    def _find_gaps(self, numbers: list[int], first: int, problems: list[str] | None) -> None:
-        missing = sorted(set(range(first, max(numbers, default=-1) + 1)) - set(numbers))
-        for number in missing:
-            self._tell(f"trial {number}: its row is missing", problems)
+    def _find_gaps(self, numbers: Sequence[int], first: int, problems: list[str] | None) -> None:
+        """Says which rows are missing between those that are there, all of a gap at once."""
+        before = first - 1
+        for number in sorted(n for n in numbers if type(n) is int):
+            if number - before == 2:
+                self._tell(f"trial {before + 1}: its row is missing", problems)
+            elif number - before > 2:
+                self._tell(f"trials {before + 1} to {number - 1}: their rows are missing", problems)
+            before = max(before, number)
 
     def _tell(self, problem: str, problems: list[str] | None) -> None:
         if problems is None:
@@ -273,7 +307,15 @@ class Store:
 
     def _read(self, statement: str, row: tuple[Any, ...] = ()) -> list[Any]:
         with self._translated():
-            return self._db.execute(statement, row).fetchall()
+            self._until = time.monotonic() + LONGEST
+            try:
+                found = self._db.execute(statement, row)
+                rows = found.fetchmany(most := max(1000, self.path.stat().st_size // LEAST_ROW))
+                if len(rows) == most and found.fetchone():
+                    raise self._damaged("it has more rows than room for them")
+                return rows
+            finally:
+                self._until = math.inf
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -287,6 +329,8 @@ class Store:
                     f"{self.path}: another program holds it and does not let go. Nothing that was written is lost: end that "
                     f"program, then `dcdnas resume {self.called}`."
                 ) from None
+            if code == sqlite3.SQLITE_INTERRUPT:
+                raise self._damaged(f"a table takes longer than {LONGEST:g} s to read") from None
             if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
                 raise Resumable(
                     f"{self.path}: {error}. Nothing that was written is lost: free some space, then "

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcdnas.core.extras import need
+from dcdnas.core.files import is_file, is_folder
 from dcdnas.errors import FileError, UsageError
 from dcdnas.export.config import Model, Normalisation, finite, read_model
 from dcdnas.export.model import WEIGHTS, load_weights
@@ -105,9 +107,9 @@ def config_file(source: str | Path) -> Path:
         FileError: naming the seeds where there are several.
     """
     path = Path(source)
-    if path.is_file() or (path.suffix and not path.is_dir()):
+    if is_file(path) or (path.suffix and not is_folder(path)):
         return path
-    here = [path / name for name in CONFIGS if (path / name).is_file()]
+    here = [path / name for name in CONFIGS if is_file(path / name)]
     seeds = [] if here else sorted(path.glob(f"seed-*/{CONFIGS[0]}"))
     if len(seeds) > 1:
         raise FileError(f"{path} has {len(seeds)} trainings. Name one of them: {', '.join(str(s.parent) for s in seeds)}.")
@@ -126,15 +128,15 @@ def open_network(source: str | Path, weights: str | Path | None = None) -> Opene
         MissingPackageError: for an ONNX model without onnxruntime.
     """
     path = Path(source)
-    if not path.exists():
+    if not os.path.exists(path):
         raise FileError(f"{path}: no such file or folder. Give a folder with config.yaml and {WEIGHTS}, or an ONNX model.")
     if path.suffix == ".onnx":
         return _onnx(path)
     config = config_file(path)
     beside = config.with_name(WEIGHTS)
-    if weights is not None or (config.is_file() and beside.is_file()):
+    if weights is not None or (is_file(config) and is_file(beside)):
         return _torch(read_model(config), Path(weights or beside))
-    if config.with_name(ONNX).is_file():
+    if is_file(config.with_name(ONNX)):
         return _onnx(config.with_name(ONNX))
     raise FileError(
         f"{path} has no {WEIGHTS} and no {ONNX}, so there is nothing trained in it. Name the weights with --weights, or train "

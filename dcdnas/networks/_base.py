@@ -285,15 +285,36 @@ def checked(cls: type[Network], settings: Mapping[str, Any], defaults: Mapping[s
         raise UsageError(f"{cls.__name__} has no setting {unknown[0]!r}. Known: {', '.join(defaults)}.")
     merged = {**defaults, **settings}
     for name, dimension in dimensions(cls).items():
+        if _nested(merged[name]) > LISTS[dimension.choice.per]:
+            of = "one value" if dimension.choice.per == "network" else f"a value a {dimension.choice.per}"
+            raise UsageError(f"{name} cannot be {merged[name]!r:.60}. Allowed: {of}, {dimension.allowed}.")
         for value in _different(merged[name]):
             dimension.check(value)
+    dropout = merged.get("dropout", 0)
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise UsageError(f"dropout cannot be {dropout!r:.60}. Allowed: a number, 0 to below 1.")
     return merged
+
+
+LISTS = {"network": 0, "stage": 1, "block": 2}
+"""How deep the lists of a setting may be nested that has a value a network, a stage or a block."""
+
+
+def _nested(value: Any) -> int:
+    """How many lists are inside each other, no list being none."""
+    return 1 + max(map(_nested, value), default=0) if isinstance(value, (list, tuple)) else 0
 
 
 def _different(value: Any) -> list[Any]:
     """The different scalars of a nested list; true is not 1 here."""
     leaves = flat(value)
+    if not all(isinstance(leaf, (int, float, str)) for leaf in leaves):
+        return leaves
     return list({(type(leaf), leaf): leaf for leaf in leaves}.values()) if len(leaves) > 1 else leaves
+
+
+MOST = 2**20
+"""Channels, blocks or strides at most: a layer of more has more weights than any machine holds."""
 
 
 def whole_numbers(name: str, value: Any, at_least: int = 1, at_most: int | None = None) -> tuple[int, ...]:
@@ -304,11 +325,33 @@ def whole_numbers(name: str, value: Any, at_least: int = 1, at_most: int | None 
     """
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,)
     for number in values or (value,):
-        legal = isinstance(number, int) and not isinstance(number, bool) and number >= at_least
-        if not legal or (at_most is not None and number > at_most):
+        legal = (
+            isinstance(number, int)
+            and not isinstance(number, bool)
+            and at_least <= number <= (MOST if at_most is None else at_most)
+        )
+        if not legal:
             bounds = f"{at_least} to {at_most}" if at_most is not None else f"{at_least} or more"
-            raise UsageError(f"{name} cannot be {number!r}. Allowed: whole numbers, {bounds}.")
+            said = f"{number!r:.60}" if not isinstance(number, int) or number < 2**64 else f"so large (the most is {MOST:,})"
+            raise UsageError(f"{name} cannot be {said}. Allowed: whole numbers, {bounds}.")
     return values
+
+
+def whole_number(name: str, value: Any, at_least: int = 1, at_most: int | None = None) -> int:
+    """A setting that the search leaves alone, as one whole number.
+
+    Args:
+        name: of the setting.
+        value: that was given.
+        at_least: that it may be.
+        at_most: that it may be; None for `MOST`.
+
+    Raises:
+        UsageError: when it is a list, or no whole number within the bounds.
+    """
+    if isinstance(value, (list, tuple)):
+        raise UsageError(f"{name} cannot be {list(value)!r:.60}. Allowed: one whole number.")
+    return whole_numbers(name, value, at_least, at_most)[0]
 
 
 def flat(value: Any) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.slot import Shape, Slot
-from dcdnas.networks._base import Network, checked, per_block, per_stage, whole_numbers, without_strides
+from dcdnas.networks._base import Network, checked, per_block, per_stage, whole_number, whole_numbers, without_strides
 
 BY_STAGE = ("depth", "strides", "activation")
 BY_BLOCK = ("kernel_size", "expansion", "se")
@@ -77,9 +77,9 @@ def spread(s: dict[str, Any]) -> None:
     for name in (name for name in BY_BLOCK if name in s):
         s[name] = per_block(name, s[name], s["depth"])
     whole_numbers("strides", s["strides"], at_most=2)
-    whole_numbers("stem_channels", s["stem_channels"])
+    whole_number("stem_channels", s["stem_channels"])
     if "stem_stride" in s:
-        whole_numbers("stem_stride", s["stem_stride"], at_most=2)
+        whole_number("stem_stride", s["stem_stride"], at_most=2)
 
 
 class Plan(Protocol):

@@ -19,7 +19,7 @@ from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
-from dcdnas.networks._base import Network, Places, make_divisible, whole_numbers
+from dcdnas.networks._base import Network, Places, make_divisible, whole_number
 from dcdnas.networks._blocks import blocks_of, completed, slots_of_block, with_fewer_strides
 from dcdnas.networks._inverted import InvertedPlan, InvertedResidual
 
@@ -104,7 +104,7 @@ class MobileNetV2(Network):
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
         """All settings, with one value a block of those that blocks have."""
         s = completed(cls, settings, DEFAULTS)
-        whole_numbers("head_channels", s["head_channels"], at_least=0)
+        whole_number("head_channels", s["head_channels"], at_least=0)
         return s
 
     @classmethod

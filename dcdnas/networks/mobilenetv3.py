@@ -20,7 +20,7 @@ from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.errors import UsageError
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
-from dcdnas.networks._base import ConvNorm, Network, Places, checked, make_divisible, per_stage, whole_numbers
+from dcdnas.networks._base import ConvNorm, Network, Places, checked, make_divisible, per_stage, whole_number, whole_numbers
 from dcdnas.networks._blocks import BY_BLOCK, BY_STAGE, blocks_of, slots_of_block, spread, with_fewer_strides
 from dcdnas.networks._inverted import InvertedPlan, InvertedResidual
 from dcdnas.operators import BatchNorm
@@ -154,7 +154,7 @@ class MobileNetV3(Network):
                 s[name] = tuple(_fitting(row, blocks) for row, blocks in zip(s[name], depth, strict=True))
         spread(s)
         for name in ("head_channels", "embedding"):
-            whole_numbers(name, s[name])
+            whole_number(name, s[name])
         return s
 
     @classmethod

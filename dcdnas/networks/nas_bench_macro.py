@@ -21,7 +21,7 @@ from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
-from dcdnas.networks._base import Network, Places, make_divisible, per_block, whole_numbers
+from dcdnas.networks._base import Network, Places, make_divisible, per_block, whole_number
 from dcdnas.networks._blocks import Block, blocks_of, completed, slots_of_block, with_fewer_strides
 from dcdnas.networks._inverted import InvertedPlan, InvertedResidual
 
@@ -120,7 +120,7 @@ class NasBenchMacro(Network):
         """All settings, with one value a block of those that blocks have."""
         s = completed(cls, settings, DEFAULTS)
         s["block"] = per_block("block", s["block"], s["depth"])
-        whole_numbers("head_channels", s["head_channels"])
+        whole_number("head_channels", s["head_channels"])
         return s
 
     @classmethod

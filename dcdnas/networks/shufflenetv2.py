@@ -22,7 +22,7 @@ from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
-from dcdnas.networks._base import Network, Places, gate_slot, make_divisible, through, whole_numbers
+from dcdnas.networks._base import Network, Places, gate_slot, make_divisible, through, whole_number
 from dcdnas.networks._blocks import Stem, blocks_of, completed, slots_of_block, with_smaller_stem
 
 __all__ = ["ShuffleNetV2"]
@@ -115,7 +115,7 @@ class ShuffleNetV2(Network):
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
         """All settings, with one value a block of those that blocks have."""
         s = completed(cls, settings, DEFAULTS)
-        whole_numbers("head_channels", s["head_channels"])
+        whole_number("head_channels", s["head_channels"])
         return s
 
     @classmethod

@@ -8,15 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from dcdnas.core.budget import Budget
+from dcdnas.core.files import read_text
 from dcdnas.core.lock import live_driver
 from dcdnas.core.units import Notations, register_read
-from dcdnas.core.yaml_lines import parse_yaml, read_yaml
+from dcdnas.core.yaml_lines import BYTES, made, parse_yaml, read_yaml
 from dcdnas.engine.folders import FILE, find_run
 from dcdnas.engine.formats import check_search
 from dcdnas.engine.store import Store
-from dcdnas.errors import DcdnasError, FileError
+from dcdnas.errors import FileError, RunError, UsageError
 from dcdnas.results.run import Run
 from dcdnas.tasks import recorded
+
+COUNTS = ("trials", "confirm", "confirm_top")
+"""Whole numbers of a search."""
+
+KINDS: Mapping[str, type] = {
+    "task": dict, "space": dict, "minimize": list, "latency": dict, "plugins": dict, "versions": dict, "metrics": dict,
+    "table": dict, "start_from": dict, "sampler": str, **dict.fromkeys(COUNTS, int),
+}  # fmt: skip
+"""What of a search has to be what, for those who show it."""
 
 
 def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run:
@@ -39,7 +49,7 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
     notations = _notations(config)
     store = Store(folder)
     try:
-        facts = {key: store.meta(key) for key in ("bounds", "created", "timed", "images")}
+        facts = {key: _fact(store, key, problems) for key in ("created", "timed", "images")} | {"bounds": store.meta("bounds")}
         ending, reason = store.ending()
         trials = tuple(store.outlines(problems) if outline else store.trials(curves=curves, problems=problems))
         confirmations = tuple(store.confirmations(problems))
@@ -53,6 +63,15 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
         notations=notations, timed=facts["timed"] or {}, format=store.format, images=facts["images"] or {},
         weights=weights,
     )  # fmt: skip
+
+
+def _fact(store: Store, key: str, problems: list[str]) -> Any:
+    """A fact that a run can be shown without; None with a note when it is damaged."""
+    try:
+        return store.meta(key)
+    except RunError as error:
+        problems.append(f"{error} It is left out.")
+        return None
 
 
 def _notations(config: Mapping[str, Any]) -> Notations:
@@ -71,12 +90,27 @@ def _config(path: Path, problems: list[str], outline: bool) -> Mapping[str, Any]
         RunError: when it is of an unknown format.
     """
     try:
-        top = path.read_text(encoding="utf-8").partition("\nspace:")[0] if outline else ""
+        top = read_text(path, BYTES).partition("\nspace:")[0] if outline else ""
         data = (parse_yaml(top, str(path)) if outline else read_yaml(path)).data
         check_search(path, data)
-        [Budget(**b) for b in data["budgets"]]
-        recorded(data)
+        _check(data)
         return dict(data)
-    except (OSError, ValueError, FileError, KeyError, TypeError) as error:
-        problems.append(f"{error if isinstance(error, DcdnasError) else f'{path}: damaged'} Shown without its budgets.")
-        return {}
+    except FileError as error:
+        problems.append(f"{error} Shown without its budgets.")
+    except RunError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+        problems.append(f"{path}: damaged: {type(error).__name__}: {error}. Shown without its budgets.")
+    return {}
+
+
+def _check(data: Any) -> None:
+    """Raises what reading the content of a ``search.yaml`` raises that is not what a search writes."""
+    [made(Budget, b) for b in data["budgets"]]
+    recorded(data)
+    for name, kind in KINDS.items():
+        if not isinstance(data.get(name, kind()), kind) or isinstance(data.get(name), bool):
+            raise TypeError(f"{name} cannot be {str(data[name])[:60]!r}")
+    numbers = [data.get(name, 0) for name in COUNTS] + [data.get("task", {}).get(name, 0) for name in ("epochs", "deployed_side")]
+    if not all(type(n) is int and 0 <= n < 2**53 for n in numbers) or not all(isinstance(m, str) for m in data["minimize"]):
+        raise ValueError(f"{', '.join(map(str, numbers))[:60]} cannot all stand where they stand")

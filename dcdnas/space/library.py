@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dcdnas.core.budget import Budget
+from dcdnas.core.files import is_file
 from dcdnas.core.units import quantity
 from dcdnas.cost import price
 from dcdnas.errors import FileError, NothingFitsError, nearest
@@ -30,7 +31,7 @@ def find_space(name: str) -> Path:
     """
     if name in shipped():
         return shipped()[name]
-    if Path(name).is_file():
+    if is_file(name):
         return Path(name)
     raise FileError(
         f"no search space {name!r}: neither a file nor one that ships. {nearest(name, shipped())} `dcdnas init` writes a starter."

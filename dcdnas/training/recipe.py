@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from dcdnas.core.files import is_file
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.yaml_lines import Document, read_yaml
 from dcdnas.errors import FileError, UnknownNameError, UsageError, nearest
@@ -45,7 +46,7 @@ def read_recipe(name: str) -> dict[str, Any]:
         FileError: when the file is no recipe; says the line.
     """
     path = shipped_recipes().get(name, Path(name))
-    if not path.is_file():
+    if not is_file(path):
         raise UnknownNameError("recipe", name, shipped_recipes(), "Or give the path of a file.")
     document = read_yaml(path)
     data = document.data

@@ -313,16 +313,23 @@ def test_an_outline_does_not_read_networks(store: Store) -> None:
         store.trials()
 
 
-@pytest.mark.parametrize("missing", [(0,), (1,), (0, 1)])
-def test_a_row_that_is_gone_is_a_problem(store: Store, missing: tuple[int, ...]) -> None:
-    for number in range(3):
+GAPS = {
+    (0,): ["trial 0: its row is missing"],
+    (1,): ["trial 1: its row is missing"],
+    (0, 1, 3): ["trials 0 to 1: their rows are missing", "trial 3: its row is missing"],
+}
+
+
+@pytest.mark.parametrize(("missing", "said"), GAPS.items())
+def test_rows_that_are_gone_are_problems(store: Store, missing: tuple[int, ...], said: list[str]) -> None:
+    for number in range(5):
         store.add(trial(number))
     for number in missing:
         store._db.execute("DELETE FROM trials WHERE number = ?", (number,))
     for read in (store.trials, store.outlines):
         problems: list[str] = []
-        assert [t.number for t in read(problems=problems)] == [n for n in range(3) if n not in missing]
-        assert [f"trial {n}: its row is missing" in p for n, p in zip(missing, problems, strict=True)] == [True] * len(missing)
+        assert [t.number for t in read(problems=problems)] == [n for n in range(5) if n not in missing]
+        assert [words in problem for words, problem in zip(said, problems, strict=True)] == [True] * len(said)
 
 
 def test_a_changed_report_is_left_out_of_its_curve(store: Store) -> None:

@@ -130,6 +130,12 @@ def test_complete_settings_stay_as_they_are() -> None:
         ({"strides": (1, 2, 4, 2, 1, 2, 1)}, "strides cannot be 4. Allowed: whole numbers, 1 to 2."),
         ({"channels": (16, "24")}, "channels cannot be '24'"),
         ({"head_channels": -1}, "head_channels cannot be -1. Allowed: whole numbers, 0 or more."),
+        ({"head_channels": [8]}, "head_channels cannot be [8]. Allowed: one whole number."),
+        ({"stem_channels": [8]}, "stem_channels cannot be [8]. Allowed: one whole number."),
+        ({"stem_channels": 10**300}, "stem_channels cannot be so large (the most is 1,048,576)"),
+        ({"width": [1.0]}, "width cannot be [1.0]. Allowed: one value, a number"),
+        ({"depth": [[1]] * 7}, "Allowed: a value a stage, a whole number"),
+        ({"dropout": "much"}, "dropout cannot be 'much'. Allowed: a number, 0 to below 1."),
     ],
 )
 def test_settings_that_no_network_has_are_refused_with_what_is_allowed(given: dict[str, Any], message: str) -> None:
