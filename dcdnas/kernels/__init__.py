@@ -12,5 +12,17 @@ from __future__ import annotations
 from dcdnas.kernels._library import SWITCH, in_use, why_not
 from dcdnas.kernels.depthwise import depthwise, depthwise_fits
 from dcdnas.kernels.norm import UNCLAMPED, norm_clamp, norm_fits
+from dcdnas.kernels.pointwise import pointwise, pointwise_fits
 
-__all__ = ["SWITCH", "UNCLAMPED", "depthwise", "depthwise_fits", "in_use", "norm_clamp", "norm_fits", "why_not"]
+__all__ = [
+    "SWITCH",
+    "UNCLAMPED",
+    "depthwise",
+    "depthwise_fits",
+    "in_use",
+    "norm_clamp",
+    "norm_fits",
+    "pointwise",
+    "pointwise_fits",
+    "why_not",
+]

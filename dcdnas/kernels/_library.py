@@ -35,7 +35,11 @@ SIGNATURES: dict[str, list[type]] = {
     "norm_forward": [_POINTER] * 8 + [_LONG, _LONG, _FLOAT, _FLOAT, _INT, _FLOAT, _FLOAT],
     "norm_backward": [_POINTER] * 9 + [_LONG, _LONG, _INT, _FLOAT, _FLOAT],
     "depthwise_forward": [_POINTER] * 4 + [_LONG] * 9,
-    "depthwise_backward": [_POINTER] * 6 + [_LONG] * 9,
+    "depthwise_input_gradient": [_POINTER] * 5 + [_LONG] * 9,
+    "depthwise_kernel_gradient": [_POINTER] * 4 + [_LONG] * 9,
+    "pointwise_forward": [_POINTER] * 5 + [_LONG] * 4,
+    "pointwise_input_gradient": [_POINTER] * 4 + [_LONG] * 4,
+    "pointwise_kernel_gradient": [_POINTER] * 3 + [_LONG] * 4,
     "lanes": [],
 }
 """Argument types of the functions in ``training.c``."""
@@ -66,6 +70,14 @@ def library() -> ctypes.CDLL | None:
         UsageError: as `in_use`.
     """
     return _found(_switch())[0]
+
+
+@cache
+def lanes_of_kernels() -> int:
+    """Numbers in a vector of the compiled code, where there is any."""
+    kernels = library()
+    assert kernels is not None
+    return int(kernels.lanes())
 
 
 def _switch() -> str:

@@ -66,7 +66,7 @@ class _Depthwise(torch.autograd.Function):
         out_height, out_width = ((size + 2 * padding - k) // stride + 1 for size in (height, width))
         taps = weight.reshape(n, channels, k * k).transpose(1, 2).contiguous()
         y = torch.empty((n, channels, out_height, out_width), memory_format=torch.channels_last)
-        room = torch.empty(kernels.lanes() * ((height + 2 * padding) * (width + 2 * padding) + k * k))
+        room = torch.zeros(kernels.lanes() * (height + 2 * padding) * (width + 2 * padding))
         ctx.sizes = (n, height, width, channels, out_height, out_width, k, stride, padding)
         kernels.depthwise_forward(*(t.data_ptr() for t in (x, taps, y, room)), *ctx.sizes)
         ctx.save_for_backward(x, weight, taps)
@@ -84,7 +84,9 @@ class _Depthwise(torch.autograd.Function):
         assert kernels is not None
         g = g.contiguous(memory_format=torch.channels_last)
         dx, dtaps = torch.empty_like(x), torch.empty_like(taps)
-        padded = (height + 2 * padding) * (width + 2 * padding)
-        room = torch.empty(kernels.lanes() * (2 * padded + (out_height + 2 * k) * (out_width + 2 * k) + 3 * k * k))
-        kernels.depthwise_backward(*(t.data_ptr() for t in (g, x, taps, dx, dtaps, room)), *ctx.sizes)
+        padded = kernels.lanes() * (height + 2 * padding) * (width + 2 * padding)
+        spread = kernels.lanes() * (out_height + 2 * k) * (out_width + 2 * k) if stride == 1 else padded
+        room = torch.zeros(padded), torch.zeros(spread)
+        kernels.depthwise_kernel_gradient(*(t.data_ptr() for t in (g, x, dtaps, room[0])), *ctx.sizes)
+        kernels.depthwise_input_gradient(g.data_ptr(), taps.data_ptr(), None, dx.data_ptr(), room[1].data_ptr(), *ctx.sizes)
         return dx, dtaps.transpose(1, 2).reshape(weight.shape), None, None

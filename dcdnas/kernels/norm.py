@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from dcdnas.kernels._library import library
+from dcdnas.kernels._library import lanes_of_kernels, library
 from dcdnas.kernels._when import usable
 
 CHANNELS = 4096
@@ -43,7 +43,10 @@ def norm_clamp(x: Tensor, norm: _BatchNorm, bounds: Bounds = UNCLAMPED) -> Tenso
 
 def norm_fits(x: Tensor) -> bool:
     """Whether the kernel may normalise this map, here and now."""
-    return usable(x) and x.dim() == 4 and x.shape[1] <= CHANNELS and x.numel() > x.shape[1] and _channels_last(x)
+    if not (usable(x) and x.dim() == 4 and x.shape[1] <= CHANNELS and x.numel() > x.shape[1] and _channels_last(x)):
+        return False
+    lanes = lanes_of_kernels()
+    return x.shape[1] >= lanes or x.numel() // x.shape[1] % lanes == 0
 
 
 def _channels_last(x: Tensor) -> bool:

@@ -5,126 +5,9 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define MOST 4096 /* channels of a norm */
-#define ROWS 128  /* whose sums are kept in float32 before they are added in float64 */
-
-/* ---- BatchNorm over the rows, and the clamp behind it that ReLU and ReLU6 are ---- */
-
-INLINE float clamped(float v, float low, float high) {
-  v = v < low ? low : v; /* NaN stays NaN */
-  return v > high ? high : v;
-}
-
-/* The rows of a chunk, and the chunks from the last to the first: the last ones are still in the processor's cache. */
-#define CHUNKS_BACKWARDS(rows, first, last)                                                                                \
-  for (long first = ((rows) - 1) / ROWS * ROWS, last = (rows); first >= 0; last = first, first -= ROWS)
-
-INLINE void normalise(const float *restrict x, float *restrict y, const float *restrict slope, const float *restrict offset,
-                      long rows, long channels, int clamp, float low, float high) {
-  CHUNKS_BACKWARDS(rows, first, last)
-  for (long p = first; p < last; p++) {
-    const float *from = x + p * channels;
-    float *to = y + p * channels;
-    for (long c = 0; c < channels; c++) {
-      float v = from[c] * slope[c] + offset[c];
-      to[c] = clamp ? clamped(v, low, high) : v;
-    }
-  }
-}
-
-/* y = clamp((x - mean) inverse weight + bias), inverse = 1 / sqrt(variance + eps); mean and inverse are written for the way back,
- * and the running statistics take their share of this batch's. */
-void norm_forward(const float *restrict x, float *restrict y, const float *restrict weight, const float *restrict bias,
-                  float *restrict running_mean, float *restrict running_variance, float *restrict mean,
-                  float *restrict inverse, long rows, long channels, float eps, float momentum, int clamp, float low,
-                  float high) {
-  double sum[MOST], square[MOST];
-  float s[MOST], q[MOST], near[MOST]; /* near: about the mean, so that squares do not cancel */
-  long some = rows < ROWS ? rows : ROWS;
-  for (long c = 0; c < channels; c++) sum[c] = square[c] = 0;
-  for (long p = 0; p < some; p++)
-    for (long c = 0; c < channels; c++) sum[c] += x[p * channels + c];
-  for (long c = 0; c < channels; c++) near[c] = (float)(sum[c] / some), sum[c] = 0;
-  for (long first = 0; first < rows; first += ROWS) {
-    long last = first + ROWS < rows ? first + ROWS : rows;
-    memset(s, 0, channels * sizeof *s);
-    memset(q, 0, channels * sizeof *q);
-    for (long p = first; p < last; p++) {
-      const float *row = x + p * channels;
-      for (long c = 0; c < channels; c++) {
-        float d = row[c] - near[c];
-        s[c] += d;
-        q[c] += d * d;
-      }
-    }
-    for (long c = 0; c < channels; c++) sum[c] += s[c], square[c] += q[c];
-  }
-  for (long c = 0; c < channels; c++) {
-    double shifted = sum[c] / rows, variance = square[c] / rows - shifted * shifted;
-    variance = variance < 0 ? 0 : variance;
-    mean[c] = (float)(near[c] + shifted);
-    inverse[c] = (float)(1 / sqrt(variance + eps));
-    running_mean[c] += momentum * (mean[c] - running_mean[c]);
-    running_variance[c] += momentum * ((float)(variance * rows / (rows - 1)) - running_variance[c]);
-    s[c] = inverse[c] * weight[c];
-    q[c] = bias[c] - mean[c] * s[c];
-  }
-  if (clamp) normalise(x, y, s, q, rows, channels, 1, low, high);
-  else normalise(x, y, s, q, rows, channels, 0, low, high);
-}
-
-INLINE void norm_gradients(const float *restrict g, const float *restrict x, float *restrict dx, const float *restrict weight,
-                           const float *restrict bias, const float *restrict mean, const float *restrict inverse,
-                           float *restrict dweight, float *restrict dbias, long rows, long channels, int clamp, float low,
-                           float high) {
-  double sum[MOST], product[MOST];
-  float s[MOST], q[MOST], slope[MOST], offset[MOST], along[MOST], shift[MOST];
-  for (long c = 0; c < channels; c++) {
-    sum[c] = product[c] = 0;
-    slope[c] = inverse[c] * weight[c];
-    offset[c] = bias[c] - mean[c] * slope[c];
-  }
-  for (long first = 0; first < rows; first += ROWS) {
-    long last = first + ROWS < rows ? first + ROWS : rows;
-    memset(s, 0, channels * sizeof *s);
-    memset(q, 0, channels * sizeof *q);
-    for (long p = first; p < last; p++) {
-      const float *row = x + p * channels, *grad = g + p * channels;
-      for (long c = 0; c < channels; c++) {
-        float v = row[c] * slope[c] + offset[c];
-        float t = !clamp || (v > low && v < high) ? grad[c] : 0.0f;
-        s[c] += t;
-        q[c] += t * (row[c] - mean[c]);
-      }
-    }
-    for (long c = 0; c < channels; c++) sum[c] += s[c], product[c] += q[c];
-  }
-  for (long c = 0; c < channels; c++) {
-    dbias[c] = (float)sum[c];
-    dweight[c] = (float)(product[c] * inverse[c]);
-    along[c] = (float)(-slope[c] * inverse[c] * inverse[c] * product[c] / rows);
-    shift[c] = (float)(-slope[c] * sum[c] / rows) - along[c] * mean[c];
-  }
-  CHUNKS_BACKWARDS(rows, first, last)
-  for (long p = first; p < last; p++) {
-    const float *row = x + p * channels, *grad = g + p * channels;
-    float *to = dx + p * channels;
-    for (long c = 0; c < channels; c++) {
-      float v = row[c] * slope[c] + offset[c];
-      float t = !clamp || (v > low && v < high) ? grad[c] : 0.0f;
-      to[c] = slope[c] * t + along[c] * row[c] + shift[c];
-    }
-  }
-}
-
-void norm_backward(const float *g, const float *x, float *dx, const float *weight, const float *bias, const float *mean,
-                   const float *inverse, float *dweight, float *dbias, long rows, long channels, int clamp, float low,
-                   float high) {
-  if (clamp) norm_gradients(g, x, dx, weight, bias, mean, inverse, dweight, dbias, rows, channels, 1, low, high);
-  else norm_gradients(g, x, dx, weight, bias, mean, inverse, dweight, dbias, rows, channels, 0, low, high);
-}
-
-/* ---- Depthwise convolution with a kernel a sample ----
- * LANES channels of one sample at a time are copied into a small map with zeros around it, where every tap is one vector. */
+#define ROWS 128  /* at most: sums of as many are kept in float32 before they are added in float64 */
+#define NEAR 2048 /* elements of a map that stay in the nearest cache, beside those of another two */
+#define TURNS 4   /* rows at once, so that no sum waits for the one before */
 
 #ifdef __AVX512F__
 #define LANES 16
@@ -132,9 +15,7 @@ void norm_backward(const float *g, const float *x, float *dx, const float *weigh
 #define LANES 8
 #endif
 typedef float vector __attribute__((vector_size(LANES * sizeof(float))));
-
-/* A sample's map: pixels, channels in memory from one pixel to the next, and how many of LANES channels there are. */
-typedef struct { long height, width, channels, live; } map;
+typedef int mask __attribute__((vector_size(LANES * sizeof(int))));
 
 long lanes(void) { return LANES; }
 
@@ -146,55 +27,277 @@ INLINE vector load(const float *p) {
 
 INLINE void store(float *p, vector v) { memcpy(p, &v, sizeof v); }
 
-INLINE void copy_pixel(const float *restrict from, float *restrict to, long live) {
-  if (live == LANES) store(to, load(from));
-  else for (long c = 0; c < live; c++) to[c] = from[c];
+/* The first `live` lanes; a constant of all of them is one instruction. */
+INLINE vector load_live(const float *p, long live) {
+  if (live == LANES) return load(p);
+  vector v = {0};
+  for (long i = 0; i < live; i++) v[i] = p[i];
+  return v;
 }
 
+INLINE void store_live(float *p, vector v, long live) {
+  if (live == LANES) store(p, v);
+  else for (long i = 0; i < live; i++) p[i] = v[i];
+}
+
+/* Where the block that would begin at `at` begins, so that it ends within `all`: blocks overlap where they do not fit. */
+INLINE long fitted(long at, long size, long all) { return at + size <= all ? at : all - size; }
+
+/* ---- BatchNorm over the rows, and the clamp behind it that ReLU and ReLU6 are ---- */
+
+/* v where the mask is set, else other. */
+INLINE vector chosen(mask set, vector v, vector other) { return (vector)(((mask)v & set) | ((mask)other & ~set)); }
+
+INLINE vector clamped(vector v, vector low, vector high) { /* NaN stays NaN */
+  v = chosen(v < low, low, v);
+  return chosen(v > high, high, v);
+}
+
+/* g where the clamp lets v through, else 0. */
+INLINE vector passed(vector g, vector v, vector low, vector high) { return (vector)((mask)g & (v > low) & (v < high)); }
+
+/* A norm's map, or its gradient. Of fewer than LANES channels, `tiles` rows are taken for one, whose channels repeat. */
+typedef struct { long rows, channels, tiles; } rows_of;
+
+INLINE rows_of tiled(long rows, long channels) {
+  long tiles = channels < LANES ? LANES : 1;
+  return (rows_of){rows / tiles, channels * tiles, tiles};
+}
+
+/* Repeats the first channels / tiles values. */
+INLINE void repeat(float *values, rows_of m) {
+  for (long c = m.channels / m.tiles; c < m.channels; c++) values[c] = values[c - m.channels / m.tiles];
+}
+
+/* Adds up what belongs to one channel. */
+INLINE void join(double *sums, rows_of m) {
+  for (long c = m.channels - 1; c >= m.channels / m.tiles; c--) sums[c - m.channels / m.tiles] += sums[c];
+}
+
+#define EACH_BLOCK(m, c)                                                                                                   \
+  for (long at_ = 0, c = 0; at_ < (m).channels && ((c = fitted(at_, LANES, (m).channels)), 1); at_ += LANES)
+
+/* Rows of a chunk, a multiple of TURNS. */
+INLINE long chunk(rows_of m) {
+  long rows = NEAR / m.channels / TURNS * TURNS;
+  return rows < TURNS ? TURNS : rows > ROWS ? ROWS : rows;
+}
+
+/* Chunks of rows from the last to the first: the last ones are still in the processor's cache. */
+#define CHUNKS_BACKWARDS(m, first, last)                                                                                   \
+  for (long step_ = chunk(m), first = ((m).rows - 1) / step_ * step_, last = (m).rows; first >= 0; last = first, first -= step_)
+#define CHUNKS(m, first, last)                                                                                             \
+  for (long step_ = chunk(m), first = 0, last;                                                                             \
+       first < (m).rows && ((last = first + step_ < (m).rows ? first + step_ : (m).rows), 1); first = last)
+
+INLINE void moments(const float *restrict x, long first, long last, rows_of m, const float *restrict near, float *restrict s,
+                    float *restrict q) {
+  EACH_BLOCK(m, c) {
+    vector about = load(near + c), sums[TURNS] = {0}, squares[TURNS] = {0};
+    long p = first;
+    for (; p + TURNS <= last; p += TURNS)
+      for (int t = 0; t < TURNS; t++) {
+        vector d = load(x + (p + t) * m.channels + c) - about;
+        sums[t] += d;
+        squares[t] += d * d;
+      }
+    for (; p < last; p++) {
+      vector d = load(x + p * m.channels + c) - about;
+      sums[0] += d;
+      squares[0] += d * d;
+    }
+    for (int t = 1; t < TURNS; t++) sums[0] += sums[t], squares[0] += squares[t];
+    store(s + c, sums[0]);
+    store(q + c, squares[0]);
+  }
+}
+
+INLINE void normalise(const float *restrict x, float *restrict y, const float *restrict slope, const float *restrict offset,
+                      rows_of m, int clamp, float low, float high) {
+  vector least = low - (vector){0}, most = high - (vector){0};
+  CHUNKS_BACKWARDS(m, first, last)
+  EACH_BLOCK(m, c) {
+    vector a = load(slope + c), b = load(offset + c);
+    for (long p = first; p < last; p++) {
+      vector v = load(x + p * m.channels + c) * a + b;
+      store(y + p * m.channels + c, clamp ? clamped(v, least, most) : v);
+    }
+  }
+}
+
+INLINE void norm_values(const float *restrict x, float *restrict y, const float *restrict weight, const float *restrict bias,
+                        float *restrict running_mean, float *restrict running_variance, float *restrict mean,
+                        float *restrict inverse, rows_of m, float eps, float momentum, int clamp, float low, float high) {
+  double sum[MOST], square[MOST];
+  float s[MOST], q[MOST], near[MOST]; /* near: about the mean, so that squares do not cancel */
+  long channels = m.channels / m.tiles, rows = m.rows * m.tiles, some = chunk(m) < m.rows ? chunk(m) : m.rows;
+  memset(near, 0, m.channels * sizeof *near);
+  moments(x, 0, some, m, near, s, q);
+  for (long c = 0; c < m.channels; c++) near[c] = s[c] / some, sum[c] = square[c] = 0;
+  repeat(near, m);
+  CHUNKS(m, first, last) {
+    moments(x, first, last, m, near, s, q);
+    for (long c = 0; c < m.channels; c++) sum[c] += s[c], square[c] += q[c];
+  }
+  join(sum, m);
+  join(square, m);
+  for (long c = 0; c < channels; c++) {
+    double shifted = sum[c] / rows, variance = square[c] / rows - shifted * shifted;
+    variance = variance < 0 ? 0 : variance;
+    mean[c] = (float)(near[c] + shifted);
+    inverse[c] = (float)(1 / sqrt(variance + eps));
+    running_mean[c] += momentum * (mean[c] - running_mean[c]);
+    running_variance[c] += momentum * ((float)(variance * rows / (rows - 1)) - running_variance[c]);
+    s[c] = inverse[c] * weight[c];
+    q[c] = bias[c] - mean[c] * s[c];
+  }
+  repeat(s, m);
+  repeat(q, m);
+  normalise(x, y, s, q, m, clamp, low, high);
+}
+
+/* y = clamp((x - mean) inverse weight + bias), inverse = 1 / sqrt(variance + eps); mean and inverse are written for the way back,
+ * and the running statistics take their share of this batch's. */
+void norm_forward(const float *restrict x, float *restrict y, const float *restrict weight, const float *restrict bias,
+                  float *restrict running_mean, float *restrict running_variance, float *restrict mean,
+                  float *restrict inverse, long rows, long channels, float eps, float momentum, int clamp, float low,
+                  float high) {
+  rows_of m = tiled(rows, channels);
+  if (clamp) norm_values(x, y, weight, bias, running_mean, running_variance, mean, inverse, m, eps, momentum, 1, low, high);
+  else norm_values(x, y, weight, bias, running_mean, running_variance, mean, inverse, m, eps, momentum, 0, low, high);
+}
+
+/* Sums of the gradient that the clamp lets through, and of its products with x - mean, over some rows. */
+INLINE void sums_of_gradient(const float *restrict g, const float *restrict x, long first, long last, rows_of m,
+                             const float *restrict slope, const float *restrict offset, const float *restrict mean,
+                             float *restrict s, float *restrict q, int clamp, vector low, vector high) {
+  EACH_BLOCK(m, c) {
+    vector a = load(slope + c), b = load(offset + c), about = load(mean + c);
+    vector sums[TURNS] = {0}, products[TURNS] = {0};
+    long p = first;
+    for (; p + TURNS <= last; p += TURNS)
+      for (int t = 0; t < TURNS; t++) {
+        vector v = load(x + (p + t) * m.channels + c), d = load(g + (p + t) * m.channels + c);
+        d = clamp ? passed(d, v * a + b, low, high) : d;
+        sums[t] += d;
+        products[t] += d * (v - about);
+      }
+    for (; p < last; p++) {
+      vector v = load(x + p * m.channels + c), d = load(g + p * m.channels + c);
+      d = clamp ? passed(d, v * a + b, low, high) : d;
+      sums[0] += d;
+      products[0] += d * (v - about);
+    }
+    for (int t = 1; t < TURNS; t++) sums[0] += sums[t], products[0] += products[t];
+    store(s + c, sums[0]);
+    store(q + c, products[0]);
+  }
+}
+
+INLINE void norm_gradients(const float *restrict g, const float *restrict x, float *restrict dx, const float *restrict weight,
+                           const float *restrict bias, const float *restrict mean, const float *restrict inverse,
+                           float *restrict dweight, float *restrict dbias, rows_of m, int clamp, float low, float high) {
+  double sum[MOST], product[MOST];
+  float s[MOST], q[MOST], about[MOST], slope[MOST], offset[MOST], along[MOST], shift[MOST];
+  vector least = low - (vector){0}, most = high - (vector){0};
+  long channels = m.channels / m.tiles, rows = m.rows * m.tiles;
+  for (long c = 0; c < channels; c++) {
+    about[c] = mean[c];
+    slope[c] = inverse[c] * weight[c];
+    offset[c] = bias[c] - mean[c] * slope[c];
+  }
+  memset(sum, 0, m.channels * sizeof *sum);
+  memset(product, 0, m.channels * sizeof *product);
+  repeat(about, m);
+  repeat(slope, m);
+  repeat(offset, m);
+  CHUNKS(m, first, last) {
+    sums_of_gradient(g, x, first, last, m, slope, offset, about, s, q, clamp, least, most);
+    for (long c = 0; c < m.channels; c++) sum[c] += s[c], product[c] += q[c];
+  }
+  join(sum, m);
+  join(product, m);
+  for (long c = 0; c < channels; c++) {
+    dbias[c] = (float)sum[c];
+    dweight[c] = (float)(product[c] * inverse[c]);
+    along[c] = (float)(-slope[c] * inverse[c] * inverse[c] * product[c] / rows);
+    shift[c] = (float)(-slope[c] * sum[c] / rows) - along[c] * mean[c];
+  }
+  repeat(along, m);
+  repeat(shift, m);
+  CHUNKS_BACKWARDS(m, first, last)
+  EACH_BLOCK(m, c) {
+    vector a = load(slope + c), b = load(offset + c);
+    vector by = load(along + c), plus = load(shift + c);
+    for (long p = first; p < last; p++) {
+      vector v = load(x + p * m.channels + c), t = load(g + p * m.channels + c);
+      t = clamp ? passed(t, v * a + b, least, most) : t;
+      store(dx + p * m.channels + c, a * t + by * v + plus);
+    }
+  }
+}
+
+void norm_backward(const float *g, const float *x, float *dx, const float *weight, const float *bias, const float *mean,
+                   const float *inverse, float *dweight, float *dbias, long rows, long channels, int clamp, float low,
+                   float high) {
+  rows_of m = tiled(rows, channels);
+  if (clamp) norm_gradients(g, x, dx, weight, bias, mean, inverse, dweight, dbias, m, 1, low, high);
+  else norm_gradients(g, x, dx, weight, bias, mean, inverse, dweight, dbias, m, 0, low, high);
+}
+
+/* ---- Depthwise convolution with a kernel a sample ----
+ * LANES channels of one sample at a time are copied into a small map with zeros around it, where every tap is one vector. */
+
+#define ACROSS 4 /* outputs at once, so that no sum waits for the one before */
+
+/* A sample's map: pixels, channels in memory from one pixel to the next, and how many of LANES channels there are. */
+typedef struct { long height, width, channels, live; } map;
+
+/* Into the middle of a map with `padding` zeros around, which are there already. */
 INLINE void copy_in(const float *restrict x, float *restrict to, map m, long padding) {
   long across = m.width + 2 * padding;
-  memset(to, 0, (m.height + 2 * padding) * across * LANES * sizeof *to);
   for (long h = 0; h < m.height; h++)
-    for (long w = 0; w < m.width; w++, x += m.channels) copy_pixel(x, to + ((h + padding) * across + padding + w) * LANES, m.live);
+    for (long w = 0; w < m.width; w++, x += m.channels)
+      store(to + ((h + padding) * across + padding + w) * LANES, load_live(x, m.live));
 }
 
 INLINE void copy_out(const float *restrict from, float *restrict x, map m, long padding) {
   long across = m.width + 2 * padding;
   for (long h = 0; h < m.height; h++)
-    for (long w = 0; w < m.width; w++, x += m.channels) copy_pixel(from + ((h + padding) * across + padding + w) * LANES, x, m.live);
+    for (long w = 0; w < m.width; w++, x += m.channels)
+      store_live(x, load(from + ((h + padding) * across + padding + w) * LANES), m.live);
 }
 
-INLINE void copy_taps(const float *restrict kernel, float *restrict to, long taps, long channels, long live) {
-  memset(to, 0, taps * LANES * sizeof *to);
-  for (long t = 0; t < taps; t++)
-    for (long c = 0; c < live; c++) to[t * LANES + c] = kernel[t * channels + c];
-}
-
-INLINE void convolve(const float *restrict padded, const float *restrict taps, float *restrict y, long across, map out, int k,
-                     long stride) {
-  vector held[k * k];
-  for (int t = 0; t < k * k; t++) held[t] = load(taps + t * LANES);
+/* y = base + the map, with its zeros around, convolved with k k taps, `step` channels apart. */
+INLINE void convolve(const float *restrict padded, const vector *restrict held, vector base, float *restrict y, long across,
+                     map out, int k, long stride) {
   for (long h = 0; h < out.height; h++) {
     const float *from = padded + h * stride * across * LANES;
-    for (long w = 0; w < out.width; w++, from += stride * LANES, y += out.channels) {
-      vector total = {0};
+    long w = 0;
+    for (; w + ACROSS <= out.width; w += ACROSS, from += ACROSS * stride * LANES, y += ACROSS * out.channels) {
+      vector total[ACROSS];
+      for (int i = 0; i < ACROSS; i++) total[i] = base;
+      for (int u = 0; u < k; u++)
+        for (int v = 0; v < k; v++)
+          for (int i = 0; i < ACROSS; i++) total[i] += held[u * k + v] * load(from + (u * across + v + i * stride) * LANES);
+      for (int i = 0; i < ACROSS; i++) store_live(y + i * out.channels, total[i], out.live);
+    }
+    for (; w < out.width; w++, from += stride * LANES, y += out.channels) {
+      vector total = base;
       for (int u = 0; u < k; u++)
         for (int v = 0; v < k; v++) total += held[u * k + v] * load(from + (u * across + v) * LANES);
-      if (out.live == LANES) store(y, total);
-      else for (long c = 0; c < out.live; c++) y[c] = total[c];
+      store_live(y, total, out.live);
     }
   }
 }
 
 /* Adds each gradient to the pixels that its taps saw: dx where the stride is more than 1. */
-INLINE void spread(const float *restrict g, const float *restrict taps, float *restrict dx, long across, map out, int k,
+INLINE void spread(const float *restrict g, const vector *restrict held, float *restrict dx, long across, map out, int k,
                    long stride) {
-  vector held[k * k];
-  for (int t = 0; t < k * k; t++) held[t] = load(taps + t * LANES);
   for (long h = 0; h < out.height; h++) {
     float *to = dx + h * stride * across * LANES;
-    for (long w = 0; w < out.width; w++, to += stride * LANES, g += LANES) {
-      vector grad = load(g);
+    for (long w = 0; w < out.width; w++, to += stride * LANES, g += out.channels) {
+      vector grad = load_live(g, out.live);
       for (int u = 0; u < k; u++)
         for (int v = 0; v < k; v++) {
           float *at = to + (u * across + v) * LANES;
@@ -204,80 +307,207 @@ INLINE void spread(const float *restrict g, const float *restrict taps, float *r
   }
 }
 
-INLINE void taps_gradient(const float *restrict g, long g_across, const float *restrict padded, float *restrict dtaps, long across,
-                          map out, int k, long stride) {
+INLINE void taps_gradient(const float *restrict g, const float *restrict padded, float *restrict dtaps, long across, map out,
+                          int k, long stride) {
   vector sums[k * k];
   for (int t = 0; t < k * k; t++) sums[t] = (vector){0};
   for (long h = 0; h < out.height; h++) {
-    const float *from = padded + h * stride * across * LANES, *grads = g + h * g_across * LANES;
-    for (long w = 0; w < out.width; w++, from += stride * LANES, grads += LANES) {
-      vector grad = load(grads);
+    const float *from = padded + h * stride * across * LANES;
+    for (long w = 0; w < out.width; w++, from += stride * LANES, g += out.channels) {
+      vector grad = load_live(g, out.live);
       for (int u = 0; u < k; u++)
         for (int v = 0; v < k; v++) sums[u * k + v] += grad * load(from + (u * across + v) * LANES);
     }
   }
-  for (int t = 0; t < k * k; t++) store(dtaps + t * LANES, sums[t]);
+  for (int t = 0; t < k * k; t++) store_live(dtaps + t * out.channels, sums[t], out.live);
 }
 
-INLINE void gradients(const float *restrict g, const float *restrict x, float *restrict dx, const float *restrict taps,
-                      float *restrict dtaps, float *restrict room, map in, map out, int k, long stride, long padding) {
-  long across = in.width + 2 * padding, pixels = (in.height + 2 * padding) * across;
-  float *grad = room + pixels * LANES;
+INLINE void forward_of(const float *restrict x, const float *restrict taps, float *restrict y, float *restrict room, map in,
+                       map out, int k, long stride, long padding) {
+  vector held[k * k];
+  for (int t = 0; t < k * k; t++) held[t] = load_live(taps + t * in.channels, in.live);
   copy_in(x, room, in, padding);
+  convolve(room, held, (vector){0}, y, in.width + 2 * padding, out, k, stride);
+}
+
+INLINE void input_gradient_of(const float *restrict g, const float *restrict taps, const float *restrict base,
+                              float *restrict dx, float *restrict room, map in, map out, int k, long stride, long padding) {
+  vector held[k * k], under = base ? load_live(base, in.live) : (vector){0};
   if (stride == 1) { /* dx is the convolution of g, with zeros around, with the kernel turned by half a circle */
-    long edge = k - 1 - padding, g_across = out.width + 2 * edge;
-    float *turned = grad + (out.height + 2 * edge) * g_across * LANES;
-    for (int t = 0; t < k * k; t++) store(turned + t * LANES, load(taps + (k * k - 1 - t) * LANES));
-    copy_in(g, grad, out, edge);
-    convolve(grad, turned, dx, g_across, in, k, 1);
-    taps_gradient(grad + (edge * g_across + edge) * LANES, g_across, room, dtaps, across, out, k, 1);
+    long edge = k - 1 - padding;
+    for (int t = 0; t < k * k; t++) held[t] = load_live(taps + (k * k - 1 - t) * in.channels, in.live);
+    copy_in(g, room, out, edge);
+    convolve(room, held, under, dx, out.width + 2 * edge, in, k, 1);
   } else {
-    float *dpadded = grad + out.height * out.width * LANES;
-    memset(dpadded, 0, pixels * LANES * sizeof *dpadded);
-    copy_in(g, grad, out, 0);
-    spread(grad, taps, dpadded, across, out, k, stride);
-    taps_gradient(grad, out.width, room, dtaps, across, out, k, stride);
-    copy_out(dpadded, dx, in, padding);
+    long across = in.width + 2 * padding, pixels = (in.height + 2 * padding) * across;
+    for (int t = 0; t < k * k; t++) held[t] = load_live(taps + t * in.channels, in.live);
+    for (long i = 0; i < pixels; i++) store(room + i * LANES, under);
+    spread(g, held, room, across, out, k, stride);
+    copy_out(room, dx, in, padding);
   }
 }
 
-/* x (N, H, W, C), kernel (N, k k, C), y (N, H', W', C); room for LANES ((H + 2 p) (W + 2 p) + k k) floats. */
+INLINE void taps_gradient_of(const float *restrict g, const float *restrict x, float *restrict dtaps, float *restrict room,
+                             map in, map out, int k, long stride, long padding) {
+  copy_in(x, room, in, padding);
+  taps_gradient(g, room, dtaps, in.width + 2 * padding, out, k, stride);
+}
+
+/* For each sample n and each LANES channels from c on, or all of fewer: the call for its size of kernel and stride. */
+#define EACH_MAP(call, ...)                                                                                                \
+  for (long n = 0; n < samples; n++)                                                                                       \
+    for (long first = 0; first < channels; first += LANES) {                                                               \
+      long live = channels < LANES ? channels : LANES, c = fitted(first, live, channels);                                  \
+      map in = {height, width, channels, LANES}, out = {out_height, out_width, channels, LANES};                           \
+      map few_in = {height, width, channels, live}, few_out = {out_height, out_width, channels, live};                     \
+      long in_at = n * height * width * channels + c, out_at = n * out_height * out_width * channels + c;                  \
+      long taps_at = n * k * k * channels + c;                                                                             \
+      if (live < LANES) call(__VA_ARGS__, few_in, few_out, (int)k, stride, padding);                                       \
+      else if (k == 3 && stride == 1) call(__VA_ARGS__, in, out, 3, 1, padding);                                           \
+      else if (k == 3) call(__VA_ARGS__, in, out, 3, stride, padding);                                                     \
+      else if (k == 5) call(__VA_ARGS__, in, out, 5, stride, padding);                                                     \
+      else call(__VA_ARGS__, in, out, (int)k, stride, padding);                                                            \
+    }
+
+/* x (N, H, W, C), kernel (N, k k, C), y (N, H', W', C); room for LANES (H + 2 p) (W + 2 p) zeros. */
 void depthwise_forward(const float *restrict x, const float *restrict kernel, float *restrict y, float *restrict room, long samples,
                        long height, long width, long channels, long out_height, long out_width, long k, long stride,
                        long padding) {
-  long across = width + 2 * padding;
-  float *taps = room + (height + 2 * padding) * across * LANES;
-  for (long n = 0; n < samples; n++)
-    for (long c = 0; c < channels; c += LANES) {
-      long live = channels - c < LANES ? channels - c : LANES;
-      map in = {height, width, channels, live}, out = {out_height, out_width, channels, live};
-      float *to = y + n * out_height * out_width * channels + c;
-      copy_taps(kernel + n * k * k * channels + c, taps, k * k, channels, live);
-      copy_in(x + n * height * width * channels + c, room, in, padding);
-      if (k == 3 && stride == 1) convolve(room, taps, to, across, out, 3, 1);
-      else if (k == 3) convolve(room, taps, to, across, out, 3, stride);
-      else if (k == 5) convolve(room, taps, to, across, out, 5, stride);
-      else convolve(room, taps, to, across, out, (int)k, stride);
+  EACH_MAP(forward_of, x + in_at, kernel + taps_at, y + out_at, room)
+}
+
+/* dx = base + the gradient, with g like y, dx like x, base (N, C) or none; room for LANES (H' + 2 k) (W' + 2 k) zeros, or as
+ * forward where the stride is more than 1. */
+void depthwise_input_gradient(const float *restrict g, const float *restrict kernel, const float *restrict base,
+                              float *restrict dx, float *restrict room, long samples, long height, long width, long channels,
+                              long out_height, long out_width, long k, long stride, long padding) {
+  EACH_MAP(input_gradient_of, g + out_at, kernel + taps_at, base ? base + n * channels + c : base, dx + in_at, room)
+}
+
+/* dkernel like kernel; room as forward. */
+void depthwise_kernel_gradient(const float *restrict g, const float *restrict x, float *restrict dkernel, float *restrict room,
+                               long samples, long height, long width, long channels, long out_height, long out_width, long k,
+                               long stride, long padding) {
+  EACH_MAP(taps_gradient_of, g + out_at, x + in_at, dkernel + taps_at, room)
+}
+
+/* ---- 1x1 convolution with a kernel a sample: products of small matrices ---- */
+
+#define TALL 6 /* rows of a block that is held at once, two vectors wide */
+#define SIDE 8 /* columns that are turned over at once */
+
+/* Some rows and vectors of y (P, D) = base (D) + x (P, C) k (C, D). */
+INLINE void product_block(const float *restrict x, const float *restrict k, const float *restrict base, float *restrict y,
+                          long inner, long columns, int tall, int wide, long live) {
+  vector total[TALL][2];
+  for (int j = 0; j < wide; j++)
+    for (int i = 0; i < tall; i++) total[i][j] = base ? load_live(base + j * LANES, live) : (vector){0};
+  for (long c = 0; c < inner; c++) {
+    vector right[2];
+    for (int j = 0; j < wide; j++) right[j] = load_live(k + c * columns + j * LANES, live);
+    for (int i = 0; i < tall; i++)
+      for (int j = 0; j < wide; j++) total[i][j] += x[i * inner + c] * right[j];
+  }
+  for (int i = 0; i < tall; i++)
+    for (int j = 0; j < wide; j++) store_live(y + i * columns + j * LANES, total[i][j], live);
+}
+
+INLINE void product_rows(const float *restrict x, const float *restrict k, const float *restrict base, float *restrict y,
+                         long inner, long columns, int tall) {
+  if (columns < LANES) {
+    product_block(x, k, base, y, inner, columns, tall, 1, columns);
+    return;
+  }
+  long d = 0;
+  for (; d + 2 * LANES <= columns; d += 2 * LANES)
+    product_block(x, k + d, base ? base + d : base, y + d, inner, columns, tall, 2, LANES);
+  for (; d < columns; d += LANES) {
+    long at = fitted(d, LANES, columns);
+    product_block(x, k + at, base ? base + at : base, y + at, inner, columns, tall, 1, LANES);
+  }
+}
+
+INLINE void product(const float *restrict x, const float *restrict k, const float *restrict base, float *restrict y, long rows,
+                    long inner, long columns) {
+  if (rows < TALL)
+    for (long p = 0; p < rows; p++) product_rows(x + p * inner, k, base, y + p * columns, inner, columns, 1);
+  else
+    for (long p = 0; p < rows; p += TALL) {
+      long at = fitted(p, TALL, rows);
+      product_rows(x + at * inner, k, base, y + at * columns, inner, columns, TALL);
     }
 }
 
-/* As forward, with g like y, dx like x, dkernel like kernel; room for LANES (2 (H + 2 p) (W + 2 p) + (H' + 2 k) (W' + 2 k) + 3 k k). */
-void depthwise_backward(const float *restrict g, const float *restrict x, const float *restrict kernel, float *restrict dx,
-                        float *restrict dkernel, float *restrict room, long samples, long height, long width, long channels,
-                        long out_height, long out_width, long k, long stride, long padding) {
-  float *taps = room, *dtaps = taps + k * k * LANES, *rest = dtaps + k * k * LANES;
+/* to (C, D) = from (D, C) turned over: SIDE columns at once, which fill a vector of the rows that are written. */
+INLINE void turn(const float *restrict from, float *restrict to, long rows, long columns) {
+  long d = 0;
+  for (; d + SIDE <= rows; d += SIDE)
+    for (long c = 0; c < columns; c++)
+      for (int i = 0; i < SIDE; i++) to[c * rows + d + i] = from[(d + i) * columns + c];
+  for (; d < rows; d++)
+    for (long c = 0; c < columns; c++) to[c * rows + d] = from[d * columns + c];
+}
+
+/* y (N, P, D) = base (N, D), or none, + x (N, P, C) times the kernel (N, D, C) turned over; room for C D. */
+void pointwise_forward(const float *restrict x, const float *restrict kernel, const float *restrict base, float *restrict y,
+                       float *restrict room, long samples, long pixels, long channels, long out_channels) {
+  for (long n = 0; n < samples; n++) {
+    turn(kernel + n * out_channels * channels, room, out_channels, channels);
+    product(x + n * pixels * channels, room, base ? base + n * out_channels : base, y + n * pixels * out_channels, pixels,
+            channels, out_channels);
+  }
+}
+
+/* dx = base (N, C), or none, + the gradient, with g like y. */
+void pointwise_input_gradient(const float *restrict g, const float *restrict kernel, const float *restrict base,
+                              float *restrict dx, long samples, long pixels, long channels, long out_channels) {
   for (long n = 0; n < samples; n++)
-    for (long c = 0; c < channels; c += LANES) {
-      long live = channels - c < LANES ? channels - c : LANES;
-      map in = {height, width, channels, live}, out = {out_height, out_width, channels, live};
-      const float *grad = g + n * out_height * out_width * channels + c, *from = x + n * height * width * channels + c;
-      float *to = dx + n * height * width * channels + c, *dto = dkernel + n * k * k * channels + c;
-      copy_taps(kernel + n * k * k * channels + c, taps, k * k, channels, live);
-      if (k == 3 && stride == 1) gradients(grad, from, to, taps, dtaps, rest, in, out, 3, 1, padding);
-      else if (k == 3) gradients(grad, from, to, taps, dtaps, rest, in, out, 3, stride, padding);
-      else if (k == 5) gradients(grad, from, to, taps, dtaps, rest, in, out, 5, stride, padding);
-      else gradients(grad, from, to, taps, dtaps, rest, in, out, (int)k, stride, padding);
-      for (long t = 0; t < k * k; t++)
-        for (long i = 0; i < live; i++) dto[t * channels + i] = dtaps[t * LANES + i];
-    }
+    product(g + n * pixels * out_channels, kernel + n * out_channels * channels, base ? base + n * channels : base,
+            dx + n * pixels * channels, pixels, out_channels, channels);
+}
+
+/* Some rows and vectors of dk (D, C) = g^T (P, D) x (P, C). */
+INLINE void outer_block(const float *restrict g, const float *restrict x, float *restrict dk, long pixels, long rows,
+                        long columns, int tall, int wide, long live) {
+  vector total[TALL][2];
+  for (int i = 0; i < tall; i++)
+    for (int j = 0; j < wide; j++) total[i][j] = (vector){0};
+  for (long p = 0; p < pixels; p++) {
+    vector right[2];
+    for (int j = 0; j < wide; j++) right[j] = load_live(x + p * columns + j * LANES, live);
+    for (int i = 0; i < tall; i++)
+      for (int j = 0; j < wide; j++) total[i][j] += g[p * rows + i] * right[j];
+  }
+  for (int i = 0; i < tall; i++)
+    for (int j = 0; j < wide; j++) store_live(dk + i * columns + j * LANES, total[i][j], live);
+}
+
+INLINE void outer_rows(const float *restrict g, const float *restrict x, float *restrict dk, long pixels, long rows,
+                       long columns, int tall) {
+  if (columns < LANES) {
+    outer_block(g, x, dk, pixels, rows, columns, tall, 1, columns);
+    return;
+  }
+  long c = 0;
+  for (; c + 2 * LANES <= columns; c += 2 * LANES) outer_block(g, x + c, dk + c, pixels, rows, columns, tall, 2, LANES);
+  for (; c < columns; c += LANES) {
+    long at = fitted(c, LANES, columns);
+    outer_block(g, x + at, dk + at, pixels, rows, columns, tall, 1, LANES);
+  }
+}
+
+/* dkernel (N, D, C) = g^T x. */
+void pointwise_kernel_gradient(const float *restrict g, const float *restrict x, float *restrict dkernel, long samples,
+                               long pixels, long channels, long out_channels) {
+  for (long n = 0; n < samples; n++) {
+    const float *from = x + n * pixels * channels, *grads = g + n * pixels * out_channels;
+    float *to = dkernel + n * out_channels * channels;
+    if (out_channels < TALL)
+      for (long d = 0; d < out_channels; d++) outer_rows(grads + d, from, to + d * channels, pixels, out_channels, channels, 1);
+    else
+      for (long d = 0; d < out_channels; d += TALL) {
+        long at = fitted(d, TALL, out_channels);
+        outer_rows(grads + at, from, to + at * channels, pixels, out_channels, channels, TALL);
+      }
+  }
 }

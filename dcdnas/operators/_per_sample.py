@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dcdnas.kernels import depthwise, depthwise_fits
+from dcdnas.kernels import depthwise, depthwise_fits, pointwise, pointwise_fits
 from dcdnas.operators._kernels import per_sample
 from dcdnas.operators._product import plus_product, product
 
@@ -47,7 +47,7 @@ def per_sample_conv2d(
     A dense 1x1 kernel is one batched matrix product. Otherwise the batch is folded into the groups of one convolution, or,
     where `portable` and in compilers, the taps are added up one by one: the same multiply-adds, but the batch stays a batch,
     which is what ONNX, tracing and `torch.compile` need for a batch of any size. A program for one image alone has one plain
-    convolution, whose bias and activation runtimes fuse. A depthwise layer in training has a compiled kernel
+    convolution, whose bias and activation runtimes fuse. Depthwise and dense 1x1 layers in training have compiled kernels
     (`dcdnas.kernels`).
 
     Args:
@@ -114,6 +114,8 @@ def _tap(pixels: Tensor, kernel: Tensor, groups: int) -> Tensor:
 def _pointwise(pixels: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     """(N, C, H', W'), (N, D, C), (D,) or (N, D) -> (N, D, H', W'), in the layout of the pixels."""
     d, height, width = kernel.shape[1], *pixels.shape[2:]
+    if pointwise_fits(pixels, kernel, bias):
+        return pointwise(pixels, kernel, bias)
     if pixels.is_contiguous(memory_format=torch.channels_last) and not pixels.is_contiguous():
         rows = pixels.permute(0, 2, 3, 1).flatten(1, 2)  # the same memory, pixel by pixel
         kernel = kernel.transpose(1, 2)

@@ -12,7 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dcdnas.kernels import UNCLAMPED, depthwise, depthwise_fits, in_use, norm_clamp, norm_fits
+from dcdnas.kernels import (
+    UNCLAMPED,
+    depthwise,
+    depthwise_fits,
+    in_use,
+    norm_clamp,
+    norm_fits,
+    pointwise,
+    pointwise_fits,
+)
 from dcdnas.kernels._when import usable
 from dcdnas.operators import BatchNorm, activated
 from dcdnas.operators._per_sample import per_sample_conv2d
@@ -45,7 +54,7 @@ def assert_close(one: Tensor, other: Tensor, tolerance: float = 1e-5) -> None:
 
 # ---- BatchNorm and its clamp ------------------------------------------------------------------------------------------
 
-NORMS = [(2, 1, 1, 1), (3, 5, 4, 7), (16, 24, 14, 14), (33, 96, 4, 4), (130, 17, 1, 1)]
+NORMS = [(2, 1, 4, 4), (4, 5, 4, 7), (3, 19, 3, 5), (16, 24, 14, 14), (33, 96, 4, 4), (130, 17, 1, 1)]
 
 
 def norm_of(channels: int) -> BatchNorm:
@@ -60,6 +69,7 @@ def norm_of(channels: int) -> BatchNorm:
 
 def assert_as_torch(x: Tensor, bounds: tuple[float, float], tolerance: float) -> None:
     """Values, gradients and running statistics are those of torch in float64."""
+    assert norm_fits(x)
     norm = norm_of(x.shape[1])
     exact = copy.deepcopy(norm).double()
     of = x.detach().double().requires_grad_()
@@ -80,8 +90,14 @@ def test_a_norm_and_its_clamp_are_equal_to_torchs(shape: tuple[int, ...], bounds
     assert_as_torch(last(*shape, scale=3.0, shift=-40.0), BOUNDS[bounds], 2e-5)
 
 
+def test_few_channels_of_an_odd_number_of_pixels_are_left_to_torch() -> None:
+    """Several pixels of few channels are taken at once."""
+    assert not norm_fits(last(3, 5, 3, 7))
+    assert norm_fits(last(3, 24, 3, 7))
+
+
 def test_a_first_row_far_from_the_others_costs_no_digits() -> None:
-    x = last(8, 5, 12, 12).detach()
+    x = last(8, 17, 12, 12).detach()
     x[0, :, 0, 0] = 200.0
     assert_as_torch(x.requires_grad_(), UNCLAMPED, 1e-5)
 
@@ -102,6 +118,7 @@ def test_nan_and_infinity_reach_the_output() -> None:
     """A training that diverges has to be seen to."""
     for wrong in (math.nan, math.inf):
         x = torch.randn(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
+        assert norm_fits(x)
         x[0, 1, 2, 2] = wrong
         y = norm_clamp(x.requires_grad_(), norm_of(3), (0.0, 6.0))
         assert y[:, 1].isnan().any()
@@ -115,7 +132,7 @@ PLACES = [
     for k in (2, 3, 5, 7)
     for stride in (1, 2, 3)
     for padding in (0, k // 2, k - 1)
-    for shape in ((2, 8, 7, 9), (3, 13, 8, 8))
+    for shape in ((2, 8, 7, 9), (3, 21, 8, 8), (2, 3, 9, 8))
 ]
 
 
@@ -159,23 +176,56 @@ def test_a_map_in_contiguous_memory_is_left_to_torch() -> None:
     assert not depthwise_fits(torch.randn(2, 8, 7, 7), torch.randn(2, 8, 1, 3, 3), 1, 1, 8)
 
 
+# ---- 1x1 kernels, one a sample ----------------------------------------------------------------------------------------
+
+MATRICES = [(2, 1, 1, 1, 1), (3, 5, 7, 2, 3), (2, 7, 5, 1, 7), (2, 24, 8, 5, 5), (3, 8, 24, 4, 4), (2, 19, 43, 3, 3)]
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("sizes", MATRICES, ids=str)
+def test_a_matrix_a_sample_is_equal_to_torchs_product(sizes: tuple[int, ...], biased: bool) -> None:
+    n, channels, out_channels, *side = sizes
+    x, weight = last(n, channels, *side), torch.randn(n, channels, out_channels).transpose(1, 2).requires_grad_()
+    bias = torch.randn(n, out_channels).requires_grad_() if biased else None
+    assert pointwise_fits(x, weight, bias)
+    y, z = pointwise(x, weight, bias), weight @ x.flatten(2) + (0 if bias is None else bias.unsqueeze(2))
+    z, of = z.view(n, out_channels, *side), [x, weight] if bias is None else [x, weight, bias]
+    g = torch.randn_like(y)
+    for one, other in zip((y, *torch.autograd.grad(y, of, g)), (z, *torch.autograd.grad(z, of, g)), strict=True):
+        assert_close(one, other)
+
+
+def test_other_products_are_left_to_torch() -> None:
+    x, weight = last(2, 8, 3, 3), torch.randn(2, 4, 8)
+    assert pointwise_fits(x, weight, torch.randn(2, 4))
+    assert not pointwise_fits(x.contiguous(), weight, None)
+    assert not pointwise_fits(x, weight[:1], None)
+    assert not pointwise_fits(x, weight, torch.randn(4))
+    assert not pointwise_fits(last(2, 256, 1, 1), torch.randn(2, 129, 256), None)
+
+
 # ---- derivatives of derivatives -----------------------------------------------------------------------------------------
 
 
 def test_the_gradients_have_gradients() -> None:
     """As torch's own: a gradient penalty trains."""
-    x, norm = last(3, 4, 5, 5), norm_of(4)
-    kernel = torch.randn(3, 4, 1, 3, 3).requires_grad_()
+    x, norm = last(3, 4, 4, 4), norm_of(4)
+    kernel, matrices, bias = (torch.randn(s).requires_grad_() for s in ((3, 4, 1, 3, 3), (3, 2, 4), (3, 2)))
 
-    def penalty(normed: Callable[..., Tensor], convolve: Callable[..., Tensor]) -> tuple[Tensor, ...]:
-        y = convolve(normed(x)).square().sum()
+    def penalty(normed: Callable[..., Tensor], convolve: Callable[..., Tensor], mix: Callable[..., Tensor]) -> tuple[Tensor, ...]:
+        y = mix(convolve(normed(x))).square().sum()
         (g,) = torch.autograd.grad(y, x, create_graph=True)
-        return torch.autograd.grad(g.square().sum(), (x, norm.weight, kernel))
+        return torch.autograd.grad(g.square().sum(), (x, norm.weight, kernel, matrices, bias))
 
-    ours = penalty(lambda x: norm_clamp(x, norm, (0.0, 6.0)), lambda y: depthwise(y, kernel, 1, 1))
+    ours = penalty(
+        lambda x: norm_clamp(x, norm, (0.0, 6.0)),
+        lambda y: depthwise(y, kernel, 1, 1),
+        lambda y: pointwise(y, matrices, bias),
+    )
     torchs = penalty(
         lambda x: F.relu6(norm(x)),
-        lambda y: F.conv2d(y.reshape(1, 12, 5, 5), kernel.flatten(0, 1), None, 1, 1, 1, 12).view(y.shape),
+        lambda y: F.conv2d(y.reshape(1, 12, 4, 4), kernel.flatten(0, 1), None, 1, 1, 1, 12).view(y.shape),
+        lambda y: (matrices @ y.flatten(2) + bias.unsqueeze(2)).view(3, 2, 4, 4),
     )
     for one, other in zip(ours, torchs, strict=True):
         assert_close(one, other, 1e-4)
@@ -201,20 +251,22 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr("dcdnas.operators._norm.norm_clamp", counted("norm", norm_clamp))
     monkeypatch.setattr("dcdnas.operators._per_sample.depthwise", counted("depthwise", depthwise))
+    monkeypatch.setattr("dcdnas.operators._per_sample.pointwise", counted("pointwise", pointwise))
     return called
 
 
-def both(x: Tensor, norm: nn.Module, activation: nn.Module) -> Tensor:
-    """A norm with its activation, and a depthwise convolution with a kernel a sample."""
+def all_of_them(x: Tensor, norm: nn.Module, activation: nn.Module) -> Tensor:
+    """A norm with its activation, and a depthwise and a 1x1 convolution with a kernel a sample."""
     y = activated(x, norm, activation)
-    return per_sample_conv2d(y, torch.ones(len(x), 4, 1, 3, 3), 1, 1, 1, 4)
+    y = per_sample_conv2d(y, torch.ones(len(x), 4, 1, 3, 3), 1, 1, 1, 4)
+    return per_sample_conv2d(y, torch.ones(len(x), 3, 4, 1, 1))
 
 
 def test_ordinary_training_uses_them(monkeypatch: pytest.MonkeyPatch) -> None:
     called = counts(monkeypatch)
     norm, activation = norm_layer()
-    y = both(last(2, 4, 6, 6), norm, activation)
-    assert called == ["norm", "depthwise"]
+    y = all_of_them(last(2, 4, 6, 6), norm, activation)
+    assert called == ["norm", "depthwise", "pointwise"]
     y.sum().backward()
     assert norm.num_batches_tracked == 1
 
@@ -224,20 +276,20 @@ def fake(x: Tensor, *layers: nn.Module) -> None:
 
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     with mode:
-        both(mode.from_tensor(x), *layers)
+        all_of_them(mode.from_tensor(x), *layers)
 
 
 def dispatched(x: Tensor, *layers: nn.Module) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False):
-        both(x, *layers)
+        all_of_them(x, *layers)
 
 
 def several_threads(x: Tensor, *layers: nn.Module) -> None:
     torch.set_num_threads(2)
     try:
-        both(x, *layers)
+        all_of_them(x, *layers)
     finally:
         torch.set_num_threads(1)
 
@@ -250,18 +302,18 @@ def watched(x: Tensor, norm: nn.Module, activation: nn.Module) -> None:
 
 
 ELSEWHERE: dict[str, Callable[..., Any]] = {
-    "without gradients": torch.no_grad()(both),
-    "in float64": lambda x, norm, activation: both(x.double(), norm.double(), activation).double(),
-    "in half precision": lambda x, *layers: torch.autocast("cpu", dtype=torch.bfloat16)(both)(x, *layers),
+    "without gradients": torch.no_grad()(all_of_them),
+    "in float64": lambda x, norm, activation: all_of_them(x.double(), norm.double(), activation).double(),
+    "in half precision": lambda x, *layers: torch.autocast("cpu", dtype=torch.bfloat16)(all_of_them)(x, *layers),
     "traced": lambda x, *layers: torch.jit.trace(
         lambda x: activated(x, layers[0].requires_grad_(False), layers[1]), x, check_trace=False
     ),
     "with fake tensors": fake,
     "counted as it is dispatched": dispatched,
-    "differentiated by a function": lambda x, *_: torch.func.grad(lambda x: both(x, nn.Identity(), nn.Identity()).sum())(
+    "differentiated by a function": lambda x, *_: torch.func.grad(lambda x: all_of_them(x, nn.Identity(), nn.Identity()).sum())(
         x.detach()
     ),
-    "differentiated forward": lambda x, *_: torch.func.jvp(lambda x: both(x, nn.Identity(), nn.Identity()), (x,), (x,)),
+    "differentiated forward": lambda x, *_: torch.func.jvp(lambda x: all_of_them(x, nn.Identity(), nn.Identity()), (x,), (x,)),
     "with several threads": several_threads,
     "with a hook": watched,
 }
@@ -288,7 +340,7 @@ def test_evaluation_and_other_norms_are_left_to_torch(monkeypatch: pytest.Monkey
 def test_a_torch_that_does_not_tell_where_it_is_computes_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dcdnas.kernels._when.TELLS", False)
     called = counts(monkeypatch)
-    both(last(2, 4, 6, 6), *norm_layer())
+    all_of_them(last(2, 4, 6, 6), *norm_layer())
     assert called == []
 
 
