@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +81,17 @@ def command_in(folder: Path, *words: str) -> None:
 def write_project(folder: Path) -> None:
     """A space file and 240 of the images that ship."""
     folder.joinpath("tiny.yaml").write_text(SPACE, encoding="utf-8")
-    images = load("fashion-mini")
+    folder.joinpath("some.npz").write_bytes(_some_images())
+
+
+@cache
+def _some_images() -> bytes:
+    images, file = load("fashion-mini"), BytesIO()
     pixels, labels = images.pixels[:240].numpy(), images.labels[:240].numpy()
     train, test = slice(0, 200), slice(200, 240)
     np.savez(
-        folder / "some.npz",
+        file,
         train_images=pixels[train], train_labels=labels[train], test_images=pixels[test], test_labels=labels[test],
         classes=np.array(images.classes),
     )  # fmt: skip
+    return file.getvalue()

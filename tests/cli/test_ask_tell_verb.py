@@ -38,6 +38,7 @@ def asked(said: Said) -> dict[str, Any]:
     return next(line for line in said.lines if line["answer"] == "ask")
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_is_said(talk: Talk) -> None:
     (shown,) = re.findall(r"```\n(< .*?)```", PAGE, re.DOTALL)
     requests = [line[2:] for line in shown.splitlines() if line.startswith("> ")]

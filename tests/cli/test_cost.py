@@ -95,6 +95,7 @@ def test_a_wide_terminal_shows_parts_activations_and_forms_and_a_narrow_one_what
         assert title == ", guided" or title not in said["80"].partition("Left out for want of room")[0]
 
 
+@pytest.mark.slow
 def test_another_count_says_that_budgets_mean_something_else(run: Run) -> None:
     said = run("cost", "dcd/mobilenetv2_dcd", "--count", "published")
     assert "403,834,552" in said.out

@@ -103,6 +103,7 @@ def test_the_cost_of_one_network_is_refused_for_images_that_it_is_not_for(run: R
     assert run("cost", "net.json", "-d", "npz:some.npz").code == 0
 
 
+@pytest.mark.slow
 def test_a_training_on_other_images_says_both_inputs(run: Run, searched: Path, colour: str) -> None:
     said = run("train", "done", "-d", colour, "--epochs", "1", "-o", "out")
     (note,) = (line for line in said.err.splitlines() if line.startswith("Note:"))

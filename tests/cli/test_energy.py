@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from commands import Run, write_project
 from energy import EACH, energy_known
-from examples import slow_but
 
 from dcdnas.cli import main
 from dcdnas.results import load_run
@@ -99,12 +98,8 @@ def test_the_run_is_cut_at_another_budget(run: Run, green: Path) -> None:
     assert all(row["energy"] <= 1.0001 * middle for row in rows)
 
 
-@pytest.mark.parametrize(
-    "words",
-    slow_but(
-        [("trials", "green", "-b", "800uJ")], [("status", "green"), ("trials", "green"), ("trials", "green", "-b", "800uJ")]
-    ),
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [("status", "green"), ("trials", "green"), ("trials", "green", "-b", "800uJ")])
 def test_a_process_that_does_not_know_the_metric_says_the_same_without_torch(
     run: Run, green: Path, words: tuple[str, ...]
 ) -> None:

@@ -45,6 +45,7 @@ def mine(project: Path) -> Iterator[Path]:
         yield file
 
 
+@pytest.mark.slow
 def test_a_run_whose_task_always_raised_takes_the_mended_one(run: Run, mine: Path) -> None:
     said = run(*SEARCH, "-n", "4", "--confirm", "0", "--name", "own")
     assert said.code == 1

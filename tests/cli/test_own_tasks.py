@@ -12,6 +12,7 @@ from urllib.request import urlopen
 import plugged
 import pytest
 from commands import SPACE, Run, command_in
+from examples import slow_but
 from own_task import AUC, Sized
 
 import dcdnas
@@ -79,7 +80,10 @@ COMMANDS = (
 )
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+QUICK = [("status", "done"), ("show", "done"), ("trials", "done", "--csv"), ("compare", "done", "best", "static")]
+
+
+@pytest.mark.parametrize("command", slow_but(QUICK, COMMANDS), ids=" ".join)
 def test_every_command_names_the_objective_of_the_task(run: Run, found: Path, command: tuple[str, ...]) -> None:
     said = run(*command)
     assert said.code == 0, said.err
@@ -97,6 +101,7 @@ def test_a_search_names_it_on_the_way_and_at_its_end(run: Run, own: Path) -> Non
     assert all("auc" in line for line in lines.lines if line["event"] == "trial")
 
 
+@pytest.mark.slow
 def test_files_and_pages_of_a_run_name_it(run: Run, found: Path) -> None:
     folder = found / "runs" / "done"
     for name in ("search.yaml", "report.html", "pareto.csv", "front/best.yaml"):
@@ -250,6 +255,7 @@ def test_a_file_of_another_kind_and_an_unknown_name_are_refused(run: Run, own: P
     assert "unknown task 'clasification'. Did you mean 'classification'?" in flat(run(*SEARCH[:-1], "clasification").err)
 
 
+@pytest.mark.slow
 def test_trainings_that_break_the_contract_fail_in_words(run: Run, own: Path) -> None:
     code = f"{AUC}\n    def evaluate(self, network, *, epochs, seed, report):\n        return {{'recall': 0.5}}\n"
     (own / "auc_task.py").write_text(code, encoding="utf-8")

@@ -127,6 +127,7 @@ def executed() -> set[str]:
     return {name.removeprefix("dcdnas_plugins.") for name in sys.modules if name.startswith("dcdnas_plugins.")}
 
 
+@pytest.mark.slow
 def test_one_search_with_a_plugin_of_each_kind_and_all_that_looks_at_it(run: Run, own: Path) -> None:
     said = run(*search("solo", "-n", "4", "--log", "lines"))
     assert said.code == 0, said.err

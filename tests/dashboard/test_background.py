@@ -51,6 +51,7 @@ def test_the_pages_are_there_within_the_block_and_gone_after_it(tmp_path: Path) 
     assert gone(url)
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_no_reason_to_fail(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -88,7 +88,7 @@ def ended(loop: SearchLoop, job: Job) -> None:
 
 
 @pytest.mark.parametrize("times", slow_but([2], [1, 2]))
-@pytest.mark.parametrize("name", slow_but(["random", "tpe"], SAMPLERS))
+@pytest.mark.parametrize("name", slow_but(["tpe"], SAMPLERS))
 def test_a_search_whose_driver_dies_under_every_training_is_the_uninterrupted_one(tmp_path: Path, name: str, times: int) -> None:
     c = config(sampler=name, trials=16, early_stopping=True, confirm=1)
     whole, cut = sessions(tmp_path / "whole", c, pretend), sessions(tmp_path / "cut", c, Deadly(lambda job: times))
@@ -111,7 +111,7 @@ def test_a_search_that_is_cut_at_any_training_is_the_uninterrupted_one(tmp_path:
         assert records(folder) == records(tmp_path / "whole"), cut
 
 
-@pytest.mark.parametrize("name", slow_but(["random", "tpe"], SAMPLERS))
+@pytest.mark.parametrize("name", slow_but(["tpe"], SAMPLERS))
 def test_a_search_that_is_stopped_and_resumed_again_and_again_is_the_uninterrupted_one(tmp_path: Path, name: str) -> None:
     c = config(sampler=name, trials=14)
     sessions(tmp_path / "whole", c, pretend)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from driver import driver
+from examples import slow_but
 from searching import FEW, config, plain
 from trainings import fault, pretend
 
@@ -214,7 +215,7 @@ def test_a_request_that_nobody_heard_does_not_stop_the_next_session(tmp_path: Pa
 # Drivers in processes of their own
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", slow_but([signal.SIGTERM], [signal.SIGINT, signal.SIGTERM]))
 def test_ctrl_c_and_termination_keep_what_is_done_and_a_resume_completes_it(tmp_path: Path, number: int) -> None:
     prepare(tmp_path / "run", config(trials=8))
     with driver(tmp_path / "run", "slow") as process:

@@ -68,6 +68,7 @@ def a_search(trials: int = 6, at_most: float = 6000) -> tuple[SearchConfig, Late
     return replace(plain, budgets=(Budget("latency", at_most),), minimize=("latency",), latency=record(table)), table
 
 
+@pytest.mark.slow
 def test_a_run_is_searched_with_its_own_table_and_resumed_with_it(tmp_path: Path, wholes: list[Network]) -> None:
     c, table = a_search()
     prepare(tmp_path / "run", c, table)

@@ -77,6 +77,7 @@ def test_both_files_compute_what_the_network_does(operator: str, name: str, batc
         torch.testing.assert_close(found, network(x), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_file_for_one_image_refuses_two() -> None:
     session, _ = optimised(exported("dcd")[1]["model-batch1.onnx"])
     with pytest.raises(Exception, match="Expected: 1"):

@@ -102,7 +102,7 @@ def crashed(folder: Path, executor: str, kills: int, trials: int) -> None:
     assert records(folder / "run") == records(folder / "whole")
 
 
-@pytest.mark.parametrize("executor", ["inline", "local"])
+@pytest.mark.parametrize("executor", [pytest.param("inline", marks=pytest.mark.slow), "local"])
 def test_a_search_that_is_ended_at_random_moments_is_the_whole_one(tmp_path: Path, executor: str) -> None:
     crashed(tmp_path, executor, 4, trials=20)
 

@@ -100,11 +100,8 @@ def published_state(name):
     return state, network
 
 
-QUICK = {"dcd/mobilenetv2_dcd", "odconv/base_resnet18", "torchvision/shufflenet_v2_x0_5", "torchvision/mobilenet_v3_small"}
-"""One of each backbone, dynamic or not."""
-
-
-@pytest.mark.parametrize("name", slow_but(QUICK, NETWORKS))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
 def test_the_last_layer_may_stand_behind_a_dropout_or_not(name):
     state, network = published_state(name)
     last = next(k for k in state if k.startswith(("classifier.", "fc.")) and network.architecture.classes in state[k].shape)

@@ -59,6 +59,7 @@ def test_a_first_layer_of_another_choice_leads_nobody() -> None:
     assert set(guides(made)) == {"stage2.block1.depthwise", "stage2.block1.project"}
 
 
+@pytest.mark.slow
 def test_every_network_costs_what_it_measures_whole_and_what_the_table_says() -> None:
     space = tiny("guided")
     table = SpaceTable(space)

@@ -86,6 +86,7 @@ def test_the_example_of_a_network_passes(page: Callable[[str, str], Any]) -> Non
     check_network(page("stack", NETWORK), [{"channels": (8, 16), "strides": (2, 2)}], (3, 16, 16))
 
 
+@pytest.mark.slow
 def test_the_example_of_a_network_takes_a_decoder_that_it_knows_nothing_of(page: Callable[[str, str], Any]) -> None:
     check_network(page("stack", NETWORK), [{"channels": (8, 16), "strides": (2, 2)}], (3, 16, 16), head="decoder")
 
