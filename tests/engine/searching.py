@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from trainings import pretend
 
-from dcdnas.core.budget import parse_budgets
+from dcdnas.core.budget import Budget, parse_budgets
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Score, Trial
 from dcdnas.cost import notations
@@ -24,6 +26,7 @@ from dcdnas.engine.prepare import make_memory
 from dcdnas.engine.proxy_training import Reporter
 from dcdnas.engine.samplers import samplers
 from dcdnas.engine.store import Store
+from dcdnas.space.search_space import SearchSpace
 
 SPACE: dict[str, Any] = {
     "format": "dcdnas/space-1",
@@ -85,7 +88,13 @@ def opened(folder: Path) -> Store:
 
 def loop_of(store: Store, c: SearchConfig, **settings: Any) -> SearchLoop:
     """A loop that begins, or goes on with what the store has."""
-    return SearchLoop(c, c.build_space(), store, **settings)
+    return SearchLoop(c, _space(json.dumps(c.space, sort_keys=True), c.budgets), store, **settings)
+
+
+@cache
+def _space(content: str, budgets: tuple[Budget, ...]) -> SearchSpace:
+    """The same object for the same search, since what its networks are drawn from is kept with it and takes long to make."""
+    return SearchConfig(space=json.loads(content), budgets=budgets).build_space()
 
 
 def execute(loop: SearchLoop, train: Any = pretend, executor: type[Executor] = Inline, **settings: Any) -> SearchLoop:
