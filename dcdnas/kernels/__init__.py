@@ -11,14 +11,18 @@ from __future__ import annotations
 
 from dcdnas.kernels._library import SWITCH, in_use, why_not
 from dcdnas.kernels.depthwise import depthwise, depthwise_fits
+from dcdnas.kernels.gated import Gated, gated, gated_fits
 from dcdnas.kernels.norm import UNCLAMPED, norm_clamp, norm_fits
 from dcdnas.kernels.pointwise import pointwise, pointwise_fits
 
 __all__ = [
     "SWITCH",
     "UNCLAMPED",
+    "Gated",
     "depthwise",
     "depthwise_fits",
+    "gated",
+    "gated_fits",
     "in_use",
     "norm_clamp",
     "norm_fits",

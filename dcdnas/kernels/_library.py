@@ -40,6 +40,9 @@ SIGNATURES: dict[str, list[type]] = {
     "pointwise_forward": [_POINTER] * 5 + [_LONG] * 4,
     "pointwise_input_gradient": [_POINTER] * 4 + [_LONG] * 4,
     "pointwise_kernel_gradient": [_POINTER] * 3 + [_LONG] * 4,
+    "pool": [_POINTER] * 2 + [_LONG] * 3,
+    "weigh": [_POINTER] * 4 + [_LONG] * 4,
+    "weigh_gradient": [_POINTER] * 7 + [_LONG] * 4,
     "lanes": [],
 }
 """Argument types of the functions in ``training.c``."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dcdnas.kernels._library import library
+from dcdnas.kernels._twice import gradients_of
 from dcdnas.kernels._when import usable
 
 SIZES = range(2, 8)
@@ -78,8 +79,7 @@ class _Depthwise(torch.autograd.Function):
         (g,) = gradients
         _, height, width, _, out_height, out_width, k, stride, padding = ctx.sizes
         if torch.is_grad_enabled():  # somebody differentiates the gradient
-            y = _torch_form(x, weight, stride, padding)
-            return *torch.autograd.grad(y, (x, weight), g, create_graph=True), None, None
+            return *gradients_of(lambda x, weight: _torch_form(x, weight, stride, padding), (x, weight), g), None, None
         kernels = library()
         assert kernels is not None
         g = g.contiguous(memory_format=torch.channels_last)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dcdnas.kernels._library import lanes_of_kernels, library
+from dcdnas.kernels._twice import gradients_of
 from dcdnas.kernels._when import usable
 
 CHANNELS = 4096
@@ -81,8 +82,11 @@ class _NormClamp(torch.autograd.Function):
         x, weight, bias, found = ctx.saved_tensors
         (g,) = gradients
         if torch.is_grad_enabled():  # somebody differentiates the gradient
-            y = _torch_form(x, weight, bias, ctx.eps, ctx.bounds)
-            return *torch.autograd.grad(y, (x, weight, bias), g, create_graph=True), None, None
+
+            def form(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+                return _torch_form(x, weight, bias, ctx.eps, ctx.bounds)
+
+            return *gradients_of(form, (x, weight, bias), g), None, None
         kernels = library()
         assert kernels is not None
         g = g.contiguous(memory_format=torch.channels_last)

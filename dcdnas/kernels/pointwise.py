@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dcdnas.kernels._library import library
+from dcdnas.kernels._twice import gradients_of
 from dcdnas.kernels._when import usable
 
 LARGEST = 1 << 15
@@ -68,8 +69,7 @@ class _Pointwise(torch.autograd.Function):
         x, weight, bias, matrices = ctx.saved_tensors
         (g,) = gradients
         if torch.is_grad_enabled():  # somebody differentiates the gradient
-            given = (x, weight) if bias is None else (x, weight, bias)
-            return (*torch.autograd.grad(_torch_form(x, weight, bias), given, g, create_graph=True), None)[:3]
+            return tuple(gradients_of(_torch_form, (x, weight, bias), g))
         kernels = library()
         assert kernels is not None
         g = g.contiguous(memory_format=torch.channels_last)

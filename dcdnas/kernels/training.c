@@ -511,3 +511,60 @@ void pointwise_kernel_gradient(const float *restrict g, const float *restrict x,
       }
   }
 }
+
+/* ---- What a layer whose gates weigh rows and columns of its kernel needs beside: pooling, weighing, and the way back ---- */
+
+/* p (N, C) = the mean of x (N, P, C) over the pixels. */
+void pool(const float *restrict x, float *restrict p, long samples, long pixels, long channels) {
+  for (long n = 0; n < samples; n++, x += pixels * channels, p += channels)
+    for (long first = 0; first < channels; first += LANES) {
+      long live = channels < LANES ? channels : LANES, c = fitted(first, live, channels), at = 0;
+      vector sums[TURNS] = {0};
+      if (live == LANES)
+        for (; at + TURNS <= pixels; at += TURNS)
+          for (int t = 0; t < TURNS; t++) sums[t] += load(x + (at + t) * channels + c);
+      for (; at < pixels; at++) sums[0] += load_live(x + at * channels + c, live);
+      for (int t = 1; t < TURNS; t++) sums[0] += sums[t];
+      store_live(p + c, sums[0] / (float)pixels, live);
+    }
+}
+
+/* kernel (N, R, C) = w (R, C), or where `each` one a sample, times r (N, R) times c (N, C). */
+void weigh(const float *restrict w, const float *restrict r, const float *restrict c, float *restrict kernel, long samples,
+           long each, long rows, long columns) {
+  for (long n = 0; n < samples; n++, w += each ? rows * columns : 0, r += rows, c += columns)
+    for (long i = 0; i < rows; i++, kernel += columns)
+      for (long j = 0; j < columns; j++) kernel[j] = w[i * columns + j] * r[i] * c[j];
+}
+
+/* The gradients, each like what it is the gradient by, from that by the kernel; without `each` dw is the samples' sum. */
+void weigh_gradient(const float *restrict g, const float *restrict w, const float *restrict r, const float *restrict c,
+                    float *restrict dw, float *restrict dr, float *restrict dc, long samples, long each, long rows,
+                    long columns) {
+  memset(dw, 0, (each ? samples : 1) * rows * columns * sizeof *dw);
+  memset(dc, 0, samples * columns * sizeof *dc);
+  for (long n = 0; n < samples; n++, r += rows, c += columns, dr += rows, dc += columns) {
+    for (long i = 0; i < rows; i++, g += columns) {
+      const float *of = w + i * columns;
+      float *to = dw + i * columns, total = 0;
+      vector totals = {0};
+      long j = 0;
+      for (; j + LANES <= columns; j += LANES) {
+        vector gradient = load(g + j), gate = load(c + j), product = gradient * load(of + j);
+        totals += product * gate;
+        store(dc + j, load(dc + j) + product * r[i]);
+        store(to + j, load(to + j) + gradient * gate * r[i]);
+      }
+      for (; j < columns; j++) {
+        float product = g[j] * of[j];
+        total += product * c[j];
+        dc[j] += product * r[i];
+        to[j] += g[j] * c[j] * r[i];
+      }
+      for (int lane = 0; lane < LANES; lane++) total += totals[lane];
+      dr[i] = total;
+    }
+    w += each ? rows * columns : 0;
+    dw += each ? rows * columns : 0;
+  }
+}

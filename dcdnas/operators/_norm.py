@@ -76,9 +76,13 @@ def _in_kernel(norm: nn.Module, activation: nn.Module) -> TypeGuard[BatchNorm]:
     """Whether a kernel may do what both do: a BatchNorm in training, and no hooks that are to run beside them."""
     if type(norm) is not BatchNorm or not norm.training or norm.momentum is None:
         return False
-    return not any(
-        m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks for m in (norm, activation)
-    )
+    return not (hooked(norm) or hooked(activation))
+
+
+def hooked(module: nn.Module) -> bool:
+    """Whether hooks are to run beside it."""
+    m = module
+    return bool(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks)
 
 
 @torch.no_grad()

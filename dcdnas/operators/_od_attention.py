@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dcdnas.operators._norm import BatchNorm, absorbed
+from dcdnas.operators._norm import BatchNorm, absorbed, hooked
 from dcdnas.operators._pool import pooled
 
 
@@ -102,6 +102,17 @@ class Attention(nn.Module):
             kernel = F.softmax(logits[:, -self.outputs["kernel"] :], 1)
             kernel = kernel if self.mass == 1.0 else self.mass * kernel
         return Gates(found["channel"], found.get("filter"), found.get("spatial"), kernel)
+
+    def is_plain(self) -> bool:
+        """Whether it is what was made here: not deployed, with its own kinds of layers, a BatchNorm among them, and no hooks."""
+        layers = self.layers
+        return (
+            self.joint is None
+            and type(self.norm) is BatchNorm
+            and self.norm.training
+            and all(type(layer) is nn.Linear for layer in (self.squeeze, *layers))
+            and not any(hooked(module) for module in (self, self.squeeze, self.norm, *layers))
+        )
 
     def _stacked(self) -> tuple[Tensor, Tensor]:
         layers = self.layers

@@ -20,14 +20,16 @@ from typing import Annotated, Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.core.reference import Reference
+from dcdnas.kernels import Gated, gated, gated_fits
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
 from dcdnas.operators._mixture import start_around
-from dcdnas.operators._norm import added, folded_bias
+from dcdnas.operators._norm import BatchNorm, added, folded_bias
 from dcdnas.operators._od_attention import Attention, Gates
 from dcdnas.operators._per_sample import taps
 from dcdnas.operators._product import product, scaled
@@ -174,6 +176,14 @@ class ODConv(Operator):
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
+        layer = self._gated()
+        parameters = [] if layer is None else self._in_order()
+        if layer is not None and gated_fits(x, layer, parameters):
+            return gated(x, layer, parameters)
+        return self._composed(x)
+
+    def _composed(self, x: Tensor) -> Tensor:
+        """In torch's operations."""
         form, gates, g = self._form(x), self.attention(x), self.geometry
         gates = gates if self.observer is None else self._shown(gates)
         after = added(None if self.bias is None else self._bias(self.bias, gates), self.shift)
@@ -193,6 +203,41 @@ class ODConv(Operator):
             return y
         filters = outside[:, :, None, None]
         return scaled(y, filters, None if after is None else after[..., None, None])
+
+    def _gated(self) -> Gated | None:
+        """The layer as a compiled function takes it in training; None where it is another one, or somebody looks at its parts."""
+        g, attention = self.geometry, self.attention
+        if not self.training or self.training_form or self.observer is not None or type(self) is not ODConv:
+            return None
+        if self.bias is not None or self.shift is not None or g.dilation > 1 or not attention.is_plain():
+            return None
+        depthwise = g.depthwise and attention.filter is None and attention.spatial is not None
+        if not depthwise and (g.kernel_size > 1 or g.groups > 1 or attention.filter is None):
+            return None
+        norm = attention.norm
+        assert isinstance(norm, BatchNorm)
+        return Gated(
+            norm, g.out_channels, g.kernel_size, g.stride, self.padding[0], depthwise,
+            float(attention.temperature), attention.height, attention.mass, self._plain,
+        )  # fmt: skip
+
+    def _plain(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        """In torch's operations, with these parameters, as `_in_order` has them, and statistics that are thrown away."""
+        names = {id(parameter): name for name, parameter in self.named_parameters()}
+        given = {names[id(own)]: parameter for own, parameter in zip(self._in_order(), parameters, strict=True)}
+        given |= {name: buffer.clone() for name, buffer in self.named_buffers()}
+        self.training_form = self._executed(x)
+        try:
+            y: Tensor = functional_call(self, given, (x,))
+        finally:
+            del self.training_form
+        return y
+
+    def _in_order(self) -> list[Tensor]:
+        """The parameters, as `gated` wants them."""
+        attention = self.attention
+        heads = [part for head in attention.layers for part in (head.weight, head.bias)]
+        return [attention.squeeze.weight, *attention.norm.parameters(), self.weight, *heads]
 
     def _shown(self, gates: Gates) -> Gates:
         return gates._replace(**{name: self._seen(name, g) for name, g in gates._asdict().items() if g is not None})

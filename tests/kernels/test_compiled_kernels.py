@@ -231,6 +231,20 @@ def test_the_gradients_have_gradients() -> None:
         assert_close(one, other, 1e-4)
 
 
+def test_a_kernel_that_depends_on_its_map_is_not_counted_twice() -> None:
+    """The gradients that have gradients are those of the convolution alone: what made the kernel has a way back of its own."""
+    x, weight = last(3, 4, 4, 4), torch.randn(4, 2, 4).requires_grad_()
+    made = (weight.sum((1, 2)) * x.mean((2, 3)))[:, :, None, None, None].expand(-1, -1, -1, 3, 3)
+    y = pointwise(depthwise(x, made, 1, 1), made[:, :2, 0, 0, :1] * weight[0])
+    g = torch.randn_like(y)
+    for one, other in zip(
+        torch.autograd.grad(y, (x, weight), g, create_graph=True),
+        torch.autograd.grad(y, (x, weight), g, retain_graph=True),
+        strict=True,
+    ):
+        assert_close(one, other)
+
+
 # ---- when they are used -------------------------------------------------------------------------------------------------
 
 
