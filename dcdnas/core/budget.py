@@ -12,7 +12,7 @@ from dcdnas.core.units import NUMBER, PREFIXES, UNIT, Notations, quantity, read_
 from dcdnas.errors import BudgetError
 
 _EXAMPLE = "Write one like 300MFLOPs, 4Mparams or 200kB."
-_NAME = r"(?P<name>[A-Za-z_-]+)"
+_NAME = r"(?P<name>[A-Za-z_][A-Za-z0-9_-]*)"
 _PATTERN = re.compile(
     rf"\s*(?:{_NAME}\s*(?:<=|≤|<|=|:)\s*)?(?:(?P<low>{NUMBER})\s*(?:-|–|\.\.)\s*)?(?P<high>{NUMBER})\s*(?P<unit>{UNIT})\s*"
 )

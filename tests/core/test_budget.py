@@ -14,7 +14,7 @@ from dcdnas.core.units import Notation, Scale, quantity
 from dcdnas.cost import notations
 from dcdnas.errors import BudgetError
 
-METRICS = ["flops", "params", "latency", "weights", "activations", "kernel-memory"]
+METRICS = ["flops", "params", "latency", "weights", "activations", "kernel-memory", "int8-size"]
 METRIC = st.sampled_from(METRICS)
 
 
@@ -51,6 +51,7 @@ METRIC = st.sampled_from(METRICS)
         ("4MiB", "weights", 4 * 2**20),
         ("activations<=4MiB", "activations", 4 * 2**20),
         ("kernel-memory<=1kB", "kernel-memory", 1000),
+        ("int8_size<=200kB", "int8-size", 200_000),
         ("kernel_memory<=1KiB", "kernel-memory", 1024),
         *[(f"2{unit}", "latency", 2 * 10**power) for unit, power in (("ns", 0), ("us", 3), ("ms", 6), ("s", 9), ("sec", 9))],
         *[(f"2{unit}B", "weights", 2 * 10**power) for unit, power in (("k", 3), ("M", 6), ("G", 9), ("T", 12))],
@@ -79,7 +80,7 @@ def test_a_range_has_both_bounds(text: str) -> None:
         ("300M", r"'300M' has no quantity: did you mean 300MFLOPs or 300Mparams\?"),
         ("300", r"did you mean 300FLOPs or 300params\?"),
         ("300 lightyears", "unknown unit 'lightyears'. Write one like 300MFLOPs"),
-        ("size<=300M", "unknown quantity 'size'. Allowed: activations, flops, kernel-memory, latency"),
+        ("size<=300M", "unknown quantity 'size'. Allowed: activations, flops, int8-size, kernel-memory, latency"),
         ("0MFLOPs", "must be more than zero and finite"),
         ("1e999FLOPs", "must be more than zero and finite"),
         ("-300MFLOPs", "cannot read budget '-300MFLOPs'"),

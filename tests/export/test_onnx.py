@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.export import Model, export_model, load_weights, save_weights
+from dcdnas.export._onnx_graph import as_onnx
 from dcdnas.networks import Network, build_network
 
 pytest.importorskip("onnxscript")
@@ -100,3 +101,24 @@ def test_activations_are_fused_into_static_convolutions(name: str) -> None:
     nodes = optimised(exported("static")[1][name])[1]
     assert nodes["Conv"] + nodes["FusedConv"] == 4
     assert nodes["Clip"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the exporter, about its own insides
+def test_a_view_of_a_large_weight_is_a_weight_and_no_convolution_has_zeros_for_a_bias() -> None:
+    class Viewed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(1, 64, 40 * 9))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.conv2d(x, self.weight.view(64, 40, 3, 3))
+
+    network = Viewed().eval()
+    with torch.no_grad():
+        program = torch.export.export(network, (torch.zeros(1, 40, 5, 5),))
+    graph = as_onnx(program, False, {}).graph
+    assert [node.op_type for node in graph.node] == ["Conv"]
+    assert len(graph.node[0].input) == 2
+    kernel = onnx.numpy_helper.to_array(next(tensor for tensor in graph.initializer if tensor.name == graph.node[0].input[1]))
+    assert torch.equal(torch.from_numpy(kernel.copy()).view(-1), network.weight.detach().view(-1))

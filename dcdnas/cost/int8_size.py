@@ -1,0 +1,77 @@
+"""Size in eight bits: the bytes that the weights take in the ONNX model of `dcdnas export --quantize int8`."""
+
+from __future__ import annotations
+
+import copy
+from functools import cache
+from itertools import chain
+
+from torch import Tensor, nn
+
+from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.units import BYTES, Notation
+from dcdnas.cost._base import Metric
+from dcdnas.cost._kept import kept
+from dcdnas.cost._meta import shapes_only, with_memory
+from dcdnas.networks import Slot, deployed
+from dcdnas.operators import Operator
+
+__all__ = ["int8_size"]
+
+SCALE = 4 + 1
+"""Bytes beside the weights that have a scale and a zero point of their own."""
+
+BIAS = 4 + 4 + 4
+"""Bytes of an element of a bias: its 32 bits, its scale and its zero point."""
+
+
+def count_int8(module: nn.Module, shape: tuple[int, ...]) -> int:
+    """Bytes of the deployed module's weights in eight bits; `shape` does not matter.
+
+    BatchNorms are in the convolutions. A weight takes a byte, a bias 32 bits. Weights have a scale and a zero point for each
+    output channel; a bank of kernels that is mixed into one kernel has them for each weight of that. The scales of maps and the
+    graph are left out.
+    """
+    return sum(
+        _stored(part, name, tensor)
+        for part in _deployed(module).modules()
+        for name, tensor in chain(part.named_parameters(recurse=False), part.named_buffers(recurse=False))
+    )
+
+
+def _deployed(module: nn.Module) -> nn.Module:
+    try:
+        return deployed(copy.deepcopy(module).eval())
+    except (NotImplementedError, RuntimeError):  # folding that looks at its numbers
+        return deployed(with_memory(module).eval())
+
+
+def _stored(part: nn.Module, name: str, tensor: Tensor) -> int:
+    """Bytes of one tensor of a module: a vector, a matrix, a kernel, or a bank (kernels, output channels, weights of each)."""
+    bank = getattr(part, "weight", tensor).ndim == 3
+    if tensor.ndim < 2:
+        return tensor.numel() * (BIAS if name == "bias" and not bank else 1)  # what is added to a dynamic layer is a map's number
+    if not bank or name != "weight":
+        return tensor.numel() + SCALE * tensor.shape[0]
+    kernels, channels, _ = tensor.shape
+    return tensor.numel() + SCALE * (tensor[0].numel() if kernels > 1 and not _convolved(part) else kernels * channels)
+
+
+def _convolved(part: nn.Module) -> bool:
+    """Whether each kernel of a bank is one of a convolution, so that maps are mixed and not kernels."""
+    return isinstance(part, Operator) and part.form == "mix" and "aggregate" in part.FORMS
+
+
+def slot_int8(slot: Slot, choice: LayerChoice) -> int:
+    """The bytes of one slot: of a module without memory, since only shapes and the form matter."""
+    return _int8(Slot(slot.kind, slot.geometry, slot.kind), choice)
+
+
+@cache
+def _int8(slot: Slot, choice: LayerChoice) -> int:
+    return kept("int8-size", slot, choice, lambda: count_int8(shapes_only(slot, choice), ()))
+
+
+NOTATION = Notation("int8-size", "Size in int8", BYTES, implied=False)
+
+int8_size = Metric(NOTATION, "bytes of weights in an eight-bit ONNX model", count_int8, of_slot=slot_int8)
