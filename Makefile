@@ -2,9 +2,10 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 WORKERS ?= 2
+HOURS ?= 1
 RUN_ARGS ?= -b 1MFLOPs -n 24 --epochs 3 --name quick
 
-.PHONY: setup search test test-all check bench format mutate
+.PHONY: setup search test test-all check bench format mutate fuzz
 
 setup: .venv/installed
 
@@ -31,10 +32,15 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m bandit -q -ll -r dcdnas
 
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Tries every reader of files on files that are nearly fine; goes on where the last call ended.
+fuzz: setup
+	$(BIN)/python tests/faults/fuzz.py --hours $(HOURS)
 
 mutate: setup
 	$(BIN)/python tests/mutation/mutate.py --jobs $(WORKERS)

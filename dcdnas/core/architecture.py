@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ FORMAT = "dcdnas/architecture-1"
 NetworkSetting = Setting | tuple[Any, ...]
 """A network's setting: a scalar, or (nested) tuples of them, e.g. one kernel size a block."""
 
+
+_OPERATOR = re.compile('"operator": "([^"]*)"')
+"""Where JSON as Python writes it names an operator."""
 
 One = TypeVar("One", str, int)
 Entry = TypeVar("Entry")
@@ -79,13 +83,56 @@ class Architecture:
     layers: Mapping[str, LayerChoice]
     input: tuple[int, int, int]
     classes: int
-    head: str = ""
+    head: str = field(default_factory=str)
 
     def __post_init__(self) -> None:
         settings = {k: _frozen(v) for k, v in sorted(self.settings.items())}
         object.__setattr__(self, "settings", MappingProxyType(settings))
         object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
         object.__setattr__(self, "input", tuple(self.input))
+
+    @staticmethod
+    def unread(text: str, source: str) -> Architecture:
+        """One whose JSON is read when somebody looks at it: of the thousands of networks of a run most are never looked at.
+
+        Args:
+            text: as `to_dict` makes it; whoever calls this knows that it is as it was written.
+            source: what messages call it, when it is no architecture after all.
+        """
+        made = object.__new__(Architecture)
+        made.__dict__["_unread"] = (text, source)
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        """Reads what is not read yet; Python asks this for what an instance does not have.
+
+        Raises:
+            FileError: when the text is no architecture.
+        """
+        if name.startswith("_") or "_unread" not in self.__dict__:
+            raise AttributeError(name)
+        text, source = self.__dict__["_unread"]
+        self.__dict__.update(Architecture.from_dict(_json(text, source), source).__dict__)
+        self.__dict__.pop("_unread", None)  # last, for others who look at the same time
+        return getattr(self, name)
+
+    @property
+    def operators(self) -> Mapping[str, str]:
+        """Name of the operator in each slot; of an architecture that is not read yet nothing else is made."""
+        unread = self.__dict__.get("_unread")
+        if unread is None:
+            return {slot: choice.operator for slot, choice in self.layers.items()}
+        try:
+            layers = _json(*unread)["layers"]
+            return {slot: said if type(said) is str else said["operator"] for slot, said in layers.items()}
+        except (KeyError, TypeError, AttributeError):
+            raise FileError(f"{unread[1]}: the layers name no operators.") from None
+
+    @property
+    def operator_names(self) -> set[str]:
+        """Names of its operators; those of an architecture that is not read yet are found in its text."""
+        unread = self.__dict__.get("_unread")
+        return set(_OPERATOR.findall(unread[0])) if unread else {choice.operator for choice in self.layers.values()}
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -266,6 +313,13 @@ def _layer_dict(choice: LayerChoice) -> dict[str, Any]:
 def _identity(choice: LayerChoice) -> list[Any]:
     """What a layer computes with: not its form, which is one of equals."""
     return [choice.operator, canonical(dict(choice.settings)), *([choice.guide_channels] if choice.guide_channels else [])]
+
+
+def _json(text: str, source: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise FileError(f"{source}: no JSON.") from None
 
 
 def _frozen(value: Any) -> Any:

@@ -81,6 +81,23 @@ def front(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> l
     return sorted(on_front, key=lambda t: (*(t.cost[m] for m in goals.costs), -goals.gain(t), t.number))
 
 
+def extended(line: Sequence[Trial], trial: Trial, budgets: Sequence[Budget], goals: Goals) -> Sequence[Trial]:
+    """A front with one more trial; the same object where the trial is not on it, which costs little to find out.
+
+    Args:
+        line: the front of other trials.
+        trial: that no trial of the same network has come before.
+        budgets: within which a trial may be on the front.
+        goals: what is weighed.
+    """
+    if not candidates([trial], budgets):
+        return line
+    point = goals.point(trial)
+    if any(dominates(goals.point(other), point) for other in line):
+        return line
+    return front([*line, trial], budgets, goals)
+
+
 def best(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> Trial | None:
     """The finished trial within the budgets that is best in the primary objective, the cheaper of equal ones; of one training
     each, so unconfirmed.

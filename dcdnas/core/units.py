@@ -341,12 +341,17 @@ def tally(
 
 def operator_mix(architecture: Architecture) -> dict[str, int]:
     """Operator -> number of layers that it fills, the most used first. Places that no space opens are not counted."""
-    return dict(Counter(choice.operator for choice in architecture.layers.values()).most_common())
+    return dict(Counter(architecture.operators.values()).most_common())
 
 
 def mix(architecture: Architecture) -> str:
     """``22 dcd, 4 static``; what a network is made of, in a few words."""
-    return ", ".join(f"{n} {name}" for name, n in operator_mix(architecture).items()) or "static"
+    return said_mix(operator_mix(architecture))
+
+
+def said_mix(used: Mapping[str, int]) -> str:
+    """The same of what `operator_mix` has counted."""
+    return ", ".join(f"{n} {name}" for name, n in used.items()) or "static"
 
 
 def ending(trial: Trial, objective: Objective) -> str:

@@ -161,7 +161,7 @@ class LiveRun:
     def _take(self, trials: Collection[Trial]) -> None:
         self.history.extend(trials)
         for trial in trials:
-            self.operators.update(choice.operator for choice in trial.architecture.layers.values())
+            self.operators |= trial.architecture.operator_names
 
 
 @contextmanager

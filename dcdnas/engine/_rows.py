@@ -130,11 +130,14 @@ def trial_of(row: Row, network: Row, curve: tuple[EpochResult, ...]) -> Trial:
     """
     if network[0] is None:
         raise DamagedRow("the row of its network is missing")
-    _, architecture, decisions = opened(network)
-    chosen = {sys.intern(name): option for name, option in json.loads(decisions).items()}
-    if not all(isinstance(option, (int, float, str)) for option in chosen.values()):
+    _, text, decisions = opened(network)
+    source = f"trial {row[0]}"  # a row without a digest may be anything, so that it is looked at here
+    architecture = Architecture.unread(text, source) if network[-1] else Architecture.from_dict(json.loads(text), source)
+    said = json.loads(decisions)
+    chosen = dict(zip(map(sys.intern, said), said.values(), strict=True))
+    if not set(map(type, chosen.values())) <= _SETTINGS:
         raise DamagedRow(f"decisions cannot be {decisions[:60]!r}")
-    return _trial(row, Architecture.from_dict(json.loads(architecture)), chosen, curve)
+    return _trial(row, architecture, chosen, curve)
 
 
 def outline_of(row: Row) -> Trial:
@@ -144,6 +147,9 @@ def outline_of(row: Row) -> Trial:
 
 _TEXTS, _COUNTS, _TIMES = (1, 2, 3, 7, 11), (0, 6, 9, 14), (15, 16, 17)
 """Which columns of a trial, by position."""
+
+_SETTINGS = {int, float, bool, str}
+"""What a decision may be."""
 
 _STATES = frozenset(get_args(State))
 

@@ -49,8 +49,8 @@ class Standing:
         if trial.state == "finished" and trial.score is not None:
             self.longest = max(self.longest, trial.score.seconds)
         if self._may_lead(trial):
-            line = pareto.front([*self.front, trial], self.budgets, self.goals)
-            if trial in line:
+            line = pareto.extended(self.front, trial, self.budgets, self.goals)
+            if line is not self.front and trial in line:
                 self.front, self.still = tuple(line), 0
                 self.best = pareto.best(line, self.budgets, self.goals)
 

@@ -111,7 +111,7 @@ def write_standalone(
     with finished(path) as part:
         part.write_text(source_of(program, network, model, weights.name), encoding="utf-8")
         names: dict[str, Any] = {"__file__": str(path), "__name__": "standalone"}
-        exec(compile(part.read_text(encoding="utf-8"), str(path), "exec"), names)
+        exec(compile(part.read_text(encoding="utf-8"), str(path), "exec"), names)  # nosec B102: it was written just now
         again = names["load"](weights)
         return compare(network, lambda x: again(x), model.architecture.input, path)
 

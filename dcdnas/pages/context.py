@@ -160,7 +160,7 @@ def _by_operator(network: Layers) -> list[tuple[str, int, int]]:
 
 
 def _paint(trials: Sequence[Trial]) -> Any:
-    return paints(c.operator for t in trials for c in t.architecture.layers.values())
+    return paints(name for t in trials for name in t.architecture.operators.values())
 
 
 def _same(source: Source, trial: Trial) -> list[Trial]:

@@ -87,6 +87,6 @@ def show_comparison(run: Run, trials: Sequence[Trial]) -> Shown:
 
 
 def _piece(what: str, **values: Any) -> str:
-    style = Markup("".join((HERE / "static" / name).read_text(encoding="utf-8") for name in ("notebook.css", "network.css")))
-    colours = Markup(" ".join(f"--op{i}: {colour};" for i, colour in enumerate(COLOURS)))
+    style = Markup("".join((HERE / "static" / name).read_text(encoding="utf-8") for name in ("notebook.css", "network.css")))  # nosec B704
+    colours = Markup(" ".join(f"--op{i}: {colour};" for i, colour in enumerate(COLOURS)))  # nosec B704
     return text("_notebook.html", what=what, style=colours + style, MOST=MOST, **values)

@@ -5,13 +5,25 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dcdnas.core.budget import within
 from dcdnas.core.objective import Objective
 from dcdnas.core.trial import Trial
-from dcdnas.core.units import axis_name, axis_units, costs, counted, duration, metric_name, mix, quantity, tally, units
+from dcdnas.core.units import (
+    axis_name,
+    axis_units,
+    costs,
+    counted,
+    duration,
+    metric_name,
+    operator_mix,
+    quantity,
+    said_mix,
+    tally,
+    units,
+)
 from dcdnas.pages.palette import Paint, paints
 from dcdnas.pages.run_view import Source
 from dcdnas.results.verdict import OPEN, Verdict, area_basis, evidence, resolution, value_said
@@ -38,8 +50,12 @@ def operators_of(live: Source) -> dict[str, Paint]:
 
 def drawn_as(trial: Trial) -> str:
     """The operator whose colour and marker a network has: the dynamic one that fills most layers, ``static`` without any."""
-    names = [c.operator for c in trial.architecture.layers.values() if c.operator != "static"]
-    return max(sorted(set(names)), key=names.count) if names else "static"
+    return _most_used(operator_mix(trial.architecture))
+
+
+def _most_used(used: Mapping[str, int]) -> str:
+    dynamic = {name: count for name, count in used.items() if name != "static"}
+    return max(sorted(dynamic), key=dynamic.__getitem__) if dynamic else "static"
 
 
 def metrics_of(run: Run) -> list[str]:
@@ -62,12 +78,12 @@ def row(trial: Trial, objectives: Sequence[Objective], metrics: Sequence[str], n
     """Number, state, primary objective, epochs, seconds, operator, dynamic layers, layers, reason, operators, then the other
     objectives and the metrics.
     """
-    layers, score = trial.architecture.layers, trial.score
+    used, score = operator_mix(trial.architecture), trial.score
     first, *others = (_finite(o.of(score)) for o in objectives)
     return [
         trial.number, STATES.index(trial.state), first,
-        score.epochs if score else 0, score.seconds if score else 0, names.index(drawn_as(trial)),
-        sum(c.operator != "static" for c in layers.values()), len(layers), _reason(trial), mix(trial.architecture),
+        score.epochs if score else 0, score.seconds if score else 0, names.index(_most_used(used)),
+        sum(count for name, count in used.items() if name != "static"), sum(used.values()), _reason(trial), said_mix(used),
         *others, *(trial.cost.values.get(m) for m in metrics),
     ]  # fmt: skip
 
@@ -128,8 +144,8 @@ def shares(trials: Iterable[Trial], names: Sequence[str]) -> list[list[Any]]:
     """Stage -> number of layers that each operator fills, over all of the trials."""
     found: dict[str, Counter[str]] = {}
     for trial in trials:
-        for slot, choice in trial.architecture.layers.items():
-            found.setdefault(slot.split(".")[0], Counter())[choice.operator] += 1
+        for slot, name in trial.architecture.operators.items():
+            found.setdefault(slot.split(".")[0], Counter())[name] += 1
     return [[stage, [counts[name] for name in names]] for stage, counts in found.items()]
 
 

@@ -28,7 +28,7 @@ class Still:
         self.run = run
         self.front: Sequence[Trial] = run.front()
         self.best = run.best
-        self.operators = {choice.operator for t in run.trials for choice in t.architecture.layers.values()}
+        self.operators = {name for t in run.trials for name in t.architecture.operators.values()}
         self.notes, self.notes_problem = _notes(run)
         self._made: dict[str, Any] = {}
 

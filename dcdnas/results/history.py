@@ -58,7 +58,7 @@ class History:
         last = self.moments[-1] if self.moments else Moment(0, 0.0, 0, 0.0, None)
         line = self.line
         if self._first.setdefault(pareto.network_of(trial), trial.number) == trial.number:
-            line = pareto.front([*self.line, trial], self._budgets, self._goals)
+            line = list(pareto.extended(self.line, trial, self._budgets, self._goals))
         volume, best = last.hypervolume, last.best
         if len(line) != len(self.line) or any(a is not b for a, b in zip(line, self.line, strict=False)):
             volume = pareto.hypervolume(line, self._budgets, self._goals, self._bounds)

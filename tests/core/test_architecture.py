@@ -258,3 +258,35 @@ def test_any_content_is_either_an_architecture_or_a_file_error(content: Any) -> 
         except FileError:
             continue
         assert Architecture.from_dict(architecture.to_dict()) == architecture
+
+
+@given(ARCHITECTURES)
+def test_one_that_is_read_later_is_the_same(a: Architecture) -> None:
+    text = json.dumps(a.to_dict())
+
+    def unread() -> Architecture:
+        return Architecture.unread(text, "trial 3")
+
+    assert unread() == a
+    assert hash(unread()) == hash(a)
+    assert (unread().head, unread().input, unread().layers) == (a.head, a.input, a.layers)
+    assert unread().operators == a.operators == {slot: choice.operator for slot, choice in a.layers.items()}
+    assert pickle.loads(pickle.dumps(unread())) == a
+    assert replace(unread(), classes=a.classes + 1) == replace(a, classes=a.classes + 1)
+
+
+def test_one_that_is_read_later_names_its_operators_before() -> None:
+    a = Architecture("n", {}, {"x": LayerChoice("odconv", {"k": 2}), "y": LayerChoice()}, (1, 8, 8), 10)
+    unread = Architecture.unread(json.dumps(a.to_dict()), "trial 3")
+    assert unread.operator_names == a.operator_names == {"odconv", "static"}
+    assert "layers" not in vars(unread)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000, '{"format": 3}', f'{{"format": "{FORMAT}", "layers": 3}}'])
+def test_one_that_is_read_later_and_is_none_says_where(text: str) -> None:
+    with pytest.raises(FileError, match="trial 3"):
+        _ = Architecture.unread(text, "trial 3").layers
+    with pytest.raises(FileError, match="trial 3"):
+        _ = Architecture.unread(text, "trial 3").operators
+    with pytest.raises(AttributeError):
+        _ = Architecture.unread(text, "trial 3").__wrapped__  # type: ignore[attr-defined]

@@ -155,3 +155,13 @@ def test_of_the_trials_of_one_network_the_first_alone_is_on_the_front_and_confir
     assert numbers(pareto.front(line, BUDGETS, goals("flops"))) == [0, 6]
     static = replace(trial(8, 0.4, 50, origin="static"), deployed="one")
     assert numbers(pareto.to_confirm([*line, static], BUDGETS, goals("flops"), 2)) == [6, 0]
+
+
+def test_a_front_that_grows_trial_by_trial_is_the_front_of_all() -> None:
+    rng = random.Random(3)
+    trials = [trial(n, rng.randrange(20) / 20, rng.randrange(1, 25) * 5.0) for n in range(300)]
+    line: list[Trial] = []
+    for done, one in enumerate(trials, 1):
+        before, line = line, list(pareto.extended(line, one, BUDGETS, goals("flops")))
+        assert line == pareto.front(trials[:done], BUDGETS, goals("flops"))
+        assert (pareto.extended(before, one, BUDGETS, goals("flops")) is before) == (line == before)
