@@ -9,7 +9,9 @@ other devices and in every context but ordinary float32 training, torch's form r
 
 from __future__ import annotations
 
+from dcdnas.kernels._convolving import Place
 from dcdnas.kernels._library import SWITCH, in_use, why_not
+from dcdnas.kernels.decomposed import Decomposed, decomposed, decomposed_fits
 from dcdnas.kernels.depthwise import depthwise, depthwise_fits
 from dcdnas.kernels.gated import Gated, gated, gated_fits
 from dcdnas.kernels.norm import UNCLAMPED, norm_clamp, norm_fits
@@ -18,7 +20,11 @@ from dcdnas.kernels.pointwise import pointwise, pointwise_fits
 __all__ = [
     "SWITCH",
     "UNCLAMPED",
+    "Decomposed",
     "Gated",
+    "Place",
+    "decomposed",
+    "decomposed_fits",
     "depthwise",
     "depthwise_fits",
     "gated",

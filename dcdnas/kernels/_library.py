@@ -75,12 +75,17 @@ def library() -> ctypes.CDLL | None:
     return _found(_switch())[0]
 
 
+def loaded() -> ctypes.CDLL:
+    """The compiled functions, where they are known to be in use."""
+    kernels = library()
+    assert kernels is not None
+    return kernels
+
+
 @cache
 def lanes_of_kernels() -> int:
     """Numbers in a vector of the compiled code, where there is any."""
-    kernels = library()
-    assert kernels is not None
-    return int(kernels.lanes())
+    return int(loaded().lanes())
 
 
 def _switch() -> str:

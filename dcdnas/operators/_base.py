@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from dcdnas.core.dimension import dimensions
 from dcdnas.core.geometry import ConvGeometry, Setting
@@ -297,6 +298,24 @@ class Operator(LikeConv2d, ABC):
     @abstractmethod
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """Maps (N, C, H, W) to (N, D, H', W') exactly as the Conv2d of the same arguments would."""
+
+    def _in_torch(self, x: Tensor, own: Sequence[Tensor], given: Sequence[Tensor]) -> Tensor:
+        """What it computes in training in torch's operations, with other parameters and with statistics that are thrown away.
+
+        Args:
+            x: (N, C, H, W).
+            own: of its parameters, which others take the places of.
+            given: those others.
+        """
+        names = {id(parameter): name for name, parameter in self.named_parameters()}
+        taken = {names[id(parameter)]: other for parameter, other in zip(own, given, strict=True)}
+        taken |= {name: buffer.clone() for name, buffer in self.named_buffers()}
+        self.training_form = self._executed(x)
+        try:
+            y: Tensor = functional_call(self, taken, (x,))
+        finally:
+            del self.training_form
+        return y
 
     def _keep(self, **settings: Setting) -> None:
         """Resolves the settings and keeps each as an attribute of its own name."""

@@ -20,12 +20,11 @@ from typing import Annotated, Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.core.reference import Reference
-from dcdnas.kernels import Gated, gated, gated_fits
+from dcdnas.kernels import Gated, Place, gated, gated_fits
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
 from dcdnas.operators._mixture import start_around
@@ -207,31 +206,22 @@ class ODConv(Operator):
     def _gated(self) -> Gated | None:
         """The layer as a compiled function takes it in training; None where it is another one, or somebody looks at its parts."""
         g, attention = self.geometry, self.attention
-        if not self.training or self.training_form or self.observer is not None or type(self) is not ODConv:
+        if not self.training or torch.compiler.is_compiling() or self.training_form or type(self) is not ODConv:
             return None
-        if self.bias is not None or self.shift is not None or g.dilation > 1 or not attention.is_plain():
+        if self.bias is not None or self.shift is not None or self.observer is not None:
+            return None
+        if g.dilation > 1 or not attention.is_plain():
             return None
         depthwise = g.depthwise and attention.filter is None and attention.spatial is not None
         if not depthwise and (g.kernel_size > 1 or g.groups > 1 or attention.filter is None):
             return None
         norm = attention.norm
         assert isinstance(norm, BatchNorm)
-        return Gated(
-            norm, g.out_channels, g.kernel_size, g.stride, self.padding[0], depthwise,
-            float(attention.temperature), attention.height, attention.mass, self._plain,
-        )  # fmt: skip
+        place = Place(g.out_channels, g.kernel_size, g.stride, self.padding[0], depthwise)
+        return Gated(norm, place, attention.temperature, attention.height, attention.mass, self._plain)
 
     def _plain(self, x: Tensor, *parameters: Tensor) -> Tensor:
-        """In torch's operations, with these parameters, as `_in_order` has them, and statistics that are thrown away."""
-        names = {id(parameter): name for name, parameter in self.named_parameters()}
-        given = {names[id(own)]: parameter for own, parameter in zip(self._in_order(), parameters, strict=True)}
-        given |= {name: buffer.clone() for name, buffer in self.named_buffers()}
-        self.training_form = self._executed(x)
-        try:
-            y: Tensor = functional_call(self, given, (x,))
-        finally:
-            del self.training_form
-        return y
+        return self._in_torch(x, self._in_order(), parameters)
 
     def _in_order(self) -> list[Tensor]:
         """The parameters, as `gated` wants them."""

@@ -26,9 +26,10 @@ from dcdnas.core.dimension import Choice, dimensions
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.core.reference import Reference
 from dcdnas.errors import GeometryError
+from dcdnas.kernels import Decomposed, Place, decomposed, decomposed_fits
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
-from dcdnas.operators._norm import added, folded_bias
+from dcdnas.operators._norm import added, folded_bias, hooked
 from dcdnas.operators._product import product, scaled
 from dcdnas.operators.dcd._controller import Controller
 from dcdnas.operators.dcd._init import kaiming_fan_out, published_start, static_start
@@ -223,6 +224,10 @@ class DCD(Operator):
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
+        layer = self._decomposed()
+        parameters = [] if layer is None else self._in_order()
+        if layer is not None and decomposed_fits(x, layer, parameters):
+            return decomposed(x, layer, parameters)
         form = self._form(x)
         scale, phi = self.controller(x, None if form == "activation" or self.training else self.residual.rows)
         scale, phi = None if scale is None else self._seen("Lambda", scale), self._seen("Phi", phi)
@@ -237,6 +242,28 @@ class DCD(Operator):
         y = self._convolve(x, self.weight, inside)
         residual = self._acted(x, phi, form, outside)
         return residual + y if scale is None else scaled(y, scale[:, :, None, None], residual)
+
+    def _decomposed(self) -> Decomposed | None:
+        """The layer as a compiled function takes it in training; None where it is another one, or somebody looks at its parts."""
+        g, residual = self.geometry, self.residual
+        if not self.training or torch.compiler.is_compiling() or self.training_form or type(self) is not DCD:
+            return None
+        if self.bias is not None or self.shift is not None or self.observer is not None:
+            return None
+        if g.dilation > 1 or not self.controller.is_plain() or hooked(residual):
+            return None
+        if not g.depthwise and (g.kernel_size > 1 or g.groups > 1 or residual.plan.blocks > 1):
+            return None
+        return Decomposed(Place(g.out_channels, g.kernel_size, g.stride, self.padding[0], g.depthwise), self._plain)
+
+    def _plain(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        return self._in_torch(x, self._in_order(), parameters)
+
+    def _in_order(self) -> list[Tensor]:
+        """The parameters, as `decomposed` wants them."""
+        residual = self.residual
+        other = residual.r if isinstance(residual, Depthwise) else residual.q
+        return [*self.controller.weights, self.weight, residual.p, other]
 
     def _acted(self, x: Tensor, phi: Tensor, form: str, after: Tensor | None) -> Tensor:
         y: Tensor

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dcdnas.operators._norm import hooked
 from dcdnas.operators._pool import pooled, quarters
 from dcdnas.operators._product import product
 from dcdnas.operators.dcd._plan import Plan
@@ -47,6 +48,18 @@ class Controller(nn.Module):
         if self.gate is not None:
             self.gate = _linear(self.gate.weight / 3, torch.ones_like(self.gate.weight[:, 0]))
         self.phi = self.scale = None
+
+    def is_plain(self) -> bool:
+        """Whether it is the paper's, with scales, not deployed, with its own kinds of layers, and no hooks."""
+        layers = [layer for layer in (self.squeeze, self.phi, self.scale) if layer is not None]
+        if len(layers) < 3 or self.gate is not None or self.heads is not None or self.pool > 1:
+            return False
+        return all(type(layer) is nn.Linear and not hooked(layer) for layer in layers) and not hooked(self)
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """Of the squeezing layer, Phi's head and Lambda's head, where they are."""
+        return [layer.weight for layer in (self.squeeze, self.phi, self.scale) if layer is not None]
 
     def forward(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
         """(N, C, H, W) -> Lambda (N, D) in 0..2 or None, Phi (N, ...), its rows scaled by `rows` (L,) through the weights."""
