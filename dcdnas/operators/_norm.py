@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -85,15 +85,18 @@ def hooked(module: nn.Module) -> bool:
     return bool(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks)
 
 
+Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
+
+
 @torch.no_grad()
-def absorbed(linear: nn.Linear, norm: nn.Module) -> tuple[nn.Linear, nn.Module]:
-    """A linear layer without bias and the norm after it as they are deployed: a BatchNorm becomes part of the layer."""
+def absorbed(layer: Layer, norm: nn.Module) -> tuple[Layer, nn.Module]:
+    """A layer without bias and the norm after it as they are deployed: a BatchNorm becomes part of the layer."""
     if not isinstance(norm, BatchNorm):
-        return linear, norm
+        return layer, norm
     scale, shift = norm.folded()
-    linear.weight.mul_(scale.unsqueeze(1))
-    linear.bias = nn.Parameter(shift)
-    return linear, nn.Identity()
+    layer.weight.mul_(scale.view(-1, *[1] * (layer.weight.dim() - 1)))
+    layer.bias = nn.Parameter(shift)
+    return layer, nn.Identity()
 
 
 def added(bias: Tensor | None, shift: Tensor | None) -> Tensor | None:

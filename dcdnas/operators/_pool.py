@@ -1,4 +1,5 @@
-"""Global average pooling, written as sums: their gradient is one number a channel that is never spread over a map in memory."""
+"""Average pooling to one pixel and a few, written as sums: their gradient is a few numbers a channel, never spread over a map in
+memory."""
 
 from __future__ import annotations
 
@@ -24,6 +25,23 @@ def quarters(x: Tensor) -> Tensor:
         return F.avg_pool2d(x, ((height + 1) // 2, (width + 1) // 2), (height // 2, width // 2)).flatten(1)
     total = _halves(_halves(x, 2), 3) / ((height + 1) // 2 * ((width + 1) // 2))
     return total.to(x.dtype).flatten(1)
+
+
+def tiles(x: Tensor, side: int) -> Tensor:
+    """The means of side x side tiles of the map, (N, C, H, W) -> (N, C, side, side), cut as adaptive average pooling does.
+
+    Rows first, then columns, in slices of fixed bounds, which every exporter knows.
+    """
+    return _bands(_bands(x, 2, side), 3, side).to(x.dtype)
+
+
+def _bands(x: Tensor, axis: int, count: int) -> Tensor:
+    """Means over `count` stretches of an axis, which overlap where it is no multiple; the axis is as long afterwards."""
+    length, kind = x.shape[axis], _accumulator(x)
+    if length == count:
+        return x
+    bounds = [(i * length // count, -(-(i + 1) * length // count)) for i in range(count)]
+    return torch.stack([x.narrow(axis, a, b - a).mean(axis, dtype=kind) for a, b in bounds], axis)
 
 
 def _halves(x: Tensor, axis: int) -> Tensor:

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.core.reference import Reference
-from dcdnas.errors import GeometryError
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
 from dcdnas.operators._decoupled import decoupled_filter, decoupled_filter_lean, filter_norm
 from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._per_sample import centred
+from dcdnas.operators._pixelwise import check_channelwise, check_depthwise
 from dcdnas.operators._pool import pooled
 from dcdnas.operators._product import product
 from dcdnas.operators._widths import plain, reduced
@@ -105,17 +105,7 @@ class DDF(Operator):
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
         """The head becomes the nearest divisor of C below."""
-        if geometry.in_channels != geometry.out_channels:
-            raise GeometryError(
-                f"ddf filters each channel by itself, so it cannot turn {geometry.in_channels} channels into "
-                f"{geometry.out_channels}. Allowed: as many channels out as in. Use another operator in this place."
-            )
-        k = geometry.kernel_size
-        if k % 2 == 0 or k == 1:
-            raise GeometryError(
-                f"ddf normalises the taps around a centre pixel, so its kernel cannot be {k}x{k}. "
-                "Allowed: odd kernels of 3 or more. Use another operator in this place."
-            )
+        check_channelwise("ddf", geometry)
         resolved = super().resolve(geometry, **settings)
         wanted = int(resolved["head"])
         resolved["head"] = next(h for h in range(min(wanted, geometry.in_channels), 0, -1) if geometry.in_channels % h == 0)
@@ -166,11 +156,7 @@ class DDF(Operator):
             GeometryError: for a convolution that mixes channels.
         """
         g, taps = self.geometry, self.geometry.kernel_size**2
-        if g.groups != g.in_channels:
-            raise GeometryError(
-                f"ddf filters each channel by itself, and this convolution mixes {g.in_channels // g.groups} channels. "
-                "Allowed: depthwise convolutions."
-            )
+        check_depthwise("ddf", g)
         alternating = torch.ones_like(kernel.flatten(1)[0])
         alternating[1::2] = -1
         for layer, filters in ((self.spatial, self.head), (self.excite, g.in_channels)):

@@ -22,6 +22,8 @@ from dcdnas.operators._product import counting
 
 GUIDABLE = [name for name, cls in operators.items() if "guided_multiply_adds" in vars(cls)]
 
+CHANNELWISE = ("ddf", "idconv", "involution", "lsconv")
+
 CONTROLLERS: dict[str, Callable[[Any], list[tuple[Any, str]]]] = {
     "dcd": lambda layer: [(layer.controller, "forward")],
     "sk": lambda layer: [(layer, "selection")],
@@ -83,10 +85,12 @@ def test_the_controller_of_a_guided_layer_leaves_out_what_the_guide_says(name: s
 
 @pytest.mark.parametrize("name", sorted(operators))
 def test_the_convolution_costs_what_a_layer_without_dynamics_executes(name: str) -> None:
-    """A Conv2d of the place; two of them for `sk`'s branches, a depthwise one for `ddf`; no more than the layer costs as a whole,
-    which for `kernel-warehouse` with few cells is less than one kernel's."""
+    """A Conv2d of the place; two of them for `sk`'s branches, a depthwise one for what filters each channel.
+
+    Never more than the layer costs as a whole, which for `kernel-warehouse` with few cells is less than one kernel's.
+    """
     for geometry in supported(name):
-        g = replace(geometry, groups=geometry.in_channels) if name == "ddf" else geometry
+        g = replace(geometry, groups=geometry.in_channels) if name in CHANNELWISE else geometry
         conv = nn.Conv2d(g.in_channels, g.out_channels, g.kernel_size, g.stride, g.padding, g.dilation, g.groups)
         alone = oracle(conv, image(g, 1, torch.float32)) * (2 if name == "sk" else 1)
         for settings, form in forms(name, geometry, 1):

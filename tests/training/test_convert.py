@@ -78,7 +78,10 @@ def more_than_a_pixel(name: str, conv: nn.Module) -> bool:
     return isinstance(conv, nn.Conv2d) and conv.kernel_size != (1, 1)
 
 
-WHERE: dict[str, Any] = {"ddf": depthwise, "sk": more_than_a_pixel}
+CHANNELWISE = ("ddf", "idconv", "involution", "lsconv")
+"""Operators that begin as depthwise convolutions only."""
+
+WHERE: dict[str, Any] = {**dict.fromkeys(CHANNELWISE, depthwise), "sk": more_than_a_pixel}
 
 
 def converted(kind: str, name: str) -> tuple[nn.Module, nn.Module]:
@@ -86,7 +89,7 @@ def converted(kind: str, name: str) -> tuple[nn.Module, nn.Module]:
     return network, dcdnas.convert(network, name, WHERE.get(name))
 
 
-BOTH = [(kind, name) for kind in NETWORKS for name in sorted(operators) if (kind, name) != ("resnet", "ddf")]
+BOTH = [(kind, name) for kind in NETWORKS for name in sorted(operators) if kind != "resnet" or name not in CHANNELWISE]
 
 
 @pytest.mark.parametrize(("kind", "name"), BOTH)

@@ -1,0 +1,174 @@
+"""Input-dependent depthwise convolution (IDConv, of TransXNet): each tap of each channel mixes a few kernels by itself.
+
+The paper claims that a depthwise convolution gets the input dependence of an attention block at little cost when its taps are
+weighed by what a k x k pooling of the map shows, one number a tap. Not DY-Conv: there one number weighs a whole kernel, and the
+map is pooled to one pixel, which forgets where things are.
+
+Letters: N batch, C channels (in and out), H W map, k kernel size, G kernels, h hidden units, r reduction, P output pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+
+from dcdnas.core.dimension import Choice
+from dcdnas.core.geometry import ConvGeometry, Setting
+from dcdnas.core.reference import Reference
+from dcdnas.operators._arguments import Init, check_start
+from dcdnas.operators._base import Operator
+from dcdnas.operators._mixture import start_around, start_around_a_mean
+from dcdnas.operators._norm import BatchNorm, absorbed, added
+from dcdnas.operators._per_sample import per_sample_conv2d
+from dcdnas.operators._pixelwise import check_channelwise, check_depthwise, tap_deviation
+from dcdnas.operators._pool import pooled, tiles
+from dcdnas.operators._product import product
+from dcdnas.operators._widths import plain, reduced
+
+__all__ = ["IDConv"]
+
+
+class IDConv(Operator):
+    """y = W(x) * x + b(x), W(x) = sum_g S_g(x) . W_g, S(x) = softmax_g(conv1x1(GELU(BN(conv1x1(pool_{k x k}(x)))))).
+
+    S weighs the G depthwise kernels for each channel and tap; b(x) is the same mixture of the kernels' biases, with the map
+    pooled to one pixel. Stands in for depthwise convolutions and for square ones of any groups with as many channels out as in;
+    it never mixes channels.
+
+    Args:
+        *place: C, D (which must equal C), k (odd and at least 3) and more, as in Conv2d; `groups` is accepted for the
+            place's sake.
+        bias: whether each kernel has a bias, mixed by the same layers.
+        num_kernels: G.
+        reduction: r; the attention has max(1, C // r) hidden units.
+        init: ``static``: the attention is uniform and the kernels' mean is a fresh static kernel, so that the operator begins as
+            the static convolution; ``published``: small kernels and the layers' ordinary start.
+
+    Raises:
+        GeometryError: when C is not the number of output channels, or k is even or 1.
+
+    Departures:
+        From the published code: any stride and dilation; training at batch 1 with a bias; a batch of any size in ONNX.
+
+    Reference:
+        Lou, Zhang, Zhou, Yang, Wu, Yu: TransXNet: Learning Both Global and Local Dynamics with a Dual Dynamic Token Mixer for
+        Visual Recognition. TNNLS 2025, arXiv 2310.19380.
+    """
+
+    REFERENCE = Reference(
+        "lou2025transxnet",
+        "Lou, Meng and Zhang, Shu and Zhou, Hong-Yu and Yang, Sibei and Wu, Chuan and Yu, Yizhou",
+        "TransXNet: Learning Both Global and Local Dynamics with a Dual Dynamic Token Mixer for Visual Recognition",
+        "TNNLS", 2025, "2310.19380",
+    )  # fmt: skip
+
+    PUBLISHED_FORM = ""
+
+    num_kernels: int
+    reduction: float
+
+    def __init__(
+        self,
+        *place: Any,
+        num_kernels: Annotated[int, Choice(at_least=2, at_most=8)] = 2,
+        reduction: Annotated[float, Choice(at_least=1)] = 4,
+        init: Init = "static",
+        **others: Any,
+    ) -> None:
+        super().__init__(*place, **others)
+        check_start(init)
+        self._keep(num_kernels=num_kernels, reduction=reduction)
+        channels, hidden = self.in_channels, hidden_units(self.in_channels, reduction)
+        self.weight = nn.Parameter(torch.empty(num_kernels, channels, self.geometry.kernel_size**2))
+        self.bias = nn.Parameter(torch.zeros(num_kernels, channels)) if self.has_bias else None
+        self.register_parameter("shift", None)
+        self.squeeze = nn.Conv2d(channels, hidden, 1, bias=False)
+        self.norm: nn.Module = BatchNorm(hidden)
+        self.excite = nn.Conv2d(hidden, num_kernels * channels, 1)
+        self._initialise(init)
+
+    def _initialise(self, init: Init) -> None:
+        if init == "published":
+            nn.init.trunc_normal_(self.weight, std=0.02)
+            return
+        nn.init.zeros_(self.excite.weight)
+        nn.init.zeros_(self.excite.get_parameter("bias"))
+        std = tap_deviation(self.geometry.kernel_size)
+        start_around_a_mean(self.weight, mean_std=std, spread=std)
+
+    @classmethod
+    def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
+        """Every place with as many channels out as in takes every setting."""
+        check_channelwise("idconv", geometry)
+        resolved = super().resolve(geometry, **settings)
+        return resolved | {"reduction": plain(resolved["reduction"])}
+
+    @classmethod
+    def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
+        """The attention's hidden units in place of the reduction."""
+        return {**settings, "reduction": 0, "hidden": hidden_units(geometry.in_channels, settings["reduction"])}
+
+    @classmethod
+    def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
+        """k^2 h C (1 + G) for the attention, G C k^2 to mix the kernels, P C k^2 to convolve."""
+        mixed = int(settings["num_kernels"]) * geometry.in_channels * geometry.kernel_size**2
+        return cls.controlling(geometry, settings) + mixed + cls.convolving(geometry, settings)
+
+    @classmethod
+    def convolving(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+        """C k^2 H'W', whatever the groups: each channel is filtered by itself."""
+        return geometry.in_channels * geometry.kernel_size**2 * geometry.out_pixels
+
+    @classmethod
+    def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+        """k^2 h C (1 + G)."""
+        hidden = hidden_units(geometry.in_channels, settings["reduction"])
+        return geometry.kernel_size**2 * hidden * geometry.in_channels * (1 + int(settings["num_kernels"]))
+
+    @torch.no_grad()
+    def deploy(self) -> None:
+        """The attention's first layer takes in its norm."""
+        self.squeeze, self.norm = absorbed(self.squeeze, self.norm)
+
+    def attention(self, pooled_map: Tensor) -> Tensor:
+        """S: (N, C, u, v) -> (N, G, C, u v), each in 0..1, with sum 1 over the kernels."""
+        logits = self.excite(nn.functional.gelu(self.norm(self.squeeze(pooled_map)))).flatten(2)
+        return torch.softmax(torch.unflatten(logits, 1, (self.num_kernels, self.in_channels)), 1)
+
+    def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
+        """A fresh attention weighs all kernels alike, so their mean is the given one.
+
+        Raises:
+            GeometryError: for a convolution that mixes channels.
+        """
+        check_depthwise("idconv", self.geometry)
+        start_around(self.weight, kernel)
+        self._start_bias(bias)
+
+    def _fold(self, scale: Tensor, shift: Tensor) -> bool:
+        """Into each kernel and its bias."""
+        self.weight.mul_(scale.unsqueeze(1))
+        if self.bias is not None:
+            self.bias.mul_(scale)
+        self.shift = nn.Parameter(shift.clone())
+        return True
+
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) -> (N, C, H', W')."""
+        k = self.geometry.kernel_size
+        weights = self._seen("kernel", self.attention(tiles(x, k)))
+        kernels = product(weights, self.weight).sum(1)
+        bias = None
+        if self.bias is not None:
+            bias = product(self.attention(pooled(x)[:, :, None, None]), self.bias[:, :, None]).sum(1).squeeze(2)
+        bias = added(bias, self.shift)
+        place = (self.geometry.stride, self.padding[0], self.geometry.dilation, self.in_channels)
+        return per_sample_conv2d(x, torch.unflatten(kernels, 2, (1, k, k)), *place, self.portable, bias)
+
+
+def hidden_units(channels: int, reduction: Setting) -> int:
+    """max(1, C // r)."""
+    return max(1, reduced(channels, reduction))

@@ -1,0 +1,129 @@
+"""Involution: every pixel makes the filter around itself, which a group of channels shares.
+
+The paper claims that turning convolution inside out, with filters that differ over the map and are shared over channels, lets
+a layer look further for less, and that self-attention is a complicated instance of it. Not a dynamic convolution in the sense of
+the others: there a kernel is the same for all pixels of an image. Not DDF: there each channel has a factor of its own.
+
+Letters: N batch, C channels (in and out), H W map, k kernel size, G groups of channels, h hidden units, r reduction, P output
+pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dcdnas.core.dimension import Choice
+from dcdnas.core.geometry import ConvGeometry, Setting
+from dcdnas.core.reference import Reference
+from dcdnas.operators._arguments import Init, check_start
+from dcdnas.operators._norm import BatchNorm, absorbed
+from dcdnas.operators._per_sample import centred
+from dcdnas.operators._pixelwise import PixelFilter, tap_deviation
+from dcdnas.operators._widths import plain, reduced
+
+__all__ = ["Involution"]
+
+
+class Involution(PixelFilter):
+    """y_c(p) = sum_t [w_g(c)(t, p) + v_c(t)] x_c(p + t), w = conv1x1(ReLU(BN(conv1x1(x)))) at each output pixel.
+
+    Stands in for depthwise convolutions and for square ones of any groups with as many channels out as in; it never mixes
+    channels.
+
+    Args:
+        *place: C, D (which must equal C), k (odd and at least 3) and more, as in Conv2d; at a stride the filters are made from
+            the means of the s x s pixels that begin at each output pixel. `groups` is accepted for the place's sake.
+        group_channels: C / G, neighbouring channels that share a filter; the nearest divisor of C below is taken.
+        own_taps: whether each channel has taps v of its own, which are added; the published layer has none.
+        reduction: r; the filters are made from max(1, C // r) hidden units a pixel.
+        init: ``static``: the filters are the same for any input and pixel, so that the operator begins as a static depthwise
+            convolution; ``published``: the layers' ordinary start, and v = 0.
+
+    Raises:
+        GeometryError: when C is not the number of output channels, or k is even or 1.
+
+    Departures:
+        From the published code: own taps, unless they are left out; odd maps at a stride.
+
+    Reference:
+        Li, Hu, Wang, Li, She, Zhu, Zhang, Chen: Involution: Inverting the Inherence of Convolution for Visual Recognition.
+        CVPR 2021, arXiv 2103.06255.
+    """
+
+    REFERENCE = Reference(
+        "li2021involution",
+        "Li, Duo and Hu, Jie and Wang, Changhu and Li, Xiangtai and She, Qi and Zhu, Lei and Zhang, Tong and Chen, Qifeng",
+        "Involution: Inverting the Inherence of Convolution for Visual Recognition", "CVPR", 2021, "2103.06255",
+    )  # fmt: skip
+
+    PUBLISHED_FORM = ""
+
+    reduction: float
+
+    def __init__(
+        self,
+        *place: Any,
+        group_channels: Annotated[int, Choice(at_least=1, at_most=64)] = 16,
+        own_taps: Annotated[bool, Choice()] = True,
+        reduction: Annotated[float, Choice(at_least=1)] = 4,
+        init: Init = "static",
+        **others: Any,
+    ) -> None:
+        super().__init__(*place, **others)
+        check_start(init)
+        self._keep(group_channels=group_channels, own_taps=own_taps, reduction=reduction)
+        self._make_taps()
+        hidden = hidden_units(self.in_channels, reduction)
+        self.squeeze = nn.Conv2d(self.in_channels, hidden, 1, bias=False)
+        self.norm: nn.Module = BatchNorm(hidden)
+        self.excite = nn.Conv2d(hidden, self.groups_of_filters * self.geometry.kernel_size**2, 1)
+        if init == "static":
+            self._silence()
+            learnt = self.excite.get_parameter("bias") if self.own is None else self.own
+            nn.init.normal_(learnt, std=tap_deviation(self.geometry.kernel_size))
+
+    def _silence(self) -> None:
+        nn.init.zeros_(self.excite.weight)
+        nn.init.zeros_(self.excite.get_parameter("bias"))
+
+    @classmethod
+    def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
+        """The channels that share a filter become the nearest divisor of C below."""
+        resolved = super().resolve(geometry, **settings)
+        return resolved | {"reduction": plain(resolved["reduction"])}
+
+    @classmethod
+    def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
+        """The hidden units in place of the reduction."""
+        return {**settings, "reduction": 0, "hidden": hidden_units(geometry.in_channels, settings["reduction"])}
+
+    @classmethod
+    def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+        """P h (C + k^2 G) for the filters."""
+        hidden = hidden_units(geometry.in_channels, settings["reduction"])
+        made = geometry.kernel_size**2 * (geometry.in_channels // int(settings["group_channels"]))
+        return geometry.out_pixels * hidden * (geometry.in_channels + made)
+
+    @torch.no_grad()
+    def deploy(self) -> None:
+        """The first layer of the filters takes in its norm."""
+        self.squeeze, self.norm = absorbed(self.squeeze, self.norm)
+
+    def filters(self, x: Tensor) -> Tensor:
+        """w: (N, C, H, W) -> (N, G, k*k, H', W')."""
+        g = self.geometry
+        seen = centred(x, g.kernel_size, self.padding[0], g.dilation)
+        if g.stride > 1:
+            seen = F.avg_pool2d(seen, g.stride, g.stride, ceil_mode=True)
+        made: Tensor = self.excite(torch.relu(self.norm(self.squeeze(seen))))
+        return torch.unflatten(made, 1, (self.groups_of_filters, g.kernel_size**2))
+
+
+def hidden_units(channels: int, reduction: Setting) -> int:
+    """h = max(1, C // r)."""
+    return max(1, reduced(channels, reduction))

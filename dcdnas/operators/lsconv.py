@@ -1,0 +1,148 @@
+"""LSConv (large-small convolution): a large depthwise kernel looks, and what it sees makes a small filter at every pixel.
+
+The paper claims that a layer should see a large field and gather a small one, as eyes do: the filters of a 3 x 3 neighbourhood
+are made from what a 7 x 7 one shows. Not involution: there a pixel makes its filter from itself alone.
+
+Letters: N batch, C channels (in and out), H W map, k kernel size, K size of the large kernel, G filters a pixel, h hidden units,
+r reduction, P output pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+
+from dcdnas.core.dimension import Choice
+from dcdnas.core.geometry import ConvGeometry, Setting
+from dcdnas.core.reference import Reference
+from dcdnas.operators._arguments import Init, check_start
+from dcdnas.operators._norm import BatchNorm, absorbed
+from dcdnas.operators._per_sample import centred
+from dcdnas.operators._pixelwise import PixelFilter, tap_deviation
+from dcdnas.operators._widths import plain, reduced
+
+__all__ = ["LSConv"]
+
+
+class LSConv(PixelFilter):
+    """y_c(p) = sum_t [w_g(c)(t, p) + v_c(t)] x_c(p + t), where channel c takes filter c mod G.
+
+    w = GN(conv1x1(ReLU(BN(conv1x1(BN(dw_KxK(ReLU(BN(conv1x1(x)))))))))), the GroupNorm over the k^2 taps of a filter and all
+    pixels. Stands in for depthwise convolutions and for square ones of any groups with as many channels out as in; it never
+    mixes channels.
+
+    Args:
+        *place: C, D (which must equal C), k (odd and at least 3) and more, as in Conv2d; a stride is that of the large kernel.
+            `groups` is accepted for the place's sake.
+        group_channels: C / G, channels that share a filter; the nearest divisor of C below is taken.
+        large: K, odd.
+        own_taps: whether each channel has taps v of its own, which are added. The published layer has none and adds x to the
+            normalised output instead.
+        reduction: r; the filters are made from max(1, C // r) hidden channels.
+        init: ``static``: the filters are the same for any input and pixel, so that the operator begins as a static depthwise
+            convolution; ``published``: the layers' ordinary start, and v = 0.
+
+    Raises:
+        GeometryError: when C is not the number of output channels, or k is even or 1.
+
+    Departures:
+        From the published layer: own taps in place of its shortcut, whose BatchNorm is the network's here; a stride.
+
+    Reference:
+        Wang, Chen, Lin, Han, Ding: LSNet: See Large, Focus Small. CVPR 2025, arXiv 2503.23135.
+    """
+
+    REFERENCE = Reference(
+        "wang2025lsnet",
+        "Wang, Ao and Chen, Hui and Lin, Zijia and Han, Jungong and Ding, Guiguang",
+        "LSNet: See Large, Focus Small", "CVPR", 2025, "2503.23135",
+    )  # fmt: skip
+
+    PUBLISHED_FORM = ""
+    INTERLEAVED = True
+
+    large: int
+    reduction: float
+
+    def __init__(
+        self,
+        *place: Any,
+        group_channels: Annotated[int, Choice(at_least=1, at_most=64)] = 8,
+        large: Annotated[int, Choice(at_least=3, at_most=15, odd=True)] = 7,
+        own_taps: Annotated[bool, Choice()] = True,
+        reduction: Annotated[float, Choice(at_least=1)] = 2,
+        init: Init = "static",
+        **others: Any,
+    ) -> None:
+        super().__init__(*place, **others)
+        check_start(init)
+        self._keep(group_channels=group_channels, large=large, own_taps=own_taps, reduction=reduction)
+        self._make_taps()
+        channels, made = self.in_channels, self.groups_of_filters * self.geometry.kernel_size**2
+        hidden = hidden_channels(channels, reduction)
+        self.squeeze = nn.Conv2d(channels, hidden, 1, bias=False)
+        self.look = nn.Conv2d(hidden, hidden, large, self.stride, large // 2, groups=hidden, bias=False)
+        self.mix = nn.Conv2d(hidden, hidden, 1, bias=False)
+        self.norms = nn.ModuleList(BatchNorm(hidden) for _ in range(3))
+        self.excite = nn.Conv2d(hidden, made, 1)
+        self.filter_norm = nn.GroupNorm(self.groups_of_filters, made)
+        if init == "static":
+            self._start_static()
+
+    def _start_static(self) -> None:
+        std = tap_deviation(self.geometry.kernel_size)
+        if self.own is not None:
+            self._silence()
+            nn.init.normal_(self.own, std=std)
+            return
+        nn.init.zeros_(self.excite.weight)
+        nn.init.normal_(self.excite.get_parameter("bias"))
+        nn.init.constant_(self.filter_norm.weight, std)
+
+    def _silence(self) -> None:
+        nn.init.zeros_(self.filter_norm.weight)
+        nn.init.zeros_(self.filter_norm.bias)
+
+    @classmethod
+    def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
+        """The channels that share a filter become the nearest divisor of C below."""
+        resolved = super().resolve(geometry, **settings)
+        return resolved | {"reduction": plain(resolved["reduction"])}
+
+    @classmethod
+    def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
+        """The hidden channels in place of the reduction."""
+        return {**settings, "reduction": 0, "hidden": hidden_channels(geometry.in_channels, settings["reduction"])}
+
+    @classmethod
+    def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+        """h (C HW + P (K^2 + h + k^2 G)) for the filters."""
+        g, hidden = geometry, hidden_channels(geometry.in_channels, settings["reduction"])
+        made = g.kernel_size**2 * (g.in_channels // int(settings["group_channels"]))
+        at_output = int(settings["large"]) ** 2 + hidden + made
+        return hidden * (g.in_channels * g.height * g.width + g.out_pixels * at_output)
+
+    @torch.no_grad()
+    def deploy(self) -> None:
+        """The layers of the filters take in their BatchNorms."""
+        first, second, third = self.norms
+        self.squeeze, first = absorbed(self.squeeze, first)
+        self.look, second = absorbed(self.look, second)
+        self.mix, third = absorbed(self.mix, third)
+        self.norms = nn.ModuleList((first, second, third))
+
+    def filters(self, x: Tensor) -> Tensor:
+        """w: (N, C, H, W) -> (N, G, k*k, H', W')."""
+        g, (first, second, third) = self.geometry, self.norms
+        seen = centred(x, g.kernel_size, self.padding[0], g.dilation)
+        looked = second(self.look(torch.relu(first(self.squeeze(seen)))))
+        made: Tensor = self.filter_norm(self.excite(torch.relu(third(self.mix(looked)))))
+        return torch.unflatten(made, 1, (self.groups_of_filters, g.kernel_size**2))
+
+
+def hidden_channels(channels: int, reduction: Setting) -> int:
+    """h = max(1, C // r)."""
+    return max(1, reduced(channels, reduction))
