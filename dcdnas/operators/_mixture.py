@@ -1,4 +1,4 @@
-"""Convolution with K kernels that each sample weighs anew: what DY-Conv and CondConv share.
+"""Convolution with K kernels that each sample weighs anew, as wholes or channel by channel: what DY-Conv and CondConv share.
 
 Letters in shapes: N batch, C input channels, D output channels, H W map, k kernel size, K kernels, g groups.
 """
@@ -19,7 +19,9 @@ from dcdnas.operators._product import product
 
 
 class KernelMixture(Operator):
-    """y = (sum_k pi_k W_k) * x (+ sum_k pi_k b_k), with weights pi of shape (N, K) that a subclass computes from x.
+    """y = (sum_k pi_k W_k) * x (+ sum_k pi_k b_k), with weights pi that a subclass computes from x.
+
+    pi is (N, K), a number a kernel, or (N, K, D), one for each output channel of a kernel; it costs the same.
 
     Form ``aggregate`` builds one kernel a sample and convolves once; form ``mix`` convolves with every kernel and then weighs
     the outputs, which is cheaper where the output has about one pixel.
@@ -53,8 +55,8 @@ class KernelMixture(Operator):
         self._start_bias(bias, share)
 
     def _mixed(self, x: Tensor, mixture: Tensor) -> Tensor:
-        """(N, C, H, W) convolved with its samples' mixtures (N, K) of the kernels: (N, D, H', W')."""
-        bias = added(None if self.bias is None else mixture @ self.bias, self.shift)
+        """(N, C, H, W) convolved with its samples' mixtures (N, K) or (N, K, D) of the kernels: (N, D, H', W')."""
+        bias = added(None if self.bias is None else self._mixed_bias(mixture, self.bias), self.shift)
         if self._form(x) != "mix":
             return self._aggregate(x, mixture, bias)
         y = self._mix(x, mixture)
@@ -65,13 +67,20 @@ class KernelMixture(Operator):
         g = self.geometry
         return torch.unflatten(self.weight, 2, (-1, g.kernel_size, g.kernel_size))
 
+    def _mixed_bias(self, mixture: Tensor, bias: Tensor) -> Tensor:
+        return mixture @ bias if mixture.dim() == 2 else product(mixture, bias).sum(1)
+
     def _aggregate(self, x: Tensor, mixture: Tensor, bias: Tensor | None) -> Tensor:
-        kernels = (mixture @ self.weight.flatten(1)).view(-1, *self.kernels().shape[1:])
-        return self._convolve_each(x, kernels, bias)
+        if mixture.dim() == 2:
+            mixed = mixture @ self.weight.flatten(1)
+        else:
+            mixed = (mixture.permute(2, 0, 1) @ self.weight.transpose(0, 1)).transpose(0, 1)
+        return self._convolve_each(x, mixed.reshape(-1, *self.kernels().shape[1:]), bias)
 
     def _mix(self, x: Tensor, mixture: Tensor) -> Tensor:
         outputs = (self._convolve(x, kernel) for kernel in self.kernels())
-        weighed = [product(y, pi[:, None, None, None]) for y, pi in zip(outputs, mixture.unbind(1), strict=True)]
+        each = mixture.unsqueeze(2) if mixture.dim() == 2 else mixture
+        weighed = [product(y, pi[..., None, None]) for y, pi in zip(outputs, each.unbind(1), strict=True)]
         return sum(weighed[1:], weighed[0])
 
     @classmethod

@@ -3,7 +3,8 @@
 The paper claims that attending over K parallel kernels makes a small network more expressive at almost no extra
 multiply-adds, because the kernels are averaged before the convolution and not the outputs after it, and that the softmax
 must start nearly uniform (a high temperature) or training fails. Not CondConv: there the weights are sigmoids that need not
-sum to one and have no temperature.
+sum to one and have no temperature. DyNet, which weighs each output channel's kernels by themselves with sigmoids, from the pooled
+input of the block, is a setting here.
 
 Letters: N batch, C input channels, D output channels, H W map, k kernel size, K kernels, r reduction, T temperature.
 """
@@ -20,21 +21,44 @@ from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.core.reference import Reference
 from dcdnas.operators._arguments import Init, check_start
+from dcdnas.operators._guide import Guide, given
 from dcdnas.operators._mixture import KernelMixture, start_around_a_mean, static_std
 from dcdnas.operators._pool import pooled
 from dcdnas.operators._widths import plain, reduced
 
-__all__ = ["DyConv"]
+__all__ = ["DyConv", "Context"]
+
+
+class Context(Guide):
+    """ReLU(FC(GAP(x))): what the attention looks at, where the layers of a block share it; without hidden units GAP(x).
+
+    Args:
+        in_channels: C of the map it looks at.
+        hidden: h; 0 for none.
+    """
+
+    def __init__(self, in_channels: int, hidden: int) -> None:
+        super().__init__(hidden or in_channels)
+        self.squeeze = nn.Linear(in_channels, hidden, bias=False) if hidden else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, h)."""
+        return pooled(x) if self.squeeze is None else torch.relu(self.squeeze(pooled(x)))
 
 
 class DyConv(KernelMixture):
     """y = W(x) * x + b(x), W(x) = sum_k pi_k(x) W_k, b(x) = sum_k pi_k(x) b_k, pi = softmax(FC(ReLU(FC(GAP(x)))) / T).
 
+    With `mixing` by channel, pi_k is a vector of D numbers that scale the output channels of kernel k.
+
     Args:
         *place: C, D, k and more, as in Conv2d.
         bias: whether each kernel has a bias, averaged like the kernels.
         num_kernels: K.
-        reduction: r; the attention has C // r + 1 hidden units.
+        reduction: r; the attention has C // r + 1 hidden units. ``none``: it is one layer, pi from GAP(x).
+        mixing: ``kernel``: a number a kernel; ``channel``: one for each of its output channels.
+        act: ``softmax`` over the kernels, or ``sigmoid``, whose weights need not sum to one.
+        guide_channels: of the block's `Context`, when the layer has none of its own; 0 otherwise.
         temperature: T at the start; `anneal` brings it down to 1, linearly.
         init: ``static``: the attention is uniform and the kernels' mean is a fresh static kernel, so that the operator begins
             as the static convolution; ``published``: K independent kernels, whose mean is sqrt(K) too small.
@@ -42,10 +66,12 @@ class DyConv(KernelMixture):
     Departures:
         From the paper: C // r + 1 hidden units in place of C / r (and K of them for an image of 3 channels), as in the
         implementation that the published comparisons used; the annealing ends when the trainer says so, not after 10 epochs.
+        From DyNet: T divides the logits of its sigmoids, too, until it is 1.
 
     Reference:
         Chen, Dai, Liu, Chen, Yuan, Liu: Dynamic Convolution: Attention over Convolution Kernels. CVPR 2020, arXiv 1912.03458,
-        equation 2.
+        equation 2. Zhang, Zhang, Wang, Zhong: DyNet: Dynamic Convolution for Accelerating Convolutional Neural Networks.
+        arXiv 2004.10694.
     """
 
     REFERENCE = Reference(
@@ -55,7 +81,9 @@ class DyConv(KernelMixture):
     )  # fmt: skip
 
     num_kernels: int
-    reduction: float
+    reduction: float | str
+    mixing: str
+    act: str
     temperature: Tensor
 
     PUBLISHED_FORM = "aggregate"
@@ -64,29 +92,34 @@ class DyConv(KernelMixture):
         self,
         *place: Any,
         num_kernels: Annotated[int, Choice(at_least=2, at_most=16)] = 4,
-        reduction: Annotated[float, Choice(at_least=1)] = 4,
+        reduction: Annotated[float | str, Choice(words=("none",), at_least=1)] = 4,
+        mixing: Annotated[str, Choice(words=("kernel", "channel"))] = "kernel",
+        act: Annotated[str, Choice(words=("softmax", "sigmoid"))] = "softmax",
         temperature: float = 30.0,
+        guide_channels: int = 0,
         init: Init = "static",
         **others: Any,
     ) -> None:
         super().__init__(*place, **others)
         check_start(init, temperature)
-        self._keep(num_kernels=num_kernels, reduction=reduction)
+        self._keep(num_kernels=num_kernels, reduction=reduction, mixing=mixing, act=act)
         self._make_kernels(num_kernels)
-        hidden = hidden_channels(self.in_channels, num_kernels, reduction)
-        self.squeeze = nn.Linear(self.in_channels, hidden, bias=False)
-        self.excite = nn.Linear(hidden, num_kernels)
+        self.guided = guide_channels > 0
+        hidden = 0 if self.guided else hidden_channels(self.in_channels, num_kernels, reduction)
+        self.squeeze = nn.Linear(self.in_channels, hidden, bias=False) if hidden else None
+        self.excite = nn.Linear(guide_channels or hidden or self.in_channels, outputs(self.geometry, self._settings()))
         self.first_temperature = temperature
         self.register_buffer("temperature", torch.tensor(float(temperature)))
         self._initialise(init)
 
     def _initialise(self, init: Init) -> None:
-        nn.init.kaiming_normal_(self.squeeze.weight, mode="fan_out", nonlinearity="relu")
+        if self.squeeze is not None:
+            nn.init.kaiming_normal_(self.squeeze.weight, mode="fan_out", nonlinearity="relu")
         nn.init.zeros_(self.excite.bias)
         if init == "static":
             nn.init.zeros_(self.excite.weight)
-            std = static_std(self.geometry)
-            start_around_a_mean(self.weight, mean_std=std, spread=std)
+            std, (share, spread) = static_std(self.geometry), self._at_start()
+            start_around_a_mean(self.weight, mean_std=share * std, spread=share * spread * std)
         else:
             nn.init.kaiming_normal_(self.excite.weight, mode="fan_out", nonlinearity="relu")
             for kernel in self.kernels():
@@ -111,36 +144,73 @@ class DyConv(KernelMixture):
 
     @classmethod
     def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """h (C + K) for the attention's h hidden units."""
-        kernels = int(settings["num_kernels"])
-        return hidden_channels(geometry.in_channels, kernels, settings["reduction"]) * (geometry.in_channels + kernels)
+        """h (C + K) for the attention's h hidden units, C K without them; with D K for K where channels are mixed."""
+        hidden = hidden_channels(geometry.in_channels, int(settings["num_kernels"]), settings["reduction"])
+        made = outputs(geometry, settings)
+        return hidden * (geometry.in_channels + made) if hidden else geometry.in_channels * made
+
+    @classmethod
+    def guide(cls, channels: int, settings: Mapping[str, Setting]) -> Context:
+        """The hidden units that the layers of a block can share.
+
+        Args:
+            channels: of the block's input.
+            settings: resolved, of those layers.
+        """
+        return Context(channels, hidden_channels(channels, int(settings["num_kernels"]), settings["reduction"]))
+
+    @classmethod
+    def guided_multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str, guide_channels: int) -> int:
+        """The mixture's, and the attention's last layer."""
+        attention = guide_channels * outputs(geometry, settings)
+        return cls._mixture_cost(geometry, int(settings["num_kernels"]), form) + attention
 
     def anneal(self, progress: float) -> None:
         """T falls linearly from its start to 1."""
         self.temperature.fill_(1.0 + (self.first_temperature - 1.0) * (1.0 - min(max(progress, 0.0), 1.0)))
 
-    def attention(self, x: Tensor) -> Tensor:
-        """pi: (N, C, H, W) -> (N, K), each row positive with sum 1."""
-        logits = self.excite(torch.relu(self.squeeze(pooled(x))))
-        return torch.softmax(logits / self.temperature, 1)
+    def attention(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        """pi: (N, C, H, W) -> (N, K) or (N, K, D), with sum 1 over the kernels unless they are weighed by sigmoids."""
+        context = self.guide_from(x) if guide is None else given(guide, self, self.excite.in_features, x)
+        logits = self.excite(context) / self.temperature
+        logits = logits if self.mixing == "kernel" else torch.unflatten(logits, 1, (self.num_kernels, self.out_channels))
+        return torch.softmax(logits, 1) if self.act == "softmax" else torch.sigmoid(logits)
+
+    def guide_from(self, x: Tensor) -> Tensor:
+        """The hidden units (N, h) of the layer's input (N, C, H, W), or what they would be made of."""
+        if self.guided:
+            return given(None, self, self.excite.in_features, x)
+        return pooled(x) if self.squeeze is None else torch.relu(self.squeeze(pooled(x)))
+
+    def _at_start(self) -> tuple[float, float]:
+        """Each kernel's share of the one that it starts around, and how far it is from that, in deviations of it."""
+        return (1.0, 1.0) if self.act == "softmax" else (2 / self.num_kernels, self.num_kernels**0.5)
 
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
-        """A fresh attention weighs all kernels alike, so their mean is the given one."""
-        self._start_around(kernel, bias, share=1.0, spread=1.0)
+        """A fresh attention weighs all kernels alike, by 1/K or 1/2, so their mean or half their sum is the given one."""
+        share, spread = self._at_start()
+        self._start_around(kernel, bias, share, spread)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
         """Into each kernel and its bias."""
         return self._fold_into_kernels(scale, shift)
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C, H, W) -> (N, D, H', W')."""
-        return self._mixed(x, self._seen("kernel", self.attention(x)))
+        """(N, C, H, W) -> (N, D, H', W'), with the context (N, h) of `guide` where it is given, else the layer's own."""
+        return self._mixed(x, self._seen("kernel", self.attention(x, guide)))
 
     def extra_repr(self) -> str:
         """Also the temperature, which decides how far the attention can leave the uniform one."""
         return f"{super().extra_repr()}, temperature={self.temperature.item():g}"
 
 
+def outputs(geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
+    """Weights that the attention gives a sample: K, or K D."""
+    return int(settings["num_kernels"]) * (geometry.out_channels if settings["mixing"] == "channel" else 1)
+
+
 def hidden_channels(in_channels: int, num_kernels: int, reduction: Setting) -> int:
-    """Hidden units of the attention: C // r + 1, and K for an image's 3 channels."""
+    """Hidden units of the attention: C // r + 1, and K for an image's 3 channels; 0 without a hidden layer."""
+    if reduction == "none":
+        return 0
     return num_kernels if in_channels == 3 else reduced(in_channels, reduction) + 1

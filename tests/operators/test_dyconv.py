@@ -116,6 +116,66 @@ def test_the_static_start_leaves_the_kernels_different_so_that_the_attention_lea
     assert operator.excite.weight.grad.abs().max() > 0
 
 
+def dynet(guide_channels: int = 0, **place: int) -> DyConv:
+    """A layer of DyNet in float64: sigmoids for each output channel, from the pooled input or the block's."""
+    settings = {"mixing": "channel", "act": "sigmoid", "reduction": "none", "num_kernels": 6}
+    layer = DyConv(4, 5, 3, **place, **settings, guide_channels=guide_channels, temperature=1.0, init="published")
+    return layer.double().eval()
+
+
+@pytest.mark.parametrize("guide_channels", [0, 7])
+def test_dynet_is_its_equation(guide_channels):
+    torch.manual_seed(0)
+    layer, x = dynet(guide_channels, stride=2, padding=1, bias=True), torch.randn(2, 4, 6, 5, dtype=torch.float64)
+    torch.nn.init.normal_(layer.bias)
+    block = torch.randn(2, 7, 3, 3, dtype=torch.float64)
+    given = (DyConv.guide(7, layer._settings())(block),) if guide_channels else ()
+    pooled = (block if guide_channels else x).mean((2, 3))
+    expected = []
+    for image, context in zip(x, pooled, strict=True):
+        eta = 1 / (1 + (-(layer.excite.weight @ context + layer.excite.bias)).exp())
+        kernel, bias = torch.zeros(5, 4, 3, 3, dtype=x.dtype), torch.zeros(5, dtype=x.dtype)
+        for j in range(6):
+            for d in range(5):
+                kernel[d] += eta[j * 5 + d] * layer.kernels()[j, d]
+                bias[d] += eta[j * 5 + d] * layer.bias[j, d]
+        expected.append(torch.nn.functional.conv2d(image[None], kernel, bias, 2, 1))
+    for form in DyConv.FORMS:
+        layer.form = form
+        torch.testing.assert_close(layer(x, *given), torch.cat(expected), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("act", ["softmax", "sigmoid"])
+def test_equal_weights_of_a_kernels_channels_are_one_weight(act):
+    whole = DyConv(4, 6, 3, act=act, init="published").double().eval()
+    each = DyConv(4, 6, 3, act=act, mixing="channel").double().eval()
+    state = {k: v.repeat_interleave(6, 0) if "excite" in k else v for k, v in whole.state_dict().items()}
+    each.load_state_dict(state)
+    x = torch.randn(3, 4, 5, 5, dtype=torch.float64)
+    torch.testing.assert_close(each(x), whole(x), rtol=0, atol=1e-12)
+
+
+def test_the_parameters_of_a_guided_dynet_layer_are_those_of_the_paper():
+    assert sum(p.numel() for p in dynet(24).parameters()) == 6 * 4 * 5 * 9 + (24 + 1) * 5 * 6
+
+
+@pytest.mark.parametrize(("reduction", "said"), [(4, 64 * 17), ("none", 0)])
+def test_a_guided_layer_leaves_out_what_its_block_says(reduction, said):
+    geometry = ConvGeometry(64, 32, 1, height=7, width=7)
+    settings = DyConv.resolve(geometry, reduction=reduction)
+    width = DyConv.guide(64, settings).out_channels
+    assert width == (17 if said else 64)
+    own = DyConv.multiply_adds(geometry, settings, "aggregate")
+    assert own - DyConv.guided_multiply_adds(geometry, settings, "aggregate", width) == said
+
+
+@pytest.mark.parametrize("mixing", ["kernel", "channel"])
+def test_the_static_start_of_sigmoids_is_one_convolution(mixing):
+    layer, x = DyConv(6, 10, 3, padding=1, act="sigmoid", mixing=mixing), torch.randn(2, 6, 7, 7)
+    expected = torch.nn.functional.conv2d(x, layer.kernels().sum(0) / 2, padding=1)
+    torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_one_output_pixel_is_cheaper_to_mix_than_to_aggregate():
     tiny, small = (ConvGeometry(32, 32, 3, height=s, width=s) for s in (1, 4))
     settings = DyConv.resolve(tiny)
