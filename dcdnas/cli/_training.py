@@ -4,56 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from dcdnas.cli._output import Output
-from dcdnas.cli._recipe import task_of
+from dcdnas.cli._ready import Wanted, ready_for
 from dcdnas.cli._source import Source as Found
-from dcdnas.cli._start import start_of
 from dcdnas.cli._training_progress import watching
-from dcdnas.core.files import make_folder, write_whole
+from dcdnas.core.files import write_whole
 from dcdnas.core.objective import Objective
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.units import counted
-from dcdnas.data import Images, Split, load_test, split
+from dcdnas.data import Images, Split
 from dcdnas.engine.executors.ray.together import Workers
 from dcdnas.export import WEIGHTS, Model, Normalisation, save_weights, write_config
 from dcdnas.tasks import OBJECTIVES
-from dcdnas.training.full import VALIDATION, Trained, best_device, images_for, judged_on_test, mean_and_spread, train_seeds
+from dcdnas.training.full import Trained, judged_on_test, mean_and_spread, train_seeds
 
 RESULT, LOG = "result.json", "workers.log"
 
 TEST = "test_"
 """How the name of what a network reached on the test images begins."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """How every network is trained.
-
-    Args:
-        data: name of the images.
-        recipe: name or file of one; None for the run's.
-        epochs: None for the recipe's.
-        assignments: ``KEY=VALUE`` of the recipe.
-        weights: to begin with; None for fresh ones.
-        teacher: folder of a trained network; None for none.
-        seeds: one training each.
-        resume: whether to go on with what is kept.
-        workers: processes that share a training.
-    """
-
-    data: str
-    recipe: str | None
-    epochs: int | None
-    assignments: Sequence[str]
-    weights: Path | None
-    teacher: Path | None
-    seeds: Sequence[int]
-    resume: bool
-    workers: int
 
 
 def train_network(out: Output, found: Found, wanted: Wanted, folder: Path) -> dict[str, Any]:
@@ -72,15 +44,11 @@ def train_network(out: Output, found: Found, wanted: Wanted, folder: Path) -> di
         DcdnasError: when it cannot be trained, or was stopped.
     """
     provenance = found.model().provenance
-    task = task_of(found.run, wanted.data, wanted.recipe, wanted.epochs, wanted.assignments)
-    make_folder(folder)  # so that one that cannot be written is said before the trainings
-    images = read_images(out, found, task)
-    load_test(images)  # so that a damaged or missing test part is said before them, too
-    device, parts = best_device(), split(images, VALIDATION)
+    ready = ready_for(out, found, wanted, folder)
+    task, images, parts, device = ready.task, ready.images, ready.parts, ready.device
     group = Workers(wanted.workers, folder / LOG) if wanted.workers > 1 else None
     if group:
         group.check(task, len(parts.train))
-    start = start_of(out, found.architecture, images, wanted.weights, wanted.teacher)
     on = f"{counted(wanted.workers, 'worker')}, {device}" if group else device
     announce(out, found.name, task, parts, f"{counted(len(wanted.seeds), 'seed')}, on {on}")
 
@@ -89,7 +57,7 @@ def train_network(out: Output, found: Found, wanted: Wanted, folder: Path) -> di
 
     with watching(out, task, wanted.seeds, write) as watcher:
         trained = train_seeds(
-            found.architecture, parts, task, wanted.seeds, folder, watcher, wanted.resume, device, start,
+            found.architecture, parts, task, wanted.seeds, folder, watcher, wanted.resume, device, ready.start,
             group.train if group else None, wanted.workers,
         )  # fmt: skip
     tested = judged_on_test(trained, images, device)
@@ -102,20 +70,6 @@ def announce(out: Output, name: str, task: TrainingTask, images: Split, how: str
     out.note(f"Training {name} on {task.data}: {size}, {how}")
     if task.norm_batches:
         out.note(f"Read with BatchNorm statistics of {task.norm_batches} batches of unaugmented training images")
-
-
-def read_images(out: Output, found: Found, task: TrainingTask) -> Images:
-    """The training part for a network; says when the network has to be adapted to it."""
-    images, of = images_for(found.architecture, task), found.architecture
-    if images.notes:
-        out.note(f"{task.data}: {'; '.join(images.notes)}.")
-    if images.shape != of.input or len(images.classes) != of.classes:
-        now, priced = ("x".join(map(str, shape)) for shape in (images.shape, of.input))
-        out.warn(
-            f"Note: the network is adapted to {now} images and {len(images.classes):,} classes; {found.name} is priced for "
-            f"{priced} and {of.classes:,}."
-        )
-    return images
 
 
 def objective_of(one: Trained) -> Objective:

@@ -58,11 +58,9 @@ class TrainingProgress(Watcher):
 
     def epoch(self, seed: int, rows: Sequence[Row]) -> None:
         """Says what an epoch reached, and the best one."""
-        now, best = rows[-1], max(rows, key=lambda row: row.reached)
-        top = "best so far" if best is now else f"best {percent(best.reached)} in epoch {best.epoch}"
-        speed = f", {now.images_per_second:,.0f} images/s" if now.images_per_second else ""
-        left = f", {roughly(self._left)} left" if self._steps and now.epoch < self.task.epochs else ""
-        self._say(f"{self._where(seed, now.epoch)}: {percent(now.reached)} ({top}){speed}{left}")
+        now = rows[-1].epoch
+        left = f", {roughly(self._left)} left" if self._steps and now < self.task.epochs else ""
+        self._say(f"{self._where(seed, now)}: {reached(rows)}{left}")
 
     def ended(self, trained: Trained) -> None:
         """Hands on what was trained."""
@@ -80,6 +78,24 @@ class TrainingProgress(Watcher):
         self.out.note(text)
 
 
+def reached(rows: Sequence[Row]) -> str:
+    """What the last of these epochs reached, beside the best one, and how fast it was."""
+    now, best = rows[-1], max(rows, key=lambda row: row.reached)
+    top = "best so far" if best is now else f"best {percent(best.reached)} in epoch {best.epoch}"
+    speed = f", {now.images_per_second:,.0f} images/s" if now.images_per_second else ""
+    return f"{percent(now.reached)} ({top}){speed}"
+
+
+def stopping_once(out: Output) -> Signals:
+    """Signals that keep what is trained and end it, after saying so; a second one ends it at once."""
+
+    def told(times: int) -> None:
+        if times == 1:
+            out.warn("Stopping; the training is kept. Press Ctrl-C again to quit at once.")
+
+    return Signals(told)
+
+
 @contextmanager
 def watching(
     out: Output, task: TrainingTask, seeds: Sequence[int], ended: Callable[[Trained], object]
@@ -92,12 +108,7 @@ def watching(
         seeds: of all trainings, in their order.
         ended: takes a training when it has ended.
     """
-
-    def told(times: int) -> None:
-        if times == 1:
-            out.warn("Stopping; the training is kept. Press Ctrl-C again to quit at once.")
-
-    signals = Signals(told)
+    signals = stopping_once(out)
     progress = TrainingProgress(out, task, seeds, ended, signals)
     with signals.listening():
         if out.progress.is_terminal and not out.quiet:

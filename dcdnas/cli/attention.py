@@ -79,7 +79,7 @@ def with_weights(out: Output, found: Found, data: str, weights: Path, count: int
         FileError: when the weights cannot be read, or are of another network.
     """
     from dcdnas.analysis.attention import attentions
-    from dcdnas.cli._training import read_images
+    from dcdnas.cli._ready import read_images
     from dcdnas.core.task import TrainingTask
     from dcdnas.engine.repeat import task_of
     from dcdnas.errors import UsageError

@@ -38,7 +38,10 @@ WorkersOption = Annotated[
     int,
     typer.Option("--workers", metavar="N", min=1, help="Processes of Ray Train that share a training, one core or GPU each."),
 ]
-Front = Annotated[bool, typer.Option("--front", help="Train every network of a run's front, one after the other.")]
+JobsOption = Annotated[
+    int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Trainings at one time, each a trial of Ray with a core or GPU.")
+]
+Front = Annotated[bool, typer.Option("--front", help="Train every network of a run's front.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is kept there, if anything is.")]
 
 
@@ -64,6 +67,7 @@ def train(
     output: Folder = None,
     resume: Resume = False,
     workers: WorkersOption = 1,
+    jobs: JobsOption = 1,
     front: Front = False,
 ) -> None:
     """Train a network in earnest, from a run, a config or a published network, and test it.
@@ -75,19 +79,31 @@ def train(
 
     Example:  dcdnas train quick -d fashion-mnist --epochs 60 --seeds 3
     """
-    from dcdnas.cli._training import Wanted, say, train_network
+    from dcdnas.cli._ready import Wanted
+    from dcdnas.cli._training import say, train_network
 
     flags = [f"skip_damaged={skip_damaged}"] if skip_damaged else []
     flags += [] if patience is None else [f"patience={patience}"]
     numbers = range(seed, seed + seeds)
-    wanted = Wanted(data, recipe, epochs, (*(assignments or ()), *flags), weights, teacher, numbers, resume, workers)
-    found = sources_of(source, trial, front)
+    wanted = Wanted(data, recipe, epochs, (*(assignments or ()), *flags), weights, teacher, numbers, resume, workers, jobs)
+    found = [(one, folder_of(one, output, front)) for one in sources_of(source, trial, front)]
+    speaking = out
+    if jobs > 1 and seeds * len(found) > 1:
+        from dcdnas.cli._at_once import Silent, train_all
+
+        wanted, speaking = train_all(out, found, wanted), Silent(out)
     results = []
-    for one in found:
-        folder = Path("trained") / one.name if output is None else output / one.name if front else output
-        results.append(train_network(out, one, wanted, folder))
+    for one, folder in found:
+        results.append(train_network(speaking, one, wanted, folder))
         say(out, results[-1], folder)
     out.document({"networks": results} if front else results[0])
+
+
+def folder_of(one: Found, output: Path | None, front: bool) -> Path:
+    """Where a network's trainings are kept."""
+    if output is None:
+        return Path("trained") / one.name
+    return output / one.name if front else output
 
 
 def sources_of(source: str, trial: str, front: bool = False) -> list[Found]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -136,6 +137,38 @@ def train_seeds(
         RunError: when the folder cannot be written to, another process trains in it, or it has trainings that are not to be
             resumed, or others than these.
     """
+    with prepared(architecture, images, task, seeds, folder, resume, start, workers) as trainings:
+        run = run or train_kept
+        return [run(t.architecture, images, t.task, t.place, watcher, device, start) for t in trainings]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training whose folder is checked and belongs to this process.
+
+    Args:
+        architecture: fitted to the images.
+        task: the recipe, with its seed.
+        place: where it is kept.
+    """
+
+    architecture: Architecture
+    task: TrainingTask
+    place: TrainingFolder
+
+
+@contextmanager
+def prepared(
+    architecture: Architecture,
+    images: Split,
+    task: TrainingTask,
+    seeds: Sequence[int],
+    folder: Path,
+    resume: bool = False,
+    start: Start = FRESH,
+    workers: int = 1,
+) -> Iterator[list[Prepared]]:
+    """Holds the folder of a network's trainings within the block; the arguments and errors are those of `train_seeds`."""
     architecture = fitted(architecture, images.train)
     tasks = [replace(task, seed=seed) for seed in seeds]
     make_folder(folder)
@@ -145,8 +178,7 @@ def train_seeds(
         places = [TrainingFolder(folder / f"seed-{t.seed}", about, lock) for t, about in zip(tasks, abouts, strict=True)]
         for place in places:
             place.prepare(resume)
-        run = run or train_kept
-        return [run(architecture, images, t, p, watcher, device, start) for t, p in zip(tasks, places, strict=True)]
+        yield [Prepared(architecture, t, place) for t, place in zip(tasks, places, strict=True)]
 
 
 def train_kept(

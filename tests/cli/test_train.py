@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,13 @@ from safetensors.torch import load_file
 
 import dcdnas
 from dcdnas.cli.train import sources_of
-from dcdnas.data import Images, load_test
+from dcdnas.data import Images, load_test, split
+from dcdnas.engine.executors.ray.at_once import Trial
 from dcdnas.export import read_model
 from dcdnas.published import architecture
 from dcdnas.results import load_run
 from dcdnas.training import full as full_training
+from dcdnas.training.full import VALIDATION, Watcher, fitted, images_for
 
 TRAIN = ("train", "done", "-d", "npz:some.npz", "--epochs", "1", "-o", "out")
 
@@ -197,6 +199,43 @@ def test_the_whole_front_is_trained_one_network_after_the_other(run: Run, search
         assert json.loads((place / "result.json").read_text()) == result
         assert dcdnas.load(place / "seed-0").architecture == trial.architecture
     assert said.err.count("Training done-") == len(front)
+
+
+def test_trainings_at_one_time_are_told_tested_and_written_like_others(
+    run: Run, searched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here(trials: Sequence[Trial], jobs: int, log: Path, said: Callable[..., None], stopping: Callable[[], bool]) -> None:
+        assert (jobs, log, stopping()) == (2, Path("out/workers.log"), False)
+        for trial in trials:
+            images = split(images_for(trial.found, trial.task), VALIDATION)
+            full_training.train_kept(
+                fitted(trial.found, images.train), images, trial.task, trial.place, Watcher(), trial.device, trial.start
+            )
+            said(trial, trial.place.rows)
+
+    monkeypatch.setattr("dcdnas.cli._at_once.train_at_once", here)
+    words = ("train", "done", "--front", "-d", "npz:some.npz", "--epochs", "1", "--json")
+    at_once = run(*words, "--jobs", "2", "-o", "out")
+    assert at_once.code == 0
+    networks = [result["network"] for result in at_once.json["networks"]]
+    assert [line for line in at_once.err.splitlines() if line.startswith("Training ")] == [
+        f"Training {len(networks)} networks on npz:some.npz: 1 epoch, 1 seed each, 2 at one time as trials of Ray, on cpu"
+    ]
+    assert all(f"{name} seed 0 epoch 1/1: " in at_once.err for name in networks)
+    one_by_one = run(*words, "-o", "other").json["networks"]
+    for ours, theirs in zip(at_once.json["networks"], one_by_one, strict=True):
+        assert ours["test_accuracy"] == theirs["test_accuracy"]
+        assert (
+            dcdnas.load(f"out/{ours['network']}/seed-0").architecture
+            == dcdnas.load(f"other/{ours['network']}/seed-0").architecture
+        )
+
+
+def test_several_trainings_at_one_time_share_none(run: Run, searched: Path) -> None:
+    said = run(*TRAIN, "--seeds", "2", "--jobs", "2", "--workers", "2")
+    assert said.code == 2
+    assert "--jobs trains several networks at one time, --workers shares one training. Leave one of them out." in said.err
+    assert not Path("out").exists()
 
 
 def test_a_front_of_what_has_none_is_refused(run: Run, searched: Path) -> None:

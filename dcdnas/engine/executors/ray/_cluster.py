@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ from dcdnas.engine.job import described
 from dcdnas.errors import UsageError
 
 _PRINT = "print_to_stdstream"
+
+POLL = 0.5
+"""Seconds between two looks at what Ray runs."""
 
 SETTLING = 2.0
 """Seconds in which a cluster notices that the machine of a worker that is gone is gone, too."""
@@ -86,6 +89,24 @@ def own_handlers() -> Iterator[None]:
             for number, handler in before.items():
                 if handler is not None:
                     signal.signal(number, handler)
+
+
+def followed(fit: Callable[[], object], look: Callable[[], None]) -> BaseException | None:
+    """Runs something of Ray that blocks, and looks at it every `POLL` seconds and once after its end; returns what it raised."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            fit()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(POLL)
+        look()
+    return errors[0] if errors else None
 
 
 def cause_of_death(worker: str) -> FailureKind | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from dcdnas.core.plugins import Plugin, loaded, offer
 from dcdnas.core.task import TrainingTask
 from dcdnas.data import Split
 from dcdnas.engine.execution import Execution
-from dcdnas.engine.executors.ray._cluster import cluster, logged, own_handlers
+from dcdnas.engine.executors.ray._cluster import cluster, followed, logged, own_handlers
 from dcdnas.engine.job import described
 from dcdnas.errors import DcdnasError, Resumable, TrainingError
 from dcdnas.training.folder import EPOCHS, LAST, TrainingFolder, rows_in
@@ -37,9 +36,6 @@ STOP, FAILED, RAY = "stop", "failed.txt", ".ray"
 
 RESTARTS = 3
 """Times that workers are started again after one died."""
-
-POLL = 0.5
-"""Seconds between two looks at the folder."""
 
 
 @dataclass(frozen=True)
@@ -98,32 +94,24 @@ def run_workers(shared: Shared, workers: Workers, watcher: Watcher) -> None:
 
 def _follow(trainer: TorchTrainer, shared: Shared, watcher: Watcher) -> None:
     """Waits for the end; says each epoch and asks the workers to stop when the watcher wants to."""
-    errors: list[BaseException] = []
+    said = 0
 
-    def fit() -> None:
-        try:
-            trainer.fit()
-        except BaseException as error:
-            errors.append(error)
-
-    thread, said = threading.Thread(target=fit, daemon=True), 0
-    thread.start()
-    while thread.is_alive():
-        thread.join(POLL)
+    def look() -> None:
+        nonlocal said
         rows = rows_in(shared.folder / EPOCHS)
         if len(rows) > said:
             said = len(rows)
             watcher.epoch(shared.task.seed, rows)
         if watcher.stopping():
             (shared.folder / STOP).touch()
+
+    error = followed(trainer.fit, look)
     stopped = (shared.folder / STOP).exists()
     (shared.folder / STOP).unlink(missing_ok=True)
-    if errors and not isinstance(errors[0], RayError | RuntimeError):
-        raise errors[0]
-    if errors:
-        raise TrainingError(
-            f"Ray Train gave up: {described(errors[0])}. What was kept is in {shared.folder}; go on with --resume."
-        )
+    if error and not isinstance(error, RayError | RuntimeError):
+        raise error
+    if error:
+        raise TrainingError(f"Ray Train gave up: {described(error)}. What was kept is in {shared.folder}; go on with --resume.")
     if stopped and len(rows_in(shared.folder / EPOCHS)) < shared.task.epochs:
         raise Resumable(
             f"stopped seed {shared.task.seed}; it is kept in {shared.folder / LAST} as after its last whole epoch. "

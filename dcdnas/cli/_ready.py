@@ -1,0 +1,85 @@
+"""What `dcdnas train` is asked for, and all that a network's trainings need, checked before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dcdnas.cli._output import Output
+from dcdnas.cli._recipe import task_of
+from dcdnas.cli._source import Source as Found
+from dcdnas.cli._start import start_of
+from dcdnas.core.files import make_folder
+from dcdnas.core.task import TrainingTask
+from dcdnas.data import Images, Split, load_test, split
+from dcdnas.training.full import VALIDATION, best_device, images_for
+from dcdnas.training.starting import Start
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How every network is trained.
+
+    Args:
+        data: name of the images.
+        recipe: name or file of one; None for the run's.
+        epochs: None for the recipe's.
+        assignments: ``KEY=VALUE`` of the recipe.
+        weights: to begin with; None for fresh ones.
+        teacher: folder of a trained network; None for none.
+        seeds: one training each.
+        resume: whether to go on with what is kept.
+        workers: processes that share a training.
+        jobs: trainings at one time.
+    """
+
+    data: str
+    recipe: str | None
+    epochs: int | None
+    assignments: Sequence[str]
+    weights: Path | None
+    teacher: Path | None
+    seeds: Sequence[int]
+    resume: bool
+    workers: int
+    jobs: int = 1
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a network's trainings need, checked before the first step."""
+
+    task: TrainingTask
+    images: Images
+    parts: Split
+    device: str
+    start: Start
+
+
+def ready_for(out: Output, found: Found, wanted: Wanted, folder: Path) -> Ready:
+    """Reads all that the trainings of a network need, the test images among them, and makes their folder.
+
+    Raises:
+        DcdnasError: when something is missing, damaged, or does not fit.
+    """
+    task = task_of(found.run, wanted.data, wanted.recipe, wanted.epochs, wanted.assignments)
+    make_folder(folder)
+    images = read_images(out, found, task)
+    load_test(images)
+    start = start_of(out, found.architecture, images, wanted.weights, wanted.teacher)
+    return Ready(task, images, split(images, VALIDATION), best_device(), start)
+
+
+def read_images(out: Output, found: Found, task: TrainingTask) -> Images:
+    """The training part for a network; says when the network has to be adapted to it."""
+    images, of = images_for(found.architecture, task), found.architecture
+    if images.notes:
+        out.note(f"{task.data}: {'; '.join(images.notes)}.")
+    if images.shape != of.input or len(images.classes) != of.classes:
+        now, priced = ("x".join(map(str, shape)) for shape in (images.shape, of.input))
+        out.warn(
+            f"Note: the network is adapted to {now} images and {len(images.classes):,} classes; {found.name} is priced for "
+            f"{priced} and {of.classes:,}."
+        )
+    return images
