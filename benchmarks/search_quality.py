@@ -220,11 +220,19 @@ def timed(loop: SearchLoop) -> list[float]:
 def judged(table: Table, trials: Sequence[Trial], most: float) -> dict[str, float]:
     """b, U and V of the networks that were evaluated."""
     true = [statistics.fmean(table.readings(t.architecture)) for t in trials]
-    looked = max(range(len(trials)), key=lambda i: (GOALS.gain(trials[i]), -trials[i].number))
-    points = [(t.cost["flops"], accuracy) for t, accuracy in zip(trials, true, strict=True)]
-    mine, ladder = staircase(points, most), staircase(LADDER, most)
-    costs = [(np.log(cost / CHEAPEST) / np.log(most / CHEAPEST), 1 - (a - CHANCE) / (1 - CHANCE)) for cost, a in points]
-    front = [[a, c] for c, a in costs]
+    return judge([t.cost["flops"] for t in trials], true, [GOALS.gain(t) for t in trials], most)
+
+
+def judge(costs: Sequence[float], true: Sequence[float], read: Sequence[float], most: float) -> dict[str, float]:
+    """b, U and V of networks by their costs, true accuracies and the readings that a search saw, in the order of evaluation."""
+    if not costs:
+        return {"b": 100 * CHANCE, "U": 0.0, "V": 0.0}
+    looked = max(range(len(costs)), key=lambda i: (read[i], -i))
+    mine, ladder = staircase(list(zip(costs, true, strict=True)), most), staircase(LADDER, most)
+    front = [
+        [1 - (a - CHANCE) / (1 - CHANCE), np.log(c / CHEAPEST) / np.log(most / CHEAPEST)]
+        for c, a in zip(costs, true, strict=True)
+    ]
     area = float(np.maximum(mine - ladder, 0).mean() / (1 - CHANCE))
     return {"b": round(100 * true[looked], 4), "U": round(area, 6), "V": round(volume(front, [1.0, 1.0]), 6)}
 
