@@ -15,7 +15,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +48,13 @@ def exported(name: str, width: float, folder: Path) -> float:
     return float(json.loads(done.read_text()))
 
 
-def opened(path: Path) -> tuple[Callable[[], Any], int]:
-    """A call that computes one image on one thread, and the nodes that onnxruntime runs."""
+def opened(path: Path, shape: Sequence[int] = (3, 224, 224)) -> tuple[Callable[[], Any], int]:
+    """A call that computes one image of a shape on one thread, and the nodes that onnxruntime runs."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3
     options.optimized_model_filepath = str(path.with_suffix(".optimised"))
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    image = np.random.default_rng(0).standard_normal((1, 3, 224, 224), np.float32)
+    image = np.random.default_rng(0).standard_normal((1, *shape), np.float32)
     return lambda: session.run(None, {"images": image}), nodes_of(Path(options.optimized_model_filepath))
 
 

@@ -1,0 +1,241 @@
+"""Dynamic convolutions, static ones and what searches choose, at equal multiply-adds, trained alike on CIFAR-10.
+
+    python benchmarks/equal_cost.py -d cifar10:DIR [--rows static dcd] [--seeds 5] [--hours 8] [--folder FOLDER] [--show]
+
+All networks are MobileNetV2-like, for 32x32 images, and as wide as `BUDGET` allows. A row of an operator has it in every 1x1 and
+depthwise layer of the blocks. `search` is what a search with the default sampler finds in a space where each stage chooses among
+the operators, and depth, kernel size and expansion are free; `random` is the same search by random proposals. They have as many
+trainings each, and each seed has a search of its own, so that the spread over seeds is also that of the searches.
+
+Every network of the table is trained by one recipe on the same 20,000 training images, for 15 epochs; the searches' trainings are
+part of those images and hold some of them out. The test images are read once, at the end of a network's training.
+
+It goes on where it was stopped: a training is a line of `equal_cost.jsonl` beside this file when it has ended, and a search a run
+in the folder. `--hours` begins no training or search after so many. Printed is the table: means with 95 % intervals by Student's
+t over the seeds, differences to `static` paired by seed, processor time, and the deployed network's time in onnxruntime at
+batch 1 as a multiple of that of `static`, measured in turns in this process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from exported import opened
+
+import dcdnas
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.budget import parse_budgets
+from dcdnas.core.task import TrainingTask
+from dcdnas.core.uncertainty import student
+from dcdnas.core.yaml_lines import Document, as_yaml
+from dcdnas.cost import notations, price
+from dcdnas.data import Split, load, load_test
+from dcdnas.export import Model, export_model
+from dcdnas.kernels import in_use
+from dcdnas.networks import build_network
+from dcdnas.space.reading.reader import Compiler
+from dcdnas.training.allocator import keep_freed_memory
+from dcdnas.training.loop import seeded, train
+
+RESULTS = Path(__file__).with_suffix(".jsonl")
+BUDGET = "4MFLOPs"
+IMAGES, EPOCHS = 20_000, 15
+TRIALS, PROXY_EPOCHS = 24, 4
+RECIPE = TrainingTask(epochs=EPOCHS, augment="crop-flip")
+
+Operator = Mapping[str, Any] | None
+SPACE: dict[str, Any] = {
+    "format": "dcdnas/space-1", "network": "mobilenetv2", "input": [3, 32, 32], "classes": 10,
+    "settings": {
+        "channels": [16, 32, 64], "strides": [1, 2, 2], "stem_channels": 16, "stem_stride": 1, "head_channels": 128,
+        "width": {"fit": [0.1, 4.0]}, "depth": 2, "kernel_size": 3, "expansion": 3,
+    },
+}  # fmt: skip
+UNIFORM: dict[str, tuple[str, Operator]] = {
+    "static": ("static", None),
+    "dcd": ("dcd", None),
+    "odconv-1": ("odconv", {"num_kernels": 1}),
+    "odconv-4": ("odconv", {"num_kernels": 4}),
+    "condconv": ("condconv", None),
+    "dyconv": ("dyconv", None),
+    "kernel-warehouse-1": ("kernel-warehouse", {"budget": 1}),
+    "kernel-warehouse-half": ("kernel-warehouse", {"budget": 0.5}),
+}
+"""Row -> the operator of all layers, and its settings."""
+
+SEARCHES = {"search": "", "random": "random"}
+"""Row -> sampler; empty for the default one."""
+
+SEARCHED: dict[str, Any] = SPACE | {
+    "name": "equal-cost",
+    "settings": SPACE["settings"] | {
+        "depth": [1, 2, 3],
+        "kernel_size": {"share": "network", "*": [3, 5]},
+        "expansion": {"share": "network", "*": [2, 3, 4]},
+    },
+    "slots": {
+        "*.expand, *.project": {
+            "share": "stage", "static": None, "dcd": {"latent_dim": ["half", "auto"]}, "odconv": {"num_kernels": [1, 4]},
+            "condconv": None, "dyconv": None,
+        },
+        "*.depthwise": {"share": "network", "static": None, "dcd": None, "odconv": {"num_kernels": [1, 4]}},
+    },
+    "proxy": {"epochs": PROXY_EPOCHS, "augment": "crop-flip"},
+}  # fmt: skip
+
+
+def main() -> None:
+    """Trains what is missing, and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-d", "--data", default="", help="CIFAR-10, like cifar10:DIR")
+    parser.add_argument("--rows", nargs="+", default=[*UNIFORM, *SEARCHES], choices=[*UNIFORM, *SEARCHES])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--hours", type=float, default=24.0)
+    parser.add_argument("--folder", type=Path, default=Path("equal-cost"), help="for the images, the searches and the exports")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--images", type=int, default=IMAGES)
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--trials", type=int, default=TRIALS)
+    parser.add_argument("--show", action="store_true", help="train nothing, print what there is")
+    given = parser.parse_args()
+    given.folder = given.folder.resolve()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    os.environ["DCDNAS_RUNS"] = str(given.folder / "runs")
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    if not given.show:
+        train_missing(given)
+    show(rows_of(given.results), given.rows, given.folder)
+
+
+def train_missing(given: argparse.Namespace) -> None:
+    """Seed by seed, so that what there is can be compared at any time."""
+    end = time.monotonic() + 3600 * given.hours
+    data = some_images(given.data, given.images, given.folder)
+    there = {(row["row"], row["seed"]) for row in rows_of(given.results)}
+    for seed, name in product(range(given.seeds), given.rows):
+        if (name, seed) not in there and time.monotonic() < end:
+            row = trained(name, seed, data, given)
+            with given.results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            print(row, flush=True)
+
+
+def some_images(data: str, count: int, folder: Path) -> str:
+    """An archive of so many of the training images, chosen once, and all test images."""
+    path = folder / f"images-{count}.npz"
+    if not path.exists():
+        images = load(data)
+        test = load_test(images)
+        chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:count]
+        np.savez(
+            path, train_images=images.pixels[chosen].numpy(), train_labels=images.labels[chosen].numpy(),
+            test_images=test.pixels.numpy(), test_labels=test.labels.numpy(), classes=np.array(images.classes),
+        )  # fmt: skip
+    return f"npz:{path}"
+
+
+def trained(name: str, seed: int, data: str, given: argparse.Namespace) -> dict[str, Any]:
+    """One line of the results: a network of a row, trained on all images and judged on the test images."""
+    begun = time.process_time()
+    architecture = uniform(name) if name in UNIFORM else found_by(SEARCHES[name], seed, data, given)
+    chosen = time.process_time()
+    images = load(data)
+    with seeded(seed):
+        network = build_network(architecture)
+    score = train(network, Split(images, load_test(images)), replace(RECIPE, epochs=given.epochs, seed=seed))
+    cost = price(architecture)
+    return {
+        "row": name, "seed": seed, "accuracy": score.values["accuracy"], "images": given.images, "epochs": given.epochs,
+        "flops": cost["flops"], "params": cost["params"], "search_seconds": round(chosen - begun, 1),
+        "seconds": round(time.process_time() - chosen, 1), "architecture": architecture.to_dict(), "kernels": in_use(),
+        "torch": torch.__version__, "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }  # fmt: skip
+
+
+def uniform(name: str) -> Architecture:
+    """The network with one operator in every 1x1 and depthwise layer of its blocks, as wide as the budget allows."""
+    operator, settings = UNIFORM[name]
+    content = SPACE | {"name": name, "slots": {"*.expand, *.project, *.depthwise": {operator: settings}}}
+    space = Compiler(Document("equal_cost.py", content, {})).space().filling(parse_budgets([BUDGET], notations()))
+    return space.architecture(space.decide(lambda _, options: options[0]))
+
+
+def found_by(sampler: str, seed: int, data: str, given: argparse.Namespace) -> Architecture:
+    """The best network of a search."""
+    file = given.folder / "space.yaml"
+    file.write_text(as_yaml(SEARCHED), encoding="utf-8")
+    name = f"{sampler or 'default'}-{seed}"
+    run = dcdnas.search(
+        file, BUDGET, trials=given.trials, data=data, seed=seed, name=name, executor="inline", confirm=0,
+        **({"sampler": sampler} if sampler else {}),
+    )  # fmt: skip
+    assert run.best is not None
+    return run.best.architecture
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The results."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def show(rows: Sequence[dict[str, Any]], names: Sequence[str], folder: Path) -> None:
+    """The table."""
+    of = {name: {row["seed"]: row for row in rows if row["row"] == name} for name in names}
+    times = latencies({name: of[name][min(of[name])]["architecture"] for name in names if of[name]}, folder)
+    print("| row | seeds | test accuracy, % | to `static`, points | params | processor s, training | of search | onnxruntime |")
+    print("| --- |" + " ---: |" * 7)
+    for name, found in of.items():
+        if not found:
+            continue
+        accuracies = [100 * row["accuracy"] for row in found.values()]
+        gains = [100 * (found[s]["accuracy"] - of["static"][s]["accuracy"]) for s in found if s in of.get("static", {})]
+        first = next(iter(found.values()))
+        took, searching = (statistics.fmean(row[key] for row in found.values()) for key in ("seconds", "search_seconds"))
+        print(
+            f"| `{name}` | {len(found)} | {interval(accuracies)} | {'' if name == 'static' else interval(gains, '+')} | "
+            f"{first['params']:,.0f} | {took:.0f} | {searching:.0f} | {times.get(name, '')} |"
+        )
+
+
+def interval(values: Sequence[float], sign: str = "") -> str:
+    """The mean with its 95 % interval by Student's t."""
+    if len(values) < 2:
+        return "".join(f"{value:{sign}.2f}" for value in values)
+    half = student(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return f"{statistics.fmean(values):{sign}.2f} ± {half:.2f}"
+
+
+def latencies(architectures: Mapping[str, Any], folder: Path, rounds: int = 60) -> dict[str, str]:
+    """The median time of one image in each exported network as a multiple of that of the static one, in turns."""
+    calls = {}
+    for name, content in architectures.items():
+        out = folder / f"exported-{name}"
+        if not (out / "model-batch1.onnx").exists():
+            export_model(Model(Architecture.from_dict(content)), out, ["onnx"])
+        calls[name] = opened(out / "model-batch1.onnx", content["input"])[0]
+    spent: dict[str, list[float]] = {name: [] for name in calls}
+    for _, (name, call) in product(range(rounds), calls.items()):
+        begun = time.process_time()
+        call()
+        spent[name].append(time.process_time() - begun)
+    if "static" not in spent:
+        return {}
+    return {name: f"{statistics.median(s) / statistics.median(spent['static']):.2f}" for name, s in spent.items()}
+
+
+if __name__ == "__main__":
+    main()
