@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +12,7 @@ from typing import Any, TypeVar
 from dcdnas.core.lock import live_driver
 from dcdnas.core.trial import EpochResult, Trial
 from dcdnas.engine.store import FILE as MEMORY
-from dcdnas.engine.store import Store
+from dcdnas.engine.store import Store, without_collection
 from dcdnas.errors import RunError
 from dcdnas.results import FILE as CONFIG
 from dcdnas.results import Moment, Note, Run, load_run, read_notes
@@ -122,7 +120,7 @@ class LiveRun:
             self._marks = store.marks()
         finally:
             store.close()
-        with _without_collection():
+        with without_collection():
             self.run = load_run(self.folder, curves=False)
         self.operators: set[str] = set()
         self.history = History(self.run.budgets, self.run.goals, self.run.bounds)
@@ -162,18 +160,6 @@ class LiveRun:
         self.history.extend(trials)
         for trial in trials:
             self.operators |= trial.architecture.operator_names
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Keeps the garbage collector from walking through a million new objects again and again."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def _stamp(path: Path) -> tuple[int, int]:

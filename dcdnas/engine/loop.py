@@ -23,7 +23,7 @@ from dcdnas.engine.proposals import Proposal, Proposer
 from dcdnas.engine.recovery import failures_in_a_row, lost, recover
 from dcdnas.engine.signals import NOTHING, Wish
 from dcdnas.engine.standing import Standing
-from dcdnas.engine.store import Store
+from dcdnas.engine.store import Store, without_collection
 from dcdnas.engine.weights import KeptWeights
 from dcdnas.space.search_space import SearchSpace
 
@@ -73,10 +73,11 @@ class SearchLoop:
         self._unwritten: set[int] = set()
         self._failures = self._misses = 0
         self._as_trained = AsTrained(store.meta("images"), config.task)
-        past = recover(store, died, retry_failed)
-        self.interrupted = sum(trial.state == "interrupted" for trial in past)
-        self._proposer = Proposer(config, space, past)
-        self._take_over(past, died)
+        with without_collection():
+            past = recover(store, died, retry_failed)
+            self.interrupted = sum(trial.state == "interrupted" for trial in past)
+            self._proposer = Proposer(config, space, past)
+            self._take_over(past, died)
         self.confirming = Confirming(config, store, died, retry_failed)
         self.weights = KeptWeights(store, config.keep_weights)
 
@@ -361,8 +362,9 @@ class SearchLoop:
         """Goes on where an earlier session ended. After one that ended for its failures, one more failure ends this one too."""
         for trial in sorted(past, key=lambda t: (t.ended, t.number)):
             self._remember(trial)
+        reports = self.store.reports(self._halving.rungs)
         for trial in past:
-            for report in trial.score.curve if trial.score and trial.state in ENDED else ():
+            for report in reports.get(trial.number, ()) if trial.state in ENDED else ():
                 self._halving.reached(trial.number, report, trial.cost)
             self._misses = self._misses + 1 if trial.state in ("refused", "replayed") else 0
         failed = failures_in_a_row(past)

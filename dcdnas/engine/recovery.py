@@ -28,9 +28,9 @@ def recover(store: Store, died: bool, retry_failed: bool = False) -> list[Trial]
         retry_failed: whether what has failed is trained again.
 
     Returns:
-        All trials. None is running any more; those that are interrupted are to be trained again.
+        All trials, without their learning curves. None is running any more; those that are interrupted are to be trained again.
     """
-    trials = store.trials()
+    trials = store.trials(curves=False)
     with store.transaction():
         for position, trial in enumerate(trials):
             if trial.state == "running":

@@ -6,6 +6,7 @@ crash in the middle of a write is rolled back by whoever opens the file next and
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import math
@@ -27,7 +28,7 @@ from dcdnas.engine.folders import called
 from dcdnas.engine.formats import EARLIER, FORMAT, only_read, unknown_format
 from dcdnas.errors import FileError, Resumable, RunError
 
-__all__ = ["FILE", "Confirmation", "Store", "Weights"]
+__all__ = ["FILE", "Confirmation", "Store", "Weights", "without_collection"]
 
 FILE = "run.db"
 
@@ -225,6 +226,18 @@ class Store:
             self._find_gaps([row[0] for row in found], first, problems)
         return made
 
+    def reports(self, epochs: Collection[int]) -> dict[int, list[EpochResult]]:
+        """What trials reported after some epochs, by trial.
+
+        Raises:
+            RunError: at the first damaged row.
+        """
+        found = self._read(f"SELECT * FROM reports WHERE epoch IN ({','.join('?' * len(epochs))})", tuple(epochs))
+        by_trial: dict[int, list[EpochResult]] = {}
+        for row, report in self._made(found, rows.report_of, None, "a report of its learning curve"):
+            by_trial.setdefault(row[0], []).append(report)
+        return by_trial
+
     def curve(self, number: int) -> tuple[EpochResult, ...]:
         """The reports of a trial so far, damaged ones left out; those of a running one are here before its score is."""
         found = self._read("SELECT * FROM reports WHERE number = ? ORDER BY epoch", (number,))
@@ -364,3 +377,15 @@ _ENDINGS_1 = {
     **{e.sentence: e for e in (Ending.EXHAUSTED, Ending.TIME_IS_UP, Ending.STOPPED, Ending.INTERRUPTED, Ending.TAKEN_OVER)},
 }
 """The sentences by which format 1 said how a search ended; any other was that of trainings that failed in a row."""
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Keeps the garbage collector from walking through a million new objects again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

@@ -27,6 +27,7 @@ from dcdnas.core.trial import LOST, Trial
 from dcdnas.core.units import notation
 from dcdnas.engine.job import derived_seed
 from dcdnas.engine.samplers import Sampler
+from dcdnas.errors import RunError
 from dcdnas.space.search_space import Decisions, SearchSpace
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -61,6 +62,7 @@ class Study:
         self.asked = 0
         self._finished = 0
         self._distributions: dict[str, BaseDistribution] = {d.name: CategoricalDistribution(d.options) for d in space.decisions}
+        self._options = {d.name: frozenset(d.options) for d in space.decisions}
         self._study = optuna.create_study(sampler=self._made(None), directions=goals.directions)
 
     def ask(self) -> tuple[int, dict[str, Setting]]:
@@ -79,7 +81,7 @@ class Study:
         """The end of what `ask` proposed."""
         state, values, attributes = self._outcome(trial)
         storage = self._study._storage
-        optuna_id = storage.get_trial_id_from_study_id_trial_number(self._study._study_id, ticket)
+        optuna_id = self._optuna_id(ticket)
         for key, value in attributes.items():
             storage.set_trial_system_attr(optuna_id, key, value)
         self._study.tell(ticket, values, state=state)
@@ -91,6 +93,8 @@ class Study:
             The tickets of those that have not ended, by their numbers.
         """
         # what a sampler notes of a training depends on how many had finished before it
+        for trial in trials:
+            self._check(trial)
         outcomes = {t.number: self._outcome(t) for t in sorted(trials, key=lambda t: (t.ended, t.number)) if t.state not in LOST}
         tickets = {}
         for trial in sorted(trials, key=lambda t: t.number):
@@ -100,6 +104,15 @@ class Study:
                 state, values, attributes = outcomes[trial.number]
                 self._add(state, trial.decisions, values, attributes)
         return tickets
+
+    def _check(self, trial: Trial) -> None:
+        """Raises RunError for decisions that the space does not have, which a sampler could not learn from."""
+        for name, option in trial.decisions.items():
+            if name in self._options and option not in self._options[name]:
+                raise RunError(
+                    f"trial {trial.number}: the space has no {name} of {option!r:.60}. The run's memory is of another "
+                    "search.yaml: restore both from one copy."
+                )
 
     def _made(self, before: BaseSampler | None) -> BaseSampler:
         """A sampler that knows nothing of the proposals of an earlier one but what it would find out again."""
@@ -116,12 +129,17 @@ class Study:
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
         params = self._everything(decisions)
-        distributions = {name: self._distributions[name] for name in params}
-        record = create_trial(
-            state=state, values=values, params=params, distributions=distributions, system_attrs=dict(attributes or {})
-        )
-        self._study.add_trial(record)
+        self._study.add_trial(create_trial(state=state, values=values, system_attrs=dict(attributes or {})))
+        self._set_params(self._optuna_id(self.asked), params)
         self.asked += 1
+
+    def _optuna_id(self, ticket: int) -> int:
+        return self._study._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, ticket)
+
+    def _set_params(self, optuna_id: int, params: Mapping[str, Any]) -> None:
+        """Writes into Optuna's record what was proposed; adding a trial with them copies every option of every decision."""
+        record = self._study._storage.get_trial(optuna_id)
+        record.params, record.distributions = dict(params), {name: self._distributions[name] for name in params}
 
     def _outcome(self, trial: Trial) -> tuple[TrialState, list[float] | None, dict[str, Any]]:
         """Optuna's state, values and attributes: one violation a budget, how unfinished the training is, the sampler's notes."""
@@ -140,9 +158,7 @@ class Study:
     def _decide(self, trial: optuna.Trial) -> dict[str, Setting]:
         decisions = self.space.decide(lambda name, options: _chosen(trial, name, options))
         if self.sampler.flat:
-            record = self._study._storage.get_trial(trial._trial_id)
-            record.params = self._everything(decisions)
-            record.distributions = dict(self._distributions)
+            self._set_params(trial._trial_id, self._everything(decisions))
         return decisions
 
     def _everything(self, decisions: Decisions) -> dict[str, Setting]:
