@@ -77,9 +77,9 @@ class KernelWarehouse(Operator):
     def __init__(
         self,
         *place: Any,
-        budget: Annotated[float, Choice(at_least=0.125, at_most=8)] = 1,
-        out_parts: Annotated[int | str, Choice(words=("auto",), at_least=1, at_most=16)] = "auto",
-        in_parts: Annotated[int, Choice(at_least=1, at_most=16)] = 1,
+        budget: Annotated[float, Choice(at_least=0.125, at_most=4)] = 1,
+        out_parts: Annotated[int | str, Choice(words=("auto",), at_least=1, at_most=8)] = "auto",
+        in_parts: Annotated[int, Choice(at_least=1, at_most=8)] = 1,
         reduction: Annotated[float, Choice(at_least=1)] = 16,
         temperature: float = 1.0,
         init: Init = "static",
