@@ -117,11 +117,12 @@ class Export:
         return [*written, self._computed(one, error, "takes one image at a time, faster than model.onnx; computes the same")]
 
     def executorch(self) -> list[Written]:
-        """An ExecuTorch program."""
+        """An ExecuTorch program for one image at a time."""
         from dcdnas.export.programs import write_executorch
 
         path = self.folder / "model.pte"
-        return [self._computed(path, write_executorch(self.network.deploy(), self.model.architecture.input, path))]
+        error = write_executorch(self.network.deploy(), self.model.architecture.input, path)
+        return [self._computed(path, error, "takes one image at a time; computes the same")]
 
     def _computed(self, path: Path, error: float, said: str = "computes the same at batch 1 and 8") -> Written:
         untrained = "" if self.weights else "; its weights are random, since none were given (--weights)"

@@ -37,17 +37,16 @@ ALLOWED = 1e-4
 Run = Callable[[Tensor], Tensor]
 
 
-def traced(network: Network, shape: Sequence[int], largest: int | None = None) -> ExportedProgram:
+def traced(network: Network, shape: Sequence[int]) -> ExportedProgram:
     """The network as a program for any batch size.
 
     Args:
         network: in eval mode.
         shape: (C, H, W) of an input.
-        largest: batch size, for programs that reserve their memory beforehand; None for no bound.
     """
     example = torch.zeros(2, *shape)  # of a batch of one image exporters think that it is always one
     with portable(network), _tracing(network):
-        return torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=largest)},))
+        return torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
 
 
 def traced_for_one(network: Network, shape: Sequence[int]) -> ExportedProgram:
@@ -129,7 +128,7 @@ def _in_onnxruntime(path: Path) -> Run:
 
 
 def write_executorch(network: Network, shape: Sequence[int], path: Path) -> float:
-    """Writes an ExecuTorch program for XNNPACK, for batches of 1 to the largest of `BATCHES`: it reserves their memory.
+    """Writes an ExecuTorch program for XNNPACK that takes one image at a time, for which it reserves memory beforehand.
 
     Args:
         network: to write, deployed.
@@ -149,11 +148,11 @@ def write_executorch(network: Network, shape: Sequence[int], path: Path) -> floa
     from executorch.runtime import Runtime
 
     with _quiet(), finished(path) as part:
-        program = traced(network, shape, max(BATCHES))
+        program = traced_for_one(network, shape)
         lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
         part.write_bytes(lowered.buffer)
         method = Runtime.get().load_program(part).load_method("forward")
-        return compared(network, lambda x: method.execute([x])[0], shape, path)
+        return compared(network, lambda x: method.execute([x])[0], shape, path, BATCHES[:1])
 
 
 def need_executorch() -> None:

@@ -1,0 +1,79 @@
+"""Random architectures of every shipped space in every export format, each file loaded again and compared at batch 1 and 8.
+
+    python benchmarks/exports.py [--networks N] [--spaces NAME,...]        prints a line a network, then counts and failures
+
+Weights are fresh. The formats are `config`, `torch`, `standalone`, `pt2` and `onnx` (for any batch, and for one image).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import random
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.budget import parse_budgets
+from dcdnas.cost import notations
+from dcdnas.errors import DcdnasError
+from dcdnas.export import Model, export_model, save_weights
+from dcdnas.networks import build_network
+from dcdnas.space.library import load_space, shipped
+from dcdnas.space.pricing.cost import draw
+
+FITTED = "2MFLOPs"
+"""Budget of the spaces whose width fills one."""
+
+FORMATS = ("config", "torch", "standalone", "pt2", "onnx")
+
+
+def exported(architecture: Architecture, format: str, weights: Path, folder: Path) -> tuple[float, str]:
+    """The largest relative error of the format's files, and why there are none."""
+    try:
+        written = export_model(Model(architecture), folder / format, [format], weights)
+    except (DcdnasError, RuntimeError) as error:
+        return 0.0, f"{type(error).__name__}: {error}"
+    return max((file.error or 0.0 for file in written), default=0.0), ""
+
+
+def tried(architecture: Architecture) -> dict[str, tuple[float, str]]:
+    """Each format's result."""
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        weights = save_weights(build_network(architecture), Path(folder) / "weights.safetensors").path
+        return {format: exported(architecture, format, weights, Path(folder)) for format in FORMATS}
+
+
+def main() -> None:
+    """Prints what could be exported, and where it was tried."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--networks", type=int, default=2, help="of each space")
+    parser.add_argument("--spaces", default=",".join(shipped()))
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    found: dict[str, list[tuple[float, str]]] = {format: [] for format in FORMATS}
+    for name in given.spaces.split(","):
+        space, rng = load_space(name), random.Random(f"{name} {given.seed}")
+        if space.fit is not None:
+            space = space.filling(parse_budgets([FITTED], notations()))
+        for number in range(given.networks):
+            began = time.perf_counter()
+            results = tried(space.architecture(draw(space, rng)))
+            for format, result in results.items():
+                found[format].append(result)
+            said = ", ".join(f"{f} {'FAILED: ' + why if why else f'{error:.0e}'}" for f, (error, why) in results.items())
+            print(f"{name} {number}: {said} ({time.perf_counter() - began:.0f} s)", flush=True)
+    for format, results in found.items():
+        worst = max((error for error, why in results if not why), default=0.0)
+        print(f"{format:10} n = {len(results)}, failures {sum(bool(why) for _, why in results)}, largest error {worst:.1e}")
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(f"torch {torch.__version__}, {platform.machine()}, {os.cpu_count()} cores, load {load}")
+
+
+if __name__ == "__main__":
+    main()
