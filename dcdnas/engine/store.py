@@ -323,12 +323,27 @@ class Store:
             self._until = time.monotonic() + LONGEST
             try:
                 found = self._db.execute(statement, row)
-                rows = found.fetchmany(most := max(1000, self.path.stat().st_size // LEAST_ROW))
+                rows = found.fetchmany(most := max(1000, self._size() // LEAST_ROW))
                 if len(rows) == most and found.fetchone():
                     raise self._damaged("it has more rows than room for them")
                 return rows
             finally:
                 self._until = math.inf
+
+    def _size(self) -> int:
+        """Bytes of the file.
+
+        Raises:
+            Resumable: when it is not there any more, for a driver; RunError for those who read.
+        """
+        try:
+            return self.path.stat().st_size
+        except OSError as error:
+            kind = Resumable if self._writes else RunError
+            raise kind(
+                f"{self.path}: {error.strerror}: the folder of the run was moved or deleted. What was written until then is kept "
+                "where the folder is now: go on with `dcdnas resume FOLDER`."
+            ) from None
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "engine"))
+sys.path += [str(Path(__file__).parents[1] / folder) for folder in ("engine", "dashboard")]
 
 from fixtures import cluster, store
 
