@@ -19,8 +19,9 @@ from dcdnas.operators._pool import pooled
 from dcdnas.operators._product import product
 from dcdnas.operators._widths import reduced
 
-LEAST_HIDDEN, FLOOR = 16, 1e-3
-"""The attention's least hidden units; what is added to the sum of a part's logits, of which none may be left."""
+LEAST_HIDDEN, FLOOR, DROPPED = 16, 1e-3, 2**-7
+"""The attention's least hidden units; what is added to the sum of a part's logits, of which none may be left; a static start's
+dropped logit, which at 0 would never get a gradient."""
 
 
 @dataclass(frozen=True)
@@ -121,13 +122,15 @@ class Contrast(nn.Module):
         self.register_buffer("first", first, persistent=False)
 
     def start(self, init: str) -> None:
-        """``static``: the logits are beta for any input; ``published``: random."""
+        """``static``: the logits are beta for any input, where parts without a cell share one; ``published``: random."""
         nn.init.kaiming_normal_(self.squeeze.weight, mode="fan_out", nonlinearity="relu")
         nn.init.zeros_(self.excite.bias)
         if init == "static":
             nn.init.zeros_(self.excite.weight)
             with torch.no_grad():
-                dropped = 1 - self.first.sum(1, keepdim=True)
+                none = (self.first.sum(1) == 0).nonzero().flatten()
+                self.first[none, none % self.first.shape[1]] = 1.0
+                dropped = torch.full_like(self.first[:, :1], DROPPED)
                 self.excite.bias.copy_(torch.cat([self.first, dropped], 1).flatten())
         else:
             nn.init.kaiming_normal_(self.excite.weight, mode="fan_out", nonlinearity="relu")
@@ -135,7 +138,7 @@ class Contrast(nn.Module):
     @property
     def fresh_share(self) -> Tensor:
         """alpha of a part's own cell after a static start; that of all others is 0."""
-        return self.temperature + (1 - self.temperature) / (1 + FLOOR)
+        return self.temperature + (1 - self.temperature) / (1 + DROPPED + FLOOR)
 
     def deploy(self) -> None:
         """The first layer takes in the norm."""

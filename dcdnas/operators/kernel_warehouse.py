@@ -37,7 +37,8 @@ class KernelWarehouse(Operator):
 
     A part is one tap, D / O output and C / (g A) input channels, so m = k^2 O A. The attention is contrasting-driven: with z
     the logits of part i, n + 1 of them, alpha_ij = (1 - t) z_j / (sum |z| + 0.001) + t beta_ij, and the last is dropped. beta
-    gives each part a cell of its own; where b < 1 every 1/b-th part, and to the others none, which is the dropped one.
+    gives each part a cell of its own; where b < 1 every 1/b-th part, and to the others none, or in a static start one that they
+    share.
 
     Its forms differ in what is mixed: ``aggregate`` builds a kernel a sample and convolves with it; ``mix`` convolves with the
     n cells as they are and mixes their maps, which is cheaper on small maps, and wherever b is small.
@@ -97,7 +98,7 @@ class KernelWarehouse(Operator):
         self.first_temperature = temperature
         self.attention.start(init)
         if init == "static":
-            nn.init.normal_(self.cells, std=static_std(self.geometry) * (plan.parts / len(plan.owned)) ** 0.5)
+            nn.init.normal_(self.cells, std=static_std(self.geometry))
         else:
             nn.init.normal_(self.cells, std=(2 / (plan.cells * plan.cell_out)) ** 0.5)
 

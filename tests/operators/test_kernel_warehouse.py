@@ -31,7 +31,7 @@ def published(name: str) -> tuple[KernelWarehouse, dict[str, Tensor]]:
     """The operator with a vector's weights in float64, and the vector."""
     vector = {k: torch.from_numpy(v) for k, v in np.load(VECTORS / f"{name}.npz").items()}
     temperature, arguments, settings = PUBLISHED[name]
-    operator = KernelWarehouse(*arguments, **settings, temperature=temperature).double()
+    operator = KernelWarehouse(*arguments, **settings, temperature=temperature, init="published").double()
     state = {"cells": vector["w:m.weights.0"].flatten(3).squeeze(3)}
     for key, value in vector.items():
         if "attention" in key:
@@ -142,7 +142,17 @@ def test_a_static_start_stays_static_while_it_is_annealed():
     before = layer(x)
     layer.anneal(1.0)
     assert layer.attention.temperature == 0
-    torch.testing.assert_close(layer(x), before / 1.001, rtol=0, atol=1e-12)
+    torch.testing.assert_close(layer(x), before / (1 + 2**-7 + 1e-3), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("budget", [0.25, 1])
+def test_every_channel_and_every_logit_of_a_static_start_learns(budget):
+    torch.manual_seed(0)
+    layer = KernelWarehouse(8, 12, 1, budget=budget, out_parts=2)
+    assert layer(torch.randn(4, 8, 5, 5)).std((0, 2, 3)).min() > 0
+    layer.anneal(1.0)
+    layer(torch.randn(4, 8, 5, 5)).square().sum().backward()
+    assert layer.attention.excite.bias.grad.abs().min() > 0
 
 
 def test_annealing_takes_the_temperature_from_its_start_to_zero_linearly_and_is_saved():
