@@ -46,6 +46,9 @@ KEPT = 60
 EVERY = 5
 """Of so many files one is read with an eye on the lines that it reaches, which takes several times as long."""
 
+BATCH = 300
+"""Files between two looks at the clock of a round."""
+
 ROUND = 60.0
 """Seconds of a round of one reader."""
 
@@ -175,16 +178,16 @@ def _keep(name: str, seed: int, steps: Sequence[Step], why: str) -> None:
         file.write(json.dumps({"seed": seed, "steps": steps, "why": why}) + "\n")
 
 
-def one_round(name: str, examples: int, seconds: float) -> None:
+def one_round(name: str, seconds: float) -> None:
     """Tries one reader for some time and writes down what came of it; ends with the first fault that was not known."""
-    known, target, until, begun = Known.of(name), TARGETS[name], time.monotonic() + seconds, time.process_time()
+    known, target = Known.of(name), TARGETS[name]
     lines, kept = Lines(target.files()), len(recipes(name))
     folder = Path(tempfile.mkdtemp(prefix=f"dcdnas-fuzz-{name}-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
     target.put(folder, 0, [])
     target.read(target.put(folder, 0, []))  # imports what it needs
     here = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (here + 4 * BYTES, resource.RLIM_INFINITY))
-    seen = set(known.lines)
+    seen, until, begun = set(known.lines), time.monotonic() + seconds, time.process_time()
 
     def once(seed: int, steps: list[Step]) -> None:
         nonlocal kept
@@ -203,11 +206,12 @@ def one_round(name: str, examples: int, seconds: float) -> None:
             raise AssertionError(f"{fault}\n{json.dumps([seed, steps])}\n{said}")
 
     settled = settings(
-        max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck),
+        max_examples=BATCH, deadline=None, database=None, suppress_health_check=list(HealthCheck),
         phases=[Phase.generate, Phase.shrink],
     )  # fmt: skip
     try:
-        settled(given(st.integers(0, 40), STEPS)(once))()
+        while time.monotonic() < until:
+            settled(given(st.integers(0, 40), STEPS)(once))()
     except AssertionError as error:
         fault, recipe, said = str(error).split("\n", 2)
         known.faults[fault] = f"{recipe}\n{said}"
@@ -228,7 +232,7 @@ def main() -> None:
     given = parser.parse_args()
     STATE.mkdir(exist_ok=True)
     if given.round:
-        one_round(given.round[0], 1_000_000, float(given.round[1]))
+        one_round(given.round[0], float(given.round[1]))
         return
     until = time.monotonic() + 3600 * given.hours
     while (left := until - time.monotonic()) > 1:
