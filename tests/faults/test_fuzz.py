@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from dcdnas.errors import DcdnasError
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow says what else is wrong with a picture
+
 QUICK = ("budget", "driver", "notes", "recipe", "settings")
 """Readers that cost next to nothing."""
 
