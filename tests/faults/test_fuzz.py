@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from examples import examples, slow_but
 from fuzz import TooSlow, fault_of, recipes, tried
 from fuzz_mutations import STEPS, Step, changed_bytes, changed_values
 from fuzz_targets import TARGETS, Target
@@ -14,6 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from dcdnas.errors import DcdnasError
+from examples import examples, slow_but
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow says what else is wrong with a picture
 
