@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from commands import SEARCH, Run
-from examples import slow_but
 from safetensors.torch import load_file
+from thoroughness import slow_but
 
 from dcdnas.core.trial import Trial
 from dcdnas.engine.config import SearchConfig

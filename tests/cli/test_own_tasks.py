@@ -12,8 +12,8 @@ from urllib.request import urlopen
 import plugged
 import pytest
 from commands import SPACE, Run, command_in
-from examples import slow_but
 from own_task import AUC, Sized
+from thoroughness import slow_but
 
 import dcdnas
 from dcdnas.core.trial import FailureKind

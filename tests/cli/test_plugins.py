@@ -12,7 +12,7 @@ import pytest
 import yaml
 from commands import SEARCH, SPACE, Run
 from contributing import OPERATOR as GATE
-from examples import slow_but
+from thoroughness import slow_but
 
 from dcdnas.core import plugins
 from dcdnas.core.plugins import load_plugin

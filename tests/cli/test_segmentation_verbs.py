@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from commands import Run, command_in
-from examples import slow_but
+from thoroughness import slow_but
 
 import dcdnas
 from dcdnas.core.architecture import Architecture

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from examples import slow_but
+from thoroughness import slow_but
 
 from dcdnas.core import json_files, yaml_lines
 from dcdnas.core.architecture import Architecture

@@ -12,8 +12,8 @@ import random
 
 import pytest
 import torch
-from examples import slow_but
 from test_price import any_architecture, any_choice
+from thoroughness import slow_but
 from torch import nn
 from torch._C._dynamo.eval_frame import set_eval_frame
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from examples import slow_but
 from test_price import any_architecture
+from thoroughness import slow_but
 from torch import nn
 
 from dcdnas.core.architecture import Architecture

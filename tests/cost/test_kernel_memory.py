@@ -6,8 +6,8 @@ import random
 
 import pytest
 import torch
-from examples import slow_but
 from test_price import any_architecture, any_choice
+from thoroughness import slow_but
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import measure, metrics, price

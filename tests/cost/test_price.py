@@ -11,8 +11,8 @@ import pytest
 import torch
 from counting import executed
 from energy import energy_known
-from examples import slow_but
 from pairs import FEW, each_network_with_each_operator
+from thoroughness import slow_but
 from work import calls
 
 from dcdnas.core.architecture import Architecture, LayerChoice

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from serving import Site
 from starlette.routing import Mount, Route
+from thoroughness import examples
 
 from dcdnas.dashboard.app import make_app
-from examples import examples
 
 WORDS = st.one_of(
     st.sampled_from(["good", "empty", "no-memory", "no-config", "link", "..", ".", "", "0", "1", "39", "-1", "9" * 30, "best"]),

@@ -9,8 +9,8 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from examples import slow_but
 from synthetic import make_run, with_weights_only
+from thoroughness import slow_but
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.geometry import Cost

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from thoroughness import examples
 
 from dcdnas.data import _picture, load, load_test
 from dcdnas.data._limits import Allowance

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
-from examples import examples
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from searching import config
+from thoroughness import examples
 
 from dcdnas.core.budget import Budget
 from dcdnas.core.objective import Objective

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from examples import slow_but
 from executor_contract import ExecutorContract
 from searching import config, execute, loop_of
+from thoroughness import slow_but
 from trainings import CRASHES
 
 from dcdnas.core.trial import EpochResult

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from examples import slow_but
 from searching import FEW, SAMPLERS, SPACE, by_state, config, execute, loop_of, memory, offer, opened, plain, searched
+from thoroughness import slow_but
 from trainings import fault, learn, pretend, quality
 
 from dcdnas.core.budget import within

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from examples import slow_but
 from searching import FEW, SAMPLERS, by_state, config, execute, loop_of, memory, offer, opened, plain
+from thoroughness import slow_but
 from trainings import pretend
 
 from dcdnas.core.trial import Ending, EpochResult, FailureKind, Score, Trial

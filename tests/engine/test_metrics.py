@@ -8,9 +8,9 @@ import statistics
 from pathlib import Path
 
 import pytest
-from examples import slow_but
 from latencies import pretended
 from searching import SPACE, config, execute, opened
+from thoroughness import slow_but
 from trainings import pretend
 
 from dcdnas.core.budget import Budget, exceeded, within

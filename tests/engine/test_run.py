@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from driver import driver
-from examples import slow_but
 from searching import FEW, config, plain
+from thoroughness import slow_but
 from trainings import fault, pretend
 
 from dcdnas.core.lock import FolderLock, live_driver

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from examples import slow_but
 from latencies import PretendedTimes, pretended, pretended_times
 from searching import SPACE, config, ended_jobs, opened
+from thoroughness import slow_but
 from trainings import pretend
 
 from dcdnas.core.budget import Budget

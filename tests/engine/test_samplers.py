@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from examples import slow_but
 from searching import FEW, config
+from thoroughness import slow_but
 
 from dcdnas.core.budget import Budget, within
 from dcdnas.core.objective import Goals, Objective

@@ -14,10 +14,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from examples import examples
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from searching import memory
+from thoroughness import examples
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.geometry import Cost

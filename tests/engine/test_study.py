@@ -8,9 +8,9 @@ from typing import Any
 
 import optuna
 import pytest
-from examples import slow_but
 from optuna.trial import FrozenTrial, TrialState
 from searching import SAMPLERS, config
+from thoroughness import slow_but
 from written_runs import goals
 
 from dcdnas.core.budget import Budget

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from examples import slow_but
+from thoroughness import slow_but
 from torch import nn
 
 import dcdnas

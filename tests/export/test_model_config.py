@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
+from thoroughness import examples
 
 import dcdnas
 from dcdnas.core.architecture import Architecture, LayerChoice

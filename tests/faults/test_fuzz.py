@@ -11,9 +11,9 @@ from fuzz_mutations import STEPS, Step, changed_bytes, changed_values
 from fuzz_targets import TARGETS, Target
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from thoroughness import examples, slow_but
 
 from dcdnas.errors import DcdnasError
-from examples import examples, slow_but
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow says what else is wrong with a picture
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from backbones import NETWORKS
-from examples import examples, slow_but
 from hypothesis import given
 from hypothesis import strategies as st
 from random_settings import architectures
 from test_layer_sums import everywhere
+from thoroughness import examples, slow_but
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.cost import price

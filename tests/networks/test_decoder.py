@@ -9,10 +9,10 @@ import pytest
 import torch
 from backbones import NETWORKS, dense, small
 from building import built, same
-from examples import examples, slow_but
 from hypothesis import given
 from hypothesis import strategies as st
 from random_settings import architectures
+from thoroughness import examples, slow_but
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.slot import UPSAMPLING

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from examples import examples
 from hypothesis import given
 from random_settings import architectures
+from thoroughness import examples
 from torch import nn
 
 from dcdnas.core.architecture import Architecture

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from examples import examples
 from hypothesis import given
 from random_settings import architectures
+from thoroughness import examples
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.cost import measure, price

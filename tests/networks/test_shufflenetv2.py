@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 from backbones import small
-from examples import examples
 from hypothesis import given
 from random_settings import architectures
+from thoroughness import examples
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import price

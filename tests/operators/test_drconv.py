@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
+from thoroughness import examples
 
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.errors import UsageError

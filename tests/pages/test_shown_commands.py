@@ -8,8 +8,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from examples import slow_but
 from spoken import problem_of
+from thoroughness import slow_but
 from written_runs import trial, write_run
 
 from dcdnas.core.task import TrainingTask

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from examples import slow_but
+from thoroughness import slow_but
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import measure, price

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from examples import slow_but
 from hypothesis import given
 from hypothesis import strategies as st
+from thoroughness import slow_but
 
 from dcdnas.errors import FileError, UsageError
 from dcdnas.published import architecture, build, load, read_state

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from examples import slow_but
+from thoroughness import slow_but
 from written_runs import trial, write_run
 
 from dcdnas.cli import main

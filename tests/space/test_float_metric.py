@@ -9,8 +9,8 @@ from itertools import islice
 import numpy as np
 import pytest
 from energy import EACH, energy_known
-from examples import slow_but
 from spaces import TINY, all_outcomes, tiny
+from thoroughness import slow_but
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.budget import Budget, within

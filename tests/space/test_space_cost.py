@@ -5,8 +5,8 @@ from collections import Counter
 from itertools import islice
 
 import pytest
-from examples import slow_but
 from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
+from thoroughness import slow_but
 
 from dcdnas.core.budget import Budget, parse_budgets, within
 from dcdnas.cost import notations, price

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from examples import slow_but
 from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
+from thoroughness import slow_but
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import Budget

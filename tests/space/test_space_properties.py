@@ -7,10 +7,10 @@ from contextlib import suppress
 from typing import Any
 
 import yaml
-from examples import examples
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from spaces import BACKBONE, HEAD, TINY, compile_space
+from thoroughness import examples
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.yaml_lines import Document, parse_yaml

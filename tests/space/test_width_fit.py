@@ -7,9 +7,9 @@ from functools import cache
 from itertools import islice
 
 import pytest
-from examples import examples, slow_but
 from hypothesis import given
 from hypothesis import strategies as st
+from thoroughness import examples, slow_but
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import Budget, parse_budgets

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from examples import slow_but
+from thoroughness import slow_but
 from torch import Tensor, nn
 
 from dcdnas import published
