@@ -36,10 +36,10 @@ def pointwise_fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Whether the kernel may compute this product of x and matrices (N, D, C), here and now."""
     return (
         usable(x, weight, *(() if bias is None else (bias,)))
+        and min(x.shape) > 0
         and len(weight) == len(x)
         and weight[0].numel() <= LARGEST
         and (bias is None or bias.shape == weight.shape[:2])
-        and min(x.shape) > 0
         and x.is_contiguous(memory_format=torch.channels_last)
     )
 

@@ -84,11 +84,12 @@ def _notations(config: Mapping[str, Any]) -> Notations:
 
 
 def _config(path: Path, problems: list[str], outline: bool) -> Mapping[str, Any]:
-    """What ``search.yaml`` says, as plain data (up to the space, for an outline); empty with a note when it is damaged.
+    """What ``search.yaml`` says, as plain data (up to the space, for an outline); its plugins with a note when it is damaged.
 
     Raises:
         RunError: when it is of an unknown format.
     """
+    data: Any = None
     try:
         top = read_text(path, BYTES).partition("\nspace:")[0] if outline else ""
         data = (parse_yaml(top, str(path)) if outline else read_yaml(path)).data
@@ -101,6 +102,8 @@ def _config(path: Path, problems: list[str], outline: bool) -> Mapping[str, Any]
         raise
     except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
         problems.append(f"{path}: damaged: {type(error).__name__}: {error}. Shown without its budgets.")
+        if isinstance(data, dict) and "plugins" in data:
+            return {"plugins": data["plugins"]}  # whoever needs them checks them, or says that they are damaged
     return {}
 
 
