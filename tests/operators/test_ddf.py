@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from reproduced import check_reproduced
 
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.errors import GeometryError
@@ -43,12 +44,7 @@ def published(name: str, **arguments: object) -> tuple[DDF, dict[str, torch.Tens
 def test_the_published_layers_outputs_and_gradients_are_reproduced(name, arguments, portable):
     operator, vector = published(name, **arguments)
     operator.portable = portable
-    torch.testing.assert_close(operator.eval()(vector["x"]), vector["y_eval"], rtol=0, atol=1e-9)
-    x = vector["x"].clone().requires_grad_()
-    y = operator.train()(x)
-    torch.testing.assert_close(y, vector["y_train"], rtol=0, atol=1e-9)
-    (y * torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view_as(y)).sum().backward()
-    torch.testing.assert_close(x.grad, vector["grad_x"], rtol=0, atol=1e-9)
+    check_reproduced(operator, vector)
 
 
 @pytest.mark.parametrize(("channels", "params"), [(64, 9_429), (128, 35_490), (512, 536_175)])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from reproduced import check_reproduced
 
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.operators import operators
@@ -39,12 +40,7 @@ def published(name: str, bias: bool, temperature: float, **arguments: int) -> tu
 def test_the_published_layers_outputs_and_gradients_are_reproduced(name, bias, temperature, stride, form, portable):
     operator, vector = published(name, bias, temperature, stride=stride)
     operator.form, operator.portable = form, portable
-    torch.testing.assert_close(operator.eval()(vector["x"]), vector["y_eval"], rtol=0, atol=1e-9)
-    x = vector["x"].clone().requires_grad_()
-    y = operator.train()(x)
-    torch.testing.assert_close(y, vector["y_train"], rtol=0, atol=1e-9)
-    (y * torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view_as(y)).sum().backward()
-    torch.testing.assert_close(x.grad, vector["grad_x"], rtol=0, atol=1e-9)
+    check_reproduced(operator, vector)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from contract import place
+from reproduced import check_reproduced
 from torch import Tensor
 
 from dcdnas.core.geometry import ConvGeometry
@@ -43,12 +44,7 @@ def published(name: str) -> tuple[Involution, dict[str, Tensor]]:
 def test_the_published_layers_outputs_and_gradients_are_reproduced(name, portable):
     operator, vector = published(name)
     operator.portable = portable
-    torch.testing.assert_close(operator.eval()(vector["x"]), vector["y_eval"], rtol=0, atol=1e-9)
-    x = vector["x"].clone().requires_grad_()
-    y = operator.train()(x)
-    torch.testing.assert_close(y, vector["y_train"], rtol=0, atol=1e-9)
-    (y * torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view_as(y)).sum().backward()
-    torch.testing.assert_close(x.grad, vector["grad_x"], rtol=0, atol=1e-9)
+    check_reproduced(operator, vector)
 
 
 def by_the_equation(x: Tensor, filters: Tensor, own: Tensor | None, group_of: list[int], k: int) -> Tensor:

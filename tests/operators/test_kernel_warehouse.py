@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from contract import image, make, place
+from reproduced import check_reproduced
 from torch import Tensor
 
 from dcdnas.core.geometry import ConvGeometry
@@ -49,12 +50,7 @@ def test_the_published_layers_outputs_and_gradients_are_reproduced(name):
     for form in operator.forms(operator.geometry, operator._settings()):
         operator.form = operator.training_form = form
         operator.load_state_dict(published(name)[0].state_dict())
-        torch.testing.assert_close(operator.eval()(vector["x"]), vector["y_eval"], rtol=0, atol=1e-9)
-        x = vector["x"].clone().requires_grad_()
-        y = operator.train()(x)
-        torch.testing.assert_close(y, vector["y_train"], rtol=0, atol=1e-9)
-        (y * torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view_as(y)).sum().backward()
-        torch.testing.assert_close(x.grad, vector["grad_x"], rtol=0, atol=1e-9)
+        check_reproduced(operator, vector)
 
 
 def by_the_equation(layer: KernelWarehouse, x: Tensor, first: dict[int, int]) -> Tensor:
