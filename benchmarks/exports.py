@@ -1,18 +1,22 @@
 """Random architectures of every shipped space in every export format, each file loaded again and compared at batch 1 and 8.
 
-    python benchmarks/exports.py [--networks N] [--spaces NAME,...]        prints a line a network, then counts and failures
+    python benchmarks/exports.py [--networks N] [--spaces NAME,...] [--side PIXELS] [--kept FILE]
 
-Weights are fresh. The formats are `config`, `torch`, `standalone`, `pt2` and `onnx` (for any batch, and for one image).
+prints a line a network, then counts and failures. Weights are fresh. The formats are `config`, `torch`, `standalone`, `pt2`
+and `onnx` (for any batch, and for one image). `--side` gives networks of larger images images of that side, which changes
+neither their layers nor the operations of a file. What is in `--kept` already is not tried again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import random
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -49,25 +53,45 @@ def tried(architecture: Architecture) -> dict[str, tuple[float, str]]:
         return {format: exported(architecture, format, weights, Path(folder)) for format in FORMATS}
 
 
+def networks(name: str, count: int, seed: int, side: int) -> list[Architecture]:
+    """Drawn from a space; for images of at most this side, 0 for any."""
+    space, rng = load_space(name), random.Random(f"{name} {seed}")
+    if space.fit is not None:
+        space = space.filling(parse_budgets([FITTED], notations()))
+    drawn = [space.architecture(draw(space, rng)) for _ in range(count)]
+    return [replace(a, input=(a.input[0], side, side)) if 0 < side < a.input[1] else a for a in drawn]
+
+
+def read(kept: Path | None) -> dict[str, dict[str, tuple[float, str]]]:
+    """What earlier runs found, by the digest of the architecture."""
+    if kept is None or not kept.is_file():
+        return {}
+    rows = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+    return {row["digest"]: {format: (error, why) for format, (error, why) in row["results"].items()} for row in rows}
+
+
 def main() -> None:
     """Prints what could be exported, and where it was tried."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--networks", type=int, default=2, help="of each space")
     parser.add_argument("--spaces", default=",".join(shipped()))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--side", type=int, default=0, help="largest side of an image; 0 for that of each space")
+    parser.add_argument("--kept", type=Path, help="a line of JSON for each network that was tried; is added to")
     given = parser.parse_args()
-    found: dict[str, list[tuple[float, str]]] = {format: [] for format in FORMATS}
+    known, found = read(given.kept), dict[str, list[tuple[float, str]]]((format, []) for format in FORMATS)
     for name in given.spaces.split(","):
-        space, rng = load_space(name), random.Random(f"{name} {given.seed}")
-        if space.fit is not None:
-            space = space.filling(parse_budgets([FITTED], notations()))
-        for number in range(given.networks):
-            began = time.perf_counter()
-            results = tried(space.architecture(draw(space, rng)))
+        for number, architecture in enumerate(networks(name, given.networks, given.seed, given.side)):
+            began = time.process_time()
+            results = known.get(architecture.digest) or tried(architecture)
+            if given.kept and architecture.digest not in known:
+                with given.kept.open("a", encoding="utf-8") as file:
+                    row = {"space": name, "number": number, "digest": architecture.digest, "results": results}
+                    file.write(json.dumps(row) + "\n")
             for format, result in results.items():
                 found[format].append(result)
             said = ", ".join(f"{f} {'FAILED: ' + why if why else f'{error:.0e}'}" for f, (error, why) in results.items())
-            print(f"{name} {number}: {said} ({time.perf_counter() - began:.0f} s)", flush=True)
+            print(f"{name} {number}: {said} ({time.process_time() - began:.0f} s of processor time)", flush=True)
     for format, results in found.items():
         worst = max((error for error, why in results if not why), default=0.0)
         print(f"{format:10} n = {len(results)}, failures {sum(bool(why) for _, why in results)}, largest error {worst:.1e}")

@@ -144,16 +144,17 @@ def _macro_f1(confusion: NDArray[np.int64]) -> Value:
     drawn = np.array(
         [np.nanmean(f1_scores(generator.multinomial(count, cells).reshape(confusion.shape))) for _ in range(RESAMPLES)]
     )
-    return Value(float(np.nanmean(f1_scores(confusion))), *_interval(drawn))
+    return Value(float(np.nanmean(f1_scores(confusion))), *interval(drawn))
 
 
 def _resampled(count: int, measure: Callable[[NDArray[np.int64]], float]) -> Value:
     """A measure of the images with these numbers, and its interval over images drawn anew with replacement."""
     generator = np.random.default_rng(0)
     drawn = np.array([measure(generator.integers(count, size=count)) for _ in range(RESAMPLES)])
-    return Value(measure(np.arange(count)), *_interval(drawn))
+    return Value(measure(np.arange(count)), *interval(drawn))
 
 
-def _interval(drawn: NDArray[np.float64]) -> tuple[float, float]:
+def interval(drawn: NDArray[np.float64]) -> tuple[float, float]:
+    """The middle 95 % of draws."""
     low, high = np.quantile(drawn, (0.025, 0.975))
     return float(low), float(high)

@@ -104,7 +104,7 @@ def confusion_sheet(found: Judgement, names: Sequence[str]) -> Sheet:
     return sheet
 
 
-def write(folder: Path, found: Judgement, names: Sequence[str], said: Mapping[str, Any], title: str) -> list[Path]:
+def write(folder: Path, said: Mapping[str, Any], names: Sequence[str], title: str) -> list[Path]:
     """Writes the document, both tables as CSV, and the picture of the confusion matrix.
 
     Raises:

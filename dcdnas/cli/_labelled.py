@@ -19,14 +19,14 @@ class Wanted(NamedTuple):
         input: (C, H, W) of an image.
         classes: how many it knows.
         labels: their names; empty where it does not say them.
-        head: that scores pixels; empty for a classifier.
+        pixels: whether it scores each pixel.
     """
 
     called: str
     input: tuple[int, int, int]
     classes: int
     labels: tuple[str, ...]
-    head: str = ""
+    pixels: bool = False
 
 
 def labelled(out: Output, wanted: Wanted, data: str, skip: float, test: bool) -> Images:
@@ -51,7 +51,7 @@ def labelled(out: Output, wanted: Wanted, data: str, skip: float, test: bool) ->
             f"{data} has images of {counted(images.shape[0], 'channel')} and {len(images.classes)} classes; the network takes "
             f"{counted(channels, 'channel')} and knows {wanted.classes} classes. Train it on {data} first: dcdnas train."
         )
-    check_masks("the network", wanted.head, images)
+    check_masks("the network", wanted.pixels, images)
     if wanted.labels:
         return ordered_as(images, wanted.labels)
     out.note(f"Note: {wanted.called} does not name its classes; they are taken to be those of {data}, in its order.")

@@ -158,7 +158,7 @@ def _calibrating(out: Output, one: Found, data: str | None, trained: Path | None
         lacking = "trained weights (--weights)" if trained is None else "training images (-d DATA)"
         raise UsageError(f"--quantize int8 needs {lacking}, which {one.name} does not say. Give them.")
     a = model.architecture
-    images = labelled(out, Wanted(one.name, a.input, a.classes, model.labels), name, 0.0, test=False)
+    images = labelled(out, Wanted(one.name, a.input, a.classes, model.labels, bool(a.head)), name, 0.0, test=False)
     return split(images, VALIDATION)
 
 

@@ -41,16 +41,24 @@ def predict(
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Safetensors; model.safetensors beside the config when left out.")
     ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Write the masks of a network that scores pixels there, as PNG files."
+        ),
+    ] = None,
     skip_damaged: SkipDamaged = None,
 ) -> None:
     """Say which classes a trained network sees in pictures, and how sure it is.
 
     A picture is turned upright, cut to its central square, scaled and normalised as in the training; all that is needed for that
-    is in the folder, and in the ONNX model alone. Pictures that cannot be read are named at the end, and the exit code is 7 where
-    there are more than --skip-damaged allows.
+    is in the folder, and in the ONNX model alone. Of a network that scores pixels, the share of the pixels that each class has,
+    and with -o a mask as large as the picture, in which what is outside the square has no class (255). Pictures that cannot be
+    read are named at the end, and the exit code is 7 where there are more than --skip-damaged allows.
 
     Examples:  dcdnas predict trained/quick-3/seed-0 cat.jpg  |  dcdnas predict model.onnx pictures --csv > seen.csv
     """
+    from dcdnas.cli import _mask_prediction as masks
     from dcdnas.data import find_pictures
     from dcdnas.engine.planning.settings import share
     from dcdnas.errors import UsageError
@@ -63,11 +71,16 @@ def predict(
     out.detail(f"{opened.path} in {opened.runtime} on {opened.device}")
     if not opened.labels:
         out.note(f"Note: {model} does not name its classes; they are numbered from 0.")
-    rows, damaged = _predicted(opened, paths, min(top, opened.classes))
+    if opened.pixels:
+        rows, damaged = _masked(opened, paths, top, output)
+    elif output:
+        raise UsageError(f"-o {output}: {opened.path} classifies whole images, which has no masks. Leave -o out.")
+    else:
+        rows, damaged = _predicted(opened, paths, min(top, opened.classes))
     if as_csv:
-        _csv(rows)
+        (masks.print_csv if opened.pixels else _csv)(rows)
     elif rows:
-        out.show(_table(rows))
+        out.show((masks.table if opened.pixels else _table)(rows))
     out.document({"model": str(opened.path), "images": rows, "unreadable": damaged})
     _complain(out, damaged, len(paths), allowed)
 
@@ -78,7 +91,7 @@ def _predicted(opened: Opened, paths: Sequence[Path], top: int) -> tuple[list[di
 
     rows: list[dict[str, Any]] = []
     damaged: list[str] = []
-    classes_called = opened.labels or tuple(map(str, range(opened.classes)))
+    classes_called = _classes(opened)
     for part in read_pictures(paths, opened.input, BATCH):
         damaged += part.damaged
         if not part.names:
@@ -88,6 +101,27 @@ def _predicted(opened: Opened, paths: Sequence[Path], top: int) -> tuple[list[di
             found = [{"class": classes_called[number], "probability": value} for value, number in zip(*highest, strict=True)]
             rows.append({"image": name, "predictions": found})
     return rows, damaged
+
+
+def _masked(opened: Opened, paths: Sequence[Path], top: int, folder: Path | None) -> tuple[list[dict[str, Any]], list[str]]:
+    """For each picture its path, the classes with most pixels, and its mask's file; a sentence for each that cannot be read."""
+    from dcdnas.cli._mask_prediction import Masks, shares
+    from dcdnas.data import read_pictures
+
+    masks, rows, damaged = Masks(folder, paths, _classes(opened)), list[dict[str, Any]](), list[str]()
+    for part in read_pictures(paths, opened.input, min(BATCH, opened.most)):
+        damaged += part.damaged
+        if not part.paths:
+            continue
+        answers = opened.logits(part.pixels).argmax(1)
+        for path, name, answer in zip(part.paths, part.names, answers, strict=True):
+            written = {"mask": masks.write(path, answer)} if folder else {}
+            rows.append({"image": name, "shares": shares(answer, _classes(opened), top), **written})
+    return rows, damaged
+
+
+def _classes(opened: Opened) -> tuple[str, ...]:
+    return opened.labels or tuple(map(str, range(opened.classes)))
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Any:

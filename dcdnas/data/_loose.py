@@ -21,11 +21,16 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 class Pictures(NamedTuple):
-    """Some pictures: names of those that could be read, their bytes (N, C, H, W), and a sentence for each of the others."""
+    """Some pictures: those that could be read, their bytes (N, C, H, W), and a sentence for each of the others."""
 
-    names: list[str]
+    paths: list[Path]
     pixels: Tensor
     damaged: list[str]
+
+    @property
+    def names(self) -> list[str]:
+        """The paths as text that can be printed."""
+        return [shown(path) for path in self.paths]
 
 
 def find_pictures(sources: Sequence[str | Path]) -> list[Path]:
@@ -75,7 +80,7 @@ def read_pictures(paths: Sequence[Path], shape: tuple[int, int, int], batch: int
             good = [(path, pixels) for path, pixels in zip(part, read, strict=True) if not isinstance(pixels, DataError)]
             pixels = torch.stack([p for _, p in good]) if good else torch.zeros(0, CHANNELS, height, width, dtype=torch.uint8)
             pixels = resized(_grey(pixels) if channels == 1 else pixels, (height, width))
-            yield Pictures([shown(path) for path, _ in good], pixels, [str(e) for e in read if isinstance(e, DataError)])
+            yield Pictures([path for path, _ in good], pixels, [str(e) for e in read if isinstance(e, DataError)])
 
 
 def _one(path: Path, side: int) -> Tensor | DataError:

@@ -171,6 +171,20 @@ def side_of(picture: Picture) -> int:
         raise unreadable(picture, error) from None
 
 
+def size_of(picture: Picture) -> tuple[int, int]:
+    """Width and height of a picture as it is shown; a PNG is decoded for it, since what turns it may stand at its end.
+
+    Raises:
+        DataError: when it is damaged or no picture.
+    """
+    try:
+        with _opened(picture) as opened, _ALLOWANCE.of(_bytes(opened)):
+            turned = opened.format != "TIFF" and opened.getexif().get(ORIENTATION, 1) in range(5, 9)  # Pillow turns TIFF itself
+            return opened.size[::-1] if turned else opened.size
+    except UNREADABLE as error:
+        raise unreadable(picture, error) from None
+
+
 def unreadable(picture: Picture, error: BaseException) -> DataError:
     """Names a picture that cannot be read, with the reason."""
     reason = str(error) or type(error).__name__

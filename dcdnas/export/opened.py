@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,18 +32,19 @@ BATCH, BYTES = 512, 2**28
 
 @dataclass(frozen=True)
 class Opened:
-    """A network that classifies images.
+    """A network that classifies images, or their pixels.
 
     Args:
         path: of the file with its weights.
         runtime: what computes it: ``torch`` or ``onnxruntime``.
-        run: (N, C, H, W) normalised floats to (N, classes) logits, on the CPU.
+        run: (N, C, H, W) normalised floats to logits (N, classes), or (N, classes, H, W), on the CPU.
         input: (C, H, W) of an image.
-        classes: number of its outputs.
+        classes: number of its outputs, for each image or pixel.
         labels: names of the classes; empty where it does not say them.
         normalisation: of its images; None where it does not say it.
         batch: images that it takes at once; 0 for any number.
         device: that it runs on.
+        pixels: whether it scores each pixel.
     """
 
     path: Path
@@ -56,9 +56,11 @@ class Opened:
     normalisation: Normalisation | None
     batch: int = 0
     device: str = "cpu"
+    pixels: bool = False
 
     def logits(self, pixels: Tensor, normalisation: Normalisation | None = None) -> Tensor:
-        """Outputs (N, classes) for uint8 images (N, C, H, W), in float64; N is at least 1.
+        """Outputs (N, classes) for uint8 images (N, C, H, W), in float64; N is at least 1. (N, classes, H, W) of a network that
+        scores pixels.
 
         Args:
             pixels: of the network's own size.
@@ -85,19 +87,30 @@ class Opened:
             raise FileError(f"{self.path}: its outputs are no finite numbers. Its weights are damaged, or its training diverged.")
         return found.double()
 
-    def outputs(self, images: Images) -> Tensor:
-        """Outputs (N, classes) for all images of a data set's part, whose mean and deviation count where it says none."""
+    def answers(self, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
+        """Outputs, and the labels or masks, for some images of a data set's part at a time, whose mean and deviation count where
+        the network says none."""
         import torch
 
         rows = torch.arange(len(images))
-        theirs, many = Normalisation(images.mean, images.std), max(1, self.most)
-        many = many * max(1, BATCH // many)
-        return torch.cat([self.logits(images.batch(rows[i : i + many])[0], theirs) for i in range(0, len(rows), many)])
+        theirs, many = Normalisation(images.mean, images.std), self.most
+        many = many if self.pixels else many * max(1, BATCH // many)
+        for i in range(0, len(rows), many):
+            pixels, labels = images.batch(rows[i : i + many])
+            yield self.logits(pixels, theirs), labels
+
+    def outputs(self, images: Images) -> Tensor:
+        """Outputs for all images of a data set's part, see `answers`."""
+        import torch
+
+        return torch.cat([logits for logits, _ in self.answers(images)])
 
     @property
     def most(self) -> int:
         """Images that it is given at once: its own number, else as many as fit well into memory."""
-        return self.batch or max(1, min(BATCH, BYTES // (4 * math.prod(self.input))))
+        channels, height, width = self.input
+        numbers = height * width * max(channels, self.classes * self.pixels)
+        return self.batch or max(1, min(BATCH, BYTES // (4 * numbers)))
 
 
 def config_file(source: str | Path) -> Path:
@@ -151,10 +164,6 @@ def _torch(model: Model, weights: Path) -> Opened:
     from dcdnas.training.full import best_device
     from dcdnas.training.optimizer import Precision
 
-    if model.architecture.head:
-        raise FileError(
-            f"{weights}: its head, {model.architecture.head}, scores every pixel. Allowed: networks that classify images."
-        )
     network = build_network(model.architecture)
     load_weights(network, weights)
     device = torch.device(best_device())
@@ -166,7 +175,8 @@ def _torch(model: Model, weights: Path) -> Opened:
         return found.float().cpu()
 
     a = model.architecture
-    return Opened(weights, "torch", run, a.input, a.classes, model.labels, model.normalisation, device=device.type)
+    said = model.labels, model.normalisation
+    return Opened(weights, "torch", run, a.input, a.classes, *said, device=device.type, pixels=bool(a.head))
 
 
 def _onnx(path: Path) -> Opened:
@@ -175,20 +185,20 @@ def _onnx(path: Path) -> Opened:
     import torch
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what goes wrong is raised, and said once
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has an exception of its own for each of its status codes
-        problem = " ".join(str(error).split())
-        raise FileError(f"{path}: onnxruntime cannot load it: {problem:.200}. Export it again.") from None
+    except Exception as error:
+        raise _refused(path, "load", error) from None
     inputs, output = session.get_inputs(), session.get_outputs()[0]
     said = _metadata(path, session.get_modelmeta().custom_metadata_map)
     shape = tuple(said.get("input_size") or inputs[0].shape[1:])
-    sizes = [*shape, *output.shape[1:]]
-    if len(inputs) != 1 or len(shape) != 3 or len(output.shape) != 2 or not all(type(n) is int and n > 0 for n in sizes):
+    sizes, whole = [*shape, *output.shape[1:]], len(output.shape) == 2
+    of_images = len(inputs) == 1 and len(shape) == 3 and all(type(n) is int and n > 0 for n in sizes)
+    if not of_images or not (whole or tuple(output.shape[2:]) == shape[1:]):
         raise FileError(
-            f"{path}: no classifier of images: it takes {[i.shape for i in inputs]} and gives {output.shape}. Allowed: what "
-            "`dcdnas export --to onnx` writes."
+            f"{path}: no classifier of images or of their pixels: it takes {[i.shape for i in inputs]} and gives {output.shape}. "
+            "Allowed: what `dcdnas export --to onnx` writes."
         )
     labels, classes = tuple(said.get("label_names", ())), output.shape[1]
     if labels and len(labels) != classes:
@@ -196,10 +206,19 @@ def _onnx(path: Path) -> Opened:
     fixed = inputs[0].shape[0] if isinstance(inputs[0].shape[0], int) else 0
 
     def run(x: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {inputs[0].name: x.contiguous().numpy()})[0])
+        try:
+            return torch.from_numpy(session.run(None, {inputs[0].name: x.contiguous().numpy()})[0])
+        except Exception as error:
+            raise _refused(path, "run", error) from None
 
     normalisation = Normalisation(tuple(said["mean"]), tuple(said["std"])) if "mean" in said and "std" in said else None
-    return Opened(path, "onnxruntime", run, shape, classes, labels, normalisation, fixed)
+    return Opened(path, "onnxruntime", run, shape, classes, labels, normalisation, fixed, pixels=not whole)
+
+
+def _refused(path: Path, what: str, error: Exception) -> FileError:
+    """What onnxruntime, which has an exception of its own for each of its status codes, says of a file."""
+    problem = " ".join(str(error).split())
+    return FileError(f"{path}: onnxruntime cannot {what} it: {problem:.200}. Export it again.")
 
 
 def _numbers(value: Any) -> bool:

@@ -107,8 +107,10 @@ def _use(model: Model, written: Sequence[Written]) -> Iterator[str]:
     for name, lines in USES.items():
         if name in names and (name != "config.json" or "model.safetensors" not in names):
             yield from (f"`{name}`:", "```python", *lines, "```")
-    if names & {"model.safetensors", "model.onnx"} and not model.architecture.head:
-        yield from ("", '`dcdnas predict "this folder" IMAGE...` says which classes it sees in pictures.')
+    if names & {"model.safetensors", "model.onnx"}:
+        masks = " -o masks" if model.architecture.head else ""
+        sees = "draws its masks of pictures" if masks else "says which classes it sees in pictures"
+        yield from ("", f'`dcdnas predict "this folder" IMAGE...{masks}` {sees}.')
 
 
 def _cost(model: Model) -> Iterator[str]:

@@ -76,7 +76,7 @@ def fitted(architecture: Architecture, images: Images) -> Architecture:
     Raises:
         UsageError: when the images have masks and the network has no head that scores pixels, or the other way round.
     """
-    check_masks("the network", architecture.head, images)
+    check_masks("the network", bool(architecture.head), images)
     if architecture.input == images.shape and architecture.classes == len(images.classes):
         return architecture
     return for_proxy(architecture, images.shape, len(images.classes))

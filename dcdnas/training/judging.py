@@ -80,26 +80,26 @@ class MeanIou:
         return int(self.counts.sum())
 
 
-def check_masks(name: str, head: str, images: Images) -> None:
+def check_masks(name: str, pixels: bool, images: Images) -> None:
     """Refuses images with masks for networks that score a whole image, and with labels for those that score pixels.
 
     Args:
         name: of the network or the space, for the message.
-        head: of its networks.
+        pixels: whether it scores each pixel, or its networks do.
         images: to train on, or to judge by.
 
     Raises:
         UsageError: saying what goes with what.
     """
-    if images.masks and not head:
+    if images.masks and not pixels:
         raise UsageError(
             f"{images.name} has masks, a class at each pixel, and {name} scores whole images. Allowed: images with a label each, "
             "or a space with `head: decoder`, like segmentation-quick."
         )
-    if head and not images.masks:
+    if pixels and not images.masks:
         raise UsageError(
-            f"{images.name} has a label for each image, and {name} scores pixels (head: {head}). Allowed: images with masks, "
-            "like -d shapes, or a space without a head."
+            f"{images.name} has a label for each image, and {name} scores pixels. Allowed: images with masks, like -d shapes, "
+            "or a network without `head: decoder`."
         )
 
 

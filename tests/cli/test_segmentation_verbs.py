@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import numpy as np
 import pytest
 import torch
 from commands import Run, command_in
+from PIL import Image
 from thoroughness import slow_but
 
 import dcdnas
@@ -50,7 +52,7 @@ SEARCH = ("search", "dense.yaml", "-b", "0.6MFLOPs", "--executor", "inline", "--
 
 @pytest.fixture(scope="module")
 def found_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with the run ``done``: four trainings, the best network and the static one confirmed."""
+    """A project with the run ``done``: four trainings, the best network and the static one confirmed; the best in ``kept``."""
     folder, rng = tmp_path_factory.mktemp("dense"), np.random.default_rng(0)
     (folder / "dense.yaml").write_text(SPACE, encoding="utf-8")
     masks = rng.integers(0, 3, (40, 4, 4)).repeat(4, 1).repeat(4, 2)
@@ -60,6 +62,7 @@ def found_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
         classes=np.array(["sky", "road", "tree"]),
     )  # fmt: skip
     command_in(folder, *SEARCH, "-n", "4", "--confirm", "1", "--set", "confirm_top=1", "--name", "done", "--quiet")
+    command_in(folder, "train", "done", "-d", "npz:some.npz", "--epochs", "1", "-o", "kept", "--quiet")
     return folder
 
 
@@ -132,21 +135,19 @@ def test_the_config_of_the_best_network_costs_what_the_search_said(run: Run, fou
 
 
 def test_the_whole_network_is_exported_with_its_weights(run: Run, found: Path) -> None:
-    assert run("train", "done", "-d", "npz:some.npz", "--epochs", "1", "-o", "out").code == 0
-    assert run("export", "out/seed-0", "-o", "net", "--to", "config,torch").code == 0
+    assert run("export", "kept/seed-0", "-o", "net", "--to", "config,torch").code == 0
     x = torch.randn(2, 3, 16, 16)
     with torch.no_grad():
-        assert torch.equal(dcdnas.load("net")(x), dcdnas.load("out/seed-0")(x))
+        assert torch.equal(dcdnas.load("net")(x), dcdnas.load("kept/seed-0")(x))
     card = (found / "net" / "README.md").read_text(encoding="utf-8")
     assert "scores each pixel of 3x16x16 images for 3 classes" in card
-    assert "predict" not in card
+    assert '`dcdnas predict "this folder" IMAGE... -o masks` draws its masks of pictures.' in card
 
 
 @pytest.mark.slow
 def test_the_whole_network_computes_the_same_in_onnxruntime_and_in_plain_pytorch(run: Run, found: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
-    assert run("train", "done", "-d", "npz:some.npz", "--epochs", "1", "-o", "out").code == 0
-    said = run("export", "out/seed-0", "-o", "net", "--to", "config,torch,standalone,onnx,pt2")
+    said = run("export", "kept/seed-0", "-o", "net", "--to", "config,torch,standalone,onnx,pt2")
     assert said.code == 0, said.err
     network, x = dcdnas.load("net"), torch.randn(3, 3, 16, 16)
     session = onnxruntime.InferenceSession(str(found / "net" / "model.onnx"))
@@ -158,33 +159,103 @@ def test_the_whole_network_computes_the_same_in_onnxruntime_and_in_plain_pytorch
     assert json.loads(session.get_modelmeta().custom_metadata_map["label_names"]) == ["sky", "road", "tree"]
 
 
+@pytest.mark.slow
+def test_the_exported_files_alone_evaluate_and_predict_the_same_and_eight_bits_nearly(run: Run, found: Path) -> None:
+    pytest.importorskip("onnxruntime.quantization")
+    run("train", "done", "-d", "npz:some.npz", "--epochs", "8", "--set", "lr=0.1", "-o", "out")
+    said = run("export", "out", "-o", "net", "--to", "onnx", "--weights", "out/seed-0/model.safetensors", "--quantize", "int8")
+    assert said.code == 0, said.err
+    assert "mean IoU" in said.out
+    pictures_of(found)
+    for name in ("model.onnx", "model-batch1.onnx", "model-int8.onnx"):
+        theirs, ours = (run("evaluate", m, "-d", "npz:some.npz", "--json").json for m in (f"net/{name}", "out"))
+        assert theirs["mean_iou"] == pytest.approx(ours["mean_iou"], abs=0.05 if "int8" in name else 1e-9)
+        theirs, ours = (run("predict", m, "pictures", "--json").json["images"] for m in (f"net/{name}", "out"))
+        if "int8" not in name:
+            assert theirs == ours
+
+
 def test_a_network_is_trained_in_earnest_and_evaluates_to_what_was_said(run: Run, found: Path) -> None:
     trained = run("train", "done", "-d", "npz:some.npz", "--epochs", "2", "-o", "out", "--json").json
     evaluated = run("evaluate", "out/seed-0", "-d", "npz:some.npz", "--json").json
-    assert evaluated["mean_iou"] == trained["test_mean_iou"] == trained["trainings"][0]["test_mean_iou"]
+    assert trained["test_mean_iou"] == trained["trainings"][0]["test_mean_iou"]
+    assert evaluated["mean_iou"] == pytest.approx(trained["test_mean_iou"], rel=1e-6)  # which was taken in single precision
     assert (found / "out" / "seed-0" / "epochs.csv").read_text().splitlines()[0].split(",")[3:5] == [
         "validation_mean_iou",
         "validation_loss",
     ]
     said = run("evaluate", "out/seed-0", "-d", "npz:some.npz").out
-    assert f"Test mean IoU {100 * evaluated['mean_iou']:.2f} % on 10 images of npz:some.npz" in said
+    assert "Test of out/seed-0/model.safetensors on 10 images of npz:some.npz" in said
+    assert f"Mean IoU   {100 * evaluated['mean_iou']:.2f} % (95 %: " in said
+    assert [c["class"] for c in evaluated["classes"]] == ["sky", "road", "tree"]
+    assert np.sum(evaluated["confusion"]) == evaluated["pixels"] == 10 * 256
+
+
+def pictures_of(folder: Path) -> tuple[Path, Any]:
+    """The test images as pictures in two folders, one of them as wide as two; and their masks."""
+    arrays = np.load(folder / "some.npz")
+    for number, image in enumerate(arrays["test_images"]):
+        path = folder / "pictures" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(
+            np.pad(image.transpose(1, 2, 0), ((0, 0), (8, 8), (0, 0))) if number == 9 else image.transpose(1, 2, 0)
+        ).save(path)
+    return folder / "pictures", arrays["test_masks"]
+
+
+def test_masks_of_pictures_are_written_and_are_those_that_the_data_set_is_judged_by(run: Run, found: Path) -> None:
+    folder, masks = pictures_of(found)
+    said = run("predict", "kept", "pictures", "-o", "masks", "--json").json
+    assert [row["mask"] for row in said["images"]] == [
+        *(f"masks/a/{n}.png" for n in (0, 2, 4, 6, 8)), *(f"masks/b/{n}.png" for n in (1, 3, 5, 7, 9)),
+    ]  # fmt: skip
+    confusion = np.zeros((3, 3), int)
+    for row in said["images"]:
+        mask, answer = masks[int(Path(row["image"]).stem)], np.asarray(Image.open(row["mask"]))
+        if answer.shape == (16, 32):
+            assert (answer[:, :8] == answer[:, 24:]).all()
+            assert (answer[:, :8] == 255).all()
+            answer = answer[:, 8:24]
+        np.add.at(confusion, (mask, answer), 1)
+        assert sum(share["share"] for share in row["shares"]) == pytest.approx(1)
+        first = row["shares"][0]
+        assert first["share"] == pytest.approx((answer == ["sky", "road", "tree"].index(first["class"])).mean())
+    assert confusion.tolist() == run("evaluate", "kept", "-d", "npz:some.npz", "--json").json["confusion"]
+    legend = (found / "masks" / "classes.csv").read_text().splitlines()
+    assert legend == ["value,class,colour", "0,sky,#000000", "1,road,#800000", "2,tree,#008000", "255,,#e0e0c0"]
+
+    rows = run("predict", "kept", "pictures/a", "--csv", "-k", "1").out.splitlines()
+    assert rows[0] == "image,rank,class,share,mask"
+    assert len(rows) == 6
+    assert run("predict", "kept", "pictures/a", "-o", "masks").code == 0  # masks are drawn anew
+    assert "Share of it" in run("predict", "kept", "pictures/a").out
+    before = (folder / "a" / "0.png").read_bytes()
+    for target in ("pictures", "pictures/a"):
+        refused = run("predict", "kept", "pictures/a", "-o", target)
+        assert (refused.code, "has files that are no masks of an earlier prediction" in refused.err) == (2, True)
+    assert (folder / "a" / "0.png").read_bytes() == before
+
+
+def test_an_evaluation_of_masks_is_written(run: Run, found: Path) -> None:
+    said = run("evaluate", "kept", "-d", "npz:some.npz", "-o", "judged", "--json").json
+    assert json.loads((found / "judged" / "evaluation.json").read_text()) == said
+    assert (found / "judged" / "classes.csv").read_text().splitlines()[0].startswith("class,pixels,iou,iou_low,iou_high")
+    assert (found / "judged" / "confusion.svg").read_text().startswith("<svg")
+    low, high = said["mean_iou_interval"]
+    assert low <= said["mean_iou"] <= high
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("evaluate out/seed-0 -d fashion-mini", "images of 1 channel and 10 classes; the network takes 3 channels and knows 3"),
-        ("evaluate out/seed-0 -d npz:some.npz -o judged", "-o judged: the files are those of a classifier"),
-        ("predict out/seed-0 picture.png", "decoder, scores every pixel"),
+        ("evaluate kept -d fashion-mini", "images of 1 channel and 10 classes; the network takes 3 channels and knows 3"),
         ("attention done", "scores pixels (mobilenetv2 with decoder). Allowed: one that classifies whole images."),
         ("train done -d fashion-mini", "fashion-mini has a label for each image, and the network scores pixels"),
         ("search dense.yaml -d fashion-mini", "fashion-mini has a label for each image, and dense scores pixels"),
     ],
 )
 def test_what_is_for_classifiers_refuses_it_in_a_sentence(run: Run, found: Path, command: str, message: str) -> None:
-    if "out/seed-0" in command:
-        run("train", "done", "-d", "npz:some.npz", "--epochs", "1", "-o", "out")
     said = run(*command.split())
     assert said.code != 0
     assert message in " ".join(said.err.split())

@@ -12,6 +12,7 @@ from test_metadata import ARCHITECTURE, MODEL
 from torch import Tensor
 
 from dcdnas.core.architecture import Architecture
+from dcdnas.data import Images
 from dcdnas.errors import FileError, UsageError
 from dcdnas.export import Model, Opened, config_file, export_model, open_network, save_weights, speed_of
 from dcdnas.networks import build_network
@@ -41,6 +42,30 @@ def linear(path: Path, metadata: dict[str, Any], batch: Any = "batch", outputs: 
     helper.set_model_props(
         model, {name: value if isinstance(value, str) else json.dumps(value) for name, value in metadata.items()}
     )
+    onnx.save(model, path)
+    return path
+
+
+def by_channel(path: Path, metadata: dict[str, Any], matrices: int = 0) -> Path:
+    """An ONNX model that scores each pixel's classes by its channels; through products with some identity matrices."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = [numpy_helper.from_array(torch.eye(3).view(3, 3, 1, 1).numpy(), "weight")]
+    nodes = [helper.make_node("Conv", ["images", "weight"], ["scores"])]
+    if matrices:
+        weights.append(numpy_helper.from_array(torch.eye(9).repeat(3, 1, 1).numpy(), "stack"))
+        nodes += [helper.make_node("MatMul", ["scores" if not i else f"m{i - 1}", "stack"], [f"m{i}"]) for i in range(matrices)]
+    nodes.append(helper.make_node("Identity", [nodes[-1].output[0]], ["logits"]))
+    shape = ["batch", 3, 9, 9]
+    graph = helper.make_graph(
+        nodes,
+        "by channel",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape)],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    helper.set_model_props(model, {name: json.dumps(value) for name, value in metadata.items()})
     onnx.save(model, path)
     return path
 
@@ -122,7 +147,7 @@ def test_a_file_that_is_no_onnx_model_and_one_of_something_else_are_refused(tmp_
     info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in ("x", "y")]
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", info[:1], info[1:])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "relu.onnx")
-    with pytest.raises(FileError, match=r"relu\.onnx: no classifier of images"):
+    with pytest.raises(FileError, match=r"relu\.onnx: no classifier of images or of their pixels"):
         open_network(tmp_path / "relu.onnx")
 
 
@@ -133,12 +158,37 @@ def test_a_network_that_does_not_say_its_normalisation_predicts_nothing(tmp_path
         opened.logits(PIXELS)
 
 
-def test_a_network_that_scores_pixels_is_no_classifier(tmp_path: Path) -> None:
-    pixels = Architecture("mobilenetv2", {"channels": (8, 16), "depth": 1, "strides": (2, 2)}, {}, (3, 32, 32), 3, head="decoder")
-    save_weights(build_network(pixels), tmp_path / "model.safetensors")
-    export_model(Model(pixels), tmp_path, ["config"])
-    with pytest.raises(FileError, match="its head, decoder, scores every pixel"):
-        open_network(tmp_path)
+def test_a_network_that_scores_pixels_is_opened_by_torch(tmp_path: Path) -> None:
+    pixels = Architecture("mobilenetv2", {"channels": (8, 16), "depth": 1, "strides": (2, 2)}, {}, (3, 9, 9), 3, head="decoder")
+    network = build_network(pixels).eval()
+    save_weights(network, tmp_path / "model.safetensors")
+    export_model(Model(pixels, {}, MODEL.normalisation, MODEL.labels), tmp_path, ["config"])
+    opened = open_network(tmp_path)
+    assert (opened.pixels, opened.classes, opened.labels) == (True, 3, MODEL.labels)
+    with torch.no_grad():
+        wanted = network(normalised(PIXELS, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)))
+    torch.testing.assert_close(opened.logits(PIXELS), wanted.double(), rtol=1e-4, atol=1e-5)
+
+
+def test_an_onnx_model_that_scores_pixels_gives_each_image_with_its_mask(tmp_path: Path) -> None:
+    opened = open_network(by_channel(tmp_path / "net.onnx", SAID))
+    assert (opened.pixels, opened.classes, opened.labels) == (True, 3, tuple(SAID["label_names"]))
+    masks = torch.arange(5 * 81).view(5, 9, 9) % 3
+    made = Images("made", 9, PIXELS, masks.byte(), opened.labels, (0.5,) * 3, (0.5,) * 3, torch.arange(5))
+    ((logits, labels),) = opened.answers(made)
+    assert torch.equal(labels, masks)
+    torch.testing.assert_close(logits.float(), normalised(PIXELS, tuple(SAID["mean"]), tuple(SAID["std"])))
+    assert not open_network(linear(tmp_path / "other.onnx", SAID)).pixels
+
+
+def test_a_model_that_fails_when_it_runs_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = linear(tmp_path / "net.onnx", {**SAID, "input_size": [3, 8, 9]})
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
+    onnx.save(model, path)
+    with pytest.raises(FileError, match=r"net\.onnx: onnxruntime cannot run it: .* Export it again"):
+        open_network(path).logits(PIXELS[:, :, 1:])
+    assert capfd.readouterr() == ("", "")
 
 
 def test_outputs_that_are_no_numbers_are_refused(tmp_path: Path) -> None:

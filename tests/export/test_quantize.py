@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from test_opened import SAID, linear
+from test_opened import SAID, by_channel, linear
 
 from dcdnas.data import Images, Split
 from dcdnas.errors import MismatchError
 from dcdnas.export import open_network
 from dcdnas.export.quantize import write_int8
+from dcdnas.training.augment import normalised
 
 pytest.importorskip("onnxruntime.quantization")
 
@@ -38,6 +41,17 @@ def test_it_computes_in_eight_bits_nearly_what_the_model_does(tmp_path: Path) ->
     kinds = {node.op_type for node in onnx.load(written.path).graph.node}
     assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
     assert [p.name for p in tmp_path.iterdir() if p.name not in ("model.onnx", "int8.onnx")] == []
+
+
+@pytest.mark.parametrize("matrices", [0, 1])
+def test_one_that_scores_pixels_is_judged_by_its_mean_iou_also_with_stacks_of_matrices(tmp_path: Path, matrices: int) -> None:
+    given = images(24)
+    masks = normalised(given.train.pixels, tuple(SAID["mean"]), tuple(SAID["std"])).argmax(1).byte()
+    masked = Split(*(replace(part, labels=masks) for part in given))
+    written = write_int8(by_channel(tmp_path / "model.onnx", SAID, matrices), masked, tmp_path / "int8.onnx")
+    found = re.search(r"mean IoU (\d+\.\d) % on 12 validation images, 100\.0 % before", written.said)
+    assert found
+    assert float(found[1]) > 90
 
 
 def test_a_model_that_mixes_its_images_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

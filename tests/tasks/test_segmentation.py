@@ -42,7 +42,7 @@ def plan(**said: object) -> None:
     [
         (
             {"space": "segmentation-quick", "data": "fashion-mini"},
-            r"fashion-mini has a label for each image, and segmentation-quick scores pixels \(head: decoder\)",
+            r"fashion-mini has a label for each image, and segmentation-quick scores pixels\. ",
         ),
         ({"space": "fashion-quick", "data": "shapes"}, r"shapes has masks, .* and fashion-quick scores whole images"),
         (

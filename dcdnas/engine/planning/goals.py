@@ -103,7 +103,7 @@ def check_images(said: str | None, space: SearchSpace, images: Images) -> None:
         have = "masks, a class at each pixel" if images.masks else "a label for each image"
         other = f"images with masks, like {SEGMENTATION}-quick -d shapes" if said == SEGMENTATION else "images with a label each"
         raise UsageError(f"--task {said}: {images.name} has {have}, which is a {right}. Leave --task out, or give {other}.")
-    check_masks(space.name, space.head, images)
+    check_masks(space.name, bool(space.head), images)
 
 
 def known_objectives(own: OwnTask | None, space: SearchSpace) -> Sequence[Objective]:
