@@ -41,6 +41,7 @@ class Parts:
 
 KINDS: Mapping[str, str] = {
     "gate": "squeeze-and-excitation",
+    "hamburger": "context by a factorisation",
     "pixel-linear": "1x1 with bias",
     "bilinear": "bilinear upsampling",
     "ddf-up": "DDF-Up upsampling",
@@ -166,7 +167,8 @@ class Breakdown:
 def _written(layer: Layer) -> dict[str, Any]:
     slot, choice = layer.slot, layer.choice
     return {
-        "slot": {"name": slot.name, "geometry": asdict(slot.geometry), "kind": slot.kind, "activation": slot.activation},
+        "slot": {"name": slot.name, "geometry": asdict(slot.geometry), "kind": slot.kind, "activation": slot.activation,
+                 **({"variant": slot.variant} if slot.variant else {})},
         "choice": [choice.operator, dict(choice.settings), choice.form, choice.guide_channels],
         "cost": dict(layer.cost.values), "static": dict(layer.static.values), "parts": asdict(layer.parts),
         "residual": layer.residual, "searched": layer.searched, "unusual": list(layer.unusual),

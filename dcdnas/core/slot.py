@@ -9,7 +9,7 @@ from dcdnas.core.geometry import ConvGeometry
 
 Shape = tuple[int, int, int]
 
-Kind = Literal["conv", "linear", "gate", "pixel-linear", "bilinear", "ddf-up"]
+Kind = Literal["conv", "linear", "gate", "pixel-linear", "bilinear", "ddf-up", "hamburger"]
 
 SEARCHABLE: tuple[Kind, ...] = ("conv", "linear")
 UPSAMPLING: tuple[Kind, ...] = ("bilinear", "ddf-up")
@@ -24,26 +24,29 @@ class Slot:
         geometry: of the convolution, with the size of its input map at deployment.
         kind: ``conv`` is a convolution with BatchNorm; ``linear`` a classifier's layer, for operators that have a form for it;
             both are open to the search. ``gate`` is squeeze-and-excitation, whose geometry says from how many channels to how
-            many it squeezes. ``pixel-linear`` is the same linear layer at every pixel, with a bias and no BatchNorm.
+            many it squeezes; ``hamburger`` is global context by a factorisation, whose geometry goes from the channels to the
+            rank. ``pixel-linear`` is the same linear layer at every pixel, with a bias and no BatchNorm.
             ``bilinear`` and ``ddf-up`` make a map larger: their geometry is that of the convolution whose stride they undo, so
             they map what would come out of it, (C, ceil(H/s), ceil(W/s)), to (C, s ceil(H/s), s ceil(W/s)).
         activation: after the BatchNorm, ``""`` for none; of a gate, its last one.
+        variant: of a hamburger, the decomposition and its steps, as in ``nmf-6``.
     """
 
     name: str
     geometry: ConvGeometry
     kind: Kind = "conv"
     activation: str = ""
+    variant: str = ""
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_hash", hash((self.name, self.geometry, self.kind, self.activation)))
+        object.__setattr__(self, "_hash", hash((self.name, self.geometry, self.kind, self.activation, self.variant)))
 
     def __hash__(self) -> int:
         return self._hash
 
-    def __reduce__(self) -> tuple[type[Slot], tuple[str, ConvGeometry, str, str]]:
-        return Slot, (self.name, self.geometry, self.kind, self.activation)
+    def __reduce__(self) -> tuple[type[Slot], tuple[str, ConvGeometry, str, str, str]]:
+        return Slot, (self.name, self.geometry, self.kind, self.activation, self.variant)
 
     @property
     def searchable(self) -> bool:
@@ -75,7 +78,7 @@ class Slot:
         g = self.geometry
         if self.kind == "linear":
             return (g.out_channels,)
-        if self.kind == "gate":
+        if self.kind in ("gate", "hamburger"):
             return self.input
         if self.kind in UPSAMPLING:
             return (g.in_channels, g.stride * g.out_height, g.stride * g.out_width)

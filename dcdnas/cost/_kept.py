@@ -57,7 +57,7 @@ CODE = sources(_PACKAGE)
 
 def _key(metric: str, slot: Slot, choice: LayerChoice) -> str:
     g = slot.geometry
-    place = [slot.kind, *(getattr(g, name) for name in g.__slots__)]
+    place = [slot.kind, *(getattr(g, name) for name in g.__slots__), *[slot.variant] * bool(slot.variant)]
     return json.dumps(
         [metric, place, choice.operator, dict(choice.settings), choice.form, choice.guide_channels, outside(choice.operator)]
     )

@@ -46,7 +46,7 @@ def layer_table(architecture: Architecture, names: tuple[str, ...] = (), prices:
     names = names or additive_metrics()
     slots = slots_of(architecture)
     closing = _closing(slots) if class_of(architecture).ADDS else set()
-    layers = [_layer(slot, architecture, names, prices, slot.name in closing) for slot in slots]
+    layers = [_layer(slot, architecture, names, prices, slot.name in closing or slot.kind == "hamburger") for slot in slots]
     total, parts = sum((layer.cost for layer in layers), Cost()), sum((layer.parts for layer in layers), Parts())
     whole = price(architecture, names, prices)
     if dict(total.values) != dict(whole.values) or parts.whole != whole["flops"]:
@@ -79,6 +79,8 @@ def _closing(slots: tuple[Slot, ...]) -> set[str]:
     found = set()
     for inside in blocks.values():
         path = [s for s in inside if s.kind == "conv" and s.role != "shortcut"]
+        if not path:
+            continue
         first, last = path[0].geometry, path[-1].geometry
         same = (first.in_channels, first.height, first.width) == (last.out_channels, last.out_height, last.out_width)
         if same or any(s.role == "shortcut" for s in inside):

@@ -29,7 +29,7 @@ def slot_parts(slot: Slot, choice: LayerChoice) -> Parts:
     Raises:
         GeometryError: when the operator cannot fill the slot.
     """
-    return _parts(Slot(slot.kind, slot.geometry, slot.kind), choice)
+    return _parts(Slot(slot.kind, slot.geometry, slot.kind, variant=slot.variant), choice)
 
 
 @cache

@@ -45,7 +45,7 @@ UNKNOWN = -1
 
 def slot_need(slot: Slot, choice: LayerChoice) -> int:
     """The most bytes at one time besides the input that a slot's module needs, its result among them; or `UNKNOWN`."""
-    return _need(Slot(slot.kind, slot.geometry, slot.kind, _alike(slot.activation)), choice)
+    return _need(Slot(slot.kind, slot.geometry, slot.kind, _alike(slot.activation), slot.variant), choice)
 
 
 @cache

@@ -64,7 +64,7 @@ def _convolved(part: nn.Module) -> bool:
 
 def slot_int8(slot: Slot, choice: LayerChoice) -> int:
     """The bytes of one slot: of a module without memory, since only shapes and the form matter."""
-    return _int8(Slot(slot.kind, slot.geometry, slot.kind), choice)
+    return _int8(Slot(slot.kind, slot.geometry, slot.kind, variant=slot.variant), choice)
 
 
 @cache

@@ -24,7 +24,7 @@ def count_params(module: nn.Module, shape: tuple[int, ...]) -> int:
 
 def slot_params(slot: Slot, choice: LayerChoice) -> int:
     """The parameters of one slot: of a module without memory, since only the shapes matter."""
-    place = Slot(slot.kind, replace(slot.geometry, height=1, width=1), slot.kind)
+    place = Slot(slot.kind, replace(slot.geometry, height=1, width=1), slot.kind, variant=slot.variant)
     return _params(place, LayerChoice(choice.operator, choice.settings, guide_channels=choice.guide_channels))
 
 

@@ -28,7 +28,7 @@ def count_bytes(module: nn.Module, shape: tuple[int, ...]) -> int:
 
 def slot_bytes(slot: Slot, choice: LayerChoice) -> int:
     """The bytes of one slot: of a module without memory, since only shapes and dtypes matter."""
-    place = Slot(slot.kind, replace(slot.geometry, height=1, width=1), slot.kind)
+    place = Slot(slot.kind, replace(slot.geometry, height=1, width=1), slot.kind, variant=slot.variant)
     return _bytes(place, LayerChoice(choice.operator, choice.settings, guide_channels=choice.guide_channels))
 
 

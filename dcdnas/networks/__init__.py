@@ -16,7 +16,7 @@ from dcdnas.errors import UnknownNameError
 from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.networks._base import ConvNorm, Network, Places, deployed, make, make_divisible
 from dcdnas.networks._decoder import levels_of, with_decoder
-from dcdnas.networks._fixed import fixed_parts
+from dcdnas.networks._fixed import VARIANTS, fixed_parts
 from dcdnas.networks._identity import digest_of_built
 from dcdnas.networks._references import references_of
 from dcdnas.networks._rules import check as _check
@@ -27,7 +27,7 @@ networks: Catalogue[type[Network]] = Catalogue("networks", "network")
 accept(Place(networks, Network, "network", rules=_check))
 
 __all__ = [
-    "ACTIVATIONS", "HEADS", "STATIC", "ConvNorm", "Network", "Places", "Shape", "Slot", "build_network", "class_of",
+    "ACTIVATIONS", "HEADS", "STATIC", "VARIANTS", "ConvNorm", "Network", "Places", "Shape", "Slot", "build_network", "class_of",
     "deployed", "fixed_parts", "for_proxy", "identity", "leaders", "levels_of", "make", "make_divisible", "network_of",
     "networks", "references_of", "slots_of", "unnamed",
 ]  # fmt: skip

@@ -24,6 +24,7 @@ from dcdnas.core.slot import Shape, Slot
 from dcdnas.errors import UsageError
 from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.networks._fixed import FIXED
+from dcdnas.networks._hamburger import Hamburger
 from dcdnas.networks._slot import STATIC, check_layers
 from dcdnas.operators import BatchNorm, Operator, activated, operators
 
@@ -237,7 +238,7 @@ def deployed(module: Part) -> Part:
     """A network, or what stands in one of its slots, made ready for inference only, in place; see `Network.deploy`."""
     module.eval().requires_grad_(False)
     for part in list(module.modules()):
-        if isinstance(part, (Operator, ConvNorm)):
+        if isinstance(part, (Operator, ConvNorm, Hamburger)):
             part.deploy()
     for parent in list(module.modules()):
         for name, child in parent.named_children():

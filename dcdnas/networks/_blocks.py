@@ -11,6 +11,10 @@ from dcdnas.core.slot import Shape, Slot
 from dcdnas.networks._base import Network, checked, per_block, per_stage, whole_number, whole_numbers, without_strides
 
 BY_STAGE = ("depth", "strides", "activation")
+CONTEXT: Mapping[str, Any] = {"hamburger_rank": 0, "hamburger_steps": 6, "hamburger_decomposition": "nmf"}
+"""Settings of the context at the end of a stage, with their defaults: none."""
+
+CONTEXTS = tuple(CONTEXT)
 BY_BLOCK = ("kernel_size", "expansion", "se")
 
 
@@ -76,10 +80,20 @@ def spread(s: dict[str, Any]) -> None:
         s[name] = per_stage(name, s[name], stages)
     for name in (name for name in BY_BLOCK if name in s):
         s[name] = per_block(name, s[name], s["depth"])
+    if CONTEXTS[0] in s:
+        _spread_contexts(s, stages)
     whole_numbers("strides", s["strides"], at_most=2)
     whole_number("stem_channels", s["stem_channels"])
     if "stem_stride" in s:
         whole_number("stem_stride", s["stem_stride"], at_most=2)
+
+
+def _spread_contexts(s: dict[str, Any], stages: int) -> None:
+    """The same for the settings of contexts, which are the first ones where a stage has none."""
+    ranks, *others = (per_stage(name, s[name], stages) for name in CONTEXTS)
+    s[CONTEXTS[0]] = ranks
+    for (name, none), values in zip([*CONTEXT.items()][1:], others, strict=True):
+        s[name] = tuple([value if rank else none for rank, value in zip(ranks, values, strict=True)])
 
 
 class Plan(Protocol):

@@ -9,13 +9,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dcdnas.core.breakdown import Parts
-from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.slot import Slot
 from dcdnas.networks._excite import SqueezeExcite
+from dcdnas.networks._hamburger import DECOMPOSITIONS, STEPS, Hamburger
 from dcdnas.operators import DDFUp
 
 TAPS = 4
 """Pixels that a bilinear interpolation weighs for each one that it makes."""
+
+
+VARIANTS = frozenset(f"{name}-{steps}" for name in DECOMPOSITIONS for steps in range(1, STEPS + 1))
+"""What a slot of a hamburger may say of it."""
 
 
 class Bilinear(nn.Module):
@@ -39,27 +43,44 @@ class Fixed(NamedTuple):
 
     Args:
         make: the module of a slot.
-        parts: its multiply-adds at batch 1.
+        parts: multiply-adds at batch 1 of a slot.
     """
 
     make: Callable[[Slot], nn.Module]
-    parts: Callable[[ConvGeometry], Parts]
+    parts: Callable[[Slot], Parts]
 
 
-def _bilinear_parts(g: ConvGeometry) -> Parts:
+def _bilinear_parts(slot: Slot) -> Parts:
+    g = slot.geometry
     return Parts(TAPS * g.in_channels * g.stride**2 * g.out_pixels)
 
 
-def _ddf_up_parts(g: ConvGeometry) -> Parts:
+def _ddf_up_parts(slot: Slot) -> Parts:
+    g = slot.geometry
     return DDFUp.parts(g.in_channels, g.stride, g.out_pixels)
 
 
-def _gate_parts(g: ConvGeometry) -> Parts:
+def _gate_parts(slot: Slot) -> Parts:
+    g = slot.geometry
     return Parts(0, g.in_channels * g.height * g.width, SqueezeExcite.controlling(g.in_channels, g.out_channels))
 
 
 def _gate(slot: Slot) -> nn.Module:
     return SqueezeExcite(slot.geometry.in_channels, slot.geometry.out_channels, hard=slot.activation == "hardsigmoid")
+
+
+def _hamburger_parts(slot: Slot) -> Parts:
+    return Hamburger.parts(slot.geometry, *_decomposition(slot))
+
+
+def _hamburger(slot: Slot) -> nn.Module:
+    return Hamburger(slot.geometry, *_decomposition(slot))
+
+
+def _decomposition(slot: Slot) -> tuple[str, int]:
+    """Name and steps."""
+    name, _, steps = slot.variant.partition("-")
+    return name, int(steps)
 
 
 def _pixel_linear(slot: Slot) -> nn.Module:
@@ -68,7 +89,8 @@ def _pixel_linear(slot: Slot) -> nn.Module:
 
 FIXED: Mapping[str, Fixed] = {
     "gate": Fixed(_gate, _gate_parts),
-    "pixel-linear": Fixed(_pixel_linear, lambda g: Parts(g.out_pixels * g.weights)),
+    "hamburger": Fixed(_hamburger, _hamburger_parts),
+    "pixel-linear": Fixed(_pixel_linear, lambda slot: Parts(slot.geometry.out_pixels * slot.geometry.weights)),
     "bilinear": Fixed(lambda slot: Bilinear(slot.geometry.stride), _bilinear_parts),
     "ddf-up": Fixed(lambda slot: DDFUp(slot.geometry.in_channels, slot.geometry.stride), _ddf_up_parts),
 }
@@ -76,4 +98,4 @@ FIXED: Mapping[str, Fixed] = {
 
 def fixed_parts(slot: Slot) -> Parts:
     """The multiply-adds at batch 1 of a slot that is not open to the search."""
-    return FIXED[slot.kind].parts(slot.geometry)
+    return FIXED[slot.kind].parts(slot)

@@ -40,7 +40,7 @@ def digest_of_built(cls: type[Network], architecture: Architecture) -> str:
 def _built(slot: Slot, name: str, architecture: Architecture) -> list[object]:
     """A slot under a name, and what stands in it."""
     choice, g = architecture.layers.get(slot.name, STATIC), slot.geometry
-    place = [name, slot.kind, slot.activation, str(g), g.dilation]
+    place = [name, slot.kind, slot.activation, str(g), g.dilation, *[slot.variant] * bool(slot.variant)]
     if not slot.searchable:
         return place
     return [*place, choice.operator, choice.guide_channels, _filled(choice, g)]

@@ -12,9 +12,10 @@ from dcdnas.networks._base import Network
 from dcdnas.networks._decoder import NAME as DECODER
 from dcdnas.networks._decoder import Decoder
 from dcdnas.networks._excite import SqueezeExcite
+from dcdnas.networks._hamburger import Hamburger
 from dcdnas.operators import operators
 
-PARTS: Mapping[str, Any] = {DECODER: Decoder, "gate": SqueezeExcite, "ddf-up": operators["ddf"]}
+PARTS: Mapping[str, Any] = {DECODER: Decoder, "gate": SqueezeExcite, "hamburger": Hamburger, "ddf-up": operators["ddf"]}
 """Heads, and kinds of places without an operator -> what they come from."""
 
 

@@ -14,7 +14,7 @@ STATIC = LayerChoice("static")
 
 def unnamed(slot: Slot) -> Slot:
     """The slot as every slot is that costs the same: without its name."""
-    return Slot(slot.kind, slot.geometry, slot.kind, slot.activation)
+    return Slot(slot.kind, slot.geometry, slot.kind, slot.activation, slot.variant)
 
 
 def leaders(slots: Iterable[Slot], guided: frozenset[str]) -> dict[str, Slot]:

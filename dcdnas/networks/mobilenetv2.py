@@ -19,8 +19,9 @@ from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
-from dcdnas.networks._base import Network, Places, make_divisible, whole_number
-from dcdnas.networks._blocks import blocks_of, completed, slots_of_block, with_fewer_strides
+from dcdnas.networks._base import Places, make_divisible, whole_number
+from dcdnas.networks._blocks import CONTEXT, blocks_of, completed, slots_of_block, with_fewer_strides
+from dcdnas.networks._context import WithContext, with_contexts
 from dcdnas.networks._inverted import InvertedPlan, InvertedResidual
 
 __all__ = ["MobileNetV2"]
@@ -38,10 +39,11 @@ DEFAULTS: Mapping[str, Any] = {
     "dropout": 0.0,
     "se": 0,
     "activation": "relu6",
+    **CONTEXT,
 }
 
 
-class MobileNetV2(Network):
+class MobileNetV2(WithContext):
     """Stem, stages of inverted residuals, head, classifier; 3,504,872 parameters at its defaults with 1,000 classes.
 
     Args:
@@ -58,6 +60,7 @@ class MobileNetV2(Network):
         dropout: before the classifier, in training.
         se: of each block: squeeze-and-excitation after `depthwise`, squeezing to this share of its channels; 0 for none.
         activation: of each stage, but not after the projections. Stem and head have ReLU6.
+        context: of each stage, see `WithContext`.
     """
 
     REFERENCE = Reference(
@@ -84,10 +87,12 @@ class MobileNetV2(Network):
         dropout: float,
         se: Annotated[Any, float, Choice(at_least=0, at_most=1, per="block")] = 0,
         activation: Annotated[Any, str, Choice(words=SEARCHED_ACTIVATIONS, per="stage")] = "relu6",
+        **context: Any,
     ) -> None:
-        super().__init__(places)
+        super().__init__(places, **context)
         self.stem = places.fill("stem")
         self.add_stages(depth, lambda name: InvertedResidual(places, name))
+        self.add_contexts(places)
         self.head = places.fill("head")
         self.dropout = nn.Dropout(dropout)
         self.classifier = places.fill("classifier")
@@ -128,7 +133,7 @@ class MobileNetV2(Network):
             head = make_divisible(s["head_channels"] * max(1.0, s["width"]))
             found.append(Slot("head", ConvGeometry(channels, head, **size), activation=DEFAULTS["activation"]))
             channels = head
-        return (*found, Slot("classifier", ConvGeometry(channels, classes), kind="linear"))
+        return with_contexts((*found, Slot("classifier", ConvGeometry(channels, classes), kind="linear")), s)
 
 
 def _plans(s: Mapping[str, Any], stem: ConvGeometry) -> Iterator[InvertedPlan]:

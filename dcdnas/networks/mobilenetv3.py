@@ -20,8 +20,9 @@ from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.errors import UsageError
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
-from dcdnas.networks._base import ConvNorm, Network, Places, checked, make_divisible, per_stage, whole_number, whole_numbers
-from dcdnas.networks._blocks import BY_BLOCK, BY_STAGE, blocks_of, slots_of_block, spread, with_fewer_strides
+from dcdnas.networks._base import ConvNorm, Places, checked, make_divisible, per_stage, whole_number, whole_numbers
+from dcdnas.networks._blocks import BY_BLOCK, BY_STAGE, CONTEXT, blocks_of, slots_of_block, spread, with_fewer_strides
+from dcdnas.networks._context import WithContext, with_contexts
 from dcdnas.networks._inverted import InvertedPlan, InvertedResidual
 from dcdnas.operators import BatchNorm
 
@@ -42,6 +43,7 @@ LARGE: Mapping[str, Any] = {
     "dropout": 0.2,
     "se": (0, 0, 0.25, 0, 0.25, 0.25),
     "activation": ("relu", "relu", "relu", "hardswish", "hardswish", "hardswish"),
+    **CONTEXT,
 }
 
 SMALL: Mapping[str, Any] = {
@@ -64,7 +66,7 @@ EPSILON = 1e-3
 """Of the BatchNorms behind the convolutions, as published."""
 
 
-class MobileNetV3(Network):
+class MobileNetV3(WithContext):
     """Stem, stages of inverted residuals, head, two linear layers.
 
     With 1,000 classes 5,483,032 parameters (large) or 2,542,856 (small).
@@ -86,6 +88,7 @@ class MobileNetV3(Network):
         head_channels: of the last 1x1 convolution, before `width`.
         embedding: features before the classifier, before `width` (which only widens them).
         dropout: before the classifier, in training.
+        context: of each stage, see `WithContext`.
     """
 
     REFERENCE = Reference(
@@ -115,10 +118,12 @@ class MobileNetV3(Network):
         head_channels: int,
         embedding: int,
         dropout: float,
+        **context: Any,
     ) -> None:
-        super().__init__(places)
+        super().__init__(places, **context)
         self.stem = places.fill("stem")
         self.add_stages(depth, lambda name: InvertedResidual(places, name))
+        self.add_contexts(places)
         self.head = places.fill("head")
         self.embedding = places.fill("embedding")
         self.activation = places.activation("embedding")
@@ -177,7 +182,7 @@ class MobileNetV3(Network):
         found.append(Slot("head", ConvGeometry(last.out_channels, head, **size), activation="hardswish"))
         embedding = make_divisible(s["embedding"] * max(1.0, s["width"]))
         found.append(Slot("embedding", ConvGeometry(head, embedding), "linear", "hardswish"))
-        return (*found, Slot("classifier", ConvGeometry(embedding, classes), kind="linear"))
+        return with_contexts((*found, Slot("classifier", ConvGeometry(embedding, classes), kind="linear")), s)
 
 
 def _plans(s: Mapping[str, Any], stem: ConvGeometry) -> Iterator[InvertedPlan]:

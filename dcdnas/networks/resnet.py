@@ -21,8 +21,9 @@ from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
-from dcdnas.networks._base import Network, Places, gate_slot, make_divisible, through
-from dcdnas.networks._blocks import Stem, blocks_of, completed, slots_of_block, with_smaller_stem
+from dcdnas.networks._base import Places, gate_slot, make_divisible, through
+from dcdnas.networks._blocks import CONTEXT, Stem, blocks_of, completed, slots_of_block, with_smaller_stem
+from dcdnas.networks._context import WithContext, with_contexts
 
 __all__ = ["ResNet"]
 
@@ -39,6 +40,7 @@ BASIC: Mapping[str, Any] = {
     "dropout": 0.0,
     "se": 0,
     "activation": "relu",
+    **CONTEXT,
 }
 """ResNet-18."""
 
@@ -57,7 +59,7 @@ STEMS: Mapping[str, Stem] = {"imagenet": Stem(7, 2, True), "medium": Stem(3, 2, 
 """They shrink the image 4, 2 and 1 times."""
 
 
-class ResNet(Network):
+class ResNet(WithContext):
     """Stem, stages of residual blocks, classifier; 11,689,512 parameters (basic) or 25,557,032 (bottleneck) at its defaults.
 
     Args:
@@ -74,6 +76,7 @@ class ResNet(Network):
         dropout: before the classifier, in training.
         se: of each block: squeeze-and-excitation before the addition, squeezing to this share of the channels; 0 for none.
         activation: of each stage. The stem has ReLU.
+        context: of each stage, see `WithContext`.
     """
 
     REFERENCE = Reference(
@@ -100,11 +103,13 @@ class ResNet(Network):
         dropout: float,
         se: Annotated[Any, float, Choice(at_least=0, at_most=1, per="block")] = 0,
         activation: Annotated[Any, str, Choice(words=SEARCHED_ACTIVATIONS, per="stage")] = "relu",
+        **context: Any,
     ) -> None:
-        super().__init__(places)
+        super().__init__(places, **context)
         self.stem = places.fill("stem")
         self.pool = nn.MaxPool2d(3, 2, 1) if STEMS[stem].pool else nn.Identity()
         self.add_stages(depth, lambda name: BLOCKS[block](places, name))
+        self.add_contexts(places)
         self.dropout = nn.Dropout(dropout)
         self.classifier = places.fill("classifier")
 
@@ -140,7 +145,7 @@ class ResNet(Network):
         for plan in _plans(s, channels, *stem.shrunk(input)):
             found += slots_of_block(plan)
             channels = plan.out_channels
-        return (*found, Slot("classifier", ConvGeometry(channels, classes), kind="linear"))
+        return with_contexts((*found, Slot("classifier", ConvGeometry(channels, classes), kind="linear")), s)
 
 
 class _Plan(NamedTuple):

@@ -22,8 +22,9 @@ from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
 from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
-from dcdnas.networks._base import Network, Places, gate_slot, make_divisible, through, whole_number
-from dcdnas.networks._blocks import Stem, blocks_of, completed, slots_of_block, with_smaller_stem
+from dcdnas.networks._base import Places, gate_slot, make_divisible, through, whole_number
+from dcdnas.networks._blocks import CONTEXT, Stem, blocks_of, completed, slots_of_block, with_smaller_stem
+from dcdnas.networks._context import WithContext, with_contexts
 
 __all__ = ["ShuffleNetV2"]
 
@@ -40,12 +41,13 @@ DEFAULTS: Mapping[str, Any] = {
     "dropout": 0.0,
     "se": 0,
     "activation": "relu",
+    **CONTEXT,
 }
 
 STEMS: Mapping[str, Stem] = {"imagenet": Stem(3, 2, True), "medium": Stem(3, 2, False), "small": Stem(3, 1, False)}
 
 
-class ShuffleNetV2(Network):
+class ShuffleNetV2(WithContext):
     """Stem, stages of shuffled blocks, head, classifier; 2,278,604 parameters at its defaults with 1,000 classes.
 
     Args:
@@ -62,6 +64,7 @@ class ShuffleNetV2(Network):
         dropout: before the classifier, in training.
         se: of each block: squeeze-and-excitation after `project`, squeezing to this share of its channels; 0 for none.
         activation: of each stage, but not after the depthwise convolutions. Stem and head have ReLU.
+        context: of each stage, see `WithContext`.
     """
 
     REFERENCE = Reference(
@@ -89,11 +92,13 @@ class ShuffleNetV2(Network):
         dropout: float,
         se: Annotated[Any, float, Choice(at_least=0, at_most=1, per="block")] = 0,
         activation: Annotated[Any, str, Choice(words=SEARCHED_ACTIVATIONS, per="stage")] = "relu",
+        **context: Any,
     ) -> None:
-        super().__init__(places)
+        super().__init__(places, **context)
         self.stem = places.fill("stem")
         self.pool = nn.MaxPool2d(3, 2, 1) if STEMS[stem].pool else nn.Identity()
         self.add_stages(depth, lambda name: ShuffledBlock(places, name))
+        self.add_contexts(places)
         self.head = places.fill("head")
         self.dropout = nn.Dropout(dropout)
         self.classifier = places.fill("classifier")
@@ -135,7 +140,7 @@ class ShuffleNetV2(Network):
             channels, height, width = 2 * plan.half, -(-plan.height // plan.stride), -(-plan.width // plan.stride)
         head = make_divisible(s["head_channels"] * max(1.0, s["width"]))
         found.append(Slot("head", ConvGeometry(channels, head, height=height, width=width), activation=DEFAULTS["activation"]))
-        return (*found, Slot("classifier", ConvGeometry(head, classes), kind="linear"))
+        return with_contexts((*found, Slot("classifier", ConvGeometry(head, classes), kind="linear")), s)
 
 
 class _Plan(NamedTuple):

@@ -20,7 +20,7 @@ SHORT = {"latent_dim": "L", "num_blocks": "B", "num_kernels": "n", "num_experts"
 """The papers' letters for settings that fit under a bar; a 1 is not written."""
 
 
-KERNELS = {"linear": "fc", "gate": "se", "pixel-linear": "1x1", "bilinear": "up", "ddf-up": "DDF-Up"}
+KERNELS = {"linear": "fc", "gate": "se", "hamburger": "ham", "pixel-linear": "1x1", "bilinear": "up", "ddf-up": "DDF-Up"}
 """What is written under a bar that is no convolution."""
 
 

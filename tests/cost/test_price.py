@@ -55,13 +55,18 @@ def any_choice(slot: Slot, rng: random.Random, name: str = "") -> LayerChoice:
     return LayerChoice()
 
 
+MOST = {"depth": 2, "width": 0.25, "hamburger_rank": 1, "hamburger_steps": 2}
+"""Of settings that would make a network slow, or that the smallest maps do not have."""
+
+
 def any_settings(network: str, rng: random.Random) -> dict[str, Any]:
     """Random values for a backbone's search dimensions."""
-    found = {}
+    found, contexts = {}, random.Random(rng.getstate()[1][0])
     for name, dimension in dimensions(networks[network]).items():
-        options = list(allowed(dimension, {"depth": 2, "width": 0.25}.get(name, 5)))
-        if options and (name in ("width", "depth") or rng.random() < 0.8):
-            found[name] = rng.choice(options)
+        drawn = contexts if name.startswith("hamburger") else rng
+        options = list(allowed(dimension, MOST.get(name, 5)))
+        if options and (name in ("width", "depth") or drawn.random() < 0.8):
+            found[name] = drawn.choice(options)
     return found
 
 

@@ -12,13 +12,13 @@ from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.slot import Kind
 from dcdnas.cost.latency.table import Place
 from dcdnas.errors import DcdnasError, UsageError, nearest
-from dcdnas.networks import ACTIVATIONS, Slot
+from dcdnas.networks import ACTIVATIONS, VARIANTS, Slot
 from dcdnas.operators import operators
 
 GEOMETRY = tuple(f.name for f in fields(ConvGeometry))
 DEFAULTS: Mapping[str, object] = {f.name: f.default for f in fields(ConvGeometry)}
 KINDS = get_args(Kind)
-KEYS = ("kind", *GEOMETRY, "activation", "operator", "settings", "guide_channels")
+KEYS = ("kind", *GEOMETRY, "activation", "variant", "operator", "settings", "guide_channels")
 
 
 def row_of(place: Place) -> dict[str, Any]:
@@ -28,6 +28,8 @@ def row_of(place: Place) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": slot.kind, **geometry}
     if slot.activation:
         found["activation"] = slot.activation
+    if slot.variant:
+        found["variant"] = slot.variant
     found["operator"] = choice.operator
     if choice.settings:
         found["settings"] = dict(choice.settings)
@@ -48,6 +50,9 @@ def place_from(row: Mapping[str, Any]) -> Place:
     named = sorted({"sigmoid", "hardsigmoid", *filter(None, ACTIVATIONS)})
     if activation and activation not in named:
         raise UsageError(f"activation cannot be {activation!r}. {nearest(str(activation), named)}")
+    variant = row.get("variant", "hamburger" if kind == "hamburger" else "")
+    if (variant not in VARIANTS) if kind == "hamburger" else variant:
+        raise UsageError(f"variant cannot be {variant!r}. Allowed: a decomposition and its steps, like 'nmf-6', of a hamburger.")
     numbers = {name: row[name] for name in (*GEOMETRY, "guide_channels") if name in row}
     wrong = next((n for n, v in numbers.items() if isinstance(v, bool) or not isinstance(v, int)), "")
     absent = next((n for n in GEOMETRY[:2] if n not in row), "")
@@ -55,7 +60,7 @@ def place_from(row: Mapping[str, Any]) -> Place:
         raise UsageError(f"{wrong or absent} must be a whole number, not {row.get(wrong or absent)!r}.")
     guide = numbers.pop("guide_channels", 0)
     geometry = ConvGeometry(**numbers)
-    return Slot(kind, geometry, kind, activation), _choice(row, geometry, guide)
+    return Slot(kind, geometry, kind, activation, variant), _choice(row, geometry, guide)
 
 
 def _choice(row: Mapping[str, Any], geometry: ConvGeometry, guide: int) -> LayerChoice:

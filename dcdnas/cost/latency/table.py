@@ -73,4 +73,4 @@ def said(place: Place) -> str:
     slot, choice = place
     g, what = slot.geometry, slot.kind if slot.kind != "conv" and choice.operator == "static" else choice
     where = f"{g.in_channels}->{g.out_channels}" if slot.kind == "linear" else str(g)
-    return f"{what} at {where}{f' with {slot.activation}' if slot.activation else ''}"
+    return f"{what} at {where}{f' with {slot.activation}' if slot.activation else ''}{f', {slot.variant}' * bool(slot.variant)}"

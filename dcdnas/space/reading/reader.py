@@ -156,7 +156,7 @@ class Compiler:
             try:
                 slots = cls.slots(shape, draft.classes, cls.complete(settings))
             except UsageError as error:
-                self.problems.add(("settings",), str(error))
+                self.problems.add(("settings", "context") if ".context: " in str(error) else ("settings",), str(error))
                 return {}, {}
             for slot in slots:
                 if slot.searchable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from dcdnas.networks import HEADS, network_of, networks
 from dcdnas.operators import operators
 from dcdnas.space.frame import shares_guides
 from dcdnas.space.parts import GUIDE
+from dcdnas.space.reading import context
 from dcdnas.space.width_fit import WIDTHS
 
 SHARES = ("layer", "block", "stage", "network")
@@ -91,6 +93,12 @@ def json_schema() -> dict[str, Any]:
             known = settings.setdefault(dimension.name, {"anyOf": []})["anyOf"]
             known += [part for part in (_value_schema(dimension), by_unit) if part not in known]
     settings["width"]["anyOf"].append(_FIT)
+    settings[context.KEY] = {
+        "anyOf": [
+            _contexts(settings),
+            {"type": "object", "properties": {"share": share}, "additionalProperties": _contexts(settings)},
+        ]
+    }
     schema["properties"]["settings"] = {"type": "object", "properties": settings, "additionalProperties": True}
     return schema
 
@@ -103,6 +111,20 @@ _FIT: dict[str, Any] = {
         {"type": "object", "properties": {"fit": _BOUNDS}, "required": ["fit"], "additionalProperties": False},
     ],
 }
+
+
+def _contexts(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Kinds of context, each with the settings of the network that its own are."""
+    kinds = {
+        kind: {
+            "type": "object",
+            "properties": {name: settings[setting] for name, setting in inside.items()},
+            "required": ["rank"],
+            "additionalProperties": False,
+        }
+        for kind, inside in context.KINDS.items()
+    }
+    return {"type": "object", "properties": {"share": {"enum": list(SHARES)}, **kinds}, "additionalProperties": False}
 
 
 def _settings_schema(constructor: Any, nullable: bool) -> dict[str, Any]:

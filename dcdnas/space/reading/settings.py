@@ -12,6 +12,7 @@ from dcdnas.core.yaml_lines import Key
 from dcdnas.errors import UsageError, nearest
 from dcdnas.networks import Network
 from dcdnas.space.parts import Variable, share_key
+from dcdnas.space.reading import context
 from dcdnas.space.reading.problems import Problems, shown
 from dcdnas.space.reading.schema import SHARES
 from dcdnas.space.width_fit import WIDTHS, WidthFit
@@ -35,6 +36,7 @@ class SettingsReader:
     def __init__(self, problems: Problems, cls: type[Network], given: Mapping[str, Any]) -> None:
         self.problems, self.cls = problems, cls
         self.known = dimensions(cls)
+        given = self._with_context(given)
         self.fit, given = _fit(problems, given) if "width" in self.known else (None, given)
         self.fixed = {name: value for name, value in given.items() if name not in self.known}
         self.shares: dict[str, Scope] = {}
@@ -43,6 +45,17 @@ class SettingsReader:
         for name in [name for name in self.fixed if name not in defaults]:
             problems.add(("settings", name), f"{cls.__name__} has no setting {name!r}. {nearest(name, defaults)}")
             del self.fixed[name]
+
+    def _with_context(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The settings with what the key `context` says in its place."""
+        self.places: dict[tuple[str, str], Key] = {}
+        if context.KEY not in given:
+            return given
+        if "hamburger_rank" not in self.known:
+            self.problems.add(("settings", context.KEY), f"{self.cls.__name__} has no places for a context. Remove it.")
+            return {name: value for name, value in given.items() if name != context.KEY}
+        found, self.places = context.spread(self.problems, given[context.KEY])
+        return {**{name: value for name, value in given.items() if name != context.KEY}, **found}
 
     def variables(self) -> tuple[Variable, ...]:
         """Every setting that the file names, unit by unit: those of stages first, since the blocks depend on the depth."""
@@ -94,9 +107,10 @@ class SettingsReader:
             self.shares[name] = read_share(self.problems, (*key, "share"), rows.pop("share"), per)
         found = []
         for pattern, value in rows.items():
-            options = read_options(self.problems, (*key, str(pattern)), self.known[name], value)
+            place = self.places.get((name, str(pattern)), (*key, str(pattern)))
+            options = read_options(self.problems, place, self.known[name], value)
             if options:
-                found.append(((*key, str(pattern)), str(pattern), options))
+                found.append((place, str(pattern), options))
         if not rows:
             self.problems.add(key, 'no options are given. Write a pattern with a list, like `"*": [3, 5]`.')
         return found
