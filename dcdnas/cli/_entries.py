@@ -55,7 +55,7 @@ def entries(kind: str) -> list[Entry]:
         kind: as on the command line, e.g. ``operators``.
     """
     records = Records(f"list-{code_digest(_PACKAGE)}")
-    found = _read(records.read().get(kind))
+    found = _read(records.read(only=kind).get(kind))
     if not found:
         found = _FINDERS[kind]()
         records.append(kind, [astuple(entry) for entry in found])

@@ -54,14 +54,16 @@ class Records:
         """Of the file."""
         return cache_folder() / f"{self.name}.jsonl"
 
-    def read(self) -> dict[str, Any]:
-        """The latest value of each key."""
+    def read(self, only: str | None = None) -> dict[str, Any]:
+        """The latest value of each key, or of `only` one, for which the lines of all others are not decoded."""
         found: dict[str, Any] = {}
+        start = "" if only is None else f"[{json.dumps(only)},"
         with suppress(OSError):
             for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
-                with suppress(ValueError, TypeError, RecursionError):
-                    key, value = json.loads(line)
-                    found[str(key)] = value
+                if line.startswith(start):
+                    with suppress(ValueError, TypeError, RecursionError):
+                        key, value = json.loads(line)
+                        found[str(key)] = value
             os.utime(self.path)
         return found
 

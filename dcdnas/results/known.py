@@ -86,7 +86,7 @@ def _known(
     key, records = " ".join([what, architecture.digest, *digests]), Records(f"known-{_code()}")
     try:
         if not anew:
-            return read(records.read()[key])
+            return read(records.read(only=key)[key])
     except (KeyError, TypeError, ValueError, AttributeError):  # not there, or no line of ours
         pass
     found = find()

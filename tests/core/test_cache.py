@@ -57,6 +57,8 @@ def test_the_latest_value_of_a_key_counts_and_any_json_is_a_value(folder: Path) 
         records.append("x", value)
     records.append("a\nline\u2028", 2)
     assert Records("things-1").read() == {"x": {"a": None}, "a\nline\u2028": 2}
+    for key in ("x", "a\nline\u2028", "a", ""):
+        assert records.read(only=key) == {name: value for name, value in records.read().items() if name == key}
     assert Records("things-2").read() == {}
     assert names(folder) == ["things-1.jsonl"]
 
