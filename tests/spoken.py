@@ -25,8 +25,11 @@ def commands_in(text: str) -> Iterator[str]:
 
 
 def texts_of(path: Path) -> Iterator[str]:
-    """All texts of a Python file; what is filled in stands as X."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    """All texts of a Python file that names a command; what is filled in stands as X."""
+    source = path.read_text(encoding="utf-8")
+    if "dcdnas " not in source:
+        return
+    tree = ast.parse(source)
     inside = {id(value) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for value in node.values}
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):

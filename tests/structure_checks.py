@@ -93,6 +93,8 @@ def imported(module: ast.Module, for_types: bool) -> tuple[tuple[str, int], ...]
     """As `imports`, of a file that is read."""
 
     def walk(node: ast.AST) -> Iterator[tuple[str, int]]:
+        if isinstance(node, ast.expr):
+            return  # nothing in an expression imports
         if not for_types and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             for other in node.orelse:
                 yield from walk(other)

@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from dcdnas.cost._observer import Observer
 from dcdnas.cost._operations import (
     BILINEAR_TAPS,
     NOT_COUNTED,
@@ -67,7 +67,7 @@ def by_dispatch(module: nn.Module, x: Tensor) -> dict[str, int]:
     return {name: counter.counts[name] for name, _ in module.named_modules()}
 
 
-class DispatchCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class DispatchCounter(Observer):
     """Counts what is dispatched while it is active.
 
     Args:

@@ -6,8 +6,10 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 from torch.utils._pytree import tree_leaves
+
+from dcdnas.cost._observer import Observer
 
 
 class Alive:
@@ -29,7 +31,7 @@ class Alive:
         return sum(size for _, size in self._known.values())
 
 
-class Lives(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Lives(Observer):
     """Follows the storages of a pass: its input's, and those that operations make, until nobody has them any more.
 
     Args:

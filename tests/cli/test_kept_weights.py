@@ -90,7 +90,7 @@ def test_weights_that_were_changed_or_lost_are_not_exported(run: Run, searched: 
     assert "is missing" in run(*words).err
 
 
-@pytest.mark.parametrize("keep", slow_but(["none"], ["all", "none"]))
+@pytest.mark.parametrize("keep", slow_but([], ["all", "none"]))
 def test_all_weights_are_kept_or_none(run: Run, project: Path, keep: str) -> None:
     assert run(*SHORT, "-n", "3", "--keep-weights", keep, "--name", "r").code == 0
     finished = {f"{trial.number}.safetensors" for trial in load_run("r").trials if trial.state == "finished"}

@@ -26,6 +26,8 @@ from dcdnas.networks import Slot, build_network, networks, slots_of
 from dcdnas.operators import operators
 
 NAMES = ("flops", "params")
+SHALLOW = {"channels": (8, 16, 16), "strides": (1, 2, 1), "depth": 2, "width": 0.5}
+"""Settings of a MobileNetV2 of six blocks."""
 SEEDS = (0, pytest.param(1, marks=pytest.mark.slow))
 VALUES: tuple[Any, ...] = (1, 2, 3, 4, 5, 6, 8, 0.25, 0.5, 0.75, 1.5, True, False)
 
@@ -242,7 +244,7 @@ def test_the_toy_dimension_helper_respects_bounds() -> None:
 
 
 def test_a_verified_price_is_the_measured_one() -> None:
-    architecture = Architecture("mobilenetv2", {"width": 0.1}, {"stage3.block2.expand": LayerChoice("dcd")}, (1, 28, 28), 10)
+    architecture = Architecture("mobilenetv2", SHALLOW, {"stage3.block2.expand": LayerChoice("dcd")}, (1, 28, 28), 10)
     names = exact_metrics()
     assert dict(verified(architecture, names).values) == dict(price(architecture, names).values)
 
@@ -256,14 +258,14 @@ def test_a_prediction_is_neither_measured_nor_asked_for(monkeypatch: pytest.Monk
     )
     monkeypatch.setitem(metrics._loaded, "guess", guess)
     monkeypatch.setattr(metrics, "_added", {"guess"})
-    architecture = Architecture("mobilenetv2", {"width": 0.1}, {}, (1, 28, 28), 10)
+    architecture = Architecture("mobilenetv2", SHALLOW, {}, (1, 28, 28), 10)
     assert dict(verified(architecture, ("guess", "params")).values) == {"params": price(architecture)["params"]}
 
 
 @pytest.mark.parametrize("off", [-1, 1], ids=["understated", "overstated"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_price_that_is_not_what_is_measured_is_caught(monkeypatch: pytest.MonkeyPatch, name: str, off: int) -> None:
-    architecture = Architecture("mobilenetv2", {"width": 0.1}, {"stage2.block1.expand": LayerChoice("odconv")}, (1, 27, 27), 7)
+    architecture = Architecture("mobilenetv2", SHALLOW, {"stage2.block1.expand": LayerChoice("odconv")}, (1, 27, 27), 7)
     right = price(architecture)[name]
     monkeypatch.setattr(_price, "price", lambda a, names: Cost({**price(a, names).values, name: right + off}))
     with pytest.raises(MismatchError, match=f"not what it costs: {name} {right + off:.0f} by table, {right:.0f} measured. One"):
@@ -284,6 +286,6 @@ def test_a_price_in_fractions_is_held_to_what_rounding_explains(monkeypatch: pyt
 def test_an_operator_that_states_its_multiply_adds_wrongly_is_named(monkeypatch: pytest.MonkeyPatch, off: int) -> None:
     stated = operators["odconv"].multiply_adds
     monkeypatch.setattr(operators["odconv"], "multiply_adds", lambda *place: stated(*place) + off)
-    architecture = Architecture("mobilenetv2", {"width": 0.1}, {"stage2.block1.expand": LayerChoice("odconv")}, (1, 26, 23), 7)
+    architecture = Architecture("mobilenetv2", SHALLOW, {"stage2.block1.expand": LayerChoice("odconv")}, (1, 26, 23), 7)
     with pytest.raises(MismatchError, match=r"One of its operators \(odconv\) states its multiply-adds wrongly"):
         verified(architecture)

@@ -74,7 +74,7 @@ def test_the_last_network_of_a_space_is_found_and_then_nothing(name: str) -> Non
         {"goals": Goals((ACCURACY,), ("flops", "params"))},
         {"budgets": ()},
         {"budgets": (Budget("flops", 5e5, 1e5), Budget("params", 2e4)), "goals": Goals((ACCURACY,), ("params",))},
-        {"goals": Goals((LOSS,), ("flops",))},
+        pytest.param({"goals": Goals((LOSS,), ("flops",))}, marks=pytest.mark.slow),
         {"goals": Goals((ACCURACY, LOSS), ("flops",))},
     ],
     ids=["no cost", "two costs", "no budget", "two budgets", "less is better", "two objectives"],
@@ -86,7 +86,7 @@ def test_any_objectives_and_budgets_will_do(name: str, changed: dict[str, Any], 
     assert all(within(t.cost, budgets) for t in found)
 
 
-@pytest.mark.parametrize("name", DIRECT)
+@pytest.mark.parametrize("name", slow_but(["evolution"], DIRECT))
 def test_a_space_whose_networks_are_priced_one_by_one_will_do(name: str, space: SearchSpace) -> None:
     budgets = (Budget("activations", 3e4),)
     found = searched(study(name, space, budgets=budgets, goals=Goals((ACCURACY,), ("activations",))), space, 6)

@@ -56,6 +56,7 @@ def test_a_standalone_file_computes_the_same_and_can_be_trained(tmp_path: Path, 
     exec(compile(source, "network.py", "exec"), names)
     again = names["load"]()
     assert "import dcdnas" not in source
+    assert "(N, 3, 12, 12) -> (N, 4)" in source
     assert {n: p.requires_grad for n, p in again.named_parameters()} == {n: True for n, _ in network.named_parameters()}
     x = torch.randn(3, 3, 12, 12)
     y = again(x)
@@ -69,10 +70,9 @@ def test_a_standalone_file_computes_the_same_and_can_be_trained(tmp_path: Path, 
 
 def test_a_standalone_file_says_what_it_takes_and_gives(tmp_path: Path) -> None:
     plain = of_operator("static")
-    for head, said in (("", "(N, 3, 12, 12) -> (N, 4)"), ("decoder", "(N, 3, 12, 12) -> (N, 4, 12, 12)")):
-        network, weights = trained(replace(plain, head=head), tmp_path)
-        export_model(Model(network.architecture), tmp_path / "out", ["standalone"], weights)
-        assert said in (tmp_path / "out" / "network.py").read_text(encoding="utf-8")
+    network, weights = trained(replace(plain, head="decoder"), tmp_path)
+    export_model(Model(network.architecture), tmp_path / "out", ["standalone"], weights)
+    assert "(N, 3, 12, 12) -> (N, 4, 12, 12)" in (tmp_path / "out" / "network.py").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

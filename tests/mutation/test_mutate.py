@@ -41,6 +41,7 @@ def test_conditions_and_what_is_returned_are_changed() -> None:
     assert found == {code.replace("if a", "if not a"), code.replace("return a", "return None")}
 
 
+@pytest.mark.slow
 def test_every_mutant_that_is_drawn_is_code_and_another_one() -> None:
     drawn = mutate.drawn(count=12)
     assert len(drawn) == 12

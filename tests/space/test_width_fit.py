@@ -129,7 +129,7 @@ def test_every_backbone_with_gates_uses_its_budget(network: str) -> None:
 def test_every_draw_of_the_space_that_ships_uses_its_budget(budget: str) -> None:
     budgets = parse_budgets([budget], notations())
     space = load_space("fashion-fit").filling(budgets)
-    found = [priced(space, draw(space, random.Random(seed))) for seed in range(100)]
+    found = [priced(space, draw(space, random.Random(seed))) for seed in range(30)]
     assert [p for p in found if not GOAL <= p.cost["flops"] / budgets[0].at_most <= 1] == []
     assert {c.operator for p in found for c in p.architecture.layers.values()} == {"static", "dcd", "odconv"}
 
