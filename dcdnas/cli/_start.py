@@ -15,6 +15,7 @@ from dcdnas.export import config_file, read_model
 from dcdnas.networks import build_network
 from dcdnas.training.distillation import Teacher
 from dcdnas.training.full import fitted
+from dcdnas.training.judging import check_masks
 from dcdnas.training.starting import Start, weights_for
 
 
@@ -38,9 +39,11 @@ def teacher_of(path: Path, images: Images) -> Teacher:
     """A trained network that teaches one that is trained on these images.
 
     Raises:
-        UsageError: when it is of other channels or classes, or of the same ones in another order.
+        UsageError: when it is of other channels or classes, or of the same ones in another order, or it scores pixels and they
+            have no masks, or the other way round.
     """
     model = read_model(config_file(path))
+    check_masks(f"--teacher {path}", bool(model.architecture.head), images)
     wanted = images.shape[0], len(images.classes)
     if (model.architecture.input[0], model.architecture.classes) != wanted:
         raise UsageError(

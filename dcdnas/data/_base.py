@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dcdnas.core.units import counted
-from dcdnas.data._crop import Crops, resized_crops
+from dcdnas.data._crop import Crops, resized_crops, resized_masks
 from dcdnas.data._limits import MOST_CLASSES
 from dcdnas.errors import DataError, UsageError
 
@@ -175,7 +175,7 @@ class Images:
 
         Args:
             indices: of the part.
-            crops: of the images, which masks do not follow.
+            crops: of the images, and of their masks.
 
         Raises:
             DataError: when a picture that is read only now is damaged.
@@ -183,7 +183,10 @@ class Images:
         rows = self.rows.index_select(0, indices)
         pixels = self.pixels.index_select(0, rows)
         labels = self.labels.index_select(0, rows).long()
-        return resized_crops(pixels, crops.boxes(*self.shape[1:])) if crops else pixels, labels
+        if crops is None:
+            return pixels, labels
+        boxes = crops.boxes(*self.shape[1:])
+        return resized_crops(pixels, boxes), resized_masks(labels, boxes) if self.masks else labels
 
     def batches(self, plan: Iterable[tuple[Tensor, Crops | None]]) -> Iterator[tuple[Tensor, Tensor]]:
         """`batch` of each of these positions and crops, in their order."""

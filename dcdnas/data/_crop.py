@@ -66,10 +66,25 @@ def resized_crops(images: Tensor, boxes: Tensor) -> Tensor:
         images: on any device.
         boxes: (N, 4), see `Crops.boxes`.
     """
-    n, _, height, width = images.shape
-    left, top, wide, high = (part[:, None] for part in boxes.to(images.device).unbind(1))
-    x = left + ((torch.arange(width, device=images.device) + 0.5) * wide / width).clamp(min=0.5).minimum(wide - 0.5)
-    y = top + ((torch.arange(height, device=images.device) + 0.5) * high / height).clamp(min=0.5).minimum(high - 0.5)
-    columns, rows = (2 * x / width - 1)[:, None, :], (2 * y / height - 1)[:, :, None]
-    grid = torch.stack([columns.expand(n, height, width), rows.expand(n, height, width)], -1)
+    grid = _grid(boxes.to(images.device), *images.shape[2:])
     return F.grid_sample(images.float(), grid, align_corners=False).round_().clamp_(0, 255).byte()
+
+
+def resized_masks(masks: Tensor, boxes: Tensor) -> Tensor:
+    """(N, H, W): a box of each mask as `resized_crops` takes it of its image, each pixel with the class of the nearest one.
+
+    Args:
+        masks: on any device.
+        boxes: (N, 4), see `Crops.boxes`.
+    """
+    grid = _grid(boxes.to(masks.device), *masks.shape[1:])
+    return F.grid_sample(masks.float()[:, None], grid, "nearest", align_corners=False)[:, 0].to(masks.dtype)
+
+
+def _grid(boxes: Tensor, height: int, width: int) -> Tensor:
+    """(N, H, W, 2): where the pixels of crops are read, as `grid_sample` has it."""
+    left, top, wide, high = (part[:, None] for part in boxes.unbind(1))
+    x = left + ((torch.arange(width, device=boxes.device) + 0.5) * wide / width).clamp(min=0.5).minimum(wide - 0.5)
+    y = top + ((torch.arange(height, device=boxes.device) + 0.5) * high / height).clamp(min=0.5).minimum(high - 0.5)
+    columns, rows = (2 * x / width - 1)[:, None, :], (2 * y / height - 1)[:, :, None]
+    return torch.stack([columns.expand(-1, height, width), rows.expand(-1, height, width)], -1)

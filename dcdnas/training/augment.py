@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dcdnas.core.task import TrainingTask
-from dcdnas.data import TRIES, Crops
-from dcdnas.training.randaugment import randaugmented
+from dcdnas.data import TRIES, UNLABELLED, Crops
+from dcdnas.training.randaugment import randaugmented, with_masks
 
 ERASED_AREA, ERASED_RATIOS = (0.02, 0.4), (0.3, 1 / 0.3)
 """Share of the area, and height to width, of what random erasing hides (Zhong et al., AAAI 2020, arXiv:1708.04896, s, r)."""
@@ -34,34 +34,31 @@ def augmented(images: Tensor, how: str, generator: torch.Generator) -> Tensor:
     return flipped(cropped(images, generator) if how == "crop-flip" else images, generator)
 
 
-def varied(images: Tensor, task: TrainingTask, generator: torch.Generator) -> Tensor:
-    """(N, C, H, W) uint8 with all variations of a recipe but the mixing of images: crops and flips, RandAugment, erasing.
+def varied(images: Tensor, labels: Tensor, task: TrainingTask, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """All variations of a recipe but resized crops and the mixing of images: crops and flips, RandAugment, erasing.
+
+    Masks are moved as their images are; what comes into one from outside, and what is erased, has no class.
 
     Args:
-        images: on any device.
+        images: (N, C, H, W) uint8, on any device.
+        labels: (N,), which stay, or masks (N, H, W); int64.
         task: the recipe.
         generator: on the CPU.
     """
-    images = augmented(images, task.augment, generator)
-    if task.randaugment:
-        images = randaugmented(images, task.randaugment, task.magnitude, generator)
-    return erased(images, task.erasing, generator) if task.erasing else images
-
-
-def with_masks(images: Tensor, masks: Tensor, task: TrainingTask, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Images (N, C, H, W), uint8, and their masks (N, H, W), int64, flipped and cropped alike.
-
-    What comes into a mask from outside has no class.
-
-    Args:
-        images: on any device.
-        masks: likewise.
-        task: the recipe.
-        generator: on the CPU.
-    """
-    one_more = (masks + 1).to(torch.uint8)  # no class, 255, becomes 0: what comes in from outside
+    if labels.dim() == 1:
+        images = augmented(images, task.augment, generator)
+        if task.randaugment:
+            images = randaugmented(images, task.randaugment, task.magnitude, generator)
+        return (erased(images, task.erasing, generator) if task.erasing else images), labels
+    one_more = (labels + 1).to(torch.uint8)  # no class, 255, becomes 0: what comes in from outside
     both = augmented(torch.cat((images, one_more[:, None]), 1), task.augment, generator)
-    return both[:, :-1], (both[:, -1] - 1).long()
+    images, masks = both[:, :-1], both[:, -1] - 1
+    if task.randaugment:
+        images, masks = with_masks(images, masks, task.randaugment, task.magnitude, generator)
+    if task.erasing:
+        hidden = erasing(images, task.erasing, generator)
+        images, masks = noisy(images, hidden, generator), masks.masked_fill(hidden, UNLABELLED)
+    return images, masks.long()
 
 
 def flipped(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -107,6 +104,23 @@ def erased(images: Tensor, probability: float, generator: torch.Generator) -> Te
         probability: of each image.
         generator: on the CPU.
     """
+    return noisy(images, erasing(images, probability, generator), generator)
+
+
+def noisy(images: Tensor, hidden: Tensor, generator: torch.Generator) -> Tensor:
+    """(N, C, H, W) uint8, of which the pixels (N, H, W) that are hidden are replaced by noise.
+
+    Args:
+        images: on any device; not written to.
+        hidden: on the same one.
+        generator: on the CPU.
+    """
+    noise = torch.randint(256, images.shape, generator=generator, dtype=torch.uint8)
+    return torch.where(hidden[:, None], noise.to(images.device), images)
+
+
+def erasing(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """(N, H, W) bool: pixels that random erasing hides, a rectangle in some of the images (N, C, H, W)."""
     n, _, height, width = images.shape
     share, ratio, *place = torch.rand(4, n, generator=generator)
     low, high = ERASED_AREA
@@ -117,12 +131,11 @@ def erased(images: Tensor, probability: float, generator: torch.Generator) -> Te
     wide = (area / ratio).sqrt().round().clamp(1, width)
     top, left = (place[0] * (height - tall + 1)).floor(), (place[1] * (width - wide + 1)).floor()
     chosen = torch.rand(n, generator=generator) < probability
-    noise = torch.randint(256, images.shape, generator=generator, dtype=torch.uint8)
     rows, columns = torch.arange(height), torch.arange(width)
     down = (rows >= top[:, None]) & (rows < (top + tall)[:, None])
     across = (columns >= left[:, None]) & (columns < (left + wide)[:, None])
-    hidden = (chosen[:, None, None] & down[:, :, None] & across[:, None, :])[:, None].to(images.device)
-    return torch.where(hidden, noise.to(images.device), images)
+    hidden: Tensor = chosen[:, None, None] & down[:, :, None] & across[:, None, :]
+    return hidden.to(images.device)
 
 
 def normalised(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

@@ -42,7 +42,7 @@ class Teacher:
 
         Args:
             loss: against the labels.
-            logits: (N, classes) of the student.
+            logits: (N, classes) of the student, or (N, classes, H, W).
             x: (N, C, H, W) that it saw.
             task: share and temperature.
         """
@@ -53,6 +53,13 @@ class Teacher:
 
 
 def divergence(logits: Tensor, said: Tensor, temperature: float) -> Tensor:
-    """T^2 times the mean Kullback-Leibler divergence of softmax(logits / T) from softmax(said / T); both (N, classes)."""
+    """T^2 times the Kullback-Leibler divergence of softmax(logits / T) from softmax(said / T), the mean over images, and pixels.
+
+    Args:
+        logits: (N, classes), or (N, classes, H, W).
+        said: likewise.
+        temperature: T.
+    """
     ours, theirs = ((of.float() / temperature).log_softmax(1) for of in (logits, said))
-    return temperature**2 * F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+    pixels = logits.shape[2:].numel()
+    return temperature**2 / pixels * F.kl_div(ours, theirs, reduction="batchmean", log_target=True)

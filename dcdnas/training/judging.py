@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dcdnas.core.task import TrainingTask
 from dcdnas.data import UNLABELLED, Images
 from dcdnas.errors import UsageError
 
@@ -21,11 +20,12 @@ def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0, reduct
         logits: scores.
         labels: whole numbers.
         smoothing: of the labels, 0 to 1.
-        reduction: as in `torch.nn.functional.cross_entropy`.
+        reduction: ``mean`` over images or labelled pixels, which is 0 where there are none, or ``sum``.
     """
     if labels.dim() == 1:
         return F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction=reduction)
-    return F.cross_entropy(logits, labels, ignore_index=UNLABELLED, label_smoothing=smoothing, reduction=reduction)
+    total = F.cross_entropy(logits, labels, ignore_index=UNLABELLED, label_smoothing=smoothing, reduction="sum")
+    return total if reduction == "sum" else total / (labels != UNLABELLED).sum().clamp(min=1)
 
 
 class Accuracy:
@@ -100,28 +100,6 @@ def check_masks(name: str, pixels: bool, images: Images) -> None:
         raise UsageError(
             f"{images.name} has a label for each image, and {name} scores pixels. Allowed: images with masks, like -d shapes, "
             "or a network without `head: decoder`."
-        )
-
-
-def check_recipe(task: TrainingTask, teacher: bool) -> None:
-    """Refuses what a recipe says that moves the pixels of an image and not those of its mask.
-
-    Args:
-        task: the recipe.
-        teacher: whether there is one.
-
-    Raises:
-        UsageError: naming it.
-    """
-    wrong = {
-        "augment: resized-crop": task.augment == "resized-crop", "randaugment": task.randaugment, "erasing": task.erasing,
-        "cutmix": task.cutmix, "a teacher": teacher,
-    }  # fmt: skip
-    named = [name for name, said in wrong.items() if said]
-    if named:
-        raise UsageError(
-            f"{', '.join(named)}: of the training of classifiers. Images with masks can be trained with augment: none, flip or "
-            "crop-flip, mixup, and the rest of a recipe."
         )
 
 

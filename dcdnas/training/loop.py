@@ -23,11 +23,11 @@ from dcdnas.core.trial import EpochResult, Score
 from dcdnas.data import Images, Split
 from dcdnas.errors import DataError, Diverged, TrainingTimeout
 from dcdnas.networks import Network
-from dcdnas.training.augment import drawn_crops, normalised, varied, with_masks
+from dcdnas.training.augment import drawn_crops, normalised, varied
 from dcdnas.training.distillation import Teacher
 from dcdnas.training.ema import Average, state_of
 from dcdnas.training.group import ALONE, Group
-from dcdnas.training.judging import check_recipe, cross_entropy, judge_of
+from dcdnas.training.judging import cross_entropy, judge_of
 from dcdnas.training.mixing import drawn
 from dcdnas.training.optimizer import Precision, optimizer_of
 from dcdnas.training.schedule import annealing_epochs, learning_rate
@@ -103,8 +103,6 @@ class Training:
     ) -> None:
         self.clock = Clock(task.deadline)
         self.task, self.generator, self.device, self.group = task, generator, torch.device(device), group
-        if data.train.masks:
-            check_recipe(task, teacher is not None)
         self.images, self.validation = (on_device(part, self.device) for part in data)
         self.steps_per_epoch = steps_per_epoch(len(self.images), task)
         self.temperature_steps = math.ceil(self.steps_per_epoch * annealing_epochs(task))
@@ -172,7 +170,7 @@ class Training:
         """Those of a batch, mixed with itself as the recipe says, in as many parts; its loss."""
         self.optimizer.zero_grad(set_to_none=True)
         mix = drawn(tuple(x.shape), self.task, len(self.curve), self.generator)
-        share, others = (1.0, y) if mix is None else (mix.share, y[mix.partner.to(self.device)])
+        y, others, share = (y, y, 1.0) if mix is None else mix.labels(y)
         x = x if mix is None else mix.applied(x)
         total = torch.zeros((), device=self.device)
         for some, labels, partners in zip(*(of.chunk(self.task.accumulate) for of in (x, y, others)), strict=True):
@@ -302,7 +300,7 @@ def batches(
     )
     for batch in images.batches(plan):
         x, y = (part.to(device, non_blocking=True) for part in batch)
-        x, y = with_masks(x, y, task, generator) if images.masks else (varied(x, task, generator), y)
+        x, y = varied(x, y, task, generator)
         yield normalised(x, images.mean, images.std), y
 
 

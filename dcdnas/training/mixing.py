@@ -38,6 +38,16 @@ class Mix:
         mixed[..., top:bottom, left:right] = others[..., top:bottom, left:right]
         return mixed
 
+    def labels(self, labels: Tensor) -> tuple[Tensor, Tensor, float]:
+        """Labels (N,) or masks (N, H, W) of the mixed images: their own, their partners', and the share of their own in the loss.
+
+        Masks that are cut as their images are have the class of every pixel.
+        """
+        if self.box is not None and labels.dim() == 3:
+            mixed = self.applied(labels)
+            return mixed, mixed, 1.0
+        return labels, labels[self.partner.to(labels.device)], self.share
+
 
 def drawn(shape: tuple[int, ...], task: TrainingTask, epoch: int, generator: torch.Generator) -> Mix | None:
     """How a batch is mixed; None where the recipe mixes nothing. With both kinds each has half of the batches.

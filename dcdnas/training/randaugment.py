@@ -11,11 +11,13 @@ Shapes: N images of one operation, C channels, H W pixels. `signs` is (N,), each
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from dcdnas.data import UNLABELLED
 
 MOST = 10.0
 """The largest magnitude."""
@@ -29,6 +31,9 @@ ROTATE, SHEAR, TRANSLATE, ENHANCE, BITS = 30.0, 0.3, 0.45, 0.9, 4
 Operation = Callable[[Tensor, Tensor, float], Tensor]
 """Images (N, C, H, W) of bytes, signs (N,), strength 0-1 -> images of the same shape."""
 
+Motion = Callable[[Tensor, float, Sequence[int]], Tensor]
+"""Signs (N,), strength 0-1, height and width -> (N, 2, 3), an affine map of each image; see `moved`."""
+
 
 def randaugmented(images: Tensor, count: int, magnitude: float, generator: torch.Generator) -> Tensor:
     """(N, C, H, W) uint8, each image through `count` drawn operations.
@@ -39,17 +44,48 @@ def randaugmented(images: Tensor, count: int, magnitude: float, generator: torch
         magnitude: 0 to 10, m in the paper.
         generator: on the CPU.
     """
+    images = images.clone()
+    for name, rows, signs in drawn(len(images), count, generator, images.device):
+        images[rows] = OPERATIONS[name](images[rows], signs, magnitude / MOST)
+    return images
+
+
+def with_masks(images: Tensor, masks: Tensor, count: int, magnitude: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """`randaugmented` with masks (N, H, W), uint8, which are moved where their images are; what comes in has no class.
+
+    Args:
+        images: (N, C, H, W) uint8, on any device; not written to.
+        masks: likewise.
+        count: operations an image.
+        magnitude: 0 to 10.
+        generator: on the CPU.
+    """
+    images, masks, strength = images.clone(), masks.clone(), magnitude / MOST
+    for name, rows, signs in drawn(len(images), count, generator, images.device):
+        if name in MOTIONS:
+            motion = MOTIONS[name](signs, strength, masks.shape[1:])
+            masks[rows] = moved(masks[rows][:, None], motion, UNLABELLED, "nearest")[:, 0]
+        images[rows] = OPERATIONS[name](images[rows], signs, strength)
+    return images, masks
+
+
+def drawn(images: int, count: int, generator: torch.Generator, device: torch.device) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Operations, one after the other: the name, the images that go through it, and the sign of each.
+
+    Args:
+        images: how many there are.
+        count: operations an image.
+        generator: on the CPU.
+        device: of what is drawn.
+    """
     names = list(OPERATIONS)
     for _ in range(count):
-        draw = torch.randint(len(names), (len(images),), generator=generator)
-        signs = (torch.randint(2, (len(images),), generator=generator) * 2 - 1).float().to(images.device)
-        changed = images.clone()
+        draw = torch.randint(len(names), (images,), generator=generator)
+        signs = (torch.randint(2, (images,), generator=generator) * 2 - 1).float().to(device)
         for number, name in enumerate(names):
-            rows = (draw == number).nonzero().flatten().to(images.device)
+            rows = (draw == number).nonzero().flatten().to(device)
             if len(rows):
-                changed[rows] = OPERATIONS[name](images[rows], signs[rows], magnitude / MOST)
-        images = changed
-    return images
+                yield name, rows, signs[rows]
 
 
 def identity(images: Tensor, signs: Tensor, strength: float) -> Tensor:
@@ -137,64 +173,84 @@ def sharpness(images: Tensor, signs: Tensor, strength: float) -> Tensor:
     return enhanced(images, smooth, signs, strength)
 
 
-def rotate(images: Tensor, signs: Tensor, strength: float) -> Tensor:
+def rotate(signs: Tensor, strength: float, size: Sequence[int]) -> Tensor:
     """Turned about the centre, by up to 30 degrees, counter-clockwise for a sign of 1."""
     angle = signs * math.radians(ROTATE * strength)
-    return moved(images, (angle.cos(), -angle.sin()), (angle.sin(), angle.cos()))
+    return affine(size, angle.cos(), -angle.sin(), angle.sin(), angle.cos())
 
 
-def shear_x(images: Tensor, signs: Tensor, strength: float) -> Tensor:
+def shear_x(signs: Tensor, strength: float, size: Sequence[int]) -> Tensor:
     """Rows shifted in proportion to their distance from the centre."""
     one = torch.ones_like(signs)
-    return moved(images, (one, SHEAR * strength * signs), (0 * one, one))
+    return affine(size, one, SHEAR * strength * signs, 0 * one, one)
 
 
-def shear_y(images: Tensor, signs: Tensor, strength: float) -> Tensor:
+def shear_y(signs: Tensor, strength: float, size: Sequence[int]) -> Tensor:
     """Columns shifted in proportion to their distance from the centre."""
     one = torch.ones_like(signs)
-    return moved(images, (one, 0 * one), (SHEAR * strength * signs, one))
+    return affine(size, one, 0 * one, SHEAR * strength * signs, one)
 
 
-def translate_x(images: Tensor, signs: Tensor, strength: float) -> Tensor:
+def translate_x(signs: Tensor, strength: float, size: Sequence[int]) -> Tensor:
     """Shifted sideways by up to 0.45 of the width, in whole pixels."""
-    return moved(images, x=signs * round(TRANSLATE * strength * images.shape[3]))
+    one = torch.ones_like(signs)
+    return affine(size, one, 0 * one, 0 * one, one, x=signs * round(TRANSLATE * strength * size[1]))
 
 
-def translate_y(images: Tensor, signs: Tensor, strength: float) -> Tensor:
+def translate_y(signs: Tensor, strength: float, size: Sequence[int]) -> Tensor:
     """Shifted up or down by up to 0.45 of the height, in whole pixels."""
-    return moved(images, y=signs * round(TRANSLATE * strength * images.shape[2]))
+    one = torch.ones_like(signs)
+    return affine(size, one, 0 * one, 0 * one, one, y=signs * round(TRANSLATE * strength * size[0]))
 
 
-def moved(
-    images: Tensor,
-    across: tuple[Tensor, Tensor] | None = None,
-    down: tuple[Tensor, Tensor] | None = None,
-    x: Tensor | None = None,
-    y: Tensor | None = None,
+def affine(
+    size: Sequence[int], a: Tensor, b: Tensor, c: Tensor, d: Tensor, x: Tensor | None = None, y: Tensor | None = None
 ) -> Tensor:
-    """Images in an affine map about their centre, bilinear; grey comes in from outside.
-
-    A pixel (u, v) from the centre is read at (a u + b v + x, c u + d v + y).
+    """(N, 2, 3) as `moved` takes them: a pixel (u, v) from the centre is read at (a u + b v + x, c u + d v + y).
 
     Args:
-        images: (N, C, H, W) uint8.
-        across: a and b, (N,) each; the identity when left out.
-        down: c and d, likewise.
+        size: height and width of the images.
+        a: (N,).
+        b: likewise.
+        c: likewise.
+        d: likewise.
         x: (N,) pixels; 0 when left out.
         y: likewise.
     """
-    n, _, height, width = images.shape
-    one = torch.ones(n, device=images.device)
-    (a, b), (c, d) = across or (one, 0 * one), down or (0 * one, one)
-    x, y = (0 * one if shift is None else shift for shift in (x, y))
+    height, width = size
+    x, y = (torch.zeros_like(a) if shift is None else shift for shift in (x, y))
     rows = torch.stack([a, b * height / width, 2 * x / width]), torch.stack([c * width / height, d, 2 * y / height])
-    grid = F.affine_grid(torch.stack(rows).permute(2, 0, 1), list(images.shape), align_corners=False)
-    return F.grid_sample(images.float() - GREY, grid, align_corners=False).add_(GREY).round_().clamp_(0, 255).byte()
+    return torch.stack(rows).permute(2, 0, 1)
 
+
+def moved(images: Tensor, motion: Tensor, outside: int = GREY, mode: str = "bilinear") -> Tensor:
+    """(N, C, H, W) uint8 in affine maps about their centre.
+
+    Args:
+        images: to move.
+        motion: (N, 2, 3), see `affine`.
+        outside: what comes in.
+        mode: of reading between pixels, as in `torch.nn.functional.grid_sample`.
+    """
+    grid = F.affine_grid(motion, list(images.shape), align_corners=False)
+    found = F.grid_sample(images.float() - outside, grid, mode, align_corners=False)
+    return found.add_(outside).round_().clamp_(0, 255).byte()
+
+
+def moving(motion: Motion) -> Operation:
+    """The operation that moves the pixels of an image so."""
+    return lambda images, signs, strength: moved(images, motion(signs, strength, images.shape[2:]))
+
+
+MOTIONS: Mapping[str, Motion] = {
+    "rotate": rotate, "shear_x": shear_x, "shear_y": shear_y, "translate_x": translate_x, "translate_y": translate_y,
+}  # fmt: skip
+"""The operations that move pixels, and masks with them."""
 
 OPERATIONS: Mapping[str, Operation] = {
-    "identity": identity, "autocontrast": autocontrast, "equalize": equalize, "rotate": rotate, "solarize": solarize,
+    "identity": identity, "autocontrast": autocontrast, "equalize": equalize, "rotate": moving(rotate), "solarize": solarize,
     "color": color, "posterize": posterize, "contrast": contrast, "brightness": brightness, "sharpness": sharpness,
-    "shear_x": shear_x, "shear_y": shear_y, "translate_x": translate_x, "translate_y": translate_y,
+    "shear_x": moving(shear_x), "shear_y": moving(shear_y), "translate_x": moving(translate_x),
+    "translate_y": moving(translate_y),
 }  # fmt: skip
 """The paper's 14."""

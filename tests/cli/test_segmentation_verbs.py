@@ -19,6 +19,7 @@ import dcdnas
 from dcdnas.core.architecture import Architecture
 from dcdnas.cost import price
 from dcdnas.dashboard.background import beside
+from dcdnas.export import Model, write_config
 from dcdnas.results import load_run
 
 SPACE = """\
@@ -252,10 +253,16 @@ def test_an_evaluation_of_masks_is_written(run: Run, found: Path) -> None:
         ("evaluate kept -d fashion-mini", "images of 1 channel and 10 classes; the network takes 3 channels and knows 3"),
         ("attention done", "scores pixels (mobilenetv2 with decoder). Allowed: one that classifies whole images."),
         ("train done -d fashion-mini", "fashion-mini has a label for each image, and the network scores pixels"),
+        (
+            "train done -d npz:some.npz --teacher net -o x",
+            "some.npz has masks, a class at each pixel, and --teacher net scores whole",
+        ),
         ("search dense.yaml -d fashion-mini", "fashion-mini has a label for each image, and dense scores pixels"),
     ],
 )
 def test_what_is_for_classifiers_refuses_it_in_a_sentence(run: Run, found: Path, command: str, message: str) -> None:
+    small = {"channels": (8, 16), "depth": 1, "strides": (1, 2)}
+    write_config(Model(Architecture("mobilenetv2", small, {}, (3, 16, 16), 3)), found / "net" / "config.yaml")
     said = run(*command.split())
     assert said.code != 0
     assert message in " ".join(said.err.split())

@@ -14,10 +14,12 @@ from dcdnas.data import UNLABELLED, Images, Split, load
 from dcdnas.errors import UsageError
 from dcdnas.networks import Network, build_network
 from dcdnas.operators import DDFUp
-from dcdnas.training.augment import with_masks
+from dcdnas.training.augment import drawn_crops, varied
+from dcdnas.training.distillation import Teacher
 from dcdnas.training.full import fitted
 from dcdnas.training.judging import Accuracy, MeanIou, check_masks, cross_entropy, judge_of
-from dcdnas.training.loop import evaluate, seeded, train
+from dcdnas.training.loop import Training, evaluate, seeded, train
+from dcdnas.training.mixing import cut_out
 from dcdnas.training.optimizer import parameter_groups
 
 CPU = torch.device("cpu")
@@ -85,19 +87,54 @@ def test_an_evaluation_does_not_depend_on_the_size_of_its_batches() -> None:
     assert set(evaluate(network, images)) == {"mean_iou", "loss"}
 
 
+def painted(high: int = 250) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images and the masks that they were painted from: each pixel says what its class has to be."""
+    generator = torch.Generator().manual_seed(0)
+    masks = torch.randint(1, high, (16, 16, 16), generator=generator)
+    return masks[:, None].to(torch.uint8).expand(-1, 3, -1, -1).contiguous(), masks
+
+
 @pytest.mark.parametrize("how", ["flip", "crop-flip"])
 def test_a_mask_is_varied_as_its_image_and_gets_no_class_from_outside(how: str) -> None:
-    """The mask is painted into the image beforehand, so that each pixel says what its class has to be."""
-    generator = torch.Generator().manual_seed(0)
-    masks = torch.randint(1, 200, (16, 16, 16), generator=generator)
-    images = masks[:, None].to(torch.uint8).expand(-1, 3, -1, -1)
-    varied, labels = with_masks(images, masks, TrainingTask(augment=how), generator)
+    images, masks = painted()
+    found, labels = varied(images, masks, TrainingTask(augment=how), torch.Generator().manual_seed(0))
     assert labels.dtype == torch.int64
     assert not torch.equal(labels, masks)
-    outside = varied[:, 0] == 0
-    assert torch.equal(labels[~outside], varied[:, 0][~outside].long())
+    outside = found[:, 0] == 0
+    assert torch.equal(labels[~outside], found[:, 0][~outside].long())
     assert (labels[outside] == UNLABELLED).all()
     assert outside.any() == (how == "crop-flip")
+
+
+def test_what_is_erased_has_no_class_and_the_rest_its_own() -> None:
+    images, masks = painted()
+    found, labels = varied(images, masks, TrainingTask(augment="none", erasing=0.5), torch.Generator().manual_seed(0))
+    erased = labels == UNLABELLED
+    assert 0.05 < erased.float().mean() < 0.3
+    assert torch.equal(labels[~erased], masks[~erased])
+    assert torch.equal(found[:, 0][~erased].long(), masks[~erased])
+    assert (found[:, 0][erased].long() != masks[erased]).float().mean() > 0.9
+
+
+def test_a_resized_crop_of_a_mask_is_that_of_its_image() -> None:
+    smooth = torch.arange(16)[:, None] * 4 + torch.arange(16) * 8  # so that what lies between pixels is near one of them
+    pixels = smooth.to(torch.uint8).expand(16, 3, 16, 16).contiguous()
+    part = Images("made", 16, pixels, pixels[:, 0], tuple(map(str, range(200))), (0.5,) * 3, (0.5,) * 3, torch.arange(16))
+    found, labels = part.batch(torch.arange(16), drawn_crops(16, 0.2, 0))
+    assert not torch.equal(labels, part.labels.long())
+    assert (found[:, 0].long() - labels).abs().max() <= 6  # half of a step both ways
+    assert set(labels.unique().tolist()) <= set(smooth.unique().tolist())
+
+
+def test_a_cut_image_has_the_mask_of_each_of_its_pixels() -> None:
+    pixels, masks = painted()
+    generator = torch.Generator().manual_seed(1)
+    mix = cut_out((16, 3, 16, 16), 0.5, torch.randperm(16, generator=generator), generator)
+    own, others, share = mix.labels(masks)
+    assert share == 1
+    assert torch.equal(own, others)
+    assert torch.equal(mix.applied(pixels.float())[:, 0].long(), own)
+    assert not torch.equal(own, masks)
 
 
 def test_training_on_masks_is_repeated_by_its_seed_and_learns() -> None:
@@ -108,12 +145,40 @@ def test_training_on_masks_is_repeated_by_its_seed_and_learns() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [{"augment": "resized-crop"}, {"randaugment": 2}, {"erasing": 0.5}, {"cutmix": 1.0}], ids=lambda said: str(*said)
+    "said",
+    [
+        {"augment": "resized-crop", "randaugment": 2, "erasing": 0.5, "cutmix": 1.0},
+        pytest.param({"mixup": 0.5, "cutmix": 1.0, "randaugment": 2, "accumulate": 4, "ema": 0.9}, marks=pytest.mark.slow),
+    ],
 )
-def test_what_would_move_the_pixels_of_an_image_alone_is_refused(said: dict[str, object]) -> None:
+def test_masks_are_trained_with_all_of_a_modern_recipe(said: dict[str, object]) -> None:
     task = replace(TrainingTask(epochs=1, batch_size=8), **said)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match=f"^{next(iter(said))}.*Images with masks can be trained with augment: none, flip"):
-        train(dense(), few(), task)
+    first, again = (train(dense(), few(), task).values for _ in range(2))
+    assert first == again
+    assert first["loss"] > 0
+
+
+def test_a_batch_in_which_no_pixel_has_a_class_teaches_nothing() -> None:
+    logits = torch.randn(2, 3, 4, 4, requires_grad=True)
+    loss = cross_entropy(logits, torch.full((2, 4, 4), UNLABELLED), 0.1)
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
+def test_a_teacher_of_pixels_is_learnt_at_each_of_them() -> None:
+    data, of = few(), dense()
+    task = TrainingTask(epochs=1, batch_size=8, augment="none", distillation=1.0)
+    with seeded(0) as generator:
+        training = Training(dense(), data, task, generator, teacher=Teacher(of, data.train.mean, data.train.std))
+        outputs: list[torch.Tensor] = []
+        inputs: list[torch.Tensor] = []
+        training.network.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+        training.network.register_forward_hook(lambda _, given, out: outputs.append(out.detach()))
+        next(training.steps())
+    p, q = of(inputs[0]).softmax(1), outputs[0].softmax(1)
+    torch.testing.assert_close(training.loss, (p * (p / q).log()).sum(1).mean(), rtol=1e-4, atol=1e-6)
 
 
 def test_mixed_images_are_trained_on_both_masks() -> None:

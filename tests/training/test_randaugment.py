@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
-from dcdnas.training.randaugment import GREY, OPERATIONS, randaugmented
+from dcdnas.data import UNLABELLED
+from dcdnas.training.randaugment import GREY, MOTIONS, OPERATIONS, moved, randaugmented, with_masks
 
 SIDE = 40
 
@@ -111,6 +113,40 @@ def test_every_operation_takes_any_channels(name: str, channels: int) -> None:
 def test_an_image_of_one_colour_stays_one_within(name: str) -> None:
     x = torch.full((1, 3, SIDE, SIDE), 77, dtype=torch.uint8)
     assert through(x, name, 1)[0, :, SIDE // 2, SIDE // 2].unique().numel() == 1
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("name", MOTIONS)
+def test_a_mask_is_moved_to_where_pillow_moves_it_by_the_nearest_pixel(name: str, sign: int) -> None:
+    """But for the few pixels that lie as near to two classes; what comes in has no class."""
+    masks = torch.arange(4).repeat_interleave(10).expand(1, SIDE, SIDE).byte()
+    masks = torch.cat([masks, masks.transpose(1, 2)])
+    motion = MOTIONS[name](torch.full((2,), float(sign)), 1.0, (SIDE, SIDE))
+    found = moved(masks[:, None], motion, UNLABELLED, "nearest")[:, 0]
+    cos, sin = math.cos(math.pi / 6), sign * math.sin(math.pi / 6)
+    matrices = {
+        "rotate": (cos, -sin, sin, cos, 0, 0), "shear_x": (1, 0.3 * sign, 0, 1, 0, 0), "shear_y": (1, 0, 0.3 * sign, 1, 0, 0),
+        "translate_x": (1, 0, 0, 1, 18 * sign, 0), "translate_y": (1, 0, 0, 1, 0, 18 * sign),
+    }  # fmt: skip
+    a, b, c, d, x, y = matrices[name]
+    half = SIDE / 2
+    around = (a, b, half - a * half - b * half + x, c, d, half - c * half - d * half + y)
+    for mine, mask in zip(found, masks, strict=True):
+        picture = Image.fromarray(mask.numpy()).transform((SIDE, SIDE), Image.Transform.AFFINE, around, fillcolor=UNLABELLED)
+        assert (mine.numpy() == np.array(picture)).mean() > 0.98
+        assert UNLABELLED in mine
+
+
+def test_images_are_those_without_masks_and_masks_follow_what_moves_pixels_alone() -> None:
+    x = images(60)
+    masks = torch.full((60, SIDE, SIDE), 7, dtype=torch.uint8)
+    alone = randaugmented(x, 2, 9, torch.Generator().manual_seed(3))
+    found, theirs = with_masks(x, masks, 2, 9, torch.Generator().manual_seed(3))
+    assert torch.equal(found, alone)
+    assert set(theirs.unique().tolist()) == {7, UNLABELLED}
+    assert (masks == 7).all()
+    kept = (theirs == 7).flatten(1).all(1)
+    assert 0.25 < kept.float().mean() < 0.6  # 9 of 14 operations move nothing: 0.41 of two
 
 
 def test_each_image_is_drawn_an_operation_of_its_own_as_often_as_any_other() -> None:
