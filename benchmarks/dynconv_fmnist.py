@@ -1,16 +1,20 @@
 """Trains every network of the space `dynconv-fmnist`: a benchmark table of dynamic convolutions.
 
-    python benchmarks/dynconv_fmnist.py [--workers 2] [--hours 3] [--results FILE]
+    python benchmarks/dynconv_fmnist.py [--workers 2] [--hours 3] [--results FILE] [--table FILE]
 
 All 396 networks, two seeds each, for 8 epochs of the space's own recipe on the 8,000 training images of `fashion-mini`, read
 after each epoch on its 2,000 test images; and 60 of them, drawn at random, on a schedule of 3 epochs as well. What a training
 gives is a function of the network, the seed and the epochs, not of when it runs. It goes on where it was stopped: each training
 is a line of the results, written when it ends. `--hours` begins no training after so many. Printed is how much there is.
+`--table` writes the networks whose both trainings are there as `dcdnas.tables` reads them, and trains nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import gzip
+import io
 import json
 import multiprocessing
 import os
@@ -27,6 +31,7 @@ from typing import Any
 
 import torch
 
+from dcdnas.cost import price
 from dcdnas.data import Split, load, load_test
 from dcdnas.kernels import in_use
 from dcdnas.networks import build_network
@@ -113,6 +118,27 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     return found
 
 
+def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
+    """The trainings of networks that have those of both seeds, in the order of the networks: a row each, with its price."""
+    space = load_space(SPACE)
+    by_network: dict[str, list[dict[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: (-row["epochs"], row["seed"])):
+        by_network.setdefault(key(row["decisions"]), []).append(row)
+    content = io.StringIO()
+    head = [d.name for d in space.decisions] + ["seed", "epochs", "flops", "params"]
+    head += [f"{name} {epoch}" for name in ("accuracy", "loss") for epoch in range(1, LONG + 1)] + ["seconds"]
+    file = csv.DictWriter(content, head, restval="", lineterminator="\n")
+    file.writeheader()
+    for found in map(by_network.get, map(key, networks_of(space))):
+        if found and sum(row["epochs"] == LONG for row in found) == len(SEEDS):
+            cost = price(space.architecture(found[0]["decisions"]))
+            for row in found:
+                curves = {f"{n} {e}": value for n in ("accuracy", "loss") for e, value in enumerate(row[n], start=1)}
+                own = {name: row[name] for name in ("seed", "epochs", "seconds")}
+                file.writerow({**row["decisions"], **own, "flops": cost["flops"], "params": cost["params"], **curves})
+    path.write_bytes(gzip.compress(content.getvalue().encode(), mtime=0))  # the same bytes for the same trainings
+
+
 def told(rows: list[dict[str, Any]], count: int) -> None:
     """Prints how much there is, and the spread between seeds."""
     print(f"{len(rows)} of {count} trainings, {sum(row['seconds'] for row in rows) / 3600:.2f} processor hours")
@@ -134,7 +160,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--results", type=Path, default=Path(__file__).with_suffix(".jsonl"))
+    parser.add_argument("--table", type=Path)
     given = parser.parse_args()
+    if given.table:
+        write_table(given.table, rows_of(given.results))
+        return
     wanted = list(trainings(networks_of(load_space(SPACE))))
     there = {(key(row["decisions"]), row["seed"], row["epochs"]) for row in rows_of(given.results)}
     missing = [(decisions, seed, epochs) for decisions, seed, epochs in wanted if (key(decisions), seed, epochs) not in there]

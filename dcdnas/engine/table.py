@@ -37,12 +37,7 @@ def chosen_table(executor: str, file: str | None, space: SearchSpace, budgets: S
         if file:
             raise UsageError(f"--table {file}: a table is for --executor {TABULAR}. Add that, or leave the table out.")
         return None
-    if space.network not in tables:
-        raise UsageError(
-            f"--executor {TABULAR}: no table has networks like those of {space.name} ({space.network}). There are tables of: "
-            f"{', '.join(tables)}. Search a space of such networks: `dcdnas search {next(iter(tables))} --executor {TABULAR}`."
-        )
-    table = tables[space.network](file)
+    table = _kind_for(space)(file)
     try:
         for drawn in islice(draws_within(space, budgets, random.Random(0)), TRIED):
             table.readings(drawn.architecture)
@@ -51,9 +46,28 @@ def chosen_table(executor: str, file: str | None, space: SearchSpace, budgets: S
     return table
 
 
+def _kind_for(space: SearchSpace) -> type[Table]:
+    """The benchmark that is called as the space, else the first one with networks of its backbone."""
+    like = [name for name in tables if space.network == tables[name].NETWORK]
+    if not like:
+        raise UsageError(
+            f"--executor {TABULAR}: no table has networks like those of {space.name} ({space.network}). There are tables of: "
+            f"{', '.join(tables)}. Search a space of such networks: `dcdnas search {next(iter(tables))} --executor {TABULAR}`."
+        )
+    return tables[space.name if space.name in like else like[0]]
+
+
 def task_of(table: Table, space: SearchSpace) -> TrainingTask:
-    """What stands for a training: one reading, of the end."""
-    return TrainingTask(data=f"{TABLE}{table.NAME}", epochs=1, deployed_side=max(space.resolutions), norm_batches=0)
+    """What stands for a training: the readings of one that the table has."""
+    return TrainingTask(data=f"{TABLE}{table.NAME}", epochs=table.EPOCHS, deployed_side=max(space.resolutions), norm_batches=0)
+
+
+def check_objectives(task: TrainingTask, names: Sequence[str]) -> None:
+    """Raises UsageError for an objective that the task's table has no readings of."""
+    known = tables[task.table].OBJECTIVES
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise UsageError(f"{task.data}: the table has no {missing[0]}. It has: {', '.join(known)}.")
 
 
 def record(table: Table) -> dict[str, Any]:

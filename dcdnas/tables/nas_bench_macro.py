@@ -16,7 +16,7 @@ from dcdnas.core.architecture import Architecture
 from dcdnas.core.files import read_text
 from dcdnas.errors import DataError, FileError
 from dcdnas.networks import networks
-from dcdnas.tables._base import Table
+from dcdnas.tables._base import Curve, Table
 
 __all__ = ["NasBenchMacro"]
 
@@ -33,6 +33,7 @@ class NasBenchMacro(Table):
     NAME = "nas-bench-macro"
     FILE = "nas-bench-macro_cifar10.json"
     ABOUT = "NAS-Bench-Macro: test accuracies on CIFAR-10, three trainings a network"
+    NETWORK = "nas-bench-macro"
     IMAGES = 10_000
 
     def _read(self) -> None:
@@ -44,7 +45,7 @@ class NasBenchMacro(Table):
         except ValueError as error:
             raise DataError(f"{self.path}: damaged or no table of NAS-Bench-Macro: {error}. {get}") from None
 
-    def readings(self, architecture: Architecture) -> tuple[float, ...]:
+    def curves(self, architecture: Architecture) -> tuple[Curve, ...]:
         """By the kinds of the eight blocks."""
         name = _name(architecture)
         found = self._rows.get(_shortest(name))
@@ -53,7 +54,7 @@ class NasBenchMacro(Table):
                 f"{self.path} has {len(self):,} networks, and {name} is none of them. Give the whole table, or search a space "
                 "that has no other networks than the table."
             )
-        return found
+        return tuple(({"accuracy": accuracy},) for accuracy in found)
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -24,7 +24,7 @@ from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.prepare import extend, prepare
 from dcdnas.engine.run import search
 from dcdnas.engine.store import Store
-from dcdnas.errors import DataError, RunError, UsageError
+from dcdnas.errors import DataError, RunError, UnknownNameError, UsageError
 from dcdnas.networks import identity
 from dcdnas.pages.payload import heading
 from dcdnas.pages.single_file import report
@@ -32,7 +32,7 @@ from dcdnas.results import load_run
 from dcdnas.results.verdict import Verdict, resolution
 from dcdnas.space.library import load_space
 from dcdnas.space.pricing.table import SpaceTable
-from dcdnas.tables import Table, tables
+from dcdnas.tables import Curve, Table, load, tables
 
 FOLDER = Path(__file__).parent
 FILE = FOLDER / "nas_bench_macro_part.json"
@@ -131,6 +131,12 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: str, messag
         tables["nas-bench-macro"](tmp_path / "t.json")
 
 
+def test_a_table_is_loaded_by_its_name() -> None:
+    assert len(load("nas-bench-macro", FILE)) == 216
+    with pytest.raises(UnknownNameError, match="nas-bench-macr0"):
+        load("nas-bench-macr0")
+
+
 def test_a_table_that_was_not_fetched_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DCDNAS_DATA", str(tmp_path))
     with pytest.raises(DataError, match="`dcdnas data fetch nas-bench-macro` downloads the table"):
@@ -141,6 +147,32 @@ def test_a_table_that_was_not_fetched_says_how_to_get_it(tmp_path: Path, monkeyp
 
 
 # A search
+
+
+class Taught(Table):
+    """A table that knows three epochs of every network."""
+
+    NAME, FILE, ABOUT, NETWORK, IMAGES, EPOCHS = "taught", "t.json", "made up", "mobilenetv2", 100, 3
+
+    def _read(self) -> None:
+        """Nothing is in the file."""
+
+    def curves(self, architecture: Architecture) -> tuple[Curve, ...]:
+        return tuple(tuple({"accuracy": 0.1 * seed + 0.01 * epoch} for epoch in range(3)) for seed in range(2))
+
+    def __len__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize(("last", "heard"), [(9, [0.1, 0.11, 0.12]), (2, [0.1, 0.11])], ids=["to the end", "stopped"])
+def test_a_training_whose_epochs_are_known_is_heard_of_after_each(tmp_path: Path, last: int, heard: list[float]) -> None:
+    (tmp_path / "t.json").touch()
+    table = Taught(tmp_path / "t.json")
+    job = Job(0, network("12120220"), TrainingTask(data="table:taught", epochs=3, seed=1))
+    score = LookUp(table)(job, lambda reading: reading.epoch < last)
+    assert [reading.values["accuracy"] for reading in score.curve] == pytest.approx(heard)
+    assert (score.epochs, score.values) == (len(heard), score.curve[-1].values)
+    assert table.readings(job.architecture) == pytest.approx((0.02, 0.12))
 
 
 def test_the_seed_chooses_the_reading(table: Table) -> None:
@@ -229,8 +261,10 @@ def test_the_place_of_a_table_makes_no_other_search_but_its_content_does(here: P
         ({"executor": "inline"}, "a table is for --executor tabular"),
         ({"space": "fashion-quick"}, "no table has networks like those of fashion-quick"),
         ({"space": "nas-bench-macro"}, "nas-bench-macro cannot be searched on this table: .*is none of them"),
+        ({"epochs": 3}, "--epochs is of the training of classifiers; nothing is trained on the table nas-bench-macro"),
+        ({"minimize": ["loss"]}, "table:nas-bench-macro: the table has no loss. It has: accuracy."),
     ],
-    ids=["executor", "network", "space"],
+    ids=["executor", "network", "space", "recipe", "objective"],
 )
 def test_what_cannot_be_looked_up_is_said_before_the_search(here: Path, given: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):

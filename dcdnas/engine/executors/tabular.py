@@ -31,7 +31,7 @@ class Tabular(Inline):
 
 @dataclass(frozen=True)
 class LookUp:
-    """A training that is looked up: one of the network's readings, which the seed chooses.
+    """A training that is looked up: one of the network's trainings, which the seed chooses.
 
     Args:
         table: to look in.
@@ -40,8 +40,15 @@ class LookUp:
     table: Table
 
     def __call__(self, job: Job, report: Reporter) -> Score:
-        """The reading, as that of the last epoch; tables have no losses. Raises DataError for a network that it does not have."""
-        readings = self.table.readings(job.architecture)
-        reading = EpochResult(job.task.epochs, {"accuracy": readings[job.task.seed % len(readings)]}, 0.0)
-        report(reading)
-        return Score(reading.values, reading.epoch, reading.seconds, (reading,))
+        """Its readings, up to the one at which the search stops it.
+
+        Raises:
+            DataError: when the table does not have the network.
+        """
+        curves = self.table.curves(job.architecture)
+        heard: list[EpochResult] = []
+        for epoch, values in enumerate(curves[job.task.seed % len(curves)], start=1):
+            heard.append(EpochResult(epoch, values, 0.0))
+            if not report(heard[-1]):
+                break
+        return Score(heard[-1].values, heard[-1].epoch, 0.0, tuple(heard))

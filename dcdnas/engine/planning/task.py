@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from dcdnas.data import Contents, open_source
 from dcdnas.engine.halving import rungs
 from dcdnas.engine.planning.goals import OwnTask, check_images
 from dcdnas.engine.planning.settings import SearchSettings
-from dcdnas.engine.table import chosen_table, record, task_of
+from dcdnas.engine.table import check_objectives, chosen_table, record, task_of
 from dcdnas.errors import UsageError
 from dcdnas.networks import identity
 from dcdnas.space.effects import check_effects, check_resolutions
@@ -50,7 +50,11 @@ def chosen_training(
         DataError: when the images or the table are missing or damaged.
     """
     table = chosen_table(settings.executor, settings.table, space, budgets)
-    return (chosen_task(settings, space, own), {}) if table is None else (task_of(table, space), record(table))
+    if table is None:
+        return chosen_task(settings, space, own), {}
+    check_nothing_said(settings, RECIPE, f"nothing is trained on the table {table.NAME}. Leave it out")
+    task = task_of(table, space)
+    return replace(task, first_rung=first_rung(settings, task.epochs)), record(table)
 
 
 def chosen_task(settings: SearchSettings, space: SearchSpace, own: OwnTask | None = None) -> TrainingTask:
@@ -64,13 +68,13 @@ def chosen_task(settings: SearchSettings, space: SearchSpace, own: OwnTask | Non
     proxy = replace(space.proxy, deployed_side=max(space.resolutions))
     said = {name: getattr(settings, name) for name in RECIPE}
     if own:
-        check_nothing_said(said, own.name)
+        others = [name for name in RECIPE if name != "epochs"]
+        check_nothing_said(settings, others, f"the task {own.name} trains by itself. Allowed with it: --epochs")
         said["data"] = f"{OWN}{own.name}"
     else:
         said["resolution"] = default_resolution(settings, space)
     task = replace(proxy, **{n: v for n, v in said.items() if v is not None}, deadline=settings.trial_timeout or 0.0)
-    first = next(iter(rungs(task.epochs)), 0) if stops_early(settings, task.epochs) else 0
-    task = replace(task, first_rung=first)
+    task = replace(task, first_rung=first_rung(settings, task.epochs))
     if not own:
         check_images(settings.task, space, images_of(task).train)
     opened = open_task(task, own.task if own else None)
@@ -80,18 +84,25 @@ def chosen_task(settings: SearchSettings, space: SearchSpace, own: OwnTask | Non
     return task
 
 
-def check_nothing_said(said: Mapping[str, Any], name: str) -> None:
-    """Refuses settings of the training of classifiers where a task trains by itself.
+def check_nothing_said(settings: SearchSettings, names: Iterable[str], why: str) -> None:
+    """Refuses settings of the training of classifiers where there is none.
+
+    Args:
+        settings: what was said.
+        names: of the settings that have no meaning.
+        why: they have none, and what to do.
 
     Raises:
         UsageError: for the first one that was given.
     """
-    given = next((n for n, value in said.items() if value is not None and n != "epochs"), None)
+    given = next((name for name in names if getattr(settings, name) is not None), None)
     if given:
-        raise UsageError(
-            f"--{given.replace('_', '-')} is of the training of classifiers; the task {name} trains by itself. Allowed with it: "
-            "--epochs."
-        )
+        raise UsageError(f"--{given.replace('_', '-')} is of the training of classifiers; {why}.")
+
+
+def first_rung(settings: SearchSettings, epochs: int) -> int:
+    """The epoch at which trainings are first stopped early; 0 where none is."""
+    return next(iter(rungs(epochs)), 0) if stops_early(settings, epochs) else 0
 
 
 def scaled(goals: Goals, task: TrainingTask, space: SearchSpace) -> tuple[Objective, ...]:
@@ -102,8 +113,8 @@ def scaled(goals: Goals, task: TrainingTask, space: SearchSpace) -> tuple[Object
     """
     if task.own:
         return goals.objectives
-    if task.table and len(goals.objectives) > 1:
-        raise UsageError(f"{task.data}: a table has no {goals.objectives[1].name}. Allowed: {goals.primary.name} alone.")
+    if task.table:
+        check_objectives(task, [o.name for o in goals.objectives])
     known = of_classes(space.classes) if task.table else open_task(task).objectives
     return tuple(o for chosen in goals.objectives for o in known if o.name == chosen.name)
 
