@@ -20,6 +20,7 @@ from dcdnas.operators._base import Operator
 from dcdnas.operators._kernels import per_sample
 from dcdnas.operators._per_sample import taps
 from dcdnas.operators._product import product
+from dcdnas.operators._widths import by_width, nearest_divisor, plain
 
 
 class PixelFilter(Operator):
@@ -34,6 +35,7 @@ class PixelFilter(Operator):
 
     group_channels: int
     own_taps: bool
+    reduction: float
     own: nn.Parameter | None
     """v: (C, k*k)."""
 
@@ -45,12 +47,16 @@ class PixelFilter(Operator):
 
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
-        """The channels that share a filter become the nearest divisor of C below."""
+        """The number of channels that share a filter becomes the nearest divisor of C below."""
         check_channelwise(cls.__name__.lower(), geometry)
         resolved = super().resolve(geometry, **settings)
-        wanted = min(int(resolved["group_channels"]), geometry.in_channels)
-        resolved["group_channels"] = next(n for n in range(wanted, 0, -1) if geometry.in_channels % n == 0)
-        return resolved
+        shared = nearest_divisor(geometry.in_channels, int(resolved["group_channels"]))
+        return resolved | {"group_channels": shared, "reduction": plain(resolved["reduction"])}
+
+    @classmethod
+    def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
+        """The hidden units in place of the reduction."""
+        return by_width(geometry, settings)
 
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:

@@ -28,7 +28,7 @@ from dcdnas.operators._per_sample import centred
 from dcdnas.operators._pixelwise import check_channelwise, check_depthwise
 from dcdnas.operators._pool import pooled
 from dcdnas.operators._product import product
-from dcdnas.operators._widths import plain, reduced
+from dcdnas.operators._widths import by_width, hidden_units, nearest_divisor, plain
 
 __all__ = ["DDF"]
 
@@ -107,14 +107,13 @@ class DDF(Operator):
         """The head becomes the nearest divisor of C below."""
         check_channelwise("ddf", geometry)
         resolved = super().resolve(geometry, **settings)
-        wanted = int(resolved["head"])
-        resolved["head"] = next(h for h in range(min(wanted, geometry.in_channels), 0, -1) if geometry.in_channels % h == 0)
-        return resolved | {"reduction": plain(resolved["reduction"])}
+        head = nearest_divisor(geometry.in_channels, int(resolved["head"]))
+        return resolved | {"head": head, "reduction": plain(resolved["reduction"])}
 
     @classmethod
     def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
         """The channel branch's hidden units in place of the reduction."""
-        return {**settings, "reduction": 0, "hidden": hidden_units(geometry.in_channels, settings["reduction"])}
+        return by_width(geometry, settings)
 
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
@@ -184,11 +183,6 @@ class DDF(Operator):
         filters = self._seen("channel filter", self.channel_filter(x)), spatial
         y = apply(x, *filters, self.kernel_combine, g.kernel_size, g.stride, self.padding[0], g.dilation)
         return y if self.bias is None else y + self.bias[:, None, None]
-
-
-def hidden_units(channels: int, reduction: Setting) -> int:
-    """m = max(1, C // r)."""
-    return max(1, reduced(channels, reduction))
 
 
 def filter_deviation(kernel_size: int) -> float:

@@ -26,7 +26,7 @@ from dcdnas.operators._per_sample import per_sample_conv2d
 from dcdnas.operators._pixelwise import check_channelwise, check_depthwise, tap_deviation
 from dcdnas.operators._pool import pooled, tiles
 from dcdnas.operators._product import product
-from dcdnas.operators._widths import plain, reduced
+from dcdnas.operators._widths import by_width, hidden_units, plain
 
 __all__ = ["IDConv"]
 
@@ -109,7 +109,7 @@ class IDConv(Operator):
     @classmethod
     def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
         """The attention's hidden units in place of the reduction."""
-        return {**settings, "reduction": 0, "hidden": hidden_units(geometry.in_channels, settings["reduction"])}
+        return by_width(geometry, settings)
 
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
@@ -167,8 +167,3 @@ class IDConv(Operator):
         bias = added(bias, self.shift)
         place = (self.geometry.stride, self.padding[0], self.geometry.dilation, self.in_channels)
         return per_sample_conv2d(x, torch.unflatten(kernels, 2, (1, k, k)), *place, self.portable, bias)
-
-
-def hidden_units(channels: int, reduction: Setting) -> int:
-    """max(1, C // r)."""
-    return max(1, reduced(channels, reduction))

@@ -24,7 +24,7 @@ from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._norm import BatchNorm, absorbed
 from dcdnas.operators._per_sample import centred
 from dcdnas.operators._pixelwise import PixelFilter, tap_deviation
-from dcdnas.operators._widths import plain, reduced
+from dcdnas.operators._widths import hidden_units
 
 __all__ = ["Involution"]
 
@@ -92,17 +92,6 @@ class Involution(PixelFilter):
         nn.init.zeros_(self.excite.get_parameter("bias"))
 
     @classmethod
-    def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
-        """The channels that share a filter become the nearest divisor of C below."""
-        resolved = super().resolve(geometry, **settings)
-        return resolved | {"reduction": plain(resolved["reduction"])}
-
-    @classmethod
-    def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
-        """The hidden units in place of the reduction."""
-        return {**settings, "reduction": 0, "hidden": hidden_units(geometry.in_channels, settings["reduction"])}
-
-    @classmethod
     def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
         """P h (C + k^2 G) for the filters."""
         hidden = hidden_units(geometry.in_channels, settings["reduction"])
@@ -122,8 +111,3 @@ class Involution(PixelFilter):
             seen = F.avg_pool2d(seen, g.stride, g.stride, ceil_mode=True)
         made: Tensor = self.excite(torch.relu(self.norm(self.squeeze(seen))))
         return torch.unflatten(made, 1, (self.groups_of_filters, g.kernel_size**2))
-
-
-def hidden_units(channels: int, reduction: Setting) -> int:
-    """h = max(1, C // r)."""
-    return max(1, reduced(channels, reduction))

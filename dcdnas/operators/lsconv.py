@@ -22,7 +22,7 @@ from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._norm import BatchNorm, absorbed
 from dcdnas.operators._per_sample import centred
 from dcdnas.operators._pixelwise import PixelFilter, tap_deviation
-from dcdnas.operators._widths import plain, reduced
+from dcdnas.operators._widths import hidden_units
 
 __all__ = ["LSConv"]
 
@@ -82,7 +82,7 @@ class LSConv(PixelFilter):
         self._keep(group_channels=group_channels, large=large, own_taps=own_taps, reduction=reduction)
         self._make_taps()
         channels, made = self.in_channels, self.groups_of_filters * self.geometry.kernel_size**2
-        hidden = hidden_channels(channels, reduction)
+        hidden = hidden_units(channels, reduction)
         self.squeeze = nn.Conv2d(channels, hidden, 1, bias=False)
         self.look = nn.Conv2d(hidden, hidden, large, self.stride, large // 2, groups=hidden, bias=False)
         self.mix = nn.Conv2d(hidden, hidden, 1, bias=False)
@@ -107,20 +107,9 @@ class LSConv(PixelFilter):
         nn.init.zeros_(self.filter_norm.bias)
 
     @classmethod
-    def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
-        """The channels that share a filter become the nearest divisor of C below."""
-        resolved = super().resolve(geometry, **settings)
-        return resolved | {"reduction": plain(resolved["reduction"])}
-
-    @classmethod
-    def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
-        """The hidden channels in place of the reduction."""
-        return {**settings, "reduction": 0, "hidden": hidden_channels(geometry.in_channels, settings["reduction"])}
-
-    @classmethod
     def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
         """h (C HW + P (K^2 + h + k^2 G)) for the filters."""
-        g, hidden = geometry, hidden_channels(geometry.in_channels, settings["reduction"])
+        g, hidden = geometry, hidden_units(geometry.in_channels, settings["reduction"])
         made = g.kernel_size**2 * (g.in_channels // int(settings["group_channels"]))
         at_output = int(settings["large"]) ** 2 + hidden + made
         return hidden * (g.in_channels * g.height * g.width + g.out_pixels * at_output)
@@ -141,8 +130,3 @@ class LSConv(PixelFilter):
         looked = second(self.look(torch.relu(first(self.squeeze(seen)))))
         made: Tensor = self.filter_norm(self.excite(torch.relu(third(self.mix(looked)))))
         return torch.unflatten(made, 1, (self.groups_of_filters, g.kernel_size**2))
-
-
-def hidden_channels(channels: int, reduction: Setting) -> int:
-    """h = max(1, C // r)."""
-    return max(1, reduced(channels, reduction))
