@@ -29,8 +29,8 @@ def start_of(out: Output, architecture: Architecture, images: Images, weights: P
     known: dict[str, Any] = {}
     if weights:
         network = build_network(fitted(architecture, images))
-        known, fresh = weights_for(network, weights)
-        also = f"; {', '.join(fresh)} begin anew, for {len(images.classes):,} classes" if fresh else ""
+        known, fresh = weights_for(network, weights, images.classes)
+        also = f"; {', '.join(fresh)} begin anew, since they are for other classes or another order of them" if fresh else ""
         out.note(f"Beginning with the weights of {weights}{also}")
     return Start(known, teacher_of(teacher, images) if teacher else None)
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dcdnas.errors import FileError, MismatchError, UnknownNameError, UsageError
+from dcdnas.errors import MismatchError, UnknownNameError, UsageError
 from dcdnas.export.config import Model, write_config
 from dcdnas.export.files import finished, whole
 
@@ -202,24 +202,10 @@ def load_weights(network: Network, path: Path) -> None:
     Raises:
         FileError: when the file is missing, no safetensors, or of another network.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from dcdnas.training.weights import check_fit, read_weights
 
-    try:
-        state = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise FileError(f"{path}: cannot be read as safetensors: {error}.") from None
-    mine = network.state_dict()
-    problems = [f"{n} is missing" for n in mine if n not in state] + [f"{n} has no place" for n in state if n not in mine]
-    problems += [
-        f"{n} has shape {tuple(state[n].shape)} instead of {tuple(mine[n].shape)}"
-        for n in mine
-        if n in state and state[n].shape != mine[n].shape
-    ]
-    if problems:
-        raise FileError(
-            f"{path}: weights of another network: {'; '.join(problems[:5])}{' and more' if len(problems) > 5 else ''}."
-        )
+    state = read_weights(path).tensors
+    check_fit(path, network.state_dict(), state)
     network.load_state_dict(state)
 
 

@@ -8,7 +8,7 @@ file as they are, the rest as JSON in its head: nothing is pickled, and a file f
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -67,14 +67,20 @@ def write(training: Training, path: Path, about: Mapping[str, Any]) -> None:
     write_whole(path, save({name: packed(tensor) for name, tensor in _tensors(training).items()}, head))
 
 
-def write_weights(network: nn.Module, path: Path) -> None:
+def write_weights(network: nn.Module, path: Path, classes: Sequence[str] = ()) -> None:
     """Writes the weights of a network as they are now, as `dcdnas.load` and ``--weights`` take them.
+
+    Args:
+        network: whose weights they are.
+        path: of the file.
+        classes: their names, where they are known.
 
     Raises:
         Resumable: when the disk is full.
         RunError: when the folder cannot be written to.
     """
-    write_whole(path, save({name: packed(tensor) for name, tensor in network.state_dict().items()}, {"format": "pt"}))
+    head = {"format": "pt"} | ({"label_names": json.dumps(classes, ensure_ascii=False)} if classes else {})
+    write_whole(path, save({name: packed(tensor) for name, tensor in network.state_dict().items()}, head))
 
 
 def packed(tensor: Tensor) -> Tensor:

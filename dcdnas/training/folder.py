@@ -131,7 +131,7 @@ class TrainingFolder:
         said = loss if math.isfinite(loss) else None
         row = Row(result.epoch, rate, said, dict(result.values), result.seconds, images_per_second)
         if row.reached > max((r.reached for r in self.rows), default=-1.0):
-            checkpoint.write_weights(training.network, self.path / BEST)
+            checkpoint.write_weights(training.network, self.path / BEST, training.images.classes)
         self.rows.append(row)
         self.keep(training)
         write_whole(self.path / EPOCHS, as_csv(self.rows))

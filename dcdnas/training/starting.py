@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dcdnas.errors import FileError
 from dcdnas.training.distillation import Teacher
+from dcdnas.training.weights import check_fit, read_weights
 
-CLASSIFIER = "classifier."
-"""How the names of those tensors begin that other classes have other shapes of."""
+CLASSIFIERS = "classifier.", "decoder.classifier."
+"""How the names of those tensors begin that are for the classes."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +52,13 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     return found.hexdigest()
 
 
-def weights_for(network: nn.Module, path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Weights of a file for a network; without the classifier's where that is for other classes.
+def weights_for(network: nn.Module, path: Path, classes: tuple[str, ...] = ()) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Weights of a file for a network; without the classifier's where that is for other classes, or for another order of them.
 
     Args:
         network: that is going to begin with them.
         path: of a safetensors file.
+        classes: names of those that it is going to learn; none where they are not known.
 
     Returns:
         The weights, and the names of those that stay as their seed has them.
@@ -67,20 +66,10 @@ def weights_for(network: nn.Module, path: Path) -> tuple[dict[str, Tensor], tupl
     Raises:
         FileError: when the file is missing, no safetensors, or of another network.
     """
-    try:
-        found = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise FileError(f"{path}: cannot be read as safetensors: {error}.") from None
+    found, theirs = read_weights(path)
     mine = network.state_dict()
-    other = tuple(n for n in mine if n in found and n.startswith(CLASSIFIER) and found[n].shape != mine[n].shape)
-    problems = [f"{name} is missing" for name in mine if name not in found]
-    problems += [f"{name} has no place" for name in found if name not in mine]
-    problems += [
-        f"{name} has shape {tuple(found[name].shape)} instead of {tuple(mine[name].shape)}"
-        for name in mine
-        if name in found and name not in other and found[name].shape != mine[name].shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise FileError(f"{path}: weights of another network: {'; '.join(problems[:5])}{more}. Name those of this one.")
-    return {name: tensor for name, tensor in found.items() if name not in other}, other
+    others = bool(theirs and classes) and theirs != classes
+    last = [name for name in mine if name in found and name.startswith(CLASSIFIERS)]
+    fresh = tuple(name for name in last if others or found[name].shape != mine[name].shape)
+    check_fit(path, mine, found, fresh)
+    return {name: tensor for name, tensor in found.items() if name not in fresh}, fresh

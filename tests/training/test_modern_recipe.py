@@ -19,6 +19,7 @@ from dcdnas.core.trial import EpochResult
 from dcdnas.data import Split
 from dcdnas.errors import FileError, RunError
 from dcdnas.networks import build_network
+from dcdnas.training.checkpoint import write_weights
 from dcdnas.training.distillation import Teacher, divergence
 from dcdnas.training.full import Watcher, train_seeds
 from dcdnas.training.loop import Training, evaluate, seeded, train
@@ -202,8 +203,26 @@ def test_weights_of_another_network_are_refused_with_what_differs(tmp_path: Path
     save_file({"stem.conv.weight": torch.zeros(3), "odd": torch.zeros(1)}, path)
     with pytest.raises(FileError, match=r"weights of another network: .* is missing.*and \d+ more\. Name those of this one"):
         weights_for(network(), path)
-    with pytest.raises(FileError, match="cannot be read as safetensors"):
+    with pytest.raises(FileError, match="no such file"):
         weights_for(network(), tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("names", [tuple("0123456789")[::-1], tuple("abcdefghij")])
+def test_the_classifier_of_other_names_or_another_order_of_them_begins_anew(tmp_path: Path, names: tuple[str, ...]) -> None:
+    path, net = tmp_path / "weights.safetensors", network()
+    write_weights(net, path, tuple("0123456789"))
+    assert weights_for(net, path, tuple("0123456789"))[1] == ()
+    assert weights_for(net, path)[1] == ()
+    known, fresh = weights_for(net, path, names)
+    assert fresh
+    assert all(name.startswith("classifier.") for name in fresh)
+    assert {*known} | {*fresh} == {*net.state_dict()}
+
+
+def test_the_classifier_of_pixels_begins_anew_for_other_classes(tmp_path: Path) -> None:
+    few, more = (build_network(Architecture("mobilenetv2", SETTINGS, {}, (1, 16, 16), n, "decoder")) for n in (3, 4))
+    write_weights(few, tmp_path / "w.safetensors")
+    assert set(weights_for(more, tmp_path / "w.safetensors")[1]) == {"decoder.classifier.weight", "decoder.classifier.bias"}
 
 
 def test_a_training_is_not_resumed_with_other_weights_at_its_start(data: Split, tmp_path: Path) -> None:

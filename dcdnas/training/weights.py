@@ -1,0 +1,103 @@
+"""Weights in a safetensors file, which anybody may have written: read without running anything, and held against a network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from dcdnas.core.files import is_file
+from dcdnas.errors import FileError
+
+MOST_NAMED = 3
+"""Differences that a message names."""
+
+PICKLES = b"PK\x03\x04", b"\x80"
+"""How files begin that `torch.save` and `pickle` write; safetensors have a brace after eight bytes."""
+
+
+class Weights(NamedTuple):
+    """Tensors by name, and the names of the classes; none where the file does not say them."""
+
+    tensors: dict[str, Tensor]
+    classes: tuple[str, ...]
+
+
+def read_weights(path: Path) -> Weights:
+    """What a file holds.
+
+    Raises:
+        FileError: when it is missing, no safetensors or damaged, or a weight is no finite number.
+    """
+    if not is_file(path):
+        raise FileError(f"{path}: no such file. Give weights as safetensors, like the model.safetensors of `dcdnas train`.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            head = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        raise FileError(_unreadable(path, error)) from None
+    wrong = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not torch.isfinite(tensor).all()]
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise FileError(f"{path}: {wrong[0]}{more}: numbers that are not finite. It is damaged, or its training diverged.")
+    return Weights(tensors, _classes(head.get("label_names", "")))
+
+
+def check_fit(path: Path, network: Mapping[str, Tensor], found: Mapping[str, Tensor], but: tuple[str, ...] = ()) -> None:
+    """Refuses weights that are not those of a network.
+
+    Args:
+        path: of the file, for the message.
+        network: its tensors by name.
+        found: those of the file.
+        but: tensors that may differ in shape.
+
+    Raises:
+        FileError: saying what is missing, has no place, or is of another shape or kind of number.
+    """
+    problems = [f"{name} is missing" for name in network if name not in found]
+    problems += [f"{name} has no place" for name in found if name not in network]
+    for name in (name for name in network if name in found):
+        mine, theirs = network[name], found[name]
+        if theirs.shape != mine.shape and name not in but:
+            problems.append(f"{name} has shape {tuple(theirs.shape)} instead of {tuple(mine.shape)}")
+        elif theirs.is_floating_point() != mine.is_floating_point():
+            problems.append(f"{name} holds {_kind(theirs)} instead of {_kind(mine)}")
+    if problems:
+        more = f" and {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
+        named = "; ".join(problems[:MOST_NAMED])
+        raise FileError(f"{path}: weights of another network: {named}{more}. Name those of this one.")
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    try:
+        with path.open("rb") as file:
+            begin = file.read(9)
+    except OSError:
+        begin = b""
+    if begin.startswith(PICKLES) and begin[8:] != b"{":
+        return (
+            f"{path}: a file of torch.save or pickle, which may run code and is never read here. Allowed: safetensors. "
+            "`dcdnas import` reads published checkpoints without running what is in them."
+        )
+    reason = str(error).removeprefix("Error while deserializing header: ")
+    return f"{path}: cannot be read as safetensors: {reason}. It is damaged or something else: get it again."
+
+
+def _classes(said: str) -> tuple[str, ...]:
+    """Names of the classes, where they are a list of texts."""
+    try:
+        found = json.loads(said)
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(found) if isinstance(found, list) and all(isinstance(name, str) for name in found) else ()
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
