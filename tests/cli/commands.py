@@ -45,7 +45,19 @@ proxy:
 """
 """Sixteen networks, most of them within the budget of `SEARCH`."""
 
-SEARCH = ("search", "tiny.yaml", "-b", "0.3MFLOPs", "--executor", "inline", "--no-early-stopping", "--set", "starts=3")
+SEARCH = (
+    "search",
+    "tiny.yaml",
+    "-b",
+    "0.3MFLOPs",
+    "--executor",
+    "inline",
+    "--no-early-stopping",
+    "--set",
+    "starts=3",
+    "--confirm",
+    "0",
+)
 
 
 @dataclass(frozen=True)

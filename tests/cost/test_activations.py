@@ -153,7 +153,7 @@ def test_an_activation_that_is_not_in_place_takes_a_map_more() -> None:
 
 
 def test_layers_that_share_a_guide_are_measured_whole() -> None:
-    architecture = published("condconv/cond_mobilenetv2", width=0.25, input_size=64)
+    architecture = published("condconv/cond_mobilenetv2", width=0.25, input_size=32)
     assert priced_as_measured(architecture)
 
 

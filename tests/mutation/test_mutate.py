@@ -69,6 +69,7 @@ def test_the_modules_and_their_tests_are_there() -> None:
         assert all((mutate.ROOT / test).exists() for test in tests.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("after", "status"), [("1", "survived"), ("2", "killed")])
 def test_a_mutant_is_killed_by_the_test_that_notices(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str, status: str
