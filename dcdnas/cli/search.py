@@ -53,7 +53,8 @@ StartFrom = Annotated[
     str | None, typer.Option(metavar="RUN", help="An earlier run, whose front is trained first where the space has it.")
 ]
 Sampler = Annotated[
-    str | None, typer.Option(metavar="SAMPLER", help="tpe (default), model, evolution, nsga2 or random; `dcdnas list samplers`.")
+    str | None,
+    typer.Option(metavar="SAMPLER", help="tpe (default), auto, model, evolution, nsga2 or random; `dcdnas list samplers`."),
 ]
 Confirm = Annotated[
     int | None, typer.Option(metavar="N", help="Fresh seeds for the top of the front, 3 when left out; 0 for none.")

@@ -14,6 +14,7 @@ from dcdnas.engine import latency
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.planning.goals import chosen_goals, known_objectives, own_task
 from dcdnas.engine.planning.machine import chosen_execution, machine_in_words
+from dcdnas.engine.planning.sampler import note_on, with_sampler
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.planning.space import chosen_space, plugins_of, run_folder
 from dcdnas.engine.planning.start_from import earlier_front
@@ -26,7 +27,6 @@ from dcdnas.engine.planning.task import (
     scaled,
     stops_early,
 )
-from dcdnas.engine.samplers import samplers
 from dcdnas.space.pricing.cost import check_budgets, draws_within
 from dcdnas.space.pricing.latency import notes_on
 
@@ -89,11 +89,11 @@ def make_plan(settings: SearchSettings, told: Told = quietly, task: object = Non
     chosen = chosen_space(settings, budgets, own)
     space = chosen.space
     goals = chosen_goals(settings, known_objectives(own, space), budgets, space)
-    samplers[settings.sampler].check(settings.sampler)
+    said, settings = settings, with_sampler(settings, goals)
     known = run_folder(settings, space, budgets) if settings.name else None
     priced = {*goals.costs, *(b.metric for b in budgets)}
     space, table = latency.space_and_table(known, space, priced, settings.latency_table, settings.latency_device, told)
-    notes = [*filter(None, [chosen.note]), *notes_on(table, space), *check_budgets(space, budgets)]
+    notes = [*filter(None, [chosen.note, note_on(said, settings)]), *notes_on(table, space), *check_budgets(space, budgets)]
     if settings.chances == "networks":
         next(draws_within(space, budgets, random.Random(settings.seed), chances="networks"), None)  # raises where it cannot
     earlier = earlier_front(settings.start_from, space, budgets) if settings.start_from else None
