@@ -7,11 +7,17 @@ computed, since an activation is fused into its convolution only when its bounds
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
+
+from dcdnas.export._any_batch import free_batch, shrink_expansions, whole_numbers
+
+BATCH = "batch"
+"""Name of the first axis."""
 
 FOLDED = 2**31
 """Bytes that a constant may have, so that the views of all weights are computed; a view of one is a weight like others, which can
@@ -21,30 +27,46 @@ VIEWS = ("Reshape", "Squeeze", "Unsqueeze")
 """Nodes that say the shape anew and move nothing, with the shape or the axes as their second input."""
 
 
-def as_onnx(program: ExportedProgram, any_batch: bool, metadata: Mapping[str, str]) -> Any:
+class _AsTraced(ExportedProgram):
+    """A program whose operations are translated as they are.
+
+    The exporter first traces a program anew to take operations apart, which is more than half of its time; those of our networks
+    are among the ones that it can translate.
+    """
+
+    def run_decompositions(self, *_: Any, **__: Any) -> ExportedProgram:
+        """Nothing is taken apart."""
+        return self
+
+
+def as_onnx(program: ExportedProgram, metadata: Mapping[str, str], free: bool = False) -> Any:
     """The program as an `onnx.ModelProto` with input ``images`` and output ``logits``.
 
     Args:
-        program: of a network.
-        any_batch: whether it takes any batch size.
+        program: of a network, for one batch size or for any.
         metadata: kept in the model.
+        free: whether a program that was traced at `TRACED` images shall take any number of them.
+
+    Raises:
+        FixedBatchError: when it cannot.
     """
     from onnx_ir import serde
     from onnx_ir.passes import Sequential, common
     from onnxscript.optimizer import fold_constants
 
-    exported = torch.onnx.export(
-        program, (), dynamo=True, verbose=False, optimize=False, input_names=["images"], output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},) if any_batch else None,
-    )  # fmt: skip
-    assert exported is not None
-    model = exported.model
+    model = _translated(program).model
+    if free:
+        shrink_expansions(model)
     fold_constants(model, input_size_limit=FOLDED, output_size_limit=FOLDED)
     _join_views(model)
     _drop_zero_biases(model)
+    Sequential(common.RemoveUnusedNodesPass(), common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0))(
+        model
+    )
+    if free:
+        free_batch(model, BATCH)
     Sequential(
         common.RemoveUnusedNodesPass(),
-        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
         common.DeduplicateInitializersPass(),
         common.CommonSubexpressionEliminationPass(),
         common.RemoveUnusedOpsetsPass(),
@@ -53,20 +75,31 @@ def as_onnx(program: ExportedProgram, any_batch: bool, metadata: Mapping[str, st
     return serde.serialize_model(model)
 
 
+def _translated(program: ExportedProgram) -> Any:
+    """The program as the exporter translates it, taken apart only where that is needed."""
+    plain = copy.copy(program)
+    plain.__class__ = _AsTraced
+    try:
+        return _exported(plain)
+    except torch.onnx.OnnxExporterError:  # of an operation that it does not know
+        return _exported(program)
+
+
+def _exported(program: ExportedProgram) -> Any:
+    return torch.onnx.export(
+        program, (), dynamo=True, verbose=False, optimize=False, input_names=["images"], output_names=["logits"],
+        dynamic_shapes=({0: torch.export.Dim(BATCH)},) if program.range_constraints else None,
+    )  # fmt: skip
+
+
 def _join_views(model: Any) -> None:
     """Lets a view of a view look at what the first one looks at, where its shape is constant."""
-    import onnx_ir as ir
-
     for number, node in enumerate(model.graph):
         shape = node.outputs[0].shape
         source = _viewed(node)
         if source is None or source is node.inputs[0] or shape is None or not shape.is_static() or 0 in shape:
             continue
-        numbers = ir.tensor(list(shape), dtype=ir.DataType.INT64, name=f"view_{number}_shape")
-        wanted = ir.Value(
-            name=numbers.name, const_value=numbers, type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([len(shape)])
-        )
-        model.graph.register_initializer(wanted)
+        wanted = whole_numbers(model.graph, f"view_{number}_shape", list(shape))
         node.op_type = "Reshape"
         node.replace_input_with(0, source)
         node.replace_input_with(1, wanted)

@@ -18,8 +18,6 @@ from dcdnas.export.config import Model, write_config
 from dcdnas.export.files import finished, whole
 
 if TYPE_CHECKING:
-    from torch.export import ExportedProgram
-
     from dcdnas.core.architecture import Architecture
     from dcdnas.data import Images
     from dcdnas.networks import Network
@@ -65,13 +63,6 @@ class Export:
             load_weights(network, self.weights)
         return network.eval()
 
-    @cached_property
-    def program(self) -> ExportedProgram:
-        """The network as it is deployed and as `torch.export` traces it, for any batch size."""
-        from dcdnas.export.programs import traced
-
-        return traced(self.network.deploy(), self.model.architecture.input)
-
     def config(self) -> list[Written]:
         """The architecture with its cost and provenance, as YAML and JSON."""
         said = "builds the same network: same layers, parameters and FLOPs"
@@ -100,20 +91,20 @@ class Export:
 
     def pt2(self) -> list[Written]:
         """A `torch.export` program."""
-        from dcdnas.export.programs import write_pt2
+        from dcdnas.export.programs import traced, write_pt2
 
         path = self.folder / "model.pt2"
-        return [self._computed(path, write_pt2(self.program, self.network, self.model, path))]
+        program = traced(self.network.deploy(), self.model.architecture.input)
+        return [self._computed(path, write_pt2(program, self.network, self.model, path))]
 
     def onnx(self) -> list[Written]:
         """An ONNX model for any batch size, and one for one image at a time, in which dynamic layers are faster."""
-        from dcdnas.export.programs import need_onnx, traced_for_one, write_onnx
+        from dcdnas.export.programs import write_onnx
 
-        need_onnx()
         path, one = self.folder / "model.onnx", self.folder / "model-batch1.onnx"
-        written = [self._computed(path, write_onnx(self.program, self.network, self.model, path))]
-        program = traced_for_one(self.network.deploy(), self.model.architecture.input)
-        error = write_onnx(program, self.network, self.model, one)
+        shipped = self.network.deploy()
+        written = [self._computed(path, write_onnx(shipped, self.network, self.model, path))]
+        error = write_onnx(shipped, self.network, self.model, one, for_one=True)
         return [*written, self._computed(one, error, "takes one image at a time, faster than model.onnx; computes the same")]
 
     def executorch(self) -> list[Written]:

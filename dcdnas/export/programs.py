@@ -23,6 +23,7 @@ from torch.export import ExportedProgram
 
 from dcdnas.core.extras import need
 from dcdnas.errors import MismatchError
+from dcdnas.export._any_batch import TRACED
 from dcdnas.export._onnx_graph import as_onnx
 from dcdnas.export.config import Model
 from dcdnas.export.files import finished
@@ -60,6 +61,12 @@ def traced_for_one(network: Network, shape: Sequence[int]) -> ExportedProgram:
         return torch.export.export(network, (torch.zeros(1, *shape),))
 
 
+def _traced_for_many(network: Network, shape: Sequence[int]) -> ExportedProgram:
+    """The network in its portable form, as a program for `TRACED` images, which share one image's memory."""
+    with portable(network), _tracing(network):
+        return torch.export.export(network, (torch.zeros(1, *shape).expand(TRACED, *shape),))
+
+
 @contextmanager
 def _tracing(network: Network) -> Iterator[None]:
     """Within, a network is traced as it infers; activations not in place, of which exporters make several operations."""
@@ -92,14 +99,15 @@ def write_pt2(program: ExportedProgram, network: Network, model: Model, path: Pa
         return compared(network, lambda x: again(x), model.architecture.input, path)
 
 
-def write_onnx(program: ExportedProgram, network: Network, model: Model, path: Path) -> float:
+def write_onnx(shipped: Network, network: Network, model: Model, path: Path, for_one: bool = False) -> float:
     """Writes an ONNX model with inputs ``images`` (batch, C, H, W) and outputs ``logits`` (batch, classes).
 
     Args:
-        program: of the network, by `traced` or `traced_for_one`.
+        shipped: the network to write, in eval mode, deployed or not.
         network: to compare with.
         model: says the input's shape and the file's metadata.
         path: of the file.
+        for_one: whether it takes one image at a time, which is faster, and not any number of them.
 
     Returns:
         The largest relative difference to the network's outputs.
@@ -109,12 +117,20 @@ def write_onnx(program: ExportedProgram, network: Network, model: Model, path: P
         MismatchError: when onnxruntime computes something else from the file; then the file is not there.
     """
     need_onnx()
-    import onnx
+    shape, metadata = model.architecture.input, model.metadata()
 
-    any_batch = bool(program.range_constraints)
-    with _quiet(), finished(path) as part:
-        onnx.save(as_onnx(program, any_batch, model.metadata()), part)
-        return compared(network, _in_onnxruntime(part), model.architecture.input, path, BATCHES if any_batch else BATCHES[:1])
+    def written(graph: Any, batches: Sequence[int]) -> float:
+        with finished(path) as part:
+            part.write_bytes(graph.SerializeToString())
+            return compared(network, _in_onnxruntime(part), shape, path, batches)
+
+    with _quiet():
+        if for_one:
+            return written(as_onnx(traced_for_one(shipped, shape), metadata), BATCHES[:1])
+        try:
+            return written(as_onnx(_traced_for_many(shipped, shape), metadata, free=True), BATCHES)
+        except Exception:  # its batch size is written into it: in a constant, in numbers, or where onnxruntime takes no other
+            return written(as_onnx(traced(shipped, shape), metadata), BATCHES)
 
 
 def _in_onnxruntime(path: Path) -> Run:

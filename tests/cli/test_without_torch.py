@@ -21,11 +21,13 @@ COMMANDS = (
     ("show", "done", "--json"),
     ("trials", "done"),
     ("status", "done"),
+    ("list", "operators"),
     ("export", "done", "--trial", "front", "--to", "config", "-o", "nets"),
 )
 
 
 def test_a_process_without_torch_says_the_same(run: Run, searched: Path) -> None:
+    said = "".join(run(*words).out for words in COMMANDS)  # and what is listed is known now
     code = f"""
 import sys
 from dcdnas.cli import main
@@ -39,7 +41,7 @@ for words in {COMMANDS!r}:
     environment = {**os.environ, "COLUMNS": "160"}
     found = subprocess.run([sys.executable, "-c", code], cwd=searched, env=environment, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
-    assert found.stdout == "".join(run(*words).out for words in COMMANDS)
+    assert found.stdout == said
 
 
 def test_what_is_kept_is_what_was_found(searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from dcdnas.cost import price
 from dcdnas.data import Images, Split
 from dcdnas.errors import GeometryError
 from dcdnas.export.config import Model
-from dcdnas.export.programs import traced, write_onnx
+from dcdnas.export.programs import write_onnx
 from dcdnas.export.quantize import write_int8
 from dcdnas.networks import Network, build_network, slots_of
 from dcdnas.operators import BatchNorm, operators
@@ -67,7 +67,7 @@ def images(architecture: Architecture) -> Split:
 def test_the_price_is_what_an_exported_model_keeps(operator: str, tmp_path: Path) -> None:
     architecture = made_of(operator)
     network = trained(architecture).deploy()
-    write_onnx(traced(network, architecture.input), network, Model(architecture), tmp_path / "model.onnx")
+    write_onnx(network, network, Model(architecture), tmp_path / "model.onnx")
     write_int8(tmp_path / "model.onnx", images(architecture), tmp_path / "int8.onnx")
     kept = [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(tmp_path / "int8.onnx").graph.initializer]
     stored = sum(tensor.nbytes for tensor in kept if tensor.ndim and tensor.dtype != "int64")  # no scales of maps, no shapes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from dcdnas.core.architecture import Architecture, LayerChoice
-from dcdnas.export import Model, export_model, load_weights, save_weights
+from dcdnas.export import Model, export_model, load_weights, programs, save_weights
+from dcdnas.export._any_batch import TRACED, FixedBatchError
 from dcdnas.export._onnx_graph import as_onnx
 from dcdnas.networks import Network, build_network
 
@@ -95,6 +97,62 @@ def test_a_dynamic_layer_for_one_image_is_few_nodes(operator: str, most: int) ->
     assert not {"Cast", "SequenceAt", "Slice", "Pad"} & set(nodes) - ({"Slice"} if operator == "dcd" else set())
 
 
+def test_a_model_for_any_batch_size_computes_no_shapes_and_names_its_batch() -> None:
+    graph = onnx.load_from_string(exported("dcd")[1]["model.onnx"]).graph
+    assert "Shape" not in {node.op_type for node in graph.node}
+    assert [axis.dim_param for axis in graph.input[0].type.tensor_type.shape.dim] == ["batch", "", "", ""]
+
+
+class Small(nn.Module):
+    """What is the same for all images, beside what is not, in views that mix the batch with other axes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(6, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        mixed = torch.baddbmm(x, self.weight.expand(len(x), -1, -1), x[:, :4])
+        return mixed.view(len(x) * 2, 3, -1).relu().flatten(1).view(len(x), -1)
+
+
+class Indexing(Small):
+    """Needs the number of images."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[-1:].expand_as(x) * torch.arange(len(x))[:, None, None]
+
+
+def freed(network: nn.Module) -> Any:
+    """The network as a model for any batch size, traced for one."""
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter, about its own insides
+        program = torch.export.export(network.eval(), (torch.zeros(1, 1, 1).expand(TRACED, 6, 5),))
+        return as_onnx(program, {}, free=True)
+
+
+def test_a_model_traced_for_one_batch_size_is_freed_of_it() -> None:
+    network = Small()
+    session, _ = optimised(freed(network).SerializeToString())
+    for batch in (1, 3):
+        x = torch.randn(batch, 6, 5)
+        torch.testing.assert_close(torch.from_numpy(session.run(None, {"images": x.numpy()})[0]), network(x).detach())
+
+
+def test_a_model_that_needs_the_number_of_images_is_not_freed_of_it() -> None:
+    with pytest.raises(FixedBatchError):
+        freed(Indexing())
+
+
+@pytest.mark.slow
+def test_a_network_whose_batch_cannot_be_freed_is_traced_for_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, _ = exported("static")
+    one = onnx.load_from_string(exported("static")[1]["model-batch1.onnx"])
+    monkeypatch.setattr(programs, "as_onnx", lambda *given, free=False: one if free else as_onnx(*given))
+    path = tmp_path / "model.onnx"
+    assert programs.write_onnx(network, network, Model(network.architecture), path) <= programs.ALLOWED
+    assert optimised(path.read_bytes())[0].get_inputs()[0].shape[0] == "batch"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_activations_are_fused_into_static_convolutions(name: str) -> None:
@@ -117,7 +175,7 @@ def test_a_view_of_a_large_weight_is_a_weight_and_no_convolution_has_zeros_for_a
     network = Viewed().eval()
     with torch.no_grad():
         program = torch.export.export(network, (torch.zeros(1, 40, 5, 5),))
-    graph = as_onnx(program, False, {}).graph
+    graph = as_onnx(program, {}).graph
     assert [node.op_type for node in graph.node] == ["Conv"]
     assert len(graph.node[0].input) == 2
     kernel = onnx.numpy_helper.to_array(next(tensor for tensor in graph.initializer if tensor.name == graph.node[0].input[1]))

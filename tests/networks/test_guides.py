@@ -14,7 +14,7 @@ from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import measure, price
 from dcdnas.errors import DcdnasError, FileError, GeometryError
 from dcdnas.export import Model
-from dcdnas.export.programs import ALLOWED, traced, traced_for_one, write_onnx, write_pt2
+from dcdnas.export.programs import ALLOWED, traced, write_onnx, write_pt2
 from dcdnas.networks import build_network, for_proxy, networks, slots_of
 from dcdnas.operators import operators
 from dcdnas.published._preset import guided, with_operator
@@ -110,9 +110,8 @@ def test_an_exported_network_with_guides_computes_the_same_at_any_batch(operator
     network, model = awake(architecture), Model(architecture)
     program = traced(network, architecture.input)
     assert write_pt2(program, network, model, tmp_path / "network.pt2") <= ALLOWED
-    assert write_onnx(program, network, model, tmp_path / "network.onnx") <= ALLOWED
-    alone = traced_for_one(network, architecture.input)
-    assert write_onnx(alone, network, model, tmp_path / "network-batch1.onnx") <= ALLOWED
+    assert write_onnx(network, network, model, tmp_path / "network.onnx") <= ALLOWED
+    assert write_onnx(network, network, model, tmp_path / "network-batch1.onnx", for_one=True) <= ALLOWED
 
 
 WRONG = {
