@@ -87,9 +87,9 @@ def allowed(operator: type[Any]) -> Iterator[tuple[str, str]]:
         yield key, f"{dimension.allowed} | {default}"
     for key, parameter in inspect.signature(operator.__init__).parameters.items():
         if parameter.kind is parameter.KEYWORD_ONLY and key not in searched:
-            words = ", ".join(get_args(hints[key])) or {int: "a whole number", float: "a number"}[hints[key]]
+            words = ", ".join(get_args(hints[key])) or {int: "a whole number", float: "a number", str: "a name"}[hints[key]]
             default = parameter.default if isinstance(parameter.default, str) else f"{parameter.default:g}"
-            yield key, f"{words}; not searched | {default}"
+            yield key, f"{words}; not searched | {default or 'none'}"
 
 
 def drawing(page: str) -> str:

@@ -22,6 +22,17 @@ RELEASED: Mapping[str, tuple[int, int]] = {
     "dcd/resnet50_dcd": (29_835_056, 4_372_631_098),
     "ddf/ddf_resnet50": (16_843_748, 2_254_415_872),
     "dyconv/dy_resnet18": (45_475_008, 1_859_016_268),
+    "kernel-warehouse/kw1d2x_mobilenetv2": (2_654_396, 372_473_648),
+    "kernel-warehouse/kw1d2x_mobilenetv2 width_mult=0.5": (1_466_888, 144_789_312),
+    "kernel-warehouse/kw_mobilenetv2": (5_168_146, 459_030_312),
+    "kernel-warehouse/kw_mobilenetv2 cell_num_ratio=4 sharing_range=layer": (11_379_382, 414_406_772),
+    "kernel-warehouse/kw_mobilenetv2 width_mult=0.5": (2_854_522, 150_968_564),
+    "kernel-warehouse/kw_mobilenetv2 width_mult=0.5 cell_num_ratio=4 sharing_range=layer": (4_648_587, 147_383_798),
+    "kernel-warehouse/kw_resnet18": (11_932_148, 2_199_216_128),
+    "kernel-warehouse/kw_resnet18 cell_num_ratio=0.25 cell_inplane_ratio=0.5 cell_outplane_ratio=0.5": (4_031_768, 2_199_658_496),
+    "kernel-warehouse/kw_resnet18 cell_num_ratio=0.5 cell_inplane_ratio=0.5 cell_outplane_ratio=0.5": (7_431_044, 2_585_144_576),
+    "kernel-warehouse/kw_resnet18 cell_num_ratio=2": (23_242_127, 2_584_269_632),
+    "kernel-warehouse/kw_resnet18 cell_num_ratio=4": (45_862_085, 3_354_376_640),
     "odconv/base_mobilenetv2": (3_504_872, 300_774_272),
     "odconv/base_mobilenetv2 width=0.5": (1_968_680, 97_131_840),
     "odconv/base_resnet18": (11_689_512, 1_814_073_344),
@@ -46,10 +57,18 @@ def rows() -> Iterator[tuple[str, int, int | None, int, int | None]]:
     named = {f"{source}/{name}" for source, found in sources.items() for name in found.presets}
     for text in sorted(named - {"dcd/mobilenetv2_dcd"} | set(RELEASED)):
         name, *assignments = text.split()
-        settings: dict[str, Any] = {key: float(value) for key, value in (a.split("=") for a in assignments)}
-        cost = price(architecture(name, **{k: int(v) if v.is_integer() else v for k, v in settings.items()}))
+        settings: dict[str, Any] = {key: read(value) for key, value in (a.split("=") for a in assignments)}
+        cost = price(architecture(name, **settings))
         params, flops = RELEASED.get(text, (None, None))
         yield text, int(cost["params"]), params, int(cost["flops"]), flops
+
+
+def read(value: str) -> int | float | str:
+    """The value of a setting as it is written on a command line."""
+    try:
+        return int(value) if value.isdecimal() else float(value)
+    except ValueError:
+        return value
 
 
 def table() -> str:

@@ -46,6 +46,10 @@ STATE = {{
 {state}}}
 """Name -> shape, dtype and whether it is learned, of all parameters and buffers."""
 
+CONSTANTS = {{
+{constants}}}
+"""Name -> shape, dtype, where it is not zero and what is there, of buffers that no file of weights has."""
+
 
 class Network(torch.nn.Module):
     """The network in eval mode, one line an operation."""
@@ -53,17 +57,27 @@ class Network(torch.nn.Module):
     def __init__(self):
         super().__init__()
         for name, (shape, dtype, learned) in STATE.items():
-            *path, last = name.split(".")
-            module = self
-            for part in path:
-                if part not in module._modules:
-                    module.add_module(part, torch.nn.Module())
-                module = module._modules[part]
+            module, last = self.inside(name)
             tensor = torch.zeros(shape, dtype=dtype)
             if learned:
                 module.register_parameter(last, torch.nn.Parameter(tensor))
             else:
                 module.register_buffer(last, tensor)
+        for name, (shape, dtype, where, values) in CONSTANTS.items():
+            module, last = self.inside(name)
+            tensor = torch.zeros(shape, dtype=dtype)
+            tensor.view(-1)[torch.tensor(where, dtype=torch.long)] = torch.tensor(values, dtype=dtype)
+            module.register_buffer(last, tensor, persistent=False)
+
+    def inside(self, name):
+        """The module that holds a tensor, and what it is called there."""
+        *path, last = name.split(".")
+        module = self
+        for part in path:
+            if part not in module._modules:
+                module.add_module(part, torch.nn.Module())
+            module = module._modules[part]
+        return module, last
 
     def forward(self, x):
 {body}
@@ -123,13 +137,20 @@ def source_of(program: ExportedProgram, network: Network, model: Model, weights:
         f"    {name!r}: ({tuple(tensor.shape)}, {tensor.dtype}, {name in learned}),\n"
         for name, tensor in network.state_dict().items()
     )
+    constants = "".join(
+        f"    {name!r}: ({tuple(tensor.shape)}, {tensor.dtype}, {(where := tensor.flatten().nonzero().flatten()).tolist()}, "
+        f"{tensor.flatten()[where].tolist()}),\n"
+        for name, tensor in network.named_buffers()
+        if name not in network.state_dict()
+    )
     channels, height, width = a.input
     said = model.normalisation
     outputs = f"{a.classes}, {height}, {width}" if a.head else a.classes
     return HEAD.format(
         what=a.named, version=version("dcdnas"), weights=weights, channels=channels, height=height, width=width,
         outputs=outputs, input=a.input, mean=said.mean if said else None, std=said.std if said else None,
-        labels=repr(model.labels), state=state, body="".join(f"        {line}\n" for line in _lines(program)),
+        labels=repr(model.labels), state=state, constants=constants,
+        body="".join(f"        {line}\n" for line in _lines(program)),
     )  # fmt: skip
 
 

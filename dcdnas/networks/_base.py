@@ -21,7 +21,7 @@ from dcdnas.core.dimension import dimensions
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
-from dcdnas.errors import UsageError
+from dcdnas.errors import FileError, GeometryError, UsageError
 from dcdnas.networks._activations import ACTIVATIONS
 from dcdnas.networks._fixed import FIXED
 from dcdnas.networks._hamburger import Hamburger
@@ -213,6 +213,7 @@ class Network(nn.Module, ABC):
         check_layers(architecture, slots, cls.GUIDED)
         network = cls(Places(slots, architecture.layers), **settings)
         network.architecture = architecture
+        lend(network, architecture.layers)
         return network
 
     def anneal(self, progress: float) -> None:
@@ -232,6 +233,32 @@ class Network(nn.Module, ABC):
 
 
 Part = TypeVar("Part", bound=nn.Module)
+
+
+def lend(network: nn.Module, layers: Mapping[str, LayerChoice]) -> None:
+    """Gives the layers that share something with another one what that one has.
+
+    Raises:
+        FileError: when there is no such layer, or it does not fit.
+    """
+    for name, choice in layers.items():
+        lender = str(choice.settings.get("shared_with", ""))
+        if lender and lender not in layers:
+            raise FileError(f"layer {name!r}: shared_with: {lender!r} is no layer. Name one whose warehouse it shares.")
+        if lender:
+            try:
+                operator_of(network, name).borrow(operator_of(network, lender))
+            except GeometryError as error:
+                raise FileError(f"layer {name!r}: {error}") from None
+
+
+def operator_of(network: nn.Module, name: str) -> Operator:
+    """The operator that stands in a slot."""
+    module = network.get_submodule(name)
+    operator = module.conv if isinstance(module, ConvNorm) else module
+    if not isinstance(operator, Operator):
+        raise FileError(f"layer {name!r}: no operator stands there that could share anything.")
+    return operator
 
 
 def deployed(module: Part) -> Part:

@@ -49,6 +49,9 @@ class Operator(LikeConv2d, ABC):
     REFERENCE: ClassVar[Reference | None] = None
     """The paper that it comes from; None where it has none. Not inherited."""
 
+    SHARES: ClassVar[tuple[str, ...]] = ()
+    """Names of settings that say what a layer shares with others; they follow from the network, and no space file says them."""
+
     BALANCE: ClassVar[int] = 50
     """Multiply-adds in the time of writing one element: 20 to 100 on the CPUs it was measured on."""
 
@@ -270,6 +273,27 @@ class Operator(LikeConv2d, ABC):
 
     def anneal(self, progress: float) -> None:
         """Told by the trainer how much of the annealing is done, 0-1. Operators without a temperature ignore it."""
+
+    @classmethod
+    def sharing(cls, geometries: Sequence[ConvGeometry], settings: Mapping[str, Setting]) -> list[dict[str, Setting]]:
+        """The settings of several layers that have their weights in common, `SHARES` among them.
+
+        Args:
+            geometries: of the layers, in the order of computation; the first one holds the weights.
+            settings: of all of them, before they are resolved.
+
+        Raises:
+            GeometryError: when the operator shares nothing, or the layers do not fit together.
+        """
+        raise GeometryError(f"{cls.__name__} has nothing that layers share. Leave share out.")
+
+    def borrow(self, lender: Operator) -> None:
+        """Takes what several layers share from the one that has it, where a setting ``shared_with`` names that one.
+
+        Raises:
+            GeometryError: when the operator shares nothing, or that layer has nothing that fits.
+        """
+        raise GeometryError(f"{type(self).__name__} has nothing that layers share. Leave shared_with out.")
 
     def deploy(self) -> None:
         """Computes once, in place, what eval computes of parameters alone; afterwards the operator is for inference only."""

@@ -38,6 +38,8 @@ class Plan:
         cells: n.
         hidden: h.
         owned: part to the cell that is its own at the start; the other parts start from none.
+        start: the first cell that is the layer's own, of a warehouse that several layers share.
+        reserved: cells that are its own: b of them a part, or one for each part that has one.
     """
 
     channels: int
@@ -49,21 +51,36 @@ class Plan:
     cells: int
     hidden: int
     owned: Mapping[int, int]
+    start: int = 0
+    reserved: int = 0
 
     @staticmethod
     def of(geometry: ConvGeometry, settings: Mapping[str, Setting]) -> Plan:
-        """The plan of a layer with a warehouse of its own; the settings are resolved."""
+        """The plan of a layer with a warehouse of its own, or with its share of another; the settings are resolved."""
         g, outs, ins, budget = geometry, int(settings["out_parts"]), int(settings["in_parts"]), float(settings["budget"])
         parts = g.kernel_size**2 * outs * ins
-        cells = max(int(budget * parts + 1e-9), 1)
+        start = int(settings.get("shared_start", 0))
+        cells = int(settings.get("shared_cells", 0)) or cells_for(budget, parts)
         sizes = g.out_channels // outs, g.in_channels // g.groups // ins
         hidden = max(LEAST_HIDDEN, reduced(g.in_channels, settings["reduction"]))
-        return Plan(g.in_channels, g.kernel_size, outs, ins, *sizes, cells, hidden, _owned(parts, cells, budget))
+        owned = _owned(parts, cells, budget, start)
+        reserved = parts * int(budget) if budget >= 1 else len(owned)
+        return Plan(g.in_channels, g.kernel_size, outs, ins, *sizes, cells, hidden, owned, start, reserved)
 
     @property
     def parts(self) -> int:
         """m = k^2 O A."""
         return self.side**2 * self.out_parts * self.in_parts
+
+    @property
+    def own(self) -> list[int]:
+        """The cells that are the layer's own at the start: one at least."""
+        return sorted(set(self.owned.values())) or [min(self.start, self.cells - 1)]
+
+    @property
+    def end(self) -> int:
+        """Behind the last cell that is the layer's own: where those of the next layer begin."""
+        return self.start + self.reserved
 
     @property
     def attention(self) -> int:
@@ -87,13 +104,18 @@ class Plan:
         return parts.permute(4, 5, 0, 2, 1, 3).flatten(0, 3)
 
 
-def _owned(parts: int, cells: int, budget: float) -> dict[int, int]:
+def cells_for(budget: float, parts: int) -> int:
+    """n: b cells for each part of a warehouse's layers, at least one."""
+    return max(int(budget * parts + 1e-9), 1)
+
+
+def _owned(parts: int, cells: int, budget: float, start: int) -> dict[int, int]:
     """Part to its own cell: every b-th for b >= 1; else, of each 1/b parts one, and of the next ones the next."""
     if budget >= 1:
-        return {part: part * int(budget) for part in range(parts)}
+        return {part: start + part * int(budget) for part in range(parts)}
     apart = int(1 / budget)
-    owners = [part for part in range(parts) if part % apart == part // apart % apart][:cells]
-    return {part: cell for cell, part in enumerate(owners)}
+    owners = [part for part in range(parts) if part % apart == part // apart % apart][: max(0, cells - start)]
+    return {part: start + cell for cell, part in enumerate(owners)}
 
 
 class Contrast(nn.Module):
@@ -112,7 +134,7 @@ class Contrast(nn.Module):
 
     def __init__(self, plan: Plan, temperature: float) -> None:
         super().__init__()
-        self.shape = (plan.parts, plan.cells + 1)
+        self.shape, self.own = (plan.parts, plan.cells + 1), plan.own
         self.squeeze = nn.Linear(plan.channels, plan.hidden, bias=False)
         self.norm: nn.Module = BatchNorm(plan.hidden)
         self.excite = nn.Linear(plan.hidden, plan.parts * (plan.cells + 1))
@@ -128,8 +150,8 @@ class Contrast(nn.Module):
         if init == "static":
             nn.init.zeros_(self.excite.weight)
             with torch.no_grad():
-                none = (self.first.sum(1) == 0).nonzero().flatten()
-                self.first[none, none % self.first.shape[1]] = 1.0
+                none, own = (self.first.sum(1) == 0).nonzero().flatten(), torch.tensor(self.own, device=self.first.device)
+                self.first[none, own[none % len(own)]] = 1.0
                 dropped = torch.full_like(self.first[:, :1], DROPPED)
                 self.excite.bias.copy_(torch.cat([self.first, dropped], 1).flatten())
         else:

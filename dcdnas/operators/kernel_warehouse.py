@@ -11,7 +11,7 @@ c_o x c_i weights, O and A parts of the output and of the input channels, b budg
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import torch
@@ -26,6 +26,7 @@ from dcdnas.operators._base import Operator
 from dcdnas.operators._mixture import static_std
 from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._per_sample import taps
+from dcdnas.operators._shared_warehouse import MOST_PARTS, checked_share, divisor, sharing
 from dcdnas.operators._warehouse import Contrast, Plan
 from dcdnas.operators._widths import plain
 
@@ -49,13 +50,16 @@ class KernelWarehouse(Operator):
         out_parts: O; the nearest divisor of D below is taken. ``auto`` is 1, and 4 for a 1x1 kernel, which has no taps to mix.
         in_parts: A; the nearest divisor of C/g below is taken.
         reduction: r: the attention squeezes C channels to C / r, at least 16.
+        shared_cells: n of a warehouse that several layers have in common; 0 for one of the layer's own.
+        shared_start: of which this cell is the first of the layer's own.
+        shared_with: name of the layer in whose state the cells are; empty for this one. See `borrow`.
         temperature: t at the start, from 0 to 1; `anneal` brings it down to 0, linearly.
         init: ``static``: the logits are beta whatever the input, so that the operator begins as a static convolution and stays
             one while it is annealed; ``published``: random logits, by which the outputs shrink as t falls.
 
     Departures:
         The published attention raises in training at batch 1; ours then uses its running statistics. The start of the logits,
-        and the scale of a start with b < 1, are ours. A warehouse serves one layer.
+        and the scale of a start with b < 1, are ours.
 
     Reference:
         Li, Yao: KernelWarehouse: Rethinking the Design of Dynamic Convolution. ICML 2024, arXiv 2406.07879.
@@ -67,9 +71,11 @@ class KernelWarehouse(Operator):
         "KernelWarehouse: Rethinking the Design of Dynamic Convolution", "ICML", 2024, "2406.07879",
     )  # fmt: skip
 
+    SHARES = ("shared_cells", "shared_start", "shared_with")
     FORMS = ("aggregate", "mix")
     PUBLISHED_FORM = "aggregate"
 
+    cells: nn.Parameter | None
     budget: float
     out_parts: int
     in_parts: int
@@ -79,9 +85,12 @@ class KernelWarehouse(Operator):
         self,
         *place: Any,
         budget: Annotated[float, Choice(at_least=0.125, at_most=4)] = 1,
-        out_parts: Annotated[int | str, Choice(words=("auto",), at_least=1, at_most=8)] = "auto",
-        in_parts: Annotated[int, Choice(at_least=1, at_most=8)] = 1,
+        out_parts: Annotated[int | str, Choice(words=("auto",), at_least=1, at_most=MOST_PARTS)] = "auto",
+        in_parts: Annotated[int, Choice(at_least=1, at_most=MOST_PARTS)] = 1,
         reduction: Annotated[float, Choice(at_least=1)] = 16,
+        shared_cells: int = 0,
+        shared_start: int = 0,
+        shared_with: str = "",
         temperature: float = 1.0,
         init: Init = "static",
         **others: Any,
@@ -90,34 +99,98 @@ class KernelWarehouse(Operator):
         check_start(init)
         if not 0 <= temperature <= 1:
             raise UsageError(f"temperature cannot be {temperature!r}. Allowed: a number from 0 to 1.")
-        self._keep(budget=budget, out_parts=out_parts, in_parts=in_parts, reduction=reduction)
+        shared: dict[str, Setting] = (
+            {"shared_cells": shared_cells, "shared_start": shared_start, "shared_with": shared_with} if shared_cells else {}
+        )
+        self.shared_cells, self.shared_start, self.shared_with = shared_cells, shared_start, shared_with
+        self._names = (*self._names, *shared)
+        self._keep(budget=budget, out_parts=out_parts, in_parts=in_parts, reduction=reduction, **shared)
         self.plan = plan = Plan.of(self.geometry, self._settings())
         self.attention = Contrast(plan, temperature)
-        self.cells = nn.Parameter(torch.empty(plan.cells, plan.cell_out, plan.cell_in))
+        self._lender: list[KernelWarehouse] = []  # in a list, so that it is no submodule
+        cells = None if shared_with else nn.Parameter(torch.empty(plan.cells, plan.cell_out, plan.cell_in))
+        self.register_parameter("cells", cells)
         self.bias = self._fresh_bias()
         self.first_temperature = temperature
         self.attention.start(init)
-        if init == "static":
-            nn.init.normal_(self.cells, std=static_std(self.geometry))
-        else:
-            nn.init.normal_(self.cells, std=(2 / (plan.cells * plan.cell_out)) ** 0.5)
+        self._std = static_std(self.geometry) if init == "static" else (2 / (max(1, plan.reserved) * plan.cell_out)) ** 0.5
+        if self.cells is not None:
+            nn.init.normal_(self.cells, std=self._std)
+
+    @torch.no_grad()
+    def borrow(self, lender: Operator) -> None:
+        """Takes the cells of the layer that has them, and fills those that are its own with fresh ones.
+
+        Raises:
+            GeometryError: when that layer has no such warehouse.
+        """
+        cells = lender.cells if isinstance(lender, KernelWarehouse) else None
+        wanted = (self.plan.cells, self.plan.cell_out, self.plan.cell_in)
+        if not isinstance(lender, KernelWarehouse) or cells is None or tuple(cells.shape) != wanted:
+            found = "none" if cells is None else " x ".join(map(str, cells.shape))
+            raise GeometryError(
+                f"shared_with: {self.shared_with} has {found} for a warehouse of {' x '.join(map(str, wanted))} cells, output "
+                "and input channels. Give its layers the same shared_cells and cells of one size, or leave all three out."
+            )
+        self._lender = [lender]
+        own = slice(self.plan.start, self.plan.end)
+        cells[own] = torch.randn_like(cells[own]) * self._std
+
+    def _stored(self, x: Tensor) -> Tensor:
+        """The warehouse; of a layer that borrows one and stands alone, which is to be counted only, nothing but zeros."""
+        if self.cells is not None:
+            return self.cells
+        if self._lender:
+            lent = self._lender[0].cells
+            assert lent is not None
+            return lent
+        return x.new_zeros(self.plan.cells, self.plan.cell_out, self.plan.cell_in)
 
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
         """The parts become the nearest divisors of the channels below."""
+        shared = {name: settings.pop(name) for name in cls.SHARES if name in settings}
         resolved = super().resolve(geometry, **settings)
         outs = resolved["out_parts"]
         if outs == "auto":
             outs = 4 if geometry.kernel_size == 1 else 1
-        resolved["out_parts"] = _divisor(geometry.out_channels, int(outs))
-        resolved["in_parts"] = _divisor(geometry.in_channels // geometry.groups, int(resolved["in_parts"]))
-        return resolved | {name: plain(resolved[name]) for name in ("budget", "reduction")}
+        resolved["out_parts"] = divisor(geometry.out_channels, int(outs))
+        resolved["in_parts"] = divisor(geometry.in_channels // geometry.groups, int(resolved["in_parts"]))
+        resolved |= {name: plain(resolved[name]) for name in ("budget", "reduction")}
+        return resolved | checked_share(geometry, resolved, shared)
+
+    @classmethod
+    def sharing(cls, geometries: Sequence[ConvGeometry], settings: Mapping[str, Setting]) -> list[dict[str, Setting]]:
+        """One warehouse for several layers, whose cells are as large as all of their kernels can be cut into.
+
+        Of the parts, O and A here cut the greatest common divisors of the output and of the input channels; `auto` is 1.
+
+        Raises:
+            GeometryError: when the layers do not fit together.
+        """
+        given = {**settings, "out_parts": 1} if settings.get("out_parts", "auto") == "auto" else settings
+        whole = super().resolve(geometries[0], **given)
+        return sharing(geometries, {name: plain(v) if isinstance(v, float) else v for name, v in whole.items()})
+
+    @classmethod
+    def classifier(cls, geometry: ConvGeometry, form: str = "", **settings: Setting) -> WarehouseLinear:
+        """The operator's form for a network's last layer.
+
+        Args:
+            geometry: of the layer, on a map of one pixel.
+            form: the counted form when it is already known.
+            **settings: of the operator.
+        """
+        resolved: dict[str, Any] = cls.resolve(geometry, **settings)
+        made = WarehouseLinear(geometry.in_channels, geometry.out_channels, 1, bias=True, **resolved)
+        made._counted = cls.checked_form(geometry, resolved, form)
+        return made
 
     @classmethod
     def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
         """The cells, those of them that are a part's own, and the attention's hidden units, in place of budget and reduction."""
         plan = Plan.of(geometry, settings)
-        own = ",".join(map(str, plan.owned))
+        own = ",".join(map(str, plan.owned)) if not settings.get("shared_cells") else plan.start
         return {**settings, "budget": 0, "reduction": 0, "cells": plan.cells, "own": own, "hidden": plan.hidden}
 
     @classmethod
@@ -168,18 +241,21 @@ class KernelWarehouse(Operator):
             GeometryError: with a budget below 1, whose cells are fewer than the parts.
         """
         plan = self.plan
+        if self.shared_cells:
+            raise GeometryError("kernel-warehouse: layers that share a warehouse cannot begin as given convolutions.")
         if len(plan.owned) < plan.parts:
             raise GeometryError(
                 f"kernel-warehouse with budget {self.budget} has {plan.cells} cells for a kernel of {plan.parts} parts, so it "
                 "cannot begin as a given convolution. Allowed: a budget of 1 or more."
             )
+        assert self.cells is not None
         nn.init.normal_(self.cells, std=kernel.square().mean().sqrt().item())
         self.cells[list(plan.owned.values())] = plan.cut(kernel) / self.attention.fresh_share
         self._start_bias(bias)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
-        """Into the cells and the bias, where a cell spans all output channels."""
-        if self.plan.out_parts > 1:
+        """Into the cells and the bias, where a cell spans all output channels of this layer and of no other."""
+        if self.plan.out_parts > 1 or self.shared_cells or self.cells is None:
             return False
         self.cells.mul_(scale.unsqueeze(1))
         self.bias = folded_bias(self.bias, scale, shift)
@@ -188,18 +264,19 @@ class KernelWarehouse(Operator):
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
         alpha = self._seen("cell", self.attention(x))
+        cells = self._stored(x)
         if self._form(x) != "mix":
-            return self._convolve_each(x, self.plan.joined(alpha @ self.cells.flatten(1)), self.bias)
-        y = self._mixed_maps(x, alpha)
+            return self._convolve_each(x, self.plan.joined(alpha @ cells.flatten(1)), self.bias)
+        y = self._mixed_maps(x, alpha, cells)
         return y if self.bias is None else y + self.bias[:, None, None]
 
-    def _mixed_maps(self, x: Tensor, alpha: Tensor) -> Tensor:
+    def _mixed_maps(self, x: Tensor, alpha: Tensor, cells: Tensor) -> Tensor:
         """Convolves each part of the input with each cell, and adds up what the taps see of the mixed maps."""
         g, plan, place = self.geometry, self.plan, (self.geometry.stride, self.padding[0], self.geometry.dilation)
         if g.kernel_size == 1:
             x, place = taps(x, 1, g.stride, self.padding[0])[0], (1, 0, 1)
         inputs = torch.unflatten(x, 1, (plan.in_parts, plan.cell_in)).flatten(0, 1)
-        maps = nn.functional.conv2d(inputs, self.cells.flatten(0, 1)[..., None, None])
+        maps = nn.functional.conv2d(inputs, cells.flatten(0, 1)[..., None, None])
         maps = torch.unflatten(torch.unflatten(maps, 1, (plan.cells, plan.cell_out)), 0, (-1, plan.in_parts)).flatten(1, 2)
         weights = torch.unflatten(alpha, 1, (g.kernel_size**2, plan.out_parts, plan.in_parts)).flatten(3)
         total = None
@@ -216,6 +293,14 @@ class KernelWarehouse(Operator):
         return f"{super().extra_repr()}, cells={self.plan.cells}, temperature={temperature:g}"
 
 
-def _divisor(channels: int, parts: int) -> int:
-    """The nearest divisor of the channels at or below a number of parts."""
-    return next(p for p in range(min(parts, channels), 0, -1) if channels % p == 0)
+class WarehouseLinear(KernelWarehouse):
+    """A linear layer with a bias: a 1x1 `KernelWarehouse` on a map of one pixel, as in the published network with b = 1/2.
+
+    Reference: see `KernelWarehouse`.
+    """
+
+    AXES = 2
+
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(N, C) -> (N, D)."""
+        return super().forward(x[:, :, None, None], guide).flatten(1)

@@ -19,7 +19,7 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation of the three channels, 0-1, with which the published ImageNet trainings prepare their images."""
 
 Places = Mapping[str, str]
-"""Published name of a module, e.g. ``features.0.1``, to the path of ours, e.g. ``stem.norm``."""
+"""Published name of a module, e.g. ``features.0.1``, to the path of ours, e.g. ``stem.norm``; or of a parameter to ours."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class Preset:
         return network
 
     def _renamed(self, published: str, places: Places, modules: Mapping[str, nn.Module]) -> str | None:
+        if published in places:  # a parameter that stands elsewhere
+            return places[published]
         prefix, _, rest = published.rpartition(".")
         while prefix and prefix not in places:
             prefix, _, last = prefix.rpartition(".")

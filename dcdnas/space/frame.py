@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from dcdnas.core.architecture import LayerChoice, NetworkSetting
+from dcdnas.core.dimension import Scope
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.cost import Prices, slot_price
 from dcdnas.errors import GeometryError
 from dcdnas.networks import Shape, Slot, unnamed
 from dcdnas.operators import Operator, operators, width_of
-from dcdnas.space.parts import GUIDE, Settings, Site
+from dcdnas.space.parts import GUIDE, SHARE, Settings, Site, share_key
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,10 @@ class Frame:
         found = self._choices.get(key)
         if found is None:
             found = self._choices[key] = [layer_choice(operator, settings, s) for s in self.sites[group]]
+            scope: Any = dict(settings).get(SHARE.name, SHARE.default)
+            if scope != SHARE.default:
+                names = [name for name, number, _ in self.places if number == group]
+                together(found, names, self.sites[group], operator, {n: v for n, v in settings if n != SHARE.name}, scope)
         return found
 
 
@@ -80,12 +86,55 @@ def layer_choice(operator: str, settings: Settings, site: Site) -> LayerChoice:
     """The resolved choice for a place, with its counted form; static where the operator cannot take the place."""
     cls, given = operators[operator], dict(settings)
     guide = given.pop(GUIDE.name, GUIDE.default) if shares_guides(cls) else GUIDE.default
+    if shares_weights(cls):
+        given.pop(SHARE.name, None)
     try:
         resolved = cls.resolve(site.slot.geometry, **given)
     except GeometryError:
         return LayerChoice("static")
     form = cls.counted_form(site.slot.geometry, resolved)
     return LayerChoice(operator, resolved, form, _guide_channels(cls, given, site.leader) if guide == "shared" else 0)
+
+
+def together(
+    choices: list[LayerChoice],
+    names: Sequence[str],
+    sites: Sequence[Site],
+    operator: str,
+    settings: Mapping[str, Setting],
+    scope: Scope,
+) -> None:
+    """Makes the layers of one network, stage or block have their weights in common, in place; the first of them holds them.
+
+    Args:
+        choices: of the places of a group, each for itself.
+        names: of these places.
+        sites: these places.
+        operator: what stands there, or static.
+        settings: of the operator, as the space says them.
+        scope: what has one set of weights.
+
+    Raises:
+        GeometryError: when layers do not fit together.
+    """
+    pools: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        if choices[number].operator == operator:
+            pools.setdefault(share_key(name, scope), []).append(number)
+    cls = operators[operator]
+    for members in pools.values():
+        if len(members) < 2:
+            continue
+        geometries = [sites[number].slot.geometry for number in members]
+        for number, g, own in zip(members, geometries, cls.sharing(geometries, settings), strict=True):
+            own["shared_with"] = "" if number == members[0] else names[members[0]]
+            resolved = cls.resolve(g, **own)
+            choices[number] = LayerChoice(operator, resolved, cls.counted_form(g, resolved))
+
+
+def shares_weights(operator: type[Operator]) -> bool:
+    """Whether layers of this operator can have their weights in common."""
+    return bool(operator.SHARES)
 
 
 def shares_guides(operator: type[Operator]) -> bool:

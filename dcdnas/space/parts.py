@@ -25,6 +25,10 @@ GUIDE = Dimension("guide", (str,), Choice(words=("own", "shared")), "own")
 """What a space file may say beside the settings of an operator whose guide the layers of a block can share."""
 
 
+SHARE = Dimension("share", (str,), Choice(words=("layer", "block", "stage", "network")), "layer")
+"""What it may say beside the settings of an operator whose layers can have their weights in common: which of them do."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """One dimension as a sampler sees it.
@@ -94,6 +98,13 @@ class Group:
     def shares_guides(self) -> bool:
         """Whether one of its choices makes the layers of a block share a guide."""
         return any(name == GUIDE.name and "shared" in options for c in self.candidates for name, options in c.settings)
+
+    @cached_property
+    def shares_weights(self) -> bool:
+        """Whether one of its choices makes layers have weights in common, so that what a layer costs depends on others."""
+        return any(
+            name == SHARE.name and set(options) != {SHARE.default} for c in self.candidates for name, options in c.settings
+        )
 
     @cached_property
     def outcomes(self) -> tuple[dict[str, Setting], ...]:

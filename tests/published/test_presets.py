@@ -27,6 +27,17 @@ PUBLISHED = [
     ("dcd/resnet50_dcd", {}, 29_835_056),
     ("ddf/ddf_resnet50", {}, 16_843_748),
     ("dyconv/dy_resnet18", {}, 45_475_008),
+    ("kernel-warehouse/kw1d2x_mobilenetv2", {}, 2_654_396),
+    ("kernel-warehouse/kw1d2x_mobilenetv2", {"width_mult": 0.5}, 1_466_888),
+    ("kernel-warehouse/kw_mobilenetv2", {}, 5_168_146),
+    ("kernel-warehouse/kw_mobilenetv2", {"cell_num_ratio": 4, "sharing_range": "layer"}, 11_379_382),
+    ("kernel-warehouse/kw_mobilenetv2", {"width_mult": 0.5}, 2_854_522),
+    ("kernel-warehouse/kw_mobilenetv2", {"width_mult": 0.5, "cell_num_ratio": 4, "sharing_range": "layer"}, 4_648_587),
+    ("kernel-warehouse/kw_resnet18", {}, 11_932_148),
+    ("kernel-warehouse/kw_resnet18", {"cell_num_ratio": 0.25, "cell_inplane_ratio": 0.5, "cell_outplane_ratio": 0.5}, 4_031_768),
+    ("kernel-warehouse/kw_resnet18", {"cell_num_ratio": 0.5, "cell_inplane_ratio": 0.5, "cell_outplane_ratio": 0.5}, 7_431_044),
+    ("kernel-warehouse/kw_resnet18", {"cell_num_ratio": 2}, 23_242_127),
+    ("kernel-warehouse/kw_resnet18", {"cell_num_ratio": 4}, 45_862_085),
     ("odconv/base_mobilenetv2", {}, 3_504_872),
     ("odconv/base_mobilenetv2", {"width": 0.5}, 1_968_680),
     ("odconv/base_resnet18", {}, 11_689_512),
@@ -44,12 +55,15 @@ PUBLISHED = [
     ("torchvision/shufflenet_v2_x2_0", {}, 7_393_996),
 ]
 """Parameters counted in the published code: liyunsheng13/dcd at 6a5e27f, OSVAI/ODConv at 0901cc1, theFoxofSky/ddfnet at
-4e21b4a, kaijieshi7/Dynamic-convolution-Pytorch at 4befa50, d-li14/condconv.pytorch at 5b93eb4, torchvision 0.28.0."""
+4e21b4a, kaijieshi7/Dynamic-convolution-Pytorch at 4befa50, d-li14/condconv.pytorch at 5b93eb4, OSVAI/KernelWarehouse at a4ac17d,
+torchvision 0.28.0."""
 
 STATES = {
     "dcd-mobilenetv2_dcd-w1.0-fcsq16": ("dcd/mobilenetv2_dcd", {"fc_squeeze": 16}),
     "dcd-resnet18_dcd": ("dcd/resnet18_dcd", {}),
     "dcd-resnet50_dcd": ("dcd/resnet50_dcd", {}),
+    "kernel-warehouse-kw1d2x_mobilenetv2_050": ("kernel-warehouse/kw1d2x_mobilenetv2", {"width_mult": 0.5}),
+    "kernel-warehouse-kw_resnet18-b1": ("kernel-warehouse/kw_resnet18", {}),
     "odconv-od_mobilenetv2_100-n1": ("odconv/od_mobilenetv2", {}),
     "odconv-od_mobilenetv2_100-n4": ("odconv/od_mobilenetv2", {"n": 4}),
     "odconv-od_resnet18-n4": ("odconv/od_resnet18", {"n": 4}),
@@ -60,7 +74,7 @@ STATES = {
 
 QUICK = ("dcd/resnet18_dcd", "torchvision/shufflenet_v2_x0_5")
 """Presets that `make test` looks at where looking takes seconds each."""
-DEAR = ("resnet34", "resnet50", "resnet101", "dy_resnet18")
+DEAR = ("kw_", "kw1d2x_mobilenetv2", "resnet34", "resnet50", "resnet101", "dy_resnet18")
 """Parts of names of presets that are slow to build."""
 
 PRESETS = [f"{folder}/{name}" for folder, source in sources.items() for name in source.presets]
@@ -116,7 +130,13 @@ def test_a_preset_costs_the_same_with_and_without_a_trace(name):
     assert traced[""] == price(small)["flops"]
 
 
-LARGE = {"torchvision-shufflenet_v2_x1_0", "odconv-od_resnet18-n4", "dcd-resnet50_dcd", "odconv-od_mobilenetv2_100-n4"}
+LARGE = {
+    "kernel-warehouse-kw_resnet18-b1",
+    "torchvision-shufflenet_v2_x1_0",
+    "odconv-od_resnet18-n4",
+    "dcd-resnet50_dcd",
+    "odconv-od_mobilenetv2_100-n4",
+}
 """States that are slow to fill with numbers."""
 
 
@@ -128,7 +148,8 @@ def test_a_published_checkpoint_loads_completely(file):
     ours = sorted(v.double().sum().item() for v in network.state_dict().values() if v.is_floating_point() and v.dim())
     theirs = sorted(v.double().sum().item() for v in state.values() if v.is_floating_point() and v.dim())
     assert ours == pytest.approx(theirs)
-    assert all(m.attention.temperature == 1 for m in network.modules() if isinstance(m, Operator) and hasattr(m, "attention"))
+    attentions = [m.attention for m in network.modules() if isinstance(m, Operator) and hasattr(m, "attention")]
+    assert all(attention.temperature == getattr(attention, "coldest", 1) for attention in attentions)
 
 
 def test_each_layer_of_a_checkpoint_lands_in_its_own_place():

@@ -76,7 +76,8 @@ def test_an_operator_that_fits_no_slot_says_which_rule() -> None:
 
 def test_an_operator_without_a_form_for_the_classifier_says_which_have_one() -> None:
     found = only(f"{HEAD}{BACKBONE}slots:\n  classifier:\n    static:\n    odconv:\n")
-    assert "slots.classifier.odconv: odconv has no form for a linear classifier. Allowed there: condconv, dcd, static." in found
+    hint = "Allowed there: condconv, dcd, kernel-warehouse, static."
+    assert f"slots.classifier.odconv: odconv has no form for a linear classifier. {hint}" in found
 
 
 def test_only_its_name_opens_the_classifier() -> None:

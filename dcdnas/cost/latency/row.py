@@ -70,7 +70,7 @@ def _choice(row: Mapping[str, Any], geometry: ConvGeometry, guide: int) -> Layer
     if not isinstance(settings, Mapping):
         raise UsageError(f"settings must be an object, not {settings!r}.")
     known = dimensions(operators[name])
-    unknown = next((s for s in settings if s not in known), None)
+    unknown = next((s for s in settings if s not in known and s not in operators[name].SHARES), None)
     if unknown is not None:
         raise UsageError(f"{name} has no setting {unknown!r}. {nearest(str(unknown), known)}")
     try:

@@ -57,7 +57,7 @@ class Places:
 @lru_cache(maxsize=16)
 def places_of(space: SearchSpace) -> Places | None:
     """The table of a space; None when it would be too large or its networks do not come apart into stages and blocks."""
-    if space.fit is not None:  # the width depends on every layer
+    if space.fit is not None or any(group.shares_weights for group in space.groups):  # what depends on every layer
         return None
     units = {name: common_unit(v.unit for v in space.variables if v.decision == name) for name in _options(space)}
     if _networks(space, units) > NETWORKS:

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from dcdnas.core.plugins import load_plugin
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.yaml_lines import Document, Key, read_yaml
-from dcdnas.errors import UnknownNameError, UsageError, nearest
+from dcdnas.errors import GeometryError, UnknownNameError, UsageError, nearest
 from dcdnas.networks import Network, leaders, network_of, networks
+from dcdnas.space.parts import SHARE
 from dcdnas.space.reading.problems import Problems, shown
 from dcdnas.space.reading.schema import Proxy, SpaceFile
 from dcdnas.space.reading.settings import SettingsReader, matching
@@ -29,6 +30,9 @@ STAND_INS: Mapping[str, Any] = {
     "classes": 10,
 }
 """Take the place of keys that are missing or wrong, so that the rest of the file is checked all the same."""
+
+SOME = 16
+"""Uniform networks in which layers that share weights are put together, to see whether they fit."""
 
 RULED = 1_000_000
 """Combinations of the decisions that `forbid` names, at most: they are counted one by one."""
@@ -130,9 +134,27 @@ class Compiler:
         space = SearchSpace(*about, groups, proxy=proxy, fit=settings.fit, named_only=file.named_only, head=file.head)
         rules = tuple(self._rule(space, number, given) for number, given in enumerate(file.forbid))
         space = replace(space, forbidden=rules)
+        if not self.problems:
+            self._check_shares(space, slots)
         if rules and not self.problems:
             self._check_rules(space)
         return space
+
+    def _check_shares(self, space: SearchSpace, slots: SlotsReader) -> None:
+        """Reports layers that cannot have their weights in common, in some of the uniform networks."""
+        sharing = [(number, group) for number, group in enumerate(space.groups) if group.shares_weights]
+        if sharing and space.fit is not None:
+            self.problems.add(("settings", "width"), "a width that is fitted prices each layer alone. Leave `share` to `layer`.")
+            return
+        outcomes = list(space.uniform_static()) or [space.decide(lambda name, options: options[0])] if sharing else []
+        for outcome in [*outcomes[:: max(1, len(outcomes) // SOME)], *outcomes[-1:]]:
+            frame = space.frame(outcome)
+            for number, group in sharing:
+                for operator, settings in dict.fromkeys(group.choose(o) for o in group.outcomes):
+                    try:
+                        frame.choices(number, operator, settings)
+                    except GeometryError as error:
+                        self.problems.add(("slots", slots.pattern_of(group), operator, SHARE.name), str(error))
 
     def _resolution(self, file: SpaceFile) -> tuple[Variable, ...]:
         if file.resolution is None:

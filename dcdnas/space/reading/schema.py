@@ -12,8 +12,8 @@ from dcdnas.core.dimension import Dimension, dimensions
 from dcdnas.core.names import NAME
 from dcdnas.networks import HEADS, network_of, networks
 from dcdnas.operators import operators
-from dcdnas.space.frame import shares_guides
-from dcdnas.space.parts import GUIDE
+from dcdnas.space.frame import shares_guides, shares_weights
+from dcdnas.space.parts import GUIDE, SHARE
 from dcdnas.space.reading import context
 from dcdnas.space.width_fit import WIDTHS
 
@@ -79,6 +79,8 @@ def json_schema() -> dict[str, Any]:
     candidates = {name: _settings_schema(operators[name], nullable=True) for name in operators}
     for name in (n for n in operators if shares_guides(operators[n])):
         candidates[name]["properties"].setdefault(GUIDE.name, _value_schema(GUIDE))
+    for name in (n for n in operators if shares_weights(operators[n])):
+        candidates[name]["properties"].setdefault(SHARE.name, _value_schema(SHARE))
     schema["properties"]["network"]["enum"] = list(networks)
     schema["properties"]["head"]["enum"] = ["", *HEADS]
     schema["properties"]["slots"]["additionalProperties"] = {

@@ -13,8 +13,8 @@ from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.core.yaml_lines import Key
 from dcdnas.errors import GeometryError, nearest
 from dcdnas.operators import Operator, operators
-from dcdnas.space.frame import shares_guides
-from dcdnas.space.parts import GUIDE, Candidate, Group, share_key
+from dcdnas.space.frame import shares_guides, shares_weights
+from dcdnas.space.parts import GUIDE, SHARE, Candidate, Group, share_key
 from dcdnas.space.reading.problems import Problems, shown
 from dcdnas.space.reading.settings import matching, read_options, read_share
 
@@ -90,6 +90,10 @@ class SlotsReader:
                 found[name] = Group(name, tuple(names), self._candidates[pattern])
         return tuple(found.values())
 
+    def pattern_of(self, group: Group) -> str:
+        """The pattern that a group was made by."""
+        return next(p for p in reversed(self._candidates) if matching(group.slots, p) and self._candidates[p] == group.candidates)
+
     def _read(self, pattern: str, body: Mapping[str, Any]) -> tuple[Candidate, ...]:
         key: Key = ("slots", pattern)
         self._shares[pattern] = "layer"
@@ -112,6 +116,8 @@ class SlotsReader:
         known = dict(dimensions(operators[name]))
         if shares_guides(operators[name]):
             known.setdefault(GUIDE.name, GUIDE)
+        if shares_weights(operators[name]):
+            known.setdefault(SHARE.name, SHARE)
         options = []
         for setting, value in (settings or {}).items():
             if setting == GUIDE.name and setting not in known:
@@ -130,7 +136,7 @@ class SlotsReader:
             self.problems.add(key, f"{candidate.operator} has no form for a linear classifier. Allowed there: {able}.")
             return
         geometries = sorted(set().union(*(place.geometries for place in places)))
-        candidate = Candidate(candidate.operator, tuple(s for s in candidate.settings if s[0] != GUIDE.name))
+        candidate = Candidate(candidate.operator, tuple(s for s in candidate.settings if s[0] not in (GUIDE.name, SHARE.name)))
         used: dict[str, set[Setting]] = {name: set() for name, _ in candidate.settings}
         near: dict[str, set[Setting]] = {name: set() for name, _ in candidate.settings}
         reason, fits = "", False

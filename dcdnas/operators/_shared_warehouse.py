@@ -1,0 +1,89 @@
+"""A warehouse that several layers of KernelWarehouse have in common: the size of its cells, and which are whose at the start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from dcdnas.core.geometry import ConvGeometry, Setting
+from dcdnas.errors import GeometryError
+from dcdnas.operators._warehouse import Plan, cells_for
+
+MOST_PARTS = 64
+"""Blocks of channels that a kernel is cut into, at most: the attention grows with the square of the parts."""
+
+
+def sharing(geometries: Sequence[ConvGeometry], settings: Mapping[str, Setting]) -> list[dict[str, Setting]]:
+    """The settings of layers that share a warehouse, whose cells are as large as all of their kernels can be cut into.
+
+    Args:
+        geometries: of the layers, in the order of computation.
+        settings: of all of them; their parts are those of the greatest common divisors of output and of input channels.
+
+    Raises:
+        GeometryError: when depthwise layers are among others, or a kernel would fall into too many parts.
+    """
+    cell_out, cell_in = _cell(geometries, settings)
+    budget = float(settings["budget"])
+    found = [_cut(g, settings, cell_out, cell_in) for g in geometries]
+    cells = cells_for(budget, sum(Plan.of(g, each).parts for g, each in zip(geometries, found, strict=True)))
+    start = 0
+    for g, each in zip(geometries, found, strict=True):
+        each |= {"shared_cells": cells, "shared_start": min(start, cells - 1)}
+        start = Plan.of(g, each).end
+    return found
+
+
+def _cell(geometries: Sequence[ConvGeometry], settings: Mapping[str, Setting]) -> tuple[int, int]:
+    """Output and input channels of a cell."""
+    alone = [g for g in geometries if g.in_channels == g.groups]
+    others = [g for g in geometries if g.in_channels != g.groups]
+    if alone and others:
+        raise GeometryError(
+            f"kernel-warehouse: a layer of one input channel a group ({alone[0]}) and one of more ({others[0]}) share no cells. "
+            "Give depthwise layers a pattern of their own."
+        )
+    outs, ins = math.gcd(*(g.out_channels for g in geometries)), math.gcd(*(g.in_channels // g.groups for g in geometries))
+    return outs // divisor(outs, int(settings["out_parts"])), ins // divisor(ins, int(settings["in_parts"]))
+
+
+def _cut(g: ConvGeometry, settings: Mapping[str, Setting], cell_out: int, cell_in: int) -> dict[str, Setting]:
+    """The settings of one layer, with the parts that its kernel falls into."""
+    outs, ins = g.out_channels // cell_out, g.in_channels // g.groups // cell_in
+    if max(outs, ins) > MOST_PARTS:
+        raise GeometryError(
+            f"kernel-warehouse: the layers that share a warehouse have cells of {cell_out} output and {cell_in} input channels "
+            f"in common, of which {g} has {outs} x {ins} a tap. Allowed: up to {MOST_PARTS} a side. Let layers share whose "
+            "channels have more in common, by other patterns, or by share: layer or block."
+        )
+    return {**settings, "out_parts": outs, "in_parts": ins}
+
+
+def checked_share(geometry: ConvGeometry, resolved: Mapping[str, Setting], shared: Mapping[str, Setting]) -> dict[str, Setting]:
+    """What a layer says of a warehouse that others have, too; nothing where it has one of its own.
+
+    Args:
+        geometry: of the layer.
+        resolved: its other settings.
+        shared: ``shared_cells``, ``shared_start`` and ``shared_with``, as far as they were said.
+
+    Raises:
+        GeometryError: when its own cells are not among those.
+    """
+    cells, start, lender = shared.get("shared_cells", 0), shared.get("shared_start", 0), shared.get("shared_with", "")
+    if not cells:
+        return {}
+    if type(cells) is not int or type(start) is not int or not isinstance(lender, str) or not 0 <= start < cells:
+        raise GeometryError(
+            f"shared_cells and shared_start cannot be {cells!r} and {start!r}. Allowed: whole numbers, the second below the "
+            "first, and in shared_with the name of a layer."
+        )
+    found: dict[str, Setting] = {"shared_cells": cells, "shared_start": start, "shared_with": lender}
+    if Plan.of(geometry, {**resolved, **found}).end > cells:
+        raise GeometryError(f"kernel-warehouse: {cells} shared_cells are too few from {start} on for {geometry}.")
+    return found
+
+
+def divisor(channels: int, parts: int) -> int:
+    """The nearest divisor of the channels at or below a number of parts."""
+    return next(p for p in range(min(parts, channels), 0, -1) if channels % p == 0)

@@ -1,0 +1,204 @@
+"""The networks of the code published with KernelWarehouse (github.com/OSVAI/KernelWarehouse), whose layers share warehouses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.geometry import Setting
+from dcdnas.errors import UsageError
+from dcdnas.networks import Slot, slots_of
+from dcdnas.operators.kernel_warehouse import KernelWarehouse
+from dcdnas.published._base import Source
+from dcdnas.published._layer import PublishedLayer, inverse
+from dcdnas.published._preset import RESNETS, Places, Preset, mobilenetv2_places, resnet_places, static_network
+
+__all__ = ["source"]
+
+NAME = "kernel-warehouse"
+
+Pool = Callable[[Slot], str]
+"""Names the warehouse of a slot; empty where the slot is static."""
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """The published settings of one warehouse.
+
+    Args:
+        budget: cells a part, `cell_num_ratio`.
+        outs: a cell's share of the output channels that all layers have in common, `cell_outplane_ratio`.
+        ins: likewise of the input channels, `cell_inplane_ratio`.
+    """
+
+    budget: float = 1
+    outs: float = 1
+    ins: float = 1
+
+
+LAYER = PublishedLayer(
+    KernelWarehouse,
+    MappingProxyType(
+        {
+            "bias": "bias",
+            "attention.fc1": "attention.squeeze",
+            "attention.norm1": "attention.norm",
+            "attention.fc2": "attention.excite",
+        }
+    ),
+)
+
+
+def kw_resnet18(
+    *,
+    cell_num_ratio: float = 1,
+    cell_inplane_ratio: float = 1,
+    cell_outplane_ratio: float = 1,
+    reduction: float = 0.0625,
+    num_classes: int = 1000,
+    input_size: int = 224,
+    dropout: float | None = 0.1,
+) -> Architecture:
+    """A warehouse a stage; what makes a stage's map smaller has its cells in the stage before. Stem and classifier are static."""
+    static = static_network("resnet", {**RESNETS[18], "dropout": dropout}, num_classes, input_size)
+    warehouse = Warehouse(cell_num_ratio, cell_outplane_ratio, cell_inplane_ratio)
+    return _with_warehouses(static, _resnet_pool, lambda pool: warehouse, reduction)
+
+
+def kw_mobilenetv2(
+    *,
+    width_mult: float = 1.0,
+    cell_num_ratio: float = 1,
+    cell_inplane_ratio: float = 1,
+    cell_outplane_ratio: float = 1,
+    sharing_range: str = "layer_pwconv",
+    reduction: float = 0.0625,
+    num_classes: int = 1000,
+    input_size: int = 224,
+    dropout: float | None = 0.0,
+) -> Architecture:
+    """Dynamic is all but the classifier.
+
+    With ``layer_pwconv`` as `sharing_range` a stage's 1x1 layers share one warehouse, with ``layer`` they have two.
+    """
+    if sharing_range not in ("layer", "layer_pwconv"):
+        raise UsageError(f"sharing_range cannot be {sharing_range!r}. Allowed: layer, layer_pwconv.")
+    static = static_network("mobilenetv2", {"width": width_mult, "dropout": dropout}, num_classes, input_size)
+    warehouse, roles = Warehouse(cell_num_ratio, cell_outplane_ratio, cell_inplane_ratio), dict(MOBILE)
+    if sharing_range == "layer_pwconv":
+        roles |= dict.fromkeys(("expand", "project", "head"), "pwconv")
+    return _with_warehouses(static, lambda slot: _mobile_pool(slot, roles), lambda pool: warehouse, reduction)
+
+
+def kw1d2x_mobilenetv2(
+    *, width_mult: float = 1.0, num_classes: int = 1000, input_size: int = 224, dropout: float | None = 0.1
+) -> Architecture:
+    """The network with fewer parameters: before the last two stages 1x1 layers are static, the classifier is dynamic."""
+    static = static_network("mobilenetv2", {"width": width_mult, "dropout": dropout}, num_classes, input_size)
+    return _with_warehouses(static, _half_pool, lambda pool: HALF.get(pool, Warehouse()), 0.03125)
+
+
+MOBILE: Mapping[str, str] = {"expand": "pwconv0", "depthwise": "dwconv0", "project": "pwconv1", "head": "pwconv1"}
+"""Role of a slot -> which of its stage's warehouses it has."""
+
+HALF: Mapping[str, Warehouse] = {
+    "stage6.pwconv0": Warehouse(0.5, 0.5, 0.5),
+    "stage6.pwconv1": Warehouse(0.5, 0.5, 0.5),
+    "classifier": Warehouse(0.5, 1, 0.025),
+}
+"""Those with fewer cells than parts."""
+
+
+def _resnet_pool(slot: Slot) -> str:
+    if not slot.stage.startswith("stage") or slot.kind != "conv":
+        return ""
+    number = int(slot.stage.removeprefix("stage"))
+    first = slot.block.endswith(".block1") and slot.role in ("conv1", "shortcut")
+    return f"stage{max(1, number - first)}"
+
+
+def _mobile_pool(slot: Slot, roles: Mapping[str, str] = MOBILE) -> str:
+    """The last two stages count as one; a stage's first block has its cells in the stage before."""
+    if slot.kind != "conv":
+        return ""
+    if slot.stage.startswith("stage"):
+        number, first = min(6, int(slot.stage.removeprefix("stage"))), slot.block.endswith(".block1")
+        return f"stage{number - (first and slot.stage not in ('stage1', 'stage7'))}.{roles[slot.role]}"
+    return f"stage6.{roles['head']}" if slot.role == "head" else slot.name
+
+
+def _half_pool(slot: Slot) -> str:
+    if slot.kind == "linear":
+        return "classifier"
+    pool = _mobile_pool(slot)
+    return "" if ".pwconv" in pool and not pool.startswith("stage6") else pool
+
+
+def _settings(warehouse: Warehouse, reduction: float) -> dict[str, Setting]:
+    outs, ins = (inverse(n, r) for n, r in (("cell_outplane_ratio", warehouse.outs), ("cell_inplane_ratio", warehouse.ins)))
+    return {
+        "budget": warehouse.budget,
+        "out_parts": round(outs),
+        "in_parts": round(ins),
+        "reduction": inverse("reduction", reduction),
+    }
+
+
+def _with_warehouses(static: Architecture, pool: Pool, warehouse: Callable[[str], Warehouse], reduction: float) -> Architecture:
+    """The architecture with the operator in all slots that have a warehouse; those of one share it.
+
+    Args:
+        static: the network.
+        pool: names the warehouse of a slot.
+        warehouse: the settings of each.
+        reduction: of all attentions.
+    """
+    pools: dict[str, list[Slot]] = {}
+    for slot in slots_of(static):
+        if slot.searchable and pool(slot):
+            pools.setdefault(pool(slot), []).append(slot)
+    layers: dict[str, LayerChoice] = {}
+    for name, slots in pools.items():
+        settings = KernelWarehouse.sharing([s.geometry for s in slots], _settings(warehouse(name), reduction))
+        for slot, own in zip(slots, settings, strict=True):
+            layers[slot.name] = choice_of(slot, own, "" if slot is slots[0] else slots[0].name, alone=len(slots) == 1)
+    return replace(static, layers={slot.name: layers[slot.name] for slot in slots_of(static) if slot.name in layers})
+
+
+def choice_of(slot: Slot, settings: Mapping[str, Setting], lender: str, alone: bool) -> LayerChoice:
+    """The layer in a slot, in its counted form."""
+    given = {**settings, "shared_with": lender}
+    if alone:
+        given = {name: value for name, value in settings.items() if name not in KernelWarehouse.SHARES}
+    resolved = KernelWarehouse.resolve(slot.geometry, **given)
+    return LayerChoice(NAME, resolved, KernelWarehouse.counted_form(slot.geometry, resolved))
+
+
+def _with_cells(places: Callable[[Architecture], Places]) -> Callable[[Architecture], Places]:
+    """Also where the published warehouses are in ours: in the first of their layers."""
+
+    def found(architecture: Architecture) -> Places:
+        owners = [name for name, choice in architecture.layers.items() if not choice.settings.get("shared_with")]
+        of = {f"warehouse_manager.weights.{number}": f"{_operator(name)}.cells" for number, name in enumerate(owners)}
+        return {**places(architecture), "classifier.1.conv": "classifier", **of}
+
+    return found
+
+
+def _operator(slot: str) -> str:
+    return slot if slot == "classifier" else f"{slot}.conv"
+
+
+_MOBILENET = _with_cells(mobilenetv2_places(nested=True))
+
+source = Source(
+    presets=MappingProxyType(
+        {
+            "kw_resnet18": Preset(kw_resnet18, _with_cells(resnet_places), LAYER),
+            "kw_mobilenetv2": Preset(kw_mobilenetv2, _MOBILENET, LAYER),
+            "kw1d2x_mobilenetv2": Preset(kw1d2x_mobilenetv2, _MOBILENET, LAYER),
+        }
+    ),
+)

@@ -1,0 +1,97 @@
+"""Layers of a space that have their weights in common: which of them do, what they cost together, and what cannot be."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from thoroughness import slow_but
+
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.yaml_lines import Document
+from dcdnas.cost import price, verified
+from dcdnas.errors import SpaceError
+from dcdnas.networks import build_network, identity
+from dcdnas.space.pricing.cost import draw
+from dcdnas.space.pricing.places import places_of
+from dcdnas.space.reading.reader import Compiler
+from dcdnas.space.reading.schema import json_schema
+from dcdnas.space.search_space import SearchSpace
+
+PATTERN = "*.conv1, *.conv2"
+GROUP = "conv1+conv2"
+SHARES = ["layer", "block", "stage", "network"]
+
+
+def space(slots: dict[str, Any] | None = None, network: str = "resnet", **settings: Any) -> SearchSpace:
+    usual: dict[str, Any] = {"channels": [8, 16], "strides": [1, 2], "stem_channels": 8, "depth": [1, 2]}
+    usual |= {"stem": "small"} if network == "resnet" else {}
+    slots = slots or {PATTERN: {"share": "network", "static": None, "kernel-warehouse": {"budget": [0.5, 1], "share": SHARES}}}
+    content = {"format": "dcdnas/space-1", "name": "x", "network": network, "input": [3, 12, 12], "classes": 5}
+    return Compiler(Document("x", content | {"settings": usual | settings, "slots": slots}, {("slots",): 9})).space()
+
+
+def deepest(share: str, budget: float = 1) -> Architecture:
+    decisions = {"stage1.depth": 2, "stage2.depth": 2, f"{GROUP}.operator": "kernel-warehouse"}
+    return space().architecture(
+        {**decisions, f"{GROUP}.kernel-warehouse.share": share, f"{GROUP}.kernel-warehouse.budget": budget}
+    )
+
+
+@pytest.mark.parametrize(("share", "warehouses"), [("layer", 8), ("block", 4), ("stage", 2), ("network", 1)])
+def test_the_first_layer_of_each_scope_holds_the_cells(share: str, warehouses: int) -> None:
+    a = deepest(share)
+    assert sum(name.endswith(".cells") for name in build_network(a).state_dict()) == warehouses
+    lenders = {n: str(c.settings.get("shared_with", "")) for n, c in a.layers.items()}
+    scope = {"block": 2, "stage": 1, "network": 0, "layer": 3}[share]
+    assert all(not lender or n.split(".")[:scope] == lender.split(".")[:scope] for n, lender in lenders.items())
+    assert Architecture.from_dict(a.to_dict()) == a
+
+
+@pytest.mark.parametrize("share", slow_but(["stage"], SHARES))
+def test_what_is_shared_is_priced_once(share: str) -> None:
+    a = deepest(share, 0.5)
+    assert verified(a)["params"] == sum(p.numel() for p in build_network(a).parameters())
+
+
+def test_each_scope_is_another_network() -> None:
+    assert len({identity(deepest(share)) for share in SHARES}) == 4
+
+
+def test_random_networks_are_built_at_their_price() -> None:
+    found, rng = space(), random.Random(3)
+    assert places_of(found) is None, "what a layer costs depends on the others"
+    for _ in range(4):
+        a = found.architecture(draw(found, rng))
+        assert price(a)["params"] == sum(p.numel() for p in build_network(a).parameters())
+
+
+MIXED = {"*.expand, *.depthwise, *.project": {"share": "network", "static": None, "kernel-warehouse": {"share": "stage"}}}
+
+
+@pytest.mark.parametrize(
+    ("slots", "settings", "network", "message"),
+    [
+        (
+            MIXED,
+            {},
+            "mobilenetv2",
+            "x:9: slots.*.expand, *.depthwise, *.project.kernel-warehouse.share: kernel-warehouse: a layer",
+        ),
+        (None, {"width": "fit"}, "resnet", "settings.width: a width that is fitted prices each layer alone"),
+        ({"*.conv1": {"static": None, "odconv": {"share": "stage"}}}, {}, "resnet", "odconv has no setting 'share'"),
+        ({"*.conv1": {"kernel-warehouse": {"share": "house"}}}, {}, "resnet", "share cannot be 'house'. Allowed: layer, block"),
+        ({"*.conv1": {"kernel-warehouse": {"shared_cells": 9}}}, {}, "resnet", "has no setting 'shared_cells'"),
+    ],
+)
+def test_what_does_not_fit_is_said_at_its_line(slots: Any, settings: Any, network: str, message: str) -> None:
+    with pytest.raises(SpaceError) as caught:
+        space(slots, network, **settings)
+    assert message in str(caught.value)
+
+
+def test_the_schema_knows_it() -> None:
+    slots = json_schema()["properties"]["slots"]["additionalProperties"]["properties"]
+    assert "share" in slots["kernel-warehouse"]["properties"]
+    assert "share" not in slots["odconv"]["properties"]
