@@ -10,6 +10,9 @@ from dcdnas.data import Images, at_size, load, load_test, ordered_as
 from dcdnas.errors import UsageError
 from dcdnas.training.judging import check_masks
 
+NAMED = 5
+"""Pictures, and classes, that a note names."""
+
 
 class Wanted(NamedTuple):
     """What a network takes.
@@ -52,7 +55,23 @@ def labelled(out: Output, wanted: Wanted, data: str, skip: float, test: bool) ->
             f"{counted(channels, 'channel')} and knows {wanted.classes} classes. Train it on {data} first: dcdnas train."
         )
     check_masks("the network", wanted.pixels, images)
+    say_lacks(out, images, "test" if test else "train")
     if wanted.labels:
         return ordered_as(images, wanted.labels)
     out.note(f"Note: {wanted.called} does not name its classes; they are taken to be those of {data}, in its order.")
     return images
+
+
+def say_lacks(out: Output, images: Images, part: str) -> None:
+    """Says which damaged pictures were left out of a part of a data set, and of which classes it has nothing."""
+    if images.damaged:
+        more = f" And {len(images.damaged) - NAMED} more." if len(images.damaged) > NAMED else ""
+        out.note(f"{images.name}, {part} part: {len(images.damaged)} damaged left out. {' '.join(images.damaged[:NAMED])}{more}")
+    say_absent(out, images, part)
+
+
+def say_absent(out: Output, images: Images, part: str) -> None:
+    """Says of which classes a part of a data set has nothing."""
+    if images.absent:
+        more = f" and {len(images.absent) - NAMED} more" if len(images.absent) > NAMED else ""
+        out.warn(f"Note: the {part} part of {images.name} has nothing of {', '.join(images.absent[:NAMED])}{more}.")

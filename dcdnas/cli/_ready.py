@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dcdnas.cli._labelled import say_absent, say_lacks
 from dcdnas.cli._output import Output
 from dcdnas.cli._recipe import task_of
 from dcdnas.cli._source import Source as Found
@@ -66,7 +67,8 @@ def ready_for(out: Output, found: Found, wanted: Wanted, folder: Path) -> Ready:
     task = task_of(found.run, wanted.data, wanted.recipe, wanted.epochs, wanted.assignments)
     make_folder(folder)
     images = read_images(out, found, task)
-    load_test(images)
+    say_absent(out, images, "train")
+    say_lacks(out, load_test(images), "test")
     start = start_of(out, found.architecture, images, wanted.weights, wanted.teacher)
     return Ready(task, images, split(images, VALIDATION), best_device(), start)
 

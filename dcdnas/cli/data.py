@@ -53,14 +53,13 @@ def check(
     with_masks = " with masks" * train.masks
     out.show(f"{name}: {len(train.classes)} classes of {channels}x{height}x{width} images{with_masks}, read in {seconds:.1f} s")
     for part, images in (("train", train), ("test", test)):
-        counts = _counts(images)
+        counts = images.counts
         each, size = "pixels a class" if images.masks else "a class", f"{images.pixels.nbytes / 1e6:.0f} MB"
         out.show(f"{part:<5}  {len(images):,} images, {min(counts):,} to {max(counts):,} {each}, {size}")
         for said in (*images.notes, *(f"left out: {reason}" for reason in images.damaged)):
             out.show(f"       {said}")
-        empty = [c for c, count in zip(images.classes, counts, strict=True) if not count]
-        if empty:
-            out.show(f"       without a picture: {', '.join(empty)}")
+        if images.absent:
+            out.show(f"       without a picture: {', '.join(images.absent)}")
     out.show(f"mean   {', '.join(f'{m:.3f}' for m in train.mean)}; std {', '.join(f'{s:.3f}' for s in train.std)}")
 
 
@@ -95,13 +94,6 @@ data = {"list": list_data, "check": check, "fetch": fetch}
 
 def _described(images: Images) -> dict[str, Any]:
     return {
-        "images": len(images), "shape": images.shape, "classes": images.classes, "a_class": _counts(images),
+        "images": len(images), "shape": images.shape, "classes": images.classes, "a_class": images.counts,
         "mean": images.mean, "std": images.std, "notes": images.notes, "damaged": images.damaged,
     }  # fmt: skip
-
-
-def _counts(images: Images) -> list[int]:
-    """Images of each class; of masks its pixels."""
-    labels = images.labels[images.rows].flatten()
-    counts: list[int] = labels.bincount(minlength=len(images.classes)).tolist()
-    return counts[: len(images.classes)]

@@ -170,6 +170,18 @@ class Images:
         """Whether there is a class at each pixel, and not one an image."""
         return self.labels.dim() == 3
 
+    @property
+    def counts(self) -> list[int]:
+        """Images of each class of this part; of masks its pixels."""
+        labels = self.labels.index_select(0, self.rows).flatten()
+        counts: list[int] = labels.bincount(minlength=len(self.classes)).tolist()
+        return counts[: len(self.classes)]
+
+    @property
+    def absent(self) -> list[str]:
+        """Classes that nothing of this part is of."""
+        return [name for name, count in zip(self.classes, self.counts, strict=True) if not count]
+
     def batch(self, indices: Tensor, crops: Crops | None = None) -> tuple[Tensor, Tensor]:
         """Copies of the images (n, C, H, W), and of their labels (n,) or masks (n, H, W) as int64, at these positions.
 

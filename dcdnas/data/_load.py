@@ -170,8 +170,8 @@ def ordered_as(images: Images, names: Sequence[str]) -> Images:
         return images
     lacking, more = ([n for n in a if n not in b] for a, b in ((names, images.classes), (images.classes, names)))
     if lacking or more or len(set(names)) != len(names):
-        sides = [f"{images.name} lacks {', '.join(lacking[:5])}"] * bool(lacking)
-        sides += [f"the network does not know {', '.join(more[:5])}"] * bool(more)
+        sides = [f"{images.name} lacks {_some(lacking)}"] * bool(lacking)
+        sides += [f"the network does not know {_some(more)}"] * bool(more)
         raise DataError(
             f"{images.name} has other classes than the network was trained on: {'; '.join(sides) or 'names repeat'}. Allowed: "
             f"the same {len(names)} names in any order."
@@ -179,6 +179,10 @@ def ordered_as(images: Images, names: Sequence[str]) -> Images:
     places = torch.full((max(len(names), UNLABELLED + 1),), UNLABELLED)
     places[: len(names)] = torch.tensor([list(names).index(name) for name in images.classes])
     return replace(images, labels=places[images.labels.long()].to(images.labels.dtype), classes=tuple(names))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def at_size(images: Images, height: int, width: int) -> Images:

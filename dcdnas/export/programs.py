@@ -94,7 +94,9 @@ def write_pt2(program: ExportedProgram, network: Network, model: Model, path: Pa
         MismatchError: when the program that was loaded again computes something else; then the file is not there.
     """
     with _quiet(), finished(path) as part:
-        torch.export.save(program, part, extra_files={METADATA: json.dumps(model.metadata(), ensure_ascii=False)})
+        content = io.BytesIO()  # torch's own writer ends the process where the disk is full
+        torch.export.save(program, content, extra_files={METADATA: json.dumps(model.metadata(), ensure_ascii=False)})
+        part.write_bytes(content.getvalue())
         again = torch.export.load(part).module()
         return compared(network, lambda x: again(x), model.architecture.input, path)
 

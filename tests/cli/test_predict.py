@@ -9,8 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from commands import Run, command_in, write_project
 from PIL import Image
+
+from dcdnas.cli._labelled import say_lacks
+from dcdnas.cli._output import Output
+from dcdnas.data import Images
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +93,28 @@ def test_what_is_not_there_is_said(run: Run, trained: Path) -> None:
     assert "gone: no such file or folder" in run("predict", "gone", "pictures").err
     said = run("predict", NET, "gone.png")
     assert (said.code, "gone.png: no such file or folder" in said.err) == (7, True)
+
+
+def test_classes_and_pictures_that_a_test_lacks_are_named(run: Run, trained: Path, tmp_path: Path) -> None:
+    arrays = dict(np.load("some.npz"))
+    kept = arrays["test_labels"] > 1
+    np.savez(tmp_path / "few.npz", **arrays | {name: arrays[name][kept] for name in ("test_images", "test_labels")})
+    said = run("evaluate", NET, "-d", f"npz:{tmp_path / 'few.npz'}")
+    assert said.code == 0
+    assert "few.npz has nothing of T-shirt/top, Trouser." in " ".join(said.err.split())
+
+
+def test_damaged_pictures_and_absent_classes_are_counted_and_some_named(capsys: pytest.CaptureFixture[str]) -> None:
+    classes, damaged = tuple(f"c{n}" for n in range(9)), tuple(f"{n}.png: no picture." for n in range(7))
+    pixels, labels = torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.tensor([1, 1])
+    images = Images("made", 4, pixels, labels, classes, (0.0,), (1.0,), torch.arange(2), damaged=damaged)
+    assert images.counts == [0, 2, *[0] * 7]
+    say_lacks(Output(no_color=True), images, "test")
+    said = capsys.readouterr().err
+    assert "made, test part: 7 damaged left out. 0.png: no picture. 1.png" in said
+    assert "4.png: no picture. And 2 more." in said
+    assert "5.png" not in said
+    assert "the test part of made has nothing of c0, c2, c3, c4, c5 and 3 more." in said
 
 
 def test_an_evaluation_shows_every_class_and_its_mistakes(run: Run, trained: Path) -> None:

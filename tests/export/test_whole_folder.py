@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -128,6 +131,49 @@ def test_an_interrupted_export_leaves_a_folder_as_it_was(tmp_path: Path) -> None
     export_model(MODEL, tmp_path, ["config"])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "config.yaml", "mine.txt"]
     assert (tmp_path / "config.json").read_text() != "before"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_the_process_leaves_no_folder(tmp_path: Path, number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+
+    def asked(made: Path, written: object) -> list[Written]:
+        signal.raise_signal(number)
+        return []
+
+    with pytest.raises(SystemExit) as ended:
+        export_model(MODEL, tmp_path / "out", ["config"], beside=asked)
+    assert ended.value.code == 128 + number
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(number) == before
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next_one_and_that_of_a_live_one_stays(tmp_path: Path) -> None:
+    (tmp_path / ".out.0123abcd.new").mkdir()
+    (tmp_path / ".out.0123abcd.new" / "config.json").write_text("half")
+
+    def another(made: Path, written: object) -> list[Written]:
+        export_model(MODEL, tmp_path / "out", ["config"])
+        assert made.is_dir()
+        return []
+
+    export_model(MODEL, tmp_path / "out", ["config"], beside=another)
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_full_disk_is_said_of_a_program_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer of torch would end the process, so it does not get to the disk."""
+    real = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if ".pt2" in path.name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UsageError, match=r"out/model\.pt2: cannot be written: No space left on device"):
+        export_model(MODEL, tmp_path / "out", ["pt2"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_working_folder_can_be_exported_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
