@@ -25,9 +25,10 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory, searched_once: Path) 
     write_project(folder)
     command_in(searched_once, "export", "done", "--to", "config", "-o", str(folder / "net"), "--quiet")
     command_in(folder, "train", "net/config.yaml", "-d", "npz:some.npz", "--epochs", "1", "-o", "out", "--quiet")
-    arrays = np.load(folder / "some.npz")
     (folder / "pictures").mkdir()
-    for number, pixels in enumerate(arrays["test_images"]):
+    with np.load(folder / "some.npz") as arrays:
+        images = arrays["test_images"]
+    for number, pixels in enumerate(images):
         Image.fromarray(pixels.reshape(28, 28)).save(folder / "pictures" / f"{number:02}.png")
     return folder
 
@@ -47,7 +48,8 @@ def test_pictures_get_the_answers_that_the_data_set_gets(run: Run, trained: Path
     answers = [row["predictions"][0]["class"] for row in seen["images"]]
     judged = run("evaluate", NET, "-d", "npz:some.npz", "--json").json
     names = [c["class"] for c in judged["classes"]]
-    labels = np.load("some.npz")["test_labels"]
+    with np.load("some.npz") as arrays:
+        labels = arrays["test_labels"]
     confusion = np.zeros((10, 10), int)
     for label, answer in zip(labels, answers, strict=True):
         confusion[label, names.index(answer)] += 1
@@ -96,7 +98,8 @@ def test_what_is_not_there_is_said(run: Run, trained: Path) -> None:
 
 
 def test_classes_and_pictures_that_a_test_lacks_are_named(run: Run, trained: Path, tmp_path: Path) -> None:
-    arrays = dict(np.load("some.npz"))
+    with np.load("some.npz") as file:
+        arrays = dict(file)
     kept = arrays["test_labels"] > 1
     np.savez(tmp_path / "few.npz", **arrays | {name: arrays[name][kept] for name in ("test_images", "test_labels")})
     said = run("evaluate", NET, "-d", f"npz:{tmp_path / 'few.npz'}")

@@ -194,14 +194,15 @@ def test_a_network_is_trained_in_earnest_and_evaluates_to_what_was_said(run: Run
 
 def pictures_of(folder: Path) -> tuple[Path, Any]:
     """The test images as pictures in two folders, one of them as wide as two; and their masks."""
-    arrays = np.load(folder / "some.npz")
-    for number, image in enumerate(arrays["test_images"]):
+    with np.load(folder / "some.npz") as arrays:
+        images, masks = arrays["test_images"], arrays["test_masks"]
+    for number, image in enumerate(images):
         path = folder / "pictures" / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(
             np.pad(image.transpose(1, 2, 0), ((0, 0), (8, 8), (0, 0))) if number == 9 else image.transpose(1, 2, 0)
         ).save(path)
-    return folder / "pictures", arrays["test_masks"]
+    return folder / "pictures", masks
 
 
 def test_masks_of_pictures_are_written_and_are_those_that_the_data_set_is_judged_by(run: Run, found: Path) -> None:
