@@ -6,7 +6,7 @@ from dcdnas.operators._base import Operator
 from dcdnas.operators._ddf_up import DDFUp
 from dcdnas.operators._guide import width_of
 from dcdnas.operators._kernels import watching
-from dcdnas.operators._norm import BatchNorm, absorbed, activated
+from dcdnas.operators._norm import BatchNorm, StatedNorm, absorbed, activated
 from dcdnas.operators._observed import Observer
 from dcdnas.operators._product import counting, product
 from dcdnas.operators._rules import check as _check
@@ -21,6 +21,7 @@ __all__ = [
     "DDFUp",
     "Observer",
     "Operator",
+    "StatedNorm",
     "Static",
     "absorbed",
     "activated",

@@ -36,6 +36,13 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         scale = self.weight * (self.running_var + self.eps).rsqrt()
         return scale, self.bias - self.running_mean * scale
 
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Any number of axes will do."""
+
+
+class StatedNorm(BatchNorm):
+    """A BatchNorm whose statistics an operator computes in training, without the values themselves."""
+
     def observed(self, mean: Tensor, variance: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Scale and shift, (C,) each, that normalise a batch whose statistics were computed elsewhere.
 
@@ -58,9 +65,6 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
             self.running_var.lerp_((variance * (count / (count - 1))).to(self.running_var.dtype), momentum)
         scale = self.weight * (variance + self.eps).rsqrt()
         return scale, self.bias - mean * scale
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of axes will do."""
 
 
 def activated(x: Tensor, norm: nn.Module, activation: nn.Module) -> Tensor:

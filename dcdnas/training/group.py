@@ -2,12 +2,14 @@
 
 The parts are those of the batch that one process would learn, in the order that it would have. Each process varies its part by
 draws of its own, which follow from the seed, the epoch and its number, so that a training goes on from the end of an epoch as
-if nothing had happened. BatchNorm sees each part for itself; the first process reads the network and keeps the training.
+if nothing had happened. On the CPU BatchNorm sees each part for itself; the first process reads the network and keeps the
+training.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.distributed as dist
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 from dcdnas.core.trial import EpochResult
 from dcdnas.errors import TrainingError
 from dcdnas.training.augment import seed_of
+from dcdnas.training.synchronised import synchronised
 
 
 class Group:
@@ -41,6 +44,10 @@ class Group:
     def averaged(self, network: nn.Module, loss: Tensor) -> Tensor:
         """Replaces the gradients by their means over the processes; the mean of the losses."""
         return loss
+
+    def learning(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Within, the network learns a part of every batch."""
+        return nullcontext()
 
     def agreed(self, read: Callable[[], EpochResult], names: Sequence[str]) -> EpochResult:
         """What the first process reads, in all.
@@ -87,6 +94,10 @@ class Processes(Group):
         for gradient, mean in zip(gradients, parts, strict=True):
             gradient.copy_(mean.view_as(gradient))
         return flat[-2].clone()
+
+    def learning(self, network: nn.Module) -> AbstractContextManager[None]:
+        """See `Group.learning`; on CUDA its BatchNorms see the whole batch."""
+        return synchronised(network, next(network.parameters()).device)
 
     def agreed(self, read: Callable[[], EpochResult], names: Sequence[str]) -> EpochResult:
         """See `Group.agreed`.

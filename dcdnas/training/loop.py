@@ -142,12 +142,13 @@ class Training:
         if self.order is None:
             self.order = self.group.order(len(self.images), self.task.seed, len(self.curve), self.generator)
             self.loss.zero_()
-        self.network.train()
         part = self.group.part(min(self.task.batch_size, len(self.images)))
         at = self.step_of_epoch, len(self.curve), part
-        for x, y in batches(self.images, self.task, self.generator, self.device, self.order, *at):
-            self._learn(x, y)
-            yield
+        with self.group.learning(self.network):
+            self.network.train()
+            for x, y in batches(self.images, self.task, self.generator, self.device, self.order, *at):
+                self._learn(x, y)
+                yield
 
     def _learn(self, x: Tensor, y: Tensor) -> None:
         """One step, on (N, C, H, W) floats and (N,) labels or (N, H, W) masks."""

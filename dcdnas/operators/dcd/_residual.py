@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dcdnas.operators._kernels import per_sample
-from dcdnas.operators._norm import BatchNorm, added
+from dcdnas.operators._norm import StatedNorm, added
 from dcdnas.operators._per_sample import centred, per_sample_conv2d
 from dcdnas.operators._product import plus_product
 from dcdnas.operators.dcd._plan import Plan
@@ -39,8 +39,8 @@ class OneTap(nn.Module):
         latent = plan.blocks * plan.latent
         self.p = nn.Parameter(torch.empty(plan.geometry.out_channels, plan.latent, 1, 1))
         self.q = nn.Parameter(torch.empty(latent, plan.geometry.in_channels // plan.blocks, 1, 1))
-        self.norm_q = BatchNorm(latent) if plan.published else None
-        self.norm_phi = BatchNorm(latent) if plan.published else None
+        self.norm_q = StatedNorm(latent) if plan.published else None
+        self.norm_phi = StatedNorm(latent) if plan.published else None
         self.register_parameter("columns", None)
         self.register_parameter("shift_phi", None)
 
@@ -147,7 +147,7 @@ class OneTap(nn.Module):
             return None
         return Norms(*self.norm_q.folded(), self.norm_phi.folded()[1])
 
-    def _observed(self, x: Tensor, phi: Tensor, norm_q: BatchNorm, norm_phi: BatchNorm) -> tuple[Norms, Tensor]:
+    def _observed(self, x: Tensor, phi: Tensor, norm_q: StatedNorm, norm_phi: StatedNorm) -> tuple[Norms, Tensor]:
         """What the norms do to this batch, and the second one's scale, from M = E[(z, 1) (z, 1)^T] of each sample alone.
 
         z is affine in Q^T x, and Phi z in (z, 1), so that all means and variances are products with M; the maps themselves are
