@@ -20,6 +20,7 @@ LAYERS = (
     "data",
     "training",
     "analysis",
+    "heads",
     "tables",
     "tasks",
     "engine",
