@@ -55,6 +55,7 @@ _LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "patience": (lambda v: v >= 0, "a number of epochs, or 0 for all"),
     "distillation": (lambda v: 0 <= v <= 1, "a share of the loss: 0 to 1"),
     "distillation_temperature": (lambda v: 0 < v < float("inf"), "a number above 0"),
+    "class_balance": (lambda v: 0 <= v <= 1, "0 to 1"),
     "deployed_side": (lambda v: v >= 0, "a number of pixels, or 0 for the network's own"),
 }
 
@@ -112,6 +113,8 @@ class TrainingTask:
         patience: epochs without a better validation accuracy after which the training ends; 0 for never.
         distillation: share of a teacher's distribution in the loss, where there is a teacher (Hinton et al., arXiv:1503.02531).
         distillation_temperature: of both distributions.
+        class_balance: b in the weight of a class in the loss, n^-b for n training images of it, or pixels of masks; their mean
+            over all images is 1. 0 for none, 1 for classes that weigh alike.
 
     Raises:
         UsageError: when a value cannot be trained with.
@@ -154,6 +157,7 @@ class TrainingTask:
     patience: int = 0
     distillation: float = 0.5
     distillation_temperature: float = 1.0
+    class_balance: float = 0.0
 
     def __post_init__(self) -> None:
         for name, (legal, allowed) in _LEGAL.items():

@@ -13,7 +13,9 @@ from dcdnas.data import UNLABELLED, Images
 from dcdnas.errors import UsageError
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
+def cross_entropy(
+    logits: Tensor, labels: Tensor, smoothing: float = 0.0, reduction: str = "mean", weights: Tensor | None = None
+) -> Tensor:
     """Of logits (N, K) and labels (N,), or of logits (N, K, H, W) and masks (N, H, W), whose pixels without a class are left out.
 
     Args:
@@ -21,11 +23,26 @@ def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0, reduct
         labels: whole numbers.
         smoothing: of the labels, 0 to 1.
         reduction: ``mean`` over images or labelled pixels, which is 0 where there are none, or ``sum``.
+        weights: (K,) of the classes; None for 1 each. The mean is over images, not over weights.
     """
-    if labels.dim() == 1:
+    if labels.dim() == 1 and weights is None:
         return F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction=reduction)
-    total = F.cross_entropy(logits, labels, ignore_index=UNLABELLED, label_smoothing=smoothing, reduction="sum")
-    return total if reduction == "sum" else total / (labels != UNLABELLED).sum().clamp(min=1)
+    weights = None if weights is None else weights.to(logits.dtype)
+    nothing = UNLABELLED if labels.dim() > 1 else -1
+    total = F.cross_entropy(logits, labels, weights, ignore_index=nothing, label_smoothing=smoothing, reduction="sum")
+    return total if reduction == "sum" else total / (labels != nothing).sum().clamp(min=1)
+
+
+def class_weights(images: Images, balance: float) -> Tensor | None:
+    """(K,) n^-balance for a class of n images, or pixels of masks, over the mean of all of them; None for a balance of 0.
+
+    What occurs nowhere weighs 1.
+    """
+    if not balance:
+        return None
+    counts = torch.tensor(images.counts, dtype=torch.float64, device=images.labels.device)
+    weights = counts.clamp(min=1) ** -balance
+    return torch.where(counts > 0, weights * counts.sum() / (weights * counts).sum(), 1).float()
 
 
 class Accuracy:

@@ -27,7 +27,7 @@ from dcdnas.training.augment import drawn_crops, normalised, varied
 from dcdnas.training.distillation import Teacher
 from dcdnas.training.ema import Average, state_of
 from dcdnas.training.group import ALONE, Group
-from dcdnas.training.judging import cross_entropy, judge_of
+from dcdnas.training.judging import class_weights, cross_entropy, judge_of
 from dcdnas.training.mixing import drawn
 from dcdnas.training.optimizer import Precision, optimizer_of
 from dcdnas.training.schedule import annealing_epochs, learning_rate
@@ -104,6 +104,9 @@ class Training:
         self.clock = Clock(task.deadline)
         self.task, self.generator, self.device, self.group = task, generator, torch.device(device), group
         self.images, self.validation = (on_device(part, self.device) for part in data)
+        weights = class_weights(self.images, task.class_balance)
+        self.weights = weights if weights is None else weights.to(self.device)
+        """(K,) of the classes in the loss; None where all are 1."""
         self.steps_per_epoch = steps_per_epoch(len(self.images), task)
         self.temperature_steps = math.ceil(self.steps_per_epoch * annealing_epochs(task))
         self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -184,9 +187,9 @@ class Training:
     def _loss(self, x: Tensor, y: Tensor, others: Tensor, share: float) -> Tensor:
         """Of images that have a share of the labels `y` and the rest of `others`."""
         logits, smoothing = self.network(x), self.task.label_smoothing
-        loss = cross_entropy(logits, y, smoothing)
+        loss = cross_entropy(logits, y, smoothing, weights=self.weights)
         if share < 1:
-            loss = share * loss + (1 - share) * cross_entropy(logits, others, smoothing)
+            loss = share * loss + (1 - share) * cross_entropy(logits, others, smoothing, weights=self.weights)
         return self.teacher.blended(loss, logits, x, self.task) if self.teacher else loss
 
     def read(self) -> EpochResult:

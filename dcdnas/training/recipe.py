@@ -19,7 +19,7 @@ FOLDER = Path(__file__).with_name("recipes")
 FURTHER = (
     "schedule", "step_epochs", "step_factor", "anneal_epochs", "clip_norm", "mixup", "mixup_ramp", "cutmix", "optimizer", "ema",
     "randaugment", "magnitude", "erasing", "crop_area", "accumulate", "precision", "patience", "distillation",
-    "distillation_temperature",
+    "distillation_temperature", "class_balance",
 )  # fmt: skip
 """Parts of a recipe that only a training in earnest has, not a search's short ones."""
 

@@ -17,7 +17,7 @@ from dcdnas.operators import DDFUp
 from dcdnas.training.augment import drawn_crops, varied
 from dcdnas.training.distillation import Teacher
 from dcdnas.training.full import fitted
-from dcdnas.training.judging import Accuracy, MeanIou, check_masks, cross_entropy, judge_of
+from dcdnas.training.judging import Accuracy, MeanIou, check_masks, class_weights, cross_entropy, judge_of
 from dcdnas.training.loop import Training, evaluate, seeded, train
 from dcdnas.training.mixing import cut_out
 from dcdnas.training.optimizer import parameter_groups
@@ -165,6 +165,37 @@ def test_a_batch_in_which_no_pixel_has_a_class_teaches_nothing() -> None:
     assert loss.item() == 0
     assert logits.grad is not None
     assert not logits.grad.any()
+
+
+def test_classes_weigh_by_their_number_and_their_mean_over_images_is_1() -> None:
+    rows = torch.arange(8)
+    images = replace(labelled(), pixels=torch.zeros(8, 1, 28, 28), labels=torch.tensor([0] * 6 + [1] * 2), rows=rows)
+    even = class_weights(images, 1.0)
+    assert even is not None
+    assert even.tolist() == pytest.approx([8 / 2 / 6, 8 / 2 / 2, *[1] * 8])
+    half = class_weights(images, 0.5)
+    assert half is not None
+    assert (half[1] / half[0]).item() == pytest.approx(3**0.5)
+    assert half[images.labels].mean().item() == pytest.approx(1)
+    assert class_weights(images, 0.0) is None
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_weighted_loss_is_the_mean_over_what_is_labelled(smoothing: float) -> None:
+    logits, masks, weights = torch.randn(2, 3, 4, 4), torch.randint(3, (2, 4, 4)), torch.tensor([1.0, 2.0, 0.5])
+    each = F.cross_entropy(logits, masks, weights, label_smoothing=smoothing, reduction="none")
+    torch.testing.assert_close(cross_entropy(logits, masks, smoothing, weights=weights), each.mean())
+    flat, labels = logits.movedim(1, -1).flatten(0, 2), masks.flatten()
+    torch.testing.assert_close(cross_entropy(flat, labels, smoothing, weights=weights), each.mean())
+    masks[0, 0] = UNLABELLED
+    torch.testing.assert_close(
+        cross_entropy(logits, masks, smoothing, weights=weights), each.flatten()[(masks != UNLABELLED).flatten()].mean()
+    )
+
+
+def test_a_training_weighs_its_classes() -> None:
+    task = TrainingTask(epochs=1, batch_size=8, class_balance=1.0)
+    assert train(dense(), few(), task).values["loss"] != train(dense(), few(), replace(task, class_balance=0.0)).values["loss"]
 
 
 def test_a_teacher_of_pixels_is_learnt_at_each_of_them() -> None:

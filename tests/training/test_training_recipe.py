@@ -259,6 +259,7 @@ def test_a_training_that_ends_after_it_does_not_warn(data: Split) -> None:
         ({"accumulate": 0}, "accumulate cannot be 0. Allowed: at least 1"),
         ({"precision": "half"}, "precision cannot be 'half'. Allowed: auto, float32, bfloat16, float16"),
         ({"distillation_temperature": 0.0}, "distillation_temperature cannot be 0.0"),
+        ({"class_balance": 2.0}, "class_balance cannot be 2.0. Allowed: 0 to 1"),
         ({"deadline": -1.0}, "deadline cannot be -1.0"),
         ({"resolution": -1}, "resolution cannot be -1"),
     ],
