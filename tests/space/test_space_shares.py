@@ -11,9 +11,10 @@ from thoroughness import slow_but
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.yaml_lines import Document
 from dcdnas.cost import price, verified
-from dcdnas.errors import SpaceError
+from dcdnas.errors import SpaceError, UsageError
 from dcdnas.networks import build_network, identity
 from dcdnas.space.pricing.cost import draw
+from dcdnas.space.pricing.latency import places_needed
 from dcdnas.space.pricing.places import places_of
 from dcdnas.space.reading.reader import Compiler
 from dcdnas.space.reading.schema import json_schema
@@ -89,6 +90,11 @@ def test_what_does_not_fit_is_said_at_its_line(slots: Any, settings: Any, networ
     with pytest.raises(SpaceError) as caught:
         space(slots, network, **settings)
     assert message in str(caught.value)
+
+
+def test_there_is_no_latency_of_layers_that_share_weights() -> None:
+    with pytest.raises(UsageError, match="share weights, so they cannot be measured alone"):
+        places_needed(space())
 
 
 def test_the_schema_knows_it() -> None:

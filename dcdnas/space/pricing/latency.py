@@ -36,8 +36,13 @@ def places_needed(space: SearchSpace) -> dict[Place, str] | None:
     A static convolution is among the choices of every place, since layers are compared with one.
 
     Raises:
-        UsageError: when layers of the space share a guide, and so cannot be measured alone.
+        UsageError: when layers of the space share a guide or weights, and so cannot be measured alone.
     """
+    if any(group.shares_weights for group in space.groups):
+        raise UsageError(
+            f"layers of {space.name} share weights, so they cannot be measured alone and the space has no latency. Write "
+            "`share: layer` beside the operator's settings in its file, or bound another metric."
+        )
     if any(group.shares_guides for group in space.groups):
         raise UsageError(
             f"layers of {space.name} share a guide, so they cannot be measured alone and the space has no latency. Write "
