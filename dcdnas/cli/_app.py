@@ -16,6 +16,7 @@ import typer
 
 from dcdnas.cli._output import Output
 from dcdnas.core.catalogue import Catalogue
+from dcdnas.core.leaving import leave
 from dcdnas.errors import DcdnasError, UsageError
 
 Verb = Callable[..., None] | Mapping[str, Callable[..., None]]
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _refused(error, words)
     except typer.Abort:
         code = INTERRUPTED
-    sys.exit(code if isinstance(code, int) else 0)
+    leave(code if isinstance(code, int) else 0)
 
 
 def _refused(error: Any, words: Sequence[str]) -> int:

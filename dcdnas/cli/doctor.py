@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,9 @@ PROBES = {
 }
 """What only shows when a package is imported; in a process of its own, since a broken one may end it."""
 
+ASKS_FOR_A_TOKEN = (2, 60)
+"""The version from which Ray asks for a token where nobody says otherwise."""
+
 SECONDS = 120
 """After which a probe counts as hung."""
 
@@ -42,7 +46,7 @@ class Finding:
 
 
 def doctor(out: Output) -> None:
-    """Check this machine: versions, cores, memory, GPUs, Ray, the runs folder, optional packages.
+    """Check this machine: versions, cores, memory, GPUs, Ray and its ports, the runs folder, optional packages.
 
     Ends with exit code 1 when something that a search needs is missing.
     """
@@ -70,6 +74,7 @@ def _findings() -> Iterator[Finding]:
     yield Finding("memory", True, _memory())
     yield _probe("GPUs", "torch")
     yield _probe("Ray", "ray")
+    yield _ports()
     yield _probe("kernels", "dcdnas.kernels", "Set DCDNAS_KERNELS to off, or install a C compiler.")
     yield _runs()
     for extra, names in EXTRAS.items():
@@ -101,6 +106,15 @@ def _probe(what: str, package: str, advice: str = "") -> Finding:
             what, False, f"importing {package} fails: {(done.stderr.strip() or 'no message').splitlines()[-1]}", advice
         )
     return Finding(what, True, done.stdout.strip())
+
+
+def _ports() -> Finding:
+    """Whether other machines could run code here during a search on Ray, which listens on all interfaces in any case."""
+    said, number = os.environ.get("RAY_AUTH_MODE", "").lower(), tuple(map(int, re.findall(r"\d+", _version("ray"))[:2]))
+    if said == "token" or (not said and number >= ASKS_FOR_A_TOKEN):
+        return Finding("Ray's ports", True, "open to other machines, which need the token in ~/.ray/auth_token")
+    advice = "Set RAY_AUTH_MODE=token, close the ports to other machines, or search with `--executor local`, which opens none."
+    return Finding("Ray's ports", False, "open to other machines without a token: who reaches them can run code here", advice)
 
 
 def _memory() -> str:

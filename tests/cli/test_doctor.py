@@ -10,7 +10,8 @@ from dcdnas.cli import doctor
 
 @pytest.fixture(autouse=True)
 def quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a probe imports is not what is tested here."""
+    """What a probe imports is not what is tested here; Ray asks for a token as it does where nobody says otherwise."""
+    monkeypatch.delenv("RAY_AUTH_MODE")
     monkeypatch.setattr(
         doctor, "PROBES", {"torch": "print('none')", "ray": "print('2.60')", "dcdnas.kernels": "print('compiled')"}
     )
@@ -33,6 +34,22 @@ def test_a_package_that_cannot_be_imported_is_told_with_what_to_do(run: Run, mon
     assert "importing ray fails: ModuleNotFoundError" in said.out
     assert "Install ray again" in said.out
     assert "not well: Ray" in said.err
+
+
+@pytest.mark.parametrize(
+    ("mode", "version", "well"),
+    [("", "2.60.0", True), ("token", "2.52.1", True), ("", "2.59.3", False), ("disabled", "2.60.0", False)],
+)
+def test_ports_that_ask_for_no_token_are_told(
+    run: Run, monkeypatch: pytest.MonkeyPatch, mode: str, version: str, well: bool
+) -> None:
+    if mode:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    monkeypatch.setattr(doctor, "version", lambda name: version)
+    said = run("doctor")
+    assert ("NO  Ray's ports  open to other machines without a token" in said.out) == (not well)
+    assert ("search with `--executor local`, which opens none" in said.out) == (not well)
+    assert (said.code, "not well: Ray's ports" in said.err) == ((0, False) if well else (1, True))
 
 
 def test_a_probe_that_hangs_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ def through_tune(loop: SearchLoop, train: Train, monkeypatch: pytest.MonkeyPatch
     from dcdnas.engine.executors.ray import _worker
     from dcdnas.engine.executors.ray._bridge import Bridge
 
-    bridge, results = Bridge(loop), [{}]
+    bridge, results = Bridge(loop, room=lambda: 9), [{}]
     suggested = bridge.suggest("one")
     assert isinstance(suggested, dict)
 
@@ -39,6 +39,34 @@ def through_tune(loop: SearchLoop, train: Train, monkeypatch: pytest.MonkeyPatch
     bridge.end("one", results[-1], failed=False)
     assert bridge.error is None
     return _worker.job_from_text(suggested["job"])
+
+
+def test_no_more_are_asked_for_than_there_is_room_for(store: Store) -> None:
+    from dcdnas.engine.executors.ray._bridge import Bridge
+
+    room = [1]
+    bridge = Bridge(loop_of(store, config(trials=9)), room=lambda: room[0])
+    assert isinstance(bridge.suggest("one"), dict)
+    assert bridge.suggest("two") is None, "one machine of one core"
+    room[0] = 2
+    assert isinstance(bridge.suggest("two"), dict), "another one has joined"
+    room[0] = 1
+    bridge.end("one", {}, failed=True)
+    assert bridge.suggest("three") is None, "and left"
+
+
+def test_a_tune_that_was_given_up_changes_nothing_any_more(store: Store) -> None:
+    from dcdnas.engine.executors.ray._bridge import Bridge
+
+    loop = loop_of(store, config(trials=9))
+    bridge = Bridge(loop, room=lambda: 9)
+    bridge.suggest("one")
+    before = dict(loop.trials)
+    bridge.close()
+    assert bridge.suggest("two") == "FINISHED"
+    bridge.end("one", {}, failed=True)
+    assert dict(loop.trials) == before
+    assert bridge.over
 
 
 def two(job: Job, report: Reporter) -> Score:
@@ -121,7 +149,7 @@ def test_what_ended_a_worker_is_told_apart_by_what_the_cluster_has_written_down(
     monkeypatch.setattr(ray, "nodes", lambda: [{"NodeID": "here", "Alive": True}, {"NodeID": "gone", "Alive": False}])
     monkeypatch.setattr(_cluster, "SETTLING", 0.0)
     loop = loop_of(store, config())
-    bridge = Bridge(loop)
+    bridge = Bridge(loop, room=lambda: 9)
     bridge.suggest("one")
     bridge.died("one", DIED)
     bridge.end("one", None, failed=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -76,10 +77,16 @@ def death(kind: FailureKind) -> Outcome:
 
 
 class Bridge:
-    """Passes Tune's questions to the loop. An error of the loop ends Tune's run cleanly and is raised after it."""
+    """Passes Tune's questions to the loop. An error of the loop ends Tune's run cleanly and is raised after it.
 
-    def __init__(self, loop: SearchLoop) -> None:
-        self.loop = loop
+    Args:
+        loop: to ask.
+        room: how many trainings there may be at one time, now.
+    """
+
+    def __init__(self, loop: SearchLoop, room: Callable[[], int]) -> None:
+        self.loop, self.room = loop, room
+        self._lock, self._closed = threading.Lock(), False
         self.error: Exception | None = None
         self._trainings: dict[str, Training] = {}
 
@@ -89,6 +96,8 @@ class Bridge:
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next job as Tune's configuration, None to wait, `Searcher.FINISHED` at the end."""
+        if len(self._trainings) >= self.room():
+            return None
         job = self._guarded(self.loop.next, None)
         if job is None:
             return str(Searcher.FINISHED)
@@ -157,9 +166,15 @@ class Bridge:
                 training.drop()
                 self._guarded(lambda job=training.job: self.loop.requeue(LOST, [job]), None)  # type: ignore[misc]
 
+    def close(self) -> None:
+        """Waits for the question that is being answered, and has none answered any more: for a Tune that was given up."""
+        with self._lock:
+            self._closed = True
+
     def _guarded(self, question: Callable[[], Answer], otherwise: Answer) -> Answer:
-        try:
-            return question()
-        except Exception as error:
-            self.error = self.error or error
-            return otherwise
+        with self._lock:
+            try:
+                return otherwise if self._closed else question()
+            except Exception as error:
+                self.error = self.error or error
+                return otherwise

@@ -15,8 +15,10 @@ from typing import Any
 import ray
 from ray.core.generated.common_pb2 import ActorDiedErrorContext  # type: ignore[attr-defined]
 
+from dcdnas.core.leaving import leave_suddenly
 from dcdnas.core.trial import FailureKind
 from dcdnas.engine.execution import Execution
+from dcdnas.engine.executors.ray._head import HeadLostError
 from dcdnas.engine.job import described
 from dcdnas.errors import UsageError
 
@@ -53,8 +55,13 @@ def cluster(execution: Execution) -> Iterator[None]:
             raise UsageError(f"{where}: {described(error)}. `--executor local` searches without Ray.") from None
     try:
         yield
-    finally:
+    except HeadLostError:
+        leave_suddenly()
+        raise
+    except BaseException:
         ray.shutdown()
+        raise
+    ray.shutdown()
 
 
 @contextmanager
@@ -92,7 +99,10 @@ def own_handlers() -> Iterator[None]:
 
 
 def followed(fit: Callable[[], object], look: Callable[[], None]) -> BaseException | None:
-    """Runs something of Ray that blocks, and looks at it every `POLL` seconds and once after its end; returns what it raised."""
+    """Runs something of Ray that blocks, and looks at it every `POLL` seconds and once after its end; returns what it raised.
+
+    What looking raises leaves it running: it may never come back.
+    """
     errors: list[BaseException] = []
 
     def run() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import ray
@@ -15,13 +18,17 @@ from ray.tune.error import TuneError
 from dcdnas.core.trial import Ending
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.executors.ray._bridge import Bridge
-from dcdnas.engine.executors.ray._cluster import cluster, logged, own_handlers
+from dcdnas.engine.executors.ray._cluster import cluster, followed, logged, own_handlers
+from dcdnas.engine.executors.ray._head import Head, HeadLostError
 from dcdnas.engine.executors.ray._hooks import LoopScheduler, LoopSearcher, LoopStopper
 from dcdnas.engine.executors.ray._worker import trainable
 from dcdnas.engine.job import described
 from dcdnas.engine.loop import SearchLoop
 from dcdnas.errors import UsageError
 from dcdnas.tasks.classification import images_of
+
+COUNTED_EVERY = 2.0
+"""Seconds between two counts of what the cluster has."""
 
 RESTARTS = 3
 """Times in a row that Tune may crash with nothing running that could be the cause, before the search gives up."""
@@ -31,7 +38,8 @@ def run_tune(loop: SearchLoop, execution: Execution, folder: Path, log: Path) ->
     """Runs the trainings under Ray Tune until the loop has no more.
 
     Tune's driver crashes when Ray kills a worker for memory: then what was running is trained again under a new one. A network
-    that goes down so time and again has failed in the end; when Tune crashes so with nothing running, the search ends.
+    that goes down so time and again has failed in the end; when Tune crashes so with nothing running, the search ends. So it does
+    when the head of the cluster is gone, without Tune, which never comes back then.
 
     Args:
         loop: hands out the trainings.
@@ -44,10 +52,18 @@ def run_tune(loop: SearchLoop, execution: Execution, folder: Path, log: Path) ->
     """
     crashes = 0
     while True:
-        bridge = Bridge(loop)
+        room = Room(execution)
+        bridge = Bridge(loop, room)
         try:
             with logged(log), cluster(execution):
-                fit(bridge, execution, folder)
+                room.check()
+                crash = followed(partial(fit, bridge, execution, folder), Head().check)
+            if crash:
+                raise crash
+        except HeadLostError as error:
+            bridge.close()
+            loop.interrupt(Ending.EXECUTOR_CRASHED, str(error))
+            return
         except (RuntimeError, TuneError, RayError) as error:
             if not bridge.error:
                 crashes = 0 if loop.running else crashes + 1
@@ -76,7 +92,6 @@ def fit(bridge: Bridge, execution: Execution, folder: Path) -> None:
             search_alg=LoopSearcher(bridge),
             scheduler=LoopScheduler(bridge),
             num_samples=-1,
-            max_concurrent_trials=_at_one_time(execution),
             reuse_actors=True,
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
@@ -95,16 +110,40 @@ def fit(bridge: Bridge, execution: Execution, folder: Path) -> None:
         shutil.rmtree(folder / session, ignore_errors=True)
 
 
-def _at_one_time(execution: Execution) -> int:
-    """Trainings that fit into the cluster at one time, at most as many as asked for."""
-    have = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    fits = [have.get("CPU", 0.0) / execution.cpus_per_trial] if execution.cpus_per_trial else []
-    if execution.gpus_per_trial:
-        fits.append(have.get("GPU", 0.0) / execution.gpus_per_trial)
-    most = int(min(fits) + 1e-9) if fits else 1
-    if most < 1:
-        raise UsageError(
-            f"one training needs {execution.cpus_per_trial:g} CPUs and {execution.gpus_per_trial:g} GPUs, but Ray has "
-            f"{have.get('CPU', 0):g} and {have.get('GPU', 0):g}. Lower `--gpus-per-trial` or `--cpus-per-trial`."
-        )
-    return min(most, execution.jobs) if execution.jobs else most
+class Room:
+    """How many trainings fit into the cluster at one time, at most as many as asked for; machines may join and leave.
+
+    Args:
+        execution: what a training needs.
+    """
+
+    def __init__(self, execution: Execution) -> None:
+        self.execution = execution
+        self._counted, self._fits = -math.inf, 0
+
+    def __call__(self) -> int:
+        """As many as the machines hold that are there now."""
+        if time.monotonic() > self._counted + COUNTED_EVERY:
+            self._fits, self._counted = self._count(), time.monotonic()
+        return min(self._fits, self.execution.jobs) if self.execution.jobs else self._fits
+
+    def check(self) -> None:
+        """Raises UsageError when no training fits into the cluster."""
+        if self() < 1:
+            have, each = _resources(), self.execution
+            raise UsageError(
+                f"one training needs {each.cpus_per_trial:g} CPUs and {each.gpus_per_trial:g} GPUs, but Ray has "
+                f"{have.get('CPU', 0):g} and {have.get('GPU', 0):g}. Lower `--gpus-per-trial` or `--cpus-per-trial`."
+            )
+
+    def _count(self) -> int:
+        have, each = _resources(), self.execution
+        fits = [have.get("CPU", 0.0) / each.cpus_per_trial] if each.cpus_per_trial else []
+        if each.gpus_per_trial:
+            fits.append(have.get("GPU", 0.0) / each.gpus_per_trial)
+        return int(min(fits) + 1e-9) if fits else 1
+
+
+def _resources() -> Mapping[str, float]:
+    found: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return found
