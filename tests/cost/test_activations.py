@@ -17,7 +17,7 @@ from thoroughness import slow_but
 from torch import nn
 from torch._C._dynamo.eval_frame import set_eval_frame
 
-from dcdnas.core.architecture import Architecture
+from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.cost import measure, metrics, price
 from dcdnas.cost._skeleton import skeleton
@@ -150,6 +150,14 @@ def test_an_activation_that_is_not_in_place_takes_a_map_more() -> None:
     g = ConvGeometry(8, 8, 3, height=5, width=5)
     assert slot_need(Slot("a", g, activation="gelu"), STATIC) == 2 * slot_need(Slot("b", g, activation="relu"), STATIC)
     assert floor(Slot("a", g), STATIC) == 2 * 4 * 8 * 25
+
+
+def test_a_norm_that_stays_has_no_statistics_where_tensors_have_no_memory_either() -> None:
+    kernel_1x1 = {"channels": (24,), "strides": (1,), "depth": 1, "expansion": 1, "stem_channels": 24, "kernel_size": 1}
+    layers = {"stage1.block1.depthwise": LayerChoice("kernel-warehouse", {"out_parts": 6})}
+    architecture = Architecture("mobilenetv2", {**kernel_1x1, "head_channels": 0}, layers, (3, 20, 20), 4)
+    assert isinstance(deployed(build_network(architecture)).get_submodule("stage1.block1.depthwise.norm"), BatchNorm)
+    assert priced_as_measured(architecture)
 
 
 def test_layers_that_share_a_guide_are_measured_whole() -> None:
