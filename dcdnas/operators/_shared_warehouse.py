@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.errors import GeometryError
 from dcdnas.operators._warehouse import Plan, cells_for
+from dcdnas.operators._widths import nearest_divisor
 
 MOST_PARTS = 64
 """Blocks of channels that a kernel is cut into, at most: the attention grows with the square of the parts."""
@@ -44,7 +45,7 @@ def _cell(geometries: Sequence[ConvGeometry], settings: Mapping[str, Setting]) -
             "Give depthwise layers a pattern of their own."
         )
     outs, ins = math.gcd(*(g.out_channels for g in geometries)), math.gcd(*(g.in_channels // g.groups for g in geometries))
-    return outs // divisor(outs, int(settings["out_parts"])), ins // divisor(ins, int(settings["in_parts"]))
+    return outs // nearest_divisor(outs, int(settings["out_parts"])), ins // nearest_divisor(ins, int(settings["in_parts"]))
 
 
 def _cut(g: ConvGeometry, settings: Mapping[str, Setting], cell_out: int, cell_in: int) -> dict[str, Setting]:
@@ -82,8 +83,3 @@ def checked_share(geometry: ConvGeometry, resolved: Mapping[str, Setting], share
     if Plan.of(geometry, {**resolved, **found}).end > cells:
         raise GeometryError(f"kernel-warehouse: {cells} shared_cells are too few from {start} on for {geometry}.")
     return found
-
-
-def divisor(channels: int, parts: int) -> int:
-    """The nearest divisor of the channels at or below a number of parts."""
-    return next(p for p in range(min(parts, channels), 0, -1) if channels % p == 0)

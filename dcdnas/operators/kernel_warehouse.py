@@ -26,9 +26,9 @@ from dcdnas.operators._base import Operator
 from dcdnas.operators._mixture import static_std
 from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._per_sample import taps
-from dcdnas.operators._shared_warehouse import MOST_PARTS, checked_share, divisor, sharing
+from dcdnas.operators._shared_warehouse import MOST_PARTS, checked_share, sharing
 from dcdnas.operators._warehouse import Contrast, Plan
-from dcdnas.operators._widths import plain
+from dcdnas.operators._widths import nearest_divisor, plain
 
 __all__ = ["KernelWarehouse"]
 
@@ -154,8 +154,8 @@ class KernelWarehouse(Operator):
         outs = resolved["out_parts"]
         if outs == "auto":
             outs = 4 if geometry.kernel_size == 1 else 1
-        resolved["out_parts"] = divisor(geometry.out_channels, int(outs))
-        resolved["in_parts"] = divisor(geometry.in_channels // geometry.groups, int(resolved["in_parts"]))
+        resolved["out_parts"] = nearest_divisor(geometry.out_channels, int(outs))
+        resolved["in_parts"] = nearest_divisor(geometry.in_channels // geometry.groups, int(resolved["in_parts"]))
         resolved |= {name: plain(resolved[name]) for name in ("budget", "reduction")}
         return resolved | checked_share(geometry, resolved, shared)
 

@@ -26,6 +26,7 @@ from dcdnas.operators._mixture import start_around, static_std
 from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._pool import pooled
 from dcdnas.operators._product import product
+from dcdnas.operators._widths import nearest_divisor
 
 __all__ = ["WeightNet", "Reduce"]
 
@@ -111,7 +112,7 @@ class WeightNet(Operator):
         resolved = super().resolve(geometry, **settings)
         multiplier, channels = int(resolved["multiplier"]), geometry.in_channels // geometry.groups
         wanted = min(int(resolved["parts"]), multiplier)
-        parts = next(p for p in range(min(wanted, channels), 0, -1) if channels % p == 0)
+        parts = nearest_divisor(channels, wanted)
         return resolved | {"multiplier": multiplier // wanted * parts, "parts": parts}
 
     @classmethod
