@@ -29,8 +29,8 @@ def count_int8(module: nn.Module, shape: tuple[int, ...]) -> int:
     """Bytes of the deployed module's weights in eight bits; `shape` does not matter.
 
     BatchNorms are in the convolutions. A weight takes a byte, a bias 32 bits. Weights have a scale and a zero point for each
-    output channel; a bank of kernels that is mixed into one kernel has them for each weight of that. The scales of maps and the
-    graph are left out.
+    output channel; a bank of kernels that is mixed into one kernel has them for each weight of that, and a kernel to which a
+    computed one is added has one pair. The scales of maps and the graph are left out.
     """
     return sum(
         _stored(part, name, tensor)
@@ -49,12 +49,19 @@ def _deployed(module: nn.Module) -> nn.Module:
 def _stored(part: nn.Module, name: str, tensor: Tensor) -> int:
     """Bytes of one tensor of a module: a vector, a matrix, a kernel, or a bank (kernels, output channels, weights of each)."""
     bank = getattr(part, "weight", tensor).ndim == 3
+    if not bank and name in ("weight", "bias") and _added_to(part):
+        return tensor.numel() + SCALE * (name == "weight")
     if tensor.ndim < 2:
         return tensor.numel() * (BIAS if name == "bias" and not bank else 1)  # what is added to a dynamic layer is a map's number
     if not bank or name != "weight":
         return tensor.numel() + SCALE * tensor.shape[0]
     kernels, channels, _ = tensor.shape
     return tensor.numel() + SCALE * (tensor[0].numel() if kernels > 1 and not _convolved(part) else kernels * channels)
+
+
+def _added_to(part: nn.Module) -> bool:
+    """Whether a computed kernel is added to the weight, which then has one scale, and whose bias is a map's number."""
+    return isinstance(part, Operator) and part.form == "kernel"
 
 
 def _convolved(part: nn.Module) -> bool:

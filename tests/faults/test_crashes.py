@@ -104,14 +104,14 @@ def crashed(folder: Path, executor: str, kills: int, trials: int) -> None:
 
 @pytest.mark.parametrize("executor", [pytest.param("inline", marks=pytest.mark.slow), "local"])
 def test_a_search_that_is_ended_at_random_moments_is_the_whole_one(tmp_path: Path, executor: str) -> None:
-    crashed(tmp_path, executor, 4, trials=20)
+    crashed(tmp_path, executor, 2, trials=40)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("executor", ["inline", "local"])
 def test_a_search_that_is_ended_at_very_many_random_moments_is_the_whole_one(tmp_path: Path, executor: str) -> None:
-    crashed(tmp_path, executor, 55, trials=150)
+    crashed(tmp_path, executor, 55, trials=250)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from torch import nn
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.data import Split
 from dcdnas.networks import ConvNorm, Network, build_network
-from dcdnas.operators import BatchNorm
+from dcdnas.operators import BatchNorm, StatedNorm
 from dcdnas.training.augment import normalised
 from dcdnas.training.loop import evaluate, seeded, train
 from dcdnas.training.statistics import norms_of, put_back, reestimate, statistics_of
@@ -90,7 +90,7 @@ def test_every_norm_is_read_anew_and_all_else_stays(data: Split) -> None:
 
 
 def test_a_norm_whose_batch_was_looked_at_elsewhere_counts_each_batch_alike() -> None:
-    plain, told = BatchNorm(3), BatchNorm(3)
+    plain, told = BatchNorm(3), StatedNorm(3)
     plain.momentum = told.momentum = None
     for batch in torch.randn(4, 5, 3, 2, 2):
         plain(batch)
