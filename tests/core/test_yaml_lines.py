@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from thoroughness import examples
 
 from dcdnas.core.yaml_lines import as_yaml, parse_yaml, read_yaml
 from dcdnas.errors import FileError
@@ -145,6 +146,7 @@ def test_what_is_read_twice_is_two_things() -> None:
 SCALARS = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=20)
 
 
+@examples(30)
 @given(
     st.recursive(SCALARS, lambda some: st.lists(some, max_size=3) | st.dictionaries(st.text(), some, max_size=3), max_leaves=8)
 )

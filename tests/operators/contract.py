@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,8 @@ from dcdnas.testing import places as by_class
 from dcdnas.testing.places import GEOMETRIES, QUICK, Counter, image, make, oracle, place, randomise, refusal, variations
 
 __all__ = [
-    "GEOMETRIES", "QUICK", "Counter", "forms", "image", "make", "oracle", "place", "places", "randomise", "refusal", "sampled",
-    "supported", "training_forms", "variations",
+    "GEOMETRIES", "QUICK", "Counter", "each_place", "forms", "image", "make", "oracle", "place", "places", "randomise", "refusal",
+    "sampled", "supported", "training_forms", "variations",
 ]  # fmt: skip
 
 
@@ -31,6 +32,22 @@ def places(where: Callable[[str, ConvGeometry], bool] = lambda name, geometry: T
         for g in supported(name)
         if where(name, g)
     ]
+
+
+def each_place(test: Callable[..., None]) -> Callable[..., None]:
+    """Gives a test every operator at each place that it takes.
+
+    The fast run tries each rule at half of an operator's quick places, and each quick place under half of the rules; which half
+    is by the rule's name. All of them are tried when all tests run.
+    """
+    turn, cases = zlib.crc32(test.__name__.encode()), []
+    for name in operators:
+        own = [case for case in places() if case.values[0] == name]
+        quick = [case for case in own if not case.marks]
+        tried = {case.id for number, case in enumerate(quick) if len(quick) == 1 or (number + turn) % 2}
+        cases += [case if case.id in tried else pytest.param(*case.values, id=case.id, marks=pytest.mark.slow) for case in own]
+    marked: Callable[..., None] = pytest.mark.parametrize(("name", "geometry"), cases)(test)
+    return marked
 
 
 def training_forms(name: str, geometry: ConvGeometry, settings: dict[str, Setting]) -> tuple[str, ...]:

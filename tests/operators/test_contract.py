@@ -9,6 +9,7 @@ import pytest
 import torch
 from contract import (
     GEOMETRIES,
+    each_place,
     forms,
     image,
     make,
@@ -27,7 +28,6 @@ from dcdnas.testing import operator as rules
 
 NAMES = sorted(operators)
 
-each_place = pytest.mark.parametrize(("name", "geometry"), places())
 each_place_with_several_training_forms = pytest.mark.parametrize(
     ("name", "geometry"), places(lambda name, g: any(len(training_forms(name, g, s)) > 1 for s in sampled(name, g, 2)))
 )

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from contract import image, make, oracle, place, places, randomise, refusal, sampled
+from contract import each_place, image, make, oracle, place, randomise, refusal, sampled
 from torch import nn
 
 from dcdnas.core.architecture import Architecture, LayerChoice
@@ -14,7 +14,6 @@ from dcdnas.networks import build_network, slots_of
 from dcdnas.operators import operators
 from dcdnas.operators.static import Static
 
-PLACES = places()
 LEFT_ALONE = {("ddf", "add")}
 """Where a BatchNorm has to stay: a scale of the sum of two filters would have to be in both, and one has all channels."""
 
@@ -40,7 +39,7 @@ def folded_into(operator, norm):
     return deployed, took
 
 
-@pytest.mark.parametrize(("name", "geometry"), PLACES)
+@each_place
 def test_a_batchnorm_goes_into_the_parameters(name, geometry):
     norm, x = norm_after(geometry), image(geometry)
     for settings in sampled(name, geometry):
@@ -59,7 +58,7 @@ def test_a_batchnorm_goes_into_the_parameters(name, geometry):
         assert oracle(deployed, x[:1]) == oracle(operator, x[:1])
 
 
-@pytest.mark.parametrize(("name", "geometry"), PLACES)
+@each_place
 def test_a_bias_is_scaled_with_the_rest(name, geometry):
     g, norm, x = geometry, norm_after(geometry), image(geometry)
     arguments = (g.in_channels, g.out_channels, g.kernel_size, g.stride, g.padding, g.dilation, g.groups)

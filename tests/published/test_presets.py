@@ -92,7 +92,10 @@ def state_of(name):
     return state
 
 
-@pytest.mark.parametrize(("name", "settings", "count"), PUBLISHED)
+@pytest.mark.parametrize(
+    ("name", "settings", "count"),
+    [pytest.param(*preset, marks=[pytest.mark.slow] * (number % 3 > 0)) for number, preset in enumerate(PUBLISHED)],
+)
 def test_a_preset_has_exactly_the_published_parameters(name, settings, count):
     assert price(architecture(name, **settings), ("params",))["params"] == count
 
