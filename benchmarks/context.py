@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import statistics
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import torch
 
 from dcdnas.core.architecture import Architecture
+from dcdnas.core.uncertainty import between_pairs
 from dcdnas.cost import price
 from dcdnas.data import Split, load, load_test
 from dcdnas.networks import build_network
@@ -57,13 +57,6 @@ def trained(name: str, seed: int) -> float:
     return train(network, Split(images, load_test(images)), task).values["mean_iou"]
 
 
-def interval(differences: list[float], draws: int = 2000) -> tuple[float, float]:
-    """The 95 % bootstrap interval of a mean."""
-    rng = random.Random(0)
-    means = sorted(statistics.fmean(rng.choices(differences, k=len(differences))) for _ in range(draws))
-    return means[draws // 40], means[-draws // 40 - 1]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=8)
@@ -83,9 +76,8 @@ def main() -> None:
         apart = [value - 100 * found["none", seed] for seed, value in enumerate(values)]
         cost = price(architecture(settings))["flops"] / 1e6
         print(f"{name:26} {cost:5.2f} MFLOPs {statistics.fmean(values):5.1f} ± {statistics.stdev(values):.1f}", end="")
-        print(
-            "" if name == "none" else f"  {statistics.fmean(apart):+.1f} ({interval(apart)[0]:+.1f} to {interval(apart)[1]:+.1f})"
-        )
+        found_apart = between_pairs(apart)
+        print("" if name == "none" else f"  {found_apart.mean:+.1f} ({found_apart.low:+.1f} to {found_apart.high:+.1f})")
 
 
 if __name__ == "__main__":
