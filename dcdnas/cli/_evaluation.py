@@ -44,18 +44,25 @@ def document(found: Judgement, names: Sequence[str], more: Mapping[str, Any]) ->
 
 def _of_class(found: Judgement, number: int, names: Sequence[str]) -> dict[str, Any]:
     one = found.classes[number]
-    recall, taken = one.recall, one.taken_for
     return {
         "class": names[number],
         "images": one.images,
-        "recall": recall.value if recall else None,
-        "recall_low": recall.low if recall else None,
-        "recall_high": recall.high if recall else None,
+        **with_ends("recall", one.recall),
         "precision": one.precision,
         "f1": one.f1,
-        "most_often_taken_for": names[taken[0]] if taken else None,
-        "times": taken[1] if taken else 0,
+        **mistaken(one.taken_for, names),
     }
+
+
+def with_ends(name: str, value: Value | None) -> dict[str, float | None]:
+    """A value and the ends of its interval as plain data; None where there is nothing that it is of."""
+    found = (value.value, value.low, value.high) if value else (None, None, None)
+    return dict(zip((name, f"{name}_low", f"{name}_high"), found, strict=True))
+
+
+def mistaken(taken: tuple[int, int] | None, names: Sequence[str]) -> dict[str, Any]:
+    """What a class is most often taken for, and how often."""
+    return {"most_often_taken_for": names[taken[0]] if taken else None, "times": taken[1] if taken else 0}
 
 
 def lines(found: Judgement) -> list[str]:

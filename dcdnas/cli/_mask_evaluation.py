@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dcdnas.analysis.mask_judgement import MaskJudgement, OfPixels
-from dcdnas.cli._evaluation import FEW, MOST, percent
+from dcdnas.cli._evaluation import FEW, MOST, mistaken, percent, with_ends
 from dcdnas.cli._tables import Sheet
 
 
@@ -21,17 +21,13 @@ def document(found: MaskJudgement, names: Sequence[str], more: Mapping[str, Any]
 
 
 def _of_class(one: OfPixels, name: str, names: Sequence[str]) -> dict[str, Any]:
-    iou, taken = one.iou, one.taken_for
     return {
         "class": name,
         "pixels": one.pixels,
-        "iou": iou.value if iou else None,
-        "iou_low": iou.low if iou else None,
-        "iou_high": iou.high if iou else None,
+        **with_ends("iou", one.iou),
         "recall": one.recall,
         "precision": one.precision,
-        "most_often_taken_for": names[taken[0]] if taken else None,
-        "times": taken[1] if taken else 0,
+        **mistaken(one.taken_for, names),
     }
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcdnas.cli._tables import Sheet
 from dcdnas.core.files import make_folder, write_whole
 from dcdnas.data import UNLABELLED, colour, mask_png, size_of
 from dcdnas.errors import UsageError
@@ -77,25 +75,6 @@ def shares(answer: Tensor, classes: Sequence[str], top: int) -> list[dict[str, A
     counts = answer.flatten().bincount(minlength=len(classes)).double() / answer.numel()
     values, numbers = counts.topk(min(top, len(classes)))
     return [{"class": classes[n], "share": v} for v, n in zip(values.tolist(), numbers.tolist(), strict=True) if v > 0]
-
-
-def table(rows: Sequence[Mapping[str, Any]]) -> Sheet:
-    """A row a picture."""
-    sheet = Sheet(("Picture", "Class", ">Share of it", "Then"), spare=("Then",))
-    for row in rows:
-        first, *others = row["shares"]
-        then = ", ".join(f"{p['class']} {100 * p['share']:.1f}\N{NO-BREAK SPACE}%" for p in others)
-        sheet.add_row(row["image"], first["class"], f"{100 * first['share']:.1f} %", then)
-    return sheet
-
-
-def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A row for each picture and class."""
-    table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(("image", "rank", "class", "share", "mask"))
-    for row in rows:
-        for rank, found in enumerate(row["shares"], 1):
-            table.writerow((row["image"], rank, found["class"], f"{found['share']:.6f}", row.get("mask", "")))
 
 
 def _legend(classes: Sequence[str]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,7 +56,7 @@ def predict(
 
     Examples:  dcdnas predict trained/quick-3/seed-0 cat.jpg  |  dcdnas predict model.onnx pictures --csv > seen.csv
     """
-    from dcdnas.cli import _mask_prediction as masks
+    from dcdnas.cli._seen import CLASSES, PIXELS
     from dcdnas.data import find_pictures
     from dcdnas.engine.planning.settings import share
     from dcdnas.errors import UsageError
@@ -77,10 +75,11 @@ def predict(
         raise UsageError(f"-o {output}: {opened.path} classifies whole images, which has no masks. Leave -o out.")
     else:
         rows, damaged = _predicted(opened, paths, min(top, opened.classes))
+    seen = PIXELS if opened.pixels else CLASSES
     if as_csv:
-        (masks.print_csv if opened.pixels else _csv)(rows)
+        seen.print_csv(rows)
     elif rows:
-        out.show((masks.table if opened.pixels else _table)(rows))
+        out.show(seen.table(rows))
     out.document({"model": str(opened.path), "images": rows, "unreadable": damaged})
     _complain(out, damaged, len(paths), allowed)
 
@@ -122,25 +121,6 @@ def _masked(opened: Opened, paths: Sequence[Path], top: int, folder: Path | None
 
 def _classes(opened: Opened) -> tuple[str, ...]:
     return opened.labels or tuple(map(str, range(opened.classes)))
-
-
-def _table(rows: Sequence[dict[str, Any]]) -> Any:
-    from dcdnas.cli._tables import Sheet
-
-    sheet = Sheet(("Picture", "Class", ">Probability", "Then"), spare=("Then",))
-    for row in rows:
-        first, *others = row["predictions"]
-        then = ", ".join(f"{p['class']} {100 * p['probability']:.1f}\N{NO-BREAK SPACE}%" for p in others)
-        sheet.add_row(row["image"], first["class"], f"{100 * first['probability']:.1f} %", then)
-    return sheet
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> None:
-    table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(("image", "rank", "class", "probability"))
-    for row in rows:
-        for rank, found in enumerate(row["predictions"], 1):
-            table.writerow((row["image"], rank, found["class"], f"{found['probability']:.6f}"))
 
 
 def _complain(out: Output, damaged: Sequence[str], count: int, allowed: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -41,8 +42,8 @@ def each_place(test: Callable[..., None]) -> Callable[..., None]:
     is by the rule's name. All of them are tried when all tests run.
     """
     turn, cases = zlib.crc32(test.__name__.encode()), []
-    for name in operators:
-        own = [case for case in places() if case.values[0] == name]
+    for _, group in groupby(places(), key=lambda case: case.values[0]):
+        own = list(group)
         quick = [case for case in own if not case.marks]
         tried = {case.id for number, case in enumerate(quick) if len(quick) == 1 or (number + turn) % 2}
         cases += [case if case.id in tried else pytest.param(*case.values, id=case.id, marks=pytest.mark.slow) for case in own]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from onnx_files import check_computes_the_same
 from thoroughness import slow_but
 
 from dcdnas.core.architecture import Architecture, LayerChoice
@@ -181,7 +182,6 @@ SPACE: dict[str, Any] = {
 
 @pytest.mark.slow
 def test_files_hold_and_compute_the_same(tmp_path: Path) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
     from safetensors.torch import load_file, save_file
 
@@ -196,12 +196,8 @@ def test_files_hold_and_compute_the_same(tmp_path: Path) -> None:
     save_file(network.state_dict(), tmp_path / "model.safetensors")
     assert load_file(tmp_path / "model.safetensors").keys() == network.state_dict().keys()
     program = traced(network, a.input)
-    write_onnx(program, network, Model(a), tmp_path / "model.onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
-    for batch in (1, 3):
-        x = torch.randn(batch, *a.input)
-        (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-        torch.testing.assert_close(torch.from_numpy(found), answers(network, x), rtol=1e-4, atol=1e-5)
+    write_onnx(network, network, Model(a), tmp_path / "model.onnx")
+    check_computes_the_same(tmp_path / "model.onnx", network, a.input, batches=(1, 3))
     difference = write_standalone(program, network, Model(a), tmp_path / "network.py", tmp_path / "model.safetensors", compared)
     assert difference < 1e-5
 
