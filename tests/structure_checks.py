@@ -15,6 +15,7 @@ LAYERS = (
     "operators",
     "networks",
     "published",
+    "tracing",
     "cost",
     "space",
     "data",

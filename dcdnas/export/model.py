@@ -79,8 +79,9 @@ class Export:
 
     def standalone(self) -> list[Written]:
         """One file of plain PyTorch, which reads the weights beside it."""
-        from dcdnas.export.programs import compared, traced
+        from dcdnas.export.programs import compared
         from dcdnas.export.standalone import write_standalone
+        from dcdnas.tracing.programs import traced
 
         path, weights = self.folder / "network.py", self.folder / WEIGHTS
         written = [] if weights.is_file() else self.torch()
@@ -91,7 +92,8 @@ class Export:
 
     def pt2(self) -> list[Written]:
         """A `torch.export` program."""
-        from dcdnas.export.programs import traced, write_pt2
+        from dcdnas.export.programs import write_pt2
+        from dcdnas.tracing.programs import traced
 
         path = self.folder / "model.pt2"
         program = traced(self.network.deploy(), self.model.architecture.input)

@@ -7,13 +7,9 @@ beside its name, loaded again, compared with the network at batch 1 and, where i
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +19,11 @@ from torch.export import ExportedProgram
 
 from dcdnas.core.extras import need
 from dcdnas.errors import MismatchError
-from dcdnas.export._any_batch import TRACED
-from dcdnas.export._onnx_graph import as_onnx
 from dcdnas.export.config import Model
 from dcdnas.export.files import finished
 from dcdnas.networks import Network
+from dcdnas.tracing.onnx_graph import as_onnx
+from dcdnas.tracing.programs import quiet, traced, traced_for_many, traced_for_one
 
 BATCHES = (1, 8)
 """Batch sizes at which a program is compared."""
@@ -36,42 +32,6 @@ ALLOWED = 1e-4
 """Largest difference to the network's outputs, relative to their largest, in float32."""
 
 Run = Callable[[Tensor], Tensor]
-
-
-def traced(network: Network, shape: Sequence[int]) -> ExportedProgram:
-    """The network as a program for any batch size.
-
-    Args:
-        network: in eval mode.
-        shape: (C, H, W) of an input.
-    """
-    example = torch.zeros(2, *shape)  # of a batch of one image exporters think that it is always one
-    with portable(network), _tracing(network):
-        return torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
-
-
-def traced_for_one(network: Network, shape: Sequence[int]) -> ExportedProgram:
-    """The network as a program for a batch of one image, in which every shape is a constant.
-
-    Args:
-        network: in eval mode.
-        shape: (C, H, W) of an input.
-    """
-    with _tracing(network):
-        return torch.export.export(network, (torch.zeros(1, *shape),))
-
-
-def _traced_for_many(network: Network, shape: Sequence[int]) -> ExportedProgram:
-    """The network in its portable form, as a program for `TRACED` images, which share one image's memory."""
-    with portable(network), _tracing(network):
-        return torch.export.export(network, (torch.zeros(1, *shape).expand(TRACED, *shape),))
-
-
-@contextmanager
-def _tracing(network: Network) -> Iterator[None]:
-    """Within, a network is traced as it infers; activations not in place, of which exporters make several operations."""
-    with _all_set(network, "inplace", False), torch.no_grad(), _quiet():
-        yield
 
 
 METADATA = "dcdnas.json"
@@ -93,7 +53,7 @@ def write_pt2(program: ExportedProgram, network: Network, model: Model, path: Pa
     Raises:
         MismatchError: when the program that was loaded again computes something else; then the file is not there.
     """
-    with _quiet(), finished(path) as part:
+    with quiet(), finished(path) as part:
         content = io.BytesIO()  # torch's own writer ends the process where the disk is full
         torch.export.save(program, content, extra_files={METADATA: json.dumps(model.metadata(), ensure_ascii=False)})
         part.write_bytes(content.getvalue())
@@ -126,11 +86,11 @@ def write_onnx(shipped: Network, network: Network, model: Model, path: Path, for
             part.write_bytes(graph.SerializeToString())
             return compared(network, _in_onnxruntime(part), shape, path, batches)
 
-    with _quiet():
+    with quiet():
         if for_one:
             return written(as_onnx(traced_for_one(shipped, shape), metadata), BATCHES[:1])
         try:
-            return written(as_onnx(_traced_for_many(shipped, shape), metadata, free=True), BATCHES)
+            return written(as_onnx(traced_for_many(shipped, shape), metadata, free=True), BATCHES)
         except Exception:  # its batch size is written into it: in a constant, in numbers, or where onnxruntime takes no other
             return written(as_onnx(traced(shipped, shape), metadata), BATCHES)
 
@@ -165,7 +125,7 @@ def write_executorch(network: Network, shape: Sequence[int], path: Path) -> floa
     from executorch.exir import to_edge_transform_and_lower
     from executorch.runtime import Runtime
 
-    with _quiet(), finished(path) as part:
+    with quiet(), finished(path) as part:
         program = traced_for_one(network, shape)
         lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
         part.write_bytes(lowered.buffer)
@@ -209,40 +169,3 @@ def compared(network: Network, run: Run, shape: Sequence[int], path: Path, batch
             raise MismatchError(f"{path}: at batch {batch} it differs by {error:.1e} (allowed {ALLOWED:.0e}). It was not kept.")
         worst = max(worst, error)
     return worst
-
-
-@contextmanager
-def portable(network: Network) -> Iterator[None]:
-    """Within, every operator runs the form that exporters can take; the result is the same."""
-    with _all_set(network, "portable", True):
-        yield
-
-
-@contextmanager
-def _all_set(network: Network, name: str, value: bool) -> Iterator[None]:
-    """Within, all modules of a network that have this switch have it so."""
-    modules = [m for m in network.modules() if hasattr(m, name)]
-    before = [getattr(m, name) for m in modules]
-    for module in modules:
-        setattr(module, name, value)
-    try:
-        yield
-    finally:
-        for module, was in zip(modules, before, strict=True):
-            setattr(module, name, was)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporters' chatter: their warnings are about their own insides, and the comparison is the judge."""
-    names = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
-    levels: dict[str, Any] = {name: logging.getLogger(name).level for name in names}
-    for name in names:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)

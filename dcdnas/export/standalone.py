@@ -109,7 +109,7 @@ def write_standalone(
     """Writes the file, runs it and compares it with the network.
 
     Args:
-        program: of the network as it is, not deployed, by `dcdnas.export.programs.traced`.
+        program: of the network as it is, not deployed, by `dcdnas.tracing.programs.traced`.
         network: to compare with.
         model: says what the file says of itself.
         path: of the file.

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.export import Model, export_model, load_weights, programs, save_weights
-from dcdnas.export._any_batch import TRACED, FixedBatchError
-from dcdnas.export._onnx_graph import as_onnx
 from dcdnas.networks import Network, build_network
+from dcdnas.tracing._any_batch import TRACED, FixedBatchError
+from dcdnas.tracing.onnx_graph import as_onnx
 
 pytest.importorskip("onnxscript")
 onnx = pytest.importorskip("onnx")

@@ -14,10 +14,11 @@ from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import measure, price
 from dcdnas.errors import DcdnasError, FileError, GeometryError
 from dcdnas.export import Model
-from dcdnas.export.programs import ALLOWED, traced, write_onnx, write_pt2
+from dcdnas.export.programs import ALLOWED, write_onnx, write_pt2
 from dcdnas.networks import build_network, for_proxy, networks, slots_of
 from dcdnas.operators import operators
 from dcdnas.published._preset import guided, with_operator
+from dcdnas.tracing.programs import traced
 
 SHAPES = {
     "expansion": ("mobilenetv2", {"width": 0.25, "depth": [1, 2, 1], "channels": [16, 24, 32], "strides": [1, 2, 2]}),

@@ -185,8 +185,9 @@ def test_a_map_without_anything_gives_numbers(kind: str) -> None:
 def test_it_is_exported_for_any_batch(kind: str, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     from dcdnas.export.config import Model
-    from dcdnas.export.programs import traced, write_onnx
+    from dcdnas.export.programs import write_onnx
     from dcdnas.export.standalone import source_of
+    from dcdnas.tracing.programs import traced
 
     a = with_context("resnet", kind)
     network = build_network(a).eval()

@@ -186,8 +186,9 @@ def test_files_hold_and_compute_the_same(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     from dcdnas.export.config import Model
-    from dcdnas.export.programs import compared, traced, write_onnx
+    from dcdnas.export.programs import compared, write_onnx
     from dcdnas.export.standalone import write_standalone
+    from dcdnas.tracing.programs import traced
 
     a = Compiler(Document("x", SPACE, {})).space().architecture({"conv1+conv2.kernel-warehouse.budget": 1})
     network = build_network(a).eval()

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from dcdnas.export._any_batch import free_batch, shrink_expansions, whole_numbers
+from dcdnas.tracing._any_batch import free_batch, shrink_expansions, whole_numbers
 
 BATCH = "batch"
 """Name of the first axis."""

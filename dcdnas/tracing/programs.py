@@ -1,0 +1,94 @@
+"""Networks as `torch.export` programs, for any batch size or for one.
+
+A program for any batch size is traced with the operators' portable forms, in which the batch stays a batch. A program for one
+image is traced with the forms that are fastest, and each convolution with a kernel of its own is one node.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+
+from dcdnas.tracing._any_batch import TRACED
+
+
+def traced(network: nn.Module, shape: Sequence[int]) -> ExportedProgram:
+    """The network as a program for any batch size.
+
+    Args:
+        network: in eval mode.
+        shape: (C, H, W) of an input.
+    """
+    example = torch.zeros(2, *shape)  # of a batch of one image exporters think that it is always one
+    with portable(network), _tracing(network):
+        return torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+
+
+def traced_for_one(network: nn.Module, shape: Sequence[int]) -> ExportedProgram:
+    """The network as a program for a batch of one image, in which every shape is a constant.
+
+    Args:
+        network: in eval mode.
+        shape: (C, H, W) of an input.
+    """
+    with _tracing(network):
+        return torch.export.export(network, (torch.zeros(1, *shape),))
+
+
+def traced_for_many(network: nn.Module, shape: Sequence[int]) -> ExportedProgram:
+    """The network in its portable form, as a program for `TRACED` images, which share one image's memory."""
+    with portable(network), _tracing(network):
+        return torch.export.export(network, (torch.zeros(1, *shape).expand(TRACED, *shape),))
+
+
+@contextmanager
+def _tracing(network: nn.Module) -> Iterator[None]:
+    """Within, a network is traced as it infers; activations not in place, of which exporters make several operations."""
+    with _all_set(network, "inplace", False), torch.no_grad(), quiet():
+        yield
+
+
+@contextmanager
+def portable(network: nn.Module) -> Iterator[None]:
+    """Within, every operator runs the form that exporters can take; the result is the same."""
+    with _all_set(network, "portable", True):
+        yield
+
+
+@contextmanager
+def _all_set(network: nn.Module, name: str, value: bool) -> Iterator[None]:
+    """Within, all modules of a network that have this switch have it so."""
+    modules = [m for m in network.modules() if hasattr(m, name)]
+    before = [getattr(m, name) for m in modules]
+    for module in modules:
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for module, was in zip(modules, before, strict=True):
+            setattr(module, name, was)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the exporters' chatter: their warnings are about their own insides, and the comparison is the judge."""
+    names = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+    levels: dict[str, Any] = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
