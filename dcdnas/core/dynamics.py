@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -46,6 +47,19 @@ class Dynamics:
     operator: str
     attentions: tuple[Spread, ...]
     share: float | None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the attentions of a network were like at one time of its training.
+
+    Args:
+        epoch: epochs that it was trained by then.
+        layers: the attentions of each layer that has any, by its slot in the order of computation.
+    """
+
+    epoch: float
+    layers: Mapping[str, tuple[Spread, ...]]
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from dcdnas.core.architecture import Architecture
+from dcdnas.core.dynamics import Reading
 from dcdnas.core.files import make_folder, write_whole
 from dcdnas.core.lock import FolderLock
 from dcdnas.core.task import TrainingTask
 from dcdnas.data import Split
 from dcdnas.errors import FileError, RunError
-from dcdnas.training import checkpoint
+from dcdnas.training import attentions, checkpoint
 from dcdnas.training.loop import Training
 from dcdnas.training.schedule import learning_rate
 
-LAST, BEST, EPOCHS = "last.safetensors", "best.safetensors", "epochs.csv"
-"""Names of the files: the whole training, to go on from; weights of the best epoch; a row an epoch."""
+LAST, BEST, EPOCHS, ATTENTIONS = "last.safetensors", "best.safetensors", "epochs.csv", "attentions.csv"
+"""Names of the files: the whole training, to go on from; weights of the best epoch; a row an epoch; what the attentions of a
+classifier were like after each epoch."""
 
 LOOKED_AT = 1000
 """Images of each part, evenly spaced, whose pixels tell data sets apart."""
@@ -69,6 +71,7 @@ class TrainingFolder:
     def __init__(self, path: Path, about: Mapping[str, Any], lock: FolderLock | None = None) -> None:
         self.path, self.last, self.about, self.lock = path, path / LAST, about, lock
         self.rows: list[Row] = []
+        self.readings: list[Reading] = []
 
     def prepare(self, resume: bool) -> None:
         """Makes the folder, writes a file in it for a try, and refuses what cannot be gone on with.
@@ -106,6 +109,8 @@ class TrainingFolder:
             self.rows = [Row(**row) for row in kept.facts["rows"]]
         except (KeyError, TypeError) as error:
             raise FileError(f"{self.last}: its epochs cannot be read: {error}. Start again with another -o.") from None
+        kept_readings = attentions.readings_in(self.path / ATTENTIONS)
+        self.readings = [r for r in kept_readings if r.epoch <= len(self.rows)]  # a later one was written just before a crash
 
     def keep(self, training: Training) -> None:
         """Writes the training as it is.
@@ -119,7 +124,7 @@ class TrainingFolder:
         checkpoint.write(training, self.last, {"about": dict(self.about), "rows": [asdict(row) for row in self.rows]})
 
     def keep_epoch(self, training: Training, images_per_second: float | None) -> None:
-        """Writes a training that has just been read, the table of its epochs, and its weights where they are the best so far.
+        """Writes a training that has just been read, the tables of its epochs, and its weights where they are the best so far.
 
         Raises:
             Resumable: when the disk is full; what was kept before is still there.
@@ -133,8 +138,18 @@ class TrainingFolder:
         if row.reached > max((r.reached for r in self.rows), default=-1.0):
             checkpoint.write_weights(training.network, self.path / BEST, training.images.classes)
         self.rows.append(row)
+        self._keep_reading(training)
         self.keep(training)
         write_whole(self.path / EPOCHS, as_csv(self.rows))
+
+    def _keep_reading(self, training: Training) -> None:
+        """Writes what the attentions of a classifier are like by now, where it has any."""
+        if training.network.architecture.head:
+            return
+        reading = attentions.reading_of(training.network, training.validation, len(training.curve))
+        if reading.layers:
+            self.readings.append(reading)
+            write_whole(self.path / ATTENTIONS, attentions.as_csv(self.readings))
 
 
 def rows_in(path: Path) -> list[Row]:

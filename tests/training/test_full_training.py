@@ -24,6 +24,7 @@ from dcdnas.core.task import TrainingTask
 from dcdnas.data import Split
 from dcdnas.errors import FileError, Resumable, RunError
 from dcdnas.networks import build_network
+from dcdnas.training.attentions import readings_in
 from dcdnas.training.checkpoint import read
 from dcdnas.training.folder import Row
 from dcdnas.training.full import Trained, Watcher, train_seeds
@@ -128,6 +129,7 @@ def equal_to(straight: tuple[Path, Trained], tmp_path: Path, again: Trained) -> 
         ours, theirs = (load_file(place / f"seed-{SEED}/{name}.safetensors") for place in (tmp_path, folder))
         assert set(ours) == set(theirs)
         assert [key for key in theirs if not torch.equal(ours[key], theirs[key])] == []
+    assert len({(place / f"seed-{SEED}/attentions.csv").read_text(encoding="utf-8") for place in (tmp_path, folder)}) == 1
     for key, tensor in whole.network.state_dict().items():
         assert torch.equal(again.network.state_dict()[key], tensor), key
 
@@ -138,6 +140,7 @@ def test_it_is_the_training_of_a_search(architecture: Architecture, data: Split,
         made = build_network(architecture)
     score = train(made, data, replace(LONG, seed=SEED))
     assert [r.values for r in score.curve] == [r.values for r in straight[1].score.curve]
+    assert all(torch.equal(made.state_dict()[key], tensor) for key, tensor in straight[1].network.state_dict().items())
 
 
 def test_the_epochs_are_a_table_and_the_best_weights_repeat_their_reading(
@@ -152,6 +155,18 @@ def test_the_epochs_are_a_table_and_the_best_weights_repeat_their_reading(
     best = build_network(architecture)
     best.load_state_dict(load_file(place / "best.safetensors"))
     assert evaluate(best, data.validation)["accuracy"] == max(r.values["accuracy"] for r in curve)
+
+
+def test_the_attentions_are_read_after_every_epoch(straight: tuple[Path, Trained]) -> None:
+    readings = readings_in(straight[0] / f"seed-{SEED}/attentions.csv")
+    assert [(r.epoch, set(r.layers)) for r in readings] == [(epoch, set(LAYERS)) for epoch in range(1, 5)]
+    kernels = [next(a for a in r.layers["stage1.block1.expand"] if a.name == "kernel") for r in readings]
+    assert kernels[0].entropy > kernels[-1].entropy
+
+
+def test_a_static_network_has_no_attentions_to_read(architecture: Architecture, data: Split, tmp_path: Path) -> None:
+    train_seeds(replace(architecture, layers={}), data, replace(LONG, epochs=1, augment="none"), [0], tmp_path, Watcher())
+    assert not (tmp_path / "seed-0/attentions.csv").exists()
 
 
 def test_every_seed_is_handed_on_when_it_ends_and_not_trained_again(

@@ -1,0 +1,192 @@
+"""What the attentions of a network are like over some images, and a table of it with a reading an epoch."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dcdnas.core.dynamics import Reading, Spread
+from dcdnas.data import Images
+from dcdnas.networks import Network
+from dcdnas.operators import Operator
+from dcdnas.training.augment import normalised
+
+BATCH = 16
+"""Images at one time."""
+
+LOOKED_AT = 48
+"""Images, evenly spaced, of a reading within a training."""
+
+COLUMNS = ("epoch", "layer", "attention", "elements", "mean", "spread", "entropy")
+
+
+class Moments:
+    """Sums over samples (M, E), from which mean and variance of each element follow."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total: Any = 0.0
+        self.squares: Any = 0.0
+        self.origin: Any = None
+
+    def take(self, samples: Tensor) -> None:
+        """Takes samples (M, E); sums are of the distances to the first, which lose no digits where the spread is small."""
+        wide = samples.double()
+        self.origin = wide[0] if self.origin is None else self.origin
+        wide = wide - self.origin
+        self.count += len(wide)
+        self.total = self.total + wide.sum(0)
+        self.squares = self.squares + wide.square().sum(0)
+
+    @property
+    def mean(self) -> Tensor:
+        """(E,)."""
+        mean: Tensor = self.origin + self.total / self.count
+        return mean
+
+    @property
+    def variance(self) -> Tensor:
+        """(E,)."""
+        variance: Tensor = self.squares / self.count - (self.total / self.count).square()
+        return variance.clamp_min(0)
+
+
+class Attention:
+    """What one attention was like over all samples.
+
+    Args:
+        of_map: whether it differs from pixel to pixel, so that each pixel is a sample.
+    """
+
+    def __init__(self, of_map: bool) -> None:
+        self.of_map, self.moments, self.entropy, self.kernels = of_map, Moments(), 0.0, 0
+
+    def take(self, attention: Tensor, weighs_kernels: bool) -> None:
+        """Takes (N, ...), or (N, ..., H', W') of a map."""
+        samples = attention.movedim((-2, -1), (1, 2)).flatten(0, 2) if self.of_map else attention
+        samples = samples.flatten(1)
+        self.moments.take(samples)
+        if weighs_kernels:
+            self.kernels = samples.shape[1]
+            shares = samples.double() / samples.double().sum(1, keepdim=True)
+            self.entropy += float(torch.special.entr(shares).sum())
+
+    def held(self, like: Tensor) -> Tensor:
+        """The mean over all samples, in the shape of one batch's attention."""
+        mean = self.moments.mean.to(like.dtype)
+        if self.of_map:
+            return mean.view(1, *like.shape[1:-2], 1, 1).expand_as(like)
+        return mean.view(1, *like.shape[1:]).expand_as(like)
+
+    def spread(self, name: str) -> Spread:
+        """In numbers."""
+        mean, level = self.moments.mean, float(self.moments.mean.square().mean().sqrt())
+        relative = float(self.moments.variance.mean().sqrt()) / level if level > 0 else None
+        even = self.entropy / self.moments.count / math.log(self.kernels) if self.kernels > 1 else None
+        return Spread(name, mean.numel(), float(mean.mean()), relative, even)
+
+
+def showing(network: Network, device: torch.device | str) -> Network:
+    """A copy of a network on a device, in eval mode, whose layers compute in the form that shows all of their attentions."""
+    shown = copy.deepcopy(network).to(device).eval()
+    for operator in operators_of(shown).values():
+        operator.form = operator.forms(operator.geometry, operator._settings())[0]
+    return shown
+
+
+def operators_of(network: Network) -> dict[str, Operator]:
+    """The operators of a network by their names in it."""
+    return {name: module for name, module in network.named_modules() if isinstance(module, Operator)}
+
+
+def slot_of(network: Network, name: str) -> str | None:
+    """The slot that an operator fills, by its name in the network; None for one within another."""
+    slot = name.removesuffix(".conv")
+    return slot if slot in network.architecture.layers else None
+
+
+@torch.inference_mode()
+def seen_in(shown: Network, images: Images) -> dict[str, dict[str, Attention]]:
+    """What each attention is like over images: by the name of its operator, which is left out where it has none.
+
+    Args:
+        shown: from `showing`.
+        images: of its input size.
+    """
+    seen: dict[str, dict[str, Attention]] = {}
+    for name, operator in operators_of(shown).items():
+        operator.observer = partial(_note, seen.setdefault(name, {}))
+    for x in batches(images, next(shown.parameters()).device):
+        shown(x)
+    for operator in operators_of(shown).values():
+        operator.observer = None
+    return {name: found for name, found in seen.items() if found}
+
+
+def _note(seen: dict[str, Attention], name: str, attention: Tensor, of_map: bool) -> Tensor:
+    seen.setdefault(name, Attention(of_map)).take(attention, name == "kernel")
+    return attention
+
+
+def batches(images: Images, device: torch.device | str) -> Iterator[Tensor]:
+    """The images in their order, (N, C, H, W) floats, a few at one time."""
+    for rows in torch.arange(len(images), device=images.rows.device).split(BATCH):  # type: ignore[no-untyped-call]
+        yield normalised(images.batch(rows)[0].to(device), images.mean, images.std)
+
+
+def reading_of(network: Network, images: Images, epoch: float) -> Reading:
+    """What the attentions of a network in training are like; it is not changed, and nothing is drawn from random numbers.
+
+    Args:
+        network: as it is after an epoch.
+        images: to look at some of.
+        epoch: how many epochs it was trained.
+    """
+    count = min(LOOKED_AT, len(images))
+    some = images.take(torch.linspace(0, len(images) - 1, count, device=images.rows.device).round().long())
+    seen = seen_in(showing(network, next(network.parameters()).device), some)
+    slots = {name: slot for name in seen if (slot := slot_of(network, name))}
+    return Reading(epoch, {slot: tuple(a.spread(n) for n, a in seen[name].items()) for name, slot in slots.items()})
+
+
+def as_csv(readings: Sequence[Reading]) -> str:
+    """Readings as CSV, a row an attention, with `COLUMNS` on top."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for reading in readings:
+        for layer, attentions in reading.layers.items():
+            writer.writerows(
+                (f"{reading.epoch:g}", layer, a.name, a.elements, *map(_number, (a.mean, a.relative, a.entropy)))
+                for a in attentions
+            )
+    return text.getvalue()
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def readings_in(path: Path) -> list[Reading]:
+    """What `as_csv` wrote into a file; nothing where there is none, or it cannot be read."""
+    found: dict[float, dict[str, list[Spread]]] = {}
+    try:
+        for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
+            found.setdefault(float(row["epoch"]), {}).setdefault(row["layer"], []).append(_spread(row))
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [Reading(epoch, {layer: tuple(a) for layer, a in layers.items()}) for epoch, layers in found.items()]
+
+
+def _spread(row: Mapping[str, str]) -> Spread:
+    relative, entropy = (float(row[name]) if row[name] else None for name in ("spread", "entropy"))
+    return Spread(row["attention"], int(row["elements"]), float(row["mean"]), relative, entropy)

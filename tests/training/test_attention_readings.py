@@ -1,0 +1,72 @@
+"""Readings of a training's attentions: right, without a trace in the training, and read back from their table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from small_training import SETTINGS, small_data
+
+from dcdnas.analysis.attention import dynamics
+from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.dynamics import Reading, Spread
+from dcdnas.networks import Network, build_network
+from dcdnas.training.attentions import as_csv, reading_of, readings_in
+from dcdnas.training.loop import seeded
+
+PLACE = "stage1.block1.expand"
+
+
+@pytest.fixture(scope="module")
+def made() -> Network:
+    """A network with one dynamic layer, its parameters stirred so that the attentions depend on the image."""
+    layers = {PLACE: LayerChoice("odconv", {"num_kernels": 2})}
+    with seeded(3):
+        network = build_network(Architecture("mobilenetv2", SETTINGS, layers, (1, 28, 28), 10))
+        for parameter in network.get_submodule(PLACE).parameters():
+            parameter.data.add_(0.5 * torch.randn_like(parameter))
+    return network
+
+
+def test_a_reading_is_what_a_trained_network_would_be_said_to_be(made: Network) -> None:
+    images = small_data().validation
+    reading = reading_of(made, images, 2)
+    (layer,) = dynamics(made, images)
+    assert reading == Reading(2, {PLACE: layer.attentions})
+    assert all(a.relative is not None and a.relative > 0 for a in layer.attentions)
+
+
+def test_a_reading_leaves_the_network_its_mode_and_the_random_numbers_as_they_are(made: Network) -> None:
+    made.train()
+    before, drawn = {k: v.clone() for k, v in made.state_dict().items()}, torch.get_rng_state()
+    reading_of(made, small_data().validation, 1)
+    assert all(module.training for module in made.modules())
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert [key for key, tensor in made.state_dict().items() if not torch.equal(tensor, before[key])] == []
+    assert all(getattr(module, "observer", None) is None for module in made.modules())
+
+
+def test_readings_are_read_back_from_their_table(tmp_path: Path) -> None:
+    path = tmp_path / "attentions.csv"
+    readings = [
+        Reading(0.5, {"a": (Spread("channel", 8, -0.25, None), Spread("kernel", 2, 0.5, 0.125, 0.75)), "b": ()}),
+        Reading(1, {"a": (Spread("channel", 8, 1e-7, 3.5),)}),
+    ]
+    path.write_text(as_csv(readings), encoding="utf-8")
+    assert path.read_text(encoding="utf-8").splitlines()[:2] == [
+        "epoch,layer,attention,elements,mean,spread,entropy",
+        "0.5,a,channel,8,-0.25,,",
+    ]
+    assert readings_in(path) == [Reading(0.5, {"a": readings[0].layers["a"]}), readings[1]]
+
+
+TABLES = [None, b"epoch,layer\n1,a\n", b"\xff\xfe", b"epoch,layer,attention,elements,mean\n1,a,b,x,1\n"]
+
+
+@pytest.mark.parametrize("content", TABLES)
+def test_a_table_that_is_none_has_no_readings(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "attentions.csv"
+    if content is not None:
+        path.write_bytes(content)
+    assert readings_in(path) == []
