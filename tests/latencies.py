@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from torch import Tensor, nn
+from torch import nn
 
 from dcdnas.cost.latency import measuring
 from dcdnas.cost.latency.device import Device, this_device
 from dcdnas.cost.latency.fit import Correction
+from dcdnas.cost.latency.runtimes import Part
 from dcdnas.cost.latency.table import LatencyTable, Place
 from dcdnas.cost.latency.timing import Timing
 
@@ -39,10 +40,10 @@ class PretendedTimes:
     def __init__(self, factor: float = 1.0) -> None:
         self.factor, self.calls = factor, 0
 
-    def __call__(self, parts: Sequence[tuple[nn.Module, Tensor]], device: Device, blocks: int) -> list[Timing]:
+    def __call__(self, parts: Sequence[Part], device: Device, blocks: int) -> list[Timing]:
         """A nanosecond a parameter, and one more."""
         self.calls += len(parts)
-        return [Timing(self._of(module), 1) for module, _ in parts]
+        return [Timing(self._of(part.module), 1) for part in parts]
 
     def _of(self, module: nn.Module) -> int:
         whole = hasattr(module, "architecture")

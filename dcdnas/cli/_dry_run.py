@@ -17,6 +17,8 @@ def describe(out: Output, plan: Plan) -> None:
     share = share_within(space, config.budgets)
     out.show(f"Space      {space.name}: {scientific(space.size)} networks, {spans}")
     out.show(f"Budget     {_budget(plan, share)}")
+    if plan.table:
+        out.show(f"Latency    predicted for {plan.table.device}")
     out.show(f"Data       {plan.data}")
     for note in plan.notes:
         out.show(f"Note: {note}")

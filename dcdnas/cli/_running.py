@@ -42,6 +42,8 @@ def start(out: Output, plan: Plan, dashboard: bool = False, fidelity_check: int 
     out.note(f"Space      {plan.space.name}: {plan.space.description or plan.space.named}")
     out.note(f"Budget     {', '.join(map(str, config.budgets)) or 'none'}")
     out.note(f"Data       {plan.data}")
+    if plan.table:
+        out.note(f"Latency    predicted for {plan.table.device}")
     out.note(f"Machine    {plan.machine}")
     for note in plan.notes:
         out.warn(f"Note: {note}")

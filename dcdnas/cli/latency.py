@@ -33,6 +33,9 @@ def measure(
     threads: Annotated[int, typer.Option("--threads", metavar="N", min=1, help="Of the processor.")] = 1,
     batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Images that go through at once.")] = 1,
     device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="What is measured.")] = "cpu",
+    runtime: Annotated[
+        str, typer.Option("--runtime", metavar="torch|onnxruntime", help="What runs the layers; onnxruntime: as exported.")
+    ] = "torch",
     number: Annotated[
         int, typer.Option("--networks", "-n", metavar="N", min=3, help="Measured whole, to correct sums of layers.")
     ] = 30,
@@ -41,9 +44,10 @@ def measure(
     """Measure how long every layer that a space can have takes on this machine.
 
     Whole random networks are measured, too: they correct the sums of layers, and show how far predictions are off. Times are kept
-    and found again by `dcdnas search SPACE -b 2ms`.
+    and found again by `dcdnas search SPACE -b 2ms`. With --runtime onnxruntime every layer is exported as `dcdnas export` does it
+    for one image and run there; `dcdnas search SPACE -b 1ms --latency-table FILE` then bounds what is shipped.
 
-    Example:  dcdnas latency measure fashion-quick -o laptop.json
+    Examples:  dcdnas latency measure fashion-quick -o laptop.json  |  dcdnas latency measure my.yaml --runtime onnxruntime
     """
     from dcdnas.cli._measuring import measuring
     from dcdnas.cli._source import open_space
@@ -52,7 +56,7 @@ def measure(
     from dcdnas.space.pricing.latency import measured
 
     found = open_space(out, space, data)
-    target = this_device(device, threads, batch)
+    target = this_device(device, threads, batch, runtime)
     with measuring(out) as told:
         table = measured(found, target, number, lambda share: told(f"latencies of {found.name} on {target}", share), fresh)
     if to:
@@ -96,7 +100,7 @@ def slots(
     needed = places_needed(found)
     if needed is None:
         raise UsageError(f"the places of {found.name} cannot be listed: its width is fitted, or its networks do not come apart.")
-    _write(to, table_text(Device(latency_device), ((place, None) for place in needed)))
+    _write(to, table_text(Device(latency_device, runtime="my runtime"), ((place, None) for place in needed)))
     out.document({"file": to, "places": len(needed)})
     out.show(f"{to}: {len(needed):,} layers of {found.name}. Fill in each `value`, in the unit that `unit` says; then:")
     out.show(f"dcdnas search {space} -b 2ms --latency-table {to} --latency-device NAME")

@@ -24,7 +24,7 @@ from dcdnas.operators import operators
 Value = TypeVar("Value", int, float)
 
 _PACKAGE = Path(__file__).parents[1]
-_SOURCES = ("operators/**/*.py", "networks/**/*.py", "cost/**/*.py", "core/*.py")
+_SOURCES = ("operators/**/*.py", "networks/**/*.py", "tracing/**/*.py", "cost/**/*.py", "core/*.py")
 
 
 def kept(metric: str, slot: Slot, choice: LayerChoice, find: Callable[[], Value]) -> Value:

@@ -8,7 +8,7 @@ computed, since an activation is fused into its convolution only when its bounds
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -39,13 +39,20 @@ class _AsTraced(ExportedProgram):
         return self
 
 
-def as_onnx(program: ExportedProgram, metadata: Mapping[str, str], free: bool = False) -> Any:
-    """The program as an `onnx.ModelProto` with input ``images`` and output ``logits``.
+Names = tuple[Sequence[str], Sequence[str]]
+"""Of inputs and outputs."""
+
+NAMES: Names = (("images",), ("logits",))
+
+
+def as_onnx(program: ExportedProgram, metadata: Mapping[str, str], free: bool = False, names: Names = NAMES) -> Any:
+    """The program as an `onnx.ModelProto`, with input ``images`` and output ``logits`` where no other names are given.
 
     Args:
         program: of a network, for one batch size or for any.
         metadata: kept in the model.
         free: whether a program that was traced at `TRACED` images shall take any number of them.
+        names: of the inputs and outputs.
 
     Raises:
         FixedBatchError: when it cannot.
@@ -54,7 +61,7 @@ def as_onnx(program: ExportedProgram, metadata: Mapping[str, str], free: bool = 
     from onnx_ir.passes import Sequential, common
     from onnxscript.optimizer import fold_constants
 
-    model = _translated(program).model
+    model = _translated(program, names).model
     if free:
         shrink_expansions(model)
     fold_constants(model, input_size_limit=FOLDED, output_size_limit=FOLDED)
@@ -75,19 +82,19 @@ def as_onnx(program: ExportedProgram, metadata: Mapping[str, str], free: bool = 
     return serde.serialize_model(model)
 
 
-def _translated(program: ExportedProgram) -> Any:
+def _translated(program: ExportedProgram, names: Names) -> Any:
     """The program as the exporter translates it, taken apart only where that is needed."""
     plain = copy.copy(program)
     plain.__class__ = _AsTraced
     try:
-        return _exported(plain)
+        return _exported(plain, names)
     except torch.onnx.OnnxExporterError:  # of an operation that it does not know
-        return _exported(program)
+        return _exported(program, names)
 
 
-def _exported(program: ExportedProgram) -> Any:
+def _exported(program: ExportedProgram, names: Names) -> Any:
     return torch.onnx.export(
-        program, (), dynamo=True, verbose=False, optimize=False, input_names=["images"], output_names=["logits"],
+        program, (), dynamo=True, verbose=False, optimize=False, input_names=names[0], output_names=names[1],
         dynamic_shapes=({0: torch.export.Dim(BATCH)},) if program.range_constraints else None,
     )  # fmt: skip
 

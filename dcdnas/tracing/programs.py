@@ -33,15 +33,15 @@ def traced(network: nn.Module, shape: Sequence[int]) -> ExportedProgram:
         return torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
 
 
-def traced_for_one(network: nn.Module, shape: Sequence[int]) -> ExportedProgram:
+def traced_for_one(network: nn.Module, *shapes: Sequence[int]) -> ExportedProgram:
     """The network as a program for a batch of one image, in which every shape is a constant.
 
     Args:
         network: in eval mode.
-        shape: (C, H, W) of an input.
+        *shapes: (C, H, W) of each input; a network has one.
     """
     with _tracing(network):
-        return torch.export.export(network, (torch.zeros(1, *shape),))
+        return torch.export.export(network, tuple(torch.zeros(1, *shape) for shape in shapes))
 
 
 def traced_for_many(network: nn.Module, shape: Sequence[int]) -> ExportedProgram:

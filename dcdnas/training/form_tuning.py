@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.cost.latency.device import Device, this_device
 from dcdnas.cost.latency.kept import KeptTimes
+from dcdnas.cost.latency.runtimes import Part
 from dcdnas.cost.latency.timing import Timing, timings
 from dcdnas.errors import UsageError
 from dcdnas.networks import Network
@@ -219,7 +220,7 @@ def _times(alike: Mapping[str, Sequence[_Standing]], device: Device, fresh: bool
     for done in range(0, len(new), TOGETHER):
         told(done / len(new))
         turn = new[done : done + TOGETHER]
-        parts = [(_InForm(layer, form, device), layer.images(device)) for _, layer, form in turn]
+        parts = [Part(_InForm(layer, form, device), layer.images(device)) for _, layer, form in turn]
         for (key, layer, form), timing in zip(turn, timings(parts, device, BLOCKS), strict=True):
             found[key][form] = timing
             if layer.ours:

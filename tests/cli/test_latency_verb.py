@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -49,6 +50,14 @@ def test_measure_again_is_quiet_and_measures_nothing(run: Run, times: PretendedT
     assert "Measuring" not in said.err
 
 
+def test_a_table_of_what_ships_names_its_runtime(run: Run) -> None:
+    pytest.importorskip("onnxruntime")
+    said = run("latency", "measure", "tiny.yaml", "-n", "3", "--runtime", "onnxruntime", "-o", "shipped.json")
+    assert said.code == 0
+    assert "float32, onnxruntime " in said.out
+    assert run("latency", "show", "shipped.json", "--json").json["device"]["runtime"] == "onnxruntime"
+
+
 def test_a_list_to_fill_in_becomes_a_table(run: Run, project: Path) -> None:
     said = run("latency", "slots", "tiny.yaml", "-o", "phone.json", "--latency-device", "cpu: my phone")
     assert said.code == 0
@@ -93,13 +102,14 @@ def test_a_search_within_a_latency_ends_with_measured_networks(run: Run, project
     assert said.code == 0, said.err
     assert f"Latency of the front, whole networks measured on {HERE}" in said.out
     assert "Measuring  latencies of tiny" in said.err
+    assert f"Latency    predicted for {HERE}" in said.err
     text = (project / "runs" / "quick" / "front" / "best.yaml").read_text()
     assert "latency_ns" in text
     assert HERE.name in text
     shown = run("show", "quick", "--trial", "best")
     assert "measured" in shown.out
     assert run("report", "quick").code == 0
-    assert "predicted; measured" in (project / "runs" / "quick" / "report.html").read_text()
+    assert re.search("predicted; measured .* in torch<", (project / "runs" / "quick" / "report.html").read_text())
     layers = run("show", "quick", "--trial", "best", "--json").json
     assert sum(layer["latency"] for layer in layers["layers"]) == layers["cost"]["latency"]
     again = run("search", "tiny.yaml", "-b", "1s", *INLINE, "--name", "quick", "--json")

@@ -21,6 +21,7 @@ from dcdnas.cost.latency import prices_by, time_module
 from dcdnas.cost.latency.device import Device, this_device
 from dcdnas.cost.latency.fit import Correction, Whole, corrected, percentage_error
 from dcdnas.cost.latency.row import place_from, row_of
+from dcdnas.cost.latency.runtimes import Part
 from dcdnas.cost.latency.table import LatencyTable, place_of
 from dcdnas.cost.latency.timing import CALLS, Timing, by_events, clock_of, timings
 from dcdnas.errors import FileError, UsageError
@@ -41,8 +42,8 @@ def clock_from(seconds: Callable[[int], float]) -> Callable[[Callable[[], object
     return clock
 
 
-def parts(number: int) -> list[tuple[nn.Module, Tensor]]:
-    return [(nn.Identity(), torch.zeros(1)) for _ in range(number)]
+def parts(number: int) -> list[Part]:
+    return [Part(nn.Identity(), torch.zeros(1)) for _ in range(number)]
 
 
 def test_modules_take_turns_and_a_burst_does_not_show() -> None:
@@ -73,7 +74,7 @@ def test_the_number_of_threads_is_put_back() -> None:
             seen.append(torch.get_num_threads())
             return x
 
-    timings([(Looking(), torch.zeros(1))], Device(HERE.name, threads=2), 1)
+    timings([Part(Looking(), torch.zeros(1))], Device(HERE.name, threads=2), 1)
     assert set(seen) == {2}
     assert torch.get_num_threads() == before
 

@@ -144,6 +144,8 @@ def test_what_says_which_table_it_was_is_in_the_configuration(tmp_path: Path, wh
     assert not read.differences(c)
     slower = {**c.latency, "correction": {**c.latency["correction"], "factor": 9.0}}
     assert any("latency.correction.factor" in line for line in read.differences(replace(c, latency=slower)))
+    shipped = {**c.latency, "device": {**c.latency["device"], "runtime": "onnxruntime"}}
+    assert "latency.device.runtime: torch there, onnxruntime here" in read.differences(replace(c, latency=shipped))
 
 
 @pytest.mark.parametrize("damage", slow_but(["another"], ["gone", "cut", "another"]))

@@ -18,6 +18,7 @@ from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.plugins import Plugin, _run
 from dcdnas.cost import measure
 from dcdnas.cost.latency.device import Device
+from dcdnas.cost.latency.runtimes import Part
 from dcdnas.cost.latency.timing import Timing
 from dcdnas.errors import GeometryError, UsageError
 from dcdnas.networks import Network, build_network, slots_of
@@ -34,11 +35,11 @@ class Stopwatch:
     def __init__(self, times: Callable[[str], int]) -> None:
         self.times, self.seen = times, list[str]()
 
-    def __call__(self, parts: Sequence[tuple[nn.Module, Tensor]], device: Device, blocks: int) -> list[Timing]:
+    def __call__(self, parts: Sequence[Part], device: Device, blocks: int) -> list[Timing]:
         """Each part is run once, as the real one would."""
-        for module, x in parts:
-            module(x)
-            self.seen.append(str(module.form))
+        for part in parts:
+            part.module(part.x)
+            self.seen.append(str(part.module.form))
         return [Timing(self.times(form), 1) for form in self.seen[-len(parts) :]]
 
 

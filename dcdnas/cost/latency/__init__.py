@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.units import TIMES, Notation
 from dcdnas.cost._base import Metric
 from dcdnas.cost._price import CATALOGUE, Prices
 from dcdnas.cost.latency.device import Device, this_device
+from dcdnas.cost.latency.runtimes import Part
 from dcdnas.cost.latency.table import LatencyTable
 from dcdnas.cost.latency.timing import Timing, timings
 from dcdnas.errors import UsageError
@@ -44,22 +45,23 @@ def time_networks(networks: Sequence[Network], device: Device) -> list[Timing]:
     """What whole networks take on this machine, in turns; they are put on the device, ready for inference only.
 
     Raises:
-        UsageError: when the device is another machine's.
+        UsageError: when the device is another machine's, or its runtime cannot run one of them.
     """
     device.check_here()
     return timings([at_work(network, network.architecture.input, device) for network in networks], device, BLOCKS)
 
 
-def at_work(module: nn.Module, shape: Iterable[int], device: Device) -> tuple[nn.Module, Tensor]:
+def at_work(module: nn.Module, shape: Iterable[int], device: Device, name: str = "the network") -> Part:
     """A network, or what stands in a slot, as it is deployed on the device (`Network.deploy`), in place; and an input for it.
 
     Args:
         module: to be deployed.
         shape: of one input without the batch.
         device: of this machine.
+        name: of the module, for messages.
     """
     x = torch.randn(device.batch, *shape, generator=torch.Generator().manual_seed(0))
-    return deployed(module).to(device.kind), x.to(device.kind)
+    return Part(deployed(module).to(device.kind), x.to(device.kind), name)
 
 
 def time_module(module: nn.Module, shape: tuple[int, ...], device: Device | None = None) -> int:

@@ -53,11 +53,18 @@ def take_network(
 
 
 def check_device(table: LatencyTable, device: str | None) -> None:
-    """Raises UsageError when a table is of another machine and that was not said, or of another device than was said."""
+    """Whether a table is of the device that is meant.
+
+    Raises:
+        UsageError: when it is of another machine and that was not said, or of another device than was said.
+        MissingPackageError: when it is of a runtime that is not installed here, so that nothing can be measured with it.
+    """
     name = table.device.name
     if device is not None and device.lower() not in name.lower():
         raise UsageError(f"{table.source} is of {name!r}, not of {device!r}. Give the table of that device.")
-    if device is None and not table.device.here:
+    if device is None and table.device.this_machines:
+        table.device.check_here()
+    elif device is None:
         raise UsageError(
             f"{table.source} is of another device, {name!r}; this machine is {this_device().name!r}. To search for that device, "
             f"name it: --latency-device {name!r}. For this machine leave --latency-table out."

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from dcdnas.errors import UsageError
+from dcdnas.cost.latency.runtimes import runtimes
+from dcdnas.errors import DcdnasError, UsageError
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Device:
         batch: images that go through at once; the latency is that of all of them.
         dtype: of weights and activations.
         software: what runs the network, with its version.
+        runtime: what runs the network: ``torch``, ``onnxruntime`` as exported, or what the maker of a table wrote there.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Device:
     batch: int = 1
     dtype: str = "float32"
     software: str = ""
+    runtime: str = "torch"
 
     @property
     def kind(self) -> str:
@@ -39,29 +42,52 @@ class Device:
         return self.name.partition(":")[0]
 
     @property
-    def here(self) -> bool:
-        """Whether it is this machine's, so that it can be measured now; another version of the software does not matter."""
+    def this_machines(self) -> bool:
+        """Whether it is a device of this machine."""
         return self.kind in KINDS and self.dtype == "float32" and self.name == _name(self.kind)
 
+    @property
+    def here(self) -> bool:
+        """Whether it can be measured now; another version of the software does not matter."""
+        try:
+            self.check_here()
+        except DcdnasError:
+            return False
+        return True
+
     def check_here(self) -> None:
-        """Raises UsageError when this machine is another one, so that nothing can be measured for it."""
-        if not self.here:
+        """Nothing, when it can be measured now.
+
+        Raises:
+            UsageError: when this machine is another one, or its runtime is unknown.
+            MissingPackageError: when its runtime is not installed.
+        """
+        if not self.this_machines:
             here = f"This machine is {_name('cpu')}"
             raise UsageError(f"{self.name} cannot be measured here. {here}; run `dcdnas latency measure SPACE -o FILE` there.")
+        runtimes[self.runtime]().check(self.kind, self.batch)
 
     def __str__(self) -> str:
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
-        return ", ".join(filter(None, (self.name, threads, f"batch {self.batch}", self.dtype, self.software)))
+        software = self.software if self.runtime in self.software else f"{self.runtime} {self.software}".strip()
+        return ", ".join((self.name, threads, f"batch {self.batch}", self.dtype, software))
 
 
 KINDS = ("cpu", "cuda")
 
 
-def this_device(kind: str = "cpu", threads: int = 1, batch: int = 1) -> Device:
+def this_device(kind: str = "cpu", threads: int = 1, batch: int = 1, runtime: str = "torch") -> Device:
     """This machine's CPU or GPU.
 
+    Args:
+        kind: ``cpu`` or ``cuda``.
+        threads: that one network computes with.
+        batch: images that go through at once.
+        runtime: that runs them.
+
     Raises:
-        UsageError: when there is no such device here, or a number is not above zero.
+        UsageError: when there is no such device or runtime here, or a number is not above zero.
+        MissingPackageError: when the runtime is not installed.
     """
     if kind not in KINDS:
         raise UsageError(f"--device {kind}: not a device that can be measured. Allowed: {', '.join(KINDS)}.")
@@ -69,7 +95,9 @@ def this_device(kind: str = "cpu", threads: int = 1, batch: int = 1) -> Device:
         raise UsageError("--device cuda: torch finds no GPU here. Measure the CPU, or run this where the GPU is.")
     if threads < 1 or batch < 1:
         raise UsageError(f"threads and batch must be at least 1, not {threads} and {batch}.")
-    return Device(_name(kind), threads, batch, "float32", f"torch {torch.__version__.partition('+')[0]}")
+    chosen = runtimes[runtime]()
+    chosen.check(kind, batch)
+    return Device(_name(kind), threads, batch, "float32", chosen.software, runtime)
 
 
 @cache

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.cost.latency import at_work
 from dcdnas.cost.latency.device import Device
 from dcdnas.cost.latency.fit import LEAST, Correction, Whole, corrected
 from dcdnas.cost.latency.kept import KeptTimes
-from dcdnas.cost.latency.table import LatencyTable, Place, place_of
+from dcdnas.cost.latency.runtimes import Part
+from dcdnas.cost.latency.table import LatencyTable, Place, place_of, said
 from dcdnas.cost.latency.timing import Timing, timings
 from dcdnas.errors import UsageError
 from dcdnas.networks import STATIC, build_network, make, slots_of
@@ -98,7 +98,7 @@ def finding(table: LatencyTable) -> LatencyTable:
     """
     table.device.check_here()
     kept, measured_before = KeptTimes(table.device), list(table.slots)
-    company: list[tuple[nn.Module, Tensor]] = []
+    company: list[Part] = []
 
     def find(place: Place) -> Timing:
         known = kept.get(place)
@@ -129,14 +129,14 @@ def whole(architecture: Architecture, slots: Mapping[Place, Timing], timing: Tim
     return Whole(float(sum(slots[place].median for place in places)), len(places), float(timing.median))
 
 
-def ready(item: Place | Architecture, device: Device) -> tuple[nn.Module, Tensor]:
+def ready(item: Place | Architecture, device: Device) -> Part:
     """What is measured, deployed on the device, with an input."""
     with torch.random.fork_rng(devices=()):  # the throw-away weights must not shift anyone's random numbers
         torch.manual_seed(0)
         if isinstance(item, Architecture):
             return at_work(build_network(item), item.input, device)
         slot, choice = item
-        return at_work(make(slot, choice), slot.input, device)
+        return at_work(make(slot, choice), slot.input, device, said(item))
 
 
 def _measure(kept: KeptTimes, places: Sequence[Place], networks: Sequence[Architecture], told: Told) -> None:

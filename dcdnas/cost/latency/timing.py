@@ -20,11 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from dcdnas.cost.latency.device import Device
-
-Call = Callable[[], object]
+from dcdnas.cost.latency.runtimes import Call, Part, runtimes
 
 Clock = Callable[[Call], float]
 """Makes a call and says how many seconds it took."""
@@ -38,7 +36,7 @@ class Timing:
     """What a module takes.
 
     Args:
-        median: nanoseconds, of the quickest block.
+        median: nanoseconds, of the quickest block, less what a call takes by itself (`Runtime.start`).
         iqr: nanoseconds between the quartiles of all calls, which a busy machine makes large.
     """
 
@@ -46,17 +44,21 @@ class Timing:
     iqr: int = 0
 
 
-def timings(parts: Sequence[tuple[nn.Module, Tensor]], device: Device, blocks: int, clock: Clock | None = None) -> list[Timing]:
-    """What each module takes on its input.
+def timings(parts: Sequence[Part], device: Device, blocks: int, clock: Clock | None = None) -> list[Timing]:
+    """What each module takes on its input, in the device's runtime.
 
     Args:
         parts: modules in eval mode with their inputs, on the device.
         device: of this machine.
         blocks: of `CALLS` calls, for each module.
         clock: for tests; the device's own when left out.
+
+    Raises:
+        UsageError: naming a part that the runtime cannot run.
     """
-    clock = clock or clock_of(device)
-    calls = [_call(module, x) for module, x in parts]
+    clock, runtime = clock or clock_of(device), runtimes[device.runtime]()
+    start = runtime.start(device.threads)
+    calls = [*runtime.calls(parts, device.threads), *([start] if start else [])]
     seconds: list[list[float]] = [[] for _ in calls]
     with torch.inference_mode(), _threads(device.threads):
         for call in calls:
@@ -64,7 +66,8 @@ def timings(parts: Sequence[tuple[nn.Module, Tensor]], device: Device, blocks: i
         for _ in range(blocks * CALLS):
             for call, found in zip(calls, seconds, strict=True):
                 found.append(clock(call))
-    return [_timing(found) for found in seconds]
+    less = _quickest(seconds.pop()) if start else 0.0
+    return [_timing(found, less) for found in seconds]
 
 
 def clock_of(device: Device) -> Clock:
@@ -105,14 +108,13 @@ def by(now: Callable[[], float]) -> Clock:
     return clock
 
 
-def _call(module: nn.Module, x: Tensor) -> Call:
-    return lambda: module(x)
+def _quickest(seconds: Sequence[float]) -> float:
+    return min(statistics.median(seconds[i : i + CALLS]) for i in range(0, len(seconds), CALLS))
 
 
-def _timing(seconds: Sequence[float]) -> Timing:
-    blocks = (seconds[i : i + CALLS] for i in range(0, len(seconds), CALLS))
+def _timing(seconds: Sequence[float], less: float) -> Timing:
     low, _, high = statistics.quantiles(seconds, n=4, method="inclusive")
-    return Timing(max(1, round(1e9 * min(map(statistics.median, blocks)))), round(1e9 * (high - low)))
+    return Timing(max(1, round(1e9 * (_quickest(seconds) - less))), round(1e9 * (high - low)))
 
 
 @contextmanager
