@@ -57,26 +57,32 @@ class Modes:
         return np.asarray(_powers(self.poles, steps) @ self.amplitudes[index], np.complex128)
 
 
-def modes(sequences: Sequence[ArrayLike], order: int | None = None, tolerance: float = 0.01) -> Modes:
+def modes(sequences: Sequence[ArrayLike], order: int | None = None, tolerance: float = 0.01, delays: int | None = None) -> Modes:
     """The complex frequencies that sequences share, and the amplitudes of each.
 
     Args:
         sequences: each (t,) or (t, d), of any lengths from 4 on, with one d.
         order: r, how many modes; when None, as many as singular values of the sequences' delays exceed the tolerance.
         tolerance: as a fraction of the largest singular value; about the noise.
+        delays: steps over which modes are looked for, the most that there may be; when None, half of the shortest sequence, which
+            is best under noise. Fewer take less time.
 
     Raises:
-        UsageError: for sequences that do not fit together, and for an order that they cannot carry.
+        UsageError: for sequences that do not fit together, and for an order or delays that they cannot carry.
     """
     given = _checked(sequences)
-    delays = min(len(x) for x in given) // 2
+    shortest = min(len(x) for x in given)
+    if delays is None:
+        delays = shortest // 2
+    elif not 1 <= delays <= shortest - 2:
+        raise UsageError(f"delays cannot be {delays}. Allowed for sequences of {shortest} steps: 1 to {shortest - 2}.")
     rows = np.concatenate([_hankel(column, delays) for x in given for column in x.T])
     _, sizes, directions = np.linalg.svd(rows, full_matrices=False)
     most = min(delays, len(sizes))
     if order is None:
         order = min(most, int((sizes > tolerance * sizes[0]).sum()))
     elif not 1 <= order <= most:
-        raise UsageError(f"order cannot be {order}. Allowed for sequences of {2 * delays} steps: 1 to {most}.")
+        raise UsageError(f"order cannot be {order}. Allowed for sequences of {shortest} steps and {delays} delays: 1 to {most}.")
     basis = directions[:order].T
     poles = np.linalg.eigvals(np.linalg.pinv(basis[:-1]) @ basis[1:]).astype(np.complex128)
     poles = poles[np.lexsort((np.angle(poles), -np.abs(poles).round(12)))]

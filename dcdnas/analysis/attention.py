@@ -3,14 +3,15 @@ becomes of each layer's output when its attentions are held at their means."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from dcdnas.core.dynamics import Attentions, Dynamics
+from dcdnas.analysis._evolution import course_of
+from dcdnas.core.dynamics import Attentions, Dynamics, Reading
 from dcdnas.data import Images
 from dcdnas.networks import Network
 from dcdnas.operators import Observer, Operator
@@ -18,7 +19,7 @@ from dcdnas.training.attentions import Attention, Moments, batches, operators_of
 from dcdnas.training.loop import evaluate
 
 
-def attentions(network: Network, validation: Images, count: int, weights: str) -> Attentions:
+def attentions(network: Network, validation: Images, count: int, weights: str, readings: Sequence[Reading] = ()) -> Attentions:
     """How dynamic a trained network is, and how good.
 
     Args:
@@ -26,10 +27,11 @@ def attentions(network: Network, validation: Images, count: int, weights: str) -
         validation: images, all of which judge the network.
         count: of these images, the first of which show how dynamic it is; all when there are fewer.
         weights: where the trained weights come from, in words.
+        readings: of its attentions over the training, where there are any.
     """
     some = validation.take(torch.arange(min(count, len(validation)), device=validation.rows.device))
     accuracy = evaluate(network, validation)["accuracy"]
-    return Attentions(validation.name, len(some), weights, accuracy, tuple(dynamics(network, some)))
+    return Attentions(validation.name, len(some), weights, accuracy, tuple(dynamics(network, some)), course_of(readings))
 
 
 @torch.inference_mode()

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dcdnas.analysis import LEAST_CHANGE, LEAST_READINGS
 from dcdnas.cli._tables import Sheet, table
-from dcdnas.core.dynamics import Dynamics
-from dcdnas.core.units import percent
+from dcdnas.core.dynamics import Course, Dynamics
+from dcdnas.core.units import counted, percent
 
 CAPTION = (
     "Dynamic share: variance of what changes in a layer's output when its attentions are held at their means, of the output. "
     "Spread: an attention's deviation over images, of its mean. Entropy of kernels: 1 is an even mixture, 0 a single kernel."
 )
+
+HEIGHTS, WIDTH = "▁▂▃▄▅▆▇█", 12
+"""Characters of a curve, from low to high, and how many there are at most."""
 
 
 def attention_table(layers: Sequence[Dynamics]) -> Sheet:
@@ -34,3 +38,29 @@ def attention_table(layers: Sequence[Dynamics]) -> Sheet:
             made.add_row(*head, a.name, f"{a.elements:,}", f"{a.mean:.3g}", percent(a.relative), entropy)
     made.caption = CAPTION
     return made
+
+
+def course_table(course: Course) -> Sheet:
+    """One row an attention: its spread over the training as a curve; how the layer's evolve stands in its first row."""
+    made = table("Layer", "Attention", "Over time", "Evolution", spare=("Over time", "Attention"))
+    for layer in course.layers:
+        for i, (name, spreads) in enumerate(layer.spreads.items()):
+            made.add_row("" if i else layer.layer, name, curve(spreads), "" if i else layer.evolution.sentence)
+    made.add_section()
+    made.add_row("all layers", "", "", course.together.sentence)
+    when = f"{counted(len(course.epochs), 'reading')}, epoch {course.epochs[0]:.3g} to {course.epochs[-1]:.3g}"
+    made.caption = (
+        f"Over time: the spread, from its least to its largest value; {when}. Evolution: by the modes that a layer's spreads "
+        f"share, where these explain most of what changes and more than chance would; it takes {LEAST_READINGS} readings."
+    )
+    return made
+
+
+def curve(values: Sequence[float | None]) -> str:
+    """A curve in characters, from its least to its largest value; low where it hardly changes, a space where it has no value."""
+    count = min(WIDTH, len(values))
+    shown = [values[round(i * (len(values) - 1) / max(1, count - 1))] for i in range(count)]
+    known = [value for value in shown if value is not None]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    top = (len(HEIGHTS) - 1) / (high - low) if high - low >= LEAST_CHANGE else 0.0
+    return "".join(" " if value is None else HEIGHTS[round((value - low) * top)] for value in shown)

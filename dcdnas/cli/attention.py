@@ -38,11 +38,12 @@ def attention(
     """Measure how far the attentions of each layer, and with them its output, depend on the image.
 
     The weights are those beside a config, those of --weights, or, for a run's trial, those of the same training as in the search,
-    which is done again. What is found about a run's trial is kept in the run, and shown on its page.
+    which is done again. How the attentions evolved is said of a training that is done again, and of one of `dcdnas train`, which
+    keeps it beside its weights. What is found about a run's trial is kept in the run, and shown on its page.
 
     Example:  dcdnas attention quick --trial best
     """
-    from dcdnas.cli._attention_table import attention_table
+    from dcdnas.cli._attention_table import attention_table, course_table
     from dcdnas.cli._source import open_source
     from dcdnas.results.attention import write_attentions
 
@@ -54,6 +55,8 @@ def attention(
     right = f"{100 * result.accuracy:.1f} % of the validation images right"
     out.show(f"{found.name}: {result.weights}; {right}")
     out.show(attention_table(result.layers) if result.layers else "All layers are static.")
+    if result.course:
+        out.show(course_table(result.course))
     if found.run and found.trial:
         path = write_attentions(found.run.folder, found.trial.number, result)
         out.note(f"Kept in {path}; the trial's page shows it.")
@@ -84,6 +87,7 @@ def with_weights(out: Output, found: Found, data: str, weights: Path, count: int
     from dcdnas.engine.repeat import task_of
     from dcdnas.errors import UsageError
     from dcdnas.export import load_trained
+    from dcdnas.training.attentions import FILE, readings_in
 
     if data:
         task = TrainingTask(data=data)
@@ -92,7 +96,8 @@ def with_weights(out: Output, found: Found, data: str, weights: Path, count: int
     else:
         raise UsageError(f"{found.name} does not say which images it is for. Name some with -d, like -d fashion-mini.")
     network, validation = load_trained(found.architecture, read_images(out, found, task), weights)
-    return attentions(network, validation, count, f"weights of {weights}")
+    readings = readings_in(weights.with_name(FILE))
+    return attentions(network, validation, count, f"weights of {weights}", readings)
 
 
 def trained_again(out: Output, found: Found, data: str, count: int) -> Attentions:
@@ -123,4 +128,5 @@ def trained_again(out: Output, found: Found, data: str, count: int) -> Attention
     again = repeat_training(trial, task, told, best_device())
     then, now = trial.score.values["accuracy"], again.score.values["accuracy"]
     agrees = "to the same accuracy" if abs(now - then) < 1e-9 else f"where the search reached {100 * then:.1f} %"
-    return attentions(again.network, again.validation, count, f"trained again as in the search, seed {task.seed}, {agrees}")
+    words = f"trained again as in the search, seed {task.seed}, {agrees}"
+    return attentions(again.network, again.validation, count, words, again.readings)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+from dcdnas.core.units import counted
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,77 @@ class Reading:
     layers: Mapping[str, tuple[Spread, ...]]
 
 
+Pattern = Literal["settles", "oscillates", "changes", "steady", "unclear", "short"]
+
+
+@dataclass(frozen=True)
+class Evolution:
+    """How attentions evolve over a training; `dcdnas.analysis.evolution` finds it.
+
+    Args:
+        pattern: ``settles`` towards a level, ``oscillates`` about one, ``changes`` still at the end, or hardly changes
+            (``steady``). ``unclear`` where its changes may be chance, ``short`` where there are too few readings.
+        readings: that were looked at.
+        explained: share of what changes that the pattern explains; None without one.
+        half_life: epochs in which half of what is left fades; None where it does not, or not by the same factor each time.
+        period: epochs of an oscillation; None for another pattern.
+    """
+
+    pattern: Pattern
+    readings: int
+    explained: float | None = None
+    half_life: float | None = None
+    period: float | None = None
+
+    @property
+    def sentence(self) -> str:
+        """In words, after the name of what evolves."""
+        fades = f"a half-life of {self.half_life:.2g} epochs" if self.half_life else ""
+        match self.pattern:
+            case "settles":
+                return f"settles with {fades}" if fades else "has settled by the end"
+            case "oscillates":
+                return f"oscillates with a period of {self.period:.2g} epochs{f', and fades with {fades}' if fades else ''}"
+            case "changes":
+                return "still changes at the end"
+            case "steady":
+                return "hardly changes"
+            case "unclear":
+                return "cannot be told: it may be noise"
+            case "short":
+                return f"cannot be told from {counted(self.readings, 'reading')}"
+
+
+@dataclass(frozen=True)
+class LayerCourse:
+    """How the attentions of one layer evolved.
+
+    Args:
+        layer: its slot.
+        spreads: by the name of the attention its spread (`Spread.relative`) at each reading.
+        evolution: of all of them together.
+    """
+
+    layer: str
+    spreads: Mapping[str, tuple[float | None, ...]]
+    evolution: Evolution
+
+
+@dataclass(frozen=True)
+class Course:
+    """How the attentions of a network evolved over a training.
+
+    Args:
+        epochs: trained at each reading.
+        layers: that have attentions, in the order of computation.
+        together: how those of all layers evolved.
+    """
+
+    epochs: tuple[float, ...]
+    layers: tuple[LayerCourse, ...]
+    together: Evolution
+
+
 @dataclass(frozen=True)
 class Attentions:
     """What is known of one trained network's attentions.
@@ -72,6 +146,7 @@ class Attentions:
         weights: where the trained weights come from, in words.
         accuracy: of these weights on all validation images, 0-1.
         layers: that have attentions, in the order of computation.
+        course: how they evolved over the training; None where nobody wrote it down.
     """
 
     data: str
@@ -79,3 +154,4 @@ class Attentions:
     weights: str
     accuracy: float
     layers: tuple[Dynamics, ...]
+    course: Course | None = None

@@ -53,8 +53,16 @@ class ProxyTraining:
                 write_weights(network, self.weights / file_of(job))
         return score
 
-    def trained(self, job: Job, report: Reporter = lambda _: True) -> tuple[Network, Score]:
-        """As a call, with the network itself."""
+    def trained(
+        self, job: Job, report: Reporter = lambda _: True, begin: Callable[[Network], object] = lambda _: None
+    ) -> tuple[Network, Score]:
+        """As a call, with the network itself.
+
+        Args:
+            job: which network, and how it is trained.
+            report: told every epoch; returns whether to go on.
+            begin: takes the network before it is trained.
+        """
         if self.threads:
             torch.set_num_threads(self.threads)
         if self.device == "cpu":
@@ -66,4 +74,5 @@ class ProxyTraining:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(job.task.seed)
             network = build_network(fitted(task, job.architecture, job.task)).to(self.device)
+            begin(network)
             return network, judged(task, network, job.task, report)

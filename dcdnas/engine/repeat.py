@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dcdnas.core.dynamics import Reading
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Score, Trial
-from dcdnas.data import Images
+from dcdnas.data import Images, Split, at_size
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import Job
 from dcdnas.engine.proxy_training import ProxyTraining, Reporter
 from dcdnas.errors import UsageError
 from dcdnas.networks import Network
 from dcdnas.tasks.classification import images_of
+from dcdnas.training.following import Follower
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,13 @@ class Repeated:
         network: trained, on the CPU and in eval mode.
         score: that it reached this time.
         validation: the images that it was judged on.
+        readings: of its attentions over the training.
     """
 
     network: Network
     score: Score
     validation: Images
+    readings: tuple[Reading, ...]
 
 
 def task_of(folder: Path, trial: Trial) -> TrainingTask:
@@ -65,5 +69,12 @@ def repeat_training(trial: Trial, task: TrainingTask, report: Reporter, device: 
     """
     enough = trial.score.epochs if trial.score else task.epochs
     job = Job(trial.number, trial.architecture, task, confirm=True)
-    network, score = ProxyTraining(device).trained(job, lambda result: report(result) and result.epoch < enough)
-    return Repeated(network.to("cpu").eval(), score, images_of(task).validation)
+    followers: list[Follower] = []
+
+    def begin(network: Network) -> None:
+        images = Split(*(at_size(part, *network.architecture.input[1:]) for part in images_of(task)))
+        followers.append(Follower(network, images, task))
+
+    network, score = ProxyTraining(device).trained(job, lambda result: report(result) and result.epoch < enough, begin)
+    readings = tuple(followers[0].end())
+    return Repeated(network.to("cpu").eval(), score, images_of(task).validation, readings)

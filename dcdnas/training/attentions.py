@@ -26,6 +26,9 @@ BATCH = 16
 LOOKED_AT = 48
 """Images, evenly spaced, of a reading within a training."""
 
+FILE = "attentions.csv"
+"""Of a training's readings, in its folder."""
+
 COLUMNS = ("epoch", "layer", "attention", "elements", "mean", "spread", "entropy")
 
 
@@ -95,9 +98,14 @@ class Attention:
         return Spread(name, mean.numel(), float(mean.mean()), relative, even)
 
 
-def showing(network: Network, device: torch.device | str) -> Network:
-    """A copy of a network on a device, in eval mode, whose layers compute in the form that shows all of their attentions."""
-    shown = copy.deepcopy(network).to(device).eval()
+def showing(network: Network, device: torch.device | str | None = None) -> Network:
+    """A copy of a network in eval mode whose layers compute in the form that shows all of their attentions.
+
+    Args:
+        network: is not changed.
+        device: of the copy; None for the network's own.
+    """
+    shown = copy.deepcopy(network).to(device or next(network.parameters()).device).eval()
     for operator in operators_of(shown).values():
         operator.form = operator.forms(operator.geometry, operator._settings())[0]
     return shown
@@ -143,18 +151,18 @@ def batches(images: Images, device: torch.device | str) -> Iterator[Tensor]:
         yield normalised(images.batch(rows)[0].to(device), images.mean, images.std)
 
 
-def reading_of(network: Network, images: Images, epoch: float) -> Reading:
-    """What the attentions of a network in training are like; it is not changed, and nothing is drawn from random numbers.
+def reading_of(shown: Network, images: Images, epoch: float) -> Reading:
+    """What the attentions of a network in training are like; nothing is drawn from random numbers.
 
     Args:
-        network: as it is after an epoch.
+        shown: from `showing`, so that the network in training is not changed.
         images: to look at some of.
         epoch: how many epochs it was trained.
     """
     count = min(LOOKED_AT, len(images))
     some = images.take(torch.linspace(0, len(images) - 1, count, device=images.rows.device).round().long())
-    seen = seen_in(showing(network, next(network.parameters()).device), some)
-    slots = {name: slot for name in seen if (slot := slot_of(network, name))}
+    seen = seen_in(shown, some)
+    slots = {name: slot for name in seen if (slot := slot_of(shown, name))}
     return Reading(epoch, {slot: tuple(a.spread(n) for n, a in seen[name].items()) for name, slot in slots.items()})
 
 

@@ -22,9 +22,9 @@ from dcdnas.training import attentions, checkpoint
 from dcdnas.training.loop import Training
 from dcdnas.training.schedule import learning_rate
 
-LAST, BEST, EPOCHS, ATTENTIONS = "last.safetensors", "best.safetensors", "epochs.csv", "attentions.csv"
-"""Names of the files: the whole training, to go on from; weights of the best epoch; a row an epoch; what the attentions of a
-classifier were like after each epoch."""
+LAST, BEST, EPOCHS = "last.safetensors", "best.safetensors", "epochs.csv"
+"""Names of the files: the whole training, to go on from; weights of the best epoch; a row an epoch. `attentions.FILE` has what
+the attentions of a classifier were like after each epoch."""
 
 LOOKED_AT = 1000
 """Images of each part, evenly spaced, whose pixels tell data sets apart."""
@@ -109,7 +109,7 @@ class TrainingFolder:
             self.rows = [Row(**row) for row in kept.facts["rows"]]
         except (KeyError, TypeError) as error:
             raise FileError(f"{self.last}: its epochs cannot be read: {error}. Start again with another -o.") from None
-        kept_readings = attentions.readings_in(self.path / ATTENTIONS)
+        kept_readings = attentions.readings_in(self.path / attentions.FILE)
         self.readings = [r for r in kept_readings if r.epoch <= len(self.rows)]  # a later one was written just before a crash
 
     def keep(self, training: Training) -> None:
@@ -146,10 +146,10 @@ class TrainingFolder:
         """Writes what the attentions of a classifier are like by now, where it has any."""
         if training.network.architecture.head:
             return
-        reading = attentions.reading_of(training.network, training.validation, len(training.curve))
+        reading = attentions.reading_of(attentions.showing(training.network), training.validation, len(training.curve))
         if reading.layers:
             self.readings.append(reading)
-            write_whole(self.path / ATTENTIONS, attentions.as_csv(self.readings))
+            write_whole(self.path / attentions.FILE, attentions.as_csv(self.readings))
 
 
 def rows_in(path: Path) -> list[Row]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dcdnas.analysis.attention import attentions, dynamics
 from dcdnas.core.architecture import Architecture, LayerChoice
-from dcdnas.core.dynamics import Attentions, Dynamics, Spread
+from dcdnas.core.dynamics import Attentions, Course, Dynamics, Evolution, LayerCourse, Spread
 from dcdnas.networks import Network, build_network
 from dcdnas.operators import operators
 from dcdnas.operators.ddf import DDF
@@ -140,9 +140,11 @@ def test_a_static_network_has_nothing_to_say() -> None:
     assert dynamics(network("static"), small_data().validation) == []
 
 
+LAYERS = (Dynamics("stem", "dyconv", (Spread("kernel", 4, 0.25, 0.1, 0.9), Spread("x", 1, 0.0, None)), 0.5),)
+
+
 def test_what_was_computed_is_kept(tmp_path: Path) -> None:
-    layers = (Dynamics("stem", "dyconv", (Spread("kernel", 4, 0.25, 0.1, 0.9), Spread("x", 1, 0.0, None)), 0.5),)
-    kept = Attentions("fashion-mini", 40, "some", 0.8, layers)
+    kept = Attentions("fashion-mini", 40, "some", 0.8, LAYERS)
     assert read_attentions(tmp_path, 7) is None
     assert write_attentions(tmp_path, 7, kept).is_file()
     assert read_attentions(tmp_path, 7) == kept
@@ -158,3 +160,20 @@ def test_the_attentions_are_of_the_first_images_and_the_accuracy_of_all(asked: i
     assert (found.data, found.images, found.weights) == ("fashion-mini", looked_at, "weights of w")
     assert found.accuracy == evaluate(made, part)["accuracy"]
     assert list(found.layers) == dynamics(made, part.take(torch.arange(looked_at)))
+
+
+def test_a_course_is_kept_and_one_that_is_damaged_not_taken(tmp_path: Path) -> None:
+    evolution = Evolution("oscillates", 3, 0.9, None, 4.0)
+    course = Course(
+        (1.0, 2.0), (LayerCourse("stem", {"kernel": (0.1, 0.2), "x": (None, 0.5)}, evolution),), Evolution("short", 2)
+    )
+    path = write_attentions(tmp_path, 7, Attentions("fashion-mini", 40, "some", 0.8, LAYERS, course))
+    found = read_attentions(tmp_path, 7)
+    assert found is not None
+    assert found.course == course
+    for whole, damaged in (('"oscillates"', '"dances"'), ('"epochs": [', '"epochs": [0, '), ('"x": [', '"x": null, "y": [')):
+        text = path.read_text(encoding="utf-8")
+        assert whole in text
+        path.write_text(text.replace(whole, damaged), encoding="utf-8")
+        assert read_attentions(tmp_path, 7) is None
+        path.write_text(text, encoding="utf-8")

@@ -67,9 +67,16 @@ def test_one_mode_that_fades_is_an_annealing() -> None:
         ([[1.0, 2.0, 3.0]], None, r"sequence 0 has the shape \(3, 1\)\. Allowed: \(steps, 1\) with 4 steps or more"),
         ([np.ones((6, 2)), np.ones((6, 3))], None, r"sequence 1 has the shape \(6, 3\)\. Allowed: \(steps, 2\)"),
         ([[1.0, 2.0, float("nan"), 4.0]], None, "sequence 0 has values that are not finite"),
-        ([np.arange(8.0)], 5, r"order cannot be 5\. Allowed for sequences of 8 steps: 1 to 4"),
+        ([np.arange(8.0)], 5, r"order cannot be 5\. Allowed for sequences of 8 steps and 4 delays: 1 to 4"),
     ],
 )
 def test_what_does_not_fit_is_said(sequences, order, said) -> None:
     with pytest.raises(UsageError, match=said):
         modes(sequences, order=order)
+
+
+def test_fewer_delays_find_the_same_poles_and_too_many_are_refused() -> None:
+    given = [sequence(seed) for seed in range(3)]
+    assert error(modes(given, order=3, delays=5).poles) < 1e-9
+    with pytest.raises(UsageError, match=r"delays cannot be 29\. Allowed for sequences of 30 steps: 1 to 28"):
+        modes(given, delays=29)

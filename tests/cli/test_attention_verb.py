@@ -7,6 +7,7 @@ from pathlib import Path
 
 from commands import Run
 
+from dcdnas.cli._attention_table import curve
 from dcdnas.results import load_run
 from dcdnas.results.attention import read_attentions
 
@@ -33,6 +34,12 @@ def test_a_trial_is_trained_again_as_in_the_search_and_kept(run: Run, searched: 
     assert kept.accuracy == score.values["accuracy"]
     assert [layer["layer"] for layer in said.json["layers"]] == [layer.layer for layer in kept.layers]
     assert {layer.operator for layer in kept.layers} == {"odconv"}
+    assert kept.course is not None
+    assert [layer.layer for layer in kept.course.layers] == [layer.layer for layer in kept.layers]
+    assert (kept.course.epochs[0], kept.course.epochs[-1]) == (0, score.epochs)
+    assert [layer["spreads"] for layer in said.json["course"]["layers"]] == [
+        {name: list(curve) for name, curve in layer.spreads.items()} for layer in kept.course.layers
+    ]
 
 
 def test_weights_that_were_trained_in_earnest_are_taken_as_they_are(run: Run, searched: Path) -> None:
@@ -42,7 +49,16 @@ def test_weights_that_were_trained_in_earnest_are_taken_as_they_are(run: Run, se
     given = run("attention", "done", "--trial", number, "--weights", "out/seed-0/model.safetensors", "--json").json
     assert config["layers"] == given["layers"] != []
     assert config["weights"] == "weights of out/seed-0/model.safetensors"
-    assert "odconv" in run("attention", "out/seed-0/config.yaml", "-d", "npz:some.npz").out
+    assert config["course"] == given["course"]
+    assert config["course"]["epochs"] == [1]
+    shown = run("attention", "out/seed-0", "-d", "npz:some.npz").out
+    assert "odconv" in shown
+    assert "cannot be told from 1 reading" in shown
+    shutil.copy("out/seed-0/model.safetensors", "elsewhere.safetensors")
+    assert (
+        run("attention", "out/seed-0", "-d", "npz:some.npz", "--weights", "elsewhere.safetensors", "--json").json["course"]
+        is None
+    )
 
 
 def test_what_has_no_weights_says_where_to_get_some(run: Run, searched: Path) -> None:
@@ -64,3 +80,10 @@ def test_weights_of_another_network_are_refused(run: Run, searched: Path) -> Non
     assert said.code == 2
     assert "weights of another network" in said.err
     assert read_attentions(searched / "runs" / "done", number) is None
+
+
+def test_a_curve_is_drawn_from_its_least_to_its_largest_value() -> None:
+    assert curve([0.0, 0.1, None, 0.2]) == "▁▅ █"
+    assert curve([i / 100 for i in range(23)]) == "▁▂▂▃▄▄▅▅▆▇▇█"
+    assert curve([0.1, 0.1004]) == "▁▁"
+    assert curve([None]) == " "
