@@ -1,10 +1,13 @@
 """How far predicted latencies are off, and how well they order networks, beside multiply-adds on the same networks.
 
-    python benchmarks/latency.py [SPACE ...] [--fit 30] [--unseen 30] [--threads 1] [--ways]
+    python benchmarks/latency.py [SPACE ...] [--fit 30] [--unseen 30] [--threads 1] [--runtime torch] [--few] [--ways]
 
 For each space: the table is measured, the correction is fitted on some networks, and others, which it has never seen, are
 predicted and measured whole. Printed: how long measuring takes; the mean absolute percentage error and Kendall's tau on the
 unseen networks, with tau's 95 % interval over bootstraps of the networks; and the same for a line fitted to multiply-adds.
+
+With --runtime onnxruntime slots and networks are exported, which takes a quarter of a second a slot and some seconds a network.
+With --few only the places of these networks are measured, not all of the space's; predictions are the same.
 
 With --ways also what the table's way of measuring is worth: slots in turns or each in a loop of its own, and the thread's clock
 or a wall clock, for the slots of all these networks. Nothing that was kept before is used.
@@ -30,6 +33,8 @@ def main() -> None:
     parser.add_argument("--fit", type=int, default=30, help="networks that the correction is fitted on")
     parser.add_argument("--unseen", type=int, default=30, help="networks that are predicted")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--runtime", default="torch")
+    parser.add_argument("--few", action="store_true", help="measure no places but those of these networks")
     parser.add_argument("--ways", action="store_true", help="compare ways to measure, too")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as kept:
@@ -39,26 +44,26 @@ def main() -> None:
         torch.set_num_threads(1)
         print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}")
         for space in given.spaces:
-            measure(space, given.fit, given.unseen, given.threads)
+            measure(space, given.fit, given.unseen, given.threads, given.runtime, given.few)
             if given.ways:
                 ways(space, given.fit + given.unseen)
 
 
-def measure(name: str, fit: int, unseen: int, threads: int) -> None:
+def measure(name: str, fit: int, unseen: int, threads: int, runtime: str, few: bool) -> None:
     """Prints one space's figures."""
     from dcdnas.cost import price
     from dcdnas.cost.latency.device import this_device
     from dcdnas.cost.latency.fit import Whole, corrected
     from dcdnas.cost.latency.kept import KeptTimes
-    from dcdnas.cost.latency.measuring import whole
+    from dcdnas.cost.latency.measuring import measured_table, whole
     from dcdnas.space.library import load_space
-    from dcdnas.space.pricing.latency import drawn, measured
+    from dcdnas.space.pricing.latency import drawn, places_needed
 
-    space, device = load_space(name), this_device(threads=threads)
-    start, worked = time.perf_counter(), time.process_time()
-    table = measured(space, device, fit + unseen)
-    seconds, worked = time.perf_counter() - start, time.process_time() - worked
+    space, device = load_space(name), this_device(threads=threads, runtime=runtime)
     networks = drawn(space, fit + unseen)
+    start, worked = time.perf_counter(), time.process_time()
+    table = measured_table((not few and places_needed(space)) or (), networks, device, name)
+    seconds, worked = time.perf_counter() - start, time.process_time() - worked
     kept, rows, flops = KeptTimes(device), [], []
     for a in networks:
         timing = kept.get(a)
@@ -67,7 +72,7 @@ def measure(name: str, fit: int, unseen: int, threads: int) -> None:
         flops.append(price(a)["flops"])
     by_flops = [Whole(f, 1, row.measured) for f, row in zip(flops, rows, strict=True)]
     print(f"{name} on {device}: {len(table.slots):,} places and {len(networks)} networks")
-    print(f"  measured in {seconds:.0f} s, {worked:.0f} s of the processor")
+    print(f"  measured in {seconds:.0f} s, {worked:.0f} s of the processor; load {os.getloadavg()[0]:.1f}")
     true = [row.measured for row in rows[fit:]]
     print(f"  networks take {min(true) / 1e6:.2f} to {max(true) / 1e6:.2f} ms; fitted on {fit}, predicted {unseen} unseen")
     for what, found in (("latency table", rows), ("multiply-adds", by_flops)):
@@ -93,9 +98,10 @@ def ways(name: str, number: int) -> None:
     """Prints what each way of measuring the slots and networks of a space predicts, each network by a fit to the others."""
     from dcdnas.cost.latency.device import this_device
     from dcdnas.cost.latency.fit import Whole, corrected
+    from dcdnas.cost.latency.measuring import BLOCKS, CHUNKS, places_in, ready
     from dcdnas.cost.latency.timing import by, clock_of, timings
     from dcdnas.space.library import load_space
-    from dcdnas.space.pricing.latency import BLOCKS, CHUNKS, drawn, places_in, ready
+    from dcdnas.space.pricing.latency import drawn
 
     space, device = load_space(name), this_device()
     networks = drawn(space, number)

@@ -38,11 +38,15 @@ def cost(
     latency: Annotated[bool, typer.Option("--latency", help="Measure its latency on this machine's CPU, too, 1 thread.")] = False,
     latency_table: LatencyTable = None,
     latency_device: LatencyDevice = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option("--runtime", metavar="torch|onnxruntime", help="What latency is measured in; onnxruntime: as exported."),
+    ] = None,
 ) -> None:
     """Count a network's FLOPs and parameters, or those of a space's smallest and largest network.
 
     One FLOP is one multiply-add at batch 1. A published network takes its own settings with --set. Latency is measured with
-    --latency, or predicted for another device with its --latency-table.
+    --latency, in --runtime onnxruntime as it is exported, or predicted for another device with its --latency-table.
 
     Example:  dcdnas cost dcd/mobilenetv2_dcd --set width_mult=0.5
     """
@@ -52,9 +56,10 @@ def cost(
 
     found = network_or_space(out, source, preset_settings(assignments or []), data)
     if isinstance(found, Architecture):
-        timed = _latency(out, found, latency_table, latency_device) if latency or latency_table or latency_device else None
+        wanted = latency or latency_table or latency_device or runtime
+        timed = _latency(out, found, latency_table, latency_device, runtime) if wanted else None
         _network(out, source, found, layers, as_csv, count, timed)
-    elif as_csv or count != "deploy" or latency or latency_table or latency_device:
+    elif as_csv or count != "deploy" or latency or latency_table or latency_device or runtime:
         raise UsageError(
             f"--csv, --count and --latency are for one network, and {source} is a space. Give a model config or a preset."
         )
@@ -66,12 +71,12 @@ Timed = tuple["Table", "Timing | None"]
 """The latency table, and what the whole network takes where that was measured."""
 
 
-def _latency(out: Output, architecture: Architecture, file: str | None, device: str | None) -> Timed:
+def _latency(out: Output, architecture: Architecture, file: str | None, device: str | None, runtime: str | None) -> Timed:
     from dcdnas.cli._measuring import measuring
     from dcdnas.cost.latency.choosing import take_network
 
     with measuring(out) as told:
-        return take_network(architecture, file, device, told)
+        return take_network(architecture, file, device, told, runtime)
 
 
 def _network(

@@ -152,6 +152,11 @@ def test_cost_measures_a_network_layer_by_layer(run: Run, project: Path) -> None
     assert found["latency"]["measured"] > 0
     said = run("cost", "one.json", "--latency")
     assert "Latency" in said.out
+    pytest.importorskip("onnxruntime")
+    said = run("cost", "one.json", "--runtime", "onnxruntime")
+    assert re.search(r"Latency .* measured whole on .*, onnxruntime ", said.out)
+    both = run("cost", "one.json", "--runtime", "onnxruntime", "--latency-table", "t.json")
+    assert (both.code, "Leave one of them out" in both.err) == (2, True)
 
 
 def test_what_is_slower_than_predicted_is_said() -> None:

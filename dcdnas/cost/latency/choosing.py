@@ -22,7 +22,11 @@ def quietly(what: str, share: float) -> None:
 
 
 def take_network(
-    architecture: Architecture, file: str | Path | None = None, device: str | None = None, told: Told = quietly
+    architecture: Architecture,
+    file: str | Path | None = None,
+    device: str | None = None,
+    told: Told = quietly,
+    runtime: str | None = None,
 ) -> tuple[LatencyTable, Timing | None]:
     """The table that one network is priced by: from a file, else by measuring it here and now.
 
@@ -31,21 +35,25 @@ def take_network(
         file: with a table that has its places; None measures this machine's CPU with one thread.
         device: of another machine, whose table is meant.
         told: of the measurement.
+        runtime: to measure in; torch when left out.
 
     Returns:
         The table; and what the whole network takes, when that was measured.
 
     Raises:
-        UsageError: when the table is of another device than is meant, or a device is named without a table.
+        UsageError: when the table is of another device than is meant, or a device is named without a table, or a runtime with
+            one.
         FileError: when the file cannot be read.
     """
     if file is None:
         if device:
             raise UsageError("--latency-device names the device of a table. Give the table, too: --latency-table FILE.")
-        here = this_device()
+        here = this_device(runtime=runtime or "torch")
         table, whole = measured_network(
             architecture, here, lambda share: told(f"latencies of {architecture.network} on {here}", share)
         )
+    elif runtime:
+        raise UsageError(f"--runtime says what is measured, and {file} has been. Leave one of them out.")
     else:
         table, whole = read_table(file), None
         check_device(table, device)
