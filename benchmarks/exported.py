@@ -1,6 +1,8 @@
 """Exported networks in onnxruntime: MobileNetV2 with ODConv (one kernel) and DCD against the static network, at batch 1.
 
-    OMP_NUM_THREADS=1 python benchmarks/exported.py -o FOLDER [--rounds N]        prints the table of docs/speed.md
+    OMP_NUM_THREADS=1 python benchmarks/exported.py -o FOLDER [--rounds N] [--widths 0.5 1.0] [--networks odconv dcd]
+
+prints the table of docs/speed.md, in which the static network is always one.
 
 Each network is exported as `dcdnas export --to onnx` does it, `model.onnx` for any batch size and `model-batch1.onnx`, and keeps
 its folder: what is there is not exported again. Then all files of a width take turns on one image of 224x224 pixels, one thread,
@@ -64,10 +66,10 @@ def nodes_of(path: Path) -> int:
     return len(onnx.load(path).graph.node)
 
 
-def rows(width: float, folder: Path, rounds: int) -> Iterator[str]:
+def rows(width: float, names: Sequence[str], folder: Path, rounds: int) -> Iterator[str]:
     """The table's rows of one width."""
-    seconds = {name: exported(name, width, folder / f"{name}-{width}") for name in NETWORKS}
-    opens = {(name, file): opened(folder / f"{name}-{width}" / file) for file in FILES for name in NETWORKS}
+    seconds = {name: exported(name, width, folder / f"{name}-{width}") for name in names}
+    opens = {(name, file): opened(folder / f"{name}-{width}" / file) for file in FILES for name in names}
     spent: dict[tuple[str, str], list[float]] = {key: [] for key in opens}
     for turn in range(rounds + 1):
         for key, (call, _) in opens.items():
@@ -88,12 +90,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--widths", type=float, nargs="+", default=WIDTHS)
+    parser.add_argument("--networks", nargs="+", choices=sorted(NETWORKS), default=list(NETWORKS))
     given = parser.parse_args()
     torch.set_num_threads(1)
     print("| network | width | file | nodes | ms, least | time / static, median (quartiles) | by least times | export, s |")
     print("| --- |" + " ---: |" + " --- |" + " ---: |" * 5)
-    for width in WIDTHS:
-        for row in rows(width, given.output, given.rounds):
+    names = list(dict.fromkeys(["static", *given.networks]))
+    for width in given.widths:
+        for row in rows(width, names, given.output, given.rounds):
             print(row, flush=True)
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(
