@@ -5,7 +5,7 @@
 Times are medians of eight proposals, of the wall clock and of the processor, after so many results of random networks; the first
 proposal, which prices the space, stands apart. For `--at-once` the model searches NAS-Bench-Macro with so many networks in
 training while it proposes, and is compared with itself one by one: differences of b and U after 50 evaluations, which
-`search_quality.py` explains.
+`yardstick.py` explains.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from itertools import count
 
 import search_quality as quality
+from yardstick import BUDGETS, GOALS, Yardstick, yardstick
 
 from dcdnas.core.budget import Budget, parse_budgets
 from dcdnas.core.trial import Score, Trial
@@ -32,7 +33,7 @@ from dcdnas.space.library import load_space
 from dcdnas.space.pricing.cost import Priced, draws_within, priced
 from dcdnas.space.pricing.ladder import static_ladder
 from dcdnas.space.search_space import SearchSpace
-from dcdnas.tables import Table, tables
+from dcdnas.tables import tables
 
 SPACES = {"nas-bench-macro": "60MFLOPs", "fashion-quick": "2MFLOPs", "mobilenetv2-imagenet": "300MFLOPs"}
 PROPOSALS, STARTS, EVALUATIONS = 8, 10, 50
@@ -50,12 +51,12 @@ def main() -> None:
     for name, budget in SPACES.items() if given.told else ():
         times(name, parse_budgets([budget], notations()), given.told)
     try:
-        table = tables["nas-bench-macro"](given.table)
+        measure = yardstick(tables["nas-bench-macro"](given.table))
     except DataError as error:
         print(f"Nothing is searched: {error}")
         return
-    for budget in quality.BUDGETS[:2] if given.at_once else ():
-        at_once(table, parse_budgets([budget], notations()), given.at_once, given.seeds)
+    for budget in BUDGETS["nas-bench-macro"][:2] if given.at_once else ():
+        at_once(measure, parse_budgets([budget], notations()), given.at_once, given.seeds)
 
 
 def times(name: str, budgets: tuple[Budget, ...], told: list[int]) -> None:
@@ -86,16 +87,16 @@ def asked(study: DirectStudy, told: Trial) -> tuple[float, float]:
     return taken
 
 
-def at_once(table: Table, budgets: tuple[Budget, ...], several: list[int], seeds: int) -> None:
+def at_once(measure: Yardstick, budgets: tuple[Budget, ...], several: list[int], seeds: int) -> None:
     """Prints a line a number of networks in training."""
-    found = {n: [searched(table, budgets, n, seed) for seed in range(seeds)] for n in (1, *several)}
+    found = {n: [searched(measure, budgets, n, seed) for seed in range(seeds)] for n in (1, *several)}
     for n in several:
         gains = {m: [mine[m] - alone[m] for mine, alone in zip(found[n], found[1], strict=True)] for m in ("b", "U")}
         said = "; ".join(f"{m} {quality.interval(values, 3)}" for m, values in gains.items())
         print(f"{budgets[0]}, {n} at one time against one, {seeds} seeds: {said}")
 
 
-def searched(table: Table, budgets: tuple[Budget, ...], several: int, seed: int) -> dict[str, float]:
+def searched(measure: Yardstick, budgets: tuple[Budget, ...], several: int, seed: int) -> dict[str, float]:
     """What the model finds with so many in training, of which the first always ends first."""
     space = load_space("nas-bench-macro")
     study, running, trials = study_of("model", space, budgets, seed), [], []
@@ -111,11 +112,11 @@ def searched(table: Table, budgets: tuple[Budget, ...], several: int, seed: int)
         if len(running) == several or number >= EVALUATIONS:
             first, ticket, decisions = running.pop(0)
             network, chosen = priced(space, decisions), derived_seed(seed, first)
-            readings = table.readings(network.architecture)
+            readings = measure.table.readings(network.architecture)
             trials.append(ended(network, first, readings[chosen % len(readings)]))
             study.tell(ticket, trials[-1])
         if len(trials) == EVALUATIONS:
-            return quality.judged(table, trials, budgets[0].at_most)
+            return measure.judged(trials, budgets[0].at_most)
     raise AssertionError
 
 
@@ -123,7 +124,7 @@ def study_of(sampler: str, space: SearchSpace, budgets: tuple[Budget, ...], seed
     """A sampler that knows of nothing."""
     made = samplers[sampler].direct
     assert made is not None
-    return DirectStudy(made(Search(space, budgets, quality.GOALS, seed)))
+    return DirectStudy(made(Search(space, budgets, GOALS, seed)))
 
 
 def different(space: SearchSpace, budgets: tuple[Budget, ...], rng: random.Random) -> Iterator[Priced]:

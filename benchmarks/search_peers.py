@@ -11,7 +11,7 @@ before is answered from memory; neither counts. The second, `plain`, is the tool
 constraint where it has such, and everything that it asks for counts.
 
 Judged as there, at 24, 50 and 100 evaluations. Results go to `search_peers.json` beside this file, search by search: what is
-there is not searched again. The searches of dcdnas are those of `search_quality.json`.
+there is not searched again. The searches of dcdnas are those of `search_quality.py`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import search_quality as quality
-from search_quality import BUDGETS, DIGITS, SIZES, bound, judge, searched, show
+from search_quality import SIZES, results_of, searched, show
+from yardstick import BUDGETS, DIGITS, Yardstick, yardstick
 
 from dcdnas.core.cache import cache_folder
 from dcdnas.engine.job import derived_seed
@@ -38,6 +38,7 @@ from dcdnas.space.pricing.table import SpaceTable
 from dcdnas.tables import Table, tables
 
 RESULTS = Path(__file__).with_suffix(".json")
+BENCHMARK = "nas-bench-macro"
 SCRIPTS = Path(__file__).with_name("peers")
 
 
@@ -74,11 +75,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
-    parser.add_argument("--budgets", nargs="+", default=list(BUDGETS))
+    parser.add_argument("--budgets", nargs="+", default=list(BUDGETS[BENCHMARK]))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--table", help="file of the benchmark; the fetched one when left out")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--ours", type=Path, default=quality.RESULTS, help="results of search_quality.py")
+    parser.add_argument("--ours", type=Path, default=results_of(BENCHMARK), help="results of search_quality.py")
     parser.add_argument("--against", default="dcdnas-model", help="contestant to whom the others' differences are printed")
     parser.add_argument("--show", action="store_true", help="search nothing, print what there is")
     given = parser.parse_args()
@@ -96,16 +97,16 @@ def main() -> None:
 
 def search_missing(found: dict[str, Any], given: argparse.Namespace) -> None:
     """Searches what was not searched yet, seed by seed."""
-    table = tables["nas-bench-macro"](given.table)
-    rows = rows_of(table)
+    measure = yardstick(tables[BENCHMARK](given.table))
+    rows = rows_of(measure.table)
     for seed, budget in product(range(given.seeds), given.budgets):
         wanted = [(p, v) for p, v in product(given.peers, given.variants) if f"{budget}/{p}/{seed}/{v}" not in found]
-        starts = searched(table, "random", budget, 10, seed)[0] if any(v == "filtered" for _, v in wanted) else []
+        starts = searched(measure.table, "random", budget, 10, seed)[0] if any(v == "filtered" for _, v in wanted) else []
         for peer, variant in wanted:
-            problem = problem_of(rows, starts if variant == "filtered" else [], budget, seed)
+            problem = problem_of(rows, starts if variant == "filtered" else [], measure, budget, seed)
             names = asked(PEERS[peer], {**problem, "filtered": variant == "filtered"})
             key = f"{budget}/{peer}/{seed}/{variant}"
-            found[key] = {str(size): judged(rows, problem, names[:size], bound(budget)) for size in SIZES}
+            found[key] = {str(size): judged(measure, rows, problem, names[:size], measure.bound(budget)) for size in SIZES}
             found[key] |= {"ms": 0.0, "evaluated": len(names)}
             given.results.write_text(
                 "{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(found[k])}" for k in sorted(found)) + "\n}\n"
@@ -115,7 +116,7 @@ def search_missing(found: dict[str, Any], given: argparse.Namespace) -> None:
 
 def rows_of(table: Table) -> dict[str, Row]:
     """Every name of the benchmark."""
-    space = load_space("nas-bench-macro")
+    space = load_space(BENCHMARK)
     priced = SpaceTable(space, ("flops",))
     rows = {}
     for digits in product(range(3), repeat=len(space.decisions)):
@@ -126,15 +127,15 @@ def rows_of(table: Table) -> dict[str, Row]:
     return rows
 
 
-def problem_of(rows: dict[str, Row], starts: Sequence[Any], budget: str, seed: int) -> dict[str, Any]:
+def problem_of(rows: dict[str, Row], starts: Sequence[Any], measure: Yardstick, budget: str, seed: int) -> dict[str, Any]:
     """What a tool is given: choices, costs, and of each network the one reading that this search sees."""
-    space = load_space("nas-bench-macro")
+    space = load_space(BENCHMARK)
     options = {d.name: list(d.options) for d in space.decisions}
     seen = {row.same: row.readings[derived_seed(seed, row.same) % len(row.readings)] for row in rows.values()}
     seen |= {identity(trial.architecture): trial.score.values["accuracy"] for trial in starts}
     return {
         "options": options, "starts": [dict(trial.decisions) for trial in starts], "trials": SIZES[-1], "seed": seed,
-        "budget": None if budget == "none" else bound(budget),
+        "budget": None if budget == "none" else measure.bound(budget),
         "networks": {name: [row.same, row.cost, seen[row.same]] for name, row in rows.items()},
     }  # fmt: skip
 
@@ -160,12 +161,13 @@ def python_of(peer: Peer) -> Path:
     return python
 
 
-def judged(rows: dict[str, Row], problem: dict[str, Any], names: Sequence[str], most: float) -> dict[str, float]:
+def judged(
+    measure: Yardstick, rows: dict[str, Row], problem: dict[str, Any], names: Sequence[str], most: float
+) -> dict[str, float]:
     """b, U and V of what was evaluated within the budget."""
     within = [name for name in names if rows[name].cost <= most]
-    true = [sum(rows[name].readings) / len(rows[name].readings) for name in within]
-    read = [problem["networks"][name][2] for name in within]
-    return judge([rows[name].cost for name in within], true, read, most)
+    seen = [problem["networks"][name][2] for name in within]
+    return measure.judge([rows[name].cost for name in within], [rows[name].readings for name in within], seen, most)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,11 @@ PAGE = (Path(__file__).parents[2] / "docs" / "samplers.md").read_text(encoding="
 @pytest.mark.parametrize("measure", ["b", "U"])
 def test_the_page_says_what_was_measured(measure: str, capsys: pytest.CaptureFixture[str]) -> None:
     benchmark = script("search_quality")
-    found = json.loads(benchmark.RESULTS.read_text(encoding="utf-8"))
-    benchmark.show(found, measure, benchmark.BUDGETS, benchmark.CONTESTANTS, "random")
+    found = json.loads(benchmark.results_of("nas-bench-macro").read_text(encoding="utf-8"))
+    budgets = benchmark.BUDGETS["nas-bench-macro"]
+    benchmark.show(found, measure, budgets, benchmark.CONTESTANTS, "random")
     printed = [line.strip("|").split("|") for line in capsys.readouterr().out.splitlines() if "`" in line]
-    assert len(printed) == len(benchmark.BUDGETS) * len(benchmark.CONTESTANTS)
+    assert len(printed) == len(budgets) * len(benchmark.CONTESTANTS)
     for budget, sampler, seeds, *cells, _ in printed:
         assert int(seeds) == 20
         assert f"| {budget.strip().replace('MFLOPs', ' MFLOPs')} |{sampler}|{'|'.join(cells)}|" in PAGE
