@@ -19,7 +19,12 @@ Points = Sequence[Sequence[float]]
 
 def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
     """Whether `a` is nowhere worse than `b` and somewhere better."""
-    return all(x <= y for x, y in zip(a, b, strict=True)) and any(x < y for x, y in zip(a, b, strict=True))
+    better = False
+    for x, y in zip(a, b, strict=True):
+        if not x <= y:
+            return False
+        better = better or x < y
+    return better
 
 
 def nondominated(points: Points) -> list[int]:
@@ -77,25 +82,40 @@ def front(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> l
     """The non-dominated finished trials within the budgets, from the cheapest to the dearest."""
     found = candidates(trials, budgets)
     points = [goals.point(t) for t in found]
-    on_front = [found[i] for i in nondominated(points)]
-    return sorted(on_front, key=lambda t: (*(t.cost[m] for m in goals.costs), -goals.gain(t), t.number))
+    return sorted((found[i] for i in nondominated(points)), key=lambda t: _place(t, goals))
 
 
-def extended(line: Sequence[Trial], trial: Trial, budgets: Sequence[Budget], goals: Goals) -> Sequence[Trial]:
-    """A front with one more trial; the same object where the trial is not on it, which costs little to find out.
+def _place(trial: Trial, goals: Goals) -> tuple[float, ...]:
+    """Where a trial stands on a front."""
+    return (*(trial.cost[m] for m in goals.costs), -goals.gain(trial), trial.number)
+
+
+class Front:
+    """The front of trials that come one by one, always equal to `front` of all of them.
 
     Args:
-        line: the front of other trials.
-        trial: that no trial of the same network has come before.
         budgets: within which a trial may be on the front.
         goals: what is weighed.
     """
-    if not candidates([trial], budgets):
-        return line
-    point = goals.point(trial)
-    if any(dominates(goals.point(other), point) for other in line):
-        return line
-    return front([*line, trial], budgets, goals)
+
+    def __init__(self, budgets: Sequence[Budget], goals: Goals) -> None:
+        self.budgets, self.goals = budgets, goals
+        self.trials: tuple[Trial, ...] = ()
+        self._points: dict[int, list[float]] = {}
+        self._first: dict[str | int, int] = {}
+
+    def put(self, trial: Trial) -> bool:
+        """Takes one more trial, or one that it has anew; returns whether it is on the front."""
+        if not candidates([trial], self.budgets) or self._first.setdefault(network_of(trial), trial.number) != trial.number:
+            return False
+        point = self.goals.point(trial)
+        others = [t for t in self.trials if t.number != trial.number]
+        if any(dominates(self._points[t.number], point) for t in others):
+            return False
+        kept = [t for t in others if not dominates(point, self._points[t.number])]
+        self.trials = tuple(sorted((*kept, trial), key=lambda t: _place(t, self.goals)))
+        self._points = {**{t.number: self._points[t.number] for t in kept}, trial.number: point}
+        return True
 
 
 def best(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> Trial | None:

@@ -84,7 +84,7 @@ class LiveRun:
     @property
     def front(self) -> list[Trial]:
         """The same as the run's, kept up instead of sorted out anew."""
-        return self.history.line
+        return list(self.history.line)
 
     @property
     def moments(self) -> list[Moment]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, get_args
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.geometry import Cost
+from dcdnas.core.geometry import Cost, Setting
 from dcdnas.core.trial import EpochResult, FailureKind, Score, State, Trial
 from dcdnas.engine._facts import is_count, is_number, is_time
 
@@ -82,20 +83,35 @@ def sealed(values: Row) -> tuple[Any, ...]:
     return (*values, _digest(values))
 
 
-def opened(row: Row) -> Row:
+def opened(row: Row, written: Callable[[Row], str] = repr) -> Row:
     """A row without its digest.
+
+    Args:
+        row: a tuple.
+        written: what makes a text of it: `repr`, or what makes the same.
 
     Raises:
         DamagedRow: when the digest is of other values. A row of format 1 has none, and is taken as it is.
     """
     values, digest = row[:-1], row[-1]
-    if digest is not None and digest != _digest(values):
+    if digest is not None and digest != _digest(values, written):
         raise DamagedRow("the row is not as it was written")
     return values
 
 
-def _digest(values: Row) -> str:
-    return blake2b(repr(tuple(values)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+def _digest(values: Row, written: Callable[[Row], str] = repr) -> str:
+    return blake2b(written(tuple(values)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+_PLAIN = bytes(set(range(0x20, 0x7F)) - set(b"'\\"))
+"""What `repr` leaves as it is."""
+
+
+def _repr(values: Row) -> str:
+    """The `repr` of a tuple of several values, sooner where they are long plain text, as the JSON of networks is."""
+    plain = (isinstance(v, str) and not v.encode("utf-8", "surrogatepass").translate(None, _PLAIN) for v in values)
+    said = ("'" + v + "'" if as_it_is else repr(v) for v, as_it_is in zip(values, plain, strict=True))
+    return "(" + ", ".join(said) + ")"
 
 
 def trial_row(t: Trial) -> tuple[Any, ...]:
@@ -122,22 +138,75 @@ def confirmation_row(c: Confirmation) -> tuple[Any, ...]:
     return sealed((c.number, c.seed, c.state, c.failure and c.failure.value, c.reason, *_score_row(c.score)))
 
 
-def trial_of(row: Row, network: Row, curve: tuple[EpochResult, ...]) -> Trial:
+def trial_of(row: Row, network: Row, curve: tuple[EpochResult, ...], unread: bool = True) -> Trial:
     """The inverse of `trial_row` and `network_row`.
+
+    Args:
+        row: of the trial.
+        network: of its network.
+        curve: its reports.
+        unread: whether decisions stay text until somebody looks at them.
 
     Raises:
         DamagedRow: when a row was changed or the network's is missing.
     """
     if network[0] is None:
         raise DamagedRow("the row of its network is missing")
-    _, text, decisions = opened(network)
-    source = f"trial {row[0]}"  # a row without a digest may be anything, so that it is looked at here
-    architecture = Architecture.unread(text, source) if network[-1] else Architecture.from_dict(json.loads(text), source)
-    said = json.loads(decisions)
-    chosen = dict(zip(map(sys.intern, said), said.values(), strict=True))
-    if not set(map(type, chosen.values())) <= _SETTINGS:
-        raise DamagedRow(f"decisions cannot be {decisions[:60]!r}")
-    return _trial(row, architecture, chosen, curve)
+    _, text, decisions = opened(network, _repr)
+    source = f"trial {row[0]}"
+    sure = network[-1] is not None  # a row without a digest may be anything, so that it is looked at here
+    architecture = Architecture.unread(text, source) if sure else Architecture.from_dict(json.loads(text), source)
+    return _trial(row, architecture, UnreadDecisions(decisions) if sure and unread else _decisions(decisions), curve)
+
+
+class UnreadDecisions(Mapping[str, Setting]):
+    """Decisions whose JSON is read when somebody looks at them: of the thousands of trials of a run most are never looked at.
+
+    Args:
+        text: as it was written.
+    """
+
+    __slots__ = ("_said",)
+
+    def __init__(self, text: str) -> None:
+        self._said: str | dict[str, Setting] = text
+
+    def __getitem__(self, name: str) -> Setting:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __repr__(self) -> str:
+        return repr(self._read())
+
+    def _read(self) -> dict[str, Setting]:
+        if isinstance(self._said, str):
+            self._said = _decisions(self._said)
+        return self._said
+
+
+def _decisions(text: str) -> dict[str, Setting]:
+    """Decisions as JSON; a run has few different ones in thousands of trials, so that what was read once is not read again."""
+    if text[:1] + text[-1:] == "{}":
+        with suppress(KeyError):
+            return dict(map(_READ.__getitem__, text[1:-1].split(", ")))
+    said: dict[str, Setting] = {sys.intern(name): option for name, option in json.loads(text).items()}
+    if not set(map(type, said.values())) <= _SETTINGS:
+        raise DamagedRow(f"decisions cannot be {text[:60]!r}")
+    if len(_READ) > MOST_READ:
+        _READ.clear()
+    _READ.update({f"{json.dumps(name)}: {json.dumps(option)}": (name, option) for name, option in said.items()})
+    return said
+
+
+_READ: dict[str, tuple[str, Setting]] = {}
+"""Decisions by their JSON, which no other text between two commas of JSON is."""
+
+MOST_READ = 10_000
 
 
 def outline_of(row: Row) -> Trial:

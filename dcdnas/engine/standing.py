@@ -30,13 +30,12 @@ class Standing:
         self.budgets, self.goals = budgets, goals
         self.trials: dict[int, Trial] = {}
         self.states: Counter[State] = Counter()
-        self.front: tuple[Trial, ...] = ()
+        self._front = pareto.Front(budgets, goals)
         self.best: Trial | None = None
         self.latest: Trial | None = None
         self.longest = 0.0
         self.still = 0
         """Trainings that have ended since the front last changed."""
-        self._first: dict[str | int, int] = {}
 
     def put(self, trial: Trial) -> None:
         """Takes a new trial, or a new state of a known one; what is finished stays as it is."""
@@ -48,16 +47,14 @@ class Standing:
         self.trials[trial.number] = self.latest = trial
         if trial.state == "finished" and trial.score is not None:
             self.longest = max(self.longest, trial.score.seconds)
-        if self._may_lead(trial):
-            line = pareto.extended(self.front, trial, self.budgets, self.goals)
-            if line is not self.front and trial in line:
-                self.front, self.still = tuple(line), 0
-                self.best = pareto.best(line, self.budgets, self.goals)
+        if self._front.put(trial):
+            self.still = 0
+            self.best = pareto.best(self.front, self.budgets, self.goals)
 
-    def _may_lead(self, trial: Trial) -> bool:
-        """Whether it may be on the front: of the trials of one network the first counts, see `pareto.candidates`."""
-        found = pareto.candidates([trial], self.budgets)
-        return bool(found) and self._first.setdefault(pareto.network_of(trial), trial.number) == trial.number
+    @property
+    def front(self) -> tuple[Trial, ...]:
+        """The front, from the cheapest to the dearest."""
+        return self._front.trials
 
     @property
     def hung_after(self) -> float:

@@ -12,12 +12,13 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from dcdnas.core.budget import Budget
 from dcdnas.core.geometry import Setting
@@ -62,7 +63,7 @@ class Study:
         self.asked = 0
         self._finished = 0
         self._distributions: dict[str, BaseDistribution] = {d.name: CategoricalDistribution(d.options) for d in space.decisions}
-        self._options = {d.name: frozenset(d.options) for d in space.decisions}
+        self._options = {(d.name, option) for d in space.decisions for option in d.options}
         self._study = optuna.create_study(sampler=self._made(None), directions=goals.directions)
 
     def ask(self) -> tuple[int, dict[str, Setting]]:
@@ -107,8 +108,8 @@ class Study:
 
     def _check(self, trial: Trial) -> None:
         """Raises RunError for decisions that the space does not have, which a sampler could not learn from."""
-        for name, option in trial.decisions.items():
-            if name in self._options and option not in self._options[name]:
+        for name, option in trial.decisions.items() - self._options:
+            if name in self._distributions:
                 raise RunError(
                     f"trial {trial.number}: the space has no {name} of {option!r:.60}. The run's memory is of another "
                     "search.yaml: restore both from one copy."
@@ -129,7 +130,13 @@ class Study:
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
         params = self._everything(decisions)
-        self._study.add_trial(create_trial(state=state, values=values, system_attrs=dict(attributes or {})))
+        now = datetime.now()
+        made = _Told(
+            number=-1, state=state, value=None, values=values, datetime_start=now,
+            datetime_complete=now if state.is_finished() else None, params={}, distributions={}, user_attrs={},
+            system_attrs=dict(attributes or {}), intermediate_values={}, trial_id=-1,
+        )  # fmt: skip
+        self._study.add_trial(made)
         self._set_params(self._optuna_id(self.asked), params)
         self.asked += 1
 
@@ -167,10 +174,17 @@ class Study:
         It is the same chance whenever it is told, since nobody keeps what does not exist.
         """
         if not self.sampler.flat:
-            return {d.name: decisions[d.name] for d in self.space.decisions if d.name in decisions}
+            return {name: decisions[name] for name in self._distributions if name in decisions}
         rng = random.Random(derived_seed(self.seed, repr(sorted(decisions.items()))))
         drawn = {d.name: rng.choice(d.options) for d in self.space.decisions}
         return {**drawn, **decisions}
+
+
+class _Told(FrozenTrial):
+    """A trial that Optuna's storage keeps as it is given: copying takes longer than all else, and nobody else has it."""
+
+    def __deepcopy__(self, memo: Any) -> _Told:
+        return self
 
 
 def _chosen(trial: optuna.Trial, name: str, options: tuple[Setting, ...]) -> Setting:

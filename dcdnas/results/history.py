@@ -41,9 +41,8 @@ class History:
 
     def __init__(self, budgets: Sequence[Budget], goals: Goals, bounds: Bounds) -> None:
         self._budgets, self._goals, self._bounds = budgets, goals, bounds
-        self.line: list[Trial] = []
+        self._front = pareto.Front(budgets, goals)
         self._counted: set[int] = set()
-        self._first: dict[str | int, int] = {}
         self.moments: list[Moment] = []
 
     def extend(self, trials: Iterable[Trial]) -> list[Moment]:
@@ -54,15 +53,16 @@ class History:
             self.moments.append(self._after(trial))
         return self.moments
 
+    @property
+    def line(self) -> tuple[Trial, ...]:
+        """The front, from the cheapest to the dearest."""
+        return self._front.trials
+
     def _after(self, trial: Trial) -> Moment:
         last = self.moments[-1] if self.moments else Moment(0, 0.0, 0, 0.0, None)
-        line = self.line
-        if self._first.setdefault(pareto.network_of(trial), trial.number) == trial.number:
-            line = list(pareto.extended(self.line, trial, self._budgets, self._goals))
         volume, best = last.hypervolume, last.best
-        if len(line) != len(self.line) or any(a is not b for a, b in zip(line, self.line, strict=False)):
-            volume = pareto.hypervolume(line, self._budgets, self._goals, self._bounds)
-            best = self._goals.primary.of(max(line, key=self._goals.gain).score) if line else None
-        self.line = line
+        if self._front.put(trial):
+            volume = pareto.hypervolume(self.line, self._budgets, self._goals, self._bounds)
+            best = self._goals.primary.of(max(self.line, key=self._goals.gain).score)
         seconds, epochs = (trial.score.seconds, trial.score.epochs) if trial.score else (0.0, 0)
         return Moment(last.ended + 1, last.seconds + seconds, last.epochs + epochs, volume, best)

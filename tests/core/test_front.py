@@ -160,8 +160,13 @@ def test_of_the_trials_of_one_network_the_first_alone_is_on_the_front_and_confir
 def test_a_front_that_grows_trial_by_trial_is_the_front_of_all() -> None:
     rng = random.Random(3)
     trials = [trial(n, rng.randrange(20) / 20, rng.randrange(1, 25) * 5.0) for n in range(300)]
-    line: list[Trial] = []
+    growing = pareto.Front(BUDGETS, goals("flops"))
     for done, one in enumerate(trials, 1):
-        before, line = line, list(pareto.extended(line, one, BUDGETS, goals("flops")))
-        assert line == pareto.front(trials[:done], BUDGETS, goals("flops"))
-        assert (pareto.extended(before, one, BUDGETS, goals("flops")) is before) == (line == before)
+        is_on_it = growing.put(one)
+        line = pareto.front(trials[:done], BUDGETS, goals("flops"))
+        assert list(growing.trials) == line
+        assert is_on_it == (one in line)
+    again = replace(line[0], reason="written anew")
+    assert growing.put(again)
+    assert growing.trials[0] is again
+    assert list(growing.trials[1:]) == line[1:]
