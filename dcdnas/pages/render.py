@@ -10,7 +10,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dcdnas.core.units import costs, counted, duration, large, metric_name, mix, outputs, percent, quantity, small_share
-from dcdnas.pages import payload
+from dcdnas.pages import course, payload
 
 HERE = Path(__file__).parent
 
@@ -21,7 +21,7 @@ _PAGES.filters.update(
     percent=percent, quote=shlex.quote, duration=duration, moment=payload.moment, named=metric_name, mix=mix,
     large=large, small_share=small_share, costs=costs, counted=counted, outputs=outputs,
 )  # fmt: skip
-_PAGES.globals.update(quantity=quantity, SAID=payload.SAID, control=False, notes_problem="")
+_PAGES.globals.update(quantity=quantity, SAID=payload.SAID, control=False, notes_problem="", curves=course)
 
 
 def text(template: str, **values: Any) -> str:

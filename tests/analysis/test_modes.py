@@ -54,6 +54,17 @@ def test_it_is_the_dynamic_mode_decomposition_of_the_delays() -> None:
     np.testing.assert_allclose(np.sort_complex(modes([x], order=3).poles), expected, atol=1e-9)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Input data condition number:UserWarning")
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_it_is_the_hankel_dmd_of_pydmd(dimensions: int) -> None:
+    pydmd = pytest.importorskip("pydmd", reason="PyDMD is not installed; it is in the extra [oracles]")
+    for seed in range(5):
+        x = sequence(seed, dimensions=dimensions)
+        ours, theirs = modes([x], order=3, delays=12).poles, pydmd.HankelDMD(svd_rank=3, d=12).fit(x.T).eigs
+        np.testing.assert_allclose(ours[np.argsort(np.angle(ours))], theirs[np.argsort(np.angle(theirs))], atol=1e-9)
+
+
 def test_one_mode_that_fades_is_an_annealing() -> None:
     found = modes([0.5 + 0.5 * 0.9 ** np.arange(20)], order=2)
     np.testing.assert_allclose(np.sort(found.poles.real), [0.9, 1.0], atol=1e-9)

@@ -57,7 +57,7 @@ def test_the_extras_are_those_that_the_package_declares() -> None:
     for extra, packages in EXTRAS.items():
         named = {text.split(">")[0].replace("-", "_") for text in declared[extra]}
         assert named == set(packages)
-    assert set(declared) == {*EXTRAS, "all", "dev"}
+    assert set(declared) == {*EXTRAS, "all", "dev", "oracles"}
     assert declared["all"] == ["dcdnas[dashboard,trackers,figures,onnx,hub,gp]"]
     core = {text.split(">")[0].partition("[")[0] for text in PROJECT["dependencies"]}
     assert {"torch", "optuna", "ray", "fvcore", "pandas"} <= core

@@ -12,7 +12,7 @@ from browsing import CHROMIUM
 from serving import SECRET, Site, started
 from synthetic import confirm, make_run
 
-from dcdnas.core.dynamics import Attentions, Dynamics, Spread
+from dcdnas.core.dynamics import Attentions, Course, Dynamics, Evolution, LayerCourse, Spread
 from dcdnas.results.attention import write_attentions
 
 
@@ -23,7 +23,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     make_run(root / "good", 40)
     confirm(root / "good", 0, [0.80, 0.82])
     layers = (Dynamics("stage1", "odconv", (Spread("channel", 8, 1.0, 0.1), Spread("kernel", 2, 0.7, 0.2, 0.9)), 0.3),)
-    write_attentions(root / "good", 1, Attentions("fashion-mini", 512, "trained again as in the search", 0.8, layers))
+    settles = Evolution("settles", 3, 0.9, 1.8)
+    course = Course((1, 2, 3), (LayerCourse("stage1", {"channel": (0, 0.09, 0.1), "kernel": (0, 0.1, 0.2)}, settles),), settles)
+    write_attentions(root / "good", 1, Attentions("fashion-mini", 512, "trained again as in the search", 0.8, layers, course))
     make_run(root / "empty", 0, asked=10)
     make_run(root / "<b>&'\"x", 3)
     make_run(root / "no-memory", 1)

@@ -11,8 +11,9 @@ from serving import Site
 from synthetic import confirm, make_run, with_weights_only
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.dynamics import Attentions, Dynamics, Spread
+from dcdnas.core.dynamics import Attentions, Course, Dynamics, Evolution, LayerCourse, Spread
 from dcdnas.core.lock import FolderLock
+from dcdnas.pages.course import described, stretches
 from dcdnas.pages.payload import drawn_as
 from dcdnas.results import load_run
 from dcdnas.results.attention import write_attentions
@@ -195,11 +196,31 @@ def test_attentions_are_shown_where_they_were_measured(own_site: Site) -> None:
     page = f"/runs/run/trials/{number}"
     assert f"dcdnas attention {own_site.root / 'run'} --trial {number}" in own_site.get(page).text
     layers = (Dynamics("<stem>", "dyconv", (Spread("kernel", 4, 0.25, 0.123, 0.9), Spread("x", 1, 0.0, None)), 0.5),)
-    write_attentions(own_site.root / "run", number, Attentions("some-data", 40, "of a file", 0.8, layers))
+    course = Course(
+        (1.0, 2.5, 4.0),
+        (LayerCourse("<stem>", {"kernel": (0.0, 0.05, 0.125), "x": (None, 0.1, None)}, Evolution("settles", 3, 0.9, 1.84)),),
+        Evolution("oscillates", 3, 0.8, None, 4.0),
+    )
+    write_attentions(own_site.root / "run", number, Attentions("some-data", 40, "of a file", 0.8, layers, course))
     text = own_site.get(page).text
     assert f"dcdnas attention {own_site.root / 'run'} --trial {number}" not in text
     for said in ("40 validation images of some-data", "of a file", "80.0 %", "&lt;stem&gt;", "12.3 %", "0.900", "50.0 %"):
         assert said in text
+    for said in (
+        "settles with a half-life of 1.8 epochs",
+        "oscillates with a period of 4 epochs",
+        "3 readings, from epoch 1 to 4",
+    ):
+        assert said in text
+    assert 'aria-label="&lt;stem&gt;, kernel: spread from 0.0 % to 12.5 %, least 0.0 %, largest 12.5 %"' in text
+    assert '<polyline points="2.0,18.0 75.0,11.6 148.0,2.0"/>' in text
+
+
+def test_a_curve_ends_where_it_has_no_value_and_is_low_where_it_hardly_changes() -> None:
+    assert stretches([0.0, 0.2, None, 0.1, None]) == ["2.0,18.0 38.5,2.0", "111.5,10.0"]
+    assert stretches([0.5, 0.5004]) == ["2.0,18.0 148.0,18.0"]
+    assert stretches([None, None]) == []
+    assert described("a", "b", [None]) == "a, b: no spread"
 
 
 def test_a_training_that_nobody_goes_on_with_is_not_called_in_training(own_site: Site) -> None:

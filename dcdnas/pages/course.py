@@ -1,0 +1,39 @@
+"""How attentions evolved over a training, as small curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from dcdnas.analysis import LEAST_CHANGE, LEAST_READINGS
+from dcdnas.core.units import percent
+
+__all__ = ["HEIGHT", "LEAST_READINGS", "WIDTH", "described", "stretches"]
+
+WIDTH, HEIGHT, EDGE = 150.0, 20.0, 2.0
+"""Of the drawing of a curve, and what is left free at its sides; in its own units."""
+
+
+def stretches(values: Sequence[float | None]) -> list[str]:
+    """Points of the lines of a curve, from its least to its largest value; a line ends where there is no value.
+
+    A curve that hardly changes lies at the bottom, as in the table of `dcdnas attention`.
+    """
+    known = [value for value in values if value is not None]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    across = (WIDTH - 2 * EDGE) / max(1, len(values) - 1)
+    up = (HEIGHT - 2 * EDGE) / (high - low) if high - low >= LEAST_CHANGE else 0.0
+    points = [
+        None if value is None else f"{EDGE + i * across:.1f},{HEIGHT - EDGE - (value - low) * up:.1f}"
+        for i, value in enumerate(values)
+    ]
+    return [" ".join(filter(None, run)) for there, run in groupby(points, lambda point: point is not None) if there]
+
+
+def described(layer: str, attention: str, values: Sequence[float | None]) -> str:
+    """A curve in words, for who does not see it."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return f"{layer}, {attention}: no spread"
+    ends = f"from {percent(known[0])} to {percent(known[-1])}"
+    return f"{layer}, {attention}: spread {ends}, least {percent(min(known))}, largest {percent(max(known))}"
