@@ -14,7 +14,7 @@ from dcdnas.cost.latency.file import read_table, table_text
 from dcdnas.cost.latency.measuring import compared_in, finding
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import Store
-from dcdnas.errors import FileError, RunError
+from dcdnas.errors import FileError, RunError, UsageError
 from dcdnas.networks import build_network
 from dcdnas.space.pricing.latency import places_needed, take_table
 
@@ -105,6 +105,8 @@ def table_for(folder: Path, architecture: Architecture) -> LatencyTable | None:
 def time_front(store: Store, line: Iterable[Trial], device: Device) -> None:
     """Measures whole networks that were not measured yet, and writes down what they take; nothing for another machine.
 
+    A runtime may refuse a network: that does not undo the search, whose front keeps its predictions.
+
     Args:
         store: of the run.
         line: trials with the networks.
@@ -114,7 +116,10 @@ def time_front(store: Store, line: Iterable[Trial], device: Device) -> None:
     new = {t.deployed: t.architecture for t in line if t.deployed not in known}
     if not new or not device.here:
         return
-    for network, timing in zip(new, time_networks([build_network(a) for a in new.values()], device), strict=True):
-        known[network] = {"latency": timing.median, "iqr": timing.iqr}
+    try:
+        times = time_networks([build_network(a) for a in new.values()], device)
+    except UsageError:
+        return
+    known |= {network: {"latency": timing.median, "iqr": timing.iqr} for network, timing in zip(new, times, strict=True)}
     with store.transaction():
         store.set_meta("timed", known)

@@ -1,7 +1,8 @@
 """Several modules as an ONNX model each, through one export.
 
 An export spends most of a small module's time on what is the same for all: the exporter's table of operators. So the modules are
-exported side by side, as one program that takes an input for each, and its graph is cut apart.
+exported side by side, as one program that takes an input for each, and its graph is cut apart. Where the exporter has to take the
+operations of one apart, it does so with all; that makes the same nodes of the package's other operators.
 """
 
 from __future__ import annotations

@@ -135,6 +135,17 @@ def test_another_machines_front_is_not_measured(tmp_path: Path, wholes: list[Net
     assert len(wholes) == seen
 
 
+@pytest.mark.slow
+def test_a_front_that_its_runtime_refuses_keeps_its_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(networks: Sequence[Network], device: Device) -> list[Timing]:
+        raise UsageError("the network cannot be exported")
+
+    monkeypatch.setattr(latency, "time_networks", refused)
+    prepare(tmp_path / "run", *a_search(3))
+    assert search(tmp_path / "run", INLINE).resumable is False
+    assert load_run(tmp_path / "run").timed == {}
+
+
 def test_what_says_which_table_it_was_is_in_the_configuration(tmp_path: Path, wholes: list[Network]) -> None:
     c, table = a_search()
     prepare(tmp_path / "run", c, table)
