@@ -46,7 +46,7 @@ def evolution(curves: Sequence[ArrayLike], epochs: float = 1.0) -> Evolution:
 
     A level and one or two modes more are fitted to all curves at once, each in units of its own standard deviation. The mode that
     changes the most is named: an oscillation where three periods are within the readings, a settling where three half-lives are
-    (an eighth is left), or where the curves hardly go on in the end.
+    (an eighth is left), or where most curves hardly go on in the end.
 
     Args:
         curves: each (t,), of one length and evenly spaced.
@@ -109,9 +109,9 @@ def _largest(found: Modes, steps: int) -> tuple[float, float]:
 
 
 def _late(curves: Curves) -> float:
-    """How far the curves go in the last quarter of the readings, as a share of what is between their least and largest values."""
+    """Median share of what is between a curve's least and largest value that it goes in the last quarter of the readings."""
     begin = len(curves[0]) * 3 // 4
-    return math.hypot(*(x[-1] - x[begin] for x in curves)) / math.hypot(*(np.ptp(x) for x in curves))
+    return float(np.median([abs(x[-1] - x[begin]) / np.ptp(x) for x in curves]))
 
 
 def course_of(readings: Sequence[Reading]) -> Course | None:

@@ -73,9 +73,10 @@ def train(
     """Train a network in earnest, from a run, a config or a published network, and test it.
 
     Each seed has a folder: config.yaml and model.safetensors, which `dcdnas.load` and `dcdnas export` take, epochs.csv, the
-    weights of the best epoch, and the whole training as it was after the last epoch or when it was stopped (Ctrl-C,
-    SIGTERM): the same command with --resume goes on from there. A tenth of the training images watches the training. The
-    test images are checked before, and judged on once at the end, with the weights of the last epoch.
+    attentions after each epoch for `dcdnas attention`, the weights of the best epoch, and the whole training as it was after
+    the last epoch or when it was stopped (Ctrl-C, SIGTERM): the same command with --resume goes on from there. A tenth of the
+    training images watches the training. The test images are checked before, and judged on once at the end, with the weights
+    of the last epoch.
 
     Example:  dcdnas train quick -d fashion-mnist --epochs 60 --seeds 3
     """

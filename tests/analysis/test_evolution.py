@@ -51,6 +51,12 @@ def test_what_evolves_in_a_known_way_is_said_so(case: str) -> None:
     assert found.explained > 0.8
 
 
+def test_one_curve_that_goes_on_beside_two_that_have_settled_does_not_speak_for_all() -> None:
+    stays, goes_on = curves(SAID["rises and stays"][0]), curves(SAID["rises"][0])
+    assert evolution([*stays[:2], goes_on[0]]).sentence == "has settled by the end"
+    assert evolution([*goes_on[:2], stays[0]]).sentence == "still changes at the end"
+
+
 def test_readings_half_an_epoch_apart_are_told_in_epochs() -> None:
     whole, half = evolution(curves(SAID["fades"][0])), evolution(curves(SAID["fades"][0]), epochs=0.5)
     assert whole.period is not None
