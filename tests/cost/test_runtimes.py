@@ -63,8 +63,8 @@ def pretended() -> Iterator[Device]:
 
 
 def test_what_a_call_takes_by_itself_is_taken_off(pretended: Device) -> None:
-    parts = [Part(nn.Identity(), torch.zeros(size)) for size in (3, 7)]
-    assert [t.median for t in timings(parts, pretended, 2, clock)] == [3_000_000_000, 7_000_000_000]
+    parts = [Part(nn.Identity(), torch.zeros(size)) for size in (3, 7, 0)]
+    assert [t.median for t in timings(parts, pretended, 2, clock)] == [3_000_000_000, 7_000_000_000, 50_000_000]
 
 
 def test_a_table_names_its_runtime_and_is_read_again(pretended: Device, tmp_path: Any) -> None:

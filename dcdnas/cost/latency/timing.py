@@ -30,6 +30,9 @@ Clock = Callable[[Call], float]
 CALLS = 3
 """Of a block."""
 
+LEAST = 0.05
+"""Share of a call that a module takes at least: what is less cannot be told from what the call takes by itself."""
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -114,7 +117,8 @@ def _quickest(seconds: Sequence[float]) -> float:
 
 def _timing(seconds: Sequence[float], less: float) -> Timing:
     low, _, high = statistics.quantiles(seconds, n=4, method="inclusive")
-    return Timing(max(1, round(1e9 * (_quickest(seconds) - less))), round(1e9 * (high - low)))
+    quickest = _quickest(seconds)
+    return Timing(max(1, round(1e9 * max(quickest - less, LEAST * quickest))), round(1e9 * (high - low)))
 
 
 @contextmanager
