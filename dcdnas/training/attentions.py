@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from dcdnas.core.dynamics import Reading, Spread
+from dcdnas.core.files import read_text
 from dcdnas.data import Images
+from dcdnas.errors import FileError
 from dcdnas.networks import Network
 from dcdnas.operators import Operator
 from dcdnas.training.augment import normalised
@@ -28,6 +30,9 @@ LOOKED_AT = 48
 
 FILE = "attentions.csv"
 """Of a training's readings, in its folder."""
+
+LARGEST = 2**26
+"""Bytes of it that are read; 300 epochs of 100 layers have 10 million."""
 
 COLUMNS = ("epoch", "layer", "attention", "elements", "mean", "spread", "entropy")
 
@@ -188,9 +193,9 @@ def readings_in(path: Path) -> list[Reading]:
     """What `as_csv` wrote into a file; nothing where there is none, or it cannot be read."""
     found: dict[float, dict[str, list[Spread]]] = {}
     try:
-        for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
+        for row in csv.DictReader(io.StringIO(read_text(path, LARGEST))):
             found.setdefault(float(row["epoch"]), {}).setdefault(row["layer"], []).append(_spread(row))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileError, ValueError, KeyError, TypeError):
         return []
     return [Reading(epoch, {layer: tuple(a) for layer, a in layers.items()}) for epoch, layers in found.items()]
 

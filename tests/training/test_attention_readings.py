@@ -14,6 +14,7 @@ from dcdnas.analysis.attention import dynamics
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.dynamics import Reading, Spread
 from dcdnas.networks import Network, build_network
+from dcdnas.training import attentions
 from dcdnas.training.attentions import as_csv, reading_of, readings_in, showing
 from dcdnas.training.following import READINGS, Follower
 from dcdnas.training.loop import seeded, train
@@ -72,6 +73,14 @@ def test_a_table_that_is_none_has_no_readings(tmp_path: Path, content: bytes | N
     path = tmp_path / "attentions.csv"
     if content is not None:
         path.write_bytes(content)
+    assert readings_in(path) == []
+
+
+def test_a_table_that_is_too_long_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "attentions.csv"
+    path.write_text(as_csv([Reading(1, {"a": (Spread("channel", 8, 1.0, 3.5),)})]), encoding="utf-8")
+    assert len(readings_in(path)) == 1
+    monkeypatch.setattr(attentions, "LARGEST", 50)
     assert readings_in(path) == []
 
 
