@@ -21,3 +21,14 @@ def slow_but(quick: Iterable[object], values: Iterable[Any]) -> list[Any]:
     """`values` as a test's parameters; those that are not among `quick` are slow."""
     quick = list(quick)
     return [pytest.param(value, marks=[pytest.mark.slow] * (value not in quick)) for value in values]
+
+
+def in_turn(rows: Iterable[object], columns: Iterable[object]) -> list[Any]:
+    """All pairs as a test's parameters; the fast run has each row and each column, with one turn through the other."""
+    rows, columns = list(rows), list(columns)
+    quick = {(i % len(rows), i % len(columns)) for i in range(max(len(rows), len(columns)))}
+    return [
+        pytest.param(row, column, marks=[pytest.mark.slow] * ((i, j) not in quick))
+        for i, row in enumerate(rows)
+        for j, column in enumerate(columns)
+    ]

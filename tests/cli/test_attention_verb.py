@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
 from commands import Run
 
 from dcdnas.cli._attention_table import curve
@@ -42,6 +43,7 @@ def test_a_trial_is_trained_again_as_in_the_search_and_kept(run: Run, searched: 
     ]
 
 
+@pytest.mark.slow
 def test_weights_that_were_trained_in_earnest_are_taken_as_they_are(run: Run, searched: Path) -> None:
     number = str(dynamic_trial(searched / "runs" / "done"))
     run("train", "done", "--trial", number, "-d", "npz:some.npz", "--epochs", "1", "-o", "out")

@@ -220,6 +220,7 @@ def test_an_executorch_program_is_lowered_for_one_image_and_compared(
     assert not program.range_constraints
 
 
+@pytest.mark.slow
 def test_a_program_that_computes_something_else_exits_with_5_and_is_not_kept(
     run: Run, searched: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_list_goes_into_a_folder_that_is_made(run: Run, project: Path) -> None
     assert "cannot be written to" in said.err
 
 
+@pytest.mark.slow
 def test_a_latency_is_a_budget_of_a_space(run: Run) -> None:
     found = run("space", "check", "tiny.yaml", "-b", "1s", "--json").json
     low, high = found["ranges"]["latency"]["smallest"], found["ranges"]["latency"]["largest"]

@@ -41,7 +41,7 @@ def found_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tiny.yaml").write_text(SPACE, encoding="utf-8")
     (folder / "auc_task.py").write_text(AUC, encoding="utf-8")
     with plugged.forgotten():
-        command_in(folder, *SEARCH, "-n", "8", "--confirm", "2", "--name", "done", "--quiet", "--log", "tensorboard")
+        command_in(folder, *SEARCH, "-n", "5", "--confirm", "1", "--name", "done", "--quiet", "--log", "tensorboard")
     return folder
 
 
@@ -136,6 +136,7 @@ def test_values_are_kept_and_judged_by_its_name(found: Path) -> None:
     assert f"trial-{best.number}" in names
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_its_own_copy_of_the_task(run: Run, found: Path) -> None:
     record = load_run("done").config["plugins"]
     assert record["auc-task"]["kind"] == "task"
@@ -226,6 +227,7 @@ def test_what_cannot_be_asked_of_a_task_is_said_before_anything_is_trained(
     assert not (own / "runs" / "never").exists()
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_classification_can_be_weighed_too(run: Run, project: Path) -> None:
     words = [word for word in SEARCH if word not in ("--task", "auc_task.py")]
     said = run(*words, "-n", "2", "--confirm", "0", "--minimize", "loss", "--name", "lossy")

@@ -111,6 +111,7 @@ def test_a_search_in_rays_workers_is_resumed_and_exported_from_the_run_alone(run
     searched_and_resumed(run, gated, forget, RAY, "config,pt2")
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_another_search_and_a_changed_copy_is_refused(run: Run, gated: Path, forget: Forget) -> None:
     name_in_space(gated)
     words = (*SEARCH, "-n", "1", "--confirm", "0", "--name", "own")
@@ -190,7 +191,7 @@ def test_two_contents_under_one_name_are_refused(project: Path, forget: Forget) 
 @pytest.mark.parametrize(
     "recorded",
     slow_but(
-        ["5", "{../../gate: {kind: operator, path: gate.py, sha256: '00'}}"],
+        ["{../../gate: {kind: operator, path: gate.py, sha256: '00'}}"],
         [
             "5",
             "[gate]",

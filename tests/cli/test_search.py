@@ -45,6 +45,7 @@ def test_quiet_leaves_the_result_only(run: Run, project: Path) -> None:
     assert "Front:" in said.out
 
 
+@pytest.mark.slow
 def test_json_is_a_line_an_event(run: Run, project: Path) -> None:
     said = run(*SEARCH, "-n", "3", "--confirm", "1", "--json", "--name", "first")
     events = [line["event"] for line in said.lines]
@@ -56,6 +57,7 @@ def test_json_is_a_line_an_event(run: Run, project: Path) -> None:
     assert last["front"]
 
 
+@pytest.mark.slow
 def test_a_run_without_a_name_is_called_after_space_budget_and_a_number(run: Run, project: Path) -> None:
     for _ in range(2):
         run(*SEARCH, "-n", "1", "--confirm", "0")
@@ -149,6 +151,7 @@ def test_a_dry_run_in_json_has_the_share_with_its_interval(run: Run, project: Pa
     assert plain["seconds"] > 0
 
 
+@pytest.mark.slow
 def test_images_that_nobody_chose_are_called_a_stand_in(run: Run, project: Path) -> None:
     space = (project / "tiny.yaml").read_text().replace("classes: 10", "classes: 100").replace("  data: npz:some.npz\n", "")
     (project / "hundred.yaml").write_text(space)

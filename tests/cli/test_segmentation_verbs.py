@@ -105,6 +105,7 @@ def test_show_has_the_whole_network_with_its_decoder(run: Run, found: Path) -> N
     assert "mobilenetv2 with decoder, 3x16x16 to 3 classes at each pixel" in run("show", "done").out
 
 
+@pytest.mark.slow
 def test_files_and_pages_of_the_run_say_it(found: Path) -> None:
     folder = found / "runs" / "done"
     for name in ("search.yaml", "report.html", "pareto.csv", "front/best.yaml"):
@@ -176,6 +177,7 @@ def test_the_exported_files_alone_evaluate_and_predict_the_same_and_eight_bits_n
             assert theirs == ours
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_in_earnest_and_evaluates_to_what_was_said(run: Run, found: Path) -> None:
     trained = run("train", "done", "-d", "npz:some.npz", "--epochs", "2", "-o", "out", "--json").json
     evaluated = run("evaluate", "out/seed-0", "-d", "npz:some.npz", "--json").json

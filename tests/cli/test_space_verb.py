@@ -117,6 +117,7 @@ slots: {"*.expand": {static: , odconv: }}
 """
 
 
+@pytest.mark.slow
 def test_a_space_whose_width_is_fitted_says_how_much_of_the_budget_is_used(run: Run) -> None:
     Path("fitted.yaml").write_text(FITTED)
     said = run("space", "check", "fitted.yaml", "-b", "2MFLOPs")

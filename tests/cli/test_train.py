@@ -166,6 +166,7 @@ def test_a_mistyped_recipe_gets_the_nearest(run: Run, searched: Path) -> None:
     assert "unknown recipe 'dcd-resnet5'. Did you mean 'dcd-resnet50'? Or give the path of a file." in said.err
 
 
+@pytest.mark.slow
 def test_a_training_begins_with_weights_learns_of_a_teacher_and_may_end_early(run: Run, searched: Path) -> None:
     assert run(*TRAIN).code == 0
     words = (*TRAIN[:-1], "second", "--weights", "out/seed-0/model.safetensors", "--teacher", "out/seed-0", "--patience", "1")
@@ -188,6 +189,7 @@ def test_a_teacher_of_other_classes_is_refused_before_the_first_step(run: Run, s
     assert not Path("second/seed-0").exists()
 
 
+@pytest.mark.slow
 def test_the_whole_front_is_trained_one_network_after_the_other(run: Run, searched: Path) -> None:
     front = load_run("done").front()
     assert len(front) > 1
@@ -201,6 +203,7 @@ def test_the_whole_front_is_trained_one_network_after_the_other(run: Run, search
     assert said.err.count("Training done-") == len(front)
 
 
+@pytest.mark.slow
 def test_trainings_at_one_time_are_told_tested_and_written_like_others(
     run: Run, searched: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

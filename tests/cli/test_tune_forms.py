@@ -34,6 +34,7 @@ def test_every_layer_with_a_choice_is_shown_with_the_whole_network(run: Run, con
     assert found["balance"]["loss"] >= found["balance"]["loss_fitted"] >= 1
 
 
+@pytest.mark.slow
 def test_the_second_time_nothing_is_measured(run: Run, config: Path) -> None:
     assert "Measuring" in run("tune-forms", str(config), "--fresh").err
     assert "Measuring" not in run("tune-forms", str(config)).err

@@ -26,6 +26,7 @@ COMMANDS = (
 )
 
 
+@pytest.mark.slow
 def test_a_process_without_torch_says_the_same(run: Run, searched: Path) -> None:
     said = "".join(run(*words).out for words in COMMANDS)  # and what is listed is known now
     code = f"""

@@ -86,7 +86,7 @@ def test_every_operator_takes_what_the_allocator_has(operator: str, geometry: Co
     assert at_ends <= ACTIVATIONS.measure(layer, shape) <= min(always, at_ends + statistics)
 
 
-@pytest.mark.parametrize("operator", slow_but(["dcd", "odconv", "drconv"], operators))
+@pytest.mark.parametrize("operator", slow_but(["odconv", "drconv"], operators))
 def test_every_operator_in_a_network_is_priced_as_it_is_measured_whole(operator: str) -> None:
     assert priced_as_measured(any_architecture("resnet", 0, operator))
 
@@ -160,11 +160,13 @@ def test_a_norm_that_stays_has_no_statistics_where_tensors_have_no_memory_either
     assert priced_as_measured(architecture)
 
 
+@pytest.mark.slow
 def test_layers_that_share_a_guide_are_measured_whole() -> None:
     architecture = published("condconv/cond_mobilenetv2", width=0.25, input_size=32)
     assert priced_as_measured(architecture)
 
 
+@pytest.mark.slow
 def test_a_slot_that_leaves_more_than_its_result_is_measured_with_its_network(monkeypatch: pytest.MonkeyPatch) -> None:
     original = operators["condconv"].forward
     monkeypatch.setattr(operators["condconv"], "forward", lambda self, x: torch.cat([original(self, x)] * 3, 1)[:, ::3])

@@ -19,7 +19,7 @@ KERNEL_MEMORY = metrics["kernel-memory"]
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("network", slow_but(["mobilenetv2", "resnet"], networks))
+@pytest.mark.parametrize("network", slow_but(["resnet"], networks))
 def test_the_price_of_a_network_is_that_of_its_layer_with_the_most(network: str, seed: int) -> None:
     architecture = any_architecture(network, seed)
     priced = price(architecture, ("kernel-memory",))["kernel-memory"]
@@ -28,6 +28,7 @@ def test_the_price_of_a_network_is_that_of_its_layer_with_the_most(network: str,
     assert priced == max(KERNEL_MEMORY.peaks(architecture))
 
 
+@pytest.mark.slow
 def test_layers_that_take_their_blocks_guide_have_the_same_kernels() -> None:
     architecture = published("condconv/cond_mobilenetv2", width=0.25)
     assert any(choice.guide_channels for choice in architecture.layers.values())

@@ -12,7 +12,7 @@ import torch
 from counting import executed
 from energy import energy_known
 from pairs import FEW, each_network_with_each_operator
-from thoroughness import slow_but
+from thoroughness import in_turn, slow_but
 from work import calls
 
 from dcdnas.core.architecture import Architecture, LayerChoice
@@ -150,8 +150,7 @@ def test_slots_of_one_geometry_are_priced_once(monkeypatch: pytest.MonkeyPatch) 
     assert len(asked) == 1
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("operator", operators)
+@pytest.mark.parametrize(("operator", "name"), in_turn(operators, NAMES))
 def test_a_slot_is_priced_as_its_module_is_measured(operator: str, name: str) -> None:
     rng, used = random.Random(operator), set[str]()
     for geometry in (ConvGeometry(12, 12, 3, 2, 12, height=9, width=7), ConvGeometry(8, 8, 3, height=6, width=6)):

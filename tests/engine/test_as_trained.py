@@ -53,6 +53,7 @@ def test_what_is_deployed_and_what_is_trained_are_written_by_identity(tmp_path: 
         assert t.trained_cost == price(built) != t.cost
 
 
+@pytest.mark.slow
 def test_a_repeated_network_says_what_was_trained_and_a_refused_one_that_nothing_was(tmp_path: Path) -> None:
     c = config(FEW, trials=9, task=TASK, starts=0, budget=("0.2MFLOPs",))
     with closing((loop := searched(tmp_path / "r", c)).store):

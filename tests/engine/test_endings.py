@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from searching import FEW, config, loop_of
+from thoroughness import slow_but
 from trainings import pretend
 
 from dcdnas.cli.status import document
@@ -98,7 +99,7 @@ STATUS = {
 }
 
 
-@pytest.mark.parametrize("ending", Ending)
+@pytest.mark.parametrize("ending", slow_but(set(Ending) - {Ending.EXHAUSTED}, Ending))
 def test_an_ending_is_kept_and_shown_as_what_it_is(ending: Ending, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "run"
     search_to(ending, folder, monkeypatch)
@@ -137,7 +138,7 @@ def test_a_session_that_died_does_not_keep_the_ending_of_the_one_before(tmp_path
     assert (run.ending, run.reason, run.status) == (None, "", "interrupted")
 
 
-@pytest.mark.parametrize("kind", FailureKind)
+@pytest.mark.parametrize("kind", slow_but({FailureKind.RAISED, FailureKind.OUT_OF_MEMORY, FailureKind.DRIVER_DIED}, FailureKind))
 def test_a_failure_is_kept_and_shown_as_what_it_is(kind: FailureKind, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     prepare(folder, config())

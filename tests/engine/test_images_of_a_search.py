@@ -35,8 +35,9 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     ],
 )
 def test_pictures_of_any_size_train_at_the_spaces_input(space: str, said: dict[str, int], side: int) -> None:
+    found = load_space(space)
     for data in ("folder:/x", "parquet:/x", "hf:x"):
-        assert default_resolution(SearchSettings(data=data, **said), load_space(space)) == side
+        assert default_resolution(SearchSettings(data=data, **said), found) == side
 
 
 def test_the_stand_in_and_images_of_one_size_keep_what_the_space_says() -> None:

@@ -221,6 +221,7 @@ def test_a_machine_that_is_lost_under_a_training_alone_is_said_as_such(store: St
     assert failed.reason == "the machine was lost (5 times, the last time alone)"
 
 
+@pytest.mark.slow
 def test_a_network_that_waits_to_be_trained_last_is_not_trained_under_another_number(store: Store) -> None:
     loop = loop_of(store, config(FEW, trials=9))
     first = started(loop)
@@ -272,6 +273,7 @@ def test_no_network_is_blamed_for_a_driver_that_could_not_write_any_more(store: 
     assert loop.trials[0].lost == 0
 
 
+@pytest.mark.slow
 def test_an_exhausted_space_whose_last_network_was_lost_asks_it_again(store: Store) -> None:
     loop = loop_of(store, config(FEW, trials=9))
     jobs = [started(loop) for _ in range(3)]
@@ -346,6 +348,7 @@ def test_a_network_that_took_the_driver_down_is_trained_again_as_a_new_one(tmp_p
     assert (after.trials[1].state, after.trials[1].lost, after.trials[1].failure) == ("finished", 0, None)
 
 
+@pytest.mark.slow
 def test_after_ten_failures_a_resume_does_not_train_ten_more(tmp_path: Path) -> None:
     def failing(job: Job, report: Reporter) -> Score:
         raise ValueError("broken")

@@ -226,6 +226,7 @@ def test_of_very_many_results_the_front_and_the_newest_are_known() -> None:
     assert FITTED <= MOST
 
 
+@pytest.mark.slow
 def test_what_is_remembered_between_proposals_changes_none() -> None:
     space = config().build_space()
     made = samplers["model"].direct

@@ -146,6 +146,7 @@ def test_trials_are_never_deleted_because_the_configuration_is_gone(tmp_path: Pa
 # Endings
 
 
+@pytest.mark.slow
 def test_an_exhausted_space_is_said(tmp_path: Path) -> None:
     prepare(tmp_path / "run", config(FEW, trials=9))
     assert search(tmp_path / "run", inline()) is Ending.EXHAUSTED
@@ -235,6 +236,7 @@ def test_ctrl_c_and_termination_keep_what_is_done_and_a_resume_completes_it(tmp_
     assert len(after) == sum(t.state == "finished" for t in after) == 8, "the interrupted ones keep their numbers"
 
 
+@pytest.mark.slow
 def test_a_stop_from_another_process_is_granted(tmp_path: Path) -> None:
     prepare(tmp_path / "run", config(trials=30))
     with driver(tmp_path / "run", "slow") as process:
@@ -268,6 +270,7 @@ def killed_and_resumed(folder: Path, c: SearchConfig, executor: str, moments: li
     assert "running" not in states
 
 
+@pytest.mark.slow
 def test_a_driver_that_is_killed_at_any_moment_loses_nothing(tmp_path: Path) -> None:
     rng = random.Random(time.time_ns())
     moments = [rng.uniform(0, 2) for _ in range(3)]

@@ -181,6 +181,7 @@ def test_a_search_without_latency_has_no_table(tmp_path: Path) -> None:
     assert load_run(tmp_path / "run").timed == {}
 
 
+@pytest.mark.slow
 def test_a_table_from_a_file_is_taken_when_it_is_meant(tmp_path: Path) -> None:
     space = config().build_space()
     mine = take_table(space, ["latency"])

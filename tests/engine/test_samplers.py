@@ -47,7 +47,7 @@ def test_proposals_are_a_function_of_the_seed(name: str, space: SearchSpace) -> 
 
 
 @pytest.mark.parametrize("name", DIRECT)
-@pytest.mark.parametrize("cut", slow_but([1, 7], [0, 1, 2, 7, 11]))
+@pytest.mark.parametrize("cut", slow_but([7], [0, 1, 2, 7, 11]))
 def test_a_resumed_search_goes_on_as_if_it_had_not_been_interrupted(name: str, cut: int, space: SearchSpace) -> None:
     rules.goes_on_when_resumed(direct(name), space, (cut,))
 
@@ -71,7 +71,7 @@ def test_the_last_network_of_a_space_is_found_and_then_nothing(name: str) -> Non
     "changed",
     [
         {"goals": Goals((ACCURACY,))},
-        {"goals": Goals((ACCURACY,), ("flops", "params"))},
+        pytest.param({"goals": Goals((ACCURACY,), ("flops", "params"))}, marks=pytest.mark.slow),
         {"budgets": ()},
         {"budgets": (Budget("flops", 5e5, 1e5), Budget("params", 2e4)), "goals": Goals((ACCURACY,), ("params",))},
         pytest.param({"goals": Goals((LOSS,), ("flops",))}, marks=pytest.mark.slow),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from thoroughness import slow_but
 
 import dcdnas
 from dcdnas.core.architecture import Architecture
@@ -137,13 +138,16 @@ def test_the_stand_in_decides_nothing_unless_it_is_given_by_name(project: Path) 
     assert not any("stand-in" in note for note in given.notes)
 
 
-@pytest.mark.parametrize("name", ["cifar10", "mobilenetv2-imagenet", "resnet-imagenet", "shufflenetv2-imagenet"])
+@pytest.mark.parametrize(
+    "name", slow_but(["cifar10"], ["cifar10", "mobilenetv2-imagenet", "resnet-imagenet", "shufflenetv2-imagenet"])
+)
 def test_shipped_spaces_for_images_that_do_not_ship_name_none(name: str) -> None:
     found = chosen_space(SearchSettings(space=name), ())
     assert found.images is None
     assert (found.space.input, found.space.classes) == (load_space(name).input, load_space(name).classes)
 
 
+@pytest.mark.slow
 def test_small_pictures_leave_a_large_space_large(project: Path) -> None:
     data = archive(project / "own.npz", 4, 32, 32, 3)
     found = chosen_space(SearchSettings(space="mobilenetv2-imagenet", data=data), ()).space

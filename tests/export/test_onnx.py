@@ -138,6 +138,7 @@ def test_a_model_traced_for_one_batch_size_is_freed_of_it() -> None:
         torch.testing.assert_close(torch.from_numpy(session.run(None, {"images": x.numpy()})[0]), network(x).detach())
 
 
+@pytest.mark.slow
 def test_a_model_that_needs_the_number_of_images_is_not_freed_of_it() -> None:
     with pytest.raises(FixedBatchError):
         freed(Indexing())

@@ -39,6 +39,7 @@ class TestWithACompiler:
         assert kept.stat().st_ino == written
         assert why_not() == ""
 
+    @pytest.mark.slow
     def test_another_source_is_compiled_anew(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert in_use()
         changed = tmp_path / "training.c"

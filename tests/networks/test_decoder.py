@@ -146,7 +146,7 @@ def test_a_proxy_keeps_the_head_and_its_settings() -> None:
     assert (a.head, a.settings["upsampling"], a.classes) == ("decoder", "ddf-up", 3)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", slow_but(["mobilenetv2", "resnet"], NETWORKS))
 def test_a_proxy_that_takes_strides_away_keeps_the_places_of_the_decoder(network: str) -> None:
     """On 4x4 images the last map has its 3 pixels a side without any stride only, so that all maps are of one size."""
     a = dense(network, upsampling="ddf-up")

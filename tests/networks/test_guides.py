@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from thoroughness import in_turn
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import measure, price
@@ -48,8 +49,7 @@ def awake(architecture: Architecture) -> torch.nn.Module:
     return network
 
 
-@pytest.mark.parametrize("operator", [pytest.param(n, marks=[pytest.mark.slow] * (n == "drconv")) for n in GUIDABLE])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("shape", "operator"), in_turn(SHAPES, GUIDABLE))
 def test_a_network_with_shared_guides_is_priced_as_it_is_measured_whole(shape: str, operator: str) -> None:
     made = sharing(shape, operator)
     own = replace(made, layers={name: replace(c, guide_channels=0) for name, c in made.layers.items()})
@@ -59,6 +59,7 @@ def test_a_network_with_shared_guides_is_priced_as_it_is_measured_whole(shape: s
     assert made != own
 
 
+@pytest.mark.slow
 def test_guides_in_only_some_layers_of_some_blocks_are_priced_as_measured() -> None:
     rng = random.Random(0)
     for shape in SHAPES:

@@ -24,6 +24,7 @@ from portability import (
     needs_compiler,
     network_of,
 )
+from thoroughness import in_turn, slow_but
 from torch import nn
 
 import dcdnas
@@ -54,8 +55,7 @@ def searched(number: int) -> tuple[nn.Module, Shape]:
     return awake(build_network(architecture)), architecture.input
 
 
-@pytest.mark.parametrize("network", SMALL)
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize(("name", "network"), in_turn(QUICK, SMALL))
 def test_a_network_of_all_operators_has_the_property(name: str, network: str) -> None:
     check(name, *mixed(network))
 
@@ -111,7 +111,7 @@ def test_a_compiled_deployed_network_computes_the_same() -> None:
     assert max(compiled(deployed(network), shape)) <= EXACT
 
 
-@pytest.mark.parametrize("network", SMALL)
+@pytest.mark.parametrize("network", slow_but(["mobilenetv2", "shufflenetv2"], SMALL))
 def test_a_deployed_network_is_copied_and_changes_layout(network: str) -> None:
     whole, shape = mixed(network)
     shipped = deployed(whole)

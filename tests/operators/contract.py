@@ -15,8 +15,8 @@ from dcdnas.testing import places as by_class
 from dcdnas.testing.places import GEOMETRIES, QUICK, Counter, image, make, oracle, place, randomise, refusal, variations
 
 __all__ = [
-    "GEOMETRIES", "QUICK", "Counter", "each_place", "forms", "image", "make", "oracle", "place", "places", "randomise", "refusal",
-    "sampled", "supported", "training_forms", "variations",
+    "GEOMETRIES", "QUICK", "Counter", "each_place", "each_place_where", "forms", "image", "make", "oracle", "place", "places",
+    "randomise", "refusal", "sampled", "supported", "training_forms", "variations",
 ]  # fmt: skip
 
 
@@ -36,18 +36,29 @@ def places(where: Callable[[str, ConvGeometry], bool] = lambda name, geometry: T
 
 
 def each_place(test: Callable[..., None]) -> Callable[..., None]:
-    """Gives a test every operator at each place that it takes.
+    """Gives a test every operator at each place that it takes; see `each_place_where`."""
+    return each_place_where(lambda name, geometry: True)(test)
 
-    The fast run tries each rule at half of an operator's quick places, and each quick place under half of the rules; which half
-    is by the rule's name. All of them are tried when all tests run.
+
+def each_place_where(where: Callable[[str, ConvGeometry], bool]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a test every operator at each such place that it takes.
+
+    The fast run tries each rule with every operator at one of its quick places. Which one is by the rule's name and the
+    operator's turn, so that each quick place is tried by some rules, and each rule at several. All are tried when all tests run.
     """
-    turn, cases = zlib.crc32(test.__name__.encode()), []
-    for _, group in groupby(places(), key=lambda case: case.values[0]):
-        own = list(group)
-        quick = [case for case in own if not case.marks]
-        tried = {case.id for number, case in enumerate(quick) if len(quick) == 1 or (number + turn) % 2}
-        cases += [case if case.id in tried else pytest.param(*case.values, id=case.id, marks=pytest.mark.slow) for case in own]
-    marked: Callable[..., None] = pytest.mark.parametrize(("name", "geometry"), cases)(test)
+
+    def marked(test: Callable[..., None]) -> Callable[..., None]:
+        first, cases = zlib.crc32(test.__name__.encode()), []
+        for turn, (_, group) in enumerate(groupby(places(where), key=lambda case: case.values[0]), first):
+            own = list(group)
+            quick = [case.id for case in own if not case.marks]
+            tried = quick and quick[turn % len(quick)]
+            cases += [
+                case if case.id == tried else pytest.param(*case.values, id=case.id, marks=pytest.mark.slow) for case in own
+            ]
+        given: Callable[..., None] = pytest.mark.parametrize(("name", "geometry"), cases)(test)
+        return given
+
     return marked
 
 

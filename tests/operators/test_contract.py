@@ -10,12 +10,12 @@ import torch
 from contract import (
     GEOMETRIES,
     each_place,
+    each_place_where,
     forms,
     image,
     make,
     oracle,
     place,
-    places,
     sampled,
     training_forms,
 )
@@ -28,8 +28,8 @@ from dcdnas.testing import operator as rules
 
 NAMES = sorted(operators)
 
-each_place_with_several_training_forms = pytest.mark.parametrize(
-    ("name", "geometry"), places(lambda name, g: any(len(training_forms(name, g, s)) > 1 for s in sampled(name, g, 2)))
+each_place_with_several_training_forms = each_place_where(
+    lambda name, g: any(len(training_forms(name, g, s)) > 1 for s in sampled(name, g, 2))
 )
 each_operator = pytest.mark.parametrize("name", NAMES)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from contract import image, make, oracle, place
+from thoroughness import in_turn
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.geometry import ConvGeometry
@@ -149,8 +150,9 @@ def test_the_published_rules_give_a_layer_for_any_number_of_channels(channels):
         assert operator(torch.randn(2, channels, 3, 3)).isfinite().all()
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("geometry", [place(8, 24, 1), place(24, 8, 1, 2), place(8, 12, 3, 2), place(12, 5, 3, dilation=2)])
+@pytest.mark.parametrize(
+    ("rule", "geometry"), in_turn(RULES, [place(8, 24, 1), place(24, 8, 1, 2), place(8, 12, 3, 2), place(12, 5, 3, dilation=2)])
+)
 @pytest.mark.parametrize("bias", [False, True])
 def test_the_published_layers_norms_fold_exactly(rule, geometry, bias):
     g = geometry
@@ -273,8 +275,10 @@ def test_a_published_mobilenetv2_in_its_cheapest_forms_costs_what_the_paper_stat
     assert total == pytest.approx(326_142_676, rel=0.001)
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("geometry", [place(8, 24, 1), place(24, 8, 1, 2), place(8, 12, 3, 2), place(4, 5, 3, height=1, width=1)])
+@pytest.mark.parametrize(
+    ("rule", "geometry"),
+    in_turn(RULES, [place(8, 24, 1), place(24, 8, 1, 2), place(8, 12, 3, 2), place(4, 5, 3, height=1, width=1)]),
+)
 @pytest.mark.parametrize("batch", [1, 3])
 def test_both_training_forms_of_the_published_layer_leave_the_same_state_and_gradients(rule, geometry, batch):
     found = []

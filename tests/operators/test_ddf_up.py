@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from contract import oracle
+from thoroughness import in_turn
 from torch.autograd import gradcheck
 
 from dcdnas.cost.flops import count_flops
@@ -14,9 +15,9 @@ from dcdnas.errors import UsageError
 from dcdnas.operators import DDFUp
 
 
-@pytest.mark.parametrize("combine", ["mul", "add"])
-@pytest.mark.parametrize(("scale", "head", "joint_scale"), [(2, 1, 0), (3, 2, 0), (2, 2, 1), (2, 1, 2)])
-def test_every_pixel_is_filtered_as_the_definition_says(combine, scale, head, joint_scale):
+@pytest.mark.parametrize(("place", "combine"), in_turn([(2, 1, 0), (3, 2, 0), (2, 2, 1), (2, 1, 2)], ["mul", "add"]))
+def test_every_pixel_is_filtered_as_the_definition_says(place, combine):
+    scale, head, joint_scale = place
     torch.manual_seed(0)
     guided = {"joint_channels": 3, "joint_scale": joint_scale} if joint_scale else {}
     module = DDFUp(4, scale, kernel_combine=combine, head=head, **guided).double()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import pytest
-from contract import forms, image, make, places, supported
+from contract import each_place_where, forms, image, make, supported
 from torch import Tensor
 
 from dcdnas.core.geometry import ConvGeometry, Setting
@@ -51,7 +51,7 @@ EXPECTED: Mapping[str, Callable[[ConvGeometry, Mapping[str, Setting], str], int]
 """Of the operators whose papers build kernels, or none; one that is added says its own in a test of its own."""
 
 
-@pytest.mark.parametrize(("name", "geometry"), places(lambda name, geometry: name in EXPECTED))
+@each_place_where(lambda name, geometry: name in EXPECTED)
 def test_every_form_has_the_kernels_that_its_paper_builds(name: str, geometry: ConvGeometry) -> None:
     for settings, form in forms(name, geometry, 1):
         layer = operators[name].at(geometry, form, **settings)

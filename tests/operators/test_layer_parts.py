@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from contract import Counter, forms, image, oracle, place, places, supported
+from contract import Counter, each_place, forms, image, oracle, place, supported
+from thoroughness import slow_but
 from torch import nn
 
 from dcdnas.core.architecture import LayerChoice
@@ -60,7 +61,7 @@ def executed_controller(operator: Operator, geometry: ConvGeometry, guide: torch
     return sum(seen) // 2
 
 
-@pytest.mark.parametrize(("name", "geometry"), places())
+@each_place
 def test_the_controller_says_what_it_executes_in_every_form(name: str, geometry: ConvGeometry) -> None:
     for settings, form in forms(name, geometry, 2):
         parts = slot_parts(Slot("s", geometry), LayerChoice(name, settings, form))
@@ -69,7 +70,7 @@ def test_the_controller_says_what_it_executes_in_every_form(name: str, geometry:
         assert min(parts.convolution, parts.dynamic, parts.controller) >= 0
 
 
-@pytest.mark.parametrize("name", GUIDABLE)
+@pytest.mark.parametrize("name", slow_but(["condconv", "weightnet"], GUIDABLE))
 def test_the_controller_of_a_guided_layer_leaves_out_what_the_guide_says(name: str) -> None:
     for geometry in supported(name):
         for settings, form in forms(name, geometry, 2):

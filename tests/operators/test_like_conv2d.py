@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from contract import GEOMETRIES, image, make, supported
+from contract import GEOMETRIES, each_place, image, make
 from torch import Tensor, nn
 
 from dcdnas.core.geometry import ConvGeometry
@@ -22,14 +22,13 @@ ARGUMENTS = {"kernel_size": 3, "stride": 2, "padding": 4, "dilation": 2}
 each_operator = pytest.mark.parametrize("name", NAMES)
 
 
-@each_operator
+@each_place
 @pytest.mark.parametrize("training", [True, False])
-def test_one_image_is_a_batch_of_one(name, training):
-    for geometry in supported(name):
-        operator = make(operators[name], geometry).train(training)
-        x = image(geometry, 1)
-        expected = copy.deepcopy(operator)(x)
-        assert torch.equal(operator(x[0]), expected[0])
+def test_one_image_is_a_batch_of_one(name, geometry, training):
+    operator = make(operators[name], geometry).train(training)
+    x = image(geometry, 1)
+    expected = copy.deepcopy(operator)(x)
+    assert torch.equal(operator(x[0]), expected[0])
 
 
 @pytest.mark.parametrize("name", ["condconv", "drconv", "weightnet"])

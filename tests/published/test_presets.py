@@ -113,8 +113,11 @@ def test_every_preset_is_an_architecture_that_builds_again_from_its_config(name)
 @pytest.mark.parametrize(
     "name",
     [
-        "dcd/resnet18_dcd",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("dyconv/dy_resnet18", "ddf/ddf_resnet50", "odconv/od_resnet18")),
+        "dcd/mobilenetv2_dcd",
+        *(
+            pytest.param(n, marks=pytest.mark.slow)
+            for n in ("dcd/resnet18_dcd", "dyconv/dy_resnet18", "ddf/ddf_resnet50", "odconv/od_resnet18")
+        ),
     ],
 )
 def test_a_presets_measured_cost_is_the_sum_of_its_layers_closed_forms(name):
@@ -134,6 +137,8 @@ def test_a_preset_costs_the_same_with_and_without_a_trace(name):
 
 
 LARGE = {
+    "dcd-resnet18_dcd",
+    "torchvision-mobilenet_v3_large",
     "kernel-warehouse-kw_resnet18-b1",
     "torchvision-shufflenet_v2_x1_0",
     "odconv-od_resnet18-n4",
@@ -204,7 +209,8 @@ def test_a_loaded_static_network_computes_what_the_published_one_computes(name):
 )
 def test_a_state_with_the_published_names_fills_the_whole_network(name):
     preset = sources[name.split("/")[0]].presets[name.split("/")[1]]
-    network = build(name, num_classes=10, input_size=32)
+    small = {"num_classes": 10, "input_size": 32} | ({"width": 0.25} if "mobilenet" in name else {})
+    network = build(name, **small)
     inside = {ours: theirs for theirs, ours in preset.layer.names.items()}
     places = sorted(((ours, theirs) for theirs, ours in preset.places(network.architecture).items()), key=lambda p: -len(p[0]))
     state = {}
@@ -216,7 +222,7 @@ def test_a_state_with_the_published_names_fills_the_whole_network(name):
         dynamic = isinstance(network.get_submodule(ours), operators[name.split("/")[0]])
         part = max((p for p in inside if dynamic and (rest == p or rest.startswith(f"{p}."))), key=len, default="")
         state[f"{theirs}.{inside[part] + rest[len(part) :] if part else rest}"] = value
-    loaded = load(name, state, num_classes=10, input_size=32)
+    loaded = load(name, state, **small)
     for key, value in network.state_dict().items():
         assert key.endswith("temperature") or torch.equal(loaded.state_dict()[key], value), key
     assert any("spatial_branch" in key or "attention.fc1" in key or "classifier_route" in key for key in state)

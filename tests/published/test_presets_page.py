@@ -27,6 +27,7 @@ def test_the_page_has_the_table_that_the_script_prints(script: ModuleType) -> No
     assert script.table() in (ROOT / "docs" / "presets.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_every_counted_network_has_its_released_parameters(script: ModuleType) -> None:
     counted = [(name, ours, theirs) for name, ours, theirs, *_ in script.rows() if theirs is not None]
     assert len(counted) == len(script.RELEASED)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from building import Built, built, same
 from spaces import BACKBONE, HEAD, STAGE, compile_space, tiny
+from thoroughness import slow_but
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import parse_budgets
@@ -40,7 +41,12 @@ def test_each_decision_of_a_shipped_space_changes_what_is_trained(name: str) -> 
         assert has_effect(space, decision, first_like), decision.name
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * n.endswith("imagenet")) for n in sorted(shipped())])
+@pytest.mark.parametrize(
+    "name",
+    slow_but(
+        ["dynconv-fmnist", "fashion-quick", "nas-bench-macro", "segmentation-quick", "shufflenetv2-cifar10"], sorted(shipped())
+    ),
+)
 def test_the_check_agrees_on_every_shipped_space(name: str) -> None:
     space = load_space(name).filling(parse_budgets(["4MFLOPs"], notations()))
     trained = proxied(space, space.proxy.resolution or 28)

@@ -66,6 +66,7 @@ def test_a_table_adds_fractions_and_keeps_whole_numbers_whole() -> None:
         assert (one["flops"], one["energy"]) == (found["flops"], pytest.approx(found["energy"], rel=1e-12))
 
 
+@pytest.mark.slow
 def test_a_network_is_verified_but_for_the_rounding_of_sums() -> None:
     layers = {"stage3.block2.expand": LayerChoice("dcd")}
     network = Architecture("mobilenetv2", {"width": 0.1}, layers, (1, 28, 28), 10)

@@ -48,7 +48,7 @@ def middle(space: SearchSpace, share: float = 0.5) -> Budget:
 @pytest.mark.parametrize(
     ("name", "metric"),
     [
-        pytest.param(n, m, marks=[pytest.mark.slow] * (m == "activations" or (m == "kernel-memory" and n != "gated")))
+        pytest.param(n, m, marks=[pytest.mark.slow] * (m == "activations" or (m != "flops" and n != "gated")))
         for n in TINY
         for m in ("flops", "params", "kernel-memory", "activations")
     ],
@@ -91,7 +91,7 @@ def test_the_networks_are_counted_exactly(name: str) -> None:
 
 
 @pytest.mark.parametrize("chances", slow_but(["networks"], ["operators", "networks"]))
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "gated")) for name in TINY])
+@pytest.mark.parametrize("name", slow_but(["gated"], TINY))
 def test_draws_have_exactly_their_chances(name: str, chances: Chances) -> None:
     space = tiny(name)
     budget = middle(space)
@@ -191,7 +191,7 @@ def test_budgets_that_exclude_each_other_say_how_near_they_come() -> None:
         check_budgets(space, [Budget("flops", most, 0.95 * most), Budget("params", 1.1 * least)])
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "block")) for n in TINY])
+@pytest.mark.parametrize("name", slow_but(["stage", "layer", "ruled"], TINY))
 def test_options_that_never_fit_are_those_that_no_network_within_has(name: str) -> None:
     """Nothing is said of decisions that no such network has: the option that they depend on is named."""
     space = tiny(name)

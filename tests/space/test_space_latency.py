@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from latencies import PretendedTimes, pretended, pretended_times
 from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
+from thoroughness import slow_but
 
 from dcdnas.core.budget import Budget, within
 from dcdnas.cost import price
@@ -39,7 +40,7 @@ def test_layers_that_share_a_guide_are_refused_before_anything_is_measured() -> 
         measured(tiny("guided"), HERE, 3)
 
 
-@pytest.mark.parametrize("name", [name for name in TINY if name != "guided"])
+@pytest.mark.parametrize("name", slow_but(["layer", "gated"], [name for name in TINY if name != "guided"]))
 def test_every_network_of_a_space_is_priced_from_its_table(name: str) -> None:
     space = tiny(name)
     space = space.priced_by(prices_by(measured(space, HERE, 5)))

@@ -96,6 +96,7 @@ def test_most_networks_use_nearly_all_of_the_budget_though_their_operators_diffe
     assert len({p.architecture.settings["width"] for p in found}) > 10
 
 
+@pytest.mark.slow
 def test_parameters_can_be_filled_too() -> None:
     space = filling(6e4, "params")
     found = [priced(space, draw(space, random.Random(seed))).cost["params"] for seed in range(50)]
@@ -109,7 +110,7 @@ BACKBONES = {
 }
 
 
-@pytest.mark.parametrize("network", BACKBONES)
+@pytest.mark.parametrize("network", slow_but(["mobilenetv2", "mobilenetv3"], BACKBONES))
 def test_every_backbone_with_gates_uses_its_budget(network: str) -> None:
     more, slots, budget = BACKBONES[network]
     text = TEXT.replace("WIDTH", "{fit: [0.2, 9]}").replace("network: mobilenetv2", f"network: {network}")

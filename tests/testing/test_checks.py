@@ -61,7 +61,9 @@ def test_the_checks_need_no_test_runner() -> None:
 # What ships, and the examples of the pages
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n == "activations" else n for n in metrics])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in ("activations", "flops") else n for n in metrics]
+)
 def test_the_metrics_that_ship_pass(name: str) -> None:
     if name == "latency":
         pytest.skip("its prices are those of a table, which tests/cost holds")

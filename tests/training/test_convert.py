@@ -89,7 +89,14 @@ def converted(kind: str, name: str) -> tuple[nn.Module, nn.Module]:
     return network, dcdnas.convert(network, name, WHERE.get(name))
 
 
-BOTH = [(kind, name) for kind in NETWORKS for name in sorted(operators) if kind != "resnet" or name not in CHANNELWISE]
+QUICK = [("mobilenetv2" if name in CHANNELWISE or turn % 2 else "resnet", name) for turn, name in enumerate(sorted(operators))]
+
+BOTH = [
+    pytest.param(kind, name, marks=[pytest.mark.slow] * ((kind, name) not in QUICK))
+    for kind in NETWORKS
+    for name in sorted(operators)
+    if kind != "resnet" or name not in CHANNELWISE
+]
 
 
 @pytest.mark.parametrize(("kind", "name"), BOTH)

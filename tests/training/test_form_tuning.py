@@ -166,7 +166,7 @@ def test_a_form_that_was_set_by_hand_stays(watch: Callable[..., Stopwatch]) -> N
     assert executed(network, torch.randn(1, 3, 32, 32)) == {"fused"}
 
 
-@pytest.mark.parametrize("preset", ["dcd/mobilenetv2_dcd", "condconv/cond_mobilenetv2"])
+@pytest.mark.parametrize("preset", slow_but(["condconv/cond_mobilenetv2"], ["dcd/mobilenetv2_dcd", "condconv/cond_mobilenetv2"]))
 def test_heads_and_layers_with_a_guide_are_tuned_too(watch: Callable[..., Stopwatch], preset: str) -> None:
     watch(lambda form: 10)
     found = published.architecture(preset)

@@ -109,7 +109,7 @@ def test_a_modern_training_goes_on_to_the_same_bits(
     ("step", "dies"),
     [
         pytest.param(18, False, id="within an epoch", marks=pytest.mark.slow),
-        pytest.param(14, False, id="before a reading"),
+        pytest.param(14, False, id="before a reading", marks=pytest.mark.slow),
         pytest.param(18, True, id="killed"),
     ],
 )
@@ -134,6 +134,7 @@ def equal_to(straight: tuple[Path, Trained], tmp_path: Path, again: Trained) -> 
         assert torch.equal(again.network.state_dict()[key], tensor), key
 
 
+@pytest.mark.slow
 def test_it_is_the_training_of_a_search(architecture: Architecture, data: Split, straight: tuple[Path, Trained]) -> None:
     with torch.random.fork_rng([]):
         torch.manual_seed(SEED)
@@ -169,6 +170,7 @@ def test_a_static_network_has_no_attentions_to_read(architecture: Architecture, 
     assert not (tmp_path / "seed-0/attentions.csv").exists()
 
 
+@pytest.mark.slow
 def test_every_seed_is_handed_on_when_it_ends_and_not_trained_again(
     architecture: Architecture, data: Split, tmp_path: Path
 ) -> None:

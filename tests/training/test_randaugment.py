@@ -149,6 +149,7 @@ def test_images_are_those_without_masks_and_masks_follow_what_moves_pixels_alone
     assert 0.25 < kept.float().mean() < 0.6  # 9 of 14 operations move nothing: 0.41 of two
 
 
+@pytest.mark.slow
 def test_each_image_is_drawn_an_operation_of_its_own_as_often_as_any_other() -> None:
     """All images are the same: the results of one operation are those of its two signs."""
     x = images(1).expand(2000, -1, -1, -1)

@@ -49,6 +49,7 @@ def test_a_training_is_bit_equal_with_and_without_readings_of_their_own(data: Sp
     assert seen[0].curve[0].values["loss"] != seen[1].curve[0].values["loss"]
 
 
+@pytest.mark.slow
 def test_the_network_repeats_its_last_reading(data: Split) -> None:
     for stop in (1, 2):
         trained = network()
