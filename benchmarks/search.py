@@ -1,22 +1,29 @@
-"""The default search against the best uniform static network within the budget, judged on test images that no search saw.
+"""What a search finds on real images, judged on test images that no search saw: each sampler, and the best static network.
 
-Each search seed is a whole run of its own. Its result is the network with the best confirmed mean; as the best of several, that
-mean flatters it. So the result and the run's static reference (the dearest uniform all-static network within the budget) are
-trained again, both on the same new seeds, and judged on the test part, which is opened here for the first time. Whichever wins
-is printed.
+    python benchmarks/search.py [--budget 1MFLOPs] [-n 24] [--searches 3] [--seeds 5] [--samplers random tpe model] [--show]
 
-    python benchmarks/search.py [--budget 1MFLOPs] [-n 24] [--searches 3] [--seeds 5] [--executor local]
+Each search seed is a whole run of `dcdnas search` for each sampler. Its result is the network with the best confirmed mean; as
+the best of several, that mean flatters it. So each result, and the static reference of the runs (the dearest uniform all-static
+network within the budget), is trained again, all on the same new seeds, and judged on the test part, which is opened here for the
+first time. Whichever wins is printed: the accuracy of each result, then the mean difference to static and to random search,
+paired by search and seed, with 95 % bootstrap intervals over both.
+
+Results go to `search.jsonl` beside this file, a line a search; what is there is not searched again. Runs are kept where runs are.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import random
 import statistics
 import time
 from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -28,46 +35,64 @@ from dcdnas.engine.config import SearchConfig
 from dcdnas.networks import build_network, for_proxy
 from dcdnas.results import Run
 from dcdnas.tasks.classification import images_of
+from dcdnas.training.allocator import keep_freed_memory
 from dcdnas.training.loop import evaluate, train
+
+SAMPLERS = ("random", "tpe", "model")
+AGAINST = ("static", "random")
+Row = dict[str, Any]
 
 
 def main() -> None:
-    """Runs the searches and prints two lines each, then the mean gain with its 95 % bootstrap interval."""
-    parser = argparse.ArgumentParser()
+    """Searches what is missing, and prints what there is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--budget", default="1MFLOPs")
     parser.add_argument("-n", type=int, default=24)
     parser.add_argument("--searches", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--samplers", nargs="+", default=list(SAMPLERS))
     parser.add_argument("--executor", default="local")
+    parser.add_argument("--results", type=Path, default=Path(__file__).with_suffix(".jsonl"))
+    parser.add_argument("--show", action="store_true", help="search nothing, print what there is")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
-    print(f"budget {given.budget}, {given.n} trainings a search, {given.searches} searches, {given.seeds} test seeds each\n")
-    gains = [gain for search in range(given.searches) for gain in gains_of(search, given)]
-    low, high = bootstrap(gains)
-    print(f"\nsearched - static on test images: {statistics.mean(gains):+.2f} points, 95 % interval {low:+.2f} to {high:+.2f}")
-    print(f"(n = {len(gains)} pairs of trainings)")
+    keep_freed_memory()
+    rows = [json.loads(line) for line in given.results.read_text().splitlines()] if given.results.exists() else []
+    rows = [row for row in rows if (row["budget"], row["trials"], len(row["accuracies"])) == (given.budget, given.n, given.seeds)]
+    known = {(row["sampler"], row["search"]) for row in rows}
+    for search, sampler in product(range(given.searches), given.samplers):
+        if not given.show and (sampler, search) not in known:
+            new = searched(sampler, search, given, rows)
+            with given.results.open("a") as file:
+                file.writelines(json.dumps(row) + "\n" for row in new)
+            rows += new
+    show(rows)
 
 
-def gains_of(search: int, given: argparse.Namespace) -> list[float]:
-    """One run; prints both networks, returns the paired differences in points of test accuracy."""
-    begun = time.perf_counter()
-    name = f"benchmark-{given.budget}-{given.n}-{search}"
-    run = dcdnas.search(budget=given.budget, trials=given.n, seed=search, name=name, executor=given.executor)
+def searched(sampler: str, search: int, given: argparse.Namespace, rows: list[Row]) -> list[Row]:
+    """The line of one run, and that of its static reference where nobody has trained that yet."""
+    begun, name = time.process_time(), f"benchmark-{given.budget}-{given.n}-{sampler}-{search}"
+    run = dcdnas.search(budget=given.budget, trials=given.n, seed=search, sampler=sampler, name=name, executor=given.executor)
     if run.static is None or run.best is None:
         raise SystemExit("no static network within the budget, or nothing finished: nothing to compare")
-    print(f"search {search}: {time.perf_counter() - begun:.0f} s, {dict(run.counts)}")
-    found = tested(run, run.best, given.seeds)
-    static = tested(run, run.static, given.seeds)
-    print(f"  searched  {described(run.best, found)}")
-    print(f"  static    {described(run.static, static)}", flush=True)
-    return [a - b for a, b in zip(found, static, strict=True)]
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
+    epochs = sum(trial.score.epochs for trial in run.trials if trial.score)
+    common = {"budget": given.budget, "trials": given.n, "machine": machine}
+    said = {"sampler": sampler, "search": search, "epochs": epochs, **common}
+    new = [{**said, **tested(run, run.best, given.seeds)}]
+    if not any(row["sampler"] == "static" for row in rows):
+        new.append({"sampler": "static", "search": None, "epochs": 0, **common, **tested(run, run.static, given.seeds)})
+    print(f"{sampler}, search {search}: {time.process_time() - begun:.0f} s of this process, {dict(run.counts)}", flush=True)
+    return new
 
 
-def tested(run: Run, trial: Trial, seeds: int) -> list[float]:
-    """Test accuracy, in per cent, of a network trained as in the search on seeds that the search never used."""
+def tested(run: Run, trial: Trial, seeds: int) -> Row:
+    """A network and its test accuracies, in per cent, trained as in the search on seeds that no search used."""
     task = SearchConfig.read(run.folder / "search.yaml").task
-    return [test_accuracy(trial, replace(task, seed=10_000 + seed)) for seed in range(seeds)]
+    accuracies = [round(test_accuracy(trial, replace(task, seed=10_000 + seed)), 2) for seed in range(seeds)]
+    layers = [choice.operator for choice in trial.architecture.layers.values()]
+    used = ", ".join(f"{layers.count(name)} {name}" for name in sorted(set(layers)))
+    return {"accuracies": accuracies, "flops": trial.cost["flops"], "params": trial.cost["params"], "layers": used}
 
 
 def test_accuracy(trial: Trial, task: TrainingTask) -> float:
@@ -79,12 +104,25 @@ def test_accuracy(trial: Trial, task: TrainingTask) -> float:
     return 100 * evaluate(network, load_test(images.train))["accuracy"]
 
 
-def described(trial: Trial, accuracies: list[float]) -> str:
-    """Accuracy, price and layers of one network."""
-    layers = [choice.operator for choice in trial.architecture.layers.values()]
-    used = ", ".join(f"{layers.count(name)} {name}" for name in sorted(set(layers)))
-    price = f"{trial.cost['flops'] / 1e3:5.0f} kFLOPs  {trial.cost['params'] / 1e3:5.1f} kparams"
-    return f"{statistics.mean(accuracies):5.2f} +- {statistics.stdev(accuracies):4.2f} %  {price}  {used}"
+def show(rows: list[Row]) -> None:
+    """Prints a line a network, then the differences."""
+    for row in sorted(rows, key=lambda row: (row["sampler"], row["search"] or 0)):
+        mean, deviation = statistics.mean(row["accuracies"]), statistics.stdev(row["accuracies"])
+        price = f"{row['flops'] / 1e3:5.0f} kFLOPs  {row['params'] / 1e3:5.1f} kparams"
+        search = "" if row["search"] is None else row["search"]
+        print(f"{row['sampler']:8} {search!s:2} {mean:5.2f} +- {deviation:4.2f} %  {price}  {row['layers']}")
+    by = {(row["sampler"], row["search"]): row["accuracies"] for row in rows}
+    for against in AGAINST:
+        for sampler in dict.fromkeys(name for name, search in by if search is not None and name != against):
+            gains = [
+                mine - its
+                for (name, search), accuracies in by.items()
+                if name == sampler and (other := by.get((against, None if against == "static" else search)))
+                for mine, its in zip(accuracies, other, strict=True)
+            ]
+            if gains:
+                low, high = bootstrap(gains)
+                print(f"{sampler} - {against}: {statistics.mean(gains):+.2f} points [{low:+.2f}, {high:+.2f}], n = {len(gains)}")
 
 
 def bootstrap(values: list[float], draws: int = 10_000) -> tuple[float, float]:
