@@ -90,7 +90,7 @@ def any_architecture(network: str, seed: int, operator: str = "") -> Architectur
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("network", slow_but(["mobilenetv2"], networks))
+@pytest.mark.parametrize("network", slow_but(["resnet"], networks))
 def test_a_random_architecture_is_priced_as_it_is_measured_whole(network: str, seed: int) -> None:
     architecture = any_architecture(network, seed)
     whole = build_network(architecture)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ def wholes(monkeypatch: pytest.MonkeyPatch) -> list[Network]:
     return seen
 
 
+@cache
 def a_search(trials: int = 6, at_most: float = 6000) -> tuple[SearchConfig, LatencyTable]:
     """A search within a latency, by this machine's pretended table."""
     plain = config(trials=trials, budget=(), sampler="random", starts=trials)

@@ -41,7 +41,7 @@ def test_a_proposal_is_a_new_network_within_the_budget_whatever_became_of_the_ot
     rules.proposes_what_is_new(direct(name), space)
 
 
-@pytest.mark.parametrize("name", DIRECT)
+@pytest.mark.parametrize("name", slow_but(["evolution"], DIRECT))
 def test_proposals_are_a_function_of_the_seed(name: str, space: SearchSpace) -> None:
     rules.function_of_its_seed(direct(name), space)
 

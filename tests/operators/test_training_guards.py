@@ -15,7 +15,12 @@ from dcdnas.operators import Operator, operators
 
 NAMES = sorted(operators)
 PIXEL = (place(16, 16, 1, height=1, width=1), place(16, 16, 3, height=1, width=1), place(16, 16, 3, groups=16, height=1, width=1))
-PLACES = [pytest.param(name, g, id=f"{name}-{g}") for name in NAMES for g in PIXEL if refusal(operators[name], g) is None]
+TAKEN = {name: [g for g in PIXEL if refusal(operators[name], g) is None] for name in NAMES}
+PLACES = [
+    pytest.param(name, g, id=f"{name}-{g}", marks=[pytest.mark.slow] * (g != taken[turn % len(taken)]))
+    for turn, (name, taken) in enumerate(TAKEN.items())
+    for g in taken
+]
 
 
 def statistics(module: nn.Module) -> list[torch.Tensor]:

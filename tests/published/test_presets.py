@@ -110,16 +110,8 @@ def test_every_preset_is_an_architecture_that_builds_again_from_its_config(name)
     assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "dcd/mobilenetv2_dcd",
-        *(
-            pytest.param(n, marks=pytest.mark.slow)
-            for n in ("dcd/resnet18_dcd", "dyconv/dy_resnet18", "ddf/ddf_resnet50", "odconv/od_resnet18")
-        ),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dcd/resnet18_dcd", "dyconv/dy_resnet18", "ddf/ddf_resnet50", "odconv/od_resnet18"])
 def test_a_presets_measured_cost_is_the_sum_of_its_layers_closed_forms(name):
     small = architecture(name, num_classes=10, input_size=64)
     assert measure(build_network(small))["flops"] == multiply_adds(small)

@@ -18,14 +18,13 @@ from dcdnas.space.effects import check_effects, check_resolutions, has_effect
 from dcdnas.space.library import load_space, shipped
 from dcdnas.space.search_space import SearchSpace
 
-FAST = {"fashion-quick"}
-
 
 def proxied(space: SearchSpace, side: int) -> Callable[[Architecture], Architecture]:
     return lambda architecture: for_proxy(architecture, (1, side, side), 10, max(space.resolutions))
 
 
-@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in sorted(shipped())])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(shipped()))
 def test_each_decision_of_a_shipped_space_changes_what_is_trained(name: str) -> None:
     space = load_space(name).filling(parse_budgets(["4MFLOPs"], notations()))
     trained = proxied(space, space.proxy.resolution or 28)

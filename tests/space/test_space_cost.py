@@ -91,7 +91,7 @@ def test_the_networks_are_counted_exactly(name: str) -> None:
 
 
 @pytest.mark.parametrize("chances", slow_but(["networks"], ["operators", "networks"]))
-@pytest.mark.parametrize("name", slow_but(["gated"], TINY))
+@pytest.mark.parametrize("name", slow_but(["layer"], TINY))
 def test_draws_have_exactly_their_chances(name: str, chances: Chances) -> None:
     space = tiny(name)
     budget = middle(space)

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from small_training import TASK, network, small_data
+from thoroughness import slow_but
 from torch import Tensor, nn
 
 from dcdnas.core.task import TrainingTask
@@ -214,7 +215,7 @@ def test_a_training_past_its_deadline_is_given_up_in_the_middle_of_an_epoch(
 # Evaluation
 
 
-@pytest.mark.parametrize("size", [1, 7, 512])
+@pytest.mark.parametrize("size", slow_but([7, 512], [1, 7, 512]))
 def test_evaluation_does_not_depend_on_its_batches(data: Split, size: int) -> None:
     net = network().eval()
     x, y = data.train.batch(torch.arange(250))
