@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import Parts, exact_metrics, measure, price
 from dcdnas.cost._layers import Count, breakdown, counted_as, layer_table
-from dcdnas.errors import MismatchError, UsageError
+from dcdnas.errors import GeometryError, MismatchError, UsageError
 from dcdnas.networks import build_network, slots_of
 from dcdnas.operators import operators
 from dcdnas.published import architecture as published
@@ -25,9 +26,11 @@ def of(operator: str) -> Architecture:
     layers = {}
     for slot in slots_of(BARE):
         g, cls = slot.geometry, operators[operator]
-        if slot.kind == "conv" and (operator != "ddf" or (g.kernel_size > 1 and g.in_channels == g.out_channels)):
-            settings = cls.resolve(g)
-            layers[slot.name] = LayerChoice(operator, settings, cls.counted_form(g, settings))
+        with suppress(GeometryError):
+            if slot.kind == "conv":
+                settings = cls.resolve(g)
+                layers[slot.name] = LayerChoice(operator, settings, cls.counted_form(g, settings))
+    assert layers
     return replace(BARE, layers=layers)
 
 

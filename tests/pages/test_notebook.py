@@ -67,6 +67,13 @@ def test_a_comparison_says_the_differences(run: NotebookRun) -> None:
     assert "<a " not in said
 
 
+def test_what_costs_nothing_is_no_base_of_a_percentage(tmp_path: Path) -> None:
+    free, other = (trial(number, 0.7, cost) for number, cost in ((0, 0.0), (1, 90.0)))
+    found = load_run(write_run(tmp_path / "free", [free, other]))
+    assert not re.search(r"\([+-]\d+ %\)", body(found.compare(0, 1).html))
+    assert "(-100 %)" in body(found.compare(1, 0).html)
+
+
 def test_one_trial_alone_is_compared_with_the_static_network(run: NotebookRun) -> None:
     assert "trials 0, 2 of" in repr(run.compare(2))
     with pytest.raises(UsageError, match="no second trial"):
