@@ -13,7 +13,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any, TypeVar
@@ -321,13 +321,16 @@ class Store:
 
     def _read(self, statement: str, row: tuple[Any, ...] = ()) -> list[Any]:
         with self._translated():
+            most = max(1000, self._size() // LEAST_ROW)
             self._until = time.monotonic() + LONGEST
             try:
-                found = self._db.execute(statement, row)
-                rows = found.fetchmany(most := max(1000, self._size() // LEAST_ROW))
-                if len(rows) == most and found.fetchone():
-                    raise self._damaged("it has more rows than room for them")
-                return rows
+                with closing(
+                    self._db.execute(statement, row)
+                ) as found:  # an open one would hold the file as long as an error lives
+                    rows = found.fetchmany(most)
+                    if len(rows) == most and found.fetchone():
+                        raise self._damaged("it has more rows than room for them")
+                    return rows
             finally:
                 self._until = math.inf
 

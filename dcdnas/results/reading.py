@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from dcdnas.core.budget import Budget
 from dcdnas.core.files import read_text
 from dcdnas.core.lock import live_driver
+from dcdnas.core.trial import Trial
 from dcdnas.core.units import Notations, register_read
 from dcdnas.core.yaml_lines import BYTES, made, parse_yaml, read_yaml
 from dcdnas.engine.folders import FILE, find_run
@@ -51,7 +52,8 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
     try:
         facts = {key: _fact(store, key, problems) for key in ("created", "timed", "images")} | {"bounds": store.meta("bounds")}
         ending, reason = store.ending()
-        trials = tuple(store.outlines(problems) if outline else store.trials(curves=curves, problems=problems))
+        read = store.outlines(problems) if outline else store.trials(curves=curves, problems=problems)
+        trials = tuple(_priced(read, config, store.path, problems))
         confirmations = tuple(store.confirmations(problems))
         weights = tuple(store.weights())
     finally:
@@ -63,6 +65,16 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
         notations=notations, timed=facts["timed"] or {}, format=store.format, images=facts["images"] or {},
         weights=weights,
     )  # fmt: skip
+
+
+def _priced(trials: Iterable[Trial], config: Mapping[str, Any], path: Path, problems: list[str]) -> Iterator[Trial]:
+    """The trials whose costs are by all metrics that the search weighs; others with a note."""
+    needed = {budget["metric"] for budget in config.get("budgets", ())} | set(config.get("minimize", ()))
+    for trial in trials:
+        if missing := needed - trial.cost.values.keys():
+            problems.append(f"{path}: trial {trial.number}: its cost has no {min(missing)}. It is left out.")
+        else:
+            yield trial
 
 
 def _fact(store: Store, key: str, problems: list[str]) -> Any:

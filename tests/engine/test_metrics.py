@@ -67,6 +67,8 @@ def test_a_metric_is_a_budget(tmp_path: Path, metric: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", slow_but(["tpe"], samplers))
 def test_a_metric_is_an_objective_beside_the_budgets(tmp_path: Path, sampler: str) -> None:
+    if sampler == "gp":
+        pytest.importorskip("scipy")
     extra = tuple(m for m in metrics if m not in ALWAYS)
     c = config(sampler=sampler, trials=8, starts=3, budget=("0.5MFLOPs", "60kB"), minimize=("flops", *extra))
     loop = done(tmp_path / "run", c)

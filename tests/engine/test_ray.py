@@ -250,7 +250,7 @@ def test_a_driver_with_a_ray_of_its_own_that_is_ended_loses_nothing(
         while ray_processes(process.pid) and time.monotonic() < until:
             time.sleep(0.2)
         assert ray_processes(process.pid) == []
-    assert search(tmp_path / "run", Execution(executor="inline", train=pretend)) == ""
+    assert search(tmp_path / "run", Execution(executor="inline", train=pretend)) is Ending.COMPLETED
     with closing(Store(tmp_path / "run")) as store:
         after = {t.number: t for t in store.trials()}
         assert [after[t.number] for t in kept] == kept

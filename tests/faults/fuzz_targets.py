@@ -259,7 +259,7 @@ def _read_npz(path: Path) -> object:
 
 
 def _idx() -> list[bytes]:
-    images, labels = struct.pack(">4I", 0x803, 4, 8, 8) + bytes(256), struct.pack(">2I", 0x801, 4) + bytes(4)
+    images, labels = struct.pack(">4I", 0x803, 4, 8, 8) + bytes(range(256)), struct.pack(">2I", 0x801, 4) + bytes(4)
     return [images, labels, gzip.compress(images), gzip.compress(labels)]
 
 

@@ -111,7 +111,7 @@ def test_a_search_that_is_ended_at_random_moments_is_the_whole_one(tmp_path: Pat
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("executor", ["inline", "local"])
 def test_a_search_that_is_ended_at_very_many_random_moments_is_the_whole_one(tmp_path: Path, executor: str) -> None:
-    crashed(tmp_path, executor, 55, trials=250)
+    crashed(tmp_path, executor, 55, trials=500)
 
 
 @pytest.mark.slow
@@ -121,4 +121,4 @@ def test_a_search_on_a_ray_of_its_own_that_is_ended_at_random_moments_is_the_who
 ) -> None:
     places = [str(Path(__file__).parents[1] / "engine"), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, places)))
-    crashed(tmp_path, "ray", 10, trials=40)
+    crashed(tmp_path, "ray", 10, trials=120)

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from thoroughness import slow_but
 from written_runs import trial, write_run
 
 from dcdnas.cli import main
+from dcdnas.core.geometry import Cost
 from dcdnas.core.lock import live_driver
 from dcdnas.core.trial import Trial
 from dcdnas.dashboard import runs as shelf_module
@@ -103,6 +105,15 @@ def test_a_row_of_other_types_is_named_though_its_digest_is_right(run: Path, col
     found = load_run(run)
     assert [t.number for t in found.trials] == list(range(6))
     assert any("trial 9: its row is damaged" in problem and "cannot stand there" in problem for problem in found.problems)
+
+
+def test_a_trial_without_the_cost_that_a_budget_is_on_is_left_out(run: Path) -> None:
+    with closing(Store(run, "w")) as store:
+        store.add(replace(trial(9, 0.5, 30.0), cost=Cost({"params": 3.0})))
+    found = load_run(run)
+    assert 9 not in found.by_number
+    assert any("trial 9: its cost has no flops. It is left out." in problem for problem in found.problems)
+    assert LiveRun(run).run.by_number.keys() == found.by_number.keys()
 
 
 def test_numbers_far_apart_are_one_gap(run: Path) -> None:
