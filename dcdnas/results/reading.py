@@ -68,8 +68,8 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
 
 
 def _priced(trials: Iterable[Trial], config: Mapping[str, Any], path: Path, problems: list[str]) -> Iterator[Trial]:
-    """The trials whose costs are by all metrics that the search weighs; others with a note."""
-    needed = {budget["metric"] for budget in config.get("budgets", ())} | set(config.get("minimize", ()))
+    """The trials whose costs have what the budgets are on; of others there is a note."""
+    needed = {budget["metric"] for budget in config.get("budgets", ())}
     for trial in trials:
         if missing := needed - trial.cost.values.keys():
             problems.append(f"{path}: trial {trial.number}: its cost has no {min(missing)}. It is left out.")
