@@ -114,6 +114,14 @@ def _late(curves: Curves) -> float:
     return float(np.median([abs(x[-1] - x[begin]) / np.ptp(x) for x in curves]))
 
 
+def heights(values: Sequence[float | None]) -> list[float | None]:
+    """A curve to draw: each value from 0, the least, to 1, the largest; all 0 where it hardly changes, None where none is."""
+    known = [value for value in values if value is not None]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    scale = 1 / (high - low) if high - low >= LEAST_CHANGE else 0.0
+    return [None if value is None else (value - low) * scale for value in values]
+
+
 def course_of(readings: Sequence[Reading]) -> Course | None:
     """How a network's attentions evolved over its training; None where nothing was read.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dcdnas.analysis import LEAST_CHANGE, LEAST_READINGS
+from dcdnas.analysis import LEAST_READINGS, heights
 from dcdnas.cli._tables import Sheet, table
 from dcdnas.core.dynamics import Course, Dynamics
 from dcdnas.core.units import counted, percent
@@ -60,7 +60,5 @@ def curve(values: Sequence[float | None]) -> str:
     """A curve in characters, from its least to its largest value; low where it hardly changes, a space where it has no value."""
     count = min(WIDTH, len(values))
     shown = [values[round(i * (len(values) - 1) / max(1, count - 1))] for i in range(count)]
-    known = [value for value in shown if value is not None]
-    low, high = min(known, default=0.0), max(known, default=0.0)
-    top = (len(HEIGHTS) - 1) / (high - low) if high - low >= LEAST_CHANGE else 0.0
-    return "".join(" " if value is None else HEIGHTS[round((value - low) * top)] for value in shown)
+    top = len(HEIGHTS) - 1
+    return "".join(" " if height is None else HEIGHTS[round(height * top)] for height in heights(shown))

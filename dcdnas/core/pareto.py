@@ -105,7 +105,7 @@ class Front:
         self._first: dict[str | int, int] = {}
 
     def put(self, trial: Trial) -> bool:
-        """Takes one more trial, or one that it has anew; returns whether it is on the front."""
+        """Takes one more trial, or one again with the same result; returns whether it is on the front."""
         if not candidates([trial], self.budgets) or self._first.setdefault(network_of(trial), trial.number) != trial.number:
             return False
         point = self.goals.point(trial)

@@ -18,6 +18,7 @@ from dcdnas.results import FILE as CONFIG
 from dcdnas.results import Moment, Note, Run, load_run, read_notes
 from dcdnas.results.history import History
 from dcdnas.results.notes import FILE as NOTES
+from dcdnas.results.reading import with_costs
 
 Made = TypeVar("Made")
 
@@ -134,7 +135,8 @@ class LiveRun:
             marks = store.marks()
             problems: list[str] = []
             wanted = {n for n, mark in marks.items() if self._marks.get(n) != mark}
-            fresh = {t.number: t for t in store.trials(min(wanted, default=0), problems=problems, only=wanted)}
+            new = store.trials(min(wanted, default=0), problems=problems, only=wanted)
+            fresh = {t.number: t for t in with_costs(new, self.run.config, store.path, problems)}
             confirmations = tuple(store.confirmations(problems))
             ending, reason = store.ending()
         finally:

@@ -324,9 +324,8 @@ class Store:
             most = max(1000, self._size() // LEAST_ROW)
             self._until = time.monotonic() + LONGEST
             try:
-                with closing(
-                    self._db.execute(statement, row)
-                ) as found:  # an open one would hold the file as long as an error lives
+                found = self._db.execute(statement, row)
+                with closing(found):  # an open one would hold the file as long as an error lives
                     rows = found.fetchmany(most)
                     if len(rows) == most and found.fetchone():
                         raise self._damaged("it has more rows than room for them")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from dcdnas.analysis import LEAST_CHANGE, LEAST_READINGS
+from dcdnas.analysis import LEAST_READINGS, heights
 from dcdnas.core.units import percent
 
 __all__ = ["HEIGHT", "LEAST_READINGS", "WIDTH", "described", "stretches"]
@@ -19,13 +19,10 @@ def stretches(values: Sequence[float | None]) -> list[str]:
 
     A curve that hardly changes lies at the bottom, as in the table of `dcdnas attention`.
     """
-    known = [value for value in values if value is not None]
-    low, high = min(known, default=0.0), max(known, default=0.0)
-    across = (WIDTH - 2 * EDGE) / max(1, len(values) - 1)
-    up = (HEIGHT - 2 * EDGE) / (high - low) if high - low >= LEAST_CHANGE else 0.0
+    across, up = (WIDTH - 2 * EDGE) / max(1, len(values) - 1), HEIGHT - 2 * EDGE
     points = [
-        None if value is None else f"{EDGE + i * across:.1f},{HEIGHT - EDGE - (value - low) * up:.1f}"
-        for i, value in enumerate(values)
+        None if height is None else f"{EDGE + i * across:.1f},{HEIGHT - EDGE - height * up:.1f}"
+        for i, height in enumerate(heights(values))
     ]
     return [" ".join(filter(None, run)) for there, run in groupby(points, lambda point: point is not None) if there]
 

@@ -53,7 +53,7 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
         facts = {key: _fact(store, key, problems) for key in ("created", "timed", "images")} | {"bounds": store.meta("bounds")}
         ending, reason = store.ending()
         read = store.outlines(problems) if outline else store.trials(curves=curves, problems=problems)
-        trials = tuple(_priced(read, config, store.path, problems))
+        trials = tuple(with_costs(read, config, store.path, problems))
         confirmations = tuple(store.confirmations(problems))
         weights = tuple(store.weights())
     finally:
@@ -67,8 +67,15 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
     )  # fmt: skip
 
 
-def _priced(trials: Iterable[Trial], config: Mapping[str, Any], path: Path, problems: list[str]) -> Iterator[Trial]:
-    """The trials whose costs have what the budgets are on; of others there is a note."""
+def with_costs(trials: Iterable[Trial], config: Mapping[str, Any], path: Path, problems: list[str]) -> Iterator[Trial]:
+    """The trials whose costs have what the budgets are on, so that they can be weighed.
+
+    Args:
+        trials: of a run.
+        config: its search.
+        path: of its memory, for messages.
+        problems: takes a sentence for each trial that is left out.
+    """
     needed = {budget["metric"] for budget in config.get("budgets", ())}
     for trial in trials:
         if missing := needed - trial.cost.values.keys():

@@ -108,12 +108,16 @@ def test_a_row_of_other_types_is_named_though_its_digest_is_right(run: Path, col
 
 
 def test_a_trial_without_the_cost_that_a_budget_is_on_is_left_out(run: Path) -> None:
+    before = LiveRun(run)
     with closing(Store(run, "w")) as store:
         store.add(replace(trial(9, 0.5, 30.0), cost=Cost({"params": 3.0})))
     found = load_run(run)
     assert 9 not in found.by_number
     assert any("trial 9: its cost has no flops. It is left out." in problem for problem in found.problems)
-    assert LiveRun(run).run.by_number.keys() == found.by_number.keys()
+    assert before.refresh()
+    for live in (before, LiveRun(run)):
+        assert live.run.by_number.keys() == found.by_number.keys()
+        assert any("its cost has no flops" in problem for problem in live.run.problems)
 
 
 def test_numbers_far_apart_are_one_gap(run: Path) -> None:
