@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -138,14 +138,8 @@ def confirmation_row(c: Confirmation) -> tuple[Any, ...]:
     return sealed((c.number, c.seed, c.state, c.failure and c.failure.value, c.reason, *_score_row(c.score)))
 
 
-def trial_of(row: Row, network: Row, curve: tuple[EpochResult, ...], unread: bool = True) -> Trial:
+def trial_of(row: Row, network: Row, curve: tuple[EpochResult, ...]) -> Trial:
     """The inverse of `trial_row` and `network_row`.
-
-    Args:
-        row: of the trial.
-        network: of its network.
-        curve: its reports.
-        unread: whether decisions stay text until somebody looks at them.
 
     Raises:
         DamagedRow: when a row was changed or the network's is missing.
@@ -153,40 +147,11 @@ def trial_of(row: Row, network: Row, curve: tuple[EpochResult, ...], unread: boo
     if network[0] is None:
         raise DamagedRow("the row of its network is missing")
     _, text, decisions = opened(network, _repr)
-    source = f"trial {row[0]}"
-    sure = network[-1] is not None  # a row without a digest may be anything, so that it is looked at here
-    architecture = Architecture.unread(text, source) if sure else Architecture.from_dict(json.loads(text), source)
-    return _trial(row, architecture, UnreadDecisions(decisions) if sure and unread else _decisions(decisions), curve)
-
-
-class UnreadDecisions(Mapping[str, Setting]):
-    """Decisions whose JSON is read when somebody looks at them: of the thousands of trials of a run most are never looked at.
-
-    Args:
-        text: as it was written.
-    """
-
-    __slots__ = ("_said",)
-
-    def __init__(self, text: str) -> None:
-        self._said: str | dict[str, Setting] = text
-
-    def __getitem__(self, name: str) -> Setting:
-        return self._read()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._read())
-
-    def __len__(self) -> int:
-        return len(self._read())
-
-    def __repr__(self) -> str:
-        return repr(self._read())
-
-    def _read(self) -> dict[str, Setting]:
-        if isinstance(self._said, str):
-            self._said = _decisions(self._said)
-        return self._said
+    source = f"trial {row[0]}"  # a row without a digest may be anything, so that it is looked at here
+    architecture = (
+        Architecture.unread(text, source) if network[-1] is not None else Architecture.from_dict(json.loads(text), source)
+    )
+    return _trial(row, architecture, _decisions(decisions), curve)
 
 
 def _decisions(text: str) -> dict[str, Setting]:

@@ -219,8 +219,7 @@ class Store:
             found = [row for row in found if row[0] in only]
 
         def whole(row: rows.Row) -> Trial:
-            # a search looks at all decisions, who reads at few
-            return rows.trial_of(row[:-_OF_NETWORK], row[-_OF_NETWORK:], tuple(curve.get(row[0], ())), unread=not self._writes)
+            return rows.trial_of(row[:-_OF_NETWORK], row[-_OF_NETWORK:], tuple(curve.get(row[0], ())))
 
         made = [trial for _, trial in self._made(found, whole, problems)]
         if only is None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from thoroughness import examples
 
-from dcdnas.core.geometry import Setting
+from dcdnas.core.geometry import Cost, Setting
+from dcdnas.core.trial import Trial
 from dcdnas.engine import _rows as rows
 
 TEXTS = st.one_of(st.text(), st.text(st.characters(codec="ascii")), st.text("'\"\\ {}:,a\n\x7f"))
@@ -42,12 +43,10 @@ def test_what_is_no_object_of_options_is_damaged(text: str) -> None:
         rows._decisions(text)
 
 
-def test_decisions_are_read_when_somebody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[str] = []
-    monkeypatch.setattr(rows, "_decisions", lambda text: read.append(text) or json.loads(text))
-    decisions = rows.UnreadDecisions('{"a": 1, "b": true}')
-    assert not read
-    assert decisions == {"a": 1, "b": True}
-    assert dict(decisions) == json.loads(repr(decisions).replace("'", '"').replace("True", "true"))
-    assert len(decisions) == 2
-    assert len(read) == 1
+@pytest.mark.parametrize("decisions", ["", "{", '{"a": [1]}', "[]"])
+def test_decisions_that_cannot_be_read_are_damage_as_soon_as_the_trial_is_read(decisions: str) -> None:
+    trial = Trial(0, "finished", rows.UNREAD, {}, Cost({}))
+    network = rows.network_row(trial)
+    assert rows.trial_of(rows.trial_row(trial), network, ()).decisions == {}
+    with pytest.raises((rows.DamagedRow, ValueError, AttributeError)):
+        rows.trial_of(rows.trial_row(trial), rows.sealed((*network[:2], decisions)), ())
