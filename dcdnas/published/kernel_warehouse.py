@@ -67,6 +67,22 @@ def kw_resnet18(
     return _with_warehouses(static, _resnet_pool, lambda pool: warehouse, reduction)
 
 
+def kw_resnet50(
+    *,
+    cell_num_ratio: float = 1,
+    cell_inplane_ratio: float = 1,
+    cell_outplane_ratio: float = 1,
+    reduction: float = 0.0625,
+    num_classes: int = 1000,
+    input_size: int = 224,
+    dropout: float | None = 0.1,
+) -> Architecture:
+    """As ResNet-18; the first block's first 1x1 layer and its shortcut, before which there is no stage, are static too."""
+    static = static_network("resnet", {**RESNETS[50], "dropout": dropout}, num_classes, input_size)
+    warehouse = Warehouse(cell_num_ratio, cell_outplane_ratio, cell_inplane_ratio)
+    return _with_warehouses(static, _bottleneck_pool, lambda pool: warehouse, reduction)
+
+
 def kw_mobilenetv2(
     *,
     width_mult: float = 1.0,
@@ -117,6 +133,14 @@ def _resnet_pool(slot: Slot) -> str:
     number = int(slot.stage.removeprefix("stage"))
     first = slot.block.endswith(".block1") and slot.role in ("conv1", "shortcut")
     return f"stage{max(1, number - first)}"
+
+
+def _bottleneck_pool(slot: Slot) -> str:
+    if not slot.stage.startswith("stage") or slot.kind != "conv":
+        return ""
+    number = int(slot.stage.removeprefix("stage"))
+    first = slot.block.endswith(".block1") and slot.role in ("reduce", "shortcut")
+    return f"stage{number - first}" if number > first else ""
 
 
 def _mobile_pool(slot: Slot, roles: Mapping[str, str] = MOBILE) -> str:
@@ -197,6 +221,7 @@ source = Source(
     presets=MappingProxyType(
         {
             "kw_resnet18": Preset(kw_resnet18, _with_cells(resnet_places), LAYER),
+            "kw_resnet50": Preset(kw_resnet50, _with_cells(resnet_places), LAYER),
             "kw_mobilenetv2": Preset(kw_mobilenetv2, _MOBILENET, LAYER),
             "kw1d2x_mobilenetv2": Preset(kw1d2x_mobilenetv2, _MOBILENET, LAYER),
         }

@@ -38,6 +38,8 @@ PUBLISHED = [
     ("kernel-warehouse/kw_resnet18", {"cell_num_ratio": 0.5, "cell_inplane_ratio": 0.5, "cell_outplane_ratio": 0.5}, 7_431_044),
     ("kernel-warehouse/kw_resnet18", {"cell_num_ratio": 2}, 23_242_127),
     ("kernel-warehouse/kw_resnet18", {"cell_num_ratio": 4}, 45_862_085),
+    ("kernel-warehouse/kw_resnet50", {}, 28_052_310),
+    ("kernel-warehouse/kw_resnet50", {"cell_num_ratio": 4}, 102_015_144),
     ("odconv/base_mobilenetv2", {}, 3_504_872),
     ("odconv/base_mobilenetv2", {"width": 0.5}, 1_968_680),
     ("odconv/base_resnet18", {}, 11_689_512),
@@ -94,7 +96,10 @@ def state_of(name):
 
 @pytest.mark.parametrize(
     ("name", "settings", "count"),
-    [pytest.param(*preset, marks=[pytest.mark.slow] * (number % 3 > 0)) for number, preset in enumerate(PUBLISHED)],
+    [
+        pytest.param(*preset, marks=[pytest.mark.slow] * (number % 3 > 0 or "resnet50" in preset[0]))
+        for number, preset in enumerate(PUBLISHED)
+    ],
 )
 def test_a_preset_has_exactly_the_published_parameters(name, settings, count):
     assert price(architecture(name, **settings), ("params",))["params"] == count
