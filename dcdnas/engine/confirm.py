@@ -8,7 +8,7 @@ from dataclasses import replace
 from dcdnas.core import pareto
 from dcdnas.core.trial import FailureKind, Trial
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.job import NO_RESULT, Job, Outcome, derived_seed
+from dcdnas.engine.job import NO_RESULT, Job, Outcome, confirming_seed
 from dcdnas.engine.recovery import AGAIN, DIED
 from dcdnas.engine.store import Confirmation, Store
 
@@ -115,7 +115,7 @@ class Confirming:
     def _all(self, trials: list[Trial]) -> list[Job]:
         """The best networks of the front and the static reference, seed by seed."""
         chosen = pareto.to_confirm(trials, self.config.budgets, self.config.goals, self.config.confirm_top)
-        seeds = [derived_seed(self.config.seed, f"confirm-{i}") for i in range(self.config.confirm)]
+        seeds = [confirming_seed(self.config.seed, i) for i in range(self.config.confirm)]
         return [Job(t.number, t.architecture, replace(self.config.task, seed=s), confirm=True) for s in seeds for t in chosen]
 
 

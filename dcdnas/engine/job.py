@@ -67,6 +67,16 @@ def derived_seed(seed: int, purpose: str | int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:4], "big") >> 1
 
 
+def trial_seed(seed: int, number: int) -> int:
+    """Of a trial's training."""
+    return derived_seed(seed, number)
+
+
+def confirming_seed(seed: int, turn: int) -> int:
+    """Of the trainings that confirm, all networks' in one turn."""
+    return derived_seed(seed, f"confirm-{turn}")
+
+
 KINDS: dict[type[BaseException], FailureKind] = {
     Diverged: FailureKind.DIVERGED,
     TrainingTimeout: FailureKind.HUNG,

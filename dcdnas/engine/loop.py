@@ -18,7 +18,7 @@ from dcdnas.engine.as_trained import AsTrained
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.confirm import Confirming
 from dcdnas.engine.halving import Halving
-from dcdnas.engine.job import NO_RESULT, WAIT, Job, Outcome, derived_seed
+from dcdnas.engine.job import NO_RESULT, WAIT, Job, Outcome, trial_seed
 from dcdnas.engine.proposals import Proposal, Proposer
 from dcdnas.engine.recovery import failures_in_a_row, lost, recover
 from dcdnas.engine.signals import NOTHING, Wish
@@ -268,7 +268,7 @@ class SearchLoop:
 
     def _start(self, p: Proposal) -> Job:
         number = len(self.trials) if p.number is None else p.number
-        seed = derived_seed(self.config.seed, number)
+        seed = trial_seed(self.config.seed, number)
         trial = _trial(number, "running", p, seed=seed, started=time.time())
         self._put(self._as_trained(trial))
         job = Job(

@@ -62,6 +62,11 @@ def task_of(table: Table, space: SearchSpace) -> TrainingTask:
     return TrainingTask(data=f"{TABLE}{table.NAME}", epochs=table.EPOCHS, deployed_side=max(space.resolutions), norm_batches=0)
 
 
+def unseen_trainings(task: TrainingTask) -> int:
+    """How many trainings of a network the task's table has beside the one that a search sees."""
+    return tables[task.table].TRAININGS - 1
+
+
 def check_objectives(task: TrainingTask, names: Sequence[str]) -> None:
     """Raises UsageError for an objective that the task's table has no readings of."""
     known = tables[task.table].OBJECTIVES

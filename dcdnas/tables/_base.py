@@ -40,6 +40,9 @@ class Table(ABC):
     IMAGES: ClassVar[int]
     """How many images each accuracy was counted on, by which two of them may differ by chance."""
 
+    TRAININGS: ClassVar[int] = 1
+    """Of each network, at least. A search sees one of them, and a confirmation the others."""
+
     EPOCHS: ClassVar[int] = 1
     """Readings of a training, one an epoch; 1 where the end alone is known."""
 

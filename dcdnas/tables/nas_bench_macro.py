@@ -35,6 +35,7 @@ class NasBenchMacro(Table):
     ABOUT = "NAS-Bench-Macro: test accuracies on CIFAR-10, three trainings a network"
     NETWORK = "nas-bench-macro"
     IMAGES = 10_000
+    TRAININGS = 3
 
     def _read(self) -> None:
         get = f"`dcdnas data fetch {self.NAME}` downloads the table; --table names another file."

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from dcdnas.core.trial import EpochResult, Trial
 from dcdnas.cost import price
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.executors.tabular import LookUp
-from dcdnas.engine.job import Job
+from dcdnas.engine.job import Job, confirming_seed, trial_seed
 from dcdnas.engine.planning import Plan, make_plan
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.prepare import extend, prepare
@@ -187,6 +188,18 @@ def test_the_seed_chooses_the_reading(table: Table) -> None:
     assert len(set(readings)) > 1
 
 
+def test_what_confirms_is_what_the_search_did_not_see(table: Table) -> None:
+    architecture, readings = network("12120220"), table.readings(network("12120220"))
+    for number in range(6):
+        task = TrainingTask(data="table:nas-bench-macro", epochs=1, seed=trial_seed(7, number))
+        jobs = [Job(number, architecture, task)]
+        jobs += [Job(number, architecture, replace(task, seed=confirming_seed(7, turn)), confirm=True) for turn in range(2)]
+        found = [LookUp(table, 7)(job, lambda _: True).values["accuracy"] for job in jobs]
+        assert sorted(found) == sorted(readings)
+    plan = planned(budget=["40MFLOPs"], trials=3, confirm=5, name="second")
+    assert plan.config.confirm == 2, "of three trainings a search sees one"
+
+
 def planned(**settings: Any) -> Plan:
     return make_plan(
         SearchSettings.gather({"space": str(PART), "executor": "tabular", "table": str(FILE), "sampler": "random", **settings})
@@ -259,7 +272,7 @@ def test_the_place_of_a_table_makes_no_other_search_but_its_content_does(here: P
     ("given", "message"),
     [
         ({"executor": "inline"}, "a table is for --executor tabular"),
-        ({"space": "fashion-quick"}, "no table has networks like those of fashion-quick"),
+        ({"space": "shufflenetv2-cifar10"}, "no table has networks like those of shufflenetv2-cifar10"),
         ({"space": "nas-bench-macro"}, "nas-bench-macro cannot be searched on this table: .*is none of them"),
         ({"epochs": 3}, "--epochs is of the training of classifiers; nothing is trained on the table nas-bench-macro"),
         ({"minimize": ["loss"]}, "table:nas-bench-macro: the table has no loss. It has: accuracy."),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dcdnas.core.trial import EpochResult, Score
 from dcdnas.engine.executors.inline import Inline
+from dcdnas.engine.job import confirming_seed, trial_seed
 
 if TYPE_CHECKING:
     from dcdnas.engine.job import Job
@@ -25,19 +26,21 @@ class Tabular(Inline):
         if self.execution.train is None:
             from dcdnas.engine.table import recorded_table
 
-            self.execution = replace(self.execution, train=LookUp(recorded_table(loop.config)))
+            self.execution = replace(self.execution, train=LookUp(recorded_table(loop.config), loop.config.seed))
         super().run(loop)
 
 
 @dataclass(frozen=True)
 class LookUp:
-    """A training that is looked up: one of the network's trainings, which the seed chooses.
+    """A training that is looked up: one of the network's trainings, which the seed chooses; a confirming one is another.
 
     Args:
         table: to look in.
+        seed: of the search.
     """
 
     table: Table
+    seed: int = 0
 
     def __call__(self, job: Job, report: Reporter) -> Score:
         """Its readings, up to the one at which the search stops it.
@@ -47,8 +50,18 @@ class LookUp:
         """
         curves = self.table.curves(job.architecture)
         heard: list[EpochResult] = []
-        for epoch, values in enumerate(curves[job.task.seed % len(curves)], start=1):
+        for epoch, values in enumerate(curves[self._chosen(job, len(curves))], start=1):
             heard.append(EpochResult(epoch, values, 0.0))
             if not report(heard[-1]):
                 break
         return Score(heard[-1].values, heard[-1].epoch, 0.0, tuple(heard))
+
+    def _chosen(self, job: Job, count: int) -> int:
+        """Which of a network's trainings; of those that the search did not see each in its turn, where it is confirmed."""
+        if not job.confirm:
+            return job.task.seed % count
+        seen = trial_seed(self.seed, job.number) % count
+        unseen = [training for training in range(count) if training != seen] or [seen]
+        turns = [confirming_seed(self.seed, turn) for turn in range(len(unseen))]
+        turn = turns.index(job.task.seed) if job.task.seed in turns else job.task.seed
+        return unseen[turn % len(unseen)]

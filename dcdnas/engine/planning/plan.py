@@ -23,6 +23,7 @@ from dcdnas.engine.planning.task import (
     images_in_words,
     notes_on_classes,
     notes_on_images,
+    number_of_confirmations,
     number_of_starts,
     scaled,
     stops_early,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from dcdnas.engine.execution import Execution
     from dcdnas.space.search_space import SearchSpace
 
-SAME = ("trials", "sampler", "seed", "chances", "confirm", "confirm_top", "keep_weights")
+SAME = ("trials", "sampler", "seed", "chances", "confirm_top", "keep_weights")
 """Settings that the configuration has under the same name."""
 
 
@@ -101,7 +102,8 @@ def make_plan(settings: SearchSettings, told: Told = quietly, task: object = Non
     config = SearchConfig(
         space=chosen.content, budgets=budgets, objectives=scaled(goals, training, space), minimize=goals.costs,
         task=training, early_stopping=stops_early(settings, training.epochs),
-        starts=number_of_starts(settings), start_from=earlier.record if earlier else {},
+        starts=number_of_starts(settings), confirm=number_of_confirmations(settings, training),
+        start_from=earlier.record if earlier else {},
         latency=latency.record(table) if table else {}, table=looked_up,
         plugins=plugins_of(space, priced, settings.sampler, training), **{n: getattr(settings, n) for n in SAME},
     )  # fmt: skip
