@@ -64,7 +64,8 @@ KeepWeights = Annotated[
     typer.Option(metavar="front|all|none", help="Whose trained weights the run keeps; of the front when left out."),
 ]
 EarlyStopping = Annotated[
-    bool | None, typer.Option("--early-stopping/--no-early-stopping", help="Stop trainings that are behind.")
+    bool | None,
+    typer.Option("--early-stopping/--no-early-stopping", help="Stop trainings halfway that are behind others of like cost."),
 ]
 Task = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A task of your own, my_task.py; else that of the images.")]
 Maximize = Annotated[list[str] | None, typer.Option(metavar="NAME", help="A further objective of the task; repeatable.")]

@@ -29,7 +29,7 @@ def rules(task: TrainingTask, early_stopping: bool, starts: int, chances: str, b
     """
     stopping: dict[str, Any] = {"rule": "none"}
     if early_stopping:
-        stopping = {"rule": "non-domination-rank", "factor": FACTOR, "at_least": ENOUGH, "rungs": list(rungs(task.epochs))}
+        stopping = {"rule": "like-cost", "factor": FACTOR, "at_least": ENOUGH, "rungs": list(rungs(task.epochs))}
     return {
         "readings": {"every_epochs": 1, "batch_norm": "re-estimated" if task.norm_batches else "running"},
         "stopping": stopping,

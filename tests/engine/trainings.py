@@ -35,7 +35,9 @@ def learn(job: Job, report: Reporter, accuracy: float) -> Score:
     """Reports epoch by epoch up to an accuracy."""
     curve: list[EpochResult] = []
     for epoch in range(1, job.task.epochs + 1):
-        curve.append(EpochResult(epoch, {"accuracy": accuracy * (epoch / job.task.epochs), "loss": 1.0 / epoch}, 0.25 * epoch))
+        curve.append(
+            EpochResult(epoch, {"accuracy": accuracy * (epoch / job.task.epochs), "loss": (2 - accuracy) / epoch}, 0.25 * epoch)
+        )
         if not report(curve[-1]):
             break
     last = curve[-1]
