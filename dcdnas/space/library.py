@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 from pathlib import Path
 
 from dcdnas.core.budget import Budget
+from dcdnas.core.cache import Records, code_digest
 from dcdnas.core.files import is_file
 from dcdnas.core.units import quantity
-from dcdnas.cost import price
+from dcdnas.cost import ALWAYS, price
 from dcdnas.errors import FileError, NothingFitsError, nearest
 from dcdnas.space.parts import rank
 from dcdnas.space.pricing.cost import largest, smallest
@@ -58,19 +61,54 @@ def space_for(budgets: Sequence[Budget], images: tuple[int, int] | None = None) 
     Raises:
         NothingFitsError: when none does.
     """
-    found = ((read_space(path, images), path) for path in shipped().values())
-    spaces = sorted(((space, path) for space, path in found if not space.named_only), key=lambda s: _dearest_static(s[0]))
-    for space, path in spaces:
-        if all(smallest(space, b.metric).cost[b.metric] <= b.at_most <= largest(space, b.metric).cost[b.metric] for b in budgets):
+    dearest = {path: _kept(path, images, "dearest static", _dearest_static) for path in shipped().values()}
+    paths = sorted((path for path, cost in dearest.items() if cost), key=dearest.__getitem__)
+    for path in paths:
+        ends = ((_ends(path, images, b.metric), b.at_most) for b in budgets)
+        if all(low <= bound <= high for (low, high), bound in ends):
             return path
-    ends = [(s.name, [quantity("flops", end(s, "flops").cost["flops"]) for end in (smallest, largest)]) for s, _ in spaces]
-    ranges = "; ".join(f"{name}: {' to '.join(costs)}" for name, costs in ends)
+    ranges = "; ".join(f"{p.stem}: {' to '.join(quantity('flops', end) for end in _ends(p, images, 'flops'))}" for p in paths)
     raise NothingFitsError(
         f"no shipped space has networks on both sides of {', '.join(map(str, budgets))} ({ranges}). Name a space, or write one."
     )
 
 
-def _dearest_static(space: SearchSpace) -> float:
-    """Cost of the network with every structural option at its largest and nothing dynamic: what spaces are ordered by."""
+def _ends(path: Path, images: tuple[int, int] | None, metric: str) -> list[float]:
+    """Costs of the cheapest and of the dearest network of a shipped space."""
+
+    def find(space: SearchSpace) -> list[float]:
+        return [end(space, metric).cost[metric] for end in (smallest, largest)]
+
+    return _kept(path, images, metric, find) if metric in ALWAYS else find(_read(path, images))
+
+
+def _dearest_static(space: SearchSpace) -> list[float]:
+    """Multiply-adds of the network with every structural option at its largest and nothing dynamic: what spaces are ordered by.
+
+    Nothing of a space that wants to be named.
+    """
+    if space.named_only:
+        return []
     structure = {v.decision: max(v.options, key=rank) for v in space.variables if v.decision}
-    return price(space.architecture({**structure, **{g.operator: g.candidates[0].operator for g in space.groups}}))["flops"]
+    operators = {g.operator: g.candidates[0].operator for g in space.groups}
+    return [price(space.architecture({**structure, **operators}))["flops"]]
+
+
+def _kept(path: Path, images: tuple[int, int] | None, what: str, find: Callable[[SearchSpace], list[float]]) -> list[float]:
+    """Numbers of a shipped space, kept on disk from one run to the next, so that it need not be read."""
+    key = json.dumps([path.stem, images, what])
+    kept = _records().read(key).get(key)
+    if not isinstance(kept, list) or not all(isinstance(number, (int, float)) for number in kept):
+        kept = find(_read(path, images))
+        _records().append(key, kept)
+    return kept
+
+
+@cache
+def _records() -> Records:
+    return Records(f"spaces-{code_digest()}")
+
+
+@lru_cache(maxsize=32)
+def _read(path: Path, images: tuple[int, int] | None) -> SearchSpace:
+    return read_space(path, images)

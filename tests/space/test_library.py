@@ -13,6 +13,7 @@ from dcdnas.core.units import quantity
 from dcdnas.cost import notations
 from dcdnas.errors import FileError, NothingFitsError
 from dcdnas.networks import build_network, for_proxy
+from dcdnas.space import library
 from dcdnas.space.library import find_space, load_space, shipped, space_for
 from dcdnas.space.pricing.cost import draw, draws_within, largest, priced, smallest
 from dcdnas.space.pricing.ladder import static_ladder
@@ -100,6 +101,14 @@ def test_draws_are_within_a_budget_that_little_of_a_space_meets(space: SearchSpa
 )
 def test_the_space_for_a_budget_is_the_smallest_that_holds_it(budget: str, name: str) -> None:
     assert space_for([parse_budget(budget, notations())]).stem == name
+
+
+def test_what_was_found_of_the_shipped_spaces_is_kept_so_that_none_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    budgets = [parse_budget("2MFLOPs", notations())]
+    chosen = space_for(budgets)
+    library._read.cache_clear()
+    monkeypatch.setattr(library, "read_space", lambda *_: pytest.fail("a space was read again"))
+    assert space_for(budgets) == chosen
 
 
 @pytest.mark.slow
