@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -137,7 +137,7 @@ class Training:
         """Steps done since the last reading."""
         return self.step - len(self.curve) * self.steps_per_epoch
 
-    def steps(self) -> Iterator[None]:
+    def steps(self) -> Generator[None, None, None]:
         """Trains what is left of the epoch; between two steps the training may be kept, and given up."""
         if self.own is not None:
             put_back(self.network, self.own)
