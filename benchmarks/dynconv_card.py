@@ -17,6 +17,7 @@ from pandas import DataFrame
 
 import dcdnas.tables
 from dcdnas.core.rank_correlation import kendall_tau
+from dcdnas.space.library import load_space
 
 EPOCHS, SHORT = 8, 3
 DRAWS = 400
@@ -24,10 +25,7 @@ BAND = 1.1
 """The dearest network of a band of cost by the cheapest one."""
 
 SLOTS = ("stem", "expand+project", "depthwise")
-DECISIONS = (
-    "width", "expansion", "stem.operator", "stem.dcd.kernel_form", "expand+project.operator", "expand+project.dcd.latent_dim",
-    "expand+project.dcd.num_blocks", "expand+project.odconv.num_kernels", "depthwise.operator",
-)  # fmt: skip
+DECISIONS = tuple(decision.name for decision in load_space("dynconv-fmnist").decisions)
 Numbers = NDArray[np.float64]
 
 

@@ -30,7 +30,7 @@ import dcdnas.tables
 from dcdnas.core.geometry import Cost
 from dcdnas.core.pareto import ranks
 from dcdnas.core.trial import EpochResult
-from dcdnas.engine.halving import ENOUGH, FACTOR, Halving, rungs
+from dcdnas.engine.halving import ENOUGH, FACTOR, Halving, rungs, without_cost
 from dcdnas.networks import identity
 from dcdnas.space.library import load_space
 from dcdnas.tables import Curve, Table
@@ -97,15 +97,9 @@ class Stopper:
         rung.append((loss_of(self.rule.reading, curve[epoch - 1]), float(np.log(cost))))
         if len(rung) < ENOUGH:
             return True
-        rank = ranks(rung) if self.rule.kind == "front" else beside_the_line(rung)
+        read, logs = np.array(rung).T[:, :, np.newaxis]
+        rank = ranks(rung if self.rule.kind == "front" else without_cost(read, logs).tolist())
         return sum(r < rank[-1] for r in rank) < len(rung) / self.rule.factor
-
-
-def beside_the_line(rung: Sequence[tuple[float, float]]) -> list[float]:
-    """What is left of readings without their straight line over the logarithm of cost."""
-    y, x = np.array(rung).T
-    left: list[float] = (y - np.polyval(np.polyfit(x, y, 1), x)).tolist()
-    return left
 
 
 def loss_of(reading: str, values: Mapping[str, float]) -> float:

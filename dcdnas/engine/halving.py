@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from dcdnas.core.geometry import Cost
 from dcdnas.core.objective import Goals
 from dcdnas.core.pareto import logarithm, ranks
-from dcdnas.core.trial import EpochResult
+from dcdnas.core.trial import LOSS, EpochResult
 from dcdnas.core.units import notation
 
 FACTOR = 2
@@ -27,11 +27,8 @@ FACTOR = 2
 ENOUGH = 6
 """Trainings at a rung below which nothing is stopped: a rank among fewer says little."""
 
-LOSS = "loss"
-"""What is compared in place of an accuracy, where trainings report it."""
-
 BY_LOSS = ("accuracy", "mean_iou")
-"""Objectives that the loss stands for."""
+"""Objectives in whose place the loss is compared, where trainings report it."""
 
 DIGITS = 9
 """Decimals of what is left of a reading; what differs by less is equal on every machine."""

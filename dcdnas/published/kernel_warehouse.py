@@ -51,36 +51,24 @@ LAYER = PublishedLayer(
 )
 
 
-def kw_resnet18(
-    *,
-    cell_num_ratio: float = 1,
-    cell_inplane_ratio: float = 1,
-    cell_outplane_ratio: float = 1,
-    reduction: float = 0.0625,
-    num_classes: int = 1000,
-    input_size: int = 224,
-    dropout: float | None = 0.1,
-) -> Architecture:
+def kw_resnet(layers: int) -> Callable[..., Architecture]:
     """A warehouse a stage; what makes a stage's map smaller has its cells in the stage before. Stem and classifier are static."""
-    static = static_network("resnet", {**RESNETS[18], "dropout": dropout}, num_classes, input_size)
-    warehouse = Warehouse(cell_num_ratio, cell_outplane_ratio, cell_inplane_ratio)
-    return _with_warehouses(static, _resnet_pool, lambda pool: warehouse, reduction)
 
+    def make(
+        *,
+        cell_num_ratio: float = 1,
+        cell_inplane_ratio: float = 1,
+        cell_outplane_ratio: float = 1,
+        reduction: float = 0.0625,
+        num_classes: int = 1000,
+        input_size: int = 224,
+        dropout: float | None = 0.1,
+    ) -> Architecture:
+        static = static_network("resnet", {**RESNETS[layers], "dropout": dropout}, num_classes, input_size)
+        warehouse = Warehouse(cell_num_ratio, cell_outplane_ratio, cell_inplane_ratio)
+        return _with_warehouses(static, _resnet_pool, lambda pool: warehouse, reduction)
 
-def kw_resnet50(
-    *,
-    cell_num_ratio: float = 1,
-    cell_inplane_ratio: float = 1,
-    cell_outplane_ratio: float = 1,
-    reduction: float = 0.0625,
-    num_classes: int = 1000,
-    input_size: int = 224,
-    dropout: float | None = 0.1,
-) -> Architecture:
-    """As ResNet-18; the first block's first 1x1 layer and its shortcut, before which there is no stage, are static too."""
-    static = static_network("resnet", {**RESNETS[50], "dropout": dropout}, num_classes, input_size)
-    warehouse = Warehouse(cell_num_ratio, cell_outplane_ratio, cell_inplane_ratio)
-    return _with_warehouses(static, _bottleneck_pool, lambda pool: warehouse, reduction)
+    return make
 
 
 def kw_mobilenetv2(
@@ -128,19 +116,14 @@ HALF: Mapping[str, Warehouse] = {
 
 
 def _resnet_pool(slot: Slot) -> str:
+    """Before the first stage there is none: what would have its cells there has them in it, where it is 3x3, or is static."""
     if not slot.stage.startswith("stage") or slot.kind != "conv":
         return ""
-    number = int(slot.stage.removeprefix("stage"))
-    first = slot.block.endswith(".block1") and slot.role in ("conv1", "shortcut")
-    return f"stage{max(1, number - first)}"
-
-
-def _bottleneck_pool(slot: Slot) -> str:
-    if not slot.stage.startswith("stage") or slot.kind != "conv":
-        return ""
-    number = int(slot.stage.removeprefix("stage"))
-    first = slot.block.endswith(".block1") and slot.role in ("reduce", "shortcut")
-    return f"stage{number - first}" if number > first else ""
+    first = slot.block.endswith(".block1") and slot.role in ("conv1", "reduce", "shortcut")
+    number = int(slot.stage.removeprefix("stage")) - first
+    if not number:
+        return "stage1" if slot.role == "conv1" else ""
+    return f"stage{number}"
 
 
 def _mobile_pool(slot: Slot, roles: Mapping[str, str] = MOBILE) -> str:
@@ -220,8 +203,8 @@ _MOBILENET = _with_cells(mobilenetv2_places(nested=True))
 source = Source(
     presets=MappingProxyType(
         {
-            "kw_resnet18": Preset(kw_resnet18, _with_cells(resnet_places), LAYER),
-            "kw_resnet50": Preset(kw_resnet50, _with_cells(resnet_places), LAYER),
+            "kw_resnet18": Preset(kw_resnet(18), _with_cells(resnet_places), LAYER),
+            "kw_resnet50": Preset(kw_resnet(50), _with_cells(resnet_places), LAYER),
             "kw_mobilenetv2": Preset(kw_mobilenetv2, _MOBILENET, LAYER),
             "kw1d2x_mobilenetv2": Preset(kw1d2x_mobilenetv2, _MOBILENET, LAYER),
         }
