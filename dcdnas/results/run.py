@@ -212,9 +212,16 @@ class Run:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """How its networks are trained, as far as dcdnas does it; for somebody's own task that is how long, if it says that."""
+        """How its networks are trained, as far as dcdnas does it; for somebody's own task or a table how long, if it is said."""
         task = dict(self.config.get("task") or {})
-        known = ("data",) if self.trained_elsewhere or self.looked_up else ("data", "epochs") if self.own_task else tuple(task)
+        if self.trained_elsewhere:
+            known: tuple[str, ...] = ("data",)
+        elif self.own_task or (
+            self.looked_up and task.get("epochs", 1) > 1
+        ):  # a table of one reading has the ends of its trainings
+            known = ("data", "epochs")
+        else:
+            known = ("data",) if self.looked_up else tuple(task)
         return {k: v for k, v in task.items() if k in known}
 
     @property

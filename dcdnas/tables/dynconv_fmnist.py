@@ -33,8 +33,8 @@ SPACE = "dynconv-fmnist"
 READ = ("accuracy", "loss")
 """Columns of a training, numbered by epoch."""
 
-NUMBERS = ("seed", "epochs", "flops", "params", "seconds")
-"""Its other columns of numbers."""
+COUNTS = ("seed", "epochs", "flops", "params")
+"""Its columns of whole numbers."""
 
 
 class DynconvFmnist(Table):
@@ -71,7 +71,7 @@ class DynconvFmnist(Table):
         found = self._curves.get(identity(architecture))
         if found is None:
             raise DataError(
-                f"{self.path} has {len(self):,} networks, and {architecture.named} is none of them. Search the space "
+                f"{self.path} has {len(self):,} networks, and this {architecture.named} is none of them. Search the space "
                 f"{self.NAME}, or a part of it."
             )
         return found
@@ -79,7 +79,7 @@ class DynconvFmnist(Table):
     def __len__(self) -> int:
         return len(self._curves)
 
-    def rows(self) -> list[dict[str, float | str | None]]:
+    def rows(self) -> list[dict[str, int | float | str | None]]:
         """All trainings, those of 3 epochs too: decisions, seed, epochs, price, readings, seconds; None for what one has not.
 
         ``pandas.DataFrame(table.rows())`` is them as a frame.
@@ -87,9 +87,11 @@ class DynconvFmnist(Table):
         return [{name: _value(name, text) for name, text in row.items()} for row in _rows(self.path)]
 
 
-def _value(name: str, text: str) -> float | str | None:
+def _value(name: str, text: str) -> int | float | str | None:
     """What a cell of a column says."""
-    if name.partition(" ")[0] in (*READ, *NUMBERS):
+    if name in COUNTS:
+        return int(float(text))
+    if name.partition(" ")[0] in (*READ, "seconds"):
         return float(text) if text else None
     return text
 

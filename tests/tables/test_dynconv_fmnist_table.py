@@ -60,7 +60,9 @@ def test_readings_are_those_of_the_rows(table: Table) -> None:
 
 
 def test_another_network_is_none_of_it(table: Table) -> None:
-    with pytest.raises(DataError, match=r"has 396 networks, and mobilenetv2\S* is none of them. Search the space dynconv-fmnist"):
+    with pytest.raises(
+        DataError, match=r"has 396 networks, and this mobilenetv2\S* is none of them. Search the space dynconv-fmnist"
+    ):
         table.curves(Architecture("mobilenetv2", {}, {}, (1, 28, 28), 10))
 
 
@@ -118,7 +120,9 @@ def test_a_search_on_it_hears_every_epoch_and_trains_nothing(
     plan = make_plan(SearchSettings.gather(given))
     prepare(plan.folder, plan.config)
     search(plan.folder, plan.execution)
-    trained = [trial for trial in load_run(plan.folder).trials if trial.score and trial.state != "replayed"]
+    run = load_run(plan.folder)
+    assert run.recipe == {"data": "table:dynconv-fmnist", "epochs": 8}
+    trained = [trial for trial in run.trials if trial.score and trial.state != "replayed"]
     assert len(trained) == 12
     for trial in trained:
         assert trial.score is not None
