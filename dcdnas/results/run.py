@@ -214,15 +214,11 @@ class Run:
     def recipe(self) -> dict[str, Any]:
         """How its networks are trained, as far as dcdnas does it; for somebody's own task or a table how long, if it is said."""
         task = dict(self.config.get("task") or {})
-        if self.trained_elsewhere:
-            known: tuple[str, ...] = ("data",)
-        elif self.own_task or (
-            self.looked_up and task.get("epochs", 1) > 1
-        ):  # a table of one reading has the ends of its trainings
-            known = ("data", "epochs")
-        else:
-            known = ("data",) if self.looked_up else tuple(task)
-        return {k: v for k, v in task.items() if k in known}
+        if not (self.own_task or self.looked_up):
+            return task
+        # A loop of somebody's own does not say how long its trainings are, and a table of one reading has only their ends.
+        long = not self.trained_elsewhere and (self.own_task or task.get("epochs", 1) > 1)
+        return {k: v for k, v in task.items() if k == "data" or (long and k == "epochs")}
 
     @property
     def looked_up(self) -> bool:
