@@ -20,8 +20,10 @@ import platform
 import random
 import statistics
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from itertools import product
+from itertools import product, repeat
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +57,6 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path(__file__).with_suffix(".jsonl"))
     parser.add_argument("--show", action="store_true", help="search nothing, print what there is")
     given = parser.parse_args()
-    torch.set_num_threads(1)
-    keep_freed_memory()
     rows = [json.loads(line) for line in given.results.read_text().splitlines()] if given.results.exists() else []
     rows = [row for row in rows if (row["budget"], row["trials"], len(row["accuracies"])) == (given.budget, given.n, given.seeds)]
     known = {(row["sampler"], row["search"]) for row in rows}
@@ -89,14 +89,18 @@ def searched(sampler: str, search: int, given: argparse.Namespace, rows: list[Ro
 def tested(run: Run, trial: Trial, seeds: int) -> Row:
     """A network and its test accuracies, in per cent, trained as in the search on seeds that no search used."""
     task = SearchConfig.read(run.folder / "search.yaml").task
-    accuracies = [round(test_accuracy(trial, replace(task, seed=10_000 + seed)), 2) for seed in range(seeds)]
+    tasks = [replace(task, seed=10_000 + seed) for seed in range(seeds)]
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        accuracies = [round(found, 2) for found in pool.map(test_accuracy, repeat(trial), tasks)]
     layers = [choice.operator for choice in trial.architecture.layers.values()]
     used = ", ".join(f"{layers.count(name)} {name}" for name in sorted(set(layers)))
     return {"accuracies": accuracies, "flops": trial.cost["flops"], "params": trial.cost["params"], "layers": used}
 
 
 def test_accuracy(trial: Trial, task: TrainingTask) -> float:
-    """One training, judged once."""
+    """One training on one thread, judged once."""
+    torch.set_num_threads(1)
+    keep_freed_memory()
     images = images_of(task)
     torch.manual_seed(task.seed)
     network = build_network(for_proxy(trial.architecture, images.train.shape, len(images.train.classes)))

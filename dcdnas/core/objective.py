@@ -25,6 +25,9 @@ Bounds = Mapping[str, tuple[float, float]]
 SHARE = "%"
 """The unit of a value that is a share of 1 and is written in percent."""
 
+MOST = 1e6
+"""What a value that is no number counts as where the less is the better, and every larger one."""
+
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -41,6 +44,9 @@ class Objective:
         title: as headings name it; the name with a capital when empty.
         counted: whether a value is the share of the validation images that are right, so that their number says by how much
             two readings may differ by chance.
+        ranked_by: what else a training reports, the less the better, that ranks networks better than the objective does: the
+            loss, in whose digits chance is smaller than in a share of images. While a search goes on networks are compared by
+            it. Empty for none.
 
     Raises:
         UsageError: when one of them cannot be used.
@@ -53,6 +59,7 @@ class Objective:
     unit: str = ""
     title: str = ""
     counted: bool = False
+    ranked_by: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -141,7 +148,7 @@ class Objective:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for files; what is not said is left out."""
-        more = {"unit": self.unit, "title": self.title, "counted": self.counted}
+        more = {"unit": self.unit, "title": self.title, "counted": self.counted, "ranked_by": self.ranked_by}
         plain = {"name": self.name, "direction": self.direction, "worst": self.worst, "best": self.best}
         return plain | {name: value for name, value in more.items() if value}
 
@@ -185,9 +192,26 @@ class Goals:
         """The objectives' values as numbers of which less is better."""
         return [-o.gain(o.of(score)) for o in self.objectives]
 
+    def ranked_by(self, objective: Objective, score: Score | EpochResult | None) -> float | None:
+        """The value that ranks networks in place of an objective's own, less is better; None where its own does.
+
+        That is so where the training does not report it, and where it is weighed beside the objective.
+        """
+        value = None if score is None or objective.ranked_by in self.names else score.values.get(objective.ranked_by)
+        return None if value is None else min(value, MOST) if value == value else MOST
+
+    def rankings(self, score: Score | EpochResult | None) -> list[float]:
+        """What networks are compared by while a search goes on, as numbers of which less is better: one for each objective."""
+        by = [self.ranked_by(o, score) for o in self.objectives]
+        return [own if value is None else value for value, own in zip(by, self.losses(score), strict=True)]
+
     def point(self, trial: Trial) -> list[float]:
         """All that is weighed, as numbers of which less is better."""
         return [*self.losses(trial.score), *(trial.cost[m] for m in self.costs)]
+
+    def compared(self, trial: Trial) -> list[float]:
+        """All that is weighed, as what networks are compared by while a search goes on, see `rankings`."""
+        return [*self.rankings(trial.score), *(trial.cost[m] for m in self.costs)]
 
     def within(self, bounds: Bounds) -> Goals:
         """The same on the scales that a run has fixed."""

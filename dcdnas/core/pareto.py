@@ -126,13 +126,6 @@ def best(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> Tr
     return max(found, key=lambda t: (goals.gain(t), *(-v for v in t.cost.values.values()), -t.number), default=None)
 
 
-def to_confirm(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals, top: int) -> list[Trial]:
-    """The trials to train again on fresh seeds: the `top` best of the front, and the static reference."""
-    chosen = sorted(front(trials, budgets, goals), key=lambda t: -goals.gain(t))[:top]
-    taken = {network_of(t) for t in chosen}
-    return chosen + [t for t in trials if t.origin == "static" and t.state == "finished" and network_of(t) not in taken]
-
-
 def knee(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> Trial | None:
     """The trial of the front farthest above the straight line between its ends, on log cost."""
     line = front(trials, budgets, goals)

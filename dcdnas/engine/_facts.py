@@ -69,7 +69,9 @@ def _images(value: object) -> bool:
 def _left(value: object) -> bool:
     if not isinstance(value, dict) or not isinstance(value.get("running"), list):
         return False
-    lost = value.get("lost")
+    lost, chosen = value.get("lost"), value.get("chosen", [])
+    if not isinstance(chosen, list) or not all(map(is_count, chosen)):
+        return False
     return isinstance(lost, dict) and all(map(is_count, lost.values())) and all(isinstance(key, str) for key in value["running"])
 
 

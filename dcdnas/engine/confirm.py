@@ -1,19 +1,21 @@
-"""Confirmation: the top of the front trained again on fresh seeds, since the maximum of noisy single runs is not the best."""
+"""Confirmation: the networks that are believed best trained again on fresh seeds, since the best of single trainings is lucky."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from dcdnas.core import pareto
+from dcdnas.core.pareto import candidates, network_of
 from dcdnas.core.trial import FailureKind, Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import NO_RESULT, Job, Outcome, confirming_seed
 from dcdnas.engine.recovery import AGAIN, DIED
-from dcdnas.engine.store import Confirmation, Store
+from dcdnas.engine.samplers import Search, smoothed
+from dcdnas.engine.store import CONFIRMING, Confirmation, Store
+from dcdnas.space.search_space import SearchSpace
 
-LEFT = "confirming"
-"""Fact of a run: which confirming trainings are running, and how often each was lost."""
+CONSIDERED = 500
+"""Networks, those with the best readings, of which the best are chosen."""
 
 
 class Confirming:
@@ -24,19 +26,23 @@ class Confirming:
 
     Args:
         config: of the search.
+        space: that it searches.
         store: open for writing.
         died: whether the earlier driver was killed.
         retry_failed: whether those that failed are done again.
     """
 
-    def __init__(self, config: SearchConfig, store: Store, died: bool = True, retry_failed: bool = False) -> None:
-        self.config, self.store = config, store
+    def __init__(
+        self, config: SearchConfig, space: SearchSpace, store: Store, died: bool = True, retry_failed: bool = False
+    ) -> None:
+        self.config, self.space, self.store = config, space, store
         self._ended = {(c.number, c.seed) for c in store.confirmations() if c.state == "finished" or not retry_failed}
         self._plan: set[tuple[int, int]] | None = None
+        self._chosen: list[int] = []
         self._jobs: list[Job] = []
         self._running: set[str] = set()
         self._lost: dict[str, int] = {}
-        left = store.meta(LEFT, {"lost": {}, "running": []})
+        left = store.meta(CONFIRMING, {"lost": {}, "running": []})
         if not retry_failed:
             self._lost = dict(left["lost"])
         for key in left["running"] if died else ():
@@ -64,6 +70,7 @@ class Confirming:
             self._plan = {_key(job) for job in jobs}
             for job in (job for job in jobs if _key(job) not in self._ended):
                 self._queue(job, DIED)
+            self._note()
         if not self._jobs or (self._postponed(self._jobs[0]) and not alone):
             return None
         job = self._jobs.pop(0)
@@ -109,14 +116,26 @@ class Confirming:
         return self._lost.get(job.key, 0) > AGAIN
 
     def _note(self) -> None:
-        """Writes what a driver that takes over has to know."""
-        self.store.set_meta(LEFT, {"lost": self._lost, "running": sorted(self._running)})
+        """Writes what a driver that takes over, and whoever looks, has to know."""
+        self.store.set_meta(CONFIRMING, {"lost": self._lost, "running": sorted(self._running), "chosen": self._chosen})
 
     def _all(self, trials: list[Trial]) -> list[Job]:
-        """The best networks of the front and the static reference, seed by seed."""
-        chosen = pareto.to_confirm(trials, self.config.budgets, self.config.goals, self.config.confirm_top)
+        """The networks to confirm, seed by seed."""
+        search = Search(self.space, self.config.budgets, self.config.goals, self.config.seed)
+        chosen = to_confirm(search, trials, self.config.confirm_top) if self.config.confirm else []
+        self._chosen = [t.number for t in chosen]
         seeds = [confirming_seed(self.config.seed, i) for i in range(self.config.confirm)]
         return [Job(t.number, t.architecture, replace(self.config.task, seed=s), confirm=True) for s in seeds for t in chosen]
+
+
+def to_confirm(search: Search, trials: Sequence[Trial], top: int) -> list[Trial]:
+    """The trials to train again on fresh seeds: the `top` believed best, on the front or not, and the static reference."""
+    goals = search.goals
+    found = sorted(candidates(trials, search.budgets), key=lambda t: goals.rankings(t.score)[0])[:CONSIDERED]
+    worth = dict(zip((t.number for t in found), smoothed(search, found), strict=True))
+    chosen = sorted(found, key=lambda t: -worth[t.number])[:top]
+    taken = {network_of(t) for t in chosen}
+    return chosen + [t for t in trials if t.origin == "static" and t.state == "finished" and network_of(t) not in taken]
 
 
 def _key(job: Job) -> tuple[int, int]:

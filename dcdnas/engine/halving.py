@@ -10,15 +10,13 @@ Reference: Li et al., "A System for Massively Parallel Hyperparameter Tuning" (A
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dcdnas.core.geometry import Cost
 from dcdnas.core.objective import Goals
 from dcdnas.core.pareto import logarithm, ranks
-from dcdnas.core.trial import LOSS, EpochResult
+from dcdnas.core.trial import EpochResult
 from dcdnas.core.units import notation
 
 FACTOR = 2
@@ -26,9 +24,6 @@ FACTOR = 2
 
 ENOUGH = 6
 """Trainings at a rung below which nothing is stopped: a rank among fewer says little."""
-
-BY_LOSS = ("accuracy", "mean_iou")
-"""Objectives in whose place the loss is compared, where trainings report it."""
 
 DIGITS = 9
 """Decimals of what is left of a reading; what differs by less is equal on every machine."""
@@ -53,7 +48,7 @@ class Halving:
         if report.epoch not in self._reached:
             return False
         costs = [logarithm(cost[m], notation(m).least) for m in self.goals.costs]
-        self._reached[report.epoch][number] = self._readings(report), costs
+        self._reached[report.epoch][number] = self.goals.rankings(report), costs
         return True
 
     def keep(self, number: int, report: EpochResult, cost: Cost) -> bool:
@@ -70,12 +65,6 @@ class Halving:
         """Takes out a training that failed or was interrupted: nobody is compared with it any more."""
         for rung in self._reached.values():
             rung.pop(number, None)
-
-    def _readings(self, report: EpochResult) -> list[float]:
-        """The objectives as numbers of which less is better."""
-        loss = report.values.get(LOSS, math.nan)
-        by_loss = (o.name in BY_LOSS and math.isfinite(loss) for o in self.goals.objectives)
-        return [loss if by else value for by, value in zip(by_loss, self.goals.losses(report), strict=True)]
 
 
 def without_cost(readings: ArrayLike, costs: ArrayLike) -> NDArray[np.float64]:

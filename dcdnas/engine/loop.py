@@ -78,7 +78,7 @@ class SearchLoop:
             self.interrupted = sum(trial.state == "interrupted" for trial in past)
             self._proposer = Proposer(config, space, past)
             self._take_over(past, died)
-        self.confirming = Confirming(config, store, died, retry_failed)
+        self.confirming = Confirming(config, space, store, died, retry_failed)
         self.weights = KeptWeights(store, config.keep_weights)
 
     def next(self) -> Job | Literal["wait"] | None:

@@ -28,9 +28,12 @@ from dcdnas.engine.folders import called
 from dcdnas.engine.formats import EARLIER, FORMAT, only_read, unknown_format
 from dcdnas.errors import FileError, Resumable, RunError
 
-__all__ = ["FILE", "Confirmation", "Store", "Weights", "without_collection"]
+__all__ = ["CONFIRMING", "FILE", "Confirmation", "Store", "Weights", "without_collection"]
 
 FILE = "run.db"
+
+CONFIRMING = "confirming"
+"""Fact: which networks are confirmed, which confirming trainings are running, and how often each was lost."""
 
 WAIT, PATIENCE = 5.0, 600.0
 """Seconds after which a writer says that it waits for somebody who holds the file, and after which it gives up."""

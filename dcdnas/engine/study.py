@@ -64,7 +64,7 @@ class Study:
         self._finished = 0
         self._distributions: dict[str, BaseDistribution] = {d.name: CategoricalDistribution(d.options) for d in space.decisions}
         self._options = {(d.name, option) for d in space.decisions for option in d.options}
-        self._study = optuna.create_study(sampler=self._made(None), directions=goals.directions)
+        self._study = optuna.create_study(sampler=self._made(None), directions=["minimize"] * len(goals.names))
 
     def ask(self) -> tuple[int, dict[str, Setting]]:
         """A ticket, and the decisions that the sampler proposes."""
@@ -157,7 +157,7 @@ class Study:
         if trial.state == "refused" or done < 1 or trial.score is None:
             return TrialState.PRUNED, None, {"constraints": [*violations, 1.0 - min(done, 0.999)]}
         costs = [logarithm(trial.cost[m], notation(m).least) for m in self.goals.costs]
-        values = [trial.score.values[o.name] for o in self.goals.objectives]
+        values = self.goals.rankings(trial.score)
         noted = self.sampler.noted(self._finished, self.trials)
         self._finished += 1
         return TrialState.COMPLETE, [*values, *costs], {"constraints": [*violations, 0.0], **noted}

@@ -15,7 +15,7 @@ from dcdnas.core.units import Notations, register_read
 from dcdnas.core.yaml_lines import BYTES, made, parse_yaml, read_yaml
 from dcdnas.engine.folders import FILE, find_run
 from dcdnas.engine.formats import check_search
-from dcdnas.engine.store import Store
+from dcdnas.engine.store import CONFIRMING, Store
 from dcdnas.errors import FileError, RunError, UsageError
 from dcdnas.results.run import Run
 from dcdnas.tasks import recorded
@@ -50,7 +50,9 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
     notations = _notations(config)
     store = Store(folder)
     try:
-        facts = {key: _fact(store, key, problems) for key in ("created", "timed", "images")} | {"bounds": store.meta("bounds")}
+        facts = {key: _fact(store, key, problems) for key in ("created", "timed", "images", CONFIRMING)} | {
+            "bounds": store.meta("bounds")
+        }
         ending, reason = store.ending()
         read = store.outlines(problems) if outline else store.trials(curves=curves, problems=problems)
         trials = tuple(with_costs(read, config, store.path, problems))
@@ -63,7 +65,7 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
         folder=folder, config=config, trials=trials, confirmations=confirmations, bounds=bounds,
         created=facts["created"] or 0.0, ending=ending, reason=reason, driver=live_driver(folder), problems=tuple(problems),
         notations=notations, timed=facts["timed"] or {}, format=store.format, images=facts["images"] or {},
-        weights=weights,
+        weights=weights, chosen=tuple((facts[CONFIRMING] or {}).get("chosen", ())),
     )  # fmt: skip
 
 

@@ -84,6 +84,7 @@ class Run:
         config: the content of ``search.yaml``.
         trials: all of them that can be read, in order.
         confirmations: confirming trainings that ended.
+        chosen: numbers of the trials that are confirmed; empty before they were chosen.
         bounds: worst and best of each objective and of each cost metric that is weighed with them, fixed when the run started.
         created: seconds since the epoch.
         ending: how the last session of it ended; None when it is going on, or its driver died.
@@ -113,6 +114,7 @@ class Run:
     format: int = FORMAT
     images: Mapping[str, Any] = field(default_factory=dict, repr=False)
     weights: tuple[Weights, ...] = field(default=(), repr=False)
+    chosen: tuple[int, ...] = field(default=(), repr=False)
 
     @property
     def name(self) -> str:
@@ -176,7 +178,7 @@ class Run:
 
     @property
     def minimize(self) -> tuple[str, ...]:
-        """Cost metrics that are weighed; none where the task's objectives are all that is."""
+        """Cost metrics that are weighed, if any."""
         return self.goals.costs
 
     @property
@@ -260,7 +262,8 @@ class Run:
         if which in ("best", "knee"):
             found = self.best_within(cut) if which == "best" else pareto.knee(self.trials, cut, self.goals)
             if found is None:
-                raise UsageError(f"{self.name} has no finished trial within {_said(cut)}, so it has no {which}.")
+                within_all = " and ".join(map(str, cut)) or "any budget"
+                raise UsageError(f"{self.name} has no finished trial within {within_all}, so it has no {which}.")
             return found
         if not str(which).isdigit():
             raise UnknownNameError("trial", str(which), ["best", "knee"], "Or give a trial's number.")
@@ -305,8 +308,8 @@ class Run:
     def best_within(self, budgets: Sequence[Budget] | None) -> Trial | None:
         """The best network within the run's budgets or others.
 
-        Confirmed means decide within the run's own budgets, for whose front they were made. Other budgets may leave only
-        confirmed networks far below what they allow, so there the best single training decides unless it is confirmed.
+        Confirmed means decide within the run's own budgets. Other budgets may leave only confirmed networks far below what
+        they allow, so there the best single training decides unless it is confirmed.
         """
         cut = tuple(self._cut(budgets))
         single = pareto.best(self.trials, cut, self.goals)
@@ -378,10 +381,11 @@ class Run:
 
     @property
     def unconfirmed(self) -> int:
-        """Confirming trainings that are still to do once the search has its number."""
-        chosen = pareto.to_confirm(self.trials, self.budgets, self.goals, int(self.config.get("confirm_top", 0)))
-        done = Counter(c.number for c in self.confirmations)
-        return sum(max(0, int(self.config.get("confirm", 0)) - done[t.number]) for t in chosen)
+        """Confirming trainings that are still to do once the search has its number; about so many before they are chosen."""
+        seeds, done = int(self.config.get("confirm", 0)), Counter(c.number for c in self.confirmations)
+        if not self.chosen and not done:
+            return seeds * min(int(self.config.get("confirm_top", 0)), len(pareto.candidates(self.trials, self.budgets)))
+        return sum(max(0, seeds - done[number]) for number in self.chosen or done)
 
     @property
     def hypervolume(self) -> float:
@@ -442,7 +446,3 @@ class Run:
                 f"{', '.join(priced)}. A search has other prices when its budget or --minimize names them."
             )
         return budgets
-
-
-def _said(budgets: Sequence[Budget]) -> str:
-    return " and ".join(map(str, budgets)) or "any budget"

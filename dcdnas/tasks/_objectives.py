@@ -9,14 +9,14 @@ from typing import Any
 
 from dcdnas.core.objective import SHARE, Bounds, Goals, Objective
 
-ACCURACY = Objective("accuracy", "maximize", worst=0.0, best=1.0, unit=SHARE, counted=True)
+ACCURACY = Objective("accuracy", "maximize", worst=0.0, best=1.0, unit=SHARE, counted=True, ranked_by="loss")
 """Share of the validation images that are right."""
 
 LOSS = Objective("loss", "minimize", worst=10.0, best=0.0)
 """Mean cross entropy over the validation images, in nats."""
 
 
-MEAN_IOU = Objective("mean_iou", "maximize", worst=0.0, best=1.0, unit=SHARE, title="Mean IoU")
+MEAN_IOU = Objective("mean_iou", "maximize", worst=0.0, best=1.0, unit=SHARE, title="Mean IoU", ranked_by="loss")
 """Of a segmentation: intersection over union of the pixels of each class, the mean over the classes."""
 
 OBJECTIVES: Mapping[str, tuple[Objective, Objective]] = {"": (ACCURACY, LOSS), "decoder": (MEAN_IOU, LOSS)}
@@ -45,7 +45,7 @@ def recorded(config: Mapping[str, Any]) -> tuple[Objective, ...]:
         UsageError: when one of them cannot be used.
         TypeError: when they are no objectives.
     """
-    return tuple(Objective(**o) for o in config.get("objectives", ())) or (ACCURACY,)
+    return tuple(Objective(**o) for o in config.get("objectives", ())) or (replace(ACCURACY, ranked_by=""),)
 
 
 def goals_of(config: Mapping[str, Any], bounds: Bounds) -> Goals:

@@ -72,20 +72,6 @@ def test_of_equally_accurate_ones_the_cheaper_is_best() -> None:
     assert found.number == 1
 
 
-def test_the_top_of_the_front_and_the_static_reference_are_confirmed() -> None:
-    reference = trial(6, 0.4, 95, origin="static")
-    assert numbers(pareto.to_confirm([*LINE, reference], BUDGETS, goals("flops"), 2)) == [3, 1, 6]
-
-
-def test_a_reference_that_is_at_the_top_is_confirmed_once() -> None:
-    reference = trial(6, 0.99, 95, origin="static")
-    assert numbers(pareto.to_confirm([*LINE, reference], BUDGETS, goals("flops"), 2)) == [6, 3]
-
-
-def test_a_reference_that_failed_is_not_confirmed() -> None:
-    assert numbers(pareto.to_confirm([*LINE, trial(6, 0.4, 95, "failed", "static")], BUDGETS, goals("flops"), 1)) == [3]
-
-
 def test_the_knee_is_where_more_cost_stops_to_pay() -> None:
     line = [trial(0, 0.5, 1), trial(1, 0.85, 10), trial(2, 0.9, 100)]
     found = pareto.knee(line, BUDGETS, goals("flops"))
@@ -148,13 +134,11 @@ def test_accuracy_alone_can_be_the_objective() -> None:
     assert pareto.hypervolume(trials, (), goals(), {"accuracy": (0.1, 1.0)}) == pytest.approx(0.6 / 0.9)
 
 
-def test_of_the_trials_of_one_network_the_first_alone_is_on_the_front_and_confirmed() -> None:
+def test_of_the_trials_of_one_network_the_first_alone_is_on_the_front() -> None:
     one, other = (replace(trial(n, 0.6 + n / 100, 50), deployed="one") for n in (6, 7))
     assert numbers(pareto.front([*LINE, one, other], BUDGETS, goals("flops"))) == [0, 1, 3]
     line = [*LINE[:1], one, other]
     assert numbers(pareto.front(line, BUDGETS, goals("flops"))) == [0, 6]
-    static = replace(trial(8, 0.4, 50, origin="static"), deployed="one")
-    assert numbers(pareto.to_confirm([*line, static], BUDGETS, goals("flops"), 2)) == [6, 0]
 
 
 def test_a_front_that_grows_trial_by_trial_is_the_front_of_all() -> None:

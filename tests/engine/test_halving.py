@@ -95,7 +95,7 @@ def test_an_accuracy_is_compared_by_the_loss_where_there_is_one() -> None:
         halving.reached(number, EpochResult(4, {"accuracy": number / 10, "loss": float(number)}, 1.0), cost(5))
     assert halving.keep(0, EpochResult(4, {"accuracy": 0.0, "loss": 0.0}, 1.0), cost(5))
     assert not halving.keep(7, EpochResult(4, {"accuracy": 0.7, "loss": 7.0}, 1.0), cost(5))
-    assert halving.keep(7, EpochResult(4, {"accuracy": 0.7, "loss": float("inf")}, 1.0), cost(5)), "such a loss says nothing"
+    assert not halving.keep(7, EpochResult(4, {"accuracy": 0.7, "loss": float("inf")}, 1.0), cost(5)), "it is the worst"
 
 
 def test_what_follows_the_costs_is_taken_out_by_each_of_them() -> None:

@@ -17,12 +17,14 @@ from trainings import fault, learn, pretend, quality
 from dcdnas.core.budget import within
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Ending, EpochResult, Score, Trial
+from dcdnas.engine.confirm import to_confirm
 from dcdnas.engine.job import WAIT, Job, Outcome
 from dcdnas.engine.loop import FAILURES, MISSES, SearchLoop
 from dcdnas.engine.proxy_training import Reporter
+from dcdnas.engine.samplers import Search
 from dcdnas.engine.signals import Wish
 from dcdnas.engine.standing import FIRST, HUNG, LEAST
-from dcdnas.engine.store import Store
+from dcdnas.engine.store import CONFIRMING, Store
 from dcdnas.errors import Resumable
 from dcdnas.space.pricing.cost import priced
 from dcdnas.space.pricing.ladder import static_ladder
@@ -306,11 +308,14 @@ def test_without_early_stopping_every_training_is_whole(tmp_path: Path) -> None:
 # Confirmation
 
 
-def test_the_top_of_the_front_and_the_static_reference_are_trained_again_on_the_same_fresh_seeds(tmp_path: Path) -> None:
+def test_the_networks_believed_best_and_the_static_reference_are_trained_again_on_the_same_fresh_seeds(tmp_path: Path) -> None:
     loop = searched(tmp_path, config(trials=15, confirm=3, confirm_top=2))
     found = loop.store.confirmations()
-    line = sorted(loop.standing.front, key=lambda t: -(t.score.values["accuracy"] if t.score else 0))[:2]
-    assert {c.number for c in found} == {0, *(t.number for t in line)}
+    search = Search(loop.space, loop.config.budgets, loop.config.goals, loop.config.seed)
+    chosen = [t.number for t in to_confirm(search, list(loop.trials.values()), 2)]
+    assert len(chosen) == 3
+    assert {c.number for c in found} == {*chosen}
+    assert loop.store.meta(CONFIRMING)["chosen"] == chosen
     seeds = {n: [c.seed for c in found if c.number == n] for n in {c.number for c in found}}
     assert len({tuple(s) for s in seeds.values()}) == 1, "pairs can be compared"
     assert len(set(seeds[0])) == 3

@@ -14,7 +14,7 @@ from searching import config
 from spaces import TINY, tiny
 
 from dcdnas.core.budget import parse_budgets
-from dcdnas.core.objective import Objective
+from dcdnas.core.objective import Goals, Objective
 from dcdnas.core.pareto import volume
 from dcdnas.core.trial import Score, Trial
 from dcdnas.cost import notations
@@ -22,11 +22,11 @@ from dcdnas.engine.direct import DirectStudy
 from dcdnas.engine.samplers import Search, samplers
 from dcdnas.engine.samplers._encoding import Encoding
 from dcdnas.engine.samplers._features import Features
-from dcdnas.engine.samplers._gp import START, Process, _slope, fitted, kernel, parts, standardised
+from dcdnas.engine.samplers._gp import FITTED, START, Process, _slope, fitted, kernel, parts, standardised
 from dcdnas.engine.samplers._improvement import expected_improvement, expected_volume
 from dcdnas.engine.samplers._pool import Pool
 from dcdnas.engine.samplers._worth import WORST, worth, worths
-from dcdnas.engine.samplers.model import FITTED, MOST, _kept, milestone
+from dcdnas.engine.samplers.model import MOST, _kept, milestone
 from dcdnas.networks import identity
 from dcdnas.space.pricing.cost import draws_within, priced
 from dcdnas.space.reading.reader import read_space
@@ -191,14 +191,14 @@ def test_without_a_known_network_the_volume_is_counted_from_the_floor() -> None:
     ids=["accuracy", "error", "psnr"],
 )
 def test_more_is_better_of_any_objective(objective: Objective, better: float, worse: float) -> None:
-    high, low = worths(objective, [reached(objective, value) for value in (better, worse)])
+    high, low = worths(Goals((objective,)), objective, [reached(objective, value) for value in (better, worse)])
     assert high > low > WORST
 
 
 @pytest.mark.parametrize("objective", [Objective("loss", "minimize", 3.0, 0.5), Objective("psnr", "maximize", 0.0, 60.0)])
 def test_a_value_beyond_the_ends_of_the_scale_counts_as_the_end(objective: Objective) -> None:
     values = [objective.best, 3 * objective.best - 2 * objective.worst, objective.worst, 1e9 * (objective.worst - objective.best)]
-    best, beyond, worst, exploded = worths(objective, [reached(objective, value) for value in values])
+    best, beyond, worst, exploded = worths(Goals((objective,)), objective, [reached(objective, value) for value in values])
     assert best == beyond > worst == exploded == WORST
 
 

@@ -74,10 +74,10 @@ def test_a_sampler_that_cannot_use_refusals_is_not_told_them(space: SearchSpace)
     assert asked(study_of(space, "nsga2"), space, "refused").state == TrialState.FAIL
 
 
-def test_a_finished_training_is_told_with_its_accuracy_and_the_logarithms_of_its_costs(space: SearchSpace) -> None:
+def test_a_finished_training_is_told_with_its_loss_and_the_logarithms_of_its_costs(space: SearchSpace) -> None:
     record = asked(study_of(space, "tpe", minimize=("flops", "params")), space, "finished", accuracy=0.75)
     cost = priced(space, record.params).cost
-    assert record.values == pytest.approx([0.75, math.log(cost["flops"]), math.log(cost["params"])])
+    assert record.values == pytest.approx([1.0, math.log(cost["flops"]), math.log(cost["params"])])
 
 
 def test_what_is_over_budget_or_unfinished_is_told_as_infeasible_by_how_much(space: SearchSpace) -> None:

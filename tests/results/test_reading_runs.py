@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from dcdnas.core.budget import parse_budgets
 from dcdnas.core.geometry import Cost
 from dcdnas.core.lock import FolderLock
 from dcdnas.core.pareto import hypervolume
-from dcdnas.core.trial import Ending
+from dcdnas.core.trial import Ending, Score
 from dcdnas.cost import notations
+from dcdnas.engine.store import CONFIRMING, Confirmation, Store
 from dcdnas.errors import RunError, UsageError
 from dcdnas.results import load_run, run_folders
 
@@ -138,7 +140,18 @@ def test_a_run_whose_time_was_up_is_finished(tmp_path: Path) -> None:
 
 
 def test_a_run_that_still_has_to_confirm_is_interrupted(tmp_path: Path) -> None:
-    run = load_run(write_run(tmp_path / "r", TRIALS[:4], [(2, 1, 0.8)], confirm=1, confirm_top=1))
+    folder = write_run(tmp_path / "r", TRIALS[:4], confirm=3, confirm_top=2)
+    run = load_run(folder)
+    assert (run.unconfirmed, run.status) == (6, "interrupted")
+    with closing(Store(folder, "w")) as store:
+        store.set_meta(CONFIRMING, {"lost": {}, "running": [], "chosen": [0, 2, 3]})
+        store.add_confirmation(Confirmation(2, 1, "finished", Score({"accuracy": 0.8}, 1, 1.0)))
+    run = load_run(folder)
+    assert (run.chosen, run.unconfirmed, run.status) == ((0, 2, 3), 8, "interrupted")
+
+
+def test_a_run_that_does_not_say_whom_it_confirms_has_those_left_that_were_begun(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "r", TRIALS[:4], [(2, 1, 0.8), (3, 1, 0.7), (3, 2, 0.7)], confirm=2, confirm_top=1))
     assert (run.unconfirmed, run.status) == (1, "interrupted")
 
 

@@ -25,7 +25,7 @@ ALLOWED = (
 TRAINED_ELSEWHERE = {"executor": "inline", "epochs": 1, "confirm": 0, "early_stopping": False, "keep_weights": "none"}
 """What the others are: one result a network, which nothing is added to."""
 
-SHARE_OF_RIGHT = replace(ACCURACY, counted=False)
+SHARE_OF_RIGHT = replace(ACCURACY, counted=False, ranked_by="")
 """What is told where no objective is named: the accuracy, of images whose number nobody says."""
 
 

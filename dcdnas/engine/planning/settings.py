@@ -119,8 +119,8 @@ class SearchSettings(BaseModel):
         None, description="stop trainings behind others of like cost; else where there are 50 or more, of 8 epochs or more"
     )
     start_from: str | None = Field(None, description="an earlier run, whose front is trained first")
-    confirm: int = Field(3, ge=0, description="fresh seeds on which the top of the front is trained again")
-    confirm_top: int = Field(3, ge=1, description="networks of the front that are confirmed")
+    confirm: int = Field(3, ge=0, description="fresh seeds on which the networks that are believed best are trained again")
+    confirm_top: int = Field(3, ge=1, description="networks that are confirmed")
     keep_weights: Keep = Field("front", description="whose weights the run keeps, beside those of confirming trainings")
 
     data: str | None = None

@@ -23,6 +23,9 @@ START = np.array([0.0, -0.5, -0.5, -0.7, 0.7, 0.3, 0.3, -1.0])
 WIDTH = np.array([1.0, 1.0, 1.0, 1.0, 0.8, 0.8, 0.8, 1.0])
 """Standard deviations of the priors."""
 
+FEWEST, FITTED = 3, 100
+"""Results below which there is no process, and by how many at most its parameters are fitted."""
+
 STEPS = 30
 CONSTANT, JITTER = 0.25, 1e-6
 

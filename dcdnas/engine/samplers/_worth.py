@@ -1,6 +1,8 @@
 """Results as a model likes them: more is better, and halving the error is worth the same everywhere.
 
 The error is the distance to the best value on the objective's scale, from 0 to 1: a value beyond either end counts as that end.
+Where an objective is ranked by the loss, the model learns the logarithm of the loss, in which chance is smaller, brought to the
+mean and spread that the objective's own worths have, so that they can be weighed with those of other objectives.
 """
 
 from __future__ import annotations
@@ -9,17 +11,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dcdnas.core.objective import Objective
+from dcdnas.core.objective import Goals, Objective
 from dcdnas.core.trial import Trial
 from dcdnas.engine.samplers._pool import Floats
 
 LEAST = 0.005
-"""Added to every error, so that the worth of a perfect result is finite."""
+"""Added to every error and loss, so that the worth of a perfect result is finite."""
 
 
-def worths(objective: Objective, trials: Sequence[Trial]) -> Floats:
+def worths(goals: Goals, objective: Objective, trials: Sequence[Trial]) -> Floats:
     """What finished trials are worth in one objective."""
-    return worth(np.array([objective.scaled(objective.of(t.score)) for t in trials]))
+    own = worth(np.array([objective.scaled(objective.of(t.score)) for t in trials]))
+    by = [goals.ranked_by(objective, t.score) for t in trials]
+    if not by or any(value is None or value < 0 for value in by):
+        return own
+    ranked = -np.log(np.array(by, dtype=np.float64) + LEAST)
+    scaled: Floats = own.mean() + own.std() * (ranked - ranked.mean()) / (ranked.std() or 1.0)
+    return scaled
 
 
 def worth(scaled: Floats) -> Floats:

@@ -38,7 +38,7 @@ class Evolution(Direct):
             return self._pool.drawn(known)
         rng = np.random.default_rng(derived_seed(self.search.seed, f"evolution {known.asked}"))
         rows, encoding = self._pool.rows_of(alive), self._pool.encoding
-        points = [self.search.goals.point(trial) for trial in alive]
+        points = [self.search.goals.compared(trial) for trial in alive]
         seen = self._pool.seen(known)
         for more in (0.0, 0.0, 1.0, 2.0):
             drawn = rng.choice(len(alive), min(SAMPLE, len(alive)), replace=False)

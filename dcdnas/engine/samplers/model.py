@@ -25,18 +25,15 @@ from dcdnas.engine.samplers._base import Direct, Known, Sampler, Search
 from dcdnas.engine.samplers._beliefs import Beliefs
 from dcdnas.engine.samplers._encoding import Rows
 from dcdnas.engine.samplers._features import Describing
-from dcdnas.engine.samplers._gp import Process, fitted
+from dcdnas.engine.samplers._gp import FEWEST, FITTED, Process, fitted
 from dcdnas.engine.samplers._pool import Floats, Pool
 from dcdnas.engine.samplers._worth import WORST, worths
 from dcdnas.space.search_space import Decisions
 
 __all__ = ["model"]
 
-FEWEST = 3
-"""Results below which networks are drawn at random."""
-
-MOST, FITTED = 300, 100
-"""Results that a model knows at most, those of the front and the newest; and by how many its parameters are fitted."""
+MOST = 300
+"""Results that a model knows at most: those of the front and the newest."""
 
 BEST_EVERY = 3
 """Of so many proposals one is for the best network instead of the front."""
@@ -79,8 +76,8 @@ class Model(Direct):
         """What the model believes, and the rows of what it knows."""
         trials = known.finished
         costs = self._pool.costs_of(trials)
-        values = {aim.name: worths(aim, trials) for aim in self.search.goals.objectives}
-        kept = _kept([self.search.goals.point(trial) for trial in trials])
+        values = {aim.name: worths(self.search.goals, aim, trials) for aim in self.search.goals.objectives}
+        kept = _kept([self.search.goals.compared(trial) for trial in trials])
         running = self._pool.encoding.encode(known.running)
         rows = np.concatenate([self._pool.rows_of(trials)[kept], running])
         costs = np.concatenate([costs[kept], self._pool.costs(running)])

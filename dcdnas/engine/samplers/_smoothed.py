@@ -1,0 +1,36 @@
+"""What networks are believed to reach when each training is weighed with those of all the others.
+
+The best of many single trainings is lucky. A Gaussian process over what costs nothing to know of the networks takes off what
+similar networks do not share, by as much as the trainings show to be chance; where it knows nothing, the order of the readings
+stays (docs/decisions/what-is-confirmed.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dcdnas.core.trial import Trial
+from dcdnas.engine.samplers._base import Search
+from dcdnas.engine.samplers._features import Describing
+from dcdnas.engine.samplers._gp import FEWEST, FITTED, Process, fitted
+from dcdnas.engine.samplers._pool import Floats, Pool
+from dcdnas.engine.samplers._worth import worths
+
+
+def smoothed(search: Search, trials: Sequence[Trial]) -> Floats:
+    """What the networks of finished trials are believed to be worth in the primary objective, (trials,): more is better.
+
+    Args:
+        search: that they are of.
+        trials: a thousand at most, else it takes long.
+    """
+    values = worths(search.goals, search.goals.primary, trials)
+    if len(trials) < FEWEST:
+        return values
+    pool = Pool(search)
+    features = Describing(pool)(pool.rows_of(trials), pool.costs_of(trials))
+    some = np.unique(np.linspace(0, len(trials) - 1, min(len(trials), FITTED)).astype(int))
+    believed, _ = Process.of(features, values, fitted(features.take(some), values[some])).predict(features)
+    return believed
