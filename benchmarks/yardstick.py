@@ -1,7 +1,8 @@
 """How the networks that a search evaluated on a benchmark table are judged, by trainings that the search does not see.
 
-- b: true accuracy of the network that looked best within the budget, in per cent. True is the mean of all its trainings; where a
-  table has two, the training that the search did not see, since the other one's luck is why the network looked best;
+- b: true accuracy of the network that is believed best within the budget, in per cent, as a search believes it that chooses whom
+  to confirm. True is the mean of all its trainings; where a table has two, the training that the search did not see, since the
+  other one's luck is a part of why it is believed best;
 - U: the area between two staircases over the logarithm of cost (cheapest network to budget), accuracy from chance to 1: of all
   networks that were evaluated, by the means of their trainings, and of the static ladder;
 - V: the hypervolume of the networks that were evaluated, in the same box.
@@ -22,6 +23,7 @@ from dcdnas.core.objective import Goals
 from dcdnas.core.pareto import volume
 from dcdnas.core.trial import Trial
 from dcdnas.cost import notations
+from dcdnas.engine.samplers import Search, smoothed
 from dcdnas.space.library import load_space
 from dcdnas.space.pricing.cost import priced
 from dcdnas.space.pricing.table import SpaceTable
@@ -60,16 +62,36 @@ class Yardstick:
     def judged(self, trials: Sequence[Trial], most: float) -> dict[str, float]:
         """b, U and V of the networks that a search evaluated."""
         readings = [self.table.readings(trial.architecture) for trial in trials]
-        return self.judge([trial.cost["flops"] for trial in trials], readings, [GOALS.gain(trial) for trial in trials], most)
+        seen = [GOALS.gain(trial) for trial in trials]
+        return self.judge([t.cost["flops"] for t in trials], readings, seen, most, self.believed(trials))
+
+    def believed(self, trials: Sequence[Trial]) -> list[float]:
+        """How good a search believes the networks of finished trials to be; more is better."""
+        found: list[float] = smoothed(Search(load_space(self.table.NAME), (), GOALS), trials).tolist()
+        return found
 
     def judge(
-        self, costs: Sequence[float], readings: Sequence[Sequence[float]], seen: Sequence[float], most: float
+        self,
+        costs: Sequence[float],
+        readings: Sequence[Sequence[float]],
+        seen: Sequence[float],
+        most: float,
+        believed: Sequence[float] = (),
     ) -> dict[str, float]:
-        """b, U and V of networks by their costs, trainings and what the search saw of these, in the order of evaluation."""
+        """b, U and V of networks in the order of their evaluation.
+
+        Args:
+            costs: multiply-adds.
+            readings: all trainings of each.
+            seen: the training of each that was seen.
+            most: multiply-adds that the budget allows.
+            believed: how good each is believed to be; what was seen when empty.
+        """
         if not costs:
             return {"b": 100 * CHANCE, "U": 0.0, "V": 0.0}
         true = [statistics.fmean(found) for found in readings]
-        looked = max(range(len(costs)), key=lambda i: (seen[i], -i))
+        by = believed or seen
+        looked = max(range(len(costs)), key=lambda i: (by[i], -i))
         others = [reading for reading in readings[looked] if reading != seen[looked]] if self.unseen else []
         mine, ladder = self.staircase(list(zip(costs, true, strict=True)), most), self.staircase(self.ladder, most)
         area = float(np.maximum(mine - ladder, 0).mean() / (1 - CHANCE))
