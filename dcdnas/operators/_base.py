@@ -111,9 +111,6 @@ class Operator(LikeConv2d, ABC):
             GeometryError: when the operator cannot take the convolution's place, or does not say how (`_start_as`).
             UsageError: for a setting that it does not have.
         """
-        starts, computes = (next(c for c in cls.__mro__ if name in vars(c)) for name in ("_start_as", "forward"))
-        if starts is Operator or not issubclass(starts, computes):
-            raise GeometryError(f"{cls.__name__} does not say how it begins as a given convolution. Use another operator.")
         given = plain_conv(conv)
         place = arguments_of(given)
         known = [name for name in inspect.signature(cls).parameters if name not in (*place, "init", "guide_channels")]
@@ -121,9 +118,24 @@ class Operator(LikeConv2d, ABC):
         if unknown is not None:
             raise UsageError(f"{cls.__name__} has no setting {unknown!r} here. Known: {', '.join(known) or 'none'}.")
         operator = cls(**place, **settings).to(given.weight.device, given.weight.dtype)
-        with torch.no_grad():
-            operator._start_as(given.weight, given.bias)
+        operator.start_as(given.weight, given.bias)
         return operator.train(given.training)
+
+    @torch.no_grad()
+    def start_as(self, kernel: Tensor, bias: Tensor | None = None) -> None:
+        """Makes a fresh operator compute what a convolution computes, as `from_conv` does it, in its place.
+
+        Args:
+            kernel: of the convolution, (D, C/g, k, k).
+            bias: of the convolution, (D,).
+
+        Raises:
+            GeometryError: when it cannot, or does not say how (`_start_as`).
+        """
+        starts, computes = (next(c for c in type(self).__mro__ if name in vars(c)) for name in ("_start_as", "forward"))
+        if starts is Operator or not issubclass(starts, computes):
+            raise GeometryError(f"{type(self).__name__} does not say how it begins as a given convolution. Use another operator.")
+        self._start_as(kernel, bias)
 
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
         """Becomes the convolution with this kernel (D, C/g, k, k) and bias (D,); called once, on a fresh operator.
