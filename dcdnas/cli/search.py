@@ -57,7 +57,7 @@ Sampler = Annotated[
     typer.Option(metavar="SAMPLER", help="tpe (default), auto, model, evolution, nsga2 or random; `dcdnas list samplers`."),
 ]
 Confirm = Annotated[
-    int | None, typer.Option(metavar="N", help="Fresh seeds for the top of the front, 3 when left out; 0 for none.")
+    int | None, typer.Option(metavar="N", help="Fresh seeds for the networks believed best, 3 when left out; 0 for none.")
 ]
 KeepWeights = Annotated[
     Literal["front", "all", "none"] | None,
@@ -115,7 +115,7 @@ def search(
 ) -> None:
     """Search for the best networks within a budget.
 
-    Every network is priced before it is trained; what is over budget is never trained. The best of the front are trained again
+    Every network is priced before it is trained; what is over budget is never trained. Those believed best are trained again
     on fresh seeds and held against the best network without dynamic layers. Ctrl-C keeps everything: `dcdnas resume RUN`.
     Settings come from flags, then --set, the -c file, dcdnas.yaml and defaults.
 

@@ -51,8 +51,8 @@ class SearchConfig:
         starts: networks before the sampler takes over: the uniform static ladder, then random draws within the budget.
         chances: of those draws: ``operators`` or ``networks``, see `dcdnas.space.pricing.cost.draws_within`.
         early_stopping: whether trainings behind at a rung are stopped.
-        confirm: fresh seeds on which the top of the front is trained again.
-        confirm_top: how many networks of the front are confirmed, beside the static reference.
+        confirm: fresh seeds on which the networks that are believed best are trained again.
+        confirm_top: how many networks are confirmed, beside the static reference.
         keep_weights: which trainings' weights are kept in the run's folder: ``front``, ``all`` or ``none``.
         latency: the device and the correction of the latency table that prices are read from; empty where none is needed.
         plugins: what the search uses from outside the package, as `dcdnas.core.plugins` records it: name to ``kind`` and

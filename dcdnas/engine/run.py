@@ -35,7 +35,7 @@ def search(
     told: Callable[[int], None] = lambda times: None,
     retry_failed: bool = False,
 ) -> Ending:
-    """Searches until the asked number of trainings has ended and the top of the front is confirmed.
+    """Searches until the asked number of trainings has ended and the networks that are believed best are confirmed.
 
     Args:
         folder: a run made by `dcdnas.engine.prepare.prepare`; what it already holds is kept.

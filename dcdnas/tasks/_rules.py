@@ -49,6 +49,10 @@ def _check_objectives(objectives: Any) -> None:
     require(not twice, f"two of its objectives are called {twice!r}. Rename one")
     taken = next((n for n in names if n in TAKEN), "")
     require(not taken, f"an objective cannot be called {taken!r}, which tables have for something else. Rename it")
+    for one in (o for o in objectives if o.ranked_by):
+        allowed = [o.name for o in objectives if o.direction == "minimize" and o is not one]
+        said = f"Allowed: another objective to minimize ({', '.join(allowed) or 'it has none'})"
+        require(one.ranked_by in allowed, f"{one.name} cannot be ranked by {one.ranked_by!r}. {said}")
 
 
 def _check_call(called: Any, written: str, *arguments: Any, **named: Any) -> None:

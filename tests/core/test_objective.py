@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from dcdnas.core.objective import Goals, Objective
+from dcdnas.core.objective import MOST, Goals, Objective
 from dcdnas.core.trial import Score
 from dcdnas.errors import UsageError
 from dcdnas.tasks import ACCURACY, LOSS
@@ -69,3 +69,29 @@ def test_what_cannot_be_an_objective_is_said(changes: dict[str, object], why: st
 @pytest.mark.parametrize("objective", [RMSE, ACCURACY, LOSS])
 def test_what_is_written_down_reads_as_the_same_objective(objective: Objective) -> None:
     assert Objective(**objective.to_dict()) == objective
+
+
+RANKED = Objective("auc", "maximize", 0.5, 1.0, ranked_by="loss")
+
+
+@pytest.mark.parametrize(
+    ("goals", "values", "rankings"),
+    [
+        (Goals((RANKED,)), {"auc": 0.8, "loss": 0.3}, [0.3]),
+        (Goals((RANKED,)), {"auc": 0.8}, [-0.8]),
+        (Goals((RANKED,)), {"auc": 0.8, "loss": math.inf}, [MOST]),
+        (Goals((RANKED,)), {"auc": 0.8, "loss": math.nan}, [MOST]),
+        (Goals((RANKED, LOSS)), {"auc": 0.8, "loss": 0.3}, [-0.8, 0.3]),
+        (Goals((LOSS, ACCURACY)), {"accuracy": 0.8, "loss": 0.3}, [0.3, -0.8]),
+        (Goals((RMSE,)), {RMSE.name: 0.8, "loss": 0.3}, [0.8]),
+    ],
+)
+def test_networks_are_compared_by_what_ranks_them_unless_that_is_weighed_itself(
+    goals: Goals, values: dict[str, float], rankings: list[float]
+) -> None:
+    assert goals.rankings(Score(values, 1, 1.0)) == rankings
+
+
+def test_what_an_objective_is_ranked_by_is_written_down() -> None:
+    assert Objective(**RANKED.to_dict()) == RANKED
+    assert "ranked_by" not in RMSE.to_dict()
