@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from dcdnas.core.pareto import candidates, network_of
+from dcdnas.core.pareto import best, candidates, network_of
 from dcdnas.core.trial import FailureKind, Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import NO_RESULT, Job, Outcome, confirming_seed
@@ -129,11 +129,18 @@ class Confirming:
 
 
 def to_confirm(search: Search, trials: Sequence[Trial], top: int) -> list[Trial]:
-    """The trials to train again on fresh seeds: the `top` believed best, on the front or not, and the static reference."""
+    """The trials to train again on fresh seeds: `top` networks, on the front or not, and the static reference.
+
+    They are those that are believed best. The one with the best reading takes the last place when it is not among them, so that
+    nobody is left to wonder whether it was lucky.
+    """
     goals = search.goals
     found = sorted(candidates(trials, search.budgets), key=lambda t: goals.rankings(t.score)[0])[:CONSIDERED]
     worth = dict(zip((t.number for t in found), smoothed(search, found), strict=True))
     chosen = sorted(found, key=lambda t: -worth[t.number])[:top]
+    read_best = best(trials, search.budgets, goals)
+    if read_best and len(chosen) > 1 and read_best not in chosen:
+        chosen[-1] = read_best
     taken = {network_of(t) for t in chosen}
     return chosen + [t for t in trials if t.origin == "static" and t.state == "finished" and network_of(t) not in taken]
 
