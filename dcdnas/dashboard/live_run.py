@@ -18,7 +18,7 @@ from dcdnas.results import FILE as CONFIG
 from dcdnas.results import Moment, Note, Run, load_run, read_notes
 from dcdnas.results.history import History
 from dcdnas.results.notes import FILE as NOTES
-from dcdnas.results.reading import with_costs
+from dcdnas.results.reading import chosen_in, with_costs
 
 Made = TypeVar("Made")
 
@@ -137,7 +137,7 @@ class LiveRun:
             wanted = {n for n, mark in marks.items() if self._marks.get(n) != mark}
             new = store.trials(min(wanted, default=0), problems=problems, only=wanted)
             fresh = {t.number: t for t in with_costs(new, self.run.config, store.path, problems)}
-            confirmations = tuple(store.confirmations(problems))
+            confirmations, chosen = tuple(store.confirmations(problems)), chosen_in(store, problems)
             ending, reason = store.ending()
         finally:
             store.close()
@@ -145,7 +145,7 @@ class LiveRun:
         merged = self.run.by_number | fresh
         self.run = replace(
             self.run, trials=tuple(merged[n] for n in sorted(merged)), confirmations=confirmations, ending=ending, reason=reason,
-            problems=tuple(dict.fromkeys((*self.run.problems, *problems))),
+            problems=tuple(dict.fromkeys((*self.run.problems, *problems))), chosen=chosen,
         )  # fmt: skip
         self._take(fresh.values())
         self.changed.update(dict.fromkeys(fresh, self.version + 1))

@@ -50,14 +50,12 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
     notations = _notations(config)
     store = Store(folder)
     try:
-        facts = {key: _fact(store, key, problems) for key in ("created", "timed", "images", CONFIRMING)} | {
-            "bounds": store.meta("bounds")
-        }
+        facts = {key: _fact(store, key, problems) for key in ("created", "timed", "images")} | {"bounds": store.meta("bounds")}
         ending, reason = store.ending()
         read = store.outlines(problems) if outline else store.trials(curves=curves, problems=problems)
         trials = tuple(with_costs(read, config, store.path, problems))
         confirmations = tuple(store.confirmations(problems))
-        weights = tuple(store.weights())
+        weights, chosen = tuple(store.weights()), chosen_in(store, problems)
     finally:
         store.close()
     bounds = {name: (float(low), float(high)) for name, (low, high) in (facts["bounds"] or {}).items()}
@@ -65,7 +63,7 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
         folder=folder, config=config, trials=trials, confirmations=confirmations, bounds=bounds,
         created=facts["created"] or 0.0, ending=ending, reason=reason, driver=live_driver(folder), problems=tuple(problems),
         notations=notations, timed=facts["timed"] or {}, format=store.format, images=facts["images"] or {},
-        weights=weights, chosen=tuple((facts[CONFIRMING] or {}).get("chosen", ())),
+        weights=weights, chosen=chosen,
     )  # fmt: skip
 
 
@@ -84,6 +82,11 @@ def with_costs(trials: Iterable[Trial], config: Mapping[str, Any], path: Path, p
             problems.append(f"{path}: trial {trial.number}: its cost has no {min(missing)}. It is left out.")
         else:
             yield trial
+
+
+def chosen_in(store: Store, problems: list[str]) -> tuple[int, ...]:
+    """Numbers of the trials that a run confirms; none before they were chosen. A damaged fact is a note in `problems`."""
+    return tuple((_fact(store, CONFIRMING, problems) or {}).get("chosen", ()))
 
 
 def _fact(store: Store, key: str, problems: list[str]) -> Any:

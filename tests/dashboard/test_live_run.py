@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from dcdnas.core.trial import EpochResult, Trial
 from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.dashboard.runs import Shelf, read_line
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.store import Store
+from dcdnas.engine.store import CONFIRMING, Store
 from dcdnas.pages import payload
 from dcdnas.results import load_run
 
@@ -159,6 +160,16 @@ def test_the_list_says_the_confirmed_mean_of_the_best_network(tmp_path: Path) ->
     line = read_line(tmp_path / "run")
     assert line.best_number == single.number
     assert line.best == "accuracy 51.0 %"
+
+
+def test_a_run_that_is_watched_says_whom_it_confirms_once_they_are_chosen(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", 20)
+    live = LiveRun(tmp_path / "run")
+    assert live.run.chosen == ()
+    with closing(Store(tmp_path / "run", "w")) as store:
+        store.set_meta(CONFIRMING, {"lost": {}, "running": [], "chosen": [3, 0]})
+    live.refresh()
+    assert live.run.chosen == (3, 0)
 
 
 def test_a_run_with_accuracy_as_its_only_objective_is_shown_against_its_budget(folder: Path) -> None:
