@@ -180,7 +180,7 @@ def found_by(sampler: str, seed: int, data: str, given: argparse.Namespace) -> A
     file.write_text(as_yaml(SEARCHED), encoding="utf-8")
     name = f"{sampler or 'default'}-{seed}"
     run = dcdnas.search(
-        file, BUDGET, trials=given.trials, data=data, seed=seed, name=name, executor="inline", confirm=0,
+        file, BUDGET, trials=given.trials, data=data, seed=seed, name=name, executor="inline",
         **({"sampler": sampler} if sampler else {}),
     )  # fmt: skip
     assert run.best is not None
