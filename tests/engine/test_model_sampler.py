@@ -226,14 +226,19 @@ def test_of_very_many_results_the_front_and_the_newest_are_known() -> None:
     assert FITTED <= MOST
 
 
+def read(rng: random.Random, loss: bool) -> dict[str, float]:
+    return {"accuracy": rng.random(), **({"loss": rng.random()} if loss else {})}
+
+
 @pytest.mark.slow
-def test_what_is_remembered_between_proposals_changes_none() -> None:
+@pytest.mark.parametrize("loss", [False, True], ids=["accuracy", "loss"])
+def test_what_is_remembered_between_proposals_changes_none(loss: bool) -> None:
     space = config().build_space()
     made = samplers["model"].direct
     assert made is not None
     search = Search(space, config().budgets, config().goals)
     remembering, rng, past = DirectStudy(made(search)), random.Random(0), []
-    for number in range(9):
+    for number in range(24):
         asked = remembering.ask()
         assert asked is not None
         fresh = DirectStudy(made(search))
@@ -242,9 +247,7 @@ def test_what_is_remembered_between_proposals_changes_none() -> None:
         assert again is not None
         assert again[1] == asked[1]
         found = priced(space, asked[1])
-        past.append(
-            Trial(number, "finished", found.architecture, asked[1], found.cost, Score({"accuracy": rng.random()}, 1, 1.0))
-        )
+        past.append(Trial(number, "finished", found.architecture, asked[1], found.cost, Score(read(rng, loss), 1, 1.0)))
         remembering.tell(asked[0], past[-1])
 
 

@@ -87,7 +87,7 @@ class Model(Direct):
         processes, floor = [], 0.0
         for weight, aim in zip(weights.tolist(), self.search.goals.objectives, strict=True):
             y = values[aim.name]
-            process = Process.of(ended, y[kept], self._theta(aim, known, y))
+            process = Process.of(ended, y[kept], self._theta(aim, known))
             if known.running:
                 believed, _ = process.predict(features.take(np.arange(len(kept), len(rows))))
                 process = Process.of(features, np.concatenate([y[kept], believed]), process.theta)
@@ -96,15 +96,15 @@ class Model(Direct):
             floor += share * WORST
         return Beliefs(tuple(processes), features, self._pool.scaled(costs), floor), rows
 
-    def _theta(self, aim: Objective, known: Known, y: Floats) -> Floats:
+    def _theta(self, aim: Objective, known: Known) -> Floats:
         """The parameters for an objective, fitted to the first results only, so that many proposals share them."""
-        count = milestone(len(y))
+        count = milestone(len(known.finished))
         chosen = np.unique(np.linspace(0, count - 1, min(count, FITTED)).astype(int))
         trials = [known.finished[i] for i in chosen]
         key = tuple(t.number for t in trials)
         if self._fits.get(aim.name, ((),))[0] != key:
             features = self._describing(self._pool.rows_of(trials), self._pool.costs_of(trials))
-            self._fits[aim.name] = key, fitted(features, y[chosen])
+            self._fits[aim.name] = key, fitted(features, worths(self.search.goals, aim, trials))
         return self._fits[aim.name][1]
 
     def _parents(self, beliefs: Beliefs) -> list[int]:
