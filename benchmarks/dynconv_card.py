@@ -19,7 +19,7 @@ import dcdnas.tables
 from dcdnas.core.rank_correlation import kendall_tau
 from dcdnas.space.library import load_space
 
-EPOCHS, SHORT = 8, 3
+EPOCHS, SHORTER = 8, (1, 3)
 DRAWS = 400
 BAND = 1.1
 """The dearest network of a band of cost by the cheapest one."""
@@ -67,7 +67,8 @@ def print_contents(frame: DataFrame) -> None:
     within, between = ends.var(axis=1, ddof=1).mean(), ends.mean(axis=1).var(ddof=1)
     print("| | |\n| --- | --- |")
     print(f"| networks | {len(networks)}, of {cost.min():,.0f} to {cost.max():,.0f} multiply-adds |")
-    print(f"| trainings | {len(frame)}: {found.shape[1]} of {EPOCHS} epochs each, and {found.shape[1]} of {SHORT} for some |")
+    counts = [f"{(frame['epochs'] == epochs).sum():,} of {epochs}" for epochs in (EPOCHS, *SHORTER)]
+    print(f"| trainings | {len(frame):,}: {', '.join(counts)} epochs, {found.shape[1]} a network |")
     print(f"| processor hours | {frame['seconds'].sum() / 3600:.1f} |")
     print(f"| accuracy of a network (mean of its seeds) | {ends.mean(axis=1).min():.1f} to {ends.mean(axis=1).max():.1f} % |")
     print(f"| standard deviation between seeds | {within**0.5:.2f} points |")
@@ -86,12 +87,13 @@ def print_fidelities(frame: DataFrame) -> None:
     for epoch in range(EPOCHS):
         cells = [ranked(values[:, :, epoch], ends, cost, band) for band in (np.inf, BAND) for values in (accuracy, loss)]
         print(f"| {epoch + 1} of {EPOCHS} epochs | {' | '.join(cells)} |")
-    short, whole = readings(frame, SHORT, "accuracy"), dict(zip(networks, ends, strict=True))
-    both = np.array([whole[network] for network in short[0]])
-    cells = [
-        ranked(values[:, :, -1], both, costs(frame, short[0]), np.inf) for values in (short[1], readings(frame, SHORT, "loss")[1])
-    ]
-    print(f"| {SHORT} of {SHORT} epochs, {len(short[0])} networks | {' | '.join(cells)} | | |")
+    whole = dict(zip(networks, ends, strict=True))
+    for epochs in SHORTER:
+        short, values = readings(frame, epochs, "accuracy")
+        both, price = np.array([whole[network] for network in short]), costs(frame, short)
+        read = [found[:, :, -1] for found in (values, readings(frame, epochs, "loss")[1])]
+        cells = [ranked(found, both, price, band) for band in (np.inf, BAND) for found in read]
+        print(f"| {epochs} of {epochs} epochs, {len(short)} networks | {' | '.join(cells)} |")
 
 
 def ranked(read: Numbers, ends: Numbers, cost: Numbers, band: float) -> str:

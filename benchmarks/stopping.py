@@ -8,10 +8,11 @@ goes into more networks. The best network is the one whose whole training read b
 the training that no rule saw. U counts whole trainings only. All contestants draw the same networks in the same order: printed
 are differences to training everything whole, with 95 % bootstrap intervals over the draws.
 
-Rules: `search` is `dcdnas search --early-stopping`, which stops by the loss whatever the best network is chosen by. `like`
-compares with trainings of like cost, by what is left of the reading when the straight line of readings over the logarithm of cost
-is taken out; `front` ranks by non-domination of reading and cost. All let the better part (a third, half) of those that came to
-the rung go on.
+Rules: `search` is `dcdnas search --early-stopping`: before a whole training each network has a short one of one epoch, on a
+schedule of its own, which costs that epoch and after which some are stopped, by the loss. `scan` does the same with other shares
+and readings. `like` cuts whole trainings at its rungs. These compare with trainings of like cost, by what is left of the reading
+when the straight line of readings over the logarithm of cost is taken out; `front` ranks by non-domination of reading and cost.
+All let the better part of those that came to the rung go on.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import dcdnas.tables
 from dcdnas.core.geometry import Cost
 from dcdnas.core.pareto import ranks
 from dcdnas.core.trial import EpochResult
-from dcdnas.engine.halving import ENOUGH, FACTOR, Halving, rungs, without_cost
+from dcdnas.engine.halving import ENOUGH, FACTOR, Halving, without_cost
 from dcdnas.networks import identity
 from dcdnas.space.library import load_space
 from dcdnas.tables import Curve, Table
@@ -44,6 +45,7 @@ class Network(NamedTuple):
 
     cost: float
     curves: tuple[Curve, ...]
+    scans: tuple[Curve, ...]
 
 
 class Rule(NamedTuple):
@@ -64,14 +66,14 @@ class Rule(NamedTuple):
 
 RULES = (
     *(Rule("whole", reading, (), 1) for reading in READINGS),
-    *(Rule("search", reading, rungs(EPOCHS), FACTOR) for reading in READINGS),
-    *(Rule("front", reading, at, 3) for reading in READINGS for at in ((1, 3), (4,))),
-    *(
-        Rule("like", reading, at, factor)
-        for factor in (3, 2)
-        for reading in READINGS
-        for at in ((1, 3), (3,), (2, 4), (4,), (4, 6))
-    ),
+    *(Rule("search", reading, (1,), FACTOR) for reading in READINGS),
+    *(Rule("scan", "loss", (1,), factor) for factor in (2, 3, 6, 8)),
+    Rule("scan", "accuracy", (1,), FACTOR),
+    Rule("like", "loss", (4,), 2),
+    Rule("like", "loss", (3,), 3),
+    Rule("like", "loss", (1, 3), 3),
+    Rule("front", "loss", (4,), 3),
+    Rule("front", "accuracy", (1, 3), 3),
 )
 
 
@@ -84,7 +86,7 @@ class Stopper:
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
-        self._search = Halving(EPOCHS, GOALS)
+        self._search = Halving(1, GOALS)
         self._rungs: dict[int, list[tuple[float, float]]] = {epoch: [] for epoch in rule.rungs}
 
     def keep(self, number: int, epoch: int, curve: Curve, cost: float) -> bool:
@@ -136,7 +138,7 @@ def networks_of(table: Table) -> tuple[list[Network], list[Network]]:
     found: dict[str, Network] = {}
     for outcome, cost in zip(*outcomes_of(space), strict=True):
         architecture = space.architecture(outcome)
-        found[identity(architecture)] = Network(cost, table.curves(architecture))
+        found[identity(architecture)] = Network(cost, table.curves(architecture), table.scans(architecture))
     first = sorted((found.pop(name) for name in ladder), key=lambda network: -network.cost)
     return first, list(found.values())
 
@@ -155,14 +157,16 @@ def simulated(
     whole: list[tuple[Network, Curve]] = []
     begun = 0
     for number, network in enumerate([*ladder, *rng.sample(others, len(others))]):
-        curve = network.curves[rng.randrange(len(network.curves))]
+        seed = rng.randrange(len(network.curves))
+        short = network.scans[seed] if rule.kind in ("search", "scan") else ()
+        curve = (*short, *network.curves[seed])
         epoch, going = 0, True
-        while going and left and epoch < EPOCHS:
+        while going and left and epoch < len(curve):
             epoch, left = epoch + 1, left - 1
-            going = stopper.keep(number, epoch, curve, network.cost) or number < len(ladder) or epoch == EPOCHS
+            going = stopper.keep(number, epoch, curve, network.cost) or number < len(ladder) or epoch == len(curve)
         begun += 1
-        if going and epoch == EPOCHS:
-            whole.append((network, curve))
+        if going and epoch == len(curve):
+            whole.append((network, network.curves[seed]))
         if not left:
             break
     return {**judged(measure, whole, rule.reading, most), "begun": float(begun), "whole": float(len(whole))}

@@ -65,7 +65,9 @@ KeepWeights = Annotated[
 ]
 EarlyStopping = Annotated[
     bool | None,
-    typer.Option("--early-stopping/--no-early-stopping", help="Stop trainings halfway that are behind others of like cost."),
+    typer.Option(
+        "--early-stopping/--no-early-stopping", help="Stop networks after a short training that are behind others of like cost."
+    ),
 ]
 Task = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A task of your own, my_task.py; else that of the images.")]
 Maximize = Annotated[list[str] | None, typer.Option(metavar="NAME", help="A further objective of the task; repeatable.")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dcdnas.errors import UsageError
@@ -34,6 +34,7 @@ _LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "controller_warmup": (lambda v: 0 <= v < 1, "a share of all steps: 0 or more, below 1"),
     "deadline": (lambda v: v >= 0, "seconds, or 0 for never"),
     "first_rung": (lambda v: v >= 0, "an epoch, or 0 for never"),
+    "scan": (lambda v: v >= 0, "a number of epochs, or 0 for none"),
     "skip_damaged": (lambda v: 0 <= v < float("inf"), "a share below 1, or a number of pictures"),
     "norm_batches": (lambda v: v >= 0, "a number of batches, or 0 for training's own statistics"),
     "schedule": (lambda v: v in SCHEDULES, ", ".join(SCHEDULES)),
@@ -88,7 +89,9 @@ class TrainingTask:
             its start, the static function.
         seed: of the trial: initial weights, order of the images, augmentation.
         deadline: seconds after which the training is given up as hung; 0 never.
-        first_rung: epoch at which a search first compares trials and stops some; 0 never. Temperatures have reached 1 by then.
+        first_rung: epoch by which temperatures have reached 1, where a search of an earlier version compared trainings; 0 never.
+        scan: of the epochs, the first ones that are a short training of their own: after its end a search stops some networks,
+            and trains the others afresh for the rest of the epochs; 0 for none.
         deployed_side: R, side of the deployed images that the proxy's images stand for: the largest of a space's resolutions. A
             network that is deployed at r pixels trains at r / R of the proxy's size; 0 stands for its own size, so all of it.
         norm_batches: batches of unaugmented training images on which BatchNorm statistics are re-estimated before each reading;
@@ -158,12 +161,21 @@ class TrainingTask:
     distillation: float = 0.5
     distillation_temperature: float = 1.0
     class_balance: float = 0.0
+    scan: int = 0
 
     def __post_init__(self) -> None:
         for name, (legal, allowed) in _LEGAL.items():
             value = getattr(self, name)
             if not legal(value):
                 raise UsageError(f"{name} cannot be {value!r}. Allowed: {allowed}.")
+        if self.scan >= self.epochs:
+            raise UsageError(f"scan cannot be {self.scan} of {self.epochs} epochs. Allowed: fewer, or 0 for none.")
+
+    @property
+    def stages(self) -> tuple[TrainingTask, ...]:
+        """The trainings that it consists of, each from fresh weights and on a whole schedule; the last one is the result."""
+        short = (replace(self, epochs=self.scan, scan=0),) if self.scan else ()
+        return (*short, replace(self, epochs=self.epochs - self.scan, scan=0))
 
     @property
     def table(self) -> str:

@@ -124,8 +124,9 @@ class Confirming:
         search = Search(self.space, self.config.budgets, self.config.goals, self.config.seed)
         chosen = to_confirm(search, trials, self.config.confirm_top) if self.config.confirm else []
         self._chosen = [t.number for t in chosen]
-        seeds = [confirming_seed(self.config.seed, i) for i in range(self.config.confirm)]
-        return [Job(t.number, t.architecture, replace(self.config.task, seed=s), confirm=True) for s in seeds for t in chosen]
+        whole = self.config.task.stages[-1]
+        tasks = [replace(whole, seed=confirming_seed(self.config.seed, i)) for i in range(self.config.confirm)]
+        return [Job(t.number, t.architecture, task, confirm=True) for task in tasks for t in chosen]
 
 
 def to_confirm(search: Search, trials: Sequence[Trial], top: int) -> list[Trial]:

@@ -144,7 +144,7 @@ def _trained(
 ) -> float:
     """The value of the primary objective after the longer training."""
     seed = derived_seed(config.seed, f"fidelity {trial.number}")
-    task = replace(config.task, epochs=epochs, seed=seed, deadline=0.0, first_rung=0)
+    task = replace(config.task, epochs=epochs, seed=seed, deadline=0.0, first_rung=0, scan=0)
 
     def report(reached: EpochResult) -> bool:
         told(trial, reached, epochs)

@@ -66,7 +66,7 @@ class SearchLoop:
         self.reason = ""
         self.exhausted = False
         self.standing = Standing(config.budgets, config.goals)
-        self._halving = Halving(config.task.epochs, config.goals)
+        self._halving = Halving(config.task.scan, config.goals)
         self._running: dict[str, tuple[Job, Proposal | None]] = {}
         self._waiting: dict[int, list[Proposal]] = {}
         self._known: dict[str, Trial] = {}
@@ -362,7 +362,7 @@ class SearchLoop:
         """Goes on where an earlier session ended. After one that ended for its failures, one more failure ends this one too."""
         for trial in sorted(past, key=lambda t: (t.ended, t.number)):
             self._remember(trial)
-        reports = self.store.reports(self._halving.rungs)
+        reports = self.store.reports([self._halving.rung])
         for trial in past:
             for report in reports.get(trial.number, ()) if trial.state in ENDED else ():
                 self._halving.reached(trial.number, report, trial.cost)

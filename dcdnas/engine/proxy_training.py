@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from dcdnas.core.plugins import Plugin, offer
+from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import EpochResult, Score
 from dcdnas.cost import verified
 from dcdnas.engine.job import Job
@@ -72,7 +73,65 @@ class ProxyTraining:
             verified(job.architecture, job.metrics)
         task = open_task(job.task, self.task)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(job.task.seed)
-            network = build_network(fitted(task, job.architecture, job.task)).to(self.device)
-            begin(network)
-            return network, judged(task, network, job.task, report)
+            stages = Stages(job.task, report)
+            while True:
+                torch.manual_seed(job.task.seed)
+                network = build_network(fitted(task, job.architecture, job.task)).to(self.device)
+                begin(network)
+                stages.ended(judged(task, network, stages.task, stages.report))
+                if stages.done:
+                    return network, stages.score
+
+
+class Stages:
+    """The trainings that a recipe consists of, one after the other, reported as one: the epochs of all are counted through.
+
+    Args:
+        recipe: whose stages they are.
+        report: told every epoch; returns whether to go on.
+    """
+
+    def __init__(self, recipe: TrainingTask, report: Reporter) -> None:
+        self._left, self._report = list(recipe.stages), report
+        self._curve: tuple[EpochResult, ...] = ()
+        self._going = True
+        self._scores: list[Score] = []
+
+    @property
+    def task(self) -> TrainingTask:
+        """The stage under way."""
+        return self._left[0]
+
+    @property
+    def done(self) -> bool:
+        """Whether no other stage comes."""
+        return not self._left or not self._going
+
+    @property
+    def score(self) -> Score:
+        """Of all of them: how the last one ended."""
+        last = self._scores[-1]
+        return Score(last.values, self._epochs, self._seconds, self._curve)
+
+    @property
+    def _epochs(self) -> int:
+        return sum(score.epochs for score in self._scores)
+
+    @property
+    def _seconds(self) -> float:
+        return sum(score.seconds for score in self._scores)
+
+    def report(self, reached: EpochResult) -> bool:
+        """Takes a report of the stage under way; returns whether to go on."""
+        reached = EpochResult(self._epochs + reached.epoch, reached.values, self._seconds + reached.seconds)
+        self._curve = (*self._curve, reached)
+        self._going = self._report(reached)
+        return self._going
+
+    def ended(self, score: Score) -> None:
+        """Takes the end of the stage under way; where a task reports nothing, and another stage comes, that is the report."""
+        before = self._epochs
+        self._left.pop(0)
+        if self._left and not any(reached.epoch > before for reached in self._curve):
+            self.report(EpochResult(score.epochs, score.values, score.seconds))
+        self._scores.append(score)

@@ -76,5 +76,5 @@ def repeat_training(trial: Trial, task: TrainingTask, report: Reporter, device: 
         followers.append(Follower(network, images, task))
 
     network, score = ProxyTraining(device).trained(job, lambda result: report(result) and result.epoch < enough, begin)
-    readings = tuple(followers[0].end())
+    readings = tuple(followers[-1].end())
     return Repeated(network.to("cpu").eval(), score, images_of(task).validation, readings)

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from dcdnas.core.task import TrainingTask
-from dcdnas.engine.halving import ENOUGH, FACTOR, rungs
+from dcdnas.engine.halving import ENOUGH, FACTOR
 from dcdnas.engine.recovery import AGAIN
 
 
@@ -29,7 +29,7 @@ def rules(task: TrainingTask, early_stopping: bool, starts: int, chances: str, b
     """
     stopping: dict[str, Any] = {"rule": "none"}
     if early_stopping:
-        stopping = {"rule": "like-cost", "factor": FACTOR, "at_least": ENOUGH, "rungs": list(rungs(task.epochs))}
+        stopping = {"rule": "scan-among-like-cost", "factor": FACTOR, "at_least": ENOUGH, "scan": task.scan}
     return {
         "readings": {"every_epochs": 1, "batch_norm": "re-estimated" if task.norm_batches else "running"},
         "stopping": stopping,

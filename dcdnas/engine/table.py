@@ -57,9 +57,17 @@ def _kind_for(space: SearchSpace) -> type[Table]:
     return tables[space.name if space.name in like else like[0]]
 
 
-def task_of(table: Table, space: SearchSpace) -> TrainingTask:
-    """What stands for a training: the readings of one that the table has."""
-    return TrainingTask(data=f"{TABLE}{table.NAME}", epochs=table.EPOCHS, deployed_side=max(space.resolutions), norm_batches=0)
+def task_of(table: Table, space: SearchSpace, scanned: bool = False) -> TrainingTask:
+    """What stands for a training: the readings of one that the table has.
+
+    Args:
+        table: with the trainings.
+        space: that is searched.
+        scanned: whether a short training comes before, where the table has such.
+    """
+    scan = table.scan if scanned else 0
+    data, side = f"{TABLE}{table.NAME}", max(space.resolutions)
+    return TrainingTask(data=data, epochs=scan + table.EPOCHS, scan=scan, deployed_side=side, norm_batches=0)
 
 
 def unseen_trainings(task: TrainingTask) -> int:

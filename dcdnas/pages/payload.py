@@ -35,7 +35,11 @@ STATES = ("finished", "stopped", "failed", "interrupted", "running", "refused", 
 SAID = {"stopped": "stopped early"}
 """How a state is written where its own word says too little."""
 
-RECIPE = {"lr": "Learning rate", "controller_lr": "Controller's learning rate, times that"}
+RECIPE = {
+    "lr": "Learning rate",
+    "controller_lr": "Controller's learning rate, times that",
+    "scan": "Of them a short training before",
+}
 """Words for settings of a training whose names do not say what they are."""
 
 RECENT = 20
@@ -226,11 +230,15 @@ def heading(run: Run) -> list[str]:
 
 
 def trained_on(run: Run) -> str:
-    """What its networks are trained on and how long: ``fashion-mini, 8 epochs a training``; empty where that is unknown."""
+    """What its networks are trained on and how long: ``fashion-mini, 8 epochs a training``, or ``1 + 7 epochs`` with a short
+    training of its own before; empty where that is unknown.
+    """
     if run.trained_elsewhere:
         return "trained by a loop of its own"
     what = f"task {run.own_task}" if run.own_task else str(run.recipe.get("data", ""))
-    return f"{what}, {counted(run.epochs, 'epoch')} a training" if run.epochs else what
+    scan = int((run.config.get("task") or {}).get("scan", 0))
+    long = f"{scan} + {run.epochs - scan} epochs" if scan else counted(run.epochs, "epoch")
+    return f"{what}, {long} a training" if run.epochs else what
 
 
 def recipe(run: Run) -> list[tuple[str, Any]]:
@@ -238,7 +246,7 @@ def recipe(run: Run) -> list[tuple[str, Any]]:
     if run.own_task:
         return [("Task", run.own_task), *([("Epochs", run.epochs)] if run.epochs else [])]
     task, own = run.recipe, {"resolution": "the images' own", "classes": "all of the data"}
-    hidden = {"seed", "deadline", "first_rung", *(k for k in ("deployed_side", "skip_damaged") if not task.get(k))}
+    hidden = {"seed", "deadline", "first_rung", *(k for k in ("deployed_side", "skip_damaged", "scan") if not task.get(k))}
     shown = {k: v or own.get(k, v) for k, v in task.items() if k not in hidden}
     return [(RECIPE.get(k, k.replace("_", " ").capitalize()), v) for k, v in shown.items()]
 

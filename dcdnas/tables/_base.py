@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.data import default_folder
+from dcdnas.errors import DataError
 
 Curve = tuple[Mapping[str, float], ...]
 """What one training said after each of its epochs, by the name of the objective; of the end alone where no more is known."""
@@ -62,6 +63,19 @@ class Table(ABC):
     def standard_path(cls) -> Path:
         """Where the file is when nobody names one: where `dcdnas data fetch` puts it."""
         return default_folder(cls.NAME) / cls.FILE
+
+    @property
+    def scan(self) -> int:
+        """Epochs of the short training, on a schedule of its own, that each network has for each of its trainings; 0 for none."""
+        return 0
+
+    def scans(self, architecture: Architecture) -> tuple[Curve, ...]:
+        """The network's short trainings, each `scan` readings long, in the order of `curves`.
+
+        Raises:
+            DataError: when the table does not have them.
+        """
+        raise DataError(f"{self.path} has no short trainings.")
 
     @abstractmethod
     def curves(self, architecture: Architecture) -> tuple[Curve, ...]:

@@ -33,6 +33,9 @@ SPACE = "dynconv-fmnist"
 READ = ("accuracy", "loss")
 """Columns of a training, numbered by epoch."""
 
+SCAN = 1
+"""Epochs of the short trainings that every network has."""
+
 COUNTS = ("seed", "epochs", "flops", "params")
 """Its columns of whole numbers."""
 
@@ -56,19 +59,33 @@ class DynconvFmnist(Table):
 
     def _read(self) -> None:
         self._curves: dict[str, tuple[Curve, ...]] = {}
+        self._scans: dict[str, tuple[Curve, ...]] = {}
         try:
             for row in _rows(self.path):
-                if int(row["epochs"]) == self.EPOCHS:
+                found = {self.EPOCHS: self._curves, SCAN: self._scans}.get(int(row["epochs"]))
+                if found is not None:
                     network = _network(tuple(row[decision.name] for decision in _space().decisions))
-                    self._curves[network] = (*self._curves.get(network, ()), _curve(row, self.EPOCHS))
+                    found[network] = (*found.get(network, ()), _curve(row, int(row["epochs"])))
         except (OSError, EOFError, zlib.error, csv.Error, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{self.path}: damaged or no table of {self.NAME}: {type(error).__name__}: {error}.") from None
         if not self._curves:
             raise DataError(f"{self.path}: no table of {self.NAME}: it has no training of {self.EPOCHS} epochs.")
 
+    @property
+    def scan(self) -> int:
+        """One epoch, where a part of the table has it for all trainings."""
+        return SCAN if all(len(self._scans.get(name, ())) == len(found) for name, found in self._curves.items()) else 0
+
+    def scans(self, architecture: Architecture) -> tuple[Curve, ...]:
+        """By what the network computes."""
+        return self._of(self._scans, architecture)
+
     def curves(self, architecture: Architecture) -> tuple[Curve, ...]:
         """By what the network computes."""
-        found = self._curves.get(identity(architecture))
+        return self._of(self._curves, architecture)
+
+    def _of(self, trainings: Mapping[str, tuple[Curve, ...]], architecture: Architecture) -> tuple[Curve, ...]:
+        found = trainings.get(identity(architecture))
         if found is None:
             raise DataError(
                 f"{self.path} has {len(self):,} networks, and this {architecture.named} is none of them. Search the space "
@@ -80,7 +97,7 @@ class DynconvFmnist(Table):
         return len(self._curves)
 
     def rows(self) -> list[dict[str, int | float | str | None]]:
-        """All trainings, those of 3 epochs too: decisions, seed, epochs, price, readings, seconds; None for what one has not.
+        """All trainings, those of 1 and 3 epochs too: decisions, seed, epochs, price, readings, seconds; None for none.
 
         ``pandas.DataFrame(table.rows())`` is them as a frame.
         """

@@ -55,7 +55,7 @@ class Classification(Task):
             TrainingError: as `dcdnas.training.loop.train` does.
         """
         assert isinstance(network, Network)
-        recipe = replace(self.recipe, epochs=epochs, seed=seed)
+        recipe = replace(self.recipe, epochs=epochs, seed=seed, scan=0)
         images = Split(*(at_size(part, *network.architecture.input[1:]) for part in images_of(recipe)))
         device = next(network.parameters()).device
         return train(network, images, recipe, lambda result: report(result.epoch, result.values), device).values

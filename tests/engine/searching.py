@@ -20,6 +20,7 @@ from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.executors import Executor
 from dcdnas.engine.executors.inline import Inline
+from dcdnas.engine.halving import scan_of
 from dcdnas.engine.job import Job, Outcome
 from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.prepare import make_memory
@@ -67,7 +68,7 @@ def config(space: dict[str, Any] = SPACE, budget: Iterable[str] = BUDGET, epochs
         "starts": 5,
         "confirm": 0,
         "early_stopping": False,
-        "task": TrainingTask(epochs=epochs),
+        "task": TrainingTask(epochs=epochs, scan=scan_of(epochs) if changes.get("early_stopping") else 0),
     }
     return SearchConfig(space=space, budgets=parse_budgets(budget, notations()), **{**plain, **changes})
 

@@ -156,7 +156,7 @@ def test_a_run_says_its_format_and_its_rules(tmp_path: Path) -> None:
     config(early_stopping=True, epochs=9, starts=7).write(path)
     content = yaml.safe_load(path.read_text())
     assert content["format"] == 2
-    assert content["rules"]["stopping"] == {"rule": "like-cost", "factor": 2, "at_least": 6, "rungs": [4]}
+    assert content["rules"]["stopping"] == {"rule": "scan-among-like-cost", "factor": 4, "at_least": 6, "scan": 1}
     assert content["rules"]["starts"] == {"first": "static-ladder", "draws": 7, "chances": "operators"}
     assert SearchConfig.to_go_on(path) == SearchConfig.read(path)
 

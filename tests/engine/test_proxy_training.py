@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_training import SETTINGS
+from small_training import SETTINGS, small_data
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.geometry import Cost
@@ -93,3 +93,47 @@ def test_a_network_that_is_confirmed_is_not_measured_again(monkeypatch: pytest.M
     monkeypatch.setattr(proxy_training, "verified", lambda *_: pytest.fail("it is measured"))
     run(replace(JOB, confirm=True))
     assert len(started) == 1
+
+
+# A short training before the long one
+
+
+SCANNED = replace(JOB, task=replace(JOB.task, epochs=4, scan=1))
+
+
+def weights_of(network: Network) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def test_after_the_short_training_the_network_is_trained_afresh_for_the_rest_of_the_epochs(few_images: None) -> None:
+    """What comes out is what the rest of the epochs alone give, to the last bit."""
+    heard: list[int] = []
+    network, score = ProxyTraining(threads=0).trained(SCANNED, lambda reached: not heard.append(reached.epoch))
+    alone, whole = ProxyTraining(threads=0).trained(replace(JOB, task=replace(JOB.task, epochs=3)))
+    _, short = ProxyTraining(threads=0).trained(replace(JOB, task=replace(JOB.task, epochs=1)))
+    assert equal(weights_of(network), weights_of(alone))
+    assert heard == [reached.epoch for reached in score.curve] == [1, 2, 3, 4]
+    assert [reached.values for reached in score.curve] == [reached.values for reached in (*short.curve, *whole.curve)]
+    assert (score.epochs, score.values) == (4, whole.values)
+    seconds = [reached.seconds for reached in score.curve]
+    assert seconds == sorted(seconds)
+    assert score.seconds >= seconds[-1]
+
+
+def test_a_network_that_is_behind_ends_after_the_short_training(few_images: None) -> None:
+    _, score = ProxyTraining(threads=0).trained(SCANNED, lambda reached: reached.epoch < 1)
+    _, short = ProxyTraining(threads=0).trained(replace(JOB, task=replace(JOB.task, epochs=1)))
+    assert (score.epochs, score.values) == (1, short.values)
+
+
+def test_so_does_one_whose_task_tells_nothing_before_its_end(started: Started) -> None:
+    heard: list[int] = []
+    score = ProxyTraining(threads=0).trained(SCANNED, lambda reached: bool(heard.append(reached.epoch)))[1]
+    assert (heard, score.epochs, len(started)) == ([1], 1, 1)
+    score = ProxyTraining(threads=0).trained(SCANNED, lambda reached: True)[1]
+    assert (score.epochs, len(started)) == (4, 3)
+
+
+@pytest.fixture
+def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classification, "images_of", lambda task: small_data())

@@ -40,7 +40,7 @@ def test_it_has_each_network_of_its_space_twice(table: Table) -> None:
     whole = frame[frame["epochs"] == table.EPOCHS]
     assert len(table) == 396
     assert whole.groupby(NAMES, dropna=False)["seed"].apply(sorted).tolist() == [[0, 1]] * 396
-    assert len(frame) == 2 * 396 + 2 * 60
+    assert len(frame) == 4 * 396 + 2 * 60
     assert not whole.isna().any(axis=None)
 
 

@@ -34,6 +34,8 @@ class Tabular(Inline):
 class LookUp:
     """A training that is looked up: one of the network's trainings, which the seed chooses; a confirming one is another.
 
+    Where networks are scanned the short training of that seed comes before.
+
     Args:
         table: to look in.
         seed: of the search.
@@ -50,7 +52,9 @@ class LookUp:
         """
         curves = self.table.curves(job.architecture)
         heard: list[EpochResult] = []
-        for epoch, values in enumerate(curves[self._chosen(job, len(curves))], start=1):
+        chosen = self._chosen(job, len(curves))
+        short = self.table.scans(job.architecture)[chosen] if job.task.scan else ()
+        for epoch, values in enumerate((*short, *curves[chosen]), start=1):
             heard.append(EpochResult(epoch, values, 0.0))
             if not report(heard[-1]):
                 break

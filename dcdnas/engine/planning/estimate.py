@@ -64,11 +64,11 @@ def estimated(plan: Plan) -> Estimate:
         return Estimate(0.0, 0.0, 0.0, 0, network.cost)
     seconds, seen = _epoch(plan, network)
     config = plan.config
-    trial = seconds * config.task.epochs
+    trial, confirming = seconds * config.task.epochs, seconds * config.task.stages[-1].epochs
     rounds, again = (
         math.ceil(n / at_one_time(plan.execution)) for n in (config.trials, config.confirm * (config.confirm_top + 1))
     )
-    return Estimate(trial, rounds * trial, again * trial, seen, network.cost)
+    return Estimate(trial, rounds * trial, again * confirming, seen, network.cost)
 
 
 def _middle(plan: Plan) -> Priced:
@@ -88,7 +88,7 @@ def _epoch(plan: Plan, found: Priced) -> tuple[float, int]:
         images = Split(*(part.take(torch.arange(min(n, len(part)))) for part, n in zip(all_images, enough, strict=True)))
         trained = trained_as(found.architecture, images.train, task)
         images = Split(*(at_size(part, *trained.input[1:]) for part in images))
-        brief = replace(task, epochs=1, first_rung=0, norm_batches=min(1, task.norm_batches))
+        brief = replace(task, epochs=1, scan=0, norm_batches=min(1, task.norm_batches))
         with seeded(task.seed, device) as generator:
             training = Training(build_network(trained), images, brief, generator, device)
             step = _step(training)

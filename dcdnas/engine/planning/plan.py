@@ -26,7 +26,6 @@ from dcdnas.engine.planning.task import (
     number_of_confirmations,
     number_of_starts,
     scaled,
-    stops_early,
 )
 from dcdnas.space.pricing.cost import check_budgets, draws_within
 from dcdnas.space.pricing.latency import notes_on
@@ -101,7 +100,7 @@ def make_plan(settings: SearchSettings, told: Told = quietly, task: object = Non
     training, looked_up = chosen_training(settings, space, budgets, own)
     config = SearchConfig(
         space=chosen.content, budgets=budgets, objectives=scaled(goals, training, space), minimize=goals.costs,
-        task=training, early_stopping=stops_early(settings, training.epochs),
+        task=training, early_stopping=training.scan > 0,
         starts=number_of_starts(settings), confirm=number_of_confirmations(settings, training),
         start_from=earlier.record if earlier else {},
         latency=latency.record(table) if table else {}, table=looked_up,

@@ -10,7 +10,7 @@ from dcdnas.core.budget import Budget
 from dcdnas.core.objective import Goals, Objective
 from dcdnas.core.task import OWN, TrainingTask
 from dcdnas.data import Contents, open_source
-from dcdnas.engine.halving import rungs
+from dcdnas.engine.halving import scan_of
 from dcdnas.engine.planning.goals import OwnTask, check_images
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.table import check_objectives, chosen_table, record, task_of, unseen_trainings
@@ -53,12 +53,11 @@ def chosen_training(
     if table is None:
         return chosen_task(settings, space, own), {}
     check_nothing_said(settings, RECIPE, f"nothing is trained on the table {table.NAME}. Leave it out")
-    task = task_of(table, space)
-    return replace(task, first_rung=first_rung(settings, task.epochs)), record(table)
+    return task_of(table, space, stops_early(settings, table.EPOCHS)), record(table)
 
 
 def chosen_task(settings: SearchSettings, space: SearchSpace, own: OwnTask | None = None) -> TrainingTask:
-    """The proxy training of the space with the settings that were given, and the rung at which early stopping begins.
+    """The proxy training of the space with the settings that were given, and a short one before it where some stop early.
 
     Raises:
         UsageError: when a decision of the space would change nothing that is trained, or the images have masks and the networks
@@ -74,7 +73,7 @@ def chosen_task(settings: SearchSettings, space: SearchSpace, own: OwnTask | Non
     else:
         said["resolution"] = default_resolution(settings, space)
     task = replace(proxy, **{n: v for n, v in said.items() if v is not None}, deadline=settings.trial_timeout or 0.0)
-    task = replace(task, first_rung=first_rung(settings, task.epochs))
+    task = replace(task, scan=scan_of(task.epochs) if stops_early(settings, task.epochs) else 0)
     if not own:
         check_images(settings.task, space, images_of(task).train)
     opened = open_task(task, own.task if own else None)
@@ -98,11 +97,6 @@ def check_nothing_said(settings: SearchSettings, names: Iterable[str], why: str)
     given = next((name for name in names if getattr(settings, name) is not None), None)
     if given:
         raise UsageError(f"--{given.replace('_', '-')} is of the training of classifiers; {why}.")
-
-
-def first_rung(settings: SearchSettings, epochs: int) -> int:
-    """The epoch at which trainings are first stopped early; 0 where none is."""
-    return next(iter(rungs(epochs)), 0) if stops_early(settings, epochs) else 0
 
 
 def scaled(goals: Goals, task: TrainingTask, space: SearchSpace) -> tuple[Objective, ...]:
