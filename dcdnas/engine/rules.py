@@ -28,7 +28,7 @@ def rules(task: TrainingTask, early_stopping: bool, starts: int, chances: str, b
         begun_with: kernels that the run was begun with; this machine's when empty.
     """
     stopping: dict[str, Any] = {"rule": "none"}
-    if early_stopping:
+    if early_stopping and task.scan:
         stopping = {"rule": "scan-among-like-cost", "factor": FACTOR, "at_least": ENOUGH, "scan": task.scan}
     return {
         "readings": {"every_epochs": 1, "batch_norm": "re-estimated" if task.norm_batches else "running"},

@@ -18,6 +18,7 @@ from dcdnas.core.trial import Ending, EpochResult, FailureKind, Score, Trial
 from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.cost import price
 from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.halving import scan_of
 from dcdnas.engine.store import Confirmation, Store
 from dcdnas.networks import identity
 from dcdnas.space.library import find_space
@@ -42,7 +43,7 @@ def make_run(
     content: Mapping[str, Any] = read_yaml(find_space(space)).data
     made = SearchConfig(
         space=content, budgets=(Budget("flops", budget),), trials=trials if asked is None else asked,
-        task=TrainingTask(epochs=epochs, first_rung=1), confirm=0, **config,
+        task=TrainingTask(epochs=epochs, scan=scan_of(epochs)), confirm=0, **config,
     )  # fmt: skip
     folder.mkdir(parents=True)
     made.write(folder / "search.yaml")

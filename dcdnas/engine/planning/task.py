@@ -116,7 +116,7 @@ def scaled(goals: Goals, task: TrainingTask, space: SearchSpace) -> tuple[Object
 def stops_early(settings: SearchSettings, epochs: int) -> bool:
     """Whether trainings are stopped early: as was said, else only where it does not cost the best network.
 
-    In trainings of few epochs the readings halfway rank networks too badly, and in small searches there is little to be saved.
+    In trainings of few epochs the short one before them is dear, and in small searches there is little to be saved.
     """
     said = settings.early_stopping
     return settings.trials >= FEWEST_TRAININGS and epochs >= FEWEST_EPOCHS if said is None else said
