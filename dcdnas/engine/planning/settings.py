@@ -116,7 +116,8 @@ class SearchSettings(BaseModel):
         "operators", description="what is equally likely in random draws: each option of a decision, or each network"
     )
     early_stopping: bool | None = Field(
-        None, description="stop trainings behind others of like cost; else where there are 50 or more, of 8 epochs or more"
+        None,
+        description="stop networks that are behind others of like cost after a short training; else from 50 trainings of 8 epochs on",
     )
     start_from: str | None = Field(None, description="an earlier run, whose front is trained first")
     confirm: int = Field(3, ge=0, description="fresh seeds on which the networks that are believed best are trained again")
