@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,13 @@ from pandas import DataFrame
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.cost import price
+from dcdnas.engine.executors.tabular import LookUp
+from dcdnas.engine.job import Job
 from dcdnas.engine.planning import make_plan
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.prepare import prepare
 from dcdnas.engine.run import search
+from dcdnas.engine.table import task_of
 from dcdnas.errors import DataError
 from dcdnas.results import load_run
 from dcdnas.space.library import load_space
@@ -57,6 +61,35 @@ def test_readings_are_those_of_the_rows(table: Table) -> None:
     curve = table.curves(SPACE.architecture(decisions(tuple(chosen[NAMES]))))[1]
     assert [reading["accuracy"] for reading in curve] == [chosen[f"accuracy {epoch}"] for epoch in range(1, 9)]
     assert [reading["loss"] for reading in curve] == [chosen[f"loss {epoch}"] for epoch in range(1, 9)]
+
+
+def test_short_trainings_are_those_of_the_rows(table: Table) -> None:
+    frame = DataFrame(table.rows())  # type: ignore[attr-defined]
+    rows = frame[frame["epochs"] == table.scan].sort_values("seed")
+    chosen = rows.iloc[7]
+    both = rows[(rows[NAMES] == chosen[NAMES]).all(axis=1)]
+    scans = table.scans(SPACE.architecture(decisions(tuple(chosen[NAMES]))))
+    assert table.scan == 1
+    assert [[reading["loss"] for reading in curve] for curve in scans] == [[loss] for loss in both["loss 1"]]
+
+
+def test_a_part_without_short_trainings_has_none(tmp_path: Path) -> None:
+    lines = gzip.decompress(tables["dynconv-fmnist"].standard_path().read_bytes()).decode().splitlines()
+    head = lines[0].split(",")
+    long = [line for line in lines[1:] if line.split(",")[head.index("epochs")] != "1"]
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress("\n".join([lines[0], *long]).encode()))
+    part = load("dynconv-fmnist", tmp_path / "t.csv.gz")
+    assert (len(part), part.scan) == (396, 0)
+
+
+def test_a_scanned_training_hears_the_short_one_first(table: Table) -> None:
+    architecture = SPACE.architecture(next(iter(SPACE.uniform_static())))
+    job = Job(0, architecture, replace(task_of(table, SPACE, scanned=True), seed=1))
+    whole, stopped = LookUp(table)(job, lambda _: True), LookUp(table)(job, lambda reading: reading.epoch > 1)
+    heard = [*table.scans(architecture)[1], *table.curves(architecture)[1]]
+    assert [reading.values for reading in whole.curve] == heard
+    assert (whole.epochs, stopped.epochs, stopped.values) == (9, 1, heard[0])
+    assert LookUp(table)(replace(job, task=task_of(table, SPACE)), lambda _: True).epochs == 8
 
 
 def test_another_network_is_none_of_it(table: Table) -> None:

@@ -117,7 +117,7 @@ class SearchSettings(BaseModel):
     )
     early_stopping: bool | None = Field(
         None,
-        description="stop networks that are behind others of like cost after a short training; else from 50 trainings of 8 epochs on",
+        description="stop networks behind others of like cost after a short training; else from 50 trainings of 8 epochs on",
     )
     start_from: str | None = Field(None, description="an earlier run, whose front is trained first")
     confirm: int = Field(3, ge=0, description="fresh seeds on which the networks that are believed best are trained again")
