@@ -197,8 +197,11 @@ class Goals:
 
         That is so where the training does not report it, and where it is weighed beside the objective.
         """
-        value = None if score is None or objective.ranked_by in self.names else score.values.get(objective.ranked_by)
-        return None if value is None else min(value, MOST) if value == value else MOST
+        by = objective.ranked_by
+        value = score.values.get(by) if by and score is not None and by not in self.names else None
+        if value is None:
+            return None
+        return MOST if math.isnan(value) else min(value, MOST)
 
     def rankings(self, score: Score | EpochResult | None) -> list[float]:
         """What networks are compared by while a search goes on, as numbers of which less is better: one for each objective."""
