@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from dcdnas.export import config_file, read_model
 from dcdnas.networks import build_network
 from dcdnas.training.distillation import Teacher
 from dcdnas.training.full import fitted
+from dcdnas.training.inheritance import inherited
 from dcdnas.training.judging import check_masks
-from dcdnas.training.starting import Start, weights_for
+from dcdnas.training.starting import CLASSIFIERS, Start, weights_for
 
 
 def start_of(out: Output, architecture: Architecture, images: Images, weights: Path | None, teacher: Path | None) -> Start:
@@ -24,15 +26,42 @@ def start_of(out: Output, architecture: Architecture, images: Images, weights: P
 
     Raises:
         FileError: when the weights are of another network.
-        UsageError: when the teacher is of other channels or classes than the images.
+        UsageError: when the teacher is of other channels or classes than the images, or the trained network of another backbone.
     """
     known: dict[str, Any] = {}
-    if weights:
+    if weights and weights.is_dir():
+        known = taken_over(out, architecture, images, weights)
+    elif weights:
         network = build_network(fitted(architecture, images))
         known, fresh = weights_for(network, weights, images.classes)
         also = f"; {', '.join(fresh)} begin anew, since they are for other classes or another order of them" if fresh else ""
         out.note(f"Beginning with the weights of {weights}{also}")
     return Start(known, teacher_of(teacher, images) if teacher else None)
+
+
+def taken_over(out: Output, architecture: Architecture, images: Images, path: Path) -> dict[str, Any]:
+    """The weights of a network that begins as a trained one with other operators or sizes.
+
+    Raises:
+        UsageError: when that is of another backbone.
+    """
+    model = read_model(config_file(path))
+    theirs, mine = model.architecture.network, architecture.network
+    if theirs != mine:
+        raise UsageError(f"--weights {path}: a {theirs}, as which a {mine} cannot begin. Allowed: a trained {mine}.")
+    known, fresh = inherited(build_network(fitted(architecture, images)), load(path))
+    others = tuple(model.labels or ()) != images.classes
+    last = [name for name in known if name.startswith(CLASSIFIERS)] if others else []
+    layers = [*fresh, *dict.fromkeys(name.rpartition(".")[0] for name in last)]
+    anew = f"; {named(layers)} anew" if layers else ""
+    out.note(f"Beginning as the network of {path}{anew}")
+    return {name: tensor for name, tensor in known.items() if name not in last}
+
+
+def named(layers: Sequence[str], most: int = 5) -> str:
+    """Some of the layers, with the number of the others."""
+    more = [f"{len(layers) - most:,} more"] if len(layers) > most else []
+    return ", ".join([*layers[:most], *more])
 
 
 def teacher_of(path: Path, images: Images) -> Teacher:

@@ -22,7 +22,10 @@ Recipe = Annotated[
 ]
 Epochs = Annotated[int | None, typer.Option(metavar="N", min=1, help="Of each training; the recipe's, else 300, when left out.")]
 Weights = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Safetensors to begin with; a classifier for other classes begins anew.")
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Safetensors to begin with, or a trained network's folder to begin as, with other operators."
+    ),
 ]
 TeacherOf = Annotated[
     Path | None, typer.Option("--teacher", metavar="MODEL", help="Folder of a trained network, whose answers are learnt as well.")

@@ -18,7 +18,7 @@ import dcdnas
 from dcdnas.cli.train import sources_of
 from dcdnas.data import Images, load_test, split
 from dcdnas.engine.executors.ray.at_once import Trial
-from dcdnas.export import read_model
+from dcdnas.export import Model, export_model, read_model
 from dcdnas.published import architecture
 from dcdnas.results import load_run
 from dcdnas.training import full as full_training
@@ -177,6 +177,28 @@ def test_a_training_begins_with_weights_learns_of_a_teacher_and_may_end_early(ru
     assert len(rows) < 9
     begun, kept = load_file("out/seed-0/model.safetensors"), load_file("second/seed-0/model.safetensors")
     assert all(torch.allclose(kept[name], begun[name], atol=1e-3) for name in begun if name.endswith("conv.weight"))
+
+
+@pytest.mark.slow
+def test_a_training_begins_as_a_trained_network_with_other_operators(run: Run, searched: Path) -> None:
+    assert run(*TRAIN[:2], "--trial", "0", *TRAIN[2:-1], "static").code == 0
+    said = run(*TRAIN[:-1], "second", "--weights", "static/seed-0", "--set", "lr=1e-6", "--set", "warmup=0")
+    assert said.code == 0
+    assert "Beginning as the network of static/seed-0" in said.err
+    begun, kept = load_file("static/seed-0/model.safetensors"), load_file("second/seed-0/model.safetensors")
+    norms = [
+        name for name in kept.keys() & begun.keys() if name.endswith("norm.weight") and kept[name].shape == begun[name].shape
+    ]
+    assert norms
+    assert all(torch.allclose(kept[name], begun[name], atol=1e-3) for name in norms)
+
+
+def test_a_network_of_another_backbone_is_refused_as_a_beginning(run: Run, searched: Path) -> None:
+    export_model(Model(architecture("odconv/od_resnet18")), Path("other"), ["config"])
+    said = run(*TRAIN, "--weights", "other")
+    assert said.code == 2
+    assert "--weights other: a resnet, as which a mobilenetv2 cannot begin. Allowed: a trained mobilenetv2." in said.err
+    assert not Path("out/seed-0").exists()
 
 
 def test_a_teacher_of_other_classes_is_refused_before_the_first_step(run: Run, searched: Path) -> None:

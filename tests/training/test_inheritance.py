@@ -12,7 +12,7 @@ from spaces import compile_space
 from torch import Tensor, nn
 
 from dcdnas.networks import Network, build_network
-from dcdnas.training.inheritance import inherit
+from dcdnas.training.inheritance import inherit, inherited
 from dcdnas.training.loop import seeded
 
 SPACE: Mapping[str, Any] = {
@@ -130,3 +130,12 @@ def test_what_another_operator_has_learned_is_not_taken_over_and_said() -> None:
     for name in fresh:
         mine, seed = child.get_submodule(name), untouched.get_submodule(name)
         assert all(torch.equal(a, b) for a, b in zip(mine.state_dict().values(), seed.state_dict().values(), strict=True))
+
+
+def test_weights_to_begin_with_leave_out_the_layers_that_found_nothing() -> None:
+    parent = trained(slots={"*.depthwise": {"odconv": {"num_kernels": 1}}})
+    known, fresh = inherited(network(slots={"*.depthwise": {"dcd": {}}}), parent)
+    assert fresh == ("stage1.block1.depthwise.conv", "stage2.block1.depthwise.conv")
+    assert not any(name.startswith(f"{layer}.") for name in known for layer in fresh)
+    assert torch.equal(known["stem.conv.weight"], parent.state_dict()["stem.conv.weight"])
+    assert {*inherited(network(), trained())[0]} == {*network().state_dict()}
