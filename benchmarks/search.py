@@ -119,20 +119,24 @@ def show(rows: list[Row]) -> None:
     for against in AGAINST:
         for sampler in dict.fromkeys(name for name, search in by if search is not None and name != against):
             gains = [
-                mine - its
+                [mine - its for mine, its in zip(accuracies, other, strict=True)]
                 for (name, search), accuracies in by.items()
                 if name == sampler and (other := by.get((against, None if against == "static" else search)))
-                for mine, its in zip(accuracies, other, strict=True)
             ]
             if gains:
                 low, high = bootstrap(gains)
-                print(f"{sampler} - {against}: {statistics.mean(gains):+.2f} points [{low:+.2f}, {high:+.2f}], n = {len(gains)}")
+                mean = statistics.mean(map(statistics.mean, gains))
+                print(f"{sampler} - {against}: {mean:+.2f} points [{low:+.2f}, {high:+.2f}], {len(gains)} searches")
 
 
-def bootstrap(values: list[float], draws: int = 10_000) -> tuple[float, float]:
-    """95 % percentile interval of the mean."""
+def bootstrap(groups: list[list[float]], draws: int = 10_000) -> tuple[float, float]:
+    """95 % percentile interval of the mean: searches are drawn, then the seeds of each."""
     rng = random.Random(0)
-    means = sorted(statistics.mean(rng.choices(values, k=len(values))) for _ in range(draws))
+
+    def drawn() -> float:
+        return statistics.mean(statistics.mean(rng.choices(group, k=len(group))) for group in rng.choices(groups, k=len(groups)))
+
+    means = sorted(drawn() for _ in range(draws))
     return means[int(0.025 * draws)], means[int(0.975 * draws)]
 
 

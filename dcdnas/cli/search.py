@@ -54,7 +54,7 @@ StartFrom = Annotated[
 ]
 Sampler = Annotated[
     str | None,
-    typer.Option(metavar="SAMPLER", help="tpe (default), auto, model, evolution, nsga2 or random; `dcdnas list samplers`."),
+    typer.Option(metavar="SAMPLER", help="auto (default), model, tpe, evolution, nsga2 or random; `dcdnas list samplers`."),
 ]
 Confirm = Annotated[
     int | None, typer.Option(metavar="N", help="Fresh seeds for the networks believed best, 3 when left out; 0 for none.")

@@ -25,6 +25,13 @@ def test_auto_is_the_model_where_that_was_measured(trials: int, objectives: tupl
     assert "24 to 1,000 trainings with one objective" in note_on(said, found)
 
 
+def test_it_is_what_a_search_has_of_which_nothing_was_said_and_nothing_is_said_of_it() -> None:
+    said = SearchSettings(trials=24)
+    found = with_sampler(said, Goals((ACCURACY,)))
+    assert found.sampler == "model"
+    assert note_on(said, found) == ""
+
+
 def test_a_sampler_that_is_named_is_taken_and_nothing_is_said() -> None:
     said = SearchSettings(sampler="random", trials=50)
     assert with_sampler(said, Goals((ACCURACY,))) is said

@@ -22,7 +22,7 @@ def test_flags_win_over_set_over_the_file_over_the_project_over_defaults(project
     (project / "dcdnas.yaml").write_text("trials: 1\nseed: 1\nlr: 1\nconfirm: 1\n")
     (project / "more.yaml").write_text("seed: 2\nlr: 2\nconfirm: 2\n")
     found = SearchSettings.gather({"confirm": 4}, ["lr=3", "confirm=3"], "more.yaml")
-    assert (found.sampler, found.trials, found.seed, found.lr, found.confirm) == ("tpe", 1, 2, 3, 4)
+    assert (found.sampler, found.trials, found.seed, found.lr, found.confirm) == ("auto", 1, 2, 3, 4)
 
 
 def test_keys_are_the_flags_with_either_kind_of_dash(project: Path) -> None:

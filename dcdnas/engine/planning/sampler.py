@@ -32,8 +32,8 @@ def with_sampler(settings: SearchSettings, goals: Goals) -> SearchSettings:
 
 
 def note_on(said: SearchSettings, chosen: SearchSettings) -> str:
-    """What `auto` has chosen and why, in a sentence; empty where a sampler was named."""
-    if said.sampler != AUTO:
+    """What `auto` has chosen and why, in a sentence; empty where a sampler was named, or nothing was said."""
+    if said.sampler != AUTO or "sampler" not in said.model_fields_set:
         return ""
     why = f"of {FROM} to {UP_TO:,} trainings with one objective"
     return f"--sampler auto: {chosen.sampler}, since the search is {'' if chosen.sampler == 'model' else 'not '}one {why}."

@@ -107,7 +107,7 @@ class SearchSettings(BaseModel):
     latency_device: str | None = Field(None, description="name of another machine's device, whose table is meant")
     trials: PositiveInt = Field(50, description="trainings to end, finished or stopped early")
     name: str | None = Field(None, pattern=NAME, description="of the run")
-    sampler: str = Field("tpe", description="a sampler's name, or `auto` for the one that was measured to suit the search")
+    sampler: str = Field("auto", description="a sampler's name, or `auto` for the one that was measured to suit the search")
     seed: int = Field(0, ge=0)
     starts: int | None = Field(
         None, ge=0, description="networks before the sampler: static ones, then random draws; else 10, at most a third of -n"

@@ -1,4 +1,4 @@
-"""Tree-structured Parzen estimator, the default: models good and bad networks decision by decision, conditions included.
+"""Tree-structured Parzen estimator: models good and bad networks decision by decision, conditions included.
 
 Networks over budget and trainings that were stopped early reach it as infeasible, by how much, and steer it.
 
