@@ -198,15 +198,17 @@ class Goals:
         That is so where the training does not report it, and where it is weighed beside the objective.
         """
         by = objective.ranked_by
-        value = score.values.get(by) if by and score is not None and by not in self.names else None
+        if not by or score is None or any(o.name == by for o in self.objectives):
+            return None
+        value = score.values.get(by)
         if value is None:
             return None
         return MOST if math.isnan(value) else min(value, MOST)
 
     def rankings(self, score: Score | EpochResult | None) -> list[float]:
         """What networks are compared by while a search goes on, as numbers of which less is better: one for each objective."""
-        by = [self.ranked_by(o, score) for o in self.objectives]
-        return [own if value is None else value for value, own in zip(by, self.losses(score), strict=True)]
+        by = [(o, self.ranked_by(o, score)) for o in self.objectives]
+        return [-o.gain(o.of(score)) if value is None else value for o, value in by]
 
     def point(self, trial: Trial) -> list[float]:
         """All that is weighed, as numbers of which less is better."""
