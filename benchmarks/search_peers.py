@@ -10,8 +10,9 @@ which the searches of dcdnas begin, networks over the budget are refused before 
 before is answered from memory; neither counts. The second, `plain`, is the tool by itself: it begins as it does, a budget is a
 constraint where it has such, and everything that it asks for counts.
 
-Judged as there, at 24, 50 and 100 evaluations. Results go to `search_peers.json` beside this file, search by search: what is
-there is not searched again. The searches of dcdnas are those of `search_quality.py`.
+Judged as there, at 24, 50 and 100 evaluations; b of a tool is of the network that read best, which is its answer. Results go to
+`search_peers.json` beside this file, search by search: what is there is not searched again. The searches of dcdnas are those of
+`search_quality.py`.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ import statistics
 import tempfile
 import time
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
@@ -171,27 +171,52 @@ def missing(found: dict[str, Any], path: Path, measure: Yardstick, sampler: str,
 
 def searched(table: Table, sampler: str, budget: str, trials: int, seed: int) -> tuple[list[Trial], float]:
     """The networks that a search evaluated, in order; and milliseconds of the processor that a proposal took."""
+    took: list[float] = []
+    loop = ran(table, sampler, budget, trials, seed, lambda loop: timed(loop, took))
+    return [t for t in loop.trials.values() if t.state == "finished"], 1e3 * statistics.fmean(took or [0.0])
+
+
+def ran(
+    table: Table,
+    sampler: str,
+    budget: str,
+    trials: int,
+    seed: int,
+    watch: Callable[[SearchLoop], None],
+    early_stopping: bool = False,
+) -> SearchLoop:
+    """A search on a table that has ended.
+
+    Args:
+        table: with the results.
+        sampler: by name.
+        budget: of multiply-adds, or ``none``.
+        trials: to end.
+        seed: of the search.
+        watch: takes the search before it begins.
+        early_stopping: whether short trainings come before the whole ones.
+    """
     config = SearchConfig(
         space=read_yaml(find_space(table.NAME)).data, trials=trials, confirm=0, sampler=sampler, seed=seed,
         budgets=() if budget == "none" else parse_budgets([budget], notations()), starts=trials if sampler == "random" else 10,
-        early_stopping=False, objectives=GOALS.objectives,
+        early_stopping=early_stopping, objectives=GOALS.objectives,
     )  # fmt: skip
     space = config.build_space()
-    config = replace(config, task=task_of(table, space))
+    config = replace(config, task=task_of(table, space, early_stopping))
     with tempfile.TemporaryDirectory() as folder:
         make_memory(Path(folder), {"accuracy": (CHANCE, 1.0), "flops": extent(table.NAME)})
         with closing(Store(folder, "w")) as store:
             store._db.execute("PRAGMA synchronous = OFF")
             loop = SearchLoop(config, space, store)
-            took = timed(loop)
+            watch(loop)
             Tabular(Execution(train=LookUp(table)), Path(folder)).run(loop)
-    return [t for t in loop.trials.values() if t.state == "finished"], 1e3 * statistics.fmean(took or [0.0])
+    return loop
 
 
-def timed(loop: SearchLoop) -> list[float]:
-    """Seconds of the processor that each proposal of the sampler will have taken."""
+def timed(loop: SearchLoop, took: list[float]) -> None:
+    """Adds the seconds of the processor that each proposal of the sampler will have taken."""
     study: Any = loop._proposer._study
-    took, ask = [], study.ask
+    ask = study.ask
 
     def asking() -> Any:
         since = time.process_time()
@@ -200,7 +225,6 @@ def timed(loop: SearchLoop) -> list[float]:
         return asked
 
     study.ask = asking
-    return took
 
 
 def show(found: Mapping[str, Any], measure: str, budgets: Sequence[str], contestants: Sequence[str], against: str) -> None:

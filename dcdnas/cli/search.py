@@ -66,7 +66,7 @@ KeepWeights = Annotated[
 EarlyStopping = Annotated[
     bool | None,
     typer.Option(
-        "--early-stopping/--no-early-stopping", help="Stop networks after a short training that are behind others of like cost."
+        "--early-stopping/--no-early-stopping", help="Stop networks that are behind others of like cost after a short training."
     ),
 ]
 Task = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A task of your own, my_task.py; else that of the images.")]

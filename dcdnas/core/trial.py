@@ -17,9 +17,6 @@ ENDED: tuple[State, ...] = ("finished", "stopped")
 LOST: tuple[State, ...] = ("running", "interrupted")
 """The states of trials that have not ended, which a resumed search trains again."""
 
-LOSS = "loss"
-"""What a training reports its validation loss as, beside its objectives."""
-
 
 class Ending(StrEnum):
     """How a search ended. Programs decide by it; `sentence` is for people."""

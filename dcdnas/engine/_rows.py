@@ -13,10 +13,13 @@ from typing import Any, get_args
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.geometry import Cost, Setting
-from dcdnas.core.trial import LOSS, EpochResult, FailureKind, Score, State, Trial
+from dcdnas.core.trial import EpochResult, FailureKind, Score, State, Trial
 from dcdnas.engine._facts import is_count, is_number, is_time
 
 Row = Sequence[Any]
+
+LOSS = "loss"
+"""The objective that has a column of its own."""
 
 UNREAD = Architecture("unread", {}, {}, (1, 1, 1), 1)
 """What an outline has for an architecture."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -26,6 +26,10 @@ Reporter = Callable[[EpochResult], bool]
 
 Train = Callable[[Job, Reporter], Score]
 """Runs a job to its end."""
+
+
+LEAST = 0.001
+"""Seconds that a stage has at least; a deadline of 0 is none."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,9 @@ class Stages:
 
     @property
     def task(self) -> TrainingTask:
-        """The stage under way."""
-        return self._left[0]
+        """The stage under way, with what is left of the recipe's deadline."""
+        stage = self._left[0]
+        return replace(stage, deadline=max(stage.deadline - self._seconds, LEAST)) if stage.deadline else stage
 
     @property
     def done(self) -> bool:

@@ -50,12 +50,12 @@ def inherited(network: Network, parent: Network) -> tuple[dict[str, Tensor], tup
     """What `inherit` gives a network, as weights to begin with, and the names of the layers that are not among them."""
     fresh = inherit(network, parent)
     anew = tuple(f"{name}." for name in fresh)
-    return {name: tensor for name, tensor in network.state_dict().items() if not name.startswith(anew or "\0")}, fresh
+    return {name: tensor for name, tensor in network.state_dict().items() if not name.startswith(anew)}, fresh
 
 
 def _own(part: nn.Module) -> bool:
     """Whether a module has weights or statistics of its own, or is an operator, which is looked at whole."""
-    return isinstance(part, Operator) or any(True for _ in _tensors(part, recurse=False))
+    return isinstance(part, Operator) or next(iter(_tensors(part, recurse=False)), None) is not None
 
 
 def _tensors(part: nn.Module, recurse: bool) -> Iterable[tuple[str, Tensor]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from dcdnas.engine.planning import make_plan
 from dcdnas.engine.planning.settings import SearchSettings
-from dcdnas.engine.planning.task import number_of_starts, stops_early
+from dcdnas.engine.planning.task import number_of_starts
 
 
 @pytest.mark.parametrize(("trials", "starts"), [(2, 0), (3, 1), (24, 8), (30, 10), (300, 10)])
@@ -14,10 +17,9 @@ def test_the_starts_are_ten_and_at_most_a_third_of_the_trainings(trials: int, st
     assert number_of_starts(SearchSettings(trials=trials, starts=7)) == 7
 
 
-@pytest.mark.parametrize(
-    ("trials", "epochs", "stops"), [(24, 3, False), (49, 8, False), (50, 7, False), (50, 8, True), (500, 100, True)]
-)
-def test_few_or_short_trainings_are_not_stopped_early_unless_asked_for(trials: int, epochs: int, stops: bool) -> None:
-    assert stops_early(SearchSettings(trials=trials), epochs) is stops
-    for said in (True, False):
-        assert stops_early(SearchSettings(trials=trials, early_stopping=said), epochs) is said
+def test_no_training_is_stopped_early_unless_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = {"space": "dynconv-fmnist", "executor": "tabular", "trials": 500}
+    plain, asked = (make_plan(SearchSettings.gather({**settings, **said})).config for said in ({}, {"early_stopping": True}))
+    assert (plain.early_stopping, plain.task.scan, plain.task.epochs) == (False, 0, 8)
+    assert (asked.early_stopping, asked.task.scan, asked.task.epochs) == (True, 1, 9)

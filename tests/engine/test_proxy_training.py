@@ -17,7 +17,7 @@ from dcdnas.cost import _price, price
 from dcdnas.data import Split
 from dcdnas.engine import proxy_training
 from dcdnas.engine.job import Job
-from dcdnas.engine.proxy_training import ProxyTraining
+from dcdnas.engine.proxy_training import ProxyTraining, Stages
 from dcdnas.errors import MismatchError
 from dcdnas.networks import Network
 from dcdnas.tasks import classification
@@ -137,3 +137,14 @@ def test_so_does_one_whose_task_tells_nothing_before_its_end(started: Started) -
 @pytest.fixture
 def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classification, "images_of", lambda task: small_data())
+
+
+def test_what_the_short_training_took_is_off_the_deadline_of_the_long_one() -> None:
+    stages = Stages(TrainingTask(epochs=4, scan=1, deadline=10.0), lambda _: True)
+    assert (stages.task.epochs, stages.task.deadline) == (1, 10.0)
+    stages.ended(Score({"accuracy": 0.5}, 1, 4.0))
+    assert (stages.task.epochs, stages.task.deadline) == (3, 6.0)
+    late = Stages(TrainingTask(epochs=4, scan=1, deadline=3.0), lambda _: True)
+    late.ended(Score({"accuracy": 0.5}, 1, 4.0))
+    assert 0 < late.task.deadline < 0.1, "none is left, and 0 would be for ever"
+    assert Stages(TrainingTask(epochs=4), lambda _: True).task.deadline == 0

@@ -115,10 +115,7 @@ class SearchSettings(BaseModel):
     chances: Literal["operators", "networks"] = Field(
         "operators", description="what is equally likely in random draws: each option of a decision, or each network"
     )
-    early_stopping: bool | None = Field(
-        None,
-        description="stop networks behind others of like cost after a short training; else from 50 trainings of 8 epochs on",
-    )
+    early_stopping: bool = Field(False, description="stop networks behind others of like cost after a short training")
     start_from: str | None = Field(None, description="an earlier run, whose front is trained first")
     confirm: int = Field(3, ge=0, description="fresh seeds on which the networks that are believed best are trained again")
     confirm_top: int = Field(3, ge=1, description="networks that are confirmed")

@@ -28,9 +28,6 @@ RECIPE = (
 """Settings that replace what the space says of its proxy training."""
 
 
-FEWEST_TRAININGS, FEWEST_EPOCHS = 50, 8
-"""Below either a search stops no training early, unless asked to."""
-
 MOST_STARTS = 10
 
 
@@ -53,7 +50,7 @@ def chosen_training(
     if table is None:
         return chosen_task(settings, space, own), {}
     check_nothing_said(settings, RECIPE, f"nothing is trained on the table {table.NAME}. Leave it out")
-    return task_of(table, space, stops_early(settings, table.EPOCHS)), record(table)
+    return task_of(table, space, settings.early_stopping), record(table)
 
 
 def chosen_task(settings: SearchSettings, space: SearchSpace, own: OwnTask | None = None) -> TrainingTask:
@@ -73,7 +70,7 @@ def chosen_task(settings: SearchSettings, space: SearchSpace, own: OwnTask | Non
     else:
         said["resolution"] = default_resolution(settings, space)
     task = replace(proxy, **{n: v for n, v in said.items() if v is not None}, deadline=settings.trial_timeout or 0.0)
-    task = replace(task, scan=scan_of(task.epochs) if stops_early(settings, task.epochs) else 0)
+    task = replace(task, scan=scan_of(task.epochs) if settings.early_stopping else 0)
     if not own:
         check_images(settings.task, space, images_of(task).train)
     opened = open_task(task, own.task if own else None)
@@ -111,15 +108,6 @@ def scaled(goals: Goals, task: TrainingTask, space: SearchSpace) -> tuple[Object
         check_objectives(task, [o.name for o in goals.objectives])
     known = of_classes(space.classes) if task.table else open_task(task).objectives
     return tuple(o for chosen in goals.objectives for o in known if o.name == chosen.name)
-
-
-def stops_early(settings: SearchSettings, epochs: int) -> bool:
-    """Whether trainings are stopped early: as was said, else only where it does not cost the best network.
-
-    In trainings of few epochs the short one before them is dear, and in small searches there is little to be saved.
-    """
-    said = settings.early_stopping
-    return settings.trials >= FEWEST_TRAININGS and epochs >= FEWEST_EPOCHS if said is None else said
 
 
 def number_of_starts(settings: SearchSettings) -> int:
