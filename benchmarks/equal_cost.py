@@ -3,9 +3,11 @@
     python benchmarks/equal_cost.py -d cifar10:DIR [--rows static dcd] [--seeds 5] [--hours 8] [--folder FOLDER] [--show]
 
 All networks are MobileNetV2-like, for 32x32 images, and as wide as `BUDGET` allows. A row of an operator has it in every 1x1 and
-depthwise layer of the blocks. `search` is what a search with the default sampler finds in a space where each stage chooses among
-the operators, and depth, kernel size and expansion are free; `random` is the same search by random proposals. They have as many
-trainings each, and each seed has a search of its own, so that the spread over seeds is also that of the searches.
+depthwise layer of the blocks, or, where it only filters channels by themselves, in every depthwise one. `search` is what a search
+with the default sampler finds in a space where each stage chooses among the operators, and depth, kernel size and expansion are
+free; `random` is the same search by random proposals, and `search-static` the first one where all layers are static: what depth,
+kernel size and expansion do without dynamic convolutions. They have as many trainings each, and each seed has a search of its
+own, so that the spread over seeds is also that of the searches.
 
 Every network of the table is trained by one recipe on the same 20,000 training images, for 15 epochs; the searches' trainings are
 part of those images and hold some of them out. The test images are read once, at the end of a network's training.
@@ -64,20 +66,26 @@ SPACE: dict[str, Any] = {
         "width": {"fit": [0.1, 4.0]}, "depth": 2, "kernel_size": 3, "expansion": 3,
     },
 }  # fmt: skip
-UNIFORM: dict[str, tuple[str, Operator]] = {
-    "static": ("static", None),
-    "dcd": ("dcd", None),
-    "odconv-1": ("odconv", {"num_kernels": 1}),
-    "odconv-4": ("odconv", {"num_kernels": 4}),
-    "condconv": ("condconv", None),
-    "dyconv": ("dyconv", None),
-    "kernel-warehouse-1": ("kernel-warehouse", {"budget": 1}),
-    "kernel-warehouse-half": ("kernel-warehouse", {"budget": 0.5}),
+LAYERS, DEPTHWISE = "*.expand, *.project, *.depthwise", "*.depthwise"
+DYNET = {"num_kernels": 6, "mixing": "channel", "act": "sigmoid", "reduction": "none", "guide": "shared"}
+UNIFORM: dict[str, tuple[str, str, Operator]] = {
+    "static": (LAYERS, "static", None),
+    "dcd": (LAYERS, "dcd", None),
+    "odconv-1": (LAYERS, "odconv", {"num_kernels": 1}),
+    "odconv-4": (LAYERS, "odconv", {"num_kernels": 4}),
+    "condconv": (LAYERS, "condconv", None),
+    "dyconv": (LAYERS, "dyconv", None),
+    "dynet": (LAYERS, "dyconv", DYNET),
+    "kernel-warehouse-1": (LAYERS, "kernel-warehouse", {"budget": 1}),
+    "kernel-warehouse-half": (LAYERS, "kernel-warehouse", {"budget": 0.5}),
+    "ddf": (DEPTHWISE, "ddf", None),
+    "idconv": (DEPTHWISE, "idconv", None),
+    "lsconv": (DEPTHWISE, "lsconv", {"reduction": 8}),  # by its published 2 no width fits the budget
 }
-"""Row -> the operator of all layers, and its settings."""
+"""Row -> the layers that have an operator, its name and settings; the others are static."""
 
-SEARCHES = {"search": "", "random": "random"}
-"""Row -> sampler; empty for the default one."""
+SEARCHES = {"search": "auto", "random": "random", "search-static": "auto"}
+"""Row -> sampler."""
 
 SEARCHED: dict[str, Any] = SPACE | {
     "name": "equal-cost",
@@ -95,6 +103,7 @@ SEARCHED: dict[str, Any] = SPACE | {
     },
     "proxy": {"epochs": PROXY_EPOCHS, "augment": "crop-flip"},
 }  # fmt: skip
+SPACES = {"search": SEARCHED, "random": SEARCHED, "search-static": SEARCHED | {"name": "equal-cost-static", "slots": {}}}
 
 
 def main() -> None:
@@ -151,7 +160,7 @@ def some_images(data: str, count: int, folder: Path) -> str:
 def trained(name: str, seed: int, data: str, given: argparse.Namespace) -> dict[str, Any]:
     """One line of the results: a network of a row, trained on all images and judged on the test images."""
     begun = time.process_time()
-    architecture = uniform(name) if name in UNIFORM else found_by(SEARCHES[name], seed, data, given)
+    architecture = uniform(name) if name in UNIFORM else found_by(name, seed, data, given)
     chosen = time.process_time()
     images = load(data)
     with seeded(seed):
@@ -167,22 +176,20 @@ def trained(name: str, seed: int, data: str, given: argparse.Namespace) -> dict[
 
 
 def uniform(name: str) -> Architecture:
-    """The network with one operator in every 1x1 and depthwise layer of its blocks, as wide as the budget allows."""
-    operator, settings = UNIFORM[name]
-    content = SPACE | {"name": name, "slots": {"*.expand, *.project, *.depthwise": {operator: settings}}}
+    """The network with one operator in all layers that it is for, as wide as the budget allows."""
+    layers, operator, settings = UNIFORM[name]
+    content = SPACE | {"name": name, "slots": {layers: {"share": "network", operator: settings}}}
     space = Compiler(Document("equal_cost.py", content, {})).space().filling(parse_budgets([BUDGET], notations()))
     return space.architecture(space.decide(lambda _, options: options[0]))
 
 
-def found_by(sampler: str, seed: int, data: str, given: argparse.Namespace) -> Architecture:
+def found_by(name: str, seed: int, data: str, given: argparse.Namespace) -> Architecture:
     """The best network of a search."""
-    file = given.folder / "space.yaml"
-    file.write_text(as_yaml(SEARCHED), encoding="utf-8")
-    name = f"{sampler or 'default'}-{seed}"
+    file = given.folder / f"{name}.yaml"
+    file.write_text(as_yaml(SPACES[name]), encoding="utf-8")
     run = dcdnas.search(
-        file, BUDGET, trials=given.trials, data=data, seed=seed, name=name, executor="inline",
-        **({"sampler": sampler} if sampler else {}),
-    )  # fmt: skip
+        file, BUDGET, trials=given.trials, data=data, seed=seed, name=f"{name}-{seed}", executor="inline", sampler=SEARCHES[name]
+    )
     assert run.best is not None
     return run.best.architecture
 
