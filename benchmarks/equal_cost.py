@@ -1,6 +1,7 @@
 """Dynamic convolutions, static ones and what searches choose, at equal multiply-adds, trained alike on CIFAR-10.
 
-    python benchmarks/equal_cost.py -d cifar10:DIR [--rows static dcd] [--seeds 5] [--hours 8] [--folder FOLDER] [--show]
+    python benchmarks/equal_cost.py -d cifar10:DIR [--rows static dcd] [--seeds 5] [--hours 8] [--folder FOLDER]
+    python benchmarks/equal_cost_page.py            # the table and the picture of what there is
 
 All networks are MobileNetV2-like, for 32x32 images, and as wide as `BUDGET` allows. A row of an operator has it in every 1x1 and
 depthwise layer of the blocks, or, where it only filters channels by themselves, in every depthwise one. `search` is what a search
@@ -13,21 +14,17 @@ Every network of the table is trained by one recipe on the same 20,000 training 
 part of those images and hold some of them out. The test images are read once, at the end of a network's training.
 
 It goes on where it was stopped: a training is a line of `equal_cost.jsonl` beside this file when it has ended, and a search a run
-in the folder. `--hours` begins no training or search after so many. Printed is the table: means with 95 % intervals by Student's
-t over the seeds, differences to `static` paired by seed, processor time, and the deployed network's time in onnxruntime at
-batch 1 as a multiple of that of `static`, measured in turns in this process.
+in the folder. `--hours` begins no training or search after so many. Processes for other rows may run beside it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import platform
-import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -35,17 +32,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from exported import opened
 
 import dcdnas
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import parse_budgets
 from dcdnas.core.task import TrainingTask
-from dcdnas.core.uncertainty import student
 from dcdnas.core.yaml_lines import Document, as_yaml
 from dcdnas.cost import notations, price
 from dcdnas.data import Split, load, load_test
-from dcdnas.export import Model, export_model
 from dcdnas.kernels import in_use
 from dcdnas.networks import build_network
 from dcdnas.space.reading.reader import Compiler
@@ -107,27 +101,24 @@ SPACES = {"search": SEARCHED, "random": SEARCHED, "search-static": SEARCHED | {"
 
 
 def main() -> None:
-    """Trains what is missing, and prints the table."""
+    """Trains what is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-d", "--data", default="", help="CIFAR-10, like cifar10:DIR")
+    parser.add_argument("-d", "--data", required=True, help="CIFAR-10, like cifar10:DIR")
     parser.add_argument("--rows", nargs="+", default=[*UNIFORM, *SEARCHES], choices=[*UNIFORM, *SEARCHES])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--hours", type=float, default=24.0)
-    parser.add_argument("--folder", type=Path, default=Path("equal-cost"), help="for the images, the searches and the exports")
+    parser.add_argument("--folder", type=Path, default=Path("equal-cost"), help="for the images and the searches")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--images", type=int, default=IMAGES)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--trials", type=int, default=TRIALS)
-    parser.add_argument("--show", action="store_true", help="train nothing, print what there is")
     given = parser.parse_args()
     given.folder = given.folder.resolve()
     given.folder.mkdir(parents=True, exist_ok=True)
     os.environ["DCDNAS_RUNS"] = str(given.folder / "runs")
     torch.set_num_threads(1)
     keep_freed_memory()
-    if not given.show:
-        train_missing(given)
-    show(rows_of(given.results), given.rows, given.folder)
+    train_missing(given)
 
 
 def train_missing(given: argparse.Namespace) -> None:
@@ -197,51 +188,6 @@ def found_by(name: str, seed: int, data: str, given: argparse.Namespace) -> Arch
 def rows_of(path: Path) -> list[dict[str, Any]]:
     """The results."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-
-
-def show(rows: Sequence[dict[str, Any]], names: Sequence[str], folder: Path) -> None:
-    """The table."""
-    of = {name: {row["seed"]: row for row in rows if row["row"] == name} for name in names}
-    times = latencies({name: of[name][min(of[name])]["architecture"] for name in names if of[name]}, folder)
-    print("| row | seeds | test accuracy, % | to `static`, points | params | processor s, training | of search | onnxruntime |")
-    print("| --- |" + " ---: |" * 7)
-    for name, found in of.items():
-        if not found:
-            continue
-        accuracies = [100 * row["accuracy"] for row in found.values()]
-        gains = [100 * (found[s]["accuracy"] - of["static"][s]["accuracy"]) for s in found if s in of.get("static", {})]
-        first = next(iter(found.values()))
-        took, searching = (statistics.fmean(row[key] for row in found.values()) for key in ("seconds", "search_seconds"))
-        print(
-            f"| `{name}` | {len(found)} | {interval(accuracies)} | {'' if name == 'static' else interval(gains, '+')} | "
-            f"{first['params']:,.0f} | {took:.0f} | {searching:.0f} | {times.get(name, '')} |"
-        )
-
-
-def interval(values: Sequence[float], sign: str = "") -> str:
-    """The mean with its 95 % interval by Student's t."""
-    if len(values) < 2:
-        return "".join(f"{value:{sign}.2f}" for value in values)
-    half = student(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
-    return f"{statistics.fmean(values):{sign}.2f} ± {half:.2f}"
-
-
-def latencies(architectures: Mapping[str, Any], folder: Path, rounds: int = 60) -> dict[str, str]:
-    """The median time of one image in each exported network as a multiple of that of the static one, in turns."""
-    calls = {}
-    for name, content in architectures.items():
-        out = folder / f"exported-{name}"
-        if not (out / "model-batch1.onnx").exists():
-            export_model(Model(Architecture.from_dict(content)), out, ["onnx"])
-        calls[name] = opened(out / "model-batch1.onnx", content["input"])[0]
-    spent: dict[str, list[float]] = {name: [] for name in calls}
-    for _, (name, call) in product(range(rounds), calls.items()):
-        begun = time.process_time()
-        call()
-        spent[name].append(time.process_time() - begun)
-    if "static" not in spent:
-        return {}
-    return {name: f"{statistics.median(s) / statistics.median(spent['static']):.2f}" for name, s in spent.items()}
 
 
 if __name__ == "__main__":

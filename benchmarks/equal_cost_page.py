@@ -1,0 +1,169 @@
+"""The table and the picture of what `equal_cost.py` has trained.
+
+    python benchmarks/equal_cost_page.py [--latency] [--picture docs/equal-cost.svg] [--results equal_cost.jsonl]
+
+Printed are, for each row, means with 95 % intervals by Student's t over the seeds, differences to `static` paired by seed,
+parameters, processor time, and the time of one image in the exported network as a multiple of that of `static`. `--latency`
+measures that time first, for each row's network of its first seed: onnxruntime on one thread, processor time, all networks in
+turns in this process; and keeps it in `equal_cost-latency.json`. Then what each search has chosen, and the compute of it all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from equal_cost import RESULTS, SEARCHES, UNIFORM, rows_of
+
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.uncertainty import student
+from dcdnas.core.units import mix, quantity
+
+LATENCIES = RESULTS.with_name("equal_cost-latency.json")
+ROUNDS = 60
+
+Rows = dict[str, dict[int, dict[str, Any]]]
+"""Row -> seed -> a line of the results."""
+
+
+def main() -> None:
+    """Prints what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--latency", action="store_true", help="measure the exported networks first")
+    parser.add_argument("--picture", type=Path, help="draw the accuracies, too")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    given = parser.parse_args()
+    rows = by_row(rows_of(given.results))
+    if given.latency:
+        LATENCIES.write_text(json.dumps(latencies(rows), indent=1) + "\n", encoding="utf-8")
+    times = json.loads(LATENCIES.read_text(encoding="utf-8")) if LATENCIES.exists() else {}
+    print("\n".join([*table(rows, times), "", *choices(rows), "", compute(rows)]))
+    if given.picture:
+        draw(rows, given.picture)
+
+
+def by_row(lines: Sequence[dict[str, Any]]) -> Rows:
+    """The rows that have a line, in the order of the table, and their seeds in order."""
+    of = {name: {line["seed"]: line for line in lines if line["row"] == name} for name in (*UNIFORM, *SEARCHES)}
+    return {name: dict(sorted(found.items())) for name, found in of.items() if found}
+
+
+def table(rows: Rows, times: Mapping[str, float]) -> list[str]:
+    """Its lines."""
+    lines = [
+        "| row | seeds | test accuracy, % | to `static`, points | cost | parameters | training, s | search, s | time / static |",
+        "| --- |" + " ---: |" * 8,
+    ]
+    for name, found in rows.items():
+        gains = [] if name == "static" else gains_of(rows, name)
+        keys = ("flops", "params", "seconds", "search_seconds")
+        mean = {key: statistics.fmean(line[key] for line in found.values()) for key in keys}
+        measured = [interval(accuracies(found)), interval(gains, "+")]
+        costs = [quantity(metric, mean[metric]) for metric in ("flops", "params")]
+        took = [f"{mean['seconds']:,.0f}", f"{mean['search_seconds']:,.0f}", f"{times[name]:.2f}" if name in times else ""]
+        lines.append(f"| `{name}` | {len(found)} | {' | '.join([*measured, *costs, *took])} |")
+    return lines
+
+
+def accuracies(found: Mapping[int, dict[str, Any]]) -> list[float]:
+    """Of a row's networks, in per cent."""
+    return [100 * line["accuracy"] for line in found.values()]
+
+
+def gains_of(rows: Rows, name: str) -> list[float]:
+    """Points above the static network of the same seed."""
+    static = rows.get("static", {})
+    return [100 * (line["accuracy"] - static[seed]["accuracy"]) for seed, line in rows[name].items() if seed in static]
+
+
+def interval(values: Sequence[float], sign: str = "") -> str:
+    """The mean with half the width of its 95 % interval by Student's t."""
+    if len(values) < 2:
+        return "".join(f"{value:{sign}.2f}" for value in values)
+    return f"{statistics.fmean(values):{sign}.2f} ± {half_of(values):.2f}"
+
+
+def half_of(values: Sequence[float]) -> float:
+    """Half the width of the 95 % interval of a mean."""
+    return student(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+
+
+def choices(rows: Rows) -> list[str]:
+    """What each search has chosen: operators by the number of their layers, and the settings that differ from the space's."""
+    lines = ["| search | seed | operators, layers | depth | kernel size | expansion |", "| --- | ---: | --- | --- | --- | --- |"]
+    for line in (line for search in SEARCHES for line in rows.get(search, {}).values()):
+        chosen = Architecture.from_dict(line["architecture"])
+        settings = [chosen.settings[key] for key in ("depth", "kernel_size", "expansion")]
+        said = [", ".join(str(_first(part)) for part in setting) for setting in settings]
+        lines.append(f"| `{line['row']}` | {line['seed']} | {mix(chosen)} | {' | '.join(said)} |")
+    return lines
+
+
+def _first(setting: Any) -> Any:
+    """Of a stage's blocks, which are alike here."""
+    return setting[0] if isinstance(setting, (list, tuple)) else setting
+
+
+def compute(rows: Rows) -> str:
+    """Processor time of all that is in the table."""
+    lines = [line for found in rows.values() for line in found.values()]
+    hours = sum(line["seconds"] + line["search_seconds"] for line in lines) / 3600
+    machines = sorted({line["machine"] for line in lines})
+    return f"{len(lines)} networks, {hours:.1f} hours of one core in all; {', '.join(machines)}."
+
+
+def latencies(rows: Rows) -> dict[str, float]:
+    """The median time of one image in each exported network as a multiple of that of the static one."""
+    from exported import opened
+
+    from dcdnas.export import Model, export_model
+
+    spent: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        calls = {}
+        for name, found in rows.items():
+            content = next(iter(found.values()))["architecture"]
+            export_model(Model(Architecture.from_dict(content)), Path(folder, name), ["onnx"])
+            calls[name] = opened(Path(folder, name, "model-batch1.onnx"), content["input"])[0]
+        for _, (name, call) in product(range(ROUNDS), calls.items()):
+            begun = time.process_time()
+            call()
+            spent.setdefault(name, []).append(time.process_time() - begun)
+    static = statistics.median(spent["static"])
+    return {name: round(statistics.median(times) / static, 3) for name, times in spent.items()}
+
+
+def draw(rows: Rows, path: Path) -> None:
+    """Accuracies as an SVG: a point a seed, the mean and its interval; the line is the mean of the static networks."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    from dcdnas.pages.figures._canvas import PRINT
+
+    names = sorted(rows, key=lambda name: statistics.fmean(accuracies(rows[name])))
+    with mpl.rc_context(PRINT | {"font.size": 9, "xtick.labelsize": 9, "ytick.labelsize": 9, "axes.labelsize": 9}):
+        figure = Figure(figsize=(6.4, 0.6 + 0.28 * len(names)), layout="constrained")
+        ax = figure.add_subplot()
+        for place, name in enumerate(names):
+            values = accuracies(rows[name])
+            colour = "#b3541e" if name in SEARCHES else "#5b6472" if name == "static" else "#1f6feb"
+            ax.plot(values, [place] * len(values), "|", color=colour, alpha=0.5)
+            ax.errorbar(statistics.fmean(values), place, xerr=half_of(values), fmt="o", color=colour, markersize=5, capsize=3)
+        ax.axvline(statistics.fmean(accuracies(rows["static"])), color="#5b6472", linewidth=0.8, linestyle=":")
+        ax.set_yticks(range(len(names)), names)
+        ax.grid(axis="x")
+        ax.grid(visible=False, axis="y")
+        ax.set_xlabel("test accuracy on CIFAR-10 at equal multiply-adds, %")
+        figure.savefig(path)
+
+
+if __name__ == "__main__":
+    main()
