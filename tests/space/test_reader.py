@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from spaces import BACKBONE, HEAD, TINY, compile_space
@@ -99,6 +100,31 @@ def test_a_searched_classifier_costs_what_its_network_measures() -> None:
 def test_a_slot_pattern_that_matches_nothing_says_what_slots_are_called() -> None:
     found = only(f'{HEAD}{BACKBONE}slots:\n  "*.projct":\n    static:\n')
     assert "matches no slot. Did you mean '*.*.project'?" in found
+
+
+def test_stages_beyond_the_backbones_own_have_no_depth_of_their_own() -> None:
+    nine = {"channels": [8] * 9, "strides": [1] * 9, "expansion": 1, "depth": {"stage1": 1}}
+    content = {"format": "dcdnas/space-1", "name": "x", "network": "mobilenetv2", "input": [3, 12, 12], "classes": 5}
+    with pytest.raises(SpaceError, match=r"settings.depth: depth has 7 values for 9 stages. Give one value for all, or 9."):
+        Compiler(Document("x", {**content, "settings": nine}, {})).space()
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "values"),
+    [
+        ({"kernel_size": {"stage1.*": 5}}, "kernel_size", ((5, 5), (3, 3))),
+        ({"se": {"stage2.*": [0.25, 0]}}, "se", ((0, 0), (0.25, 0.25))),
+        ({"depth": {"stage2": [3, 1]}}, "depth", (1, 3)),
+        ({"activation": {"stage1": "silu"}}, "activation", ("silu", "relu6")),
+        ({"context": {"stage2": {"hamburger": {"rank": 2}}}}, "hamburger_rank", (0, 2)),
+    ],
+)
+def test_what_no_pattern_matches_has_the_backbones_own_value(settings: dict[str, Any], name: str, values: Any) -> None:
+    plain = {"channels": [8, 16], "strides": [1, 2], "depth": 2}
+    content = {"format": "dcdnas/space-1", "name": "x", "network": "mobilenetv2", "input": [3, 12, 12], "classes": 5}
+    space = Compiler(Document("x", {**content, "settings": plain | settings}, {})).space()
+    found = space.architecture(space.decide(lambda _, options: options[0])).settings
+    assert found[name] == values
 
 
 def test_a_setting_pattern_that_matches_nothing_says_what_it_can() -> None:

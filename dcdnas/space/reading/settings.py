@@ -58,9 +58,13 @@ class SettingsReader:
         return {**{name: value for name, value in given.items() if name != context.KEY}, **found}
 
     def variables(self) -> tuple[Variable, ...]:
-        """Every setting that the file names, unit by unit: those of stages first, since the blocks depend on the depth."""
+        """Every setting that the file names, unit by unit: those of stages first, since the blocks depend on the depth.
+
+        What no pattern matches has the backbone's own value.
+        """
+        first = {**self.fixed, **{n: rows[0][2][0] for n, rows in self.rows.items() if rows}}
         try:
-            complete = self.cls.complete({**self.fixed, **{n: rows[0][2][0] for n, rows in self.rows.items() if rows}})
+            complete = self.cls.complete(first)
         except UsageError as error:
             name = str(error).split(" ")[0]
             self.problems.add(("settings", name) if name in self.fixed else ("settings",), str(error))
@@ -70,8 +74,19 @@ class SettingsReader:
             if name in self.rows or name == "depth":
                 per, value = self.known[name].choice.per, complete[name]
                 depth: Any = complete.get("depth") or _depth(value)
-                found += self._of_setting(name, _default_options(value, per, _units(per, depth, found)))
+                units = _units(per, depth, found)
+                if any(not any(matching([unit], row[1]) for row in self.rows.get(name, ())) for unit in units):
+                    value = self._own(name, first)
+                found += self._of_setting(name, _default_options(value, per, units))
         return tuple(found)
+
+    def _own(self, name: str, settings: Mapping[str, Any]) -> Any:
+        """The backbone's own value of a setting beside these of the others; complains where it has none for so many stages."""
+        try:
+            return self.cls.complete({n: v for n, v in settings.items() if n != name})[name]
+        except UsageError as error:
+            self.problems.add(("settings", name), str(error))
+            return self.cls.complete(settings)[name]
 
     def _of_setting(self, name: str, default: Mapping[str, tuple[Setting, ...]]) -> list[Variable]:
         """A variable for each unit; units of one pattern and share key share a decision."""
