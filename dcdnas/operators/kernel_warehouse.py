@@ -190,7 +190,7 @@ class KernelWarehouse(Operator):
     def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
         """The cells, those of them that are a part's own, and the attention's hidden units, in place of budget and reduction."""
         plan = Plan.of(geometry, settings)
-        own = ",".join(map(str, plan.owned)) if not settings.get("shared_cells") else plan.start
+        own = f"{plan.start}:{','.join(map(str, plan.owned))}"
         return {**settings, "budget": 0, "reduction": 0, "cells": plan.cells, "own": own, "hidden": plan.hidden}
 
     @classmethod
@@ -237,21 +237,33 @@ class KernelWarehouse(Operator):
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
         """Each part's own cell is that part of the given kernel, over the share that fresh logits leave to it.
 
+        The cells of other layers stay as they are.
+
         Raises:
-            GeometryError: with a budget below 1, whose cells are fewer than the parts.
+            GeometryError: with a budget below 1, whose cells are fewer than the parts, or without the layer that has the cells.
         """
         plan = self.plan
-        if self.shared_cells:
-            raise GeometryError("kernel-warehouse: layers that share a warehouse cannot begin as given convolutions.")
+        if self.shared_with and not self._lender:
+            raise GeometryError(
+                f"kernel-warehouse: its cells are those of {self.shared_with!r}, so it cannot begin as a given convolution by "
+                "itself. Build the network that has both."
+            )
         if len(plan.owned) < plan.parts:
             raise GeometryError(
                 f"kernel-warehouse with budget {self.budget} has {plan.cells} cells for a kernel of {plan.parts} parts, so it "
                 "cannot begin as a given convolution. Allowed: a budget of 1 or more."
             )
-        assert self.cells is not None
-        nn.init.normal_(self.cells, std=kernel.square().mean().sqrt().item())
-        self.cells[list(plan.owned.values())] = plan.cut(kernel) / self.attention.fresh_share
+        cells = self._stored(kernel)
+        nn.init.normal_(cells[plan.start : plan.end if self.shared_cells else None], std=kernel.square().mean().sqrt().item())
+        cells[list(plan.owned.values())] = plan.cut(kernel) / self.attention.fresh_share
         self._start_bias(bias)
+
+    def continues(self, other: Operator) -> bool:
+        """Only where as many parts mix as many cells, of which the same are theirs."""
+        if not isinstance(other, KernelWarehouse):
+            return False
+        mine, theirs = ((p.side, p.out_parts, p.in_parts, p.cells, p.owned) for p in (self.plan, other.plan))
+        return mine == theirs
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
         """Into the cells and the bias, where a cell spans all output channels of this layer and of no other."""

@@ -35,6 +35,7 @@ class Frame:
     sites: tuple[tuple[Site, ...], ...]
     closed: tuple[Slot, ...] = ()
     _choices: dict[tuple[int, str, Settings], list[LayerChoice]] = field(default_factory=dict, init=False, repr=False)
+    _apart: dict[tuple[int, str, Settings], str] = field(default_factory=dict, init=False, repr=False)
 
     def layers(self, chosen: Sequence[tuple[str, Settings]]) -> dict[str, LayerChoice]:
         """The resolved choice of each place, from operator and settings of each group."""
@@ -50,8 +51,14 @@ class Frame:
             scope: Any = dict(settings).get(SHARE.name, SHARE.default)
             if scope != SHARE.default:
                 names = [name for name, number, _ in self.places if number == group]
-                together(found, names, self.sites[group], operator, {n: v for n, v in settings if n != SHARE.name}, scope)
+                given = {n: v for n, v in settings if n != SHARE.name}
+                self._apart[key] = together(found, names, self.sites[group], operator, given, scope)
         return found
+
+    def apart(self, group: int, operator: str, settings: Settings) -> str:
+        """Why layers that were to have their weights in common have not; empty where all have."""
+        self.choices(group, operator, settings)
+        return self._apart.get((group, operator, settings), "")
 
 
 class PlaceCosts(dict[tuple[Slot, Slot | None], float]):
@@ -103,8 +110,10 @@ def together(
     operator: str,
     settings: Mapping[str, Setting],
     scope: Scope,
-) -> None:
+) -> str:
     """Makes the layers of one network, stage or block have their weights in common, in place; the first of them holds them.
+
+    Layers that do not fit together keep weights of their own: whether they fit may depend on all that is searched.
 
     Args:
         choices: of the places of a group, each for itself.
@@ -114,9 +123,10 @@ def together(
         settings: of the operator, as the space says them.
         scope: what has one set of weights.
 
-    Raises:
-        GeometryError: when layers do not fit together.
+    Returns:
+        Why some do not fit together; empty where all do.
     """
+    reason = ""
     pools: dict[str, list[int]] = {}
     for number, name in enumerate(names):
         if choices[number].operator == operator:
@@ -126,10 +136,16 @@ def together(
         if len(members) < 2:
             continue
         geometries = [sites[number].slot.geometry for number in members]
-        for number, g, own in zip(members, geometries, cls.sharing(geometries, settings), strict=True):
+        try:
+            shares = cls.sharing(geometries, settings)
+        except GeometryError as error:
+            reason = str(error)
+            continue
+        for number, g, own in zip(members, geometries, shares, strict=True):
             own["shared_with"] = "" if number == members[0] else names[members[0]]
             resolved = cls.resolve(g, **own)
             choices[number] = LayerChoice(operator, resolved, cls.counted_form(g, resolved))
+    return reason
 
 
 def shares_weights(operator: type[Operator]) -> bool:

@@ -133,9 +133,28 @@ def test_a_share_that_no_layer_can_have_is_refused(settings, message):
         KernelWarehouse.resolve(PAIR[0], **settings)
 
 
-def test_a_layer_that_shares_does_not_begin_as_a_given_convolution():
-    with pytest.raises(GeometryError, match="cannot begin as given convolutions"):
-        KernelWarehouse.from_conv(torch.nn.Conv2d(8, 8, 3), shared_cells=18)
+def test_layers_that_share_begin_as_given_convolutions_and_leave_each_other_alone():
+    torch.manual_seed(0)
+    layers, convs = together(*PAIR), [torch.nn.Conv2d(8, d, 3, padding=1, bias=False) for d in (8, 16)]
+    for layer, conv in zip(layers, convs, strict=True):
+        layer.start_as(conv.weight)
+    x = torch.randn(2, 8, 6, 6)
+    for layer, conv in zip(layers, convs, strict=True):
+        torch.testing.assert_close(layer(x), conv(x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_layer_whose_cells_another_one_has_does_not_begin_by_itself():
+    with pytest.raises(GeometryError, match="so it cannot begin as a given convolution by itself"):
+        KernelWarehouse.at(PAIR[0], shared_cells=18, shared_with="first").start_as(torch.zeros(8, 8, 3, 3))
+
+
+def test_budgets_that_give_parts_other_cells_are_other_layers():
+    found = [KernelWarehouse.sharing(PAIR, {"budget": budget}) for budget in (0.5, 0.51)]
+    assert [s[0]["shared_cells"] for s in found] == [13, 13]
+    plans = [Plan.of(PAIR[0], s[0]) for s in found]
+    assert plans[0].owned != plans[1].owned
+    built = [KernelWarehouse.built(PAIR[0], s[0]) for s in found]
+    assert built[0] != built[1]
 
 
 def small() -> Architecture:

@@ -82,6 +82,18 @@ MIXED = {"*.expand, *.depthwise, *.project": {"share": "network", "static": None
         ),
         (None, {"width": "fit"}, "resnet", "settings.width: a width that is fitted prices each layer alone"),
         ({"*.conv1": {"static": None, "odconv": {"share": "stage"}}}, {}, "resnet", "odconv has no setting 'share'"),
+        (
+            {"*.conv1, *.conv2": {"share": "block", "kernel-warehouse": {"share": ["block", "stage"]}}},
+            {},
+            "resnet",
+            "'stage' reaches further than the choice itself, which is one a block. Write `share: stage` beside",
+        ),
+        (
+            {"*.conv1": {"share": "stage", "kernel-warehouse": {"share": ["block", "stage"]}}},
+            {},
+            "resnet",
+            "no two layers of this pattern are of one block, so none would share anything. Leave 'block' out.",
+        ),
         ({"*.conv1": {"kernel-warehouse": {"share": "house"}}}, {}, "resnet", "share cannot be 'house'. Allowed: layer, block"),
         ({"*.conv1": {"kernel-warehouse": {"shared_cells": 9}}}, {}, "resnet", "has no setting 'shared_cells'"),
     ],
@@ -101,3 +113,23 @@ def test_the_schema_knows_it() -> None:
     slots = json_schema()["properties"]["slots"]["additionalProperties"]["properties"]
     assert "share" in slots["kernel-warehouse"]["properties"]
     assert "share" not in slots["odconv"]["properties"]
+
+
+UNEVEN: dict[str, Any] = {
+    "channels": [8, 80], "strides": [1, 2], "stem_channels": 8, "head_channels": 16, "depth": 2,
+    "expansion": {"share": "block", "*": [1, 3, 10]},
+}  # fmt: skip
+"""Of eight channels and eight hundred a kernel would be cut into a hundred parts, of which 64 are allowed."""
+
+
+def test_layers_that_fit_together_in_some_networks_share_in_those() -> None:
+    slots = {"*.expand": {"share": "network", "kernel-warehouse": {"share": ["layer", "network"]}}}
+    found, wide = space(slots, "mobilenetv2", **UNEVEN), {"expand.kernel-warehouse.share": "network"}
+    together, apart = (
+        found.architecture({**wide, **{f"stage{s}.block{b}.expansion": e for s, b, e in blocks}})
+        for blocks in ([(s, b, 3) for s in (1, 2) for b in (1, 2)], [(1, 1, 3), (1, 2, 3), (2, 1, 10), (2, 2, 10)])
+    )
+    assert any(c.settings.get("shared_with") for c in together.layers.values())
+    assert not any(c.settings.get("shared_with") for c in apart.layers.values())
+    rng = random.Random(0)
+    assert all(price(found.architecture(draw(found, rng)))["flops"] > 0 for _ in range(40))

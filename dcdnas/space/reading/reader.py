@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from dcdnas.core.plugins import load_plugin
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.yaml_lines import Document, Key, read_yaml
-from dcdnas.errors import GeometryError, UnknownNameError, UsageError, nearest
+from dcdnas.errors import UnknownNameError, UsageError, nearest
 from dcdnas.networks import Network, leaders, network_of, networks
 from dcdnas.space.parts import SHARE
 from dcdnas.space.reading.problems import Problems, shown
@@ -141,20 +141,18 @@ class Compiler:
         return space
 
     def _check_shares(self, space: SearchSpace, slots: SlotsReader) -> None:
-        """Reports layers that cannot have their weights in common, in some of the uniform networks."""
+        """Reports layers that cannot have their weights in common in any of the uniform networks."""
         sharing = [(number, group) for number, group in enumerate(space.groups) if group.shares_weights]
         if sharing and space.fit is not None:
             self.problems.add(("settings", "width"), "a width that is fitted prices each layer alone. Leave `share` to `layer`.")
             return
         outcomes = list(space.uniform_static()) or [space.decide(lambda name, options: options[0])] if sharing else []
-        for outcome in [*outcomes[:: max(1, len(outcomes) // SOME)], *outcomes[-1:]]:
-            frame = space.frame(outcome)
-            for number, group in sharing:
-                for operator, settings in dict.fromkeys(group.choose(o) for o in group.outcomes):
-                    try:
-                        frame.choices(number, operator, settings)
-                    except GeometryError as error:
-                        self.problems.add(("slots", slots.pattern_of(group), operator, SHARE.name), str(error))
+        frames = [space.frame(o) for o in [*outcomes[:: max(1, len(outcomes) // SOME)], *outcomes[-1:]]]
+        for number, group in sharing:
+            for operator, settings in dict.fromkeys(group.choose(o) for o in group.outcomes):
+                reasons = [frame.apart(number, operator, settings) for frame in frames]
+                if all(reasons):
+                    self.problems.add(("slots", slots.pattern_of(group), operator, SHARE.name), reasons[-1])
 
     def _resolution(self, file: SpaceFile) -> tuple[Variable, ...]:
         if file.resolution is None:

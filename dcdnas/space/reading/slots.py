@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, product
-from typing import Any
+from typing import Any, cast
 
 from dcdnas.core.dimension import Scope, dimensions
 from dcdnas.core.geometry import ConvGeometry, Setting
@@ -16,6 +16,7 @@ from dcdnas.operators import Operator, operators
 from dcdnas.space.frame import shares_guides, shares_weights
 from dcdnas.space.parts import GUIDE, SHARE, Candidate, Group, share_key
 from dcdnas.space.reading.problems import Problems, shown
+from dcdnas.space.reading.schema import SHARES
 from dcdnas.space.reading.settings import matching, read_options, read_share
 
 COMBINATIONS = 512
@@ -82,6 +83,10 @@ class SlotsReader:
             for candidate in candidates if owned and not reached else ():
                 if "shared" in dict(candidate.settings).get(GUIDE.name, ()):
                     self.problems.add(("slots", pattern, candidate.operator, GUIDE.name), _no_guide(led))
+            for candidate in candidates if owned else ():
+                for wanted in dict(candidate.settings).get(SHARE.name, ()):
+                    if problem := _no_share(str(wanted), self._shares[pattern], together):
+                        self.problems.add(("slots", pattern, candidate.operator, SHARE.name), problem)
         found: dict[str, Group] = {}
         for (pattern, key), names in members.items():
             name = _group_name(key, names, pattern)
@@ -171,6 +176,25 @@ def _no_guide(led: Led) -> str:
         "no layer would take a guide: the first layer of a block makes it, for those that share its choice. Let this pattern "
         f"match first layers and some of {roles}, and write `share: block`, `stage` or `network` beside the operators."
     )
+
+
+def _no_share(wanted: str, reach: Scope, groups: Sequence[Sequence[str]]) -> str:
+    """Why layers do not have their weights in common as an operator's `share` says it; empty where some have.
+
+    Args:
+        wanted: the scope of the weights.
+        reach: of the pattern's choices.
+        groups: names of the slots that share a choice.
+    """
+    if SHARES.index(wanted) > SHARES.index(reach):
+        return (
+            f"{wanted!r} reaches further than the choice itself, which is one a {reach}. Write `share: {wanted}` beside the "
+            f"operators, too, or {reach!r} here."
+        )
+    met = any(len({share_key(name, cast("Scope", wanted)) for name in names}) < len(names) for names in groups)
+    if wanted == SHARE.default or met:
+        return ""
+    return f"no two layers of this pattern are of one {wanted}, so none would share anything. Leave {wanted!r} out."
 
 
 def _is_used(option: Setting, resolved: Setting) -> bool:
