@@ -245,6 +245,7 @@ class Hamburger(nn.Module):
         self.ham = DECOMPOSITIONS[decomposition](channels, geometry.out_channels, steps)
         self.upper = nn.Conv2d(channels, channels, 1, bias=False)
         self.norm: nn.Module = BatchNorm(channels)
+        self.residual = True
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""

@@ -197,6 +197,7 @@ class Basic(nn.Module):
         self.conv2 = places.fill(f"{name}.conv2")
         self.se = places.fill(f"{name}.se")
         self.shortcut = places.fill(f"{name}.shortcut")
+        self.residual = isinstance(self.shortcut, nn.Identity)
         self.activation = places.activation(f"{name}.conv1")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -215,6 +216,7 @@ class Bottleneck(nn.Module):
         self.expand = places.fill(f"{name}.expand")
         self.se = places.fill(f"{name}.se")
         self.shortcut = places.fill(f"{name}.shortcut")
+        self.residual = isinstance(self.shortcut, nn.Identity)
         self.activation = places.activation(f"{name}.reduce")
 
     def forward(self, x: Tensor) -> Tensor:

@@ -144,6 +144,10 @@ class Operator(LikeConv2d, ABC):
             GeometryError: when it cannot.
         """
 
+    def continues(self, other: Operator) -> bool:
+        """Whether what the same operator has learned in another place or size has its meaning here, first entries first."""
+        return self.geometry.kernel_size == other.geometry.kernel_size
+
     def _start_bias(self, bias: Tensor | None, share: float = 1.0) -> None:
         """The given bias (D,), or a share of it, in place of the layer's own, which may be one a kernel."""
         own = self.get_parameter("bias") if bias is not None else None

@@ -2,7 +2,7 @@
 
 Every operator can start as a given convolution (`Operator.start_as`), so a trained static network gives a start to each network
 of a space. Where only operators differ, the function is the same. What is narrower takes the first channels, what has smaller
-kernels their middle, and a block that the other network has not begins as the identity where it has a residual.
+kernels their middle, and a block or context that the other network has not begins as the identity where it has a residual.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from dcdnas.operators import BatchNorm, Operator, Static
 def inherit(network: Network, parent: Network) -> tuple[str, ...]:
     """Gives a fresh network what a trained one has learned, in place.
 
-    A layer takes over what the layer of the same name has: an operator a static convolution, or the same operator with as large
-    kernels; a BatchNorm, a gate or a classifier one of its kind. Of tensors of other sizes the common part is taken.
+    A layer takes over what the layer of the same name has: an operator a static convolution, or the same operator where it
+    continues it; a BatchNorm, a gate or a classifier one of its kind. Of tensors of other sizes the common part is taken.
 
     Args:
         network: whose weights are still those of its seed.
@@ -42,7 +42,7 @@ def inherit(network: Network, parent: Network) -> tuple[str, ...]:
             fresh.append(name)
     for name, block in network.named_modules():
         if name not in theirs and getattr(block, "residual", False):
-            _as_identity(block)
+            fresh.remove(f"{name}.{_as_identity(block)}")
     return tuple(fresh)
 
 
@@ -75,7 +75,7 @@ def _begun(part: nn.Module, other: nn.Module | None) -> bool:
         return True
     if other is None or type(part) is not type(other):
         return False
-    if isinstance(part, Operator) and isinstance(other, Operator) and part.geometry.kernel_size != other.geometry.kernel_size:
+    if isinstance(part, Operator) and isinstance(other, Operator) and not part.continues(other):
         return False
     found = dict(_tensors(other, recurse=isinstance(part, Operator)))
     for name, tensor in _tensors(part, recurse=isinstance(part, Operator)):
@@ -104,8 +104,10 @@ def _take_over(mine: Tensor, theirs: Tensor, middle: bool = False) -> None:
     mine[tuple(here)] = theirs[tuple(there)].to(mine)
 
 
-def _as_identity(block: nn.Module) -> None:
-    """The last BatchNorm of a residual block gives nothing, so that the block passes on its input."""
-    last = [part for part in block.modules() if isinstance(part, BatchNorm)][-1]
-    last.weight.zero_()
-    last.bias.zero_()
+def _as_identity(block: nn.Module) -> str:
+    """The last BatchNorm of a residual block gives nothing, so that the block passes on its input; its name in the block."""
+    norms: dict[str, BatchNorm] = {name: part for name, part in block.named_modules() if isinstance(part, BatchNorm)}
+    last = [*norms][-1]
+    norms[last].weight.zero_()
+    norms[last].bias.zero_()
+    return last

@@ -11,6 +11,7 @@ import torch
 from spaces import compile_space
 from torch import Tensor, nn
 
+from dcdnas.core.architecture import Architecture
 from dcdnas.networks import Network, build_network
 from dcdnas.training.inheritance import inherit, inherited
 from dcdnas.training.loop import seeded
@@ -64,11 +65,13 @@ OPERATORS = [
     {"dyconv": {}},
     {"drconv": {}},
     {"kernel-warehouse": {"budget": 1}},
+    {"share": "network", "kernel-warehouse": {"budget": 1, "share": "stage"}},
+    {"share": "network", "kernel-warehouse": {"budget": 2, "share": "network"}},
     {"static": {}},
 ]
 
 
-@pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: next(iter(operator)))
+@pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: "-".join(map(str, operator)))
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "training"])
 def test_a_network_that_differs_in_operators_has_the_function_of_the_static_one(operator: dict[str, Any], training: bool) -> None:
     parent, child = trained(), network(slots={"*.expand, *.project": operator})
@@ -97,6 +100,25 @@ def test_a_deeper_network_has_the_function_of_the_shallower_one() -> None:
     fresh = inherit(child, parent)
     assert {name.rpartition(".stage")[0] or name.split(".")[1] for name in fresh} == {"block2"}
     torch.testing.assert_close(answer(child), answer(parent), rtol=1e-4, atol=1e-5)
+
+
+def test_so_has_one_with_contexts() -> None:
+    parent, child = trained(), network(context={"stage2": {"hamburger": {"rank": 2}}})
+    assert inherit(child, parent) == ("stage2.context.lower", "stage2.context.ham", "stage2.context.upper")
+    torch.testing.assert_close(answer(child), answer(parent), rtol=1e-4, atol=1e-5)
+
+
+def test_so_has_a_deeper_residual_network() -> None:
+    settings = {"channels": (8, 16), "strides": (1, 2), "stem": "small", "stem_channels": 8}
+    parent, child = (build_network(Architecture("resnet", {**settings, "depth": d}, {}, (1, 12, 12), 3)) for d in (1, 2))
+    inherit(child, parent)
+    torch.testing.assert_close(answer(child), answer(parent), rtol=1e-4, atol=1e-5)
+
+
+def test_a_warehouse_of_other_cells_says_nothing_of_this_one() -> None:
+    slots = [{"*.expand, *.project": {"kernel-warehouse": {"budget": budget}}} for budget in (1, 2)]
+    parent, child = trained(slots=slots[0]), network(slots=slots[1])
+    assert {*inherit(child, parent)} == {f"{name}.conv" for name in child.architecture.layers}
 
 
 def test_a_narrower_network_takes_the_first_channels() -> None:
@@ -139,3 +161,10 @@ def test_weights_to_begin_with_leave_out_the_layers_that_found_nothing() -> None
     assert not any(name.startswith(f"{layer}.") for name in known for layer in fresh)
     assert torch.equal(known["stem.conv.weight"], parent.state_dict()["stem.conv.weight"])
     assert {*inherited(network(), trained())[0]} == {*network().state_dict()}
+
+
+def test_weights_to_begin_with_make_a_deeper_network_begin_as_the_shallower_one() -> None:
+    parent, child = trained(), network(depth={"*": 2, "stage1": 1})
+    known, _ = inherited(network(depth={"*": 2, "stage1": 1}), parent)
+    child.load_state_dict(known, strict=False)
+    torch.testing.assert_close(answer(child), answer(parent), rtol=1e-4, atol=1e-5)
