@@ -40,8 +40,13 @@ QUICK = tuple(SHAPES)[2::3]
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "dcd": [{}, {"variant": "code"}],
     "odconv": [{"num_kernels": 1}, {"num_kernels": 4}],
+    "dyconv": [{}, {"num_kernels": 6, "mixing": "channel", "act": "sigmoid", "reduction": "none"}],
+    "kernel-warehouse": [{}, {"budget": 0.5}],
 }
-"""Settings to compare; an operator that is not named here has its defaults."""
+"""Settings to compare, DyNet's among them; an operator that is not named here has its defaults."""
+
+AIMED = ("dcd", "odconv")
+"""Operators whose speed has an aim."""
 
 
 class Published:
@@ -58,6 +63,7 @@ class Published:
             "dyconv": self._dyconv,
             "condconv": self._condconv,
             "drconv": self._drconv,
+            "kernel-warehouse": self._kernel_warehouse,
         }
         layer: nn.Module | None = build[name](g, settings) if name in build else None
         return layer
@@ -80,7 +86,7 @@ class Published:
         return file and file.ODConv2d(*arguments, kernel_num=settings.get("num_kernels", 1))
 
     def _dyconv(self, g: ConvGeometry, settings: dict[str, Any]) -> nn.Module | None:
-        file = self._module("dyconv/dynamic_conv.py")
+        file = None if settings else self._module("dyconv/dynamic_conv.py")
         rest = {"stride": g.stride, "padding": g.padding, "groups": g.groups, "bias": False}
         return file and file.Dynamic_conv2d(g.in_channels, g.out_channels, g.kernel_size, **rest)
 
@@ -94,6 +100,16 @@ class Published:
     def _drconv(self, g: ConvGeometry, settings: dict[str, Any]) -> nn.Module | None:
         file = self._module("drconv/drconv.py") if g.groups == 1 else None
         return file and file.DRConv2d(g.in_channels, g.out_channels, g.kernel_size, stride=g.stride, padding=g.padding)
+
+    def _kernel_warehouse(self, g: ConvGeometry, settings: dict[str, Any]) -> nn.Module | None:
+        """With as many parts as ours; below a budget of 1 its cells have to fit the parts exactly, or there is no layer."""
+        file = self._module("KernelWarehouse/modules/kernel_warehouse.py")
+        own = operators["kernel-warehouse"].resolve(g, **settings)
+        ratios = {f"cell_{side}plane_ratio": 1 / int(own[f"{side}_parts"]) for side in ("in", "out")}
+        try:
+            return file and Warehoused(file.Warehouse_Manager(cell_num_ratio=own["budget"], **ratios), g)
+        except AssertionError:
+            return None
 
     def _module(self, file: str) -> Any:
         """A Python file of a clone as a module, loaded once; None where the clone is missing."""
@@ -118,6 +134,22 @@ class Routed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.conv(x, self.route(x))
+        return y
+
+
+class Warehoused(nn.Module):
+    """KernelWarehouse's published layer with a warehouse of its own."""
+
+    def __init__(self, manager: Any, g: ConvGeometry) -> None:
+        super().__init__()
+        self.manager = manager
+        arguments = (g.in_channels, g.out_channels, g.kernel_size, g.stride, g.padding, 1, g.groups, False)
+        self.conv = manager.reserve(*arguments)
+        manager.store()
+        manager.allocate(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x)
         return y
 
 

@@ -15,7 +15,8 @@ By default what has a published aim runs at all batches, the other operators at 
 32 M elements are left out (`--full`: nothing is left out); about ten minutes. `--quick`: five shapes, batch 1 and 16, 3 rounds.
 DIR holds clones of the public code, each only where wanted, from github.com: DIR/dcd (liyunsheng13/dcd), DIR/ODConv
 (OSVAI/ODConv), DIR/dyconv (kaijieshi7/Dynamic-convolution-Pytorch), DIR/condconv (d-li14/condconv.pytorch), DIR/drconv
-(shallowtoil/DRConv-PyTorch). The other operators have no published code that runs on a CPU.
+(shallowtoil/DRConv-PyTorch), DIR/KernelWarehouse (OSVAI/KernelWarehouse). The other operators have no published code that
+runs on a CPU.
 FOLDER gets operators.json and pictures of it.
 """
 
@@ -35,7 +36,7 @@ from typing import Any
 
 import clock
 import torch
-from operator_layers import QUICK, SHAPES, VARIANTS, Candidates, Published, candidates
+from operator_layers import AIMED, QUICK, SHAPES, VARIANTS, Candidates, Published, candidates
 from torch import Tensor, nn
 
 from dcdnas.core.geometry import ConvGeometry
@@ -102,7 +103,7 @@ class Bench:
         wanted: list[int] = self.options.batches
         if self.options.full:
             return wanted
-        return [b for b in wanted if b * maps <= LARGEST and (name in VARIANTS or b == 16 or len(wanted) == 1)]
+        return [b for b in wanted if b * maps <= LARGEST and (name in AIMED or b == 16 or len(wanted) == 1)]
 
     def row(self, shape: str, layer: str, g: ConvGeometry, found: Candidates, batch: int, mode: str) -> Row:
         """All layers in turns."""

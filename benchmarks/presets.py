@@ -34,6 +34,8 @@ RELEASED: Mapping[str, tuple[int, int]] = {
     "kernel-warehouse/kw_resnet18 cell_num_ratio=2": (23_242_127, 2_584_269_632),
     "kernel-warehouse/kw_resnet18 cell_num_ratio=4": (45_862_085, 3_354_376_640),
     "kernel-warehouse/kw_resnet50": (28_052_310, 6_126_992_096),
+    "kernel-warehouse/kw_resnet50 cell_num_ratio=0.5 cell_inplane_ratio=0.5 cell_outplane_ratio=0.5 "
+    "nonlocal_basis_ratio=0.0625": (17_638_264, 8_167_645_248),
     "kernel-warehouse/kw_resnet50 cell_num_ratio=4": (102_015_144, 12_236_627_888),
     "odconv/base_mobilenetv2": (3_504_872, 300_774_272),
     "odconv/base_mobilenetv2 width=0.5": (1_968_680, 97_131_840),

@@ -66,7 +66,7 @@ def checked_share(geometry: ConvGeometry, resolved: Mapping[str, Setting], share
     Args:
         geometry: of the layer.
         resolved: its other settings.
-        shared: ``shared_cells``, ``shared_start`` and ``shared_with``, as far as they were said.
+        shared: ``shared_cells``, ``shared_start``, ``shared_with`` and ``shared_basis``, as far as they were said.
 
     Raises:
         GeometryError: when its own cells are not among those.
@@ -80,6 +80,11 @@ def checked_share(geometry: ConvGeometry, resolved: Mapping[str, Setting], share
             "first, and in shared_with the name of a layer."
         )
     found: dict[str, Setting] = {"shared_cells": cells, "shared_start": start, "shared_with": lender}
+    basis = shared.get("shared_basis", 0)
+    if type(basis) is not int or basis < 0:
+        raise GeometryError(f"shared_basis cannot be {basis!r}. Allowed: a whole number, 0 for none.")
+    if basis:
+        found["shared_basis"] = basis
     if Plan.of(geometry, {**resolved, **found}).end > cells:
         raise GeometryError(f"kernel-warehouse: {cells} shared_cells are too few from {start} on for {geometry}.")
     return found

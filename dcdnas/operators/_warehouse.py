@@ -40,6 +40,7 @@ class Plan:
         owned: part to the cell that is its own at the start; the other parts start from none.
         start: the first cell that is the layer's own, of a warehouse that several layers share.
         reserved: cells that are its own: b of them a part, or one for each part that has one.
+        basis: q: of so many numbers a part's logits of the other layers' cells are made; 0 for a number each.
     """
 
     channels: int
@@ -53,6 +54,7 @@ class Plan:
     owned: Mapping[int, int]
     start: int = 0
     reserved: int = 0
+    basis: int = 0
 
     @staticmethod
     def of(geometry: ConvGeometry, settings: Mapping[str, Setting]) -> Plan:
@@ -65,7 +67,8 @@ class Plan:
         hidden = max(LEAST_HIDDEN, reduced(g.in_channels, settings["reduction"]))
         owned = _owned(parts, cells, budget, start)
         reserved = parts * int(budget) if budget >= 1 else len(owned)
-        return Plan(g.in_channels, g.kernel_size, outs, ins, *sizes, cells, hidden, owned, start, reserved)
+        basis = int(settings.get("shared_basis", 0))
+        return Plan(g.in_channels, g.kernel_size, outs, ins, *sizes, cells, hidden, owned, start, reserved, basis)
 
     @property
     def parts(self) -> int:
@@ -83,9 +86,18 @@ class Plan:
         return self.start + self.reserved
 
     @property
+    def said(self) -> int:
+        """Numbers that the attention's last layer gives a part: a logit a cell and one more, or the own cells' and q."""
+        return (self.reserved + self.basis if self.basis else self.cells) + 1
+
+    @property
     def attention(self) -> int:
-        """Multiply-adds of the attention, and of the scaling of its logits: h (C + (n + 1) m) + n m."""
-        return self.hidden * (self.channels + (self.cells + 1) * self.parts) + self.cells * self.parts
+        """Multiply-adds of the attention, and of the scaling of its logits: h (C + (n + 1) m) + n m.
+
+        With a basis of q and e own cells it is h (C + (e + q + 1) m) + q (n - e) m + n m.
+        """
+        spread = self.basis * (self.cells - self.reserved) * self.parts
+        return self.hidden * (self.channels + self.said * self.parts) + spread + self.cells * self.parts
 
     def seen(self, geometry: ConvGeometry) -> int:
         """Pixels that are convolved with the cells: all of the map, of which a strided 1x1 kernel sees only some."""
@@ -131,13 +143,18 @@ class Contrast(nn.Module):
 
     temperature: Tensor
     first: Tensor
+    offset: nn.Parameter | None
 
     def __init__(self, plan: Plan, temperature: float) -> None:
         super().__init__()
-        self.shape, self.own = (plan.parts, plan.cells + 1), plan.own
+        self.shape, self.own = (plan.parts, plan.said), plan.own
+        self.sizes = (plan.start, plan.reserved, plan.basis)
         self.squeeze = nn.Linear(plan.channels, plan.hidden, bias=False)
         self.norm: nn.Module = BatchNorm(plan.hidden)
-        self.excite = nn.Linear(plan.hidden, plan.parts * (plan.cells + 1))
+        self.excite = nn.Linear(plan.hidden, plan.parts * plan.said, bias=not plan.basis)
+        self.spread = nn.Linear(plan.basis, plan.cells - plan.reserved, bias=False) if plan.basis else None
+        offset = nn.Parameter(torch.zeros(plan.parts * (plan.cells + 1))) if plan.basis else None
+        self.register_parameter("offset", offset)
         self.register_buffer("temperature", torch.tensor(float(temperature)))
         first = torch.zeros(plan.parts, plan.cells)
         first[list(plan.owned), list(plan.owned.values())] = 1.0
@@ -146,14 +163,17 @@ class Contrast(nn.Module):
     def start(self, init: str) -> None:
         """``static``: the logits are beta for any input, where parts without a cell share one; ``published``: random."""
         nn.init.kaiming_normal_(self.squeeze.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.zeros_(self.excite.bias)
+        bias = self.excite.bias if self.offset is None else self.offset
+        nn.init.zeros_(bias)
+        if self.spread is not None:
+            nn.init.kaiming_normal_(self.spread.weight, mode="fan_out", nonlinearity="relu")
         if init == "static":
             nn.init.zeros_(self.excite.weight)
             with torch.no_grad():
                 none, own = (self.first.sum(1) == 0).nonzero().flatten(), torch.tensor(self.own, device=self.first.device)
                 self.first[none, own[none % len(own)]] = 1.0
                 dropped = torch.full_like(self.first[:, :1], DROPPED)
-                self.excite.bias.copy_(torch.cat([self.first, dropped], 1).flatten())
+                bias.copy_(torch.cat([self.first, dropped], 1).flatten())
         else:
             nn.init.kaiming_normal_(self.excite.weight, mode="fan_out", nonlinearity="relu")
 
@@ -168,6 +188,15 @@ class Contrast(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, m, n)."""
-        z = torch.unflatten(self.excite(torch.relu(self.norm(self.squeeze(pooled(x))))), 1, self.shape)
+        z = self._spread(torch.unflatten(self.excite(torch.relu(self.norm(self.squeeze(pooled(x))))), 1, self.shape))
         share = (1 - self.temperature) * (z.abs().sum(2, keepdim=True) + FLOOR).reciprocal()
         return product(z[..., :-1], share) + self.temperature * self.first
+
+    def _spread(self, z: Tensor) -> Tensor:
+        """The logits of all cells, of those of the own ones, q numbers for the others' and the last one: (N, m, n + 1)."""
+        if self.spread is None or self.offset is None:
+            return z
+        start, own, basis = self.sizes
+        mine, others, last = z[..., :own], self.spread(z[..., own : own + basis]), z[..., own + basis :]
+        z = torch.cat([others[..., :start], mine, others[..., start:], last], 2)
+        return z + torch.unflatten(self.offset, 0, z.shape[1:])

@@ -53,6 +53,8 @@ class KernelWarehouse(Operator):
         shared_cells: n of a warehouse that several layers have in common; 0 for one of the layer's own.
         shared_start: of which this cell is the first of the layer's own.
         shared_with: name of the layer in whose state the cells are; empty for this one. See `borrow`.
+        shared_basis: q: a part's logits of the cells of other layers are made of so many numbers, which saves parameters where
+            many layers share; 0 for a number each.
         temperature: t at the start, from 0 to 1; `anneal` brings it down to 0, linearly.
         init: ``static``: the logits are beta whatever the input, so that the operator begins as a static convolution and stays
             one while it is annealed; ``published``: random logits, by which the outputs shrink as t falls.
@@ -71,7 +73,7 @@ class KernelWarehouse(Operator):
         "KernelWarehouse: Rethinking the Design of Dynamic Convolution", "ICML", 2024, "2406.07879",
     )  # fmt: skip
 
-    SHARES = ("shared_cells", "shared_start", "shared_with")
+    SHARES = ("shared_cells", "shared_start", "shared_with", "shared_basis")
     FORMS = ("aggregate", "mix")
     PUBLISHED_FORM = "aggregate"
 
@@ -91,6 +93,7 @@ class KernelWarehouse(Operator):
         shared_cells: int = 0,
         shared_start: int = 0,
         shared_with: str = "",
+        shared_basis: int = 0,
         temperature: float = 1.0,
         init: Init = "static",
         **others: Any,
@@ -102,7 +105,9 @@ class KernelWarehouse(Operator):
         shared: dict[str, Setting] = (
             {"shared_cells": shared_cells, "shared_start": shared_start, "shared_with": shared_with} if shared_cells else {}
         )
+        shared |= {"shared_basis": shared_basis} if shared and shared_basis else {}
         self.shared_cells, self.shared_start, self.shared_with = shared_cells, shared_start, shared_with
+        self.shared_basis = shared_basis
         self._names = (*self._names, *shared)
         self._keep(budget=budget, out_parts=out_parts, in_parts=in_parts, reduction=reduction, **shared)
         self.plan = plan = Plan.of(self.geometry, self._settings())

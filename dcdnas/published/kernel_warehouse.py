@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from dcdnas.core.architecture import Architecture, LayerChoice
-from dcdnas.core.geometry import Setting
+from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.errors import UsageError
 from dcdnas.networks import Slot, slots_of
 from dcdnas.operators.kernel_warehouse import KernelWarehouse
@@ -31,11 +31,21 @@ class Warehouse:
         budget: cells a part, `cell_num_ratio`.
         outs: a cell's share of the output channels that all layers have in common, `cell_outplane_ratio`.
         ins: likewise of the input channels, `cell_inplane_ratio`.
+        basis: numbers that a part's logits of other layers' cells are made of, as a share of these, `nonlocal_basis_ratio`; 1 for
+            none.
     """
 
     budget: float = 1
     outs: float = 1
     ins: float = 1
+    basis: float = 1
+
+    def basis_of(self, settings: Mapping[str, Setting], geometry: ConvGeometry) -> int:
+        """q of a layer: at least 16, or none."""
+        if self.basis >= 1:
+            return 0
+        parts = geometry.kernel_size**2 * int(settings["out_parts"]) * int(settings["in_parts"])
+        return max(int((int(settings["shared_cells"]) - int(self.budget * parts)) * self.basis), 16)
 
 
 LAYER = PublishedLayer(
@@ -46,6 +56,8 @@ LAYER = PublishedLayer(
             "attention.fc1": "attention.squeeze",
             "attention.norm1": "attention.norm",
             "attention.fc2": "attention.excite",
+            "attention.fc3": "attention.spread",
+            "attention.basis_bias": "attention.offset",
         }
     ),
 )
@@ -59,13 +71,14 @@ def kw_resnet(layers: int) -> Callable[..., Architecture]:
         cell_num_ratio: float = 1,
         cell_inplane_ratio: float = 1,
         cell_outplane_ratio: float = 1,
+        nonlocal_basis_ratio: float = 1,
         reduction: float = 0.0625,
         num_classes: int = 1000,
         input_size: int = 224,
         dropout: float | None = 0.1,
     ) -> Architecture:
         static = static_network("resnet", {**RESNETS[layers], "dropout": dropout}, num_classes, input_size)
-        warehouse = Warehouse(cell_num_ratio, cell_outplane_ratio, cell_inplane_ratio)
+        warehouse = Warehouse(cell_num_ratio, cell_outplane_ratio, cell_inplane_ratio, nonlocal_basis_ratio)
         return _with_warehouses(static, _resnet_pool, lambda pool: warehouse, reduction)
 
     return make
@@ -170,6 +183,7 @@ def _with_warehouses(static: Architecture, pool: Pool, warehouse: Callable[[str]
     for name, slots in pools.items():
         settings = KernelWarehouse.sharing([s.geometry for s in slots], _settings(warehouse(name), reduction))
         for slot, own in zip(slots, settings, strict=True):
+            own["shared_basis"] = warehouse(name).basis_of(own, slot.geometry)
             layers[slot.name] = choice_of(slot, own, "" if slot is slots[0] else slots[0].name, alone=len(slots) == 1)
     return replace(static, layers={slot.name: layers[slot.name] for slot in slots_of(static) if slot.name in layers})
 

@@ -102,6 +102,29 @@ def test_both_forms_agree_and_every_layer_moves_the_cells():
     assert layers[1].train()(x[:1]).isfinite().all(), "at batch 1, too"
 
 
+def test_logits_of_other_layers_cells_may_come_of_a_few_numbers():
+    torch.manual_seed(0)
+    shared = [{**each, "shared_basis": 2} for each in KernelWarehouse.sharing(PAIR, {})]
+    shared[1]["shared_with"] = "first"
+    layers = [KernelWarehouse.at(g, **each).double().eval() for g, each in zip(PAIR, shared, strict=True)]
+    layers[1].borrow(layers[0])
+    x, h, n = torch.randn(2, 8, 6, 6, dtype=torch.float64), 16, 27
+    for layer, m in zip(layers, (9, 18), strict=True):
+        cells = n * 8 * 8 if layer.cells is not None else 0
+        own = h * (8 + 2) + h * (m + 2 + 1) * m + 2 * (n - m) + (n + 1) * m
+        assert parameters([layer]) == cells + own
+        assert KernelWarehouse.controlling(layer.geometry, layer._settings()) == h * (8 + (m + 3) * m) + 2 * (n - m) * m + n * m
+        static = layer(x)
+        layer.anneal(1.0)
+        share = layer.attention.fresh_share
+        torch.testing.assert_close(layer(x), static * share, rtol=0, atol=1e-12)
+        for part in (layer.attention.excite.weight, layer.attention.offset):
+            torch.nn.init.normal_(part, std=0.3)
+        alpha = layer.attention(x)
+        assert alpha.shape == (2, m, n)
+        assert (alpha[0] != alpha[1]).all(), "what is mixed of other layers' cells depends on the input, too"
+
+
 def test_a_norm_is_not_folded_into_cells_that_others_have():
     for layer in together(*PAIR):
         channels = layer.geometry.out_channels
@@ -126,6 +149,7 @@ def test_layers_that_do_not_fit_together_are_refused(geometries, message):
         ({"shared_cells": 9, "shared_start": 9}, "shared_cells and shared_start cannot be 9 and 9"),
         ({"shared_cells": 12, "shared_start": 9}, "12 shared_cells are too few from 9 on"),
         ({"shared_cells": 2.5}, "cannot be 2.5 and 0"),
+        ({"shared_cells": 18, "shared_basis": -1}, "shared_basis cannot be -1. Allowed: a whole number, 0 for none."),
     ],
 )
 def test_a_share_that_no_layer_can_have_is_refused(settings, message):
