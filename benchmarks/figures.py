@@ -71,15 +71,20 @@ def by(call: Callable[[], object], times: int = 1) -> Turn:
 
 
 def step(operator: str) -> tuple[Turn, Turn]:
-    """A training step of the proxy network with an operator everywhere, in torch alone and with the compiled kernels."""
+    """A step of the proxy network with an operator everywhere, in torch alone and with the compiled kernels.
+
+    Memory that was freed is kept, as it is in a search: else torch's many maps cost it time that no training pays.
+    """
     import torch
     import torch.nn.functional as F
     from kernels import network_of
 
     from dcdnas.kernels import SWITCH
     from dcdnas.networks import build_network
+    from dcdnas.training.allocator import keep_freed_memory
 
     torch.set_num_threads(1)
+    keep_freed_memory()
     network = build_network(network_of(operator)).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     x = torch.randn(128, 1, 28, 28).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(0, 10, (128,))
@@ -133,9 +138,9 @@ def starting(*arguments: str) -> tuple[Turn, Turn]:
 
 
 FIGURES: Mapping[str, Callable[[], tuple[Turn, Turn]]] = {
-    "training step, static: torch / compiled kernels": lambda: step("static"),
-    "training step, dcd: torch / compiled kernels": lambda: step("dcd"),
-    "training step, odconv: torch / compiled kernels": lambda: step("odconv"),
+    "step of a search, static: torch / compiled kernels": lambda: step("static"),
+    "step of a search, dcd: torch / compiled kernels": lambda: step("dcd"),
+    "step of a search, odconv: torch / compiled kernels": lambda: step("odconv"),
     "exported for one image: static / dcd": lambda: exported("dcd"),
     "exported for one image: static / odconv": lambda: exported("odconv"),
     "starting: import torch / dcdnas --help": lambda: starting("--help"),

@@ -11,15 +11,18 @@ from __future__ import annotations
 
 from dcdnas.kernels._convolving import Place
 from dcdnas.kernels._library import SWITCH, in_use, why_not
+from dcdnas.kernels._when import without_gradients
 from dcdnas.kernels.decomposed import Decomposed, decomposed, decomposed_fits
 from dcdnas.kernels.depthwise import depthwise, depthwise_fits
 from dcdnas.kernels.gated import Gated, gated, gated_fits
 from dcdnas.kernels.norm import UNCLAMPED, norm_clamp, norm_fits
 from dcdnas.kernels.pointwise import pointwise, pointwise_fits
+from dcdnas.kernels.shared import Convolution, shared_convolution, shared_fits
 
 __all__ = [
     "SWITCH",
     "UNCLAMPED",
+    "Convolution",
     "Decomposed",
     "Gated",
     "Place",
@@ -34,5 +37,8 @@ __all__ = [
     "norm_fits",
     "pointwise",
     "pointwise_fits",
+    "shared_convolution",
+    "shared_fits",
     "why_not",
+    "without_gradients",
 ]

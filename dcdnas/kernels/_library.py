@@ -75,8 +75,9 @@ def library() -> ctypes.CDLL | None:
     return _found(_switch())[0]
 
 
+@cache
 def loaded() -> ctypes.CDLL:
-    """The compiled functions, where they are known to be in use."""
+    """The compiled functions, where they are known to be in use; the environment is not read again."""
     kernels = library()
     assert kernels is not None
     return kernels

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dcdnas.kernels._library import library
+from dcdnas.kernels._library import loaded
 from dcdnas.kernels._twice import gradients_of
 from dcdnas.kernels._when import usable
 
@@ -60,8 +60,7 @@ def _torch_form(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
 class _Depthwise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-        kernels = library()
-        assert kernels is not None
+        kernels = loaded()
         n, channels, height, width = x.shape
         k = weight.shape[-1]
         out_height, out_width = ((size + 2 * padding - k) // stride + 1 for size in (height, width))
@@ -80,8 +79,7 @@ class _Depthwise(torch.autograd.Function):
         _, height, width, _, out_height, out_width, k, stride, padding = ctx.sizes
         if torch.is_grad_enabled():  # somebody differentiates the gradient
             return *gradients_of(lambda x, weight: _torch_form(x, weight, stride, padding), (x, weight), g), None, None
-        kernels = library()
-        assert kernels is not None
+        kernels = loaded()
         g = g.contiguous(memory_format=torch.channels_last)
         dx, dtaps = torch.empty_like(x), torch.empty_like(taps)
         padded = kernels.lanes() * (height + 2 * padding) * (width + 2 * padding)

@@ -21,6 +21,7 @@ from dcdnas.kernels._convolving import Place, pointers, pooled, weighed, weighed
 from dcdnas.kernels._library import loaded
 from dcdnas.kernels._twice import gradients_of
 from dcdnas.kernels._when import usable
+from dcdnas.kernels.norm import momentum_of
 
 UNBOUNDED = (0.0, float("inf"))
 """The clamp that ReLU is."""
@@ -64,7 +65,7 @@ def gated(x: Tensor, layer: Gated, parameters: Sequence[Tensor]) -> Tensor:
 
 def gated_fits(x: Tensor, layer: Gated, parameters: Sequence[Tensor]) -> bool:
     """Whether the kernels may compute this layer, here and now."""
-    return usable(x, *parameters) and layer.norm.momentum is not None and layer.place.fits(x)
+    return usable(x, *parameters) and layer.place.fits(x)
 
 
 class _Gates(NamedTuple):
@@ -93,7 +94,7 @@ def _attention(x: Tensor, layer: Gated, parameters: Sequence[Tensor]) -> _Gates:
     norm.num_batches_tracked.add_(1)
     loaded().norm_forward(
         *pointers(squeezed, hidden, weight, bias, norm.running_mean, norm.running_var, *moments),
-        *(*squeezed.shape, norm.eps, norm.momentum, True, *UNBOUNDED),
+        *(*squeezed.shape, norm.eps, momentum_of(norm), True, *UNBOUNDED),
     )
     joined, share = torch.cat(heads[::2]), 1 / float(layer.temperature)
     logits = torch.addmm(torch.cat(heads[1::2]), hidden, joined.t(), beta=share, alpha=share)

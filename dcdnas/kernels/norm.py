@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from dcdnas.kernels._library import lanes_of_kernels, library
+from dcdnas.kernels._library import lanes_of_kernels, loaded
 from dcdnas.kernels._twice import gradients_of
 from dcdnas.kernels._when import usable
 
@@ -30,7 +30,7 @@ def norm_clamp(x: Tensor, norm: _BatchNorm, bounds: Bounds = UNCLAMPED) -> Tenso
 
     Args:
         x: (N, C, H, W), channels last, with more than one value a channel.
-        norm: over C channels, with weights, running statistics and a momentum.
+        norm: over C channels, with weights and running statistics.
         bounds: low and high of the clamp: (0, inf) for ReLU, (0, 6) for ReLU6; infinite ones for none.
 
     Returns:
@@ -50,6 +50,12 @@ def norm_fits(x: Tensor) -> bool:
     return x.shape[1] >= lanes or x.numel() // x.shape[1] % lanes == 0
 
 
+def momentum_of(norm: _BatchNorm) -> float:
+    """The share of this batch, counted already, in the running statistics: without a momentum they are means over all batches."""
+    assert norm.num_batches_tracked is not None
+    return 1.0 / norm.num_batches_tracked.item() if norm.momentum is None else norm.momentum
+
+
 def _channels_last(x: Tensor) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last)
 
@@ -63,23 +69,22 @@ def _torch_form(x: Tensor, weight: Tensor, bias: Tensor, eps: float, bounds: Bou
 class _NormClamp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: _BatchNorm, bounds: Bounds) -> Tensor:
-        kernels = library()
-        assert kernels is not None
+        kernels = loaded()
         assert norm.running_mean is not None
         assert norm.running_var is not None
         channels = x.shape[1]
-        y, found = torch.empty_like(x), torch.empty(2, channels)  # its mean, and 1 / standard deviation
+        y, mean, inverse = torch.empty_like(x), torch.empty(channels), torch.empty(channels)  # 1 / standard deviation
         kernels.norm_forward(
-            *(t.data_ptr() for t in (x, y, weight, bias, norm.running_mean, norm.running_var, *found)),
-            *(x.numel() // channels, channels, norm.eps, norm.momentum, bounds != UNCLAMPED, *bounds),
+            *(t.data_ptr() for t in (x, y, weight, bias, norm.running_mean, norm.running_var, mean, inverse)),
+            *(x.numel() // channels, channels, norm.eps, momentum_of(norm), bounds != UNCLAMPED, *bounds),
         )
-        ctx.save_for_backward(x, weight, bias, found)
+        ctx.save_for_backward(x, weight, bias, mean, inverse)
         ctx.eps, ctx.bounds = norm.eps, bounds
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, bias, found = ctx.saved_tensors
+        x, weight, bias, mean, inverse = ctx.saved_tensors
         (g,) = gradients
         if torch.is_grad_enabled():  # somebody differentiates the gradient
 
@@ -87,12 +92,11 @@ class _NormClamp(torch.autograd.Function):
                 return _torch_form(x, weight, bias, ctx.eps, ctx.bounds)
 
             return *gradients_of(form, (x, weight, bias), g), None, None
-        kernels = library()
-        assert kernels is not None
+        kernels = loaded()
         g = g.contiguous(memory_format=torch.channels_last)
-        dx, small = torch.empty_like(x), torch.empty(2, x.shape[1])
+        dx, dweight, dbias = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(bias)
         kernels.norm_backward(
-            *(t.data_ptr() for t in (g, x, dx, weight, bias, *found, *small)),
+            *(t.data_ptr() for t in (g, x, dx, weight, bias, mean, inverse, dweight, dbias)),
             *(x.numel() // x.shape[1], x.shape[1], ctx.bounds != UNCLAMPED, *ctx.bounds),
         )
-        return dx, small[0], small[1], None, None
+        return dx, dweight, dbias, None, None

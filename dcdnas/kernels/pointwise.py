@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dcdnas.kernels._library import library
+from dcdnas.kernels._library import loaded
 from dcdnas.kernels._twice import gradients_of
 from dcdnas.kernels._when import usable
 
@@ -53,8 +53,7 @@ def _torch_form(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 class _Pointwise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        kernels = library()
-        assert kernels is not None
+        kernels = loaded()
         (n, channels, height, width), out_channels = x.shape, weight.shape[1]
         matrices, base = weight.contiguous(), None if bias is None else bias.contiguous()
         y = torch.empty((n, out_channels, height, width), memory_format=torch.channels_last)
@@ -70,8 +69,7 @@ class _Pointwise(torch.autograd.Function):
         (g,) = gradients
         if torch.is_grad_enabled():  # somebody differentiates the gradient
             return tuple(gradients_of(_torch_form, (x, weight, bias), g))
-        kernels = library()
-        assert kernels is not None
+        kernels = loaded()
         g = g.contiguous(memory_format=torch.channels_last)
         dx, dweight = torch.empty_like(x), torch.empty_like(matrices)
         kernels.pointwise_kernel_gradient(*(t.data_ptr() for t in (g, x, dweight)), *ctx.sizes)

@@ -78,9 +78,7 @@ def activated(x: Tensor, norm: nn.Module, activation: nn.Module) -> Tensor:
 
 def _in_kernel(norm: nn.Module, activation: nn.Module) -> TypeGuard[BatchNorm]:
     """Whether a kernel may do what both do: a BatchNorm in training, and no hooks that are to run beside them."""
-    if type(norm) is not BatchNorm or not norm.training or norm.momentum is None:
-        return False
-    return not (hooked(norm) or hooked(activation))
+    return type(norm) is BatchNorm and norm.training and not (hooked(norm) or hooked(activation))
 
 
 def hooked(module: nn.Module) -> bool:

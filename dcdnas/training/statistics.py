@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dcdnas.data import Images
+from dcdnas.kernels import without_gradients
 from dcdnas.training.augment import normalised
 
 SEED = 0
@@ -83,7 +84,7 @@ def reestimate(
             norm.num_batches_tracked.zero_()
     chunks = rows.to(images.rows.device).split(size)  # type: ignore[no-untyped-call]
     for x, _ in images.batches((chosen, None) for chosen in chunks):
-        with autocast():
+        with autocast(), without_gradients():
             network(normalised(x.to(device), images.mean, images.std))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dcdnas.kernels import (
     UNCLAMPED,
+    Convolution,
     depthwise,
     depthwise_fits,
     in_use,
@@ -21,9 +22,12 @@ from dcdnas.kernels import (
     norm_fits,
     pointwise,
     pointwise_fits,
+    shared_convolution,
+    shared_fits,
+    without_gradients,
 )
 from dcdnas.kernels._when import usable
-from dcdnas.operators import BatchNorm, activated
+from dcdnas.operators import BatchNorm, Static, activated
 from dcdnas.operators._per_sample import per_sample_conv2d
 
 needs_a_compiler = pytest.mark.skipif(not in_use(), reason="no C compiler")
@@ -125,6 +129,16 @@ def test_nan_and_infinity_reach_the_output() -> None:
         assert y[:, [0, 2]].isfinite().all()
 
 
+def test_without_a_momentum_the_statistics_are_means_over_all_batches() -> None:
+    ours, torchs = BatchNorm(8, momentum=None), nn.BatchNorm2d(8, momentum=None)
+    for _ in range(3):
+        x = last(4, 8, 5, 5, shift=2.0)
+        norm_clamp(x, ours)
+        torchs(x)
+    for one, other in zip(ours.buffers(), torchs.buffers(), strict=True):
+        assert_close(one, other)
+
+
 # ---- depthwise kernels, one a sample ------------------------------------------------------------------------------------
 
 PLACES = [
@@ -207,6 +221,86 @@ def test_other_products_are_left_to_torch() -> None:
     assert not pointwise_fits(last(2, 256, 1, 1), torch.randn(2, 129, 256), None)
 
 
+# ---- one kernel for all samples ----------------------------------------------------------------------------------------
+
+SHARED = [
+    ((3, 5, 4, 7), (7, 5, 1, 1), Convolution(1, 0, 1)),
+    ((16, 24, 3, 3), (8, 24, 1, 1), Convolution(1, 0, 1)),
+    ((3, 8, 9, 9), (24, 8, 1, 1), Convolution(1, 0, 1)),
+    ((2, 1, 2, 2), (1, 1, 1, 1), Convolution(1, 0, 1)),
+    ((3, 21, 8, 9), (21, 1, 5, 5), Convolution(1, 2, 21)),
+    ((2, 8, 7, 9), (8, 1, 5, 5), Convolution(2, 2, 8)),
+    ((2, 3, 9, 8), (3, 1, 7, 7), Convolution(1, 3, 3)),
+]
+
+
+@pytest.mark.parametrize("wanted", ["both", "map", "kernel"])
+@pytest.mark.parametrize(("shape", "kernel", "how"), SHARED, ids=str)
+def test_one_kernel_for_all_samples_is_equal_to_torchs(
+    shape: tuple[int, ...], kernel: tuple[int, ...], how: Convolution, wanted: str
+) -> None:
+    x, weight = last(*shape), torch.randn(kernel).requires_grad_()
+    of = [x] * (wanted != "kernel") + [weight] * (wanted != "map")
+    for tensor in {x, weight} - set(of):
+        tensor.requires_grad_(False)
+    assert shared_fits(x, weight, how)
+    y = shared_convolution(x, weight, how)
+    z = F.conv2d(x, weight, None, how.stride, how.padding, 1, how.groups)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    g = torch.randn_like(y)
+    for one, other in zip((y, *torch.autograd.grad(y, of, g)), (z, *torch.autograd.grad(z, of, g)), strict=True):
+        assert_close(one, other)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "how"),
+    [
+        ((8, 8, 3, 3), Convolution(1, 1, 1)),
+        ((8, 1, 3, 3), Convolution(1, 1, 8)),
+        ((8, 8, 1, 1), Convolution(2, 0, 1)),
+        ((8, 8, 1, 1), Convolution(1, 1, 1)),
+        ((8, 4, 1, 1), Convolution(1, 0, 2)),
+        ((16, 1, 5, 5), Convolution(1, 2, 8)),
+        ((513, 8, 1, 1), Convolution(1, 0, 1)),
+        ((8, 1, 9, 9), Convolution(1, 4, 8)),
+        ((8, 1, 5, 5), Convolution(1, 5, 8)),
+    ],
+    ids=str,
+)
+def test_other_layers_of_one_kernel_are_left_to_torch(kernel: tuple[int, ...], how: Convolution) -> None:
+    assert not shared_fits(last(2, 8, 9, 9), torch.randn(kernel), how)
+
+
+def test_a_map_in_contiguous_memory_or_of_no_sample_is_left_to_torch() -> None:
+    weight, how = torch.randn(8, 8, 1, 1), Convolution(1, 0, 1)
+    assert shared_fits(last(2, 8, 9, 9), weight, how)
+    assert not shared_fits(torch.randn(2, 8, 9, 9), weight, how)
+    assert not shared_fits(last(0, 8, 9, 9), weight, how)
+
+
+@pytest.mark.parametrize(
+    ("place", "others", "used"),
+    [
+        ((8, 24, 1), {}, True),
+        ((8, 8, 5), {"padding": 2, "groups": 8}, True),
+        ((8, 8, 5), {"padding": 4, "groups": 8, "dilation": 2}, False),
+        ((8, 24, 1), {"bias": True}, False),
+    ],
+    ids=str,
+)
+def test_static_layers_train_with_them(
+    place: tuple[int, int, int], others: dict[str, Any], used: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = counts(monkeypatch)
+    layer, x = Static(*place, **others), last(2, 8, 9, 9)
+    layer(x)
+    assert called == ["shared"] * used
+    called.clear()
+    with torch.no_grad():
+        layer(x)
+    assert called == []
+
+
 # ---- derivatives of derivatives -----------------------------------------------------------------------------------------
 
 
@@ -214,20 +308,27 @@ def test_the_gradients_have_gradients() -> None:
     """As torch's own: a gradient penalty trains."""
     x, norm = last(3, 4, 4, 4), norm_of(4)
     kernel, matrices, bias = (torch.randn(s).requires_grad_() for s in ((3, 4, 1, 3, 3), (3, 2, 4), (3, 2)))
+    wide, mixing = torch.randn(4, 1, 5, 5).requires_grad_(), torch.randn(4, 4, 1, 1).requires_grad_()
+    around, beside = Convolution(1, 2, 4), Convolution(1, 0, 1)
 
     def penalty(normed: Callable[..., Tensor], convolve: Callable[..., Tensor], mix: Callable[..., Tensor]) -> tuple[Tensor, ...]:
         y = mix(convolve(normed(x))).square().sum()
         (g,) = torch.autograd.grad(y, x, create_graph=True)
-        return torch.autograd.grad(g.square().sum(), (x, norm.weight, kernel, matrices, bias))
+        return torch.autograd.grad(g.square().sum(), (x, norm.weight, kernel, matrices, bias, wide, mixing))
 
     ours = penalty(
         lambda x: norm_clamp(x, norm, (0.0, 6.0)),
-        lambda y: depthwise(y, kernel, 1, 1),
+        lambda y: shared_convolution(shared_convolution(depthwise(y, kernel, 1, 1), wide, around), mixing, beside),
         lambda y: pointwise(y, matrices, bias),
     )
     torchs = penalty(
         lambda x: F.relu6(norm(x)),
-        lambda y: F.conv2d(y.reshape(1, 12, 4, 4), kernel.flatten(0, 1), None, 1, 1, 1, 12).view(y.shape),
+        lambda y: F.conv2d(
+            F.conv2d(
+                F.conv2d(y.reshape(1, 12, 4, 4), kernel.flatten(0, 1), None, 1, 1, 1, 12).view(y.shape), wide, None, 1, 2, 1, 4
+            ),
+            mixing,
+        ),
         lambda y: (matrices @ y.flatten(2) + bias.unsqueeze(2)).view(3, 2, 4, 4),
     )
     for one, other in zip(ours, torchs, strict=True):
@@ -269,6 +370,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr("dcdnas.operators._norm.norm_clamp", counted("norm", norm_clamp))
     monkeypatch.setattr("dcdnas.operators._per_sample.depthwise", counted("depthwise", depthwise))
     monkeypatch.setattr("dcdnas.operators._per_sample.pointwise", counted("pointwise", pointwise))
+    monkeypatch.setattr("dcdnas.operators._like_conv2d.shared_convolution", counted("shared", shared_convolution))
     return called
 
 
@@ -286,6 +388,17 @@ def test_ordinary_training_uses_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert called == ["norm", "depthwise", "pointwise"]
     y.sum().backward()
     assert norm.num_batches_tracked == 1
+
+
+def test_passes_in_training_mode_may_use_them_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = counts(monkeypatch)
+    with without_gradients():
+        y = all_of_them(last(2, 4, 6, 6), *norm_layer())
+    assert not y.requires_grad
+    assert called == ["norm", "depthwise", "pointwise"]
+    with torch.no_grad():
+        all_of_them(last(2, 4, 6, 6), *norm_layer())
+    assert len(called) == 3
 
 
 def fake(x: Tensor, *layers: nn.Module) -> None:
@@ -348,7 +461,7 @@ def test_elsewhere_torch_computes(where: str, monkeypatch: pytest.MonkeyPatch) -
 
 def test_evaluation_and_other_norms_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     called, x = counts(monkeypatch), last(2, 4, 6, 6)
-    for norm in (BatchNorm(4).eval(), nn.BatchNorm2d(4), nn.GroupNorm(2, 4), BatchNorm(4, momentum=None), nn.Identity()):
+    for norm in (BatchNorm(4).eval(), nn.BatchNorm2d(4), nn.GroupNorm(2, 4), nn.Identity()):
         activated(x, norm, nn.ReLU6())
     activated(x, BatchNorm(4), nn.Hardswish())
     assert called == []
