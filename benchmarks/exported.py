@@ -1,12 +1,14 @@
-"""Exported networks in onnxruntime: MobileNetV2 with ODConv (one kernel) and DCD against the static network, at batch 1.
+"""Exported networks in onnxruntime: MobileNetV2 with ODConv (one kernel) and DCD against the static network.
 
     OMP_NUM_THREADS=1 python benchmarks/exported.py -o FOLDER [--rounds N] [--widths 0.5 1.0] [--networks odconv dcd]
+        [--batches 1 8 32]
 
 prints the table of docs/speed.md, in which the static network is always one.
 
 Each network is exported as `dcdnas export --to onnx` does it, `model.onnx` for any batch size and `model-batch1.onnx`, and keeps
-its folder: what is there is not exported again. Then all files of a width take turns on one image of 224x224 pixels, one thread,
-in one process. Times are processor time, ratios to the static network's file of the same name are medians over the rounds.
+its folder: what is there is not exported again. Then all files of a width take turns on one image of 224x224 pixels, and
+`model.onnx` on as many as each further batch has, one thread, in one process. Times are processor time of the whole batch, ratios
+to the static network's file of the same name and batch are medians over the rounds.
 """
 
 from __future__ import annotations
@@ -50,14 +52,14 @@ def exported(name: str, width: float, folder: Path) -> float:
     return float(json.loads(done.read_text()))
 
 
-def opened(path: Path, shape: Sequence[int] = (3, 224, 224)) -> tuple[Callable[[], Any], int]:
-    """A call that computes one image of a shape on one thread, and the nodes that onnxruntime runs."""
+def opened(path: Path, shape: Sequence[int] = (3, 224, 224), batch: int = 1) -> tuple[Callable[[], Any], int]:
+    """A call that computes so many images of a shape on one thread, and the nodes that onnxruntime runs."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3
     options.optimized_model_filepath = str(path.with_suffix(".optimised"))
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    image = np.random.default_rng(0).standard_normal((1, *shape), np.float32)
-    return lambda: session.run(None, {"images": image}), nodes_of(Path(options.optimized_model_filepath))
+    images = np.random.default_rng(0).standard_normal((batch, *shape), np.float32)
+    return lambda: session.run(None, {"images": images}), nodes_of(Path(options.optimized_model_filepath))
 
 
 def nodes_of(path: Path) -> int:
@@ -66,21 +68,23 @@ def nodes_of(path: Path) -> int:
     return len(onnx.load(path).graph.node)
 
 
-def rows(width: float, names: Sequence[str], folder: Path, rounds: int) -> Iterator[str]:
+def rows(width: float, names: Sequence[str], folder: Path, rounds: int, batches: Sequence[int]) -> Iterator[str]:
     """The table's rows of one width."""
     seconds = {name: exported(name, width, folder / f"{name}-{width}") for name in names}
-    opens = {(name, file): opened(folder / f"{name}-{width}" / file) for file in FILES for name in names}
-    spent: dict[tuple[str, str], list[float]] = {key: [] for key in opens}
+    places = [(FILES[0], 1)] * (1 in batches) + [(FILES[1], batch) for batch in batches]
+    opens = {(name, place): opened(folder / f"{name}-{width}" / place[0], batch=place[1]) for place in places for name in names}
+    spent: dict[tuple[str, tuple[str, int]], list[float]] = {key: [] for key in opens}
     for turn in range(rounds + 1):
         for key, (call, _) in opens.items():
             found = clocked(call, torch.device("cpu"))
             if turn:
                 spent[key].append(found)
-    for (name, file), times in spent.items():
-        static = spent["static", file]
+    for (name, place), times in spent.items():
+        static = spent["static", place]
         each = statistics.quantiles((a / b for a, b in zip(times, static, strict=True)), n=4)
+        least = f"{opens[name, place][1]} | {min(times):.1f}"
         yield (
-            f"| {name} | {width} | {file} | {opens[name, file][1]} | {min(times):.1f} | {ratio(times, static):.2f} "
+            f"| {name} | {width} | {place[0]} | {place[1]} | {least} | {ratio(times, static):.2f} "
             f"({each[0]:.2f}-{each[2]:.2f}) | {min(times) / min(static):.2f} | {seconds[name]:.0f} |"
         )
 
@@ -91,14 +95,17 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--widths", type=float, nargs="+", default=WIDTHS)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1])
     parser.add_argument("--networks", nargs="+", choices=sorted(NETWORKS), default=list(NETWORKS))
     given = parser.parse_args()
     torch.set_num_threads(1)
-    print("| network | width | file | nodes | ms, least | time / static, median (quartiles) | by least times | export, s |")
-    print("| --- |" + " ---: |" + " --- |" + " ---: |" * 5)
+    print(
+        "| network | width | file | batch | nodes | ms, least | time / static, median (quartiles) | by least times | export, s |"
+    )
+    print("| --- |" + " ---: |" + " --- |" + " ---: |" * 6)
     names = list(dict.fromkeys(["static", *given.networks]))
     for width in given.widths:
-        for row in rows(width, names, given.output, given.rounds):
+        for row in rows(width, names, given.output, given.rounds, given.batches):
             print(row, flush=True)
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(

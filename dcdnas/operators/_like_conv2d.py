@@ -19,7 +19,7 @@ from dcdnas.errors import GeometryError, UsageError
 from dcdnas.kernels import Convolution, shared_convolution, shared_fits
 from dcdnas.operators._arguments import one_number, traced
 from dcdnas.operators._observed import Observed
-from dcdnas.operators._per_sample import per_sample_conv2d
+from dcdnas.operators._per_sample import Portable, per_sample_conv2d
 
 Size = int | tuple[int, int]
 
@@ -49,8 +49,9 @@ class LikeConv2d(Observed):
 
     padding_mode = "zeros"
 
-    portable: bool = False
-    """Whether the batch must stay a batch (no batch folded into `groups`), as exporters need it; never changes the result."""
+    portable: Portable = False
+    """Whether the batch must stay a batch (no batch folded into `groups`), as exporters need it; never changes the result.
+    "folded": but in groups it may be."""
 
     def __init__(
         self,

@@ -5,6 +5,8 @@ Letters in shapes: N batch, C input channels, D output channels, H W map, k kern
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,6 +14,9 @@ from torch import Tensor
 from dcdnas.kernels import depthwise, depthwise_fits, pointwise, pointwise_fits
 from dcdnas.operators._kernels import per_sample
 from dcdnas.operators._product import plus_product, product
+
+Portable = bool | Literal["folded"]
+"""Whether the batch stays out of the groups of a convolution; "folded": it may be there, for whoever traces puts it back."""
 
 
 def taps(x: Tensor, kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> list[Tensor]:
@@ -39,7 +44,7 @@ def per_sample_conv2d(
     padding: int = 0,
     dilation: int = 1,
     groups: int = 1,
-    portable: bool = False,
+    portable: Portable = False,
     bias: Tensor | None = None,
 ) -> Tensor:
     """Convolves each sample with its own kernel.
@@ -57,7 +62,7 @@ def per_sample_conv2d(
         padding: as in Conv2d.
         dilation: as in Conv2d.
         groups: g.
-        portable: keeps the batch out of the groups.
+        portable: keeps the batch out of the groups; "folded" does not, in compilers either.
         bias: (D,) for all samples, or (N, D).
 
     Returns:
@@ -70,7 +75,7 @@ def per_sample_conv2d(
     if weight.shape[-1] == 1 and groups == 1:
         pixels = x if stride == 1 and not padding else taps(x, 1, stride, padding)[0]
         return _pointwise(pixels, weight.flatten(2), bias)
-    if portable or torch.compiler.is_compiling() or x.shape[0] == 0:
+    if portable != "folded" and (portable or torch.compiler.is_compiling() or x.shape[0] == 0):
         sum_up = _stacked_taps if portable and weight.shape[1:3] == (groups, 1) else _by_taps
         y = sum_up(x, weight, stride, padding, dilation, groups)
         return y if bias is None else y + bias[..., None, None]
@@ -79,9 +84,10 @@ def per_sample_conv2d(
         return y if bias is None else y + bias[..., None, None]
     n, channels = x.shape[:2]
     folded = x.reshape(1, n * channels, *x.shape[2:])
-    bias = bias if bias is None else bias.expand(n, -1).flatten()
-    y = F.conv2d(folded, weight.flatten(0, 1), bias, stride, padding, dilation, n * groups)
-    return y.view(n, -1, *y.shape[2:])
+    inside = None if bias is None or portable else bias.expand(n, -1).flatten()
+    y = F.conv2d(folded, weight.flatten(0, 1), inside, stride, padding, dilation, n * groups)
+    y = y.view(n, -1, *y.shape[2:])
+    return y + bias[..., None, None] if bias is not None and portable else y
 
 
 def _by_taps(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int, groups: int) -> Tensor:

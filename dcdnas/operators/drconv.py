@@ -236,4 +236,4 @@ class DRConv(KernelMixture):
 
     def _fixed_shapes(self, x: Tensor) -> bool:
         """Whether the form must run as counted and exported; otherwise a CPU does the same with fewer copies."""
-        return self.portable or traced() or is_counting() or x.device.type != "cpu" or len(x) == 0
+        return bool(self.portable) or traced() or is_counting() or x.device.type != "cpu" or len(x) == 0

@@ -15,6 +15,7 @@ import torch
 from torch.export import ExportedProgram
 
 from dcdnas.tracing._any_batch import free_batch, shrink_expansions, whole_numbers
+from dcdnas.tracing._samples import go_through_samples
 
 BATCH = "batch"
 """Name of the first axis."""
@@ -65,8 +66,10 @@ def as_onnx(program: ExportedProgram, metadata: Mapping[str, str], free: bool = 
     if free:
         shrink_expansions(model)
     fold_constants(model, input_size_limit=FOLDED, output_size_limit=FOLDED)
-    _join_views(model)
     _drop_zero_biases(model)
+    if free:
+        go_through_samples(model)
+    _join_views(model)
     Sequential(common.RemoveUnusedNodesPass(), common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0))(
         model
     )

@@ -45,8 +45,12 @@ def traced_for_one(network: nn.Module, *shapes: Sequence[int]) -> ExportedProgra
 
 
 def traced_for_many(network: nn.Module, shape: Sequence[int]) -> ExportedProgram:
-    """The network in its portable form, as a program for `TRACED` images, which share one image's memory."""
-    with portable(network), _tracing(network):
+    """The network as a program for `TRACED` images, which share one image's memory.
+
+    Operators are in their portable forms, but a convolution with a kernel a sample has the batch in its groups: `free_batch`
+    makes it one that goes from sample to sample.
+    """
+    with _all_set(network, "portable", "folded"), _tracing(network):
         return torch.export.export(network, (torch.zeros(1, *shape).expand(TRACED, *shape),))
 
 
@@ -65,7 +69,7 @@ def portable(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _all_set(network: nn.Module, name: str, value: bool) -> Iterator[None]:
+def _all_set(network: nn.Module, name: str, value: bool | str) -> Iterator[None]:
     """Within, all modules of a network that have this switch have it so."""
     modules = [m for m in network.modules() if hasattr(m, name)]
     before = [getattr(m, name) for m in modules]

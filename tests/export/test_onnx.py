@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.export import Model, export_model, load_weights, programs, save_weights
 from dcdnas.networks import Network, build_network
+from dcdnas.operators._per_sample import per_sample_conv2d
 from dcdnas.tracing._any_batch import TRACED, FixedBatchError
 from dcdnas.tracing.onnx_graph import as_onnx
 
@@ -136,6 +137,34 @@ def test_a_model_traced_for_one_batch_size_is_freed_of_it() -> None:
     for batch in (1, 3):
         x = torch.randn(batch, 6, 5)
         torch.testing.assert_close(torch.from_numpy(session.run(None, {"images": x.numpy()})[0]), network(x).detach())
+
+
+class OneKernelEach(nn.Module):
+    """Convolutions with a kernel a sample, depthwise and in groups, with and without a bias, as a network is traced for many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernels, self.biases = nn.Parameter(torch.randn(6, 1, 3, 3)), nn.Parameter(torch.randn(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.unsqueeze(-1) * x.unsqueeze(-2)  # (N, 6, 5, 5)
+        gates = x.mean((2, 3))
+        y = per_sample_conv2d(x, self.kernels * gates[:, :, None, None, None], 2, 1, 1, 6, "folded")
+        inner = torch.unflatten(self.kernels[:4].expand(4, 3, 3, 3) * gates[:, :1, None, None, None], 1, (4,))
+        biases = self.biases * gates[:, 1:2]
+        return per_sample_conv2d(y, inner, 1, 1, 1, 2, "folded", biases).mean((2, 3))
+
+
+def test_a_kernel_a_sample_is_one_convolution_a_sample() -> None:
+    network = OneKernelEach()
+    model = freed(network)
+    assert [node.op_type for node in model.graph.node].count("Scan") == 2
+    assert not {"Conv", "Concat"} & {node.op_type for node in model.graph.node}
+    session, _ = optimised(model.SerializeToString())
+    for batch in (1, 3):
+        x = torch.randn(batch, 6, 5)
+        found = torch.from_numpy(session.run(None, {"images": x.numpy()})[0])
+        torch.testing.assert_close(found, network(x).detach(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dcdnas.operators._kernels import per_sample
 from dcdnas.operators._norm import StatedNorm, added
-from dcdnas.operators._per_sample import centred, per_sample_conv2d
+from dcdnas.operators._per_sample import Portable, centred, per_sample_conv2d
 from dcdnas.operators._product import plus_product
 from dcdnas.operators.dcd._plan import Plan
 
@@ -64,7 +64,7 @@ class OneTap(nn.Module):
         """What Phi's rows are scaled by, (L,), where the norms are folded."""
         return None if self.norm_phi is None else self.norm_phi.folded()[0]
 
-    def forward(self, x: Tensor, phi: Tensor, after: Tensor | None = None, portable: bool = False) -> Tensor:
+    def forward(self, x: Tensor, phi: Tensor, after: Tensor | None = None, portable: Portable = False) -> Tensor:
         """(N, C, H, W), Phi (N, B, L, L), a bias (D,) -> (N, D, H', W'): latent channels first, then their fusion."""
         plan = self.plan
         before = None if self.columns is None else self.columns[:, -1]
@@ -194,7 +194,7 @@ class AllTaps(nn.Module):
 
     rows = None
 
-    def forward(self, x: Tensor, phi: Tensor, after: Tensor | None = None, portable: bool = False) -> Tensor:
+    def forward(self, x: Tensor, phi: Tensor, after: Tensor | None = None, portable: Portable = False) -> Tensor:
         """(N, C, H, W), Phi (N, B, L, L, K), a bias (D,) -> (N, D, H', W'): latent channels, convolved k x k."""
         plan, g = self.plan, self.plan.geometry
         z = F.conv2d(x, self.q, groups=plan.blocks)
