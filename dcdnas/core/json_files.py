@@ -65,6 +65,8 @@ def _deeper(data: Any, depth: int) -> bool:
     """Whether there is anything below so many levels."""
     level = [data]
     for _ in range(depth + 1):
+        if not level:
+            return False
         inner = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, (dict, list))]
         level = [value for values in inner for value in values]
     return bool(level)

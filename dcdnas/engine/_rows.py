@@ -83,12 +83,12 @@ def sealed(values: Row) -> tuple[Any, ...]:
     return (*values, _digest(values))
 
 
-def opened(row: Row, written: Callable[[Row], str] = repr) -> Row:
+def opened(row: Row, written: Callable[[Row], bytes] | None = None) -> Row:
     """A row without its digest.
 
     Args:
         row: a tuple.
-        written: what makes a text of it: `repr`, or what makes the same.
+        written: what makes the bytes of its `repr` in a way of its own.
 
     Raises:
         DamagedRow: when the digest is of other values. A row of format 1 has none, and is taken as it is.
@@ -99,19 +99,25 @@ def opened(row: Row, written: Callable[[Row], str] = repr) -> Row:
     return values
 
 
-def _digest(values: Row, written: Callable[[Row], str] = repr) -> str:
-    return blake2b(written(tuple(values)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+def _digest(values: Row, written: Callable[[Row], bytes] | None = None) -> str:
+    return blake2b(written(values) if written else _encoded(repr(tuple(values))), digest_size=8).hexdigest()
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 _PLAIN = bytes(set(range(0x20, 0x7F)) - set(b"'\\"))
 """What `repr` leaves as it is."""
 
 
-def _repr(values: Row) -> str:
-    """The `repr` of a tuple of several values, sooner where they are long plain text, as the JSON of networks is."""
-    plain = (isinstance(v, str) and not v.encode("utf-8", "surrogatepass").translate(None, _PLAIN) for v in values)
-    said = ("'" + v + "'" if as_it_is else repr(v) for v, as_it_is in zip(values, plain, strict=True))
-    return "(" + ", ".join(said) + ")"
+def _repr(values: Row) -> bytes:
+    """The `repr` of a tuple of several values, encoded; sooner where they are long plain text, as the JSON of networks is."""
+    parts = []
+    for value in values:
+        text = _encoded(value) if isinstance(value, str) else None
+        parts.append(_encoded(repr(value)) if text is None or text.translate(None, _PLAIN) else b"'%b'" % text)
+    return b"(%b)" % b", ".join(parts)
 
 
 def trial_row(t: Trial) -> tuple[Any, ...]:
@@ -202,8 +208,23 @@ def _check(values: Row) -> None:
         raise DamagedRow(f"{str(wrong[0])[:60]!r} cannot stand there")
 
 
+_decode = json.JSONDecoder().raw_decode
+
+
+def _read(text: str) -> Any:
+    """A value from its JSON, as `json.loads` reads it; but nothing may stand around it, which nobody has written.
+
+    Raises:
+        DamagedRow: where something does; ValueError and TypeError where it is no JSON.
+    """
+    value, end = _decode(text)
+    if end != len(text):
+        raise DamagedRow(f"{text[:60]!r} is more than one value")
+    return value
+
+
 def _costs(text: str) -> Cost:
-    found = json.loads(text)
+    found = _read(text)
     if not isinstance(found, dict) or not all(isinstance(value, float) or is_number(value) for value in found.values()):
         raise DamagedRow(f"a cost cannot be {text[:60]!r}")
     return Cost(found)
@@ -265,7 +286,7 @@ def _loss(values: Mapping[str, float]) -> float | None:
 
 def _values(results: str, loss: float | None) -> dict[str, float]:
     """The objectives by name; earlier versions wrote the loss beside them, not among them."""
-    plain = json.loads(results)
+    plain = _read(results)
     if not all(value is None or isinstance(value, float) or is_number(value) for value in (*plain.values(), loss)):
         raise DamagedRow(f"results cannot be {results[:60]!r}")
     found = {sys.intern(name): _nan(value) for name, value in plain.items()}

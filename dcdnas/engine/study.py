@@ -2,6 +2,7 @@
 
 A network over budget, or stopped early, is told as pruned with a positive constraint: infeasible, by how much. A failure is
 told as failed. Only a finished training is told complete, so no value of half a training ever enters the sampler's front.
+The study gets them when it is first asked or told: a search that goes on hands out what was lost in training before.
 
 What is proposed depends on the seed, on how many networks were asked for, and on what is known of them; so a search that was
 interrupted proposes what it would have proposed otherwise. For that a sampler is made anew for every proposal.
@@ -62,12 +63,14 @@ class Study:
         self.seed, self.trials, self.epochs = seed, trials, epochs
         self.asked = 0
         self._finished = 0
+        self._unwritten: list[_Record] = []
         self._distributions: dict[str, BaseDistribution] = {d.name: CategoricalDistribution(d.options) for d in space.decisions}
         self._options = {(d.name, option) for d in space.decisions for option in d.options}
         self._study = optuna.create_study(sampler=self._made(None), directions=["minimize"] * len(goals.names))
 
     def ask(self) -> tuple[int, dict[str, Setting]]:
         """A ticket, and the decisions that the sampler proposes."""
+        self._write()
         self._study.sampler = self._made(self._study.sampler)
         trial = self._study.ask()
         self.asked += 1
@@ -80,6 +83,7 @@ class Study:
 
     def tell(self, ticket: int, trial: Trial) -> None:
         """The end of what `ask` proposed."""
+        self._write()
         state, values, attributes = self._outcome(trial)
         storage = self._study._storage
         optuna_id = self._optuna_id(ticket)
@@ -108,6 +112,8 @@ class Study:
 
     def _check(self, trial: Trial) -> None:
         """Raises RunError for decisions that the space does not have, which a sampler could not learn from."""
+        if trial.decisions.items() <= self._options:
+            return
         for name, option in trial.decisions.items() - self._options:
             if name in self._distributions:
                 raise RunError(
@@ -129,23 +135,32 @@ class Study:
         values: Sequence[float] | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
-        params = self._everything(decisions)
+        self._unwritten.append((state, decisions, values, attributes or {}))
+        self.asked += 1
+
+    def _write(self) -> None:
+        """Writes into Optuna's study what it was not given yet."""
+        for record in self._unwritten:
+            self._write_one(*record)
+        self._unwritten.clear()
+
+    def _write_one(
+        self, state: TrialState, decisions: Decisions, values: Sequence[float] | None, attributes: Mapping[str, Any]
+    ) -> None:
         now = datetime.now()
         made = _Told(
             number=-1, state=state, value=None, values=values, datetime_start=now,
             datetime_complete=now if state.is_finished() else None, params={}, distributions={}, user_attrs={},
-            system_attrs=dict(attributes or {}), intermediate_values={}, trial_id=-1,
+            system_attrs=dict(attributes), intermediate_values={}, trial_id=-1,
         )  # fmt: skip
         self._study.add_trial(made)
-        self._set_params(self._optuna_id(self.asked), params)
-        self.asked += 1
+        self._set_params(made, self._everything(decisions))
 
     def _optuna_id(self, ticket: int) -> int:
         return self._study._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, ticket)
 
-    def _set_params(self, optuna_id: int, params: Mapping[str, Any]) -> None:
+    def _set_params(self, record: FrozenTrial, params: Mapping[str, Any]) -> None:
         """Writes into Optuna's record what was proposed; adding a trial with them copies every option of every decision."""
-        record = self._study._storage.get_trial(optuna_id)
         record.params, record.distributions = dict(params), {name: self._distributions[name] for name in params}
 
     def _outcome(self, trial: Trial) -> tuple[TrialState, list[float] | None, dict[str, Any]]:
@@ -165,7 +180,7 @@ class Study:
     def _decide(self, trial: optuna.Trial) -> dict[str, Setting]:
         decisions = self.space.decide(lambda name, options: _chosen(trial, name, options))
         if self.sampler.flat:
-            self._set_params(trial._trial_id, self._everything(decisions))
+            self._set_params(self._study._storage.get_trial(trial._trial_id), self._everything(decisions))
         return decisions
 
     def _everything(self, decisions: Decisions) -> dict[str, Setting]:
@@ -178,6 +193,10 @@ class Study:
         rng = random.Random(derived_seed(self.seed, repr(sorted(decisions.items()))))
         drawn = {d.name: rng.choice(d.options) for d in self.space.decisions}
         return {**drawn, **decisions}
+
+
+_Record = tuple[TrialState, Decisions, Sequence[float] | None, Mapping[str, Any]]
+"""State, decisions, values and attributes of what Optuna's study is to be given."""
 
 
 class _Told(FrozenTrial):

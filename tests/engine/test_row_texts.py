@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,7 +21,19 @@ TEXTS = st.one_of(st.text(), st.text(st.characters(codec="ascii")), st.text("'\"
 @examples(200)
 @given(st.lists(st.one_of(TEXTS, st.integers(), st.none()), min_size=2, max_size=4))
 def test_the_text_of_a_row_is_its_repr(values: list[str | int | None]) -> None:
-    assert rows._repr(values) == repr(tuple(values))
+    assert rows._repr(values) == repr(tuple(values)).encode("utf-8", "surrogatepass")
+
+
+@examples(200)
+@given(st.one_of(TEXTS, st.dictionaries(TEXTS, st.floats()).map(json.dumps)), st.sampled_from(["", "1"]))
+def test_a_value_is_read_as_json_reads_it(text: str, more: str) -> None:
+    def said(read: Callable[[str], Any]) -> str:
+        try:
+            return repr(read(text.strip() + more))
+        except ValueError:
+            return "refused"
+
+    assert said(rows._read) == said(json.loads)
 
 
 OPTIONS = st.one_of(

@@ -43,6 +43,7 @@ def trial(space: SearchSpace, decisions: Any, state: Any, number: int = 0, accur
 
 
 def told(study: Study) -> list[FrozenTrial]:
+    study._write()
     return study._study.get_trials(deepcopy=False)
 
 
