@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+import subprocess
+import sys
 import tarfile
 import zlib
 from pathlib import Path
@@ -110,6 +112,33 @@ def test_a_parquet_file_whose_middle_is_damaged_is_named(tmp_path: Path) -> None
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"train\.parquet"):
         load(name, 8)
+
+
+FOOTERS = """
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from dcdnas.data import parquet
+from dcdnas.errors import DcdnasError
+
+path = Path(sys.argv[1])
+content = path.read_bytes()
+for at in range(len(content) - int.from_bytes(content[-8:-4], "little") - 8, len(content)):
+    path.write_bytes(content[:at] + bytes([content[at] ^ 2]) + content[at + 1 :])
+    try:
+        list(parquet._table([path]).pictures(np.arange(2)))
+    except DcdnasError:
+        continue
+"""
+
+
+def test_no_damaged_footer_of_a_parquet_file_ends_the_process(tmp_path: Path) -> None:
+    """Some of pyarrow's functions do so where others raise."""
+    parquet(tmp_path, 2, b"no picture")
+    run = subprocess.run([sys.executable, "-c", FOOTERS, str(tmp_path / "train.parquet")], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
 
 
 def test_images_are_not_resized_to_more_than_a_data_set_may_take(monkeypatch: pytest.MonkeyPatch) -> None:

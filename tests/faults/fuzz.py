@@ -3,15 +3,19 @@
     python tests/faults/fuzz.py --hours 0.1 --only npz
 
 A reader may refuse a file with a `DcdnasError`. Anything else is a fault: another exception, a crash, more than 5 s of processor
-time, more than 1 GiB of memory. Hypothesis chooses the files and makes those of a fault small. What is known is kept in ``.fuzz``
-(a next call goes on), and what reached a line for the first time or was a fault in ``tests/faults/corpus``, which
-`make test-all` tries again. Each reader runs in a process of its own, so that a crash costs a round.
+time, more than 1 GiB of memory. A file is one that is fine with a few changes by chance, or one that was the first to reach a
+line with one change more. What is known is kept in ``.fuzz`` (a next call goes on), and what reached a line for the
+first time or was a fault in
+``tests/faults/corpus``, which `make test-all` tries again. Each reader runs in a process of its own, so that a crash costs a
+round. ``--table`` tries nothing and prints what is known, for the documentation.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import random
 import resource
 import signal
 import subprocess
@@ -19,7 +23,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,10 +32,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fuzz_mutations import STEPS, Step
+from fuzz_mutations import MOST, Step, any_step
 from fuzz_targets import TARGETS, Target
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
@@ -43,14 +45,20 @@ SECONDS, BYTES = 5.0, 2**30
 KEPT = 60
 """Files of a reader that the corpus keeps for the lines that they reach."""
 
-EVERY = 5
-"""Of so many files one is read with an eye on the lines that it reaches, which takes several times as long."""
+GUIDED = 1 / 3
+"""Share of the files that are made of one that was the first to reach a line."""
 
-BATCH = 300
-"""Files between two looks at the clock of a round."""
+SEEDS = 41
+"""A file begins with one of so many numbers, by which a target chooses one that is fine."""
 
-ROUND = 60.0
-"""Seconds of a round of one reader."""
+WATCHED, EVERY = 1_000, 50
+"""The first files are read with an eye on the lines that they reach, which takes several times as long; later one in so many."""
+
+BATCH = 500
+"""Files after which what is known is written down."""
+
+ROUND = 30.0
+"""Seconds of processor time of a round of one reader."""
 
 
 class TooSlow(BaseException):
@@ -63,8 +71,11 @@ class Known:
 
     Args:
         tried: executions.
+        refused: of them, how many were refused in words.
+        seconds: of processor time.
         lines: of its modules that were reached, as ``module:line``.
-        faults: signature of each fault -> the traceback and how the file was made.
+        faults: signature of each fault -> how its file is made, and the traceback.
+        mended: signatures of the faults that are no more.
     """
 
     tried: int = 0
@@ -72,17 +83,18 @@ class Known:
     seconds: float = 0.0
     lines: list[str] = field(default_factory=list)
     faults: dict[str, str] = field(default_factory=dict)
+    mended: list[str] = field(default_factory=list)
 
     @staticmethod
-    def of(name: str, state: Path = STATE) -> Known:
+    def of(name: str) -> Known:
         """From its file."""
-        path = state / f"{name}.json"
+        path = STATE / f"{name}.json"
         return Known(**json.loads(path.read_text())) if path.exists() else Known()
 
-    def write(self, name: str, state: Path = STATE) -> None:
+    def write(self, name: str) -> None:
         """To its file."""
-        state.mkdir(exist_ok=True)
-        (state / f"{name}.json").write_text(json.dumps(vars(self), indent=1))
+        STATE.mkdir(exist_ok=True)
+        (STATE / f"{name}.json").write_text(json.dumps(vars(self), indent=1))
 
 
 class Lines:
@@ -129,13 +141,12 @@ def _deadline() -> Iterator[None]:
     def late(number: int, frame: FrameType | None) -> None:
         raise TooSlow
 
-    before = signal.signal(signal.SIGPROF, late)
+    signal.signal(signal.SIGPROF, late)
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
 
 
 def fault_of(target: Target, path: Path) -> tuple[str, str]:
@@ -151,7 +162,9 @@ def fault_of(target: Target, path: Path) -> tuple[str, str]:
             target.read(path)
     except DcdnasError:
         return "refused", ""
-    except (Exception, TooSlow) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         place = next((f for f in reversed(traceback.extract_tb(error.__traceback__)) if "/dcdnas/" in f.filename), None)
         where = f"{Path(place.filename).stem}.{place.name}" if place else "outside"
         return f"{type(error).__name__} in {where}", traceback.format_exc()
@@ -178,49 +191,111 @@ def _keep(name: str, seed: int, steps: Sequence[Step], why: str) -> None:
         file.write(json.dumps({"seed": seed, "steps": steps, "why": why}) + "\n")
 
 
-def one_round(name: str, seconds: float) -> None:
-    """Tries one reader for some time and writes down what came of it; ends with the first fault that was not known."""
-    known, target = Known.of(name), TARGETS[name]
-    lines, kept = Lines(target.files()), len(recipes(name))
-    folder = Path(tempfile.mkdtemp(prefix=f"dcdnas-fuzz-{name}-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-    target.put(folder, 0, [])
-    target.read(target.put(folder, 0, []))  # imports what it needs
-    here = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (here + 4 * BYTES, resource.RLIM_INFINITY))
-    seen, until, begun = set(known.lines), time.monotonic() + seconds, time.process_time()
+class Round:
+    """Tries one reader on one file after the other.
 
-    def once(seed: int, steps: list[Step]) -> None:
-        nonlocal kept
-        if time.monotonic() > until:
-            return
-        (STATE / f"{name}.now").write_text(json.dumps([seed, steps]))
-        with lines.watching() if known.tried % EVERY == 0 else nullcontext():
-            fault, said = tried(name, seed, steps, folder)
+    Args:
+        name: of the reader.
+        until: moment of `time.monotonic` at which it ends.
+    """
+
+    def __init__(self, name: str, until: float) -> None:
+        self.name, self.target, self.known, self.until = name, TARGETS[name], Known.of(name), until
+        self.lines, self.seen = Lines(self.target.files()), set(self.known.lines)
+        self.kept = recipes(name)
+        self.rng = random.Random(f"{name} {self.known.tried}")
+        self.folder = Path(tempfile.mkdtemp(prefix=f"dcdnas-fuzz-{name}-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+        self.now = os.open(STATE / f"{name}.now", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+
+    def run(self) -> None:
+        """Until time is up or as many files were tried as are wanted."""
+        tried(self.name, 0, [], self.folder)  # imports what it needs
+        here = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (here + 4 * BYTES, resource.RLIM_INFINITY))
+        self._look_again()
+        last = begun = time.process_time()
+        while (now := time.process_time()) < begun + ROUND and time.monotonic() < self.until and not done(self.name, self.known):
+            self._once(*self._made())
+            if self.known.tried % BATCH == 0:
+                self.known.seconds, last = self.known.seconds + now - last, now
+                self._write()
+        self.known.seconds += time.process_time() - last
+        self._write()
+
+    def _made(self) -> tuple[int, list[Step]]:
+        if self.kept and self.rng.random() < GUIDED:
+            seed, steps = self.rng.choice(self.kept)
+            return seed, [*steps, any_step(self.rng)][-2 * MOST :]
+        several = min(self.rng.randint(1, MOST), self.rng.randint(1, MOST))
+        return self.rng.randrange(SEEDS), [any_step(self.rng) for _ in range(several)]
+
+    def _once(self, seed: int, steps: list[Step]) -> None:
+        known = self.known
+        os.pwrite(self.now, f"{json.dumps([seed, steps]):200}".encode(), 0)
+        watched = known.tried < WATCHED or known.tried % EVERY == 0
+        with self.lines.watching() if watched else nullcontext():
+            fault, said = tried(self.name, seed, steps, self.folder)
         known.tried, known.refused = known.tried + 1, known.refused + (fault == "refused")
-        new = lines.reached - seen
-        if new and kept < KEPT:
-            kept += 1
-            _keep(name, seed, steps, f"reaches {min(new)}")
-        seen.update(new)
+        new = self.lines.reached - self.seen
+        self.seen |= new
+        if new and len(self.kept) < KEPT:
+            self.kept.append((seed, steps))
+            _keep(self.name, seed, steps, f"reaches {min(new)}")
         if fault not in ("", "refused") and fault not in known.faults:
-            raise AssertionError(f"{fault}\n{json.dumps([seed, steps])}\n{said}")
+            steps = smallest(steps, lambda fewer: tried(self.name, seed, fewer, self.folder)[0] == fault)
+            known.faults[fault] = f"{json.dumps([seed, steps])}\n{said}"
+            _keep(self.name, seed, steps, why=fault)
+            print(f"{self.name}: {fault}\n{known.faults[fault]}", flush=True)
 
-    settled = settings(
-        max_examples=BATCH, deadline=None, database=None, suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate, Phase.shrink],
-    )  # fmt: skip
-    try:
-        while time.monotonic() < until:
-            settled(given(st.integers(0, 40), STEPS)(once))()
-    except AssertionError as error:
-        fault, recipe, said = str(error).split("\n", 2)
-        known.faults[fault] = f"{recipe}\n{said}"
-        _keep(name, *json.loads(recipe), why=fault)
-    known.lines = sorted(seen & lines.all)
-    known.seconds += time.process_time() - begun
-    known.write(name)
-    reached = f"{len(known.lines)} of {len(lines.all)} lines"
-    print(f"{name:11} {known.tried:8,} tried, {known.refused:8,} refused, {reached}, {len(known.faults)} faults", flush=True)
+    def _look_again(self) -> None:
+        """Which faults are no more."""
+        for fault, said in list(self.known.faults.items()):
+            if _fine(self.name, json.loads(said.split("\n")[0])):
+                del self.known.faults[fault]
+                self.known.mended = sorted({*self.known.mended, fault})
+
+    def _write(self) -> None:
+        self.known.lines = sorted(self.seen & self.lines.all)
+        self.known.write(self.name)
+
+
+def _fine(name: str, made: tuple[int, list[Step]]) -> bool:
+    """Whether a file is read or refused; it is tried in a process of its own, which it may end."""
+    command = [sys.executable, __file__, "--again", name, json.dumps(made)]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def smallest(steps: list[Step], fails: Callable[[list[Step]], bool]) -> list[Step]:
+    """The steps without those that a fault does not need."""
+    for step in list(steps):
+        fewer = [other for other in steps if other is not step]
+        if fails(fewer):
+            steps = fewer
+    return steps
+
+
+def done(name: str, known: Known) -> bool:
+    """Whether a reader was tried as often as is wanted."""
+    return known.tried >= TARGETS[name].wanted
+
+
+def table(names: Sequence[str]) -> Iterator[str]:
+    """What is known of readers, in lines of Markdown."""
+    yield "| reader | files | of them refused | faults found | of them left | lines of the reader that were reached |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for name in names:
+        known, lines = Known.of(name), Lines(TARGETS[name].files()).all
+        reached, every, left = len(lines & set(known.lines)), len(lines), len(known.faults)
+        share = f"{reached} of {every} ({reached / every:.0%})"
+        yield f"| {name} | {known.tried:,} | {known.refused:,} | {left + len(known.mended)} | {left} | {share} |"
+
+
+def one_round(name: str, until: float) -> None:
+    """Tries one reader for some time, and says what is known of it then."""
+    Round(name, until).run()
+    known, lines = Known.of(name), Lines(TARGETS[name].files()).all
+    counts = f"{known.tried:8,} tried, {known.refused:8,} refused, {len(known.lines)} of {len(lines)} lines"
+    print(f"{name:11} {counts}, {len(known.faults)} faults, {1e6 * known.seconds / max(1, known.tried):,.0f} us each", flush=True)
 
 
 def main() -> None:
@@ -228,21 +303,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--only", nargs="*", choices=TARGETS, default=list(TARGETS))
-    parser.add_argument("--round", nargs=2, metavar=("READER", "SECONDS"), help="one round, in this process")
+    parser.add_argument("--table", action="store_true", help="print what is known, and try nothing")
+    parser.add_argument("--again", nargs=2, metavar=("READER", "FILE"), help="one file, in this process; fails if it is a fault")
+    parser.add_argument("--round", nargs=2, metavar=("READER", "UNTIL"), help="one round, in this process")
     given = parser.parse_args()
     STATE.mkdir(exist_ok=True)
+    if given.table:
+        print("\n".join(table(given.only)))
+        return
+    if given.again:
+        with tempfile.TemporaryDirectory() as folder:
+            sys.exit(tried(given.again[0], *json.loads(given.again[1]), Path(folder))[0] not in ("", "refused"))
     if given.round:
         one_round(given.round[0], float(given.round[1]))
         return
     until = time.monotonic() + 3600 * given.hours
-    while (left := until - time.monotonic()) > 1:
-        name = min(given.only, key=lambda name: Known.of(name).tried / TARGETS[name].wanted)
-        seconds = min(ROUND, left)
-        command = [sys.executable, __file__, "--round", name, str(seconds)]
-        code = subprocess.run(command, timeout=None, check=False).returncode
-        if code:
-            known = Known.of(name)
-            recipe = (STATE / f"{name}.now").read_text()
+    while time.monotonic() < until and (left := [name for name in given.only if not done(name, Known.of(name))]):
+        name = min(left, key=lambda name: Known.of(name).tried / TARGETS[name].wanted)
+        code = subprocess.run([sys.executable, __file__, "--round", name, str(until)], check=False).returncode
+        if code > 0:
+            sys.exit(code)  # a mistake of this file, which it has printed
+        if code < 0:
+            known, recipe = Known.of(name), (STATE / f"{name}.now").read_text().strip()
             known.faults[f"ended with {code}"] = recipe
             known.tried += 1
             known.write(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -17,8 +18,17 @@ from dcdnas.engine import _rows as rows
 Step = tuple[int, int, int]
 """What is done, where (of 2^16), and with which value."""
 
-STEPS = st.lists(st.tuples(st.integers(0, 2**8), st.integers(0, 2**16 - 1), st.integers(0, 2**16)), min_size=0, max_size=4)
-"""Up to four changes of a file, the fewer the simpler."""
+MOST = 4
+"""Changes of a file at most."""
+
+STEPS = st.lists(st.tuples(st.integers(0, 2**8), st.integers(0, 2**16 - 1), st.integers(0, 2**16)), min_size=0, max_size=MOST)
+"""Some changes, as Hypothesis chooses them: the fewer the simpler."""
+
+
+def any_step(rng: random.Random) -> Step:
+    """A change by chance."""
+    return rng.randint(0, 2**8), rng.randrange(2**16), rng.randint(0, 2**16)
+
 
 ODD: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2, 2**31, 2**63, 2**64, 10**40, 10**400, -(10**400), 0.5, -0.0, 1e-320, 1e308, -1e308,

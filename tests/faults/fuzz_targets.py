@@ -24,6 +24,10 @@ from fuzz_mutations import Change, Step, changed_bytes, changed_memory, changed_
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 
+TEXTS, BINARIES = 100_000, 5_000
+"""Files that are wanted of a reader of text and of one of bytes."""
+
+
 @dataclass(frozen=True)
 class Target:
     """A reader.
@@ -41,7 +45,7 @@ class Target:
     read: Callable[[Path], object]
     name: str
     modules: tuple[str, ...]
-    wanted: int = 100_000
+    wanted: int = TEXTS
     change: Change = changed_values
 
     def put(self, folder: Path, seed: int, steps: Sequence[Step]) -> Path:
@@ -88,6 +92,21 @@ def _yaml(*paths: Path) -> list[bytes]:
     from dcdnas.core.yaml_lines import read_yaml
 
     return [json.dumps(read_yaml(path).data).encode() for path in paths]
+
+
+def _spaces() -> list[bytes]:
+    """Spaces with few stages, and two options for one or two settings only: so they are read many times as soon."""
+
+    def small(value: Any, most: int) -> Any:
+        if isinstance(value, dict):
+            return {name: small(one, 2 if name == "fit" else most) for name, one in value.items()}
+        return value[:most] if isinstance(value, list) else value
+
+    shipped = [path for path in _shipped("search_spaces") if path.stem in SMALL]
+    plain = [json.loads(content) for content in _yaml(*shipped)]
+    for one in plain:
+        one["settings"] = {name: small(value, 2 if name in SEVERAL else 1) for name, value in one["settings"].items()}
+    return [json.dumps(one).encode() for one in plain]
 
 
 def _shipped(folder: str) -> list[Path]:
@@ -382,11 +401,14 @@ def _read_run(folder: Path) -> object:
 READING = "space.reading"
 
 SMALL = ("fashion-quick", "fashion-fit", "nas-bench-macro", "segmentation-quick")
-"""Spaces that are quick to read, with all kinds of keys."""
+"""Spaces with all kinds of keys."""
+
+SEVERAL = ("channels", "strides", "block", "depth", "upsampling")
+"""Settings that keep two entries in them."""
 
 TARGETS: dict[str, Target] = {
     "space": Target(
-        lambda: _yaml(*(path for path in _shipped("search_spaces") if path.stem in SMALL)), _read_space, "space.yaml",
+        _spaces, _read_space, "space.yaml",
         (f"{READING}.reader", f"{READING}.settings", f"{READING}.slots", f"{READING}.schema", "core.yaml_lines"),
     ),
     "config": Target(_architectures, _read_model, "config.yaml", ("core.architecture", "export.config", "core.yaml_lines")),
@@ -397,13 +419,13 @@ TARGETS: dict[str, Target] = {
     "latency": Target(_latencies, _read_latencies, "table.json", ("cost.latency.file", "cost.latency.row", "core.json_files")),
     "notes": Target(_notes, _read_notes, "notes.json", ("results.notes", "core.json_files")),
     "driver": Target(_drivers, _read_driver, "driver.json", ("core.lock",)),
-    "benchmark": Target(_benchmarks, _read_benchmark, "table.json", ("tables.nas_bench_macro",), 20_000),
-    "npz": Target(_npz, _read_npz, "data.npz", ("data.npz",), 20_000, changed_bytes),
-    "idx": Target(_idx, _read_idx, "images", ("data.fashion_mnist",), 20_000, changed_bytes),
-    "cifar": Target(_cifar, _read_cifar, "cifar.tar.gz", ("data._cifar",), 20_000, changed_bytes),
-    "picture": Target(_pictures, _read_picture, "picture", ("data._picture",), 20_000, changed_bytes),
-    "parquet": Target(_parquet, _read_parquet, "train.parquet", ("data.parquet",), 20_000, changed_bytes),
-    "checkpoint": Target(_checkpoints, _read_checkpoint, "state.pth", ("published._state",), 20_000, changed_bytes),
-    "run": MemoryTarget(list, _read_run, "run", ("engine.store", "engine._rows", "engine._facts", "results.reading"), 5_000),
+    "benchmark": Target(_benchmarks, _read_benchmark, "table.json", ("tables.nas_bench_macro",)),
+    "npz": Target(_npz, _read_npz, "data.npz", ("data.npz",), BINARIES, changed_bytes),
+    "idx": Target(_idx, _read_idx, "images", ("data.fashion_mnist",), BINARIES, changed_bytes),
+    "cifar": Target(_cifar, _read_cifar, "cifar.tar.gz", ("data._cifar",), BINARIES, changed_bytes),
+    "picture": Target(_pictures, _read_picture, "picture", ("data._picture",), BINARIES, changed_bytes),
+    "parquet": Target(_parquet, _read_parquet, "train.parquet", ("data.parquet",), BINARIES, changed_bytes),
+    "checkpoint": Target(_checkpoints, _read_checkpoint, "state.pth", ("published._state",), BINARIES, changed_bytes),
+    "run": MemoryTarget(list, _read_run, "run", ("engine.store", "engine._rows", "engine._facts", "results.reading"), BINARIES),
 }  # fmt: skip
 """Every reader of files that others write, by name."""

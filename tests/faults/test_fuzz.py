@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import fuzz
 import pytest
-from fuzz import TooSlow, fault_of, recipes, tried
+from fuzz import Known, Round, TooSlow, fault_of, recipes, smallest, table, tried
 from fuzz_mutations import STEPS, Step, changed_bytes, changed_values
 from fuzz_targets import TARGETS, Target
 from hypothesis import HealthCheck, given
@@ -60,6 +63,35 @@ def test_the_fuzzer_tells_faults_from_refusals(tmp_path: Path) -> None:
     assert fault_of(reader(refuses), path) == ("refused", "")
     assert fault_of(reader(raises), path)[0] == "KeyError in outside"
     assert fault_of(reader(lambda path: None), path) == ("", "")
+
+
+def test_the_file_of_a_fault_is_made_small() -> None:
+    assert smallest([(1, 2, 3), (4, 5, 6), (7, 8, 9)], lambda steps: (4, 5, 6) in steps) == [(4, 5, 6)]
+
+
+def test_what_the_fuzzer_finds_is_kept_counted_and_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raises(path: Path) -> None:
+        if b"1" not in path.read_bytes():
+            raise KeyError("a")
+
+    def found(read: object) -> Known:
+        monkeypatch.setattr(fuzz, "STATE", tmp_path)
+        monkeypatch.setattr(fuzz, "CORPUS", tmp_path)
+        monkeypatch.setitem(
+            TARGETS, "made-up", replace(reader(read), modules=("errors",), wanted=Known.of("made-up").tried + 300)
+        )
+        monkeypatch.setattr(fuzz, "_fine", lambda name, made: not fault_of(TARGETS[name], TARGETS[name].put(tmp_path, *made))[0])
+        monkeypatch.setattr("resource.setrlimit", lambda *_: None)
+        Round("made-up", time.monotonic() + 60).run()
+        return Known.of("made-up")
+
+    known = found(raises)
+    assert (known.tried, list(known.faults)) == (300, ["KeyError in outside"])
+    assert [len(steps) for _, steps in recipes("made-up")] == [1]
+    assert list(found(raises).faults) == ["KeyError in outside"]
+    known = found(lambda path: None)
+    assert (known.tried, known.faults, known.mended) == (900, {}, ["KeyError in outside"])
+    assert list(table(["made-up"]))[-1].startswith("| made-up | 900 | 0 | 1 | 0 |")
 
 
 @pytest.mark.slow
