@@ -66,6 +66,7 @@ class Shelf:
         self._open: OrderedDict[str, LiveRun] = OrderedDict()
         self._lines: dict[str, tuple[object, Line]] = {}
         self._lock = threading.Lock()
+        self._listing = threading.Lock()
         self._reading: dict[str, threading.Lock] = {}
 
     def names(self) -> list[str]:
@@ -98,9 +99,10 @@ class Shelf:
         return live
 
     def lines(self) -> list[Line]:
-        """A line a run, the one that was written last first; read again only where something was written."""
-        kept = {name: self._line(name) for name in self.names()}
-        self._lines = kept
+        """A line a run, the one that was written last first; read again only where something was written, by one who asks."""
+        with self._listing:
+            kept = {name: self._line(name) for name in self.names()}
+            self._lines = kept
         return sorted((line for _, line in kept.values()), key=lambda line: (-line.changed, line.name))
 
     def _line(self, name: str) -> tuple[object, Line]:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import random
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ from synthetic import confirm, invent, make_run, outcome, put
 
 from dcdnas.core.trial import EpochResult, Trial
 from dcdnas.dashboard.live_run import LiveRun
-from dcdnas.dashboard.runs import Shelf, read_line
+from dcdnas.dashboard.runs import Line, Shelf, read_line
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.store import CONFIRMING, Store
 from dcdnas.pages import payload
@@ -114,6 +116,22 @@ def test_a_run_that_is_written_to_gets_a_new_line(folder: Path) -> None:
     assert shelf.lines()[0] is before[0]
     more(folder, 8)
     assert shelf.lines()[0].ended > before[0].ended
+
+
+def test_many_who_ask_for_the_list_at_one_time_have_a_run_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run(tmp_path / "run", 3)
+    shelf, read = Shelf(tmp_path), []
+
+    def slowly(folder: Path) -> Line:
+        read.append(folder.name)
+        time.sleep(0.05)
+        return Line(folder.name, "finished")
+
+    monkeypatch.setattr("dcdnas.dashboard.runs.read_line", slowly)
+    with ThreadPoolExecutor(8) as pool:
+        lists = list(pool.map(lambda _: shelf.lines(), range(8)))
+    assert [[line.name for line in lines] for lines in lists] == [["run"]] * 8
+    assert read == ["run"]
 
 
 def test_a_stream_tells_of_a_new_trial(own_site: Site) -> None:

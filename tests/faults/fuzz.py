@@ -212,7 +212,6 @@ class Round:
         tried(self.name, 0, [], self.folder)  # imports what it needs
         here = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (here + 4 * BYTES, resource.RLIM_INFINITY))
-        self._look_again()
         last = begun = time.process_time()
         while (now := time.process_time()) < begun + ROUND and time.monotonic() < self.until and not done(self.name, self.known):
             self._once(*self._made())
@@ -247,16 +246,19 @@ class Round:
             _keep(self.name, seed, steps, why=fault)
             print(f"{self.name}: {fault}\n{known.faults[fault]}", flush=True)
 
-    def _look_again(self) -> None:
-        """Which faults are no more."""
-        for fault, said in list(self.known.faults.items()):
-            if _fine(self.name, json.loads(said.split("\n")[0])):
-                del self.known.faults[fault]
-                self.known.mended = sorted({*self.known.mended, fault})
-
     def _write(self) -> None:
         self.known.lines = sorted(self.seen & self.lines.all)
         self.known.write(self.name)
+
+
+def look_again(name: str) -> None:
+    """Writes down which faults of a reader are no more."""
+    known = Known.of(name)
+    for fault, said in list(known.faults.items()):
+        if _fine(name, json.loads(said.split("\n")[0])):
+            del known.faults[fault]
+            known.mended = sorted({*known.mended, fault})
+            known.write(name)
 
 
 def _fine(name: str, made: tuple[int, list[Step]]) -> bool:
@@ -317,6 +319,8 @@ def main() -> None:
     if given.round:
         one_round(given.round[0], float(given.round[1]))
         return
+    for name in given.only:
+        look_again(name)
     until = time.monotonic() + 3600 * given.hours
     while time.monotonic() < until and (left := [name for name in given.only if not done(name, Known.of(name))]):
         name = min(left, key=lambda name: Known.of(name).tried / TARGETS[name].wanted)

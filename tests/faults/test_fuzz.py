@@ -9,7 +9,7 @@ from pathlib import Path
 
 import fuzz
 import pytest
-from fuzz import Known, Round, TooSlow, fault_of, recipes, smallest, table, tried
+from fuzz import Known, Round, TooSlow, fault_of, look_again, recipes, smallest, table, tried
 from fuzz_mutations import STEPS, Step, changed_bytes, changed_values
 from fuzz_targets import TARGETS, Target
 from hypothesis import HealthCheck, given
@@ -82,6 +82,7 @@ def test_what_the_fuzzer_finds_is_kept_counted_and_mended(tmp_path: Path, monkey
         )
         monkeypatch.setattr(fuzz, "_fine", lambda name, made: not fault_of(TARGETS[name], TARGETS[name].put(tmp_path, *made))[0])
         monkeypatch.setattr("resource.setrlimit", lambda *_: None)
+        look_again("made-up")
         Round("made-up", time.monotonic() + 60).run()
         return Known.of("made-up")
 
