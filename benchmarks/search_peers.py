@@ -1,154 +1,261 @@
-"""What other tools find on NAS-Bench-Macro, beside dcdnas: the searches of `search_quality.py` with their optimizers.
+"""What other tools find on a benchmark table, beside dcdnas: the searches of `search_quality.py` with their optimizers.
 
     dcdnas data fetch nas-bench-macro
-    python benchmarks/search_peers.py [--seeds 20] [--peers optuna-tpe pymoo] [--budgets none] [--against dcdnas-model] [--show]
+    python benchmarks/search_peers.py [--benchmark dynconv-fmnist] [--seeds 20] [--peers optuna-tpe pymoo] [--budgets none]
+        [--against dcdnas-model] [--show]
 
 Each tool runs as its documentation says (the files in `peers/`), in a virtual environment of its own, which is made once in the
-cache folder from the versions below. It chooses each of the eight blocks among three and minimizes the error that it reads and
-the multiply-adds. There are two variants. In the first, `filtered`, every contestant begins with the networks and readings with
-which the searches of dcdnas begin, networks over the budget are refused before they are evaluated, and one that was evaluated
-before is answered from memory; neither counts. The second, `plain`, is the tool by itself: it begins as it does, a budget is a
-constraint where it has such, and everything that it asks for counts.
+cache folder from the versions below. Every decision is a choice to it; one that does not exist beside the others changes nothing.
+It minimizes what the samplers of dcdnas are told (the loss where the table has one, else the error) and the multiply-adds; those
+called `-error` minimize the first alone. There are three variants:
+- `filtered`: only what proposes differs. All begin with the networks and readings with which the searches of dcdnas begin,
+  networks over the budget are refused before they are evaluated, one that was evaluated before is answered from memory, neither
+  counts, and the best network is chosen as dcdnas chooses it;
+- `plain`: the tool by itself. It begins as it does, a budget is a constraint or else a penalty, everything that it asks for
+  counts, and its answer is the network within the budget that read best;
+- `stopped`: the same for those that stop trainings by their readings on the way, in the place of evaluations the epochs that so
+  many take. Only what was trained to the end counts. A table without readings on the way has nothing to stop.
 
-Judged as there, at 24, 50 and 100 evaluations; b of a tool is of the network that read best, which is its answer. Results go to
-`search_peers.json` beside this file, search by search: what is there is not searched again. The searches of dcdnas are those of
-`search_quality.py`.
+Judged as there, at 24, 50 and 100 evaluations. Results go to `search_peers-BENCHMARK.json` beside this file, search by search:
+what is there is not searched again. The searches of dcdnas are those of `search_quality.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import re
 import subprocess
 import sys
 import venv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from search_quality import SIZES, results_of, searched, show
-from yardstick import BUDGETS, DIGITS, Yardstick, yardstick
+from yardstick import BUDGETS, DIGITS, GOALS, Yardstick, yardstick
 
 from dcdnas.core.cache import cache_folder
+from dcdnas.core.trial import Score, Trial
 from dcdnas.engine.job import derived_seed
 from dcdnas.networks import identity
 from dcdnas.space.library import load_space
+from dcdnas.space.pricing.cost import priced
 from dcdnas.space.pricing.table import SpaceTable
-from dcdnas.tables import Table, tables
+from dcdnas.space.search_space import Decisions, SearchSpace
+from dcdnas.tables import Curve, tables
 
-RESULTS = Path(__file__).with_suffix(".json")
-BENCHMARK = "nas-bench-macro"
 SCRIPTS = Path(__file__).with_name("peers")
 
 
 class Peer(NamedTuple):
-    """How a tool is run: its script with words, and what is installed for it."""
+    """How a tool is run: its script with words, what is installed for it, and whether it stops trainings."""
 
     script: tuple[str, ...]
     needs: tuple[str, ...]
+    stops: bool = False
 
 
 OPTUNA = ("optuna==5.0.0", "scipy==1.17.1")
+RAY, SYNE_TUNE = ("ray[tune]==2.60.0", "optuna==5.0.0"), ("syne-tune==0.16.0",)
+GP = (*OPTUNA, "torch==2.13.0")
 PEERS = {
-    "optuna-tpe": Peer(("with_optuna.py", "tpe"), OPTUNA),
-    "optuna-nsga2": Peer(("with_optuna.py", "nsga2"), OPTUNA),
-    "optuna-gp": Peer(("with_optuna.py", "gp"), (*OPTUNA, "torch==2.13.0")),
-    "ray-optuna": Peer(("with_ray.py",), ("ray[tune]==2.60.0", "optuna==5.0.0")),
-    "syne-tune": Peer(("with_syne_tune.py",), ("syne-tune==0.16.0",)),
     "pymoo": Peer(("with_pymoo.py",), ("pymoo==0.6.2",)),
+    "syne-tune": Peer(("with_syne_tune.py",), SYNE_TUNE),
+    "syne-tune-moasha": Peer(("with_syne_tune.py", "moasha"), SYNE_TUNE, stops=True),
+    "optuna-nsga2": Peer(("with_optuna.py", "nsga2"), OPTUNA),
+    "optuna-tpe": Peer(("with_optuna.py", "tpe"), OPTUNA),
+    "optuna-tpe-error": Peer(("with_optuna.py", "tpe-error"), OPTUNA),
+    "ray-optuna": Peer(("with_ray.py",), RAY),
+    "ray-optuna-asha": Peer(("with_ray.py", "asha"), RAY, stops=True),
+    "optuna-gp": Peer(("with_optuna.py", "gp"), GP),
+    "optuna-gp-error": Peer(("with_optuna.py", "gp-error"), GP),
 }
 OURS = ("random", "tpe", "model")
-VARIANTS = ("filtered", "plain")
-
-
-class Row(NamedTuple):
-    """A name in the table: what network it is, multiply-adds, and the three readings."""
-
-    same: str
-    cost: float
-    readings: tuple[float, ...]
+VARIANTS = ("filtered", "plain", "stopped")
 
 
 def main() -> None:
     """Searches what is missing, and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--benchmark", default="nas-bench-macro", choices=list(BUDGETS))
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
-    parser.add_argument("--budgets", nargs="+", default=list(BUDGETS[BENCHMARK]))
+    parser.add_argument("--budgets", nargs="+")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--table", help="file of the benchmark; the fetched one when left out")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--ours", type=Path, default=results_of(BENCHMARK), help="results of search_quality.py")
+    parser.add_argument("--results", type=Path)
+    parser.add_argument("--ours", type=Path, help="results of search_quality.py")
     parser.add_argument("--against", default="dcdnas-model", help="contestant to whom the others' differences are printed")
     parser.add_argument("--show", action="store_true", help="search nothing, print what there is")
     given = parser.parse_args()
-    found: dict[str, Any] = json.loads(given.results.read_text()) if given.results.exists() else {}
+    given.budgets = given.budgets or BUDGETS[given.benchmark]
+    path = given.results or peers_results_of(given.benchmark)
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     if not given.show:
-        search_missing(found, given)
-    ours = json.loads(given.ours.read_text())
+        search_missing(found, path, given)
+    ours = json.loads((given.ours or results_of(given.benchmark)).read_text())
+    print(found.get("machine", ""))
     for variant in given.variants:
-        beside = {f"{b}/dcdnas-{s}/{n}": row for key, row in ours.items() if key != "machine" for b, s, n in [key.split("/")]}
-        beside |= {key.removesuffix(f"/{variant}"): row for key, row in found.items() if key.endswith(f"/{variant}")}
         for measure in DIGITS:
             print(f"\n{variant}:", end="")
-            show(beside, measure, given.budgets, [*(f"dcdnas-{name}" for name in OURS), *given.peers], given.against)
+            contestants = [*(f"dcdnas-{name}" for name in OURS), *given.peers]
+            show(beside(ours, found, variant), measure, given.budgets, contestants, given.against)
 
 
-def search_missing(found: dict[str, Any], given: argparse.Namespace) -> None:
+def peers_results_of(benchmark: str) -> Path:
+    """Where the searches on a table are written down."""
+    return Path(__file__).with_name(f"search_peers-{benchmark}.json")
+
+
+def beside(ours: Mapping[str, Any], found: Mapping[str, Any], variant: str) -> dict[str, Any]:
+    """All searches of one variant by budget, contestant and seed, those of dcdnas among them."""
+    named = {f"{b}/dcdnas-{s}/{n}": row for key, row in ours.items() if key != "machine" for b, s, n in [key.split("/")]}
+    return named | {key.removesuffix(f"/{variant}"): row for key, row in found.items() if key.endswith(f"/{variant}")}
+
+
+def search_missing(found: dict[str, Any], path: Path, given: argparse.Namespace) -> None:
     """Searches what was not searched yet, seed by seed."""
-    measure = yardstick(tables[BENCHMARK](given.table))
-    rows = rows_of(measure.table)
-    for seed, budget in product(range(given.seeds), given.budgets):
-        wanted = [(p, v) for p, v in product(given.peers, given.variants) if f"{budget}/{p}/{seed}/{v}" not in found]
-        starts = searched(measure.table, "random", budget, 10, seed)[0] if any(v == "filtered" for _, v in wanted) else []
-        for peer, variant in wanted:
-            problem = problem_of(rows, starts if variant == "filtered" else [], measure, budget, seed)
-            names = asked(PEERS[peer], {**problem, "filtered": variant == "filtered"})
-            key = f"{budget}/{peer}/{seed}/{variant}"
-            found[key] = {str(size): judged(measure, rows, problem, names[:size], measure.bound(budget)) for size in SIZES}
-            found[key] |= {"ms": 0.0, "evaluated": len(names)}
-            given.results.write_text(
-                "{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(found[k])}" for k in sorted(found)) + "\n}\n"
-            )
+    contest = Contest(yardstick(tables[given.benchmark](given.table)))
+    asked = {peer: Asked(PEERS[peer]) for peer in given.peers}
+    for seed, budget, peer, variant in product(range(given.seeds), given.budgets, given.peers, given.variants):
+        key = f"{budget}/{peer}/{seed}/{variant}"
+        if key not in found and contest.has(PEERS[peer], variant):
+            found[key] = contest.searched(asked[peer], budget, seed, variant)
+            found["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+            path.write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(found[k])}" for k in sorted(found)) + "\n}\n")
             print(key, found[key], flush=True)
 
 
-def rows_of(table: Table) -> dict[str, Row]:
-    """Every name of the benchmark."""
-    space = load_space(BENCHMARK)
-    priced = SpaceTable(space, ("flops",))
-    rows = {}
-    for digits in product(range(3), repeat=len(space.decisions)):
-        outcome = {d.name: d.options[digit] for d, digit in zip(space.decisions, digits, strict=True)}
-        architecture = space.architecture(outcome)
-        cost = priced.costs(priced.encode([outcome]))[0, 0]
-        rows["".join(map(str, digits))] = Row(identity(architecture), float(cost), table.readings(architecture))
-    return rows
+class Row(NamedTuple):
+    """A combination of choices: what it decides, what network that is, its multiply-adds, and its trainings."""
+
+    decisions: Decisions
+    same: str
+    cost: float
+    curves: tuple[Curve, ...]
 
 
-def problem_of(rows: dict[str, Row], starts: Sequence[Any], measure: Yardstick, budget: str, seed: int) -> dict[str, Any]:
-    """What a tool is given: choices, costs, and of each network the one reading that this search sees."""
-    space = load_space(BENCHMARK)
-    options = {d.name: list(d.options) for d in space.decisions}
-    seen = {row.same: row.readings[derived_seed(seed, row.same) % len(row.readings)] for row in rows.values()}
-    seen |= {identity(trial.architecture): trial.score.values["accuracy"] for trial in starts}
-    return {
-        "options": options, "starts": [dict(trial.decisions) for trial in starts], "trials": SIZES[-1], "seed": seed,
-        "budget": None if budget == "none" else measure.bound(budget),
-        "networks": {name: [row.same, row.cost, seen[row.same]] for name, row in rows.items()},
-    }  # fmt: skip
+@dataclass
+class Contest:
+    """The searches on one table.
+
+    Args:
+        measure: by which what was found is judged.
+    """
+
+    measure: Yardstick
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """Whose networks the table has."""
+        return load_space(self.measure.table.NAME)
+
+    @cached_property
+    def rows(self) -> dict[str, Row]:
+        """Every combination of choices by its name, a digit a decision."""
+        prices, rows = SpaceTable(self.space, ("flops",)), {}
+        for digits in product(*(range(len(d.options)) for d in self.space.decisions)):
+            wanted = {d.name: d.options[digit] for d, digit in zip(self.space.decisions, digits, strict=True)}
+            outcome = self.space.decide(lambda name, _, wanted=wanted: wanted[name])  # type: ignore[misc]
+            cost, architecture = float(prices.costs(prices.encode([outcome]))[0, 0]), self.space.architecture(outcome)
+            curves = self.measure.table.curves(architecture)
+            rows["".join(map(str, digits))] = Row(outcome, identity(architecture), cost, curves)
+        return rows
+
+    def has(self, peer: Peer, variant: str) -> bool:
+        """Whether there is such a search."""
+        return peer.stops == (variant == "stopped") and (self.measure.table.EPOCHS > 1 or not peer.stops)
+
+    def searched(self, asked: Asked, budget: str, seed: int, variant: str) -> dict[str, Any]:
+        """What a tool finds, judged at each size."""
+        filtered, epochs = variant == "filtered", self.measure.table.EPOCHS
+        starts = searched(self.measure.table, "random", budget, 10, seed)[0] if filtered else []
+        most, seen = self.measure.bound(budget), self.seen(starts, seed)
+        answer = asked.answer({
+            "options": {d.name: list(map(str, d.options)) for d in self.space.decisions}, "trials": SIZES[-1], "seed": seed,
+            "starts": [{d.name: str(t.decisions.get(d.name, d.options[0])) for d in self.space.decisions} for t in starts],
+            "budget": None if budget == "none" else most, "filtered": filtered, "epochs": epochs,
+            "worst": max(told(curve[-1]) for curve in seen.values()),
+            "networks": {name: [row.same, row.cost, told(seen[row.same][-1])] for name, row in self.rows.items()},
+            "curves": {same: list(map(told, curve)) for same, curve in seen.items()} if variant == "stopped" else {},
+        })  # fmt: skip
+        networks, found = [self.rows[name] for name in answer["networks"]], {}
+        for size in SIZES:
+            count = sum(ended <= size * epochs for ended in answer["ended"]) if variant == "stopped" else size
+            found[str(size)] = self.judged(networks[:count], seen, most, filtered)
+        return found | {"ms": answer["ms"], "asked": answer["asked"], "evaluated": len(networks)}
+
+    def seen(self, starts: Sequence[Trial], seed: int) -> dict[str, Curve]:
+        """Of each network the one training that a search sees: of a start the one that dcdnas has seen, else a drawn one."""
+        seen: dict[str, Curve] = {t.deployed: (t.score.values,) for t in starts if t.score}
+        for row in self.rows.values():
+            seen.setdefault(row.same, row.curves[derived_seed(seed, row.same) % len(row.curves)])
+        return seen
+
+    def judged(self, rows: Sequence[Row], seen: Mapping[str, Curve], most: float, filtered: bool) -> dict[str, float]:
+        """b, U and V of what was evaluated within the budget."""
+        within = [row for row in rows if row.cost <= most]
+        readings = [[curve[-1]["accuracy"] for curve in row.curves] for row in within]
+        ends = [seen[row.same][-1] for row in within]
+        by = [-told(end) for end in ends]
+        if filtered:
+            by = self.measure.believed([self.trial(*each) for each in zip(range(len(within)), within, ends, strict=True)])
+        return self.measure.judge([row.cost for row in within], readings, [end["accuracy"] for end in ends], most, by)
+
+    def trial(self, number: int, row: Row, values: Mapping[str, float]) -> Trial:
+        """What was evaluated, as the search of dcdnas has it."""
+        network = priced(self.space, row.decisions)
+        score = Score(values, 1, 0.0)
+        return Trial(number, "finished", network.architecture, network.decisions, network.cost, score, deployed=row.same)
 
 
-def asked(peer: Peer, problem: dict[str, Any]) -> list[str]:
-    """Names of the networks that a tool has evaluated, in order."""
-    command = [str(python_of(peer)), str(SCRIPTS / peer.script[0]), *peer.script[1:]]
-    ended = subprocess.run(command, input=json.dumps(problem), capture_output=True, text=True)
-    if ended.returncode:
-        raise SystemExit(f"{' '.join(peer.script)} ended with {ended.returncode}:\n{ended.stderr}")
-    names: list[str] = json.loads(ended.stdout.splitlines()[-1])
-    return names
+def told(values: Mapping[str, float]) -> float:
+    """What is minimized beside the cost, as the samplers of dcdnas are told it."""
+    by = GOALS.ranked_by(GOALS.primary, Score(values, 1, 0.0))
+    return 1 - values["accuracy"] if by is None else by
+
+
+@dataclass
+class Asked:
+    """A tool that searches, in a process of its own that begins with the first search.
+
+    Args:
+        peer: how it is run.
+    """
+
+    peer: Peer
+
+    @cached_property
+    def process(self) -> subprocess.Popen[str]:
+        """Reads problems, writes answers; with one thread, as Optuna's page of its Gaussian processes advises."""
+        command = [str(python_of(self.peer)), str(SCRIPTS / self.peer.script[0]), *self.peer.script[1:]]
+        alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=alone)
+
+    def answer(self, problem: Mapping[str, Any]) -> dict[str, Any]:
+        """The networks that it evaluated, in order, and how often and how long it asked.
+
+        Raises:
+            SystemExit: when the tool has ended; it has said why.
+        """
+        assert self.process.stdin
+        assert self.process.stdout
+        try:
+            self.process.stdin.write(json.dumps(problem) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise SystemExit(f"{' '.join(self.peer.script)} ended with {self.process.wait()}.")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
 
 def python_of(peer: Peer) -> Path:
@@ -160,15 +267,6 @@ def python_of(peer: Peer) -> Path:
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", *peer.needs], check=True, stdout=sys.stderr)
         (folder / "complete").touch()
     return python
-
-
-def judged(
-    measure: Yardstick, rows: dict[str, Row], problem: dict[str, Any], names: Sequence[str], most: float
-) -> dict[str, float]:
-    """b, U and V of what was evaluated within the budget."""
-    within = [name for name in names if rows[name].cost <= most]
-    seen = [problem["networks"][name][2] for name in within]
-    return measure.judge([rows[name].cost for name in within], [rows[name].readings for name in within], seen, most)
 
 
 if __name__ == "__main__":

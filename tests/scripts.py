@@ -20,5 +20,6 @@ def script(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "path", [*sys.path, str(FOLDER)])  # for what scripts import of each other
+        patch.setitem(sys.modules, spec.name, module)  # for its dataclasses
         spec.loader.exec_module(module)
     return module

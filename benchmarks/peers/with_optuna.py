@@ -1,4 +1,4 @@
-"""Optuna's samplers, as its pages on several objectives and on constraints say."""
+"""Optuna's samplers, as its pages on several objectives and on constraints say; `-error` minimizes the error alone."""
 
 from __future__ import annotations
 
@@ -7,29 +7,35 @@ import sys
 import optuna
 from optuna.samplers import GPSampler, NSGAIISampler, TPESampler
 from optuna.trial import TrialState
-from problem import Problem
+from problem import Problem, contest
 
 
 def main(name: str) -> None:
     """Asks and tells until the trials are used up."""
-    problem = Problem()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    made = {"tpe": TPESampler, "nsga2": NSGAIISampler, "gp": GPSampler}[name]
-    settings = {"population_size": 20} if name == "nsga2" else {}
-    study = optuna.create_study(directions=["minimize", "minimize"], sampler=made(seed=problem.seed, **settings))
-    for start in problem.starts:
-        study.enqueue_trial(start)
-    while not problem.over:
-        trial = study.ask()
-        choice = {name: trial.suggest_categorical(name, options) for name, options in problem.options.items()}
-        if problem.budget:
-            trial.set_constraint("budget", problem.excess(choice))
-        answer = problem.evaluate(choice)
-        if answer is None:
-            study.tell(trial, state=TrialState.PRUNED)
-        else:
-            study.tell(trial, answer)
-    problem.end()
+    kind, _, alone = name.partition("-")
+    made = {"tpe": TPESampler, "nsga2": NSGAIISampler, "gp": GPSampler}[kind]
+    settings = {"population_size": 20} if kind == "nsga2" else {}
+
+    def search(problem: Problem) -> None:
+        directions = ["minimize"] if alone else ["minimize", "minimize"]
+        study = optuna.create_study(directions=directions, sampler=made(seed=problem.seed, **settings))
+        for start in problem.starts:
+            study.enqueue_trial(start)
+        while not problem.over:
+            if drawn := problem.draw():
+                study.enqueue_trial(drawn)
+            trial = study.ask()
+            choice = {name: trial.suggest_categorical(name, options) for name, options in problem.options.items()}
+            if problem.budget:
+                trial.set_constraint("budget", problem.excess(choice))
+            answer = problem.evaluate(choice)
+            if answer is None:
+                study.tell(trial, state=TrialState.PRUNED)
+            else:
+                study.tell(trial, answer[: len(directions)])
+
+    contest(search)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from problem import Problem
+from problem import Problem, contest
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.evaluator import Evaluator
 from pymoo.core.mixed import MixedVariableDuplicateElimination, MixedVariableMating, MixedVariableSampling
@@ -18,9 +18,8 @@ FAR = 1e12
 """Objectives of what was refused; that it is over the budget makes it worse than everything within."""
 
 
-def main() -> None:
+def search(problem: Problem) -> None:
     """Asks and tells generation by generation."""
-    problem = Problem()
     bounds = {"n_ieq_constr": 1} if problem.budget else {}
     choices = Choices(vars={name: Choice(options=options) for name, options in problem.options.items()}, n_obj=2, **bounds)
     same = MixedVariableDuplicateElimination()
@@ -43,8 +42,7 @@ def main() -> None:
             found["G"] = np.array([[problem.excess(x)] for x in asked.get("X")])
         Evaluator().eval(StaticProblem(choices, **found), asked)
         algorithm.tell(infills=asked)
-    problem.end()
 
 
 if __name__ == "__main__":
-    main()
+    contest(search)

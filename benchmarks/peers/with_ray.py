@@ -1,35 +1,61 @@
-"""Ray Tune's OptunaSearch with two metrics, through the interface of Tune's searchers.
+"""Ray Tune's OptunaSearch with two metrics, or on the error with ASHA, through the interfaces of Tune's searchers and schedulers.
 
-Tune's schedulers, ASHA among them, stop trainings by their readings on the way. A table has none, so there is nothing for them.
+The searcher knows no constraints and would learn nothing of a failure: what was refused is told as the table's worst network.
 """
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import optuna
-from problem import Problem
-from ray import tune
+from optuna.distributions import CategoricalDistribution
+from problem import Problem, contest
+from ray.tune.schedulers import ASHAScheduler
+from ray.tune.schedulers.trial_scheduler import TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-WORST = 1.0
-"""Error of what was refused: the searcher knows no constraints, and would learn nothing of a failure."""
 
-
-def main() -> None:
+def search(problem: Problem) -> None:
     """Asks and tells until the trials are used up."""
-    problem = Problem()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    search = OptunaSearch(
-        {name: tune.choice(options) for name, options in problem.options.items()}, metric=["error", "cost"], mode=["min", "min"],
-        points_to_evaluate=problem.starts or None, seed=problem.seed,
-    )  # fmt: skip
+    searcher = OptunaSearch(
+        space(problem),
+        metric=["error", "cost"],
+        mode=["min", "min"],
+        points_to_evaluate=problem.starts or None,
+        seed=problem.seed,
+    )
     number = 0
     while not problem.over:
         number += 1
-        choice = search.suggest(str(number))
-        error, cost = problem.evaluate(choice) or (WORST, problem.cost(choice))
-        search.on_trial_complete(str(number), {"error": error, "cost": cost, "training_iteration": 1})
-    problem.end()
+        choice = searcher.suggest(str(number))
+        error, cost = problem.penalized(choice) or (problem.worst, problem.cost(choice))
+        searcher.on_trial_complete(str(number), {"error": error, "cost": cost, "training_iteration": 1})
+
+
+def search_with_asha(problem: Problem) -> None:
+    """The same on the error alone, with trainings that the scheduler stops."""
+    searcher = OptunaSearch(space(problem), metric="error", mode="min", seed=problem.seed)
+    scheduler = ASHAScheduler("training_iteration", "error", "min", max_t=problem.epochs)
+    number = 0
+    while not problem.over:
+        number += 1
+        trial, result = SimpleNamespace(trial_id=str(number)), {}
+        scheduler.on_trial_add(None, trial)
+        for epoch, (error, _) in enumerate(problem.train(searcher.suggest(trial.trial_id)), start=1):
+            result = {"error": error, "training_iteration": epoch}
+            searcher.on_trial_result(trial.trial_id, result)
+            if scheduler.on_trial_result(None, trial, result) == TrialScheduler.STOP and epoch < problem.epochs:
+                break
+        scheduler.on_trial_remove(None, trial)
+        searcher.on_trial_complete(trial.trial_id, result)
+
+
+def space(problem: Problem) -> dict[str, CategoricalDistribution]:
+    """Of the searcher."""
+    return {name: CategoricalDistribution(options) for name, options in problem.options.items()}
 
 
 if __name__ == "__main__":
-    main()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    contest(search_with_asha if sys.argv[1:] == ["asha"] else search)

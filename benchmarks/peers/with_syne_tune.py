@@ -1,12 +1,18 @@
-"""Syne Tune's evolution for several objectives, through its scheduler to ask and tell; it knows no budgets."""
+"""Syne Tune's evolution for several objectives, or MOASHA, through its schedulers; they know no constraints."""
 
 from __future__ import annotations
 
 import logging
+import sys
+from datetime import datetime
 
-from problem import Problem
+import numpy as np
+from problem import Problem, contest
+from syne_tune.backend.trial_status import Trial
 from syne_tune.config_space import choice
+from syne_tune.optimizer.scheduler import SchedulerDecision
 from syne_tune.optimizer.schedulers.ask_tell_scheduler import AskTellScheduler
+from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
 from syne_tune.optimizer.schedulers.multiobjective.multi_objective_regularized_evolution import (
     MultiObjectiveRegularizedEvolution,
 )
@@ -15,11 +21,10 @@ from syne_tune.optimizer.schedulers.single_fidelity_scheduler import SingleFidel
 POPULATION, SAMPLE = 20, 5
 
 
-def main() -> None:
+def search(problem: Problem) -> None:
     """Asks and tells until the trials are used up."""
-    logging.disable(logging.WARNING)
-    problem = Problem()
-    space = {name: choice(options) for name, options in problem.options.items()}
+    np.random.seed(problem.seed)  # its first networks are drawn by this one whatever the seed
+    space = space_of(problem)
     searcher = MultiObjectiveRegularizedEvolution(
         space, points_to_evaluate=problem.starts or None, population_size=POPULATION, sample_size=SAMPLE,
         random_seed=problem.seed,
@@ -27,11 +32,30 @@ def main() -> None:
     scheduler = AskTellScheduler(SingleFidelityScheduler(space, ["error", "cost"], searcher=searcher, random_seed=problem.seed))
     while not problem.over:
         trial = scheduler.ask()
-        answer = problem.evaluate(trial.config)
+        answer = problem.penalized(trial.config)
         if answer is not None:
             scheduler.tell(trial, {"error": answer[0], "cost": answer[1]})
-    problem.end()
+
+
+def search_with_moasha(problem: Problem) -> None:
+    """Draws, and lets the scheduler stop the trainings."""
+    np.random.seed(problem.seed)  # draws by this one whatever the seed
+    scheduler = MOASHA(space_of(problem), ["error", "cost"], max_t=problem.epochs, random_seed=problem.seed)
+    while not problem.over:
+        trial = Trial(problem.asked, scheduler.suggest().config, datetime.now())
+        scheduler.on_trial_add(trial)
+        for epoch, (error, cost) in enumerate(problem.train(trial.config), start=1):
+            action = scheduler.on_trial_result(trial, {"error": error, "cost": cost, "training_iteration": epoch})
+            if action == SchedulerDecision.STOP and epoch < problem.epochs:
+                break
+        scheduler.on_trial_remove(trial)
+
+
+def space_of(problem: Problem) -> dict[str, object]:
+    """Of the searchers."""
+    return {name: choice(options) for name, options in problem.options.items()}
 
 
 if __name__ == "__main__":
-    main()
+    logging.disable(logging.WARNING)
+    contest(search_with_moasha if sys.argv[1:] == ["moasha"] else search)
