@@ -1,7 +1,8 @@
-"""How well scores of untrained networks rank NAS-Bench-Macro, beside what is known for nothing: multiply-adds and parameters.
+"""How well scores of untrained networks rank those of a benchmark table, beside what is known for nothing: their prices.
 
     dcdnas data fetch nas-bench-macro
-    python benchmarks/zero_cost.py -d cifar10:DIR [--networks 150] [--bands 36-40 54-60] [--results FILE] [--show]
+    python benchmarks/zero_cost.py -d cifar10:DIR [--networks 150] [--results FILE] [--show]
+    python benchmarks/zero_cost.py --benchmark dynconv-fmnist
 
 Scores of a network at its fresh weights, on one batch of 64 training images; higher is said to be better:
 - `grad-norm`: the sum of the gradients' norms over the parameters (Abdelfattah et al., ICLR 2021);
@@ -10,11 +11,15 @@ Scores of a network at its fresh weights, on one batch of 64 training images; hi
 - `nwot`: the log-determinant of the agreement of the images' ReLU codes (Mellor et al., ICML 2021);
 - `swap`: how many different patterns the images make in the ReLUs, each pattern one unit's signs over all images (Peng et al.,
   ICLR 2024).
+Beside them, where the table has short trainings, `short training`: the loss of one of an epoch.
 
-Networks are drawn at random from the whole space and from bands of multiply-adds, where the budget of a search has left only
-networks of like cost. Printed are Kendall's tau with the mean of the three trainings, with its 95 % bootstrap interval over the
-networks; the regret of the best of the ten networks that a score ranks highest, in points of accuracy; and the processor time of
-the score. Results go to `zero_cost.jsonl` beside this file, a line a network: what is there is not scored again.
+True is the mean accuracy of a network's trainings. Where the table has two it is each in its turn, and the short training is that
+of the other seed, so that no noise is shared; printed is the mean of both turns. Networks are drawn at random, each with the same
+chance. Printed are Kendall's tau, over all pairs and over those whose multiply-adds differ by at most a tenth (*like cost*), the
+difference of the first to the tau of the multiply-adds, all with 95 % bootstrap intervals over the networks; the regret of the
+best of the ten networks that rank highest, in points of accuracy; and the seconds of the processor. Those of an epoch come from
+two steps after one to warm up, of each of the first ten networks. Results go to `zero_cost-BENCHMARK.jsonl` beside this file, a
+line a network: what is there is not scored again.
 """
 
 from __future__ import annotations
@@ -31,22 +36,23 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from dynconv_card import BAND, DRAWS, Numbers, banded
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from yardstick import BUDGETS
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.budget import Budget
-from dcdnas.core.rank_correlation import kendall_interval, kendall_tau
-from dcdnas.data import load
+from dcdnas.data import Images, load
 from dcdnas.networks import Network, build_network, identity
 from dcdnas.space.library import load_space
 from dcdnas.space.pricing.cost import Priced, draws_within
-from dcdnas.tables import tables
+from dcdnas.tables import Table, tables
 from dcdnas.training.augment import normalised
 from dcdnas.training.loop import seeded
 
-RESULTS = Path(__file__).with_suffix(".jsonl")
 IMAGES, TOP, SEED = 64, 10, 0
-WHOLE, COSTS = "whole space", ("flops", "params")
+BATCH, STEPS, TIMED = 128, 2, 10
+COSTS, SHORT = ("flops", "params"), "short training"
 
 Score = Callable[[Network, Tensor, Tensor], float]
 
@@ -63,6 +69,8 @@ def synflow(network: Network, x: Tensor, labels: Tensor) -> float:
     for name, module in list(network.named_modules()):
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             network.set_submodule(name, nn.Identity())
+        elif isinstance(module, nn.ReLU6):  # what flows is far above 6
+            network.set_submodule(name, nn.ReLU())
     network.double().eval()
     with torch.no_grad():
         for p in network.parameters():
@@ -82,8 +90,9 @@ def nwot(network: Network, x: Tensor, labels: Tensor) -> float:
 
 
 def swap(network: Network, x: Tensor, labels: Tensor) -> float:
-    """How many different columns of signs there are, over all units."""
-    return float(sum(len(torch.unique(code.T, dim=0)) for code in codes(network, x)))
+    """How many different columns of signs there are, over all units of the network."""
+    columns = np.concatenate([np.packbits(code.numpy(), axis=0).T for code in codes(network, x)])
+    return float(len(np.unique(np.ascontiguousarray(columns).view(f"V{columns.shape[1]}"))))
 
 
 def codes(network: Network, x: Tensor) -> list[Tensor]:
@@ -106,63 +115,94 @@ SCORES: dict[str, Score] = {"grad-norm": grad_norm, "synflow": synflow, "nwot": 
 
 
 def main() -> None:
-    """Scores what is missing, and prints the tables."""
+    """Scores what is missing, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-d", "--data", help="images of 32x32 pixels in three channels and ten classes, like cifar10:DIR")
-    parser.add_argument("--networks", type=int, default=150, help="in each group")
-    parser.add_argument("--bands", nargs="*", default=["36-40", "54-60"], help="of multiply-adds, in millions")
+    parser.add_argument("--benchmark", default="nas-bench-macro", choices=list(BUDGETS))
+    parser.add_argument("-d", "--data", help="images that the networks take, like cifar10:DIR; those of the space when left out")
+    parser.add_argument("--networks", type=int, help="how many; 150 of NAS-Bench-Macro, all others when left out")
     parser.add_argument("--table", help="file of the benchmark; the fetched one when left out")
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--results", type=Path)
     parser.add_argument("--show", action="store_true", help="score nothing, print what there is")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    path = given.results or results_of(given.benchmark)
     if not given.show:
-        score_missing(given)
-    rows = rows_of(given.results)
-    for group in (WHOLE, *given.bands):
-        show(group, [row for row in rows if row["group"] == group][: given.networks])
+        score_missing(path, given)
+    show(given.benchmark, rows_of(path))
 
 
-def score_missing(given: argparse.Namespace) -> None:
-    """Scores the networks of each group that are not in the results, and writes each down."""
-    table, images = tables["nas-bench-macro"](given.table), load(given.data)
-    chosen = torch.tensor(random.Random(SEED).sample(range(len(images)), IMAGES))
-    x, labels = normalised(images.pixels[chosen], images.mean, images.std), images.labels[chosen]
-    there = {(row["group"], row["network"]) for row in rows_of(given.results)}
-    with given.results.open("a", encoding="utf-8") as file:
-        for group in (WHOLE, *given.bands):
-            for name, found in networks_of(group, given.networks).items():
-                if (group, name) not in there:
-                    row: dict[str, Any] = {"group": group, "network": name, **{m: found.cost[m] for m in COSTS}}
-                    row["accuracy"] = statistics.fmean(table.readings(found.architecture))
-                    file.write(json.dumps(row | scored(found.architecture, x, labels)) + "\n")
-                    file.flush()
+def results_of(benchmark: str) -> Path:
+    """Where the scores of a table's networks are written down."""
+    return Path(__file__).with_name(f"zero_cost-{benchmark}.jsonl")
 
 
-def networks_of(group: str, count: int) -> dict[str, Priced]:
-    """Different networks of a group by their identities, each with the same chance."""
-    budgets = []
-    if group != WHOLE:
-        low, high = (float(side) * 1e6 for side in group.split("-"))
-        budgets = [Budget("flops", high, low)]
+def score_missing(path: Path, given: argparse.Namespace) -> None:
+    """Scores the networks that are not in the results, and writes each down."""
+    table, space = tables[given.benchmark](given.table), load_space(given.benchmark)
+    images = load(given.data or space.proxy.data)
+    there = {row["network"] for row in rows_of(path)}
+    count = given.networks or (150 if given.benchmark == "nas-bench-macro" else len(table))
+    with path.open("a", encoding="utf-8") as file:
+        for number, (name, found) in enumerate(networks_of(given.benchmark, count).items()):
+            if name not in there:
+                row = {"network": name, **{m: found.cost[m] for m in COSTS}, **truth(table, found.architecture)}
+                row |= scored(found.architecture, images, timed=number < TIMED)
+                file.write(json.dumps(row) + "\n")
+                file.flush()
+
+
+def networks_of(benchmark: str, count: int) -> dict[str, Priced]:
+    """Different networks by their identities, each with the same chance."""
     found: dict[str, Priced] = {}
-    for drawn in draws_within(load_space("nas-bench-macro"), budgets, random.Random(SEED), chances="networks"):
+    for drawn in draws_within(load_space(benchmark), (), random.Random(SEED), chances="networks"):
         found.setdefault(identity(drawn.architecture), drawn)
         if len(found) == count:
             break
     return found
 
 
-def scored(architecture: Architecture, x: Tensor, labels: Tensor) -> dict[str, Any]:
-    """Each score, and the seconds of the processor that it took."""
+def truth(table: Table, architecture: Architecture) -> dict[str, list[float]]:
+    """What a score is to rank by; and the short training of another seed for each, where there is one; higher is better."""
+    readings = table.readings(architecture)
+    if not table.scan:
+        return {"true": [statistics.fmean(readings)]}
+    losses = [-curve[-1]["loss"] for curve in table.scans(architecture)]
+    return {"true": list(readings), SHORT: losses[::-1]}
+
+
+def scored(architecture: Architecture, images: Images, timed: bool) -> dict[str, Any]:
+    """Each score, and the seconds of the processor that it took; where that is wanted those of an epoch, too."""
     row: dict[str, Any] = {"seconds": {}}
+    x, labels = batch(images, IMAGES)
     for name, score in SCORES.items():
         with seeded(SEED):
             network = build_network(architecture)
         begun = time.process_time()
         row[name] = score(network, x, labels)
-        row["seconds"][name] = round(time.process_time() - begun, 3)
+        row["seconds"][name] = round(time.process_time() - begun, 4)
+    if timed:
+        row["seconds"][SHORT] = round(step_seconds(build_network(architecture), *batch(images, BATCH)) * len(images) / BATCH, 1)
     return row
+
+
+def batch(images: Images, count: int) -> tuple[Tensor, Tensor]:
+    """Images that are drawn once, and their labels."""
+    chosen = torch.tensor(random.Random(SEED).sample(range(len(images)), count))
+    return normalised(images.pixels[chosen], images.mean, images.std), images.labels[chosen]
+
+
+def step_seconds(network: Network, x: Tensor, labels: Tensor) -> float:
+    """What a step of a training takes, without what loads and changes the images."""
+    network.train().to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(network.parameters(), 0.01)
+    begun = 0.0
+    for step in range(1 + STEPS):
+        if step == 1:
+            begun = time.process_time()
+        optimizer.zero_grad()
+        F.cross_entropy(network(x), labels).backward()
+        optimizer.step()
+    return (time.process_time() - begun) / STEPS
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -170,22 +210,52 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
-def show(group: str, rows: Sequence[dict[str, Any]]) -> None:
-    """A table: how each score ranks the networks of a group."""
-    if len(rows) < TOP:
-        return
-    true = [row["accuracy"] for row in rows]
-    print(f"\n{group}, {len(rows)} networks of {100 * min(true):.2f} to {100 * max(true):.2f} %\n")
-    print(f"| score | tau with the accuracy | regret of the top {TOP} | seconds |\n| --- | --- | --- | --- |")
-    for name in (*COSTS, *SCORES):
-        values = [row[name] for row in rows]
-        low, high = kendall_interval(values, true)
-        regret = max(true) - max(accuracy for _, accuracy in sorted(zip(values, true, strict=True))[-TOP:])
-        seconds = "" if name in COSTS else f"{statistics.fmean(row['seconds'][name] for row in rows):.2f}"
-        print(f"| `{name}` | {kendall_tau(values, true):+.2f} [{low:+.2f}, {high:+.2f}] | {100 * regret:.2f} | {seconds} |")
-    drawn = random.Random(SEED)
-    chance = statistics.fmean(max(true) - max(drawn.sample(true, TOP)) for _ in range(10_000))
-    print(f"| ten at random | 0 | {100 * chance:.2f} | |")
+def show(benchmark: str, rows: Sequence[dict[str, Any]]) -> None:
+    """A table: how each score ranks the networks."""
+    true = 100 * np.array([row["true"] for row in rows])
+    costs = np.array([row["flops"] for row in rows], float)
+    mean = true.mean(1)
+    print(f"{benchmark}, {len(rows)} networks of {mean.min():.2f} to {mean.max():.2f} %\n")
+    print(f"| score | tau | to `flops` | tau, like cost | regret of the top {TOP} | seconds |\n|{' --- |' * 6}")
+    known = ranks(rows, "flops", true, costs)
+    for name in (*COSTS, *SCORES, *([SHORT] if SHORT in rows[0] else [])):
+        found = ranks(rows, name, true, costs)
+        values = columns(rows, name, true)
+        regret = statistics.fmean(
+            best.max() - best[np.argsort(v, kind="stable")[-TOP:]].max() for v, best in zip(values.T, true.T, strict=True)
+        )
+        gain = "" if name == "flops" else cell(found[:, 0] - known[:, 0])
+        took = [row["seconds"][name] for row in rows if name in row["seconds"]]
+        seconds = f"{statistics.fmean(took):.3g}" if took else ""
+        print(f"| `{name}` | {cell(found[:, 0])} | {gain} | {cell(found[:, 1])} | {regret:.2f} | {seconds} |")
+    rng = np.random.default_rng(SEED)
+    ten = [best.max() - rng.choice(best, TOP, replace=False).max() for best in true.T for _ in range(5 * DRAWS)]
+    print(f"| ten at random | 0 | | 0 | {statistics.fmean(ten):.2f} | |")
+    epochs = [row["seconds"][SHORT] for row in rows if SHORT in row["seconds"]]
+    print(f"\nAn epoch: {min(epochs):.3g} to {max(epochs):.3g} s, {statistics.fmean(epochs):.3g} on average of {len(epochs)}.")
+
+
+def columns(rows: Sequence[dict[str, Any]], name: str, true: Numbers) -> Numbers:
+    """What ranks, (networks, truths): the same for all truths, but for short trainings."""
+    values = np.array([row[name] for row in rows], float)
+    return values if values.ndim == 2 else np.repeat(values[:, None], true.shape[1], 1)
+
+
+def ranks(rows: Sequence[dict[str, Any]], name: str, true: Numbers, costs: Numbers) -> Numbers:
+    """Kendall's tau over all pairs and over those of like cost: (1 + resamplings, 2), of all networks first."""
+    values, rng = columns(rows, name, true), np.random.default_rng(SEED)
+
+    def taus(chosen: NDArray[np.int64]) -> list[float]:
+        both = [(values[chosen, i], true[chosen, i], costs[chosen]) for i in range(true.shape[1])]
+        return [statistics.fmean(banded(*columns, band) for columns in both) for band in (np.inf, BAND)]
+
+    return np.array([taus(np.arange(len(rows))), *(taus(rng.integers(len(rows), size=len(rows))) for _ in range(DRAWS))])
+
+
+def cell(values: Numbers) -> str:
+    """The first value with the 95 % interval of the others."""
+    low, high = np.quantile(values[1:], [0.025, 0.975])
+    return f"{values[0]:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 if __name__ == "__main__":
