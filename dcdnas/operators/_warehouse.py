@@ -147,7 +147,9 @@ class Contrast(nn.Module):
 
     def __init__(self, plan: Plan, temperature: float) -> None:
         super().__init__()
-        self.shape, self.own = (plan.parts, plan.said), plan.own
+        self.shape, own = (plan.parts, plan.said), plan.own
+        bare = [part for part in range(plan.parts) if part not in plan.owned]
+        self.lent = bare, [own[part % len(own)] for part in bare]
         self.sizes = (plan.start, plan.reserved, plan.basis)
         self.squeeze = nn.Linear(plan.channels, plan.hidden, bias=False)
         self.norm: nn.Module = BatchNorm(plan.hidden)
@@ -170,8 +172,7 @@ class Contrast(nn.Module):
         if init == "static":
             nn.init.zeros_(self.excite.weight)
             with torch.no_grad():
-                none, own = (self.first.sum(1) == 0).nonzero().flatten(), torch.tensor(self.own, device=self.first.device)
-                self.first[none, own[none % len(own)]] = 1.0
+                self.first[self.lent] = 1.0
                 dropped = torch.full_like(self.first[:, :1], DROPPED)
                 bias.copy_(torch.cat([self.first, dropped], 1).flatten())
         else:

@@ -16,6 +16,7 @@ from torch import nn
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.cost import Parts, slot_parts, slot_price
+from dcdnas.cost._meta import shapes_only
 from dcdnas.cost._parts import _measured
 from dcdnas.networks import Slot
 from dcdnas.operators import Operator, operators
@@ -145,3 +146,10 @@ def test_an_operator_that_does_not_say_its_controller_is_measured(monkeypatch: p
     assert slot_parts(slot, LayerChoice("doubled")) == Parts(slot.geometry.weights * slot.geometry.out_pixels, 0, 60)
     assert slot_parts(slot, LayerChoice("cheap")) == Parts(7, 0, 60)
     assert _measured(slot, LayerChoice("odconv")) == slot_parts(slot, LayerChoice("odconv")).controller
+
+
+@each_place
+def test_its_parameters_are_counted_without_memory(name: str, geometry: ConvGeometry) -> None:
+    for settings, form in forms(name, geometry):
+        module = shapes_only(Slot("layer", geometry), LayerChoice(name, settings, form))
+        assert {tensor.device.type for tensor in (*module.parameters(), *module.buffers())} == {"meta"}
