@@ -1,10 +1,12 @@
 """A network from its search to pictures in onnxruntime, command by command, on one thread.
 
-    python benchmarks/deployed.py -d cifar10:DIR -o FOLDER [--network N|best|knee] [--epochs N] [--trials N]
+    python benchmarks/deployed.py -o FOLDER [--network N|best|knee] [--epochs N] [--trials N] [--space SPACE] [-b BUDGET]
+        [-d DATA]
 
-The commands are those of docs/using.md; DIR is an absolute path. What a folder has already is not made again: `dcdnas train
---resume` goes on, and a run that is there is kept. At the end 32 test images of each class are written as PNG files, and a few
-lines of plain onnxruntime, without dcdnas, count what the exported models get right. The defaults take an hour of one core.
+The commands are those of docs/using.md, on the images that ship; a path in DATA is absolute. What a folder has already is not
+made again: `dcdnas train --resume` goes on, and a run that is there is kept. At the end 32 test images of each class are written
+as PNG files, and a few lines of plain onnxruntime, without dcdnas, count what the exported models get right and time them, in
+turns, on one image and one thread. Processor seconds of each command are printed after it; the defaults take a few minutes.
 """
 
 from __future__ import annotations
@@ -13,12 +15,17 @@ import argparse
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import torch
+from clock import Calls, turns
 from PIL import Image
 
 from dcdnas.data import load, load_test
@@ -31,7 +38,11 @@ def said(folder: Path, *words: str) -> None:
     """Runs `dcdnas` with these words, after printing them."""
     print(f"\n$ dcdnas {' '.join(words)}", flush=True)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    before = os.times()
     subprocess.run([sys.executable, "-m", "dcdnas", *words], check=True, cwd=folder, env=environment)
+    after = os.times()
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    print(f"({spent:.0f} s of processor time)", flush=True)
 
 
 def pictures(data: str, folder: Path) -> None:
@@ -42,7 +53,7 @@ def pictures(data: str, folder: Path) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
         for number in np.flatnonzero(labels == label)[:EACH]:
             pixels = test.batch(test.rows.new_tensor([number]))[0][0].permute(1, 2, 0).numpy()
-            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+            Image.fromarray(pixels.squeeze()).save(folder / name / f"{number}.png")
 
 
 def right(model: Path, folder: Path) -> tuple[int, int]:
@@ -50,30 +61,57 @@ def right(model: Path, folder: Path) -> tuple[int, int]:
     session = onnxruntime.InferenceSession(str(model))
     facts = session.get_modelmeta().custom_metadata_map
     mean, std, names = (json.loads(facts[name]) for name in ("mean", "std", "label_names"))
-    found = []
-    for path in sorted(folder.glob("*/*.png")):
-        x = (np.asarray(Image.open(path).convert("RGB"), np.float32) / 255 - np.float32(mean)) / np.float32(std)
+    colours, found = "L" if len(mean) == 1 else "RGB", []
+    for path in sorted(folder.rglob("*.png")):
+        pixels = np.asarray(Image.open(path).convert(colours), np.float32).reshape(*session.get_inputs()[0].shape[2:], -1)
+        x = (pixels / 255 - np.float32(mean)) / np.float32(std)
         logits = session.run(None, {"images": x.transpose(2, 0, 1)[None]})[0]
-        found.append(names[logits.argmax()] == path.parent.name)
+        found.append(names[logits.argmax()] == path.parent.relative_to(folder).as_posix())
     return sum(found), len(found)
+
+
+def timed(models: Sequence[Path], rounds: int = 55) -> None:
+    """Prints the processor time that each model takes for one image, all in turns, and the size of its file."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    sessions = [onnxruntime.InferenceSession(str(model), options) for model in models]
+    image = {"images": np.zeros((1, *sessions[0].get_inputs()[0].shape[1:]), np.float32)}
+    calls: Calls = {model.name: partial(session.run, None, image) for model, session in zip(models, sessions, strict=True)}
+    for model, (name, times) in zip(models, turns(calls, rounds, 60, torch.device("cpu")).items(), strict=True):
+        low, middle, high = statistics.quantiles(times, n=4)
+        print(f"{name}: {model.stat().st_size:,} bytes, {middle:.2f} ms ({low:.2f}-{high:.2f}) for one image; n = {len(times)}")
 
 
 def main() -> None:
     """Says every command and what it says."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("-d", "--data", required=True)
+    parser.add_argument("--space", default="fashion-quick")
+    parser.add_argument("-b", "--budget", default="1MFLOPs")
+    parser.add_argument("-d", "--data", default="fashion-mini")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--network", default="best")
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--epochs", type=int, default=12)
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
-    if not (given.output / "runs" / "cifar").exists():
-        short = ["--proxy-resolution", "16", "--epochs", "1", "-n", str(given.trials), "--confirm", "0", "--name", "cifar"]
-        alone = ["--sampler", "model", "--executor", "local", "--jobs", "1"]
-        said(given.output, "search", "cifar10", "-b", "6MFLOPs", "-d", given.data, *short, *alone)
+    if not (given.output / "runs" / "small").exists():
+        short = [
+            "--epochs",
+            "3",
+            "-n",
+            str(given.trials),
+            "--confirm",
+            "0",
+            "--name",
+            "small",
+            "--executor",
+            "local",
+            "--jobs",
+            "1",
+        ]
+        said(given.output, "search", given.space, "-b", given.budget, "-d", given.data, *short)
     training = ["--epochs", str(given.epochs), "--set", "augment=crop-flip", "-o", "trained", "--resume"]
-    said(given.output, "train", "cifar", "--trial", given.network, "-d", given.data, *training)
+    said(given.output, "train", "small", "--trial", given.network, "-d", given.data, *training)
     said(given.output, "evaluate", "trained", "-d", given.data)
     said(given.output, "export", "trained", "--quantize", "int8", "-o", "net")
     for name in ("model.onnx", "model-int8.onnx"):
@@ -81,9 +119,11 @@ def main() -> None:
     pictures(given.data, given.output / "pictures")
     said(given.output, "predict", "net/model.onnx", "pictures", "-k", "1", "--csv")
     print(f"\nplain onnxruntime {onnxruntime.__version__}:")
-    for name in ("model.onnx", "model-batch1.onnx", "model-int8.onnx"):
-        good, all_of_them = right(given.output / "net" / name, given.output / "pictures")
-        print(f"{name}: {good} of {all_of_them} pictures right")
+    models = [given.output / "net" / name for name in ("model.onnx", "model-batch1.onnx", "model-int8.onnx")]
+    for model in models:
+        good, all_of_them = right(model, given.output / "pictures")
+        print(f"{model.name}: {good} of {all_of_them} pictures right")
+    timed(models)
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {', '.join(f'{value:.1f}' for value in os.getloadavg())}")
 
 
