@@ -19,7 +19,7 @@ TELLS = _PEEK is not None and hasattr(forward_ad, "_current_level") and hasattr(
 """Whether this version of torch tells what `usable` has to know; its own code asks the same names, which may change."""
 
 
-_ALWAYS = ContextVar("_ALWAYS", default=False)
+_IN_TRAINING_MODE = ContextVar("_IN_TRAINING_MODE", default=False)
 
 
 @contextmanager
@@ -27,12 +27,12 @@ def without_gradients() -> Iterator[None]:
     """Within this context the kernels compute although no gradients are wanted: for passes in training mode, whose maps are those
     that a training sees. What is measured or exported elsewhere without gradients stays torch's.
     """
-    token = _ALWAYS.set(True)
+    token = _IN_TRAINING_MODE.set(True)
     try:
         with torch.no_grad():
             yield
     finally:
-        _ALWAYS.reset(token)
+        _IN_TRAINING_MODE.reset(token)
 
 
 def usable(*tensors: Tensor) -> bool:
@@ -43,7 +43,7 @@ def usable(*tensors: Tensor) -> bool:
     """
     return (
         not (torch.compiler.is_compiling() or torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
-        and (torch.is_grad_enabled() or _ALWAYS.get())
+        and (torch.is_grad_enabled() or _IN_TRAINING_MODE.get())
         and all(_plain(tensor) for tensor in tensors)
         and torch.get_num_threads() == 1
         and not torch.is_autocast_enabled("cpu")

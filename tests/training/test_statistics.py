@@ -12,6 +12,7 @@ from torch import nn
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.data import Split
+from dcdnas.kernels import SWITCH, in_use
 from dcdnas.networks import ConvNorm, Network, build_network
 from dcdnas.operators import BatchNorm, StatedNorm
 from dcdnas.training.augment import normalised
@@ -56,6 +57,18 @@ def test_the_network_repeats_its_last_reading(data: Split) -> None:
         score = train(trained, data, replace(TASK, epochs=2), lambda report, stop=stop: report.epoch < stop)  # type: ignore[misc]
         assert score.epochs == stop
         assert evaluate(trained, data.validation) == score.values
+
+
+@pytest.mark.skipif(not in_use(), reason="no C compiler")
+def test_compiled_kernels_re_estimate_the_same_statistics(data: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = {"on": network(), "off": network()}
+    for switch, of in made.items():
+        monkeypatch.setenv(SWITCH, switch)
+        reestimated(of.to(memory_format=torch.channels_last), data)  # type: ignore[call-overload]
+    ours, torchs = (statistics_of(of) for of in made.values())
+    assert any(not torch.equal(ours[name], torchs[name]) for name in ours), "the kernels have other last bits"
+    for name, found in ours.items():
+        torch.testing.assert_close(found, torchs[name], rtol=1e-3, atol=1e-5)
 
 
 def test_a_statistic_is_the_mean_over_the_batches(data: Split) -> None:
