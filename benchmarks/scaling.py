@@ -1,0 +1,214 @@
+"""What a search costs beside its trainings as it grows, from 20 that do nothing to 10,000, and Ray with many workers.
+
+    python benchmarks/scaling.py -o FOLDER [--sizes 20 200 2000 10000] [--sampler random] [--workers 1 4 16] [--picture FILE]
+
+One search under the executor `inline` is gone on with from size to size, each time in a fresh process. Of the trials of a size
+are told the processor time of one (from one end to the next: it is asked, priced, held against the budget, written, run, told and
+written again; median and quartiles over those trials) and the most memory of the process; then the bytes of `run.db`, and the
+processor time that another process takes to open the run, to go on with the search and for the dashboard (medians of three).
+Then Ray Tune with as many CPUs as it is told that there are: processor time of the driver alone, in a search of its own with
+`--ray-trials` trials, the mean from end to end (a driver asks for several trials at one time). What is in the folder is not
+measured again. `--picture` draws all of it. The defaults take a few minutes of one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+
+import ending
+from dashboard import memory
+
+SPACE, BUDGET = "fashion-quick", "2MFLOPs"
+Found = dict[str, Any]
+
+
+def config_of(trials: int, sampler: str) -> Any:
+    """A search of so many trainings."""
+    from dcdnas.core.budget import parse_budgets
+    from dcdnas.core.task import TrainingTask
+    from dcdnas.core.yaml_lines import read_yaml
+    from dcdnas.cost import notations
+    from dcdnas.engine.config import SearchConfig
+    from dcdnas.space.library import find_space
+
+    return SearchConfig(
+        space=read_yaml(find_space(SPACE)).data, budgets=parse_budgets([BUDGET], notations()), trials=trials,
+        task=TrainingTask(epochs=1), sampler=sampler, confirm=0,
+    )  # fmt: skip
+
+
+def grown(folder: Path, trials: int, sampler: str, executor: Any, workers: int) -> Found:
+    """Goes on to so many trials; milliseconds of processor time from one end to the next."""
+    from dcdnas.engine.execution import Execution
+    from dcdnas.engine.prepare import extend, prepare
+    from dcdnas.engine.progress import Progress
+    from dcdnas.engine.run import search
+
+    ends: list[float] = []
+    ended = -1
+
+    def observe(progress: Progress) -> None:
+        nonlocal ended
+        if progress.ended > ended:
+            ended = progress.ended
+            ends.append(time.process_time())
+
+    if folder.exists():
+        extend(folder, trials)
+    else:
+        prepare(folder, config_of(trials, sampler))
+    search(folder, Execution(executor=executor, jobs=workers, train=ending.at_once), observe)
+    each = [1e3 * (b - a) for a, b in pairwise(ends)]
+    low, median, high = statistics.quantiles(each, n=4)
+    return {"ms": median, "low": low, "high": high, "mean": statistics.fmean(each), "n": len(each), "memory": memory()}
+
+
+def opened(folder: Path) -> Found:
+    """Seconds of processor time to open the run."""
+    from dcdnas.dashboard.live_run import LiveRun
+    from dcdnas.engine.config import SearchConfig
+    from dcdnas.engine.loop import SearchLoop
+    from dcdnas.engine.store import Store
+
+    config = SearchConfig.to_go_on(folder / "search.yaml")
+    space = config.build_space()
+
+    def to_go_on() -> None:
+        with closing(Store(folder, "w")) as store:
+            SearchLoop(config, space, store, time.monotonic() + 3600)
+
+    return {"search": seconds(to_go_on), "dashboard": seconds(lambda: LiveRun(folder))}
+
+
+def seconds(call: Callable[[], object], times: int = 3) -> float:
+    """Of processor time, the median, after a call that is thrown away."""
+    found = []
+    for turn in range(times + 1):
+        began = time.process_time()
+        call()
+        if turn:
+            found.append(time.process_time() - began)
+    return statistics.median(found)
+
+
+def apart(*words: object) -> Found:
+    """What this script says in a process of its own."""
+    command = [sys.executable, __file__, "--part", *(str(word) for word in words)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: Found = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def part(kind: str, folder: str, *others: str) -> Found:
+    """The part of the measurement that a process does."""
+    if kind == "opened":
+        return opened(Path(folder))
+    trials, sampler, executor, workers = others
+    return grown(Path(folder), int(trials), sampler, executor, int(workers))
+
+
+def measured(given: argparse.Namespace) -> Found:
+    """All that was asked for, from the folder where it is there already."""
+    kept = given.output / "scaling.json"
+    found: Found = json.loads(kept.read_text()) if kept.exists() else {}
+
+    def keep(key: str, values: Found) -> None:
+        found[key] = {**values, "load": round(os.getloadavg()[0], 1)}
+        kept.write_text(json.dumps(found, indent=1) + "\n")
+
+    for size in sorted(given.sizes):
+        run, key = given.output / given.sampler, f"{given.sampler} {size}"
+        if key not in found:
+            values = apart("grown", run, size, given.sampler, "inline", 1)
+            keep(key, {**values, "bytes": (run / "run.db").stat().st_size, "open": apart("opened", run)})
+        values = found[key]
+        opening = " | ".join(f"{values['open'][name]:.2f}" for name in ("search", "dashboard"))
+        print(
+            f"| {size:,} | {values['n']:,} | {values['ms']:.1f} ({values['low']:.1f}-{values['high']:.1f}) | "
+            f"{values['memory']:.0f} | {values['bytes'] / 1e6:.2f} | {opening} | {values['load']} |",
+            flush=True,
+        )
+    for workers in given.workers:
+        key = f"ray {workers}"
+        if key not in found:
+            keep(key, apart("grown", given.output / f"ray-{workers}", given.ray_trials, given.sampler, "ray", workers))
+        values = found[key]
+        print(f"Ray, {workers} CPUs: {values['mean']:.1f} ms a trial; n = {values['n']}, load {values['load']}", flush=True)
+    return found
+
+
+def draw(found: Found, given: argparse.Namespace) -> None:
+    """The figure: a panel for each thing that was measured."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams.update({"svg.hashsalt": "scaling", "svg.fonttype": "none", "font.size": 9})
+    sizes = sorted(given.sizes)
+    rows = [found[f"{given.sampler} {size}"] for size in sizes]
+    figure = Figure(figsize=(11, 2.6), layout="constrained")
+    ms, room, file, opening, ray = figure.subplots(1, 5)
+    ms.fill_between(sizes, [r["low"] for r in rows], [r["high"] for r in rows], alpha=0.25, linewidth=0)
+    ms.plot(sizes, [r["ms"] for r in rows], marker="o")
+    room.plot(sizes, [r["memory"] for r in rows], marker="o")
+    file.plot(sizes, [r["bytes"] / 1e6 for r in rows], marker="o")
+    for name, marker in (("search", "o"), ("dashboard", "s")):
+        opening.plot(sizes, [r["open"][name] for r in rows], marker=marker, label=name)
+    opening.legend(frameon=False)
+    ray.plot(given.workers, [found[f"ray {workers}"]["mean"] for workers in given.workers], marker="o")
+    titles = ("processor ms a trial", "memory, MB", "run.db, MB", "opening, processor s", "Ray: driver's ms a trial")
+    for axes, title in zip((ms, room, file, opening, ray), titles, strict=True):
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel("trials" if axes is not ray else "CPUs")
+        axes.set_xscale("log", base=2 if axes is ray else 10)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.3)
+    for axes in (file, opening):
+        axes.set_yscale("log")
+    for axes in (ms, room, ray):
+        axes.set_ylim(bottom=0)
+    ray.set_xticks(given.workers, [str(workers) for workers in given.workers])
+    figure.savefig(given.picture, metadata={"Date": None})
+
+
+def main() -> None:
+    """Measures, prints and draws."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[20, 200, 2_000, 10_000])
+    parser.add_argument("--sampler", default="random")
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 4, 16])
+    parser.add_argument("--ray-trials", type=int, default=100)
+    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--part", nargs="+", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.part:
+        print(json.dumps(part(*given.part)))
+        return
+    if not given.output:
+        parser.error("-o FOLDER is needed")
+    given.output.mkdir(parents=True, exist_ok=True)
+    print("| trials | n | processor ms a trial | memory, MB | run.db, MB | opening: search, s | dashboard, s | load |")
+    print("| ---: | ---: |" + " --- |" + " ---: |" * 5)
+    found = measured(given)
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    if given.picture:
+        draw(found, given)
+
+
+if __name__ == "__main__":
+    main()
