@@ -153,6 +153,8 @@ def trial_of(row: Row, network: Row, curve: tuple[EpochResult, ...]) -> Trial:
     if network[0] is None:
         raise DamagedRow("the row of its network is missing")
     _, text, decisions = opened(network, _repr)
+    if not isinstance(text, str) or not isinstance(decisions, str):
+        raise DamagedRow("its network is no text")
     source = f"trial {row[0]}"  # a row without a digest may be anything, so that it is looked at here
     architecture = (
         Architecture.unread(text, source) if network[-1] is not None else Architecture.from_dict(json.loads(text), source)

@@ -57,6 +57,16 @@ def test_what_is_no_object_of_options_is_damaged(text: str) -> None:
         rows._decisions(text)
 
 
+@pytest.mark.parametrize("column", [1, 2])
+@pytest.mark.parametrize("value", [b"{}", 1, 0.5, None])
+def test_a_network_that_is_no_text_is_damaged(column: int, value: object) -> None:
+    trial = Trial(0, "finished", rows.UNREAD, {}, Cost({}))
+    network = list(rows.network_row(trial)[:-1])
+    network[column] = value
+    with pytest.raises(rows.DamagedRow):
+        rows.trial_of(rows.trial_row(trial), rows.sealed(network), ())
+
+
 @pytest.mark.parametrize("decisions", ["", "{", '{"a": [1]}', "[]"])
 def test_decisions_that_cannot_be_read_are_damage_as_soon_as_the_trial_is_read(decisions: str) -> None:
     trial = Trial(0, "finished", rows.UNREAD, {}, Cost({}))
