@@ -48,10 +48,10 @@ def place_from(row: Mapping[str, Any]) -> Place:
     if kind not in KINDS:
         raise UsageError(f"kind cannot be {kind!r}. Allowed: {', '.join(KINDS)}.")
     named = sorted({"sigmoid", "hardsigmoid", *filter(None, ACTIVATIONS)})
-    if activation and activation not in named:
+    if activation not in ("", *named):
         raise UsageError(f"activation cannot be {activation!r}. {nearest(str(activation), named)}")
     variant = row.get("variant", "hamburger" if kind == "hamburger" else "")
-    if (variant not in VARIANTS) if kind == "hamburger" else variant:
+    if not isinstance(variant, str) or ((variant not in VARIANTS) if kind == "hamburger" else variant):
         raise UsageError(f"variant cannot be {variant!r}. Allowed: a decomposition and its steps, like 'nmf-6', of a hamburger.")
     numbers = {name: row[name] for name in (*GEOMETRY, "guide_channels") if name in row}
     wrong = next((n for n, v in numbers.items() if isinstance(v, bool) or not isinstance(v, int)), "")
