@@ -88,6 +88,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--budgets", nargs="+")
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--evaluations", type=int, default=SIZES[-1], choices=SIZES, help="after which a search ends")
     parser.add_argument("--table", help="file of the benchmark; the fetched one when left out")
     parser.add_argument("--results", type=Path)
     parser.add_argument("--ours", type=Path, help="results of search_quality.py")
@@ -125,8 +126,8 @@ def search_missing(found: dict[str, Any], path: Path, given: argparse.Namespace)
     asked = {peer: Asked(PEERS[peer]) for peer in given.peers}
     for seed, budget, peer, variant in product(range(given.seeds), given.budgets, given.peers, given.variants):
         key = f"{budget}/{peer}/{seed}/{variant}"
-        if key not in found and contest.has(PEERS[peer], variant):
-            found[key] = contest.searched(asked[peer], budget, seed, variant)
+        if str(given.evaluations) not in found.get(key, {}) and contest.has(PEERS[peer], variant):
+            found[key] = contest.searched(asked[peer], budget, seed, variant, given.evaluations)
             found["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
             path.write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(found[k])}" for k in sorted(found)) + "\n}\n")
             print(key, found[key], flush=True)
@@ -172,21 +173,21 @@ class Contest:
         """Whether there is such a search."""
         return peer.stops == (variant == "stopped") and (self.measure.table.EPOCHS > 1 or not peer.stops)
 
-    def searched(self, asked: Asked, budget: str, seed: int, variant: str) -> dict[str, Any]:
-        """What a tool finds, judged at each size."""
+    def searched(self, asked: Asked, budget: str, seed: int, variant: str, evaluations: int) -> dict[str, Any]:
+        """What a tool finds, judged at each size up to so many evaluations."""
         filtered, epochs = variant == "filtered", self.measure.table.EPOCHS
         starts = searched(self.measure.table, "random", budget, 10, seed)[0] if filtered else []
         most, seen = self.measure.bound(budget), self.seen(starts, seed)
         answer = asked.answer({
-            "options": {d.name: list(map(str, d.options)) for d in self.space.decisions}, "trials": SIZES[-1], "seed": seed,
+            "options": {d.name: list(map(str, d.options)) for d in self.space.decisions}, "trials": evaluations, "seed": seed,
             "starts": [{d.name: str(t.decisions.get(d.name, d.options[0])) for d in self.space.decisions} for t in starts],
             "budget": None if budget == "none" else most, "filtered": filtered, "epochs": epochs,
-            "worst": max(told(curve[-1]) for curve in seen.values()),
+            "worst": max(told(end) for curve in seen.values() for end in (curve if variant == "stopped" else curve[-1:])),
             "networks": {name: [row.same, row.cost, told(seen[row.same][-1])] for name, row in self.rows.items()},
             "curves": {same: list(map(told, curve)) for same, curve in seen.items()} if variant == "stopped" else {},
         })  # fmt: skip
         networks, found = [self.rows[name] for name in answer["networks"]], {}
-        for size in SIZES:
+        for size in (size for size in SIZES if size <= evaluations):
             count = sum(ended <= size * epochs for ended in answer["ended"]) if variant == "stopped" else size
             found[str(size)] = self.judged(networks[:count], seen, most, filtered)
         return found | {"ms": answer["ms"], "asked": answer["asked"], "evaluated": len(networks)}

@@ -238,6 +238,9 @@ def show(found: Mapping[str, Any], measure: str, budgets: Sequence[str], contest
             pairs = [(found[f"{budget}/{sampler}/{s}"], found[f"{budget}/{against}/{s}"]) for s in seeds]
             cells = []
             for size in map(str, SIZES) if pairs else ():
+                if any(size not in mine for mine, _ in pairs):
+                    cells.append("")
+                    continue
                 mean = statistics.fmean(mine[size][measure] for mine, _ in pairs)
                 gains = [mine[size][measure] - its[size][measure] for mine, its in pairs]
                 cells.append(f"{mean:.{digits}f}" + (f" {interval(gains, digits)}" if sampler != against else ""))

@@ -1,7 +1,9 @@
-"""Other tools are answered fairly, and the tables of docs/samplers.md on them are what the benchmark prints."""
+"""Other tools are answered fairly, and the tables of docs/peers.md are what the benchmark prints."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from scripts import script
 
 from dcdnas.tables import tables
 
+PAGE = (Path(__file__).parents[2] / "docs" / "peers.md").read_text(encoding="utf-8")
 OPTIONS = {"a": ["x", "y"], "b": ["x", "y"]}
 NETWORKS = {"00": ["one", 10, 0.5], "01": ["two", 20, 0.4], "10": ["two", 20, 0.4], "11": ["three", 40, 0.2]}
 """Two names of one network, and one that is over a budget of 30."""
@@ -84,3 +87,20 @@ def test_a_contest_knows_every_combination_and_what_a_search_sees_of_it() -> Non
     seen = contest.seen(starts, 3)
     assert [seen[t.deployed][-1] for t in starts] == [t.score.values for t in starts]
     assert contest.seen([], 3) == contest.seen([], 3) != contest.seen([], 4)
+
+
+@pytest.mark.parametrize("benchmark", ["nas-bench-macro", "dynconv-fmnist"])
+@pytest.mark.parametrize(("variant", "measures"), [("filtered", "bU"), ("plain", "bUV"), ("stopped", "bUV")])
+def test_the_page_says_what_was_measured_of_tools(
+    benchmark: str, variant: str, measures: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peers = script("search_peers")
+    ours, found = (json.loads(path(benchmark).read_text()) for path in (peers.results_of, peers.peers_results_of))
+    shown = [name for name in peers.PEERS if not name.startswith("optuna-gp")]  # of which too few were run
+    for measure in measures:
+        peers.show(peers.beside(ours, found, variant), measure, peers.BUDGETS[benchmark], shown, "dcdnas-model")
+    printed = [line.strip("|").split("|") for line in capsys.readouterr().out.splitlines() if "`" in line]
+    assert bool(printed) == ((benchmark, variant) != ("nas-bench-macro", "stopped"))
+    for budget, *cells, _ in printed:
+        line = f"|{budget.replace('MFLOPs', ' MFLOPs')}|{'|'.join(cells)}|"
+        assert line.strip() in PAGE
