@@ -1,7 +1,7 @@
 """How well scores of untrained networks rank those of a benchmark table, beside what is known for nothing: their prices.
 
     dcdnas data fetch nas-bench-macro
-    python benchmarks/zero_cost.py -d cifar10:DIR [--networks 150] [--results FILE] [--show]
+    python benchmarks/zero_cost.py -d cifar10:DIR [--networks 100] [--results FILE] [--show]
     python benchmarks/zero_cost.py --benchmark dynconv-fmnist
 
 Scores of a network at its fresh weights, on one batch of 64 training images; higher is said to be better:
@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--benchmark", default="nas-bench-macro", choices=list(BUDGETS))
     parser.add_argument("-d", "--data", help="images that the networks take, like cifar10:DIR; those of the space when left out")
-    parser.add_argument("--networks", type=int, help="how many; 150 of NAS-Bench-Macro, all others when left out")
+    parser.add_argument("--networks", type=int, help="how many; 100 of NAS-Bench-Macro, all others when left out")
     parser.add_argument("--table", help="file of the benchmark; the fetched one when left out")
     parser.add_argument("--results", type=Path)
     parser.add_argument("--show", action="store_true", help="score nothing, print what there is")
@@ -141,7 +141,7 @@ def score_missing(path: Path, given: argparse.Namespace) -> None:
     table, space = tables[given.benchmark](given.table), load_space(given.benchmark)
     images = load(given.data or space.proxy.data)
     there = {row["network"] for row in rows_of(path)}
-    count = given.networks or (150 if given.benchmark == "nas-bench-macro" else len(table))
+    count = given.networks or (100 if given.benchmark == "nas-bench-macro" else len(table))
     with path.open("a", encoding="utf-8") as file:
         for number, (name, found) in enumerate(networks_of(given.benchmark, count).items()):
             if name not in there:

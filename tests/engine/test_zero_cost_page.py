@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import OrderedDict
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,3 +60,21 @@ def test_synflow_is_the_flow_through_positive_weights_without_norms() -> None:
     middle = a.sum(1) + b  # of an image of ones; the rectifier would stop what is above 6
     flow = 2 * (c.sum(0) * middle).sum() + d.sum()  # through the parameters of the first layer, and through those of the last
     assert zero_cost.synflow(network(), X, LABELS) == pytest.approx(math.log(float(flow)))
+
+
+@pytest.mark.parametrize("benchmark", ["nas-bench-macro", "dynconv-fmnist"])
+def test_the_page_says_what_was_measured_of_scores(
+    benchmark: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "decisions" / "zero-cost-scores.md").read_text(encoding="utf-8")
+    monkeypatch.setattr(zero_cost, "DRAWS", 2)  # intervals take long
+    zero_cost.show(benchmark, zero_cost.rows_of(zero_cost.results_of(benchmark)))
+    printed = [line for line in capsys.readouterr().out.splitlines() if "`" in line and "score" not in line]
+    assert len(printed) >= 6
+    said = [without_intervals(line) for line in page.splitlines() if line.startswith("| `")]
+    assert [line for line in map(without_intervals, printed) if line not in said] == []
+
+
+def without_intervals(line: str) -> str:
+    """A row of a table."""
+    return re.sub(r" \[[^]]*\]", "", line)
