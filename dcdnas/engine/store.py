@@ -374,6 +374,8 @@ class Store:
                     f"{self.path}: {error}. Is it on a disk that you may write to, and is no other program holding it?"
                 ) from None
             raise self._damaged(error) from None
+        except UnicodeDecodeError as error:  # a name in SQLite's own tables
+            raise self._damaged(error) from None
 
     def _damaged(self, error: object) -> RunError:
         return RunError(

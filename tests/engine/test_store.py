@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -380,3 +380,16 @@ def test_a_memory_is_not_made_over_another(store: Store) -> None:
     with pytest.raises(RunError):
         Store(store.path.parent, "x")
     assert len(store.trials()) == 1
+
+
+def test_a_name_of_a_table_that_is_no_text_is_damage(tmp_path: Path) -> None:
+    Store(tmp_path, "x").close()
+    path = tmp_path / "run.db"
+    content = path.read_bytes()
+    for at in (at for at in range(len(content)) if content.startswith(b"trials", at)):
+        path.write_bytes(content[:at] + b"tri\x80ls" + content[at + 6 :])
+        with suppress(RunError), closing(Store(tmp_path)) as store:
+            store.trials()
+    path.write_bytes(content.replace(b"CREATE TABLE trials", b"CREATE TABLE\x80trials"))
+    with pytest.raises(RunError, match="damaged"):
+        Store(tmp_path)
