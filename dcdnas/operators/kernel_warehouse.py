@@ -195,7 +195,7 @@ class KernelWarehouse(Operator):
     def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
         """The cells, those of them that are a part's own, and the attention's hidden units, in place of budget and reduction."""
         plan = Plan.of(geometry, settings)
-        own = f"{plan.start}:{','.join(map(str, plan.owned))}"
+        own = f"{plan.start}:" * bool(settings.get("shared_cells")) + ",".join(map(str, plan.owned))
         return {**settings, "budget": 0, "reduction": 0, "cells": plan.cells, "own": own, "hidden": plan.hidden}
 
     @classmethod
