@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from searching import config
 from spaces import TINY, tiny
+from threadpoolctl import threadpool_info
 
 from dcdnas.core.budget import parse_budgets
 from dcdnas.core.objective import Goals, Objective
@@ -249,6 +250,30 @@ def test_what_is_remembered_between_proposals_changes_none(loss: bool) -> None:
         found = priced(space, asked[1])
         past.append(Trial(number, "finished", found.architecture, asked[1], found.cost, Score(read(rng, loss), 1, 1.0)))
         remembering.tell(asked[0], past[-1])
+
+
+def test_linear_algebra_has_one_thread_and_gives_the_others_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    space, rng, inverse, seen = config().build_space(), random.Random(0), np.linalg.inv, set()
+    made = samplers["model"].direct
+    assert made is not None
+    study = DirectStudy(made(Search(space, config().budgets, config().goals)))
+    for number, found in zip(range(5), draws_within(space, config().budgets, random.Random(0)), strict=False):
+        score = Score(read(rng, False), 1, 1.0)
+        study.remember([Trial(number, "finished", found.architecture, found.decisions, found.cost, score)])
+
+    def inv(matrix: np.ndarray) -> np.ndarray:
+        seen.update(threads())
+        return inverse(matrix)
+
+    monkeypatch.setattr(np.linalg, "inv", inv)
+    before = threads()
+    assert study.ask() is not None
+    assert seen == {1}
+    assert threads() == before
+
+
+def threads() -> list[int]:
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
 
 
 # What it finds

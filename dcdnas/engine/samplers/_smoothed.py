@@ -15,6 +15,7 @@ from dcdnas.core.trial import Trial
 from dcdnas.engine.samplers._base import Search
 from dcdnas.engine.samplers._features import Describing
 from dcdnas.engine.samplers._gp import FEWEST, FITTED, Process, fitted
+from dcdnas.engine.samplers._one_thread import one_thread
 from dcdnas.engine.samplers._pool import Floats, Pool
 from dcdnas.engine.samplers._worth import worths
 
@@ -32,5 +33,6 @@ def smoothed(search: Search, trials: Sequence[Trial]) -> Floats:
     pool = Pool(search)
     features = Describing(pool)(pool.rows_of(trials), pool.costs_of(trials))
     some = np.unique(np.linspace(0, len(trials) - 1, min(len(trials), FITTED)).astype(int))
-    believed, _ = Process.of(features, values, fitted(features.take(some), values[some])).predict(features)
+    with one_thread():
+        believed, _ = Process.of(features, values, fitted(features.take(some), values[some])).predict(features)
     return believed

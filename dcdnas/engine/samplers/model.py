@@ -26,6 +26,7 @@ from dcdnas.engine.samplers._beliefs import Beliefs
 from dcdnas.engine.samplers._encoding import Rows
 from dcdnas.engine.samplers._features import Describing
 from dcdnas.engine.samplers._gp import FEWEST, FITTED, Process, fitted
+from dcdnas.engine.samplers._one_thread import one_thread
 from dcdnas.engine.samplers._pool import Floats, Pool
 from dcdnas.engine.samplers._worth import WORST, worths
 from dcdnas.space.search_space import Decisions
@@ -59,6 +60,10 @@ class Model(Direct):
 
     def propose(self, known: Known) -> Decisions | None:
         """The candidate with the highest expected improvement; a random network while little is known."""
+        with one_thread():
+            return self._proposed(known)
+
+    def _proposed(self, known: Known) -> Decisions | None:
         if len(known.finished) < FEWEST:
             return self._pool.drawn(known)
         rng = np.random.default_rng(derived_seed(self.search.seed, f"model {known.asked}"))
