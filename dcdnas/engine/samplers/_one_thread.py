@@ -1,8 +1,8 @@
 """Linear algebra on one thread.
 
-While a search asks, its trainings hold all cores, and the threads of a product of small matrices wait for each other: inverting a
-matrix of 300 rows then took ten times the processor time of one thread. And sums in several threads have other last digits, by which
-machines with other numbers of cores would propose other networks.
+While a search asks, its trainings hold all cores, and the threads of a product of small matrices wait for each other: to invert a
+matrix of 300 rows took ten times the processor time of one thread. And sums in several threads have other last digits, by
+which machines with other numbers of cores would propose other networks.
 """
 
 from __future__ import annotations
