@@ -154,7 +154,7 @@ def draw(rows: Rows, path: Path) -> None:
         ax = figure.add_subplot()
         for place, name in enumerate(names):
             values = accuracies(rows[name])
-            colour = "#b3541e" if name in SEARCHES else "#5b6472" if name == "static" else "#1f6feb"
+            colour = "#b3541e" if name in SEARCHES else "#5b6472" if name.startswith("static") else "#1f6feb"
             ax.plot(values, [place] * len(values), "|", color=colour, alpha=0.5)
             ax.errorbar(statistics.fmean(values), place, xerr=half_of(values), fmt="o", color=colour, markersize=5, capsize=3)
         ax.axvline(statistics.fmean(accuracies(rows["static"])), color="#5b6472", linewidth=0.8, linestyle=":")
