@@ -46,12 +46,12 @@ def _against(found: Verdict) -> list[str]:
 
 
 def _since(found: Verdict) -> list[str]:
-    """A network that was trained once and read better than the confirmed best."""
+    """A network that was trained once and read better than the confirmed best: than its mean, and than its own one reading."""
     run, best = found.run, found.best
     if best is None or run.confirmed_as(best) is None:
         return []
     once = [t for t in run.front() if t.score and run.confirmed_as(t) is None]
     top = min(once, key=run.rank, default=None)
-    if top is None or not run.objective.better(run.reading(top), run.value(best)):
+    if top is None or not all(run.objective.better(run.reading(top), known) for known in (run.value(best), run.reading(best))):
         return []
     return [f"Trial {top.number} read better, {value_said(run, top)}: its one reading may be luck."]
