@@ -15,14 +15,14 @@ LOSS = Objective("loss", "minimize", 3.0, 0.0)
 
 @pytest.mark.parametrize(
     ("trials", "objectives", "chosen"),
-    [(23, (ACCURACY,), "tpe"), (24, (ACCURACY,), "model"), (1001, (ACCURACY,), "tpe"), (50, (ACCURACY, LOSS), "tpe")],
+    [(23, (ACCURACY,), "tpe"), (24, (ACCURACY,), "model"), (20_000, (ACCURACY,), "model"), (50, (ACCURACY, LOSS), "tpe")],
 )
 def test_auto_is_the_model_where_that_was_measured(trials: int, objectives: tuple[Objective, ...], chosen: str) -> None:
     said = SearchSettings(sampler="auto", trials=trials)
     found = with_sampler(said, Goals(objectives))
     assert found == said.model_copy(update={"sampler": chosen})
     assert note_on(said, found).startswith(f"--sampler auto: {chosen}, since the search is {'not ' * (chosen == 'tpe')}one")
-    assert "24 to 1,000 trainings with one objective" in note_on(said, found)
+    assert "24 trainings or more with one objective" in note_on(said, found)
 
 
 def test_it_is_what_a_search_has_of_which_nothing_was_said_and_nothing_is_said_of_it() -> None:
