@@ -43,7 +43,10 @@ def measure(folder: Path) -> None:
     from dcdnas.dashboard.live_run import LiveRun
     from dcdnas.dashboard.runs import read_line
     from dcdnas.engine.config import SearchConfig
+    from dcdnas.engine.direct import DirectStudy
     from dcdnas.engine.loop import SearchLoop
+    from dcdnas.engine.samplers import Search
+    from dcdnas.engine.samplers.model import Model
     from dcdnas.engine.store import Store
     from dcdnas.pages import payload
 
@@ -55,6 +58,10 @@ def measure(folder: Path) -> None:
     with closing(Store(folder, "w")) as store:
         loop = timed("the search, to go on", lambda: SearchLoop(config, space, store, time.monotonic() + 3600), 3)
         timed("its sampler's next proposal", loop._proposer._study.ask, 1)  # type: ignore[attr-defined]
+        study = DirectStudy(Model(Search(space, config.budgets, config.goals, config.seed)))
+        study.remember(store.trials(curves=False))
+        timed("the first one of `model`", study.ask, 1)
+        timed("the next ones of `model`", study.ask, 4)
     print(f"{'most memory':34} {memory():8.0f} MB")
 
 

@@ -10,7 +10,7 @@ AUTO = "auto"
 
 FROM = 24
 """Trainings of a search from which on `model` is as good as any other sampler within a budget, or better: see docs/samplers.md. That
-was measured up to 100; of very many, its proposals still take milliseconds, and those of `tpe` seconds."""
+was measured up to 100; after very many, its proposals take tenths of a second, and those of `tpe` half a minute."""
 
 
 def with_sampler(settings: SearchSettings, goals: Goals) -> SearchSettings:
