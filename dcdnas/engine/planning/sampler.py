@@ -9,7 +9,7 @@ from dcdnas.engine.samplers import samplers
 AUTO = "auto"
 
 FROM = 24
-"""Trainings of a search from which on `model` is as good as any other sampler within a budget, or better: see docs/samplers.md. That
+"""Trainings of a search from which on `model` is as good as any other sampler within a budget, or better (docs/samplers.md). That
 was measured up to 100; after very many, its proposals take tenths of a second, and those of `tpe` half a minute."""
 
 
