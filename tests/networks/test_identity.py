@@ -85,6 +85,10 @@ def _other(architecture: Architecture, name: str) -> str:
     return operators["odconv"].forms(geometry, architecture.layers[name].settings)[0]
 
 
+MANY = 200
+"""Pairs of a space when all tests run: one of the large spaces takes a second."""
+
+
 def pairs(name: str, count: int) -> int:
     """Draws networks and neighbours that differ in one decision; checks identity against what is built; returns how many."""
     space = load_space(name).filling(parse_budgets(["4MFLOPs"], notations()))
@@ -112,10 +116,10 @@ def test_neighbours_in_a_shipped_space_have_one_identity_only_where_they_build_o
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(7200)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", sorted(shipped()))
-def test_a_thousand_pairs_of_a_shipped_space(name: str) -> None:
-    assert pairs(name, 1000) == 1000
+def test_many_pairs_of_a_shipped_space(name: str) -> None:
+    assert pairs(name, MANY) == MANY
 
 
 def test_a_number_is_one_however_a_file_writes_it() -> None:
