@@ -109,7 +109,9 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", default=[*UNIFORM, *SEARCHES], choices=[*UNIFORM, *SEARCHES])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--hours", type=float, default=24.0)
-    parser.add_argument("--folder", type=Path, default=Path("equal-cost"), help="for the images and the searches")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("equal-cost"), help="for the images and searches, which go on only where they began"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--images", type=int, default=IMAGES)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
