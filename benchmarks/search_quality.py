@@ -2,16 +2,17 @@
 
     dcdnas data fetch nas-bench-macro
     python benchmarks/search_quality.py [--benchmark dynconv-fmnist] [--seeds 20] [--samplers tpe model] [--budgets none]
-        [--against tpe] [--show | --best]
+        [--against tpe] [--show | --best | --third]
 
 Every search is the one of `dcdnas search --executor tabular`: the static ladder, random starts within the budget, then the
 sampler. With one seed all contestants begin with the same networks and readings: differences are paired by seed. Beside the
 samplers there are two that learn nothing and look at the price alone: `dear` draws within 80 to 100 % of the budget, `spread`
 draws the logarithm of the cost evenly from its upper half.
 
-Judged at 24, 50 and 100 evaluations by b, U and V (`yardstick.py` says what they are). Printed are means, and differences to
-random (`--against`) with 95 % intervals by bootstrap over the seeds. Results go to `search_quality-BENCHMARK.json` beside this
-file, search by search: what is there is not searched again.
+Searches are judged after 24, 50 and 100 evaluations by b, U and V (defined in `yardstick.py`). Printed are means, and differences
+to random (`--against`) with 95 % bootstrap intervals. `--third` compares a sampler after a third of these evaluations
+with random search after all of them. Results go to `search_quality-BENCHMARK.json` beside this file, one line a search; a search
+whose result is there is not repeated.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ from dcdnas.space.search_space import Decisions
 from dcdnas.tables import Table, tables
 
 SIZES = (24, 50, 100)
+THIRD = "33"
 CONTESTANTS = ("random", "dear", "spread", "tpe", "nsga2", "evolution", "model")
 TRIES = 3000
 
@@ -105,6 +107,7 @@ def main() -> None:
     parser.add_argument("--against", default="random", help="contestant to whom the others' differences are printed")
     parser.add_argument("--show", action="store_true", help="search nothing, print what there is")
     parser.add_argument("--best", action="store_true", help="search nothing, print the best network that the table has")
+    parser.add_argument("--third", action="store_true", help="a sampler after a third of the evaluations, and random after all")
     given = parser.parse_args()
     given.budgets = given.budgets or BUDGETS[given.benchmark]
     given.results = given.results or results_of(given.benchmark)
@@ -114,6 +117,10 @@ def main() -> None:
     samplers.add("dear", Sampler(direct=Dear))
     samplers.add("spread", Sampler(direct=Spread))
     found: dict[str, Any] = json.loads(given.results.read_text()) if given.results.exists() else {}
+    if given.third:
+        judge_thirds(found, given)
+        show_thirds(found, given.samplers, given.budgets)
+        return
     if not given.show:
         search_missing(found, given)
     print(found.get("machine", ""))
@@ -165,8 +172,39 @@ def missing(found: dict[str, Any], path: Path, measure: Yardstick, sampler: str,
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}, "
         f"optuna {version('optuna')}"
     )
-    path.write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in sorted(found.items())) + "\n}\n")
+    write(found, path)
     print(key, found[key], flush=True)
+
+
+def write(found: Mapping[str, Any], path: Path) -> None:
+    """Writes the results, one search a line."""
+    path.write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in sorted(found.items())) + "\n}\n")
+
+
+def judge_thirds(found: dict[str, Any], given: argparse.Namespace) -> None:
+    """Judges the searches that were made after a third of their evaluations, too, for which each is repeated."""
+    measure = yardstick(tables[given.benchmark](given.table))
+    for seed, budget, sampler in product(range(given.seeds), given.budgets, given.samplers):
+        entry = found.get(f"{budget}/{sampler}/{seed}", {THIRD: None})
+        if THIRD not in entry:
+            trained, _ = searched(measure.table, sampler, budget, SIZES[-1], seed)
+            entry[THIRD] = measure.judged(trained[: int(THIRD)], measure.bound(budget))
+            write(found, given.results)
+
+
+def show_thirds(found: Mapping[str, Any], contestants: Sequence[str], budgets: Sequence[str]) -> None:
+    """A table: each contestant's mean after a third of the evaluations, and its difference to random after all of them."""
+    print(f"| budget | sampler | seeds | b at {THIRD} | to random's at {SIZES[-1]} | U at {THIRD} | to random's at {SIZES[-1]} |")
+    print("|" + " --- |" * 7)
+    for budget, sampler in product(budgets, contestants):
+        mine = {s: found[key] for s in range(1000) if THIRD in found.get(key := f"{budget}/{sampler}/{s}", {})}
+        cells = []
+        for measure in ("b", "U") if mine else ():
+            gains = [entry[THIRD][measure] - found[f"{budget}/random/{s}"][str(SIZES[-1])][measure] for s, entry in mine.items()]
+            mean = statistics.fmean(entry[THIRD][measure] for entry in mine.values())
+            cells += [f"{mean:.{DIGITS[measure]}f}", interval(gains, DIGITS[measure])]
+        if mine:
+            print(f"| {budget} | `{sampler}` | {len(mine)} | {' | '.join(cells)} |")
 
 
 def searched(table: Table, sampler: str, budget: str, trials: int, seed: int) -> tuple[list[Trial], float]:
