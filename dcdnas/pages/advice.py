@@ -1,4 +1,4 @@
-"""Why trainings failed, the same reasons together, and what to try about each."""
+"""Groups failed trials by reason and suggests a remedy for each kind of failure."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Failure:
     """Trials that failed for the same reason.
 
     Args:
-        reason: of the latest of them, in full.
-        hint: what to try.
-        trials: the latest first.
-        kind: of the failure; None in a run of format 1, which has not written it down.
+        reason: the full message of the latest of these trials.
+        hint: the suggested remedy.
+        trials: the most recent first.
+        kind: of the failure; None in a run of format 1, which did not record it.
     """
 
     reason: str
@@ -50,7 +50,7 @@ class Failure:
 
 
 def failures(trials: Iterable[Trial]) -> list[Failure]:
-    """The failed trials by kind, the most frequent first; those that raised by their exact reason too."""
+    """Groups the failed trials by kind, the largest group first; those that raised an exception also by exact reason."""
     groups: dict[tuple[FailureKind | None, str], list[Trial]] = {}
     for trial in trials:
         if trial.state == "failed":
@@ -63,5 +63,5 @@ def failures(trials: Iterable[Trial]) -> list[Failure]:
 
 
 def hint(kind: FailureKind | None) -> str:
-    """What to try about a failure."""
+    """Suggested remedy for a kind of failure."""
     return HINTS[kind] if kind else OTHERWISE

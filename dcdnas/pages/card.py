@@ -1,4 +1,4 @@
-"""A model card: what an exported folder holds, what it costs, how it was trained, and whom to cite, as a README.md."""
+"""Writes a model card as a README.md: what an exported folder contains, its cost, its training, and what to cite."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from dcdnas.results.known import bibtex_of, breakdown_of, price_of
 CARD, PICTURE = "README.md", "architecture.svg"
 
 MARK = "<!-- written by dcdnas export: a later export writes it anew -->"
-"""A line of every card, by which it is told from a README of somebody's own."""
+"""A line in every card, which distinguishes it from a README that the user wrote."""
 
 MOST_NAMED = 30
-"""Classes up to which the card names them all."""
+"""The card lists at most this number of class names."""
 
 
 def replaceable(folder: Path) -> bool:
-    """Whether a folder has no README of somebody's own."""
+    """Whether the card may be written: the folder has no README, or only one that an earlier export wrote."""
     path = folder / CARD
     return not path.exists() or MARK in path.read_text(encoding="utf-8", errors="replace")
 
 
 def write_card(model: Model, folder: Path, written: Sequence[Written], trained: bool, licence: str = "") -> list[Written]:
-    """Writes the card and the picture of the layers.
+    """Writes the card and the drawing of the layers.
 
     Args:
-        model: that was exported.
-        folder: for both.
-        written: the files that the card describes.
-        trained: whether there are trained weights.
-        licence: of the weights, as its author names it; empty where that is not said.
+        model: the exported model.
+        folder: receives both files.
+        written: the exported files, which the card describes.
+        trained: whether the model has trained weights.
+        licence: of the weights, as their author names it; empty when none is stated.
     """
     text = "\n".join([*_head(model, licence), *_sections(model, written, trained, licence)]) + "\n"
     layers = breakdown_of(model.architecture).layers
@@ -47,7 +47,7 @@ def write_card(model: Model, folder: Path, written: Sequence[Written], trained: 
 
 
 def _head(model: Model, licence: str) -> list[str]:
-    """What model hubs read."""
+    """The YAML metadata at the head of the card, which model hubs read, followed by the mark."""
     a = model.architecture
     used = sorted({choice.operator for choice in a.layers.values()} - {"static"})
     plain: dict[str, Any] = {"library_name": "dcdnas", "tags": ["dcdnas", "dynamic-convolution", a.network, *used]}
@@ -98,11 +98,11 @@ USES: Mapping[str, tuple[str, ...]] = {
         'logits = session.run(["logits"], {"images": images})[0]',
     ),
 }
-"""File -> how it is used from Python."""
+"""Name of an exported file -> Python lines that load it."""
 
 
 def _use(model: Model, written: Sequence[Written]) -> Iterator[str]:
-    """An example for each way that the files allow."""
+    """One usage example for each exported file that can be loaded."""
     names = {file.path.name for file in written}
     for name, lines in USES.items():
         if name in names and (name != "config.json" or "model.safetensors" not in names):
@@ -114,7 +114,7 @@ def _use(model: Model, written: Sequence[Written]) -> Iterator[str]:
 
 
 def _cost(model: Model) -> Iterator[str]:
-    """The network's cost in every metric, then by operator."""
+    """Tables of the network's cost in every metric and of its cost by operator."""
     found = breakdown_of(model.architecture)
     names = list(dict.fromkeys([*ALWAYS, *found.cost.values]))
     yield from _table(("metric", "of the network"), [(metric_name(n), quantity(n, found.cost[n])) for n in names])
@@ -127,7 +127,7 @@ def _cost(model: Model) -> Iterator[str]:
 
 
 def _recorded(plain: Mapping[str, Any]) -> Iterator[str]:
-    """A table of what is recorded; what is nested stands in one cell, without zeros and empty texts."""
+    """A table of recorded settings; a nested mapping is written into one cell. Zeros and empty texts are left out."""
     rows = [(name.replace("_", " "), _in_words(value)) for name, value in plain.items() if value not in (0, "", None)]
     yield from _table(("what", "recorded"), rows) if rows else ("Nothing is recorded.",)
 
@@ -164,5 +164,5 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def _safe(text: str) -> str:
-    """A text that stays in its cell and makes no HTML; a run's texts may be anybody's."""
+    """Escapes a text so that it stays in its table cell and contains no HTML; the texts of a run are not trusted."""
     return " ".join(text.split()).replace("<", "&lt;").replace("|", "\\|")

@@ -1,4 +1,4 @@
-// What the search has come to: hypervolume, what the front is made of, which decisions matter.
+// Charts of the whole search: progress, operators of the front, importance of the decisions.
 import { areaOf, axes, colour, drawing, duration, el, make, mark, markerSvg, path, percent, scale, surface, valued } from "./charts.js";
 
 export function history(trials) {

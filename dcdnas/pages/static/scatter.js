@@ -1,4 +1,4 @@
-// Trials by any two of their numbers: points on a canvas, front, budget and selection in SVG above it.
+// Scatter plot of the trials over any two of their quantities: points on a canvas; front, budget and selection in SVG above it.
 import { areaOf, axes, colour, drawing, duration, el, make, mark, marker, markerSvg, onValidation, path, scale, short, surface, unitOf, valued } from "./charts.js";
 
 const TIMES = [[3600, " (h)"], [60, " (min)"], [1, " (s)"]], PLAIN = [[1, ""]];
@@ -122,7 +122,7 @@ export class Scatter {
     }
   }
 
-  // The step line of what is reached at each cost; only where the axes are those of the front.
+  // The step line of the best value reached at or below each cost; only when the axes are those of the front.
   frontLine(svg, xName, yName) {
     const { trials } = this;
     if (xName !== trials.objective || yName !== trials.primary.name || !trials.front.length) return;
@@ -195,7 +195,7 @@ export class Scatter {
     for (const [key, value] of Object.entries({ x: f.left, y: f.top, width: f.right - f.left, height: f.bottom - f.top, visibility: "visible" })) this.frame?.setAttribute(key, value);
   }
 
-  // Filters the table to what lies in the frame, or to nothing.
+  // Filters the table to the points in the frame; without a frame clears the filter.
   brush(frame) {
     this.brushed = frame;
     unbrush.hidden = !frame;
