@@ -32,7 +32,7 @@ HELP = "Install Debian's package dataset-fashion-mnist, or get the four .gz file
 
 
 LARGEST = 2**29
-"""Bytes of a file, above the largest of this set and of those in its format: a header may say anything."""
+"""Most bytes that a file may unpack to, more than any file of this set or others in its format: a header may claim any size."""
 
 
 class FashionMnist(Source):
@@ -49,15 +49,15 @@ class FashionMnist(Source):
         return Raw(pixels[:, None], labels, CLASSES)
 
     def contents(self) -> Contents:
-        """Those of the published set."""
+        """The numbers of the published set; no file is read."""
         return Contents(1, len(CLASSES))
 
 
 def read_idx(path: Path, axes: int) -> NDArray[Any]:
-    """The bytes of an IDX file, gzipped or not, as an array of so many axes.
+    """Reads an IDX file of bytes, gzipped or not, as an array with `axes` axes.
 
     Raises:
-        DataError: when the file is missing, cut off or something else.
+        DataError: when the file is missing, truncated or in another format.
     """
     header, magic = 4 + 4 * axes, 0x0800 + axes
     try:
