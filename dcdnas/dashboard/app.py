@@ -83,7 +83,7 @@ def serve(runs: Path, host: str, port: int, open_browser: bool, note: Callable[[
     url = address(listener)
     note(f"Dashboard of {runs}: {url}   (Ctrl-C ends it)")
     if token:
-        note(f"Token: {token}   (a page asks for it before it stops or resumes a search, or keeps a note)")
+        note(f"Token: {token}   (a page asks for it before it stops or resumes a search, or saves a note)")
     if open_browser:
         webbrowser.open(url)
     server(runs, host, token).run(sockets=[listener])
@@ -147,5 +147,5 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    text = f"{type(error).__name__}: {error}. The results of the run are untouched. The terminal of the server shows the details."
+    text = f"{type(error).__name__}: {error}. The results of the run are intact. The terminal of the server shows the details."
     return html("error.html", 500, title="This page failed", text=text, request=request)

@@ -44,7 +44,7 @@ def stop(live: LiveRun, wanted: Wanted, number: int) -> dict[str, Any]:
     if live_driver(live.folder) is None:
         raise UsageError(f"{live.run.name} is not running: there is nothing to stop.")
     request_stop(live.folder, now)
-    when = "at once" if now else "when the trainings that are running have ended"
+    when = "at once" if now else "when the running trainings have ended"
     return {"said": f"{live.run.name} will stop {when}. It can be resumed."}
 
 
@@ -54,9 +54,9 @@ def resume(live: LiveRun, wanted: Wanted, number: int) -> dict[str, Any]:
     if type(more) is not int or not 0 <= more <= MOST_MORE:
         raise UsageError(f"more trainings: cannot be {more!r}. Allowed: a whole number, 0 to {MOST_MORE:,}.")
     if not live.run.resumable:
-        raise UsageError(f"{live.run.name} cannot be resumed from a page. Go on with: {live.run.to_go_on}")
+        raise UsageError(f"{live.run.name} cannot be resumed from a page. Continue with: {live.run.to_go_on}")
     if live.run.status == "finished" and not more:
-        raise UsageError(f"{live.run.name} has all the trainings that were asked for. Say how many more.")
+        raise UsageError(f"{live.run.name} has finished all requested trainings. Enter how many more to run.")
     return {"said": resume_beside(live.folder, more)}
 
 
@@ -64,9 +64,9 @@ def note(live: LiveRun, wanted: Wanted, number: int) -> dict[str, Any]:
     """Saves a star (``starred``), a note (``text``), or both for a trial."""
     found, text = live.run.trial(number), wanted.get("text")
     if text is not None and not isinstance(text, str):
-        raise UsageError("text: not a text. Send one.")
+        raise UsageError(f"text: cannot be {text!r}. Allowed: a string.")
     kept = write_note(live.folder, found.number, _flag(wanted, "starred"), text)
-    return {"said": "Kept.", "starred": kept.starred, "text": kept.text}
+    return {"said": "Saved.", "starred": kept.starred, "text": kept.text}
 
 
 def _flag(wanted: Wanted, name: str) -> bool | None:
@@ -108,12 +108,12 @@ async def _content(request: Request) -> Wanted:
     async for part in request.stream():
         size += len(part)
         if size > MOST_BYTES:
-            raise ValueError(f"This is too long. Allowed: {MOST_BYTES:,} bytes.")
+            raise ValueError(f"The request is too long. Allowed: {MOST_BYTES:,} bytes.")
         parts.append(part)
     try:
         content = json.loads(b"".join(parts) or b"{}")
     except RecursionError:
-        raise ValueError("This is nested too deeply. Send a JSON object.") from None
+        raise ValueError("The JSON is nested too deeply. Send a flat JSON object.") from None
     if not isinstance(content, dict):
         raise ValueError("Send a JSON object.")
     return content

@@ -54,7 +54,7 @@ class OptunaView:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request; any other than a read request is refused."""
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD") or self._app is None:
-            await PlainTextResponse("Open it from the page of a run.", 404)(scope, receive, send)
+            await PlainTextResponse("Open Optuna's dashboard from the page of a run.", 404)(scope, receive, send)
             return
         await self._app({**scope, "root_path": ""}, receive, _with_policy(send))
 

@@ -38,7 +38,7 @@ def resume_beside(folder: Path, more: int) -> str:
     with _STARTING:
         before = _STARTED.get(folder)
         if live_driver(folder) or (before and before.poll() is None):
-            raise RunError(f"{folder.name} is being searched already.")
+            raise RunError(f"A search of {folder.name} is already running.")
         process = _STARTED[folder] = _start(folder, more)
     return _begun(folder, process)
 
@@ -62,11 +62,11 @@ def _begun(folder: Path, process: subprocess.Popen[bytes]) -> str:
         if code:
             raise DcdnasError(f"The search ended at once: {_last_words(folder)}")
         if code == 0:
-            return f"The search of {folder.name} has ended already: nothing was left to do."
+            return f"The search of {folder.name} has ended already, because nothing was left to do."
         if driver:
-            return f"{folder.name} is being searched by process {driver['pid']}. What it prints is in {folder.name}/{LOG}."
+            return f"Process {driver['pid']} is searching {folder.name}. Its output is in {folder.name}/{LOG}."
         time.sleep(0.1)
-    return f"{folder.name} is starting. What it prints is in {folder.name}/{LOG}."
+    return f"The search of {folder.name} is starting. Its output is in {folder.name}/{LOG}."
 
 
 def _last_words(folder: Path) -> str:
@@ -74,4 +74,4 @@ def _last_words(folder: Path) -> str:
         lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:
         lines = []
-    return " ".join(line.strip() for line in lines[-3:])[-600:] or "it said nothing."
+    return " ".join(line.strip() for line in lines[-3:])[-600:] or "it printed nothing."

@@ -87,7 +87,7 @@ def may_not_act(headers: Headers, token: str) -> str:
     origin = headers.get("origin")
     foreign = origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
     if foreign or headers.get("sec-fetch-site", "same-origin") != "same-origin":
-        return "This came from a page of another site."
+        return "This request came from a page of another site, so it was refused."
     if not secrets.compare_digest(headers.get(TOKEN, "").encode(), token.encode()):
         return "The token is not the one that this server printed when it started."
     return ""

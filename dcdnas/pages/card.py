@@ -43,7 +43,7 @@ def write_card(model: Model, folder: Path, written: Sequence[Written], trained: 
     layers = breakdown_of(model.architecture).layers
     write_whole(folder / PICTURE, network_svg(layers, f"{model.architecture.named}: {len(layers)} layers from input to output"))
     write_whole(folder / CARD, text)
-    return [Written(folder / CARD, "model card"), Written(folder / PICTURE, "its picture of the layers")]
+    return [Written(folder / CARD, "model card"), Written(folder / PICTURE, "drawing of its layers")]
 
 
 def _head(model: Model, licence: str) -> list[str]:
@@ -59,8 +59,8 @@ def _head(model: Model, licence: str) -> list[str]:
 def _sections(model: Model, written: Sequence[Written], trained: bool, licence: str) -> Iterator[str]:
     a = model.architecture
     size = "x".join(map(str, a.input))
-    does = f"scores each pixel of {size} images for" if a.head else f"classifies {size} images into"
-    weights = "" if trained else " It is not trained: its weights, where there are any, are random."
+    does = f"assigns each pixel of {size} images to one of" if a.head else f"classifies {size} images into"
+    weights = "" if trained else " It is not trained: any weights in this folder are random."
     yield f"# {a.named}"
     yield ""
     yield f"A network that {does} {a.classes:,} classes: {mix(a)}; {costs(price_of(a))}.{weights}"
@@ -80,7 +80,7 @@ def _sections(model: Model, written: Sequence[Written], trained: bool, licence: 
         "",
         "## Citation",
         "",
-        f"The papers of the backbone{' and its head' if a.head else ''}, and of exactly the operators that stand in it:",
+        f"The papers of the backbone{' and its head' if a.head else ''}, and of the operators that this network uses:",
         "",
     )
     yield from ("```bibtex", "\n\n".join(bibtex_of(a)), "```")
@@ -109,7 +109,7 @@ def _use(model: Model, written: Sequence[Written]) -> Iterator[str]:
             yield from (f"`{name}`:", "```python", *lines, "```")
     if names & {"model.safetensors", "model.onnx"}:
         masks = " -o masks" if model.architecture.head else ""
-        sees = "draws its masks of pictures" if masks else "says which classes it sees in pictures"
+        sees = "writes the predicted masks of pictures" if masks else "prints the predicted classes of pictures"
         yield from ("", f'`dcdnas predict "this folder" IMAGE...{masks}` {sees}.')
 
 
@@ -117,8 +117,8 @@ def _cost(model: Model) -> Iterator[str]:
     """Tables of the network's cost in every metric and of its cost by operator."""
     found = breakdown_of(model.architecture)
     names = list(dict.fromkeys([*ALWAYS, *found.cost.values]))
-    yield from _table(("metric", "of the network"), [(metric_name(n), quantity(n, found.cost[n])) for n in names])
-    yield from ("", "One FLOP is one multiply-add at batch 1; those of being dynamic are counted.", "")
+    yield from _table(("metric", "value"), [(metric_name(n), quantity(n, found.cost[n])) for n in names])
+    yield from ("", "One FLOP is one multiply-add at batch 1. Those that being dynamic costs are included.", "")
     rows = [
         (name, f"{sums['layers']:.0f}", quantity("flops", sums["flops"]), quantity("params", sums["params"]))
         for name, sums in found.by_operator.items()
@@ -129,7 +129,7 @@ def _cost(model: Model) -> Iterator[str]:
 def _recorded(plain: Mapping[str, Any]) -> Iterator[str]:
     """A table of recorded settings; a nested mapping is written into one cell. Zeros and empty texts are left out."""
     rows = [(name.replace("_", " "), _in_words(value)) for name, value in plain.items() if value not in (0, "", None)]
-    yield from _table(("what", "recorded"), rows) if rows else ("Nothing is recorded.",)
+    yield from _table(("setting", "value"), rows) if rows else ("Nothing is recorded.",)
 
 
 def _in_words(value: Any) -> str:
@@ -141,20 +141,18 @@ def _in_words(value: Any) -> str:
 def _data(model: Model) -> Iterator[str]:
     said = model.normalisation
     if said is None:
-        yield "Classes and normalisation of its images are not known."
+        yield "The classes and the normalisation of the images are not known."
         return
-    rounded = ["(" + ", ".join(f"{number:.4f}" for number in numbers) + ")" for numbers in (said.mean, said.std)]
-    yield f"Images are floats from 0 to 1, from which the mean {rounded[0]} is taken and which are divided by {rounded[1]}."
+    mean, std = ["(" + ", ".join(f"{number:.4f}" for number in numbers) + ")" for numbers in (said.mean, said.std)]
+    yield f"Input images are floats from 0 to 1; subtract the mean {mean}, then divide by the standard deviation {std}."
     if model.labels:
         more = f" and {len(model.labels) - MOST_NAMED:,} more" if len(model.labels) > MOST_NAMED else ""
         yield from ("", f"Classes, in the order of the outputs: {', '.join(map(_safe, model.labels[:MOST_NAMED]))}{more}.")
 
 
 def _licence(licence: str) -> str:
-    own = f"The weights: {_safe(licence)}." if licence else "Of the weights none is stated; whoever publishes them adds it here."
-    return (
-        f"{own} That of the images that they were trained on holds as well. Written by dcdnas {version('dcdnas')} (Apache-2.0)."
-    )
+    own = f"The weights: {_safe(licence)}." if licence else "None is stated for the weights; add it before you publish them."
+    return f"{own} The licence of the training images applies as well. Written by dcdnas {version('dcdnas')} (Apache-2.0)."
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -37,7 +37,7 @@ def confusion_svg(confusion: Sequence[Sequence[int]], names: Sequence[str], titl
     left, top, side = room + TEXT + GAP, room + 3 * TEXT + 2 * GAP, cell * count
     parts = [
         _text(GAP, GAP + TEXT, title, weight="bold"),
-        _text(left, GAP + 2.6 * TEXT, "columns: answers; rows: classes; shade: share of the row"),
+        _text(left, GAP + 2.6 * TEXT, "rows: true class; columns: predicted; shade: row share"),
         *(_cells(confusion, names, left, top, cell)),
     ]
     for i, name in enumerate(called):

@@ -66,11 +66,11 @@ class Importances:
         if not self.decisions:
             return ""
         above, bars = sum(i.share > i.chance for i in self.decisions), counted(len(self.decisions), "bar")
-        top = f"in {small_share(self.reached)} of shuffles the highest bar is as high as here"
+        top = f"in {small_share(self.reached)} of the random shuffles the highest bar is at least as high as here"
         if not above:
-            return f"No bar rises above its band; {top}. This run does not tell which decisions matter."
+            return f"No bar rises above its band; {top}. This run does not show which decisions matter."
         rises = "rises above its band" if above == 1 else "rise above their bands"
-        return f"{above} of {bars} {rises}, as about one in twenty does by chance; {top}."
+        return f"{above} of {bars} {rises}, while about one in twenty does so by chance; {top}."
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,8 @@ SAID = {"stopped": "stopped early"}
 
 RECIPE = {
     "lr": "Learning rate",
-    "controller_lr": "Controller's learning rate, times that",
-    "scan": "Of them a short training before",
+    "controller_lr": "Controllers' learning rate, as a multiple of it",
+    "scan": "Epochs of the separate short training before",
 }
 """Labels of training settings whose names do not explain themselves."""
 
@@ -179,7 +179,7 @@ def facts(live: Source) -> dict[str, str]:
 def notice(run: Run) -> str:
     """Why a search is not running and how to continue it; empty while it runs and when it has finished normally."""
     early = f"The search ended early: {run.ended_early}." if run.ended_early else ""
-    go_on = f"Go on with: {run.to_go_on}" if run.status == "interrupted" else ""
+    go_on = f"Continue with: {run.to_go_on}" if run.status == "interrupted" else ""
     return " ".join(filter(None, (early, go_on)))
 
 
@@ -206,7 +206,7 @@ def against(found: Verdict) -> dict[str, str]:
 def _front_detail(run: Run, found: Verdict) -> str:
     """How many finished networks the front was chosen from, and how many of its members are not distinguishable from others."""
     open_ = f"; {len(found.undecided)} of them {OPEN} from another (~)" if found.undecided else ""
-    return f"of {run.counts.get('finished', 0):,} finished networks, by {objectives(run)} of one training each{open_}"
+    return f"out of {run.counts.get('finished', 0):,} finished networks, by {objectives(run)} of one training each{open_}"
 
 
 def _hypervolume(moments: Sequence[Moment]) -> tuple[float, str]:
@@ -214,7 +214,7 @@ def _hypervolume(moments: Sequence[Moment]) -> tuple[float, str]:
         return 0.0, "Nothing has finished yet."
     last, before = moments[-1], moments[max(0, len(moments) - 1 - RECENT)]
     if len(moments) <= RECENT or not before.hypervolume:
-        return last.hypervolume, "share of the box between the worst value, the cheapest network and the budget"
+        return last.hypervolume, f"after {counted(len(moments), 'training')}"
     return last.hypervolume, f"{100 * (last.hypervolume / before.hypervolume - 1):+.1f} % over the last {RECENT} trainings"
 
 
@@ -225,20 +225,20 @@ def heading(run: Run) -> list[str]:
     parts = [str(space.get("name", "")), trained_on(run)]
     parts += [f"budget {b}" for b in run.budgets] or ["no budget"]
     parts += [f"sampler {config['sampler']}"] if "sampler" in config else []
-    parts += [f"{duration(run.seconds)} {'from asking to telling' if run.trained_elsewhere else 'of training'}"]
+    parts += [f"{duration(run.seconds)} {'from proposal to result' if run.trained_elsewhere else 'of training'}"]
     return [p for p in parts if p]
 
 
 def trained_on(run: Run) -> str:
-    """Data and epochs of each training: ``fashion-mini, 8 epochs a training``, or ``1 + 7 epochs`` when a separate short
+    """Data and epochs of each training: ``fashion-mini, 8 epochs per training``, or ``1 + 7 epochs`` when a separate short
     training (scan) comes first; empty when unknown.
     """
     if run.trained_elsewhere:
-        return "trained by a loop of its own"
+        return "trained by a loop outside dcdnas"
     what = f"task {run.own_task}" if run.own_task else str(run.recipe.get("data", ""))
     scan = int((run.config.get("task") or {}).get("scan", 0))
     long = f"{scan} + {run.epochs - scan} epochs" if scan else counted(run.epochs, "epoch")
-    return f"{what}, {long} a training" if run.epochs else what
+    return f"{what}, {long} per training" if run.epochs else what
 
 
 def recipe(run: Run) -> list[tuple[str, Any]]:
@@ -255,7 +255,7 @@ def confirming(run: Run) -> str:
     """How many confirming trainings remain after the last training of the search; empty before that and when none remain."""
     if run.ended < run.asked or not run.unconfirmed:
         return ""
-    return f"{run.unconfirmed} trainings left that confirm the best networks on fresh seeds"
+    return f"{counted(run.unconfirmed, 'training')} left to confirm the best networks on fresh seeds"
 
 
 def left(run: Run) -> str:

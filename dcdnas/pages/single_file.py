@@ -98,8 +98,8 @@ def _pages(source: Source, held: Sequence[Trial], pairs: Sequence[tuple[Trial, T
 def _left_out(source: Source, held: Sequence[Trial]) -> str:
     """A sentence that says which networks and trials the file holds, and so which it lacks."""
     more = len(source.run.trials) - ROWS
-    rows = f" Of {len(source.run.trials):,} trials the table has the {ROWS:,} best and the front." if more > 0 else ""
-    return f"This file holds {len(held)} networks layer by layer: the best, the static one, and those of the front.{rows}"
+    rows = f" Of {len(source.run.trials):,} trials the table contains the {ROWS:,} best and the front." if more > 0 else ""
+    return f"This file shows {len(held)} networks layer by layer: the best, static, confirmed and front networks.{rows}"
 
 
 def _kept(rows: list[list[Any]], always: set[int], objective: Objective) -> list[list[Any]]:

@@ -44,7 +44,7 @@ def write_figures(run: Run, folder: Path) -> list[Path]:
     best = run.best
     if best is None:
         raise UsageError(
-            f"{run.name} has no finished trial within its budget, so it has no figures. `dcdnas resume {run.called}` goes on."
+            f"{run.name} has no finished trial within its budget, so it has no figures. Continue: `dcdnas resume {run.called}`."
         )
     written = []
     make_folder(folder)

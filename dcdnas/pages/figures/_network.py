@@ -83,7 +83,7 @@ def draw_layers(ax: Axes, layers: Sequence[Layer], most: int) -> None:
             )
     _brackets(ax, layers)
     if any(layer.dynamic_flops for layer in layers):
-        ax.fill_between([], [], color=pale(SOFT, PALE), linewidth=0, label="pale: for being dynamic")
+        ax.fill_between([], [], color=pale(SOFT, PALE), linewidth=0, label="pale: cost of being dynamic")
     ax.set_xticks(range(len(bars)), [" ".join([bar.paint.letters, *bar.notes]) for bar in bars], rotation=90)
     ax.tick_params(axis="x", length=0, pad=6)
     ax.set_xlim(-0.6, len(bars) - 0.4)

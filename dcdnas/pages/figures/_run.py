@@ -91,7 +91,7 @@ def plot_hypervolume(run: Run, ax: Axes | None = None) -> Axes:
     ax.margins(x=0)
     ax.set_ylim(bottom=0)
     ax.set_xlabel("Trainings that ended")
-    ax.set_ylabel("Hypervolume (share of the box)")
+    ax.set_ylabel("Hypervolume (0–1)")
     return ax
 
 
@@ -135,7 +135,7 @@ def plot_operators(run: Run, ax: Axes | None = None) -> Axes:
 
 def _nothing(run: Run) -> UsageError:
     return UsageError(
-        f"{run.name} has no finished trial within its budget, so it has no figures. `dcdnas resume {run.called}` goes on."
+        f"{run.name} has no finished trial within its budget, so it has no figures. Continue: `dcdnas resume {run.called}`."
     )
 
 
@@ -193,7 +193,7 @@ def _steps(ax: Axes, line: Sequence[tuple[float, float]], objective: Objective, 
             path.append((cost, value))
     if path:
         path.append((max(end, path[-1][0]), path[-1][1]))
-        ax.step(*zip(*path, strict=True), where="post", color=INK, linewidth=1.0, zorder=2.5, label="front, by one training each")
+        ax.step(*zip(*path, strict=True), where="post", color=INK, linewidth=1.0, zorder=2.5, label="front (one training each)")
 
 
 def _confirmed(ax: Axes, run: Run, size: float) -> None:

@@ -41,7 +41,7 @@ document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-send]"), said = document.getElementById("control-said");
   if (!button || button.getAttribute("aria-busy") === "true") return;
   button.setAttribute("aria-busy", "true");
-  said.textContent = "Asked …";
+  said.textContent = "Sending …";
   try {
     const answer = await send(button.dataset.send, wanted(button));
     said.textContent = answer ? answer.said : "";

@@ -61,7 +61,7 @@ export class Table {
     table.tBodies[0].replaceChildren(...part.map((row) => this.row(row)));
     if (held) table.tBodies[0].querySelector(`tr[data-number="${held}"] ${what === "INPUT" ? "input" : "a"}`)?.focus({ preventScroll: true });
     const total = trials.rows.length.toLocaleString("en"), count = found.length.toLocaleString("en");
-    shown.textContent = `${count} of ${total} trials${this.only ? " (selected in the chart)" : ""}${found.length ? "" : trials.rows.length ? ": nothing fits, loosen the filters" : ": none has been tried yet"}`;
+    shown.textContent = `${count} of ${total} trials${this.only ? " (selected in the chart)" : ""}${found.length ? "" : trials.rows.length ? ": none matches the filters" : ": none has been tried yet"}`;
     pages.hidden = last === 0;
     document.getElementById("which").textContent = `${from + 1}–${from + part.length} of ${count}`;
     document.getElementById("before").disabled = this.page === 0;
