@@ -340,7 +340,7 @@ def numbered(where: str, labels: NDArray[Any]) -> tuple[NDArray[Any], tuple[str,
     if low < 0 or high > MOST_CLASSES:
         raise DataError(f"{where}: labels from {low} to {high}. Allowed: whole numbers from 0 to {MOST_CLASSES:,}, a class each.")
     values, fresh = np.unique(labels, return_inverse=True)
-    said = () if high + 1 == len(values) else (f"labels {low} to {high} are {len(values):,} classes, by the numbers that occur",)
+    said = () if high + 1 == len(values) else (f"labels {low} to {high}: {len(values):,} classes, the numbers that occur",)
     return fresh.astype(np.int64), tuple(map(str, values.tolist())), said
 
 

@@ -91,9 +91,9 @@ def fetch(name: str, folder: Path | None = None, tell: Callable[[str], None] = p
 
 def _fetched(remote: Remote, path: Path, tell: Callable[[str], None]) -> Path:
     if remote.whole(path):
-        tell(f"{path}: is there, and whole")
+        tell(f"{path}: already there, with the right SHA-256")
         return path
-    by_hand = f"Get it by hand into {path.parent}."
+    by_hand = f"Download it yourself into {path.parent}."
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path):

@@ -31,7 +31,7 @@ def find(name: str, argument: str, has: Callable[[Path], bool], known: Iterable[
             return place
     looked = ", ".join(map(str, dict.fromkeys(places)))
     raise DataError(
-        f"{name}: not found: not in {looked}. `dcdnas data fetch {name}` downloads it. Or: {help} Then write {name}:DIR, or set "
+        f"{name}: not found in {looked}. `dcdnas data fetch {name}` downloads it. Or: {help} Then write {name}:DIR, or set "
         "DCDNAS_DATA to the folder above it."
     )
 

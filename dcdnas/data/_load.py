@@ -57,7 +57,7 @@ def load(name: str, resolution: int = 0, classes: int = 0, skip_damaged: float =
                 return streamed(name, listed, resolution, classes, skip_damaged)
     where, raw = _read(source, name, "train", resolution, classes)
     if classes and raw.labels.ndim == 3:
-        raise UsageError(f"{name}: some classes of masks cannot be taken, since a picture has several. Leave --classes out.")
+        raise UsageError(f"{name}: masks cannot be limited to some classes, as a picture has several. Leave out --classes.")
     raw = checked(where, of_classes(raw, chosen(raw.classes, classes)))
     pixels, labels = _tensors(where, raw, resolution)
     mean, std = statistics(pixels[:: math.ceil(len(pixels) / STATISTICS_FROM)])
@@ -103,7 +103,7 @@ def open_source(name: str, skip_damaged: float = 0.0) -> Source:
         UsageError: when the argument is missing or not allowed, or the name is not valid text.
     """
     if shown(name) != name or "\0" in name:
-        raise UsageError(f"data {shown(name)!r}: the name is no UTF-8 text. Rename the folder, or give a link to it.")
+        raise UsageError(f"data {shown(name)!r}: the name is not UTF-8 text. Rename the folder, or make a link to it.")
     plain, colon, argument = name.partition(":")
     source = sources[plain]
     if argument and not source.ARGUMENT:

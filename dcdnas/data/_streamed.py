@@ -65,7 +65,7 @@ class PictureFiles:
         except DataError as error:
             self.damaged.add(row)
             if len(self.damaged) > self.allowed:
-                raise DataError(f"{error} `--skip-damaged 1%` shows up to that share as grey instead.") from None
+                raise DataError(f"{error} `--skip-damaged 1%` replaces up to that share by grey images.") from None
             return torch.full((CHANNELS, self.resolution, self.resolution), GREY, dtype=torch.uint8)
 
 
@@ -155,7 +155,7 @@ def streamed(name: str, listed: Listed, resolution: int, subset: int, skip: floa
     return Streamed(
         name, resolution, torch.empty((0, CHANNELS, resolution, resolution), dtype=torch.uint8), labels, listed.classes,
         train.mean if train else looked.mean, train.std if train else looked.std, torch.arange(len(whole)), subset, skip,
-        ("read as they are needed", *summary.notes(), *listed.notes), tuple(reason for _, reason in summary.damaged),
+        ("decoded during the training", *summary.notes(), *listed.notes), tuple(reason for _, reason in summary.damaged),
         pictures=PictureFiles([listed.paths[number] for number in whole], resolution, depth, allowed),
     )  # fmt: skip
 
@@ -192,7 +192,7 @@ def _looked(listed: Listed, resolution: int) -> Looked:
         found = json.loads(path.read_text(encoding="utf-8"))
         return Looked(read_summary(found["summary"]), tuple(found["mean"]), tuple(found["std"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"what is known of the pictures cannot be kept: {error}. Free space in the cache folder.") from None
+        raise DataError(f"facts about the pictures cannot be cached: {error}. Free space in the cache folder.") from None
 
 
 def _decoded(pool: ThreadPoolExecutor, paths: Sequence[Path], resolution: int, depth: Depth | None) -> Tensor:

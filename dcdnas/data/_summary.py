@@ -85,7 +85,7 @@ class Summary:
         if self.of_depth:
             said.append(f"grey of more than 8 bits: 0 to {self.of_depth.most:g} is read as 0 to 255")
         if any("16 bits" in mode for mode in self.modes):
-            said.append("of colours of 16 bits the upper 8 are read")
+            said.append("of 16-bit colours only the upper 8 bits are read")
         if self.damaged:
             said.append(f"{len(self.damaged):,} damaged left out: {', '.join(r.partition(':')[0] for _, r in self.damaged[:3])}")
         return tuple(said)

@@ -64,11 +64,11 @@ def read_idx(path: Path, axes: int) -> NDArray[Any]:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             begin = file.read(header)
             if len(begin) < header:
-                raise DataError(f"{path}: {len(begin)} bytes are no IDX file. Get the file again.")
+                raise DataError(f"{path}: {len(begin)} bytes are too few for an IDX file. Get it again.")
             found, *shape = struct.unpack(f">{1 + axes}I", begin)
             if found != magic:
                 raise DataError(
-                    f"{path}: begins with {found:#010x}, an IDX file of {axes} axes of bytes with {magic:#010x}. Get it again."
+                    f"{path}: begins with {found:#010x}. Needed: an IDX file, {axes} axes of bytes, {magic:#010x}. Get it again."
                 )
             check_bytes(str(path), math.prod(shape), LARGEST)
             content = file.read(math.prod(shape) + 1)
