@@ -70,7 +70,7 @@ export function importance(found, said, goal) {
     list.append(el("span", { class: "name" }, decision));
     const bar = make("svg", { class: "bar", viewBox: "0 0 100 12", preserveAspectRatio: "none", role: "img", "aria-label": `${decision} explains ${percent(value, 0)}; 95 % of the shuffles stay within ${percent(chance, 0)}` });
     bar.append(make("rect", { class: "ground", width: 100, height: 12 }), make("rect", { class: "chance", width: 100 * chance, height: 12 }), make("rect", { class: above ? "share above" : "share", y: 3, width: 100 * value, height: 6 }));
-    list.append(bar, el("span", { class: above ? "" : "dim" }, percent(value, 0)), el("span", { class: "dim" }, `chance: up to ${percent(chance, 0)}`));
+    list.append(bar, el("span", { class: above ? "" : "dim" }, percent(value, 0)), el("span", { class: "dim" }, `chance ${percent(chance, 0)}`));
     list.append(el("span", { class: "best" }, `best mean: ${valued(goal, mean)} with ${best} (${count} of ${trials} trials)`));
   }
   box.replaceChildren(list);
