@@ -1,1 +1,1 @@
-"""Pages in a browser over the folder of runs: what was found, one network layer by layer, a search while it runs."""
+"""Serves pages about a folder of runs to a browser: results, single networks layer by layer, and searches as they run."""

@@ -1,4 +1,4 @@
-"""The application: routes, what they have in common, and the server that runs it."""
+"""The web application: its routes, their shared error pages, and the server that runs it."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ Page = Callable[[Request], Response]
 
 
 def make_app(runs: Path, host: str = HOST, token: str = "") -> ASGIApp:
-    """The application over a folder of runs.
+    """Returns the application that serves a folder of runs.
 
     Args:
         runs: the folder; need not exist yet.
-        host: that the server is bound to; decides which Host headers are answered.
-        token: of those who may stop and resume searches and write notes; empty when nobody may.
+        host: the address that the server is bound to; decides which Host headers are answered.
+        token: required to stop and resume searches and to write notes; empty when these actions are disabled.
     """
     one = "/runs/{run}"
     table = [
@@ -74,7 +74,7 @@ def make_app(runs: Path, host: str = HOST, token: str = "") -> ASGIApp:
 
 
 def serve(runs: Path, host: str, port: int, open_browser: bool, note: Callable[[str], None], token: str = "") -> None:
-    """Serves until Ctrl-C. With a token, whoever has it may act; it is said once, here.
+    """Serves until Ctrl-C. A token, which permits the actions of the pages, is printed here once.
 
     Raises:
         UsageError: when the port is taken.
@@ -83,14 +83,14 @@ def serve(runs: Path, host: str, port: int, open_browser: bool, note: Callable[[
     url = address(listener)
     note(f"Dashboard of {runs}: {url}   (Ctrl-C ends it)")
     if token:
-        note(f"Token: {token}   (a page asks for it before it stops or resumes a search, or keeps a note)")
+        note(f"Token: {token}   (a page asks for it before it stops or resumes a search, or saves a note)")
     if open_browser:
         webbrowser.open(url)
     server(runs, host, token).run(sockets=[listener])
 
 
 def server(runs: Path, host: str, token: str = "") -> uvicorn.Server:
-    """The server, not yet running."""
+    """Returns the server, which is not running yet."""
     import uvicorn
 
     config = uvicorn.Config(make_app(runs, host, token), log_level="warning", timeout_graceful_shutdown=1, server_header=False)
@@ -98,7 +98,7 @@ def server(runs: Path, host: str, token: str = "") -> uvicorn.Server:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that is bound; port 0 takes any free one.
+    """Returns a bound, listening socket; port 0 selects any free port.
 
     Raises:
         UsageError: when the port is taken.
@@ -115,13 +115,13 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address(listener: socket.socket) -> str:
-    """Where a browser finds a bound socket."""
+    """The URL at which a browser reaches a bound socket."""
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 def _in_thread(page: Page) -> Callable[[Request], Any]:
-    """The page as a route that does not hold up the others while it reads files."""
+    """Wraps a page as a route that runs in a thread, so that it does not block other requests while it reads files."""
 
     async def answer(request: Request) -> Response:
         return await run_in_threadpool(page, request)
@@ -147,5 +147,5 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    text = f"{type(error).__name__}: {error}. The results of the run are untouched. The terminal of the server shows the details."
+    text = f"{type(error).__name__}: {error}. The results of the run are intact. The terminal of the server shows the details."
     return html("error.html", 500, title="This page failed", text=text, request=request)

@@ -1,4 +1,4 @@
-"""The pages beside a search: served from a process of their own, so that reading a long run takes no time from the search."""
+"""Serves the pages during a search from a separate process, so that reading a long run takes no time from the search."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from dcdnas.dashboard.app import HOST, PORT, address, listen, server
 from dcdnas.errors import UsageError
 
 PATIENCE = 5.0
-"""Seconds that the process has to end by itself."""
+"""Seconds that the process has to end before it is killed."""
 
 
 @contextmanager
 def beside(runs: Path, port: int = PORT) -> Iterator[str]:
-    """Serves a folder of runs within the block and gives the address; any free port is taken where the port is not free.
+    """Serves a folder of runs within the `with` block and yields the address; uses any free port when the port is taken.
 
-    The process ends with the block, and also when this process is gone without a word. A Ctrl-C in the terminal does not reach
-    it, so that the pages still show how the search is stopped.
+    The server process ends with the block, and also when this process dies. A Ctrl-C in the terminal does not reach it, so that
+    the pages still show how the search is stopped.
     """
     try:
         listener = listen(HOST, port)
@@ -52,7 +52,7 @@ def _serve(runs: Path, listener: socket.socket) -> None:
 
 
 def _follow() -> None:
-    """Ends this process as soon as the one that started it is gone; it only reads, so nothing can be left half done."""
+    """Ends this process as soon as the parent process is gone; it only reads, so nothing can be left half written."""
     if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(0)

@@ -1,6 +1,6 @@
-"""What a page may do where the server has a token: stop and resume a search, star a trial, keep a note about it.
+"""Actions of the pages when the server has a token: stop and resume a search, star a trial, write a note about it.
 
-The token and where a request comes from are checked before anything here is reached (`dcdnas.dashboard.security.Guard`).
+`dcdnas.dashboard.security.Guard` checks the token and the origin of a request before it reaches this module.
 """
 
 from __future__ import annotations
@@ -22,51 +22,51 @@ from dcdnas.errors import DcdnasError, UsageError
 from dcdnas.results import write_note
 
 Wanted = Mapping[str, Any]
-"""The content of a request."""
+"""The decoded JSON content of a request."""
 
 MOST_BYTES = 32 * 1024
-"""Of a request's content: a note in any script fits."""
+"""Largest size of a request's content; a note of the longest length fits in any script."""
 
 MOST_MORE = 100_000
-"""Trainings that can be asked for at one time."""
+"""Most trainings that one request can add."""
 
 
 def routes() -> list[Route]:
-    """The routes that change something."""
+    """The routes that change a run or its notes."""
     one = "/runs/{run}"
     found = {f"{one}/stop": stop, f"{one}/resume": resume, f"{one}/trials/{{number:int}}/note": note}
     return [Route(path, _acting(action), methods=["POST"]) for path, action in found.items()]
 
 
 def stop(live: LiveRun, wanted: Wanted, number: int) -> dict[str, Any]:
-    """Asks the driver to end; with ``now`` without waiting for the trainings that are running."""
+    """Asks the driver to stop; with ``now`` without waiting for the running trainings to finish."""
     now = _flag(wanted, "now") or False
     if live_driver(live.folder) is None:
         raise UsageError(f"{live.run.name} is not running: there is nothing to stop.")
     request_stop(live.folder, now)
-    when = "at once" if now else "when the trainings that are running have ended"
+    when = "at once" if now else "when the running trainings have ended"
     return {"said": f"{live.run.name} will stop {when}. It can be resumed."}
 
 
 def resume(live: LiveRun, wanted: Wanted, number: int) -> dict[str, Any]:
-    """Starts ``dcdnas resume`` as a process of its own, for ``more`` trainings than were asked for so far."""
+    """Starts ``dcdnas resume`` as a separate process, with ``more`` trainings added to the number requested so far."""
     more = wanted.get("more", 0)
     if type(more) is not int or not 0 <= more <= MOST_MORE:
         raise UsageError(f"more trainings: cannot be {more!r}. Allowed: a whole number, 0 to {MOST_MORE:,}.")
     if not live.run.resumable:
-        raise UsageError(f"{live.run.name} cannot be resumed from a page. Go on with: {live.run.to_go_on}")
+        raise UsageError(f"{live.run.name} cannot be resumed from a page. Continue with: {live.run.to_go_on}")
     if live.run.status == "finished" and not more:
-        raise UsageError(f"{live.run.name} has all the trainings that were asked for. Say how many more.")
+        raise UsageError(f"{live.run.name} has finished all requested trainings. Enter how many more to run.")
     return {"said": resume_beside(live.folder, more)}
 
 
 def note(live: LiveRun, wanted: Wanted, number: int) -> dict[str, Any]:
-    """Keeps a star (``starred``), a note (``text``), or both about a trial."""
+    """Saves a star (``starred``), a note (``text``), or both for a trial."""
     found, text = live.run.trial(number), wanted.get("text")
     if text is not None and not isinstance(text, str):
-        raise UsageError("text: not a text. Send one.")
+        raise UsageError(f"text: cannot be {text!r}. Allowed: a string.")
     kept = write_note(live.folder, found.number, _flag(wanted, "starred"), text)
-    return {"said": "Kept.", "starred": kept.starred, "text": kept.text}
+    return {"said": "Saved.", "starred": kept.starred, "text": kept.text}
 
 
 def _flag(wanted: Wanted, name: str) -> bool | None:
@@ -77,7 +77,7 @@ def _flag(wanted: Wanted, name: str) -> bool | None:
 
 
 def _acting(action: Callable[[LiveRun, Wanted, int], dict[str, Any]]) -> Callable[[Request], Any]:
-    """The action as a route: JSON in, JSON out; what is wrong is said in ``said``."""
+    """Wraps an action as a route: JSON in, JSON out; ``said`` in the answer is the message or the error."""
 
     def act(request: Request, wanted: Wanted) -> Response:
         try:
@@ -97,10 +97,10 @@ def _acting(action: Callable[[LiveRun, Wanted, int], dict[str, Any]]) -> Callabl
 
 
 async def _content(request: Request) -> Wanted:
-    """What a request says; only JSON, which no form of another site can send.
+    """Reads the content of a request; only JSON is accepted, because no HTML form of another site can send it.
 
     Raises:
-        ValueError: when it is too large or no JSON object.
+        ValueError: when the content is too large or not a JSON object.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise ValueError("Send JSON, with the content type application/json.")
@@ -108,12 +108,12 @@ async def _content(request: Request) -> Wanted:
     async for part in request.stream():
         size += len(part)
         if size > MOST_BYTES:
-            raise ValueError(f"This is too long. Allowed: {MOST_BYTES:,} bytes.")
+            raise ValueError(f"The request is too long. Allowed: {MOST_BYTES:,} bytes.")
         parts.append(part)
     try:
         content = json.loads(b"".join(parts) or b"{}")
     except RecursionError:
-        raise ValueError("This is nested too deeply. Send a JSON object.") from None
+        raise ValueError("The JSON is nested too deeply. Send a flat JSON object.") from None
     if not isinstance(content, dict):
         raise ValueError("Send a JSON object.")
     return content

@@ -1,4 +1,4 @@
-"""Server-sent events: a page that is open is told what has changed in its run."""
+"""Server-sent events, which notify an open page of changes in its run."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from dcdnas.errors import DcdnasError
 from dcdnas.pages import payload
 
 EVERY = 1.0
-"""Seconds between looks at the run's file."""
+"""Seconds between checks of the run's files."""
 
 REMIND = 15
-"""Looks without news after which something is sent, so that a connection that is gone is noticed."""
+"""Checks without news after which a comment is sent, so that a closed connection is noticed."""
 
 
 async def stream(request: Request) -> StreamingResponse:
-    """The changes of a run after the version that the page has."""
+    """Streams the changes of a run since the version that the page has."""
     live = await run_in_threadpool(request.app.state.shelf.open, request.path_params["run"])
     known = request.headers.get("last-event-id") or request.query_params.get("version", "0")
     since = int(known) if known.isdigit() else 0
@@ -48,6 +48,6 @@ async def _changes(live: LiveRun, since: int) -> AsyncIterator[str]:
 
 
 def _news(live: LiveRun, since: int) -> dict[str, Any]:
-    """What changed after a version; empty when nothing did."""
+    """The changes since a version; empty when there are none."""
     live.refresh()
     return payload.payload(live, since) if live.version > since else {}

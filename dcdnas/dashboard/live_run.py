@@ -1,4 +1,4 @@
-"""A run kept in memory and brought up to date by reading only what has changed in its file."""
+"""A run that is kept in memory and updated by reading only what has changed in its files."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ Made = TypeVar("Made")
 
 
 class LiveRun:
-    """One run, read once and then kept up to date. Its trials come without learning curves, which stay in the file.
+    """One run, read once and then kept up to date. Its trials lack their learning curves, which are read from the file on demand.
 
     Args:
         folder: of the run.
 
     Raises:
-        RunError: when it cannot be read.
+        RunError: when the run cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
         self.run: Run
-        self.version = int(time.time() * 1000)  # grows over restarts too, so that an old page is sent everything
+        self.version = int(time.time() * 1000)  # grows across restarts too, so that a page from an earlier server gets all rows
         self.changed: dict[int, int] = {}
         self._lock = threading.Lock()
         self._derived: dict[str, tuple[int, Any]] = {}
@@ -46,7 +46,7 @@ class LiveRun:
         self.version += 1
 
     def refresh(self) -> bool:
-        """Reads what is new; returns whether anything was.
+        """Reads what is new and returns whether anything was.
 
         Raises:
             RunError: when the run has become unreadable.
@@ -67,7 +67,7 @@ class LiveRun:
             return True
 
     def curve(self, number: int) -> tuple[EpochResult, ...]:
-        """The learning curve of a trial as far as it has come, also of one that is running."""
+        """The learning curve of a trial, up to the latest epoch of one that is still training."""
         store = Store(self.folder)
         try:
             return store.curve(number)
@@ -75,7 +75,7 @@ class LiveRun:
             store.close()
 
     def curves(self) -> dict[int, list[float]]:
-        """Epoch -> values of the primary objective after it, of all trainings that ended."""
+        """Epoch -> values of the primary objective after that epoch, of all trainings that have ended."""
         store = Store(self.folder)
         try:
             return store.curves(self.run.objective.name)
@@ -84,12 +84,12 @@ class LiveRun:
 
     @property
     def front(self) -> list[Trial]:
-        """The same as the run's, kept up instead of sorted out anew."""
+        """The front of the run, updated with each change instead of recomputed."""
         return list(self.history.line)
 
     @property
     def moments(self) -> list[Moment]:
-        """The run's history, kept up instead of made anew."""
+        """The history of the run, updated with each change instead of recomputed."""
         return self.history.moments
 
     @property
@@ -98,11 +98,11 @@ class LiveRun:
         return self.remembered("best", lambda: self.run.best)
 
     def networks(self) -> dict[int, str]:
-        """Identity of each trial's network, as it was written."""
+        """Trial number -> identity of its network, as recorded in the file."""
         return {number: str(mark[0]) for number, mark in self._marks.items()}
 
     def remembered(self, what: str, make: Callable[[], Made]) -> Made:
-        """Something derived from the trials, made once for each version of the run."""
+        """Returns the value named `what`, which `make` computes once for each version of the run."""
         version = self.version
         if self._derived.get(what, (0, None))[0] != version:
             self._derived[what] = (version, make())
@@ -110,7 +110,7 @@ class LiveRun:
         return made
 
     def since(self, version: int) -> list[Trial]:
-        """The trials that changed after the page with this version was made."""
+        """The trials that changed after this version of the run."""
         known = self.run.by_number
         return [known[n] for n, changed in self.changed.items() if changed > version]
 
@@ -151,7 +151,7 @@ class LiveRun:
         self.changed.update(dict.fromkeys(fresh, self.version + 1))
 
     def _note(self) -> None:
-        """Reads stars and notes; damaged ones are a problem of their own, which no result suffers from."""
+        """Reads stars and notes; when their file is damaged, that is reported separately and the results are still shown."""
         self._notes_stamp, self.notes_problem = _stamp(self.folder / NOTES), ""
         try:
             self.notes = read_notes(self.folder)
@@ -165,7 +165,7 @@ class LiveRun:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """What differs when a file was written to."""
+    """Modification time and size of a file, which change when it is written to."""
     try:
         found = path.stat()
     except OSError:

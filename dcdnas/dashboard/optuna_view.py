@@ -1,7 +1,8 @@
-"""Optuna's own dashboard behind ours, on copies of the runs in memory.
+"""Serves Optuna's own dashboard within this one, on in-memory copies of the runs.
 
-It can delete and rename studies, asks for no password and works only at a server's root. So only reading reaches it, what it
-reads is a copy, and its paths (``/dashboard``, ``/api``, ``/static``, ``/csv``) are given to it at the root.
+Optuna's dashboard can delete and rename studies, asks for no password and works only at the root of a server. Therefore only
+read requests are passed on to it, it reads a copy, and its paths (``/dashboard``, ``/api``, ``/static``, ``/csv``) are mounted
+at the root.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "font-src 'self' data:; connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Its charts evaluate code and write styles; still nothing comes from another host or goes to one."""
+"""Its charts need to evaluate code and write styles; nothing is loaded from another host or sent to one."""
 
 PATHS = ("/dashboard", "/api", "/static", "/csv")
-"""What it answers to, at the root."""
+"""Paths at the root that belong to Optuna's dashboard."""
 
 
 class OptunaView:
-    """The application, made when it is first asked for, with a copy of each run that was opened in it."""
+    """Optuna's dashboard, created at the first request, with a copy of each run that was opened in it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -43,17 +44,17 @@ class OptunaView:
         self._copied: dict[str, tuple[int, int]] = {}
 
     def routes(self) -> list[BaseRoute]:
-        """The entrance of each run, and the paths of the application itself."""
+        """The route that opens a run in Optuna's dashboard, and the paths of that dashboard."""
         return [Route("/runs/{run}/optuna", self.enter), *(Mount(path, self) for path in PATHS)]
 
     async def enter(self, request: Request) -> Response:
-        """Copies the run where it has changed since the last copy, and leads to it."""
+        """Copies the run when it has changed since the last copy, and redirects to the copy."""
         return await run_in_threadpool(self._enter, request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, which only reads."""
+        """Answers one request; any other than a read request is refused."""
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD") or self._app is None:
-            await PlainTextResponse("Open it from the page of a run.", 404)(scope, receive, send)
+            await PlainTextResponse("Open Optuna's dashboard from the page of a run.", 404)(scope, receive, send)
             return
         await self._app({**scope, "root_path": ""}, receive, _with_policy(send))
 
@@ -69,7 +70,7 @@ class OptunaView:
         return RedirectResponse(f"/dashboard/studies/{study}", 303)
 
     def _ready(self) -> Copies:
-        """Imports what is needed, once.
+        """Imports the packages and creates the application at the first call.
 
         Raises:
             MissingPackageError: when a package is missing.

@@ -1,4 +1,4 @@
-"""Pages as answers."""
+"""Rendered templates as HTTP responses."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from dcdnas.pages.render import text
 
 
 def html(template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A page."""
+    """Renders a template as an HTML response."""
     return HTMLResponse(text(template, **values), status)

@@ -1,4 +1,4 @@
-"""`dcdnas resume` started from a page, as a process of its own that goes on when the server ends."""
+"""Starts `dcdnas resume` from a page, as a separate process that continues when the server ends."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dcdnas.core.lock import live_driver
 from dcdnas.errors import DcdnasError, RunError
 
 LOG = "resume.log"
-"""What the last search that a page resumed has printed, in the run's folder."""
+"""File in the run's folder with the output of the last search that was resumed from a page."""
 
 PATIENCE = 20.0
-"""Seconds in which the search should have begun; until then a page waits to hear whether it has."""
+"""Seconds that a page waits for the search to begin before it reports that the search is still starting."""
 
 _STARTED: dict[Path, subprocess.Popen[bytes]] = {}
 _STARTING = threading.Lock()
@@ -26,19 +26,19 @@ def resume_beside(folder: Path, more: int) -> str:
 
     Args:
         folder: of the run.
-        more: trainings beyond those that were asked for; 0 for none.
+        more: trainings to add to the number requested so far; 0 for none.
 
     Returns:
-        What has become of it, for a person.
+        A message that says whether the search is running, starting, or already finished.
 
     Raises:
-        RunError: when the run is being searched already.
-        DcdnasError: when the search ended at once, with its last words.
+        RunError: when a search of this run is already running, or the process cannot be started.
+        DcdnasError: when the search failed at once; the message ends with its last lines of output.
     """
     with _STARTING:
         before = _STARTED.get(folder)
         if live_driver(folder) or (before and before.poll() is None):
-            raise RunError(f"{folder.name} is being searched already.")
+            raise RunError(f"A search of {folder.name} is already running.")
         process = _STARTED[folder] = _start(folder, more)
     return _begun(folder, process)
 
@@ -62,11 +62,11 @@ def _begun(folder: Path, process: subprocess.Popen[bytes]) -> str:
         if code:
             raise DcdnasError(f"The search ended at once: {_last_words(folder)}")
         if code == 0:
-            return f"The search of {folder.name} has ended already: nothing was left to do."
+            return f"The search of {folder.name} has ended already, because nothing was left to do."
         if driver:
-            return f"{folder.name} is being searched by process {driver['pid']}. What it prints is in {folder.name}/{LOG}."
+            return f"Process {driver['pid']} is searching {folder.name}. Its output is in {folder.name}/{LOG}."
         time.sleep(0.1)
-    return f"{folder.name} is starting. What it prints is in {folder.name}/{LOG}."
+    return f"The search of {folder.name} is starting. Its output is in {folder.name}/{LOG}."
 
 
 def _last_words(folder: Path) -> str:
@@ -74,4 +74,4 @@ def _last_words(folder: Path) -> str:
         lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:
         lines = []
-    return " ".join(line.strip() for line in lines[-3:])[-600:] or "it said nothing."
+    return " ".join(line.strip() for line in lines[-3:])[-600:] or "it printed nothing."

@@ -1,4 +1,4 @@
-"""The pages: each takes a request, reads what it shows, and fills a template."""
+"""The pages: each function takes a request, reads the data, and renders a template."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dcdnas.pages import context, layers, payload
 
 
 def runs(request: Request) -> Response:
-    """All runs of the folder."""
+    """The page with all runs of the folder."""
     shelf = request.app.state.shelf
     root = shelf.root.absolute()
     setting = "" if root == runs_folder().absolute() else f"DCDNAS_RUNS={shlex.quote(str(root))} "
@@ -27,28 +27,28 @@ def runs(request: Request) -> Response:
 
 
 def run(request: Request) -> Response:
-    """One run: how far it is, what it has found, all trials."""
+    """The page of one run: its progress, its results and all trials."""
     return html("run.html", control=request.app.state.control, **context.of_run(_live(request)))
 
 
 def trials(request: Request) -> Response:
-    """All that the run's page draws, as JSON."""
+    """All data that the run's page draws, as JSON."""
     return JSONResponse(payload.payload(_live(request)))
 
 
 def choices(request: Request) -> Response:
-    """Importance of the decisions, and the finished trials decision by decision, as JSON."""
+    """Importance of the decisions and the parallel-coordinates plot of the finished trials, as JSON."""
     return JSONResponse(context.of_choices(_live(request)))
 
 
 def trial(request: Request) -> Response:
-    """One trial: its network layer by layer, its training, where it comes from."""
+    """The page of one trial: its network layer by layer, its training and its origin."""
     live = _live(request)
     return html("trial.html", control=request.app.state.control, **context.of_trial(live, _trial(request, live)))
 
 
 def card(request: Request) -> Response:
-    """A trial in brief, as a piece of the run's page."""
+    """The summary card of a trial, as a piece of HTML for the run's page."""
     live = _live(request)
     return html(
         "_card.html", control=request.app.state.control, **context.of_card(live, _trial(request, live), drawn=layers.ready())
@@ -56,8 +56,8 @@ def card(request: Request) -> Response:
 
 
 def config(request: Request) -> Response:
-    """The model config of a trial, to download."""
-    from dcdnas.export import model_of  # it brings torch, which only those who download wait for
+    """The model config of a trial, as a download."""
+    from dcdnas.export import model_of  # imports torch, so that only downloads wait for it
 
     live = _live(request)
     found = _trial(request, live)
@@ -68,19 +68,19 @@ def config(request: Request) -> Response:
 
 
 def compare(request: Request) -> Response:
-    """Two to four trials side by side; a single one is compared with the static network."""
+    """The page with two to four trials side by side; a single one is compared with the static network."""
     live = _live(request)
     chosen = [live.run.trial(n) for n in _numbers(request.query_params.get("trials", ""))]
     return html("compare.html", **context.of_comparison(live, chosen))
 
 
 def failures(request: Request) -> Response:
-    """What went wrong, and what to try."""
+    """The page of failed trials by reason, with what to try."""
     return html("failures.html", **context.of_failures(_live(request)))
 
 
 def live(request: Request) -> Response:
-    """Who is searching, what is being trained, what ended last."""
+    """The page of the trainings: the process that searches, the running trainings, and the latest ones to end."""
     found = _live(request)
     running = [(t, found.curve(t.number)) for t in found.run.trials if t.state == "running"]
     ended = sorted((t for t in found.run.trials if t.state in ("finished", "stopped", "failed")), key=lambda t: -t.ended)[:10]
@@ -93,7 +93,7 @@ def live(request: Request) -> Response:
 
 
 def space(request: Request) -> Response:
-    """What was searched: decisions, size, how much of it was tried."""
+    """The page of the search space: its decisions, its size, and how much of it was tried."""
     return html("space.html", **context.of_space(_live(request)))
 
 
@@ -107,7 +107,7 @@ def _trial(request: Request, live: LiveRun) -> Trial:
 
 
 def _numbers(text: str) -> list[int]:
-    """Different numbers between commas, the first four."""
+    """Parses trial numbers separated by commas; returns the first four distinct ones."""
     parts = [p.strip() for p in text.split(",") if p.strip()]
     if not all(p.isascii() and p.isdigit() and len(p) < 10 for p in parts):
         raise UsageError(f"cannot compare {text!r}. Give two to four trial numbers with commas between, like trials=0,12.")

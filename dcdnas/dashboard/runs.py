@@ -1,4 +1,4 @@
-"""The folder of runs: which there are, a line about each, and the few that are open in memory."""
+"""The folder of runs: its list of runs, a summary line for each, and the few that are kept open in memory."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from dcdnas.results.verdict import evidence
 
 @dataclass(frozen=True)
 class Line:
-    """What the table of runs says about one.
+    """One run in the table of runs.
 
     Args:
         name: of its folder.
         status: see `Run.status`, or ``damaged``.
-        ended: trainings that count.
-        asked: trainings to end.
+        ended: trainings that finished or were stopped early, which count towards `asked`.
+        asked: number of trainings requested.
         budgets: in words.
-        best: what its best network reached, as it is written: the mean over fresh seeds where it has one; empty without one.
-        best_from: what that is of.
-        best_number: its trial.
+        best: value of its best network as text: the mean over fresh seeds when it has one, else its single training; empty when
+            there is no best network.
+        best_from: the trainings that `best` is based on, in words.
+        best_number: number of the best trial.
         on_front: size of the front.
-        failed: trials that failed.
-        seconds: of computing.
-        changed: when its memory was last written, seconds since the epoch.
+        failed: number of failed trials.
+        seconds: of training time.
+        changed: when its database was last written, in seconds since the Unix epoch.
         problem: what is damaged; empty when nothing is.
     """
 
@@ -58,7 +59,7 @@ class Shelf:
 
     Args:
         root: the runs folder; need not exist yet.
-        keep: runs that stay open in memory, the last used ones.
+        keep: number of runs, the last used ones, that stay open in memory.
     """
 
     def __init__(self, root: Path, keep: int = 3) -> None:
@@ -70,23 +71,23 @@ class Shelf:
         self._reading: dict[str, threading.Lock] = {}
 
     def names(self) -> list[str]:
-        """Folders that hold a run and lie inside the runs folder; links that lead out of it are left out."""
+        """Names of the folders in the runs folder that hold a run; links that lead out of the runs folder are left out."""
         if not self.root.is_dir():
             return []
         found = [p.name for p in self.root.iterdir() if is_file(p / MEMORY) or is_file(p / CONFIG)]
         return sorted(name for name in found if self._inside(name))
 
     def open(self, name: str) -> LiveRun:
-        """A run, up to date.
+        """Returns a run, brought up to date.
 
         Raises:
-            RunError: when there is none of that name, or it cannot be read.
+            RunError: when there is no run of that name, or it cannot be read.
         """
         if not self._is_run(name):
             raise RunError(f"no run {name!r} in {self.root}. {nearest(name, self.names())}")
         with self._lock:
             alone = self._reading.setdefault(name, threading.Lock())
-        with alone:  # who asks for another run does not wait for this one
+        with alone:  # requests for other runs do not wait for this one
             live = self._open.pop(name, None)
             if live is None:
                 live = LiveRun(self.root / name)
@@ -99,7 +100,7 @@ class Shelf:
         return live
 
     def lines(self) -> list[Line]:
-        """A line a run, the one that was written last first; read again only where something was written, by one who asks."""
+        """One line per run, the last written first. Only runs that changed are read again, in one thread at a time."""
         with self._listing:
             kept = {name: self._line(name) for name in self.names()}
             self._lines = kept
@@ -123,12 +124,12 @@ class Shelf:
 
 
 def read_line(folder: Path) -> Line:
-    """The line of one run; a damaged one says what is wrong."""
+    """Reads the line of one run; that of a damaged run says what is wrong."""
     changed = _mtime(folder / MEMORY) or _mtime(folder / CONFIG) or time.time()
     try:
         run = load_run(folder.absolute(), outline=True)
         return _line_of(run, changed)
-    except Exception as error:  # whatever is wrong with one run, the others are shown
+    except Exception as error:  # an error in one run must not hide the others
         said = str(error) if isinstance(error, DcdnasError) else f"{folder}: damaged: {type(error).__name__}: {error}"
         return Line(folder.name, "damaged", changed=changed, problem=said)
 

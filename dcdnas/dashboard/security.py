@@ -1,10 +1,10 @@
-"""What keeps the pages to the person who started them: the Host that is answered, what a browser may do with a page, who may act.
+"""Restricts access to the pages: checks the Host header, sets the security headers, and decides who may act.
 
-A browser sends the name it was told in the Host header. Answering only to names of this machine stops pages of other sites
-that have their own name point here (DNS rebinding). Everything a page needs comes from this server.
+A browser sends the host name of the address it opened in the Host header. Answering only to names of this machine protects
+against sites that let their own name resolve to this machine (DNS rebinding). Everything a page needs comes from this server.
 
-Pages only read. A server that was started with a token takes POST requests too: each must bring the token in a header that no
-page of another site can send here, and what a browser says of the page it comes from must be this server.
+Pages only read. A server that was started with a token accepts POST requests too: each must carry the token in a header that
+no page of another site can send here, and the origin that the browser reports must be this server.
 """
 
 from __future__ import annotations
@@ -35,32 +35,32 @@ HEADERS = {
 }
 
 TOKEN = "x-dcdnas-token"
-"""The header that brings the token."""
+"""The request header that carries the token."""
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def answered(host: str) -> frozenset[str]:
-    """The names that a server bound to `host` answers to; ``*`` stands for any address in digits, which no name can fake."""
+    """Host names that a server bound to `host` answers to; ``*`` stands for any IP address, which no DNS name can imitate."""
     if host in LOOPBACK:
         return frozenset(LOOPBACK)
     return frozenset({*LOOPBACK, host, socket.gethostname(), socket.getfqdn(), "*"})
 
 
 class Guard:
-    """Refuses foreign hosts, all methods but reading, and acting without the token; puts the headers on every answer.
+    """ASGI middleware that refuses unknown hosts, write methods, and actions without the token, and adds the security headers.
 
     Args:
-        app: what is guarded.
-        hosts: names that are answered, see `answered`.
-        token: that POST requests must bring; empty where there are none.
+        app: the application to protect.
+        hosts: host names to answer to, see `answered`.
+        token: that POST requests must carry; empty when they are all refused.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str], token: str = "") -> None:
         self.app, self.hosts, self.token = app, hosts, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Checks one request and passes it on."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
@@ -81,13 +81,13 @@ class Guard:
 
 
 def may_not_act(headers: Headers, token: str) -> str:
-    """Why a request that would change something is refused; empty when it is not."""
+    """Why a request that would change something is refused; empty when it is permitted."""
     if not token:
         return "This dashboard only reads. Start it with --allow-control to stop and resume searches and to write notes."
     origin = headers.get("origin")
     foreign = origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
     if foreign or headers.get("sec-fetch-site", "same-origin") != "same-origin":
-        return "This came from a page of another site."
+        return "This request came from a page of another site, so it was refused."
     if not secrets.compare_digest(headers.get(TOKEN, "").encode(), token.encode()):
         return "The token is not the one that this server printed when it started."
     return ""

@@ -1,4 +1,4 @@
-"""Sources of images, one a file; the folder is the table of its entries."""
+"""Data sources, one per file; the files of this folder that do not begin with an underscore are the available data sets."""
 
 from dcdnas.core.plugins import Place, accept
 from dcdnas.data._base import UNLABELLED, Contents, Images, Listed, Raw, Source, Split, checked, split

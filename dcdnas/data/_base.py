@@ -1,4 +1,4 @@
-"""What a data set is to a training: bytes in memory, never written to, and which of them belong to this part.
+"""The form in which a training sees a data set: images in memory that are never modified, and the rows that form a part.
 
 Shapes: N images of a part, M images in memory, C channels, H W pixels.
 """
@@ -26,14 +26,14 @@ from dcdnas.errors import DataError, UsageError
 Part = Literal["train", "test"]
 
 UNLABELLED = 255
-"""Of a pixel in a mask that belongs to no class: it is neither learned nor judged. So masks have at most 255 classes."""
+"""Mask value of a pixel without a class, which training and evaluation ignore. Masks therefore have at most 255 classes."""
 
 
 class Raw(NamedTuple):
-    """What a source reads.
+    """One part of a data set, as a source reads it.
 
-    Images (M, C, H, W) of type uint8, labels (M,) or masks (M, H, W) with a class at each pixel, names of the classes; what a
-    person should know of them, a phrase each; and the damaged pictures that were left out, a sentence each.
+    Images (M, C, H, W) of type uint8; labels (M,), or masks (M, H, W) with a class at each pixel; names of the classes; notes for
+    the user, one phrase each; and the damaged pictures that were left out, one sentence each.
     """
 
     pixels: NDArray[Any]
@@ -44,7 +44,7 @@ class Raw(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """Pictures in files of their own: the paths, the label of each, names of the classes, and what a person should know."""
+    """Pictures that are separate files: the paths, the label of each, names of the classes, and notes for the user."""
 
     paths: list[Path]
     labels: list[int]
@@ -53,7 +53,7 @@ class Listed(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What a data set decides of a network for it: the channels of its images, and the number of its classes."""
+    """The properties of a data set that fix a network's input and output: numbers of channels and classes."""
 
     channels: int
     classes: int
@@ -62,25 +62,26 @@ class Contents(NamedTuple):
         return " and ".join(self.parts())
 
     def parts(self, but: Contents | None = None) -> list[str]:
-        """``4 classes`` and ``3 channels``; only what differs from `but`."""
+        """Phrases like ``4 classes`` and ``3 channels``; only those that differ from `but`."""
         found = [f"{self.classes:,} class{'' if self.classes == 1 else 'es'}"] * (but is None or self.classes != but.classes)
         return found + [counted(self.channels, "channel")] * (but is None or self.channels != but.channels)
 
 
 class Source(ABC):
-    """A place that images come from; ``NAME:ARGUMENT`` in a command makes one of ``argument``.
+    """A place that images come from; ``NAME:ARGUMENT`` in a command creates one with this argument.
 
     Args:
-        argument: what stands after the colon; empty for nothing.
+        argument: the text after the colon; empty when there is none.
         skip: how many damaged pictures may be left out: a share below 1, else a number.
     """
 
     ARGUMENT: ClassVar[str] = ""
-    """What the argument is: ``DIR`` when it is needed, ``[DIR]`` when it may be left out, empty when there is none. ``DIR``,
-    ``FILE`` and ``GLOB`` are paths."""
+    """Kind of the argument: ``DIR`` when it is required, ``[DIR]`` when it is optional, empty when the source takes none.
+    ``DIR``, ``FILE`` and ``GLOB`` are paths."""
 
     DECODES: ClassVar[bool] = False
-    """Whether it decodes pictures of any size, so that `resolution` decides the images' size and 0 says nothing."""
+    """Whether the source decodes pictures of any size. Then `resolution` sets the size of the images, and with 0 the size is not
+    known before they are read."""
 
     def __init__(self, argument: str = "", skip: float = 0.0) -> None:
         self.argument, self.skip = argument, skip
@@ -91,16 +92,16 @@ class Source(ABC):
 
         Args:
             part: of the data set.
-            resolution: side of the images wanted; only a source whose images differ in size needs to heed it.
-            classes: how many of the data set's classes are wanted, 0 for all; only a source that would do work for the others
-                needs to heed it (with `chosen`).
+            resolution: wanted side of the images; only a source whose images differ in size needs to apply it.
+            classes: how many of the data set's classes are wanted, 0 for all; a source applies it (with `chosen`) only if
+                that saves work for the other classes.
 
         Raises:
             DataError: when something is missing or damaged.
         """
 
     def listed(self, part: Part, classes: int = 0) -> Listed | None:
-        """The picture files of one part, none of which is opened; None for a source of other kinds of files.
+        """Lists the picture files of one part without opening them; None for a source whose pictures are not separate files.
 
         Args:
             part: of the data set.
@@ -112,7 +113,9 @@ class Source(ABC):
         return None
 
     def contents(self) -> Contents:
-        """Channels and number of classes of the whole data set; here by reading it. Sources that know without do better.
+        """Returns the channels and the number of classes of the whole data set.
+
+        This implementation reads the training part; sources that know the answer without reading it override the method.
 
         Raises:
             DataError: when something is missing or damaged.
@@ -123,25 +126,25 @@ class Source(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images in memory with a label or a mask each. Everything is shared between trials and must never be changed in place.
+    """Images in memory with a label or a mask each. The tensors are shared between trials and must never be changed in place.
 
     Args:
         name: of the data set, as given to `load`.
         resolution: as given to `load`.
         pixels: (M, C, H, W), uint8.
-        labels: (M,), int64; or masks (M, H, W), uint8, in which 255 is no class.
+        labels: (M,), int64; or masks (M, H, W), uint8, in which 255 means no class.
         classes: their names, in the order of the labels.
-        mean: of the training part, a number a channel, on the scale 0-1.
-        std: likewise, the standard deviation.
-        rows: (N,), int64: which of the M images this part consists of.
-        subset: how many of the data set's classes these are, as given to `load`; 0 for all.
+        mean: of the training part, one number per channel, on the scale 0-1.
+        std: standard deviation, likewise.
+        rows: (N,), int64: which of the M images belong to this part.
+        subset: the number of classes that was requested of `load`; 0 for all.
         skip: how many damaged pictures may be left out, as given to `load`.
-        notes: what a person should know of how they were read, a phrase each.
-        damaged: pictures that were left out, a sentence each.
+        notes: what the user should know about how the images were read, one phrase each.
+        damaged: the damaged pictures that were left out, one sentence each.
     """
 
     AT_ONCE: ClassVar[int] = 512
-    """Images that a reading takes at once."""
+    """Batch size of an evaluation."""
 
     name: str
     resolution: int
@@ -167,30 +170,30 @@ class Images:
 
     @property
     def masks(self) -> bool:
-        """Whether there is a class at each pixel, and not one an image."""
+        """Whether the labels are masks, with a class at each pixel, instead of one class per image."""
         return self.labels.dim() == 3
 
     @property
     def counts(self) -> list[int]:
-        """Images of each class of this part; of masks its pixels."""
+        """Number of images of each class in this part; with masks, number of pixels."""
         labels = self.labels.index_select(0, self.rows).flatten()
         counts: list[int] = labels.bincount(minlength=len(self.classes)).tolist()
         return counts[: len(self.classes)]
 
     @property
     def absent(self) -> list[str]:
-        """Classes that nothing of this part is of."""
+        """Classes without an image in this part; with masks, without a pixel."""
         return [name for name, count in zip(self.classes, self.counts, strict=True) if not count]
 
     def batch(self, indices: Tensor, crops: Crops | None = None) -> tuple[Tensor, Tensor]:
-        """Copies of the images (n, C, H, W), and of their labels (n,) or masks (n, H, W) as int64, at these positions.
+        """Copies images (n, C, H, W) and their labels (n,) or masks (n, H, W), these as int64.
 
         Args:
-            indices: of the part.
-            crops: of the images, and of their masks.
+            indices: (n,) positions in this part.
+            crops: applied to the images and to their masks; None for whole images.
 
         Raises:
-            DataError: when a picture that is read only now is damaged.
+            DataError: when a picture that is decoded on demand is damaged.
         """
         rows = self.rows.index_select(0, indices)
         pixels = self.pixels.index_select(0, rows)
@@ -201,20 +204,20 @@ class Images:
         return resized_crops(pixels, boxes), resized_masks(labels, boxes) if self.masks else labels
 
     def batches(self, plan: Iterable[tuple[Tensor, Crops | None]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """`batch` of each of these positions and crops, in their order."""
+        """Yields the `batch` of each pair of positions and crops, in order."""
         return (self.batch(indices, crops) for indices, crops in plan)
 
     def sample(self, count: int) -> bytes:
-        """What tells these images from others: the pixels of about `count` of them, evenly spaced."""
+        """Bytes that identify these images: the pixels of about `count` of them, evenly spaced."""
         step = max(1, len(self) // count)
         return self.batch(torch.arange(0, len(self), step))[0].numpy().tobytes()
 
     def take(self, indices: Tensor) -> Images:
-        """The part of this part at `indices`; nothing is copied but the row numbers."""
+        """Selects the images at `indices` as a new part; only row numbers are copied."""
         return replace(self, rows=self.rows.index_select(0, indices))
 
     def to(self, device: torch.device, chunk: int = 4096) -> Images:
-        """The same images on another device, without the rows that belong to other parts."""
+        """Copies the images of this part to a device; rows of other parts are left out."""
         if self.pixels.device == device:
             return self
         pixels = torch.empty((len(self), *self.shape), dtype=torch.uint8, device=device)
@@ -225,30 +228,30 @@ class Images:
         return replace(self, pixels=pixels, labels=labels, rows=torch.arange(len(self), device=device))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """As numpy arrays: what shares those between processes without a copy (Ray's object store) shares these images."""
+        """Pickles the tensors as NumPy arrays, so that Ray's object store shares them between processes without a copy."""
         arrays = tuple(t.cpu().numpy() for t in (self.pixels, self.labels, self.rows))
         rest = self.classes, self.mean, self.std, self.subset, self.skip, self.notes, self.damaged
         return _from_arrays, (*arrays, self.name, self.resolution, *rest)
 
 
 class Split(NamedTuple):
-    """Two parts of one data set: what a training learns from and what it is judged on."""
+    """Two parts of one data set: the training images and the validation images."""
 
     train: Images
     validation: Images
 
 
 def split(images: Images, share: float = 0.2, seed: int = 0) -> Split:
-    """Cuts a validation part out of the training part, drawn by `seed`: of each class the same share, of masks a share of all.
+    """Splits a validation part off the training part, at random: the same share of each class, with masks of all images.
 
     Args:
         images: the training part.
-        share: of the images that are kept for validation, between 0 and 1.
-        seed: of the draw; the same in all trials of a search.
+        share: of the images that are set aside for validation, between 0 and 1.
+        seed: of the random split; the same in all trials of a search.
 
     Raises:
         UsageError: when `share` is not between 0 and 1.
-        DataError: when no class has two images, or there is one mask only.
+        DataError: when no class has two images, or there is only one image with a mask.
     """
     if not 0 < share < 1:
         raise UsageError(f"the validation share cannot be {share:g}. Allowed: above 0 and below 1, e.g. 0.2.")
@@ -266,7 +269,7 @@ def split(images: Images, share: float = 0.2, seed: int = 0) -> Split:
 
 
 def statistics(pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel on the scale 0-1; exact, from counts of the 256 values."""
+    """Mean and standard deviation of each channel on the scale 0-1, computed exactly from the counts of the 256 values."""
     values = torch.arange(256, dtype=torch.float64) / 255
     means, deviations = [], []
     for channel in range(pixels.shape[1]):
@@ -274,13 +277,13 @@ def statistics(pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
         mean = (counts @ values / counts.sum()).item()
         variance = (counts @ (values - mean) ** 2 / counts.sum()).item()
         means.append(mean)
-        # A channel that never changes carries nothing; dividing by one leaves it at zero.
+        # A constant channel carries no information; dividing by one keeps it at zero.
         deviations.append(math.sqrt(variance) or 1.0)
     return tuple(means), tuple(deviations)
 
 
 def _strata(images: Images, order: Tensor) -> Iterator[Tensor]:
-    """The images that have one class, class by class; all that have masks at once."""
+    """Yields the shuffled positions of the images of each class; with masks all positions at once."""
     if images.masks:
         yield order
         return
@@ -290,10 +293,10 @@ def _strata(images: Images, order: Tensor) -> Iterator[Tensor]:
 
 
 def chosen(names: tuple[str, ...], count: int) -> tuple[str, ...]:
-    """So many of a data set's classes, evenly spaced in their order; all for 0.
+    """Selects `count` of a data set's classes, evenly spaced in their order; all for 0.
 
     Raises:
-        UsageError: when there are fewer, or one would be alone.
+        UsageError: when the data set has fewer classes, or `count` is 1.
     """
     if not count:
         return names
@@ -305,9 +308,9 @@ def chosen(names: tuple[str, ...], count: int) -> tuple[str, ...]:
 
 
 def of_classes(raw: Raw, names: tuple[str, ...]) -> Raw:
-    """The images of some classes, with labels in the order of `names`; the same where those are all.
+    """Selects the images of some classes and renumbers their labels in the order of `names`; unchanged if these are all.
 
-    All images that have masks, with no class where it is not among `names`.
+    With masks all images are kept, and pixels of other classes become pixels without a class.
     """
     if names == raw.classes:
         return raw
@@ -321,13 +324,13 @@ def of_classes(raw: Raw, names: tuple[str, ...]) -> Raw:
 
 
 def numbered(where: str, labels: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...], tuple[str, ...]]:
-    """Labels without names as classes: those that occur, in their order, named by their numbers.
+    """Turns labels without names into classes: the numbers that occur, in ascending order, which also name the classes.
 
     Returns:
-        The labels counted from 0, the classes, and what a person should know.
+        The labels renumbered from 0, the class names, and notes for the user.
 
     Raises:
-        DataError: when they are not whole numbers from 0 to a million.
+        DataError: when the labels are not whole numbers from 0 to a million.
     """
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise DataError(f"{where}: labels are {_described(labels)}. Allowed: one whole number an image.")
@@ -337,12 +340,12 @@ def numbered(where: str, labels: NDArray[Any]) -> tuple[NDArray[Any], tuple[str,
     if low < 0 or high > MOST_CLASSES:
         raise DataError(f"{where}: labels from {low} to {high}. Allowed: whole numbers from 0 to {MOST_CLASSES:,}, a class each.")
     values, fresh = np.unique(labels, return_inverse=True)
-    said = () if high + 1 == len(values) else (f"labels {low} to {high} are {len(values):,} classes, by the numbers that occur",)
+    said = () if high + 1 == len(values) else (f"labels {low} to {high}: {len(values):,} classes, the numbers that occur",)
     return fresh.astype(np.int64), tuple(map(str, values.tolist())), said
 
 
 def checked(where: str, raw: Raw) -> Raw:
-    """The same images when they are what `Raw` says.
+    """Returns the images unchanged after checking that they have the shapes, types and labels that `Raw` requires.
 
     Raises:
         DataError: naming `where` and what is wrong.
@@ -377,7 +380,7 @@ def checked(where: str, raw: Raw) -> Raw:
 
 
 def as_tensor(array: NDArray[Any]) -> Tensor:
-    """The array as a tensor over the same memory, which may be read-only: nothing here ever writes to it."""
+    """Returns a tensor that shares the array's memory. The memory may be read-only, because nothing here writes to it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array)

@@ -1,7 +1,7 @@
-"""The binary files of the CIFAR sets: records of one or two label bytes and 3,072 pixel bytes (red, green, blue planes).
+"""Reads the binary files of the CIFAR sets: records of one or two label bytes and 3,072 pixel bytes (red, green, blue planes).
 
-The archive is read as it is or unpacked. The other version of these sets, for Python, is pickled and is never read: a pickle can
-run any program.
+The archive may be packed or unpacked. The Python version of these sets consists of pickles and is never read, because loading a
+pickle can run arbitrary code.
 
 Reference: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, https://www.cs.toronto.edu/~kriz/cifar.html.
 """
@@ -27,11 +27,11 @@ from dcdnas.errors import DataError
 PIXELS = 3 * 32 * 32
 
 LARGEST = 2**28
-"""Bytes of an archive and of a file in it, above the largest of both sets: an archive may say that it unpacks to anything."""
+"""Most bytes that an archive or a file in it may unpack to, more than either set needs: an archive may claim any size."""
 
 
 class Cifar(Source):
-    """What both sets share; a subclass says how its files are called."""
+    """Base class of both sets; a subclass defines the names of its files."""
 
     ARGUMENT = "[DIR]"
     NAME: ClassVar[str]
@@ -39,15 +39,15 @@ class Cifar(Source):
     FOLDER: ClassVar[str]
     FILES: ClassVar[dict[Part, tuple[str, ...]]]
     NAMES: ClassVar[str]
-    """File with the names of the classes."""
+    """Name of the file with the class names."""
     CLASSES: ClassVar[int]
     LABELS: ClassVar[int]
-    """Label bytes of a record; the last one counts."""
+    """Number of label bytes in a record; the last one is the label."""
     IMAGES: ClassVar[dict[Part, int]]
-    """Images in each file of a part."""
+    """Number of images in each file of a part."""
 
     def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
-        """Reads the files of one part out of the archive or its unpacked folder."""
+        """Reads the files of one part from the archive or its unpacked folder."""
         wanted = (*self.FILES[part], self.NAMES)
         place = self._place()
         found = _from_archive(place, wanted) if place.is_file() else _from_folder(place, wanted)
@@ -59,7 +59,7 @@ class Cifar(Source):
         return Raw(pixels, records[:, self.LABELS - 1], self._classes(found.get(self.NAMES, b"")))
 
     def contents(self) -> Contents:
-        """Those of the published set."""
+        """The numbers of the published set; no file is read."""
         return Contents(3, self.CLASSES)
 
     def _place(self) -> Path:
@@ -100,7 +100,7 @@ def _from_folder(folder: Path, wanted: tuple[str, ...]) -> dict[str, bytes]:
 
 
 def _from_archive(path: Path, wanted: tuple[str, ...]) -> dict[str, bytes]:
-    """The wanted files by their last name; nothing is written to the disk."""
+    """The wanted files by their base names; nothing is written to the disk."""
     found: dict[str, bytes] = {}
     try:
         with _unpacked(path) as stream, tarfile.open(fileobj=Bounded(path, stream), mode="r|") as archive:
@@ -116,7 +116,7 @@ def _from_archive(path: Path, wanted: tuple[str, ...]) -> dict[str, bytes]:
 
 
 def _unpacked(path: Path) -> IO[bytes]:
-    """The archive without its compression, whichever it has."""
+    """Opens the archive and decompresses it with the method that its first bytes indicate."""
     with path.open("rb") as file:
         begin = file.read(6)
     if begin.startswith(b"BZh"):
@@ -129,10 +129,10 @@ def _unpacked(path: Path) -> IO[bytes]:
 
 
 class Bounded(io.RawIOBase):
-    """A stream that gives at most `LARGEST` bytes, however many it unpacks to.
+    """A stream that refuses to be read beyond `LARGEST` bytes, however large it unpacks to.
 
     Args:
-        path: named in the message.
+        path: named in the error message.
         stream: to read from.
     """
 
@@ -140,7 +140,7 @@ class Bounded(io.RawIOBase):
         self._path, self._stream, self._given = path, stream, 0
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes; raises DataError when they are too many."""
+        """Returns the next bytes; raises DataError when more than `LARGEST` have been requested in total."""
         self._given += max(0, size)
         check_bytes(str(self._path), self._given, LARGEST)
         return self._stream.read(size)

@@ -1,4 +1,4 @@
-"""Random resized crops (Szegedy et al., CVPR 2015, arXiv:1409.4842): boxes from random numbers, and what of an image is in them.
+"""Random resized crops (Szegedy et al., CVPR 2015, arXiv:1409.4842): computes crop boxes from random numbers and applies them.
 
 Shapes: N images, C channels, H W pixels.
 """
@@ -13,36 +13,38 @@ import torch.nn.functional as F
 from torch import Tensor
 
 RATIOS = (3 / 4, 4 / 3)
-"""Width to height."""
+"""Smallest and largest ratio of a crop's width to its height."""
 
 TRIES = 10
-"""Draws until one lies within the image."""
+"""Candidate boxes drawn per image; the first that lies within the image is used."""
 
 
 class Crops(NamedTuple):
-    """How the images of a batch are cropped, whatever their sizes.
+    """Random crops of the images of a batch, independent of their sizes.
 
-    Numbers of 0-1 (N, tries, 4) for area, ratio, place across and down; and the smallest share of the area.
+    `draws` (N, tries, 4) are random numbers from 0 to 1 for the area, the ratio, and the horizontal and vertical position;
+    `smallest` is the smallest share of an image's area.
     """
 
     draws: Tensor
     smallest: float
 
     def of(self, number: int) -> Crops:
-        """Those of one image."""
+        """The crops of one image, as a batch of one."""
         return self.part(slice(number, number + 1))
 
     def part(self, images: slice) -> Crops:
-        """Those of some of the images."""
+        """The crops of some of the images."""
         return Crops(self.draws[images], self.smallest)
 
     def boxes(self, height: int, width: int) -> Tensor:
-        """(N, 4) left, top, width, height in pixels: the first try that fits, else the largest central box of a fair ratio.
+        """Computes the boxes (N, 4) as left, top, width, height in pixels.
 
-        The area is uniform between the smallest and all of the image's, the logarithm of the ratio and the place are uniform.
+        A box is the first candidate that fits into the image, else the largest central box whose ratio lies within `RATIOS`.
+        The area is uniform between the smallest share and the whole image, as are the logarithm of the ratio and the position.
 
         Args:
-            height: of the images.
+            height: of the images in pixels.
             width: likewise.
         """
         area = (self.smallest + (1 - self.smallest) * self.draws[..., 0]) * height * width
@@ -60,10 +62,10 @@ class Crops(NamedTuple):
 
 
 def resized_crops(images: Tensor, boxes: Tensor) -> Tensor:
-    """(N, C, H, W) uint8: a box of each image, bilinear, at the size of the image.
+    """Cuts a box out of each image and scales it to the image's size, bilinearly: (N, C, H, W) uint8.
 
     Args:
-        images: on any device.
+        images: (N, C, H, W) on any device.
         boxes: (N, 4), see `Crops.boxes`.
     """
     grid = _grid(boxes.to(images.device), *images.shape[2:])
@@ -71,10 +73,10 @@ def resized_crops(images: Tensor, boxes: Tensor) -> Tensor:
 
 
 def resized_masks(masks: Tensor, boxes: Tensor) -> Tensor:
-    """(N, H, W): a box of each mask as `resized_crops` takes it of its image, each pixel with the class of the nearest one.
+    """Crops masks as `resized_crops` crops their images; each pixel gets the class of the nearest source pixel: (N, H, W).
 
     Args:
-        masks: on any device.
+        masks: (N, H, W) on any device.
         boxes: (N, 4), see `Crops.boxes`.
     """
     grid = _grid(boxes.to(masks.device), *masks.shape[1:])
@@ -82,7 +84,7 @@ def resized_masks(masks: Tensor, boxes: Tensor) -> Tensor:
 
 
 def _grid(boxes: Tensor, height: int, width: int) -> Tensor:
-    """(N, H, W, 2): where the pixels of crops are read, as `grid_sample` has it."""
+    """Sampling positions (N, H, W, 2) of the pixels of the crops, in the coordinates of `grid_sample`."""
     left, top, wide, high = (part[:, None] for part in boxes.unbind(1))
     x = left + ((torch.arange(width, device=boxes.device) + 0.5) * wide / width).clamp(min=0.5).minimum(wide - 0.5)
     y = top + ((torch.arange(height, device=boxes.device) + 0.5) * high / height).clamp(min=0.5).minimum(high - 0.5)

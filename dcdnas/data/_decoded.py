@@ -1,6 +1,6 @@
-"""Picture files decoded once, into one file of bytes that every process of a machine maps instead of reading.
+"""Decodes picture files once into a single file, which every process of a machine maps into memory.
 
-While one process decodes, others that want the same images wait for it; a crash or a full disk leaves nothing that looks whole.
+While one process decodes, others that need the same images wait for it. A crash or a full disk leaves no seemingly complete file.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from dcdnas.data._summary import Summary, read_summary
 from dcdnas.errors import DataError
 
 BLOCK = 512
-"""Pictures that wait in memory, decoded, to be written."""
+"""Most decoded pictures that are held in memory before they are written."""
 
 HELD = 2**28
-"""Bytes that they take at most."""
+"""Most bytes that these pictures take."""
 
 
 class Decoded(NamedTuple):
-    """Pictures that were decoded: their pixels (K, 3, R, R), which of all they are (K,), and what they are."""
+    """Decoded pictures: their pixels (K, 3, R, R), their numbers among all pictures (K,), and a summary of the pictures."""
 
     pixels: NDArray[Any]
     rows: NDArray[Any]
@@ -47,17 +47,17 @@ def kept(
     skip: float = 0.0,
     depth: Callable[[], Depth | None] = lambda: None,
 ) -> Decoded:
-    """Pictures as (count, 3, resolution, resolution) uint8, mapped from a file that is made at the first call.
+    """Returns pictures as (count, 3, resolution, resolution) uint8, mapped from a file that is written at the first call.
 
-    Each picture is cut to its central square and scaled to the resolution.
+    Each picture is cut to its central square and scaled to the resolution. Damaged pictures that may be left out are missing.
 
     Args:
-        state: what the pictures are, in a text that changes when they do; the file is named after it.
-        count: of the pictures.
-        resolution: side of the images.
-        pictures: gives them in their order, when the file has to be made.
-        skip: how many damaged ones may be left out: a share below 1, else a number.
-        depth: by which grey pictures with more than 8 bits are scaled; None for their own.
+        state: a text that changes whenever the pictures do; the name of the file depends on it.
+        count: number of pictures.
+        resolution: side of the images in pixels.
+        pictures: returns the pictures in order; called only when the file has to be written.
+        skip: how many damaged pictures may be left out: a share below 1, else a number.
+        depth: returns the scale for grey pictures with more than 8 bits; None to use their own largest value.
 
     Raises:
         DataError: when more pictures are damaged, or the file cannot be written.
@@ -79,7 +79,7 @@ def kept(
 
 
 def state_of(files: Sequence[Path]) -> str:
-    """Paths, sizes and times of some files, which change when one does."""
+    """A text of the paths, sizes and modification times of some files, which changes when one of them does."""
     states = ((path.absolute(), path.stat()) for path in files)
     return "".join(f"\0{path}\0{state.st_size}\0{state.st_mtime_ns}" for path, state in states)
 
@@ -91,7 +91,7 @@ def _write(
     skip: float,
     depth: Callable[[], Depth | None],
 ) -> None:
-    """Writes an array of NumPy, and behind it the summary with its length in eight bytes."""
+    """Writes a NumPy array, followed by the summary and the summary's length in eight bytes."""
     count, channels, resolution, _ = shape
     if count * channels * resolution**2 > shutil.disk_usage(cache_folder()).free:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -122,7 +122,7 @@ def _summary(path: Path) -> Summary:
 
 
 def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> int:
-    """Writes what stands before the pixels, which takes the same room for any number of them; returns where they begin."""
+    """Writes the array header, whose size does not depend on the number of pictures; returns the offset of the pixels."""
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
     return file.tell()
@@ -131,7 +131,7 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> int:
 def _write_pictures(
     file: IO[bytes], pool: ThreadPoolExecutor, pictures: Iterable[Picture], resolution: int
 ) -> tuple[Summary, dict[int, int]]:
-    """Writes all that can be read; of grey ones with more than 8 bits only the place, which is returned by their number."""
+    """Writes all readable pictures. For grey ones with more than 8 bits only space is reserved; returns number -> position."""
     summary, deep, waiting = Summary(), dict[int, int](), iter(pictures)
     size = max(1, min(BLOCK, HELD // (3 * resolution**2)))
     while block := list(islice(waiting, size)):
@@ -159,7 +159,7 @@ def _one(picture: Picture, resolution: int) -> tuple[Facts, NDArray[Any] | None]
 def _write_deep(
     file: IO[bytes], start: int, pictures: Iterable[Picture], resolution: int, places: Mapping[int, int], summary: Summary
 ) -> None:
-    """Writes the pictures that had to wait until the largest value of all was known."""
+    """Writes the pictures that could not be scaled before the largest value of all was known."""
     for number, picture in enumerate(pictures):
         if number in places:
             file.seek(start + places[number] * 3 * resolution**2)
@@ -167,7 +167,7 @@ def _write_deep(
 
 
 def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
-    """The file's pages, shared by all processes; whoever writes to them gets a private copy, so the file stays as it is."""
+    """Maps the file, whose pages all processes share, copy-on-write: writing to the array does not change the file."""
     try:
         pixels: NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

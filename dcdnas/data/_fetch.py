@@ -1,4 +1,4 @@
-"""Data sets with public addresses, downloaded when a person asks for it and never otherwise; each file against its SHA-256."""
+"""Downloads data sets that have public addresses, only on explicit request, and verifies the SHA-256 of each file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dcdnas.errors import DataError, UnknownNameError
 
 CHUNK = 1 << 20
 TIMEOUT = 60.0
-"""Seconds without a byte after which a download is given up."""
+"""Seconds without any data after which a download is aborted."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Remote:
     """A file on the web.
 
     Args:
-        url: of the file; what it is called there it is called here.
-        sha256: of the file that is meant.
+        url: of the file; its last part is also the name of the local file.
+        sha256: expected hash of the file.
     """
 
     url: str
@@ -33,11 +33,11 @@ class Remote:
 
     @property
     def name(self) -> str:
-        """Last part of the address."""
+        """File name: the last part of the URL."""
         return self.url.rpartition("/")[2]
 
     def whole(self, path: Path) -> bool:
-        """Whether a file is there and is the one that is meant."""
+        """Whether the file exists and has the expected hash."""
         if not path.is_file():
             return False
         with path.open("rb") as file:
@@ -65,23 +65,23 @@ REMOTE: Mapping[str, tuple[Remote, ...]] = {
         ),
     ),
 }
-"""The files of each data set and table that can be fetched."""
+"""Files of each data set and table that can be downloaded."""
 
 
 def fetch(name: str, folder: Path | None = None, tell: Callable[[str], None] = print) -> list[Path]:
-    """Downloads the files of a data set that are not there yet.
+    """Downloads the files of a data set that are missing.
 
     Args:
         name: of the data set.
-        folder: for the files; where the data set is looked for when left out.
-        tell: is told what is done, a line a file.
+        folder: for the files; when left out, the folder in which the data set is looked for.
+        tell: called with progress messages, one line per file.
 
     Returns:
-        The files.
+        Paths of the files.
 
     Raises:
         UnknownNameError: when the data set has no public address.
-        DataError: when a file cannot be fetched, or is not the one that its publisher means; then it is not kept.
+        DataError: when a file cannot be downloaded, or does not have the expected hash; then it is not kept.
     """
     if name not in REMOTE:
         raise UnknownNameError("data set with a public address", name, REMOTE)
@@ -91,13 +91,13 @@ def fetch(name: str, folder: Path | None = None, tell: Callable[[str], None] = p
 
 def _fetched(remote: Remote, path: Path, tell: Callable[[str], None]) -> Path:
     if remote.whole(path):
-        tell(f"{path}: is there, and whole")
+        tell(f"{path}: already there, with the right SHA-256")
         return path
-    by_hand = f"Get it by hand into {path.parent}."
+    by_hand = f"Download it yourself into {path.parent}."
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path):
-            if not remote.whole(path):  # nobody else has fetched it meanwhile
+            if not remote.whole(path):  # another process may have fetched it while this one waited for the lock
                 tell(f"{remote.url} -> {path}")
                 _download(remote, path, by_hand)
     except (OSError, HTTPException) as error:

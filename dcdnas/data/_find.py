@@ -1,4 +1,4 @@
-"""Where the files of a data set are: the argument, else below ``DCDNAS_DATA``, where a system package or a download puts them."""
+"""Finds the files of a data set: at the argument, else below ``DCDNAS_DATA``, in system folders, or among the downloads."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from dcdnas.errors import DataError
 
 
 def find(name: str, argument: str, has: Callable[[Path], bool], known: Iterable[Path] = (), help: str = "") -> Path:
-    """The first place that has what is needed.
+    """Returns the first path that contains the data set.
 
     Args:
-        name: of the data set, which is also its folder's below ``DCDNAS_DATA``.
-        argument: a place that the user named; then no other is looked at.
-        has: whether a place holds the data set.
-        known: places to look at when the user named none.
-        help: where to get the data set, for the message.
+        name: of the data set, and of its folder below ``DCDNAS_DATA``.
+        argument: a path that the user gave; then only this path is searched.
+        has: whether a path contains the data set.
+        known: further paths to search when the user gave none.
+        help: where to get the data set, for the error message.
 
     Raises:
-        DataError: naming every place that was looked at.
+        DataError: listing every path that was searched.
     """
     data = os.environ.get("DCDNAS_DATA")
     below = [Path(data).expanduser() / name, Path(data).expanduser()] if data else []
@@ -31,12 +31,12 @@ def find(name: str, argument: str, has: Callable[[Path], bool], known: Iterable[
             return place
     looked = ", ".join(map(str, dict.fromkeys(places)))
     raise DataError(
-        f"{name}: not found: not in {looked}. `dcdnas data fetch {name}` downloads it. Or: {help} Then write {name}:DIR, or set "
+        f"{name}: not found in {looked}. `dcdnas data fetch {name}` downloads it. Or: {help} Then write {name}:DIR, or set "
         "DCDNAS_DATA to the folder above it."
     )
 
 
 def default_folder(name: str) -> Path:
-    """Where a data set is downloaded to: below ``DCDNAS_DATA``, else below the cache folder."""
+    """The folder to which a data set is downloaded: below ``DCDNAS_DATA``, else below the cache folder."""
     data = os.environ.get("DCDNAS_DATA")
     return Path(data).expanduser() / name if data else cache_folder() / "data" / name

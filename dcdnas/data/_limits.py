@@ -1,6 +1,6 @@
-"""How much a data set may make this process hold: one budget of bytes for all readers, asked before anything is unpacked.
+"""Limits the memory that reading a data set may take: one limit in bytes for all readers, checked before anything is unpacked.
 
-A file's header says what it unpacks to, and a few kilobytes can unpack to anything.
+The header of a file states its unpacked size, and a file of a few kilobytes can unpack to any size.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dcdnas.errors import DataError, UsageError
 
 VARIABLE = "DCDNAS_DATA_LIMIT"
-"""Environment variable with the budget, in bytes or like ``8GB``."""
+"""Environment variable that sets the limit, in bytes or like ``8GB``."""
 
 PICTURES = 2**31
-"""Bytes of pictures that are being decoded at one time, by all threads of a process together."""
+"""Most bytes of pictures that are decoded at the same time, over all threads of a process."""
 
 MOST_CLASSES = 1_000_000
 
@@ -24,10 +24,10 @@ _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "K
 
 
 def limit() -> int:
-    """Bytes that one data set may take in memory: what the environment says, else half of this machine's memory.
+    """Most bytes that one data set may take in memory: the value of ``DCDNAS_DATA_LIMIT``, else half of the machine's memory.
 
     Raises:
-        UsageError: when the environment says something else.
+        UsageError: when the variable does not hold a number of bytes.
     """
     said = os.environ.get(VARIABLE)
     if said:
@@ -47,9 +47,9 @@ def check_bytes(where: str, needed: int, most: int | None = None) -> None:
     """Raises DataError when something unpacks to more bytes than it may.
 
     Args:
-        where: named in the message.
-        needed: in bytes.
-        most: allowed for this kind of file; None for what a data set may take.
+        where: named in the error message.
+        needed: unpacked size in bytes.
+        most: a lower limit for this kind of file; None for the limit of a whole data set.
     """
     allowed = limit() if most is None else min(most, limit())
     if needed > allowed:
@@ -58,10 +58,10 @@ def check_bytes(where: str, needed: int, most: int | None = None) -> None:
 
 
 class Allowance:
-    """Bytes that threads share: who wants some waits until they are free.
+    """A memory allowance shared by threads: a thread waits until the bytes that it needs are free.
 
     Args:
-        most: that all take together.
+        most: bytes that all threads together may hold.
     """
 
     def __init__(self, most: int) -> None:
@@ -69,10 +69,10 @@ class Allowance:
 
     @contextmanager
     def of(self, needed: int) -> Iterator[None]:
-        """Holds some bytes for as long as the context lasts.
+        """Reserves bytes for the duration of the context.
 
         Raises:
-            ValueError: when there are not so many at all.
+            ValueError: when more bytes are needed than the whole allowance.
         """
         if needed > self.most:
             raise ValueError(f"decodes to {needed:,} bytes, allowed are {self.most:,}")

@@ -1,4 +1,4 @@
-"""From a data set's name in a command to images in memory. The test part has a call of its own, which a search never makes."""
+"""Loads a data set by the name used in commands. The test part has a separate function, which a search never calls."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from dcdnas.errors import DataError, UsageError
 sources: Catalogue[type[Source]] = Catalogue("data", "data set")
 
 PATHS = ("DIR", "FILE", "GLOB")
-"""Arguments of data sets that are paths."""
+"""Kinds of data source arguments that are paths."""
 
 STATISTICS_FROM = 10_000
-"""Images, evenly spaced, from which mean and standard deviation are taken."""
+"""About this number of images, evenly spaced, is used to compute mean and standard deviation."""
 
 
 def load(name: str, resolution: int = 0, classes: int = 0, skip_damaged: float = 0.0, decoded: int | None = None) -> Images:
-    """The training part of a data set.
+    """Loads the training part of a data set.
 
     Args:
         name: ``NAME`` or ``NAME:ARGUMENT``, e.g. ``fashion-mini`` or ``cifar10:/data``.
         resolution: side of the images in pixels; 0 keeps the data set's own.
         classes: how many of the data set's classes, evenly spaced in their order; 0 for all.
         skip_damaged: how many damaged pictures may be left out: a share below 1, else a number.
-        decoded: bytes of decoded pictures, at a resolution, from which those in files are read as they are needed instead of
-            decoded at once; None for never.
+        decoded: when a resolution is given and the decoded pictures would take more bytes than this, pictures in separate files
+            are decoded on demand during the training instead of all beforehand; None to always decode them beforehand.
 
     Raises:
         UnknownNameError: when there is no such data set.
-        UsageError: when the argument is missing or not wanted, or there are fewer classes.
+        UsageError: when the source's argument is missing or not allowed, or the data set has fewer classes.
         DataError: when the files are missing or damaged.
     """
     if resolution < 0:
@@ -57,7 +57,7 @@ def load(name: str, resolution: int = 0, classes: int = 0, skip_damaged: float =
                 return streamed(name, listed, resolution, classes, skip_damaged)
     where, raw = _read(source, name, "train", resolution, classes)
     if classes and raw.labels.ndim == 3:
-        raise UsageError(f"{name}: some classes of masks cannot be taken, since a picture has several. Leave --classes out.")
+        raise UsageError(f"{name}: masks cannot be limited to some classes, as a picture has several. Leave out --classes.")
     raw = checked(where, of_classes(raw, chosen(raw.classes, classes)))
     pixels, labels = _tensors(where, raw, resolution)
     mean, std = statistics(pixels[:: math.ceil(len(pixels) / STATISTICS_FROM)])
@@ -66,10 +66,10 @@ def load(name: str, resolution: int = 0, classes: int = 0, skip_damaged: float =
 
 
 def load_test(train: Images) -> Images:
-    """The test part of the data set that `train` is a part of, with its resolution, classes, mean and standard deviation.
+    """Loads the test part of the data set that `train` belongs to, with its resolution, classes, mean and standard deviation.
 
     Raises:
-        DataError: when the files are missing or damaged, or are of other classes or another shape than the training part.
+        DataError: when files are missing or damaged, or classes or image shape differ from those of the training part.
     """
     source = open_source(train.name, train.skip)
     resolution = train.resolution or (train.shape[1] if source.DECODES else 0)
@@ -92,7 +92,7 @@ def load_test(train: Images) -> Images:
 
 
 def open_source(name: str, skip_damaged: float = 0.0) -> Source:
-    """The source that a name means; nothing is read yet.
+    """Creates the data source that a name refers to; nothing is read yet.
 
     Args:
         name: ``NAME`` or ``NAME:ARGUMENT``.
@@ -100,10 +100,10 @@ def open_source(name: str, skip_damaged: float = 0.0) -> Source:
 
     Raises:
         UnknownNameError: when there is no such data set.
-        UsageError: when the argument is missing or not wanted, or is no text.
+        UsageError: when the argument is missing or not allowed, or the name is not valid text.
     """
     if shown(name) != name or "\0" in name:
-        raise UsageError(f"data {shown(name)!r}: the name is no UTF-8 text. Rename the folder, or give a link to it.")
+        raise UsageError(f"data {shown(name)!r}: the name is not UTF-8 text. Rename the folder, or make a link to it.")
     plain, colon, argument = name.partition(":")
     source = sources[plain]
     if argument and not source.ARGUMENT:
@@ -114,7 +114,7 @@ def open_source(name: str, skip_damaged: float = 0.0) -> Source:
 
 
 def contents(name: str, skip_damaged: float = 0.0) -> Contents:
-    """Channels and number of classes of a whole data set; of pictures in files and of archives none is read.
+    """Returns channels and number of classes of a whole data set, for most sources without decoding an image.
 
     Args:
         name: as for `load`.
@@ -129,11 +129,11 @@ def contents(name: str, skip_damaged: float = 0.0) -> Contents:
 
 
 def placed(name: str, folder: Path) -> str:
-    """A data set's name, with a relative path in it found from a folder; names without one stay as they are.
+    """Resolves a relative path in a data set's name against a folder; other names are returned unchanged.
 
     Args:
         name: as for `load`.
-        folder: that the path starts from.
+        folder: to which the path is relative.
 
     Raises:
         UnknownNameError: when there is no such data set.
@@ -145,7 +145,7 @@ def placed(name: str, folder: Path) -> str:
 
 
 def resized(pixels: Tensor, resolution: int | tuple[int, int], chunk: int = 1024) -> Tensor:
-    """(N, C, H, W) to (N, C, H', W'), uint8, bilinear with antialiasing; the same tensor where it fits, and for 0."""
+    """Resizes (N, C, H, W) to (N, C, H', W'), uint8, bilinear with antialiasing; the same tensor for its own size and for 0."""
     size = (resolution, resolution) if isinstance(resolution, int) else resolution
     if not resolution or pixels.shape[-2:] == size:
         return pixels
@@ -157,14 +157,14 @@ def resized(pixels: Tensor, resolution: int | tuple[int, int], chunk: int = 1024
 
 
 def ordered_as(images: Images, names: Sequence[str]) -> Images:
-    """The same images with labels that count the classes in another order.
+    """Renumbers the labels so that the classes are in another order.
 
     Args:
-        images: whose classes have the same names.
-        names: of the classes, in the order wanted.
+        images: with classes of the same names.
+        names: of the classes, in the wanted order.
 
     Raises:
-        DataError: naming the classes that one side lacks.
+        DataError: when the names differ; the message lists the classes that either side lacks.
     """
     if tuple(names) == images.classes:
         return images
@@ -186,10 +186,10 @@ def _some(names: Sequence[str]) -> str:
 
 
 def at_size(images: Images, height: int, width: int) -> Images:
-    """The same images resized, with the mean and standard deviation that they had; themselves where they have that size.
+    """Resizes the images and keeps their mean and standard deviation; returns them unchanged when they already have that size.
 
     Args:
-        images: of which only those of this part are resized.
+        images: to resize; rows of other parts are left out.
         height: in pixels.
         width: in pixels.
     """
@@ -201,7 +201,7 @@ def at_size(images: Images, height: int, width: int) -> Images:
 
 
 def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:
-    """Labels (N,) as they are; masks (N, H, W) as (N, H', W'), each pixel with the class of the nearest one."""
+    """Resizes masks (N, H, W) to (N, H', W') by nearest neighbour; labels (N,) are returned unchanged."""
     if labels.dim() == 1 or labels.shape[1:] == size:
         return labels
     rows, columns = (
@@ -212,7 +212,7 @@ def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _read(source: Source, name: str, part: Part, resolution: int, classes: int) -> tuple[str, Raw]:
-    """What messages call the part, and what is in it."""
+    """Reads and checks a part; returns its name for error messages, and its contents."""
     where = f"{name}: {part} part"
     with _reading(name, where):
         return where, checked(where, source.read(part, resolution, classes))
@@ -220,7 +220,7 @@ def _read(source: Source, name: str, part: Part, resolution: int, classes: int) 
 
 @contextmanager
 def _reading(name: str, where: str) -> Iterator[None]:
-    """Says what the operating system has against it as an error of the data."""
+    """Turns errors of the operating system and a lack of memory into DataErrors."""
     try:
         yield
     except OSError as error:
@@ -233,7 +233,7 @@ def _reading(name: str, where: str) -> Iterator[None]:
 
 
 def _check_classes(where: str, raw: Raw, names: tuple[str, ...]) -> None:
-    """Raises DataError for a class that has images here and none in the training part."""
+    """Raises DataError when a class occurs here that is not among those of the training part."""
     numbers = [label for label in np.unique(raw.labels) if raw.labels.ndim == 1 or label != UNLABELLED]
     unknown = [raw.classes[label] for label in numbers if raw.classes[label] not in set(names)]
     if unknown:

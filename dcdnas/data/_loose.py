@@ -1,4 +1,4 @@
-"""Pictures that belong to no data set: files and folders as somebody names them, decoded a few at a time."""
+"""Pictures outside a data set: files and folders that the user names, decoded a batch at a time."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from dcdnas.data._picture import CHANNELS, SUFFIXES, decode, shown
 from dcdnas.errors import DataError, UsageError
 
 LUMA = (0.299, 0.587, 0.114)
-"""Shares of red, green and blue in the grey of a picture (ITU-R BT.601)."""
+"""Weights of red, green and blue in the grey value of a pixel (ITU-R BT.601)."""
 
 
 class Pictures(NamedTuple):
-    """Some pictures: those that could be read, their bytes (N, C, H, W), and a sentence for each of the others."""
+    """A batch of pictures: paths and pixels (N, C, H, W) of the readable ones, and an error message for each of the others."""
 
     paths: list[Path]
     pixels: Tensor
@@ -29,15 +29,15 @@ class Pictures(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """The paths as text that can be printed."""
+        """The paths as printable text."""
         return [shown(path) for path in self.paths]
 
 
 def find_pictures(sources: Sequence[str | Path]) -> list[Path]:
-    """Files as they are named, and all pictures in the folders, in order.
+    """Lists the named files and all pictures in the named folders, in order.
 
     Raises:
-        DataError: when one is not there, or a folder has none.
+        DataError: when a file or folder does not exist, or a folder contains no picture.
     """
     found: list[Path] = []
     for source in map(Path, sources):
@@ -60,15 +60,15 @@ def find_pictures(sources: Sequence[str | Path]) -> list[Path]:
 
 
 def read_pictures(paths: Sequence[Path], shape: tuple[int, int, int], batch: int) -> Iterator[Pictures]:
-    """The pictures as images of a network: their central square, scaled; grey where it takes one channel.
+    """Yields the pictures as input images of a network: the central square, scaled, and grey for a network with one channel.
 
     Args:
         paths: of the files.
-        shape: (C, H, W) that the network takes.
-        batch: pictures that are in memory at one time.
+        shape: (C, H, W) of the network's input.
+        batch: number of pictures to decode at a time.
 
     Raises:
-        UsageError: for a network of another number of channels than a picture has.
+        UsageError: when the network takes neither 3 channels nor 1.
     """
     channels, height, width = shape
     if channels not in (1, CHANNELS):
@@ -91,6 +91,6 @@ def _one(path: Path, side: int) -> Tensor | DataError:
 
 
 def _grey(pixels: Tensor) -> Tensor:
-    """(N, 3, H, W) to (N, 1, H, W)."""
+    """Converts (N, 3, H, W) to grey, (N, 1, H, W)."""
     weights = torch.tensor(LUMA).view(1, 3, 1, 1)
     return (pixels.float() * weights).sum(1, keepdim=True).round_().clamp_(0, 255).byte()

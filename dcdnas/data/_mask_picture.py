@@ -1,4 +1,4 @@
-"""A mask as a picture: a PNG whose values are the numbers of the classes, and whose palette shows them.
+"""Writes a mask as a PNG whose pixel values are the class numbers and whose palette gives each class a colour.
 
 Letters in shapes: H W pixels.
 """
@@ -18,7 +18,7 @@ NOTHING = (224, 224, 192)
 
 
 def colour(number: int) -> tuple[int, int, int]:
-    """Red, green and blue of a class, as the PASCAL VOC masks have them: its bits in threes, from the highest of each down."""
+    """Red, green and blue of a class, as in the PASCAL VOC masks: each takes every third bit of its number, in reverse order."""
     if number == UNLABELLED:
         return NOTHING
     red, green, blue = (sum((number >> 3 * i + channel & 1) << 7 - i for i in range(3)) for channel in range(3))
@@ -26,10 +26,10 @@ def colour(number: int) -> tuple[int, int, int]:
 
 
 def mask_png(mask: NDArray[np.uint8], size: tuple[int, int]) -> bytes:
-    """A mask of a picture's central square laid on the whole picture; what is outside has no class.
+    """Returns the PNG of a mask of a picture's central square, placed in the whole picture; pixels outside have no class.
 
     Args:
-        mask: (H, W), classes of at most 255.
+        mask: (H, W), class numbers of at most 255.
         size: width and height of the picture.
     """
     width, height = size

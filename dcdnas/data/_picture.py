@@ -1,8 +1,9 @@
-"""One picture file as (3, R, R) bytes: which formats are read, and what becomes of depth, alpha, palettes and orientation.
+"""Decodes one picture file to (3, R, R) bytes, with its depth, transparency, palette and orientation taken into account.
 
-Pictures come out as a viewer shows them: turned by their EXIF tag, palettes and CMYK as colours, grey as three equal channels.
-A transparent picture is laid on white, or on black where what can be seen of it is light. More than 8 bits of grey are scaled to
-0-255 by one range for the whole data set (`Depth`), so that no picture changes against another.
+Pictures are decoded as a viewer shows them: rotated by their EXIF tag, palettes and CMYK as colours, grey as three equal
+channels. A transparent picture is laid on white, or on black when its visible part is light. Grey values
+of more than 8 bits are scaled to 0-255 by one range for the whole data set (`Depth`), so that the brightness of pictures remains
+comparable.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from dcdnas.data._limits import PICTURES, Allowance
 from dcdnas.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM", "TIFF", "GIF")
-"""Formats that Pillow may take a file for; others run code that this package has no need of."""
+"""Formats that Pillow may detect; the others would run decoders that this package does not need."""
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".gif"}
@@ -35,13 +36,13 @@ DEEP = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 """Pillow's modes of one channel with more than 8 bits."""
 
 CHANNELS = 3
-"""Of every decoded picture: red, green, blue."""
+"""Channels of every decoded picture: red, green, blue."""
 
 BITS = (8, 10, 12, 14, 16, 24, 32)
-"""Depths that whole numbers are taken to have: the smallest that holds the largest of a data set."""
+"""Bit depths assumed for integer grey values: the smallest one that holds the largest value of the data set."""
 
 LIGHT = 191
-"""Mean brightness, 0-255, of what can be seen of a transparent picture, above which it is laid on black instead of white."""
+"""A transparent picture is laid on black instead of white when the mean brightness (0-255) of its visible part exceeds this."""
 
 ORIENTATION, PHOTOMETRIC, BITS_PER_SAMPLE = 274, 262, 258
 
@@ -49,36 +50,36 @@ UNREADABLE = (
     OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, EOFError, MemoryError, struct.error,
     Image.DecompressionBombError, Image.DecompressionBombWarning,
 )  # fmt: skip
-"""What Pillow raises for a file that is damaged, no picture, or far too large."""
+"""Exceptions that Pillow raises for a file that is damaged, not a picture, or far too large."""
 
 Picture = tuple[str, Path | bytes]
-"""What a message calls a picture, and its file or what is in it."""
+"""Name of a picture for messages, and its path or its encoded bytes."""
 
 _ALLOWANCE = Allowance(PICTURES)
 
 
 @dataclass(frozen=True)
 class Depth:
-    """What a data set's grey pictures of more than 8 bits are scaled by.
+    """Range by which a data set's grey pictures of more than 8 bits are scaled.
 
     Args:
-        high: the largest value of all.
-        floats: whether there are pictures of floating-point numbers.
+        high: the largest value in all pictures.
+        floats: whether some pictures consist of floating-point numbers.
     """
 
     high: float
     floats: bool = False
 
     def joined(self, other: Depth) -> Depth:
-        """That of both together."""
+        """Returns the range of both together."""
         return Depth(max(self.high, other.high), self.floats or other.floats)
 
     @property
     def most(self) -> float:
-        """What becomes 255: the largest value of the smallest usual depth that holds all.
+        """The value that becomes 255: the largest one of the smallest usual bit depth that holds all values.
 
         Raises:
-            ValueError: when it cannot be said of floating-point numbers.
+            ValueError: when floating-point values fit no usual depth.
         """
         if self.floats and self.high <= 1:
             return 1.0
@@ -89,16 +90,16 @@ class Depth:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a picture is, before it is decoded.
+    """Properties of a picture, before it is decoded.
 
     Args:
         mode: Pillow's, e.g. ``RGB`` or ``I;16``.
         width: in pixels, as shown.
         height: likewise.
-        turned: whether its EXIF tag turns it.
+        turned: whether its EXIF tag rotates or mirrors it.
         alpha: whether it may be transparent.
-        frames: of an animation or a file of several pages; only the first is read.
-        depth: its values, where it has more than 8 bits.
+        frames: number of frames of an animation or pages of a file; only the first is read.
+        depth: range of its values, if it is grey with more than 8 bits.
     """
 
     mode: str
@@ -111,10 +112,10 @@ class Facts:
 
 
 def facts(picture: Picture) -> Facts:
-    """What a picture is; of one with more than 8 bits of grey every value is looked at.
+    """Returns the properties of a picture; only grey ones of more than 8 bits are decoded, for the range.
 
     Raises:
-        DataError: when it is damaged or no picture.
+        DataError: when the file is damaged or not a picture.
     """
     with ExitStack() as stack:
         try:
@@ -135,16 +136,16 @@ def facts(picture: Picture) -> Facts:
 
 
 def decode(picture: Picture, resolution: int, depth: Depth | None = None, crop: Crops | None = None) -> NDArray[Any]:
-    """One picture as (3, resolution, resolution) uint8: its central square, or a crop, scaled.
+    """Decodes one picture to (3, resolution, resolution) uint8: its central square, or a crop, scaled.
 
     Args:
         picture: to decode.
         resolution: side in pixels.
-        depth: of the data set, for pictures with more than 8 bits of grey; None for the picture's own.
+        depth: range of the data set, for grey pictures with more than 8 bits; None for the picture's own range.
         crop: of one image; None for the central square.
 
     Raises:
-        DataError: when it is damaged or no picture.
+        DataError: when the file is damaged or not a picture.
     """
     try:
         with _opened(picture) as opened:
@@ -159,10 +160,10 @@ def decode(picture: Picture, resolution: int, depth: Depth | None = None, crop: 
 
 
 def side_of(picture: Picture) -> int:
-    """The shorter side of a picture in pixels.
+    """Returns the shorter side of a picture in pixels.
 
     Raises:
-        DataError: when it is damaged or no picture.
+        DataError: when the file is damaged or not a picture.
     """
     try:
         with _opened(picture) as opened:
@@ -172,21 +173,21 @@ def side_of(picture: Picture) -> int:
 
 
 def size_of(picture: Picture) -> tuple[int, int]:
-    """Width and height of a picture as it is shown; a PNG is decoded for it, since what turns it may stand at its end.
+    """Returns width and height of a picture as shown; a PNG is decoded for this, because its EXIF tag may be at the end.
 
     Raises:
-        DataError: when it is damaged or no picture.
+        DataError: when the file is damaged or not a picture.
     """
     try:
         with _opened(picture) as opened, _ALLOWANCE.of(_bytes(opened)):
-            turned = opened.format != "TIFF" and opened.getexif().get(ORIENTATION, 1) in range(5, 9)  # Pillow turns TIFF itself
+            turned = opened.format != "TIFF" and opened.getexif().get(ORIENTATION, 1) in range(5, 9)  # Pillow rotates TIFF itself
             return opened.size[::-1] if turned else opened.size
     except UNREADABLE as error:
         raise unreadable(picture, error) from None
 
 
 def unreadable(picture: Picture, error: BaseException) -> DataError:
-    """Names a picture that cannot be read, with the reason."""
+    """Returns the error for a picture that cannot be read, with the reason."""
     reason = str(error) or type(error).__name__
     if isinstance(error, UnidentifiedImageError):
         reason = f"no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}" if _content(picture) else "the file is empty"
@@ -194,7 +195,7 @@ def unreadable(picture: Picture, error: BaseException) -> DataError:
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """A path as text that can be printed; bytes that are no UTF-8 as ``\\xe9``."""
+    """Returns a path as printable text; bytes that are not UTF-8 are written like ``\\xe9``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -209,7 +210,7 @@ def _content(picture: Picture) -> bool:
 
 
 def _bytes(opened: Image.Image) -> int:
-    """Bytes that decoding takes at most: Pillow keeps four a pixel, and what is converted is there twice or more."""
+    """Upper bound of the bytes for decoding: Pillow stores four a pixel, and a converted picture exists twice or more."""
     width, height = opened.size
     copies = 1 if opened.mode in ("1", "L", "RGB", "YCbCr", "CMYK") else 4
     progressive = 2 if opened.info.get("progressive") or opened.info.get("progression") else 1
@@ -217,23 +218,23 @@ def _bytes(opened: Image.Image) -> int:
 
 
 def _wide(opened: Image.Image) -> bool:
-    """Whether a colour picture has 16 bits a channel, of which Pillow reads the upper 8."""
+    """Whether a colour picture has 16 bits per channel, of which Pillow reads the upper 8."""
     bits: tuple[int, ...] = getattr(opened, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))
     tiles = opened.tile if isinstance(opened, ImageFile.ImageFile) else []
     return max(bits) > 8 or any("16" in str(tile[3]) for tile in tiles)
 
 
 def _turned(opened: Image.Image) -> bool:
-    """Whether its EXIF tag turns a picture; of a PNG only where the tag stands before the pixels, which are not decoded here."""
+    """Whether the EXIF tag rotates or mirrors a picture; in a PNG only if the tag precedes the pixels."""
     if opened.format == "PNG" and "exif" not in opened.info:
         return False
     return opened.getexif().get(ORIENTATION, 1) in range(2, 9)
 
 
 class View(NamedTuple):
-    """What of a picture is taken: its central square, or a crop of one image; scaled to a side.
+    """The region of a picture to use, its central square or a crop, and the side to which it is scaled.
 
-    `size` is the width and height of the whole picture as shown, where it is decoded at a fraction of that; else None.
+    `size` is the full width and height of the picture as shown, if it may be decoded at a fraction of that; else None.
     """
 
     resolution: int
@@ -241,7 +242,7 @@ class View(NamedTuple):
     size: tuple[int, int] | None = None
 
     def of(self, picture: Image.Image) -> Image.Image:
-        """Cut and scaled."""
+        """Cuts the region out of a decoded picture and scales it."""
         side = self.resolution, self.resolution
         if self.crop is None:
             return ImageOps.fit(picture, side, Image.Resampling.BICUBIC)
@@ -253,7 +254,7 @@ class View(NamedTuple):
 
 
 def _reduced(opened: Image.Image, resolution: int, crop: Crops | None) -> View:
-    """Has a JPEG decoded at a half, quarter or eighth of its size where all pixels that are wanted are still there."""
+    """Makes Pillow decode a JPEG at a half, quarter or eighth of its size, if that still has enough pixels for the region."""
     if opened.format != "JPEG" or crop is None:
         opened.draft("RGB", (resolution, resolution))
         return View(resolution, crop)
@@ -272,7 +273,7 @@ def _shallow(picture: Image.Image, view: View) -> Image.Image:
 
 
 def _laid(picture: Image.Image) -> Image.Image:
-    """A transparent picture on a background; as it is where nothing of it could be seen."""
+    """Lays a transparent picture on a background; a fully transparent one keeps its colours."""
     pixels = np.asarray(picture).astype(np.float32)
     alpha = pixels[..., 3:] / 255
     if not alpha.any():
@@ -299,5 +300,5 @@ def _range(values: NDArray[Any], floats: bool) -> Depth:
 
 
 def _inverted(opened: Image.Image) -> bool:
-    """Whether 0 is white in a TIFF file; Pillow minds it in those of 8 bits only."""
+    """Whether 0 means white in a TIFF file; Pillow inverts only those of 8 bits itself."""
     return opened.mode in DEEP and getattr(opened, "tag_v2", {}).get(PHOTOMETRIC) == 0

@@ -1,4 +1,4 @@
-"""What a data source from outside the package has to keep to be used at all; `dcdnas.testing` checks the whole contract."""
+"""Minimal rules that a data source from a plugin must satisfy to be registered; `dcdnas.testing` checks the whole contract."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ ARGUMENTS = ("", "DIR", "FILE", "GLOB", "NAME")
 
 
 def check(name: str, source: type[Source]) -> None:
-    """Looks at the class; nothing is read.
+    """Checks the class of a data source without reading any data.
 
     Args:
         name: of the entry.
-        source: what is to be added.
+        source: the class to register.
 
     Raises:
-        ContractError: naming the rule that it breaks.
+        ContractError: naming the rule that the class breaks.
     """
     said = source.ARGUMENT.removeprefix("[").removesuffix("]")
     allowed = ", ".join(ARGUMENTS[1:])

@@ -1,7 +1,8 @@
-"""Picture files that are decoded when a training asks for them, ahead of it, in threads: for folders that decode to too much.
+"""Decodes picture files during the training, ahead of use and in threads, for folders too large to decode beforehand.
 
-Every picture's head is read once, so that what is no picture is said before the training; the pixels are read again in each
-epoch, of a JPEG at a half, quarter or eighth of its size where that is large enough. Crops are of the picture's own pixels.
+The header of every picture is read once, so that files which are not pictures are reported before the training. The pixels are
+decoded again in each epoch, a JPEG at a half, quarter or eighth of its size if that is large enough. Crops are cut from the
+original pixels.
 """
 
 from __future__ import annotations
@@ -29,23 +30,23 @@ from dcdnas.data._summary import Summary, read_summary
 from dcdnas.errors import DataError
 
 AHEAD = 512
-"""PictureFiles that are decoded before they are asked for."""
+"""Number of pictures that are decoded ahead of use."""
 
 STATISTICS_FROM = 256
-"""PictureFiles, evenly spaced, from which mean and standard deviation are taken."""
+"""About this number of pictures, evenly spaced, is used to compute mean and standard deviation."""
 
 GREY = 128
-"""What a damaged picture that may be left out is shown as: its label was drawn already."""
+"""Grey value that replaces a damaged picture which may be left out, because its label is already in the batch."""
 
 
 class PictureFiles:
-    """The picture files of a part, by their row.
+    """The picture files of a part, indexed by row.
 
     Args:
         paths: of the files.
-        resolution: R, side of the images that they become.
-        depth: by which grey pictures with more than 8 bits are scaled.
-        allowed: damaged pictures that may be met.
+        resolution: R, side of the decoded images.
+        depth: range by which grey pictures with more than 8 bits are scaled.
+        allowed: number of damaged pictures that are tolerated.
     """
 
     def __init__(self, paths: Sequence[Path], resolution: int, depth: Depth | None, allowed: int) -> None:
@@ -53,10 +54,10 @@ class PictureFiles:
         self.damaged: set[int] = set()
 
     def decoded(self, row: int, crop: Crops | None = None) -> Tensor:
-        """(3, R, R) uint8: the central square of a picture, or a crop of it.
+        """Decodes the central square of a picture, or a crop of it: (3, R, R) uint8.
 
         Raises:
-            DataError: naming the picture, when more are damaged than may be.
+            DataError: naming the picture, when more pictures are damaged than are tolerated.
         """
         path = self.paths[row]
         try:
@@ -64,16 +65,16 @@ class PictureFiles:
         except DataError as error:
             self.damaged.add(row)
             if len(self.damaged) > self.allowed:
-                raise DataError(f"{error} `--skip-damaged 1%` shows up to that share as grey instead.") from None
+                raise DataError(f"{error} `--skip-damaged 1%` replaces up to that share by grey images.") from None
             return torch.full((CHANNELS, self.resolution, self.resolution), GREY, dtype=torch.uint8)
 
 
 @dataclass(frozen=True, eq=False)
 class Streamed(Images):
-    """Images of which nothing but the labels is in memory: `pixels` has their shape and holds none.
+    """Images of which only the labels are in memory; `pixels` is empty and only has the shape of one image.
 
     Args:
-        pictures: the files, by the number of the image in the whole part.
+        pictures: the files, indexed by the number of the image in the whole part.
     """
 
     AT_ONCE: ClassVar[int] = 64
@@ -81,11 +82,11 @@ class Streamed(Images):
     pictures: PictureFiles = field(kw_only=True)
 
     def batch(self, indices: Tensor, crops: Crops | None = None) -> tuple[Tensor, Tensor]:
-        """See `Images.batch`; decodes these pictures."""
+        """See `Images.batch`; decodes the pictures."""
         return next(iter(self.batches([(indices, crops)])))
 
     def batches(self, plan: Iterable[tuple[Tensor, Crops | None]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """See `Images.batches`; later batches are decoded while an earlier one is used."""
+        """See `Images.batches`; later batches are decoded while an earlier one is in use."""
         pool, waiting, pictures = ThreadPoolExecutor(os.cpu_count()), deque[tuple[list[Future[Tensor]], Tensor]](), 0
         try:
             for indices, crops in plan:
@@ -105,23 +106,23 @@ class Streamed(Images):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _collected(self, each: Sequence[Future[Tensor]], labels: Tensor) -> tuple[Tensor, Tensor]:
-        """PictureFiles that are decoded, as a batch, which may be empty."""
+        """Waits for the decoded pictures and stacks them into a batch, which may be empty."""
         pixels = torch.empty((len(each), *self.shape), dtype=torch.uint8)
         for number, one in enumerate(each):
             pixels[number] = one.result()
         return pixels, labels
 
     def to(self, device: torch.device, chunk: int = 0) -> Images:
-        """These images: batches travel when they have been decoded."""
+        """Returns the images unchanged, because batches are copied to the device after decoding."""
         return self
 
     def sample(self, count: int) -> bytes:
-        """Names and sizes of all files, whose content is not read for it."""
+        """Bytes that identify these images: names and sizes of all files, whose contents are not read."""
         files = (self.pictures.paths[row] for row in self.rows.tolist())
         return "".join(f"{shown(path.name)}\0{path.stat().st_size}\0" for path in files).encode()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """As they are: the files have to be there for another process as well."""
+        """Pickles the fields; another process needs access to the same files."""
         return _again, ({each.name: getattr(self, each.name) for each in fields(self)},)
 
 
@@ -130,18 +131,18 @@ def _again(parts: dict[str, Any]) -> Streamed:
 
 
 def streamed(name: str, listed: Listed, resolution: int, subset: int, skip: float, train: Images | None = None) -> Streamed:
-    """The pictures of a part, to be read as they are needed.
+    """Returns the pictures of a part, to be decoded on demand.
 
     Args:
         name: of the data set, as given to `load`.
         listed: its files.
-        resolution: R.
-        subset: how many of the classes these are; 0 for all.
-        skip: how many damaged pictures may be left out.
-        train: the training part, for a test part; its numbers normalise this one as well.
+        resolution: R, side of the images.
+        subset: the number of classes that was requested; 0 for all.
+        skip: how many damaged pictures may be left out: a share below 1, else a number.
+        train: the training part, when this is the test part; its mean and standard deviation are used here too.
 
     Raises:
-        DataError: naming the pictures that are damaged, when there are more.
+        DataError: naming the damaged pictures, when there are more than may be left out.
     """
     looked = _looked(listed, resolution)
     summary = looked.summary
@@ -154,19 +155,19 @@ def streamed(name: str, listed: Listed, resolution: int, subset: int, skip: floa
     return Streamed(
         name, resolution, torch.empty((0, CHANNELS, resolution, resolution), dtype=torch.uint8), labels, listed.classes,
         train.mean if train else looked.mean, train.std if train else looked.std, torch.arange(len(whole)), subset, skip,
-        ("read as they are needed", *summary.notes(), *listed.notes), tuple(reason for _, reason in summary.damaged),
+        ("decoded during the training", *summary.notes(), *listed.notes), tuple(reason for _, reason in summary.damaged),
         pictures=PictureFiles([listed.paths[number] for number in whole], resolution, depth, allowed),
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Looked:
-    """What is known of a part's pictures without having decoded them all.
+    """What is known about a part's pictures without decoding them all.
 
     Args:
-        summary: counts, and what is damaged.
-        mean: of some of them, see `statistics`.
-        std: likewise.
+        summary: counts of the pictures, and the damaged ones.
+        mean: of a sample of the pictures, see `statistics`.
+        std: standard deviation, likewise.
     """
 
     summary: Summary
@@ -175,7 +176,7 @@ class Looked:
 
 
 def _looked(listed: Listed, resolution: int) -> Looked:
-    """What is known of the pictures; kept in the cache."""
+    """Inspects the pictures; the result is kept in the cache."""
     digest = hashlib.sha256(f"1 {resolution}{state_of(listed.paths)}".encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
     def make(file: IO[bytes]) -> None:
@@ -191,11 +192,11 @@ def _looked(listed: Listed, resolution: int) -> Looked:
         found = json.loads(path.read_text(encoding="utf-8"))
         return Looked(read_summary(found["summary"]), tuple(found["mean"]), tuple(found["std"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"what is known of the pictures cannot be kept: {error}. Free space in the cache folder.") from None
+        raise DataError(f"facts about the pictures cannot be cached: {error}. Free space in the cache folder.") from None
 
 
 def _decoded(pool: ThreadPoolExecutor, paths: Sequence[Path], resolution: int, depth: Depth | None) -> Tensor:
-    """Those that can be decoded: one whose pixels are damaged is met in the training."""
+    """Decodes the readable pictures; one whose pixels are damaged is reported when the training reads it."""
 
     def one(path: Path) -> Tensor | None:
         try:

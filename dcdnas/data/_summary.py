@@ -1,4 +1,4 @@
-"""What a part's pictures are, counted: for the line that a search prints and for `dcdnas data check`."""
+"""Counts of the properties of a part's pictures, for the note that a search prints and for `dcdnas data check`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from dcdnas.data._picture import Depth, Facts
 from dcdnas.errors import DataError
 
 SHOWN = 50
-"""Damaged pictures that a message names."""
+"""Most damaged pictures that a message names."""
 
 
 @dataclass
 class Summary:
-    """Counts of a part's pictures; kept beside the decoded file.
+    """Counts of a part's pictures; stored with the decoded pictures.
 
     Args:
-        count: of all pictures, damaged ones too.
-        modes: pictures by Pillow's mode.
+        count: number of all pictures, including damaged ones.
+        modes: number of pictures by Pillow's mode.
         sizes: smallest and largest width, smallest and largest height.
-        counts: pictures that were turned, may be transparent, have several frames.
-        depth: of the grey pictures with more than 8 bits.
-        damaged: number and reason of each picture that cannot be read.
+        counts: number of pictures that were rotated (``turned``), may be ``transparent``, or have several ``frames``.
+        depth: largest value of the grey pictures with more than 8 bits, and whether there are floating-point ones; else empty.
+        damaged: number of each picture that cannot be read, and the reason.
     """
 
     count: int = 0
@@ -36,7 +36,7 @@ class Summary:
     damaged: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, found: Facts) -> None:
-        """Counts a picture that can be read."""
+        """Adds a readable picture to the counts."""
         self.modes[found.mode] = self.modes.get(found.mode, 0) + 1
         size = [found.width, found.width, found.height, found.height]
         self.sizes = [f(a, b) for f, a, b in zip((min, max, min, max), self.sizes or size, size, strict=True)]
@@ -48,7 +48,7 @@ class Summary:
 
     @property
     def of_depth(self) -> Depth | None:
-        """What grey pictures with more than 8 bits are scaled by; None when there are none."""
+        """Range by which grey pictures with more than 8 bits are scaled; None when there are none."""
         return Depth(self.depth[0], bool(self.depth[1])) if self.depth else None
 
     def check(self, skip: float) -> None:
@@ -69,7 +69,7 @@ class Summary:
         raise DataError("\n".join(lines))
 
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of the pictures, a phrase each."""
+        """Notes about the pictures for the user, one phrase each."""
         few = Counter(self.modes).most_common()
         low_w, high_w, low_h, high_h = self.sizes or [0] * 4
         same = (low_w, low_h) == (high_w, high_h)
@@ -85,21 +85,21 @@ class Summary:
         if self.of_depth:
             said.append(f"grey of more than 8 bits: 0 to {self.of_depth.most:g} is read as 0 to 255")
         if any("16 bits" in mode for mode in self.modes):
-            said.append("of colours of 16 bits the upper 8 are read")
+            said.append("of 16-bit colours only the upper 8 bits are read")
         if self.damaged:
             said.append(f"{len(self.damaged):,} damaged left out: {', '.join(r.partition(':')[0] for _, r in self.damaged[:3])}")
         return tuple(said)
 
     def written(self) -> str:
-        """As JSON."""
+        """Returns the summary as JSON."""
         return json.dumps(asdict(self))
 
 
 def read_summary(text: str) -> Summary:
-    """What `Summary.written` wrote.
+    """Reads a summary that `Summary.written` returned.
 
     Raises:
-        ValueError: when it is something else.
+        ValueError: when the text is not such a summary.
     """
     try:
         found: dict[str, Any] = json.loads(text)
@@ -109,6 +109,6 @@ def read_summary(text: str) -> Summary:
 
 
 def left_out(counts: Counter[str], more: Sequence[str] = ()) -> tuple[str, ...]:
-    """A phrase for what is beside the pictures: ``left out: 3 .heic, 1 .txt``; none when there is nothing."""
+    """A phrase about files that are not pictures: ``left out: 3 .heic, 1 .txt``; none when there are no such files."""
     parts = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in counts.most_common()]
     return (f"left out: {', '.join([*parts, *more])}",) if parts or more else ()

@@ -1,4 +1,4 @@
-"""What tables of pictures, as the Hugging Face Hub keeps them, have in common: parts, columns, pictures that are decoded once."""
+"""Shared by sources that read tables of pictures in the layout of the Hugging Face Hub: parts, columns, decoding once."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from dcdnas.data._picture import CHANNELS, Depth, Picture, side_of
 from dcdnas.errors import DataError
 
 PARTS: dict[Part, tuple[str, ...]] = {"train": ("train", "training"), "test": ("test", "validation", "valid", "val")}
-"""What a part may be called, the first that has labels counts: the Hub's test parts often have none."""
+"""Possible names of a part; the first with labels is used, because test parts on the Hub often have none."""
 
 IMAGE_COLUMNS = ("image", "img", "images", "picture")
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
 
 LARGEST = 224
-"""Side of the images when none is asked for and the pictures are larger."""
+"""Side of the images when no resolution is given and the pictures are larger."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Table:
     """One part of a data set.
 
     Args:
-        where: what messages call it.
-        state: a text that changes when the pictures do.
+        where: its name in messages.
+        state: a text that changes whenever the pictures do.
         labels: (N,) whole numbers.
-        classes: their names; empty when the table does not say.
-        pictures: gives the pictures of some rows, whose numbers rise.
+        classes: names of the classes; empty when the table does not contain them.
+        pictures: returns the pictures of some rows, given in ascending order.
     """
 
     where: str
@@ -44,17 +44,17 @@ class Table:
 
 
 def read_tables(tables: Sequence[Table], resolution: int, classes: int, skip: float = 0.0, train: Sequence[Table] = ()) -> Raw:
-    """The first of the tables that has labels, its pictures of the wanted classes decoded.
+    """Reads the first of the tables that has labels and decodes its pictures of the wanted classes.
 
     Args:
-        tables: that may be the part.
+        tables: candidates for the part, in order of preference.
         resolution: side of the images; 0 for that of the first picture, at most `LARGEST`.
         classes: how many of the classes; 0 for all.
         skip: how many damaged pictures may be left out: a share below 1, else a number.
-        train: the tables of the training part, when `tables` are the test part's.
+        train: the tables of the training part, when `tables` are those of the test part.
 
     Raises:
-        DataError: when no table has labels, or none of the wanted classes' pictures.
+        DataError: when no table has labels, or there is no picture of the wanted classes.
     """
     wanted = _selected(tables, classes)
     state = wanted.state
@@ -71,7 +71,7 @@ def read_tables(tables: Sequence[Table], resolution: int, classes: int, skip: fl
 
 
 def contents_of(tables: Sequence[Table]) -> Contents:
-    """What is in the first of the tables that has labels, of whose pictures none is opened.
+    """Returns channels and number of classes of the first table that has labels, without opening a picture.
 
     Raises:
         DataError: when no table has labels.
@@ -80,7 +80,7 @@ def contents_of(tables: Sequence[Table]) -> Contents:
 
 
 class Selected(NamedTuple):
-    """The rows of a table whose classes are wanted, with their labels among those."""
+    """The rows of a table whose classes are wanted, with labels renumbered among these classes."""
 
     table: Table
     state: str
@@ -120,10 +120,10 @@ def _decoded(wanted: Selected, resolution: int, skip: float, depth: Callable[[],
 
 
 def column(where: str, has: Sequence[str], wanted: Sequence[str], what: str) -> str:
-    """The first of the wanted columns that a table has.
+    """Returns the first of the wanted columns that a table has.
 
     Raises:
-        DataError: when it has none of them.
+        DataError: when the table has none of them.
     """
     found = next((name for name in wanted if name in has), None)
     if found is None:

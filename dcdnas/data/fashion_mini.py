@@ -1,6 +1,6 @@
-"""10,000 images of Fashion-MNIST that ship with dcdnas: 8,000 to learn from, 2,000 to test on, 28x28 grey, 10 classes.
+"""10,000 images of Fashion-MNIST that ship with dcdnas: 8,000 for training, 2,000 for testing, 28x28 grey, 10 classes.
 
-A first run needs no download with them. Their licence is beside them (MIT, Zalando SE).
+They make a first run possible without a download. Their licence (MIT, Zalando SE) is in the file beside them.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ class FashionMini(Source):
     """Ships inside the package: 8,000 grey images of clothes, 28x28, 10 classes."""
 
     def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
-        """Reads one part of the archive beside this file."""
+        """Reads one part from the archive beside this file."""
         return read_npz(Path(__file__).with_suffix(".npz"), part)
 
     def contents(self) -> Contents:
-        """By the archive's headers and labels."""
+        """Reads only the archive's headers and labels."""
         return npz_contents(Path(__file__).with_suffix(".npz"))

@@ -32,7 +32,7 @@ HELP = "Install Debian's package dataset-fashion-mnist, or get the four .gz file
 
 
 LARGEST = 2**29
-"""Bytes of a file, above the largest of this set and of those in its format: a header may say anything."""
+"""Most bytes that a file may unpack to, more than any file of this set or others in its format: a header may claim any size."""
 
 
 class FashionMnist(Source):
@@ -49,26 +49,26 @@ class FashionMnist(Source):
         return Raw(pixels[:, None], labels, CLASSES)
 
     def contents(self) -> Contents:
-        """Those of the published set."""
+        """The numbers of the published set; no file is read."""
         return Contents(1, len(CLASSES))
 
 
 def read_idx(path: Path, axes: int) -> NDArray[Any]:
-    """The bytes of an IDX file, gzipped or not, as an array of so many axes.
+    """Reads an IDX file of bytes, gzipped or not, as an array with `axes` axes.
 
     Raises:
-        DataError: when the file is missing, cut off or something else.
+        DataError: when the file is missing, truncated or in another format.
     """
     header, magic = 4 + 4 * axes, 0x0800 + axes
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             begin = file.read(header)
             if len(begin) < header:
-                raise DataError(f"{path}: {len(begin)} bytes are no IDX file. Get the file again.")
+                raise DataError(f"{path}: {len(begin)} bytes are too few for an IDX file. Get it again.")
             found, *shape = struct.unpack(f">{1 + axes}I", begin)
             if found != magic:
                 raise DataError(
-                    f"{path}: begins with {found:#010x}, an IDX file of {axes} axes of bytes with {magic:#010x}. Get it again."
+                    f"{path}: begins with {found:#010x}. Needed: an IDX file, {axes} axes of bytes, {magic:#010x}. Get it again."
                 )
             check_bytes(str(path), math.prod(shape), LARGEST)
             content = file.read(math.prod(shape) + 1)

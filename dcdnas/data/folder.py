@@ -1,8 +1,8 @@
 """Pictures in class folders: ``folder:DIR`` with ``train/CLASS/*.jpg`` and ``test/`` or ``val/``, or with ``CLASS/*.jpg`` alone.
 
-Without ``train/`` a fifth of each class is kept as the test part, the same pictures every time. Folders inside a class folder
-belong to the class. The pictures are decoded once at the resolution asked for (224 when none is) into one file in the cache
-folder, which all trainings of a machine share; of a part of the classes only those are decoded.
+Without ``train/`` a fifth of each class is set aside as the test part, the same pictures every time. Folders inside a class
+folder belong to the class. The pictures are decoded once at the given resolution (224 by default) into one file in the cache
+folder, which all trainings on a machine share. When only some classes are wanted, only their pictures are decoded.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Folder"]
 
 RESOLUTION = 224
 TEST_SHARE = 0.2
-"""Of each class, where the folder has no parts."""
+"""Share of each class that is the test part, when the folder has no ``train/``."""
 
 PARTS: dict[Part, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -36,7 +36,7 @@ LAYOUT = "Needed: CLASS/*.jpg, or train/CLASS/*.jpg and test/CLASS/*.jpg or val/
 
 
 class Files(NamedTuple):
-    """The pictures of a part with their labels, and what is beside them."""
+    """The pictures of a part with their labels, and notes about other files."""
 
     paths: list[Path]
     labels: list[int]
@@ -50,7 +50,7 @@ class Folder(Source):
     DECODES = True
 
     def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
-        """Maps the decoded pictures of one part; the first time they are decoded."""
+        """Maps the decoded pictures of one part into memory; decodes them at the first call."""
         root = Path(self.argument).expanduser()
         every = _classes(_folder(root, "train"))
         names = chosen(tuple(every), classes)
@@ -67,7 +67,7 @@ class Folder(Source):
         return Raw(found.pixels, np.array(files.labels)[found.rows], names, notes, damaged)
 
     def listed(self, part: Part, classes: int = 0) -> Listed:
-        """The pictures of one part in the order in which `read` has them."""
+        """Lists the pictures of one part in the same order as `read`."""
         root = Path(self.argument).expanduser()
         every = _classes(_folder(root, "train"))
         names = chosen(tuple(every), classes)
@@ -75,7 +75,7 @@ class Folder(Source):
         return Listed(files.paths, files.labels, names, files.notes)
 
     def contents(self) -> Contents:
-        """By the names of the class folders; no picture is opened."""
+        """Counts the class folders; no picture is opened."""
         return Contents(CHANNELS, len(_classes(_folder(Path(self.argument).expanduser(), "train"))))
 
     def _decoded(self, files: Files, state: str, side: int, depth: Callable[[], Depth | None] = lambda: None) -> Decoded:
@@ -86,9 +86,9 @@ class Folder(Source):
 
 
 def _folder(root: Path, part: Part) -> Path:
-    """The folder with the classes of a part; without ``train/`` that of both.
+    """The folder that contains the class folders of a part; without ``train/`` it is `root` for both parts.
 
-    ``test`` where it has class folders (ImageNet's own has no labels), else ``val``.
+    For the test part it is ``test`` if that has class folders (ImageNet's ``test`` has no labels), else ``val``.
     """
     if not root.is_dir():
         raise DataError(f"{shown(root)}: no such folder. {LAYOUT}")
@@ -105,7 +105,7 @@ def _folder(root: Path, part: Part) -> Path:
 
 
 def _classes(folder: Path) -> dict[str, Path]:
-    """The class folders by their names, which are text."""
+    """The class folders, by printable name."""
     entries = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not entries:
         raise DataError(f"{shown(folder)}: has no class folders. {LAYOUT}")
@@ -142,14 +142,14 @@ def _files(root: Path, part: Part, every: dict[str, Path], names: tuple[str, ...
 
 
 def _half(pictures: list[Path], folder: Path, part: Part) -> list[Path]:
-    """The pictures of a class that are of a part: drawn by their names, so that a new picture moves hardly any other one."""
+    """The pictures of a class in one part, split by a hash of their names, so that adding a picture moves hardly any other."""
     drawn = sorted(pictures, key=lambda path: hashlib.sha256(os.fsencode(path.relative_to(folder))).digest())
     count = min(max(1, round(TEST_SHARE * len(pictures))), len(pictures) - 1)
     return sorted(drawn[:count] if part == "test" else drawn[count:])
 
 
 def _pictures(folder: Path, beside: Counter[str]) -> list[Path]:
-    """The pictures of a class folder and those in it; counts what else is there, by suffix."""
+    """The pictures of a class folder and of the folders in it; counts other files in `beside`, by suffix."""
     found = []
     for path in _walked(folder, set()):
         if path.suffix.lower() in SUFFIXES:
@@ -162,7 +162,7 @@ def _pictures(folder: Path, beside: Counter[str]) -> list[Path]:
 
 
 def _walked(folder: Path, seen: set[str]) -> Iterator[Path]:
-    """All files that are not hidden, through links too, but no folder twice."""
+    """All files that are not hidden. Links are followed, but no folder is visited twice."""
     real = os.path.realpath(folder)
     if real in seen:
         return

@@ -1,8 +1,8 @@
 """A data set of the Hugging Face Hub: ``hf:NAME``, e.g. ``hf:zh-plus/tiny-imagenet``. Needs the extra ``hub``.
 
-``hf:NAME@REVISION`` is the data of a commit or tag, which nobody can change meanwhile. The package `datasets` fetches it when it
-is first asked for and keeps it in its own cache; code of a data set is never run. The pictures are decoded once, as those of a
-folder are.
+``hf:NAME@REVISION`` pins a commit or tag, so that the data cannot change between runs. The package `datasets` downloads the data
+set at the first use and keeps it in its own cache; code in a data set is never run. The pictures are decoded once, as for the
+source `folder`.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Hf(Source):
     DECODES = True
 
     def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
-        """Maps the decoded pictures of one part; the first time it is fetched and they are decoded."""
+        """Maps the decoded pictures of one part into memory; downloads and decodes them at the first call."""
         parts = self._parts()
         train = self._tables(parts, "train") if part == "test" else ()
         return read_tables(self._tables(parts, part), resolution, classes, self.skip, train)
 
     def contents(self) -> Contents:
-        """By the labels; no picture is opened."""
+        """Reads only the labels; no picture is opened."""
         return contents_of(self._tables(self._parts(), "train"))
 
     def _parts(self) -> Any:
@@ -47,7 +47,7 @@ class Hf(Source):
         name, _, revision = self.argument.partition("@")
         try:
             return datasets.load_dataset(name, revision=revision or None)
-        except Exception as error:  # of another package, which promises nothing about its errors
+        except Exception as error:  # raised by another package, which does not document its errors
             raise DataError(
                 f"hf:{self.argument}: cannot be fetched or read: {error}. Look at the name and the network."
             ) from None

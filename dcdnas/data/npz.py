@@ -1,10 +1,10 @@
 """One NumPy archive: ``npz:FILE``.
 
 Arrays: `train_images`, `train_labels`, and for the test part `test_images`, `test_labels` (or `x_train`, `y_train`, `x_test`,
-`y_test`); `classes` with their names may be there, else the labels that occur are the classes. Images are uint8 of shape
-(N, H, W), (N, C, H, W) or (N, H, W, C); which axis is the channels', `channels_axis` says. `train_masks` and `test_masks` of
-shape (N, H, W) in place of the labels say a class at each pixel, 255 for none. What an array's header says is checked before
-anything is unpacked.
+`y_test`). The optional array `classes` holds the class names; without it the labels that occur are the classes. Images are uint8
+of shape (N, H, W), (N, C, H, W) or (N, H, W, C); `channels_axis` describes how the axis of the channels is found. `train_masks`
+and `test_masks` of shape (N, H, W) in place of the labels give a class at each pixel, 255 for none. The header of each array is
+checked before anything is unpacked.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ KEYS: dict[Part, tuple[tuple[str, str], ...]] = {
 DAMAGED = (
     OSError, ValueError, TypeError, EOFError, KeyError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
 )  # fmt: skip
-"""What archives raise that are damaged, encrypted, packed in an unknown way, or none."""
+"""Exceptions raised for a file that is damaged, encrypted, compressed by an unknown method, or not an archive."""
 
 
 class Npz(Source):
@@ -46,19 +46,19 @@ class Npz(Source):
     ARGUMENT = "FILE"
 
     def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
-        """Reads one part; the arrays of the other one are not touched."""
+        """Reads one part; the arrays of the other part are not read."""
         return read_npz(Path(self.argument).expanduser(), part)
 
     def contents(self) -> Contents:
-        """By the header of the images and the labels; no image is unpacked."""
+        """Reads the header of the images, and the labels; no image is unpacked."""
         return npz_contents(Path(self.argument).expanduser())
 
 
 def read_npz(path: Path, part: Part) -> Raw:
-    """One part of an archive.
+    """Reads one part of an archive.
 
     Raises:
-        DataError: when the file is missing or damaged, lacks the arrays, or they are too large or of something else.
+        DataError: when the file is missing or damaged, or its arrays are missing, too large or of the wrong type or shape.
     """
     with _opened(path) as arrays:
         found = _looked_at(arrays, part)
@@ -67,7 +67,7 @@ def read_npz(path: Path, part: Part) -> Raw:
 
 
 def npz_contents(path: Path) -> Contents:
-    """What is in an archive, by the header of the images and the labels.
+    """Returns channels and number of classes, from the header of the images and the labels.
 
     Raises:
         DataError: as for `read_npz`.
@@ -79,7 +79,7 @@ def npz_contents(path: Path) -> Contents:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Arrays]:
-    """The archive's arrays; what its reading raises is said as a damaged file."""
+    """Opens an archive; exceptions while it is read become DataErrors about a damaged file."""
     if not is_file(path):
         raise DataError(f"{path}: no such file. Give a NumPy archive: npz:FILE.")
     try:
@@ -93,7 +93,7 @@ def _opened(path: Path) -> Iterator[Arrays]:
 
 
 class Header(NamedTuple):
-    """What an array's header says."""
+    """Shape and type of an array, from its header."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -103,11 +103,11 @@ class Header(NamedTuple):
 
 
 class Arrays:
-    """The arrays of an archive, which are looked at before they are unpacked. Pickled objects are never read.
+    """The arrays of an archive, whose headers are checked before they are unpacked. Pickled objects are never read.
 
     Args:
-        path: named in messages.
-        archive: opened.
+        path: named in error messages.
+        archive: the opened file.
     """
 
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
@@ -115,10 +115,10 @@ class Arrays:
         self.names = [name.removesuffix(".npy") for name in archive.namelist()]
 
     def header(self, name: str) -> Header:
-        """Shape and type of an array.
+        """Reads and checks the header of an array.
 
         Raises:
-            DataError: when it holds objects, or does not unpack to what it says or to too much.
+            DataError: when the array holds objects, its size is not the one in its header, or it is too large.
         """
         info = self._archive.getinfo(self._member(name))
         with self._archive.open(info) as file:
@@ -136,7 +136,7 @@ class Arrays:
         return header
 
     def read(self, name: str) -> NDArray[Any]:
-        """An array, whose header has been looked at."""
+        """Reads an array; its header must have been checked before."""
         with self._archive.open(self._member(name)) as file:
             array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
         return array
@@ -157,7 +157,7 @@ def _header(file: IO[bytes]) -> Header:
 
 
 class LookedAt(NamedTuple):
-    """A part of an archive whose images are not unpacked yet: name of their array, the axis of their channels, and the rest."""
+    """A part of an archive before its images are unpacked: name of their array, axis and number of channels, labels, notes."""
 
     pixels: str
     axis: int
@@ -197,7 +197,7 @@ def _looked_at(arrays: Arrays, part: Part) -> LookedAt:
 
 
 def _count(where: str, masks: Header, pixels: Header, axis: int) -> int:
-    """How many masks there are, which have the size of the images."""
+    """Number of masks, after checking that they have the size of the images."""
     size = tuple(n for i, n in enumerate(pixels.shape) if i not in (0, axis or None))
     if masks.dtype.kind not in "iu" or masks.shape[1:] != size:
         raise DataError(f"{where}: masks are {masks}. Allowed: a whole number at each pixel, of shape (N, {size[0]}, {size[1]}).")
@@ -205,7 +205,7 @@ def _count(where: str, masks: Header, pixels: Header, axis: int) -> int:
 
 
 def _numbers(where: str, masks: NDArray[Any]) -> tuple[str, ...]:
-    """Classes without names: all numbers up to the largest that occurs."""
+    """Class names of masks without names: all numbers up to the largest one that occurs."""
     labelled = masks[masks != UNLABELLED]
     if not labelled.size:
         return ("0",)
@@ -218,7 +218,7 @@ def _numbers(where: str, masks: NDArray[Any]) -> tuple[str, ...]:
 
 
 def _names(arrays: Arrays) -> tuple[str, ...]:
-    """The classes' names where the archive has them, else nothing."""
+    """The class names if the archive has them, else empty."""
     if "classes" not in arrays.names:
         return ()
     header = arrays.header("classes")
@@ -229,12 +229,13 @@ def _names(arrays: Arrays) -> tuple[str, ...]:
 
 
 def channels_axis(where: str, shape: tuple[int, ...]) -> int:
-    """Which axis of (N, H, W), (N, C, H, W) or (N, H, W, C) is the channels': 1, 3, or 0 for none.
+    """Finds the axis of the channels in (N, H, W), (N, C, H, W) or (N, H, W, C): 1, 3, or 0 when there is none.
 
-    The other two are equal, as of square images; else the axis of 1, 3 or 4; else the shortest.
+    It is the axis without which the other two are equal, as for square images; else the axis of length 1, 3 or 4; else the one of
+    length 1; else the shortest.
 
     Raises:
-        DataError: when it could be either.
+        DataError: when these rules fit both axes.
     """
     if len(shape) == 3:
         return 0
@@ -254,7 +255,7 @@ def channels_axis(where: str, shape: tuple[int, ...]) -> int:
 
 
 def channels_first(pixels: NDArray[Any], axis: int) -> NDArray[Any]:
-    """Images with their channels at `axis` (0 for none) as (N, C, H, W)."""
+    """Transposes images with their channels at `axis` (0 for none) to (N, C, H, W)."""
     if axis == 0:
         return pixels[:, None]
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)) if axis == 3 else pixels

@@ -1,8 +1,8 @@
 """Parquet files of pictures as the Hugging Face Hub keeps them: ``parquet:GLOB``, e.g. ``parquet:/data/set/*.parquet``.
 
-The beginning of a file's name, or of its folder's, says which part it is: ``train``; ``test``, else ``validation``. A picture is
-its encoded bytes, or a structure with them as ``bytes``; a label is a whole number. The pictures are decoded once, as those of a
-folder are. Needs pyarrow, which comes with Ray.
+A file belongs to the part with which its name or its folder's name begins: ``train``; ``test``, else ``validation``. A picture is
+its encoded bytes, or a structure with the field ``bytes``; a label is a whole number. The pictures are decoded once, as for the
+source `folder`. Needs pyarrow, which comes with Ray.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Parquet"]
 
 ROWS = 256
-"""Rows that are read at a time."""
+"""Number of rows that are read at a time."""
 
 
 class Parquet(Source):
@@ -41,13 +41,13 @@ class Parquet(Source):
     DECODES = True
 
     def read(self, part: Part, resolution: int = 0, classes: int = 0) -> Raw:
-        """Maps the decoded pictures of one part; the first time they are decoded."""
+        """Maps the decoded pictures of one part into memory; decodes them at the first call."""
         files = self._files()
         train = self._tables(files, "train") if part == "test" else ()
         return read_tables(self._tables(files, part), resolution, classes, self.skip, train)
 
     def contents(self) -> Contents:
-        """By the labels; no picture is opened."""
+        """Reads only the labels; no picture is opened."""
         return contents_of(self._tables(self._files(), "train"))
 
     def _files(self) -> list[Path]:
@@ -90,7 +90,7 @@ def _table(files: Sequence[Path]) -> Table:
 
 
 _DAMAGED = (OSError, ValueError, TypeError, ArithmeticError, NotImplementedError, RuntimeError, MemoryError)
-"""What pyarrow's errors are at the bottom, most of them ValueError."""
+"""Base classes of pyarrow's exceptions; most derive from ValueError."""
 
 
 def _opened(file: Path) -> ParquetFile:
@@ -103,7 +103,7 @@ def _opened(file: Path) -> ParquetFile:
 
 
 def _pictures(path: Path, rows: NDArray[Any]) -> Iterator[Picture]:
-    """The pictures of some rows, a few rows in memory at a time."""
+    """Yields the pictures of some rows, with at most `ROWS` rows in memory at a time."""
     if not len(rows):
         return
     file, wanted, number = _opened(path), set(rows.tolist()), 0
@@ -122,9 +122,9 @@ def _pictures(path: Path, rows: NDArray[Any]) -> Iterator[Picture]:
 
 
 def _batches(path: Path, file: ParquetFile, image: str) -> Iterator[Any]:
-    """The column of pictures, some rows at a time; what a group of rows unpacks to is looked at first.
+    """Yields the column of pictures, some rows at a time, after checking the unpacked size of each row group.
 
-    That is asked of the whole group: to be asked for one column of a damaged file, pyarrow ends the process.
+    The size of the whole group is checked, because asking for the size of one column of a damaged file crashes the process.
     """
     for group in range(file.metadata.num_row_groups):
         check_bytes(f"{path}: {image}", file.metadata.row_group(group).total_byte_size)
@@ -140,7 +140,7 @@ def _batches(path: Path, file: ParquetFile, image: str) -> Iterator[Any]:
 
 
 def _classes(file: ParquetFile, label: str) -> tuple[str, ...]:
-    """The classes' names where the Hub has written them down."""
+    """The class names if the file's metadata from the Hub contains them, else empty."""
     try:
         said = parse_json((file.schema_arrow.metadata or {})[b"huggingface"].decode(), "huggingface")
         return tuple(said["info"]["features"][label]["names"])

@@ -1,1 +1,1 @@
-"""What the pages of a run say and how they look, with or without a server: networks layer by layer, templates, scripts, style."""
+"""Content and appearance of a run's pages, with or without a server: drawings of networks, templates, scripts, style sheets."""

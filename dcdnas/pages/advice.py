@@ -1,4 +1,4 @@
-"""Why trainings failed, the same reasons together, and what to try about each."""
+"""Groups failed trials by reason and suggests a remedy for each kind of failure."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from dataclasses import dataclass
 
 from dcdnas.core.trial import FailureKind, Trial
 
-OTHERWISE = "Train this network by itself to see the whole error: the command is on the trial's page."
+OTHERWISE = "Train this network separately to see the whole error: the command is on the trial's page."
 
 HINTS = {
     FailureKind.RAISED: OTHERWISE,
     FailureKind.DIVERGED: "The training diverged. Search again with a lower learning rate or a longer warm-up: "
     "--set lr=0.05, --set warmup=0.2.",
-    FailureKind.OUT_OF_MEMORY: "The memory was full. Run fewer trainings at one time (--jobs), "
+    FailureKind.OUT_OF_MEMORY: "The memory was full. Run fewer trainings at the same time (--jobs), "
     "or a smaller batch (--set batch_size=64).",
-    FailureKind.KILLED: "The process was killed from outside, often for its memory. Run fewer trainings at one time (--jobs), "
-    "or a smaller batch (--set batch_size=64).",
-    FailureKind.CRASHED: "The process of the training crashed. What it printed is in workers.log in the run's folder.",
+    FailureKind.KILLED: "The process was killed from outside, often because of its memory use. "
+    "Run fewer trainings at the same time (--jobs), or a smaller batch (--set batch_size=64).",
+    FailureKind.CRASHED: "The process of the training crashed. Its output is in workers.log in the run's folder.",
     FailureKind.HUNG: "The training took longer than allowed. Raise --trial-timeout, or train fewer epochs.",
-    FailureKind.MISMATCH: "The network does not measure what it was priced at, so it was not trained. Where its operator is a "
-    "plugin, correct its multiply_adds; else report it: this is an error of dcdnas.",
-    FailureKind.DATA: "The images could not be read. `dcdnas data check` says what is wrong with them.",
+    FailureKind.MISMATCH: "The measured cost of the network differs from its computed price, so it was not trained. If its "
+    "operator is a plugin, correct its multiply_adds; otherwise report this, because it is a bug in dcdnas.",
+    FailureKind.DATA: "The images could not be read. `dcdnas data check` shows what is wrong with them.",
     FailureKind.TASK: "The task broke its contract: correct what it reports and returns (docs/tasks.md), then search again.",
-    FailureKind.DEVICE: "The GPU reported an error. `dcdnas doctor` says what torch sees; another training on it may go well.",
-    FailureKind.NO_WORKER: "No process could be started to train in. What it printed is in workers.log in the run's folder.",
-    FailureKind.DRIVER_DIED: "The search itself went down each time this network was training, at last alone, often for "
-    "its memory. When that is mended, `dcdnas resume` trains it again with --retry-failed.",
-    FailureKind.NODE_LOST: "The machine that trained it was lost each time, at last alone. `ray status` shows which machines a "
-    "cluster has. When that is mended, `dcdnas resume` trains it again with --retry-failed.",
+    FailureKind.DEVICE: "The GPU reported an error. `dcdnas doctor` shows what torch sees; another training on it may succeed.",
+    FailureKind.NO_WORKER: "No worker process could be started. Its output is in workers.log in the run's folder.",
+    FailureKind.DRIVER_DIED: "The search itself died each time this network was training, finally even when it trained alone, "
+    "often because of its memory use. After fixing the cause, `dcdnas resume` with --retry-failed trains it again.",
+    FailureKind.NODE_LOST: "The machine that trained it was lost each time, finally even when it trained alone. `ray status` "
+    "shows the machines of the cluster. After fixing the cause, `dcdnas resume` with --retry-failed trains it again.",
 }
 
 
@@ -37,10 +37,10 @@ class Failure:
     """Trials that failed for the same reason.
 
     Args:
-        reason: of the latest of them, in full.
-        hint: what to try.
-        trials: the latest first.
-        kind: of the failure; None in a run of format 1, which has not written it down.
+        reason: the full message of the latest of these trials.
+        hint: the suggested remedy.
+        trials: the most recent first.
+        kind: of the failure; None in a run of format 1, which did not record it.
     """
 
     reason: str
@@ -50,18 +50,18 @@ class Failure:
 
 
 def failures(trials: Iterable[Trial]) -> list[Failure]:
-    """The failed trials by kind, the most frequent first; those that raised by their exact reason too."""
+    """Groups the failed trials by kind, the largest group first; those that raised an exception also by exact reason."""
     groups: dict[tuple[FailureKind | None, str], list[Trial]] = {}
     for trial in trials:
         if trial.state == "failed":
             exact = trial.reason if trial.failure in (None, FailureKind.RAISED) else ""
             groups.setdefault((trial.failure, exact), []).append(trial)
     found = [
-        Failure(g[-1].reason or "no reason was given", hint(kind), tuple(reversed(g)), kind) for (kind, _), g in groups.items()
+        Failure(g[-1].reason or "no reason was recorded", hint(kind), tuple(reversed(g)), kind) for (kind, _), g in groups.items()
     ]
     return sorted(found, key=lambda f: (-len(f.trials), f.trials[0].number))
 
 
 def hint(kind: FailureKind | None) -> str:
-    """What to try about a failure."""
+    """Suggested remedy for a kind of failure."""
     return HINTS[kind] if kind else OTHERWISE

@@ -1,4 +1,4 @@
-"""A model card: what an exported folder holds, what it costs, how it was trained, and whom to cite, as a README.md."""
+"""Writes a model card as a README.md: what an exported folder contains, its cost, its training, and what to cite."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from dcdnas.results.known import bibtex_of, breakdown_of, price_of
 CARD, PICTURE = "README.md", "architecture.svg"
 
 MARK = "<!-- written by dcdnas export: a later export writes it anew -->"
-"""A line of every card, by which it is told from a README of somebody's own."""
+"""A line in every card, which distinguishes it from a README that the user wrote."""
 
 MOST_NAMED = 30
-"""Classes up to which the card names them all."""
+"""The card lists at most this number of class names."""
 
 
 def replaceable(folder: Path) -> bool:
-    """Whether a folder has no README of somebody's own."""
+    """Whether the card may be written: the folder has no README, or only one that an earlier export wrote."""
     path = folder / CARD
     return not path.exists() or MARK in path.read_text(encoding="utf-8", errors="replace")
 
 
 def write_card(model: Model, folder: Path, written: Sequence[Written], trained: bool, licence: str = "") -> list[Written]:
-    """Writes the card and the picture of the layers.
+    """Writes the card and the drawing of the layers.
 
     Args:
-        model: that was exported.
-        folder: for both.
-        written: the files that the card describes.
-        trained: whether there are trained weights.
-        licence: of the weights, as its author names it; empty where that is not said.
+        model: the exported model.
+        folder: receives both files.
+        written: the exported files, which the card describes.
+        trained: whether the model has trained weights.
+        licence: of the weights, as their author names it; empty when none is stated.
     """
     text = "\n".join([*_head(model, licence), *_sections(model, written, trained, licence)]) + "\n"
     layers = breakdown_of(model.architecture).layers
     write_whole(folder / PICTURE, network_svg(layers, f"{model.architecture.named}: {len(layers)} layers from input to output"))
     write_whole(folder / CARD, text)
-    return [Written(folder / CARD, "model card"), Written(folder / PICTURE, "its picture of the layers")]
+    return [Written(folder / CARD, "model card"), Written(folder / PICTURE, "drawing of its layers")]
 
 
 def _head(model: Model, licence: str) -> list[str]:
-    """What model hubs read."""
+    """The YAML metadata at the head of the card, which model hubs read, followed by the mark."""
     a = model.architecture
     used = sorted({choice.operator for choice in a.layers.values()} - {"static"})
     plain: dict[str, Any] = {"library_name": "dcdnas", "tags": ["dcdnas", "dynamic-convolution", a.network, *used]}
@@ -59,8 +59,8 @@ def _head(model: Model, licence: str) -> list[str]:
 def _sections(model: Model, written: Sequence[Written], trained: bool, licence: str) -> Iterator[str]:
     a = model.architecture
     size = "x".join(map(str, a.input))
-    does = f"scores each pixel of {size} images for" if a.head else f"classifies {size} images into"
-    weights = "" if trained else " It is not trained: its weights, where there are any, are random."
+    does = f"assigns each pixel of {size} images to one of" if a.head else f"classifies {size} images into"
+    weights = "" if trained else " It is not trained: any weights in this folder are random."
     yield f"# {a.named}"
     yield ""
     yield f"A network that {does} {a.classes:,} classes: {mix(a)}; {costs(price_of(a))}.{weights}"
@@ -80,7 +80,7 @@ def _sections(model: Model, written: Sequence[Written], trained: bool, licence: 
         "",
         "## Citation",
         "",
-        f"The papers of the backbone{' and its head' if a.head else ''}, and of exactly the operators that stand in it:",
+        f"The papers of the backbone{' and its head' if a.head else ''}, and of the operators that this network uses:",
         "",
     )
     yield from ("```bibtex", "\n\n".join(bibtex_of(a)), "```")
@@ -98,27 +98,27 @@ USES: Mapping[str, tuple[str, ...]] = {
         'logits = session.run(["logits"], {"images": images})[0]',
     ),
 }
-"""File -> how it is used from Python."""
+"""Name of an exported file -> Python lines that load it."""
 
 
 def _use(model: Model, written: Sequence[Written]) -> Iterator[str]:
-    """An example for each way that the files allow."""
+    """One usage example for each exported file that can be loaded."""
     names = {file.path.name for file in written}
     for name, lines in USES.items():
         if name in names and (name != "config.json" or "model.safetensors" not in names):
             yield from (f"`{name}`:", "```python", *lines, "```")
     if names & {"model.safetensors", "model.onnx"}:
         masks = " -o masks" if model.architecture.head else ""
-        sees = "draws its masks of pictures" if masks else "says which classes it sees in pictures"
+        sees = "writes the predicted masks of pictures" if masks else "prints the predicted classes of pictures"
         yield from ("", f'`dcdnas predict "this folder" IMAGE...{masks}` {sees}.')
 
 
 def _cost(model: Model) -> Iterator[str]:
-    """The network's cost in every metric, then by operator."""
+    """Tables of the network's cost in every metric and of its cost by operator."""
     found = breakdown_of(model.architecture)
     names = list(dict.fromkeys([*ALWAYS, *found.cost.values]))
-    yield from _table(("metric", "of the network"), [(metric_name(n), quantity(n, found.cost[n])) for n in names])
-    yield from ("", "One FLOP is one multiply-add at batch 1; those of being dynamic are counted.", "")
+    yield from _table(("metric", "value"), [(metric_name(n), quantity(n, found.cost[n])) for n in names])
+    yield from ("", "One FLOP is one multiply-add at batch 1. Those that being dynamic costs are included.", "")
     rows = [
         (name, f"{sums['layers']:.0f}", quantity("flops", sums["flops"]), quantity("params", sums["params"]))
         for name, sums in found.by_operator.items()
@@ -127,9 +127,9 @@ def _cost(model: Model) -> Iterator[str]:
 
 
 def _recorded(plain: Mapping[str, Any]) -> Iterator[str]:
-    """A table of what is recorded; what is nested stands in one cell, without zeros and empty texts."""
+    """A table of recorded settings; a nested mapping is written into one cell. Zeros and empty texts are left out."""
     rows = [(name.replace("_", " "), _in_words(value)) for name, value in plain.items() if value not in (0, "", None)]
-    yield from _table(("what", "recorded"), rows) if rows else ("Nothing is recorded.",)
+    yield from _table(("setting", "value"), rows) if rows else ("Nothing is recorded.",)
 
 
 def _in_words(value: Any) -> str:
@@ -141,20 +141,18 @@ def _in_words(value: Any) -> str:
 def _data(model: Model) -> Iterator[str]:
     said = model.normalisation
     if said is None:
-        yield "Classes and normalisation of its images are not known."
+        yield "The classes and the normalisation of the images are not known."
         return
-    rounded = ["(" + ", ".join(f"{number:.4f}" for number in numbers) + ")" for numbers in (said.mean, said.std)]
-    yield f"Images are floats from 0 to 1, from which the mean {rounded[0]} is taken and which are divided by {rounded[1]}."
+    mean, std = ["(" + ", ".join(f"{number:.4f}" for number in numbers) + ")" for numbers in (said.mean, said.std)]
+    yield f"Input images are floats from 0 to 1; subtract the mean {mean}, then divide by the standard deviation {std}."
     if model.labels:
         more = f" and {len(model.labels) - MOST_NAMED:,} more" if len(model.labels) > MOST_NAMED else ""
         yield from ("", f"Classes, in the order of the outputs: {', '.join(map(_safe, model.labels[:MOST_NAMED]))}{more}.")
 
 
 def _licence(licence: str) -> str:
-    own = f"The weights: {_safe(licence)}." if licence else "Of the weights none is stated; whoever publishes them adds it here."
-    return (
-        f"{own} That of the images that they were trained on holds as well. Written by dcdnas {version('dcdnas')} (Apache-2.0)."
-    )
+    own = f"The weights: {_safe(licence)}." if licence else "None is stated for the weights; add it before you publish them."
+    return f"{own} The licence of the training images applies as well. Written by dcdnas {version('dcdnas')} (Apache-2.0)."
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -164,5 +162,5 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def _safe(text: str) -> str:
-    """A text that stays in its cell and makes no HTML; a run's texts may be anybody's."""
+    """Escapes a text so that it stays in its table cell and contains no HTML; the texts of a run are not trusted."""
     return " ".join(text.split()).replace("<", "&lt;").replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""A confusion matrix as a picture: a self-contained SVG, dark where many images of a class get an answer."""
+"""Draws a confusion matrix as a self-contained SVG; a cell is darker the larger its share of the images of its class."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from html import escape
 from typing import Any
 
 CELL, TEXT, GAP = 26, 11, 8
-"""Side of a cell, height of a letter, distance of names from the cells; in pixels."""
+"""Side of a cell, height of a letter, and distance between the class names and the cells, in pixels."""
 
 WIDTH_OF_A_LETTER = 0.58
-"""In heights, of an ordinary sans serif."""
+"""Average width of a letter of a common sans-serif font, as a multiple of its height."""
 
 NUMBERED, NAMED = 30, 120
-"""Classes up to which the cells have numbers, and names stand beside them."""
+"""Largest numbers of classes for which counts are written into the cells, and class names beside them."""
 
 LONGEST = 24
-"""Letters of a name that are shown."""
+"""Most letters of a class name that are shown."""
 
 RIGHT, WRONG = (29, 78, 137), (163, 32, 27)
 
 
 def confusion_svg(confusion: Sequence[Sequence[int]], names: Sequence[str], title: str) -> str:
-    """The matrix as an SVG picture: a row a class, a column an answer; shades are shares of the row.
+    """Returns the matrix as SVG: one row per true class, one column per predicted class, shaded by the share of the row.
 
     Args:
-        confusion: images by class and answer.
+        confusion: number of images by true class and predicted class.
         names: of the classes.
-        title: above it.
+        title: written above the matrix.
     """
     count = len(names)
     cell = CELL if count <= NUMBERED else max(3, min(12, 900 // count))
@@ -37,7 +37,7 @@ def confusion_svg(confusion: Sequence[Sequence[int]], names: Sequence[str], titl
     left, top, side = room + TEXT + GAP, room + 3 * TEXT + 2 * GAP, cell * count
     parts = [
         _text(GAP, GAP + TEXT, title, weight="bold"),
-        _text(left, GAP + 2.6 * TEXT, "columns: answers; rows: classes; shade: share of the row"),
+        _text(left, GAP + 2.6 * TEXT, "rows: true class; columns: predicted; shade: row share"),
         *(_cells(confusion, names, left, top, cell)),
     ]
     for i, name in enumerate(called):
@@ -58,7 +58,7 @@ def confusion_svg(confusion: Sequence[Sequence[int]], names: Sequence[str], titl
 
 
 def _cells(confusion: Sequence[Sequence[int]], names: Sequence[str], left: float, top: float, cell: int) -> list[str]:
-    """A square for each pair that occurs, with its number where there is room."""
+    """One square for each pair of classes with at least one image, with the count where there is room."""
     found = []
     for i, row in enumerate(confusion):
         total = sum(row)
@@ -83,7 +83,7 @@ def _cells(confusion: Sequence[Sequence[int]], names: Sequence[str], left: float
 
 
 def _shade(share: float, colour: tuple[int, int, int]) -> str:
-    """A colour mixed with white; small shares are seen, too."""
+    """Mixes a colour with white in proportion to `share`; even the smallest share remains visible."""
     strength = 0.08 + 0.92 * share
     return "#" + "".join(f"{round(255 - strength * (255 - part)):02x}" for part in colour)
 

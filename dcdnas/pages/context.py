@@ -1,4 +1,4 @@
-"""What each page of a run shows, as the values of its template."""
+"""Builds the template values of each page of a run."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from dcdnas.results import Run
 
 FIRST_ROWS = 50
-"""Rows of the table that are in the page itself; the others follow with its data."""
+"""Rows of the table of trials in the page itself; the others are loaded with the page's data."""
 
 AT_MOST = 4
-"""Networks in a comparison."""
+"""Largest number of networks in one comparison."""
 
 
 def of_run(source: Source) -> dict[str, Any]:
-    """How far a run is, what it has found, all trials."""
+    """Values for the page of a run: its progress, its results and all trials."""
     run = source.run
     return {
         "run": run, "version": source.version, "facts": payload.facts(source),
@@ -43,7 +43,7 @@ def of_run(source: Source) -> dict[str, Any]:
 
 
 def of_choices(source: Source) -> dict[str, Any]:
-    """Importance of the decisions, and the finished trials decision by decision; plain data."""
+    """Importance of the decisions and the parallel-coordinates plot of the finished trials, as JSON-compatible data."""
     trials, objective = source.run.trials, source.run.objective
     ranked = source.remembered("importances", lambda: deciding.importances(trials, objective))
     picture = deciding.side_by_side(trials, [i.decision for i in ranked.decisions], objective)
@@ -51,7 +51,7 @@ def of_choices(source: Source) -> dict[str, Any]:
 
 
 def of_trial(source: Source, trial: Trial) -> dict[str, Any]:
-    """One trial: its network layer by layer, its training, where it comes from."""
+    """Values for the page of one trial: its network layer by layer, its training and its origin."""
     run = source.run
     network = layers_of(trial.architecture, tuple(payload.metrics_of(run)))
     return {
@@ -69,7 +69,7 @@ def of_trial(source: Source, trial: Trial) -> dict[str, Any]:
 
 
 def of_card(source: Source, trial: Trial, drawn: bool = True) -> dict[str, Any]:
-    """A trial in brief, as a piece of the run's page; its layers only where `drawn`."""
+    """Values for the summary card of a trial on the run's page; its layers only when `drawn` is true."""
     network = layers_of(trial.architecture) if drawn else None
     return {
         "run": source.run, "trial": trial, "network": network, "drawing": strip(network.layers) if network else None,
@@ -80,7 +80,7 @@ def of_card(source: Source, trial: Trial, drawn: bool = True) -> dict[str, Any]:
 
 
 def of_comparison(source: Source, chosen: Sequence[Trial]) -> dict[str, Any]:
-    """Trials side by side; fewer than two are compared with the static network, none at all means the best."""
+    """Values for a comparison of trials; a single trial is compared with the static network, and with none given the best is."""
     run = source.run
     if len(chosen) < 2:
         found = [t for t in (run.static, *chosen, None if chosen else source.best) if t]
@@ -101,12 +101,12 @@ def of_comparison(source: Source, chosen: Sequence[Trial]) -> dict[str, Any]:
 
 
 def of_failures(source: Source) -> dict[str, Any]:
-    """What went wrong, and what to try."""
+    """Values for the page of failures: failed trials by reason, and what to try."""
     return {"run": source.run, "groups": advice.failures(source.run.trials), "tab": "failures"}
 
 
 def of_space(source: Source) -> dict[str, Any]:
-    """What was searched: decisions, size, how much of it was tried."""
+    """Values for the page of the search space: its decisions, its size, and how much of it was tried."""
     from dcdnas.pages.space_summary import territory
 
     run = source.run
@@ -116,7 +116,7 @@ def of_space(source: Source) -> dict[str, Any]:
 
 
 def band(source: Source) -> list[list[float]]:
-    """Epoch, lower quartile, median and upper quartile of the primary objective of all trainings that ended."""
+    """Epoch, lower quartile, median and upper quartile of the primary objective over all trainings that have ended."""
     return source.remembered("band", lambda: [_quartiles(epoch, found) for epoch, found in source.curves().items()])
 
 
@@ -126,7 +126,7 @@ def _quartiles(epoch: int, values: Sequence[float]) -> list[float]:
 
 
 def _curves(source: Source, trials: Sequence[Trial]) -> dict[str, Any]:
-    """Learning curves of some trials in the primary objective, and what all trainings did."""
+    """Learning curves of some trials in the primary objective, and the quartiles of all trainings."""
     found = [_curve(source.run, t, source.curve(t.number)) for t in trials]
     return {"curves": found, "band": band(source), "objective": source.run.objective.drawn()}
 
@@ -146,12 +146,12 @@ def _settings(run: Run) -> str:
 
 
 def _best_first(run: Run) -> list[Trial]:
-    """The finished trials from the best reading on, then the others."""
+    """The finished trials, best first by their single training, followed by all other trials."""
     return sorted(run.trials, key=lambda t: (t.state != "finished", run.rank(t) if t.state == "finished" else 0.0, t.number))
 
 
 def _by_operator(network: Layers) -> list[tuple[str, int, int]]:
-    """Operator, layers, multiply-adds; the dearest first."""
+    """(operator, number of layers, multiply-adds), the most expensive operator first."""
     found: dict[str, tuple[int, int]] = {}
     for layer in network.layers:
         count, flops = found.get(layer.choice.operator, (0, 0))
@@ -164,7 +164,7 @@ def _paint(trials: Sequence[Trial]) -> Any:
 
 
 def _same(source: Source, trial: Trial) -> list[Trial]:
-    """Other trials of the same network."""
+    """Up to ten other trials of the same network."""
     networks = source.networks()
     mine = networks.get(trial.number)
     known = source.run.by_number

@@ -1,4 +1,4 @@
-"""How attentions evolved over a training, as small curves."""
+"""Small curves that show how the spread of each attention changed during training."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dcdnas.core.units import percent
 __all__ = ["HEIGHT", "LEAST_READINGS", "WIDTH", "described", "stretches"]
 
 WIDTH, HEIGHT, EDGE = 150.0, 20.0, 2.0
-"""Of the drawing of a curve, and what is left free at its sides; in its own units."""
+"""Width and height of the drawing of a curve, and the margin on each side, in SVG units."""
 
 
 def stretches(values: Sequence[float | None]) -> list[str]:
-    """Points of the lines of a curve, from its least to its largest value; a line ends where there is no value.
+    """Points of the polylines of a curve, scaled from its least to its largest value; a missing value interrupts the line.
 
     A curve that hardly changes lies at the bottom, as in the table of `dcdnas attention`.
     """
@@ -28,7 +28,7 @@ def stretches(values: Sequence[float | None]) -> list[str]:
 
 
 def described(layer: str, attention: str, values: Sequence[float | None]) -> str:
-    """A curve in words, for who does not see it."""
+    """Text alternative of a curve, for screen readers."""
     known = [value for value in values if value is not None]
     if not known:
         return f"{layer}, {attention}: no spread"

@@ -1,4 +1,7 @@
-"""Which decisions of the space matter: how much of the objective each explains by itself, and all of them side by side."""
+"""Importance of each decision of the search space: how much of the objective's variance it explains by itself.
+
+Also prepares the parallel-coordinates plot of all decisions.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +18,27 @@ from dcdnas.core.trial import Trial
 from dcdnas.core.units import counted, small_share
 
 LEAST = 10
-"""Trials that a decision has to exist in before anything is said about it."""
+"""Least number of finished trials in which a decision must exist before its importance is computed."""
 
 SHUFFLES = 200
-"""Times that the values are shuffled among the trials, to see what importances chance alone gives."""
+"""Number of times that the values are shuffled among the trials, to estimate the importances that chance alone gives."""
 
 MOST = 2000
-"""Trials in a picture of all decisions side by side; above that the best ones."""
+"""Most trials in the parallel-coordinates plot; of a longer run the best ones are drawn."""
 
 
 @dataclass(frozen=True)
 class Importance:
-    """How far one decision by itself explains the objective.
+    """How much of the objective's variance one decision explains by itself.
 
     Args:
         decision: its name.
         share: omega squared of a one-way analysis of variance: the share of the values' variance that lies between the
-            decision's options, corrected for their number; 0-1.
-        chance: what 95 % of shuffles of the values among the same trials stay at or below; a lower share tells nothing.
-        trials: finished ones in which the decision exists.
-        means: option, mean value, trials; from the best option on.
+            decision's options, corrected for the number of options; 0-1.
+        chance: the 95 % quantile of the same share when the values are shuffled among these trials; a share at or below it is
+            not evidence that the decision matters.
+        trials: number of finished trials in which the decision exists.
+        means: (option, mean value, number of trials), the best option first.
     """
 
     decision: str
@@ -46,11 +50,11 @@ class Importance:
 
 @dataclass(frozen=True)
 class Importances:
-    """All decisions that anything can be said about.
+    """The decisions whose importance can be estimated.
 
     Args:
         decisions: the most important first.
-        reached: share of the shuffles in which some decision has at least the highest importance here; 1 without decisions.
+        reached: share of the shuffles in which the highest importance is at least the highest one here; 1 without decisions.
     """
 
     decisions: tuple[Importance, ...]
@@ -58,15 +62,15 @@ class Importances:
 
     @property
     def said(self) -> str:
-        """What the importances come to beside those of shuffled values, in words; empty without decisions."""
+        """A sentence that compares the importances with those of shuffled values; empty without decisions."""
         if not self.decisions:
             return ""
         above, bars = sum(i.share > i.chance for i in self.decisions), counted(len(self.decisions), "bar")
-        top = f"in {small_share(self.reached)} of shuffles the highest bar is as high as here"
+        top = f"in {small_share(self.reached)} of the random shuffles the highest bar is at least as high as here"
         if not above:
-            return f"No bar rises above its band; {top}. This run does not tell which decisions matter."
+            return f"No bar rises above its band; {top}. This run does not show which decisions matter."
         rises = "rises above its band" if above == 1 else "rise above their bands"
-        return f"{above} of {bars} {rises}, as about one in twenty does by chance; {top}."
+        return f"{above} of {bars} {rises}, while about one in twenty does so by chance; {top}."
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,9 @@ class _Grouped:
     """The finished trials in which a decision exists.
 
     Args:
-        rows: their places among all finished trials, ascending.
-        codes: of the option of each, in `options`.
-        options: different values, in the order they were met.
+        rows: indices of these trials among all finished trials, ascending.
+        codes: index in `options` of each trial's option.
+        options: distinct values, in order of first occurrence.
     """
 
     rows: NDArray[np.intp]
@@ -85,7 +89,7 @@ class _Grouped:
 
 
 def importances(trials: Sequence[Trial], objective: Objective) -> Importances:
-    """The decisions with more than one value, in at least `LEAST` finished trials. The same trials give the same numbers."""
+    """Importance of each decision with several values in at least `LEAST` finished trials; deterministic for given trials."""
     finished = _finished(trials, objective)
     reached = np.array([objective.of(t.score) for t in finished], dtype=float)
     groups = {name: group for name, group in _grouped(finished).items() if len(group.options) > 1 and len(group.rows) >= LEAST}
@@ -116,7 +120,7 @@ def _grouped(finished: Sequence[Trial]) -> dict[str, _Grouped]:
 
 
 def _shuffled(reached: NDArray[np.float64], groups: Mapping[str, _Grouped]) -> dict[str, NDArray[np.float64]]:
-    """The importances by decision when the values are dealt anew among the trials in which the decision exists."""
+    """Importances by decision when the values are permuted among the trials in which the decision exists."""
     rng = np.random.default_rng(0)
     inside = {name: np.isin(np.arange(len(reached)), group.rows) for name, group in groups.items()}
     found = {name: np.zeros(SHUFFLES) for name in groups}
@@ -144,7 +148,7 @@ def _means(group: _Grouped, values: NDArray[np.float64]) -> tuple[NDArray[np.flo
 
 
 def _share(group: _Grouped, values: NDArray[np.float64]) -> float:
-    """Omega squared."""
+    """Omega squared of a one-way analysis of variance, limited to 0-1."""
     n, k = len(values), len(group.options)
     means, counts = _means(group, values)
     mean = values.mean()
@@ -157,9 +161,10 @@ def _share(group: _Grouped, values: NDArray[np.float64]) -> float:
 
 
 def side_by_side(trials: Sequence[Trial], order: Sequence[str], objective: Objective, most_axes: int = 8) -> dict[str, object]:
-    """Axes and lines of a parallel-coordinates picture: the decisions in `order`, and a line each finished trial.
+    """Axes and lines of a parallel-coordinates plot: an axis for each decision in `order`, a line for each finished trial.
 
-    A line gives, axis by axis, the position of its option among the axis' options, or None where the decision does not exist.
+    A line holds the trial's number, its value and, for each axis, the index of its option, or None where the decision does not
+    exist in that trial.
     """
     finished = _finished(trials, objective)
     finished.sort(key=lambda t: -objective.gain(objective.of(t.score)))

@@ -1,4 +1,4 @@
-"""Layers as the pages show them; torch, which they need, is imported in the background, so that a server starts at once."""
+"""Layer tables for the pages. They need torch, which is imported in the background so that a server starts at once."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ class Layers:
 
     @property
     def metrics(self) -> list[str]:
-        """What each layer is priced by beside FLOPs and parameters."""
+        """Cost metrics that each layer is priced in, apart from FLOPs and parameters."""
         return [m for layer in self.layers[:1] for m in layer.cost.values if m not in ("flops", "params")]
 
     @property
     def flops(self) -> int:
-        """Of all layers."""
+        """FLOPs of all layers."""
         return sum(layer.flops for layer in self.layers)
 
     @property
     def dynamic_flops(self) -> int:
-        """What being dynamic costs in all layers."""
+        """FLOPs that being dynamic costs, over all layers."""
         return sum(layer.dynamic_flops for layer in self.layers)
 
 
 @lru_cache(maxsize=512)
 def layers_of(architecture: Architecture, metrics: tuple[str, ...] = ()) -> Layers:
-    """The layers of a network with their costs; the first call waits for torch.
+    """Returns the layers of a network with their costs; the first call waits until torch is imported.
 
     Args:
-        architecture: to be shown; one whose network or operator is not installed has a problem instead of layers.
-        metrics: priced beside FLOPs and parameters; those that are no sum over the layers are left out.
+        architecture: to show; when its network or an operator is not installed, the result has a problem instead of layers.
+        metrics: to price in addition to FLOPs and parameters; a metric that is not a sum over the layers is left out.
     """
     from dcdnas.cost import additive_metrics, layer_table, with_always
 
@@ -65,7 +65,7 @@ def layers_of(architecture: Architecture, metrics: tuple[str, ...] = ()) -> Laye
 
 
 def warm() -> None:
-    """Begins to import what `layers_of` needs, without waiting for it."""
+    """Starts to import in the background what `layers_of` needs."""
     _LOADING.set()
     threading.Thread(target=_load, name="dcdnas-warm", daemon=True).start()
 
@@ -78,5 +78,5 @@ def _load() -> None:
 
 
 def ready() -> bool:
-    """Whether `layers_of` answers at once."""
+    """Whether `layers_of` can answer without waiting for an import."""
     return _NEEDED in sys.modules and not _LOADING.is_set()

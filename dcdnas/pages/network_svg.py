@@ -1,4 +1,4 @@
-"""A network as a picture that stands alone: its layers from input to output, as an SVG for a light page."""
+"""Draws a network as a self-contained SVG for a light background: its layers from input to output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dcdnas.core.breakdown import Layer
 
 TOP, BASE, HEIGHT, LEGEND = 20, 116, 206, 24
-"""Where bars begin and stand, how high the drawing is, and the line below it; in pixels."""
+"""Top and baseline of the bars, height of the drawing, and height of the legend below it, in pixels."""
 
 INK, SOFT, GROUND, PALE = "#16191d", "#4d545c", "#f1f3f5", 0.6
 
@@ -24,11 +24,11 @@ STYLE = (
 
 
 def network_svg(layers: Sequence[Layer], title: str) -> str:
-    """The strip of layers that pages show: colour says the operator, height the FLOPs, the pale part the cost of being dynamic.
+    """Draws the layers as the pages do: colour = operator, height of a bar = FLOPs, pale part = cost of being dynamic.
 
     Args:
         layers: from input to output.
-        title: read out in place of the picture.
+        title: text alternative of the drawing.
     """
     drawing = strip(layers)
     width = max(drawing.width, 640)
@@ -67,7 +67,7 @@ def _bar(bar: Bar) -> list[str]:
 
 
 def _legend(bars: Sequence[Bar]) -> list[str]:
-    """What colours and heights mean, in a line."""
+    """One line that explains the colours, the heights and the brackets."""
     found, x, y = [], 4.0, HEIGHT + 14
     for bar in bars:
         found.append(_rect(x, y - 9, 10, 10, COLOURS[bar.paint.index]))

@@ -1,4 +1,4 @@
-"""A run, a trial and a comparison as a notebook shows them: the pages' own drawings, with a style that touches nothing else."""
+"""HTML of a run, a trial and a comparison for notebooks: the pages' drawings, with a style limited to these pieces."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dcdnas.results.run import Run
 
 MOST = 10
-"""Networks of the front that a run lists."""
+"""Most networks of the front that the HTML of a run lists."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Shown:
     """A piece of HTML that a notebook displays.
 
     Args:
-        said: what it shows, in a line; all that a terminal prints.
-        html: of it.
+        said: one line that names the content; a terminal prints only this.
+        html: the piece itself.
     """
 
     said: str
@@ -43,7 +43,7 @@ class Shown:
         return self.html
 
     def save(self, path: str | Path) -> Path:
-        """Writes it as a page of its own.
+        """Writes the piece as a separate HTML page.
 
         Raises:
             UsageError: when the file cannot be written.
@@ -54,7 +54,7 @@ class Shown:
 
 
 def show_run(run: Run) -> Shown:
-    """How far a run is and what it has found."""
+    """Returns the progress and the results of a run, to display in a notebook."""
     source = Still(run)
     said = {
         "facts": payload.facts(source),
@@ -67,12 +67,12 @@ def show_run(run: Run) -> Shown:
 
 
 def show_trial(run: Run, trial: Trial) -> Shown:
-    """A trial's numbers and its network, layer by layer."""
+    """Returns the numbers of a trial and its network layer by layer, to display in a notebook."""
     return Shown(f"trial {trial.number} of {run.name}", _piece("trial", **context.of_trial(Still(run), trial)))
 
 
 def show_comparison(run: Run, trials: Sequence[Trial]) -> Shown:
-    """Two to four trials side by side, one alone beside the static network.
+    """Returns two to four trials side by side; a single trial is compared with the static network.
 
     Raises:
         UsageError: for more than four, and where there is nothing to compare with.

@@ -1,4 +1,4 @@
-"""A run and its trials as `dcdnas.load_run` gives them: with the drawings of the pages, which a notebook displays."""
+"""The run and the trials that `dcdnas.load_run` returns: with the pages' drawings, which a notebook displays."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class NotebookTrial(Trial):
-    """A trial as `NotebookRun.trial` gives it; equal to the same trial without its run.
+    """A trial as `NotebookRun.trial` returns it; it equals a `Trial` with the same fields.
 
     Args:
-        run: that it belongs to.
+        run: the run to which the trial belongs.
     """
 
     run: Run = field(kw_only=True, repr=False)
@@ -36,17 +36,17 @@ class NotebookTrial(Trial):
     __hash__ = Trial.__hash__
 
     def show(self) -> Shown:
-        """Its numbers and its network layer by layer, which a notebook displays."""
+        """Returns the trial's numbers and its network layer by layer, which a notebook displays."""
         from dcdnas.pages.notebook import show_trial
 
         return show_trial(self.run, self)
 
     def plot_layers(self, ax: Axes | None = None) -> Axes:
-        """Multiply-adds of its layers on matplotlib axes, which are returned; those of a new figure when `ax` is None.
+        """Draws the multiply-adds of the trial's layers on matplotlib axes (new ones when `ax` is None) and returns the axes.
 
         Raises:
-            UsageError: when its layers cannot be shown.
-            MissingPackageError: for a new figure, without matplotlib.
+            UsageError: when the layers cannot be shown.
+            MissingPackageError: when a new figure is needed and matplotlib is not installed.
         """
         from dcdnas.pages.figures import plot_layers
 
@@ -58,42 +58,42 @@ class NotebookTrial(Trial):
 
 @dataclass(frozen=True)
 class NotebookRun(Run):
-    """A run that a notebook displays, and that draws its front, its trials and comparisons of them."""
+    """A run that a notebook displays, with methods that draw its front, its trials and comparisons of trials."""
 
     def trial(self, which: int | str, budgets: Sequence[Budget] | None = None) -> NotebookTrial:
-        """A trial by number, or ``best`` or ``knee`` of the front; ``run.trial(17).show()`` draws it in a notebook.
+        """Returns a trial by its number, or ``best`` or ``knee`` of the front; ``run.trial(17).show()`` draws it in a notebook.
 
         Raises:
-            UsageError: when there is none.
+            UsageError: when there is no such trial.
         """
         found = super().trial(which, budgets)
         return NotebookTrial(**{f.name: getattr(found, f.name) for f in fields(Trial)}, run=self)
 
     def plot_front(self, ax: Axes | None = None) -> Axes:
-        """The objective against cost on matplotlib axes, which are returned; those of a new figure when `ax` is None.
+        """Plots the objective against cost on matplotlib axes (new ones when `ax` is None) and returns the axes.
 
         Raises:
             UsageError: when no trial has finished.
-            MissingPackageError: for a new figure, without matplotlib.
+            MissingPackageError: when a new figure is needed and matplotlib is not installed.
         """
         from dcdnas.pages.figures import plot_front
 
         return plot_front(self, ax)
 
     def plot_hypervolume(self, ax: Axes | None = None) -> Axes:
-        """Hypervolume of the front after each training, on matplotlib axes; raises what `plot_front` does."""
+        """Plots the hypervolume of the front after each training on matplotlib axes; raises the same errors as `plot_front`."""
         from dcdnas.pages.figures import plot_hypervolume
 
         return plot_hypervolume(self, ax)
 
     def plot_operators(self, ax: Axes | None = None) -> Axes:
-        """Shares of the operators in the front's networks by stage, on matplotlib axes; raises what `plot_front` does."""
+        """Plots the operators' shares of the layers of the front by stage; arguments and errors are those of `plot_front`."""
         from dcdnas.pages.figures import plot_operators
 
         return plot_operators(self, ax)
 
     def compare(self, *trials: int | str) -> Shown:
-        """Two to four trials side by side, which a notebook displays; one alone beside the static network.
+        """Returns two to four trials side by side, which a notebook displays; a single trial is compared with the static network.
 
         Raises:
             UsageError: when there is no such trial, or nothing to compare with.
@@ -109,12 +109,12 @@ class NotebookRun(Run):
 
 
 def load_run(run: str | Path) -> NotebookRun:
-    """Reads a run from its folder, or by its name below the runs folder (``DCDNAS_RUNS``, default ``runs/``).
+    """Reads a run from its folder, or by its name in the runs folder (``DCDNAS_RUNS``, default ``runs/``).
 
-    Reading changes nothing and works while the run is being searched. A damaged ``search.yaml`` is a note in `Run.problems`.
+    Reading changes nothing and is possible while the search is running. A damaged ``search.yaml`` is reported in `Run.problems`.
 
     Raises:
-        RunError: when there is no such run, or its memory (``run.db``) cannot be read.
+        RunError: when there is no such run, or its database (``run.db``) cannot be read.
     """
     found = read_run(run)
     return NotebookRun(**{f.name: getattr(found, f.name) for f in fields(Run) if f.init})

@@ -1,4 +1,4 @@
-"""What the pages of a run say, as plain data: the sentences of its head, a row a trial, its curves and shares."""
+"""The contents of a run's pages as plain data: the sentences of its head, one row per trial, its curves and shares."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ if TYPE_CHECKING:
 
 STATES = ("finished", "stopped", "failed", "interrupted", "running", "refused", "replayed")
 SAID = {"stopped": "stopped early"}
-"""How a state is written where its own word says too little."""
+"""Wording of the states whose name alone would be unclear."""
 
 RECIPE = {
     "lr": "Learning rate",
-    "controller_lr": "Controller's learning rate, times that",
-    "scan": "Of them a short training before",
+    "controller_lr": "Controllers' learning rate, as a multiple of it",
+    "scan": "Epochs of the separate short training before",
 }
-"""Words for settings of a training whose names do not say what they are."""
+"""Labels of training settings whose names do not explain themselves."""
 
 RECENT = 20
-"""Trainings over which the tile says how the hypervolume has changed."""
+"""Number of latest trainings over which the page states how the hypervolume changed."""
 
 
 def operators_of(live: Source) -> dict[str, Paint]:
-    """Paint of every operator that a trial of the run uses, static first."""
+    """Appearance of every operator that a trial of the run uses, static first."""
     used = live.operators
     return {name: paint for name, paint in paints(used).items() if name in used or name == "static"}
 
 
 def drawn_as(trial: Trial) -> str:
-    """The operator whose colour and marker a network has: the dynamic one that fills most layers, ``static`` without any."""
+    """The operator whose colour and marker a network gets: the dynamic operator with the most layers, else ``static``."""
     return _most_used(operator_mix(trial.architecture))
 
 
@@ -68,19 +68,19 @@ def metrics_of(run: Run) -> list[str]:
 
 
 def objectives(run: Run) -> str:
-    """What the front of a run weighs against each other: ``accuracy, FLOPs and latency``."""
+    """The objectives and cost metrics that the front of a run trades off, in words: ``accuracy, FLOPs and latency``."""
     *first, last = [*(in_sentence(o.heading) for o in run.goals.objectives), *(in_sentence(metric_name(m)) for m in run.minimize)]
     return f"{', '.join(first)} and {last}" if first else f"{last} alone"
 
 
 def in_sentence(heading: str) -> str:
-    """A heading within a sentence: ``latency``, but ``FLOPs``."""
+    """A heading as it is written within a sentence: ``latency``, but ``FLOPs``."""
     return heading if heading[1:2].isupper() else heading[:1].lower() + heading[1:]
 
 
 def row(trial: Trial, objectives: Sequence[Objective], metrics: Sequence[str], names: Sequence[str]) -> list[Any]:
-    """Number, state, primary objective, epochs, seconds, operator, dynamic layers, layers, reason, operators, then the other
-    objectives and the metrics.
+    """One trial as a row: number, state, primary objective, epochs, seconds, operator, dynamic layers, layers, reason, operators,
+    followed by the other objectives and the cost metrics.
     """
     used, score = operator_mix(trial.architecture), trial.score
     first, *others = (_finite(o.of(score)) for o in objectives)
@@ -97,12 +97,12 @@ def _finite(value: float | None) -> float | None:
 
 
 def _reason(trial: Trial) -> str:
-    """Why, where the state alone does not say it. That a refused one is over the budget, its cost says."""
+    """The reason of the state; empty for refused and replayed trials, because the cost of a refused one shows why."""
     return "" if trial.state in ("refused", "replayed") else trial.reason[:200]
 
 
 def payload(live: Source, since: int = 0) -> dict[str, Any]:
-    """All that the charts and the table of a run need; with `since` only the rows that changed after that version."""
+    """All data for the charts and the table of a run's page; with `since` only the rows that changed after that version."""
     version, run = live.version, live.run
     metrics, paint = metrics_of(run), operators_of(live)
     names = list(paint)
@@ -134,7 +134,7 @@ def payload(live: Source, since: int = 0) -> dict[str, Any]:
 
 
 def steps(moments: Sequence[Moment]) -> list[list[Any]]:
-    """The moments at which the hypervolume or the best value changed, and the last one."""
+    """The moments at which the hypervolume or the best value changed, and the last moment."""
     kept: list[Moment] = []
     for moment in moments:
         if not kept or (moment.hypervolume, moment.best) != (kept[-1].hypervolume, kept[-1].best):
@@ -145,7 +145,7 @@ def steps(moments: Sequence[Moment]) -> list[list[Any]]:
 
 
 def shares(trials: Iterable[Trial], names: Sequence[str]) -> list[list[Any]]:
-    """Stage -> number of layers that each operator fills, over all of the trials."""
+    """(stage, number of layers with each operator of `names`), summed over the trials."""
     found: dict[str, Counter[str]] = {}
     for trial in trials:
         for slot, name in trial.architecture.operators.items():
@@ -154,7 +154,7 @@ def shares(trials: Iterable[Trial], names: Sequence[str]) -> list[list[Any]]:
 
 
 def facts(live: Source) -> dict[str, str]:
-    """The sentences of a run's head and tiles, by the name that the page gives their places."""
+    """Texts of the head and the tiles of a run's page, by the name of the element that shows each."""
     run, line, found = live.run, live.front, verdict_of(live)
     best = found.best
     volume, change = _hypervolume(live.moments)
@@ -177,19 +177,19 @@ def facts(live: Source) -> dict[str, str]:
 
 
 def notice(run: Run) -> str:
-    """Why a run stands still and how it goes on; empty while it is searched, and when it is done."""
+    """Why a search is not running and how to continue it; empty while it runs and when it has finished normally."""
     early = f"The search ended early: {run.ended_early}." if run.ended_early else ""
-    go_on = f"Go on with: {run.to_go_on}" if run.status == "interrupted" else ""
+    go_on = f"Continue with: {run.to_go_on}" if run.status == "interrupted" else ""
     return " ".join(filter(None, (early, go_on)))
 
 
 def verdict_of(live: Source) -> Verdict:
-    """What the run has come to, made once for each of its versions."""
+    """The results of a run and their uncertainty, computed once for each version of the run."""
     return live.remembered("verdict", lambda: Verdict(live.run, tuple(live.front)))
 
 
 def against(found: Verdict) -> dict[str, str]:
-    """How far the best network is ahead of the static one, and whether images and seeds tell that from nothing."""
+    """The best network compared with the static one, and whether images and seeds suffice to distinguish the two."""
     run, best, static, pair = found.run, found.best, found.run.static, found.against_static
     if best is None or static is None or static.state != "finished":
         return {}
@@ -204,9 +204,9 @@ def against(found: Verdict) -> dict[str, str]:
 
 
 def _front_detail(run: Run, found: Verdict) -> str:
-    """Of how many networks it is the front, and how many of its members the noise does not set apart."""
+    """How many finished networks the front was chosen from, and how many of its members are not distinguishable from others."""
     open_ = f"; {len(found.undecided)} of them {OPEN} from another (~)" if found.undecided else ""
-    return f"of {run.counts.get('finished', 0):,} finished networks, by {objectives(run)} of one training each{open_}"
+    return f"out of {run.counts.get('finished', 0):,} finished networks, by {objectives(run)} of one training each{open_}"
 
 
 def _hypervolume(moments: Sequence[Moment]) -> tuple[float, str]:
@@ -214,35 +214,35 @@ def _hypervolume(moments: Sequence[Moment]) -> tuple[float, str]:
         return 0.0, "Nothing has finished yet."
     last, before = moments[-1], moments[max(0, len(moments) - 1 - RECENT)]
     if len(moments) <= RECENT or not before.hypervolume:
-        return last.hypervolume, "share of the box between the worst value, the cheapest network and the budget"
+        return last.hypervolume, f"after {counted(len(moments), 'training')}"
     return last.hypervolume, f"{100 * (last.hypervolume / before.hypervolume - 1):+.1f} % over the last {RECENT} trainings"
 
 
 def heading(run: Run) -> list[str]:
-    """What was searched, in a few phrases."""
+    """Phrases that describe the search: space, data and epochs, budgets, sampler and training time."""
     config = run.config
     space = dict(config.get("space", {}) or {})
     parts = [str(space.get("name", "")), trained_on(run)]
     parts += [f"budget {b}" for b in run.budgets] or ["no budget"]
     parts += [f"sampler {config['sampler']}"] if "sampler" in config else []
-    parts += [f"{duration(run.seconds)} {'from asking to telling' if run.trained_elsewhere else 'of training'}"]
+    parts += [f"{duration(run.seconds)} {'from proposal to result' if run.trained_elsewhere else 'of training'}"]
     return [p for p in parts if p]
 
 
 def trained_on(run: Run) -> str:
-    """What its networks are trained on and how long: ``fashion-mini, 8 epochs a training``, or ``1 + 7 epochs`` with a short
-    training of its own before; empty where that is unknown.
+    """Data and epochs of each training: ``fashion-mini, 8 epochs per training``, or ``1 + 7 epochs`` when a separate short
+    training (scan) comes first; empty when unknown.
     """
     if run.trained_elsewhere:
-        return "trained by a loop of its own"
+        return "trained by a loop outside dcdnas"
     what = f"task {run.own_task}" if run.own_task else str(run.recipe.get("data", ""))
     scan = int((run.config.get("task") or {}).get("scan", 0))
     long = f"{scan} + {run.epochs - scan} epochs" if scan else counted(run.epochs, "epoch")
-    return f"{what}, {long} a training" if run.epochs else what
+    return f"{what}, {long} per training" if run.epochs else what
 
 
 def recipe(run: Run) -> list[tuple[str, Any]]:
-    """How the run's networks were trained: what is set, in words, and its value; what a zero leaves as it is says so."""
+    """Labels and values of the training settings; a setting of 0 that keeps a property of the data names that property."""
     if run.own_task:
         return [("Task", run.own_task), *([("Epochs", run.epochs)] if run.epochs else [])]
     task, own = run.recipe, {"resolution": "the images' own", "classes": "all of the data"}
@@ -252,14 +252,14 @@ def recipe(run: Run) -> list[tuple[str, Any]]:
 
 
 def confirming(run: Run) -> str:
-    """What is left of the confirmation once a search has its number; empty before and after."""
+    """How many confirming trainings remain after the last training of the search; empty before that and when none remain."""
     if run.ended < run.asked or not run.unconfirmed:
         return ""
-    return f"{run.unconfirmed} trainings left that confirm the best networks on fresh seeds"
+    return f"{counted(run.unconfirmed, 'training')} left to confirm the best networks on fresh seeds"
 
 
 def left(run: Run) -> str:
-    """How long a running search will still take at its pace so far; empty when that cannot be said."""
+    """Estimated remaining time of a running search at its average pace so far; empty when there is no basis for an estimate."""
     ended = [t for t in run.trials if t.state in ("finished", "stopped")]
     if run.status != "running" or not ended or run.ended >= run.asked:
         return ""
@@ -273,5 +273,5 @@ def fits(run: Run, trial: Trial) -> bool:
 
 
 def moment(seconds: float) -> str:
-    """A time as people of this machine read it; a dash for none."""
+    """A time in the local time zone, to the minute; a dash for 0."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds)) if seconds else "–"

@@ -1,4 +1,4 @@
-"""Templates: everything that comes from a run is escaped, numbers are written as everywhere else."""
+"""Renders templates: everything that comes from a run is escaped, and numbers are formatted as in the rest of the package."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _PAGES.globals.update(quantity=quantity, SAID=payload.SAID, control=False, notes
 
 
 def text(template: str, **values: Any) -> str:
-    """A rendered template: a page of the server, unless the values say otherwise.
+    """Renders a template; the defaults of the values below are those of a page of the server.
 
-    ``base`` is the address of the run, ``layout`` the template around the page, ``config_link`` gives a trial's config to
-    download, and ``alone`` says that no server is there.
+    ``base`` is the address of the run, ``layout`` the template around the page, ``config_link`` a function that returns the
+    address of a trial's config, and ``alone`` says that the page works without a server.
     """
     run = values.get("run")
     base = values.pop("base", f"/runs/{quote(run.name, safe='')}" if run else "")

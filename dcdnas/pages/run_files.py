@@ -1,6 +1,6 @@
-"""The files that a finished search leaves for people: ``pareto.csv``, ``front/*.yaml`` and ``report.html``.
+"""Writes the result files of a search: ``pareto.csv``, ``front/*.yaml`` and ``report.html``.
 
-All of them are derived from the run's memory; they may be deleted and made again (`dcdnas report RUN`).
+All of them are derived from the run's database, so they may be deleted and written again (`dcdnas report RUN`).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from dcdnas.results.verdict import Verdict
 
 @dataclass(frozen=True)
 class Results:
-    """Where the derived files are.
+    """Paths of the derived files.
 
     Args:
         table: ``pareto.csv``.
-        configs: ``front/01.yaml`` and so on, from the cheapest network of the front to the dearest.
+        configs: ``front/01.yaml`` and so on, from the cheapest network of the front to the most expensive.
         best: ``front/best.yaml``; None without a finished trial.
         page: ``report.html``.
     """
@@ -37,10 +37,10 @@ class Results:
 
 
 def write_results(run: Run) -> Results:
-    """Writes the front of a run, as a table and as configs, and its best network.
+    """Writes the front of a run as a table and as configs, the config of its best network, and the report.
 
     Raises:
-        MismatchError: when a config would not give the network that was searched.
+        MismatchError: when a config would not rebuild the network that was searched.
         UsageError: when a file cannot be written.
     """
     line = run.front()
@@ -57,7 +57,7 @@ def write_results(run: Run) -> Results:
 
 
 def _csv(run: Run, paths: Mapping[int, Path]) -> str:
-    """The front's rows of the frame, with the config file of each."""
+    """The front's rows of the run's frame as CSV, with the config file of each network and whether it is distinguishable."""
     undecided = Verdict(run).undecided
     rows = [{**r, "undecided": r["number"] in undecided} for r in run.rows if r["number"] in paths]
     rows.sort(key=lambda r: paths[r["number"]].name)

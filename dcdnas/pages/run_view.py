@@ -1,4 +1,4 @@
-"""What a page reads a run from: the dashboard keeps one up to date, a report reads it once."""
+"""The interface through which pages read a run. The dashboard keeps its implementation up to date; a report reads once."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Made = TypeVar("Made")
 
 
 class Source(Protocol):
-    """A run with what is derived from it."""
+    """A run together with data derived from it."""
 
     @property
     def run(self) -> Run:
-        """The run; its trials may come without their learning curves."""
+        """The run; its trials may lack their learning curves."""
 
     @property
     def version(self) -> int:
-        """Grows with every change."""
+        """A number that grows with every change of the run."""
 
     @property
     def front(self) -> Sequence[Trial]:
-        """The non-dominated trials, from the cheapest on."""
+        """The non-dominated trials, cheapest first."""
 
     @property
     def best(self) -> Trial | None:
@@ -38,27 +38,27 @@ class Source(Protocol):
 
     @property
     def operators(self) -> set[str]:
-        """Names of all operators that its trials use."""
+        """Names of all operators that the trials use."""
 
     @property
     def notes(self) -> Mapping[int, Note]:
-        """Stars and notes, by trial."""
+        """Stars and notes by trial number."""
 
     @property
     def notes_problem(self) -> str:
         """Why stars and notes cannot be shown; empty when they can."""
 
     def curve(self, number: int) -> Sequence[EpochResult]:
-        """The learning curve of a trial as far as it has come."""
+        """The learning curve of a trial, up to the latest epoch of one that is still training."""
 
     def curves(self) -> Mapping[int, Sequence[float]]:
-        """Epoch -> values of the primary objective after it, of all trainings that ended."""
+        """Epoch -> values of the primary objective after that epoch, of all trainings that have ended."""
 
     def networks(self) -> Mapping[int, str]:
-        """Identity of each trial's network."""
+        """Trial number -> identity of its network."""
 
     def since(self, version: int) -> Sequence[Trial]:
         """The trials that changed after a version."""
 
     def remembered(self, what: str, make: Callable[[], Made]) -> Made:
-        """Something derived from the run, made once for each version."""
+        """Returns the value named `what`, which `make` computes once for each version of the run."""

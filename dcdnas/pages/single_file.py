@@ -1,6 +1,6 @@
 """A run's pages as one HTML file that opens without a server: the dashboard's templates, scripts and style, and the data.
 
-The page that is shown is cut out of the file by its script; the policy in its head forbids asking anything of any host.
+A script in the file selects the page to show. The content security policy in the head forbids requests to any host.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from dcdnas.results import Run
 
 LAYERED = 24
-"""Trials that are in the file layer by layer: a network of fifty layers takes about 150 kB, with its comparison."""
+"""Most trials that the file holds layer by layer: a network of fifty layers takes about 150 kB, with its comparison."""
 
 ROWS = 20_000
-"""Trials of the table and the charts; one takes about 70 bytes."""
+"""Most trials in the table and the charts; one takes about 70 bytes."""
 
 SERVED = {"live.js", "stream.js", "source.js", "control.js"}
-"""Scripts that need a server."""
+"""Scripts that need a server and are left out of the file."""
 
 
 def write_report(run: Run, path: Path) -> Path:
@@ -50,7 +50,7 @@ def write_report(run: Run, path: Path) -> Path:
 
 
 def report(run: Run) -> str:
-    """The report's HTML."""
+    """Returns the HTML of the report."""
     source = Still(run)
     held = layered(source)
     pairs = [(run.static, t) for t in held if run.static and t.number != run.static.number]
@@ -66,7 +66,10 @@ def report(run: Run) -> str:
 
 
 def layered(source: Source) -> list[Trial]:
-    """The trials that are shown layer by layer, by number: the best, the static network, the confirmed, then the front's best."""
+    """The trials to show layer by layer, sorted by number.
+
+    When there are too many, the order of precedence is: the best, the static network, the confirmed, the front from its best on.
+    """
     run = source.run
     line = sorted(source.front, key=source.run.rank)
     wanted = [source.best, run.static, *(c.trial for c in run.confirmed), *line]
@@ -75,7 +78,7 @@ def layered(source: Source) -> list[Trial]:
 
 
 def _pages(source: Source, held: Sequence[Trial], pairs: Sequence[tuple[Trial, Trial]]) -> Iterator[str]:
-    """Every page as a template element."""
+    """Renders every page as an HTML template element."""
     numbers = [t.number for t in held]
     fill = partial(text, base="#", alone=True, layout="_held.html", config_link=_config_link(source.run))
     compare = partial(fill, "compare.html", held=[(a.number, b.number) for a, b in pairs])
@@ -93,14 +96,14 @@ def _pages(source: Source, held: Sequence[Trial], pairs: Sequence[tuple[Trial, T
 
 
 def _left_out(source: Source, held: Sequence[Trial]) -> str:
-    """What the file does not hold, in words."""
+    """A sentence that says which networks and trials the file holds, and so which it lacks."""
     more = len(source.run.trials) - ROWS
-    rows = f" Of {len(source.run.trials):,} trials the table has the {ROWS:,} best and the front." if more > 0 else ""
-    return f"This file holds {len(held)} networks layer by layer: the best, the static one, and those of the front.{rows}"
+    rows = f" Of {len(source.run.trials):,} trials the table contains the {ROWS:,} best and the front." if more > 0 else ""
+    return f"This file shows {len(held)} networks layer by layer: the best, static, confirmed and front networks.{rows}"
 
 
 def _kept(rows: list[list[Any]], always: set[int], objective: Objective) -> list[list[Any]]:
-    """The best rows, and those that the drawings need."""
+    """At most `ROWS` rows: those in `always`, which the drawings need, and the best of the others."""
     if len(rows) <= ROWS:
         return rows
     best = sorted(rows, key=lambda row: (row[0] not in always, -objective.gain(row[2])))[: max(ROWS, len(always))]
@@ -108,7 +111,7 @@ def _kept(rows: list[list[Any]], always: set[int], objective: Objective) -> list
 
 
 def _config_link(run: Run) -> Any:
-    """Trial -> its model config as an address that holds it; empty when the network needs what is not installed."""
+    """A function from a trial to a data URL of its model config; empty when the network needs a package that is not installed."""
 
     def link(trial: Trial) -> str:
         try:
@@ -121,7 +124,7 @@ def _config_link(run: Run) -> Any:
 
 
 def _modules() -> dict[str, str]:
-    """The scripts as addresses that hold them, under names that do not depend on where the file is."""
+    """Import map: name of each script, which does not depend on where the file is, -> data URL with its code."""
     static = {p.name: _asset(p.name) for p in sorted((HERE / "static").glob("*.js")) if p.name not in SERVED}
     scripts = {**static, "source.js": static["embedded.js"]}
     named = {name: re.sub(r'(\bfrom |\bimport )"\./', r'\1"dcdnas/', code) for name, code in scripts.items()}
@@ -133,5 +136,5 @@ def _asset(name: str) -> str:
 
 
 def _inside(kind: str, content: str) -> str:
-    """An address that holds the content itself."""
+    """A data URL: an address that holds the content itself."""
     return f"data:{kind};base64,{base64.b64encode(content.encode()).decode()}"

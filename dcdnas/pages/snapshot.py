@@ -1,4 +1,4 @@
-"""A run that was read once, as the pages want it."""
+"""A source of pages for a run that is read once and does not change."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Made = TypeVar("Made")
 
 
 class Still:
-    """A source of pages that does not change.
+    """A `Source` that does not change.
 
     Args:
-        run: with the learning curves of its trials.
+        run: including the learning curves of its trials.
     """
 
     version = 0
@@ -43,7 +43,7 @@ class Still:
         return score.curve if score else ()
 
     def curves(self) -> Mapping[int, Sequence[float]]:
-        """Epoch -> values of the primary objective after it, of all trainings that ended."""
+        """Epoch -> values of the primary objective after that epoch, of all trainings that have ended."""
         found: dict[int, list[float]] = {}
         for trial in self.run.trials:
             for report in self.curve(trial.number) if trial.state in ("finished", "stopped") else ():
@@ -53,15 +53,15 @@ class Still:
         return dict(sorted(found.items()))
 
     def networks(self) -> Mapping[int, str]:
-        """Identity of each trial's network."""
+        """Trial number -> identity of its network."""
         return self.remembered("networks", lambda: {t.number: t.deployed for t in self.run.trials})
 
     def since(self, version: int) -> Sequence[Trial]:
-        """None: nothing changes."""
+        """Always empty, because nothing changes."""
         return ()
 
     def remembered(self, what: str, make: Callable[[], Made]) -> Made:
-        """Something derived from the run, made once."""
+        """Returns the value named `what`, which `make` computes once."""
         if what not in self._made:
             self._made[what] = make()
         made: Made = self._made[what]
@@ -69,7 +69,7 @@ class Still:
 
 
 def _notes(run: Run) -> tuple[Mapping[int, Note], str]:
-    """Stars and notes by trial, and why they cannot be shown."""
+    """Stars and notes by trial number, and why they cannot be shown (empty when they can)."""
     try:
         return read_notes(run.folder), ""
     except RunError as error:

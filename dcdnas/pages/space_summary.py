@@ -1,4 +1,4 @@
-"""What a run's space holds, and how much of it the run has seen. Importing this module imports torch."""
+"""Summary of a run's search space and of how much of it was tried. Importing this module imports torch."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ if TYPE_CHECKING:
     from dcdnas.results import Run
 
 DRAWS = 500
-"""Random networks from which the share within the budgets is estimated."""
+"""Number of random networks from which the share within the budgets is estimated."""
 
 BINS = 24
 
 
 @dataclass(frozen=True)
 class Territory:
-    """A space and what was tried of it.
+    """A search space and how much of it was tried.
 
     Args:
-        space: compiled; None when `problem` says why not.
-        tried: different networks among the run's trials.
-        trained: different networks that were trained.
-        share: of random networks that are within the budgets; None where a budget bounds what is a prediction for one device.
-        metric: of the bars: the run's own, or FLOPs where that one is a prediction.
-        bars: lower and upper cost and the number of random networks between them.
+        space: compiled; None when `problem` says why it cannot be.
+        tried: number of distinct networks among the run's trials.
+        trained: number of distinct networks that were trained.
+        share: of random networks that are within the budgets; None when a budget bounds a metric that is a prediction for one
+            device.
+        metric: cost metric of the bars: the run's own, or FLOPs when that one is a prediction.
+        bars: (lower cost, upper cost, number of random networks between them).
         problem: why the space cannot be shown.
     """
 
@@ -50,7 +51,7 @@ class Territory:
 
 
 def territory(run: Run, networks: Mapping[int, str]) -> Territory:
-    """The space of a run, with the identity of each trial's network."""
+    """Summarises the space of a run; `networks` holds the identity of each trial's network."""
     try:
         space = _compiled(as_yaml(run.config.get("space", {})), run.budgets)
     except (DcdnasError, TypeError, KeyError, AttributeError) as error:
@@ -72,7 +73,7 @@ def _compiled(content: str, budgets: tuple[Budget, ...]) -> SearchSpace:
 
 @lru_cache(maxsize=8)
 def _costs(space: SearchSpace, names: tuple[str, ...]) -> tuple[Cost, ...]:
-    """What random networks of the space cost, by closed form."""
+    """Costs of random networks of the space, by closed form."""
     rng = random.Random(0)
     return tuple(price(space.architecture(draw(space, rng)), names) for _ in range(DRAWS))
 

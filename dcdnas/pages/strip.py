@@ -1,4 +1,4 @@
-"""A network as a strip of layers from input to output: where each bar of the drawing stands."""
+"""Lays out a network as a strip of bars, one per layer from input to output: positions and sizes of the drawing."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
 
 GAP, LEFT, BAR = 3.0, 4.0, 96.0
 NARROW, BROAD, ROOM = 26.0, 44.0, 1220.0
-"""Least and most width of a layer, and the width that the drawing fills when there are few of them."""
+"""Least and largest width of a layer, and the width that the drawing may fill before the layers are narrowed."""
 
 SHORT = {"latent_dim": "L", "num_blocks": "B", "num_kernels": "n", "num_experts": "n", "num_regions": "m"}
-"""The papers' letters for settings that fit under a bar; a 1 is not written."""
+"""The papers' letters for settings, short enough to be written under a bar; a value of 1 is not written."""
 
 
 KERNELS = {"linear": "fc", "gate": "se", "hamburger": "ham", "pixel-linear": "1x1", "bilinear": "up", "ddf-up": "DDF-Up"}
-"""What is written under a bar that is no convolution."""
+"""Text under the bar of a layer that is not a convolution, by its kind."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One layer of the drawing; lengths in the drawing's own units.
+    """The bar of one layer; lengths are in SVG units.
 
     Args:
-        layer: that it stands for.
+        layer: the layer that the bar represents.
         paint: of its operator.
         x: of its left side.
         width: of the bar.
         height: of the whole bar.
-        dynamic: of its pale part, at the bottom.
-        notes: kernel and settings, a line each.
+        dynamic: height of its pale part, at the bottom.
+        notes: kernel and settings, one line each.
         stage: written above the first layer of a stage; empty for the others.
-        differs: whether it is outlined.
-        sentence: its numbers.
+        differs: whether the bar is outlined.
+        sentence: the numbers of the layer.
     """
 
     layer: Layer
@@ -55,7 +55,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Arc:
-    """A residual connection over the bars it spans."""
+    """A residual connection: left and right end of the bars that it spans."""
 
     x1: float
     x2: float
@@ -71,13 +71,13 @@ class Strip:
 
 
 def strip(layers: Sequence[Layer], scale: int = 0, differing: Collection[str] = (), columns: Sequence[str] = ()) -> Strip:
-    """Draws a network.
+    """Lays out the drawing of a network.
 
     Args:
         layers: from input to output.
-        scale: multiply-adds of the highest bar; 0 for the network's own dearest layer.
+        scale: multiply-adds of a bar of full height; 0 for those of the network's most expensive layer.
         differing: names of the layers to outline.
-        columns: names of all places, for networks that stand under each other; the network's own when left out.
+        columns: layer names of all columns, to align networks drawn below each other; the network's own layers when empty.
     """
     most = scale or max((layer.flops for layer in layers), default=1) or 1
     paint = paints({layer.choice.operator for layer in layers})
@@ -95,7 +95,7 @@ def strip(layers: Sequence[Layer], scale: int = 0, differing: Collection[str] = 
 
 
 def aligned(networks: Iterable[Sequence[Layer]]) -> list[str]:
-    """The names of all layers of several networks in one order that keeps each network's own."""
+    """Merges the layer names of several networks into one order that keeps the order of each network."""
     names: list[str] = []
     for layers in networks:
         at = 0
@@ -107,7 +107,7 @@ def aligned(networks: Iterable[Sequence[Layer]]) -> list[str]:
 
 
 def sentence(layer: Layer) -> str:
-    """A layer's numbers in a sentence."""
+    """A sentence with the operator, shape and cost of a layer."""
     g, c = layer.geometry, layer.choice
     what = "fully connected layer" if layer.slot.kind == "linear" and c.operator == "static" else f"{c.operator} {layer.kernel}"
     what = what if layer.slot.searchable else layer.kernel
@@ -133,7 +133,7 @@ def _notes(layer: Layer) -> tuple[str, ...]:
 
 
 def _arcs(bars: list[Bar]) -> list[Arc]:
-    """One arc a residual block, from before its first layer to after its last."""
+    """One arc per residual block, from before its first layer to after its last."""
     found = []
     for bar in bars:
         if bar.layer.residual:

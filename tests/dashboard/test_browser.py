@@ -132,7 +132,7 @@ def test_the_table_sorts_finds_and_filters(visit: Visit) -> None:
     refused = sum(t.state == "refused" for t in trials)
     assert page.locator("#trials tbody tr").count() == refused > 0
     page.check("#within")
-    assert "nothing fits" in page.text_content("#shown")
+    assert "none matches" in page.text_content("#shown")
     page.uncheck("#within")
     page.fill("#find", "7")
     assert page.locator("#trials tbody tr").count() == 1
@@ -214,9 +214,9 @@ def test_points_have_the_colour_of_their_most_used_dynamic_operator_and_the_lege
     scored = {drawn_as(t) for t in trials if t.state in ("finished", "stopped")}
     first, *said, ring, hollow, pale = [text.strip() for text in page.locator("#scatter-legend li").all_inner_texts()]
     assert set(said) == {"all static" if name == "static" else name for name in scored}
-    assert first == "Colour: the dynamic operator that fills the most layers"
+    assert first == "Colour and shape: the dynamic operator with the most layers"
     assert (ring, pale) == ("on the front by accuracy and FLOPs", "pale: over the budget")
-    assert hollow == "hollow: stopped early, read after fewer epochs than the others"
+    assert hollow == "hollow: stopped early, so evaluated after fewer epochs than the others"
     seen, meant = page.evaluate("""async () => {
       const rings = [...document.querySelectorAll('#scatter .ring')], canvas = document.querySelector('#scatter canvas');
       const sent = await (await fetch(document.body.dataset.base + '/trials.json')).json();
@@ -443,8 +443,8 @@ def test_a_star_asks_for_the_token_once_and_filters_the_table(control_visit: Vis
     page.keyboard.press("Enter")
     page.wait_for_selector("[data-toggles=starred][aria-pressed=true]:has-text('★')")
     page.fill("#note", "wide <b>stem</b>")
-    page.click("text=Keep note")
-    page.wait_for_selector("#control-said:has-text('Kept.')")
+    page.click("text=Save note")
+    page.wait_for_selector("#control-said:has-text('Saved.')")
     assert read_notes(control_visit.root / "good") == {3: Note(True, "wide <b>stem</b>")}
     page = control_visit.open("/runs/good")
     page.check("#starred")
@@ -479,13 +479,13 @@ def test_a_search_is_stopped_from_its_page(control_visit: Visit) -> None:
     folder = control_visit.root / "good"
     with FolderLock(folder):
         page = control_visit.open("/runs/good")
-        assert page.locator("text=Search on").is_hidden()
+        assert page.locator("text=Continue the search").is_hidden()
         page.click("text=Stop now")
         page.fill("#token-given", SECRET)
         page.keyboard.press("Enter")
         page.wait_for_selector("#control-said:has-text('will stop at once')")
         assert signals.requested(folder).now
-    page.wait_for_selector("text=Search on")
+    page.wait_for_selector("text=Continue the search")
     assert page.locator("text=Stop now").is_hidden()
 
 

@@ -177,7 +177,7 @@ def test_a_run_that_is_searched_is_not_resumed(control_site: Site) -> None:
     with FolderLock(control_site.root / "good"):
         answer = control_site.post("/runs/good/resume", {"more": 1}, SECRET)
     assert answer.status == 409
-    assert "being searched already" in said(answer)
+    assert "already running" in said(answer)
 
 
 @pytest.mark.parametrize("more", [0, -1, 1.5, "1", True, 10**9])

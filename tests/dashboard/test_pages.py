@@ -226,10 +226,10 @@ def test_a_curve_ends_where_it_has_no_value_and_is_low_where_it_hardly_changes()
 def test_a_training_that_nobody_goes_on_with_is_not_called_in_training(own_site: Site) -> None:
     with_weights_only(own_site.root)
     text = own_site.get("/runs/bytes/live?piece=1").text
-    assert "In training when the search stopped" in text
+    assert "Trainings that were running when the search stopped" in text
     with FolderLock(own_site.root / "bytes"):
         text = own_site.get("/runs/bytes/live?piece=1").text
-    assert "<h2>In training</h2>" in text
+    assert "<h2>Running trainings</h2>" in text
 
 
 def test_a_comparison_says_how_far_the_confirmed_means_are_apart(own_site: Site) -> None:

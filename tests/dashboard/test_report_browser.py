@@ -79,7 +79,7 @@ def test_the_keys_lead_from_the_front_to_a_trial_its_layers_and_its_comparison(v
     page.focus(".layer")
     page.keyboard.press("End")
     assert page.text_content("#layer").startswith("classifier:")
-    page.click("text=Compare with static")
+    page.click("text=Compare with static network")
     shown(page, f"/compare?trials=0,{first}")
     assert page.locator("svg.strip").count() == 2
     assert page.get_attribute(".top nav a:has-text('Compare')", "aria-current") == "page"

@@ -83,7 +83,7 @@ def test_what_was_fetched_is_found_by_its_name_and_not_fetched_again(site: Site,
     assert len(site.asked) == 2
     assert fetch("fashion-mnist", tell=said.append) == paths
     assert len(site.asked) == 2
-    assert said[2:] == [f"{path}: is there, and whole" for path in paths]
+    assert said[2:] == [f"{path}: already there, with the right SHA-256" for path in paths]
 
 
 def test_files_go_where_a_person_or_the_environment_says(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_an_address_that_is_gone_says_what_to_do(site: Site, monkeypatch: pytest
         _fetch, "REMOTE", {"cifar10": (Remote(f"{site.url}/gone", "0"),), "cifar100": (Remote("http://127.0.0.1:1/x", "0"),)}
     )
     for name, reason in (("cifar10", "Not Found"), ("cifar100", "refused")):
-        with pytest.raises(DataError, match=f"cannot be fetched: .*{reason}.* Get it by hand into {tmp_path}"):
+        with pytest.raises(DataError, match=f"cannot be fetched: .*{reason}.* Download it yourself into {tmp_path}"):
             fetch(name, tmp_path, lambda _: None)
     assert list(tmp_path.iterdir()) == []
 

@@ -181,7 +181,7 @@ def test_fashion_mnist_that_is_nowhere_says_where_to_get_it() -> None:
     [
         ("train-images-idx3-ubyte.gz", gzip.compress(idx(bytes_of(6, 28, 28)))[:-2000], "cannot be read"),
         ("train-images-idx3-ubyte.gz", b"not gzip", "cannot be read"),
-        ("train-images-idx3-ubyte.gz", gzip.compress(b"ab"), "2 bytes are no IDX file"),
+        ("train-images-idx3-ubyte.gz", gzip.compress(b"ab"), "2 bytes are too few for an IDX file"),
         ("train-images-idx3-ubyte.gz", gzip.compress(idx(bytes_of(6, 28, 28), magic=0x0D03)), "begins with 0x00000d03"),
         ("train-images-idx3-ubyte.gz", gzip.compress(idx(bytes_of(6, 28, 28))[:-1]), "4703 bytes of data where"),
         ("train-labels-idx1-ubyte.gz", gzip.compress(idx(np.zeros(5, np.uint8))), "6 images but 5 labels"),

@@ -156,7 +156,7 @@ def test_labels_that_occur_are_the_classes(tmp_path: Path, labels: np.ndarray[An
     images = load(write_npz(tmp_path / "a.npz", **arrays, train_labels=labels, test_labels=labels.reshape(-1)[::-1]))
     assert images.labels.tolist() == list(range(10))
     assert images.classes == tuple(map(str, labels.reshape(-1).tolist()))
-    assert "10 classes, by the numbers that occur" in images.notes[0]
+    assert "10 classes, the numbers that occur" in images.notes[0]
     assert load_test(images).labels.tolist() == list(range(9, -1, -1))
 
 

@@ -179,7 +179,7 @@ def test_a_colour_picture_of_16_bits_is_read_by_its_upper_8_and_that_is_said(tmp
         path.write_bytes(content)
     images = load(name, 32)
     assert np.abs(images.pixels[0, 0].numpy().astype(int) - RAMP).max() <= 1
-    assert "of colours of 16 bits the upper 8 are read" in images.notes
+    assert "of 16-bit colours only the upper 8 bits are read" in images.notes
 
 
 def test_several_frames_are_said_and_the_first_is_read(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_a_name_that_is_no_utf_8_is_read_and_can_be_printed(tmp_path: Path) -> N
 
 def test_a_data_set_whose_own_name_is_no_text_is_refused() -> None:
     for name in (os.fsdecode(b"folder:/b\xe9"), "folder:/a\0b"):
-        with pytest.raises(UsageError, match="no UTF-8 text"):
+        with pytest.raises(UsageError, match="not UTF-8 text"):
             load(name)
 
 

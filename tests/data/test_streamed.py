@@ -153,7 +153,7 @@ def cut_short(path: Path) -> None:
 def test_a_picture_whose_pixels_are_damaged_is_named_when_it_is_met(folder: Path) -> None:
     cut_short(folder / "train/b/7.jpg")
     images = load(f"folder:{folder}", SIDE, decoded=0)
-    with pytest.raises(DataError, match=r"b/7\.jpg: no readable picture .*--skip-damaged 1%` shows"):
+    with pytest.raises(DataError, match=r"b/7\.jpg: no readable picture .*--skip-damaged 1%` replaces"):
         images.batch(torch.arange(len(images)))
 
 

@@ -29,7 +29,7 @@ def test_a_run_has_one_state_wherever_it_is_said(tmp_path: Path, ending: Ending 
     said = facts(Still(run))
     assert said["status"] == run.status.capitalize()
     assert ("ended early" in said["notice"]) == bool(ending and ending.sentence)
-    assert (f"Go on with: {run.to_go_on}" in said["notice"]) == (run.status == "interrupted")
+    assert (f"Continue with: {run.to_go_on}" in said["notice"]) == (run.status == "interrupted")
     assert said["left"] == ""
     searched = facts(Still(replace(run, driver={"pid": 1, "host": "here", "beat": 0.0})))
     assert (searched["status"], searched["notice"]) == ("Running", "")

@@ -92,7 +92,7 @@ def test_without_axes_a_new_figure_shows_itself_and_nothing_global_changes(run: 
 
 
 def test_the_front_is_drawn_as_steps_up_to_the_budget(run: NotebookRun) -> None:
-    steps = line(run.plot_front(), "front, by one training each")
+    steps = line(run.plot_front(), "front (one training each)")
     assert steps.get_drawstyle() == "steps-post"
     assert list(steps.get_xdata()) == [30, 90, 95, 100]
     assert list(steps.get_ydata()) == pytest.approx([60, 70, 80, 80])

@@ -43,8 +43,8 @@ def test_a_decision_that_matters_rises_above_what_shuffled_accuracies_give() -> 
     assert noise.share <= noise.chance
     assert found.reached == 0.0
     assert found.said == (
-        "1 of 2 bars rises above its band, as about one in twenty does by chance; in 0 % of shuffles the highest bar is as high "
-        "as here."
+        "1 of 2 bars rises above its band, while about one in twenty does so by chance; in 0 % of the random shuffles the "
+        "highest bar is at least as high as here."
     )
 
 

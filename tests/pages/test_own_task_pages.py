@@ -31,10 +31,10 @@ def words(html: str) -> str:
 
 def test_pages_of_a_loop_of_one_s_own_say_no_epochs_and_no_advice_on_trainings(tmp_path: Path) -> None:
     said = words(report(run_of(tmp_path, ASK_TELL)))
-    assert "trained by a loop of its own" in said
-    assert "from asking to telling" in said
-    assert "as it was told" in said
-    assert "Only its result in the end is known." in said
+    assert "trained by a loop outside dcdnas" in said
+    assert "from proposal to result" in said
+    assert "as reported" in said
+    assert "Only the final result is known." in said
     shown, settings = said.split("Settings of this search")
     for word in ("epoch", "dcdnas train", "--confirm", "This network was not trained", "dcdnas resume", OWN):
         assert word.lower() not in shown.lower(), word
@@ -45,7 +45,7 @@ def test_pages_of_a_loop_of_one_s_own_say_no_epochs_and_no_advice_on_trainings(t
 def test_pages_of_a_task_say_its_name_and_epochs_and_nothing_of_a_classifier_s_training(tmp_path: Path) -> None:
     run = run_of(tmp_path, "radius")
     said = words(report(run))
-    assert "task radius, 3 epochs a training" in heading(run)
+    assert "task radius, 3 epochs per training" in heading(run)
     assert "Task radius Epochs 3" in said
     assert "Learning rate" not in said
     assert "dcdnas train" not in said

@@ -25,7 +25,7 @@ def shown(text: str) -> set[str]:
     """The commands of a page, as a person copies them."""
     text = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
     plain = html.unescape(re.sub(r"<span data-number></span>", "0", text))
-    return {line.strip() for line in re.findall(r"(?:>|Go on with: |^)(dcdnas [a-z][^<\n]*)", plain, re.MULTILINE)}
+    return {line.strip() for line in re.findall(r"(?:>|Continue with: |^)(dcdnas [a-z][^<\n]*)", plain, re.MULTILINE)}
 
 
 @pytest.mark.parametrize("name", slow_but(["two words"], ["quick", "two words"]))

@@ -83,8 +83,8 @@ def test_all_trials_are_in_the_table_up_to_a_number_and_what_is_left_out_is_said
     monkeypatch.setattr(single_file, "LAYERED", 2)
     text = report(run)
     assert [row[0] for row in data(text, "trials.json")["rows"]] == [0, 1, 2]
-    assert "Of 4 trials the table has the 3 best and the front." in text
-    assert "This file holds 2 networks layer by layer" in text
+    assert "Of 4 trials the table contains the 3 best and the front." in text
+    assert "This file shows 2 networks layer by layer" in text
     assert [p for p in paths(text) if re.fullmatch(r"/trials/\d+", p)] == ["/trials/0", "/trials/2"]
 
 
@@ -97,7 +97,7 @@ def test_the_front_is_in_the_table_however_many_trials_are_more_accurate(tmp_pat
 
 def test_a_run_without_a_front_has_a_file_that_says_what_to_do(tmp_path: Path) -> None:
     text = report(load_run(write_run(tmp_path / "r", [])))
-    assert "Nothing has been tried yet." in text
+    assert "No network has been tried yet." in text
     assert f"dcdnas resume {tmp_path / 'r'}" in text
 
 

@@ -1,4 +1,4 @@
-"""Figures of a run on matplotlib axes, which a paper restyles and combines. matplotlib is imported by `_canvas` alone."""
+"""Figures of a run on matplotlib axes, which users may restyle and combine. Only `_canvas` imports matplotlib."""
 
 from dcdnas.pages.figures._files import write_figures
 from dcdnas.pages.figures._network import plot_layers

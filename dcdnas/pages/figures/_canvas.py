@@ -1,4 +1,4 @@
-"""New figures and their files: the one place that imports matplotlib, without pyplot, so that nothing of it is left open."""
+"""Creates figures and writes their files. The only module that imports matplotlib, without pyplot, so no figure stays open."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ PRINT: dict[str, Any] = {
     "axes.grid": True, "axes.grid.axis": "y", "axes.axisbelow": True, "grid.color": "#d9dce0", "grid.linewidth": 0.4,
     "pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "dcdnas",
 }  # fmt: skip
-"""What files for print look like, beside matplotlib's defaults. Fonts are embedded as TrueType (42), as publishers ask;
-an SVG keeps its words as text, and the salt makes the same figure the same file."""
+"""Settings for print, on top of matplotlib's defaults. Fonts are embedded as TrueType (42), as publishers require; an SVG
+keeps its words as text, and the fixed salt makes the same figure give the same file."""
 
 
 def needs_matplotlib() -> None:
@@ -34,7 +34,7 @@ def needs_matplotlib() -> None:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure; lengths in inches.
+    """Returns an empty figure; lengths in inches.
 
     Raises:
         MissingPackageError: without matplotlib.
@@ -46,7 +46,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def new_axes(width: float, height: float) -> Axes:
-    """The only axes of a new figure, which a notebook shows when they are the last value of a cell; lengths in inches.
+    """Returns the axes of a new figure, which a notebook shows when they are the last value of a cell; lengths in inches.
 
     Raises:
         MissingPackageError: without matplotlib.
@@ -59,7 +59,7 @@ def _shown() -> type[Axes]:
     from matplotlib.axes import Axes
 
     class ShownAxes(Axes):
-        """Axes that a notebook shows, without a figure that pyplot would have to know and close."""
+        """Axes that a notebook shows by themselves, without a figure that is registered with pyplot and has to be closed."""
 
         def _repr_png_(self) -> bytes:
             file = BytesIO()
@@ -70,7 +70,7 @@ def _shown() -> type[Axes]:
 
 
 def figure_of(ax: Axes) -> Figure:
-    """The whole figure that axes belong to."""
+    """The top-level figure that contains the axes."""
     figure = ax.get_figure(root=True)
     assert figure is not None
     return figure
@@ -78,7 +78,7 @@ def figure_of(ax: Axes) -> Figure:
 
 @contextmanager
 def print_style() -> Iterator[None]:
-    """Inside, new figures look as in print, whatever the user's own settings are; afterwards those hold again."""
+    """Applies the print style to figures made in the context, whatever the user's settings are, and restores those afterwards."""
     from matplotlib import style
 
     with style.context(["default", PRINT]):
@@ -86,12 +86,12 @@ def print_style() -> Iterator[None]:
 
 
 def save(figure: Figure, path: Path, title: str) -> list[Path]:
-    """Writes a figure as PDF and as SVG at its own size.
+    """Writes a figure as PDF and as SVG at its own size and returns both paths.
 
     Args:
-        figure: made in `print_style`, which must still hold.
-        path: without an ending.
-        title: in the files' metadata.
+        figure: made in the context of `print_style`, which must still be active.
+        path: without a suffix.
+        title: for the metadata of the files.
     """
     pdf, svg = path.with_suffix(".pdf"), path.with_suffix(".svg")
     figure.savefig(pdf, metadata={"Title": title, "CreationDate": None})

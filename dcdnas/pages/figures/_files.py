@@ -1,4 +1,4 @@
-"""A run's figures as files for a paper: PDF with embedded fonts and SVG, at the widths of one and of two columns."""
+"""Writes a run's figures as files for a paper: PDF with embedded fonts and SVG, at the widths of one and of two columns."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from dcdnas.results import Run
 
 WIDTHS = {1: 246 / 72, 2: 510 / 72}
-"""Of one column and of two, in inches: 87 and 180 mm."""
+"""Widths of one column and of two, in inches: 87 and 180 mm."""
 
 DRAWN = {"front": (plot_front, 2.7), "hypervolume": (plot_hypervolume, 2.0), "operators": (plot_operators, 2.3)}
-"""What is drawn of a run, and how high, in inches."""
+"""The figures of a run by file name: function that plots it, and height in inches."""
 
 BESIDE, LAYER, ROW = 0.65, 0.118, 2.0
-"""Of the figure of a network, in inches: room beside the bars, width of a layer with words below it, height of a row."""
+"""Sizes in the figure of a network, in inches: margin beside the bars, width of a layer with its label, height of a row."""
 
 
 def write_figures(run: Run, folder: Path) -> list[Path]:
@@ -44,7 +44,7 @@ def write_figures(run: Run, folder: Path) -> list[Path]:
     best = run.best
     if best is None:
         raise UsageError(
-            f"{run.name} has no finished trial within its budget, so it has no figures. `dcdnas resume {run.called}` goes on."
+            f"{run.name} has no finished trial within its budget, so it has no figures. Continue: `dcdnas resume {run.called}`."
         )
     written = []
     make_folder(folder)
@@ -62,7 +62,7 @@ def write_figures(run: Run, folder: Path) -> list[Path]:
 
 
 def _best(run: Run, trial: Trial, width: float) -> Figure:
-    """A network in as many rows as the words below its layers need."""
+    """Figure of a network in as many rows as are needed to fit the labels below its layers."""
     layers = shown_layers(trial.architecture)
     rows = in_rows(layers, math.floor((width - BESIDE) / LAYER))
     figure = new_figure(width, ROW * len(rows) + 0.3)
@@ -79,7 +79,7 @@ def _best(run: Run, trial: Trial, width: float) -> Figure:
 
 
 def in_rows(layers: Sequence[Layer], most: int) -> list[list[Layer]]:
-    """The layers in rows of about equal length that no block is cut by, none longer than `most` where blocks allow it."""
+    """Splits the layers into rows of similar length, cutting only between blocks; at most `most` layers each where possible."""
     count = math.ceil(len(layers) / most)
     starts = [i for i, x in enumerate(layers) if i == 0 or x.slot.block != layers[i - 1].slot.block]
     cuts = sorted({min(starts, key=lambda s: abs(s - k * len(layers) / count)) for k in range(count)})

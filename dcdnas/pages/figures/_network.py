@@ -1,4 +1,4 @@
-"""The figure of one network: its layers from input to output, and what each costs."""
+"""Figure of one network: the cost of each layer from input to output."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from dcdnas.cost import Layer
 
 PALE = 0.4
-"""Share of its colour that the part of a bar keeps which being dynamic costs."""
+"""Share of its colour that the pale part of a bar keeps, which shows the cost of being dynamic."""
 
 
 def plot_layers(architecture: Architecture, ax: Axes | None = None) -> Axes:
-    """Multiply-adds of each layer as a bar, its pale part what being dynamic costs; residual blocks are bracketed.
+    """Plots the multiply-adds of each layer as a bar, pale for the cost of being dynamic; brackets mark residual blocks.
 
     Args:
         architecture: of the network.
-        ax: to draw on; that of a new figure when None. The layers stand at 0, 1, 2 and so on.
+        ax: axes to draw on; those of a new figure when None. The layers are at x = 0, 1, 2 and so on.
 
     Raises:
-        UsageError: when the network's layers cannot be shown, as where its operator is not installed.
-        MissingPackageError: for a new figure, without matplotlib.
+        UsageError: when the network's layers cannot be shown, for example because an operator is not installed.
+        MissingPackageError: when a new figure is needed and matplotlib is not installed.
     """
     layers = shown_layers(architecture)
     ax = new_axes(max(6.0, 1.0 + 0.19 * len(layers)), 3.8) if ax is None else ax
@@ -41,7 +41,7 @@ def plot_layers(architecture: Architecture, ax: Axes | None = None) -> Axes:
 
 
 def shown_layers(architecture: Architecture) -> tuple[Layer, ...]:
-    """The layers of a network.
+    """Returns the layers of a network.
 
     Raises:
         UsageError: when they cannot be shown.
@@ -56,8 +56,8 @@ def draw_layers(ax: Axes, layers: Sequence[Layer], most: int) -> None:
     """Draws layers, without a legend.
 
     Args:
-        ax: to draw on.
-        layers: all of a network, or some in a row that no block is cut by.
+        ax: axes to draw on.
+        layers: all layers of a network, or consecutive ones that consist of whole blocks.
         most: multiply-adds of the highest bar.
     """
     size, unit = unit_of("flops", most)
@@ -83,7 +83,7 @@ def draw_layers(ax: Axes, layers: Sequence[Layer], most: int) -> None:
             )
     _brackets(ax, layers)
     if any(layer.dynamic_flops for layer in layers):
-        ax.fill_between([], [], color=pale(SOFT, PALE), linewidth=0, label="pale: for being dynamic")
+        ax.fill_between([], [], color=pale(SOFT, PALE), linewidth=0, label="pale: cost of being dynamic")
     ax.set_xticks(range(len(bars)), [" ".join([bar.paint.letters, *bar.notes]) for bar in bars], rotation=90)
     ax.tick_params(axis="x", length=0, pad=6)
     ax.set_xlim(-0.6, len(bars) - 0.4)
@@ -93,7 +93,7 @@ def draw_layers(ax: Axes, layers: Sequence[Layer], most: int) -> None:
 
 
 def _brackets(ax: Axes, layers: Sequence[Layer]) -> None:
-    """One below each block that adds its input to its output."""
+    """Draws a bracket below each block that adds its input to its output."""
     blocks = [layer.slot.block for layer in layers]
     label = "residual block"
     for i, layer in enumerate(layers):

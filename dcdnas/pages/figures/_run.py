@@ -1,4 +1,4 @@
-"""Figures of a whole run: its front, its hypervolume, the operators of its best networks."""
+"""Figures of a whole run: its front, its hypervolume, and the operators of the networks on the front."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from dcdnas.results import Run
 
 WIDE = 20.0
-"""Ratio of dearest to cheapest from which the axis of cost is logarithmic."""
+"""The cost axis is logarithmic when the most expensive network costs more than this multiple of the cheapest."""
 
 FAR = 3.0
-"""Times the dearest network from which a budget is out of sight."""
+"""A budget above this multiple of the most expensive network's cost is not drawn."""
 
 SHAPES: dict[str, Any] = {
     "square": "s", "circle": "o", "diamond": "D", "up": "^", "down": "v", "plus": "P", "cross": "X", "star": "*",
@@ -33,21 +33,21 @@ SHAPES: dict[str, Any] = {
     "hourglass": [(-1.1, 1.2), (1.1, 1.2), (0.2, 0), (1.1, -1.2), (-1.1, -1.2), (-0.2, 0), (-1.1, 1.2)],
     "bow": [(-1.2, 1.1), (0, 0.2), (1.2, 1.1), (1.2, -1.1), (0, -0.2), (-1.2, -1.1), (-1.2, 1.1)],
 }  # fmt: skip
-"""The pages' markers, as matplotlib calls them."""
+"""The pages' marker shapes as matplotlib markers."""
 
 
 def plot_front(run: Run, ax: Axes | None = None) -> Axes:
-    """The objective against cost: finished trials, front, budget, confirmed means with deviations.
+    """Plots the objective against cost: finished trials, front, budget, and confirmed means with standard deviations.
 
-    A network has the colour of the dynamic operator that fills the most of its layers; ``with dcd`` in the legend.
+    A network has the colour of the dynamic operator with the most layers; ``with dcd`` in the legend.
 
     Args:
-        run: with a finished trial.
-        ax: to draw on; that of a new figure when None. Costs are in the unit that its title names, shares in percent.
+        run: with at least one finished trial.
+        ax: axes to draw on; those of a new figure when None. Costs are in the unit that the axis title names, shares in percent.
 
     Raises:
         UsageError: when no trial has finished.
-        MissingPackageError: for a new figure, without matplotlib.
+        MissingPackageError: when a new figure is needed and matplotlib is not installed.
     """
     shown, metric = [t for t in run.trials if t.state == "finished" and t.score], run.cost_shown
     if not shown:
@@ -71,15 +71,15 @@ def plot_front(run: Run, ax: Axes | None = None) -> Axes:
 
 
 def plot_hypervolume(run: Run, ax: Axes | None = None) -> Axes:
-    """The share of the box between the bounds that the front dominates, after each training that ended.
+    """Plots the hypervolume after each training that ended: the share of the box between the bounds that the front dominates.
 
     Args:
-        run: with a training that ended.
-        ax: to draw on; that of a new figure when None.
+        run: with at least one training that ended.
+        ax: axes to draw on; those of a new figure when None.
 
     Raises:
         UsageError: when no training has ended.
-        MissingPackageError: for a new figure, without matplotlib.
+        MissingPackageError: when a new figure is needed and matplotlib is not installed.
     """
     if not run.history:
         raise _nothing(run)
@@ -91,20 +91,20 @@ def plot_hypervolume(run: Run, ax: Axes | None = None) -> Axes:
     ax.margins(x=0)
     ax.set_ylim(bottom=0)
     ax.set_xlabel("Trainings that ended")
-    ax.set_ylabel("Hypervolume (share of the box)")
+    ax.set_ylabel("Hypervolume (0–1)")
     return ax
 
 
 def plot_operators(run: Run, ax: Axes | None = None) -> Axes:
-    """The share of the searched layers that each operator fills, stage by stage, over the networks of the front.
+    """Plots each operator's share of the searched layers, stage by stage, over the networks of the front.
 
     Args:
-        run: with a front.
-        ax: to draw on; that of a new figure when None. The stages stand at 0, 1, 2 and so on.
+        run: with at least one network on the front.
+        ax: axes to draw on; those of a new figure when None. The stages are at x = 0, 1, 2 and so on.
 
     Raises:
         UsageError: when no trial within the budgets has finished.
-        MissingPackageError: for a new figure, without matplotlib.
+        MissingPackageError: when a new figure is needed and matplotlib is not installed.
     """
     line = run.front()
     if not line:
@@ -135,18 +135,18 @@ def plot_operators(run: Run, ax: Axes | None = None) -> Axes:
 
 def _nothing(run: Run) -> UsageError:
     return UsageError(
-        f"{run.name} has no finished trial within its budget, so it has no figures. `dcdnas resume {run.called}` goes on."
+        f"{run.name} has no finished trial within its budget, so it has no figures. Continue: `dcdnas resume {run.called}`."
     )
 
 
 def _height(run: Run, trial: Trial) -> float:
-    """Where a trial stands on the axis of the objective."""
+    """Position of a trial on the axis of the objective."""
     value = run.reading(trial)
     return math.nan if value is None else run.objective.size * value
 
 
 def _cost_axis(ax: Axes, low: float, high: float) -> None:
-    """Logarithmic where costs differ much, with 1, 2 and 5 of each decade where there are few decades."""
+    """Makes the cost axis logarithmic when costs differ by more than `WIDE`; below three decades with ticks at 1, 2 and 5."""
     if not high > WIDE * low > 0:
         return
     ax.set_xscale("log", subs=[])
@@ -157,7 +157,7 @@ def _cost_axis(ax: Axes, low: float, high: float) -> None:
 
 
 def _points(ax: Axes, run: Run, shown: Sequence[Trial], size: float) -> None:
-    """Trials by operator; those of the front are larger, ringed and above the others."""
+    """Draws the trials by operator; those of the front are larger, outlined and above the others."""
     line, used = {t.number for t in run.front()}, {drawn_as(t) for t in shown}
     for name, paint in paints(used).items():
         if name not in used:
@@ -173,12 +173,12 @@ def _points(ax: Axes, run: Run, shown: Sequence[Trial], size: float) -> None:
 
 
 def _bound(run: Run, dearest: float) -> list[float]:
-    """The upper bound of the cost that is shown, where there is one in sight."""
+    """Upper bounds of the metric on the cost axis, except those too far beyond the most expensive network to draw."""
     return [b.at_most for b in run.budgets if b.metric == run.cost_shown and b.at_most <= FAR * dearest]
 
 
 def _budget(ax: Axes, bound: float, dearest: float, label: str) -> None:
-    """A line at the bound, and what is beyond it shaded up to the end of the axis."""
+    """Draws a line at the bound and shades the region beyond it up to the end of the axis."""
     right = 1.04 * max(bound, dearest)
     beyond = ax.axvspan(bound, right, color=pale(BUDGET, 0.08), linewidth=0, zorder=0)
     beyond.sticky_edges.x.append(right)
@@ -186,18 +186,18 @@ def _budget(ax: Axes, bound: float, dearest: float, label: str) -> None:
 
 
 def _steps(ax: Axes, line: Sequence[tuple[float, float]], objective: Objective, end: float) -> None:
-    """The best that can be had for at most a cost. With three objectives only a part of the front is on it."""
+    """Draws the best value reached at or below each cost. With three objectives only a part of the front lies on this line."""
     path: list[tuple[float, float]] = []
     for cost, value in line:
         if not path or objective.better(value, path[-1][1]):
             path.append((cost, value))
     if path:
         path.append((max(end, path[-1][0]), path[-1][1]))
-        ax.step(*zip(*path, strict=True), where="post", color=INK, linewidth=1.0, zorder=2.5, label="front, by one training each")
+        ax.step(*zip(*path, strict=True), where="post", color=INK, linewidth=1.0, zorder=2.5, label="front (one training each)")
 
 
 def _confirmed(ax: Axes, run: Run, size: float) -> None:
-    """Means over fresh seeds with the standard deviation of a seed, where there are two."""
+    """Draws the means over fresh seeds, with the standard deviation over seeds where there are at least two."""
     found = run.confirmed
     if not found:
         return

@@ -1,4 +1,4 @@
-"""What the axes of the figures are called, in which unit, and the legends above them."""
+"""Axis units, abbreviations, colours and legends of the figures."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ INK, SOFT, BUDGET = "#000000", "#4d545c", "#a3201b"
 
 
 def unit_of(metric: str, most: float) -> tuple[float, str]:
-    """What values of a cost metric up to `most` are divided by on an axis, and how its title ends: ``, millions``, ``, KiB``."""
+    """Unit of an axis of a cost metric up to `most`: its divisor, and the end of the axis title, like ``, millions``."""
     known = axis_units(metric)
     return next((unit for unit in known if most >= unit[0]), known[-1])
 
 
 def short(stage: str) -> str:
-    """A stage's name where there is little room: ``s1``, ``fc``."""
+    """A stage's abbreviated name: ``s1``, ``fc``."""
     return stage.replace("stage", "s").replace("classifier", "fc")
 
 
 def pale(colour: str, share: float) -> str:
-    """A colour mixed with white, of which it keeps a share: unlike transparency, all journals take it."""
+    """Mixes a colour with white, keeping `share` of the colour; unlike transparency, every journal accepts this."""
     parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return "#" + "".join(f"{round(255 - share * (255 - part)):02x}" for part in parts)
 
 
 def legend_above(ax: Axes, *others: Axes) -> None:
-    """What has a label, on these axes or on others, above the axes in as few rows as their width allows."""
+    """Places one legend for everything labelled on these axes, in as few rows as fit, above the first axes."""
     found = [pair for each in (ax, *others) for pair in zip(*each.get_legend_handles_labels(), strict=True)]
     entries = {label: handle for handle, label in reversed(found)}
     labels = list(dict.fromkeys(label for _, label in found))
-    figure_of(ax).draw_without_rendering()  # axes have their width once the figure is laid out
+    figure_of(ax).draw_without_rendering()  # the axes have their final width only after the layout
     for columns in range(len(labels), 0, -1):
         legend = ax.legend(
             [entries[label] for label in labels], labels, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns,

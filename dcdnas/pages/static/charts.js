@@ -1,4 +1,4 @@
-// Scales, axes and a few kinds of drawing, in SVG; points by the thousand go on a canvas below it.
+// Scales, axes and drawing helpers in SVG; thousands of points are drawn on a canvas below the SVG.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -16,10 +16,10 @@ export function el(name, attributes = {}, text = "") {
   return node;
 }
 
-// Numbers as the server writes them: three significant digits, then the unit; units from the largest on, each with its size.
+// Numbers are formatted as on the server: three significant digits, then the unit. Units are [size, symbol], largest first.
 const PLAIN = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""]];
 
-// To three significant digits; what lies exactly between two goes to the even one, as in Python.
+// Rounds to three significant digits; a value exactly halfway goes to the even digit, as in Python.
 function rounded(value) {
   const [digits, power] = Math.abs(value).toExponential(25).replace(".", "").split("e");
   if (/^50*$/.test(digits.slice(3)) && Number(digits[2]) % 2 === 0) return Math.sign(value) * Number(`${digits[0]}.${digits.slice(1, 3)}e${power}`);
@@ -38,30 +38,30 @@ export function short(value, units = PLAIN) {
   return `${significant(value / scale)} ${unit}`.trim();
 }
 
-// A mark of an axis, in the axis' unit.
+// A tick label of an axis, in the axis' unit.
 export const mark = (value) => String(Number(value.toPrecision(4)));
 
-// The unit in which an axis from low to high is marked, of (size, how its title ends) from the largest on.
+// The unit of an axis from low to high, chosen from [size, end of the axis title] pairs, largest first.
 export function unitOf(units, { low, high, log }) {
   const typical = log ? Math.sqrt(low * high) : Math.max(Math.abs(low), Math.abs(high));
   return units.find(([size]) => typical >= size) || units.at(-1);
 }
 
-// To so many decimals; a value exactly between two goes to the even one, as in Python.
+// Rounds to a number of decimals; a value exactly halfway goes to the even digit, as in Python.
 export function fixed(value, digits) {
   const text = value.toFixed(digits), [whole, part = ""] = Math.abs(value).toFixed(25).split(".");
   const between = /^50*$/.test(part.slice(digits)), before = Number((digits ? part[digits - 1] : whole.at(-1)));
   return between && before % 2 === 0 ? `${value < 0 ? "-" : ""}${digits ? `${whole}.${part.slice(0, digits)}` : whole}` : text;
 }
 
-// The value of an objective as the server writes it; a share in percent, others with four significant digits.
+// The value of an objective, formatted as on the server: a share in percent, others with four significant digits.
 export function valued(goal, value, digits = 2) {
   if (value === null) return "–";
   const number = goal.unit === "%" ? fixed(goal.size * value, digits) : String(Number(value.toPrecision(4)));
   return goal.unit ? `${number} ${goal.unit}` : number;
 }
 
-// The title of an axis of an objective.
+// The title of an objective's axis.
 export const onValidation = (goal) => `Validation ${/[A-Z]/.test(goal.axis[1] || "") ? goal.axis : goal.axis[0].toLowerCase() + goal.axis.slice(1)}`;
 
 export const percent = (share, digits = 2) => (share === null ? "–" : `${fixed(100 * share, digits)} %`);
@@ -97,7 +97,7 @@ export function ticks(low, high, count, log = false) {
   return found;
 }
 
-// An empty drawing of the box's size; draws again when the size or the colours change.
+// Calls draw with the size of the box, and again whenever its size or the colour scheme changes; returns a function that redraws.
 export function drawing(box, draw) {
   const again = () => {
     const width = box.clientWidth, height = box.clientHeight;

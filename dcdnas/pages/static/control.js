@@ -1,4 +1,4 @@
-// What a page may do: stop, resume, star, note. The token goes in a header, and is kept by this browser for this address.
+// Actions of a page: stop, resume, star, note. The token is sent in a header; this browser stores it for this address.
 const KEY = "dcdnas-token", dialog = document.getElementById("token"), given = document.getElementById("token-given");
 
 function ask(problem) {
@@ -28,7 +28,7 @@ async function send(url, content) {
   }
 }
 
-// What a button sends: its fixed content, the number or text of a field, or the opposite of its state.
+// The content that a button sends: a fixed one, the number or text of a field, or the opposite of the button's pressed state.
 function wanted(button) {
   const { content, more, text, toggles } = button.dataset;
   if (more) return { more: Number(document.getElementById(more).value) };
@@ -41,7 +41,7 @@ document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-send]"), said = document.getElementById("control-said");
   if (!button || button.getAttribute("aria-busy") === "true") return;
   button.setAttribute("aria-busy", "true");
-  said.textContent = "Asked …";
+  said.textContent = "Sending …";
   try {
     const answer = await send(button.dataset.send, wanted(button));
     said.textContent = answer ? answer.said : "";

@@ -1,4 +1,4 @@
-// A run's trials as the server sends them, and what the parts of the page share about them.
+// A run's trials as sent by the server, with accessors shared by the charts and the table.
 const BEFORE = ["number", "state"], AFTER = ["epochs", "seconds", "operator", "dynamic", "layers", "reason", "mix"];
 const NAMES = { number: "Trial", epochs: "Epochs", seconds: "Training time", dynamic: "Dynamic layers" };
 
@@ -8,7 +8,7 @@ export class Trials {
     this.take(sent);
   }
 
-  // New facts and the rows that changed; a row's place is its number.
+  // Takes over new facts and changed rows; a row's index is its trial number.
   take(sent) {
     const { rows, ...facts } = sent;
     Object.assign(this, facts);
@@ -29,7 +29,7 @@ export class Trials {
     return Object.entries(this.budgets).every(([metric, [low, high]]) => { const v = this.get(row, metric); return v >= low && v <= high; });
   }
 
-  // How long a row's network was trained, for a sentence; nothing where nobody says how long trainings are.
+  // The epochs that a row's network was trained for, to end a phrase; empty when the run's epochs are unknown.
   epochs(row) {
     if (!this.asked) return "";
     const all = row[1] === 0 ? row[3] : this.asked, of = row[1] === 0 ? "" : `${row[3]} of `;

@@ -1,9 +1,9 @@
-// Where the pages of a report get their data: from the file that they are in.
+// Data source of the pages of a report: the file that contains them. It takes the place of source.js.
 export async function json(path) { return JSON.parse(document.getElementById(path).textContent); }
 
 export function held(path) { return document.querySelector(`template[data-path="${CSS.escape(path)}"]`); }
 
-// What the file says where it does not hold a trial.
+// The text that the file shows for a trial that it does not contain.
 export function missing(path, name) {
   const content = held(name).content.cloneNode(true);
   for (const place of content.querySelectorAll("[data-number]")) place.textContent = path.match(/\d+/)?.[0] || "";

@@ -1,4 +1,4 @@
-// The page of running trainings: its tables are fetched again when something has changed.
+// The page of running trainings; its tables are fetched again whenever the run has changed.
 import { listen } from "./stream.js";
 const box = document.getElementById("live");
 let waiting = false;

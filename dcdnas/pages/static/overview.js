@@ -1,4 +1,4 @@
-// What the search has come to: hypervolume, what the front is made of, which decisions matter.
+// Charts of the whole search: progress, operators of the front, importance of the decisions.
 import { areaOf, axes, colour, drawing, duration, el, make, mark, markerSvg, path, percent, scale, surface, valued } from "./charts.js";
 
 export function history(trials) {
@@ -7,7 +7,7 @@ export function history(trials) {
     const svg = surface(box, width, height), area = areaOf(width, height), [i, j] = [Number(x.value), Number(y.value)];
     const points = trials.history.filter((m) => m[j] !== null);
     if (!points.length) {
-      svg.append(make("text", { class: "tick middle", x: width / 2, y: height / 2 }, "Nothing has finished yet."));
+      svg.append(make("text", { class: "tick middle", x: width / 2, y: height / 2 }, "No training has finished yet."));
       return;
     }
     const values = points.map((m) => m[j]), low = Math.min(...values), high = Math.max(...values), pad = (high - low) * 0.08 || 0.01;
@@ -28,7 +28,7 @@ export function share(trials) {
   return drawing(box, (width, height) => {
     const svg = surface(box, width, height), area = areaOf(width, height);
     if (!trials.share.length) {
-      svg.append(make("text", { class: "tick middle", x: width / 2, y: height / 2 }, trials.front.length ? "No layer of the front was searched." : "The front is still empty."));
+      svg.append(make("text", { class: "tick middle", x: width / 2, y: height / 2 }, trials.front.length ? "The networks of the front have no searched layers." : "The front is still empty."));
       legend.replaceChildren();
       return;
     }
@@ -60,7 +60,7 @@ export function share(trials) {
 export function importance(found, said, goal) {
   const box = document.getElementById("importance");
   if (!found.length) {
-    box.replaceChildren(el("p", { class: "dim" }, "This needs at least ten finished trials that differ."));
+    box.replaceChildren(el("p", { class: "dim" }, "This needs at least ten finished trials with different decisions."));
     return;
   }
   document.getElementById("importance-said").textContent = said;
@@ -68,9 +68,9 @@ export function importance(found, said, goal) {
   for (const { decision, share: value, chance, trials, means } of found.slice(0, 12)) {
     const [best, mean, count] = means[0], above = value > chance;
     list.append(el("span", { class: "name" }, decision));
-    const bar = make("svg", { class: "bar", viewBox: "0 0 100 12", preserveAspectRatio: "none", role: "img", "aria-label": `${decision} explains ${percent(value, 0)}; 95 % of shuffles stay within ${percent(chance, 0)}` });
+    const bar = make("svg", { class: "bar", viewBox: "0 0 100 12", preserveAspectRatio: "none", role: "img", "aria-label": `${decision} explains ${percent(value, 0)}; 95 % of the shuffles stay within ${percent(chance, 0)}` });
     bar.append(make("rect", { class: "ground", width: 100, height: 12 }), make("rect", { class: "chance", width: 100 * chance, height: 12 }), make("rect", { class: above ? "share above" : "share", y: 3, width: 100 * value, height: 6 }));
-    list.append(bar, el("span", { class: above ? "" : "dim" }, percent(value, 0)), el("span", { class: "dim" }, `band to ${percent(chance, 0)}`));
+    list.append(bar, el("span", { class: above ? "" : "dim" }, percent(value, 0)), el("span", { class: "dim" }, `chance ${percent(chance, 0)}`));
     list.append(el("span", { class: "best" }, `best mean: ${valued(goal, mean)} with ${best} (${count} of ${trials} trials)`));
   }
   box.replaceChildren(list);
@@ -79,8 +79,8 @@ export function importance(found, said, goal) {
 export function parallel(picture, goal) {
   const box = document.getElementById("parallel"), { axes: all, lines, of } = picture;
   document.getElementById("parallel-said").textContent = lines.length
-    ? `A line a finished trial (${lines.length === of ? "all" : `the best ${lines.length}`} of ${of}) through the ${all.length} most important decisions; the dark ones are the better. A line ends where a decision does not exist.`
-    : "This needs finished trials that differ.";
+    ? `One line per finished trial (${lines.length === of ? "all" : `the best ${lines.length} of`} ${of}) through the ${all.length} most important decisions; the best tenth is highlighted, and the others are fainter the worse they are. A line is interrupted where a decision does not exist.`
+    : "This needs finished trials with different decisions.";
   drawing(box, (width, height) => {
     box.querySelector("canvas")?.remove();
     const canvas = el("canvas", { "aria-hidden": "true" }), ratio = window.devicePixelRatio || 1;

@@ -1,4 +1,4 @@
-// The table of runs: find among them.
+// The search field of the table of runs.
 const find = document.getElementById("find"), table = document.getElementById("runs");
 if (find && table) {
   const rows = [...table.tBodies[0].rows];

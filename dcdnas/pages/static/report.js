@@ -1,4 +1,4 @@
-// A report is one file with all of its pages: the address says after its # which one is shown. Each is shown in a fresh document.
+// A report is one file with all its pages; the part of the address after # selects the page. Each change of page reloads the file.
 import { held, missing } from "./embedded.js";
 
 const path = location.hash.startsWith("#/") ? location.hash.slice(1) : "/";

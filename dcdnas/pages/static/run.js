@@ -1,4 +1,4 @@
-// The page of a run: reads its trials, draws them, and keeps all of it up to date.
+// The page of a run: reads its trials, draws them, and keeps the page up to date.
 import { Trials } from "./data.js";
 import { history, importance, parallel, share } from "./overview.js";
 import { Scatter } from "./scatter.js";
@@ -27,7 +27,7 @@ function facts(said) {
   for (const link of document.querySelectorAll("[data-best]")) link.href = `${base}/trials/${said["best-number"]}${link.dataset.best}`;
 }
 
-// The tables that the server fills, when what they show has changed.
+// Fetches the tables that the server renders again, when their contents have changed.
 async function parts() {
   const fresh = await again();
   if (!fresh) return;

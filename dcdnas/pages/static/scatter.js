@@ -1,4 +1,4 @@
-// Trials by any two of their numbers: points on a canvas, front, budget and selection in SVG above it.
+// Scatter plot of the trials over any two of their quantities: points on a canvas; front, budget and selection in SVG above it.
 import { areaOf, axes, colour, drawing, duration, el, make, mark, marker, markerSvg, onValidation, path, scale, short, surface, unitOf, valued } from "./charts.js";
 
 const TIMES = [[3600, " (h)"], [60, " (min)"], [1, " (s)"]], PLAIN = [[1, ""]];
@@ -32,9 +32,9 @@ export class Scatter {
     const signed = (sign, text) => { const item = el("li"); item.append(sign, ` ${text}`); return item; };
     const round = (attributes) => { const svg = make("svg", { width: 18, height: 18, viewBox: "-9 -9 18 18", "aria-hidden": "true" }); svg.append(make("circle", attributes)); return svg; };
     const operators = this.trials.operators.flatMap((operator, i) => (used.has(i) ? [signed(markerSvg(operator), operator.name === "static" ? "all static" : operator.name)] : []));
-    list.replaceChildren(el("li", {}, "Colour: the dynamic operator that fills the most layers"), ...operators,
+    list.replaceChildren(el("li", {}, "Colour and shape: the dynamic operator with the most layers"), ...operators,
       signed(round({ class: "ring", r: 8 }), `on the front by ${this.trials.frontOf}`),
-      ...(this.trials.asked ? [signed(round({ class: "stopped", r: 4 }), "hollow: stopped early, read after fewer epochs than the others")] : []),
+      ...(this.trials.asked ? [signed(round({ class: "stopped", r: 4 }), "hollow: stopped early, so evaluated after fewer epochs than the others")] : []),
       el("li", {}, "pale: over the budget"));
   }
 
@@ -122,7 +122,7 @@ export class Scatter {
     }
   }
 
-  // The step line of what is reached at each cost; only where the axes are those of the front.
+  // The step line of the best value reached at or below each cost; only when the axes are those of the front.
   frontLine(svg, xName, yName) {
     const { trials } = this;
     if (xName !== trials.objective || yName !== trials.primary.name || !trials.front.length) return;
@@ -195,7 +195,7 @@ export class Scatter {
     for (const [key, value] of Object.entries({ x: f.left, y: f.top, width: f.right - f.left, height: f.bottom - f.top, visibility: "visible" })) this.frame?.setAttribute(key, value);
   }
 
-  // Filters the table to what lies in the frame, or to nothing.
+  // Filters the table to the points in the frame; without a frame clears the filter.
   brush(frame) {
     this.brushed = frame;
     unbrush.hidden = !frame;

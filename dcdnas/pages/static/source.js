@@ -1,4 +1,4 @@
-// Where a page's data comes from: the server that sent the page. A report has embedded.js in its place.
+// Data source of a page: the server that sent it. In a report embedded.js takes its place.
 export { listen } from "./stream.js";
 
 const base = document.body.dataset.base;
@@ -9,13 +9,13 @@ export async function json(path) {
   return answer.json();
 }
 
-// The page itself as the server gives it now; null when it gives none.
+// Fetches the current version of the page from the server; null when that fails.
 export async function again() {
   const answer = await fetch(base);
   return answer.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
 }
 
-// A piece of HTML; empty when there is none.
+// Fetches a piece of HTML; empty when that fails.
 export async function piece(path) {
   const answer = await fetch(`${base}/${path}`);
   return answer.ok ? answer.text() : "";

@@ -1,4 +1,4 @@
-// Server-sent events of the run that the page is about.
+// Listens to the server-sent events of the page's run.
 export function listen(version, change) {
   const said = document.getElementById("connection"), base = document.body.dataset.base;
   let known = version;

@@ -1,4 +1,4 @@
-// The table of trials: sorted, searched and filtered here, a page of rows at a time, so that ten thousand stay quick.
+// The table of trials. It is sorted, searched and filtered here and shows one page of rows, so that ten thousand stay fast.
 import { duration, el, make, short, valued } from "./charts.js";
 
 const PAGE = 50, MOST = 4;
@@ -41,7 +41,7 @@ export class Table {
       const text = `${row[0]} ${trials.state(row)} ${trials.get(row, "mix")} ${row[8]} ${trials.note(row)[1]}`.toLowerCase();
       return words.every((w) => (/^\d+$/.test(w) ? String(row[0]) === w || row[8].includes(w) : text.includes(w)));
     };
-    // what has no value, or in the order by the primary objective did not finish, stands last either way
+    // rows without a value come last in both directions; so do unfinished trials when sorted by the primary objective
     const value = this.key === trials.primary.name ? (r) => (r[1] === 0 ? r[2] : null) : this.key === "state" ? trials.state.bind(trials) : (r) => trials.get(r, this.key);
     const sign = this.down ? -1 : 1;
     return trials.rows.filter(fits).sort((a, b) => {
@@ -61,7 +61,7 @@ export class Table {
     table.tBodies[0].replaceChildren(...part.map((row) => this.row(row)));
     if (held) table.tBodies[0].querySelector(`tr[data-number="${held}"] ${what === "INPUT" ? "input" : "a"}`)?.focus({ preventScroll: true });
     const total = trials.rows.length.toLocaleString("en"), count = found.length.toLocaleString("en");
-    shown.textContent = `${count} of ${total} trials${this.only ? " (selected in the chart)" : ""}${found.length ? "" : trials.rows.length ? ": nothing fits, loosen the filters" : ": none has been tried yet"}`;
+    shown.textContent = `${count} of ${total} trials${this.only ? " (selected in the chart)" : ""}${found.length ? "" : trials.rows.length ? ": none matches the filters" : ": none has been tried yet"}`;
     pages.hidden = last === 0;
     document.getElementById("which").textContent = `${from + 1}–${from + part.length} of ${count}`;
     document.getElementById("before").disabled = this.page === 0;

@@ -1,11 +1,11 @@
-// A trial or a comparison: walk along the layers, draw the learning curves.
+// The page of a trial or a comparison: selecting layers with mouse and arrow keys, and the learning curves.
 import { areaOf, axes, colour, drawing, make, mark, onValidation, path, scale, surface, el, valued } from "./charts.js";
 
 const said = document.getElementById("layer");
 const strips = [...document.querySelectorAll(".strip")].map((strip) => [...strip.querySelectorAll(".layer")]);
 const place = (layer) => Number(layer.querySelector(".ground").getAttribute("x"));
 
-// The layer in the same place of another network, or the one nearest to it.
+// The layer at the same position in another network, or the one nearest to it.
 const across = (layer, others) => others && others.reduce((a, b) => (Math.abs(place(b) - place(layer)) < Math.abs(place(a) - place(layer)) ? b : a));
 
 strips.forEach((layers, row) => {
