@@ -18,6 +18,9 @@ from dcdnas.pages import payload
 EVERY = 1.0
 """Seconds between checks of the run's files."""
 
+LONGEST = 20
+"""Digits from which on the version that a page names is none."""
+
 REMIND = 15
 """Checks without news after which a comment is sent, so that a closed connection is noticed."""
 
@@ -26,7 +29,7 @@ async def stream(request: Request) -> StreamingResponse:
     """Streams the changes of a run since the version that the page has."""
     live = await run_in_threadpool(request.app.state.shelf.open, request.path_params["run"])
     known = request.headers.get("last-event-id") or request.query_params.get("version", "0")
-    since = int(known) if known.isdigit() else 0
+    since = int(known) if known.isdecimal() and len(known) < LONGEST else 0
     return StreamingResponse(_changes(live, since), media_type="text/event-stream")
 
 

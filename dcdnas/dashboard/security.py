@@ -41,10 +41,13 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def answered(host: str) -> frozenset[str]:
-    """Host names that a server bound to `host` answers to; ``*`` stands for any IP address, which no DNS name can imitate."""
+    """Lower-case host names that a server bound to `host` answers to.
+
+    ``*`` stands for any IP address, which no DNS name can imitate.
+    """
     if host in LOOPBACK:
         return frozenset(LOOPBACK)
-    return frozenset({*LOOPBACK, host, socket.gethostname(), socket.getfqdn(), "*"})
+    return frozenset({*LOOPBACK, *(name.lower() for name in (host, socket.gethostname(), socket.getfqdn())), "*"})
 
 
 class Guard:

@@ -58,15 +58,18 @@ class Parquet(Source):
         return files
 
     def _tables(self, files: Sequence[Path], part: Part) -> list[Table]:
-        tables = [_table(found) for word in PARTS[part] if (found := [file for file in files if _is(file, word)])]
+        tables = [_table(found) for word in PARTS[part] if (found := [file for file in files if _word(file) == word])]
         if not tables:
             names = f"a name or folder that begins with {', '.join(PARTS[part])}"
             raise DataError(f"parquet:{self.argument}: none of {len(files)} files is the {part} part. Needed: {names}.")
         return tables
 
 
-def _is(file: Path, word: str) -> bool:
-    return any(re.match(f"{word}([^a-z]|$)", name.lower()) for name in (file.name, file.parent.name))
+def _word(file: Path) -> str:
+    """The word of `PARTS` with which the file's name begins, or else its folder's name; empty when neither begins with one."""
+    words = [word for words in PARTS.values() for word in words]
+    names = (name.lower() for name in (file.name, file.parent.name))
+    return next((word for name in names for word in words if re.match(f"{word}([^a-z]|$)", name)), "")
 
 
 def _table(files: Sequence[Path]) -> Table:

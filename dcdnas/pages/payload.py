@@ -263,8 +263,16 @@ def left(run: Run) -> str:
     ended = [t for t in run.trials if t.state in ("finished", "stopped")]
     if run.status != "running" or not ended or run.ended >= run.asked:
         return ""
-    spent = max(t.ended for t in ended) - min(t.started for t in ended)
-    return f"about {duration(spent / len(ended) * (run.asked - run.ended))} left"
+    return f"about {duration(_busy(ended) / len(ended) * (run.asked - run.ended))} left"
+
+
+def _busy(trials: Sequence[Trial]) -> float:
+    """Seconds during which at least one of the trials was in training, so without the pauses between sessions of a search."""
+    busy, until = 0.0, 0.0
+    for trial in sorted(trials, key=lambda t: t.started):
+        busy += max(0.0, trial.ended - max(trial.started, until))
+        until = max(until, trial.ended)
+    return busy
 
 
 def fits(run: Run, trial: Trial) -> bool:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import socket
+from urllib.parse import quote
+
 import pytest
 from serving import Site
 
@@ -22,6 +25,18 @@ def test_an_open_server_answers_to_addresses_but_not_to_names() -> None:
     names = answered("0.0.0.0")
     assert allowed("192.168.1.7:8080", names)
     assert not allowed("evil.example:8080", names)
+
+
+def test_a_machine_whose_name_has_capitals_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "MyHost")
+    monkeypatch.setattr(socket, "getfqdn", lambda: "MyHost.Example.org")
+    assert all(allowed(host, answered("0.0.0.0")) for host in ("MyHost:8080", "myhost", "MYHOST.example.ORG:80"))
+
+
+@pytest.mark.parametrize("version", ["²", "9" * 5000, "-1", "x"])
+def test_a_version_that_is_no_number_is_taken_as_none(site: Site, version: str) -> None:
+    first = [next(site.events(f"/runs/good/events?version={quote(said)}")) for said in (version, "0")]
+    assert first[0] == first[1] == "retry: 2000\n"
 
 
 @pytest.mark.parametrize("path", ["/", "/runs/good", "/assets/app.css", "/nowhere", "/runs/good/trials.json", "/runs/no-memory"])

@@ -26,7 +26,9 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DCDNAS_CACHE", str(tmp_path / "cache"))
 
 
-@pytest.mark.parametrize(("said", "meant"), [("8GB", 8 * 10**9), ("1.5 MiB", 3 * 2**19), ("4096", 4096), ("2kb", 2000)])
+@pytest.mark.parametrize(
+    ("said", "meant"), [("8GB", 8 * 10**9), ("1.5 MiB", 3 * 2**19), ("4096", 4096), ("2kb", 2000), ("1 TiB", 2**40)]
+)
 def test_the_budget_is_what_the_environment_says(monkeypatch: pytest.MonkeyPatch, said: str, meant: int) -> None:
     monkeypatch.setenv("DCDNAS_DATA_LIMIT", said)
     assert limit() == meant

@@ -62,6 +62,12 @@ def test_the_files_of_a_part_are_read_in_order(root: Path) -> None:
     assert (test.labels.tolist(), test.pixels[:, 0, 0, 0].tolist()) == ([1, 2], [30, 31])
 
 
+def test_the_name_of_a_file_says_its_part_before_that_of_its_folder(root: Path) -> None:
+    moved = root.rename(root.with_name("test-data"))
+    images = load(f"parquet:{moved}/*.parquet", 8)
+    assert (len(images), load_test(images).labels.tolist()) == (7, [1, 2])
+
+
 def test_without_a_resolution_the_first_picture_says_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(f"parquet:{root}/*.parquet").shape == (3, 12, 12)
     monkeypatch.setattr(_table, "LARGEST", 6)

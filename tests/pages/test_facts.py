@@ -34,3 +34,11 @@ def test_a_run_has_one_state_wherever_it_is_said(tmp_path: Path, ending: Ending 
     searched = facts(Still(replace(run, driver={"pid": 1, "host": "here", "beat": 0.0})))
     assert (searched["status"], searched["notice"]) == ("Running", "")
     assert searched["left"].startswith("about ")
+
+
+def test_the_time_left_counts_no_pause_between_sessions(tmp_path: Path) -> None:
+    moments = [(0.0, 10.0), (5.0, 15.0), (86_400.0, 86_415.0)]
+    trials = [replace(trial(i, 0.5, 50.0), started=started, ended=ended) for i, (started, ended) in enumerate(moments)]
+    run = load_run(write_run(tmp_path / "run", trials, trials=9))
+    searched = facts(Still(replace(run, driver={"pid": 1, "host": "here", "beat": 0.0})))
+    assert searched["left"] == "about 1 min 00 s left"
