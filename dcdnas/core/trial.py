@@ -123,8 +123,8 @@ class Trial:
         deployed: identity of the deployed network, which is priced (`dcdnas.networks.identity`); empty where not computed.
         trained: identity of the network that is trained, adapted to the proxy's images; empty where nothing is trained.
         trained_cost: cost of the trained network, by the metrics that are not predictions; None where nothing is trained.
-        origin: where the trial comes from: ``static`` (the reference network), ``ladder`` (the other uniform static networks that are
-            trained first), ``start-from`` (the front of an earlier run), ``start``, the sampler's name or ``confirm``.
+        origin: where the trial comes from: ``static`` (the reference network), ``ladder`` (the other uniform static networks
+            that are trained first), ``start-from`` (the front of an earlier run), ``start``, the sampler's name or ``confirm``.
         started: start time in seconds since the epoch.
         ended: end time in seconds since the epoch; 0 while running.
     """
