@@ -1,4 +1,4 @@
-"""What a task has to keep to be used at all; `dcdnas.tasks._judging` checks what it reports."""
+"""Rules that a task has to keep to be usable; `dcdnas.tasks._judging` checks the values that it reports."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ TAKEN = frozenset({
     "number", "state", "epochs", "seconds", "seed", "digest", "on_front", "reason", "failure", "confirmed_mean",
     "confirmed_seeds", "event", "origin", "ended", "asked", "states", "best", "hypervolume",
 })  # fmt: skip
-"""Names that tables and JSON have for something else."""
+"""Names that objectives cannot have, because tables and JSON use them for other columns."""
 
 EXAMPLE = 'objectives = (Objective("auc", "maximize", worst=0.5, best=1.0),)'
 
 
 def check(name: str, task: Any) -> None:
-    """Looks at a task; nothing is trained.
+    """Checks a task's attributes and signatures, without training anything.
 
     Args:
-        name: of the entry.
-        task: its class, or an object.
+        name: name of the entry.
+        task: class of the task, or a task object.
 
     Raises:
-        ContractError: naming the rule that it breaks.
+        ContractError: naming the rule that the task breaks.
     """
     _check_objectives(getattr(task, "objectives", None))
     evaluate = getattr(task, "evaluate", None)
