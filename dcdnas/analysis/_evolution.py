@@ -58,7 +58,7 @@ def evolution(curves: Sequence[ArrayLike], epochs: float = 1.0) -> Evolution:
     given = [np.asarray(curve, np.float64) for curve in curves]
     readings = len(given[0]) if given else 0
     if any(x.shape != (readings,) or not np.isfinite(x).all() for x in given):
-        raise UsageError("the curves do not fit together. Give finite ones of one length, each (readings,).")
+        raise UsageError("the curves differ in length or are not finite. Allowed: finite curves of one length, each (readings,).")
     if readings < LEAST_READINGS:
         return Evolution("short", readings)
     changing = [(x - x.mean()) / x.std() for x in given if np.ptp(x) >= LEAST_CHANGE]

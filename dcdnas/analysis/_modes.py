@@ -100,7 +100,7 @@ def _checked(sequences: Sequence[ArrayLike]) -> list[NDArray[np.complex128]]:
             allowed = f"(steps, {given[0].shape[-1]}) with {LEAST_STEPS} steps or more"
             raise UsageError(f"sequence {number} has the shape {x.shape}. Allowed: {allowed}.")
         if not np.isfinite(x).all():
-            raise UsageError(f"sequence {number} has values that are not finite. Leave its steps from there on out.")
+            raise UsageError(f"sequence {number} has values that are not finite. Leave out its steps from the first of them on.")
     return given
 
 

@@ -319,7 +319,7 @@ def _json(text: str, source: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise FileError(f"{source}: no JSON.") from None
+        raise FileError(f"{source}: not valid JSON.") from None
 
 
 def _frozen(value: Any) -> Any:

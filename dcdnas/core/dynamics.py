@@ -103,9 +103,9 @@ class Evolution:
             case "steady":
                 return "hardly changes"
             case "unclear":
-                return "cannot be told: it may be noise"
+                return "is unclear: it may be noise"
             case "short":
-                return f"cannot be told from {counted(self.readings, 'reading')}"
+                return f"is unclear from only {counted(self.readings, 'reading')}"
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def read_text(path: str | Path, most: int) -> str:
     except (OSError, ValueError) as error:
         raise FileError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     if len(content) > most:
-        raise FileError(f"{path}: too long for what it should be. Allowed: {most:,} bytes.")
+        raise FileError(f"{path}: the file is too large. Allowed: {most:,} bytes.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -114,7 +114,9 @@ def write_whole(path: Path, content: str | bytes) -> None:
             file.write(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Resumable(f"{path}: {error.strerror}. Nothing that was written is lost: free some space, then go on.") from None
+            raise Resumable(
+                f"{path}: {error.strerror}. Nothing that was written before is lost: free some space, then resume."
+            ) from None
         raise RunError(f"{path}: cannot be written: {error.strerror or error}. Give a folder that you may write to.") from None
 
 

@@ -154,7 +154,7 @@ class Place:
         found = installed(self.group, self.kind).get(name)
         if found is None:
             check_installed(_RECORDED[self.kind, name], same=False)
-            raise FileError(f"{_RECORDED[self.kind, name].where}: the package that is installed offers none of that name.")
+            raise FileError(f"{_RECORDED[self.kind, name].where}: the installed package offers no entry of that name.")
         self._take(only(found))
 
     def missing(self, name: str) -> str:
@@ -261,7 +261,7 @@ def expect(recorded: object) -> None:
             continue
         if "distribution" in record:
             package, version = record["distribution"], record["version"]
-            said = f'It is of the package {package} {version}: pip install "{package}=={version}".'
+            said = f'It belongs to the package {package} {version}: pip install "{package}=={version}".'
         else:
             file, digest = Path(record["path"]).name, record["sha256"][:12]
             said = f"It was in the file {file}, with the SHA-256 {digest}...: give it with --plugin."
@@ -334,7 +334,7 @@ def _same(plugin: Plugin) -> Plugin | None:
     if known is not None and known.digest != plugin.digest:
         raise UsageError(
             f"{plugin.path}: the {known.kind} {plugin.name!r} was read from {known.path} with another content. "
-            "Rename one of the files, or start anew."
+            "Rename one of the files, or start a new process."
         )
     return known
 
@@ -374,7 +374,7 @@ def _described(found: object) -> str:
     if not isinstance(found, type):
         return f"{_a(type(found).__name__)} object"
     bases = ", ".join(base.__name__ for base in found.__bases__ if base is not object)
-    return f"a subclass of {bases}" if bases else "a class of its own"
+    return f"a subclass of {bases}" if bases else "a class without a base class"
 
 
 def _rule(error: Exception) -> str:

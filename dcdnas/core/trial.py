@@ -51,7 +51,7 @@ _SENTENCES = {
     Ending.STOPPED: "stopped as asked",
     Ending.INTERRUPTED: "interrupted",
     Ending.TAKEN_OVER: "taken over by another driver",
-    Ending.EXECUTOR_CRASHED: "what runs the trainings crashed",
+    Ending.EXECUTOR_CRASHED: "the executor that runs the trainings crashed",
 }
 
 

@@ -116,6 +116,6 @@ def _check(features: Tensor, parameters: Tensor, widths: Sequence[int], coordina
     wanted = parameters_of(features.shape[1], widths, axes)
     if parameters.shape[1] != wanted:
         raise UsageError(
-            f"generated heads: {parameters.shape[1]} parameters an instance for {features.shape[1]} channels, {axes} coordinates "
-            f"and widths {', '.join(map(str, widths))}. Allowed: {wanted}, see parameters_of."
+            f"generated heads: {parameters.shape[1]} parameters per instance for {features.shape[1]} channels, {axes} "
+            f"coordinates and widths {', '.join(map(str, widths))}. Allowed: {wanted}, see parameters_of."
         )

@@ -97,7 +97,7 @@ def _switch() -> str:
 def _found(switch: str) -> tuple[ctypes.CDLL | None, str]:
     """The library, or None and the reason why it is not in use."""
     if switch not in ("", "on", "off"):
-        raise UsageError(f"{SWITCH}={switch} cannot be read. Allowed: on, off, or nothing for on where there is a C compiler.")
+        raise UsageError(f"{SWITCH} cannot be {switch!r}. Allowed: on, off, or unset for on where there is a C compiler.")
     if switch == "off":
         return None, f"{SWITCH}=off"
     try:

@@ -11,7 +11,7 @@ from torch import Tensor
 def gradients_of(form: Callable[..., Tensor], given: Sequence[Tensor | None], g: Tensor) -> list[Tensor | None]:
     """The gradients of `form(*given)` with respect to each of `given`, again differentiable; None for inputs that need none.
 
-    One input may depend on another, such as a kernel that was computed from the map that it is applied to. The map's gradient then
+    One input may depend on another, as a kernel that was computed from the map that it is applied to. The map's gradient then
     covers its direct use in `form` only; autograd adds the part through the kernel where the kernel was computed.
     """
     apart = [None if tensor is None else tensor.view_as(tensor) for tensor in given]

@@ -88,7 +88,7 @@ class DynconvFmnist(Table):
         found = trainings.get(identity(architecture))
         if found is None:
             raise DataError(
-                f"{self.path} has {len(self):,} networks, and this {architecture.named} is none of them. Search the space "
+                f"{self.path} has {len(self):,} networks, and this {architecture.named} is not among them. Search the space "
                 f"{self.NAME}, or a part of it."
             )
         return found

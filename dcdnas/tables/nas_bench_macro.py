@@ -52,8 +52,8 @@ class NasBenchMacro(Table):
         found = self._rows.get(_shortest(name))
         if found is None:
             raise DataError(
-                f"{self.path} has {len(self):,} networks, and {name} is none of them. Give the whole table, or search a space "
-                "that has no other networks than the table."
+                f"{self.path} has {len(self):,} networks, and {name} is not among them. Give the whole table, or search a space "
+                "whose networks are all in the table."
             )
         return tuple(({"accuracy": accuracy},) for accuracy in found)
 
@@ -102,6 +102,6 @@ def _name(architecture: Architecture) -> str:
 def _shortest(name: str) -> str:
     """Canonical name of a network: in each stage, the identity blocks after the first block are moved to the end."""
     if len(name) != 8 or set(name) - set("012"):
-        raise ValueError(f"{name!r} names no network: eight digits 0, 1 or 2 do")
+        raise ValueError(f"{name!r} is not the name of a network, which has eight digits 0, 1 or 2")
     parts = (name[:2], name[2:5], name[5:])
     return "".join(part[0] + part[1:].replace("0", "").ljust(len(part) - 1, "0") for part in parts)

@@ -58,12 +58,12 @@ def only_where_begun(own: str) -> str:
     """
     if own == ASK_TELL:
         return (
-            "the networks of this run are trained elsewhere, by who asks for them. Go on with `dcdnas ask-tell --name RUN`, or "
-            "in Python with dcdnas.Search(name=...)."
+            "the networks of this run are trained by your own program, which asks for them. Resume it with `dcdnas ask-tell "
+            "--name RUN`, or in Python with dcdnas.Search(name=...)."
         )
     if ":" in own:
         return (
-            f"{own} was given in Python, as an object without a file of its own. Go on with the same call, "
+            f"{own} was given in Python, as an object that no file defines for the run. Resume with the same call, "
             "dcdnas.search(task=...)."
         )
     return ""

@@ -32,4 +32,4 @@ class Elsewhere(Task):
         Raises:
             TaskError: always.
         """
-        raise TaskError("the networks of this run are trained elsewhere, by who asks for them (`dcdnas ask-tell`).")
+        raise TaskError("the networks of this run are trained by your own program, which asks for them (`dcdnas ask-tell`).")

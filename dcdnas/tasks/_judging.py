@@ -80,7 +80,7 @@ class _Reports:
             return False
         last = self.curve[-1].epoch if self.curve else 0
         if not last < epoch <= self.recipe.epochs:
-            raise TaskError(f"the task reported epoch {epoch!r} after {last}. Allowed: rising, at most {self.recipe.epochs}.")
+            raise TaskError(f"the task reported epoch {epoch!r} after {last}. Allowed: increasing, at most {self.recipe.epochs}.")
         reached = EpochResult(int(epoch), self.checked(values, f"epoch {epoch}: the task reported"), self.seconds)
         if 0 < self.recipe.deadline < self.seconds:
             raise TrainingTimeout(f"epoch {epoch}: past the deadline of {self.recipe.deadline:.0f} s.")

@@ -43,12 +43,12 @@ def check(name: str, task: Any) -> None:
 
 def _check_objectives(objectives: Any) -> None:
     listed = isinstance(objectives, Sequence) and bool(objectives) and all(isinstance(o, Objective) for o in objectives)
-    require(listed, f"it has no objectives. Say what networks are judged by, the first one first: {EXAMPLE}")
+    require(listed, f"it has no objectives. List what networks are evaluated by, the most important one first: {EXAMPLE}")
     names = [o.name for o in objectives]
     twice = next((n for n in names if names.count(n) > 1), "")
     require(not twice, f"two of its objectives are called {twice!r}. Rename one")
     taken = next((n for n in names if n in TAKEN), "")
-    require(not taken, f"an objective cannot be called {taken!r}, which tables have for something else. Rename it")
+    require(not taken, f"an objective cannot be called {taken!r}, because tables use this name for another column. Rename it")
     for one in (o for o in objectives if o.ranked_by):
         allowed = [o.name for o in objectives if o.direction == "minimize" and o is not one]
         said = f"Allowed: another objective to minimize ({', '.join(allowed) or 'it has none'})"
@@ -59,7 +59,7 @@ def _check_call(called: Any, written: str, *arguments: Any, **named: Any) -> Non
     try:
         inspect.signature(called).bind(*arguments, **named)
     except TypeError as error:
-        require(False, f"it is called as {written}, which it cannot be: {error}")
+        require(False, f"it is called as {written}, which its signature does not allow: {error}")
 
 
 def _count(value: Any) -> bool:
