@@ -47,7 +47,7 @@ _ELSEWHERE = {
     "register_timm": "dcdnas.export.timm_models",
     "tune_forms": "dcdnas.training.form_tuning",
 }
-"""Public names that need less than `dcdnas.api` does: reading a run needs no torch, a network nothing of a search."""
+"""Public names whose modules import less than `dcdnas.api`: reading a run needs no torch, a network none of the search code."""
 
 
 def __getattr__(name: str) -> Any:

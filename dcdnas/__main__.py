@@ -1,4 +1,4 @@
-"""`python -m dcdnas`: the command line, for a program that starts it with its own interpreter."""
+"""Runs the command line as `python -m dcdnas`, for programs that start it with a particular interpreter."""
 
 from dcdnas.cli import main
 

@@ -1,4 +1,7 @@
-"""What `import dcdnas` offers beside readers of runs and spaces: search, build a network, load one with its weights."""
+"""The Python API: runs a search, builds a network, or loads one with its weights.
+
+The readers of runs and spaces are offered by `dcdnas` itself, from modules that import less.
+"""
 
 from __future__ import annotations
 
@@ -36,21 +39,22 @@ def search(
     """Searches for the best networks within a budget, as the command `dcdnas search` does.
 
     Args:
-        space: a shipped space's name or a space file; None takes the smallest that holds the budget.
+        space: name of a shipped space, or a space file; None selects the smallest shipped space whose cost range holds the
+            budget.
         budget: one or several bounds, like ``"300MFLOPs"``.
-        observe: told after every event of the search.
-        task: what networks are trained for: an object or class as `dcdnas.tasks.Task` describes, or a file with one; None for
-            that of the images.
-        **settings: any other of `dcdnas.engine.planning.settings.SearchSettings`, e.g.
+        observe: called with the search's progress after every event.
+        task: the task that networks are trained for: an object or class as `dcdnas.tasks.Task` describes, or a file with one;
+            None for the task that belongs to the images.
+        **settings: any other field of `dcdnas.engine.planning.settings.SearchSettings`, e.g.
             ``trials=24, data="cifar10:/data", name="first"``.
 
     Returns:
-        The run, with its front and best network; `dcdnas.load_run` reads it again later.
+        The run, with its front and best network; `dcdnas.load_run` reads the same run later.
 
     Raises:
         UsageError: for a setting that is unknown or cannot be used.
         NothingFitsError: when no network of the space meets the budget.
-        Resumable: when it was interrupted; the same call goes on.
+        Resumable: when the search was interrupted; the same call resumes it.
     """
     named = task if task is None or isinstance(task, str | Path) else None
     flags = {**settings, "space": None if space is None else str(space), "task": None if named is None else str(named)}
@@ -71,16 +75,16 @@ def build(source: Source, features_only: Literal[False] = False) -> Network: ...
 @overload
 def build(source: Source, features_only: Literal[True], out_indices: Sequence[int] | None = None) -> Features: ...
 def build(source: Source, features_only: bool = False, out_indices: Sequence[int] | None = None) -> Network | Features:
-    """The network of an architecture or of a model config's file, with fresh weights.
+    """Builds the network of an architecture or of a model config file, with freshly initialised weights.
 
     Args:
-        source: an architecture, a config file, or the folder that it is in.
-        features_only: for the maps of its stages in place of logits, see `dcdnas.export.features.Features`.
-        out_indices: which maps, counted from the finest; None for all.
+        source: an architecture, a config file, or the folder that holds the config file.
+        features_only: return the feature maps of the stages instead of logits, see `dcdnas.export.features.Features`.
+        out_indices: which maps to return, counted from the finest; None for all.
 
     Raises:
         FileError: when the file is no model config.
-        UsageError: for a map that there is not.
+        UsageError: for an index without a map.
     """
     network = build_network(source if isinstance(source, Architecture) else config_file(source))
     return Features(network, out_indices) if features_only else network
@@ -102,16 +106,16 @@ def load(
     features_only: bool = False,
     out_indices: Sequence[int] | None = None,
 ) -> Network | Features:
-    """A trained network in eval mode, from what `dcdnas train` or `dcdnas export` wrote.
+    """Loads a trained network in eval mode, from the files that `dcdnas train` or `dcdnas export` wrote.
 
     Args:
         source: the folder with ``config.yaml`` and ``model.safetensors``, or a config file.
-        weights: a safetensors file; None takes the one beside the config.
+        weights: a safetensors file; None for the one beside the config.
         features_only: as for `build`.
         out_indices: as for `build`.
 
     Raises:
-        FileError: when something is missing or does not fit.
+        FileError: when a file is missing, or the weights do not fit the network.
         UsageError: when there are no weights.
     """
     config = config_file(source)
@@ -127,17 +131,17 @@ def load(
 
 
 def load_published(name: str, checkpoint: str | Path | Mapping[str, Any], **settings: Any) -> Network:
-    """A published network with the weights of its published checkpoint, in eval mode.
+    """Builds a published network, in eval mode, with the weights of its published checkpoint.
 
     Args:
-        name: of the preset, e.g. ``"odconv/od_resnet18"``; `dcdnas list presets` shows all.
-        checkpoint: a ``.pth`` or ``.safetensors`` file, read without running anything in it; or what it holds.
-        **settings: those that the checkpoint was made with, by their published names, e.g. ``n=4``.
+        name: name of the preset, e.g. ``"odconv/od_resnet18"``; `dcdnas list presets` shows all.
+        checkpoint: a ``.pth`` or ``.safetensors`` file, read without running any code in it; or its content as a state dict.
+        **settings: the settings that the checkpoint was made with, by their published names, e.g. ``n=4``.
 
     Raises:
         UnknownNameError: when there is no such preset.
-        UsageError: for a setting that it does not have.
-        FileError: when the file cannot be read, or listing all of it that does not fit.
+        UsageError: for a setting that the preset does not have.
+        FileError: when the file cannot be read, or when tensors do not fit; the message lists all of them.
     """
     state = checkpoint if isinstance(checkpoint, Mapping) else published.read_state(checkpoint)
     return published.load(name, state, **settings)

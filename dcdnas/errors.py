@@ -1,25 +1,25 @@
-"""Everything a user can cause, as one tree of exceptions.
+"""The exceptions that dcdnas raises on purpose, as one class hierarchy.
 
-Each message says where, what is wrong, what is allowed and what to do next; the command line prints it without a
-traceback and exits with the class's `exit_code`::
+Each message says where the error is, what is wrong, what is allowed and what to do next. The command line prints the message
+without a traceback and exits with the class's `exit_code`::
 
     DcdnasError                  1   something failed inside
     |- UsageError                2   a wrong flag, name or value
     |  |- BudgetError            2   an unreadable or impossible bound
     |  |- UnknownNameError       2   a name that no folder of entries has
-    |  |- GeometryError          2   an operator that cannot take this place
-    |  |- FileError              2   a file that cannot be read as what it should be
+    |  |- GeometryError          2   an operator that does not fit this geometry
+    |  |- FileError              2   a file that cannot be read or has the wrong content
     |  |  `- SpaceError          2   all problems of a search-space file
     |  |- ContractError          2   an operator, network, ... that breaks a rule of its kind
-    |  `- RunError               2   a run folder that is locked, damaged or of another search
+    |  `- RunError               2   a run folder that is locked, damaged or belongs to another search
     |- Resumable                 3   stopped before the end; the state is kept
     |- NothingFitsError          4   no network of the space meets the budget
-    |- MismatchError             5   what was written does not compute what it should
+    |- MismatchError             5   a written file does not compute the same as the network
     |- MissingPackageError       6   an optional package is not installed
-    |- TrainingError             1   a training that cannot go on; in a search that trial has failed
-    |  |- Diverged               1   its loss is no number any more
+    |- TrainingError             1   a training that cannot continue; in a search, its trial fails
+    |  |- Diverged               1   its loss became infinite or NaN
     |  |- TrainingTimeout        1   it is past its deadline
-    |  `- TaskError              1   its task reports what it must not
+    |  `- TaskError              1   its task reports values that it must not
     `- DataError                 7   a data set is missing or damaged
 """
 
@@ -46,7 +46,7 @@ class BudgetError(UsageError):
 
 
 class UnknownNameError(UsageError):
-    """A name that is not among the known ones; suggests the nearest."""
+    """A name that is not among the known ones; the message suggests the nearest one."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.kind, self.name, self.known = kind, name, tuple(known)
@@ -54,15 +54,15 @@ class UnknownNameError(UsageError):
 
 
 class GeometryError(UsageError):
-    """An operator, or one of its settings, that cannot fill a place of this geometry."""
+    """An operator, or one of its settings, that cannot be used at a place of this geometry."""
 
 
 class FileError(UsageError):
-    """A file that cannot be read as what it should be."""
+    """A file that cannot be read, or whose content is not of the expected kind."""
 
 
 class SpaceError(FileError):
-    """All problems of one search-space file, one a line, in the order of the file."""
+    """All problems of one search-space file, one per line, in the order of the file."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -70,7 +70,7 @@ class SpaceError(FileError):
 
 
 class ContractError(UsageError, AssertionError):
-    """An entry, of the package or from outside it, that breaks a rule of its kind."""
+    """An entry of a catalogue, from the package or from a plugin, that breaks a rule of its kind."""
 
 
 class RunError(UsageError):
@@ -90,7 +90,7 @@ class NothingFitsError(DcdnasError):
 
 
 class MismatchError(DcdnasError):
-    """A file that was written and loaded again does not compute the same."""
+    """A file that was written and loaded again does not compute the same as the original."""
 
     exit_code = 5
 
@@ -105,13 +105,13 @@ class MissingPackageError(DcdnasError):
 
 
 class DataError(DcdnasError):
-    """A data set is not where it should be, or its files are damaged."""
+    """A data set is missing, or its files are damaged."""
 
     exit_code = 7
 
 
 class TrainingError(DcdnasError):
-    """A training that cannot go on."""
+    """A training that cannot continue."""
 
 
 class Diverged(TrainingError):
@@ -123,11 +123,11 @@ class TrainingTimeout(TrainingError):
 
 
 class TaskError(TrainingError):
-    """A task that reports something else than its objectives, or nothing."""
+    """A task that reports values other than its objectives, or none."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A sentence that helps with a mistyped name: the nearest known one, else all of them."""
+    """Writes a sentence that helps with a mistyped name: the nearest known name, else all known names."""
     options = sorted(known)
     close = get_close_matches(name, options, 1, cutoff=0.6)
     if close:

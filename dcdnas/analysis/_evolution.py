@@ -1,8 +1,8 @@
-"""How the attentions of a layer evolve over a training: a word and two numbers, from the modes that their spreads share.
+"""Classifies how the attentions of a layer evolve over a training: a pattern and up to two numbers, from their shared modes.
 
-Readings that are few or noisy say little. A pattern is only named where the modes explain more than half of what changes in the
-spreads, and more of it than of the same readings in any of 39 random orders, so that of layers whose readings are noise at most
-one in 40 is said to have a pattern.
+Few or noisy readings contain little information. A pattern is therefore only named where the modes explain more than half of the
+variance of the spreads, and more than they explain of the same readings in any of 39 random orders. Of layers whose readings are
+pure noise, at most one in 40 is then reported to have a pattern.
 """
 
 from __future__ import annotations
@@ -18,39 +18,39 @@ from dcdnas.core.dynamics import Course, Evolution, LayerCourse, Reading
 from dcdnas.errors import UsageError
 
 LEAST_READINGS = 12
-"""Fewer are not told from noise."""
+"""Smallest number of readings; fewer are not distinguishable from noise."""
 
 LEAST_CHANGE = 1e-3
-"""Between the least and the largest value of a curve that changes."""
+"""Smallest difference between the smallest and the largest value of a curve for it to count as changing."""
 
 LEAST_EXPLAINED = 0.5
-"""Share of what changes, for a pattern to be named."""
+"""Share of the variance that the modes have to exceed for a pattern to be named."""
 
 LEAST_LATE = 0.15
-"""Of what changes, in the last quarter of the readings, for a change to go on; of a straight line it is a quarter."""
+"""Smallest share of a curve's range in the last quarter of the readings for it to be still changing; a straight line has 1/4."""
 
 ORDERS = 39
-"""Random orders of the readings that must all be explained less well."""
+"""Number of random orders of the readings, all of which the modes must explain less well than the true order."""
 
 MOST_DELAYS = 16
-"""Readings over which modes are looked for, so that a long training takes no longer."""
+"""Largest number of delays of the matrix pencil, which bounds the computation for long trainings."""
 
 LEVEL = 1e4
-"""Size of the constant sequence that makes a level one of the modes; the curves have a standard deviation of 1."""
+"""Value of the added constant sequence, which makes a constant level one of the modes; curves have a standard deviation of 1."""
 
 Curves = Sequence[NDArray[np.float64]]
 
 
 def evolution(curves: Sequence[ArrayLike], epochs: float = 1.0) -> Evolution:
-    """How curves evolve, by the modes that they share.
+    """Classifies how curves evolve, by the modes that they share.
 
-    A level and one or two modes more are fitted to all curves at once, each in units of its own standard deviation. The mode that
-    changes the most is named: an oscillation where three periods are within the readings, a settling where three half-lives are
-    (an eighth is left), or where most curves hardly go on in the end.
+    A constant level and one or two further modes are fitted to all curves together, each in units of its own standard deviation.
+    The mode with the largest changes determines the pattern: an oscillation where the readings cover three periods, a settling
+    where they cover three half-lives (so that an eighth is left) or where most curves hardly change at the end.
 
     Args:
-        curves: each (t,), of one length and evenly spaced.
-        epochs: between two readings.
+        curves: curves of equal length (t,), evenly spaced.
+        epochs: number of epochs between two readings.
 
     Raises:
         UsageError: for curves of different lengths, or with values that are not finite.
@@ -58,7 +58,7 @@ def evolution(curves: Sequence[ArrayLike], epochs: float = 1.0) -> Evolution:
     given = [np.asarray(curve, np.float64) for curve in curves]
     readings = len(given[0]) if given else 0
     if any(x.shape != (readings,) or not np.isfinite(x).all() for x in given):
-        raise UsageError("the curves do not fit together. Give finite ones of one length, each (readings,).")
+        raise UsageError("the curves differ in length or are not finite. Allowed: finite curves of one length, each (readings,).")
     if readings < LEAST_READINGS:
         return Evolution("short", readings)
     changing = [(x - x.mean()) / x.std() for x in given if np.ptp(x) >= LEAST_CHANGE]
@@ -77,7 +77,7 @@ def evolution(curves: Sequence[ArrayLike], epochs: float = 1.0) -> Evolution:
 
 
 def _fitted(curves: Curves, order: int) -> tuple[Modes, float]:
-    """A level and other modes, and the share of the curves' variance that they explain."""
+    """Fits a level and further modes, `order` in total; returns them and the share of the curves' variance that they explain."""
     steps = len(curves[0])
     found = modes([*curves, np.full(steps, LEVEL)], order=order, delays=min(steps // 2, MOST_DELAYS))
     rest = sum(float(np.square(x - found.sequence(i, steps)[:, 0].real).sum()) for i, x in enumerate(curves))
@@ -85,21 +85,21 @@ def _fitted(curves: Curves, order: int) -> tuple[Modes, float]:
 
 
 def _worth(found: Modes, explained: float, curves: Curves) -> float:
-    """The Bayesian information criterion of a fit with its sign turned: more is better."""
+    """The negative Bayesian information criterion of a fit: larger is better."""
     count, order = len(curves) * len(curves[0]), len(found.poles)
     numbers = order * (1 + len(curves))
     return -count * math.log(max(1 - explained, 1e-12)) - numbers * math.log(count)
 
 
 def _more_than_by_chance(explained: float, curves: Curves) -> bool:
-    """Whether no random order of the readings is explained as well; the orders are the same each time."""
+    """Whether the modes explain every random order of the readings less well; the orders are always the same."""
     draw = np.random.default_rng(0)
     orders = (draw.permutation(len(curves[0])) for _ in range(ORDERS))
     return all(_fitted([x[order] for x in curves], 3)[1] < explained for order in orders)
 
 
 def _largest(found: Modes, steps: int) -> tuple[float, float]:
-    """Half-life and period in readings of the mode, but for the level, that changes the most; infinite where it has none."""
+    """Half-life and period, in readings, of the mode with the largest changes, level excluded; infinite where it has none."""
     sizes = np.square(np.abs(np.stack([a[:, 0] for a in found.amplitudes[:-1]]))).sum(0)
     sizes = sizes * np.square(np.abs(found.poles[:, None]) ** np.arange(steps)).sum(1)
     sizes[np.argmin(np.abs(found.poles - 1))] = -1
@@ -109,13 +109,13 @@ def _largest(found: Modes, steps: int) -> tuple[float, float]:
 
 
 def _late(curves: Curves) -> float:
-    """Median share of what is between a curve's least and largest value that it goes in the last quarter of the readings."""
+    """Change over the last quarter of the readings as a share of a curve's range, the median over the curves."""
     begin = len(curves[0]) * 3 // 4
     return float(np.median([abs(x[-1] - x[begin]) / np.ptp(x) for x in curves]))
 
 
 def heights(values: Sequence[float | None]) -> list[float | None]:
-    """A curve to draw: each value from 0, the least, to 1, the largest; all 0 where it hardly changes, None where none is."""
+    """Scales a curve for drawing from 0, its minimum, to 1, its maximum; all 0 where it hardly changes, None stays None."""
     known = [value for value in values if value is not None]
     low, high = min(known, default=0.0), max(known, default=0.0)
     scale = 1 / (high - low) if high - low >= LEAST_CHANGE else 0.0
@@ -123,10 +123,10 @@ def heights(values: Sequence[float | None]) -> list[float | None]:
 
 
 def course_of(readings: Sequence[Reading]) -> Course | None:
-    """How a network's attentions evolved over its training; None where nothing was read.
+    """Analyses how a network's attentions evolved over its training; None without readings.
 
     Args:
-        readings: in the order of time; where one is missing, those behind count.
+        readings: readings in chronological order; where one is missing, only the readings after the gap are used.
     """
     shown = _evenly_spaced(readings)
     if not shown:
@@ -142,7 +142,7 @@ def course_of(readings: Sequence[Reading]) -> Course | None:
 
 
 def _evenly_spaced(readings: Sequence[Reading]) -> list[Reading]:
-    """The last readings that are of the same layers and as far apart as the last two."""
+    """The longest run of last readings with the same layers and the same distance as between the last two."""
     shown = list(readings[-1:])
     for reading in reversed(readings[:-1]):
         apart, wanted = shown[0].epoch - reading.epoch, shown[-1].epoch - shown[-2].epoch if len(shown) > 1 else None
@@ -153,7 +153,7 @@ def _evenly_spaced(readings: Sequence[Reading]) -> list[Reading]:
 
 
 def _names(reading: Reading) -> dict[str, list[str]]:
-    """Layers and their attentions."""
+    """Names of the attentions of each layer."""
     return {layer: [a.name for a in attentions] for layer, attentions in reading.layers.items()}
 
 
@@ -162,7 +162,7 @@ def _finite(value: float | None) -> float | None:
 
 
 def _whole(curves: Iterable[Sequence[float | None]]) -> list[list[float]]:
-    """Those that have a value at each reading."""
+    """The curves with the most values, which are those without gaps where any curve is complete."""
     found = [[value for value in curve if value is not None] for curve in curves]
     readings = max(map(len, found), default=0)
     return [curve for curve in found if len(curve) == readings]

@@ -1,8 +1,9 @@
-"""Dynamic modes of many sequences at once, by the matrix pencil: a few complex frequencies that all share.
+"""Dynamic modes of several sequences by the matrix pencil method: a few complex frequencies that all sequences share.
 
-A sequence is taken for a sum of damped oscillations, x(t) = sum_k a_k z_k^t: |z_k| says how it decays, the angle of z_k how it
-oscillates. Noise that drowns the poles z_k of one sequence averages out over many with the same poles, such as a layer's
-attentions for many images over the epochs of a training. Not for foretelling learning curves, where the last value does better.
+Each sequence is modelled as a sum of damped oscillations, x(t) = sum_k a_k z_k^t, where |z_k| gives the decay of a mode and the
+angle of z_k its frequency. Noise that hides the poles z_k in a single sequence averages out over many sequences with the same
+poles, such as a layer's attentions for many images over the epochs of a training. The method does not suit extrapolating learning
+curves, where the last value is a better prediction.
 
 Letters in shapes: S sequences, t steps, d dimensions, r modes.
 
@@ -22,16 +23,16 @@ from numpy.typing import ArrayLike, NDArray
 from dcdnas.errors import UsageError
 
 LEAST_STEPS = 4
-"""Fewer do not tell one mode from another."""
+"""Smallest length of a sequence; in shorter ones modes are not distinguishable."""
 
 
 @dataclass(frozen=True)
 class Modes:
-    """What several sequences are made of.
+    """The modes that several sequences share, with their amplitudes in each.
 
     Args:
         poles: z, (r,) complex, the slowest decay first.
-        amplitudes: a, one array (r, d) for each sequence.
+        amplitudes: a, one array (r, d) per sequence.
     """
 
     poles: NDArray[np.complex128]
@@ -39,36 +40,36 @@ class Modes:
 
     @property
     def decays(self) -> NDArray[np.float64]:
-        """log |z| a step, (r,): below 0 a mode fades, by a factor e in 1 / |decay| steps."""
+        """log |z| per step, (r,): a mode below 0 decays, by a factor e in 1 / |decay| steps."""
         return np.asarray(np.log(np.abs(self.poles)), np.float64)
 
     @property
     def frequencies(self) -> NDArray[np.float64]:
-        """Oscillations a step, (r,), from -1/2 to 1/2; a real sequence has those of either sign in pairs."""
+        """Oscillations per step, (r,), from -1/2 to 1/2; in real sequences they come in pairs of opposite sign."""
         return np.asarray(np.angle(self.poles) / (2 * np.pi), np.float64)
 
     def sequence(self, index: int, steps: int) -> NDArray[np.complex128]:
-        """What the modes say of a sequence: (steps, d).
+        """Reconstructs a sequence from its modes: (steps, d).
 
         Args:
-            index: of the sequence.
-            steps: from its first on.
+            index: index of the sequence.
+            steps: number of steps, from the first one.
         """
         return np.asarray(_powers(self.poles, steps) @ self.amplitudes[index], np.complex128)
 
 
 def modes(sequences: Sequence[ArrayLike], order: int | None = None, tolerance: float = 0.01, delays: int | None = None) -> Modes:
-    """The complex frequencies that sequences share, and the amplitudes of each.
+    """Fits the complex frequencies that sequences share, and their amplitudes in each.
 
     Args:
-        sequences: each (t,) or (t, d), of any lengths from 4 on, with one d.
-        order: r, how many modes; when None, as many as singular values of the sequences' delays exceed the tolerance.
-        tolerance: as a fraction of the largest singular value; about the noise.
-        delays: steps over which modes are looked for, the most that there may be; when None, half of the shortest sequence, which
-            is best under noise. Fewer take less time.
+        sequences: sequences (t,) or (t, d), each of any length from 4, with the same d.
+        order: r, the number of modes; None for the number of singular values of the delay matrix above the tolerance.
+        tolerance: threshold as a fraction of the largest singular value; should be about the noise level.
+        delays: window length of the delay matrix, which bounds the number of modes; None for half the length of the shortest
+            sequence, which is most robust to noise. Fewer delays take less time.
 
     Raises:
-        UsageError: for sequences that do not fit together, and for an order or delays that they cannot carry.
+        UsageError: for sequences whose shapes do not agree, and for an order or delays too large for their length.
     """
     given = _checked(sequences)
     shortest = min(len(x) for x in given)
@@ -99,15 +100,15 @@ def _checked(sequences: Sequence[ArrayLike]) -> list[NDArray[np.complex128]]:
             allowed = f"(steps, {given[0].shape[-1]}) with {LEAST_STEPS} steps or more"
             raise UsageError(f"sequence {number} has the shape {x.shape}. Allowed: {allowed}.")
         if not np.isfinite(x).all():
-            raise UsageError(f"sequence {number} has values that are not finite. Leave its steps from there on out.")
+            raise UsageError(f"sequence {number} has values that are not finite. Leave out its steps from the first of them on.")
     return given
 
 
 def _hankel(column: NDArray[np.complex128], delays: int) -> NDArray[np.complex128]:
-    """Each stretch of delays + 1 steps as a row: (t - delays, delays + 1)."""
+    """Hankel matrix whose rows are all windows of delays + 1 steps: (t - delays, delays + 1)."""
     return np.lib.stride_tricks.sliding_window_view(column, delays + 1)
 
 
 def _powers(poles: NDArray[np.complex128], steps: int) -> NDArray[np.complex128]:
-    """z^t: (steps, r)."""
+    """Powers z^t of the poles: (steps, r)."""
     return np.asarray(poles[None, :] ** np.arange(steps)[:, None], np.complex128)

@@ -1,5 +1,8 @@
-"""Attention statistics of a network: two passes over the images, the first for what each attention is like, the second for what
-becomes of each layer's output when its attentions are held at their means."""
+"""Attention statistics of a network, from two passes over the images.
+
+The first pass collects the statistics of each attention; the second measures how each layer's output changes when its attentions
+are held at their means.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +23,14 @@ from dcdnas.training.loop import evaluate
 
 
 def attentions(network: Network, validation: Images, count: int, weights: str, readings: Sequence[Reading] = ()) -> Attentions:
-    """How dynamic a trained network is, and how good.
+    """Measures how dynamic the layers of a trained network are, and its accuracy.
 
     Args:
-        network: trained; it is not changed.
-        validation: images, all of which judge the network.
-        count: of these images, the first of which show how dynamic it is; all when there are fewer.
-        weights: where the trained weights come from, in words.
-        readings: of its attentions over the training, where there are any.
+        network: trained network, which is not changed.
+        validation: validation images, all of which are used for the accuracy.
+        count: number of these images, from the first, that are used for the attentions; all when there are fewer.
+        weights: origin of the trained weights, in words.
+        readings: readings of its attentions over the training, if there are any.
     """
     some = validation.take(torch.arange(min(count, len(validation)), device=validation.rows.device))
     accuracy = evaluate(network, validation)["accuracy"]
@@ -36,12 +39,12 @@ def attentions(network: Network, validation: Images, count: int, weights: str, r
 
 @torch.inference_mode()
 def dynamics(network: Network, images: Images, device: torch.device | str = "cpu") -> list[Dynamics]:
-    """How dynamic each layer with attentions is over some images, in the order of computation.
+    """Measures how dynamic each layer with attentions is over some images, in the order of computation.
 
     Args:
-        network: trained; it is not changed.
-        images: of its input size, in the order in which they are looked at.
-        device: to compute on.
+        network: trained network, which is not changed.
+        images: images of its input size, in the order in which they are processed.
+        device: device to compute on.
     """
     shown = showing(network, device)
     seen = seen_in(shown, images)
@@ -63,14 +66,14 @@ def _hold(seen: dict[str, Attention], name: str, attention: Tensor, of_map: bool
 
 
 class _Share:
-    """A forward hook that computes a layer again with its attentions held, and compares."""
+    """Forward hook that computes a layer a second time with its attentions held at their means, and compares the outputs."""
 
     def __init__(self, operator: Operator, seen: dict[str, Attention]) -> None:
         self.hold: Observer = partial(_hold, seen)
         self.whole, self.dynamic = Moments(), Moments()
 
     def __call__(self, operator: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
-        """Sees one forward pass."""
+        """Compares the outputs of one forward pass."""
         assert isinstance(operator, Operator)
         operator.observer = self.hold
         held = operator.forward(*given)
@@ -86,7 +89,7 @@ class _Share:
 
 
 def _pixels(y: Tensor) -> Tensor:
-    """(N, D, H', W') or (N, D) -> (samples, D)."""
+    """Flattens images and pixels to samples: (N, D, H', W') or (N, D) -> (samples, D)."""
     return y.movedim(1, -1).flatten(0, -2)
 
 

@@ -1,4 +1,4 @@
-"""How well a classifier does on labelled images: shares of right answers, class by class, and how far its probabilities hold.
+"""Evaluates a classifier on labelled images: accuracies, scores by class, and the calibration of its probabilities.
 
 Letters in shapes: N images, K classes.
 """
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from dcdnas.core.uncertainty import wilson
 
 BINS = 15
-"""Equal bins of confidence that the calibration error is taken over."""
+"""Number of bins of equal width in confidence for the calibration error."""
 
 RESAMPLES = 400
-"""Draws of the images, with replacement, behind the intervals of what is no share."""
+"""Number of bootstrap resamples of the images for the confidence intervals of values that are not shares."""
 
 
 class Value(NamedTuple):
-    """A number with its 95 % interval over other images of the same kind."""
+    """A value with its 95 % confidence interval over the sampling of the images."""
 
     value: float
     low: float
@@ -31,14 +31,14 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True)
 class OfClass:
-    """How one class fares; shares are None where there is nothing that they are of.
+    """Scores of one class; a share of no images is None.
 
     Args:
-        images: that are of the class.
-        recall: of these, the share that is recognised.
-        precision: of those that are taken for the class, the share that is of it.
-        f1: harmonic mean of both; 0 where nothing is right.
-        taken_for: the class that its images are most often mistaken for, and how often; None where none is.
+        images: number of images of the class.
+        recall: share of these images that are classified correctly.
+        precision: share of the images predicted as the class that belong to it.
+        f1: harmonic mean of recall and precision; 0 where no image is classified correctly.
+        taken_for: the class that its images are most often mistaken for, and how often; None without mistakes.
     """
 
     images: int
@@ -50,18 +50,18 @@ class OfClass:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a classifier's outputs say against the labels.
+    """Evaluation of a classifier's outputs against the labels.
 
     Args:
-        images: N.
-        top1: share of the images whose class has the highest probability.
-        top5: share whose class is among the five highest; None with five classes or fewer.
-        f1: mean over the classes that have images.
+        images: N, the number of images.
+        top1: share of images whose class has the highest probability.
+        top5: share of images whose class is among the five with the highest probabilities; None with five classes or fewer.
+        f1: mean F1 score of the classes that have images.
         loss: mean cross entropy.
-        calibration_error: mean distance between confidence and share of right answers over bins of confidence.
-        confidence: mean probability of the answers.
-        confusion: (K, K), images by class and answer.
-        classes: each class.
+        calibration_error: mean distance between confidence and accuracy over bins of confidence.
+        confidence: mean probability of the predicted classes.
+        confusion: (K, K), numbers of images by true and predicted class.
+        classes: scores of each class.
     """
 
     images: int
@@ -75,7 +75,7 @@ class Judgement:
     classes: tuple[OfClass, ...]
 
     def confusions(self, most: int) -> list[tuple[int, int, int]]:
-        """The most frequent mistakes: class, what it was taken for, how often."""
+        """The `most` most frequent mistakes: true class, predicted class, number of images."""
         wrong = self.confusion - np.diag(np.diag(self.confusion))
         order = np.argsort(-wrong, axis=None, kind="stable")[:most]
         pairs = ((int(i) // len(wrong), int(i) % len(wrong)) for i in order)
@@ -83,7 +83,7 @@ class Judgement:
 
 
 def judged(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> Judgement:
-    """Judges outputs (N, K) before the softmax by labels (N,); at least one image.
+    """Evaluates outputs (N, K) before the softmax against labels (N,), for at least one image.
 
     The calibration error is that of Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, arXiv:1706.04599, eq. 3.
     """
@@ -109,13 +109,13 @@ def judged(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> Judgement:
 
 
 def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Sum over the bins of |mean confidence - share of right answers|, each weighed by its share of the images; both (N,)."""
+    """Sum over the bins of |mean confidence - accuracy|, weighted by the bin's share of the images; both arguments are (N,)."""
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     return float(np.abs(np.bincount(bins, confidence - right, BINS)).sum() / len(right))
 
 
 def f1_scores(confusion: NDArray[Any]) -> NDArray[np.float64]:
-    """Of each class, from counts (..., K, K): 2 right / (images + answers); NaN where a class has no images."""
+    """F1 score of each class from counts (..., K, K): 2 right / (images + predictions); NaN for a class without images."""
     right, images, answers = np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(-1), confusion.sum(-2)
     return np.where(images > 0, 2 * right / np.maximum(images + answers, 1), np.nan)
 
@@ -138,7 +138,7 @@ def _of_class(confusion: NDArray[np.int64], number: int) -> OfClass:
 
 
 def _macro_f1(confusion: NDArray[np.int64]) -> Value:
-    """Images drawn anew with replacement are cells of the matrix drawn anew."""
+    """Mean F1 score with its bootstrap interval; resampling images is equivalent to resampling cells of the confusion matrix."""
     count, generator = int(confusion.sum()), np.random.default_rng(0)
     cells = confusion.flatten() / count
     drawn = np.array(
@@ -148,13 +148,13 @@ def _macro_f1(confusion: NDArray[np.int64]) -> Value:
 
 
 def _resampled(count: int, measure: Callable[[NDArray[np.int64]], float]) -> Value:
-    """A measure of the images with these numbers, and its interval over images drawn anew with replacement."""
+    """Value of `measure`, a function of image indices, for all images, with its bootstrap interval over resampled images."""
     generator = np.random.default_rng(0)
     drawn = np.array([measure(generator.integers(count, size=count)) for _ in range(RESAMPLES)])
     return Value(measure(np.arange(count)), *interval(drawn))
 
 
 def interval(drawn: NDArray[np.float64]) -> tuple[float, float]:
-    """The middle 95 % of draws."""
+    """The interval that contains the middle 95 % of the draws."""
     low, high = np.quantile(drawn, (0.025, 0.975))
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""How well a network that scores pixels does on images with masks: intersection over union, class by class.
+"""Evaluates a segmentation network on images with masks: intersection over union and other scores by class.
 
 Letters in shapes: N images, K classes, H W pixels.
 """
@@ -19,14 +19,14 @@ from dcdnas.training.judging import cross_entropy
 
 @dataclass(frozen=True)
 class OfPixels:
-    """How the pixels of one class fare; shares are None where there is nothing that they are of.
+    """Scores of one class over pixels; a share of no pixels is None.
 
     Args:
-        pixels: that are of the class.
-        iou: of the pixels that are of the class or are given it, the share with both.
-        recall: of the pixels of the class, the share that is given it.
-        precision: of the pixels that are given the class, the share that is of it.
-        taken_for: the class that its pixels are most often given instead, and of how many; None where none is.
+        pixels: number of pixels of the class.
+        iou: intersection over union: the share with both among the pixels that belong to the class or are predicted as it.
+        recall: share of the pixels of the class that are predicted as it.
+        precision: share of the pixels predicted as the class that belong to it.
+        taken_for: the class that its pixels are most often mistaken for, and the number of pixels; None without mistakes.
     """
 
     pixels: int
@@ -38,15 +38,15 @@ class OfPixels:
 
 @dataclass(frozen=True)
 class MaskJudgement:
-    """What a network's outputs say against masks. Pixels without a class do not count.
+    """Evaluation of a network's outputs against masks. Pixels without a class are ignored.
 
     Args:
-        images: N.
-        mean_iou: mean over the classes that occur or are given, over all images together.
-        right: share of the pixels that are given their class.
-        loss: mean cross entropy of a pixel.
-        confusion: (K, K), pixels by class and answer.
-        classes: each class.
+        images: N, the number of images.
+        mean_iou: mean IoU of the classes that occur or are predicted, with the pixels of all images pooled.
+        right: share of the pixels that are classified correctly.
+        loss: mean cross entropy per pixel.
+        confusion: (K, K), numbers of pixels by true and predicted class.
+        classes: scores of each class.
     """
 
     images: int
@@ -58,25 +58,25 @@ class MaskJudgement:
 
     @property
     def pixels(self) -> int:
-        """That have a class."""
+        """Number of pixels that have a class."""
         return int(self.confusion.sum())
 
 
 class MaskJudge:
-    """Takes outputs and masks, some images at a time.
+    """Accumulates outputs and masks, batch by batch, for an evaluation.
 
     Args:
-        classes: K.
+        classes: K, the number of classes.
     """
 
     def __init__(self, classes: int) -> None:
         self.confusion = np.zeros((classes, classes), np.int64)
         self.counts: list[NDArray[np.int64]] = []
-        """Of each image that has a class anywhere (3, K): pixels of a class, pixels that are given it, pixels with both."""
+        """One array (3, K) per image with labelled pixels: pixels of each class, pixels predicted as it, pixels with both."""
         self.images, self.loss = 0, 0.0
 
     def add(self, logits: Tensor, masks: Tensor) -> None:
-        """(N, K, H, W) and (N, H, W)."""
+        """Adds a batch of logits (N, K, H, W) and masks (N, H, W)."""
         self.loss += cross_entropy(logits, masks, reduction="sum").item()
         for answer, mask in zip(logits.argmax(1), masks, strict=True):
             there = mask != UNLABELLED
@@ -88,7 +88,7 @@ class MaskJudge:
                 self.counts.append(np.stack([of_image.sum(1), of_image.sum(0), np.diagonal(of_image)]))
 
     def judgement(self) -> MaskJudgement:
-        """Of all of them, in which some pixel has a class, with intervals over images drawn anew with replacement."""
+        """Evaluates all images so far, of which one needs a labelled pixel, with bootstrap intervals over resampled images."""
         counts, pixels = np.stack(self.counts), int(self.confusion.sum())
         n, _, classes = counts.shape
         times = np.random.default_rng(0).multinomial(n, [1 / n] * n, RESAMPLES)
@@ -116,7 +116,7 @@ class MaskJudge:
 
 
 def ious(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Of each class, from pixels of it, given it, and both (..., 3, K): intersection over union; NaN where neither is there."""
+    """IoU of each class from the pixels of it, predicted as it, and both (..., 3, K); NaN for a class with neither."""
     own, given, both = np.moveaxis(counts, -2, 0)
     either = own + given - both
     return np.where(either > 0, both / np.maximum(either, 1), np.nan)

@@ -1,4 +1,4 @@
-"""An architecture: the network, its settings and one operator a slot. It is also the exported model config."""
+"""An architecture: the network, its settings and one operator per slot. It is also the exported model config."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from dcdnas.errors import FileError
 FORMAT = "dcdnas/architecture-1"
 
 NetworkSetting = Setting | tuple[Any, ...]
-"""A network's setting: a scalar, or (nested) tuples of them, e.g. one kernel size a block."""
+"""A network's setting: a scalar, or (nested) tuples of scalars, e.g. one kernel size per block."""
 
 
 _OPERATOR = re.compile('"operator": "([^"]*)"')
-"""Where JSON as Python writes it names an operator."""
+"""Matches the name of an operator in JSON that Python's `json` module has written."""
 
 One = TypeVar("One", str, int)
 Entry = TypeVar("Entry")
@@ -38,9 +38,9 @@ class LayerChoice:
 
     Args:
         operator: its name, e.g. ``dcd``.
-        settings: *resolved* values, so that a new default never changes an old network.
-        form: the counted form, decided from the slot's geometry at deployment (``""`` where there is only one).
-        guide_channels: of the guide that the layer takes from the first layer of its block; 0 when it makes its own.
+        settings: the *resolved* values of its settings, so that a new default never changes an old network.
+        form: the counted form, decided from the slot's geometry at deployment (``""`` for an operator with a single form).
+        guide_channels: channels of the guide that the layer takes from the first layer of its block; 0 when it computes its own.
     """
 
     operator: str = "static"
@@ -75,7 +75,7 @@ class Architecture:
         layers: an operator for each active slot, by the slot's name.
         input: (channels, height, width) at deployment.
         classes: outputs of the classifier.
-        head: what stands behind the backbone's stages in place of its own classifier, e.g. ``decoder``; empty for that.
+        head: name of the head that replaces the backbone's own classifier, e.g. ``decoder``; empty for the classifier.
     """
 
     network: str
@@ -93,18 +93,18 @@ class Architecture:
 
     @staticmethod
     def unread(text: str, source: str) -> Architecture:
-        """One whose JSON is read when somebody looks at it: of the thousands of networks of a run most are never looked at.
+        """Makes an architecture whose JSON is parsed at first access, because most of the networks of a run never need it.
 
         Args:
-            text: as `to_dict` makes it; whoever calls this knows that it is as it was written.
-            source: what messages call it, when it is no architecture after all.
+            text: JSON of `to_dict`; the caller has made sure that it is unchanged since it was written.
+            source: name of the text's origin for error messages, in case it is no architecture after all.
         """
         made = object.__new__(Architecture)
         made.__dict__["_unread"] = (text, source)
         return made
 
     def __getattr__(self, name: str) -> Any:
-        """Reads what is not read yet; Python asks this for what an instance does not have.
+        """Parses the JSON of an `unread` architecture; Python calls this for attributes that the instance does not have.
 
         Raises:
             FileError: when the text is no architecture.
@@ -113,12 +113,12 @@ class Architecture:
             raise AttributeError(name)
         text, source = self.__dict__["_unread"]
         self.__dict__.update(Architecture.from_dict(_json(text, source), source).__dict__)
-        self.__dict__.pop("_unread", None)  # last, for others who look at the same time
+        self.__dict__.pop("_unread", None)  # last, because other threads may be reading at the same time
         return getattr(self, name)
 
     @property
     def operators(self) -> Mapping[str, str]:
-        """Name of the operator in each slot; of an architecture that is not read yet nothing else is made."""
+        """Name of the operator in each slot; an `unread` architecture stays unread, and only its layers are looked up."""
         unread = self.__dict__.get("_unread")
         if unread is None:
             return {slot: choice.operator for slot, choice in self.layers.items()}
@@ -130,7 +130,7 @@ class Architecture:
 
     @property
     def operator_names(self) -> set[str]:
-        """Names of its operators; those of an architecture that is not read yet are found in its text."""
+        """Names of its operators; in an `unread` architecture they are found by searching its text."""
         unread = self.__dict__.get("_unread")
         return set(_OPERATOR.findall(unread[0])) if unread else {choice.operator for choice in self.layers.values()}
 
@@ -145,18 +145,18 @@ class Architecture:
 
     @property
     def named(self) -> str:
-        """The backbone and its head in words."""
+        """The backbone and its head in words, see `with_head`."""
         return with_head(self.network, self.head)
 
     @cached_property
     def digest(self) -> str:
-        """Names this config, in 16 hex digits of SHA-256; what it builds is `dcdnas.networks.identity`."""
+        """Identifies this config by 16 hex digits of SHA-256; `dcdnas.networks.identity` identifies the network built from it."""
         plain = canonical(self.to_dict())
         plain["layers"] = {name: _identity(c) for name, c in self.layers.items()}
         return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dicts and scalars, the content of the model config."""
+        """Converts the architecture to plain lists, dicts and scalars, the content of the model config."""
         return {
             "format": FORMAT,
             "network": self.network,
@@ -169,10 +169,10 @@ class Architecture:
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any], source: str = "architecture") -> Architecture:
-        """The inverse of `to_dict`; keys that belong to others (cost, provenance) are left alone.
+        """Reads an architecture from the data of `to_dict`; ignores keys of other readers (cost, provenance).
 
         Raises:
-            FileError: naming `source`, when something needed is missing or of the wrong type.
+            FileError: naming `source`, when a required key is missing or has a value of the wrong type.
         """
         if not isinstance(plain, Mapping) or plain.get("format") != FORMAT:
             found = plain.get("format") if isinstance(plain, Mapping) else type(plain).__name__
@@ -194,13 +194,13 @@ class Architecture:
         """Reads a model config from a YAML or JSON file.
 
         Raises:
-            FileError: when the file is missing, no YAML, or no model config.
+            FileError: when the file is missing, is no YAML, or is no model config.
         """
         return Architecture.from_config(read_yaml(path).data, str(path))
 
     @staticmethod
     def from_config(content: Any, source: str) -> Architecture:
-        """The architecture in the content of a model config, which in timm's shape has it under ``dcdnas``.
+        """Reads the architecture from the content of a model config; a config in timm's format holds it under the key ``dcdnas``.
 
         Raises:
             FileError: naming `source`, when it is no model config.
@@ -212,58 +212,58 @@ class Architecture:
 
 
 def with_head(network: str, head: str) -> str:
-    """A backbone and its head in words: ``resnet``, ``resnet with decoder``."""
+    """Names a backbone and its head in words: ``resnet``, ``resnet with decoder``."""
     return f"{network} with {head}" if head else network
 
 
 def is_config(content: Any) -> bool:
-    """Whether a file's content is a model config, or one in timm's shape, and no space."""
+    """Whether a file's content is a model config, dcdnas's own or in timm's format, rather than a space."""
     if not isinstance(content, Mapping):
         return False
     return str(content.get("format", "")).startswith("dcdnas/architecture") or isinstance(content.get("dcdnas"), Mapping)
 
 
 class _Where:
-    """Reads the parts of a model config; every complaint begins with the file's name and the path inside it."""
+    """Reads the parts of a model config; every error message begins with the file's name and the path of the key in it."""
 
     def __init__(self, source: str) -> None:
         self.source = source
 
     def one(self, plain: Mapping[str, Any], key: str, kind: type[One]) -> One:
-        """The value of a key that has to be there: a string, or a whole number above zero."""
+        """Reads the value of a required key: a string, or a positive integer."""
         value = plain.get(key)
         if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, int) and value < 1):
             raise self._wrong(key, value, "a name" if kind is str else "a whole number, 1 or more")
         return value
 
     def shape(self, plain: Mapping[str, Any]) -> tuple[int, int, int]:
-        """Channels, height and width."""
+        """Reads the input's channels, height and width."""
         value = plain.get("input")
         if not isinstance(value, (list, tuple)) or len(value) != 3 or not all(type(v) is int and v > 0 for v in value):
             raise self._wrong("input", value, "three whole numbers: channels, height, width")
         return value[0], value[1], value[2]
 
     def table(self, plain: Mapping[str, Any], key: str, read: Callable[[str, Any], Entry]) -> dict[str, Entry]:
-        """A mapping from names, each value read by `read`."""
+        """Reads a mapping from names to values, each value with `read`."""
         value = plain.get(key)
         if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
             raise self._wrong(key, value, "a mapping from names")
         return {sys.intern(name): read(f"{key}.{name}", entry) for name, entry in value.items()}
 
     def setting(self, path: str, value: Any) -> NetworkSetting:
-        """A scalar, or nested lists of scalars."""
+        """Reads a scalar, or nested lists of scalars."""
         if isinstance(value, (list, tuple)):
             return tuple([self.setting(path, v) for v in value])
         return self.scalar(path, value)
 
     def scalar(self, path: str, value: Any) -> Setting:
-        """A finite number, a string, true or false."""
+        """Reads a finite number, a string or a boolean."""
         if not isinstance(value, (int, float, str)) or (isinstance(value, float) and not math.isfinite(value)):
             raise self._wrong(path, value, "a number, a word, true or false")
         return value
 
     def layer(self, path: str, entry: Any) -> LayerChoice:
-        """An operator's name, or a mapping with `operator` and its settings; equal ones are one object, checked once."""
+        """Reads an operator's name, or a mapping with `operator` and its settings; equal mappings yield one cached object."""
         if isinstance(entry, str):
             return LayerChoice(entry)
         key = _layer_key(entry)
@@ -287,15 +287,15 @@ class _Where:
 
 
 _NO_SETTINGS = ("operator", "form", "guide_channels")
-"""Keys of a layer's entry that say something else than a setting of its operator."""
+"""Keys of a layer's entry that are not settings of its operator."""
 
 _LAYERS: dict[Any, LayerChoice] = {}
 _MOST_LAYERS = 100_000
-"""The thousands of networks of a run are made of few different layers; those that were read are kept, up to so many."""
+"""Largest size of the cache `_LAYERS`, which pays because a run's thousands of networks consist of few different layers."""
 
 
 def _layer_key(entry: Any) -> Any:
-    """What a layer's entry says, with types since 1, 1.0 and true are equal; None when it is no layer's entry."""
+    """Hashable key of a layer's entry, with types because 1, 1.0 and true are equal; None when it is no valid entry."""
     try:
         key = (tuple(entry), tuple(entry.values()), tuple(map(type, entry.values())))
         hash(key)
@@ -311,7 +311,7 @@ def _layer_dict(choice: LayerChoice) -> dict[str, Any]:
 
 
 def _identity(choice: LayerChoice) -> list[Any]:
-    """What a layer computes with: not its form, which is one of equals."""
+    """The part of a layer choice that decides what it computes; the form is left out, since all forms compute the same."""
     return [choice.operator, canonical(dict(choice.settings)), *([choice.guide_channels] if choice.guide_channels else [])]
 
 
@@ -319,7 +319,7 @@ def _json(text: str, source: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise FileError(f"{source}: no JSON.") from None
+        raise FileError(f"{source}: not valid JSON.") from None
 
 
 def _frozen(value: Any) -> Any:
@@ -327,7 +327,7 @@ def _frozen(value: Any) -> Any:
 
 
 def canonical(value: Any) -> Any:
-    """One writing of each number: 1.0 as 1, since tools that rewrite JSON and YAML do not keep them apart."""
+    """Converts whole floats to integers (1.0 to 1), because tools that rewrite JSON and YAML do not keep the two apart."""
     if isinstance(value, dict):
         return {k: canonical(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""What a network costs, layer by layer, as plain data."""
+"""The cost of a network, layer by layer, as plain data."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Parts:
     """Multiply-adds of a layer, or of several.
 
     Args:
-        convolution: with all that depends on the input held constant.
-        dynamic: what builds and applies input-dependent quantities.
-        controller: the layers that compute these quantities.
+        convolution: multiply-adds of the convolution itself, with every input-dependent quantity held constant.
+        dynamic: multiply-adds that build and apply input-dependent quantities.
+        controller: multiply-adds of the layers that compute these quantities.
     """
 
     convolution: int = 0
@@ -27,12 +27,12 @@ class Parts:
 
     @property
     def whole(self) -> int:
-        """The sum: the layer's multiply-adds."""
+        """The sum of the three parts: the layer's multiply-adds."""
         return self.convolution + self.being_dynamic
 
     @property
     def being_dynamic(self) -> int:
-        """What being dynamic costs: all but the convolution."""
+        """Multiply-adds that the layer needs because it is dynamic: all but the convolution."""
         return self.dynamic + self.controller
 
     def __add__(self, other: Parts) -> Parts:
@@ -46,22 +46,22 @@ KINDS: Mapping[str, str] = {
     "bilinear": "bilinear upsampling",
     "ddf-up": "DDF-Up upsampling",
 }
-"""What stands in the slots that no operator is chosen for, in words."""
+"""Descriptions of the slots that no operator is chosen for, by kind."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One slot of a network with what stands in it.
+    """One slot of a network with the operator in it and its cost.
 
     Args:
-        slot: the place: its name, kind, geometry with the size of its input map at deployment, activation.
-        choice: the operator with its resolved settings, the form that is counted, the channels of its block's guide.
-        cost: of the slot, BatchNorm's parameters included; FLOPs at batch 1.
-        parts: of its multiply-adds.
-        static: what a static convolution would cost there; nothing in the place of squeeze-and-excitation.
-        residual: whether it is the last of a block that adds its input to its output.
-        searched: whether the architecture names it; all others are static.
-        unusual: those settings that are not the operator's defaults.
+        slot: its name, kind, geometry with the size of the input map at deployment, and activation.
+        choice: the operator with its resolved settings, the counted form, and the channels of its block's guide.
+        cost: cost of the slot, including the parameters of BatchNorm; FLOPs at batch 1.
+        parts: its multiply-adds by purpose.
+        static: cost of a static convolution in the same slot; 0 where no operator is chosen, as for squeeze-and-excitation.
+        residual: whether it is the last layer of a block that adds its input to its output.
+        searched: whether the architecture names the slot; all other slots are static.
+        unusual: names of the settings that differ from the operator's defaults.
     """
 
     slot: Slot
@@ -75,17 +75,17 @@ class Layer:
 
     @property
     def name(self) -> str:
-        """Of the slot."""
+        """Name of the slot."""
         return self.slot.name
 
     @property
     def geometry(self) -> ConvGeometry:
-        """Of the slot."""
+        """Geometry of the slot."""
         return self.slot.geometry
 
     @property
     def operator(self) -> str:
-        """What stands there: an operator, or the slot's kind where no operator does."""
+        """Name of the operator in the slot, or the slot's kind where it takes no operator."""
         choice = self.choice.operator
         return choice if self.slot.kind == "conv" or choice != "static" else self.slot.kind
 
@@ -96,23 +96,23 @@ class Layer:
 
     @property
     def dynamic_flops(self) -> int:
-        """What being dynamic costs of them."""
+        """Those of the multiply-adds that the layer needs because it is dynamic."""
         return self.parts.being_dynamic
 
     @property
     def described(self) -> str:
-        """Operator and settings in words."""
+        """The operator and all its settings in words."""
         return self._in_words(self.choice.settings)
 
     @property
     def notable(self) -> str:
-        """Operator and those settings that are not the operator's defaults, in words; and whether it takes a guide."""
+        """The operator, the settings that differ from its defaults, and whether it takes a guide, in words."""
         words = self._in_words({name: value for name, value in self.choice.settings.items() if name in self.unusual})
         return f"{words}, guided" if self.choice.guide_channels else words
 
     @property
     def kernel(self) -> str:
-        """``3x3``, ``3x3 depthwise``, ``3x3 in 4 groups``, or what stands there instead of a convolution, like ``linear``."""
+        """The convolution as ``3x3``, ``3x3 depthwise`` or ``3x3 in 4 groups``; for other layers their kind, like ``linear``."""
         g = self.geometry
         if self.slot.kind != "conv":
             return KINDS.get(self.slot.kind, self.slot.kind)
@@ -125,11 +125,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """What a network costs, whole and in its parts.
+    """The cost of a network, in total and by layer.
 
     Args:
-        cost: of the network, in all metrics that are known.
-        layers: in the order of computation, with the metrics that are sums over the layers.
+        cost: cost of the network in all known metrics.
+        layers: its layers in the order of computation, with the metrics that are sums over the layers.
     """
 
     cost: Cost
@@ -137,12 +137,12 @@ class Breakdown:
 
     @property
     def parts(self) -> Parts:
-        """The network's multiply-adds by what they are for."""
+        """The network's multiply-adds by purpose."""
         return sum((layer.parts for layer in self.layers), Parts())
 
     @property
     def by_operator(self) -> dict[str, dict[str, float]]:
-        """Operator -> number of its ``layers``, their ``flops`` and ``params``."""
+        """Number of ``layers``, their ``flops`` and ``params``, by operator."""
         found: dict[str, dict[str, float]] = {}
         for layer in self.layers:
             sums = found.setdefault(layer.operator, {"layers": 0, "flops": 0, "params": 0})
@@ -151,15 +151,15 @@ class Breakdown:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Converts the breakdown to plain data for JSON."""
         return {"cost": dict(self.cost.values), "layers": [_written(layer) for layer in self.layers]}
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> Breakdown:
-        """What `to_dict` wrote.
+        """Reads a breakdown from the data that `to_dict` made.
 
         Raises:
-            KeyError, TypeError: when it is something else.
+            KeyError, TypeError: when the data have another form.
         """
         return Breakdown(Cost(plain["cost"]), tuple(map(_read, plain["layers"])))
 

@@ -1,4 +1,4 @@
-"""Budgets as a person writes them (`300MFLOPs`, `5Mparams`, `250-300MFLOPs`, `2ms`) and as the search checks them."""
+"""Budgets: parses them as a person writes them (`300MFLOPs`, `5Mparams`, `250-300MFLOPs`, `2ms`) and checks costs."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Budget:
     at_least: float = 0.0
 
     def holds(self, cost: Cost) -> bool:
-        """Whether `cost` is within."""
+        """Whether `cost` is within the bounds."""
         return self.at_least <= cost[self.metric] <= self.at_most
 
     def violation(self, cost: Cost) -> float:
-        """By what share of the bound `cost` is outside; at most 0 when within."""
+        """How far `cost` is outside, as a share of the violated bound; at most 0 when it is within."""
         value = cost[self.metric]
         below = 1 - value / self.at_least if self.at_least else -math.inf
         return max(value / self.at_most - 1, below)
@@ -56,11 +56,11 @@ def parse_budget(text: str, notations: Notations) -> Budget:
     """Reads one budget.
 
     Args:
-        text: like ``300MFLOPs``, ``weights<=200kB`` or ``250-300MFLOPs``. A bare ``300M`` names no quantity.
-        notations: of the metrics that may be bounded.
+        text: like ``300MFLOPs``, ``weights<=200kB`` or ``250-300MFLOPs``. A bare ``300M`` is refused, since it names no quantity.
+        notations: notations of the metrics that may be bounded.
 
     Raises:
-        BudgetError: when the text cannot be read, says no quantity, is not positive or is an empty range.
+        BudgetError: when the text cannot be read, names no quantity, is not positive or is an empty range.
     """
     if between := _BETWEEN.fullmatch(text):
         lower, upper = (parse_budget(f"{between['name']} <= {between[side]}", notations) for side in ("low", "high"))
@@ -77,10 +77,10 @@ def parse_budget(text: str, notations: Notations) -> Budget:
 
 
 def parse_budgets(texts: Iterable[str], notations: Notations) -> tuple[Budget, ...]:
-    """Reads several budgets, at most one a metric; see `parse_budget`.
+    """Reads several budgets, at most one per metric; see `parse_budget`.
 
     Raises:
-        BudgetError: also when two bound the same metric.
+        BudgetError: as for `parse_budget`, and when two budgets bound the same metric.
     """
     budgets: dict[str, Budget] = {}
     for text in texts:
@@ -95,7 +95,7 @@ def parse_budgets(texts: Iterable[str], notations: Notations) -> tuple[Budget, .
 
 
 def named(text: str) -> str:
-    """The quantity that a budget names, as `parse_budget` reads it; empty where only a unit says it."""
+    """The quantity that a budget names, as `parse_budget` reads it; empty where only its unit implies the quantity."""
     match = _BETWEEN.fullmatch(text) or _PATTERN.fullmatch(text)
     return _name(match)
 
@@ -106,7 +106,7 @@ def within(cost: Cost, budgets: Sequence[Budget]) -> bool:
 
 
 def exceeded(cost: Cost, budgets: Sequence[Budget]) -> str:
-    """The budgets that do not hold, as a sentence; empty when all do."""
+    """Describes the budgets that do not hold; empty when all do."""
     return "; ".join(f"{quantity(b.metric, cost[b.metric])} is outside {b}" for b in budgets if not b.holds(cost))
 
 
@@ -123,7 +123,7 @@ def _checked(text: str, budget: Budget) -> Budget:
 
 
 def _meant(text: str, name: str, unit: str, number: str, notations: Notations) -> tuple[str, float]:
-    """The metric that is bounded, and the size of the unit."""
+    """The metric that a budget bounds, and the size of its unit."""
     if not name:
         return _by_unit(text, unit, number, notations)
     known = next((n for n in notations.values() if name == n.metric or name in n.words), None)
@@ -137,7 +137,7 @@ def _meant(text: str, name: str, unit: str, number: str, notations: Notations) -
 
 
 def _by_unit(text: str, unit: str, number: str, notations: Notations) -> tuple[str, float]:
-    """The same of a number without a name: the metric that has the unit."""
+    """The metric and size of the unit for a budget without a metric's name: the metric is found by its unit."""
     if unit.lower() in PREFIXES:
         words = " or ".join(f"{number}{unit}{n.base}" for n in notations.values() if n.scale.prefixed)
         raise BudgetError(

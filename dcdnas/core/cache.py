@@ -1,7 +1,7 @@
-"""What is kept on disk from one run to the next and can be made again: prices, times, decoded pictures, what `dcdnas list` says.
+"""Disk cache of reproducible data that several runs use: prices, times, decoded pictures, the output of `dcdnas list`.
 
-Any file may be deleted at any time, and several processes may use one. A file's name says what its content was made from, so
-that nothing stale is read; of each kind only the files that were used last stay.
+Any file may be deleted at any time, and several processes may use the same file. The name of a file contains a digest of what its
+content was made from, so that stale content is never read. Of each kind only the most recently used files are kept.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from typing import IO, Any
 from dcdnas.core.files import leftovers, replaced
 
 FILES = 20
-"""Files of a kind that stay; those go first whose last use is longest ago."""
+"""Number of files of each kind that are kept; the least recently used are deleted first."""
 
 
 def cache_folder() -> Path:
-    """``DCDNAS_CACHE``, else ``dcdnas`` in the user's cache folder."""
+    """Folder of the cache: the environment variable ``DCDNAS_CACHE``, else ``dcdnas`` in the user's cache folder."""
     named = os.environ.get("DCDNAS_CACHE")
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(named).expanduser() if named else Path(home).expanduser() / "dcdnas"
 
 
 def code_digest(package: Path = Path(__file__).parents[1]) -> str:
-    """Of all code of the package and of the spaces that ship with it: names what was made by just this code."""
+    """Digest of the package's Python code and shipped spaces, for naming cached data that only this version makes."""
     digest = hashlib.sha256()
     for path in sorted([*package.rglob("*.py"), *package.glob("search_spaces/*.yaml")]):
         content = path.read_bytes()
@@ -39,23 +39,23 @@ def code_digest(package: Path = Path(__file__).parents[1]) -> str:
 
 @dataclass(frozen=True)
 class Records:
-    """Values by key in a file of JSON lines, to which several processes may append at once.
+    """Values by key in a JSON Lines file, to which several processes may append at the same time.
 
-    A line that was cut off is passed over. Where nothing can be written nothing is kept, and nothing fails.
+    Truncated lines are skipped. Where the file cannot be written, values are not kept and no error is raised.
 
     Args:
-        name: of the file, like ``prices-0123abcd``: the kind of what it holds, and a digest of what that was made from.
+        name: name of the file, like ``prices-0123abcd``: the kind of its content, and a digest of what that was made from.
     """
 
     name: str
 
     @property
     def path(self) -> Path:
-        """Of the file."""
+        """Path of the file."""
         return cache_folder() / f"{self.name}.jsonl"
 
     def read(self, only: str | None = None) -> dict[str, Any]:
-        """The latest value of each key, or of `only` one, for which the lines of all others are not decoded."""
+        """Reads the latest value of each key, or only that of the key `only`, without decoding the lines of other keys."""
         found: dict[str, Any] = {}
         start = "" if only is None else f"[{json.dumps(only)},"
         with suppress(OSError):
@@ -68,8 +68,8 @@ class Records:
         return found
 
     def append(self, key: str, value: object) -> None:
-        """Adds a value, in place of an earlier one of its key."""
-        with suppress(OSError):  # a full or read-only disk costs time, nothing else
+        """Appends a value, which replaces any earlier value of its key."""
+        with suppress(OSError):  # a full or read-only disk must only cost time
             if not self.path.exists():
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 _prune(self.path)
@@ -79,14 +79,14 @@ class Records:
 
 
 def cached_file(name: str, make: Callable[[IO[bytes]], None]) -> Path:
-    """A file of the cache, which the first process that needs it makes while the others wait.
+    """Returns the path of a file in the cache, which the first process that needs it makes while others wait.
 
     Args:
-        name: like ``images-0123abcd.npy``: its kind, and a digest of what it is made from.
-        make: writes the content; not called when the file is there.
+        name: name of the file, like ``images-0123abcd.npy``: its kind, and a digest of what it is made from.
+        make: writes the content; not called when the file exists.
 
     Raises:
-        OSError: when the file cannot be written; then there is none.
+        OSError: when the file cannot be written; then none is left behind.
     """
     path = cache_folder() / name
     if not path.exists():
@@ -103,10 +103,10 @@ def cached_file(name: str, make: Callable[[IO[bytes]], None]) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds a file against other processes and threads that hold it the same way, from before it exists.
+    """Locks a file, which need not exist yet, against other processes and threads that use this function.
 
-    The lock ends with its process, however that ends; what a writer that was killed left unfinished beside the file is removed.
-    Where the system has no locks, the work may be done twice.
+    The lock ends with its process, even when that is killed. Temporary files that a killed writer left beside it are removed.
+    Where the system has no file locks, the work may be done twice.
 
     Raises:
         OSError: when the folder cannot be written to.
@@ -115,7 +115,7 @@ def locked(path: Path) -> Iterator[None]:
     while True:
         with beside.open("ab") as file, _alone(file) as alone:
             if alone and not _same(file, beside):
-                continue  # whoever held it has removed it: another one may be there by now
+                continue  # the previous holder removed the lock file, and a new one may exist by now
             if alone:
                 for left in leftovers(path):
                     left.unlink(missing_ok=True)
@@ -129,7 +129,7 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _alone(file: IO[bytes]) -> Iterator[bool]:
-    """Waits for an open file's lock and holds it; says whether there are locks."""
+    """Waits for the lock of an open file and holds it; yields whether the system has file locks."""
     try:
         import fcntl
 
@@ -141,14 +141,14 @@ def _alone(file: IO[bytes]) -> Iterator[bool]:
 
 
 def _same(file: IO[bytes], path: Path) -> bool:
-    """Whether an open file is the one of this name."""
+    """Whether an open file is the file that is now at this path."""
     with suppress(OSError):
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     return False
 
 
 def _prune(path: Path) -> None:
-    """Makes room for one more file of its kind."""
+    """Deletes the least recently used files of the same kind to make room for one more."""
     same = path.parent.glob(f"{path.name.partition('-')[0]}-*{path.suffix}")
     for old in sorted(same, key=_last_used, reverse=True)[FILES - 1 :]:
         old.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""A package folder as a read-only mapping from name to entry, imported on demand.
+"""Catalogues: a folder of the package as a mapping from names to entries, which are imported on demand.
 
-A file's name is its name in YAML (``-`` in a name is ``_`` in the file); names that begin with ``_`` are not entries.
-The entry of a module is the first name of its ``__all__``. So adding an entry is adding a file: there is no list to edit.
+The name of a file is the entry's name in YAML (``-`` in a name is ``_`` in the file name); files whose names begin with ``_`` are
+not entries. The entry of a module is the first name of its ``__all__``. To add an entry, add a file; there is no list to edit.
 """
 
 from __future__ import annotations
@@ -20,28 +20,29 @@ _ROOT = Path(__file__).parents[1]
 
 
 class Outside(Protocol):
-    """Entries from outside the package that a folder can be asked for by name (`dcdnas.core.plugins`)."""
+    """Source of entries from outside the package, found by name (implemented in `dcdnas.core.plugins`)."""
 
     def names(self) -> Collection[str]:
-        """Of the entries that are offered; nothing is imported for it."""
+        """Names of the offered entries, without importing anything."""
 
     def load(self, name: str) -> None:
-        """Has the entry of an offered name added to the catalogue."""
+        """Adds the entry of an offered name to the catalogue."""
 
     def missing(self, name: str) -> str:
-        """Where an entry that nobody offers was to be had, in a sentence; empty where that is not known."""
+        """Sentence that says where to get an entry that is not offered; empty if unknown."""
 
 
 class Catalogue(Mapping[str, Entry], Generic[Entry]):
-    """The entries of the package ``dcdnas.FOLDER``, and those that were added from outside it.
+    """The entries of the package ``dcdnas.FOLDER`` and the entries that were added from outside it.
 
-    What is offered from outside is found by name and imported only then: iterating goes over the folder and what was added.
+    Entries that are offered from outside are imported when they are looked up by name; iteration covers the folder and the
+    entries added so far, not those that are only offered.
 
     Args:
         folder: name of the package below ``dcdnas``, e.g. ``"operators"`` or ``"engine.samplers"``.
-        kind: what one entry is called in a message, e.g. ``"operator"``.
-        hint: what to do about an unknown one; that `--plugin` loads one when left out, where it does.
-        listed: what ``dcdnas list`` calls the entries; the folder's last name when None, empty where it lists none of them.
+        kind: name of one entry in messages, e.g. ``"operator"``.
+        hint: advice in the error for an unknown name; by default, to use `--plugin`, where the folder accepts plugins.
+        listed: name of the entries in ``dcdnas list``; the folder's last name when None, empty where it does not list them.
     """
 
     def __init__(self, folder: str, kind: str, hint: str = "", listed: str | None = None) -> None:
@@ -72,7 +73,7 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
         return self._loaded[name]
 
     def unknown(self, name: str) -> UnknownNameError:
-        """The error for a name that no entry has."""
+        """Makes the error for a name that no entry has."""
         told = self.outside.missing(name) if self.outside else ""
         return UnknownNameError(self.kind, name, {*self, *self.offered}, told or self._advice())
 
@@ -83,16 +84,16 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
 
     @property
     def added(self) -> Collection[str]:
-        """Names of the entries from outside the folder that were added."""
+        """Names of the entries that were added from outside the folder."""
         return frozenset(self._added)
 
     def add(self, name: str, entry: Entry, module: ModuleType | None = None) -> None:
-        """Adds an entry from outside the folder, for as long as this process lives.
+        """Adds an entry from outside the folder, for the lifetime of this process.
 
         Args:
-            name: of the entry.
-            entry: as `catalogue[name]` is to give it.
-            module: that it was read from; None where nobody asks what the module says of it.
+            name: name of the entry.
+            entry: the entry that `catalogue[name]` will return.
+            module: module that defines it, returned by `module`; None if that is never called for this entry.
         """
         self._loaded[name] = entry
         self._added.add(name)
@@ -106,14 +107,14 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
         self._modules.pop(name, None)
 
     def module(self, name: str) -> ModuleType:
-        """The module of an entry, imported."""
+        """Imports and returns the module of an entry."""
         if name in self._modules:
             return self._modules[name]
         return importlib.import_module(f"dcdnas.{self.folder}.{name.replace('-', '_')}")
 
     @property
     def offered(self) -> Collection[str]:
-        """Names of the entries that are offered from outside; each is run or imported when it is asked for."""
+        """Names of the entries that are offered from outside; each is run or imported when it is looked up."""
         return self.outside.names() if self.outside else ()
 
     def _from_outside(self, name: str) -> Entry:

@@ -1,4 +1,4 @@
-"""Search dimensions, declared once: the annotated keyword arguments of a constructor.
+"""Search dimensions, which are declared once, as annotated keyword arguments of a constructor.
 
     def __init__(self, ..., *, num_kernels: Annotated[int, Choice(at_least=1, at_most=16)] = 1): ...
 
@@ -22,15 +22,15 @@ Scope = Literal["network", "stage", "block", "layer"]
 
 @dataclass(frozen=True)
 class Choice:
-    """What values a search dimension may take.
+    """Allowed values of a search dimension.
 
     Args:
-        words: the strings that are allowed.
-        at_least: smallest number that is allowed; None for no numbers.
-        at_most: largest number that is allowed; None for no bound.
-        power_of_two: only 1, 2, 4, ...
-        odd: only 1, 3, 5, ...
-        per: for a network's setting, whether there is one value a network, stage or block.
+        words: the allowed strings.
+        at_least: smallest allowed number; None when numbers are not allowed.
+        at_most: largest allowed number; None for no upper bound.
+        power_of_two: whether only 1, 2, 4, ... are allowed.
+        odd: whether only 1, 3, 5, ... are allowed.
+        per: for a setting of a network, whether it has one value per network, stage, block or layer.
     """
 
     words: tuple[str, ...] = ()
@@ -46,10 +46,10 @@ class Dimension:
     """One search dimension of an operator or network.
 
     Args:
-        name: the keyword argument.
-        types: the scalar types it takes.
-        choice: its bounds.
-        default: the constructor's default.
+        name: name of the keyword argument.
+        types: the scalar types that it accepts.
+        choice: its allowed values.
+        default: default in the constructor's signature.
     """
 
     name: str
@@ -58,13 +58,13 @@ class Dimension:
     default: Any
 
     def check(self, value: object) -> None:
-        """Raises UsageError, saying what is allowed, when `value` is not."""
+        """Raises a UsageError, which says what is allowed, when `value` is not allowed."""
         if not self._allowed(value):
             raise UsageError(f"{self.name} cannot be {value!r}. Allowed: {self.allowed}.")
 
     @property
     def allowed(self) -> str:
-        """The allowed values as a person reads them."""
+        """The allowed values in words."""
         if self.types == (bool,):
             return "true, false"
         parts = [", ".join(self.choice.words)] if self.choice.words else []
@@ -91,9 +91,10 @@ class Dimension:
 
 
 def dimensions(constructor: Callable[..., Any]) -> Mapping[str, Dimension]:
-    """The search dimensions of a class or function, in the order of its signature.
+    """The search dimensions of a class or function, by name.
 
-    A class whose constructor passes other keywords on (``**settings``) has those of the constructor behind it, too.
+    A class whose constructor accepts further keywords (``**settings``) also has the dimensions of the base class's constructor,
+    which come first.
     """
     return _dimensions(constructor)
 

@@ -1,4 +1,4 @@
-"""How dynamic the layers of a trained network are, in numbers; `dcdnas.analysis.attention` measures them."""
+"""Records of how dynamic the layers of a trained network are, as measured by `dcdnas.analysis.attention`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ class Spread:
     A sample is an image; for an attention that differs from pixel to pixel it is one output pixel of an image.
 
     Args:
-        name: as in the operator's formula; ``kernel`` weighs kernels against each other.
-        elements: values of it a sample.
-        mean: of all values.
-        relative: the standard deviation of an element over the samples, as root mean square over the elements, divided by the
-            root mean square of the elements' means; 0 for an attention that is the same for every sample. None where all
+        name: name of the attention in the operator's formula; ``kernel`` weights the kernels against each other.
+        elements: number of values per sample.
+        mean: mean of all values.
+        relative: relative spread: the standard deviation over the samples, as root mean square over the elements, divided by
+            the root mean square of the elements' means. 0 for an attention that is the same for every sample; None where all
             means are 0.
-        entropy: of the kernels' weights, divided by their sum, averaged over the samples and divided by that of equal weights:
-            1 when every sample mixes all kernels evenly, 0 when each takes a single one. None for other attentions.
+        entropy: entropy of the kernels' weights, which are normalised to sum to 1, averaged over the samples and divided by the
+            entropy of equal weights: 1 when every sample mixes all kernels evenly, 0 when every sample selects a single one.
+            None for other attentions.
     """
 
     name: str
@@ -38,12 +39,13 @@ class Dynamics:
     """How dynamic one layer is.
 
     Args:
-        layer: its slot.
-        operator: that stands there, e.g. ``dcd``.
-        attentions: that it computes.
-        share: variance of the layer's output less its output with every attention held at its mean over the samples, divided
-            by the variance of its output; both over images and pixels, summed over the channels. 0 where the layer is as good
-            as static; above 1 where the dynamic part and the rest cancel. None where the output is constant.
+        layer: name of its slot.
+        operator: operator in the slot, e.g. ``dcd``.
+        attentions: the attentions that the layer computes.
+        share: dynamic share of the layer's output: the variance of the difference between the output and the output with every
+            attention held at its mean over the samples, divided by the variance of the output. Both variances are over images
+            and pixels and summed over the channels. 0 where the layer is effectively static; above 1 where the dynamic part
+            and the rest cancel. None where the output is constant.
     """
 
     layer: str
@@ -54,11 +56,11 @@ class Dynamics:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the attentions of a network were like at one time of its training.
+    """The attentions of a network at one point of its training.
 
     Args:
-        epoch: epochs that it was trained by then.
-        layers: the attentions of each layer that has any, by its slot in the order of computation.
+        epoch: number of epochs that the network had been trained.
+        layers: the attentions of each layer that has any, by slot, in the order of computation.
     """
 
     epoch: float
@@ -70,15 +72,15 @@ Pattern = Literal["settles", "oscillates", "changes", "steady", "unclear", "shor
 
 @dataclass(frozen=True)
 class Evolution:
-    """How attentions evolve over a training; `dcdnas.analysis.evolution` finds it.
+    """How attentions evolve over a training, as found by `dcdnas.analysis.evolution`.
 
     Args:
-        pattern: ``settles`` towards a level, ``oscillates`` about one, ``changes`` still at the end, or hardly changes
-            (``steady``). ``unclear`` where its changes may be chance, ``short`` where there are too few readings.
-        readings: that were looked at.
-        explained: share of what changes that the pattern explains; None without one.
-        half_life: epochs in which half of what is left fades; None where it does not, or not by the same factor each time.
-        period: epochs of an oscillation; None for another pattern.
+        pattern: ``settles`` towards a level, ``oscillates`` about one, still ``changes`` at the end, or is ``steady`` (hardly
+            changes). ``unclear`` where the changes may be noise, ``short`` where there are too few readings.
+        readings: number of readings that were analysed.
+        explained: share of the changes that the pattern explains; None without a pattern.
+        half_life: epochs in which the remaining deviation halves; None where it does not decay, or not by a constant factor.
+        period: period of an oscillation in epochs; None for another pattern.
     """
 
     pattern: Pattern
@@ -89,7 +91,7 @@ class Evolution:
 
     @property
     def sentence(self) -> str:
-        """In words, after the name of what evolves."""
+        """Predicate of a sentence about the evolution, whose subject is the attention or layer."""
         fades = f"a half-life of {self.half_life:.2g} epochs" if self.half_life else ""
         match self.pattern:
             case "settles":
@@ -101,9 +103,9 @@ class Evolution:
             case "steady":
                 return "hardly changes"
             case "unclear":
-                return "cannot be told: it may be noise"
+                return "is unclear: it may be noise"
             case "short":
-                return f"cannot be told from {counted(self.readings, 'reading')}"
+                return f"is unclear from only {counted(self.readings, 'reading')}"
 
 
 @dataclass(frozen=True)
@@ -111,9 +113,9 @@ class LayerCourse:
     """How the attentions of one layer evolved.
 
     Args:
-        layer: its slot.
-        spreads: by the name of the attention its spread (`Spread.relative`) at each reading.
-        evolution: of all of them together.
+        layer: name of its slot.
+        spreads: spread (`Spread.relative`) at each reading, by the name of the attention.
+        evolution: evolution of all attentions of the layer together.
     """
 
     layer: str
@@ -126,9 +128,9 @@ class Course:
     """How the attentions of a network evolved over a training.
 
     Args:
-        epochs: trained at each reading.
-        layers: that have attentions, in the order of computation.
-        together: how those of all layers evolved.
+        epochs: number of epochs trained at each reading.
+        layers: the layers that have attentions, in the order of computation.
+        together: evolution of the attentions of all layers together.
     """
 
     epochs: tuple[float, ...]
@@ -138,15 +140,15 @@ class Course:
 
 @dataclass(frozen=True)
 class Attentions:
-    """What is known of one trained network's attentions.
+    """The analysis of one trained network's attentions.
 
     Args:
         data: name of the data set.
-        images: of its validation part that were looked at.
-        weights: where the trained weights come from, in words.
-        accuracy: of these weights on all validation images, 0-1.
-        layers: that have attentions, in the order of computation.
-        course: how they evolved over the training; None where nobody wrote it down.
+        images: number of validation images that were analysed.
+        weights: origin of the trained weights, in words.
+        accuracy: accuracy of these weights on all validation images, 0-1.
+        layers: the layers that have attentions, in the order of computation.
+        course: how the attentions evolved over the training; None where the training did not record it.
     """
 
     data: str

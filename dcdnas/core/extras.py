@@ -1,4 +1,4 @@
-"""Optional packages, by the extra that installs them; what needs one says so before it begins."""
+"""Optional packages, by the extra that installs them, and the check that a command makes before it needs one."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "gp": ("scipy",),
     "executorch": ("executorch",),
 })  # fmt: skip
-"""Names that are imported, by extra; ``dcdnas[all]`` has all but the last."""
+"""Import names of the packages, by extra; ``dcdnas[all]`` installs all but the last."""
 
 
 def there(package: str) -> bool:
-    """Whether a package can be found; it is not imported."""
+    """Whether a package can be imported, without importing it."""
     if package in sys.modules:
         return sys.modules[package] is not None
     try:
@@ -32,15 +32,15 @@ def there(package: str) -> bool:
 
 
 def need(extra: str, what: str, *packages: str) -> None:
-    """Refuses to begin what needs an optional package that is not installed.
+    """Checks that the optional packages for a task are installed.
 
     Args:
-        extra: that installs it.
-        what: needs it, as the beginning of a sentence.
-        *packages: those of the extra that are needed; all when none is named.
+        extra: the extra that installs the packages.
+        what: what needs them, as the subject of a sentence.
+        *packages: packages of the extra that are needed; all of them when none is named.
 
     Raises:
-        MissingPackageError: saying how to install it.
+        MissingPackageError: when a package is missing; the message says how to install it.
     """
     missing = next((package for package in packages or EXTRAS[extra] if not there(package)), None)
     if missing is not None:

@@ -1,4 +1,4 @@
-"""Small files: read whole within a limit, written whole or not at all."""
+"""Small files, which are read in full up to a size limit, and written atomically: completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from dcdnas.errors import FileError, Resumable, RunError
 
 
 def is_file(path: str | Path) -> bool:
-    """Whether there is such a file; no file has a name that is too long for the file system, or has a NUL in it."""
+    """Whether a file exists; False for a name that the file system cannot have, because it is too long or contains a NUL."""
     return os.path.isfile(path)
 
 
 def is_folder(path: str | Path) -> bool:
-    """Whether there is such a folder; none has a name that is too long, or has a NUL in it."""
+    """Whether a folder exists; False for a name that the file system cannot have, as for `is_file`."""
     return os.path.isdir(path)
 
 
 def read_text(path: str | Path, most: int) -> str:
-    """The text of a file that anybody may have written.
+    """Reads the text of an untrusted file.
 
     Args:
-        path: of the file.
-        most: bytes that are read; a longer file is refused before it fills the memory.
+        path: path of the file.
+        most: largest size in bytes; a larger file is refused before it fills the memory.
 
     Raises:
-        FileError: when it cannot be read, is too long or is no UTF-8 text.
+        FileError: when the file cannot be read, is too large or is no UTF-8 text.
     """
     try:
         if _waits(path):
@@ -43,7 +43,7 @@ def read_text(path: str | Path, most: int) -> str:
     except (OSError, ValueError) as error:
         raise FileError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     if len(content) > most:
-        raise FileError(f"{path}: too long for what it should be. Allowed: {most:,} bytes.")
+        raise FileError(f"{path}: the file is too large. Allowed: {most:,} bytes.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -54,17 +54,19 @@ def read_text(path: str | Path, most: int) -> str:
 
 
 def _waits(path: str | Path) -> bool:
-    """Whether reading may wait for another program; what a shell puts in place of a file, like ``<(command)``, is meant to."""
+    """Whether reading could block forever, as for pipes and sockets; a shell's ``<(command)`` under /dev or /proc is accepted."""
     kind = os.stat(path).st_mode
     return (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)) and not os.fspath(path).startswith(("/dev/", "/proc/"))
 
 
 @contextmanager
 def replaced(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to that takes its place when the block ends: a reader, and a crash, finds the old content or the new one.
+    """Opens a temporary file that replaces `path` when the block ends, so that readers see either the old or the new content.
+
+    This holds after a crash, too.
 
     Raises:
-        OSError: when it cannot be written. Then, and when the block raises, what was there stays.
+        OSError: when the file cannot be written. Then, and when the block raises, the old content stays.
     """
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.new")
     try:
@@ -80,15 +82,15 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
 
 
 def leftovers(path: Path) -> Iterator[Path]:
-    """The unfinished files of writers that were killed while they replaced this one."""
+    """Finds the temporary files of writers that were killed while they replaced this file."""
     return path.parent.glob(f".{glob.escape(path.name)}.*.new")
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder that something is written to, and those that it is in; nothing happens when it is there.
+    """Makes a writable folder and its parents, if they do not exist yet.
 
     Raises:
-        RunError: when it cannot be made, or not be written to.
+        RunError: when the folder cannot be made or is not writable.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +103,7 @@ def make_folder(folder: Path) -> None:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Writes a file so that a reader, and a crash at any moment, finds the old content or the new one.
+    """Writes a file atomically: a reader sees the old or the new content, also after a crash at any moment.
 
     Raises:
         Resumable: when the disk is full.
@@ -112,10 +114,12 @@ def write_whole(path: Path, content: str | bytes) -> None:
             file.write(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Resumable(f"{path}: {error.strerror}. Nothing that was written is lost: free some space, then go on.") from None
+            raise Resumable(
+                f"{path}: {error.strerror}. Nothing that was written before is lost: free some space, then resume."
+            ) from None
         raise RunError(f"{path}: cannot be written: {error.strerror or error}. Give a folder that you may write to.") from None
 
 
 def runs_folder() -> Path:
-    """Where runs are: ``DCDNAS_RUNS``, else ``runs/`` in the working folder."""
+    """Folder of the runs: the environment variable ``DCDNAS_RUNS``, else ``runs/`` in the working folder."""
     return Path(os.environ.get("DCDNAS_RUNS") or "runs").expanduser()

@@ -1,4 +1,4 @@
-"""Where a convolution stands, the values of its settings, and what a network costs."""
+"""Geometry of a convolution, values of its settings, and costs of networks."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ Setting = int | float | bool | str
 
 @dataclass(frozen=True, slots=True, order=True)
 class ConvGeometry:
-    """The place a convolution fills.
+    """Shape of a convolution and of its input map.
 
     Args:
         in_channels: C, channels of the input.
         out_channels: D, channels of the output.
         kernel_size: k, side of the square kernel.
-        stride: of both axes.
+        stride: stride of both axes.
         groups: as in `torch.nn.Conv2d`.
-        dilation: of both axes.
+        dilation: dilation of both axes.
         height: H, rows of the *input* map.
         width: W, columns of the input map.
 
     Raises:
-        GeometryError: when no `Conv2d` has this geometry.
+        GeometryError: when no `torch.nn.Conv2d` can have this geometry.
     """
 
     in_channels: int
@@ -76,7 +76,7 @@ class ConvGeometry:
 
     @property
     def depthwise(self) -> bool:
-        """One input channel a group."""
+        """Whether the convolution is depthwise: several groups of one input channel each."""
         return self.groups == self.in_channels and self.groups > 1
 
     def _out(self, size: int) -> int:
@@ -90,7 +90,7 @@ class ConvGeometry:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a network costs at deployment, metric by metric.
+    """Cost of a network at deployment, by metric.
 
     Args:
         values: metric name to value in the metric's base unit (FLOPs as multiply-adds, parameters as a count).

@@ -1,4 +1,4 @@
-"""Entries that installed packages offer through entry points: found by name, imported only when named."""
+"""Entries that installed packages offer through entry points; they are found by name and imported only when used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from dcdnas.errors import FileError, RunError, UsageError
 
 GROUPS = "dcdnas."
-"""What the names of the groups of entry points begin with; the rest is what `dcdnas list` calls the entries."""
+"""Prefix of the names of entry-point groups; the rest is the name of the entries in `dcdnas list`."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Installed:
     """An entry that an installed package offers, or that a run recorded of one.
 
     Args:
-        kind: of the entry, e.g. ``operator``.
-        name: of the entry point, as in YAML.
-        distribution: name of the package, as pip knows it.
-        version: of the package.
-        point: where the entry is; None for a record, whose package may be missing.
-        run: that recorded it; for messages.
+        kind: kind of the entry, e.g. ``operator``.
+        name: name of the entry point, as in YAML.
+        distribution: name of the package for pip.
+        version: version of the package.
+        point: the entry point; None for a record, whose package may be missing.
+        run: name of the run that recorded it, for messages.
     """
 
     kind: str
@@ -38,25 +38,27 @@ class Installed:
 
     @property
     def digest(self) -> str:
-        """Tells one version of the package from another."""
+        """Digest of the package's name and version, which differs between versions."""
         return hashlib.sha256(f"{self.distribution} {self.version}".encode()).hexdigest()
 
     @property
     def record(self) -> dict[str, str]:
-        """For ``search.yaml`` and a model's config."""
+        """The entry's record in ``search.yaml`` and in model configs."""
         return {"kind": self.kind, "distribution": self.distribution, "version": self.version}
 
     @property
     def where(self) -> str:
-        """What messages call the place that it comes from."""
+        """The entry's origin for messages."""
         value = f" (entry point {self.point.value})" if self.point else ""
         return f"{self.kind} {self.name!r} of the installed package {self.distribution} {self.version}{value}"
 
     def imported(self) -> tuple[Any, ModuleType | None]:
-        """The entry, and the module where that is what the entry point names: its entry is the first of its ``__all__``.
+        """Imports the entry and returns it with its module.
+
+        Where the entry point names a module, the entry is the first name of its ``__all__``; otherwise the module is None.
 
         Raises:
-            FileError: when the package fails to import, or has no such name.
+            FileError: when the package fails to import, or does not have the name.
         """
         assert self.point is not None
         try:
@@ -72,11 +74,11 @@ class Installed:
 
 
 def installed(group: str, kind: str) -> Mapping[str, tuple[Installed, ...]]:
-    """What installed packages offer of one kind, by name; more than one where packages offer the same name.
+    """Entries of one kind that installed packages offer, by name; several where packages offer the same name.
 
     Args:
-        group: of the entry points, without the prefix that all have, e.g. ``operators``.
-        kind: what one entry is called in a message.
+        group: group of the entry points, without the prefix `GROUPS`, e.g. ``operators``.
+        kind: name of the kind of entry in messages.
     """
     found: dict[str, tuple[Installed, ...]] = {}
     for point in _points().get(f"{GROUPS}{group}", ()):
@@ -87,10 +89,10 @@ def installed(group: str, kind: str) -> Mapping[str, tuple[Installed, ...]]:
 
 
 def only(found: tuple[Installed, ...]) -> Installed:
-    """The one that offers a name.
+    """Returns the entry of a name that only one package offers.
 
     Raises:
-        UsageError: when several packages do.
+        UsageError: when several packages offer it.
     """
     if len(packages := sorted({f.distribution for f in found})) > 1:
         raise UsageError(
@@ -101,14 +103,14 @@ def only(found: tuple[Installed, ...]) -> Installed:
 
 
 def check_installed(recorded: Installed, same: bool) -> None:
-    """Refuses a record whose package is not installed.
+    """Checks that the package of a record is installed.
 
     Args:
-        recorded: by a run.
-        same: whether only the version that was recorded will do, since new results are compared with old ones.
+        recorded: the record of a run.
+        same: whether the recorded version is required, because new results will be compared with old ones.
 
     Raises:
-        RunError: saying what to install.
+        RunError: when it is not installed; the message says what to install.
     """
     package, wanted = recorded.distribution, recorded.version
     needs = f"{recorded.run} needs the {recorded.kind} {recorded.name!r} of the package {package} {wanted}"
@@ -125,7 +127,7 @@ def check_installed(recorded: Installed, same: bool) -> None:
 
 @cache
 def _points() -> Mapping[str, tuple[EntryPoint, ...]]:
-    """All entry points of our groups; the same package twice on the path counts once."""
+    """All entry points of dcdnas's groups; a package that is on the path twice counts once."""
     found: dict[str, dict[tuple[str, str, str], EntryPoint]] = {}
     for package in distributions():
         for point in package.entry_points:

@@ -1,4 +1,4 @@
-"""JSON from files that anybody may have written: bounded in size and depth, and every problem is a `FileError`."""
+"""Reads JSON from untrusted files, with bounded size and depth; every problem raises a `FileError`."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from dcdnas.core.files import read_text
 from dcdnas.errors import FileError
 
 BYTES = 64_000_000
-"""Length of a file at most; the latency table of a large space has a few million."""
+"""Largest size of a file, in bytes; the latency table of a large space has a few million."""
 
 DEPTH = 64
-"""Lists and objects inside each other at most."""
+"""Largest nesting depth of lists and objects."""
 
 DIGITS = 300
-"""Characters of a whole number at most: it stays within what a float can hold."""
+"""Largest number of characters in an integer, which keeps it within the range of a float."""
 
 
 def read_json(path: str | Path, most: int = BYTES) -> Any:
-    """Reads a JSON file; `most` is how many bytes it may have.
+    """Reads a JSON file of at most `most` bytes.
 
     Raises:
-        FileError: when it cannot be read, is no JSON, gives a key twice, or is too long or nested too deeply.
+        FileError: when it cannot be read, is no JSON, has a duplicate key, or is too long or nested too deeply.
     """
     return parse_json(read_text(path, most), str(path))
 
 
 def parse_json(text: str, path: str) -> Any:
-    """Reads JSON text; `path` is what messages call it.
+    """Reads JSON text; messages refer to it by `path`.
 
     Raises:
-        FileError: when it is no JSON, gives a key twice or is nested too deeply.
+        FileError: when it is no JSON, has a duplicate key or too long an integer, or is nested too deeply.
     """
 
     def whole(digits: str) -> int:
@@ -62,7 +62,7 @@ def parse_json(text: str, path: str) -> Any:
 
 
 def _deeper(data: Any, depth: int) -> bool:
-    """Whether there is anything below so many levels."""
+    """Whether data are nested more than `depth` levels deep."""
     level = [data]
     for _ in range(depth + 1):
         if not level:

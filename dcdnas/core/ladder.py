@@ -1,4 +1,4 @@
-"""The area above the uniform static ladder (U): by how much a search's networks beat what needs no search, at every cost."""
+"""The area above the uniform static ladder (U): how far a search's networks beat networks that need no search, at every cost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dcdnas.core.pareto import logarithm
 
 NUMBERS = 1_000_000
-"""That a bootstrap has in memory at a time."""
+"""Largest number of values that a bootstrap holds in memory at once."""
 
 
 class Point(NamedTuple):
@@ -23,7 +23,7 @@ class Point(NamedTuple):
 
 
 class Area(NamedTuple):
-    """U with its 95 % interval."""
+    """U with its 95 % confidence interval."""
 
     value: float
     low: float
@@ -34,10 +34,10 @@ def area_above(points: Sequence[Point], cheapest: float, budget: float, least: f
     """U, 0 to 1: the area between two staircases, the best value at or below each cost of all points and of the rungs alone.
 
     Args:
-        points: all finished networks, the ladder's rungs among them.
-        cheapest: cost where the axis begins; below it nothing counts.
-        budget: cost where it ends. The axis is the logarithm of the cost, scaled to 0-1.
-        least: what a cost of nothing counts as there, see `dcdnas.core.units.Notation.least`.
+        points: all finished networks, including the ladder's rungs.
+        cheapest: cost where the axis begins; the area below it does not count.
+        budget: cost where the axis ends. The axis is the logarithm of the cost, scaled to 0-1.
+        least: value that replaces a cost of 0 on this axis, see `dcdnas.core.units.Notation.least`.
     """
     steps = _Steps(points, cheapest, budget, least)
     return float(steps.area(steps.values))
@@ -52,11 +52,11 @@ def area_with_interval(
     draws: int = 1000,
     seed: int = 0,
 ) -> Area:
-    """U with a 95 % interval from a parametric bootstrap over the readings, each of which is drawn again around what was read.
+    """U with a 95 % confidence interval from a parametric bootstrap, which redraws every reading around its value.
 
-    The best of noisy readings is read too high, so U is too large by about as much as drawing once more adds. The interval is
-    therefore the reflected one (twice U minus the quantiles of the draws), which lies lower; quantiles taken as they are hold
-    the true area in as few as 22 % of simulated searches, this interval in 89 to 95 %.
+    The best of several noisy readings is biased upwards, so U is too large, by about as much as redrawing adds once more. The
+    interval is therefore the reflected one (twice U minus the quantiles of the draws), which lies lower. The quantiles themselves
+    would cover the true area in as few as 22 % of simulated searches; this interval covers it in 89 to 95 %.
 
     Args:
         points: as for `area_above`.
@@ -64,8 +64,8 @@ def area_with_interval(
         budget: as for `area_above`.
         deviations: standard error of each point's value.
         least: as for `area_above`.
-        draws: of the bootstrap.
-        seed: of its random numbers.
+        draws: number of bootstrap draws.
+        seed: seed of the draws.
     """
     steps = _Steps(points, cheapest, budget, least)
     errors = np.array([deviations[i] for i in steps.order])
@@ -79,7 +79,7 @@ def area_with_interval(
 
 
 class _Steps:
-    """The points within the budget from the cheapest on, and how much of the axis lies between each and the next one."""
+    """The points within the budget by increasing cost, and the share of the axis between each point and the next."""
 
     def __init__(self, points: Sequence[Point], cheapest: float, budget: float, least: float) -> None:
         self.order = sorted((i for i, p in enumerate(points) if p.cost <= budget), key=lambda i: points[i].cost)
@@ -90,7 +90,7 @@ class _Steps:
         self._widths = np.diff([*at, end]) / (end - start) if end > start else np.zeros(len(at))
 
     def area(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Between the staircases of these values (..., N), given in the order of the costs: (...)."""
+        """The area (...) between the two staircases for values (..., N) in the order of increasing cost."""
         best = np.maximum.accumulate(values, -1)
         rungs = np.maximum.accumulate(np.where(self._rungs, values, 0.0), -1)
         found: NDArray[np.float64] = (np.maximum(best, 0.0) - rungs) @ self._widths

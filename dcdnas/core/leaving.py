@@ -1,4 +1,4 @@
-"""The end of a process in which a library would hang or crash at an ordinary end, as Ray does when its cluster is gone."""
+"""Ends a process in which a library would hang or crash at a normal exit, as Ray does when its cluster is gone."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _sudden = False
 
 
 def leave_suddenly() -> None:
-    """From now on the command line ends this process without asking anybody to tidy up."""
+    """Makes `leave` end this process at once from now on, without running exit handlers."""
     global _sudden
     _sudden = True
 
 
 def leave(code: int) -> NoReturn:
-    """Ends the process with an exit code."""
+    """Ends the process with an exit code, at once after `leave_suddenly`."""
     if _sudden:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,8 +1,9 @@
-"""One process a folder: a small file with the process, its host and its heartbeat, in a run's folder or a training's.
+"""Locks the folder of a run or of a training for one process, with a small file that records process, host and heartbeat.
 
-A second process beside a live one is refused; the lock of a dead one (its process is gone, or on another host its heartbeat
-is old) is taken over. A process whose lock was taken notices at its next heartbeat, and stops. A run's driver cannot write any
-more before that, because the run's memory has been claimed too (`dcdnas.engine.store.Store.claim`).
+While the holder is alive a second process is refused. The lock of a dead holder (its process is gone or, on another host, its
+heartbeat is old) is taken over. A process whose lock was taken over notices at its next heartbeat and stops. The driver of a run
+cannot write even before that heartbeat, because the new driver has also claimed the run's store
+(`dcdnas.engine.store.Store.claim`).
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ class Driver:
     """The process that searches a run or trains in a folder.
 
     Args:
-        pid: its number.
-        born: when it started, in the kernel's ticks; empty where unknown.
-        host: its machine.
-        beat: its last heartbeat, seconds since the epoch.
-        token: its own random word.
+        pid: process id.
+        born: when the process started, in the kernel's clock ticks; empty where unknown.
+        host: name of the machine that it runs on.
+        beat: time of the last heartbeat, in seconds since the epoch.
+        token: random word that identifies this holder.
     """
 
     pid: int
@@ -51,15 +52,15 @@ class Driver:
 
 
 class FolderLock:
-    """Held by the driver of a run, or by a training, while it lives; a context manager.
+    """Lock on a folder that the driver of a run, or a training, holds while it runs; a context manager.
 
     Args:
-        folder: of the run, or of the training.
-        busy: what a live process is said to be doing with it.
-        advice: what to do then.
+        folder: folder of the run or of the training.
+        busy: what the error message says that a live process is doing with the folder.
+        advice: what the error message tells the user to do.
 
     Raises:
-        RunError: when another process holds it and is alive.
+        RunError: when another process holds the lock and is alive.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class FolderLock:
 
 
 def live_driver(folder: Path) -> dict[str, Any] | None:
-    """Process (``pid``) and ``host`` of the run's driver when it is alive, else None."""
+    """The record of the run's driver (``pid``, ``host`` and the other fields of `Driver`) when it is alive, else None."""
     holder = _read(folder / "driver.json")
     if holder is None:
         return None
@@ -116,7 +117,7 @@ def live_driver(folder: Path) -> dict[str, Any] | None:
 
 
 def _beating(path: Path, holder: Driver) -> bool:
-    """Whether another host's driver was heard of lately: by its clock, or by the file system's where that is ahead of ours."""
+    """Whether another host's driver has a recent heartbeat by its clock or, where that is ahead of ours, by the file's mtime."""
     now, beat = time.time(), holder.beat
     if not beat <= now + STALE:
         try:
@@ -127,7 +128,7 @@ def _beating(path: Path, holder: Driver) -> bool:
 
 
 def _read(path: Path) -> Driver | None:
-    """What the file says; None when there is none, or nothing that a driver wrote."""
+    """The driver that the file records; None when there is no file, or its content is not what a driver writes."""
     try:
         content = read_json(path)
         holder = Driver(**content)
@@ -149,7 +150,7 @@ def _alive(pid: int, born: str) -> bool:
 
 
 def _born(pid: int) -> str:
-    """When a process started, in the kernel's ticks, so that a reused number is another process; "" where unknown."""
+    """When a process started, in the kernel's clock ticks, which makes a reused process id distinguishable; "" where unknown."""
     try:
         values = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         return "" if values[0] == "Z" else values[19]

@@ -1,4 +1,4 @@
-"""Dominance, Pareto fronts and hypervolume: of points, which are rows to be *minimised*, and of the trials of a search."""
+"""Dominance, Pareto fronts and hypervolume of points (rows whose values are *minimised*) and of the trials of a search."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ def nondominated(points: Points) -> list[int]:
 
 
 def ranks(points: Points) -> list[int]:
-    """Non-domination rank of each point: 0 on the front, 1 on the front of what is left, and so on."""
+    """Non-domination rank of each point: 0 on the front, 1 on the front of the remaining points, and so on."""
     if not len(points):
         return []
     return [int(r) for r in moocore.pareto_rank(np.asarray(points, dtype=float))]
 
 
 def volume(points: Points, reference: Sequence[float]) -> float:
-    """Volume that the points dominate below `reference`; 0 without points."""
+    """Hypervolume that the points dominate, bounded by the point `reference`; 0 without points."""
     if not len(points):
         return 0.0
     return float(moocore.hypervolume(np.asarray(points, dtype=float), ref=np.asarray(reference, dtype=float)))
 
 
 def scale(values: Sequence[float], low: float, high: float, log: bool = False, least: float = 1.0) -> NDArray[np.float64]:
-    """Maps `low` to 0 and `high` to 1, clipped; on a logarithmic scale when asked, where zero is as in `logarithm`."""
+    """Scales values so that `low` is 0 and `high` is 1, clipped; with `log` on the logarithmic scale of `logarithm`."""
     array = np.clip(np.asarray(values, dtype=float), low, high)
     if log:
         array = np.array([logarithm(v, least) for v in array.tolist()])
@@ -60,12 +60,12 @@ def scale(values: Sequence[float], low: float, high: float, log: bool = False, l
 
 
 def logarithm(cost: float, least: float = 1.0) -> float:
-    """The natural logarithm of a cost; nothing at all counts as `least`, see `Notation.least`."""
+    """The natural logarithm of a cost; a cost of 0 counts as `least`, see `Notation.least`."""
     return math.log(cost or least)
 
 
 def candidates(trials: Sequence[Trial], budgets: Sequence[Budget]) -> list[Trial]:
-    """The trials that may be on the front: trained to the end and within all budgets, and the first of those of one network."""
+    """The trials that may be on the front: finished and within all budgets, and only the first trial of each network."""
     found = [t for t in trials if t.state == "finished" and t.score is not None and within(t.cost, budgets)]
     first: dict[str | int, Trial] = {}
     for trial in found:
@@ -74,28 +74,28 @@ def candidates(trials: Sequence[Trial], budgets: Sequence[Budget]) -> list[Trial
 
 
 def network_of(trial: Trial) -> str | int:
-    """What two trials of one network have in common: its identity; the trial's number where nobody has worked that out."""
+    """The identity of a trial's network, which equals that of its duplicates; the trial's number where it is unknown."""
     return trial.deployed or trial.number
 
 
 def front(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> list[Trial]:
-    """The non-dominated finished trials within the budgets, from the cheapest to the dearest."""
+    """The non-dominated finished trials within the budgets, from the cheapest to the most expensive."""
     found = candidates(trials, budgets)
     points = [goals.point(t) for t in found]
     return sorted((found[i] for i in nondominated(points)), key=lambda t: _place(t, goals))
 
 
 def _place(trial: Trial, goals: Goals) -> tuple[float, ...]:
-    """Where a trial stands on a front."""
+    """Sort key of a trial on a front: its costs, then its objective, best first."""
     return (*(trial.cost[m] for m in goals.costs), -goals.gain(trial), trial.number)
 
 
 class Front:
-    """The front of trials that come one by one, always equal to `front` of all of them.
+    """Incrementally updated front, always equal to `front` of all trials so far.
 
     Args:
-        budgets: within which a trial may be on the front.
-        goals: what is weighed.
+        budgets: the budgets that a trial on the front has to meet.
+        goals: objectives and costs that span the front.
     """
 
     def __init__(self, budgets: Sequence[Budget], goals: Goals) -> None:
@@ -105,7 +105,7 @@ class Front:
         self._first: dict[str | int, int] = {}
 
     def put(self, trial: Trial) -> bool:
-        """Takes one more trial, or one again with the same result; returns whether it is on the front."""
+        """Adds a trial, or the same trial with the same result again; returns whether it is on the front."""
         if not candidates([trial], self.budgets) or self._first.setdefault(network_of(trial), trial.number) != trial.number:
             return False
         point = self.goals.point(trial)
@@ -119,15 +119,16 @@ class Front:
 
 
 def best(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> Trial | None:
-    """The finished trial within the budgets that is best in the primary objective, the cheaper of equal ones; of one training
-    each, so unconfirmed.
+    """The finished trial within the budgets with the best primary objective, the cheaper of equal ones.
+
+    Each value comes from one training, so the result is not confirmed.
     """
     found = candidates(trials, budgets)
     return max(found, key=lambda t: (goals.gain(t), *(-v for v in t.cost.values.values()), -t.number), default=None)
 
 
 def knee(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> Trial | None:
-    """The trial of the front farthest above the straight line between its ends, on log cost."""
+    """The knee of the front: the trial farthest above the straight line between the front's ends, on log cost."""
     line = front(trials, budgets, goals)
     if len(line) < 3 or not goals.costs:
         return line[-1] if line else None
@@ -139,7 +140,7 @@ def knee(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> Tr
 
 
 def hypervolume(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals, bounds: Bounds) -> float:
-    """The share of the box between the bounds that the front dominates, 0-1; cost on a logarithmic scale."""
+    """Hypervolume: the share, 0-1, of the box between the bounds that the front dominates, with costs on a logarithmic scale."""
     objectives, costs = goals.within(bounds).objectives, [m for m in goals.costs if m in bounds]
 
     def point(t: Trial) -> list[float]:

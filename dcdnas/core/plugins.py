@@ -1,11 +1,11 @@
-"""Entries from outside the package: a user's own file, or what an installed package offers, used as if the package had it.
+"""Plugins: entries from a user's own file or from an installed package, used as if they belonged to dcdnas.
 
-A file is code, and so nothing runs one that was not named: by `--plugin`, by the ``plugins`` of a space file, or by naming a run
-that was searched with it, whose folder holds a copy. It is read once; what runs, what is recorded and what is sent to workers is
-that text. A copy runs only when what it holds is asked for.
+A plugin file is code. It runs only when a user has named it: with `--plugin`, in the ``plugins`` of a space file, or by naming a
+run that was searched with it, whose folder holds a copy. The file is read once, and this text is run, recorded and sent to
+workers. The copy in a run's folder runs only when its entry is requested.
 
-Which kind of entry it is follows from the first name of its ``__all__``. The folders of the package say themselves what may be
-added to them (`accept`).
+The first name in ``__all__`` of the file determines the kind of its entry. Each folder of the package declares which entries may
+be added to it (`accept`).
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ from dcdnas.core.installed import Installed, check_installed, installed, only
 from dcdnas.errors import ContractError, FileError, RunError, UsageError
 
 FOLDER = "plugins"
-"""Where a run keeps copies of the plugins that it was searched with."""
+"""Subfolder of a run with copies of the plugins that it was searched with."""
 
 KINDS = "an operator, a network, a cost metric, a sampler, a data source, a task, a tracker or an executor"
-"""What a plugin may be, in words."""
+"""The kinds of plugins, in words."""
 
 _KNOWN: dict[str, Plugin] = {}
-"""The files that may be used, by the names of their entries; run or not."""
+"""The plugin files that may be used, by the name of their entry, whether they have run yet or not."""
 
 _RECORDED: dict[tuple[str, str], Installed] = {}
-"""What the runs that were named used of installed packages, by kind and name."""
+"""The entries of installed packages that the named runs used, by kind and name."""
 
 _EXPECTED: dict[tuple[str, str], str] = {}
-"""Where the plugins of the model configs that were read are to be had, in a sentence, by kind and name."""
+"""Sentences that say where to get the plugins of the model configs that were read, by kind and name."""
 
 _PLACES: dict[str, Place] = {}
-"""The folders that take plugins and were imported, by kind."""
+"""The imported folders that accept plugins, by kind."""
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """A file with an entry.
+    """A plugin file with its entry.
 
     Args:
-        path: where it was read; for messages and records.
+        path: path that it was read from, for messages and records.
         text: its content.
-        kind: of its entry, e.g. ``operator``; empty as long as the file was not run.
+        kind: kind of its entry, e.g. ``operator``; empty until the file has run.
     """
 
     path: str
@@ -59,27 +59,27 @@ class Plugin:
 
     @property
     def name(self) -> str:
-        """Of the entry: the file's, with ``-`` for ``_`` as everywhere."""
+        """Name of the entry: the file's name with ``-`` for ``_``, as in all catalogues."""
         return Path(self.path).stem.replace("_", "-")
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the content."""
+        """SHA-256 of the file's content."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
     def record(self) -> dict[str, str]:
-        """For ``search.yaml``."""
+        """The plugin's record in ``search.yaml``."""
         return {"kind": self.kind, "path": str(Path(self.path).absolute()), "sha256": self.digest}
 
     def load(self) -> Plugin:
-        """Makes the entry known in this process; nothing happens when it is.
+        """Runs the file and adds its entry to the catalogue of this process; does nothing when the entry is known already.
 
         Returns:
-            The same, with its kind.
+            The same plugin, with its kind.
 
         Raises:
-            UsageError: when its name cannot be used, or is another entry's.
+            UsageError: when another entry has its name.
             FileError: when the code fails, holds no entry, or holds one that breaks a rule of its kind.
         """
         if (known := _same(self)) is not None:
@@ -100,11 +100,11 @@ class Place:
     """A folder of entries that plugins can add to.
 
     Args:
-        catalogue: the folder's table of entries.
-        base: what an entry is a subclass of, or an instance of.
-        kind: what one entry is called in messages and records, e.g. ``operator``.
-        made: whether an entry is an instance of the base.
-        rules: raises what is wrong with an entry; quick, since it runs whenever a plugin is loaded.
+        catalogue: the folder's catalogue of entries.
+        base: base class of the entries.
+        kind: name of the kind of entry in messages and records, e.g. ``operator``.
+        made: whether an entry is an instance of the base class rather than a subclass.
+        rules: check that raises for an entry that breaks a rule; has to be fast, because it runs whenever a plugin is loaded.
     """
 
     catalogue: Catalogue[Any]
@@ -115,34 +115,34 @@ class Place:
 
     @property
     def group(self) -> str:
-        """Of the entry points of installed packages."""
+        """Group of the entry points of installed packages, without its prefix."""
         return self.catalogue.listed
 
     def holds(self, found: object) -> bool:
-        """Whether something is an entry of this folder."""
+        """Whether an object can be an entry of this folder."""
         return isinstance(found, self.base) if self.made else isinstance(found, type) and issubclass(found, self.base)
 
     def check(self, name: str, entry: Any) -> None:
-        """The quick check of an entry that `holds`.
+        """Checks an entry for which `holds` is true: its abstract methods and the folder's own rules.
 
         Raises:
-            ContractError: saying which method it lacks; likewise what the folder's own rules raise.
+            ContractError: naming the methods that are missing; the folder's own rules may raise other errors.
         """
         lacking = sorted(getattr(entry, "__abstractmethods__", ()))
         require(not lacking, f"it has no {' and no '.join(lacking)}, which {_a(self.kind)} has to define")
         self.rules(name, entry)
 
     def names(self) -> Collection[str]:
-        """Of what is offered: files that were named, and entry points; nothing is run for it."""
+        """Names of the offered entries, from named files and from entry points, without running any code."""
         files = {name for name, plugin in _KNOWN.items() if plugin.kind == self.kind}
         return files | {name for kind, name in _RECORDED if kind == self.kind} | installed(self.group, self.kind).keys()
 
     def load(self, name: str) -> None:
-        """Adds what is offered under a name.
+        """Adds the entry that is offered under a name to the catalogue.
 
         Raises:
-            FileError: when its code fails, or breaks a rule of its kind.
-            RunError: when a run used it and its package is not installed.
+            FileError: when its code fails, or the entry breaks a rule of its kind.
+            RunError: when a run used the entry and its package is not installed.
         """
         plugin = _KNOWN.get(name)
         if plugin is not None and plugin.kind == self.kind:
@@ -154,11 +154,11 @@ class Place:
         found = installed(self.group, self.kind).get(name)
         if found is None:
             check_installed(_RECORDED[self.kind, name], same=False)
-            raise FileError(f"{_RECORDED[self.kind, name].where}: the package that is installed offers none of that name.")
+            raise FileError(f"{_RECORDED[self.kind, name].where}: the installed package offers no entry of that name.")
         self._take(only(found))
 
     def missing(self, name: str) -> str:
-        """Where an entry that nobody offers was to be had, as a config says it."""
+        """Sentence that says where to get an entry that is not offered, from the model config that needs it; empty if unknown."""
         return _EXPECTED.get((self.kind, name), "")
 
     def _take(self, found: Installed) -> None:
@@ -173,12 +173,12 @@ class Place:
 
     @property
     def wanted(self) -> str:
-        """What an entry has to be, in words."""
+        """Required type of an entry, in words."""
         return f"{'an instance' if self.made else 'a subclass'} of {self.base.__module__.partition('._')[0]}.{self.base.__name__}"
 
 
 def accept(place: Place) -> None:
-    """Lets plugins add entries to a folder; the folder says so itself when it is imported."""
+    """Lets plugins add entries to a folder; each folder calls this when it is imported."""
     _PLACES[place.kind] = place
     place.catalogue.outside = place
 
@@ -187,54 +187,55 @@ def require(holds: bool, rule: str) -> None:
     """Checks a rule that an entry has to keep.
 
     Args:
-        holds: whether it does.
-        rule: what is wrong and what has to be, for the author of the entry.
+        holds: whether the entry keeps the rule.
+        rule: message for the author of the entry: what is wrong and what is required.
 
     Raises:
-        ContractError: when it does not.
+        ContractError: when the entry breaks the rule.
     """
     if not holds:
         raise ContractError(rule)
 
 
 def rules_of(kind: str) -> Callable[[str, Any], object]:
-    """The quick check of a kind of entry: takes name and entry, raises what is wrong."""
+    """Returns the fast check of a kind of entry, which takes name and entry and raises when the entry breaks a rule."""
     return _PLACES[kind].check
 
 
 def load_plugin(path: str | Path) -> Plugin:
-    """Reads a file and makes its entry known in this process, under the file's name.
+    """Reads a plugin file and adds its entry to the catalogue of this process, under the file's name.
 
     Raises:
-        FileError: when it cannot be read, fails, holds no entry, or holds one that breaks a rule of its kind.
-        UsageError: when its name cannot be used, or is another entry's.
+        FileError: when its name cannot be a plugin's, when it cannot be read, when its code fails, or when it holds no entry or
+            one that breaks a rule of its kind.
+        UsageError: when another entry has its name.
     """
     return _read(Path(path)).load()
 
 
 def loaded() -> tuple[Plugin, ...]:
-    """The files that were named, in alphabetical order of their entries' names."""
+    """The plugin files that were named, in alphabetical order of their entries' names."""
     return tuple(_KNOWN[name] for name in sorted(_KNOWN))
 
 
 def place_of(plugin: Plugin | Installed) -> str:
-    """What messages call the place that an entry is defined in: file and line, or the installed package."""
+    """Location of an entry's definition for messages: file and line, or the installed package."""
     if isinstance(plugin, Installed):
         return plugin.where
     return f"{_place(plugin, None, module_of(plugin).__all__[0])}: the {plugin.kind} {plugin.name!r}"
 
 
 def module_of(plugin: Plugin) -> ModuleType:
-    """What a file that was loaded defines."""
+    """The module of a plugin that was loaded."""
     return _PLACES[plugin.kind].catalogue.module(plugin.name)
 
 
 def outside(kind: str, names: Iterable[str]) -> tuple[Plugin | Installed, ...]:
-    """Those of some entries that come from outside the package, in alphabetical order; nothing is run for it.
+    """Selects the entries that come from plugins, in alphabetical order, without running any code.
 
     Args:
-        kind: of the entries, e.g. ``operator``.
-        names: of the entries.
+        kind: kind of the entries, e.g. ``operator``.
+        names: names of the entries to select from.
     """
     found: list[Plugin | Installed] = []
     for name in sorted(set(names)):
@@ -249,17 +250,18 @@ def outside(kind: str, names: Iterable[str]) -> tuple[Plugin | Installed, ...]:
 
 
 def expect(recorded: object) -> None:
-    """Remembers what a model's config says of its plugins, so that a name that is missing is told with what to do.
+    """Remembers the plugins that a model config records, so that the error for a missing entry can say where to get it.
 
     Args:
-        recorded: name to `Plugin.record` or `Installed.record`; what is damaged is left out, since nothing is loaded for it.
+        recorded: name to `Plugin.record` or `Installed.record`; damaged records are skipped, because they are only used in
+            messages.
     """
     for name, record in recorded.items() if isinstance(recorded, Mapping) else ():
         if not _is_record(name, record):
             continue
         if "distribution" in record:
             package, version = record["distribution"], record["version"]
-            said = f'It is of the package {package} {version}: pip install "{package}=={version}".'
+            said = f'It belongs to the package {package} {version}: pip install "{package}=={version}".'
         else:
             file, digest = Path(record["path"]).name, record["sha256"][:12]
             said = f"It was in the file {file}, with the SHA-256 {digest}...: give it with --plugin."
@@ -267,10 +269,10 @@ def expect(recorded: object) -> None:
 
 
 def offer(plugins: Iterable[Plugin]) -> None:
-    """Makes files usable that were named before, whose kinds are known; each is run when its entry is asked for.
+    """Makes plugin files usable whose kinds are already recorded; each runs when its entry is requested.
 
     Raises:
-        UsageError: when another file with an entry of the same name is known already.
+        UsageError: when a file with other content and an entry of the same name is known already.
     """
     for plugin in plugins:
         if _same(plugin) is None:
@@ -278,19 +280,19 @@ def offer(plugins: Iterable[Plugin]) -> None:
 
 
 def offer_recorded(folder: Path, recorded: Mapping[str, Mapping[str, str]], go_on: bool = False) -> tuple[Plugin, ...]:
-    """Makes what a run was searched with usable: the copies in its folder, and what installed packages offer.
+    """Makes the plugins of a run usable: the copies in its folder, and the entries of installed packages.
 
     Args:
-        folder: of the run.
-        recorded: what ``search.yaml`` says of them: name to `Plugin.record` or `Installed.record`.
-        go_on: whether the search is to go on, with the same versions of the packages.
+        folder: folder of the run.
+        recorded: the plugins in ``search.yaml``: name to `Plugin.record` or `Installed.record`.
+        go_on: whether the search is being resumed, which needs the same versions of the packages.
 
     Returns:
-        The copies.
+        The copies as plugins.
 
     Raises:
-        RunError: when a copy is missing or was changed, or, to go on, a package is not installed in its version.
-        UsageError: when another entry of its name is known already.
+        RunError: when a copy is missing or was changed; on a resume, also when a package is not installed in its version.
+        UsageError: when another entry of the same name is known already.
     """
     copies, packages = [], []
     for name, record in recorded.items() if isinstance(recorded, Mapping) else [("", recorded)]:
@@ -327,18 +329,18 @@ def _copy(folder: Path, name: str, record: Mapping[str, str]) -> Plugin:
 
 
 def _same(plugin: Plugin) -> Plugin | None:
-    """The plugin as it is known; None where none of its name is."""
+    """The known plugin of this name, which must have the same content; None when there is none."""
     known = _KNOWN.get(plugin.name)
     if known is not None and known.digest != plugin.digest:
         raise UsageError(
             f"{plugin.path}: the {known.kind} {plugin.name!r} was read from {known.path} with another content. "
-            "Rename one of the files, or start anew."
+            "Rename one of the files, or start a new process."
         )
     return known
 
 
 def _run(plugin: Plugin) -> tuple[Place, Any, ModuleType]:
-    """Runs the text, and finds out what it holds."""
+    """Runs the plugin's text and checks the entry that it defines."""
     module = ModuleType(f"dcdnas_plugins.{Path(plugin.path).stem}")
     sys.modules[module.__name__] = module  # dataclasses, annotations and pickle look a class's module up there
     try:
@@ -372,11 +374,11 @@ def _described(found: object) -> str:
     if not isinstance(found, type):
         return f"{_a(type(found).__name__)} object"
     bases = ", ".join(base.__name__ for base in found.__bases__ if base is not object)
-    return f"a subclass of {bases}" if bases else "a class of its own"
+    return f"a subclass of {bases}" if bases else "a class without a base class"
 
 
 def _rule(error: Exception) -> str:
-    """What an error says of the rule that was broken, as a sentence."""
+    """Message of an error about a broken rule, as a sentence."""
     said = str(error).strip() or type(error).__name__
     named = said if isinstance(error, UsageError) else f"{type(error).__name__}: {said}"
     return named if named.endswith((".", "?")) else f"{named}."
@@ -396,7 +398,7 @@ def _read(path: Path) -> Plugin:
 
 
 def _place(plugin: Plugin, error: BaseException | None, name: str = "") -> str:
-    """File and line where the code failed, or where the name is defined."""
+    """File and line where the code failed or, without an error, where the name is defined."""
     if isinstance(error, SyntaxError):
         return f"{plugin.path}:{error.lineno}"
     trace = traceback.extract_tb(error.__traceback__) if error else []
@@ -405,7 +407,7 @@ def _place(plugin: Plugin, error: BaseException | None, name: str = "") -> str:
 
 
 def defined(text: str, name: str) -> list[int | None]:
-    """The lines at which a module's text defines a name."""
+    """Finds the lines at which a module's text defines a name."""
     found: list[int | None] = []
     for node in ast.parse(text).body:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []

@@ -10,12 +10,12 @@ class Reference:
     """A conference paper.
 
     Args:
-        key: of the entry.
-        authors: as BibTeX has them, joined by ``and``.
-        title: of the paper.
-        venue: where it was published.
-        year: likewise.
-        arxiv: number of its preprint.
+        key: key of the BibTeX entry.
+        authors: the authors in BibTeX's notation, joined by ``and``.
+        title: title of the paper.
+        venue: conference where it was published.
+        year: year of publication.
+        arxiv: arXiv identifier of its preprint.
     """
 
     key: str
@@ -26,7 +26,7 @@ class Reference:
     arxiv: str
 
     def bibtex(self) -> str:
-        """The entry; the title's capitals are kept."""
+        """Writes the BibTeX entry; braces keep the capitals of the title."""
         fields = {
             "author": self.authors, "title": f"{{{self.title}}}", "booktitle": self.venue, "year": str(self.year),
             "eprint": self.arxiv, "archiveprefix": "arXiv",

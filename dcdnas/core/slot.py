@@ -1,4 +1,4 @@
-"""The places of a backbone as plain data."""
+"""Slots, the named places of a backbone that compute, as plain data."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class Slot:
 
     Args:
         name: path of the module, e.g. ``stage3.block1.expand``.
-        geometry: of the convolution, with the size of its input map at deployment.
-        kind: ``conv`` is a convolution with BatchNorm; ``linear`` a classifier's layer, for operators that have a form for it;
-            both are open to the search. ``gate`` is squeeze-and-excitation, whose geometry says from how many channels to how
-            many it squeezes; ``hamburger`` is global context by a factorisation, whose geometry goes from the channels to the
-            rank. ``pixel-linear`` is the same linear layer at every pixel, with a bias and no BatchNorm.
-            ``bilinear`` and ``ddf-up`` make a map larger: their geometry is that of the convolution whose stride they undo, so
-            they map what would come out of it, (C, ceil(H/s), ceil(W/s)), to (C, s ceil(H/s), s ceil(W/s)).
-        activation: after the BatchNorm, ``""`` for none; of a gate, its last one.
-        variant: of a hamburger, the decomposition and its steps, as in ``nmf-6``.
+        geometry: geometry of the convolution, with the size of its input map at deployment.
+        kind: ``conv`` is a convolution with BatchNorm, and ``linear`` a classifier's layer, for operators that have a form for
+            it; both can be searched. ``gate`` is squeeze-and-excitation, whose geometry goes from the number of channels to
+            the number that they are squeezed to. ``hamburger`` is global context by a matrix factorisation, whose geometry
+            goes from the number of channels to the rank. ``pixel-linear`` is one linear layer applied at every pixel, with a
+            bias and no BatchNorm. ``bilinear`` and ``ddf-up`` enlarge a map: their geometry is that of the convolution whose
+            stride they undo, so they map its output size, (C, ceil(H/s), ceil(W/s)), to (C, s ceil(H/s), s ceil(W/s)).
+        activation: activation after the BatchNorm, ``""`` for none; for a gate, its last activation.
+        variant: for a hamburger, the decomposition and its number of steps, as in ``nmf-6``.
     """
 
     name: str
@@ -50,22 +50,22 @@ class Slot:
 
     @property
     def searchable(self) -> bool:
-        """Whether an operator can be chosen for it."""
+        """Whether an operator can be chosen for the slot."""
         return self.kind in SEARCHABLE
 
     @property
     def stage(self) -> str:
-        """First part of the name."""
+        """Name of the stage: the first part of the slot's name."""
         return self.name.split(".")[0]
 
     @property
     def block(self) -> str:
-        """The name without its last part; for ``stem``, ``head`` and ``classifier`` the name itself."""
+        """Name of the block: the slot's name without its last part; for ``stem``, ``head`` and ``classifier`` the name itself."""
         return self.name.rpartition(".")[0] or self.name
 
     @property
     def input(self) -> tuple[int, ...]:
-        """Shape of what comes in, without the batch: (C, H, W), or (C,) of a linear layer."""
+        """Shape of the input without the batch: (C, H, W), or (C,) for a linear layer."""
         g = self.geometry
         if self.kind == "linear":
             return (g.in_channels,)
@@ -74,7 +74,7 @@ class Slot:
 
     @property
     def output(self) -> tuple[int, ...]:
-        """Shape of what comes out, without the batch: (D, H', W'), or (D,) of a linear layer."""
+        """Shape of the output without the batch: (D, H', W'), or (D,) for a linear layer."""
         g = self.geometry
         if self.kind == "linear":
             return (g.out_channels,)
@@ -86,5 +86,5 @@ class Slot:
 
     @property
     def role(self) -> str:
-        """Last part of the name: what the convolution does in its block."""
+        """Role of the convolution in its block: the last part of the slot's name."""
         return self.name.rpartition(".")[2]

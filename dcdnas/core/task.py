@@ -1,4 +1,4 @@
-"""A short training that stands in for the real one, as plain data."""
+"""The proxy task: a short training that stands in for the full one, as plain data."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 from dcdnas.errors import UsageError
 
 AUGMENTATIONS = ("none", "flip", "crop-flip", "resized-crop")
-"""How a training varies its images."""
+"""Basic augmentations of the training images."""
 
 SCHEDULES = ("cosine", "steps")
-"""How the learning rate falls after the warm-up."""
+"""Schedules of the learning rate after the warm-up."""
 
 OPTIMIZERS = ("sgd", "adamw")
 """SGD with Nesterov momentum 0.9, or AdamW (Loshchilov and Hutter, ICLR 2019, arXiv:1711.05101)."""
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-"""Number format of forward passes: ``auto`` is bfloat16 on a GPU that has it, float16 on another, float32 on a CPU."""
+"""Dtypes of forward passes: ``auto`` is bfloat16 on a GPU that supports it, float16 on other GPUs, float32 on a CPU."""
 
 _LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "classes": (lambda v: v == 0 or v >= 2, "at least 2, or 0 for all"),
@@ -62,65 +62,67 @@ _LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 
 
 TABLE = "table:"
-"""How `TrainingTask.data` begins where nothing is trained, before the name of the benchmark whose table has the results."""
+"""Prefix of `TrainingTask.data` where no network is trained; the name of the benchmark whose table has the results follows."""
 
 OWN = "task:"
-"""How `TrainingTask.data` begins where a task of somebody's own trains on data of its own, before the name of the task."""
+"""Prefix of `TrainingTask.data` where a user's own task trains on its own data; the name of the task follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingTask:
-    """A short training that stands in for the real one.
+    """A short training that stands in for the full one.
 
     Args:
-        data: name of the data set, e.g. ``fashion-mini`` or ``folder:/data/imagenet``; or what takes the
-            place of images, see `table` and `own`.
-        resolution: side of the images the proxy trains on, in pixels; 0 keeps the data's own.
+        data: name of the data set, e.g. ``fashion-mini`` or ``folder:/data/imagenet``; or a replacement for
+            images, see `table` and `own`.
+        resolution: side of the images that the proxy trains on, in pixels; 0 keeps the data's own.
         classes: how many of the data's classes the proxy trains on, evenly spaced in their order; 0 for all.
-        epochs: passes over the training part.
-        batch_size: images a step.
+        epochs: passes over the training split.
+        batch_size: images per step.
         lr: peak learning rate.
-        weight_decay: on convolution and linear weights only.
-        label_smoothing: of the cross entropy.
-        warmup: share of all steps in which the learning rate rises linearly.
+        weight_decay: weight decay, applied to convolution and linear weights only.
+        label_smoothing: label smoothing of the cross entropy.
+        warmup: share of all steps over which the learning rate rises linearly.
         augment: ``none``, ``flip``, ``crop-flip``, or ``resized-crop`` with flips.
-        controller_lr: times the learning rate, for what computes the operators' attentions.
-        controller_warmup: share of all steps in which that rate rises linearly as well; until then a dynamic layer stays near
-            its start, the static function.
-        seed: of the trial: initial weights, order of the images, augmentation.
-        deadline: seconds after which the training is given up as hung; 0 never.
-        first_rung: epoch by which temperatures have reached 1, where a search of an earlier version compared trainings; 0 never.
-        scan: of the epochs, the first ones that are a short training of their own: after its end a search stops some networks,
-            and trains the others afresh for the rest of the epochs; 0 for none.
+        controller_lr: factor on the learning rate of the layers that compute the operators' attentions.
+        controller_warmup: share of all steps over which this factor rises linearly too; until then a dynamic layer stays near
+            its initialisation, which is the static function.
+        seed: seed of the trial, for initial weights, order of the images and augmentation.
+        deadline: seconds after which the training is terminated as hung; 0 for never.
+        first_rung: epoch by which temperatures have reached 1, at which searches of earlier versions compared trainings; 0 for
+            none.
+        scan: how many of the epochs form a separate short training before the main one. After it a search stops some
+            networks, and trains the others from fresh weights for the remaining epochs; 0 for none.
         deployed_side: R, side of the deployed images that the proxy's images stand for: the largest of a space's resolutions. A
-            network that is deployed at r pixels trains at r / R of the proxy's size; 0 stands for its own size, so all of it.
+            network that is deployed at r pixels trains at r / R of the proxy's size; 0 for each network's own size, so that it
+            trains at the full proxy size.
         norm_batches: batches of unaugmented training images on which BatchNorm statistics are re-estimated before each reading;
-            0 reads with training's own.
-        skip_damaged: damaged pictures that may be left out: a share below 1, else a number.
+            0 keeps the statistics of training.
+        skip_damaged: how many damaged pictures may be left out: a share below 1, else a number.
         schedule: ``cosine`` to zero, or ``steps`` down by `step_factor` every `step_epochs`.
         step_epochs: epochs between two steps.
-        step_factor: what the learning rate is multiplied with at each.
+        step_factor: factor on the learning rate at each step.
         anneal_epochs: epochs over which temperatures fall to 1, at most up to the first rung; 0 for a third of all.
-        clip_norm: L2 norm of all gradients that is not exceeded; 0 for no limit.
+        clip_norm: largest L2 norm of all gradients together, to which they are clipped; 0 for no limit.
         mixup: alpha of mixup (Zhang et al., ICLR 2018, arXiv:1710.09412), at most 1; 0 for none.
         mixup_ramp: epochs over which the alphas of mixup and CutMix rise linearly from 0.
         optimizer: ``sgd`` or ``adamw``.
-        ema: decay a step of an average of the weights, with which the network is judged and kept; 0 for the weights themselves.
+        ema: decay per step of a moving average of the weights, which is evaluated and saved; 0 for the weights themselves.
         cutmix: alpha of CutMix (Yun et al., ICCV 2019, arXiv:1905.04899), at most 1; 0 for none.
-        randaugment: operations of RandAugment an image (Cubuk et al., 2020, arXiv:1909.13719); 0 for none.
-        magnitude: of those, 0 to 10.
+        randaugment: operations of RandAugment per image (Cubuk et al., 2020, arXiv:1909.13719); 0 for none.
+        magnitude: magnitude of these operations, 0 to 10.
         erasing: probability of random erasing (Zhong et al., AAAI 2020, arXiv:1708.04896).
         crop_area: smallest share of the image's area in a resized crop.
-        accumulate: parts that a batch is cut into, one after the other in memory, whose gradients are averaged.
-        precision: see `PRECISIONS`.
+        accumulate: parts that a batch is divided into, processed one after the other, whose gradients are averaged.
+        precision: dtype of forward passes, see `PRECISIONS`.
         patience: epochs without a better validation accuracy after which the training ends; 0 for never.
         distillation: share of a teacher's distribution in the loss, where there is a teacher (Hinton et al., arXiv:1503.02531).
-        distillation_temperature: of both distributions.
-        class_balance: b in the weight of a class in the loss, n^-b for n training images of it, or pixels of masks; their mean
-            over all images is 1. 0 for none, 1 for classes that weigh alike.
+        distillation_temperature: temperature of both distributions.
+        class_balance: b in the weight n^-b of a class in the loss, where n is the number of its training images, or of its
+            pixels in masks; the mean weight over all images is 1. 0 for no weighting, 1 for classes with equal total weight.
 
     Raises:
-        UsageError: when a value cannot be trained with.
+        UsageError: when a value is not allowed.
     """
 
     data: str = "fashion-mini"
@@ -173,27 +175,27 @@ class TrainingTask:
 
     @property
     def stages(self) -> tuple[TrainingTask, ...]:
-        """The trainings that it consists of, each from fresh weights and on a whole schedule; the last one is the result."""
+        """The trainings that the task consists of, each from fresh weights and with a full schedule; the last is the result."""
         short = (replace(self, epochs=self.scan, scan=0),) if self.scan else ()
         return (*short, replace(self, epochs=self.epochs - self.scan, scan=0))
 
     @property
     def table(self) -> str:
-        """The benchmark in whose table the results are looked up; empty where networks are trained."""
+        """Name of the benchmark whose table holds the results; empty where networks are trained."""
         return self.data.removeprefix(TABLE) if self.data.startswith(TABLE) else ""
 
     @property
     def own(self) -> str:
-        """The task that trains with a function and data of its own; empty for those on images."""
+        """Name of the user's task that trains with its own function and data; empty for tasks on images."""
         return self.data.removeprefix(OWN) if self.data.startswith(OWN) else ""
 
 
 def proxy_input(images: tuple[int, int, int], side: int, largest: int = 0) -> tuple[int, int, int]:
-    """(C, H, W) of the images that a proxy trains a network on.
+    """Returns the shape (C, H, W) of the images that a proxy trains a network on.
 
     Args:
         images: (C, H, W) of the proxy's images at their full size.
-        side: of the network's deployed images, in pixels.
+        side: side of the network's deployed images, in pixels.
         largest: R, side of the deployed images that the full size stands for; 0 for the network's own.
     """
     channels, height, width = images
@@ -202,5 +204,5 @@ def proxy_input(images: tuple[int, int, int], side: int, largest: int = 0) -> tu
 
 
 def proxy_side(side: int, share: float) -> int:
-    """Pixels of a proxy's side that stand for a share of the largest resolution; at least 1."""
+    """Side of a proxy's images, in pixels, for a network at a share of the largest resolution; at least 1."""
     return max(1, round(side * share))

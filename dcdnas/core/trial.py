@@ -1,4 +1,4 @@
-"""What a search tries, and what became of it: trials, their states and their results."""
+"""Trials of a search, with their states and results, and the reasons for which a search ends."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dcdnas.core.geometry import Cost, Setting
 
 State = Literal["finished", "stopped", "failed", "interrupted", "running", "refused", "replayed"]
 ENDED: tuple[State, ...] = ("finished", "stopped")
-"""The states that count as one of the `-n N` trainings."""
+"""The states of trials that count towards the `-n N` trainings."""
 
 LOST: tuple[State, ...] = ("running", "interrupted")
-"""The states of trials that have not ended, which a resumed search trains again."""
+"""The states of trials whose training was not completed, which a resumed search trains again."""
 
 
 class Ending(StrEnum):
-    """How a search ended. Programs decide by it; `sentence` is for people."""
+    """How a search ended, machine-readable; `sentence` is the human-readable reason."""
 
     COMPLETED = "completed"
     EXHAUSTED = "exhausted"
@@ -33,12 +33,12 @@ class Ending(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """Why the search ended before its number, in words; empty when it did not."""
+        """Why the search ended before all its trainings were done, in words; empty when it completed them."""
         return _SENTENCES[self]
 
     @property
     def resumable(self) -> bool:
-        """Whether something outside the search ended it, so that a resume simply goes on."""
+        """Whether the search was ended from outside, so that a resume simply continues it."""
         return self in (Ending.STOPPED, Ending.INTERRUPTED, Ending.TAKEN_OVER, Ending.EXECUTOR_CRASHED)
 
 
@@ -51,12 +51,12 @@ _SENTENCES = {
     Ending.STOPPED: "stopped as asked",
     Ending.INTERRUPTED: "interrupted",
     Ending.TAKEN_OVER: "taken over by another driver",
-    Ending.EXECUTOR_CRASHED: "what runs the trainings crashed",
+    Ending.EXECUTOR_CRASHED: "the executor that runs the trainings crashed",
 }
 
 
 class FailureKind(StrEnum):
-    """Why a training failed. Programs decide by it; the sentence beside it, `Trial.reason`, is for people."""
+    """Why a training failed, machine-readable; `Trial.reason` is the human-readable reason."""
 
     RAISED = "raised"
     DIVERGED = "diverged"
@@ -75,12 +75,12 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """What a training says after each epoch.
+    """The report of a training after one epoch.
 
     Args:
-        epoch: epochs done, from 1.
-        values: of the task's objectives, by name and in their order, on the validation part.
-        seconds: since the training began.
+        epoch: number of completed epochs, from 1.
+        values: values of the task's objectives on the validation split, by name, in the order of the objectives.
+        seconds: seconds since the training began.
     """
 
     epoch: int
@@ -90,12 +90,12 @@ class EpochResult:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How a training ended: its last report, and every one before it.
+    """The result of a training: its last report, and the reports of all epochs.
 
     Args:
-        values: of the task's objectives, by name.
-        epochs: done.
-        seconds: that it took.
+        values: values of the task's objectives, by name.
+        epochs: number of completed epochs.
+        seconds: duration of the training in seconds.
         curve: its reports, epoch by epoch.
     """
 
@@ -107,26 +107,26 @@ class Score:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Trial:
-    """One architecture of a search and all that became of it.
+    """One architecture of a search with its state and results.
 
     Args:
         number: position in the search, from 0.
         state: see `State`.
-        architecture: what was tried.
-        decisions: the options the sampler chose, by the decision's name.
-        cost: priced before any training.
+        architecture: the architecture that is tried.
+        decisions: the options that the sampler chose, by the decision's name.
+        cost: its deployment cost, which is known before any training.
         score: the training's result; None before its first report.
-        seed: of its training.
+        seed: seed of its training.
         reason: why it was refused, replayed, stopped, interrupted or failed; empty otherwise.
-        failure: what kind of failure it was; None unless it failed, and for a failed trial of a run of format 1.
+        failure: kind of the failure; None for trials that did not fail, and for failed trials in runs of format 1.
         lost: how often a driver or machine went down while this network was training.
-        deployed: identity of the network that is priced (`dcdnas.networks.identity`); empty where nobody has worked it out.
-        trained: identity of the network that its training builds of it, at the proxy's images; empty where nothing is trained.
-        trained_cost: price of that network, by the metrics that are no predictions; None where nothing is trained.
-        origin: who asked for it: ``static`` (the reference network), ``ladder`` (the other uniform static networks that are
-            trained first), ``start-from`` (the front of an earlier run), ``start``, the sampler's name or ``confirm``.
-        started: seconds since the epoch.
-        ended: seconds since the epoch; 0 while running.
+        deployed: identity of the deployed network, which is priced (`dcdnas.networks.identity`); empty where not computed.
+        trained: identity of the network that is trained, adapted to the proxy's images; empty where nothing is trained.
+        trained_cost: cost of the trained network, by the metrics that are not predictions; None where nothing is trained.
+        origin: where the trial comes from: ``static`` (the reference network), ``ladder`` (the other uniform static networks
+            that are trained first), ``start-from`` (the front of an earlier run), ``start``, the sampler's name or ``confirm``.
+        started: start time in seconds since the epoch.
+        ended: end time in seconds since the epoch; 0 while running.
     """
 
     number: int
@@ -147,7 +147,7 @@ class Trial:
     trained_cost: Cost | None = None
 
     def __repr__(self) -> str:
-        """In a line: state, its first value and what that is of, cost, network."""
+        """One line with state, first objective, cost and network."""
         s, a = self.score, self.architecture
         first = next((f"{name} {value:.4f}" for name, value in s.values.items()), "no result") if s else ""
         reached = f" with {first} in one training of {s.epochs} epochs" if s else ""
@@ -156,6 +156,6 @@ class Trial:
 
     @property
     def attempts(self) -> int:
-        """Trainings that ended by themselves, and so count against the network; one lost with its driver does not."""
+        """Number of trainings, 0 or 1, that count against the network; one lost with its driver or machine does not count."""
         lost = self.failure in (FailureKind.DRIVER_DIED, FailureKind.NODE_LOST)
         return int(self.state in (*ENDED, "failed") and not lost)

@@ -1,4 +1,4 @@
-"""What a number of images and seeds can tell apart, with 95 % confidence."""
+"""Differences that a number of images and seeds can distinguish, with 95 % confidence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STUDENT = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
     2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 )  # fmt: skip
-"""Two-sided 95 % quantiles of Student's t, by degrees of freedom from 1 to 30; the normal one beyond."""
+"""Two-sided 95 % quantiles of Student's t, for 1 to 30 degrees of freedom; beyond, the normal quantile is used."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Difference:
 
     Args:
         mean: estimate of the difference.
-        margin: half the width of its 95 % interval; infinite where nothing is known of it.
-        pairs: how many pairs of trainings it was estimated from.
+        margin: half the width of its 95 % confidence interval; infinite where it cannot be estimated.
+        pairs: number of pairs of trainings that it was estimated from.
     """
 
     mean: float
@@ -31,47 +31,47 @@ class Difference:
 
     @property
     def low(self) -> float:
-        """Lower end of the interval."""
+        """Lower end of the confidence interval."""
         return self.mean - self.margin
 
     @property
     def high(self) -> float:
-        """Upper end of the interval."""
+        """Upper end of the confidence interval."""
         return self.mean + self.margin
 
     @property
     def distinguishable(self) -> bool:
-        """Whether the interval leaves 0 out."""
+        """Whether the confidence interval excludes 0."""
         return abs(self.mean) > self.margin
 
 
 def student(freedom: int) -> float:
-    """The two-sided 95 % quantile of Student's t with so many degrees of freedom, at least 1."""
+    """The two-sided 95 % quantile of Student's t with `freedom` degrees of freedom, at least 1."""
     return STUDENT[freedom - 1] if freedom <= len(STUDENT) else NORMAL
 
 
 def reading_margin(share: float, images: int) -> float:
-    """By how much two single readings of about `share` must differ on so many images each: 1.96 sqrt(2 p (1 - p) / n).
+    """The smallest distinguishable difference of two single readings of about `share`: 1.96 sqrt(2 p (1 - p) / n).
 
     Args:
-        share: p, e.g. of the images that are right.
-        images: n that each reading was taken on.
+        share: p, e.g. the share of images that are classified correctly.
+        images: n, the number of images of each reading.
     """
     return NORMAL * math.sqrt(2 * share * (1 - share) / images) if images else math.inf
 
 
 def between_readings(first: float, second: float, images: int) -> Difference:
-    """The difference of two single readings on so many images each; the images are all that its interval knows of."""
+    """The difference of two single readings on `images` images each; its interval covers only the sampling of the images."""
     return Difference(first - second, reading_margin((first + second) / 2, images), 1)
 
 
 def reading_deviation(share: float, images: int) -> float:
-    """The standard error of one reading of a share, from the images that it was taken on."""
+    """The standard error of one reading of a share, due to the sampling of its images."""
     return math.sqrt(share * (1 - share) / images)
 
 
 def between_pairs(differences: Sequence[float]) -> Difference:
-    """The mean of paired differences with its t interval; one pair alone has an infinite one.
+    """The mean of paired differences with its t interval, which is infinite for a single pair.
 
     Raises:
         ValueError: without differences.
@@ -83,7 +83,7 @@ def between_pairs(differences: Sequence[float]) -> Difference:
 
 
 def wilson(right: int, of: int) -> tuple[float, float]:
-    """The 95 % interval of a share that was read as `right` out of `of`, at least one (Wilson, JASA 1927)."""
+    """The 95 % confidence interval of a share that was read as `right` out of `of` (at least 1; Wilson, JASA 1927)."""
     share, weight = right / of, NORMAL**2 / of
     middle = (share + weight / 2) / (1 + weight)
     half = NORMAL * math.sqrt(share * (1 - share) / of + weight / (4 * of)) / (1 + weight)

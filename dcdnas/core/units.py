@@ -1,7 +1,7 @@
-"""Numbers as text and text as numbers, the same in the terminal, the report and the messages.
+"""Converts numbers to text and text to numbers, in the same way for the terminal, the report and messages.
 
-How the values of a cost metric are named, written and read is its `Notation`, which the metric's own file states
-(`dcdnas.cost`) and every run keeps. This module knows the notations that were `register`\\ ed and no metric by name.
+The `Notation` of a cost metric says how its values are named, written and read. The metric's own file (`dcdnas.cost`) states it
+and every run records it. This module knows no metric by name, only the notations that were registered with `register`.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:[eE][
 """Pattern of a number as a person writes it."""
 
 UNIT = r"[A-Za-z\u00b5\u03bc ]*"
-"""Pattern of the unit behind it."""
+"""Pattern of the unit behind a number."""
 
 PREFIXES: Mapping[str, float] = MappingProxyType({"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12})
-"""Of counts, where case does not matter: ``m`` is a million and ``b`` a billion."""
+"""Prefixes of counts, whose case does not matter: ``m`` is a million and ``b`` a billion."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A ladder of units, and what else may be written for them.
+    """The units of a quantity and their accepted spellings.
 
     Args:
-        steps: (size in the base unit, symbol), from the largest on.
-        spelled: further spellings with their sizes; the empty one lets a number stand alone after the metric's name.
-        prefixed: words that follow a prefix of `PREFIXES`, and may be left out after the metric's name.
-        cased: whether upper and lower case tell units apart, as in mJ and MJ.
-        telling: whether a unit says what it is of: ``3 MFLOPs`` does, ``3 KiB`` of weights does not.
-        digits: whether tables of layers write whole values digit by digit, ``1,234,567`` instead of ``1.23 M``.
+        steps: (size in the base unit, symbol) of each unit, the largest first.
+        spelled: sizes of further spellings; the empty spelling allows a number without a unit after the metric's name.
+        prefixed: words that follow a prefix of `PREFIXES`; they may be omitted after the metric's name.
+        cased: whether case distinguishes units, as in mJ and MJ.
+        telling: whether a unit implies its quantity: ``3 MFLOPs`` does, ``3 KiB`` (of weights) does not.
+        digits: whether tables of layers write whole values with all digits, ``1,234,567`` instead of ``1.23 M``.
     """
 
     steps: tuple[tuple[float, str], ...]
@@ -49,10 +49,10 @@ class Scale:
     digits: bool = False
 
     def size(self, unit: str, named: bool) -> float | None:
-        """A unit in the base unit; None when it is none of these.
+        """Size of a unit in the base unit; None when the scale does not have it.
 
         Args:
-            unit: as a person wrote it, without spaces.
+            unit: the unit as a person wrote it, without spaces.
             named: whether the metric's name was written, too.
         """
         known = {symbol: size for size, symbol in self.steps} | dict(self.spelled)
@@ -66,27 +66,27 @@ class Scale:
         return PREFIXES.get(unit) if named and self.prefixed else None
 
     def write(self, value: float, digits: int = 3) -> str:
-        """A value with its unit, to so many significant digits."""
-        # rounding comes first, so that 999,999 is 1 M and not 1000 k
+        """Writes a value with its unit, to `digits` significant digits."""
+        # the value is rounded before the unit is chosen, so that 999,999 is 1 M and not 1000 k
         rounded = float(f"{value:.{digits - 1}e}")
         size, unit = next((step for step in self.steps if rounded >= step[0]), self.steps[-1])
         return f"{_significant(value / size, digits)} {unit}".rstrip()
 
 
 def counts(word: str, *words: str, **spelled: float) -> Scale:
-    """Of things that are counted one by one: ``300 MFLOPs`` for the word ``FLOPs``.
+    """Makes the scale of a count: ``300 MFLOPs`` for the word ``FLOPs``.
 
     Args:
-        word: behind the prefix, as it is written.
-        words: behind the prefix, as it may be read, in lower case.
-        spelled: whole units that are read otherwise than prefix by prefix.
+        word: the word behind the prefix as it is written.
+        words: the words that are accepted behind the prefix, in lower case; `word` itself when none is given.
+        spelled: complete units that are not read as prefix and word, with their sizes.
     """
     steps = tuple((size, f"{prefix}{word}") for size, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")))
     return Scale(steps, spelled, words or (word.lower(),), telling=True, digits=True)
 
 
 def plain(unit: str = "") -> Scale:
-    """Of one unit, without any prefix."""
+    """Makes a scale of a single unit without prefixes."""
     return Scale(((1.0, unit),), {"": 1.0}, cased=True, telling=bool(unit))
 
 
@@ -95,7 +95,7 @@ BYTES = Scale(
     {"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12},
     digits=True,
 )
-"""Bytes, in binary steps; read in decimal ones, too."""
+"""Bytes, written in binary units; decimal units are read, too."""
 
 TIMES = Scale(
     ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns")), {"sec": 1e9, "\u00b5s": 1e3, "\u03bcs": 1e3}, cased=True
@@ -108,14 +108,14 @@ class Notation:
     """How the values of a cost metric are named, written and read.
 
     Args:
-        metric: its name, as in YAML.
+        metric: name of the metric, as in YAML.
         label: heading of its values, like ``Parameters``.
         scale: its units.
-        number: ``int`` for what is whole and adds up exactly, else ``float``.
-        words: other names that a budget may call it by, in lower case.
+        number: ``int`` for whole values that add up exactly, else ``float``.
+        words: other names that a budget may use for it, in lower case.
         axis: title of an axis of its values; the label when empty.
-        short: heading where there is little room; the label when empty.
-        implied: whether a unit without a name means this metric; False where another metric has the same units.
+        short: heading for narrow columns; the label when empty.
+        implied: whether a unit without a metric's name means this metric; False where another metric has the same units.
     """
 
     metric: str
@@ -129,20 +129,20 @@ class Notation:
 
     @property
     def least(self) -> float:
-        """What nothing at all counts as on a logarithmic scale: one of what is whole, else a trillionth of the base unit."""
+        """The value that replaces 0 on a logarithmic scale: 1 for whole values, else 1e-12 of the base unit."""
         return 1.0 if self.number == "int" else 1e-12
 
     @property
     def base(self) -> str:
-        """Symbol of the base unit; empty where it has none."""
+        """Symbol of the base unit; empty where the unit has none."""
         return next((symbol for size, symbol in self.scale.steps if size == 1.0), "")
 
     def value(self, value: float) -> float:
-        """A value as the metric's type of number."""
+        """Converts a value to the metric's number type."""
         return int(value) if self.number == "int" else float(value)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for YAML, without the metric's name."""
+        """Converts the notation to plain data for YAML, without the metric's name."""
         s = self.scale
         return {
             "label": self.label, "axis": self.axis, "short": self.short, "number": self.number, "words": list(self.words),
@@ -155,10 +155,10 @@ class Notation:
 
     @staticmethod
     def from_dict(metric: str, data: Mapping[str, Any]) -> Notation:
-        """As `to_dict` made it.
+        """Reads a notation from the data that `to_dict` made.
 
         Raises:
-            ValueError: when it is no such data; likewise KeyError, TypeError and AttributeError.
+            ValueError, KeyError, TypeError, AttributeError: when the data have another form.
         """
         scale = dict(data["scale"])
         steps = tuple((float(size), str(symbol)) for symbol, size in scale.pop("steps").items())
@@ -170,24 +170,24 @@ class Notation:
 
 
 Notations = Mapping[str, Notation]
-"""By the metric's name."""
+"""Notations by the metric's name."""
 
 ALWAYS = ("flops", "params")
-"""The metrics that every price has."""
+"""The metrics that are part of every price."""
 
 _KNOWN: dict[str, Notation] = {}
 
 
 def register(notation: Notation) -> None:
-    """Has a metric's values written in its own notation from now on, in this process."""
+    """Registers a notation: from now on, this process writes and reads the metric's values with it."""
     _KNOWN[notation.metric] = notation
 
 
 def register_read(recorded: Mapping[str, Any]) -> Notations:
-    """The notations that a run recorded (metric to `Notation.to_dict`); registers those that nobody has registered.
+    """Reads the notations that a run recorded (metric to `Notation.to_dict`) and registers those that are not registered yet.
 
     Raises:
-        ValueError: when they are damaged; likewise KeyError, TypeError and AttributeError.
+        ValueError, KeyError, TypeError, AttributeError: when the record is damaged.
     """
     found = {str(metric): Notation.from_dict(str(metric), data) for metric, data in recorded.items()}
     for metric, notation in found.items():
@@ -196,30 +196,30 @@ def register_read(recorded: Mapping[str, Any]) -> Notations:
 
 
 def notation(metric: str) -> Notation:
-    """Of a metric; a plain number with its name where nobody has registered one."""
+    """Notation of a metric; where none is registered, plain numbers under the metric's name."""
     return _KNOWN.get(metric) or Notation(metric, metric.replace("-", " ").capitalize(), plain(metric), "float")
 
 
 def quantity(metric: str, value: float, digits: int = 3) -> str:
-    """A value with its unit as a person reads it: ``300 MFLOPs``, ``2.31 Mparams``, ``4.1 ms``, ``3.2 MiB``."""
+    """Writes a value with its unit, human-readable: ``300 MFLOPs``, ``2.31 Mparams``, ``4.1 ms``, ``3.2 MiB``."""
     return notation(metric).scale.write(value, digits)
 
 
 def cell(metric: str, value: float) -> str:
-    """A value in a table of layers: every digit of what is counted, ``1,234,567``; else as `quantity`."""
+    """Writes a value for a table of layers: counts with all digits, ``1,234,567``; others as `quantity` does."""
     known = notation(metric)
     return f"{value:,.0f}" if known.scale.digits and known.number == "int" else quantity(metric, value)
 
 
 def units(metric: str) -> tuple[tuple[float, str], ...]:
-    """What values of a metric are divided by, and what they are called then; from the largest unit on."""
+    """Units of a metric as (size in the base unit, symbol), the largest first."""
     return notation(metric).scale.steps
 
 
 def read_number(text: str, size: float = 1.0) -> float:
-    """A number that `NUMBER` matches, times its unit.
+    """Converts text that `NUMBER` matches to a number, multiplied by the size of its unit.
 
-    Without the last digits' binary noise: 2.3M is 2,300,000 and not 2,299,999.9999999995.
+    The result is rounded to 15 significant digits to remove binary noise: 2.3M is 2,300,000 and not 2,299,999.9999999995.
     """
     return float(f"{float(text.replace(',', '').replace('_', '')) * size:.15g}")
 
@@ -235,12 +235,12 @@ def _significant(value: float, digits: int) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """A share of 1 as ``71.3 %``; a dash for none."""
+    """Writes a share of 1 as ``71.3 %``; None as a dash."""
     return "–" if share is None else f"{100 * share:.{digits}f} %"
 
 
 def small_share(share: float) -> str:
-    """A share that may be tiny, with two digits: ``12 %``, ``0.35 %``, ``less than 0.01 %``."""
+    """Writes a share that may be tiny, with two digits: ``12 %``, ``0.35 %``, ``less than 0.01 %``."""
     if 0 < share < 1e-4:
         return "less than 0.01 %"
     digits = 0 if share >= 0.1 or not share else 1 if share >= 0.01 else 2
@@ -248,7 +248,7 @@ def small_share(share: float) -> str:
 
 
 def large(number: int) -> str:
-    """A count that may be huge: ``48,600``, ``1.2 × 10¹⁷``."""
+    """Writes a count that may be huge: ``48,600``, ``1.2 × 10¹⁷``."""
     if number < 10**6:
         return f"{number:,}"
     mantissa, power = f"{number:.1e}".split("e+")
@@ -256,36 +256,36 @@ def large(number: int) -> str:
 
 
 def counted(number: float, thing: str) -> str:
-    """``1 epoch``, ``3 epochs``."""
+    """Writes a number with its noun in singular or plural: ``1 epoch``, ``3 epochs``."""
     return f"{number:g} {thing}{'' if number == 1 else 's'}"
 
 
 def outputs(number: int, own_task: str = "", head: str = "") -> str:
-    """Of a network: ``10 classes``, with a head that scores pixels ``10 classes at each pixel``; ``3 outputs`` of another task.
+    """Describes a network's outputs: ``10 classes``, with a head ``10 classes at each pixel``, for a user's task ``3 outputs``.
 
     Args:
-        number: of outputs.
-        own_task: of somebody's own, which says what they are.
-        head: in place of the backbone's own classifier.
+        number: number of outputs.
+        own_task: name of the user's own task, which defines what the outputs mean; empty for classification.
+        head: name of the head that replaces the backbone's own classifier.
     """
     said = counted(number, "output") if own_task or number == 1 else f"{number:,} classes"
     return f"{said} at each pixel" if head else said
 
 
 def metric_name(metric: str, short: bool = False) -> str:
-    """A cost metric as a heading."""
+    """Heading of a cost metric."""
     known = notation(metric)
     return known.short or known.label if short else known.label
 
 
 def axis_name(metric: str) -> str:
-    """A cost metric as the title of an axis, to which `axis_units` adds the unit."""
+    """Title of an axis for a cost metric, to which `axis_units` adds the unit."""
     known = notation(metric)
     return known.axis or known.label
 
 
 def axis_units(metric: str) -> tuple[tuple[float, str], ...]:
-    """What the marks of an axis may be divided by, from the largest on, and how its title ends: ``, millions``, ``, KiB``."""
+    """Units of an axis: the divisor of its tick labels, largest first, and the end of its title, ``, millions`` or ``, KiB``."""
     known = notation(metric)
     words = {"k": ", thousands", "M": ", millions", "G": ", billions", "T": ", trillions", "": ""}
     found = []
@@ -296,7 +296,7 @@ def axis_units(metric: str) -> tuple[tuple[float, str], ...]:
 
 
 def roughly(seconds: float) -> str:
-    """An estimate: ``about 35 min``."""
+    """Writes an estimated duration: ``about 35 min``."""
     for unit, name in ((86400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 1.5 * unit:
             return (
@@ -308,7 +308,7 @@ def roughly(seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``41 s``, ``3 min 20 s``, ``2 h 05 min``, ``3 d 4 h``."""
+    """Writes a duration: ``41 s``, ``3 min 20 s``, ``2 h 05 min``, ``3 d 4 h``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s" if seconds >= 9.95 else f"{seconds:.1f} s"
@@ -320,12 +320,12 @@ def duration(seconds: float) -> str:
 
 
 def costs(cost: Cost) -> str:
-    """All metrics of a cost: ``1.43 MFLOPs, 124 kparams, 14.5 KiB of weights``; bytes and times say of what."""
+    """Writes all metrics of a cost: ``1.43 MFLOPs, 124 kparams, 14.5 KiB of weights``; see `amount`."""
     return ", ".join(amount(metric, value) for metric, value in cost.values.items())
 
 
 def amount(metric: str, value: float) -> str:
-    """One of them: ``1.43 MFLOPs``, ``14.5 KiB of weights``."""
+    """Writes one metric of a cost: ``1.43 MFLOPs``, or ``14.5 KiB of weights`` where the unit does not imply the metric."""
     known = notation(metric)
     return f"{quantity(metric, value)}{'' if known.scale.telling else f' of {known.label.lower()}'}"
 
@@ -334,28 +334,28 @@ def tally(
     counts: dict[str, int],
     states: tuple[str, ...] = ("finished", "stopped", "failed", "refused", "replayed", "interrupted", "running"),
 ) -> str:
-    """Trials by state: ``12 finished · 2 stopped early · 140 refused``."""
+    """Counts of trials by state: ``12 finished · 2 stopped early · 140 refused``."""
     said = {"stopped": "stopped early"}
     return " · ".join(f"{counts[s]:,} {said.get(s, s)}" for s in states if counts.get(s)) or "none yet"
 
 
 def operator_mix(architecture: Architecture) -> dict[str, int]:
-    """Operator -> number of layers that it fills, the most used first. Places that no space opens are not counted."""
+    """Number of layers by operator, the most used first. Slots that no space can search are not counted."""
     return dict(Counter(architecture.operators.values()).most_common())
 
 
 def mix(architecture: Architecture) -> str:
-    """``22 dcd, 4 static``; what a network is made of, in a few words."""
+    """Describes a network by its operators: ``22 dcd, 4 static``."""
     return said_mix(operator_mix(architecture))
 
 
 def said_mix(used: Mapping[str, int]) -> str:
-    """The same of what `operator_mix` has counted."""
+    """Writes the counts of `operator_mix` in words: ``22 dcd, 4 static``; ``static`` when there are none."""
     return ", ".join(f"{n} {name}" for name, n in used.items()) or "static"
 
 
 def ending(trial: Trial, objective: Objective) -> str:
-    """How a trial came out, in a few words: the objective's value, or why there is none."""
+    """Describes the outcome of a trial: the objective's value, or the reason for its absence."""
     reached = objective.named(objective.of(trial.score))
     if trial.state == "stopped" and trial.score:
         return f"stopped early at {reached} after epoch {trial.score.epochs}"

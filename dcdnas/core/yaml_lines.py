@@ -1,8 +1,9 @@
-"""YAML with the line of every key, so that a message can say where: the one reader of spaces, runs and model configs, and writer.
+"""Reads and writes the YAML of spaces, runs and model configs, with the line of every key for error messages.
 
-Differs from PyYAML's defaults where those surprise: ``1e-3`` is a number; ``on``, ``yes``, ``1:30``, ``017`` and dates are
-words; a key that is given twice is an error instead of the last one winning. A file that is long, nested deeply or repeats itself
-with aliases is refused before it costs time or memory; JSON is read, too. What is written reads the same in any YAML 1.1 reader.
+The reader differs from PyYAML's defaults where those are surprising: ``1e-3`` is a number; ``on``, ``yes``, ``1:30``, ``017`` and
+dates are strings; a duplicate key is an error instead of the last one winning. A file that is too long, nested too deeply or
+expanded too far by aliases is refused before it costs time or memory. JSON is accepted, too. The files that are written read the
+same in any YAML 1.1 reader.
 """
 
 from __future__ import annotations
@@ -31,23 +32,23 @@ Key = tuple[str | int, ...]
 Record = TypeVar("Record")
 
 BYTES = 1_000_000
-"""Length of a file at most."""
+"""Largest size of a file, in bytes."""
 
 NODES = 50_000
-"""Keys and values of a file, with those that aliases repeat, at most."""
+"""Largest number of keys and values in a file, counting every repetition by an alias."""
 
 DEPTH = 64
-"""Lists and mappings inside each other at most."""
+"""Largest nesting depth of lists and mappings."""
 
 DIGITS = 300
-"""Characters of a number at most: it stays within what a float can hold."""
+"""Largest number of characters in a number, which keeps it within the range of a float."""
 
 TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
-"""What a value may be."""
+"""Tags that a value may have."""
 
 
 class _PurePython(Reader, Scanner, Parser):
-    """What is in a document, one event after the other, where PyYAML comes without libyaml."""
+    """Yields the events of a document, like PyYAML's ``CParser``, where PyYAML was installed without libyaml."""
 
     def __init__(self, text: str):
         Reader.__init__(self, text)
@@ -61,8 +62,8 @@ _Events: Any = yaml.cyaml.CParser if yaml.__with_libyaml__ else _PurePython  # t
 class _Loader(Composer, _Events, SafeConstructor, Resolver):  # type: ignore[misc]
     """PyYAML's safe loader with YAML 1.2's booleans and numbers, for documents of bounded size and depth.
 
-    libyaml reads the text, six times as fast as PyYAML's own reader; what is composed of it is composed here, node by node, so
-    that the bounds hold before anything grows beyond them.
+    libyaml parses the text, six times as fast as PyYAML's own parser. The nodes are composed here, one by one, so that the bounds
+    are checked before a document can exceed them.
     """
 
     path = ""
@@ -75,7 +76,7 @@ class _Loader(Composer, _Events, SafeConstructor, Resolver):  # type: ignore[mis
         Resolver.__init__(self)
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """One node with those below it."""
+        """Composes one node and its descendants, within the bounds."""
         line = self.peek_event().start_mark.line + 1
         self.nodes, self.depth = self.nodes + 1, self.depth + 1
         _bounded(self.path, line, self.nodes, self.depth)
@@ -106,11 +107,11 @@ WRITTEN = {
         r"|^[-+]?(?:0|[1-9][0-9]*)[eE][-+]?[0-9]+$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
     ),
 }
-"""How booleans and numbers are written."""
+"""Patterns of booleans and numbers."""
 
 
 class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    """Quotes the words that either dialect would take for something else; by libyaml, four times as fast, where PyYAML has it."""
+    """Quotes the strings that YAML 1.1 or this reader would not read as strings; uses libyaml, four times as fast, if present."""
 
 
 for _name, _first in (("bool", "tTfF"), ("int", "-+0123456789"), ("float", "-+.0123456789")):
@@ -120,12 +121,12 @@ for _name, _first in (("bool", "tTfF"), ("int", "-+0123456789"), ("float", "-+.0
 
 @dataclass(frozen=True)
 class Document:
-    """A YAML file's content and where its keys stand.
+    """The content of a YAML file and the lines of its keys.
 
     Args:
-        path: of the file, for messages.
-        data: plain dicts, lists and scalars.
-        lines: path of keys to the line of the last of them, from 1.
+        path: path of the file, for messages.
+        data: the content as plain dicts, lists and scalars.
+        lines: line number, from 1, of each key, by the path of keys that leads to it.
     """
 
     path: str
@@ -133,14 +134,14 @@ class Document:
     lines: Mapping[Key, int]
 
     def line(self, key: Key) -> int:
-        """The line of a key, or of the nearest one above it that exists."""
+        """Line of a key, or of its nearest existing ancestor."""
         known = key
         while known and known not in self.lines:
             known = known[:-1]
         return self.lines.get(known, 1)
 
     def where(self, key: Key) -> str:
-        """``file:line: a.b.c`` of a key."""
+        """Location of a key for messages: ``file:line: a.b.c``."""
         shown = ".".join(str(part) for part in key)
         return f"{self.path}:{self.line(key)}{': ' + shown if shown else ''}"
 
@@ -149,16 +150,16 @@ def read_yaml(path: str | Path) -> Document:
     """Reads a YAML file.
 
     Raises:
-        FileError: when the file cannot be read, is no YAML, or gives a key twice; says the line.
+        FileError: when the file cannot be read, is no YAML, or has a duplicate key; the message gives the line.
     """
     return parse_yaml(read_text(path, BYTES), str(path))
 
 
 def parse_yaml(text: str, path: str) -> Document:
-    """Reads YAML text; `path` is what messages call it.
+    """Reads YAML text; messages refer to it by `path`.
 
     Raises:
-        FileError: when it is no YAML, holds what a configuration cannot hold, or gives a key twice; says the line.
+        FileError: when it is no YAML, or has a duplicate key or a value that no configuration allows; the message gives the line.
     """
     found = _parsed(text, path)
     return replace(found, data=copy.deepcopy(found.data))
@@ -166,7 +167,7 @@ def parse_yaml(text: str, path: str) -> Document:
 
 @lru_cache(maxsize=8)
 def _parsed(text: str, path: str) -> Document:
-    """A command reads its run's configuration several times over."""
+    """Parses YAML text; cached, because a command reads its run's configuration several times."""
     walk = _Walk(path)
     try:
         loader = _Loader(text)
@@ -181,14 +182,14 @@ def _parsed(text: str, path: str) -> Document:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else text.count("\n", 0, getattr(error, "position", 0)) + 1
-        line = min(line, len(text.splitlines()))  # libyaml says that the end of a text is on the line after it
+        line = min(line, len(text.splitlines()))  # libyaml reports the end of a text on the line after it
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
         raise FileError(f"{path}:{line}: not valid YAML: {problem}.") from None
 
 
 @dataclass
 class _Walk:
-    """Goes through a parsed document: notes the lines, and what is given twice or cannot stand in a configuration."""
+    """Walks over a parsed document: records lines and duplicate keys, and refuses values that no configuration allows."""
 
     path: str
     lines: dict[Key, int] = field(default_factory=dict)
@@ -196,7 +197,7 @@ class _Walk:
     nodes: int = 0
 
     def visit(self, node: yaml.Node, key: Key) -> None:
-        """One node and those below it."""
+        """Visits one node and its descendants."""
         line = node.start_mark.line + 1
         self.nodes += 1
         _bounded(self.path, line, self.nodes, len(key) + 1)
@@ -233,12 +234,12 @@ class _Walk:
 
 
 def as_yaml(content: Any, dumper: type[Any] = Dumper, **settings: Any) -> str:
-    """Plain data as YAML.
+    """Writes plain data as YAML.
 
     Args:
         content: dicts, lists and scalars.
-        dumper: a subclass of `Dumper`, where one writes some values otherwise.
-        **settings: of ``yaml.dump``.
+        dumper: `Dumper`, or a subclass that writes some values differently.
+        **settings: further arguments of ``yaml.dump``.
     """
     return str(yaml.dump(content, Dumper=dumper, sort_keys=False, allow_unicode=True, **settings))
 
@@ -249,10 +250,10 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 
 def made(kind: type[Record], content: Any) -> Record:
-    """A dataclass from a mapping of its arguments. Whole numbers, numbers, words and yes or no are checked, as annotated.
+    """Makes a dataclass from a mapping of its arguments; checks those that are annotated as int, float, str or bool.
 
     Raises:
-        TypeError: when it is no mapping, or an argument is missing, unknown or of another type.
+        TypeError: when `content` is no mapping, or an argument is missing, unknown or of the wrong type.
     """
     if not isinstance(content, Mapping):
         raise TypeError(f"{kind.__name__} cannot be {str(content)[:60]!r}")

@@ -1,4 +1,4 @@
-"""Heads whose weights are an argument: a network makes a set of them for each object that it is asked about."""
+"""Heads whose weights are an argument, because a controller network generates one set of weights per object."""
 
 from dcdnas.heads._generated import generated, multiply_adds, parameters_of, relative_to
 

@@ -1,11 +1,11 @@
-"""Generated heads: 1x1 convolutions whose weights are an argument, one set an instance.
+"""Generated heads: 1x1 convolutions whose weights are an argument, one set per instance.
 
-The papers claim that a mask of one object needs a head of its own rather than a crop of the map: a controller makes the few
-weights of a small head for each object, and all heads run over the same features, to which each pixel's distance from the object
-is added. On maps this is CondInst's head, on point sets DyCo3D's.
+The papers claim that the mask of an object needs its own head rather than a crop of the map. A controller generates the few
+weights of a small head for each object. All heads run over the same features, to which the position of each pixel relative to the
+object is concatenated. On maps this is CondInst's head, on point sets DyCo3D's.
 
-Letters in shapes: N instances, C feature channels, H W map, P pixels or points, A axes (2 of a map), I channels that come into a
-layer, O channels that leave it.
+Letters in shapes: N instances, C feature channels, H W map, P pixels or points, A axes (2 for a map), I input channels of a
+layer, O output channels of a layer.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from dcdnas.errors import UsageError
 
 
 def generated(features: Tensor, parameters: Tensor, widths: Sequence[int], coordinates: Tensor | None = None) -> Tensor:
-    """Runs the head of each instance over the features: 1x1 convolutions with biases, ReLU between them.
+    """Runs the head of each instance over the features: 1x1 convolutions with biases, with ReLU between them.
 
-    All layers' weights, row by row, stand before all biases: of a head of two layers the vector is (W1, W2, b1, b2).
+    In the vector of parameters, the weights of all layers, row by row, precede all biases: (W1, W2, b1, b2) for two layers.
 
     Args:
-        features: (N, C, H, W) of maps or (N, C, P) of point sets, one row an instance; or (1, C, ...), which all instances share.
-        parameters: (N, `parameters_of`) weights and biases, what a controller puts out.
-        widths: channels that each layer puts out; the last one's are those of the result.
-        coordinates: (N, A, H, W) or (N, A, P), which stand before the features: where each pixel or point is as the instance
-            sees it; None for none. `relative_to` makes those of maps.
+        features: (N, C, H, W) for maps or (N, C, P) for point sets, one row per instance; or (1, C, ...), shared by all.
+        parameters: (N, `parameters_of`) weights and biases, the output of a controller.
+        widths: output channels of each layer; the last are the channels of the result.
+        coordinates: (N, A, H, W) or (N, A, P), position of each pixel or point relative to the instance, concatenated before
+            the features; None for none. `relative_to` computes them for maps.
 
     Returns:
         (N, O, H, W) or (N, O, P), before any activation.
@@ -41,7 +41,7 @@ def generated(features: Tensor, parameters: Tensor, widths: Sequence[int], coord
         van den Hengel: DyCo3D: Robust Instance Segmentation of 3D Point Clouds through Dynamic Convolution. CVPR 2021, arXiv
         2011.13328, section 3.3.
     """
-    if not torch.compiler.is_compiling():  # exporters cannot ask for sizes
+    if not torch.compiler.is_compiling():  # the check reads sizes, which exporters do not support
         _check(features, parameters, widths, coordinates)
     size, count = features.shape[2:], parameters.shape[0]
     x = features.flatten(2).expand(count, -1, -1)
@@ -58,13 +58,13 @@ def generated(features: Tensor, parameters: Tensor, widths: Sequence[int], coord
 
 
 def relative_to(centres: Tensor, height: int, width: int, scale: float = 1.0) -> Tensor:
-    """Where each pixel of a map is as seen from each instance: (N, 2) centres (row, column) -> (N, 2, H, W).
+    """Computes the position of each pixel of a map relative to each instance: (N, 2) centres (row, column) -> (N, 2, H, W).
 
     Args:
-        centres: in pixels.
-        height: of the map.
-        width: of the map.
-        scale: pixels that are one unit.
+        centres: centres of the instances in pixels.
+        height: height of the map.
+        width: width of the map.
+        scale: number of pixels per unit of the result.
     """
     rows = torch.arange(height, dtype=centres.dtype, device=centres.device)[:, None].expand(height, width)
     columns = torch.arange(width, dtype=centres.dtype, device=centres.device).expand(height, width)
@@ -72,30 +72,30 @@ def relative_to(centres: Tensor, height: int, width: int, scale: float = 1.0) ->
 
 
 def parameters_of(channels: int, widths: Sequence[int], axes: int = 0) -> int:
-    """Weights and biases that a controller makes for one instance: 169 for 8 channels, 2 axes and widths 8, 8, 1.
+    """Number of weights and biases that a controller generates per instance: 169 for 8 channels, 2 axes and widths 8, 8, 1.
 
     Args:
-        channels: C of the features.
-        widths: of the layers.
-        axes: A of the coordinates; 0 for none.
+        channels: C, channels of the features.
+        widths: output channels of the layers.
+        axes: A, axes of the coordinates; 0 for none.
     """
     return sum(out * (into + 1) for into, out in _layers(channels + axes, widths))
 
 
 def multiply_adds(channels: int, widths: Sequence[int], axes: int, pixels: int) -> int:
-    """Of the head of one instance; what makes its weights, and the features, are priced where they stand.
+    """Multiply-adds of the head of one instance, without the controller and the features, which are priced separately.
 
     Args:
-        channels: C of the features.
-        widths: of the layers.
-        axes: A of the coordinates; 0 for none.
-        pixels: or points, P.
+        channels: C, channels of the features.
+        widths: output channels of the layers.
+        axes: A, axes of the coordinates; 0 for none.
+        pixels: P, number of pixels or points.
     """
     return pixels * sum(out * into for into, out in _layers(channels + axes, widths))
 
 
 def _layers(channels: int, widths: Sequence[int]) -> list[tuple[int, int]]:
-    """Channels into and out of each layer."""
+    """Input and output channels of each layer."""
     return list(zip([channels, *widths[:-1]], widths, strict=True))
 
 
@@ -116,6 +116,6 @@ def _check(features: Tensor, parameters: Tensor, widths: Sequence[int], coordina
     wanted = parameters_of(features.shape[1], widths, axes)
     if parameters.shape[1] != wanted:
         raise UsageError(
-            f"generated heads: {parameters.shape[1]} parameters an instance for {features.shape[1]} channels, {axes} coordinates "
-            f"and widths {', '.join(map(str, widths))}. Allowed: {wanted}, see parameters_of."
+            f"generated heads: {parameters.shape[1]} parameters per instance for {features.shape[1]} channels, {axes} "
+            f"coordinates and widths {', '.join(map(str, widths))}. Allowed: {wanted}, see parameters_of."
         )

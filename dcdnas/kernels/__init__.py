@@ -1,10 +1,10 @@
-"""Compiled kernels of a training step on the CPU, each beside the torch form that it is equal to.
+"""Compiled kernels for a training step on the CPU, each equivalent to a form in torch's operations.
 
-torch spends most of a small network's step in memory traffic: BatchNorm and ReLU6 are four passes over a map, and a kernel a
-sample is a convolution of as many groups as there are samples. The C functions of ``training.c`` take fewer passes. They are
-compiled on first use with the machine's C compiler and kept in the cache (`dcdnas.kernels._library`). Without a compiler, on
-other devices and in every context but ordinary float32 training, torch's form runs (`dcdnas.kernels._when`).
-``DCDNAS_KERNELS=off`` never uses them, ``on`` makes it an error that they cannot be compiled.
+torch spends most of a small network's training step on memory traffic: BatchNorm and ReLU6 take four passes over a map, and a
+layer with one kernel per sample is a convolution with as many groups as there are samples. The C functions of ``training.c`` take
+fewer passes. They are compiled on first use with the machine's C compiler and kept in the cache (`dcdnas.kernels._library`).
+Without a compiler, on other devices, and outside of ordinary float32 training, torch's form runs (`dcdnas.kernels._when`).
+``DCDNAS_KERNELS=off`` disables the compiled kernels; with ``on``, a failure to compile them is an error.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The convolution in the middle of a whole layer: 1x1 or depthwise, with one kernel a sample as a matrix, and its way back.
+"""Forward and backward pass of the convolution inside a fused layer: 1x1 or depthwise, with one kernel per sample.
 
-Letters in shapes: N batch, C input channels, D output channels, H W map, k kernel size; a sample's kernel is a matrix of R rows
-and C columns: (D, C) for 1x1, (k k, C) depthwise.
+Letters in shapes: N batch, C input channels, D output channels, H W map, k kernel size; a sample's kernel is a matrix with R rows
+and C columns: (D, C) for a 1x1 layer, (k k, C) for a depthwise one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dcdnas.kernels.pointwise import LARGEST
 
 
 class Place(NamedTuple):
-    """Where a layer stands."""
+    """Geometry of a layer's convolution."""
 
     out_channels: int
     kernel_size: int
@@ -26,9 +26,10 @@ class Place(NamedTuple):
     depthwise: bool
 
     def fits(self, x: Tensor) -> bool:
-        """Whether the kernels can convolve this map.
+        """Whether the compiled kernels can convolve this map.
 
-        Not where a kernel has more elements than the map it is applied to: there other forms of a layer are less work.
+        False where a 1x1 kernel has more than twice the elements of its input and output maps, because other forms of the layer
+        then need less work.
         """
         channels, height, width = x.shape[1:]
         k, elements = self.kernel_size, self.out_channels * channels
@@ -40,11 +41,11 @@ class Place(NamedTuple):
         return fits and len(x) > 1 and min(x.shape) > 0 and x.is_contiguous(memory_format=torch.channels_last)
 
     def rows(self) -> int:
-        """R."""
+        """R, the number of rows of a sample's kernel matrix."""
         return self.kernel_size**2 if self.depthwise else self.out_channels
 
     def forward(self, x: Tensor, kernel: Tensor) -> Tensor:
-        """(N, C, H, W), channels last, by kernels (N, R, C): (N, D, H', W')."""
+        """Convolves maps (N, C, H, W), channels last, with kernels (N, R, C): (N, D, H', W')."""
         sizes, lanes = self._sizes(x), loaded().lanes()
         out = (sizes[4], sizes[5]) if self.depthwise else x.shape[2:]
         y = torch.empty((len(x), self.out_channels, *out), memory_format=torch.channels_last)
@@ -57,7 +58,7 @@ class Place(NamedTuple):
         return y
 
     def kernel_gradient(self, g: Tensor, x: Tensor) -> Tensor:
-        """By the kernels, (N, R, C), from that by the output; both channels last."""
+        """Gradient of the kernels (N, R, C) from the gradient g of the output; g and x are channels last."""
         sizes, found = self._sizes(x), torch.empty(len(x), self.rows(), x.shape[1])
         if self.depthwise:
             room = torch.zeros(loaded().lanes() * self._padded(x))
@@ -67,7 +68,7 @@ class Place(NamedTuple):
         return found
 
     def input_gradient(self, g: Tensor, x: Tensor, kernel: Tensor, base: Tensor) -> Tensor:
-        """By x, and `base` (N, C) at each pixel beside it."""
+        """Gradient of x, plus `base` (N, C) at each pixel."""
         sizes, found = self._sizes(x), torch.empty_like(x)
         if self.depthwise:
             edge, (height, width) = 2 * self.kernel_size, g.shape[2:]
@@ -82,7 +83,7 @@ class Place(NamedTuple):
         return (x.shape[2] + 2 * self.padding) * (x.shape[3] + 2 * self.padding)
 
     def _sizes(self, x: Tensor) -> tuple[int, ...]:
-        """As the compiled functions take them."""
+        """The sizes that the compiled functions take as arguments, in their order."""
         n, channels, height, width = x.shape
         if not self.depthwise:
             return n, height * width, channels, self.out_channels
@@ -92,14 +93,14 @@ class Place(NamedTuple):
 
 
 def pooled(x: Tensor) -> Tensor:
-    """The mean over the map: (N, C, H, W), channels last -> (N, C)."""
+    """Averages each channel over the map: (N, C, H, W), channels last -> (N, C)."""
     found = torch.empty(x.shape[:2])
     loaded().pool(*pointers(x, found), len(x), x.shape[2] * x.shape[3], x.shape[1])
     return found
 
 
 def weighed(matrices: Tensor, by_row: Tensor, by_column: Tensor) -> Tensor:
-    """One matrix (R, C) for all samples, or one for each, (N, R, C), times its gates (N, R) and (N, C): (N, R, C)."""
+    """Multiplies one matrix (R, C) for all samples, or one per sample (N, R, C), by row gates (N, R) and column gates (N, C)."""
     n, rows, columns = len(by_row), by_row.shape[1], by_column.shape[1]
     found = torch.empty(n, rows, columns)
     loaded().weigh(*pointers(matrices, by_row, by_column, found), n, matrices.dim() == 3, rows, columns)
@@ -107,12 +108,12 @@ def weighed(matrices: Tensor, by_row: Tensor, by_column: Tensor) -> Tensor:
 
 
 def weighed_gradients(g: Tensor, matrices: Tensor, by_row: Tensor, by_column: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """By what `weighed` was given, each like it, from that by what it gave."""
+    """Gradients of the arguments of `weighed`, each shaped like its argument, from the gradient g of its result."""
     found = torch.empty_like(matrices), torch.empty_like(by_row), torch.empty_like(by_column)
     loaded().weigh_gradient(*pointers(g, matrices, by_row, by_column, *found), len(g), matrices.dim() == 3, *g.shape[1:])
     return found
 
 
 def pointers(*tensors: Tensor | None) -> list[int | None]:
-    """Where they are in memory; whoever calls keeps them alive."""
+    """Memory addresses of tensors, None for None; the caller has to keep the tensors alive."""
     return [None if tensor is None else tensor.data_ptr() for tensor in tensors]

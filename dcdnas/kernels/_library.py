@@ -1,4 +1,4 @@
-"""Compiles ``training.c`` on first use and keeps the result in the cache, for this source, compiler and processor."""
+"""Compiles ``training.c`` on first use and caches the library, keyed by source, compiler and processor."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from dcdnas.core.cache import cached_file
 from dcdnas.errors import UsageError
 
 SWITCH = "DCDNAS_KERNELS"
-"""Environment variable: ``off``, ``on``, or nothing for on where a compiler is found."""
+"""Environment variable: ``off``, ``on``, or unset to use the kernels where a compiler is found."""
 
 SOURCE = Path(__file__).with_name("training.c")
 FLAGS = ("-O3", "-std=c11", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast")
 NATIVE = ("-march=native", "-mcpu=native")
-"""Flags for this very processor, tried in turn; compilers for some processors know the second one only."""
+"""Flags that optimise for this processor, tried in turn; compilers for some processors accept only the second."""
 
 COMPILERS = ("cc", "gcc", "clang")
 SECONDS = 60
-"""After which the compiler counts as hung."""
+"""Seconds after which the compiler counts as hung."""
 
 _POINTER, _LONG, _FLOAT, _INT = ctypes.c_void_p, ctypes.c_long, ctypes.c_float, ctypes.c_int
 SIGNATURES: dict[str, list[type]] = {
@@ -52,7 +52,7 @@ def in_use() -> bool:
     """Whether ordinary float32 training on the CPU runs the compiled kernels.
 
     Raises:
-        UsageError: when ``DCDNAS_KERNELS`` is ``on`` and they cannot be compiled, or is neither ``on`` nor ``off``.
+        UsageError: when ``DCDNAS_KERNELS`` is ``on`` and they cannot be compiled, or when it has a value that is not allowed.
     """
     return library() is not None
 
@@ -77,7 +77,7 @@ def library() -> ctypes.CDLL | None:
 
 @cache
 def loaded() -> ctypes.CDLL:
-    """The compiled functions, where they are known to be in use; the environment is not read again."""
+    """The compiled functions, for callers that know that they are in use; the environment is not read again."""
     kernels = library()
     assert kernels is not None
     return kernels
@@ -85,7 +85,7 @@ def loaded() -> ctypes.CDLL:
 
 @cache
 def lanes_of_kernels() -> int:
-    """Numbers in a vector of the compiled code, where there is any."""
+    """Number of float32 lanes in a vector of the compiled code; only for callers that know that it is in use."""
     return int(loaded().lanes())
 
 
@@ -95,9 +95,9 @@ def _switch() -> str:
 
 @cache
 def _found(switch: str) -> tuple[ctypes.CDLL | None, str]:
-    """The library, or why there is none."""
+    """The library, or None and the reason why it is not in use."""
     if switch not in ("", "on", "off"):
-        raise UsageError(f"{SWITCH}={switch} cannot be read. Allowed: on, off, or nothing for on where there is a C compiler.")
+        raise UsageError(f"{SWITCH} cannot be {switch!r}. Allowed: on, off, or unset for on where there is a C compiler.")
     if switch == "off":
         return None, f"{SWITCH}=off"
     try:
@@ -116,7 +116,7 @@ def _loaded() -> ctypes.CDLL:
         found = ctypes.CDLL(str(path))
     except OSError:
         with suppress(OSError):
-            path.unlink()  # damaged: the next process makes it anew
+            path.unlink()  # the file is damaged, and the next process will compile it again
         raise
     for name, arguments in SIGNATURES.items():
         function = getattr(found, name)
@@ -125,7 +125,7 @@ def _loaded() -> ctypes.CDLL:
 
 
 def _compiler() -> str:
-    """Path of the C compiler: what ``CC`` names, else the first that is installed."""
+    """Path of the C compiler: the one that ``CC`` names, else the first of `COMPILERS` that is installed."""
     named = os.environ.get("CC", "").split()
     for name in named[:1] or COMPILERS:
         path = shutil.which(name)
@@ -135,14 +135,14 @@ def _compiler() -> str:
 
 
 def _digest(compiler: str) -> str:
-    """Of everything that the compiled code depends on."""
+    """Digest of everything that the compiled code depends on."""
     version = _run([compiler, "--version"]).stdout
     parts = (SOURCE.read_bytes(), compiler.encode(), version, repr((FLAGS, NATIVE)).encode(), _processor())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
 def _processor() -> bytes:
-    """What tells this processor from another: its name and its instruction sets, where the system says them."""
+    """Identifies the processor by its name and its instruction sets, where the system reports them."""
     with suppress(OSError):
         told = Path("/proc/cpuinfo").read_bytes().partition(b"\n\n")[0].splitlines()
         return b"\n".join(line for line in told if line.startswith((b"model name", b"flags", b"CPU part", b"Features")))

@@ -1,4 +1,4 @@
-"""Gradients that are differentiated again: those of the torch form."""
+"""Differentiable gradients of the compiled kernels, computed from their forms in torch's operations."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 def gradients_of(form: Callable[..., Tensor], given: Sequence[Tensor | None], g: Tensor) -> list[Tensor | None]:
-    """The gradients of `form(*given)` by each of `given`, with a graph of their own; None by what wants none.
+    """The gradients of `form(*given)` with respect to each of `given`, again differentiable; None for inputs that need none.
 
-    One of `given` may depend on another, as a kernel that was made from the map it is applied to does: the gradient by the map is
-    then that of this form alone, and what goes through the kernel is left to whoever made it.
+    One input may depend on another, as a kernel that was computed from the map that it is applied to. The map's gradient then
+    covers its direct use in `form` only; autograd adds the part through the kernel where the kernel was computed.
     """
     apart = [None if tensor is None else tensor.view_as(tensor) for tensor in given]
     wanted = [number for number, tensor in enumerate(apart) if tensor is not None and tensor.requires_grad]

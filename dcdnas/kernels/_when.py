@@ -1,4 +1,4 @@
-"""When a compiled kernel may stand in for torch: in ordinary float32 training on one thread of a CPU, and nowhere else."""
+"""Decides when a compiled kernel may replace torch: only in ordinary float32 training on one thread of a CPU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dcdnas.kernels._library import library
 
 _PEEK: Any = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
 TELLS = _PEEK is not None and hasattr(forward_ad, "_current_level") and hasattr(_python_dispatch, "_get_current_dispatch_mode")
-"""Whether this version of torch tells what `usable` has to know; its own code asks the same names, which may change."""
+"""Whether this version of torch has the private functions that `usable` calls; torch uses them itself, and may rename them."""
 
 
 _IN_TRAINING_MODE = ContextVar("_IN_TRAINING_MODE", default=False)
@@ -24,8 +24,10 @@ _IN_TRAINING_MODE = ContextVar("_IN_TRAINING_MODE", default=False)
 
 @contextmanager
 def without_gradients() -> Iterator[None]:
-    """Within this context the kernels compute although no gradients are wanted: for passes in training mode, whose maps are those
-    that a training sees. What is measured or exported elsewhere without gradients stays torch's.
+    """Disables gradients, as `torch.no_grad` does, but keeps the compiled kernels in use within the context.
+
+    For forward passes in training mode, whose maps are the same as in a training step. Everywhere else, code that runs without
+    gradients, such as measurements and exports, uses torch's forms.
     """
     token = _IN_TRAINING_MODE.set(True)
     try:
@@ -36,10 +38,10 @@ def without_gradients() -> Iterator[None]:
 
 
 def usable(*tensors: Tensor) -> bool:
-    """Whether the kernels may compute with these tensors here and now.
+    """Whether the compiled kernels may compute with these tensors in the current context.
 
-    They may not where somebody looks at the operations themselves (tracing, exporting, compiling, counting, `torch.func`,
-    forward-mode derivatives), where autocast would choose a precision, and where torch itself would use several threads.
+    False where the operations themselves are observed (tracing, exporting, compiling, counting, `torch.func`, forward-mode
+    derivatives), where autocast would choose a precision, and where torch itself would use several threads.
     """
     return (
         not (torch.compiler.is_compiling() or torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
@@ -56,5 +58,5 @@ def usable(*tensors: Tensor) -> bool:
 
 
 def _plain(tensor: Tensor) -> bool:
-    """An ordinary tensor of float32 on the CPU, no subclass that records or fakes what is done to it."""
+    """Whether this is an ordinary float32 tensor on the CPU, not a subclass that records or fakes operations."""
     return type(tensor) in (Tensor, nn.Parameter) and tensor.dtype is torch.float32 and tensor.is_cpu

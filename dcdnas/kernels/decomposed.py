@@ -1,8 +1,8 @@
-"""A whole layer of a static kernel, a scale and a low-rank dynamic residual, as DCD is: one function with its own way back.
+"""A layer like DCD (static kernel, scale and low-rank dynamic residual), fused into one function with a backward pass.
 
 Letters in shapes: N batch, C input channels, D output channels, k kernel size, S width of the controller. A sample's kernel is
-the matrix scale . W + X Psi Y of R rows and C columns: for 1x1 (D, C), its rows scaled, with X (D, L), Psi (L, L), Y (L, C);
-depthwise (k k, C), its columns scaled, with X (k k, K), Psi (K, L), Y (L, C).
+the matrix scale . W + X Psi Y with R rows and C columns. For a 1x1 layer it is (D, C), with scaled rows, X (D, L), Psi (L, L) and
+Y (L, C); for a depthwise layer (k k, C), with scaled columns, X (k k, K), Psi (K, L) and Y (L, C).
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from dcdnas.kernels._twice import gradients_of
 from dcdnas.kernels._when import usable
 
 HIGHEST = 2.0
-"""Of a scale, which is at least 0: hs(t) = relu6(t + 3) / 3."""
+"""Largest value of a scale, hs(t) = relu6(t + 3) / 3; the smallest is 0."""
 
 
 class Decomposed(NamedTuple):
-    """What a layer is besides its parameters."""
+    """Description of a layer, without its parameters."""
 
     place: Place
     plain: Callable[..., Tensor]
-    """The layer in torch's operations, of a map and the parameters, for derivatives of derivatives."""
+    """The layer as a function of map and parameters in torch's operations, for second derivatives."""
 
 
 def decomposed(x: Tensor, layer: Decomposed, parameters: Sequence[Tensor]) -> Tensor:
-    """The layer's output, for a map that `decomposed_fits` takes.
+    """Computes the layer's output, for a map that `decomposed_fits` accepts.
 
-    Equal to torch's to 1e-5 in values and gradients.
+    Values and gradients equal torch's to 1e-5.
 
     Args:
         x: (N, C, H, W), channels last.
-        layer: what it is.
-        parameters: the weights of the squeezing layer (S, C), of the head of Phi and of the scales (D, S); W (D, C, k, k) or
-            (C, 1, k, k); P (D, L); Q (L, C), or depthwise R (k k, K), either with more axes of length 1.
+        layer: description of the layer.
+        parameters: the weights of the squeezing layer (S, C), of the head of Phi (., S) and of the scales (D, S); W (D, C, k, k)
+            or (C, 1, k, k); P (D, L); Q (L, C), or R (k k, K) for a depthwise layer, either with further axes of length 1.
 
     Returns:
         (N, D, H', W'), channels last.
@@ -48,20 +48,20 @@ def decomposed(x: Tensor, layer: Decomposed, parameters: Sequence[Tensor]) -> Te
 
 
 def decomposed_fits(x: Tensor, layer: Decomposed, parameters: Sequence[Tensor]) -> bool:
-    """Whether the kernels may compute this layer, here and now."""
+    """Whether the compiled kernels may compute this layer in the current context."""
     return usable(x, *parameters) and layer.place.fits(x)
 
 
 class _Controlled(NamedTuple):
-    """What the controller computed, for the way back."""
+    """Results of the controller, kept for the backward pass."""
 
     pooled: Tensor
     hidden: Tensor
     unclamped: Tensor
-    """(N, D): scales before they are cut."""
+    """(N, D): the scales before clamping."""
     scale: Tensor
     psi: Tensor
-    """(N, X's columns, Y's rows)"""
+    """(N, columns of X, rows of Y)"""
 
 
 def _controlled(x: Tensor, inner: tuple[int, int], depthwise: bool, parameters: Sequence[Tensor]) -> _Controlled:
@@ -96,7 +96,7 @@ class _Decomposed(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, *parameters = ctx.saved_tensors
         layer, (g,) = ctx.layer, gradients
-        if torch.is_grad_enabled():  # somebody differentiates the gradient
+        if torch.is_grad_enabled():  # the gradient itself is differentiated (create_graph=True)
             dx, *others = gradients_of(layer.plain, (x, *parameters), g)
             return dx, None, *others
         g = g.contiguous(memory_format=torch.channels_last)
@@ -121,7 +121,7 @@ class _Decomposed(torch.autograd.Function):
 def _controller_gradients(
     dphi: Tensor, dscale: Tensor, found: _Controlled, parameters: Sequence[Tensor]
 ) -> tuple[Tensor, list[Tensor]]:
-    """From the gradients by Phi (N, .) and the scales (N, D): that by what was pooled, and those by the controller's weights."""
+    """Gradients of the pooled input and of the controller's weights, from those of Phi (N, .) and of the scales (N, D)."""
     squeeze, phi, scale = parameters[:3]
     dlogits = (dscale * ((found.unclamped >= 0) & (found.unclamped <= HIGHEST))).div_(3)
     dhidden = (dphi @ phi).addmm_(dlogits, scale)

@@ -1,4 +1,4 @@
-"""Depthwise convolution with one kernel a sample, on maps in channels-last memory."""
+"""Depthwise convolution with one kernel per sample, on maps in channels-last memory."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dcdnas.kernels._twice import gradients_of
 from dcdnas.kernels._when import usable
 
 SIZES = range(2, 8)
-"""Kernel sizes that the kernel takes."""
+"""Kernel sizes that the compiled code supports."""
 
 
 def depthwise(x: Tensor, weight: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
-    """Convolves each channel of each sample with a kernel of its own, for a map and kernels that `depthwise_fits` takes.
+    """Convolves each channel of each sample with its own kernel, for maps and kernels that `depthwise_fits` accepts.
 
-    Equal to torch's convolution to 1e-5 in values and gradients.
+    Values and gradients equal those of torch's convolution to 1e-5.
 
     Args:
         x: (N, C, H, W), channels last.
@@ -34,7 +34,7 @@ def depthwise(x: Tensor, weight: Tensor, stride: int = 1, padding: int = 0) -> T
 
 
 def depthwise_fits(x: Tensor, weight: Tensor, padding: int, dilation: int, groups: int) -> bool:
-    """Whether the kernel may compute this convolution of x by kernels (N, D, C/g, k, k), here and now."""
+    """Whether the compiled code may convolve x with kernels (N, D, C/g, k, k) in the current context."""
     k = weight.shape[-1]
     return (
         usable(x, weight)
@@ -50,7 +50,7 @@ def depthwise_fits(x: Tensor, weight: Tensor, padding: int, dilation: int, group
 
 
 def _torch_form(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    """The same in torch's own operations, for derivatives of derivatives."""
+    """The same function in torch's own operations, for second derivatives."""
     n, channels = x.shape[:2]
     folded = x.reshape(1, n * channels, *x.shape[2:])
     y = torch.conv2d(folded, weight.flatten(0, 1), None, stride, padding, 1, n * channels)
@@ -77,7 +77,7 @@ class _Depthwise(torch.autograd.Function):
         x, weight, taps = ctx.saved_tensors
         (g,) = gradients
         _, height, width, _, out_height, out_width, k, stride, padding = ctx.sizes
-        if torch.is_grad_enabled():  # somebody differentiates the gradient
+        if torch.is_grad_enabled():  # the gradient itself is differentiated (create_graph=True)
             return *gradients_of(lambda x, weight: _torch_form(x, weight, stride, padding), (x, weight), g), None, None
         kernels = loaded()
         g = g.contiguous(memory_format=torch.channels_last)

@@ -1,11 +1,12 @@
-"""A whole layer whose kernel is weighed by gates from its pooled input, as ODConv's is: one function with its own way back.
+"""A layer like ODConv, whose kernel is weighted by gates from its pooled input, fused into one function with a backward pass.
 
-In torch's operations such a layer is some forty calls forward and as many backward, which in a small network take as long as
-what they compute. Here one autograd function makes the gates, the kernel of each sample and the convolution, and walks back
-through all of it by hand.
+In torch's operations such a layer is about forty calls forward and as many backward; in a small network their overhead takes as
+long as the computation. Here a single autograd function computes the gates, the kernel of each sample and the convolution, and
+its backward pass is written out explicitly.
 
 Letters in shapes: N batch, C input channels, D output channels, P pixels, k kernel size, n kernels, A width of the attention,
-S outputs of all heads; a sample's kernel is a matrix of R rows and M columns: (D, C) for 1x1, (k k, C) depthwise.
+S outputs of all heads; a sample's kernel is a matrix with R rows and C columns: (D, C) for a 1x1 layer, (k k, C) for a depthwise
+one.
 """
 
 from __future__ import annotations
@@ -24,37 +25,38 @@ from dcdnas.kernels._when import usable
 from dcdnas.kernels.norm import momentum_of
 
 UNBOUNDED = (0.0, float("inf"))
-"""The clamp that ReLU is."""
+"""Bounds of the clamp that equals ReLU."""
 
 
 class Gated(NamedTuple):
-    """What a layer is besides its parameters.
+    """Description of a layer, without its parameters.
 
-    The heads' outputs are, in this order, C gates of the input channels, D of the output channels unless it is depthwise, k k of
-    the taps if it is, and n of the kernels where there are several: sigmoids of `height`, and a softmax that sums to `mass`.
+    The heads' outputs are, in this order: C gates of the input channels, then D gates of the output channels or, for a depthwise
+    layer, k k gates of the taps, and n gates of the kernels where there are several. The gates of kernels are a softmax that sums
+    to `mass`; all others are sigmoids times `height`.
     """
 
     norm: _BatchNorm
-    """After the squeezing layer, before a ReLU."""
+    """BatchNorm between the squeezing layer and its ReLU."""
     place: Place
     temperature: Tensor
-    """One number, that all logits are divided by."""
+    """Single number by which all logits are divided."""
     height: float
     mass: float
     plain: Callable[..., Tensor]
-    """The layer in torch's operations, of a map and the parameters, for derivatives of derivatives; no statistics take note."""
+    """The layer as a function of map and parameters in torch's operations, for second derivatives; updates no statistics."""
 
 
 def gated(x: Tensor, layer: Gated, parameters: Sequence[Tensor]) -> Tensor:
-    """The layer's output, for a map that `gated_fits` takes; the norm's running statistics take note.
+    """Computes the layer's output, for a map that `gated_fits` accepts, and updates the norm's running statistics.
 
-    Equal to torch's to 1e-5 in values, gradients and statistics.
+    Values, gradients and statistics equal torch's to 1e-5.
 
     Args:
         x: (N, C, H, W), channels last.
-        layer: what it is.
-        parameters: the squeezing layer's weight (A, C), the norm's weight and bias (A,), the kernels (n, D, C k k), or depthwise
-            (n, C, k k), and the weight (., A) and the bias of each head.
+        layer: description of the layer.
+        parameters: the weight of the squeezing layer (A, C), weight and bias of the norm (A,), the kernels (n, D, C k k), or
+            (n, C, k k) for a depthwise layer, and the weight (., A) and bias of each head.
 
     Returns:
         (N, D, H', W'), channels last.
@@ -64,24 +66,24 @@ def gated(x: Tensor, layer: Gated, parameters: Sequence[Tensor]) -> Tensor:
 
 
 def gated_fits(x: Tensor, layer: Gated, parameters: Sequence[Tensor]) -> bool:
-    """Whether the kernels may compute this layer, here and now."""
+    """Whether the compiled kernels may compute this layer in the current context."""
     return usable(x, *parameters) and layer.place.fits(x)
 
 
 class _Gates(NamedTuple):
-    """What the attention computed, for the way back."""
+    """Results of the attention, kept for the backward pass."""
 
     pooled: Tensor
     squeezed: Tensor
     moments: Tensor
-    """(2, A): mean and 1 / standard deviation of what was squeezed."""
+    """(2, A): mean and 1 / standard deviation of `squeezed`."""
     hidden: Tensor
     heads: Tensor
     """(S, A)"""
     gates: Tensor
     """(N, S)"""
     share: float
-    """Of a logit that counts: 1 / temperature."""
+    """Factor on the logits: 1 / temperature."""
 
 
 def _attention(x: Tensor, layer: Gated, parameters: Sequence[Tensor]) -> _Gates:
@@ -122,7 +124,7 @@ class _Gated(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, *parameters = ctx.saved_tensors
         layer, found, (g,) = ctx.layer, ctx.found, gradients
-        if torch.is_grad_enabled():  # somebody differentiates the gradient
+        if torch.is_grad_enabled():  # the gradient itself is differentiated (create_graph=True)
             dx, *others = gradients_of(layer.plain, (x, *parameters), g)
             return dx, None, *others
         g = g.contiguous(memory_format=torch.channels_last)
@@ -141,7 +143,7 @@ class _Gated(torch.autograd.Function):
 def _attention_gradients(
     dgates: Tensor, layer: Gated, found: _Gates, parameters: Sequence[Tensor]
 ) -> tuple[Tensor, list[Tensor]]:
-    """From the gradients by the gates (N, S): that by what was pooled, and those by the parameters but the kernels."""
+    """Gradients of the pooled input and of all parameters except the kernels, from the gradients of the gates (N, S)."""
     squeeze, weight, bias, own, *heads = parameters
     dlogits, count = dgates * found.gates, len(own)
     if count > 1:

@@ -1,4 +1,4 @@
-"""BatchNorm over a batch's own statistics and the clamp behind it, in two passes over the map forward and two backward."""
+"""BatchNorm with batch statistics, followed by a clamp, in two passes over the map forward and two backward."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dcdnas.kernels._twice import gradients_of
 from dcdnas.kernels._when import usable
 
 CHANNELS = 4096
-"""Most channels that the kernel takes; ``MOST`` in ``training.c``."""
+"""Largest number of channels that the compiled code supports; ``MOST`` in ``training.c``."""
 
 Bounds = tuple[float, float]
 
@@ -23,15 +23,15 @@ UNCLAMPED: Bounds = (-math.inf, math.inf)
 
 
 def norm_clamp(x: Tensor, norm: _BatchNorm, bounds: Bounds = UNCLAMPED) -> Tensor:
-    """``norm(x).clamp(*bounds)`` in training, for a map that `fits`; the running statistics take note.
+    """Computes ``norm(x).clamp(*bounds)`` in training mode, for a map that `norm_fits` accepts; updates the running statistics.
 
-    Equal to torch's to 1e-5 in values, gradients and statistics. The gradient is 0 where the clamp holds, bounds included, as
-    that of ReLU and ReLU6 is.
+    Values, gradients and statistics equal torch's to 1e-5. The gradient is 0 where the clamp is active, bounds included, as for
+    ReLU and ReLU6.
 
     Args:
-        x: (N, C, H, W), channels last, with more than one value a channel.
-        norm: over C channels, with weights and running statistics.
-        bounds: low and high of the clamp: (0, inf) for ReLU, (0, 6) for ReLU6; infinite ones for none.
+        x: (N, C, H, W), channels last, with more than one value per channel.
+        norm: BatchNorm over C channels, with weights and running statistics.
+        bounds: lower and upper bound of the clamp: (0, inf) for ReLU, (0, 6) for ReLU6, `UNCLAMPED` for none.
 
     Returns:
         (N, C, H, W), channels last.
@@ -43,7 +43,7 @@ def norm_clamp(x: Tensor, norm: _BatchNorm, bounds: Bounds = UNCLAMPED) -> Tenso
 
 
 def norm_fits(x: Tensor) -> bool:
-    """Whether the kernel may normalise this map, here and now."""
+    """Whether the compiled code may normalise this map in the current context."""
     if not (usable(x) and x.dim() == 4 and x.shape[1] <= CHANNELS and x.numel() > x.shape[1] and _channels_last(x)):
         return False
     lanes = lanes_of_kernels()
@@ -51,7 +51,7 @@ def norm_fits(x: Tensor) -> bool:
 
 
 def momentum_of(norm: _BatchNorm) -> float:
-    """The share of this batch, counted already, in the running statistics: without a momentum they are means over all batches."""
+    """Weight of the current batch, already counted, in the running statistics, which without a momentum average all batches."""
     assert norm.num_batches_tracked is not None
     return 1.0 / norm.num_batches_tracked.item() if norm.momentum is None else norm.momentum
 
@@ -61,7 +61,7 @@ def _channels_last(x: Tensor) -> bool:
 
 
 def _torch_form(x: Tensor, weight: Tensor, bias: Tensor, eps: float, bounds: Bounds) -> Tensor:
-    """The same in torch's own operations, for derivatives of derivatives."""
+    """The same function in torch's own operations, for second derivatives."""
     y = F.batch_norm(x, None, None, weight, bias, True, 0.0, eps)
     return y if bounds == UNCLAMPED else F.hardtanh(y, *bounds)
 
@@ -86,7 +86,7 @@ class _NormClamp(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, mean, inverse = ctx.saved_tensors
         (g,) = gradients
-        if torch.is_grad_enabled():  # somebody differentiates the gradient
+        if torch.is_grad_enabled():  # the gradient itself is differentiated (create_graph=True)
 
             def form(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
                 return _torch_form(x, weight, bias, ctx.eps, ctx.bounds)

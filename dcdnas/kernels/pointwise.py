@@ -1,4 +1,4 @@
-"""1x1 convolution with one kernel a sample, on maps in channels-last memory: a product of two small matrices for each sample."""
+"""1x1 convolution with one kernel per sample, on maps in channels-last memory: a product of two small matrices per sample."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dcdnas.kernels._twice import gradients_of
 from dcdnas.kernels._when import usable
 
 LARGEST = 1 << 15
-"""Elements of one sample's kernel; larger ones do not stay in the processor's near caches, and torch's product is as fast."""
+"""Largest number of elements in a sample's kernel; larger kernels exceed the near caches, and torch is as fast for them."""
 
 
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Maps each pixel of each sample by a matrix of its own, for a map and kernels that `pointwise_fits` takes.
+    """Multiplies each pixel of a sample by the sample's matrix, for maps and kernels that `pointwise_fits` accepts.
 
-    Equal to torch's batched product to 1e-5 in values and gradients.
+    Values and gradients equal those of torch's batched product to 1e-5.
 
     Args:
         x: (N, C, H, W), channels last.
@@ -33,7 +33,7 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def pointwise_fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether the kernel may compute this product of x and matrices (N, D, C), here and now."""
+    """Whether the compiled code may compute this product of x and matrices (N, D, C) in the current context."""
     return (
         usable(x, weight, *(() if bias is None else (bias,)))
         and min(x.shape) > 0
@@ -45,7 +45,7 @@ def pointwise_fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 
 
 def _torch_form(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The same in torch's own operations, for derivatives of derivatives."""
+    """The same function in torch's own operations, for second derivatives."""
     y = weight @ x.flatten(2)
     return torch.unflatten(y if bias is None else y + bias.unsqueeze(-1), 2, x.shape[2:])
 
@@ -67,7 +67,7 @@ class _Pointwise(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, matrices = ctx.saved_tensors
         (g,) = gradients
-        if torch.is_grad_enabled():  # somebody differentiates the gradient
+        if torch.is_grad_enabled():  # the gradient itself is differentiated (create_graph=True)
             return tuple(gradients_of(_torch_form, (x, weight, bias), g))
         kernels = loaded()
         g = g.contiguous(memory_format=torch.channels_last)

@@ -1,7 +1,8 @@
 """Static 1x1 and large depthwise convolutions, with one kernel for all samples, on maps in channels-last memory.
 
-The compiled functions are those of a kernel a sample. A 1x1 layer is one product over all pixels. A depthwise layer is torch's
-but for the gradient by its kernel, which torch computes slowly for 5x5 and 7x7 (`benchmarks/static_layers.py`).
+They use the compiled functions for one kernel per sample. A 1x1 layer is a single product over the pixels of all samples. A
+depthwise layer uses torch except for the gradient of its kernel, which torch computes slowly for 5x5 and 7x7 kernels
+(`benchmarks/static_layers.py`).
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from dcdnas.kernels._when import usable
 from dcdnas.kernels.depthwise import SIZES
 
 LARGEST = 1 << 12
-"""Elements of a 1x1 kernel; torch's product is as fast for larger ones."""
+"""Largest number of elements in a 1x1 kernel; torch's product is as fast for larger ones."""
 
 SMALL = 3
-"""Up to this size of a depthwise kernel torch is as fast."""
+"""Size of a depthwise kernel up to which torch is as fast."""
 
 FEW, TOGETHER = 64, 8
-"""Samples of fewer pixels than this are taken so many at a time where a 1x1 kernel's gradient is summed up."""
+"""For the gradient of a 1x1 kernel, samples of fewer than `FEW` pixels are processed in groups of up to `TOGETHER`."""
 
 
 class Convolution(NamedTuple):
-    """How a layer's only kernel is moved over the map."""
+    """Stride, padding and groups of a convolution, as in Conv2d."""
 
     stride: int
     padding: int
@@ -38,14 +39,14 @@ class Convolution(NamedTuple):
 
 
 def shared_convolution(x: Tensor, weight: Tensor, how: Convolution) -> Tensor:
-    """The convolution of a map by a kernel that `shared_fits` takes.
+    """Convolves a map with a kernel that `shared_fits` accepts.
 
-    Equal to torch's to 1e-5 in values and gradients.
+    Values and gradients equal torch's to 1e-5.
 
     Args:
         x: (N, C, H, W), channels last.
-        weight: (D, C, 1, 1), or (C, 1, k, k) depthwise.
-        how: as in Conv2d.
+        weight: (D, C, 1, 1), or (C, 1, k, k) for a depthwise convolution.
+        how: stride, padding and groups.
 
     Returns:
         (N, D, H', W'), channels last.
@@ -55,7 +56,7 @@ def shared_convolution(x: Tensor, weight: Tensor, how: Convolution) -> Tensor:
 
 
 def shared_fits(x: Tensor, weight: Tensor, how: Convolution) -> bool:
-    """Whether the kernels may compute this convolution here and now, and are faster than torch."""
+    """Whether the compiled kernels may compute this convolution in the current context and are faster than torch."""
     (out_channels, inner, k, _), (stride, padding, groups) = weight.shape, how
     if k == 1:
         fits = groups == stride == 1 and padding == 0 and out_channels * inner <= LARGEST
@@ -66,7 +67,7 @@ def shared_fits(x: Tensor, weight: Tensor, how: Convolution) -> bool:
 
 
 def _torch_form(x: Tensor, weight: Tensor, how: Convolution) -> Tensor:
-    """The same in torch's own operations."""
+    """The same function in torch's own operations."""
     return F.conv2d(x, weight, None, how.stride, how.padding, 1, how.groups)
 
 
@@ -86,7 +87,7 @@ class _Shared(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (x, weight), how, (g,) = ctx.saved_tensors, ctx.how, gradients
-        if torch.is_grad_enabled():  # somebody differentiates the gradient
+        if torch.is_grad_enabled():  # the gradient itself is differentiated (create_graph=True)
             return *gradients_of(lambda x, weight: _torch_form(x, weight, how), (x, weight), g), None
         g = g.contiguous(memory_format=torch.channels_last)
         by_map, by_kernel, _ = ctx.needs_input_grad
@@ -95,7 +96,7 @@ class _Shared(torch.autograd.Function):
 
 
 def _map_gradient(g: Tensor, x: Tensor, weight: Tensor, how: Convolution) -> Tensor:
-    """Like the map."""
+    """Gradient of the map."""
     if weight.shape[-1] > 1:
         sizes = [how.stride] * 2, [how.padding] * 2, [1, 1], False, [0, 0], how.groups
         found: Tensor = torch.ops.aten.convolution_backward(g, x, weight, None, *sizes, [True, False, False])[0]
@@ -106,7 +107,7 @@ def _map_gradient(g: Tensor, x: Tensor, weight: Tensor, how: Convolution) -> Ten
 
 
 def _kernel_gradient(g: Tensor, x: Tensor, weight: Tensor, how: Convolution) -> Tensor:
-    """Like the kernel: the sum of what each sample says, or some of them together."""
+    """Gradient of the kernel: the sum of the gradients of single samples, or of small groups of samples."""
     k = weight.shape[-1]
     if k > 1:
         place = Place(len(weight), k, how.stride, how.padding, depthwise=True)

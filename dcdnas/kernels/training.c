@@ -1,13 +1,13 @@
 /* Float32 kernels of a training step, on one thread. Maps are channels last: (rows, channels), or (N, H, W, C), in memory.
- * Nothing here allocates: whoever calls gives the room that is worked in. */
+ * No function allocates memory: the caller passes the workspace (`room`). */
 #include <math.h>
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
-#define MOST 4096 /* channels of a norm */
-#define ROWS 128  /* at most: sums of as many are kept in float32 before they are added in float64 */
-#define NEAR 2048 /* elements of a map that stay in the nearest cache, beside those of another two */
-#define TURNS 4   /* rows at once, so that no sum waits for the one before */
+#define MOST 4096 /* largest number of channels of a norm */
+#define ROWS 128  /* most rows whose sums are kept in float32 before they are added in float64 */
+#define NEAR 2048 /* elements of a map that fit in the nearest cache together with those of two other maps */
+#define TURNS 4   /* rows with separate sums, so that no addition waits for the previous one */
 
 #ifdef __AVX512F__
 #define LANES 16
@@ -27,7 +27,7 @@ INLINE vector load(const float *p) {
 
 INLINE void store(float *p, vector v) { memcpy(p, &v, sizeof v); }
 
-/* The first `live` lanes; a constant of all of them is one instruction. */
+/* Loads the first `live` lanes and sets the others to 0; with the constant LANES it is a single instruction. */
 INLINE vector load_live(const float *p, long live) {
   if (live == LANES) return load(p);
   vector v = {0};
@@ -40,12 +40,12 @@ INLINE void store_live(float *p, vector v, long live) {
   else for (long i = 0; i < live; i++) p[i] = v[i];
 }
 
-/* Where the block that would begin at `at` begins, so that it ends within `all`: blocks overlap where they do not fit. */
+/* Start of the block at `at`, moved back so that the block ends within `all`; the last block may overlap the one before. */
 INLINE long fitted(long at, long size, long all) { return at + size <= all ? at : all - size; }
 
-/* ---- BatchNorm over the rows, and the clamp behind it that ReLU and ReLU6 are ---- */
+/* ---- BatchNorm over the rows, followed by a clamp (ReLU or ReLU6) ---- */
 
-/* v where the mask is set, else other. */
+/* Selects v where the mask is set, else other. */
 INLINE vector chosen(mask set, vector v, vector other) { return (vector)(((mask)v & set) | ((mask)other & ~set)); }
 
 INLINE vector clamped(vector v, vector low, vector high) { /* NaN stays NaN */
@@ -53,10 +53,10 @@ INLINE vector clamped(vector v, vector low, vector high) { /* NaN stays NaN */
   return chosen(v > high, high, v);
 }
 
-/* g where the clamp lets v through, else 0. */
+/* Gradient of the clamp: g where v is strictly inside the bounds, else 0. */
 INLINE vector passed(vector g, vector v, vector low, vector high) { return (vector)((mask)g & (v > low) & (v < high)); }
 
-/* A norm's map, or its gradient. Of fewer than LANES channels, `tiles` rows are taken for one, whose channels repeat. */
+/* Size of a norm's map or gradient. With fewer than LANES channels, `tiles` rows are treated as one row of repeated channels. */
 typedef struct { long rows, channels, tiles; } rows_of;
 
 INLINE rows_of tiled(long rows, long channels) {
@@ -64,12 +64,12 @@ INLINE rows_of tiled(long rows, long channels) {
   return (rows_of){rows / tiles, channels * tiles, tiles};
 }
 
-/* Repeats the first channels / tiles values. */
+/* Copies the first channels / tiles values to the other tiles. */
 INLINE void repeat(float *values, rows_of m) {
   for (long c = m.channels / m.tiles; c < m.channels; c++) values[c] = values[c - m.channels / m.tiles];
 }
 
-/* Adds up what belongs to one channel. */
+/* Adds the sums of all tiles of each channel. */
 INLINE void join(double *sums, rows_of m) {
   for (long c = m.channels - 1; c >= m.channels / m.tiles; c--) sums[c - m.channels / m.tiles] += sums[c];
 }
@@ -77,13 +77,13 @@ INLINE void join(double *sums, rows_of m) {
 #define EACH_BLOCK(m, c)                                                                                                   \
   for (long at_ = 0, c = 0; at_ < (m).channels && ((c = fitted(at_, LANES, (m).channels)), 1); at_ += LANES)
 
-/* Rows of a chunk, a multiple of TURNS. */
+/* Number of rows of a chunk, a multiple of TURNS. */
 INLINE long chunk(rows_of m) {
   long rows = NEAR / m.channels / TURNS * TURNS;
   return rows < TURNS ? TURNS : rows > ROWS ? ROWS : rows;
 }
 
-/* Chunks of rows from the last to the first: the last ones are still in the processor's cache. */
+/* Iterates over chunks of rows from the last to the first, because the last ones are still in the processor's cache. */
 #define CHUNKS_BACKWARDS(m, first, last)                                                                                   \
   for (long step_ = chunk(m), first = ((m).rows - 1) / step_ * step_, last = (m).rows; first >= 0; last = first, first -= step_)
 #define CHUNKS(m, first, last)                                                                                             \
@@ -129,7 +129,7 @@ INLINE void norm_values(const float *restrict x, float *restrict y, const float 
                         float *restrict running_mean, float *restrict running_variance, float *restrict mean,
                         float *restrict inverse, rows_of m, float eps, float momentum, int clamp, float low, float high) {
   double sum[MOST], square[MOST];
-  float s[MOST], q[MOST], near[MOST]; /* near: about the mean, so that squares do not cancel */
+  float s[MOST], q[MOST], near[MOST]; /* near: estimate of the mean, subtracted first to avoid cancellation in the squares */
   long channels = m.channels / m.tiles, rows = m.rows * m.tiles, some = chunk(m) < m.rows ? chunk(m) : m.rows;
   memset(near, 0, m.channels * sizeof *near);
   moments(x, 0, some, m, near, s, q);
@@ -156,8 +156,8 @@ INLINE void norm_values(const float *restrict x, float *restrict y, const float 
   normalise(x, y, s, q, m, clamp, low, high);
 }
 
-/* y = clamp((x - mean) inverse weight + bias), inverse = 1 / sqrt(variance + eps); mean and inverse are written for the way back,
- * and the running statistics take their share of this batch's. */
+/* y = clamp((x - mean) inverse weight + bias), inverse = 1 / sqrt(variance + eps). Stores mean and inverse for the backward pass,
+ * and updates the running statistics with this batch's. */
 void norm_forward(const float *restrict x, float *restrict y, const float *restrict weight, const float *restrict bias,
                   float *restrict running_mean, float *restrict running_variance, float *restrict mean,
                   float *restrict inverse, long rows, long channels, float eps, float momentum, int clamp, float low,
@@ -167,7 +167,7 @@ void norm_forward(const float *restrict x, float *restrict y, const float *restr
   else norm_values(x, y, weight, bias, running_mean, running_variance, mean, inverse, m, eps, momentum, 0, low, high);
 }
 
-/* Sums of the gradient that the clamp lets through, and of its products with x - mean, over some rows. */
+/* Sums, over some rows, of the gradient inside the clamp, and of its products with x - mean. */
 INLINE void sums_of_gradient(const float *restrict g, const float *restrict x, long first, long last, rows_of m,
                              const float *restrict slope, const float *restrict offset, const float *restrict mean,
                              float *restrict s, float *restrict q, int clamp, vector low, vector high) {
@@ -245,15 +245,15 @@ void norm_backward(const float *g, const float *x, float *dx, const float *weigh
   else norm_gradients(g, x, dx, weight, bias, mean, inverse, dweight, dbias, m, 0, low, high);
 }
 
-/* ---- Depthwise convolution with a kernel a sample ----
- * LANES channels of one sample at a time are copied into a small map with zeros around it, where every tap is one vector. */
+/* ---- Depthwise convolution with one kernel per sample ----
+ * LANES channels of one sample at a time are copied into a small zero-padded map, where every tap is one vector. */
 
-#define ACROSS 4 /* outputs at once, so that no sum waits for the one before */
+#define ACROSS 4 /* outputs computed together, so that no addition waits for the previous one */
 
-/* A sample's map: pixels, channels in memory from one pixel to the next, and how many of LANES channels there are. */
+/* A sample's map: height and width, distance in memory from one pixel to the next, and the number of channels in use of LANES. */
 typedef struct { long height, width, channels, live; } map;
 
-/* Into the middle of a map with `padding` zeros around, which are there already. */
+/* Copies a map into the middle of a map with `padding` pixels around it, which are zero already. */
 INLINE void copy_in(const float *restrict x, float *restrict to, map m, long padding) {
   long across = m.width + 2 * padding;
   for (long h = 0; h < m.height; h++)
@@ -268,7 +268,7 @@ INLINE void copy_out(const float *restrict from, float *restrict x, map m, long 
       store_live(x, load(from + ((h + padding) * across + padding + w) * LANES), m.live);
 }
 
-/* y = base + the map, with its zeros around, convolved with k k taps, `step` channels apart. */
+/* y = base + the zero-padded map convolved with the k k taps in `held`; `across` is the width of the padded map. */
 INLINE void convolve(const float *restrict padded, const vector *restrict held, vector base, float *restrict y, long across,
                      map out, int k, long stride) {
   for (long h = 0; h < out.height; h++) {
@@ -291,7 +291,7 @@ INLINE void convolve(const float *restrict padded, const vector *restrict held, 
   }
 }
 
-/* Adds each gradient to the pixels that its taps saw: dx where the stride is more than 1. */
+/* Adds each output gradient, times the taps, to the pixels that the taps read; computes dx where the stride is above 1. */
 INLINE void spread(const float *restrict g, const vector *restrict held, float *restrict dx, long across, map out, int k,
                    long stride) {
   for (long h = 0; h < out.height; h++) {
@@ -333,7 +333,7 @@ INLINE void forward_of(const float *restrict x, const float *restrict taps, floa
 INLINE void input_gradient_of(const float *restrict g, const float *restrict taps, const float *restrict base,
                               float *restrict dx, float *restrict room, map in, map out, int k, long stride, long padding) {
   vector held[k * k], under = base ? load_live(base, in.live) : (vector){0};
-  if (stride == 1) { /* dx is the convolution of g, with zeros around, with the kernel turned by half a circle */
+  if (stride == 1) { /* dx is the convolution of the zero-padded g with the kernel rotated by 180 degrees */
     long edge = k - 1 - padding;
     for (int t = 0; t < k * k; t++) held[t] = load_live(taps + (k * k - 1 - t) * in.channels, in.live);
     copy_in(g, room, out, edge);
@@ -353,7 +353,8 @@ INLINE void taps_gradient_of(const float *restrict g, const float *restrict x, f
   taps_gradient(g, room, dtaps, in.width + 2 * padding, out, k, stride);
 }
 
-/* For each sample n and each LANES channels from c on, or all of fewer: the call for its size of kernel and stride. */
+/* For each sample n and each block of LANES channels from c on (or all channels, if fewer): the call for its kernel size and
+ * stride. */
 #define EACH_MAP(call, ...)                                                                                                \
   for (long n = 0; n < samples; n++)                                                                                       \
     for (long first = 0; first < channels; first += LANES) {                                                               \
@@ -369,34 +370,34 @@ INLINE void taps_gradient_of(const float *restrict g, const float *restrict x, f
       else call(__VA_ARGS__, in, out, (int)k, stride, padding);                                                            \
     }
 
-/* x (N, H, W, C), kernel (N, k k, C), y (N, H', W', C); room for LANES (H + 2 p) (W + 2 p) zeros. */
+/* x (N, H, W, C), kernel (N, k k, C), y (N, H', W', C); room: LANES (H + 2 p) (W + 2 p) zeros. */
 void depthwise_forward(const float *restrict x, const float *restrict kernel, float *restrict y, float *restrict room, long samples,
                        long height, long width, long channels, long out_height, long out_width, long k, long stride,
                        long padding) {
   EACH_MAP(forward_of, x + in_at, kernel + taps_at, y + out_at, room)
 }
 
-/* dx = base + the gradient, with g like y, dx like x, base (N, C) or none; room for LANES (H' + 2 k) (W' + 2 k) zeros, or as
- * forward where the stride is more than 1. */
+/* dx = base + the gradient; g is shaped like y, dx like x, base is (N, C) or NULL. room: LANES (H' + 2 k) (W' + 2 k) zeros, or
+ * as for the forward pass where the stride is above 1. */
 void depthwise_input_gradient(const float *restrict g, const float *restrict kernel, const float *restrict base,
                               float *restrict dx, float *restrict room, long samples, long height, long width, long channels,
                               long out_height, long out_width, long k, long stride, long padding) {
   EACH_MAP(input_gradient_of, g + out_at, kernel + taps_at, base ? base + n * channels + c : base, dx + in_at, room)
 }
 
-/* dkernel like kernel; room as forward. */
+/* dkernel is shaped like kernel; room as for the forward pass. */
 void depthwise_kernel_gradient(const float *restrict g, const float *restrict x, float *restrict dkernel, float *restrict room,
                                long samples, long height, long width, long channels, long out_height, long out_width, long k,
                                long stride, long padding) {
   EACH_MAP(taps_gradient_of, g + out_at, x + in_at, dkernel + taps_at, room)
 }
 
-/* ---- 1x1 convolution with a kernel a sample: products of small matrices ---- */
+/* ---- 1x1 convolution with one kernel per sample: products of small matrices ---- */
 
-#define TALL 6 /* rows of a block that is held at once, two vectors wide */
-#define SIDE 8 /* columns that are turned over at once */
+#define TALL 6 /* rows of a block of results that is held in registers, two vectors wide */
+#define SIDE 8 /* rows of the matrix that are transposed together */
 
-/* Some rows and vectors of y (P, D) = base (D) + x (P, C) k (C, D). */
+/* Computes a block of y (P, D) = base (D) + x (P, C) k (C, D), `tall` rows by `wide` vectors. */
 INLINE void product_block(const float *restrict x, const float *restrict k, const float *restrict base, float *restrict y,
                           long inner, long columns, int tall, int wide, long live) {
   vector total[TALL][2];
@@ -438,7 +439,7 @@ INLINE void product(const float *restrict x, const float *restrict k, const floa
     }
 }
 
-/* to (C, D) = from (D, C) turned over: SIDE columns at once, which fill a vector of the rows that are written. */
+/* to (C, D) = transpose of from (D, C): SIDE rows of `from` together, whose values are contiguous in `to`. */
 INLINE void turn(const float *restrict from, float *restrict to, long rows, long columns) {
   long d = 0;
   for (; d + SIDE <= rows; d += SIDE)
@@ -448,7 +449,7 @@ INLINE void turn(const float *restrict from, float *restrict to, long rows, long
     for (long c = 0; c < columns; c++) to[c * rows + d] = from[d * columns + c];
 }
 
-/* y (N, P, D) = base (N, D), or none, + x (N, P, C) times the kernel (N, D, C) turned over; room for C D. */
+/* y (N, P, D) = base (N, D), or 0 if NULL, + x (N, P, C) times the transposed kernel (N, D, C); room: C D elements. */
 void pointwise_forward(const float *restrict x, const float *restrict kernel, const float *restrict base, float *restrict y,
                        float *restrict room, long samples, long pixels, long channels, long out_channels) {
   for (long n = 0; n < samples; n++) {
@@ -458,7 +459,7 @@ void pointwise_forward(const float *restrict x, const float *restrict kernel, co
   }
 }
 
-/* dx = base (N, C), or none, + the gradient, with g like y. */
+/* dx = base (N, C), or 0 if NULL, + the gradient; g is shaped like y. */
 void pointwise_input_gradient(const float *restrict g, const float *restrict kernel, const float *restrict base,
                               float *restrict dx, long samples, long pixels, long channels, long out_channels) {
   for (long n = 0; n < samples; n++)
@@ -466,7 +467,7 @@ void pointwise_input_gradient(const float *restrict g, const float *restrict ker
             dx + n * pixels * channels, pixels, out_channels, channels);
 }
 
-/* Some rows and vectors of dk (D, C) = g^T (P, D) x (P, C). */
+/* Computes a block of dk (D, C) = g^T x, with g (P, D) and x (P, C), `tall` rows by `wide` vectors. */
 INLINE void outer_block(const float *restrict g, const float *restrict x, float *restrict dk, long pixels, long rows,
                         long columns, int tall, int wide, long live) {
   vector total[TALL][2];
@@ -512,9 +513,9 @@ void pointwise_kernel_gradient(const float *restrict g, const float *restrict x,
   }
 }
 
-/* ---- What a layer whose gates weigh rows and columns of its kernel needs beside: pooling, weighing, and the way back ---- */
+/* ---- Other parts of a layer whose gates weight the rows and columns of its kernel: pooling, weighting, gradients ---- */
 
-/* p (N, C) = the mean of x (N, P, C) over the pixels. */
+/* p (N, C) = mean of x (N, P, C) over the pixels. */
 void pool(const float *restrict x, float *restrict p, long samples, long pixels, long channels) {
   for (long n = 0; n < samples; n++, x += pixels * channels, p += channels)
     for (long first = 0; first < channels; first += LANES) {
@@ -529,7 +530,7 @@ void pool(const float *restrict x, float *restrict p, long samples, long pixels,
     }
 }
 
-/* kernel (N, R, C) = w (R, C), or where `each` one a sample, times r (N, R) times c (N, C). */
+/* kernel (N, R, C) = w r c with w (R, C), or (N, R, C) if `each`, row gates r (N, R) and column gates c (N, C). */
 void weigh(const float *restrict w, const float *restrict r, const float *restrict c, float *restrict kernel, long samples,
            long each, long rows, long columns) {
   for (long n = 0; n < samples; n++, w += each ? rows * columns : 0, r += rows, c += columns)
@@ -537,7 +538,8 @@ void weigh(const float *restrict w, const float *restrict r, const float *restri
       for (long j = 0; j < columns; j++) kernel[j] = w[i * columns + j] * r[i] * c[j];
 }
 
-/* The gradients, each like what it is the gradient by, from that by the kernel; without `each` dw is the samples' sum. */
+/* Gradients of w, r and c, each shaped like its variable, from the gradient g of the kernel; without `each`, dw is the sum over
+ * the samples. */
 void weigh_gradient(const float *restrict g, const float *restrict w, const float *restrict r, const float *restrict c,
                     float *restrict dw, float *restrict dr, float *restrict dc, long samples, long each, long rows,
                     long columns) {

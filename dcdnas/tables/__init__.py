@@ -1,6 +1,6 @@
-"""Tabular benchmarks: results of networks that others have trained, one benchmark a file; the folder is the table of its entries.
+"""Tabular benchmarks: recorded results of trained networks, one benchmark per file; the folder is a catalogue.
 
-A search on a table takes seconds, since every training is looked up. An entry is named as the space of all its networks.
+A search on a table takes seconds, because every training is looked up. A benchmark has the name of the space of its networks.
 """
 
 from pathlib import Path
@@ -17,8 +17,8 @@ def load(name: str, path: str | Path | None = None) -> Table:
     Example: ``dcdnas.tables.load("dynconv-fmnist").frame()``
 
     Args:
-        name: of the benchmark, e.g. ``"nas-bench-macro"``.
-        path: of a file other than the benchmark's own.
+        name: name of the benchmark, e.g. ``"nas-bench-macro"``.
+        path: file to read instead of the benchmark's standard one.
 
     Raises:
         UnknownNameError: when there is no such benchmark.

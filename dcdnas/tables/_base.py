@@ -1,4 +1,4 @@
-"""What a tabular benchmark is to a search: the results of a network's trainings, by its architecture."""
+"""Interface of tabular benchmarks: the results of a network's trainings, by its architecture."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from dcdnas.data import default_folder
 from dcdnas.errors import DataError
 
 Curve = tuple[Mapping[str, float], ...]
-"""What one training said after each of its epochs, by the name of the objective; of the end alone where no more is known."""
+"""Values of one training after each epoch, by the name of the objective; a single entry where only the final ones are known."""
 
 
 class Table(ABC):
     """A benchmark's results, read from its file.
 
     Args:
-        path: of the file; the benchmark's own when None, see `standard_path`.
+        path: path of the file; None for the benchmark's standard file, see `standard_path`.
 
     Raises:
-        DataError: when the file is missing, damaged or none of this benchmark.
+        DataError: when the file is missing, damaged or not a table of this benchmark.
     """
 
     NAME: ClassVar[str]
-    """As it is fetched, and as the space of its networks is called."""
+    """Name for `dcdnas data fetch`, which is also the name of the space of its networks."""
 
     FILE: ClassVar[str]
     """Name of its published file."""
 
     ABOUT: ClassVar[str]
-    """What it holds, in a few words."""
+    """Short description of its content."""
 
     NETWORK: ClassVar[str]
     """The backbone of its networks, as in `dcdnas.networks`."""
 
     IMAGES: ClassVar[int]
-    """How many images each accuracy was counted on, by which two of them may differ by chance."""
+    """Number of images of each accuracy, which determines how much two accuracies may differ by chance."""
 
     TRAININGS: ClassVar[int] = 1
-    """Of each network, at least. A search sees one of them, and a confirmation the others."""
+    """Smallest number of trainings per network. A search sees one of them, and a confirmation the others."""
 
     EPOCHS: ClassVar[int] = 1
-    """Readings of a training, one an epoch; 1 where the end alone is known."""
+    """Number of readings per training, one per epoch; 1 where only the final one is known."""
 
     OBJECTIVES: ClassVar[tuple[str, ...]] = ("accuracy",)
-    """What each reading has."""
+    """Names of the values in each reading."""
 
     def __init__(self, path: str | Path | None = None) -> None:
         self.path = Path(path).expanduser() if path else self.standard_path()
@@ -61,12 +61,12 @@ class Table(ABC):
 
     @classmethod
     def standard_path(cls) -> Path:
-        """Where the file is when nobody names one: where `dcdnas data fetch` puts it."""
+        """Default location of the file, where `dcdnas data fetch` stores it."""
         return default_folder(cls.NAME) / cls.FILE
 
     @property
     def scan(self) -> int:
-        """Epochs of the short training, on a schedule of its own, that each network has for each of its trainings; 0 for none."""
+        """Epochs of the short training, with its own schedule, that accompanies each training of each network; 0 for none."""
         return 0
 
     def scans(self, architecture: Architecture) -> tuple[Curve, ...]:
@@ -95,4 +95,4 @@ class Table(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many different networks it has."""
+        """Number of different networks in the table."""

@@ -1,8 +1,8 @@
-"""dynconv-fmnist: the 396 networks of the space of that name, each trained twice on 8,000 images of Fashion-MNIST.
+"""dynconv-fmnist: the 396 networks of the space dynconv-fmnist, each trained twice on 8,000 images of Fashion-MNIST.
 
-Small networks, 0.16 to 0.36 MFLOPs, that differ in width and expansion and in the dynamic convolutions of their stem, 1x1 and
-depthwise layers. Each training says its accuracy and loss on 2,000 other images after every epoch. What it is made of and what it
-shows: docs/dynconv-fmnist.md. Made by ``benchmarks/dynconv_fmnist.py``.
+The networks are small, 0.16 to 0.36 MFLOPs, and differ in width, in expansion, and in the dynamic convolutions of their stem,
+1x1 and depthwise layers. Each training reports accuracy and loss on 2,000 other images after every epoch.
+docs/dynconv-fmnist.md describes the data and the results; ``benchmarks/dynconv_fmnist.py`` made them.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from dcdnas.tables._base import Curve, Table
 __all__ = ["DynconvFmnist"]
 
 LARGEST = 2**23
-"""Bytes of the table, unpacked."""
+"""Largest size of the table in bytes, uncompressed."""
 
 SPACE = "dynconv-fmnist"
 
 READ = ("accuracy", "loss")
-"""Columns of a training, numbered by epoch."""
+"""Names of the columns that exist once per epoch, followed by its number."""
 
 SCAN = 1
-"""Epochs of the short trainings that every network has."""
+"""Number of epochs of the short trainings that every network has."""
 
 COUNTS = ("seed", "epochs", "flops", "params")
-"""Its columns of whole numbers."""
+"""The columns of integers."""
 
 
 class DynconvFmnist(Table):
@@ -54,7 +54,7 @@ class DynconvFmnist(Table):
 
     @classmethod
     def standard_path(cls) -> Path:
-        """In the package."""
+        """Path of the table in the package."""
         return Path(__file__).with_name(cls.FILE)
 
     def _read(self) -> None:
@@ -73,22 +73,22 @@ class DynconvFmnist(Table):
 
     @property
     def scan(self) -> int:
-        """One epoch, where a part of the table has it for all trainings."""
+        """One epoch, if the file has a short training for each training of each of its networks, which may be a part; else 0."""
         return SCAN if all(len(self._scans.get(name, ())) == len(found) for name, found in self._curves.items()) else 0
 
     def scans(self, architecture: Architecture) -> tuple[Curve, ...]:
-        """By what the network computes."""
+        """The network's short trainings, looked up by `dcdnas.networks.identity`."""
         return self._of(self._scans, architecture)
 
     def curves(self, architecture: Architecture) -> tuple[Curve, ...]:
-        """By what the network computes."""
+        """The network's trainings, looked up by `dcdnas.networks.identity`."""
         return self._of(self._curves, architecture)
 
     def _of(self, trainings: Mapping[str, tuple[Curve, ...]], architecture: Architecture) -> tuple[Curve, ...]:
         found = trainings.get(identity(architecture))
         if found is None:
             raise DataError(
-                f"{self.path} has {len(self):,} networks, and this {architecture.named} is none of them. Search the space "
+                f"{self.path} has {len(self):,} networks, and this {architecture.named} is not among them. Search the space "
                 f"{self.NAME}, or a part of it."
             )
         return found
@@ -97,15 +97,15 @@ class DynconvFmnist(Table):
         return len(self._curves)
 
     def rows(self) -> list[dict[str, int | float | str | None]]:
-        """All trainings, those of 1 and 3 epochs too: decisions, seed, epochs, price, readings, seconds; None for none.
+        """All trainings, also those of 1 and 3 epochs: decisions, seed, epochs, cost, readings, seconds; None if missing.
 
-        ``pandas.DataFrame(table.rows())`` is them as a frame.
+        ``pandas.DataFrame(table.rows())`` makes a data frame of them.
         """
         return [{name: _value(name, text) for name, text in row.items()} for row in _rows(self.path)]
 
 
 def _value(name: str, text: str) -> int | float | str | None:
-    """What a cell of a column says."""
+    """Converts a cell to the type of its column."""
     if name in COUNTS:
         return int(float(text))
     if name.partition(" ")[0] in (*READ, "seconds"):
@@ -114,7 +114,7 @@ def _value(name: str, text: str) -> int | float | str | None:
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, str]]:
-    """The rows of a file, of bounded length."""
+    """Reads the rows of a file, whose uncompressed size is bounded."""
     with gzip.open(path) as file:
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
@@ -136,7 +136,7 @@ def _space() -> SearchSpace:
 
 @lru_cache(maxsize=500)
 def _network(decided: tuple[str, ...]) -> str:
-    """What a row's network computes, by its decisions as they are written; empty where there is none."""
+    """Identity of a row's network, from its decisions as text; the text is empty for decisions that it does not have."""
     space, decisions = _space(), {}
     for decision, text in zip(_space().decisions, decided, strict=True):
         if text:

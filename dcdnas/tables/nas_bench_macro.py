@@ -1,7 +1,7 @@
 """NAS-Bench-Macro: 3,969 MobileNetV2-like networks under 6,561 names, each trained three times on CIFAR-10 by its authors.
 
-The file is a JSON object: a name of eight digits, one a block, to the test accuracies in per cent. What a digit means as a block:
-see `dcdnas.networks.nas_bench_macro`. A part of the published file is a table, too.
+The file is a JSON object that maps a name of eight digits, one per block, to the test accuracies in percent. A part of the
+published file is a valid table, too. `dcdnas.networks.nas_bench_macro` describes the block that each digit stands for.
 
 Reference: Su et al., "Prioritized Architecture Sampling with Monte-Carlo Tree Search", CVPR 2021, arXiv:2103.11922;
 github.com/xiusu/NAS-Bench-Macro (Apache-2.0).
@@ -21,10 +21,10 @@ from dcdnas.tables._base import Curve, Table
 __all__ = ["NasBenchMacro"]
 
 KINDS = ("identity", "ir-3x3-t3", "ir-5x5-t6")
-"""What the digits 0, 1 and 2 mean."""
+"""The kinds of blocks that the digits 0, 1 and 2 stand for."""
 
 LARGEST = 2**24
-"""Bytes of the file; the published one has 1.2 million."""
+"""Largest size of the file in bytes; the published one has 1.2 million."""
 
 
 class NasBenchMacro(Table):
@@ -47,13 +47,13 @@ class NasBenchMacro(Table):
             raise DataError(f"{self.path}: damaged or no table of NAS-Bench-Macro: {error}. {get}") from None
 
     def curves(self, architecture: Architecture) -> tuple[Curve, ...]:
-        """By the kinds of the eight blocks."""
+        """The network's trainings, looked up by the kinds of its eight blocks."""
         name = _name(architecture)
         found = self._rows.get(_shortest(name))
         if found is None:
             raise DataError(
-                f"{self.path} has {len(self):,} networks, and {name} is none of them. Give the whole table, or search a space "
-                "that has no other networks than the table."
+                f"{self.path} has {len(self):,} networks, and {name} is not among them. Give the whole table, or search a space "
+                "whose networks are all in the table."
             )
         return tuple(({"accuracy": accuracy},) for accuracy in found)
 
@@ -62,10 +62,10 @@ class NasBenchMacro(Table):
 
 
 def _rows(content: Any) -> dict[str, tuple[float, ...]]:
-    """The accuracies by the shortest name of each network.
+    """Reads the accuracies of each network, by its canonical name.
 
     Raises:
-        ValueError: when it is no table.
+        ValueError: when the content is no table of this benchmark.
     """
     if not isinstance(content, dict) or not content:
         raise ValueError("it has no row")
@@ -73,7 +73,7 @@ def _rows(content: Any) -> dict[str, tuple[float, ...]]:
 
 
 def _accuracies(name: str, row: Any) -> tuple[float, ...]:
-    """Of one row, as shares."""
+    """Reads the accuracies of one row as shares of 1."""
     found = row.get("test_acc") if isinstance(row, dict) else None
     if not isinstance(found, list) or not found or not all(isinstance(v, int | float) and 0 <= v <= 100 for v in found):
         raise ValueError(f"the test_acc of {name} cannot be {found!r}; it is a list of accuracies in per cent")
@@ -81,10 +81,10 @@ def _accuracies(name: str, row: Any) -> tuple[float, ...]:
 
 
 def _name(architecture: Architecture) -> str:
-    """Eight digits.
+    """Name of a network in the benchmark, eight digits.
 
     Raises:
-        DataError: when it is no network of the benchmark.
+        DataError: when the benchmark does not have the network.
     """
     cls = networks["nas-bench-macro"]
     own = cls.complete(architecture.settings) if architecture.network == "nas-bench-macro" else {}
@@ -100,8 +100,8 @@ def _name(architecture: Architecture) -> str:
 
 
 def _shortest(name: str) -> str:
-    """One of the names of a network: in each stage, the identities behind all that keeps the shape stand last."""
+    """Canonical name of a network: in each stage, the identity blocks after the first block are moved to the end."""
     if len(name) != 8 or set(name) - set("012"):
-        raise ValueError(f"{name!r} names no network: eight digits 0, 1 or 2 do")
+        raise ValueError(f"{name!r} is not the name of a network, which has eight digits 0, 1 or 2")
     parts = (name[:2], name[2:5], name[5:])
     return "".join(part[0] + part[1:].replace("0", "").ljust(len(part) - 1, "0") for part in parts)

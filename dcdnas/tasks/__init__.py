@@ -1,4 +1,4 @@
-"""What networks are trained for and how they are judged, one task a file; the folder is the table of its entries."""
+"""Tasks, which define how networks are trained and evaluated, one per file; the folder is a catalogue."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from dcdnas.tasks._objectives import ACCURACY, LOSS, MEAN_IOU, OBJECTIVES, goals
 from dcdnas.tasks._rules import check
 
 tasks: Catalogue[Any] = Catalogue("tasks", "task", "`--task FILE` takes one of your own.")
-"""Of classes: classification and segmentation are made with a recipe, all others without arguments."""
+"""The entries are classes: those of classification and segmentation take a recipe, all others no arguments."""
 
 accept(Place(tasks, Task, "task", rules=check))
 
 CLASSIFICATION, SEGMENTATION = "classification", "segmentation"
-"""The tasks of a search that names none: that of images with labels, and that of images with masks."""
+"""The tasks of searches that name none: for images with labels, and for images with masks."""
 
 
 def open_task(recipe: TrainingTask, given: Task | None = None) -> Task:
-    """The task that trainings are of.
+    """Makes the task of a recipe.
 
     Args:
-        recipe: says which one.
-        given: the task itself, where it was given in Python.
+        recipe: the recipe of the trainings, which names the task.
+        given: the task object itself, where the caller passed one in Python.
 
     Raises:
-        UnknownNameError: when there is none of its name.
-        RunError: when it was given in Python, and is not now; and when a loop of somebody's own trains.
-        DataError: when the images of a classification are missing or damaged.
+        UnknownNameError: when there is no task of that name.
+        RunError: when the search was begun with a task object that is not given now, or when a user's own loop does the training.
+        DataError: when the images are missing or damaged.
     """
     if given is not None:
         return given
@@ -45,37 +45,37 @@ def open_task(recipe: TrainingTask, given: Task | None = None) -> Task:
         raise RunError(elsewhere)
     if recipe.own:
         return whole(tasks[recipe.own]())
-    from dcdnas.tasks.classification import images_of  # needs torch, which whoever only reads a run does without
+    from dcdnas.tasks.classification import images_of  # imported here, because reading a run must not need torch
 
     return whole(tasks[SEGMENTATION if images_of(recipe).train.masks else CLASSIFICATION](recipe))
 
 
 def only_where_begun(own: str) -> str:
-    """Why trainings of a task cannot be done by `dcdnas resume`, and what goes on instead; empty where they can.
+    """Says why `dcdnas resume` cannot train for a task, and how to resume the run instead; empty where it can.
 
     Args:
-        own: the task, as a run records it; empty for those on images.
+        own: name of the task in the run's record; empty for tasks on images.
     """
     if own == ASK_TELL:
         return (
-            "the networks of this run are trained elsewhere, by who asks for them. Go on with `dcdnas ask-tell --name RUN`, or "
-            "in Python with dcdnas.Search(name=...)."
+            "the networks of this run are trained by your own program, which asks for them. Resume it with `dcdnas ask-tell "
+            "--name RUN`, or in Python with dcdnas.Search(name=...)."
         )
     if ":" in own:
         return (
-            f"{own} was given in Python, as an object without a file of its own. Go on with the same call, "
+            f"{own} was given in Python, as an object that no file defines for the run. Resume with the same call, "
             "dcdnas.search(task=...)."
         )
     return ""
 
 
 def name_of(task: object) -> str:
-    """What a task is called that was given in Python: ``module:Class``; that of a loop of somebody's own has a name."""
+    """Name of a task that was given in Python: ``module:Class``, or `ASK_TELL` for that of a user's own loop."""
     return ASK_TELL if isinstance(task, Elsewhere) else f"{type(task).__module__}:{type(task).__qualname__}"
 
 
 def found_again(task: object) -> bool:
-    """Whether another process finds the class of a task by module and name."""
+    """Whether another process can import the class of a task by module and name."""
     kind = type(task)
     try:
         return kind.__module__ != "__main__" and attrgetter(kind.__qualname__)(sys.modules[kind.__module__]) is kind

@@ -1,4 +1,4 @@
-"""What a task is to a search: the objectives that it is judged by, and a function that trains a network and judges it."""
+"""Interface of tasks: the objectives, and a function that trains and evaluates a network."""
 
 from __future__ import annotations
 
@@ -12,37 +12,36 @@ if TYPE_CHECKING:
     from torch import nn
 
 Report = Callable[[int, Mapping[str, float]], bool]
-"""Takes the epochs done so far, from 1, and the value of every objective; returns whether the training goes on."""
+"""Callback that takes the number of completed epochs, from 1, and the value of every objective; returns whether to continue."""
 
 
 class Task(ABC):
-    """Base of the tasks. A class with the same attributes is one without being derived from it.
+    """Base class of tasks. A class with the same attributes is accepted as a task without being derived from it.
 
-    A task is made without arguments, once in each process that trains.
+    A task is instantiated without arguments, once in each process that trains.
     """
 
     objectives: tuple[Objective, ...]
-    """What a network is judged by, the first one first: it says which network is best."""
+    """Objectives that a network is evaluated by; the first one decides which network is best."""
 
     input: tuple[int, int, int] | None = None
-    """(C, H, W) of what networks are trained on; None trains them at the size that they are priced at."""
+    """(C, H, W) of the inputs that networks are trained on; None trains them at the size at which they are priced."""
 
     outputs: int | None = None
-    """Outputs of the networks, in place of a classifier's classes; None for as many as the space says."""
+    """Number of outputs of the networks, in place of a classifier's classes; None for the number that the space specifies."""
 
     @abstractmethod
     def evaluate(self, network: nn.Module, *, epochs: int, seed: int, report: Report) -> Mapping[str, float]:
-        """Trains a network and judges it.
+        """Trains a network and evaluates it.
 
         Args:
-            network: (N, C, H, W) to (N, outputs), with fresh weights drawn with `seed`, on the device to train on; trained in
-                place.
-            epochs: how long to train.
-            seed: of everything that is drawn; the same one has to give the same values.
-            report: to be told after each epoch; when it returns False the training is to end, with the values so far.
+            network: maps (N, C, H, W) to (N, outputs), initialised with `seed`, on the device to train on; trained in place.
+            epochs: number of epochs to train.
+            seed: seed of all random numbers; the same seed has to give the same values.
+            report: to be called after each epoch; when it returns False, training has to stop and return the values so far.
 
         Returns:
-            The value of every objective by its name.
+            The value of every objective, by name.
         """
 
     @classmethod
@@ -52,7 +51,7 @@ class Task(ABC):
 
 
 class Alike(Task):
-    """A task that is not derived from `Task`, with what it left out."""
+    """Wraps a task that is not derived from `Task`, and adds defaults for the attributes that it lacks."""
 
     def __init__(self, given: Any) -> None:
         self.given, self.objectives = given, tuple(given.objectives)
@@ -65,5 +64,5 @@ class Alike(Task):
 
 
 def whole(task: Any) -> Task:
-    """A task with all attributes of one."""
+    """Returns a task with all attributes of `Task`, wrapped in `Alike` if it is not derived from `Task`."""
     return task if Task in type(task).__mro__ else Alike(task)

@@ -1,4 +1,4 @@
-"""The task of a loop of somebody's own, which asks for networks, trains them wherever it likes, and tells what they reached."""
+"""The task of an ask-tell loop: a user's own code asks for networks, trains them itself, and reports their values."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ if TYPE_CHECKING:
     from torch import nn
 
 ASK_TELL = "ask-tell"
-"""What a run records as the task of such a loop."""
+"""Name of the task in the record of a run with an ask-tell loop."""
 
 
 class Elsewhere(Task):
-    """Has the objectives that the loop will tell; dcdnas trains nothing.
+    """Task with the objectives that the user's loop reports; dcdnas trains nothing itself.
 
     Args:
-        objectives: the first one says which network is best.
+        objectives: the objectives; the first one decides which network is best.
     """
 
     def __init__(self, objectives: Sequence[Objective]) -> None:
         self.objectives = tuple(objectives)
 
     def evaluate(self, network: nn.Module, *, epochs: int, seed: int, report: Report) -> Mapping[str, float]:
-        """See `Task.evaluate`; raises, because nobody here knows how to train."""
-        raise TaskError("the networks of this run are trained elsewhere, by who asks for them (`dcdnas ask-tell`).")
+        """See `Task.evaluate`; always raises, because only the user's loop can train.
+
+        Raises:
+            TaskError: always.
+        """
+        raise TaskError("the networks of this run are trained by your own program, which asks for them (`dcdnas ask-tell`).")

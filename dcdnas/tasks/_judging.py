@@ -1,4 +1,4 @@
-"""One training of a task: the network fitted to it, every report checked, its score."""
+"""Runs one training of a task: adapts the architecture, checks every report, and makes the score."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def fitted(task: Task, architecture: Architecture, recipe: TrainingTask) -> Architecture:
-    """What a training builds of an architecture: at the task's size and for its outputs, where it says them.
+    """Adapts an architecture to a task: to its input size and number of outputs, where it specifies them.
 
     Args:
-        task: that the network is trained for.
-        architecture: as it is deployed.
-        recipe: of the training.
+        task: the task that the network is trained for.
+        architecture: the architecture at deployment.
+        recipe: the recipe of the training.
     """
-    from dcdnas.networks import for_proxy  # needs torch, which whoever only reads a run does without
+    from dcdnas.networks import for_proxy  # imported here, because reading a run must not need torch
 
     outputs = task.outputs or architecture.classes
     if task.input is None:
@@ -36,16 +36,16 @@ def fitted(task: Task, architecture: Architecture, recipe: TrainingTask) -> Arch
 
 
 def judged(task: Task, network: nn.Module, recipe: TrainingTask, report: Callable[[EpochResult], bool]) -> Score:
-    """Trains a network for a task, and holds the task to its contract.
+    """Trains a network for a task, and checks that the task keeps its contract.
 
     Args:
-        task: that the network is trained for.
-        network: on the device to train on.
-        recipe: epochs, seed and deadline.
-        report: told every epoch; returns whether to go on.
+        task: the task that the network is trained for.
+        network: the network, on the device to train on.
+        recipe: recipe with epochs, seed and deadline.
+        report: called after every epoch; returns whether to continue.
 
     Raises:
-        TaskError: when the task reports something else than its objectives, or epochs that cannot be.
+        TaskError: when the task reports values other than its objectives, or an impossible number of epochs.
         Diverged: when a value is infinite or NaN.
         TrainingTimeout: when `recipe.deadline` has passed.
     """
@@ -55,7 +55,7 @@ def judged(task: Task, network: nn.Module, recipe: TrainingTask, report: Callabl
 
 
 class _Reports:
-    """Takes the reports of one training."""
+    """Checks and collects the reports of one training."""
 
     def __init__(self, task: Task, recipe: TrainingTask, report: Callable[[EpochResult], bool]) -> None:
         self.names = [o.name for o in task.objectives]
@@ -66,12 +66,12 @@ class _Reports:
 
     @property
     def seconds(self) -> float:
-        """Since the training began."""
+        """Seconds since the training began."""
         return time.monotonic() - self._since
 
     @property
     def done(self) -> int:
-        """Epochs: all, unless the training was told to end."""
+        """Number of completed epochs: all, unless the training was told to stop."""
         return self.recipe.epochs if self.going or not self.curve else self.curve[-1].epoch
 
     def __call__(self, epoch: int, values: Mapping[str, float]) -> bool:
@@ -80,7 +80,7 @@ class _Reports:
             return False
         last = self.curve[-1].epoch if self.curve else 0
         if not last < epoch <= self.recipe.epochs:
-            raise TaskError(f"the task reported epoch {epoch!r} after {last}. Allowed: rising, at most {self.recipe.epochs}.")
+            raise TaskError(f"the task reported epoch {epoch!r} after {last}. Allowed: increasing, at most {self.recipe.epochs}.")
         reached = EpochResult(int(epoch), self.checked(values, f"epoch {epoch}: the task reported"), self.seconds)
         if 0 < self.recipe.deadline < self.seconds:
             raise TrainingTimeout(f"epoch {epoch}: past the deadline of {self.recipe.deadline:.0f} s.")
@@ -89,7 +89,7 @@ class _Reports:
         return self.going
 
     def checked(self, values: Any, what: str) -> dict[str, float]:
-        """The values in the order of the objectives."""
+        """Checks reported values and returns them in the order of the objectives."""
         wanted = f"Allowed: a number for each of {', '.join(self.names)}, and nothing else"
         if not isinstance(values, Mapping):
             raise TaskError(f"{what} {'nothing' if values is None else f'a {type(values).__name__}'}. {wanted}.")

@@ -1,4 +1,4 @@
-"""What a task has to keep to be used at all; `dcdnas.tasks._judging` checks what it reports."""
+"""Rules that a task has to keep to be usable; `dcdnas.tasks._judging` checks the values that it reports."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ TAKEN = frozenset({
     "number", "state", "epochs", "seconds", "seed", "digest", "on_front", "reason", "failure", "confirmed_mean",
     "confirmed_seeds", "event", "origin", "ended", "asked", "states", "best", "hypervolume",
 })  # fmt: skip
-"""Names that tables and JSON have for something else."""
+"""Names that objectives cannot have, because tables and JSON use them for other columns."""
 
 EXAMPLE = 'objectives = (Objective("auc", "maximize", worst=0.5, best=1.0),)'
 
 
 def check(name: str, task: Any) -> None:
-    """Looks at a task; nothing is trained.
+    """Checks a task's attributes and signatures, without training anything.
 
     Args:
-        name: of the entry.
-        task: its class, or an object.
+        name: name of the entry.
+        task: class of the task, or a task object.
 
     Raises:
-        ContractError: naming the rule that it breaks.
+        ContractError: naming the rule that the task breaks.
     """
     _check_objectives(getattr(task, "objectives", None))
     evaluate = getattr(task, "evaluate", None)
@@ -43,12 +43,12 @@ def check(name: str, task: Any) -> None:
 
 def _check_objectives(objectives: Any) -> None:
     listed = isinstance(objectives, Sequence) and bool(objectives) and all(isinstance(o, Objective) for o in objectives)
-    require(listed, f"it has no objectives. Say what networks are judged by, the first one first: {EXAMPLE}")
+    require(listed, f"it has no objectives. List what networks are evaluated by, the most important one first: {EXAMPLE}")
     names = [o.name for o in objectives]
     twice = next((n for n in names if names.count(n) > 1), "")
     require(not twice, f"two of its objectives are called {twice!r}. Rename one")
     taken = next((n for n in names if n in TAKEN), "")
-    require(not taken, f"an objective cannot be called {taken!r}, which tables have for something else. Rename it")
+    require(not taken, f"an objective cannot be called {taken!r}, because tables use this name for another column. Rename it")
     for one in (o for o in objectives if o.ranked_by):
         allowed = [o.name for o in objectives if o.direction == "minimize" and o is not one]
         said = f"Allowed: another objective to minimize ({', '.join(allowed) or 'it has none'})"
@@ -59,7 +59,7 @@ def _check_call(called: Any, written: str, *arguments: Any, **named: Any) -> Non
     try:
         inspect.signature(called).bind(*arguments, **named)
     except TypeError as error:
-        require(False, f"it is called as {written}, which it cannot be: {error}")
+        require(False, f"it is called as {written}, which its signature does not allow: {error}")
 
 
 def _count(value: Any) -> bool:

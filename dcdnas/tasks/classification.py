@@ -1,4 +1,4 @@
-"""Classification of images: cross entropy, judged by the share of the validation images that are right, and by the loss."""
+"""Image classification: trains with cross entropy, evaluates by accuracy and loss on the validation images."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from dcdnas.training.loop import train
 __all__ = ["Classification"]
 
 VALIDATION = 0.2
-"""Share of the training part that is kept for judging."""
+"""Share of the training images that is kept for validation."""
 
 _IMAGES: dict[tuple[str, str, int, int, float], Split] = {}
-"""What this process has in memory, by working folder, data set, resolution, classes and damaged pictures that may be left out."""
+"""Images that this process holds in memory, by working folder, data set, resolution, classes and tolerated damaged pictures."""
 
 
 class Classification(Task):
-    """Images into classes, with the training of a space's proxy; `-d DATA` names the images.
+    """Classifies images, with the training recipe of a space's proxy; `-d DATA` names the images.
 
     Args:
-        recipe: the training, and which images it is on.
+        recipe: the recipe, which also names the images.
 
     Raises:
         DataError: when the images are missing or damaged.
@@ -45,11 +45,11 @@ class Classification(Task):
 
     @staticmethod
     def scaled(images: Images) -> tuple[Objective, ...]:
-        """The objectives, on the scale that begins with guessing."""
+        """The objectives, on scales that begin at guessing."""
         return of_classes(len(images.classes))
 
     def evaluate(self, network: nn.Module, *, epochs: int, seed: int, report: Report) -> Mapping[str, float]:
-        """See `Task.evaluate`. The images are at the network's size.
+        """See `Task.evaluate`. The images are resized to the network's input size.
 
         Raises:
             TrainingError: as `dcdnas.training.loop.train` does.
@@ -62,12 +62,12 @@ class Classification(Task):
 
 
 def trained_as(architecture: Architecture, images: Images, task: TrainingTask) -> Architecture:
-    """What a training builds of an architecture: at its share of the images' size, with their classes."""
+    """Adapts an architecture to the images that it is trained on: to its share of their size, and to their classes."""
     return for_proxy(architecture, images.shape, len(images.classes), task.deployed_side)
 
 
 def images_of(task: TrainingTask) -> Split:
-    """The task's images, read once a process; which are kept for validation is the same in every run.
+    """Reads a task's images, once per process; the validation split is the same in every run.
 
     Raises:
         DataError: when the data set is missing or damaged.
@@ -80,12 +80,12 @@ def images_of(task: TrainingTask) -> Split:
 
 
 def offer_images(task: TrainingTask, images: Split) -> None:
-    """Gives this process images that it need not read, because another one shares its memory."""
+    """Gives this process images that another process holds in shared memory, so that it need not read them."""
     _IMAGES.setdefault(_key(task), images)
 
 
 def _key(task: TrainingTask) -> tuple[str, str, int, int, float]:
-    """What the images depend on; a relative path means another file in another working folder."""
+    """Cache key of a task's images; includes the working folder where the data set has a relative path."""
     argument = task.data.partition(":")[2]
     where = "" if not argument or Path(argument).is_absolute() else str(Path.cwd())
     return where, task.data, task.resolution, task.classes, task.skip_damaged

@@ -1,4 +1,4 @@
-"""Segmentation of images: cross entropy at each pixel, judged by the mean intersection over union, and by the loss."""
+"""Image segmentation: trains with cross entropy at each pixel, evaluates by mean intersection over union and loss."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["Segmentation"]
 
 
 class Segmentation(Classification):
-    """A class for each pixel, with the training of a space's proxy; `-d DATA` names images with masks.
+    """Predicts a class for each pixel, with the training recipe of a space's proxy; `-d DATA` names images with masks.
 
     Args:
-        recipe: the training, and which images it is on.
+        recipe: the recipe, which also names the images.
 
     Raises:
         DataError: when the images are missing or damaged.
@@ -24,7 +24,7 @@ class Segmentation(Classification):
 
     @staticmethod
     def scaled(images: Images) -> tuple[Objective, ...]:
-        """The objectives, on the scale that begins with giving every pixel the most frequent class."""
+        """The objectives, on scales that begin at predicting the most frequent class for every pixel."""
         masks = images.labels.index_select(0, images.rows)
         counts = masks[masks != UNLABELLED].bincount()
         return of_masks(len(images.classes), (counts.max() / counts.sum()).item())

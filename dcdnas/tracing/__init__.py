@@ -1,1 +1,1 @@
-"""Networks, and single layers, as traced programs and ONNX graphs in memory; `dcdnas.export` writes them to files."""
+"""Traces networks and single layers to programs and ONNX graphs in memory; `dcdnas.export` writes them to files."""

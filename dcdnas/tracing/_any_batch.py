@@ -1,8 +1,9 @@
-"""An ONNX model that was traced for one batch size, for any.
+"""Generalises an ONNX model that was traced at one batch size to any batch size.
 
-Tracing for a batch of unknown size takes three times as long, since each shape is an expression then, and computes shapes while
-the model runs. So a network is traced at `TRACED` images, a prime that divides no number of channels, and wherever a shape is a
-multiple of it afterwards, it is there for the batch. What is not clear is not touched: the model is refused, and is traced anew.
+Tracing with a symbolic batch size takes three times as long, because every shape is then an expression, and the model computes
+shapes when it runs. Instead, a network is traced at `TRACED` images, a prime that divides no number of channels, so that any size
+that is a multiple of it comes from the batch. Where that is ambiguous the model is refused, and the caller traces it with a
+symbolic batch size.
 """
 
 from __future__ import annotations
@@ -11,22 +12,22 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 TRACED = 1009
-"""Images of the batch that a network is traced with."""
+"""Number of images in the batch that a network is traced with."""
 
 
 class FixedBatchError(Exception):
-    """A model's batch size cannot be told from its other numbers, or is needed where no model can leave it open."""
+    """A model's batch size is not distinguishable from its other numbers, or appears where ONNX needs a constant."""
 
 
 def free_batch(model: Any, name: str) -> None:
-    """Lets a model that was traced at `TRACED` images take any batch size, in place.
+    """Changes a model that was traced at `TRACED` images so that it takes any batch size, in place.
 
     Args:
-        model: an `onnx_ir.Model`, all of its constants initializers.
-        name: of the batch's axis.
+        model: an `onnx_ir.Model` whose constants are all initializers.
+        name: name of the batch axis.
 
     Raises:
-        FixedBatchError: when it is not clear how; then the model is of no use.
+        FixedBatchError: when the batch size is ambiguous; the model is then unusable.
     """
     if model.functions:
         raise FixedBatchError("the model has functions")
@@ -34,7 +35,7 @@ def free_batch(model: Any, name: str) -> None:
         if node.op_type == "Reshape":
             _free_reshape(model.graph, node)
     for value in model.graph.initializers.values():
-        value.shape = value.const_value.shape  # of an expansion that is none any more
+        value.shape = value.const_value.shape  # the recorded shape may predate `shrink_expansions`
         if value.uses() and (_mentions(value.shape) or _mentions(_whole_numbers(value))):
             raise FixedBatchError(f"the constant {value.name}")
     for node in model.graph:
@@ -45,7 +46,9 @@ def free_batch(model: Any, name: str) -> None:
 
 
 def shrink_expansions(model: Any) -> None:
-    """Leaves what is the same for all images of the batch as one, before constants are computed; nodes broadcast it.
+    """Keeps tensors that are equal for all images at batch size 1 instead of expanding them; later nodes broadcast them.
+
+    Has to run before constants are folded.
 
     Args:
         model: an `onnx_ir.Model` that was traced at `TRACED` images.
@@ -58,7 +61,7 @@ def shrink_expansions(model: Any) -> None:
 
 
 def whole_numbers(graph: Any, name: str, numbers: Sequence[int]) -> Any:
-    """A new constant of a graph: a vector of whole numbers."""
+    """Adds a constant to a graph: a vector of integers."""
     import onnx_ir as ir
 
     tensor = ir.tensor(list(numbers), dtype=ir.DataType.INT64, name=name)
@@ -68,7 +71,7 @@ def whole_numbers(graph: Any, name: str, numbers: Sequence[int]) -> Any:
 
 
 def _free_reshape(graph: Any, node: Any) -> None:
-    """Writes -1 for the axis of the new shape that has the batch, where there is one and no other."""
+    """Replaces the batch axis in the target shape of a Reshape by -1, if exactly one axis depends on the batch."""
     shape = node.outputs[0].shape
     if shape is None or not shape.is_static() or not _mentions(_whole_numbers(node.inputs[1])):
         return
@@ -78,7 +81,7 @@ def _free_reshape(graph: Any, node: Any) -> None:
 
 
 def _whole_numbers(value: Any) -> list[int]:
-    """What a constant of whole numbers holds; nothing for other values."""
+    """Values of an integer constant; empty for other values."""
     import onnx_ir as ir
 
     tensor = ir.convenience.get_const_tensor(value)
@@ -88,7 +91,7 @@ def _whole_numbers(value: Any) -> list[int]:
 
 
 def _free_shape(value: Any, name: str) -> None:
-    """Names the batch's axis, and leaves axes open that hold the batch and more."""
+    """Names the batch axis of a value, and leaves the size of axes open that are a larger multiple of the batch."""
     import onnx_ir as ir
 
     if value.shape is not None and _mentions(value.shape):

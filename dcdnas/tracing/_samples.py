@@ -1,7 +1,8 @@
-"""Convolutions with a kernel a sample, in an ONNX model for any batch: a `Scan` that goes from sample to sample.
+"""Convolutions with one kernel per sample in an ONNX model for any batch size: a `Scan` over the samples.
 
-Traced at `TRACED` images such a layer is one convolution with the batch in its groups, whose number a model has to fix. One
-convolution a sample leaves it open, and onnxruntime's is several times as fast as products with shifted maps.
+Traced at `TRACED` images, such a layer is one convolution with the batch folded into its groups, whose number is a constant in
+ONNX. One convolution per sample works for any batch size, and in onnxruntime it is several times as fast as products with shifted
+maps.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dcdnas.tracing._any_batch import TRACED, whole_numbers
 
 
 def go_through_samples(model: Any) -> None:
-    """Puts a `Scan` in the place of each convolution that has the batch in its groups.
+    """Replaces each convolution that has the batch in its groups by a `Scan`.
 
     Args:
         model: an `onnx_ir.Model` that was traced at `TRACED` images.
@@ -25,7 +26,7 @@ def go_through_samples(model: Any) -> None:
 
 
 def _replace(graph: Any, node: Any, name: str) -> None:
-    """Puts the convolution (1, N C, H, W) -> (1, N D, H', W') of one node into a `Scan`, a sample at a time."""
+    """Replaces a convolution (1, N C, H, W) -> (1, N D, H', W') by a `Scan` that convolves one sample at a time."""
     import onnx_ir as ir
     from onnx_ir import convenience
 
@@ -52,7 +53,7 @@ def _replace(graph: Any, node: Any, name: str) -> None:
 
 
 def _reshaped(graph: Any, value: Any, shape: Sequence[int], name: str) -> Any:
-    """A node that says a shape anew."""
+    """Makes a Reshape node."""
     import onnx_ir as ir
 
     node = ir.Node("", "Reshape", [value, whole_numbers(graph, f"{name}_shape", shape)], num_outputs=1, name=name)
@@ -61,7 +62,7 @@ def _reshaped(graph: Any, value: Any, shape: Sequence[int], name: str) -> Any:
 
 
 def _say(value: Any, name: str, kind: Any, shape: Sequence[int]) -> None:
-    """Gives a value its name, type and shape."""
+    """Sets the name, type and shape of a value."""
     import onnx_ir as ir
 
     value.name, value.type, value.shape = name, kind, ir.Shape(list(shape))

@@ -1,8 +1,9 @@
-"""Several modules as an ONNX model each, through one export.
+"""Exports several modules as one ONNX model each, in a single export.
 
-An export spends most of a small module's time on what is the same for all: the exporter's table of operators. So the modules are
-exported side by side, as one program that takes an input for each, and its graph is cut apart. Where the exporter has to take the
-operations of one apart, it does so with all; that makes the same nodes of the package's other operators.
+The export of a small module spends most of its time on the exporter's table of operators, which is the same for all modules. The
+modules are therefore exported side by side, as one program with an input for each, and its graph is split afterwards. Where the
+exporter has to decompose the operations of one module, it decomposes those of all; for the package's other operators this gives
+the same nodes.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ class _SideBySide(nn.Module):
 
 
 def graphs_for_one(modules: Sequence[nn.Module], shapes: Sequence[Sequence[int]]) -> list[Any]:
-    """Each module as an `onnx.ModelProto` for one image, the same nodes as in a network's own model for one image.
+    """Exports each module as an `onnx.ModelProto` for one image, with the same nodes as in a network's model for one image.
 
     Args:
-        modules: in eval mode, deployed, each from one input to one output.
-        shapes: of their inputs without the batch.
+        modules: modules in eval mode and deployed form, each with one input and one output.
+        shapes: shapes of their inputs without the batch.
     """
     from onnx.utils import Extractor
 

@@ -1,8 +1,9 @@
-"""A traced program as an ONNX model of few nodes.
+"""Converts a traced program to an ONNX model of few nodes.
 
-The exporter's own optimiser matches some fifty patterns at each node, which takes more than half of an export's time, and
-onnxruntime does the same when it loads the file. What onnxruntime needs and does not do itself is done here: constants are
-computed, since an activation is fused into its convolution only when its bounds are constants, and views of views become one.
+The exporter's own optimiser matches about fifty patterns at each node, which takes more than half of the time of an export, and
+onnxruntime does the same when it loads the file. Only the optimisations that onnxruntime needs and does not do itself are done
+here: constants are folded, because onnxruntime fuses an activation into its convolution only when the bounds are constants, and
+consecutive views are merged.
 """
 
 from __future__ import annotations
@@ -18,45 +19,45 @@ from dcdnas.tracing._any_batch import free_batch, shrink_expansions, whole_numbe
 from dcdnas.tracing._samples import go_through_samples
 
 BATCH = "batch"
-"""Name of the first axis."""
+"""Name of the batch axis, the first one."""
 
 FOLDED = 2**31
-"""Bytes that a constant may have, so that the views of all weights are computed; a view of one is a weight like others, which can
-be written in eight bits."""
+"""Largest size of a folded constant in bytes. It allows folding the views of all weights; a folded view is a weight like any
+other, which can be quantised to eight bits."""
 
 VIEWS = ("Reshape", "Squeeze", "Unsqueeze")
-"""Nodes that say the shape anew and move nothing, with the shape or the axes as their second input."""
+"""Types of nodes that change the shape but not the data, with the shape or the axes as their second input."""
 
 
 class _AsTraced(ExportedProgram):
-    """A program whose operations are translated as they are.
+    """A program whose operations are translated without being decomposed.
 
-    The exporter first traces a program anew to take operations apart, which is more than half of its time; those of our networks
-    are among the ones that it can translate.
+    The exporter first traces a program again to decompose its operations, which takes more than half of its time. It can
+    translate the operations of dcdnas's own networks directly.
     """
 
     def run_decompositions(self, *_: Any, **__: Any) -> ExportedProgram:
-        """Nothing is taken apart."""
+        """Returns the program unchanged."""
         return self
 
 
 Names = tuple[Sequence[str], Sequence[str]]
-"""Of inputs and outputs."""
+"""Names of the inputs and of the outputs."""
 
 NAMES: Names = (("images",), ("logits",))
 
 
 def as_onnx(program: ExportedProgram, metadata: Mapping[str, str], free: bool = False, names: Names = NAMES) -> Any:
-    """The program as an `onnx.ModelProto`, with input ``images`` and output ``logits`` where no other names are given.
+    """Converts a program to an `onnx.ModelProto`, by default with the input ``images`` and the output ``logits``.
 
     Args:
-        program: of a network, for one batch size or for any.
-        metadata: kept in the model.
-        free: whether a program that was traced at `TRACED` images shall take any number of them.
-        names: of the inputs and outputs.
+        program: traced program of a network, for one batch size or for any.
+        metadata: metadata to store in the model.
+        free: whether to generalise a program that was traced at `TRACED` images to any batch size.
+        names: names of the inputs and outputs.
 
     Raises:
-        FixedBatchError: when it cannot.
+        FixedBatchError: when it cannot be generalised.
     """
     from onnx_ir import serde
     from onnx_ir.passes import Sequential, common
@@ -86,12 +87,12 @@ def as_onnx(program: ExportedProgram, metadata: Mapping[str, str], free: bool = 
 
 
 def _translated(program: ExportedProgram, names: Names) -> Any:
-    """The program as the exporter translates it, taken apart only where that is needed."""
+    """Translates a program with the exporter, and decomposes its operations only if that is needed."""
     plain = copy.copy(program)
     plain.__class__ = _AsTraced
     try:
         return _exported(plain, names)
-    except torch.onnx.OnnxExporterError:  # of an operation that it does not know
+    except torch.onnx.OnnxExporterError:  # the exporter cannot translate an operation without decomposing it
         return _exported(program, names)
 
 
@@ -103,7 +104,7 @@ def _exported(program: ExportedProgram, names: Names) -> Any:
 
 
 def _join_views(model: Any) -> None:
-    """Lets a view of a view look at what the first one looks at, where its shape is constant."""
+    """Merges consecutive views with constant shapes into one, which reads the input of the first."""
     for number, node in enumerate(model.graph):
         shape = node.outputs[0].shape
         source = _viewed(node)
@@ -116,7 +117,7 @@ def _join_views(model: Any) -> None:
 
 
 def _drop_zero_biases(model: Any) -> None:
-    """Takes away the zeros that the exporter adds to convolutions without a bias; an eight-bit model keeps 12 bytes for each."""
+    """Removes the zero biases that the exporter adds to convolutions; an eight-bit model would store 12 bytes for each value."""
     for node in model.graph:
         if node.op_type == "Conv" and len(node.inputs) == 3 and node.inputs[2] is not None:
             bias = node.inputs[2].const_value
@@ -125,7 +126,7 @@ def _drop_zero_biases(model: Any) -> None:
 
 
 def _viewed(node: Any) -> Any:
-    """What a view, or the views that it is of, look at; None for other nodes."""
+    """The value that a chain of views starts from, given its last node; None for other nodes."""
     found = None
     while node is not None and node.op_type in VIEWS and len(node.inputs) == 2:
         found = node.inputs[0]

@@ -1,7 +1,7 @@
-"""Networks as `torch.export` programs, for any batch size or for one.
+"""Traces networks to `torch.export` programs, for any batch size or for a single image.
 
-A program for any batch size is traced with the operators' portable forms, in which the batch stays a batch. A program for one
-image is traced with the forms that are fastest, and each convolution with a kernel of its own is one node.
+A program for any batch size is traced with the operators' portable forms, in which the batch axis is never folded into another.
+A program for one image is traced with the fastest forms, in which each convolution with its own kernel is one node.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from dcdnas.tracing._any_batch import TRACED
 
 
 def traced(network: nn.Module, shape: Sequence[int]) -> ExportedProgram:
-    """The network as a program for any batch size.
+    """Traces a network to a program for any batch size.
 
     Args:
-        network: in eval mode.
+        network: network in eval mode.
         shape: (C, H, W) of an input.
     """
-    example = torch.zeros(2, *shape)  # of a batch of one image exporters think that it is always one
+    example = torch.zeros(2, *shape)  # exporters would specialise a batch size of 1 to a constant
     with portable(network), _tracing(network):
         return torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
 
 
 def traced_for_one(network: nn.Module, *shapes: Sequence[int]) -> ExportedProgram:
-    """The network as a program for a batch of one image, in which every shape is a constant.
+    """Traces a network to a program for a batch of one image, in which every shape is a constant.
 
     Args:
-        network: in eval mode.
+        network: network in eval mode.
         *shapes: (C, H, W) of each input; a network has one.
     """
     with _tracing(network):
@@ -45,10 +45,10 @@ def traced_for_one(network: nn.Module, *shapes: Sequence[int]) -> ExportedProgra
 
 
 def traced_for_many(network: nn.Module, shape: Sequence[int]) -> ExportedProgram:
-    """The network as a program for `TRACED` images, which share one image's memory.
+    """Traces a network to a program for `TRACED` images, which share the memory of a single image.
 
-    Operators are in their portable forms, but a convolution with a kernel a sample has the batch in its groups: `free_batch`
-    makes it one that goes from sample to sample.
+    Operators are in their portable forms, except that a convolution with one kernel per sample has the batch in its groups;
+    `go_through_samples` replaces it by a loop over the samples.
     """
     with _all_set(network, "portable", "folded"), _tracing(network):
         return torch.export.export(network, (torch.zeros(1, *shape).expand(TRACED, *shape),))
@@ -56,21 +56,21 @@ def traced_for_many(network: nn.Module, shape: Sequence[int]) -> ExportedProgram
 
 @contextmanager
 def _tracing(network: nn.Module) -> Iterator[None]:
-    """Within, a network is traced as it infers; activations not in place, of which exporters make several operations."""
+    """Context for tracing a network for inference; activations are not in place, which exporters turn into several operations."""
     with _all_set(network, "inplace", False), torch.no_grad(), quiet():
         yield
 
 
 @contextmanager
 def portable(network: nn.Module) -> Iterator[None]:
-    """Within, every operator runs the form that exporters can take; the result is the same."""
+    """Context in which every operator runs a form that exporters support; the result is the same."""
     with _all_set(network, "portable", True):
         yield
 
 
 @contextmanager
 def _all_set(network: nn.Module, name: str, value: bool | str) -> Iterator[None]:
-    """Within, all modules of a network that have this switch have it so."""
+    """Context in which the attribute `name` of all modules that have it is set to a value."""
     modules = [m for m in network.modules() if hasattr(m, name)]
     before = [getattr(m, name) for m in modules]
     for module in modules:
@@ -84,7 +84,7 @@ def _all_set(network: nn.Module, name: str, value: bool | str) -> Iterator[None]
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the exporters' chatter: their warnings are about their own insides, and the comparison is the judge."""
+    """Context that silences the exporters, whose warnings concern their internals; exports are verified by comparison instead."""
     names = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
     levels: dict[str, Any] = {name: logging.getLogger(name).level for name in names}
     for name in names:

@@ -67,7 +67,7 @@ def test_readings_half_an_epoch_apart_are_told_in_epochs() -> None:
 def test_of_noise_nothing_can_be_told() -> None:
     found = [evolution(curves(noise, readings, 1.0, seed)).pattern for seed in range(6) for readings in (12, 24)]
     assert found == ["unclear"] * 12
-    assert evolution(curves(noise, noise=1.0)).sentence == "cannot be told: it may be noise"
+    assert evolution(curves(noise, noise=1.0)).sentence == "is unclear: it may be noise"
 
 
 @pytest.mark.slow
@@ -82,14 +82,14 @@ def test_a_pattern_drowned_in_noise_cannot_be_told() -> None:
 
 
 def test_what_is_too_short_or_does_not_change_is_said_so() -> None:
-    assert evolution(curves(SAID["oscillates"][0], readings=11)).sentence == "cannot be told from 11 readings"
-    assert evolution([]).sentence == "cannot be told from 0 readings"
+    assert evolution(curves(SAID["oscillates"][0], readings=11)).sentence == "is unclear from only 11 readings"
+    assert evolution([]).sentence == "is unclear from only 0 readings"
     assert evolution([np.full(24, 0.3) + 1e-4 * (-1.0) ** np.arange(24)]).sentence == "hardly changes"
 
 
 @pytest.mark.parametrize("given", [[np.ones(12), np.ones(13)], [np.ones((12, 2))], [[1.0] * 12 + [float("nan")]]])
 def test_curves_that_do_not_fit_together_are_refused(given: list[np.ndarray]) -> None:
-    with pytest.raises(UsageError, match="the curves do not fit together"):
+    with pytest.raises(UsageError, match="the curves differ in length or are not finite"):
         evolution(given)
 
 

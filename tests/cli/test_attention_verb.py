@@ -55,7 +55,7 @@ def test_weights_that_were_trained_in_earnest_are_taken_as_they_are(run: Run, se
     assert config["course"]["epochs"] == [1]
     shown = run("attention", "out/seed-0", "-d", "npz:some.npz").out
     assert "odconv" in shown
-    assert "cannot be told from 1 reading" in shown
+    assert "is unclear from only 1 reading" in shown
     shutil.copy("out/seed-0/model.safetensors", "elsewhere.safetensors")
     assert (
         run("attention", "out/seed-0", "-d", "npz:some.npz", "--weights", "elsewhere.safetensors", "--json").json["course"]

@@ -47,7 +47,7 @@ YAML: dict[str, tuple[bytes, str]] = {
     "a key of many digits": (b"format: a\n" + b"9" * 5000 + b": 1", ":2: "),
     "another type": (b"format: a\nb: !!python/object:os.system x", ":2: .*cannot stand here"),
     "many values": (b"format: a\nb:\n" + b"- 1\n" * 60_000, r":\d+: more than 50,000 keys and values"),
-    "many bytes": (b"# " + b"x" * 1_000_000, ": too long for what it should be. Allowed: 1,000,000 bytes"),
+    "many bytes": (b"# " + b"x" * 1_000_000, ": the file is too large. Allowed: 1,000,000 bytes"),
     "brackets that do not match": (b"format: a\nb: [1,\nc: }", ":3: not valid YAML"),
 }
 

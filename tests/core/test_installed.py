@@ -139,7 +139,7 @@ def test_a_search_goes_on_with_the_same_version_only(installed: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        (RECORD["gate"], r'It is of the package dcdnas-own 1.2: pip install "dcdnas-own==1.2"\.'),
+        (RECORD["gate"], r'It belongs to the package dcdnas-own 1.2: pip install "dcdnas-own==1.2"\.'),
         (
             {"kind": "operator", "path": "gate.py", "sha256": "abcdefabcdef00"},
             r"file gate.py, with the SHA-256 abcdefabcdef",

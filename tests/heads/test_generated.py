@@ -89,7 +89,7 @@ def test_it_is_exported_for_any_number_of_instances() -> None:
 @pytest.mark.parametrize(
     ("features", "vectors", "widths", "coordinates", "message"),
     [
-        ((2, 3, 4), (2, 9), (4, 1), None, "9 parameters an instance for 3 channels, 0 coordinates and widths 4, 1. Allowed: 21"),
+        ((2, 3, 4), (2, 9), (4, 1), None, "9 parameters per instance for 3 channels, 0 coordinates and widths 4, 1. Allowed: 21"),
         ((3, 3, 4), (2, 4), (1,), None, "do not fit"),
         ((2, 3), (2, 4), (1,), None, "do not fit"),
         ((2, 3, 4), (2, 4), (), None, "widths cannot be []"),

@@ -94,7 +94,7 @@ def test_a_scanned_training_hears_the_short_one_first(table: Table) -> None:
 
 def test_another_network_is_none_of_it(table: Table) -> None:
     with pytest.raises(
-        DataError, match=r"has 396 networks, and this mobilenetv2\S* is none of them. Search the space dynconv-fmnist"
+        DataError, match=r"has 396 networks, and this mobilenetv2\S* is not among them. Search the space dynconv-fmnist"
     ):
         table.curves(Architecture("mobilenetv2", {}, {}, (1, 28, 28), 10))
 

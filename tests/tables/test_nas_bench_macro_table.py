@@ -92,7 +92,7 @@ def test_a_network_has_the_accuracies_of_its_row_under_each_of_its_names(table: 
 
 
 def test_a_network_that_is_not_in_the_table_is_said_by_its_name(table: Table) -> None:
-    with pytest.raises(DataError, match=r"nas_bench_macro_part\.json has 216 networks, and 22222222 is none of them"):
+    with pytest.raises(DataError, match=r"nas_bench_macro_part\.json has 216 networks, and 22222222 is not among them"):
         table.readings(network("22222222"))
 
 
@@ -273,7 +273,7 @@ def test_the_place_of_a_table_makes_no_other_search_but_its_content_does(here: P
     [
         ({"executor": "inline"}, "a table is for --executor tabular"),
         ({"space": "shufflenetv2-cifar10"}, "no table has networks like those of shufflenetv2-cifar10"),
-        ({"space": "nas-bench-macro"}, "nas-bench-macro cannot be searched on this table: .*is none of them"),
+        ({"space": "nas-bench-macro"}, "nas-bench-macro cannot be searched on this table: .*is not among them"),
         ({"epochs": 3}, "--epochs is of the training of classifiers; nothing is trained on the table nas-bench-macro"),
         ({"minimize": ["loss"]}, "table:nas-bench-macro: the table has no loss. It has: accuracy."),
     ],

@@ -88,7 +88,7 @@ def test_a_training_without_reports_is_one_of_all_epochs() -> None:
         (lambda report: {"auc": 0.7}, "evaluate returned auc. Allowed: a number for each of auc, rmse"),
         (lambda report: {**both(0.7), "recall": 1.0}, "evaluate returned rmse, auc, recall."),
         (lambda report: both("good"), "evaluate returned a value that is no number: could not convert"),  # type: ignore[arg-type]
-        (lambda report: report(0, both(0.7)), "the task reported epoch 0 after 0. Allowed: rising, at most 3."),
+        (lambda report: report(0, both(0.7)), "the task reported epoch 0 after 0. Allowed: increasing, at most 3."),
         (lambda report: [report(1, both(0.7)), report(1, both(0.7))], "reported epoch 1 after 1"),
         (lambda report: report(4, both(0.7)), "reported epoch 4 after 0"),
         (lambda report: report(1, {"auc": 0.7}), "epoch 1: the task reported auc."),

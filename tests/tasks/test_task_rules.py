@@ -42,8 +42,16 @@ def test_a_file_is_a_task_without_being_derived_from_one(tmp_path: Path) -> None
         ('"maximize"', '"minimize"', "its best value 1 is not better than its worst, 0.5"),
         ("worst=0.5", "worst=float('nan')", "auc: worst cannot be nan. Allowed: a finite number."),
         ("(Sized)", "", "it has no method evaluate(self, network, *, epochs, seed, report)"),
-        (END, f"{END}    def evaluate(self, network): ...\n", "which it cannot be: got an unexpected keyword argument 'epochs'"),
-        (END, f"{END}    def __init__(self, folder): ...\n", "it is called as Auc(), which it cannot be: missing a required"),
+        (
+            END,
+            f"{END}    def evaluate(self, network): ...\n",
+            "which its signature does not allow: got an unexpected keyword argument 'epochs'",
+        ),
+        (
+            END,
+            f"{END}    def __init__(self, folder): ...\n",
+            "it is called as Auc(), which its signature does not allow: missing a required",
+        ),
         (END, f"{END}    input = (16, 16)\n", "input is (16, 16). Allowed: (channels, height, width), or None"),
         (END, f"{END}    outputs = 0\n", "outputs is 0. Allowed: a number from 1 on, or None"),
         ('__all__ = ["Auc"]', "", "holds nothing to add to dcdnas"),
