@@ -248,7 +248,7 @@ def lend(network: nn.Module, layers: Mapping[str, LayerChoice]) -> None:
     for name, choice in layers.items():
         lender = str(choice.settings.get("shared_with", ""))
         if lender and lender not in layers:
-            raise FileError(f"layer {name!r}: shared_with: {lender!r} is no layer. Name one whose warehouse it shares.")
+            raise FileError(f"layer {name!r}: shared_with: {lender!r} is not a layer. Name the layer whose weights it shares.")
         if lender:
             try:
                 operator_of(network, name).borrow(operator_of(network, lender))
@@ -261,7 +261,7 @@ def operator_of(network: nn.Module, name: str) -> Operator:
     module = network.get_submodule(name)
     operator = module.conv if isinstance(module, ConvNorm) else module
     if not isinstance(operator, Operator):
-        raise FileError(f"layer {name!r}: no operator stands there that could share anything.")
+        raise FileError(f"layer {name!r}: it has no operator whose weights could be shared.")
     return operator
 
 

@@ -68,7 +68,7 @@ def with_contexts(slots: Sequence[Slot], s: Mapping[str, Any]) -> tuple[Slot, ..
 def _check(stage: str, rank: int, channels: int, height: int, width: int) -> None:
     if rank > min(channels, height * width):
         raise GeometryError(
-            f"{stage}.context: a hamburger of rank {rank} leaves out nothing of a map of {channels} channels and "
+            f"{stage}.context: a hamburger of rank {rank} leaves nothing out of a map of {channels} channels and "
             f"{height}x{width} pixels. Allowed: ranks up to {min(channels, height * width)}, or 0 for no context. Give a smaller "
             "rank, another stage or larger images."
         )

@@ -57,7 +57,7 @@ def _check_guides(architecture: Architecture, slots: tuple[Slot, ...], roles: fr
         if leader is None:
             allowed = ", ".join(sorted(roles)) or "none"
             raise FileError(
-                f"{asked}: no guide comes here. Allowed in {architecture.network}: {allowed}, after a block's first layer."
+                f"{asked}: it receives no guide. Allowed in {architecture.network}: {allowed}, after a block's first layer."
             )
         makes, operator = architecture.layers.get(leader.name, STATIC), operators[choice.operator]
         offered = 0

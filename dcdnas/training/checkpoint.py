@@ -105,7 +105,7 @@ def read(path: Path) -> Checkpoint:
         raise FileError(f"{path}: format {head.get('format')!r}. Allowed: {FORMAT!r}, as `dcdnas train` writes it.")
     facts = parse_json(head.get("training", ""), str(path))
     if not isinstance(facts, dict):
-        raise FileError(f"{path}: its head does not say what was trained. Start again with another -o.")
+        raise FileError(f"{path}: the file's header does not describe a training. Start again with another -o.")
     return Checkpoint(path, tensors, facts)
 
 

@@ -87,14 +87,14 @@ def _chosen(names: dict[str, nn.Module], where: Where) -> list[str]:
     if where is None or callable(where):
         chosen = [name for name, part in names.items() if where is None or where(name, part)]
         if not chosen:
-            raise UsageError(f"where chooses no convolution. {known}.")
+            raise UsageError(f"`where` selects no convolution. {known}.")
         return chosen
     patterns = [where] if isinstance(where, str) else list(where)
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
-            raise UsageError(f"where: {pattern!r} names no convolution. {known}.")
+            raise UsageError(f"where: {pattern!r} matches no convolution. {known}.")
     if not patterns:
-        raise UsageError(f"where names no convolution. {known}.")
+        raise UsageError(f"`where` is empty and selects no convolution. {known}.")
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
@@ -116,10 +116,10 @@ def _made(operator: str, paths: Sequence[tuple[str, nn.Module]], settings: dict[
         except GeometryError as error:
             problems.append(f"{path}: {error}" if path else str(error))
     if problems and len(modules) == 1:
-        raise GeometryError(f"{operator} cannot take its place. {problems[0]}")
+        raise GeometryError(f"{operator} cannot replace the convolution. {problems[0]}")
     if problems:
         raise GeometryError(
-            f"{operator} cannot take the place of {len(problems)} of {len(modules)} convolutions, so nothing was converted. "
+            f"{operator} cannot replace {len(problems)} of {len(modules)} convolutions, so nothing was converted. "
             f"{' '.join(_first(problems[::-1], 'And {} more.'))} Choose others with `where`."
         )
     return made

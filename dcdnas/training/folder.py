@@ -87,12 +87,12 @@ class TrainingFolder:
         if not self.last.exists():
             return
         if not resume:
-            raise RunError(f"{self.path} has a training already. Go on with it (--resume), or name another folder with -o.")
+            raise RunError(f"{self.path} contains a training already. Continue it with --resume, or name another folder with -o.")
         found = differences(checkpoint.read(self.last).facts.get("about"), self.about)
         if found:
             raise RunError(
-                f"{self.last} is of another training: {'; '.join(found)}. "
-                "Resume with what it was begun with, or name another folder with -o."
+                f"{self.last} belongs to another training: {'; '.join(found)}. "
+                "Resume with the values that it was started with, or name another folder with -o."
             )
 
     def restore(self, training: Training) -> None:
@@ -120,7 +120,7 @@ class TrainingFolder:
             RunError: when the folder cannot be written to, or another process has taken it over.
         """
         if self.lock and self.lock.lost:
-            raise RunError(f"{self.path}: another process has taken this training over. Nothing was written; let that one go on.")
+            raise RunError(f"{self.path}: another process has taken over this training. Nothing was saved; let it continue.")
         checkpoint.write(training, self.last, {"about": dict(self.about), "rows": [asdict(row) for row in self.rows]})
 
     def keep_epoch(self, training: Training, images_per_second: float | None) -> None:

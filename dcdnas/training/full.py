@@ -221,8 +221,8 @@ def stopped(training: Training, place: TrainingFolder) -> Resumable:
     done, task = len(training.curve), training.task
     where = f"in epoch {done + 1}" if training.step_of_epoch else f"after epoch {done}"
     return Resumable(
-        f"stopped {where} of {task.epochs} of seed {task.seed}; it is kept in {place.last}. "
-        "Go on with the same command and --resume."
+        f"stopped {where} of {task.epochs} of seed {task.seed}; the training is saved in {place.last}. "
+        "Continue it with the same command and --resume."
     )
 
 

@@ -118,7 +118,7 @@ class Processes(Group):
         dist.broadcast(said, 0)
         epoch, seconds, *values = said.tolist()
         if failed or not epoch:
-            raise failed or TrainingError("the first worker could not go on.")
+            raise failed or TrainingError("the first worker could not continue.")
         return result or EpochResult(int(epoch), dict(zip(names, values, strict=True)), seconds)
 
 

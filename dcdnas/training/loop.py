@@ -332,7 +332,7 @@ def warn_of_temperatures(network: nn.Module) -> None:
     if late:
         name, end, value = late[0]
         warnings.warn(
-            f"training ended before the annealing: {name}.temperature is {value:.3g}, not {end:g}, and {len(late) - 1} more. "
+            f"training finished before the annealing: {name}.temperature is {value:.3g}, not {end:g}, and {len(late) - 1} more. "
             "Train for longer, or fine-tune after network.anneal(1.0).",
             stacklevel=4,
         )

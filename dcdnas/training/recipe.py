@@ -51,7 +51,7 @@ def read_recipe(name: str) -> dict[str, Any]:
     document = read_yaml(path)
     data = document.data
     if not isinstance(data, Mapping) or data.get("format") != FORMAT:
-        raise FileError(f"{document.where(('format',))}: this is no recipe. It begins with: format: {FORMAT}")
+        raise FileError(f"{document.where(('format',))}: this is not a recipe. A recipe begins with: format: {FORMAT}")
     for key in data:
         if key not in ("format", "description", "task"):
             raise FileError(f"{document.where((str(key),))}: {nearest(str(key), ('description', 'task'))}")

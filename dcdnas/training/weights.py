@@ -62,7 +62,7 @@ def check_fit(path: Path, network: Mapping[str, Tensor], found: Mapping[str, Ten
         FileError: listing the tensors that are missing, unknown to the network, or of another shape or kind of number.
     """
     problems = [f"{name} is missing" for name in network if name not in found]
-    problems += [f"{name} has no place" for name in found if name not in network]
+    problems += [f"{name} is not in the network" for name in found if name not in network]
     for name in (name for name in network if name in found):
         mine, theirs = network[name], found[name]
         if theirs.shape != mine.shape and name not in but:
@@ -72,7 +72,7 @@ def check_fit(path: Path, network: Mapping[str, Tensor], found: Mapping[str, Ten
     if problems:
         more = f" and {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
         named = "; ".join(problems[:MOST_NAMED])
-        raise FileError(f"{path}: weights of another network: {named}{more}. Name those of this one.")
+        raise FileError(f"{path}: weights of another network: {named}{more}. Give weights of this network.")
 
 
 def _unreadable(path: Path, error: Exception) -> str:
@@ -87,7 +87,7 @@ def _unreadable(path: Path, error: Exception) -> str:
             "`dcdnas import` reads published checkpoints without running what is in them."
         )
     reason = str(error).removeprefix("Error while deserializing header: ")
-    return f"{path}: cannot be read as safetensors: {reason}. It is damaged or something else: get it again."
+    return f"{path}: cannot be read as safetensors: {reason}. The file is damaged or has another format: get it again."
 
 
 def _classes(said: str) -> tuple[str, ...]:
