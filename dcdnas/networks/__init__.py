@@ -1,4 +1,4 @@
-"""Backbones, one a file; the folder is the table of its entries."""
+"""Backbones, one per file; the catalogue `networks` finds its entries in this folder."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ __all__ = [
 
 
 HEADS: Mapping[str, Callable[[type[Network]], type[Network]]] = {"decoder": with_decoder}
-"""Name of each head that can take the place of a backbone's own classifier -> what makes the class with it."""
+"""Heads that can replace a backbone's own classifier, by name: functions that make the network class with that head."""
 
 
 def network_of(network: str, head: str = "") -> type[Network]:
-    """The class of a backbone's networks with a head.
+    """Returns the class of the networks with a backbone and a head.
 
     Args:
         network: name of the backbone.
         head: name of the head; empty for the backbone's own classifier.
 
     Raises:
-        UnknownNameError: when there is no such backbone or head.
+        UnknownNameError: when no backbone or head has this name.
     """
     if not head:
         return networks[network]
@@ -55,52 +55,52 @@ def network_of(network: str, head: str = "") -> type[Network]:
 
 
 def class_of(architecture: Architecture) -> type[Network]:
-    """The class of an architecture's network."""
+    """Returns the class of an architecture's network."""
     return network_of(architecture.network, architecture.head)
 
 
 def slots_of(architecture: Architecture) -> tuple[Slot, ...]:
-    """The slots of an architecture at its deployment input, without building it."""
+    """Returns the slots of an architecture at its deployment input, without building it."""
     cls = class_of(architecture)
     return cls.slots(architecture.input, architecture.classes, cls.complete(architecture.settings))
 
 
 @lru_cache(maxsize=65_536)
 def identity(architecture: Architecture) -> str:
-    """What is built, in 16 hex digits: equal exactly when two architectures are one network under two names.
+    """Returns a digest of the network that is built, 16 hex digits: equal exactly when two architectures build the same network.
 
-    `Architecture.digest` names a config; several configs can build the same network, such as two widths that round to the same
-    channels, or two reductions that leave an attention the same width. What counts here is each slot in the order of
-    computation (kind, shapes, stride, groups, activation, and its operator with what its settings come to there), how the
-    backbone wires them, the input and the classes. So duplicates, replays, fronts and confirmations compare identities.
+    `Architecture.digest` identifies a config, but several configs can build the same network, e.g. two widths that round to the
+    same channels, or two reductions that give an attention the same width. The identity covers each slot in the order of
+    computation (kind, shapes, stride, groups, activation, operator, and the operator's resolved settings there), the backbone's
+    wiring, the input and the classes. Duplicates, replays, fronts and confirmations therefore compare identities.
 
     Raises:
-        UsageError: when no network has these settings.
+        UsageError: when no network can have these settings.
     """
     return digest_of_built(class_of(architecture), architecture)
 
 
 def build_network(source: Architecture | str | Path) -> Network:
-    """The network of an architecture, or of a model config's file, with fresh weights.
+    """Builds the network of an architecture, or of a model config file, with freshly initialised weights.
 
     Raises:
-        FileError: when the file is no model config.
-        UsageError: when the architecture names what does not exist or does not fit.
+        FileError: when the file is not a model config.
+        UsageError: when the architecture names something that does not exist or does not fit.
     """
     architecture = source if isinstance(source, Architecture) else Architecture.read(source)
     return class_of(architecture).build(architecture)
 
 
 def for_proxy(architecture: Architecture, input: Shape, classes: int, deployed_side: int = 0) -> Architecture:
-    """The architecture as a proxy trains it: its images, its classes, and no stride that would leave too small a last map.
+    """Adapts an architecture to a proxy: its images, its classes, and fewer strides if the last map would become too small.
 
-    A network that is deployed on smaller images than others of its space trains on smaller images, too. Which strides go is
-    decided at the proxy's full size, so that the networks of a space keep the same ones at every resolution.
+    A network that is deployed on smaller images than others of its space also trains on smaller images. The strides to remove
+    are chosen at the proxy's full size, so that all networks of a space keep the same strides at every resolution.
 
     Args:
-        architecture: at its deployment.
-        input: (C, H, W) of the proxy's images.
-        classes: of the proxy's images.
+        architecture: at its deployment input.
+        input: (C, H, W) of the proxy's images at full size.
+        classes: number of classes of the proxy's images.
         deployed_side: R, side of the deployed images that the proxy's images stand for; 0 for the architecture's own.
     """
     cls = class_of(architecture)

@@ -1,4 +1,4 @@
-"""The activations that a network may have; none of them counts as a multiply-add."""
+"""The activations that a network may have; none of them is counted in multiply-adds."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
 }
 
 SEARCHED_ACTIVATIONS = ("relu", "relu6", "hardswish", "silu", "gelu")
-"""What a backbone's `activation` may be."""
+"""The allowed values of a backbone's setting `activation`."""

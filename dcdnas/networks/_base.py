@@ -1,7 +1,7 @@
 """The contract of a backbone: its slots as plain data, and the module that wires operators into them.
 
-`slots` is arithmetic on the settings, so an architecture is priced without building anything; the module is built from the
-same plan, and a slot's name is the path of its module (``stage3.block1.expand``).
+`slots` is arithmetic on the settings, so an architecture can be priced without building anything. The module is built from the
+same slots, and a slot's name is the path of its module (``stage3.block1.expand``).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from dcdnas.operators import BatchNorm, Operator, activated, operators
 
 
 class ConvNorm(nn.Module):
-    """Operator, BatchNorm, activation: what stands in a slot of kind ``conv``."""
+    """The module of a slot of kind ``conv``: operator, BatchNorm, activation."""
 
     def __init__(self, slot: Slot, choice: LayerChoice) -> None:
         super().__init__()
@@ -46,13 +46,13 @@ class ConvNorm(nn.Module):
 
     @torch.no_grad()
     def deploy(self) -> None:
-        """Puts the BatchNorm into the operator, in place; it stays where the operator cannot take it."""
+        """Folds the BatchNorm into the operator, in place; it stays separate if the operator cannot fold it."""
         if isinstance(self.norm, BatchNorm) and self.conv.fold(*self.norm.folded()):
             self.norm = nn.Identity()
 
 
 def through(x: Tensor, *layers: nn.Module) -> Tensor:
-    """(N, C, H, W) through a block's modules; the guide of its first `ConvNorm` goes to those that take it."""
+    """Passes x (N, C, H, W) through a block's modules; the first `ConvNorm` makes the guide for those that take one."""
     convolutions = [layer for layer in layers if isinstance(layer, ConvNorm)]
     first = convolutions[0]
     guide = first.conv.guide_from(x) if any(layer.guided for layer in convolutions) else None
@@ -63,7 +63,7 @@ def through(x: Tensor, *layers: nn.Module) -> Tensor:
 
 
 def make(slot: Slot, choice: LayerChoice = STATIC) -> nn.Module:
-    """The module that stands in `slot`."""
+    """Makes the module of a slot."""
     if not slot.searchable:
         return FIXED[slot.kind].make(slot)
     if slot.kind == "linear":
@@ -72,7 +72,7 @@ def make(slot: Slot, choice: LayerChoice = STATIC) -> nn.Module:
 
 
 class Places:
-    """What a backbone's constructor fills its places from: the slots and the operator chosen for each."""
+    """The slots of a backbone and the operator chosen for each, from which its constructor makes the modules."""
 
     def __init__(self, slots: Iterable[Slot], layers: Mapping[str, LayerChoice]) -> None:
         self._slots = {s.name: s for s in slots}
@@ -82,34 +82,34 @@ class Places:
         return name in self._slots
 
     def geometry(self, name: str) -> ConvGeometry:
-        """Of the slot called `name`."""
+        """Returns the geometry of the slot called `name`."""
         return self._slots[name].geometry
 
     def activation(self, name: str) -> nn.Module:
-        """A new module of the activation of the slot called `name`; the identity where the network has no such slot."""
+        """Makes a new module for the activation of the slot called `name`; the identity if the network has no such slot."""
         return ACTIVATIONS[self._slots[name].activation]() if name in self else nn.Identity()
 
     def fill(self, name: str) -> nn.Module:
-        """A new module for the slot called `name`; the identity where the network has no such slot."""
+        """Makes a new module for the slot called `name`; the identity if the network has no such slot."""
         return make(self._slots[name], self._layers.get(name, STATIC)) if name in self else nn.Identity()
 
 
 class Network(nn.Module, ABC):
-    """Base of every backbone.
+    """Base class of every backbone.
 
-    A subclass takes its `places` and its settings as keywords: those annotated with `Choice` are search
-    dimensions, the others are fixed in a space file. It overrides `slots` and `forward`. A search dimension with a default in
-    the constructor is left out of architectures that have this value everywhere: a new one changes no digest.
+    A subclass takes its `places` and, as keywords, its settings: those annotated with `Choice` are search dimensions, the others
+    are fixed in a space file. It overrides `slots` and `forward`. A search dimension that has a default in the constructor is
+    left out of architectures that have this value everywhere, so that adding such a dimension changes no existing digest.
     """
 
     GUIDED: ClassVar[frozenset[str]] = frozenset()
     """Roles of the slots that can take the guide of their block's first layer."""
 
     REFERENCE: ClassVar[Reference | None] = None
-    """The paper that it comes from; None where it has none. Not inherited."""
+    """The paper that the backbone comes from; None if it has none. Not inherited."""
 
     ADDS: ClassVar[bool] = True
-    """Whether a block adds its input to its output where their shapes agree, or a shortcut makes them agree."""
+    """Whether a block adds its input to its output if their shapes agree, or if a shortcut makes them agree."""
 
     architecture: Architecture
 
@@ -118,28 +118,32 @@ class Network(nn.Module, ABC):
         self.stages: list[str] = []
 
     def add_stages(self, depth: Iterable[int], block: Callable[[str], nn.Module]) -> None:
-        """Adds the modules ``stage1``, ``stage2``, ... with so many blocks, each made for its name, as ``stage1.block1``."""
+        """Adds the modules ``stage1``, ``stage2``, ... with `depth` blocks each; `block` makes a block from its name.
+
+        A block's name is, for example, ``stage1.block1``.
+        """
         for number, blocks in enumerate(depth, 1):
             stage, names = f"stage{number}", [f"block{b}" for b in range(1, blocks + 1)]
             self.stages.append(stage)
             self.add_module(stage, nn.Sequential(OrderedDict((name, block(f"{stage}.{name}")) for name in names)))
 
     def enter(self, x: Tensor) -> Tensor:
-        """What comes before the stages: (N, C, H, W) -> (N, D, H', W'), by the module `stem` where there is one."""
+        """Computes the part before the stages: (N, C, H, W) -> (N, D, H', W'), by the module `stem` if there is one."""
         stem: nn.Module | None = getattr(self, "stem", None)
         return x if stem is None else stem(x)
 
     def blocks(self) -> list[nn.Module]:
-        """Of all stages, in order.
+        """Returns the blocks of all stages, in order.
 
-        `forward` calls them itself, one by one: what is handed to a method as a temporary may live until that returns.
+        `forward` calls the blocks one by one itself. If it passed its input to a method as a temporary, that tensor might stay
+        in memory until the method returns.
         """
         return [block for stage in self.stages for block in self.get_submodule(stage).children()]
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """The last map, before it is pooled and classified: (N, C, H, W) -> (N, D, H', W').
+        """Computes the last map, before pooling and classification: (N, C, H, W) -> (N, D, H', W').
 
-        It is that of the last stage, or of the convolution `head` behind it where there is one.
+        It is the output of the last stage, or of the convolution `head` after it if there is one.
         """
         x = self.enter(x)
         for block in self.blocks():
@@ -148,10 +152,10 @@ class Network(nn.Module, ABC):
         return x if head is None else head(x)
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Puts a fresh last layer in the place of the classifier, for another number of classes; the architecture follows.
+        """Replaces the classifier by a fresh layer for another number of classes, and updates the architecture.
 
         Args:
-            num_classes: of the new layer; with 0 there is none, and the network gives out the features before it.
+            num_classes: of the new layer; with 0 the layer is removed, and the network returns the features before it.
         """
         a, plan = self.architecture, type(self)
         self.architecture = replace(a, classes=num_classes or a.classes)
@@ -165,21 +169,21 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, classes), or with a head that scores every pixel (N, classes, H, W)."""
+        """(N, C, H, W) -> (N, classes), or (N, classes, H, W) with a head that scores every pixel."""
 
     @classmethod
     @abstractmethod
     def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:
-        """All slots in the order of computation, for complete settings.
+        """Returns all slots in the order of computation, for complete settings.
 
         Raises:
-            UsageError: when no network has these settings at this input.
+            UsageError: when no network can have these settings at this input.
         """
 
     @classmethod
     @abstractmethod
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
-        """All settings: defaults filled in, one value a stage or block where a scalar stands for all.
+        """Returns all settings, with defaults filled in and a scalar repeated for each stage or block.
 
         Raises:
             UsageError: naming a setting that is unknown, not allowed or of the wrong length.
@@ -187,23 +191,23 @@ class Network(nn.Module, ABC):
 
     @classmethod
     def written(cls, settings: Mapping[str, NetworkSetting]) -> dict[str, NetworkSetting]:
-        """Complete settings as an architecture keeps them: without what has its constructor's default everywhere."""
+        """Returns complete settings as an architecture stores them, without those that have their default everywhere."""
         known = dimensions(cls)
         return {n: v for n, v in settings.items() if n not in known or any(leaf != known[n].default for leaf in flat(v))}
 
     @classmethod
     @abstractmethod
     def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
-        """The settings for a proxy's image: strides taken away, from the stem on, until the last map has 3 pixels a side."""
+        """Returns the settings for a proxy's image: strides are removed, stem first, until the last map has 3 pixels a side."""
 
     @classmethod
     def names_compared(cls, slots: Sequence[Slot]) -> Mapping[str, str]:
-        """Slot name -> the name under which networks are compared, where two names make no two networks; see `identity`."""
+        """Returns the name under which `identity` compares a slot, by slot name, for slots whose own name makes no difference."""
         return {}
 
     @classmethod
     def build(cls, architecture: Architecture) -> Self:
-        """The network of an architecture, with fresh weights.
+        """Builds the network of an architecture, with freshly initialised weights.
 
         Raises:
             FileError: when the layers do not fit the network's slots.
@@ -217,17 +221,17 @@ class Network(nn.Module, ABC):
         return network
 
     def anneal(self, progress: float) -> None:
-        """Passes the share of annealing that is done, 0-1, to every operator."""
+        """Passes the progress of annealing, 0-1, to every operator."""
         for module in self.modules():
             if isinstance(module, Operator):
                 module.anneal(progress)
 
     def deploy(self) -> Self:
-        """A copy for inference only: equal to this network in eval, with less to compute.
+        """Returns a copy for inference only, with the same outputs as this network in eval mode and less computation.
 
-        BatchNorms are part of the convolutions before them, what operators compute of parameters alone is computed, and
-        dropout is gone. A BatchNorm stays after an operator that cannot take it (`Operator.fold`). The multiply-adds are
-        those of this network: nothing that goes was counted.
+        BatchNorms are folded into the convolutions before them, quantities that operators compute from parameters alone are
+        precomputed, and dropout is removed. A BatchNorm stays after an operator that cannot fold it (`Operator.fold`). The
+        counted multiply-adds stay the same, because nothing that is removed was counted.
         """
         return deployed(copy.deepcopy(self))
 
@@ -236,15 +240,15 @@ Part = TypeVar("Part", bound=nn.Module)
 
 
 def lend(network: nn.Module, layers: Mapping[str, LayerChoice]) -> None:
-    """Gives the layers that share something with another one what that one has.
+    """Connects the layers that share weights to the layer that owns them.
 
     Raises:
-        FileError: when there is no such layer, or it does not fit.
+        FileError: when that layer does not exist, or does not fit.
     """
     for name, choice in layers.items():
         lender = str(choice.settings.get("shared_with", ""))
         if lender and lender not in layers:
-            raise FileError(f"layer {name!r}: shared_with: {lender!r} is no layer. Name one whose warehouse it shares.")
+            raise FileError(f"layer {name!r}: shared_with: {lender!r} is not a layer. Name the layer whose weights it shares.")
         if lender:
             try:
                 operator_of(network, name).borrow(operator_of(network, lender))
@@ -253,16 +257,16 @@ def lend(network: nn.Module, layers: Mapping[str, LayerChoice]) -> None:
 
 
 def operator_of(network: nn.Module, name: str) -> Operator:
-    """The operator that stands in a slot."""
+    """Returns the operator in a slot."""
     module = network.get_submodule(name)
     operator = module.conv if isinstance(module, ConvNorm) else module
     if not isinstance(operator, Operator):
-        raise FileError(f"layer {name!r}: no operator stands there that could share anything.")
+        raise FileError(f"layer {name!r}: it has no operator whose weights could be shared.")
     return operator
 
 
 def deployed(module: Part) -> Part:
-    """A network, or what stands in one of its slots, made ready for inference only, in place; see `Network.deploy`."""
+    """Prepares a network, or the module of one of its slots, for inference only, in place; see `Network.deploy`."""
     module.eval().requires_grad_(False)
     for part in list(module.modules()):
         if isinstance(part, (Operator, ConvNorm, Hamburger)):
@@ -275,7 +279,7 @@ def deployed(module: Part) -> Part:
 
 
 def per_stage(name: str, value: Any, stages: int) -> tuple[Any, ...]:
-    """One value a stage: a scalar is repeated.
+    """Returns one value per stage; a scalar is repeated.
 
     Raises:
         UsageError: when the number of values is not the number of stages.
@@ -288,7 +292,7 @@ def per_stage(name: str, value: Any, stages: int) -> tuple[Any, ...]:
 
 
 def per_block(name: str, value: Any, depth: tuple[int, ...]) -> tuple[tuple[Any, ...], ...]:
-    """One value a block, stage by stage: a scalar, or a scalar a stage, is repeated.
+    """Returns one value per block, stage by stage; a scalar for all blocks or for a stage is repeated.
 
     Raises:
         UsageError: when the number of values is not the number of blocks.
@@ -303,7 +307,7 @@ def per_block(name: str, value: Any, depth: tuple[int, ...]) -> tuple[tuple[Any,
 
 
 def checked(cls: type[Network], settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Defaults overridden by `settings`, every search dimension's values checked.
+    """Returns the defaults overridden by `settings`, and checks the values of every search dimension.
 
     Raises:
         UsageError: naming an unknown setting or a value that is not allowed.
@@ -325,16 +329,16 @@ def checked(cls: type[Network], settings: Mapping[str, Any], defaults: Mapping[s
 
 
 LISTS = {"network": 0, "stage": 1, "block": 2}
-"""How deep the lists of a setting may be nested that has a value a network, a stage or a block."""
+"""How deep the lists of a setting may be nested that has one value per network, stage or block."""
 
 
 def _nested(value: Any) -> int:
-    """How many lists are inside each other, no list being none."""
+    """Returns the depth of nested lists; 0 for a scalar."""
     return 1 + max(map(_nested, value), default=0) if isinstance(value, (list, tuple)) else 0
 
 
 def _different(value: Any) -> list[Any]:
-    """The different scalars of a nested list; true is not 1 here."""
+    """Returns the distinct scalars of a nested list; here true is distinct from 1."""
     leaves = flat(value)
     if not all(isinstance(leaf, (int, float, str)) for leaf in leaves):
         return leaves
@@ -342,14 +346,14 @@ def _different(value: Any) -> list[Any]:
 
 
 MOST = 2**20
-"""Channels, blocks or strides at most: a layer of more has more weights than any machine holds."""
+"""The most channels, blocks or strides: a larger layer would have more weights than any machine can hold."""
 
 
 def whole_numbers(name: str, value: Any, at_least: int = 1, at_most: int | None = None) -> tuple[int, ...]:
-    """A setting that the search leaves alone, as whole numbers: one, or a list of them.
+    """Checks a setting that is not searched and returns it as whole numbers; it may be one number or a list.
 
     Raises:
-        UsageError: when there are none, or one is no whole number within the bounds.
+        UsageError: when the list is empty, or a value is not a whole number within the bounds.
     """
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,)
     for number in values or (value,):
@@ -366,16 +370,16 @@ def whole_numbers(name: str, value: Any, at_least: int = 1, at_most: int | None 
 
 
 def whole_number(name: str, value: Any, at_least: int = 1, at_most: int | None = None) -> int:
-    """A setting that the search leaves alone, as one whole number.
+    """Checks a setting that is not searched and returns it as one whole number.
 
     Args:
         name: of the setting.
-        value: that was given.
-        at_least: that it may be.
-        at_most: that it may be; None for `MOST`.
+        value: of the setting, as given.
+        at_least: lower bound.
+        at_most: upper bound; None for `MOST`.
 
     Raises:
-        UsageError: when it is a list, or no whole number within the bounds.
+        UsageError: when the value is a list, or not a whole number within the bounds.
     """
     if isinstance(value, (list, tuple)):
         raise UsageError(f"{name} cannot be {list(value)!r:.60}. Allowed: one whole number.")
@@ -383,12 +387,12 @@ def whole_number(name: str, value: Any, at_least: int = 1, at_most: int | None =
 
 
 def flat(value: Any) -> list[Any]:
-    """The scalars of a nested list or tuple, or the scalar itself."""
+    """Returns the scalars of a nested list or tuple, in order; for a scalar a list of it."""
     return [leaf for part in value for leaf in flat(part)] if isinstance(value, (list, tuple)) else [value]
 
 
 def gate_slot(block: str, ratio: float, geometry: ConvGeometry, activation: str = "sigmoid") -> Iterator[Slot]:
-    """The slot ``se`` of a block, after the convolution with this geometry; none for a ratio of 0."""
+    """Yields the slot ``se`` of a block, after the convolution with this geometry; none for a ratio of 0."""
     if ratio:
         channels = geometry.out_channels
         size = {"height": geometry.out_height, "width": geometry.out_width}
@@ -396,13 +400,13 @@ def gate_slot(block: str, ratio: float, geometry: ConvGeometry, activation: str 
 
 
 def make_divisible(channels: float, divisor: int = 8) -> int:
-    """The nearest multiple of `divisor`, at least it, and never more than 10 % below (the MobileNet papers' rounding)."""
+    """Rounds to the nearest multiple of `divisor`, but at least `divisor` and at most 10 % down (the MobileNet papers' rule)."""
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
 
 
 def without_strides(strides: list[int], size: int, pixels: int = 3) -> list[int]:
-    """`strides` with 2s replaced by 1 from the front until a map of `size` keeps at least `pixels` a side."""
+    """Replaces strides of 2 by 1, from the front, until a map of `size` pixels a side keeps at least `pixels` a side."""
     strides = list(strides)
     while 2 in strides:
         last = size

@@ -1,4 +1,4 @@
-"""What the backbones have in common: settings of stages and blocks, the blocks in their order, stems that shrink the image."""
+"""Common parts of the backbones: settings of stages and blocks, the blocks in order, and stems that shrink the image."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from dcdnas.networks._base import Network, checked, per_block, per_stage, whole_
 
 BY_STAGE = ("depth", "strides", "activation")
 CONTEXT: Mapping[str, Any] = {"hamburger_rank": 0, "hamburger_steps": 6, "hamburger_decomposition": "nmf"}
-"""Settings of the context at the end of a stage, with their defaults: none."""
+"""Settings of the context at the end of a stage, with their defaults, which mean no context."""
 
 CONTEXTS = tuple(CONTEXT)
 BY_BLOCK = ("kernel_size", "expansion", "se")
 
 
 class Block(NamedTuple):
-    """What the settings say of one block.
+    """The settings of one block.
 
     Args:
         name: as in ``stage2.block1``.
-        channels: of its stage, before the width.
-        stride: the stage's in its first block, else 1.
+        channels: of its stage, before multiplication by the width.
+        stride: the stage's stride in its first block, else 1.
         kernel_size: of its filters.
-        expansion: how wide its middle is.
-        se: what its gate squeezes to.
+        expansion: relative width of its middle.
+        se: share of the channels that its gate squeezes to.
         activation: of its stage.
     """
 
@@ -41,7 +41,7 @@ class Block(NamedTuple):
 
 
 def blocks_of(s: Mapping[str, Any]) -> Iterator[Block]:
-    """The blocks of complete settings."""
+    """Yields the blocks of complete settings."""
     stages = zip(*(s[name] for name in ("channels", *BY_STAGE, *BY_BLOCK)), strict=True)
     for stage, (channels, depth, stride, activation, *rows) in enumerate(stages, 1):
         for block, (kernel_size, expansion, se) in zip(range(1, depth + 1), zip(*rows, strict=True), strict=True):
@@ -50,12 +50,12 @@ def blocks_of(s: Mapping[str, Any]) -> Iterator[Block]:
 
 
 def completed(cls: type[Network], settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """All settings of a network: the defaults of as many stages as it has, and a value of its own for each stage and block.
+    """Returns all settings of a network, with one value for each stage and block.
 
     Args:
         cls: the network.
-        settings: that were said.
-        defaults: of all settings; a tuple has a value a stage, of which the first ones are taken.
+        settings: as given.
+        defaults: of all settings; a tuple has one value per stage, and is cut to the network's number of stages.
 
     Raises:
         UsageError: naming a setting that is unknown, not allowed or of the wrong length.
@@ -69,10 +69,10 @@ def completed(cls: type[Network], settings: Mapping[str, Any], defaults: Mapping
 
 
 def spread(s: dict[str, Any]) -> None:
-    """Gives, in place, each stage and block its own value of the settings that they have.
+    """Expands, in place, the settings of stages and blocks to one value for each stage and block.
 
     Raises:
-        UsageError: when the number of values is not that of the stages or blocks, or no network has such strides or channels.
+        UsageError: when the number of values is not that of the stages or blocks, or strides or channels are not allowed.
     """
     s["channels"] = whole_numbers("channels", s["channels"])
     stages = len(s["channels"])
@@ -89,7 +89,7 @@ def spread(s: dict[str, Any]) -> None:
 
 
 def _spread_contexts(s: dict[str, Any], stages: int) -> None:
-    """The same for the settings of contexts, which are the first ones where a stage has none."""
+    """Does the same for the settings of contexts; a stage without a context gets the defaults."""
     ranks, *others = (per_stage(name, s[name], stages) for name in CONTEXTS)
     s[CONTEXTS[0]] = ranks
     for (name, none), values in zip([*CONTEXT.items()][1:], others, strict=True):
@@ -97,22 +97,22 @@ def _spread_contexts(s: dict[str, Any], stages: int) -> None:
 
 
 class Plan(Protocol):
-    """A block as numbers, which can be hashed."""
+    """A block as plain numbers, which can be hashed."""
 
     def slots(self) -> Iterator[Slot]:
-        """The places of the block, in the order of computation."""
+        """Yields the slots of the block, in the order of computation."""
 
     def __hash__(self) -> int: ...
 
 
 @lru_cache(maxsize=16_384, typed=True)
 def slots_of_block(plan: Plan) -> tuple[Slot, ...]:
-    """The places of a block; equal blocks share them."""
+    """Returns the slots of a block; equal blocks share the same slots."""
     return tuple(plan.slots())
 
 
 class Stem(NamedTuple):
-    """A first convolution for images of some size.
+    """The first convolution of a network, for images of a certain size.
 
     Args:
         kernel_size: of the convolution.
@@ -126,21 +126,21 @@ class Stem(NamedTuple):
 
     @property
     def halvings(self) -> int:
-        """How often it halves the image."""
+        """The number of times that the stem halves the image."""
         return self.stride // 2 + self.pool
 
     def geometry(self, input: Shape, channels: int) -> ConvGeometry:
-        """Of its convolution."""
+        """Returns the geometry of the stem's convolution."""
         return ConvGeometry(input[0], channels, self.kernel_size, self.stride, height=input[1], width=input[2])
 
     def shrunk(self, input: Shape) -> tuple[int, int]:
-        """Height and width of what it puts out."""
+        """Returns the height and width of the stem's output."""
         conv = self.geometry(input, 1)
         return (-(-conv.out_height // 2), -(-conv.out_width // 2)) if self.pool else (conv.out_height, conv.out_width)
 
 
 def with_smaller_stem(s: Mapping[str, Any], stems: Mapping[str, Stem], input: Shape) -> dict[str, Any]:
-    """The settings for a small image: first the stem that halves less, then the stages' strides go, from the front."""
+    """Returns the settings for a small image: first a stem that halves less often, then fewer stage strides, from the front."""
     before = [2] * stems[s["stem"]].halvings
     left = without_strides([*before, *s["strides"]], min(input[1:]))
     stem = next(name for name, found in stems.items() if found.halvings == left[: len(before)].count(2))
@@ -148,6 +148,6 @@ def with_smaller_stem(s: Mapping[str, Any], stems: Mapping[str, Stem], input: Sh
 
 
 def with_fewer_strides(s: Mapping[str, Any], input: Shape) -> dict[str, Any]:
-    """The settings for a small image: the stem's stride goes first, then the stages', from the front."""
+    """Returns the settings for a small image: the stem's stride is removed first, then those of the stages, from the front."""
     strides = without_strides([s["stem_stride"], *s["strides"]], min(input[1:]))
     return {**s, "stem_stride": strides[0], "strides": tuple(strides[1:])}

@@ -1,4 +1,4 @@
-"""The context at the end of a stage: a setting of the backbones, `hamburger_rank` and its like, with one value a stage."""
+"""The context at the end of a stage, set by the backbones' settings `hamburger_*`, with one value per stage."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class WithContext(Network):
 
     Args:
         places: the slots and the operator of each.
-        hamburger_rank: of each stage: R, of the factorisation of its last map; 0 for none.
-        hamburger_steps: of each stage: K.
+        hamburger_rank: R, the rank of the factorisation of each stage's last map; 0 for no context.
+        hamburger_steps: K, the steps of each stage's factorisation.
         hamburger_decomposition: of each stage: non-negative factors, vector quantisation or concepts.
     """
 
@@ -35,21 +35,21 @@ class WithContext(Network):
         super().__init__(places)
 
     def add_contexts(self, places: Places) -> None:
-        """Puts the contexts behind the last blocks of the stages that have one, as modules ``stage3.context``."""
+        """Adds a context after the last block of each stage that has one, as module ``stage3.context``."""
         for stage in self.stages:
             if f"{stage}.context" in places:
                 self.get_submodule(stage).add_module("context", places.fill(f"{stage}.context"))
 
 
 def with_contexts(slots: Sequence[Slot], s: Mapping[str, Any]) -> tuple[Slot, ...]:
-    """A backbone's slots with those of the contexts behind each stage that has one.
+    """Inserts the slot of a context after each stage that has one into a backbone's slots.
 
     Args:
         slots: in the order of computation.
         s: complete settings.
 
     Raises:
-        GeometryError: when a stage's map has fewer pixels or channels than the rank, so that nothing would be left out.
+        GeometryError: when a stage's map has fewer pixels or channels than the rank: its factorisation would leave nothing out.
     """
     if not any(s["hamburger_rank"]):
         return tuple(slots)
@@ -68,7 +68,7 @@ def with_contexts(slots: Sequence[Slot], s: Mapping[str, Any]) -> tuple[Slot, ..
 def _check(stage: str, rank: int, channels: int, height: int, width: int) -> None:
     if rank > min(channels, height * width):
         raise GeometryError(
-            f"{stage}.context: a hamburger of rank {rank} leaves out nothing of a map of {channels} channels and "
+            f"{stage}.context: a hamburger of rank {rank} leaves nothing out of a map of {channels} channels and "
             f"{height}x{width} pixels. Allowed: ranks up to {min(channels, height * width)}, or 0 for no context. Give a smaller "
             "rank, another stage or larger images."
         )

@@ -1,12 +1,12 @@
-"""A decoder: scores for every pixel, from the maps that a backbone's stages put out.
+"""A decoder: computes scores for every pixel from the output maps of a backbone's stages.
 
-It begins at the coarsest map and goes to finer ones. At each size it makes the map so far larger, adds a 1x1 convolution of the
-backbone's map (`lateral`) and convolves the sum (`smooth`); a linear layer at every pixel scores the classes, and the scores are
-interpolated to the size of the image. Of several stages with maps of one size the last is taken; which those are is a setting of
-the network, so that it keeps its places where a proxy's small images take strides away.
+The decoder proceeds from the coarsest map to finer ones. At each size it upsamples its map, adds a 1x1 convolution of the
+backbone's map (`lateral`) and convolves the sum (`smooth`). Then a linear layer at every pixel scores the classes, and the scores
+are interpolated to the size of the image. Of several stages with maps of the same size, the last one is used. The stages in use
+are a setting of the network, so that its slots stay the same when strides are removed for a proxy's small images.
 
 Reference: the top-down path is that of Lin et al., "Feature Pyramid Networks for Object Detection", CVPR 2017,
-arXiv:1612.03144, Figure 3. *Departures*: a ReLU behind each `smooth`, and scores at the finest size only.
+arXiv:1612.03144, Figure 3. *Departures*: a ReLU after each `smooth`, and scores at the finest size only.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from dcdnas.errors import UsageError
 from dcdnas.networks._base import Network, Places, make_divisible, whole_numbers
 
 NAME = "decoder"
-"""Of the module, and the first part of its slots' names."""
+"""Name of the module, and the first part of its slots' names."""
 
 DEFAULTS: Mapping[str, Any] = {"decoder_channels": 32, "upsampling": "bilinear"}
 
 STAGES = "decoder_stages"
-"""The setting that says which stages the decoder takes the maps of."""
+"""The setting with the numbers of the stages whose maps the decoder uses."""
 
 LARGE = 4096
-"""Side of an image on which every stride makes another size of map."""
+"""Side of an image that is large enough for every stride to give a different map size."""
 
 
 class Level(NamedTuple):
-    """A size of map at which the decoder works.
+    """A map size at which the decoder works.
 
     Args:
-        stage: whose map it takes.
+        stage: the stage whose map is used.
         channels: of the stage's map.
-        height: likewise.
-        width: likewise.
+        height: of the stage's map.
+        width: of the stage's map.
     """
 
     stage: str
@@ -54,20 +54,21 @@ class Level(NamedTuple):
 
 
 def body_of(slots: Sequence[Slot]) -> list[Slot]:
-    """The slots of a backbone up to its last stage."""
+    """Returns the slots of a backbone up to its last stage."""
     return [slot for slot in slots if slot.stage == "stem" or slot.stage.startswith("stage")]
 
 
 def levels_of(slots: Sequence[Slot]) -> list[Level]:
-    """The last stage of each size of map, the finest first, from a backbone's slots in the order of computation."""
+    """Returns the last stage of each map size, the finest first, from a backbone's slots in the order of computation."""
     stages = sorted({_number(slot) for slot in body_of(slots)} - {0}) or [1]
     return list({(level.height, level.width): level for level in maps_of(slots, stages)}.values())
 
 
 def maps_of(slots: Sequence[Slot], stages: Sequence[int]) -> list[Level]:
-    """What stages put out, by their numbers; a stage without slots puts out what it is given.
+    """Returns the output maps of the stages with these numbers; a stage without slots passes its input on.
 
-    The channels are those that the first slot behind a stage takes; that one may be linear, so the size is the stage's own.
+    The channels are the input channels of the first slot after a stage. The size is taken from the stage's own last slot, because
+    the slot after it may be a linear layer, which has no map.
     """
     numbers, found = [_number(slot) for slot in body_of(slots)], []
     for stage in stages:
@@ -78,19 +79,19 @@ def maps_of(slots: Sequence[Slot], stages: Sequence[int]) -> list[Level]:
 
 
 def _number(slot: Slot) -> int:
-    """Of its stage; 0 before the stages."""
+    """Returns the number of a slot's stage; 0 for slots before the stages."""
     return int(slot.stage.removeprefix("stage")) if slot.stage.startswith("stage") else 0
 
 
 def decoder_slots(levels: Sequence[Level], input: Shape, classes: int, channels: int, upsampling: Kind) -> Iterator[Slot]:
-    """The decoder's slots in the order of computation.
+    """Yields the decoder's slots in the order of computation.
 
     Args:
         levels: of the backbone, the finest first.
         input: (C, H, W) of the images.
-        classes: to score.
+        classes: number of classes.
         channels: of the decoder's maps.
-        upsampling: how maps are made larger; the scores always by bilinear interpolation.
+        upsampling: kind of upsampling between the decoder's maps; the scores are always interpolated bilinearly.
     """
     coarser: Level | None = None
     for level in reversed(levels):
@@ -109,13 +110,13 @@ def decoder_slots(levels: Sequence[Level], input: Shape, classes: int, channels:
 
 
 def undone(channels: int, fine: tuple[int, int], coarse: tuple[int, int]) -> ConvGeometry:
-    """The convolution from a fine map to a coarse one, whose stride an upsampling undoes."""
+    """Returns the geometry of the convolution from a fine map to a coarse one whose stride an upsampling reverses."""
     stride = max(-(-large // small) for large, small in zip(fine, coarse, strict=True))
     return ConvGeometry(channels, channels, 1, stride, channels, height=fine[0], width=fine[1])
 
 
 class Merge(nn.Module):
-    """smooth(up(y) + lateral(x)), with x of a stage and y of the coarser level; lateral(x) at the coarsest."""
+    """smooth(up(y) + lateral(x)), with x from a stage and y from the coarser level; lateral(x) at the coarsest level."""
 
     def __init__(self, places: Places, name: str) -> None:
         super().__init__()
@@ -124,7 +125,7 @@ class Merge(nn.Module):
         self.smooth = places.fill(f"{name}.smooth")
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """(N, C, H, W), and (N, D, H', W') of the coarser level -> (N, D, H, W)."""
+        """(N, C, H, W) and, from the coarser level, (N, D, H', W') -> (N, D, H, W)."""
         lateral: Tensor = self.lateral(x)
         if y is None:
             return lateral
@@ -133,11 +134,11 @@ class Merge(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The maps of several stages to the scores of every pixel.
+    """Computes the scores of every pixel from the maps of several stages.
 
     Args:
         places: the slots and the operator of each.
-        stages: whose maps are taken, the finest first.
+        stages: names of the stages whose maps are used, the finest first.
         dropout: before the scores, in training.
     """
 
@@ -157,7 +158,7 @@ class Decoder(nn.Module):
         self.up = places.fill(f"{NAME}.up")
 
     def forward(self, maps: dict[str, Tensor]) -> Tensor:
-        """Stage -> (N, C, H, W), which are taken out of the mapping as they are used -> (N, classes, H', W')."""
+        """Maps (N, C, H, W) by stage -> (N, classes, H', W'); each map is removed from the dictionary when it is used."""
         y = None
         for stage in reversed(self.stages):
             y = self.get_submodule(stage)(maps.pop(stage), y)
@@ -166,19 +167,20 @@ class Decoder(nn.Module):
 
 
 def cut(y: Tensor, like: Tensor) -> Tensor:
-    """The map without the rows and columns at its end that another map has not."""
+    """Crops a map at its bottom and right to the size of another one."""
     return y[..., : like.shape[-2], : like.shape[-1]]
 
 
 class WithDecoder(Network):
-    """A backbone whose classifier, and all else behind its stages, is a decoder; `with_decoder` makes the class.
+    """A backbone whose classifier, with all other parts after its stages, is replaced by a decoder; made by `with_decoder`.
 
     Args:
         places: the slots and the operator of each.
         decoder_channels: of the decoder's maps, before the backbone's `width`; the result is a multiple of 8.
         upsampling: of the decoder's maps: ``bilinear``, or the filters of ``ddf-up``, which depend on the map.
-        decoder_stages: numbers of the stages whose maps are taken, rising; the last one of each size when left out.
-        settings: of the backbone. Those of what is behind its stages do nothing.
+        decoder_stages: numbers of the stages whose maps are used, in increasing order; when left out, the last stage of each
+            map size.
+        settings: of the backbone. Settings of the parts after its stages have no effect.
     """
 
     backbone: ClassVar[type[Network]]
@@ -209,7 +211,7 @@ class WithDecoder(Network):
 
     @classmethod
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
-        """All settings of the backbone, and those of the decoder."""
+        """Returns all settings of the backbone, and those of the decoder."""
         own = {name: settings.get(name, default) for name, default in DEFAULTS.items()}
         for name, value in own.items():
             dimensions(cls)[name].check(value)
@@ -218,7 +220,7 @@ class WithDecoder(Network):
 
     @classmethod
     def _stages(cls, settings: Mapping[str, NetworkSetting], said: Any) -> tuple[int, ...]:
-        """The numbers of the stages whose maps are taken."""
+        """Returns the numbers of the stages whose maps are used."""
         channels = settings.get("channels")
         if said is None or not isinstance(channels, tuple):
             slots = cls.backbone.slots((3, LARGE, LARGE), 2, settings)
@@ -232,14 +234,14 @@ class WithDecoder(Network):
 
     @classmethod
     def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
-        """As the backbone, with maps of the same stages."""
+        """Adapts the settings as the backbone does, and keeps the stages whose maps are used."""
         whole = cls.complete(settings)
         own = {name: whole[name] for name in (*DEFAULTS, STAGES)}
         return {**cls.backbone.adapted(_rest(whole), input), **own}
 
     @classmethod
     def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:
-        """Those of the backbone up to its last stage, then the decoder's."""
+        """Returns the slots of the backbone up to its last stage, then those of the decoder."""
         s: Mapping[str, Any] = settings
         slots = cls.backbone.slots(input, classes, _rest(settings))
         channels = make_divisible(s["decoder_channels"] * s.get("width", 1.0))
@@ -248,17 +250,17 @@ class WithDecoder(Network):
 
     @classmethod
     def names_compared(cls, slots: Sequence[Slot]) -> Mapping[str, str]:
-        """As the backbone compares them."""
+        """Returns the names under which the backbone compares its slots."""
         return cls.backbone.names_compared([slot for slot in slots if slot.stage != NAME])
 
 
 def _rest(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of the backbone."""
+    """Returns the settings of the backbone."""
     return {name: value for name, value in settings.items() if name not in (*DEFAULTS, STAGES)}
 
 
 @cache
 def with_decoder(backbone: type[Network]) -> type[Network]:
-    """The class of a backbone's networks with a decoder."""
+    """Makes the class of a backbone's networks with a decoder."""
     made = type(f"{backbone.__name__}WithDecoder", (WithDecoder, backbone), {"backbone": backbone, "__doc__": backbone.__doc__})
     return cast("type[Network]", made)

@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation: each channel of a map is scaled by what the whole map says."""
+"""Squeeze-and-excitation: each channel of a map is scaled by a factor computed from the means of all channels."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dcdnas.operators import product
 
 
 class SqueezeExcite(nn.Module):
-    """y = x s(W2 relu(W1 mean(x))), with one factor a channel.
+    """y = x s(W2 relu(W1 mean(x))), with one factor per channel.
 
     Reference: Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018, arXiv:1709.01507, equations 2 to 4.
 
     Args:
-        channels: C, of the map.
+        channels: C, channels of the map.
         squeezed: channels between the two linear layers.
-        hard: whether s is the piecewise linear sigmoid of MobileNetV3; else the sigmoid.
+        hard: whether s is the piecewise linear sigmoid of MobileNetV3; else it is the sigmoid.
     """
 
     REFERENCE = Reference(
@@ -41,5 +41,5 @@ class SqueezeExcite(nn.Module):
 
     @staticmethod
     def controlling(channels: int, squeezed: int) -> int:
-        """Both linear layers."""
+        """Returns the multiply-adds of both linear layers."""
         return 2 * channels * squeezed

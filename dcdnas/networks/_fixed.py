@@ -1,4 +1,4 @@
-"""What stands in the places where no operator is chosen: how each kind is made, and what it costs."""
+"""The modules of slots for which no operator is chosen: how each kind is made, and its multiply-adds."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from dcdnas.networks._hamburger import DECOMPOSITIONS, STEPS, Hamburger
 from dcdnas.operators import DDFUp
 
 TAPS = 4
-"""Pixels that a bilinear interpolation weighs for each one that it makes."""
+"""Input pixels that bilinear interpolation weights for each output pixel."""
 
 
 VARIANTS = frozenset(f"{name}-{steps}" for name in DECOMPOSITIONS for steps in range(1, STEPS + 1))
-"""What a slot of a hamburger may say of it."""
+"""The allowed values of a hamburger's `Slot.variant`."""
 
 
 class Bilinear(nn.Module):
-    """Bilinear interpolation to a map that is `scale` times as large a side; no parameters."""
+    """Bilinear interpolation to a map with sides `scale` times as long; it has no parameters."""
 
     def __init__(self, scale: int) -> None:
         super().__init__()
@@ -34,16 +34,16 @@ class Bilinear(nn.Module):
         return F.interpolate(x, scale_factor=float(self.scale), mode="bilinear", align_corners=False)
 
     def extra_repr(self) -> str:
-        """The scale, so that a printed network shows what the module is."""
+        """Returns the scale, so that a printed network shows it."""
         return f"scale={self.scale}"
 
 
 class Fixed(NamedTuple):
-    """A kind of place that is not open to the search.
+    """A kind of slot for which no operator is chosen.
 
     Args:
-        make: the module of a slot.
-        parts: multiply-adds at batch 1 of a slot.
+        make: makes the module of a slot.
+        parts: returns the multiply-adds of a slot at batch 1.
     """
 
     make: Callable[[Slot], nn.Module]
@@ -78,7 +78,7 @@ def _hamburger(slot: Slot) -> nn.Module:
 
 
 def _decomposition(slot: Slot) -> tuple[str, int]:
-    """Name and steps."""
+    """Returns the name of a hamburger's decomposition and its number of steps."""
     name, _, steps = slot.variant.partition("-")
     return name, int(steps)
 
@@ -97,5 +97,5 @@ FIXED: Mapping[str, Fixed] = {
 
 
 def fixed_parts(slot: Slot) -> Parts:
-    """The multiply-adds at batch 1 of a slot that is not open to the search."""
+    """Returns the multiply-adds at batch 1 of a slot for which no operator is chosen."""
     return FIXED[slot.kind].parts(slot)

@@ -1,4 +1,4 @@
-"""What an architecture builds, as a digest: two configs with the same one are the same network under two names."""
+"""The digest of the network that an architecture builds; configs with equal digests build the same network."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from dcdnas.networks._slot import STATIC
 from dcdnas.operators import operators
 
 SEEN_IN_SLOTS = frozenset({"channels", "stem_channels", "head_channels", "embedding", "strides", "stem_stride"})
-"""Settings that no space searches and that the slots show, as they show all that spaces search: two values of one that give the
-same slots give the same network."""
+"""Settings that no space searches and whose effect shows in the slots, like that of all searched settings: if two values of such
+a setting give the same slots, they give the same network."""
 
 
 def digest_of_built(cls: type[Network], architecture: Architecture) -> str:
-    """16 hex digits of SHA-256 over what `cls` builds of an architecture; see `dcdnas.networks.identity`."""
+    """Returns 16 hex digits of SHA-256 over what `cls` builds from an architecture; see `dcdnas.networks.identity`."""
     settings = cls.complete(architecture.settings)
     searched = set(dimensions(cls)) | SEEN_IN_SLOTS
     slots = cls.slots(architecture.input, architecture.classes, settings)
@@ -38,7 +38,7 @@ def digest_of_built(cls: type[Network], architecture: Architecture) -> str:
 
 
 def _built(slot: Slot, name: str, architecture: Architecture) -> list[object]:
-    """A slot under a name, and what stands in it."""
+    """Describes a slot, under the given name, together with its operator."""
     choice, g = architecture.layers.get(slot.name, STATIC), slot.geometry
     place = [name, slot.kind, slot.activation, str(g), g.dilation, *[slot.variant] * bool(slot.variant)]
     if not slot.searchable:
@@ -48,7 +48,7 @@ def _built(slot: Slot, name: str, architecture: Architecture) -> list[object]:
 
 @lru_cache(maxsize=65_536)
 def _filled(choice: LayerChoice, geometry: ConvGeometry) -> Mapping[str, object]:
-    """What an operator builds in a place; the thousands of networks of a search are made of few different layers."""
+    """Returns the settings that the operator builds in a slot; cached because a search's networks share few distinct layers."""
     operator = operators[choice.operator]
     built: Mapping[str, object] = canonical(operator.built(geometry, operator.resolve(geometry, **choice.settings)))
     return built

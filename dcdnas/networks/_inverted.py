@@ -25,7 +25,7 @@ class InvertedPlan(NamedTuple):
         height: of the input map.
         width: of the input map.
         se: share of the middle's channels that the gate squeezes to; 0 for no gate.
-        activation: after `expand` and `depthwise`.
+        activation: after `expand` and after `depthwise`.
         gate: the gate's last activation.
     """
 
@@ -42,7 +42,7 @@ class InvertedPlan(NamedTuple):
     gate: str = "sigmoid"
 
     def slots(self) -> Iterator[Slot]:
-        """The convolutions and the gate; without `expand` where the middle is as wide as the input."""
+        """Yields the convolutions and the gate; without `expand` if the middle is as wide as the input."""
         size = {"height": self.height, "width": self.width}
         if self.middle != self.in_channels:
             yield Slot(f"{self.name}.expand", ConvGeometry(self.in_channels, self.middle, **size), activation=self.activation)
@@ -54,7 +54,7 @@ class InvertedPlan(NamedTuple):
 
 
 class InvertedResidual(nn.Module):
-    """project(se(depthwise(expand(x)))), plus x where the shapes allow."""
+    """project(se(depthwise(expand(x)))), plus x if input and output have the same shape."""
 
     def __init__(self, places: Places, name: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The papers that a network is made of."""
+"""The papers that the parts of a network come from."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from dcdnas.networks._hamburger import Hamburger
 from dcdnas.operators import operators
 
 PARTS: Mapping[str, Any] = {DECODER: Decoder, "gate": SqueezeExcite, "hamburger": Hamburger, "ddf-up": operators["ddf"]}
-"""Heads, and kinds of places without an operator -> what they come from."""
+"""The class with the reference, by name of the head or kind of slot without an operator."""
 
 
 def references_of(backbone: type[Network], architecture: Architecture, slots: Iterable[Slot]) -> list[Reference]:
-    """The papers of a network's backbone and head, of exactly the operators that stand in it, and of its other parts.
+    """Returns the papers of a network's backbone and head, of the operators that it contains, and of its other parts.
 
     Args:
-        backbone: its class, without a head.
+        backbone: class of the backbone, without a head.
         architecture: of the network.
         slots: of the network.
     """

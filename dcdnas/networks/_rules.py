@@ -1,4 +1,4 @@
-"""What a network from outside the package has to keep to be used at all; `dcdnas.testing` checks the whole contract."""
+"""The rules that a plugin's network must follow to be accepted at all; `dcdnas.testing` checks the whole contract."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dcdnas.core.slot import Slot
 from dcdnas.networks._base import Network
 
 INPUT, CLASSES = (3, 32, 32), 7
-"""What the network is asked for."""
+"""Input and number of classes for which the network's slots are checked."""
 
 
 def check(name: str, network: type[Network]) -> None:
-    """Asks the network for its slots; nothing is built.
+    """Checks the slots of a network without building it.
 
     Args:
         name: of the entry.
-        network: what is to be added.
+        network: class to be added.
 
     Raises:
-        ContractError: naming the rule that it breaks.
+        ContractError: naming the rule that the network breaks.
     """
     dimensions(network)
     settings = network.complete({})

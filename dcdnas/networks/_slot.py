@@ -1,4 +1,4 @@
-"""What an architecture may say of the places of a backbone."""
+"""Checks of an architecture's layers against the slots of its backbone."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ STATIC = LayerChoice("static")
 
 
 def unnamed(slot: Slot) -> Slot:
-    """The slot as every slot is that costs the same: without its name."""
+    """Returns the slot without its name, so that slots that cost the same become equal."""
     return Slot(slot.kind, slot.geometry, slot.kind, slot.activation, slot.variant)
 
 
 def leaders(slots: Iterable[Slot], guided: frozenset[str]) -> dict[str, Slot]:
-    """For each slot that can take its block's guide, the block's first slot, whose layer makes it.
+    """Returns the first slot of the block, whose layer makes the guide, for each slot that can take its block's guide.
 
     Args:
         slots: of a network.
@@ -30,7 +30,7 @@ def leaders(slots: Iterable[Slot], guided: frozenset[str]) -> dict[str, Slot]:
 
 
 def check_layers(architecture: Architecture, slots: tuple[Slot, ...], guided: frozenset[str]) -> None:
-    """Raises FileError when the architecture names a layer that the network does not have, or takes a guide that nobody makes.
+    """Raises FileError when the architecture names a layer that the network lacks, or a layer takes a guide that none makes.
 
     Args:
         architecture: to check.
@@ -57,7 +57,7 @@ def _check_guides(architecture: Architecture, slots: tuple[Slot, ...], roles: fr
         if leader is None:
             allowed = ", ".join(sorted(roles)) or "none"
             raise FileError(
-                f"{asked}: no guide comes here. Allowed in {architecture.network}: {allowed}, after a block's first layer."
+                f"{asked}: it receives no guide. Allowed in {architecture.network}: {allowed}, after a block's first layer."
             )
         makes, operator = architecture.layers.get(leader.name, STATIC), operators[choice.operator]
         offered = 0

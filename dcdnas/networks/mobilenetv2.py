@@ -1,7 +1,7 @@
 """MobileNetV2: inverted residuals with linear bottlenecks.
 
 A block widens its input with a 1x1 convolution (`expand`), filters each channel (`depthwise`) and projects back (`project`)
-without an activation; input and output are added where they have the same shape.
+without an activation; input and output are added if they have the same shape.
 
 Reference: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, arXiv:1801.04381, Table 2.
 """
@@ -48,18 +48,18 @@ class MobileNetV2(WithContext):
 
     Args:
         places: the slots and the operator of each.
-        width: multiplies all channels (the head's only upwards); results are multiples of 8.
+        width: multiplies all channels (the head's only if above 1); results are multiples of 8.
         depth: blocks of each stage.
         kernel_size: k of each block's depthwise convolution.
-        expansion: t of each block: how many times wider its middle is; 1 leaves `expand` out.
-        channels: of each stage, before `width`.
+        expansion: t of each block: width of its middle as a multiple of its input's; 1 leaves `expand` out.
+        channels: of each stage, before multiplication by `width`.
         strides: of each stage's first block.
-        stem_channels: before `width`.
+        stem_channels: of the stem, before multiplication by `width`.
         stem_stride: 2 for large images, 1 for small ones.
         head_channels: of the last 1x1 convolution; 0 leaves it out.
         dropout: before the classifier, in training.
         se: of each block: squeeze-and-excitation after `depthwise`, squeezing to this share of its channels; 0 for none.
-        activation: of each stage, but not after the projections. Stem and head have ReLU6.
+        activation: of each stage, except after the projections. Stem and head have ReLU6.
         context: of each stage, see `WithContext`.
     """
 
@@ -107,19 +107,19 @@ class MobileNetV2(WithContext):
 
     @classmethod
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
-        """All settings, with one value a block of those that blocks have."""
+        """Returns all settings, with one value per block of those that blocks have."""
         s = completed(cls, settings, DEFAULTS)
         whole_number("head_channels", s["head_channels"], at_least=0)
         return s
 
     @classmethod
     def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
-        """The stem's stride goes first, then the stages', from the front."""
+        """Removes the stem's stride first, then those of the stages, from the front."""
         return with_fewer_strides(cls.complete(settings), input)
 
     @classmethod
     def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:
-        """Stem, the blocks' convolutions, head and classifier."""
+        """Returns the slots: stem, the blocks' convolutions, head and classifier."""
         s: Mapping[str, Any] = settings
         stem = ConvGeometry(
             input[0], make_divisible(s["stem_channels"] * s["width"]), 3, s["stem_stride"], height=input[1], width=input[2]

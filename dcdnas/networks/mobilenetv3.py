@@ -1,7 +1,8 @@
 """MobileNetV3: inverted residuals with squeeze-and-excitation, hard-swish and a classifier of two layers.
 
-A block is MobileNetV2's with its own width, activation and, in some stages, a gate with a hard sigmoid between `depthwise` and
-`project`. The last convolution, `head`, is pooled before the first layer of the classifier, `embedding`.
+The blocks are those of MobileNetV2, with a separate width for each block, an activation for each stage and, in some stages, a
+gate with a hard sigmoid between `depthwise` and `project`. The output of the last convolution, `head`, is pooled before the
+first layer of the classifier, `embedding`.
 
 Reference: Howard et al., "Searching for MobileNetV3", ICCV 2019, arXiv:1905.02244, Tables 1 and 2.
 """
@@ -63,30 +64,30 @@ SMALL: Mapping[str, Any] = {
 VARIANTS: Mapping[str, Mapping[str, Any]] = {"large": LARGE, "small": SMALL}
 
 EPSILON = 1e-3
-"""Of the BatchNorms behind the convolutions, as published."""
+"""Epsilon of the BatchNorms after the convolutions, as published."""
 
 
 class MobileNetV3(WithContext):
     """Stem, stages of inverted residuals, head, two linear layers.
 
-    With 1,000 classes 5,483,032 parameters (large) or 2,542,856 (small).
+    With 1,000 classes it has 5,483,032 parameters (large) or 2,542,856 (small).
 
     Args:
         places: the slots and the operator of each.
         width: multiplies all channels; results are multiples of 8.
         depth: blocks of each stage.
         kernel_size: k of each block's depthwise convolution.
-        expansion: how many times wider than its input each block's middle is, rounded to a multiple of 8; where it is as wide,
-            there is no `expand`.
+        expansion: width of each block's middle as a multiple of its input's, rounded to a multiple of 8; if both are equally
+            wide, there is no `expand`.
         se: of each block: the gate squeezes to this share of the middle's channels; 0 for none.
         activation: of each stage. Stem, head and embedding have hard-swish.
-        variant: ``large`` or ``small``, whose defaults the other settings have.
-        channels: of each stage, before `width`.
+        variant: ``large`` or ``small``, which sets the defaults of the other settings.
+        channels: of each stage, before multiplication by `width`.
         strides: of each stage's first block.
-        stem_channels: before `width`.
+        stem_channels: of the stem, before multiplication by `width`.
         stem_stride: 2 for large images, 1 for small ones.
-        head_channels: of the last 1x1 convolution, before `width`.
-        embedding: features before the classifier, before `width` (which only widens them).
+        head_channels: of the last 1x1 convolution, before multiplication by `width`.
+        embedding: features before the classifier, before multiplication by `width` (which applies only if above 1).
         dropout: before the classifier, in training.
         context: of each stage, see `WithContext`.
     """
@@ -130,7 +131,7 @@ class MobileNetV3(WithContext):
         self.dropout = nn.Dropout(dropout)
         self.classifier = places.fill("classifier")
         for module in self.modules():
-            norm = getattr(module, "norm", None)  # places that only stand for a layer have none
+            norm = getattr(module, "norm", None)  # slots that only stand for a layer have none
             if isinstance(module, ConvNorm) and isinstance(norm, BatchNorm):
                 norm.eps = EPSILON
 
@@ -145,7 +146,7 @@ class MobileNetV3(WithContext):
 
     @classmethod
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
-        """All settings, with one value a block of those that blocks have; the defaults are the named variant's."""
+        """Returns all settings, with one value per block of those that blocks have; the defaults are the named variant's."""
         variant = settings.get("variant", "large")
         if variant not in VARIANTS:
             raise UsageError(f"variant cannot be {variant!r}. Allowed: {', '.join(VARIANTS)}.")
@@ -164,12 +165,12 @@ class MobileNetV3(WithContext):
 
     @classmethod
     def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
-        """The stem's stride goes first, then the stages', from the front."""
+        """Removes the stem's stride first, then those of the stages, from the front."""
         return with_fewer_strides(cls.complete(settings), input)
 
     @classmethod
     def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:
-        """Stem, the blocks' convolutions and gates, head, embedding and classifier."""
+        """Returns the slots: stem, the blocks' convolutions and gates, head, embedding and classifier."""
         s: Mapping[str, Any] = settings
         channels = make_divisible(s["stem_channels"] * s["width"])
         stem = ConvGeometry(input[0], channels, 3, s["stem_stride"], height=input[1], width=input[2])
@@ -196,5 +197,5 @@ def _plans(s: Mapping[str, Any], stem: ConvGeometry) -> Iterator[InvertedPlan]:
 
 
 def _fitting(row: Any, length: int) -> Any:
-    """A row of defaults cut to a length, or its last value repeated to it; a scalar as it is."""
+    """Cuts a row of defaults to a length, or repeats its last value to reach it; a scalar is returned as it is."""
     return (*row[:length], *(row[-1],) * (length - len(row))) if isinstance(row, tuple) else row

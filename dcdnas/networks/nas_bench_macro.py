@@ -1,8 +1,8 @@
-"""NAS-Bench-Macro: MobileNetV2-like networks whose every block is an inverted residual of one of two kinds, or nothing.
+"""NAS-Bench-Macro: MobileNetV2-like networks in which each block is the identity or one of two kinds of inverted residual.
 
-The published benchmark is the networks of eight blocks in stages of 2, 3 and 3 (the defaults here) on 32x32 pixels, each trained
-three times on CIFAR-10. A block that is nothing is the identity; where the shape changes it is a 1x1 convolution with BatchNorm
-and without an activation. So two choices that differ only in which blocks of a stage are identities are one network.
+The published benchmark contains the networks with eight blocks, in stages of 2, 3 and 3 (the defaults here), on 32x32 pixels,
+each trained three times on CIFAR-10. An identity block that has to change the shape is a 1x1 convolution with BatchNorm and
+without an activation. Two configs that differ only in which blocks of a stage are identities therefore build the same network.
 
 Reference: Su et al., "Prioritized Architecture Sampling with Monte-Carlo Tree Search", CVPR 2021, arXiv:2103.11922;
 github.com/xiusu/NAS-Bench-Macro.
@@ -28,7 +28,7 @@ from dcdnas.networks._inverted import InvertedPlan, InvertedResidual
 __all__ = ["NasBenchMacro"]
 
 KINDS: Mapping[str, tuple[int, int]] = {"identity": (1, 0), "ir-3x3-t3": (3, 3), "ir-5x5-t6": (5, 6)}
-"""What a block may be: side of the depthwise kernel and expansion of an inverted residual; no expansion for none."""
+"""Kinds of blocks: side of the depthwise kernel and expansion of the inverted residual; an expansion of 0 means none."""
 
 DEFAULTS: Mapping[str, Any] = {
     "width": 1.0,
@@ -46,7 +46,7 @@ DEFAULTS: Mapping[str, Any] = {
 
 
 class Passing(nn.Module):
-    """A block that is the identity, or a 1x1 convolution where the shape changes."""
+    """A block that is the identity, or a 1x1 convolution if the shape changes."""
 
     def __init__(self, places: Places, name: str) -> None:
         super().__init__()
@@ -63,17 +63,17 @@ class NasBenchMacro(Network):
 
     Args:
         places: the slots and the operator of each.
-        width: multiplies all channels (the head's only upwards); results are multiples of 8.
-        depth: blocks of each stage, those that are identities included.
+        width: multiplies all channels (the head's only if above 1); results are multiples of 8.
+        depth: blocks of each stage, including identities.
         block: of each block: ``identity``, ``ir-3x3-t3`` (3x3 kernel, expansion 3) or ``ir-5x5-t6`` (5x5, 6).
-        channels: of each stage, before `width`.
+        channels: of each stage, before multiplication by `width`.
         strides: of each stage's first block.
-        stem_channels: before `width`.
+        stem_channels: of the stem, before multiplication by `width`.
         stem_stride: 1 in the benchmark.
         head_channels: of the last 1x1 convolution.
         dropout: before the classifier, in training.
         se: of each inverted residual: share of its channels that squeeze-and-excitation squeezes to; 0 for none.
-        activation: of each stage, but not after the projections. Stem and head have ReLU.
+        activation: of each stage, except after the projections. Stem and head have ReLU.
     """
 
     REFERENCE = Reference(
@@ -117,7 +117,7 @@ class NasBenchMacro(Network):
 
     @classmethod
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
-        """All settings, with one value a block of those that blocks have."""
+        """Returns all settings, with one value per block of those that blocks have."""
         s = completed(cls, settings, DEFAULTS)
         s["block"] = per_block("block", s["block"], s["depth"])
         whole_number("head_channels", s["head_channels"])
@@ -125,12 +125,12 @@ class NasBenchMacro(Network):
 
     @classmethod
     def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
-        """The stem's stride goes first, then the stages', from the front."""
+        """Removes the stem's stride first, then those of the stages, from the front."""
         return with_fewer_strides(cls.complete(settings), input)
 
     @classmethod
     def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:
-        """Stem, the blocks' convolutions, head and classifier."""
+        """Returns the slots: stem, the blocks' convolutions, head and classifier."""
         s: Mapping[str, Any] = settings
         channels = make_divisible(s["stem_channels"] * s["width"])
         last = ConvGeometry(input[0], channels, 3, s["stem_stride"], height=input[1], width=input[2])
@@ -145,7 +145,7 @@ class NasBenchMacro(Network):
 
     @classmethod
     def names_compared(cls, slots: Sequence[Slot]) -> Mapping[str, str]:
-        """The blocks of a stage are numbered anew without the identities: where those stand makes no other network."""
+        """Renumbers the blocks of a stage without the identities, because the position of identities makes no difference."""
         blocks: dict[str, dict[str, str]] = {}
         for slot in slots:
             if "." in slot.name:
@@ -155,13 +155,13 @@ class NasBenchMacro(Network):
 
 
 def _blocks(s: Mapping[str, Any]) -> Iterator[Block]:
-    """The blocks of complete settings, with what their kinds say."""
+    """Yields the blocks of complete settings, with the kernel size and expansion of their kinds."""
     kernels, expansions = ([[KINDS[kind][i] for kind in row] for row in s["block"]] for i in (0, 1))
     return blocks_of({**s, "kernel_size": kernels, "expansion": expansions})
 
 
 def _slots(b: Block, before: ConvGeometry, width: float) -> tuple[Slot, ...]:
-    """Of one block, behind a convolution."""
+    """Returns the slots of one block, which follows a convolution with the geometry `before`."""
     channels, out, size = before.out_channels, make_divisible(b.channels * width), (before.out_height, before.out_width)
     if b.expansion:
         middle = round(channels * b.expansion)

@@ -1,11 +1,11 @@
-"""ResNet: blocks that add what they compute to what they were given.
+"""ResNet: residual blocks, which add their input to what they compute from it.
 
-The basic block is two k x k convolutions, `conv1` and `conv2`. The bottleneck narrows its input with a 1x1 convolution
-(`reduce`), filters it (`spatial`) and widens it again (`expand`). Where a block changes the shape, a 1x1 convolution on the
-`shortcut` does the same for its input. A stage's first block has the stride: in a bottleneck it is on the k x k convolution.
+The basic block has two k x k convolutions, `conv1` and `conv2`. The bottleneck narrows its input with a 1x1 convolution
+(`reduce`), filters it (`spatial`) and widens it again (`expand`). If a block changes the shape, a 1x1 convolution on the
+`shortcut` changes its input in the same way. A stage's first block has the stride, in a bottleneck on the k x k convolution.
 
 Reference: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, arXiv:1512.03385, Table 1 and Figure 5. The
-stride on the k x k convolution is the later "v1.5", which published weights and operators are compared on.
+stride on the k x k convolution is the later variant "v1.5", for which weights and results of operators are published.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ BOTTLENECK: Mapping[str, Any] = {
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {"basic": BASIC, "bottleneck": BOTTLENECK}
 
 STEMS: Mapping[str, Stem] = {"imagenet": Stem(7, 2, True), "medium": Stem(3, 2, False), "small": Stem(3, 1, False)}
-"""They shrink the image 4, 2 and 1 times."""
+"""The stems shrink the image by factors of 4, 2 and 1."""
 
 
 class ResNet(WithContext):
@@ -69,10 +69,10 @@ class ResNet(WithContext):
         depth: blocks of each stage.
         kernel_size: k of each block's filters: both convolutions of a basic block, `spatial` of a bottleneck.
         expansion: channels in the middle of each block, as a multiple of the stage's.
-        channels: that the blocks of each stage put out, before `width`.
+        channels: output channels of each stage's blocks, before multiplication by `width`.
         strides: of each stage's first block.
         stem: ``imagenet`` is 7x7 with stride 2 and a max-pool, ``medium`` 3x3 with stride 2, ``small`` 3x3 with stride 1.
-        stem_channels: before `width`.
+        stem_channels: of the stem, before multiplication by `width`.
         dropout: before the classifier, in training.
         se: of each block: squeeze-and-excitation before the addition, squeezing to this share of the channels; 0 for none.
         activation: of each stage. The stem has ReLU.
@@ -114,7 +114,7 @@ class ResNet(WithContext):
         self.classifier = places.fill("classifier")
 
     def enter(self, x: Tensor) -> Tensor:
-        """The stem, and the max-pool where there is one."""
+        """Computes the stem, and the max-pool if there is one."""
         pooled: Tensor = self.pool(self.stem(x))
         return pooled
 
@@ -128,17 +128,17 @@ class ResNet(WithContext):
 
     @classmethod
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
-        """All settings, with one value a block of those that blocks have; the defaults are the named block's."""
+        """Returns all settings, with one value per block of those that blocks have; the defaults are the named block's."""
         return completed(cls, settings, DEFAULTS.get(str(settings.get("block", "basic")), BASIC))
 
     @classmethod
     def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
-        """The stem becomes ``medium``, then ``small``, then the stages' strides go, from the front."""
+        """Changes the stem to ``medium``, then to ``small``; then removes strides of stages, from the front."""
         return with_smaller_stem(cls.complete(settings), STEMS, input)
 
     @classmethod
     def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:
-        """Stem, the blocks' convolutions with their shortcut last, classifier."""
+        """Returns the slots: stem, the blocks' convolutions with their shortcut last, classifier."""
         s: Mapping[str, Any] = settings
         stem, channels = STEMS[s["stem"]], make_divisible(s["stem_channels"] * s["width"])
         found = [Slot("stem", stem.geometry(input, channels), activation=BASIC["activation"])]

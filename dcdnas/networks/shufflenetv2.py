@@ -1,8 +1,8 @@
-"""ShuffleNetV2: half of the channels pass a block untouched, and a shuffle mixes the halves.
+"""ShuffleNetV2: half of the channels pass through a block unchanged, and a channel shuffle mixes the halves.
 
-A block splits its input in two, computes on one half (`reduce`, `depthwise`, `project`), puts the halves together and shuffles
-the channels between them. The first block of a stage computes on all channels twice: the second branch (`shrink`, `shortcut`)
-takes the place of the untouched half, so that the stage's stride and channels can change.
+A block splits its input into two halves, computes on one of them (`reduce`, `depthwise`, `project`), concatenates the halves and
+shuffles the channels between them. In the first block of a stage two branches compute on all channels: the second branch
+(`shrink`, `shortcut`) replaces the unchanged half, so that the stage's stride and channels can change.
 
 Reference: Ma et al., "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design", ECCV 2018, arXiv:1807.11164,
 Table 5 and Figure 3 (c, d).
@@ -52,18 +52,18 @@ class ShuffleNetV2(WithContext):
 
     Args:
         places: the slots and the operator of each.
-        width: multiplies the stages' channels; results are multiples of 2. The head grows only, the stem stays as it is.
-        depth: blocks of each stage, the first one among them.
+        width: multiplies the stages' channels; results are multiples of 2. Multiplies the head's only if above 1, the stem's not.
+        depth: blocks of each stage, including the first one.
         kernel_size: k of each block's depthwise convolutions.
-        expansion: channels in the middle of each block's branch, as a multiple of what the branch puts out.
-        channels: that the blocks of each stage put out, before `width`; both branches together.
+        expansion: channels in the middle of each block's branch, as a multiple of the branch's output channels.
+        channels: output channels of each stage's blocks, both branches together, before multiplication by `width`.
         strides: of each stage's first block.
         stem: ``imagenet`` is 3x3 with stride 2 and a max-pool, ``medium`` with stride 2, ``small`` with stride 1.
         stem_channels: of the stem.
         head_channels: of the last 1x1 convolution.
         dropout: before the classifier, in training.
         se: of each block: squeeze-and-excitation after `project`, squeezing to this share of its channels; 0 for none.
-        activation: of each stage, but not after the depthwise convolutions. Stem and head have ReLU.
+        activation: of each stage, except after the depthwise convolutions. Stem and head have ReLU.
         context: of each stage, see `WithContext`.
     """
 
@@ -104,7 +104,7 @@ class ShuffleNetV2(WithContext):
         self.classifier = places.fill("classifier")
 
     def enter(self, x: Tensor) -> Tensor:
-        """The stem, and the max-pool where there is one."""
+        """Computes the stem, and the max-pool if there is one."""
         pooled: Tensor = self.pool(self.stem(x))
         return pooled
 
@@ -118,19 +118,19 @@ class ShuffleNetV2(WithContext):
 
     @classmethod
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, NetworkSetting]:
-        """All settings, with one value a block of those that blocks have."""
+        """Returns all settings, with one value per block of those that blocks have."""
         s = completed(cls, settings, DEFAULTS)
         whole_number("head_channels", s["head_channels"])
         return s
 
     @classmethod
     def adapted(cls, settings: Mapping[str, NetworkSetting], input: Shape) -> dict[str, NetworkSetting]:
-        """The stem becomes ``medium``, then ``small``, then the stages' strides go, from the front."""
+        """Changes the stem to ``medium``, then to ``small``; then removes strides of stages, from the front."""
         return with_smaller_stem(cls.complete(settings), STEMS, input)
 
     @classmethod
     def slots(cls, input: Shape, classes: int, settings: Mapping[str, NetworkSetting]) -> tuple[Slot, ...]:
-        """Stem, the blocks' convolutions with their second branch last, head, classifier."""
+        """Returns the slots: stem, the blocks' convolutions with their second branch last, head, classifier."""
         s: Mapping[str, Any] = settings
         stem, channels = STEMS[s["stem"]], s["stem_channels"]
         height, width = stem.shrunk(input)
@@ -144,7 +144,7 @@ class ShuffleNetV2(WithContext):
 
 
 class _Plan(NamedTuple):
-    """One block as numbers; `half` is what each branch puts out, and `first` whether the block has two that compute."""
+    """One block as numbers: `half` is the output channels of each branch, `first` whether the block computes in two branches."""
 
     name: str
     in_channels: int
@@ -200,4 +200,4 @@ class ShuffledBlock(nn.Module):
         """(N, C, H, W) -> (N, D, H', W')."""
         passed, computed = (self.shortcut(self.shrink(x)), x) if self.first else x.chunk(2, 1)
         computed = through(computed, self.reduce, self.depthwise, self.project, self.se)
-        return torch.stack((passed, computed), 2).flatten(1, 2)  # one channel of each in turn: the shuffle of two groups
+        return torch.stack((passed, computed), 2).flatten(1, 2)  # alternates the channels of both: the shuffle of two groups

@@ -1,1 +1,1 @@
-"""Training: the loop that searches and full trainings share, augmentation, and what keeps a training healthy."""
+"""Training: the loop shared by searches and full trainings, augmentation, checkpoints, and guards against failing trainings."""

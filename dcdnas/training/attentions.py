@@ -1,4 +1,4 @@
-"""What the attentions of a network are like over some images, and a table of it with a reading an epoch."""
+"""Statistics of a network's attentions over some images, and the CSV table with one reading of them per epoch."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from dcdnas.operators import Operator
 from dcdnas.training.augment import normalised
 
 BATCH = 16
-"""Images at one time."""
+"""Images per forward pass."""
 
 LOOKED_AT = 48
-"""Images, evenly spaced, of a reading within a training."""
+"""Number of images, evenly spaced, that a reading during a training uses."""
 
 FILE = "attentions.csv"
-"""Of a training's readings, in its folder."""
+"""Name of the file with a training's readings, in the training's folder."""
 
 LARGEST = 2**26
-"""Bytes of it that are read; 300 epochs of 100 layers have 10 million."""
+"""The most bytes of that file that are read; 300 epochs of 100 layers take 10 million."""
 
 COLUMNS = ("epoch", "layer", "attention", "elements", "mean", "spread", "entropy")
 
 
 class Moments:
-    """Sums over samples (M, E), from which mean and variance of each element follow."""
+    """Running sums over samples (M, E), which give the mean and variance of each element."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -47,7 +47,7 @@ class Moments:
         self.origin: Any = None
 
     def take(self, samples: Tensor) -> None:
-        """Takes samples (M, E); sums are of the distances to the first, which lose no digits where the spread is small."""
+        """Adds samples (M, E), as differences from the first sample, whose sums keep their precision when the spread is small."""
         wide = samples.double()
         self.origin = wide[0] if self.origin is None else self.origin
         wide = wide - self.origin
@@ -57,29 +57,29 @@ class Moments:
 
     @property
     def mean(self) -> Tensor:
-        """(E,)."""
+        """(E,) mean of each element."""
         mean: Tensor = self.origin + self.total / self.count
         return mean
 
     @property
     def variance(self) -> Tensor:
-        """(E,)."""
+        """(E,) variance of each element."""
         variance: Tensor = self.squares / self.count - (self.total / self.count).square()
         return variance.clamp_min(0)
 
 
 class Attention:
-    """What one attention was like over all samples.
+    """Accumulates the statistics of one attention over all samples.
 
     Args:
-        of_map: whether it differs from pixel to pixel, so that each pixel is a sample.
+        of_map: whether the attention differs from pixel to pixel, so that each pixel is a sample.
     """
 
     def __init__(self, of_map: bool) -> None:
         self.of_map, self.moments, self.entropy, self.kernels = of_map, Moments(), 0.0, 0
 
     def take(self, attention: Tensor, weighs_kernels: bool) -> None:
-        """Takes (N, ...), or (N, ..., H', W') of a map."""
+        """Adds the attention of a batch: (N, ...), or (N, ..., H', W') for one that differs from pixel to pixel."""
         samples = attention.movedim((-2, -1), (1, 2)).flatten(0, 2) if self.of_map else attention
         samples = samples.flatten(1)
         self.moments.take(samples)
@@ -89,14 +89,14 @@ class Attention:
             self.entropy += float(torch.special.entr(shares).sum())
 
     def held(self, like: Tensor) -> Tensor:
-        """The mean over all samples, in the shape of one batch's attention."""
+        """Returns the mean over all samples, expanded to the shape of one batch's attention."""
         mean = self.moments.mean.to(like.dtype)
         if self.of_map:
             return mean.view(1, *like.shape[1:-2], 1, 1).expand_as(like)
         return mean.view(1, *like.shape[1:]).expand_as(like)
 
     def spread(self, name: str) -> Spread:
-        """In numbers."""
+        """Returns the summary of the collected statistics."""
         mean, level = self.moments.mean, float(self.moments.mean.square().mean().sqrt())
         relative = float(self.moments.variance.mean().sqrt()) / level if level > 0 else None
         even = self.entropy / self.moments.count / math.log(self.kernels) if self.kernels > 1 else None
@@ -104,11 +104,11 @@ class Attention:
 
 
 def showing(network: Network, device: torch.device | str | None = None) -> Network:
-    """A copy of a network in eval mode whose layers compute in the form that shows all of their attentions.
+    """Copies a network, in eval mode, with layers that execute the form in which all of their attentions can be observed.
 
     Args:
         network: is not changed.
-        device: of the copy; None for the network's own.
+        device: of the copy; None for the network's device.
     """
     shown = copy.deepcopy(network).to(device or next(network.parameters()).device).eval()
     for operator in operators_of(shown).values():
@@ -117,23 +117,25 @@ def showing(network: Network, device: torch.device | str | None = None) -> Netwo
 
 
 def operators_of(network: Network) -> dict[str, Operator]:
-    """The operators of a network by their names in it."""
+    """Returns the operators of a network by their module names."""
     return {name: module for name, module in network.named_modules() if isinstance(module, Operator)}
 
 
 def slot_of(network: Network, name: str) -> str | None:
-    """The slot that an operator fills, by its name in the network; None for one within another."""
+    """Returns the slot of an operator with this module name; None for an operator inside another one."""
     slot = name.removesuffix(".conv")
     return slot if slot in network.architecture.layers else None
 
 
 @torch.inference_mode()
 def seen_in(shown: Network, images: Images) -> dict[str, dict[str, Attention]]:
-    """What each attention is like over images: by the name of its operator, which is left out where it has none.
+    """Collects the statistics of each attention over images, by operator name and attention name.
+
+    Operators without attentions are left out.
 
     Args:
         shown: from `showing`.
-        images: of its input size.
+        images: of the network's input size.
     """
     seen: dict[str, dict[str, Attention]] = {}
     for name, operator in operators_of(shown).items():
@@ -151,18 +153,18 @@ def _note(seen: dict[str, Attention], name: str, attention: Tensor, of_map: bool
 
 
 def batches(images: Images, device: torch.device | str) -> Iterator[Tensor]:
-    """The images in their order, (N, C, H, W) floats, a few at one time."""
+    """Yields the images in order, as float batches (N, C, H, W) of at most `BATCH` images."""
     for rows in torch.arange(len(images), device=images.rows.device).split(BATCH):  # type: ignore[no-untyped-call]
         yield normalised(images.batch(rows)[0].to(device), images.mean, images.std)
 
 
 def reading_of(shown: Network, images: Images, epoch: float) -> Reading:
-    """What the attentions of a network in training are like; nothing is drawn from random numbers.
+    """Takes a reading of the attentions of a network in training, without drawing random numbers.
 
     Args:
         shown: from `showing`, so that the network in training is not changed.
-        images: to look at some of.
-        epoch: how many epochs it was trained.
+        images: the reading uses `LOOKED_AT` of them.
+        epoch: number of epochs that the network has been trained for.
     """
     count = min(LOOKED_AT, len(images))
     some = images.take(torch.linspace(0, len(images) - 1, count, device=images.rows.device).round().long())
@@ -172,7 +174,7 @@ def reading_of(shown: Network, images: Images, epoch: float) -> Reading:
 
 
 def as_csv(readings: Sequence[Reading]) -> str:
-    """Readings as CSV, a row an attention, with `COLUMNS` on top."""
+    """Formats readings as CSV: a header row of `COLUMNS`, then one row for each attention of each reading."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -190,7 +192,7 @@ def _number(value: float | None) -> str:
 
 
 def readings_in(path: Path) -> list[Reading]:
-    """What `as_csv` wrote into a file; nothing where there is none, or it cannot be read."""
+    """Reads the readings that `as_csv` formatted from a file; an empty list when the file is missing or cannot be read."""
     found: dict[float, dict[str, list[Spread]]] = {}
     try:
         for row in csv.DictReader(io.StringIO(read_text(path, LARGEST))):

@@ -1,6 +1,6 @@
-"""Variations of whole batches of images, as tensor operations on the batch's own device.
+"""Augmentation of whole batches of images, as tensor operations on the batch's own device.
 
-Every function returns a new tensor: the images of a data set are shared between trials and never written to.
+Every function returns a new tensor, because the images of a data set are shared between trials and must not be written to.
 
 Shapes: N batch, C channels, H W pixels.
 """
@@ -18,11 +18,14 @@ from dcdnas.data import TRIES, UNLABELLED, Crops
 from dcdnas.training.randaugment import randaugmented, with_masks
 
 ERASED_AREA, ERASED_RATIOS = (0.02, 0.4), (0.3, 1 / 0.3)
-"""Share of the area, and height to width, of what random erasing hides (Zhong et al., AAAI 2020, arXiv:1708.04896, s, r)."""
+"""Ranges of the share of the area (s) and of height / width (r) of the rectangle that random erasing hides (Zhong et al., AAAI
+2020, arXiv:1708.04896)."""
 
 
 def augmented(images: Tensor, how: str, generator: torch.Generator) -> Tensor:
-    """(N, C, H, W) varied: ``none``, ``flip``, ``crop-flip``, or ``resized-crop``, of which this does the flips.
+    """Augments images (N, C, H, W) by ``none``, ``flip``, ``crop-flip`` or ``resized-crop``.
+
+    For ``resized-crop`` only the flips are made here; the crops are made when the images are read.
 
     Args:
         images: of any type, on any device.
@@ -35,13 +38,13 @@ def augmented(images: Tensor, how: str, generator: torch.Generator) -> Tensor:
 
 
 def varied(images: Tensor, labels: Tensor, task: TrainingTask, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """All variations of a recipe but resized crops and the mixing of images: crops and flips, RandAugment, erasing.
+    """Applies a recipe's crops and flips, RandAugment and erasing; resized crops and the mixing of images are made elsewhere.
 
-    Masks are moved as their images are; what comes into one from outside, and what is erased, has no class.
+    Masks are moved in the same way as their images. Mask pixels that come in from outside or are erased have no class.
 
     Args:
         images: (N, C, H, W) uint8, on any device.
-        labels: (N,), which stay, or masks (N, H, W); int64.
+        labels: (N,), which stay unchanged, or masks (N, H, W); int64.
         task: the recipe.
         generator: on the CPU.
     """
@@ -50,7 +53,7 @@ def varied(images: Tensor, labels: Tensor, task: TrainingTask, generator: torch.
         if task.randaugment:
             images = randaugmented(images, task.randaugment, task.magnitude, generator)
         return (erased(images, task.erasing, generator) if task.erasing else images), labels
-    one_more = (labels + 1).to(torch.uint8)  # no class, 255, becomes 0: what comes in from outside
+    one_more = (labels + 1).to(torch.uint8)  # 255 (no class) becomes 0, the value that crops pad with
     both = augmented(torch.cat((images, one_more[:, None]), 1), task.augment, generator)
     images, masks = both[:, :-1], both[:, -1] - 1
     if task.randaugment:
@@ -62,13 +65,13 @@ def varied(images: Tensor, labels: Tensor, task: TrainingTask, generator: torch.
 
 
 def flipped(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Each image mirrored left to right with probability one half."""
+    """Mirrors each image left to right with probability one half."""
     mirror = torch.rand(len(images), generator=generator) < 0.5
     return torch.where(mirror.to(images.device)[:, None, None, None], images.flip(-1), images)
 
 
 def cropped(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Each image shifted by up to an eighth of its size in both directions; what comes in from outside is 0."""
+    """Shifts each image by up to an eighth of its size in both directions; pixels that come in from outside are 0."""
     n, channels, height, width = images.shape
     shifts = [torch.randint(2 * (size // 8) + 1, (n, 1), generator=generator) for size in (height, width)]
     padded = F.pad(images, (width // 8, width // 8, height // 8, height // 8))
@@ -78,18 +81,18 @@ def cropped(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def drawn_crops(count: int, smallest: float, *seeds: int) -> Crops:
-    """The resized crops of a batch.
+    """Draws the resized crops of a batch.
 
     Args:
-        count: of images.
-        smallest: share of the area.
-        seeds: of the training, the epoch, the batch: equal ones draw equal crops, whatever was drawn before.
+        count: number of images.
+        smallest: smallest share of the image's area.
+        seeds: the training's seed, the epoch and the batch; equal numbers give equal crops, whatever was drawn before.
     """
     return Crops(torch.rand(count, TRIES, 4, generator=torch.Generator().manual_seed(seed_of(*seeds))), smallest)
 
 
 def seed_of(*numbers: int) -> int:
-    """A seed that follows from several numbers of 0 or more."""
+    """Derives a seed from several non-negative integers."""
     seed = 0
     for number in numbers:
         seed = (seed * 1_000_003 + number) % 2**63
@@ -97,22 +100,22 @@ def seed_of(*numbers: int) -> int:
 
 
 def erased(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """(N, C, H, W) uint8, of some of which a rectangle is replaced by noise (random erasing, RE-R).
+    """Replaces a rectangle by noise in some of the images (N, C, H, W), uint8 (random erasing, RE-R).
 
     Args:
         images: on any device; not written to.
-        probability: of each image.
+        probability: that an image has a rectangle erased.
         generator: on the CPU.
     """
     return noisy(images, erasing(images, probability, generator), generator)
 
 
 def noisy(images: Tensor, hidden: Tensor, generator: torch.Generator) -> Tensor:
-    """(N, C, H, W) uint8, of which the pixels (N, H, W) that are hidden are replaced by noise.
+    """Replaces the hidden pixels of images (N, C, H, W), uint8, by noise.
 
     Args:
         images: on any device; not written to.
-        hidden: on the same one.
+        hidden: (N, H, W) bool, on the same device.
         generator: on the CPU.
     """
     noise = torch.randint(256, images.shape, generator=generator, dtype=torch.uint8)
@@ -120,7 +123,7 @@ def noisy(images: Tensor, hidden: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def erasing(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """(N, H, W) bool: pixels that random erasing hides, a rectangle in some of the images (N, C, H, W)."""
+    """Draws the pixels that random erasing hides, (N, H, W) bool: one rectangle in some of the images (N, C, H, W)."""
     n, _, height, width = images.shape
     share, ratio, *place = torch.rand(4, n, generator=generator)
     low, high = ERASED_AREA
@@ -139,9 +142,10 @@ def erasing(images: Tensor, probability: float, generator: torch.Generator) -> T
 
 
 def normalised(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """uint8 images (N, C, H, W) as floats of zero mean and unit deviation in each channel, laid out channels last.
+    """Normalises uint8 images (N, C, H, W) to floats with zero mean and unit standard deviation per channel.
 
-    Convolutions and norms of small networks run up to twice as fast in that layout, on a CPU too.
+    The result has the channels-last layout, in which convolutions and norms of small networks run up to twice as fast, on a CPU
+    too.
     """
     scale = [torch.tensor(values, device=images.device)[:, None, None] * 255 for values in (mean, std)]
     floats = images.float().contiguous(memory_format=torch.channels_last)

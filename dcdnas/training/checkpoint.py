@@ -1,8 +1,9 @@
-"""A training under way in one safetensors file: continued from it on the CPU, it gives the same bits as without a pause.
+"""Checkpoints of a training in one safetensors file; on the CPU, a resumed training gives the same bits as an uninterrupted one.
 
-Kept are the network, the optimizer, the average of the weights, all random states, the order of the epoch under way and how
-far it is, the curve, and training's own statistics and weights where the network has those of a reading. Tensors lie in the
-file as they are, the rest as JSON in its head: nothing is pickled, and a file from anywhere may be opened.
+A checkpoint contains the network, the optimizer, the averaged weights, all random states, the order and progress of the current
+epoch, and the curve. While the network holds the statistics and weights of a reading, it also contains those of training.
+Tensors are stored as they are, and everything else as JSON in the file's header. Nothing is pickled, so a file from any source
+may be opened safely.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ from dcdnas.errors import FileError
 from dcdnas.training.loop import Training
 
 FORMAT = "dcdnas/training-1"
-"""Named in the file's head; another one is refused."""
+"""Format version in the file's header; a file with any other is refused."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds.
+    """The contents of a checkpoint file.
 
     Args:
         path: of the file, for messages.
         tensors: by name: ``network.NAME``, ``optimizer.PARAMETER.NAME``, ``own.NAME``, ``average.NAME``, ``random.NAME``,
             ``order`` and ``loss``.
-        facts: plain data: ``step``, ``seconds``, ``curve`` and ``scaler`` of the training, and what `write` was given besides.
+        facts: plain data: ``step``, ``seconds``, ``curve`` and ``scaler`` of the training, and the `about` given to `write`.
     """
 
     path: Path
@@ -45,15 +46,15 @@ class Checkpoint:
 
 
 def write(training: Training, path: Path, about: Mapping[str, Any]) -> None:
-    """Keeps a training as it is between two steps or after a reading; the file before it is replaced when this one is whole.
+    """Saves a training between two steps or after a reading; an earlier file is replaced only once this one is complete.
 
     Args:
-        training: to keep.
+        training: to save.
         path: of the file.
-        about: plain data that is kept beside it.
+        about: plain data that is stored with it.
 
     Raises:
-        Resumable: when the disk is full; the file before is still there.
+        Resumable: when the disk is full; the earlier file is still there.
         RunError: when the folder cannot be written to.
     """
     facts = {
@@ -68,12 +69,12 @@ def write(training: Training, path: Path, about: Mapping[str, Any]) -> None:
 
 
 def write_weights(network: nn.Module, path: Path, classes: Sequence[str] = ()) -> None:
-    """Writes the weights of a network as they are now, as `dcdnas.load` and ``--weights`` take them.
+    """Writes the current weights of a network in the format that `dcdnas.load` and ``--weights`` read.
 
     Args:
-        network: whose weights they are.
+        network: whose weights are written.
         path: of the file.
-        classes: their names, where they are known.
+        classes: names of the classes, if they are known.
 
     Raises:
         Resumable: when the disk is full.
@@ -84,15 +85,15 @@ def write_weights(network: nn.Module, path: Path, classes: Sequence[str] = ()) -
 
 
 def packed(tensor: Tensor) -> Tensor:
-    """As safetensors takes it: on the CPU, in the usual order of memory."""
+    """Returns the tensor as safetensors requires it: on the CPU and contiguous in memory."""
     return tensor.detach().cpu().contiguous()
 
 
 def read(path: Path) -> Checkpoint:
-    """What a file holds.
+    """Reads a checkpoint file.
 
     Raises:
-        FileError: when it is missing, damaged or no checkpoint.
+        FileError: when it is missing, damaged or not a checkpoint.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -104,15 +105,15 @@ def read(path: Path) -> Checkpoint:
         raise FileError(f"{path}: format {head.get('format')!r}. Allowed: {FORMAT!r}, as `dcdnas train` writes it.")
     facts = parse_json(head.get("training", ""), str(path))
     if not isinstance(facts, dict):
-        raise FileError(f"{path}: its head does not say what was trained. Start again with another -o.")
+        raise FileError(f"{path}: the file's header does not describe a training. Start again with another -o.")
     return Checkpoint(path, tensors, facts)
 
 
 def restore(training: Training, checkpoint: Checkpoint) -> None:
-    """Takes a fresh training of the same network, images and task to where the kept one was.
+    """Restores the saved state into a fresh training of the same network, images and task.
 
     Raises:
-        FileError: when the file does not fit, so that it is damaged.
+        FileError: when the contents do not fit the training, which means that the file is damaged.
     """
     facts = checkpoint.facts
     try:
@@ -154,7 +155,7 @@ def _fill(training: Training, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _fill_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Its tensors, each in the memory layout of its parameter, which fused steps rely on."""
+    """Restores the optimizer's tensors, each in the memory layout of its parameter, because fused steps rely on that layout."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():

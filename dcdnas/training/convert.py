@@ -1,4 +1,4 @@
-"""Any torch network with operators in the place of its convolutions, as the same function with the same weights."""
+"""Replaces convolutions of any torch network by operators that compute the same function with the same weights."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ Where = str | Sequence[str] | Callable[[str, nn.Module], bool] | None
 Module = TypeVar("Module", bound=nn.Module)
 
 MOST_SAID = 5
-"""Convolutions that a message names."""
+"""The most convolutions that a message names."""
 
 
 def convert(module: Module, operator: str, where: Where = None, **settings: Any) -> Module:
-    """A copy of a network in which convolutions are dynamic: the same function until it is trained, in training mode too.
+    """Copies a network and replaces convolutions of the copy by a dynamic operator.
 
-    A network of dcdnas gets an architecture that names them, so that it can be priced, exported and loaded as ever.
+    Until it is trained, the copy computes the same function as the original, in training mode too. The architecture of a dcdnas
+    network is updated with the new operators, so that the copy can be priced, exported and loaded like any other network.
 
     Args:
         module: any torch network, or one convolution.
-        operator: by name, e.g. ``"odconv"``; `dcdnas list operators` shows all.
-        where: which convolutions: a name as `named_modules` gives it, a pattern like ``"layer3.*"``, several of them, or a
-            function of name and module; None for all.
+        operator: name of the operator, e.g. ``"odconv"``; `dcdnas list operators` shows all.
+        where: the convolutions to replace: a name as `named_modules` gives it, a pattern like ``"layer3.*"``, several of these,
+            or a function of name and module; None for all convolutions.
         **settings: of the operator, e.g. ``num_kernels=4``.
 
     Raises:
-        UnknownNameError: when there is no such operator.
-        UsageError: when `where` names no convolution, a setting is unknown, or what is given is no torch module.
-        GeometryError: naming the convolutions that the operator cannot stand in for; then nothing is converted.
+        UnknownNameError: when no operator has this name.
+        UsageError: when `where` matches no convolution, a setting is unknown, or `module` is not a torch module.
+        GeometryError: naming the convolutions that the operator cannot replace; then nothing is converted.
     """
     if not isinstance(module, nn.Module):
         raise UsageError(
@@ -64,7 +65,7 @@ def convert(module: Module, operator: str, where: Where = None, **settings: Any)
 
 
 def _named(module: nn.Module) -> dict[str, nn.Module]:
-    """Every convolution by its name: torch's own, also where an operator cannot take its place, and our static ones."""
+    """Returns all convolutions by name: torch's (including those that no operator can replace) and static operators."""
     kinds = nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d
     inside = [name for name, part in module.named_modules() if isinstance(part, Operator) and type(part) is not Static]
     return {
@@ -76,32 +77,32 @@ def _named(module: nn.Module) -> dict[str, nn.Module]:
 
 
 def _chosen(names: dict[str, nn.Module], where: Where) -> list[str]:
-    """Names of the convolutions that `where` means.
+    """Returns the names of the convolutions that `where` selects.
 
     Raises:
-        UsageError: when a part of it means none.
+        UsageError: when it, or one of its patterns, selects none.
     """
     known = ", ".join(_first([name or "the module itself" for name in names], "and {} more"))
     known = f"Convolutions: {known}" if names else "The network has none"
     if where is None or callable(where):
         chosen = [name for name, part in names.items() if where is None or where(name, part)]
         if not chosen:
-            raise UsageError(f"where chooses no convolution. {known}.")
+            raise UsageError(f"`where` selects no convolution. {known}.")
         return chosen
     patterns = [where] if isinstance(where, str) else list(where)
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
-            raise UsageError(f"where: {pattern!r} names no convolution. {known}.")
+            raise UsageError(f"where: {pattern!r} matches no convolution. {known}.")
     if not patterns:
-        raise UsageError(f"where names no convolution. {known}.")
+        raise UsageError(f"`where` is empty and selects no convolution. {known}.")
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
 def _made(operator: str, paths: Sequence[tuple[str, nn.Module]], settings: dict[str, Any]) -> dict[int, Operator]:
-    """The operator for each convolution, by the convolution's id.
+    """Makes the operator for each convolution, by the convolution's id.
 
     Raises:
-        GeometryError: naming all that it cannot be.
+        GeometryError: naming the convolutions that the operator cannot replace.
     """
     made: dict[int, Operator] = {}
     problems: list[str] = []
@@ -115,22 +116,22 @@ def _made(operator: str, paths: Sequence[tuple[str, nn.Module]], settings: dict[
         except GeometryError as error:
             problems.append(f"{path}: {error}" if path else str(error))
     if problems and len(modules) == 1:
-        raise GeometryError(f"{operator} cannot take its place. {problems[0]}")
+        raise GeometryError(f"{operator} cannot replace the convolution. {problems[0]}")
     if problems:
         raise GeometryError(
-            f"{operator} cannot take the place of {len(problems)} of {len(modules)} convolutions, so nothing was converted. "
+            f"{operator} cannot replace {len(problems)} of {len(modules)} convolutions, so nothing was converted. "
             f"{' '.join(_first(problems[::-1], 'And {} more.'))} Choose others with `where`."
         )
     return made
 
 
 def _as_conv2d(part: nn.Module) -> nn.Module:
-    """Torch's own convolution in the place of our static operator."""
+    """Converts a static operator to torch's convolution; any other module is returned as it is."""
     return part.as_conv2d() if isinstance(part, Static) else part
 
 
 def _tell(network: Network, operator: str, paths: Iterable[str], settings: dict[str, Any]) -> None:
-    """Names the converted layers in the network's architecture."""
+    """Records the converted layers in the network's architecture."""
     cls, architecture = operators[operator], network.architecture
     known = {name: value for name, value in settings.items() if name in dimensions(cls)}
     plan = type(network)
@@ -144,6 +145,6 @@ def _tell(network: Network, operator: str, paths: Iterable[str], settings: dict[
 
 
 def _first(texts: Iterable[str], rest: str) -> list[str]:
-    """So many of the texts as a message names, and the number of the others in the words of `rest`."""
+    """Returns the first `MOST_SAID` texts and, if there are more, the text `rest` with the number of the others."""
     shown = list(texts)
     return shown[:MOST_SAID] + [rest.format(len(shown) - MOST_SAID)] * (len(shown) > MOST_SAID)

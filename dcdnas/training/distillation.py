@@ -1,4 +1,6 @@
-"""Learning from a trained network beside the labels (Hinton, Vinyals, Dean, 2015, arXiv:1503.02531, section 2)."""
+"""Knowledge distillation: learning from a trained network besides the labels (Hinton, Vinyals, Dean, 2015, arXiv:1503.02531,
+section 2).
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,14 @@ from dcdnas.data import Images
 
 @dataclass(frozen=True)
 class Teacher:
-    """A trained network that sees the images that its student sees, varied and mixed as they are.
+    """A trained network that receives the same augmented and mixed images as its student.
 
     Args:
-        network: of the student's channels and classes, in their order.
-        mean: of the images that it was trained on, a number a channel, on the scale 0-1.
-        std: likewise, the standard deviation.
-        scale: what turns the student's images into its own, factor and shift of each channel; see `to`.
+        network: the trained network; it has the student's channels and classes, in the same order.
+        mean: per-channel mean of the images that the teacher was trained on, on the scale 0-1.
+        std: per-channel standard deviation of these images, on the same scale.
+        scale: factor and shift of each channel that convert the student's normalised images to the teacher's normalisation;
+            None when both are normalised alike. Set by `to`.
     """
 
     network: nn.Module
@@ -29,7 +32,7 @@ class Teacher:
     scale: tuple[Tensor, Tensor] | None = None
 
     def to(self, device: torch.device, images: Images) -> Teacher:
-        """The teacher on a device, in eval mode, for a student of these images."""
+        """Returns the teacher on a device, in eval mode, set up for a student that trains on these images."""
         own_mean, own_std, mean, std = (
             torch.tensor(of, device=device)[:, None, None] for of in (self.mean, self.std, images.mean, images.std)
         )
@@ -38,13 +41,13 @@ class Teacher:
         return replace(self, scale=None if same else (std / own_std, (mean - own_mean) / own_std))
 
     def blended(self, loss: Tensor, logits: Tensor, x: Tensor, task: TrainingTask) -> Tensor:
-        """The loss against the labels, and that against what the teacher says, by the recipe's share.
+        """Returns the weighted sum of the loss against the labels and the divergence from the teacher's predictions.
 
         Args:
             loss: against the labels.
             logits: (N, classes) of the student, or (N, classes, H, W).
-            x: (N, C, H, W) that it saw.
-            task: share and temperature.
+            x: (N, C, H, W) the images that the student received.
+            task: gives the teacher's share of the loss and the temperature.
         """
         with torch.no_grad():
             said = self.network(x if self.scale is None else x * self.scale[0] + self.scale[1])
@@ -53,11 +56,11 @@ class Teacher:
 
 
 def divergence(logits: Tensor, said: Tensor, temperature: float) -> Tensor:
-    """T^2 times the Kullback-Leibler divergence of softmax(logits / T) from softmax(said / T), the mean over images, and pixels.
+    """Returns T^2 KL(softmax(said / T) || softmax(logits / T)), averaged over images and, for maps, over pixels.
 
     Args:
-        logits: (N, classes), or (N, classes, H, W).
-        said: likewise.
+        logits: (N, classes) of the student, or (N, classes, H, W).
+        said: logits of the teacher, with the same shape.
         temperature: T.
     """
     ours, theirs = ((of.float() / temperature).log_softmax(1) for of in (logits, said))

@@ -1,6 +1,7 @@
-"""An exponential moving average of a network's weights, with which it is judged and kept instead of the last step's.
+"""An exponential moving average of a network's weights; it is evaluated and saved in place of the weights after the last step.
 
-The decay rises with the steps, min(decay, (1 + t) / (10 + t)), so that a short training does not average in its start.
+At step t the decay is min(decay, (1 + t) / (10 + t)). It rises with the steps, so that a short training's average does not
+include the initial weights.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from dcdnas.training.statistics import statistics_of
 
 
 class Average:
-    """The averaged state of a network: parameters and BatchNorm statistics are averaged, other buffers are the latest.
+    """The averaged state of a network: parameters and BatchNorm statistics are averaged, other buffers have their latest value.
 
     Args:
-        network: whose state it begins with.
-        decay: that it rises to, below 1.
+        network: its state initialises the average.
+        decay: final value that the decay rises to, below 1.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -29,11 +30,11 @@ class Average:
 
     @torch.no_grad()
     def add(self, network: nn.Module, step: int) -> None:
-        """Takes a step's result in.
+        """Adds the network's state after a step to the average.
 
         Args:
             network: after the step.
-            step: t, its number from 0.
+            step: t, the number of the step, counted from 0.
         """
         weight = 1 - min(self.decay, (1 + step) / (10 + step))
         for name, now in network.state_dict().items():
@@ -43,15 +44,15 @@ class Average:
                 self.state[name].copy_(now)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Takes the state that was kept of it.
+        """Restores a saved state of the average.
 
         Raises:
-            KeyError: when something is missing.
+            KeyError: when a tensor is missing.
         """
         for name, tensor in self.state.items():
             tensor.copy_(state[name])
 
 
 def state_of(network: nn.Module) -> dict[str, Tensor]:
-    """Copies of all parameters and buffers, in their layout of memory."""
+    """Returns copies of all parameters and buffers, in their memory layout."""
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}

@@ -1,4 +1,4 @@
-"""The folder of one training in earnest: its state after the last epoch, the best weights so far, and a table of the epochs."""
+"""The folder of one full training: a checkpoint of its latest state, the best weights so far, and a table of the epochs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from dcdnas.training.loop import Training
 from dcdnas.training.schedule import learning_rate
 
 LAST, BEST, EPOCHS = "last.safetensors", "best.safetensors", "epochs.csv"
-"""Names of the files: the whole training, to go on from; weights of the best epoch; a row an epoch. `attentions.FILE` has what
-the attentions of a classifier were like after each epoch."""
+"""Names of the files: the checkpoint to resume from, the weights of the best epoch, and a table with one row per epoch. For a
+classifier the folder also contains `attentions.FILE`, with the statistics of its attentions after each epoch."""
 
 LOOKED_AT = 1000
-"""Images of each part, evenly spaced, whose pixels tell data sets apart."""
+"""Number of images of each part, evenly spaced, whose pixels are compared to distinguish data sets."""
 
 ELSEWHERE = ("data", "deadline")
-"""Parts of a task that change nothing of a training: the name of its images, whose content is compared, and its deadline."""
+"""Parts of a task that do not change a training's result: the name of the data (their content is compared) and the deadline."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Row:
     """One epoch, as a row of the table.
 
     Args:
-        epoch: from 1.
-        learning_rate: of its last step, of the kernels.
-        training_loss: mean over its steps, with label smoothing, on varied images; None where a step's was no number.
-        validation: what it reached on the validation images, by name; the first value is what is best where it is largest.
-        seconds: since the training began, without pauses.
-        images_per_second: of its steps; None where none was trained since the last pause.
+        epoch: counted from 1.
+        learning_rate: of the kernels in the epoch's last step.
+        training_loss: mean over the epoch's steps, with label smoothing, on augmented images; None if one was not finite.
+        validation: values on the validation images, by name; the best epoch is the one in which the first value is largest.
+        seconds: since the start of the training, without pauses.
+        images_per_second: training speed in the epoch; None if no step was made since the last pause.
     """
 
     epoch: int
@@ -55,17 +55,17 @@ class Row:
 
     @property
     def reached(self) -> float:
-        """The first of its values."""
+        """The first of the validation values."""
         return next(iter(self.validation.values()))
 
 
 class TrainingFolder:
-    """Where one training is kept.
+    """The folder in which one training is saved.
 
     Args:
         path: of the folder.
-        about: what is trained, see `described`.
-        lock: that this process holds while it trains there; None where nobody else can.
+        about: description of the training, see `described`.
+        lock: held by this process while it trains in the folder; None if no other process can write there.
     """
 
     def __init__(self, path: Path, about: Mapping[str, Any], lock: FolderLock | None = None) -> None:
@@ -74,10 +74,10 @@ class TrainingFolder:
         self.readings: list[Reading] = []
 
     def prepare(self, resume: bool) -> None:
-        """Makes the folder, writes a file in it for a try, and refuses what cannot be gone on with.
+        """Creates the folder, checks that it can be written to, and checks that a training in it may and can be resumed.
 
         Raises:
-            RunError: when it cannot be written to, has a training that is not to be resumed, or another one than this.
+            RunError: when the folder cannot be written to, or contains a different training or one that is not to be resumed.
             FileError: when its checkpoint is damaged.
         """
         make_folder(self.path)
@@ -87,16 +87,16 @@ class TrainingFolder:
         if not self.last.exists():
             return
         if not resume:
-            raise RunError(f"{self.path} has a training already. Go on with it (--resume), or name another folder with -o.")
+            raise RunError(f"{self.path} contains a training already. Continue it with --resume, or name another folder with -o.")
         found = differences(checkpoint.read(self.last).facts.get("about"), self.about)
         if found:
             raise RunError(
-                f"{self.last} is of another training: {'; '.join(found)}. "
-                "Resume with what it was begun with, or name another folder with -o."
+                f"{self.last} belongs to another training: {'; '.join(found)}. "
+                "Resume with the values that it was started with, or name another folder with -o."
             )
 
     def restore(self, training: Training) -> None:
-        """Takes a fresh training to where this folder has it; leaves it fresh where there is none.
+        """Restores the saved state into a fresh training; without a checkpoint the training stays fresh.
 
         Raises:
             FileError: when the checkpoint is damaged.
@@ -110,24 +110,24 @@ class TrainingFolder:
         except (KeyError, TypeError) as error:
             raise FileError(f"{self.last}: its epochs cannot be read: {error}. Start again with another -o.") from None
         kept_readings = attentions.readings_in(self.path / attentions.FILE)
-        self.readings = [r for r in kept_readings if r.epoch <= len(self.rows)]  # a later one was written just before a crash
+        self.readings = [r for r in kept_readings if r.epoch <= len(self.rows)]  # drops one that was written just before a crash
 
     def keep(self, training: Training) -> None:
-        """Writes the training as it is.
+        """Saves the present state of the training.
 
         Raises:
-            Resumable: when the disk is full; what was kept before is still there.
+            Resumable: when the disk is full; the earlier checkpoint is still there.
             RunError: when the folder cannot be written to, or another process has taken it over.
         """
         if self.lock and self.lock.lost:
-            raise RunError(f"{self.path}: another process has taken this training over. Nothing was written; let that one go on.")
+            raise RunError(f"{self.path}: another process has taken over this training. Nothing was saved; let it continue.")
         checkpoint.write(training, self.last, {"about": dict(self.about), "rows": [asdict(row) for row in self.rows]})
 
     def keep_epoch(self, training: Training, images_per_second: float | None) -> None:
-        """Writes a training that has just been read, the tables of its epochs, and its weights where they are the best so far.
+        """Saves a training after the reading of an epoch, with the tables and, if they are the best so far, its weights.
 
         Raises:
-            Resumable: when the disk is full; what was kept before is still there.
+            Resumable: when the disk is full; the earlier files are still there.
             RunError: when the folder cannot be written to.
         """
         result = training.curve[-1]
@@ -143,7 +143,7 @@ class TrainingFolder:
         write_whole(self.path / EPOCHS, as_csv(self.rows))
 
     def _keep_reading(self, training: Training) -> None:
-        """Writes what the attentions of a classifier are like by now, where it has any."""
+        """Takes and saves a reading of a classifier's attentions, if it has any."""
         if training.network.architecture.head:
             return
         reading = attentions.reading_of(attentions.showing(training.network), training.validation, len(training.curve))
@@ -153,7 +153,7 @@ class TrainingFolder:
 
 
 def rows_in(path: Path) -> list[Row]:
-    """The rows of a table of epochs, as another process has it by now; none where there is none."""
+    """Reads the rows of a table of epochs, which another process may be writing; an empty list when there is no table."""
     try:
         lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
     except OSError:
@@ -162,7 +162,7 @@ def rows_in(path: Path) -> list[Row]:
 
 
 def _row(flat: Mapping[str, float | None]) -> Row:
-    """What `_flat` made a line of."""
+    """Converts a line of the table back to a row; the inverse of `_flat`."""
     prefix = "validation_"
     validation = {name.removeprefix(prefix): value or 0.0 for name, value in flat.items() if name.startswith(prefix)}
     rate, seconds = flat["learning_rate"] or 0.0, flat["seconds"] or 0.0
@@ -170,7 +170,7 @@ def _row(flat: Mapping[str, float | None]) -> Row:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """One row or more as CSV, with the names of their fields on top: ``validation_accuracy``, ``validation_loss``."""
+    """Formats one or more rows as CSV with a header; the values' columns are ``validation_accuracy``, ``validation_loss``."""
     text = io.StringIO()
     flat = [_flat(row) for row in rows]
     writer = csv.DictWriter(text, list(flat[0]), lineterminator="\n")
@@ -180,7 +180,7 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 
 def _flat(row: Row) -> dict[str, Any]:
-    """A row with a column for each value that it reached."""
+    """Returns a row as a flat dictionary, with one column for each validation value."""
     flat: dict[str, Any] = {}
     for name, value in asdict(row).items():
         flat |= {f"{name}_{key}": reached for key, reached in value.items()} if name == "validation" else {name: value}
@@ -188,7 +188,7 @@ def _flat(row: Row) -> dict[str, Any]:
 
 
 def described(architecture: Architecture, images: Split, task: TrainingTask) -> dict[str, Any]:
-    """What a training is of, as plain data: network, images and recipe. Trainings of equal descriptions give the same bits."""
+    """Describes a training's network, images and recipe as plain data; trainings with equal descriptions give the same bits."""
     height, width = images.train.shape[1:]
     return {
         "network": architecture.digest,
@@ -202,7 +202,7 @@ def described(architecture: Architecture, images: Split, task: TrainingTask) -> 
 
 
 def content(images: Split) -> str:
-    """Digest of all labels, and of the pixels of some images."""
+    """Returns a digest of all labels and of the pixels of some images."""
     digest = hashlib.blake2b(digest_size=8)
     for part in images:
         digest.update(part.labels[part.rows].numpy().tobytes())
@@ -211,7 +211,7 @@ def content(images: Split) -> str:
 
 
 def differences(kept: Any, now: Mapping[str, Any]) -> list[str]:
-    """What a kept training's description says otherwise than this one, a phrase each."""
+    """Lists the differences between a saved training's description and this one, one phrase for each."""
     before = kept if isinstance(kept, dict) else {}
     return [
         f"{name.replace('_', ' ')} was {before.get(name)} and is {now.get(name)}"

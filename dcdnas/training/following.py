@@ -1,4 +1,4 @@
-"""Readings of a network's attentions while somebody else trains it, so that a short training has a course too."""
+"""Readings of a network's attentions during a training by other code, so that their course is known for a short training too."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from dcdnas.training.loop import steps_per_epoch
 from dcdnas.training.statistics import reestimate
 
 READINGS = 24
-"""Of a training, about; a long one has one an epoch."""
+"""Approximate number of readings in a short training; a long one has one reading per epoch."""
 
 
 class Follower:
-    """Takes readings evenly over the steps of a training, from its first step on; the training's bits stay the same.
+    """Takes readings at even intervals over a training's steps, from the first on, without changing a bit of its result.
 
-    Each is of a copy, with BatchNorm statistics of its own, as those after an epoch are: training's lag behind the weights.
+    Each reading is of a copy of the network with re-estimated BatchNorm statistics, like the readings after an epoch, because the
+    statistics of training lag behind the weights.
 
     Args:
-        network: that is going to be trained, by `dcdnas.training.loop.train`.
-        images: that it learns from and is judged on, at its size.
+        network: to be trained by `dcdnas.training.loop.train`.
+        images: training and validation images, at the network's size.
         task: the recipe.
     """
 
@@ -40,14 +41,14 @@ class Follower:
         self._passes = 0
         self._per_step = len(torch.arange(min(task.batch_size, len(images.train))).chunk(task.accumulate))
 
-        def look(module: nn.Module, given: Any) -> None:  # no method: a copy of the network would copy this object with it
+        def look(module: nn.Module, given: Any) -> None:  # not a method, because copying the network would then copy this object
             if torch.is_grad_enabled():
                 self._look()
 
         self._handle = network.register_forward_pre_hook(look)
 
     def _look(self) -> None:
-        """Counts a pass of a step that is about to be done, and reads where it is time to."""
+        """Counts a forward pass that is about to run, and takes a reading when one is due."""
         step, part = divmod(self._passes, self._per_step)
         self._passes += 1
         if part == 0 and step % self.every == 0:
@@ -61,7 +62,7 @@ class Follower:
             self.readings.append(reading_of(shown, self.images.validation, step / self.steps))
 
     def end(self) -> list[Reading]:
-        """All readings, with one of the trained network where it is time for it; it is no longer followed."""
+        """Stops following the network and returns all readings, including one of the trained network when it is due."""
         self._handle.remove()
         step, part = divmod(self._passes, self._per_step)
         if part == 0 and step % self.every == 0:

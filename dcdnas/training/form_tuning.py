@@ -1,7 +1,8 @@
-"""Which of the equal forms of a network's operators is fastest on this device at a batch size, measured.
+"""Measures which of the equivalent forms of a network's operators is fastest on this device at a given batch size.
 
-The rule of `Operator.executed_form` knows neither: it weighs arithmetic against writing with one number. Whoever runs a network
-for long lets its forms be measured once. Nothing else changes: outputs are equal, and so is what is counted and exported.
+The rule of `Operator.executed_form` considers neither the device nor the batch size: it weights arithmetic against memory writes
+with a single number. For a network that will run for long, measuring its forms once is worthwhile. Outputs, the counted
+multiply-adds and the exported form stay the same.
 """
 
 from __future__ import annotations
@@ -28,32 +29,32 @@ from dcdnas.operators import Operator
 __all__ = ["LayerForms", "fitted_balance", "tune_forms"]
 
 BLOCKS = 6
-"""Of calls, see `dcdnas.cost.latency.timing`."""
+"""Blocks of calls in a measurement, see `dcdnas.cost.latency.timing`."""
 
 TOGETHER = 48
-"""Forms that take turns."""
+"""Forms that are timed in turns with each other."""
 
 MARGIN = 0.97
-"""Of the time of the form that the rule names, which another must stay below to be taken: less is noise."""
+"""Another form is chosen only if it takes less than this share of the time of the rule's form; smaller gains may be noise."""
 
 BALANCES = tuple(round(2 ** (step / 2)) for step in range(21))
-"""Values of `Operator.BALANCE` that are compared: 1 to 1024."""
+"""Values of `Operator.BALANCE` to compare: 1 to 1024."""
 
 Told = Callable[[float], None]
-"""Is told which share of the work is done, 0-1."""
+"""Callback that receives the share of the work that is done, 0-1."""
 
 
 @dataclass(frozen=True)
 class LayerForms:
-    """What the forms of one layer take.
+    """The measured times of the forms of one layer.
 
     Args:
-        names: of all layers of the network that are like this one.
-        operator: its class.
-        geometry: with the size of the map there.
-        ruled: the form that the rule names.
+        names: of all layers of the network that are identical to this one.
+        operator: name of the operator's class.
+        geometry: of the layer, with the size of its input map.
+        ruled: the form that the rule selects.
         times: by form.
-        efforts: multiply-adds and written elements of each form, which the rule weighs.
+        efforts: multiply-adds and written elements of each form, which the rule weights against each other.
     """
 
     names: tuple[str, ...]
@@ -65,32 +66,33 @@ class LayerForms:
 
     @property
     def chosen(self) -> str:
-        """The fastest form; the rule's where no other is faster by more than noise."""
+        """The fastest form, or the rule's form if no other is faster by more than noise."""
         fastest = min(self.times, key=lambda form: self.times[form].median)
         return fastest if self.times[fastest].median < MARGIN * self.times[self.ruled].median else self.ruled
 
     def loss(self, form: str) -> float:
-        """How many times longer a form takes than the fastest."""
+        """Returns the time of a form divided by that of the fastest form."""
         return self.times[form].median / min(timing.median for timing in self.times.values())
 
 
 def tune_forms(
     network: Network, batch: int = 1, threads: int | None = None, fresh: bool = False, told: Told = lambda share: None
 ) -> list[LayerForms]:
-    """Measures the forms of a network's operators where they stand, and lets each execute its fastest in eval from now on.
+    """Measures the forms of a network's operators in their places, and makes each operator execute its fastest form in eval mode.
 
-    Measured is on the network's device, at its architecture's resolution, with the other layers in turns. What was measured
-    before on this machine, for the same layer and use, is taken from disk. Tune what will run: `network.deploy()` first.
+    Times are measured on the network's device, at its architecture's resolution, with the layers taking turns. Earlier
+    measurements of the same layer and use on this machine are read from disk. Call `network.deploy()` first if the deployed
+    network is what will run.
 
     Args:
         network: is changed: its operators remember their form for this map size.
-        batch: images that go through at once.
-        threads: of the processor; torch's own number when left out.
-        fresh: whether everything is measured again.
-        told: of the progress.
+        batch: images per forward pass.
+        threads: CPU threads; torch's current number when left out.
+        fresh: whether to measure everything again.
+        told: receives the progress.
 
     Returns:
-        A row for each different layer with more than one form. Layers whose form was set by hand are left alone.
+        One row for each distinct layer with more than one form. Layers whose form was set explicitly are left unchanged.
 
     Raises:
         UsageError: when the network is in training mode, or batch or threads are below 1.
@@ -113,11 +115,11 @@ def tune_forms(
 
 
 def fitted_balance(rows: Sequence[LayerForms]) -> tuple[int, float, float]:
-    """The value of `Operator.BALANCE` whose rule would lose least on these layers.
+    """Finds the value of `Operator.BALANCE` whose rule would lose least time on these layers.
 
     Returns:
-        That value; how many times longer layers take by its rule than in their fastest forms, geometric mean; and the same by
-        the rule as it is.
+        The value; the geometric mean over the layers of the time in the form that its rule selects divided by the time in the
+        fastest form; and the same mean for the present rule.
     """
 
     def mean(forms: Sequence[str]) -> float:
@@ -127,13 +129,13 @@ def fitted_balance(rows: Sequence[LayerForms]) -> tuple[int, float, float]:
     def by(balance: int) -> float:
         return mean([min(r.efforts, key=lambda form: r.efforts[form][0] + balance * r.efforts[form][1]) for r in rows])
 
-    best = min((Operator.BALANCE, *BALANCES), key=by)  # the present one where none is better
+    best = min((Operator.BALANCE, *BALANCES), key=by)  # the present value if none is better
     return best, by(best), mean([row.ruled for row in rows])
 
 
 @dataclass(frozen=True, eq=False)
 class _Standing:
-    """An operator and the shapes of what it gets."""
+    """An operator and the shapes of its inputs."""
 
     name: str
     operator: Operator
@@ -141,20 +143,20 @@ class _Standing:
 
     @property
     def geometry(self) -> ConvGeometry:
-        height, width = self.shapes[0][2:] or (1, 1)  # a head gets vectors
+        height, width = self.shapes[0][2:] or (1, 1)  # a classifier's inputs are vectors
         return replace(self.operator.geometry, height=height, width=width)
 
     @property
     def key(self) -> str:
-        """The same for layers that take the same time: a layer prints all that it is made of."""
+        """Equal for layers that take the same time, because a layer's `repr` contains all that it is made of."""
         printed = json.dumps([type(self.operator).__module__, repr(self.operator), self.shapes])
         return hashlib.sha256(printed.encode()).hexdigest()
 
     @property
     def ours(self) -> bool:
-        """Whether the package's sources say all about the operator, so that its times may be kept.
+        """Whether the operator is defined by the package's own sources, so that its times may be kept on disk.
 
-        A plugin's module is named as if it lay in the package, but it has no file.
+        A plugin's module has a name inside the package, but no file.
         """
         module = sys.modules[type(self.operator).__module__]
         return module.__name__.startswith("dcdnas.") and hasattr(module, "__file__")
@@ -169,7 +171,7 @@ class _Standing:
 
 
 class _InForm(nn.Module):
-    """An operator that executes one of its forms."""
+    """Wraps an operator so that it executes one particular form."""
 
     def __init__(self, standing: _Standing, form: str, device: Device) -> None:
         super().__init__()
@@ -183,7 +185,7 @@ class _InForm(nn.Module):
 
 
 def _standing(network: Network, device: Device) -> list[_Standing]:
-    """The operators that have a choice, with what they get in a pass."""
+    """Returns the operators with more than one form, with the shapes of their inputs in a forward pass."""
     found: list[_Standing] = []
 
     def note(name: str, operator: Operator) -> Callable[..., None]:
@@ -206,7 +208,7 @@ def _standing(network: Network, device: Device) -> list[_Standing]:
 
 
 def _times(alike: Mapping[str, Sequence[_Standing]], device: Device, fresh: bool, told: Told) -> dict[str, dict[str, Timing]]:
-    """Of each form of each different layer, by the layer's key."""
+    """Returns the time of each form of each distinct layer, by the layer's key."""
     kept = KeptTimes(device)
     found: dict[str, dict[str, Timing]] = {key: {} for key in alike}
     new = []

@@ -1,4 +1,4 @@
-"""A found network trained in earnest, on several seeds, kept on the disk; the test images are judged on once, after all."""
+"""Full training of a found network with several seeds, saved on disk; the test images are used once, after all trainings."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from dcdnas.training.loop import Clock, Training, evaluate, seeded
 from dcdnas.training.starting import FRESH, Start
 
 VALIDATION = 0.1
-"""Share of the training images that is kept to watch the training with."""
+"""Share of the training images that is set aside as the validation split."""
 
 
 DECODED = 2**30
-"""Bytes that pictures in files may take decoded; more are read as they are needed."""
+"""Bytes up to which the pictures of a data set are decoded into memory; larger data sets are read from their files as needed."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """One training.
+    """The result of one training.
 
     Args:
-        seed: of initial weights, order and augmentation.
+        seed: of the initial weights, the order of the images and the augmentation.
         network: trained, in eval mode.
-        score: on the validation images, its last epoch being what counts.
-        test: what it reached on the test images, by name; empty before they are opened.
+        score: on the validation images; its last epoch counts.
+        test: values on the test images, by name; empty until the network is evaluated on them.
     """
 
     seed: int
@@ -49,14 +49,15 @@ class Trained:
 
 
 def best_device() -> str:
-    """``cuda`` where there is a GPU, else ``cpu``."""
+    """Returns ``cuda`` if a GPU is available, else ``cpu``."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def images_for(architecture: Architecture, task: TrainingTask) -> Images:
-    """A task's training images, at the network's own size where their classes and channels are the network's.
+    """Loads a task's training images, at the network's input size if they have the network's classes and channels.
 
-    Pictures in files are read as they are needed where crops are of their own pixels, or they would be too much decoded.
+    Pictures in files are read as needed when resized crops are taken from their original pixels, or when the decoded pictures
+    would take too much memory.
 
     Raises:
         DataError: when the data set is missing or damaged.
@@ -71,7 +72,7 @@ def images_for(architecture: Architecture, task: TrainingTask) -> Images:
 
 
 def fitted(architecture: Architecture, images: Images) -> Architecture:
-    """The architecture for these images: itself where size and classes are its own, else adapted as a proxy is.
+    """Returns the architecture unchanged if it has the images' size and classes, else adapted to them as for a proxy.
 
     Raises:
         UsageError: when the images have masks and the network has no head that scores pixels, or the other way round.
@@ -83,24 +84,24 @@ def fitted(architecture: Architecture, images: Images) -> Architecture:
 
 
 class Watcher:
-    """Told how trainings go on, and asked whether to stop; this one says nothing and never stops them."""
+    """Receives the progress of trainings and decides whether to stop them; this base class ignores it and never stops them."""
 
     def step(self, seed: int, training: Training) -> None:
-        """Takes a training after each step."""
+        """Called after each step of a training."""
 
     def epoch(self, seed: int, rows: Sequence[Row]) -> None:
-        """Takes all epochs of a training after each of them."""
+        """Called after each epoch, with the rows of all epochs of the training so far."""
 
     def ended(self, trained: Trained) -> None:
-        """Takes a training when it has ended, before the next seed's begins."""
+        """Called when a training has finished, before the next seed's training begins."""
 
     def stopping(self) -> bool:
-        """Whether the training under way shall be kept and left."""
+        """Returns whether the current training shall be saved and stopped."""
         return False
 
 
 Runner = Callable[[Architecture, Split, TrainingTask, TrainingFolder, Watcher, str, Start], Trained]
-"""Takes one training from where its folder has it to its end, as `train_kept` does."""
+"""Continues one training from the state in its folder to its end, like `train_kept`."""
 
 
 def train_seeds(
@@ -116,26 +117,26 @@ def train_seeds(
     run: Runner | None = None,
     workers: int = 1,
 ) -> list[Trained]:
-    """Trains the network once a seed and keeps each training in ``seed-N`` of a folder after every epoch, and when it is stopped.
+    """Trains the network once per seed and saves each training in ``seed-N`` of a folder, after every epoch and when stopped.
 
     Args:
-        architecture: is fitted to the images.
-        images: to learn from, and to watch the training with.
-        task: the recipe, whatever its seed.
-        seeds: one training each.
-        folder: that can be written to is checked before the first training.
-        watcher: is told every step and epoch, and may stop the trainings.
-        resume: whether to go on with the trainings that are kept in the folder; else there must be none.
+        architecture: is adapted to the images.
+        images: training and validation images.
+        task: the recipe; its seed is ignored.
+        seeds: one for each training.
+        folder: to save in; before the first training it is checked to be writable.
+        watcher: is called after every step and epoch, and may stop the trainings.
+        resume: whether to continue the trainings saved in the folder; else it must not contain any.
         device: to train on.
-        start: weights to begin with, and a teacher.
-        run: takes a training from where its folder has it to its end; None for `train_kept`, in this process.
-        workers: processes among which that shares a training, which is another training for another number.
+        start: initial weights, and a teacher.
+        run: continues a training from the state in its folder to its end; None for `train_kept`, in this process.
+        workers: number of processes that `run` uses for one training; a different number gives a different training.
 
     Raises:
-        TrainingError: when a training cannot go on.
+        TrainingError: when a training cannot continue.
         Resumable: when it was stopped, or the disk is full.
-        RunError: when the folder cannot be written to, another process trains in it, or it has trainings that are not to be
-            resumed, or others than these.
+        RunError: when the folder cannot be written to, another process trains in it, or it contains trainings that differ from
+            these or that `resume` does not allow to continue.
     """
     with prepared(architecture, images, task, seeds, folder, resume, start, workers) as trainings:
         run = run or train_kept
@@ -144,12 +145,12 @@ def train_seeds(
 
 @dataclass(frozen=True)
 class Prepared:
-    """A training whose folder is checked and belongs to this process.
+    """A training whose folder is checked and locked by this process.
 
     Args:
-        architecture: fitted to the images.
-        task: the recipe, with its seed.
-        place: where it is kept.
+        architecture: adapted to the images.
+        task: the recipe, with this training's seed.
+        place: the folder that the training is saved in.
     """
 
     architecture: Architecture
@@ -168,7 +169,7 @@ def prepared(
     start: Start = FRESH,
     workers: int = 1,
 ) -> Iterator[list[Prepared]]:
-    """Holds the folder of a network's trainings within the block; the arguments and errors are those of `train_seeds`."""
+    """Checks and locks the folder of a network's trainings within the block; arguments and errors are those of `train_seeds`."""
     architecture = fitted(architecture, images.train)
     tasks = [replace(task, seed=seed) for seed in seeds]
     make_folder(folder)
@@ -190,7 +191,7 @@ def train_kept(
     device: str,
     start: Start = FRESH,
 ) -> Trained:
-    """One training from where its folder has it to its end; see `train_seeds`."""
+    """Continues one training from the state in its folder to its end; see `train_seeds`."""
     with seeded(task.seed, device):
         network = build_network(architecture)
     start.put(network)
@@ -216,17 +217,17 @@ def train_kept(
 
 
 def stopped(training: Training, place: TrainingFolder) -> Resumable:
-    """What to say of a training that was kept and left."""
+    """Returns the exception for a training that was saved and stopped."""
     done, task = len(training.curve), training.task
     where = f"in epoch {done + 1}" if training.step_of_epoch else f"after epoch {done}"
     return Resumable(
-        f"stopped {where} of {task.epochs} of seed {task.seed}; it is kept in {place.last}. "
-        "Go on with the same command and --resume."
+        f"stopped {where} of {task.epochs} of seed {task.seed}; the training is saved in {place.last}. "
+        "Continue it with the same command and --resume."
     )
 
 
 def judged_on_test(trained: Sequence[Trained], train_images: Images, device: str = "cpu") -> list[Trained]:
-    """Opens the test images, once, and judges every network on them.
+    """Loads the test images, once, and evaluates every network on them.
 
     Raises:
         DataError: when the test part is missing or damaged.
@@ -236,10 +237,10 @@ def judged_on_test(trained: Sequence[Trained], train_images: Images, device: str
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and standard deviation; no deviation of a single value.
+    """Returns the mean and the standard deviation, which is None for a single value.
 
     Raises:
-        UsageError: without values.
+        UsageError: when there are no values.
     """
     if not values:
         raise UsageError("there is no training to take the mean of. Give at least one seed.")

@@ -1,9 +1,9 @@
-"""Processes that train one network together: each learns a part of every batch, and all step with the mean of their gradients.
+"""Data-parallel training: each process learns a part of every batch, and all make the same step with the mean of their gradients.
 
-The parts are those of the batch that one process would learn, in the order that it would have. Each process varies its part by
-draws of its own, which follow from the seed, the epoch and its number, so that a training goes on from the end of an epoch as
-if nothing had happened. On the CPU BatchNorm sees each part for itself; the first process reads the network and keeps the
-training.
+The parts together are the batch that a single process would train on. Each process augments its part with separate random
+draws, which follow from the seed, the epoch and the process's rank, so that a training resumed after an epoch continues as if
+it had not been interrupted. On the CPU, BatchNorm normalises each part separately. The first process evaluates the network and
+saves the training.
 """
 
 from __future__ import annotations
@@ -22,48 +22,48 @@ from dcdnas.training.synchronised import synchronised
 
 
 class Group:
-    """The processes of a training; this one is alone."""
+    """The processes of a training; this base class is the group of a single process."""
 
     rank, size = 0, 1
 
     def part(self, count: int) -> slice:
-        """Which of the images of a batch this process learns."""
+        """Returns the part of a batch of `count` images that this process learns."""
         return slice(0, count)
 
     def order(self, count: int, seed: int, epoch: int, generator: torch.Generator) -> Tensor:
-        """(count,) positions of the images in the order of an epoch, the same in all processes.
+        """Draws the positions (count,) of the images in the order of an epoch, which is the same in all processes.
 
         Args:
-            count: of all images.
+            count: number of all images.
             seed: of the training.
             epoch: counted from 0.
-            generator: of this process, whose draws vary the images.
+            generator: of this process; it also draws the augmentation of the images.
         """
         return torch.randperm(count, generator=generator)
 
     def averaged(self, network: nn.Module, loss: Tensor) -> Tensor:
-        """Replaces the gradients by their means over the processes; the mean of the losses."""
+        """Replaces the gradients by their means over the processes, and returns the mean of the losses."""
         return loss
 
     def learning(self, network: nn.Module) -> AbstractContextManager[None]:
-        """Within, the network learns a part of every batch."""
+        """Returns the context manager for an epoch's steps, in which the network learns a part of every batch."""
         return nullcontext()
 
     def agreed(self, read: Callable[[], EpochResult], names: Sequence[str]) -> EpochResult:
-        """What the first process reads, in all.
+        """Evaluates the network in the first process, and returns its result in all processes.
 
         Args:
-            read: what the first one does.
+            read: evaluates the network; called only in the first process.
             names: of the values of its result.
         """
         return read()
 
 
 class Processes(Group):
-    """Several, which `torch.distributed` connects.
+    """Several processes, connected by `torch.distributed`.
 
     Args:
-        asked: whether to stop, as the first process knows; all hear of it with the next step.
+        asked: returns whether to stop. It is called in the first process; the others learn the answer in the next step.
     """
 
     def __init__(self, asked: Callable[[], bool] = lambda: False) -> None:
@@ -75,7 +75,7 @@ class Processes(Group):
         return slice(self.rank * each, (self.rank + 1) * each)
 
     def order(self, count: int, seed: int, epoch: int, generator: torch.Generator) -> Tensor:
-        """See `Group.order`; random states are set anew, so that those of an earlier epoch need not be kept."""
+        """See `Group.order`; all random states are seeded anew, so that those of an earlier epoch need not be saved."""
         drawn = torch.randperm(count, generator=generator.manual_seed(seed_of(seed, epoch)))
         own = seed_of(seed, epoch, 1 + self.rank)
         generator.manual_seed(own)
@@ -96,14 +96,14 @@ class Processes(Group):
         return flat[-2].clone()
 
     def learning(self, network: nn.Module) -> AbstractContextManager[None]:
-        """See `Group.learning`; on CUDA its BatchNorms see the whole batch."""
+        """See `Group.learning`; on CUDA the BatchNorms normalise by the whole batch."""
         return synchronised(network, next(network.parameters()).device)
 
     def agreed(self, read: Callable[[], EpochResult], names: Sequence[str]) -> EpochResult:
         """See `Group.agreed`.
 
         Raises:
-            TrainingError: in all processes, when the first one's reading does.
+            TrainingError: in all processes, when the first one's evaluation raises it.
         """
         said, failed, result = torch.zeros(2 + len(names), dtype=torch.float64), None, None
         if self.rank == 0:
@@ -118,7 +118,7 @@ class Processes(Group):
         dist.broadcast(said, 0)
         epoch, seconds, *values = said.tolist()
         if failed or not epoch:
-            raise failed or TrainingError("the first worker could not go on.")
+            raise failed or TrainingError("the first worker could not continue.")
         return result or EpochResult(int(epoch), dict(zip(names, values, strict=True)), seconds)
 
 

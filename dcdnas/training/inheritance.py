@@ -1,8 +1,9 @@
-"""A network that begins as another one was trained: its operators as the convolutions in their places.
+"""Initialises a network from a trained one, with operators initialised as the trained network's convolutions.
 
-Every operator can start as a given convolution (`Operator.start_as`), so a trained static network gives a start to each network
-of a space. Where only operators differ, the function is the same. What is narrower takes the first channels, what has smaller
-kernels their middle, and a block or context that the other network has not begins as the identity where it has a residual.
+Every operator can be initialised as a given convolution (`Operator.start_as`), so one trained static network can initialise each
+network of a space. If only the operators differ, both networks compute the same function. A narrower layer takes the first
+channels, and a smaller kernel the centre of the larger one. A block or context that the trained network does not have is
+initialised as the identity if it has a residual connection.
 """
 
 from __future__ import annotations
@@ -19,17 +20,18 @@ from dcdnas.operators import BatchNorm, Operator, Static
 
 @torch.no_grad()
 def inherit(network: Network, parent: Network) -> tuple[str, ...]:
-    """Gives a fresh network what a trained one has learned, in place.
+    """Initialises a fresh network with the weights of a trained one, in place.
 
-    A layer takes over what the layer of the same name has: an operator a static convolution, or the same operator where it
-    continues it; a BatchNorm, a gate or a classifier one of its kind. Of tensors of other sizes the common part is taken.
+    Each layer takes the weights of the layer with the same name. An operator can take them from a static convolution, or from
+    the same operator if it can continue that one; a BatchNorm, a gate or a classifier from a module of its own type. If two
+    tensors differ in size, their common part is copied.
 
     Args:
-        network: whose weights are still those of its seed.
-        parent: of the same backbone, e.g. its static network.
+        network: freshly initialised from its seed.
+        parent: a trained network of the same backbone, e.g. its static network.
 
     Returns:
-        The names of the layers with weights that found nothing to take over and stay as their seed has them.
+        The names of the layers with weights that could not take any and stay initialised from the seed.
     """
     theirs = dict(parent.named_modules())
     fresh, done = [], ""
@@ -47,14 +49,14 @@ def inherit(network: Network, parent: Network) -> tuple[str, ...]:
 
 
 def inherited(network: Network, parent: Network) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """What `inherit` gives a network, as weights to begin with, and the names of the layers that are not among them."""
+    """Returns the weights that `inherit` gives a network, and the names of the layers that inherited none."""
     fresh = inherit(network, parent)
     anew = tuple(f"{name}." for name in fresh)
     return {name: tensor for name, tensor in network.state_dict().items() if not name.startswith(anew)}, fresh
 
 
 def _own(part: nn.Module) -> bool:
-    """Whether a module has weights or statistics of its own, or is an operator, which is looked at whole."""
+    """Whether a module directly has weights or statistics, or is an operator, which is treated as a whole."""
     return isinstance(part, Operator) or next(iter(_tensors(part, recurse=False)), None) is not None
 
 
@@ -64,7 +66,7 @@ def _tensors(part: nn.Module, recurse: bool) -> Iterable[tuple[str, Tensor]]:
 
 
 def _begun(part: nn.Module, other: nn.Module | None) -> bool:
-    """Whether a module has taken over what the other one has."""
+    """Copies the other module's weights into a module, if possible, and returns whether it did."""
     if isinstance(part, Operator) and isinstance(other, Static):
         kernel = Static.at(part.geometry).weight.to(other.weight)
         _take_over(kernel, other.weight, middle=True)
@@ -85,12 +87,13 @@ def _begun(part: nn.Module, other: nn.Module | None) -> bool:
 
 
 def _take_over(mine: Tensor, theirs: Tensor, middle: bool = False) -> None:
-    """Writes the common part of two tensors into the first: the first entries of each axis.
+    """Copies the common part of two tensors, the first entries of each axis, into the first tensor.
 
     Args:
         mine: written to.
-        theirs: of as many axes.
-        middle: whether the last two axes are a kernel's, whose common part is around its centre; a larger kernel is 0 outside.
+        theirs: has the same number of axes.
+        middle: whether the last two axes are a kernel's. Their common part is around the kernel's centre, and a larger kernel
+            is 0 outside of it.
     """
     here: list[slice] = []
     there: list[slice] = []
@@ -105,7 +108,7 @@ def _take_over(mine: Tensor, theirs: Tensor, middle: bool = False) -> None:
 
 
 def _as_identity(block: nn.Module) -> str:
-    """The last BatchNorm of a residual block gives nothing, so that the block passes on its input; its name in the block."""
+    """Makes a residual block the identity by zeroing its last BatchNorm, and returns the norm's name in the block."""
     norms: dict[str, BatchNorm] = {name: part for name, part in block.named_modules() if isinstance(part, BatchNorm)}
     last = [*norms][-1]
     norms[last].weight.zero_()

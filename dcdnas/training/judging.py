@@ -1,4 +1,4 @@
-"""What a network is worth on images: the share of them that is right, or of masks the mean intersection over union; and the loss.
+"""Evaluation measures: accuracy for labels, mean intersection over union for masks, and the loss.
 
 Letters in shapes: N batch, K classes, H W pixels.
 """
@@ -16,14 +16,16 @@ from dcdnas.errors import UsageError
 def cross_entropy(
     logits: Tensor, labels: Tensor, smoothing: float = 0.0, reduction: str = "mean", weights: Tensor | None = None
 ) -> Tensor:
-    """Of logits (N, K) and labels (N,), or of logits (N, K, H, W) and masks (N, H, W), whose pixels without a class are left out.
+    """Returns the cross entropy of logits (N, K) and labels (N,), or of logits (N, K, H, W) and masks (N, H, W).
+
+    Pixels without a class are ignored.
 
     Args:
         logits: scores.
-        labels: whole numbers.
-        smoothing: of the labels, 0 to 1.
-        reduction: ``mean`` over images or labelled pixels, which is 0 where there are none, or ``sum``.
-        weights: (K,) of the classes; None for 1 each. The mean is over images, not over weights.
+        labels: class indices.
+        smoothing: label smoothing, 0 to 1.
+        reduction: ``sum``, or ``mean`` over images or labelled pixels, which is 0 when there are no labelled pixels.
+        weights: (K,) of the classes; None for 1 each. The mean divides by the number of images, not by the sum of the weights.
     """
     if labels.dim() == 1 and weights is None:
         return F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction=reduction)
@@ -34,9 +36,9 @@ def cross_entropy(
 
 
 def class_weights(images: Images, balance: float) -> Tensor | None:
-    """(K,) n^-balance for a class of n images, or pixels of masks, over the mean of all of them; None for a balance of 0.
+    """Returns (K,) class weights: n^-balance for a class of n images (of masks: pixels), divided by its mean over all images.
 
-    What occurs nowhere weighs 1.
+    A class that does not occur has weight 1. The result is None for a balance of 0.
     """
     if not balance:
         return None
@@ -46,7 +48,7 @@ def class_weights(images: Images, balance: float) -> Tensor | None:
 
 
 class Accuracy:
-    """The share of the images whose largest score is that of their label."""
+    """The share of the images whose highest-scoring class is their label."""
 
     NAME = "accuracy"
 
@@ -54,7 +56,7 @@ class Accuracy:
         self.right, self.seen = torch.zeros((), device=device), 0
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
-        """(N, K) and (N,)."""
+        """Adds a batch: logits (N, K) and labels (N,)."""
         self.right += (logits.argmax(1) == labels).sum()
         self.seen += len(labels)
 
@@ -65,10 +67,11 @@ class Accuracy:
 
 
 class MeanIou:
-    """The mean over classes of intersection over union: of the pixels that have the class or are given it, the share with both.
+    """The mean over classes of intersection over union.
 
-    Counted over all images together, for the classes that occur in a mask or are given to a pixel; pixels without a class do not
-    count.
+    For one class this is the share of the pixels labelled with or predicted as the class that are both. Pixels are counted over
+    all images together. Classes that are neither in a mask nor predicted anywhere are left out, and so are pixels without a
+    class.
     """
 
     NAME = "mean_iou"
@@ -76,10 +79,10 @@ class MeanIou:
     def __init__(self, classes: int, device: torch.device) -> None:
         self.classes = classes
         self.counts = torch.zeros(classes, classes, dtype=torch.int64, device=device)
-        """Pixels by their class and the class that they are given."""
+        """Number of pixels by labelled class (rows) and predicted class (columns)."""
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
-        """(N, K, H, W) and (N, H, W)."""
+        """Adds a batch: logits (N, K, H, W) and masks (N, H, W)."""
         labelled = labels != UNLABELLED
         pairs = labels[labelled] * self.classes + logits.argmax(1)[labelled]
         self.counts += pairs.bincount(minlength=self.classes**2).view(self.classes, -1)
@@ -93,20 +96,20 @@ class MeanIou:
 
     @property
     def seen(self) -> int:
-        """Pixels that have a class."""
+        """The number of labelled pixels."""
         return int(self.counts.sum())
 
 
 def check_masks(name: str, pixels: bool, images: Images) -> None:
-    """Refuses images with masks for networks that score a whole image, and with labels for those that score pixels.
+    """Checks that images with masks go with networks that score pixels, and images with labels with those that score images.
 
     Args:
         name: of the network or the space, for the message.
-        pixels: whether it scores each pixel, or its networks do.
-        images: to train on, or to judge by.
+        pixels: whether the network, or the networks of the space, score each pixel.
+        images: to train or evaluate on.
 
     Raises:
-        UsageError: saying what goes with what.
+        UsageError: when they do not fit together; the message says what fits.
     """
     if images.masks and not pixels:
         raise UsageError(
@@ -121,5 +124,5 @@ def check_masks(name: str, pixels: bool, images: Images) -> None:
 
 
 def judge_of(masks: bool) -> type[Accuracy] | type[MeanIou]:
-    """What images with masks, or with labels, are judged by."""
+    """Returns the class of the measure: `MeanIou` for images with masks, `Accuracy` for images with labels."""
     return MeanIou if masks else Accuracy

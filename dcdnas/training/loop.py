@@ -1,10 +1,10 @@
-"""Training, top to bottom: the same function is a search's short proxy and a found network's real training.
+"""The training loop, used both for a search's short proxy trainings and for full trainings of found networks.
 
-Images stay in memory as bytes, whole batches are varied and normalised on the device. Unless a recipe says otherwise, SGD with
-Nesterov momentum follows a linear warm-up and a cosine (Loshchilov and Hutter, "SGDR", ICLR 2017, arXiv:1608.03983, eq. 5).
-A reading has BatchNorm statistics of its own (`dcdnas.training.statistics`): training goes on as if nothing had been read, and
-the network keeps those of the last reading. A training is a function of its seed: on the CPU two runs give the same bits, and
-the caller's random state is left alone.
+Images stay in memory as bytes; whole batches are augmented and normalised on the device. Unless a recipe says otherwise, SGD
+with Nesterov momentum follows a linear warm-up and a cosine (Loshchilov and Hutter, "SGDR", ICLR 2017, arXiv:1608.03983, eq. 5).
+A reading uses separately estimated BatchNorm statistics (`dcdnas.training.statistics`). It does not affect the training that
+follows, but after the last reading the network keeps that reading's statistics. A training is a function of its seed: on the CPU
+two runs give the same bits, and the caller's random state is left unchanged.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WHOLE = slice(None)
 """All images of a batch."""
 
 CHECK_EVERY = 16
-"""Steps between two looks at the loss; on a GPU every look waits for the device."""
+"""Steps between two checks that the loss is finite; on a GPU every check waits for the device."""
 
 
 def train(
@@ -47,18 +47,18 @@ def train(
     report: Callable[[EpochResult], bool] = lambda _: True,
     device: torch.device | str = "cpu",
 ) -> Score:
-    """Trains a network and judges it on the validation images after every epoch.
+    """Trains a network and evaluates it on the validation images after every epoch.
 
     Args:
-        network: already of the data's image size and classes (`dcdnas.networks.for_proxy`); its weights are trained in place
-            and it is left on `device`, in eval mode.
-        data: what to learn from and what to be judged on; never written to.
-        task: epochs, recipe, seed and deadline; which data and resolution it names does not matter here.
-        report: told the state after each epoch; False ends the training early.
-        device: to train on. On CUDA in mixed precision.
+        network: must already have the data's image size and classes (`dcdnas.networks.for_proxy`). Its weights are trained in
+            place, and it is left on `device`, in eval mode.
+        data: training and validation images; never written to.
+        task: epochs, recipe, seed and deadline. The data set and resolution that it names are ignored here.
+        report: called with the result of each epoch; returning False stops the training early.
+        device: to train on; on CUDA in mixed precision.
 
     Returns:
-        The last report and all before it.
+        The result of the last epoch, and the results of all epochs.
 
     Raises:
         Diverged: when the loss is infinite or NaN.
@@ -66,7 +66,7 @@ def train(
         DataError: when there are too few images for a step.
 
     Warns:
-        UserWarning: when it ends before temperatures have fallen to 1.
+        UserWarning: when the training finishes before temperatures have fallen to 1.
     """
     with seeded(task.seed, device) as generator:
         training = Training(network, data, task, generator, device)
@@ -79,16 +79,16 @@ def train(
 
 
 class Training:
-    """A training under way: `train` runs through it, and `dcdnas.training.checkpoint` keeps it in a file and restores it.
+    """The state of a training in progress: `train` runs it, and `dcdnas.training.checkpoint` saves it to a file and restores it.
 
     Args:
         network: as for `train`.
-        data: likewise.
-        task: likewise.
-        generator: on the CPU, for the order of the images and their variations.
+        data: as for `train`.
+        task: as for `train`.
+        generator: on the CPU, for the order of the images and their augmentation.
         device: to train on.
-        teacher: whose answers it learns beside the labels; None for none.
-        group: the processes that train it together.
+        teacher: network whose predictions are learned besides the labels; None for no distillation.
+        group: the processes that train the network together.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Training:
         self.images, self.validation = (on_device(part, self.device) for part in data)
         weights = class_weights(self.images, task.class_balance)
         self.weights = weights if weights is None else weights.to(self.device)
-        """(K,) of the classes in the loss; None where all are 1."""
+        """(K,) weights of the classes in the loss; None when all are 1."""
         self.steps_per_epoch = steps_per_epoch(len(self.images), task)
         self.temperature_steps = math.ceil(self.steps_per_epoch * annealing_epochs(task))
         self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -118,16 +118,16 @@ class Training:
         """Steps done."""
         self.curve: list[EpochResult] = []
         self.order: Tensor | None = None
-        """(N,) positions of the images in the order of the epoch under way; None between epochs."""
+        """(N,) positions of the images in the order of the current epoch; None between epochs."""
         self.loss = torch.zeros((), device=self.device)
-        """Sum of the losses of the epoch's steps."""
+        """Sum of the losses over the steps of the current epoch."""
         self.own: dict[str, Tensor] | None = None
-        """What training goes on with, while the network has what a reading was taken with; else None. By name: the statistics
-        of BatchNorms, or all weights where a recipe reads with their average."""
+        """Training's own tensors by name while the network still holds those of a reading, so that training can continue from
+        them; else None. They are the BatchNorm statistics, or the whole state where the recipe reads with averaged weights."""
 
     @property
     def done(self) -> bool:
-        """Whether all epochs are trained and read, or what it reaches has not risen for as many as the recipe waits."""
+        """Whether all epochs are trained and read, or the first value has not improved for `task.patience` epochs."""
         reached = [next(iter(result.values.values())) for result in self.curve]
         since_best = len(reached) - 1 - reached.index(max(reached)) if reached else 0
         return len(self.curve) == self.task.epochs or 0 < self.task.patience <= since_best
@@ -138,7 +138,7 @@ class Training:
         return self.step - len(self.curve) * self.steps_per_epoch
 
     def steps(self) -> Generator[None, None, None]:
-        """Trains what is left of the epoch; between two steps the training may be kept, and given up."""
+        """Trains the remaining steps of the epoch; after each step the caller may save the training or abandon it."""
         if self.own is not None:
             put_back(self.network, self.own)
             self.own = None
@@ -154,7 +154,7 @@ class Training:
                 yield
 
     def _learn(self, x: Tensor, y: Tensor) -> None:
-        """One step, on (N, C, H, W) floats and (N,) labels or (N, H, W) masks."""
+        """Makes one step on images (N, C, H, W) with labels (N,) or masks (N, H, W)."""
         task, step, epoch = self.task, self.step, len(self.curve)
         self.clock.check(epoch)
         if step < self.temperature_steps:
@@ -171,7 +171,7 @@ class Training:
         self.step += 1
 
     def _gradients(self, x: Tensor, y: Tensor) -> Tensor:
-        """Those of a batch, mixed with itself as the recipe says, in as many parts; its loss."""
+        """Computes the gradients of a batch, mixed and split into parts as the recipe says, and returns its loss."""
         self.optimizer.zero_grad(set_to_none=True)
         mix = drawn(tuple(x.shape), self.task, len(self.curve), self.generator)
         y, others, share = (y, y, 1.0) if mix is None else mix.labels(y)
@@ -185,7 +185,7 @@ class Training:
         return total
 
     def _loss(self, x: Tensor, y: Tensor, others: Tensor, share: float) -> Tensor:
-        """Of images that have a share of the labels `y` and the rest of `others`."""
+        """Returns the loss of mixed images, whose labels are `y` with weight `share` and `others` with the rest."""
         logits, smoothing = self.network(x), self.task.label_smoothing
         loss = cross_entropy(logits, y, smoothing, weights=self.weights)
         if share < 1:
@@ -193,8 +193,10 @@ class Training:
         return self.teacher.blended(loss, logits, x, self.task) if self.teacher else loss
 
     def read(self) -> EpochResult:
-        """Ends an epoch whose steps are done: what the network is worth. It keeps the statistics of this reading, and the average
-        of the weights where there is one, until the next step, so that it repeats the reading.
+        """Evaluates the network after all steps of an epoch.
+
+        Until the next step the network keeps the statistics of this reading (and the averaged weights, where the recipe has
+        them), so that evaluating it again gives the same values.
         """
         own = state_of(self.network) if self.average else statistics_of(self.network)
         self.curve.append(self.group.agreed(self._reading, (judge_of(self.images.masks).NAME, "loss")))
@@ -209,7 +211,7 @@ class Training:
         return reading(self.network, self.validation, task, len(self.curve), self.device, self.clock)
 
     def end(self) -> Score:
-        """Leaves the network ready for use; the last reading, and all before it."""
+        """Leaves the network ready for use, and returns the last reading together with the whole curve."""
         warn_of_temperatures(self.network)
         self.network.eval().to(memory_format=torch.contiguous_format)
         last = self.curve[-1]
@@ -219,7 +221,7 @@ class Training:
 def reading(
     network: Network, validation: Images, task: TrainingTask, epoch: int, device: torch.device, clock: Clock
 ) -> EpochResult:
-    """What the network is worth after an epoch, counted from 0."""
+    """Evaluates the network on the validation images after an epoch, which is counted from 0."""
     values = evaluate(network, validation, device=device, clock=clock)
     check_finite(values["loss"], epoch, task)
     return EpochResult(epoch + 1, values, clock.seconds)
@@ -229,17 +231,17 @@ def reading(
 def evaluate(
     network: nn.Module, images: Images, batch_size: int = 0, device: torch.device | str = "cpu", clock: Clock | None = None
 ) -> dict[str, float]:
-    """What a network reaches on all images, in eval mode; the network's mode is restored.
+    """Evaluates a network on all images, in eval mode; afterwards the network's mode is restored.
 
     Args:
-        network: to judge.
-        images: to judge it on, with labels or masks.
-        batch_size: images at once; 0 for what suits the images.
+        network: to evaluate.
+        images: to evaluate it on, with labels or masks.
+        batch_size: images in a batch; 0 for the images' default.
         device: to compute on.
-        clock: with a deadline; None for none.
+        clock: carries the deadline; None for no deadline.
 
     Returns:
-        ``accuracy`` of labels, or ``mean_iou`` of masks, 0 to 1; and ``loss``, the mean cross entropy.
+        ``accuracy`` for labels or ``mean_iou`` for masks, 0 to 1, and ``loss``, the mean cross entropy.
 
     Raises:
         TrainingTimeout: when the clock's deadline has passed.
@@ -275,20 +277,20 @@ def batches(
     epoch: int = 0,
     part: slice = WHOLE,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch: (N, C, H, W) floats, and (N,) labels or (N, H, W) masks, in an order of its own.
+    """Yields the batches of one epoch: float images (N, C, H, W), and labels (N,) or masks (N, H, W).
 
-    All batches are full. What is left over is dropped, other images in each epoch: a last batch of one would leave BatchNorm
-    without statistics, and a small one would make them noisy.
+    All batches are full. The images that do not fill a last batch are dropped, different ones in each epoch, because in a batch
+    of one image BatchNorm would have no statistics, and in a small batch they would be noisy.
 
     Args:
-        images: of the training part.
-        task: size of a batch and how its images are varied.
-        generator: on the CPU, of the order and the variations.
-        device: that batches go to.
+        images: the training images.
+        task: gives the batch size and the augmentation.
+        generator: on the CPU, for the order and the augmentation.
+        device: that the batches are moved to.
         order: (N,) positions of the images; drawn when left out.
-        first: batch to begin with, counted from 0.
-        epoch: counted from 0; with the seed and the batch it decides resized crops.
-        part: which images of each batch.
+        first: index of the first batch, counted from 0.
+        epoch: counted from 0; the resized crops follow from the seed, the epoch and the batch index.
+        part: the images of each batch to take.
     """
     size = min(task.batch_size, len(images))
     order = torch.randperm(len(images), generator=generator) if order is None else order
@@ -309,10 +311,10 @@ def batches(
 
 
 def steps_per_epoch(images: int, task: TrainingTask) -> int:
-    """Full batches in an epoch; one smaller batch where the images do not fill any.
+    """Returns the number of full batches in an epoch, or 1 for a single smaller batch when the images do not fill one.
 
     Raises:
-        DataError: when there are not even two images.
+        DataError: when there are fewer than two images.
     """
     if images < 2:
         raise DataError(f"too few images to train on: {images}. Allowed: at least 2.")
@@ -320,9 +322,9 @@ def steps_per_epoch(images: int, task: TrainingTask) -> int:
 
 
 def warn_of_temperatures(network: nn.Module) -> None:
-    """Warns of temperatures that have not fallen to the end: such a layer mixes its kernels more evenly than it was made to.
+    """Warns of layers whose temperature has not reached its final value: they mix their kernels more evenly than intended.
 
-    The end is 1, or what the module calls its `coldest`.
+    The final value is 1, or the module's attribute `coldest`.
     """
     annealed = [(name, m, m._buffers["temperature"]) for name, m in network.named_modules() if "temperature" in m._buffers]
     ends = [(name, float(getattr(m, "coldest", 1.0)), float(t)) for name, m, t in annealed if t is not None]
@@ -330,7 +332,7 @@ def warn_of_temperatures(network: nn.Module) -> None:
     if late:
         name, end, value = late[0]
         warnings.warn(
-            f"training ended before the annealing: {name}.temperature is {value:.3g}, not {end:g}, and {len(late) - 1} more. "
+            f"training finished before the annealing: {name}.temperature is {value:.3g}, not {end:g}, and {len(late) - 1} more. "
             "Train for longer, or fine-tune after network.anneal(1.0).",
             stacklevel=4,
         )
@@ -344,10 +346,10 @@ def check_finite(loss: float, epoch: int, task: TrainingTask) -> None:
 
 @contextmanager
 def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[torch.Generator]:
-    """Within this context torch's random numbers follow `seed`; afterwards they go on as if nothing had been drawn.
+    """Context manager that seeds torch's random numbers with `seed` and restores their previous state afterwards.
 
     Yields:
-        A CPU generator of the same seed, for draws that must not depend on the device.
+        A CPU generator with the same seed, for draws that must not depend on the device.
     """
     device = torch.device(device)
     devices = [device.index or 0] if device.type == "cuda" else []
@@ -357,22 +359,22 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[torch.Gene
 
 
 class Clock:
-    """Seconds since it was made, and a deadline on them.
+    """Measures the seconds since it was created, and checks them against a deadline.
 
     Args:
-        deadline: in seconds; 0 never.
+        deadline: in seconds; 0 for no deadline.
     """
 
     def __init__(self, deadline: float = 0.0) -> None:
         self.deadline, self._start = deadline, time.monotonic()
 
     def add(self, seconds: float) -> None:
-        """Counts time that an earlier process took."""
+        """Adds the time that an earlier process spent on the same training."""
         self._start -= seconds
 
     @property
     def seconds(self) -> float:
-        """Since this clock was made."""
+        """Seconds since this clock was created, plus the added ones."""
         return time.monotonic() - self._start
 
     def check(self, epoch: int | None = None) -> None:
@@ -386,7 +388,7 @@ class Clock:
 
 
 def on_device(images: Images, device: torch.device) -> Images:
-    """The images on the device where they take less than half of its free memory; else they stay and travel batch by batch."""
+    """Copies the images to a CUDA device if they take at most half of its free memory; else they are moved by the batch."""
     if device.type != "cuda" or len(images) * math.prod(images.shape) > torch.cuda.mem_get_info(device)[0] // 2:
         return images
     return images.to(device)

@@ -1,5 +1,5 @@
-"""Images of a batch mixed with one another: mixup (Zhang et al., ICLR 2018, arXiv:1710.09412), and CutMix (Yun et al., ICCV 2019,
-arXiv:1905.04899), both rising over the first epochs as DCD's published code has it.
+"""Mixing the images of a batch with one another: mixup (Zhang et al., ICLR 2018, arXiv:1710.09412) and CutMix (Yun et al., ICCV
+2019, arXiv:1905.04899). The strength of both rises over the first epochs, as in DCD's published code.
 
 Shapes: N batch, C channels, H W pixels.
 """
@@ -16,12 +16,12 @@ from dcdnas.core.task import TrainingTask
 
 @dataclass(frozen=True)
 class Mix:
-    """How a batch is mixed with itself.
+    """How the images of a batch are mixed with each other.
 
     Args:
-        share: lambda, what an image keeps of itself and its label; the rest is its partner's.
-        partner: (N,) which image of the batch each is mixed with.
-        box: left, top, right, bottom of what comes from the partner, in pixels; None where all pixels are mixed.
+        share: lambda, the share that an image keeps of its own pixels and label; the rest comes from its partner.
+        partner: (N,) for each image, the index of the image that it is mixed with.
+        box: left, top, right, bottom of the rectangle taken from the partner, in pixels; None when all pixels are blended.
     """
 
     share: float
@@ -29,7 +29,7 @@ class Mix:
     box: tuple[int, int, int, int] | None = None
 
     def applied(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) mixed; a new tensor of the same layout."""
+        """Returns the mixed images (N, C, H, W), as a new tensor with the same memory layout."""
         others = images[self.partner.to(images.device)]
         if self.box is None:
             return images.lerp(others, 1 - self.share)
@@ -39,9 +39,10 @@ class Mix:
         return mixed
 
     def labels(self, labels: Tensor) -> tuple[Tensor, Tensor, float]:
-        """Labels (N,) or masks (N, H, W) of the mixed images: their own, their partners', and the share of their own in the loss.
+        """Returns the images' own labels (N,) or masks (N, H, W), their partners', and the share of their own in the loss.
 
-        Masks that are cut as their images are have the class of every pixel.
+        With CutMix, masks are cut in the same way as their images, so one mixed mask already has the right class at every
+        pixel; it is returned twice, with a share of 1.
         """
         if self.box is not None and labels.dim() == 3:
             mixed = self.applied(labels)
@@ -50,10 +51,10 @@ class Mix:
 
 
 def drawn(shape: tuple[int, ...], task: TrainingTask, epoch: int, generator: torch.Generator) -> Mix | None:
-    """How a batch is mixed; None where the recipe mixes nothing. With both kinds each has half of the batches.
+    """Draws how a batch is mixed; None when the recipe mixes nothing. A recipe with both kinds uses each for half of the batches.
 
     Args:
-        shape: (N, C, H, W).
+        shape: (N, C, H, W) of the batch.
         task: the recipe.
         epoch: counted from 0.
         generator: on the CPU.
@@ -68,7 +69,10 @@ def drawn(shape: tuple[int, ...], task: TrainingTask, epoch: int, generator: tor
 
 
 def cut_out(shape: tuple[int, ...], share: float, partner: Tensor, generator: torch.Generator) -> Mix:
-    """A box of 1 - lambda of the area about a uniform centre, cut at the edges; lambda becomes what is left of the area."""
+    """Draws a CutMix box: 1 - lambda of the area around a uniformly drawn centre, clipped at the image's edges.
+
+    Lambda is then recomputed as the share of the area that lies outside the clipped box.
+    """
     height, width = shape[2:]
     side = (1 - share) ** 0.5
     x, y = (int(torch.randint(size, (), generator=generator)) for size in (width, height))
@@ -79,7 +83,7 @@ def cut_out(shape: tuple[int, ...], share: float, partner: Tensor, generator: to
 
 
 def beta(alpha: float, generator: torch.Generator) -> float:
-    """A draw from Beta(alpha, alpha), alpha at most 1, by Jöhnk's method; in logarithms, since small ones underflow."""
+    """Draws from Beta(alpha, alpha), alpha at most 1, by Jöhnk's method, in logarithms because small values would underflow."""
     while True:
         u, v = torch.rand(2, dtype=torch.float64, generator=generator).log() / alpha
         if torch.logaddexp(u, v) <= 0:

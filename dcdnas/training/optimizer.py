@@ -1,4 +1,4 @@
-"""The optimizer of a training: which parameters decay, the steps, and the number format that gradients come from."""
+"""The optimizer of a training: parameter groups with their weight decay, the steps, and the precision of the gradients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.
 
 
 def optimizer_of(network: nn.Module, task: TrainingTask) -> torch.optim.Optimizer:
-    """What steps a network's parameters as a recipe says."""
+    """Makes the optimizer of a network's parameters that the recipe names."""
     groups = parameter_groups(network, task)
     if task.optimizer == "adamw":
         return torch.optim.AdamW(groups, task.lr, fused=True)
@@ -23,10 +23,10 @@ def optimizer_of(network: nn.Module, task: TrainingTask) -> torch.optim.Optimize
 
 
 def parameter_groups(network: nn.Module, task: TrainingTask) -> list[dict[str, Any]]:
-    """Kernels with weight decay, norms and biases without, and controllers without and with a learning rate of their own.
+    """Splits a network's parameters into kernels, norms with biases, and controllers.
 
-    An operator's kernels are parameters of its own making; the layers inside it that have weights (Linear, Conv2d) are its
-    controller, which computes its attentions.
+    Only kernels have weight decay, and controllers have a separate learning rate. The Linear and Conv2d layers inside an operator
+    are its controller, which computes the attentions; the operator's kernels are parameters of the operator itself.
     """
     inside = [m for operator in network.modules() if isinstance(operator, (Operator, DDFUp)) for m in operator.modules()]
     controllers = {id(p) for m in inside if isinstance(m, (nn.Linear, nn.Conv2d)) for p in m.parameters(recurse=False)}
@@ -42,10 +42,10 @@ def parameter_groups(network: nn.Module, task: TrainingTask) -> list[dict[str, A
 
 
 class Precision:
-    """The number format of forward passes and their losses; weights and steps stay float32.
+    """The dtype of forward passes and their losses; weights and optimizer steps stay in float32.
 
     Args:
-        device: that is computed on.
+        device: to compute on.
         said: one of `dcdnas.core.task.PRECISIONS`.
     """
 
@@ -55,16 +55,16 @@ class Precision:
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.type is torch.float16)
 
     def autocast(self) -> torch.autocast:
-        """The context of a forward pass and its loss."""
+        """Returns the context manager for a forward pass and its loss."""
         mixed = self.type is not torch.float32
         return torch.autocast(self.device.type, self.type if mixed else None, enabled=mixed)
 
     def backward(self, loss: Tensor) -> None:
-        """Adds the gradients of `loss` to those that are there."""
+        """Adds the gradients of `loss` to the present gradients."""
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
     def step(self, optimizer: torch.optim.Optimizer, clip: float = 0.0) -> None:
-        """One step of the optimizer, with gradients scaled down to the norm `clip` where they exceed it."""
+        """Makes one optimizer step; gradients whose norm exceeds `clip` are scaled down to it, unless `clip` is 0."""
         if clip:
             self.scaler.unscale_(optimizer)
             torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip)
@@ -73,7 +73,7 @@ class Precision:
 
 
 def usual(device: torch.device) -> torch.dtype:
-    """What a device is usually trained in: bfloat16 on a GPU that has it, float16 on another, float32 elsewhere."""
+    """Returns the default training dtype of a device: bfloat16 on a GPU that supports it, else float16; float32 on a CPU."""
     if device.type != "cuda":
         return torch.float32
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

@@ -1,9 +1,10 @@
 """RandAugment on whole batches of bytes (Cubuk et al., CVPR Workshops 2020, arXiv:1909.13719).
 
-Each image goes through some of 14 operations, drawn with equal probability and with repetition. The operations have Pillow's
-arithmetic, and the ranges of AutoAugment (arXiv:1805.09501, table 6). Departures from the published code: a magnitude of 0
-changes nothing in any operation that has one and 10 is the far end of its range, and what has two directions is drawn for
-each image; there, solarize and posterize weaken as the magnitude grows, and colours and brightness only rise with it.
+Each image goes through a number of operations, drawn from 14 with equal probability and with replacement. The operations follow
+Pillow's arithmetic and have the ranges of AutoAugment (arXiv:1805.09501, table 6). Departures from the published code: in every
+operation with a magnitude, 0 changes nothing and 10 is the far end of the range, and the direction of an operation with two
+directions is drawn for each image. In the published code, solarize and posterize weaken as the magnitude grows, and colour and
+brightness only increase with it.
 
 Shapes: N images of one operation, C channels, H W pixels. `signs` is (N,), each -1 or 1.
 """
@@ -23,7 +24,7 @@ MOST = 10.0
 """The largest magnitude."""
 
 GREY = 128
-"""What comes in from outside an image, as in the published code."""
+"""Value of the pixels that come in from outside an image, as in the published code."""
 
 ROTATE, SHEAR, TRANSLATE, ENHANCE, BITS = 30.0, 0.3, 0.45, 0.9, 4
 """Ends of the ranges: degrees, shear, share of the side, deviation of the factor from 1, bits that posterize drops."""
@@ -36,11 +37,11 @@ Motion = Callable[[Tensor, float, Sequence[int]], Tensor]
 
 
 def randaugmented(images: Tensor, count: int, magnitude: float, generator: torch.Generator) -> Tensor:
-    """(N, C, H, W) uint8, each image through `count` drawn operations.
+    """Applies `count` randomly drawn operations to each image (N, C, H, W), uint8.
 
     Args:
         images: on any device; not written to.
-        count: operations an image, n in the paper.
+        count: operations per image, n in the paper.
         magnitude: 0 to 10, m in the paper.
         generator: on the CPU.
     """
@@ -51,12 +52,12 @@ def randaugmented(images: Tensor, count: int, magnitude: float, generator: torch
 
 
 def with_masks(images: Tensor, masks: Tensor, count: int, magnitude: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """`randaugmented` with masks (N, H, W), uint8, which are moved where their images are; what comes in has no class.
+    """Like `randaugmented`, but also moves the masks (N, H, W), uint8, with their images; pixels that come in have no class.
 
     Args:
         images: (N, C, H, W) uint8, on any device; not written to.
-        masks: likewise.
-        count: operations an image.
+        masks: on the same device; not written to.
+        count: operations per image.
         magnitude: 0 to 10.
         generator: on the CPU.
     """
@@ -70,13 +71,13 @@ def with_masks(images: Tensor, masks: Tensor, count: int, magnitude: float, gene
 
 
 def drawn(images: int, count: int, generator: torch.Generator, device: torch.device) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Operations, one after the other: the name, the images that go through it, and the sign of each.
+    """Yields the drawn operations in order: the name, the indices of the images to apply it to, and a sign for each of them.
 
     Args:
-        images: how many there are.
-        count: operations an image.
+        images: number of images.
+        count: operations per image.
         generator: on the CPU.
-        device: of what is drawn.
+        device: of the indices and signs.
     """
     names = list(OPERATIONS)
     for _ in range(count):
@@ -89,12 +90,12 @@ def drawn(images: int, count: int, generator: torch.Generator, device: torch.dev
 
 
 def identity(images: Tensor, signs: Tensor, strength: float) -> Tensor:
-    """The images themselves."""
+    """Returns the images unchanged."""
     return images
 
 
 def autocontrast(images: Tensor, signs: Tensor, strength: float) -> Tensor:
-    """Each channel stretched so that its darkest value is 0 and its brightest 255."""
+    """Stretches each channel so that its darkest value becomes 0 and its brightest 255."""
     low, high = images.amin((2, 3)).double(), images.amax((2, 3)).double()
     scale = torch.full_like(low, 255) / (high - low).clamp(min=1)  # `255 / x` would round twice
     values = torch.arange(256, device=images.device, dtype=torch.float64)
@@ -103,7 +104,7 @@ def autocontrast(images: Tensor, signs: Tensor, strength: float) -> Tensor:
 
 
 def equalize(images: Tensor, signs: Tensor, strength: float) -> Tensor:
-    """Each channel's values spread so that all are about as frequent."""
+    """Equalises the histogram of each channel."""
     n, channels = images.shape[:2]
     flat = images.flatten(2).long()
     counts = torch.zeros(n, channels, 256, dtype=torch.long, device=images.device)
@@ -116,29 +117,29 @@ def equalize(images: Tensor, signs: Tensor, strength: float) -> Tensor:
 
 
 def looked_up(images: Tensor, table: Tensor) -> Tensor:
-    """Each value replaced by that of its image's and channel's table (N, C, 256)."""
+    """Replaces each value by its entry in the lookup table of its image and channel, (N, C, 256)."""
     return table.clamp(0, 255).byte().gather(2, images.flatten(2).long()).view_as(images)
 
 
 def solarize(images: Tensor, signs: Tensor, strength: float) -> Tensor:
-    """Values from a threshold on inverted."""
+    """Inverts the values at or above a threshold, which falls with the strength."""
     return torch.where(images.int() >= 256 * (1 - strength), 255 - images, images)
 
 
 def posterize(images: Tensor, signs: Tensor, strength: float) -> Tensor:
-    """The lower bits of each value set to 0."""
+    """Sets the lower bits of each value to 0."""
     return images & (255 << round(BITS * strength) & 255)
 
 
 def enhanced(images: Tensor, weak: Tensor, signs: Tensor, strength: float) -> Tensor:
-    """Blend of the images with weak versions of them, or away from those: `weak` + f (`images` - `weak`), f = 1 +- 0.9."""
+    """Blends images towards weak versions of them or away from these: weak + f (images - weak), f = 1 + 0.9 strength sign."""
     factor = (1 + ENHANCE * strength * signs)[:, None, None, None]
     start = weak.float()
     return (start + factor * (images.float() - start)).clamp(0, 255).byte()
 
 
 def luminance(images: Tensor) -> Tensor:
-    """(N, 1, H, W) bytes: ITU-R 601-2 of three channels as Pillow rounds it, else the mean of the channels."""
+    """Returns the luminance (N, 1, H, W) as bytes: ITU-R 601-2 with Pillow's rounding for three channels, else their mean."""
     if images.shape[1] != 3:
         return images.float().mean(1, keepdim=True).round().byte()
     weights = torch.tensor([19595, 38470, 7471], device=images.device)[:, None, None]
@@ -146,23 +147,23 @@ def luminance(images: Tensor) -> Tensor:
 
 
 def color(images: Tensor, signs: Tensor, strength: float) -> Tensor:
-    """Colours weaker or stronger, against the grey image."""
+    """Makes colours weaker or stronger, by blending with the grey image."""
     return enhanced(images, luminance(images).expand_as(images), signs, strength)
 
 
 def contrast(images: Tensor, signs: Tensor, strength: float) -> Tensor:
-    """Contrast weaker or stronger, against the mean brightness."""
+    """Makes the contrast weaker or stronger, by blending with the mean brightness."""
     mean = (luminance(images).double().mean((1, 2, 3), keepdim=True) + 0.5).trunc()
     return enhanced(images, mean, signs, strength)
 
 
 def brightness(images: Tensor, signs: Tensor, strength: float) -> Tensor:
-    """Darker or brighter, against black."""
+    """Makes images darker or brighter, by blending with black."""
     return enhanced(images, torch.zeros_like(images), signs, strength)
 
 
 def sharpness(images: Tensor, signs: Tensor, strength: float) -> Tensor:
-    """Softer or sharper, against a smoothed image whose outermost pixels are those of the image."""
+    """Makes images softer or sharper, by blending with a smoothed image whose outermost pixels are left unsmoothed."""
     if min(images.shape[2:]) < 3:
         return images
     kernel = torch.ones(1, 1, 3, 3, device=images.device)
@@ -174,31 +175,31 @@ def sharpness(images: Tensor, signs: Tensor, strength: float) -> Tensor:
 
 
 def rotate(signs: Tensor, strength: float, size: Sequence[int]) -> Tensor:
-    """Turned about the centre, by up to 30 degrees, counter-clockwise for a sign of 1."""
+    """Rotates about the centre, by up to 30 degrees, counter-clockwise for a sign of 1."""
     angle = signs * math.radians(ROTATE * strength)
     return affine(size, angle.cos(), -angle.sin(), angle.sin(), angle.cos())
 
 
 def shear_x(signs: Tensor, strength: float, size: Sequence[int]) -> Tensor:
-    """Rows shifted in proportion to their distance from the centre."""
+    """Shifts each row in proportion to its distance from the centre."""
     one = torch.ones_like(signs)
     return affine(size, one, SHEAR * strength * signs, 0 * one, one)
 
 
 def shear_y(signs: Tensor, strength: float, size: Sequence[int]) -> Tensor:
-    """Columns shifted in proportion to their distance from the centre."""
+    """Shifts each column in proportion to its distance from the centre."""
     one = torch.ones_like(signs)
     return affine(size, one, 0 * one, SHEAR * strength * signs, one)
 
 
 def translate_x(signs: Tensor, strength: float, size: Sequence[int]) -> Tensor:
-    """Shifted sideways by up to 0.45 of the width, in whole pixels."""
+    """Shifts sideways by up to 0.45 of the width, in whole pixels."""
     one = torch.ones_like(signs)
     return affine(size, one, 0 * one, 0 * one, one, x=signs * round(TRANSLATE * strength * size[1]))
 
 
 def translate_y(signs: Tensor, strength: float, size: Sequence[int]) -> Tensor:
-    """Shifted up or down by up to 0.45 of the height, in whole pixels."""
+    """Shifts up or down by up to 0.45 of the height, in whole pixels."""
     one = torch.ones_like(signs)
     return affine(size, one, 0 * one, 0 * one, one, y=signs * round(TRANSLATE * strength * size[0]))
 
@@ -206,16 +207,18 @@ def translate_y(signs: Tensor, strength: float, size: Sequence[int]) -> Tensor:
 def affine(
     size: Sequence[int], a: Tensor, b: Tensor, c: Tensor, d: Tensor, x: Tensor | None = None, y: Tensor | None = None
 ) -> Tensor:
-    """(N, 2, 3) as `moved` takes them: a pixel (u, v) from the centre is read at (a u + b v + x, c u + d v + y).
+    """Returns the affine maps (N, 2, 3) for `moved`.
+
+    The output pixel at (u, v), relative to the centre, is read from the input at (a u + b v + x, c u + d v + y).
 
     Args:
         size: height and width of the images.
         a: (N,).
-        b: likewise.
-        c: likewise.
-        d: likewise.
-        x: (N,) pixels; 0 when left out.
-        y: likewise.
+        b: (N,).
+        c: (N,).
+        d: (N,).
+        x: (N,) in pixels; 0 when left out.
+        y: (N,) in pixels; 0 when left out.
     """
     height, width = size
     x, y = (torch.zeros_like(a) if shift is None else shift for shift in (x, y))
@@ -224,13 +227,13 @@ def affine(
 
 
 def moved(images: Tensor, motion: Tensor, outside: int = GREY, mode: str = "bilinear") -> Tensor:
-    """(N, C, H, W) uint8 in affine maps about their centre.
+    """Applies affine maps about the centre to images (N, C, H, W), uint8.
 
     Args:
         images: to move.
         motion: (N, 2, 3), see `affine`.
-        outside: what comes in.
-        mode: of reading between pixels, as in `torch.nn.functional.grid_sample`.
+        outside: value of the pixels that come in from outside.
+        mode: of interpolation, as in `torch.nn.functional.grid_sample`.
     """
     grid = F.affine_grid(motion, list(images.shape), align_corners=False)
     found = F.grid_sample(images.float() - outside, grid, mode, align_corners=False)
@@ -238,14 +241,14 @@ def moved(images: Tensor, motion: Tensor, outside: int = GREY, mode: str = "bili
 
 
 def moving(motion: Motion) -> Operation:
-    """The operation that moves the pixels of an image so."""
+    """Returns the operation that moves the pixels of images by this motion."""
     return lambda images, signs, strength: moved(images, motion(signs, strength, images.shape[2:]))
 
 
 MOTIONS: Mapping[str, Motion] = {
     "rotate": rotate, "shear_x": shear_x, "shear_y": shear_y, "translate_x": translate_x, "translate_y": translate_y,
 }  # fmt: skip
-"""The operations that move pixels, and masks with them."""
+"""The operations that move pixels, which are also applied to masks."""
 
 OPERATIONS: Mapping[str, Operation] = {
     "identity": identity, "autocontrast": autocontrast, "equalize": equalize, "rotate": moving(rotate), "solarize": solarize,
@@ -253,4 +256,4 @@ OPERATIONS: Mapping[str, Operation] = {
     "shear_x": moving(shear_x), "shear_y": moving(shear_y), "translate_x": moving(translate_x),
     "translate_y": moving(translate_y),
 }  # fmt: skip
-"""The paper's 14."""
+"""The 14 operations of the paper."""

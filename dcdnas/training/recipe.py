@@ -1,4 +1,4 @@
-"""Recipes of trainings as YAML files: those that ship, by name, and anybody's own."""
+"""Training recipes as YAML files: the shipped ones, found by name, and a user's own files."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ FURTHER = (
     "randaugment", "magnitude", "erasing", "crop_area", "accumulate", "precision", "patience", "distillation",
     "distillation_temperature", "class_balance",
 )  # fmt: skip
-"""Parts of a recipe that only a training in earnest has, not a search's short ones."""
+"""Parts of a recipe that only a full training has, not the short trainings of a search."""
 
 PARTS = (
     "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment", "controller_lr", "controller_warmup",
     "norm_batches", *FURTHER,
 )  # fmt: skip
-"""What a recipe may say."""
+"""The parts that a recipe may set."""
 
 _KINDS: Mapping[str, type] = {f.name: type(f.default) for f in fields(TrainingTask) if f.name in PARTS}
 _SAID = {int: "a whole number", float: "a number", str: "a word"}
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """Name -> file of the recipes inside the package."""
+    """Returns the recipe files inside the package, by name."""
     return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
 
 
 def read_recipe(name: str) -> dict[str, Any]:
-    """What a recipe says: that which ships under a name, or that of a file.
+    """Reads the parts of a recipe, by name, from a shipped recipe or from a file.
 
     Raises:
-        UnknownNameError: when there is neither.
-        FileError: when the file is no recipe; says the line.
+        UnknownNameError: when `name` is neither a shipped recipe nor a file.
+        FileError: when the file is not a valid recipe; the message gives the line.
     """
     path = shipped_recipes().get(name, Path(name))
     if not is_file(path):
@@ -51,7 +51,7 @@ def read_recipe(name: str) -> dict[str, Any]:
     document = read_yaml(path)
     data = document.data
     if not isinstance(data, Mapping) or data.get("format") != FORMAT:
-        raise FileError(f"{document.where(('format',))}: this is no recipe. It begins with: format: {FORMAT}")
+        raise FileError(f"{document.where(('format',))}: this is not a recipe. A recipe begins with: format: {FORMAT}")
     for key in data:
         if key not in ("format", "description", "task"):
             raise FileError(f"{document.where((str(key),))}: {nearest(str(key), ('description', 'task'))}")
@@ -72,11 +72,11 @@ def _task(document: Document) -> dict[str, Any]:
 
 
 def checked(name: str, value: Any) -> Any:
-    """A value of a part of a recipe, as that part has it.
+    """Checks the value of one part of a recipe and converts it to that part's type.
 
     Raises:
-        UnknownNameError: when there is no such part.
-        UsageError: when the value is of another kind.
+        UnknownNameError: when no part has this name.
+        UsageError: when the value has the wrong type.
     """
     if name not in PARTS:
         raise UnknownNameError("part of a recipe", name, PARTS)

@@ -1,4 +1,4 @@
-"""What changes from step to step of a training: the learning rate, and how long temperatures take to fall."""
+"""Schedules of a training: the learning rate of each step, and the epochs over which temperatures are annealed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dcdnas.core.task import TrainingTask
 
 
 def learning_rate(step: int, steps: int, task: TrainingTask, controller: bool = False) -> float:
-    """Of one step out of all: rising linearly to the peak over the warm-up, then falling as a half cosine or in steps.
+    """Returns the learning rate of one step: a linear warm-up to the peak, then a decay as a half cosine or in steps.
 
-    For controllers times `task.controller_lr`, and rising over `task.controller_warmup` as well.
+    For controllers the rate is multiplied by `task.controller_lr` and rises over `task.controller_warmup` as well.
     """
     warmup = round(task.warmup * steps)
     if step < warmup:
@@ -25,8 +25,9 @@ def learning_rate(step: int, steps: int, task: TrainingTask, controller: bool = 
 
 
 def annealing_epochs(task: TrainingTask) -> float:
-    """Epochs over which temperatures fall to 1: as said, else a third of all; up to the first rung where that comes sooner.
+    """Returns the epochs over which temperatures fall to 1: `task.anneal_epochs`, or a third of all epochs when that is 0.
 
-    Otherwise early stopping would judge operators with a temperature before they do what they are for.
+    Annealing finishes by the first rung in any case. Otherwise early stopping would judge operators with a temperature while
+    their attentions are still kept even.
     """
     return min(task.anneal_epochs or task.epochs / 3, task.epochs, task.first_rung or math.inf)

@@ -1,4 +1,4 @@
-"""What a training in earnest begins with beside its seed: weights of an earlier one, and a teacher."""
+"""Initial state of a full training besides its seed: weights of an earlier training, and a teacher."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from dcdnas.training.distillation import Teacher
 from dcdnas.training.weights import check_fit, read_weights
 
 CLASSIFIERS = "classifier.", "decoder.classifier."
-"""How the names of those tensors begin that are for the classes."""
+"""Prefixes of the names of the tensors that depend on the classes."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """What a training begins with.
+    """The initial state of a training.
 
     Args:
-        weights: by name; what is not named begins as its seed has it.
-        teacher: whose answers it learns; None for none.
+        weights: by name; all others are initialised from the training's seed.
+        teacher: network whose predictions are learned; None for no distillation.
     """
 
     weights: Mapping[str, Tensor] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Start:
             network.load_state_dict(dict(self.weights), strict=False)
 
     def described(self) -> dict[str, str]:
-        """What tells one start from another, as plain data."""
+        """Returns digests that distinguish one start from another, as plain data."""
         said = {"weights at the start": digest(self.weights)} if self.weights else {}
         return said | ({"teacher": digest(self.teacher.network.state_dict())} if self.teacher else {})
 
@@ -44,7 +44,7 @@ FRESH = Start()
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
-    """Of names and contents."""
+    """Returns a digest of the tensors' names and contents."""
     found = hashlib.blake2b(digest_size=8)
     for name, tensor in sorted(tensors.items()):
         found.update(name.encode())
@@ -53,18 +53,18 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def weights_for(network: nn.Module, path: Path, classes: tuple[str, ...] = ()) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Weights of a file for a network; without the classifier's where that is for other classes, or for another order of them.
+    """Reads initial weights for a network; the classifier's are left out if it has other classes or orders them differently.
 
     Args:
-        network: that is going to begin with them.
+        network: to be initialised with the weights.
         path: of a safetensors file.
-        classes: names of those that it is going to learn; none where they are not known.
+        classes: names of the classes that the network will learn; empty if they are not known.
 
     Returns:
-        The weights, and the names of those that stay as their seed has them.
+        The weights, and the names of the tensors that stay initialised from the seed.
 
     Raises:
-        FileError: when the file is missing, no safetensors, or of another network.
+        FileError: when the file is missing, not safetensors, or contains another network's weights.
     """
     found, theirs = read_weights(path)
     mine = network.state_dict()

@@ -1,7 +1,7 @@
-"""BatchNorm statistics for a reading: re-estimated by the network as it is now, on a few batches of unaugmented images.
+"""BatchNorm statistics for a reading, re-estimated with the current weights on a few batches of unaugmented images.
 
-The running statistics that training keeps are averages over the networks of many steps, while weights still change quickly, so
-that early readings with them are more noise than network. `benchmarks/readings.py` measures what fresh ones change.
+The running statistics that training keeps are averages over many steps, during which the weights change quickly. Early readings
+with them are therefore mostly noise. `benchmarks/readings.py` measures the effect of re-estimated statistics.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from dcdnas.kernels import without_gradients
 from dcdnas.training.augment import normalised
 
 SEED = 0
-"""Of the draw of the images, the same in every reading of every network."""
+"""Seed of the draw of the images, the same in every reading of every network."""
 
 
 def norms_of(network: nn.Module) -> list[_BatchNorm]:
-    """The BatchNorms with running statistics, those inside of attentions too."""
+    """Returns the BatchNorms that have running statistics, including those inside attentions."""
     return [m for m in network.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
 
 
 def statistics_of(network: nn.Module) -> dict[str, Tensor]:
-    """Copies of the running statistics of each BatchNorm by their names, to be put back with `put_back`."""
+    """Returns copies of all BatchNorms' running statistics, by name; `put_back` restores them."""
     norms = {id(norm) for norm in norms_of(network)}
     return {
         f"{name}.{part}" if name else part: buffer.clone()
@@ -39,10 +39,10 @@ def statistics_of(network: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def put_back(network: nn.Module, kept: Mapping[str, Tensor]) -> None:
-    """Writes parameters and buffers into a network by their names, in place; what is not named stays.
+    """Writes parameters and buffers into a network by their names, in place; all others stay unchanged.
 
     Raises:
-        KeyError: for a name that it does not have.
+        KeyError: for a name that the network does not have.
     """
     mine = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     for name, tensor in kept.items():
@@ -58,15 +58,15 @@ def reestimate(
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[object]],
 ) -> None:
-    """Sets the running statistics, in place, to their means over some batches; nothing is drawn from torch's random numbers.
+    """Sets the running statistics, in place, to their means over some batches, without drawing from torch's global generator.
 
     Args:
-        network: on `device`; its mode is restored. Dropout is off meanwhile, as it is when the network is judged.
-        images: of the training part.
-        batches: how many; 0 leaves the statistics as they are. Fewer where there are not so many images.
-        batch_size: images in each.
+        network: on `device`; its mode is restored. Dropout is off meanwhile, as it is during evaluation.
+        images: the training images.
+        batches: number of batches, fewer when the images do not fill this many; 0 leaves the statistics as they are.
+        batch_size: images in each batch.
         device: to compute on.
-        autocast: the context of a forward pass.
+        autocast: makes the context manager for a forward pass.
     """
     generator = torch.Generator().manual_seed(SEED)
     size = min(batch_size, len(images))

@@ -1,4 +1,4 @@
-"""BatchNorm statistics over all processes of a training, by `torch.nn.SyncBatchNorm`, which is for CUDA alone."""
+"""BatchNorm statistics over all processes of a training, with `torch.nn.SyncBatchNorm`, which supports only CUDA."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from dcdnas.operators import StatedNorm
 
 @contextmanager
 def synchronised(network: nn.Module, device: torch.device) -> Iterator[None]:
-    """Within, BatchNorms on CUDA normalise by the images of all processes; afterwards they are what they were.
+    """Context manager in which BatchNorms on CUDA normalise by the images of all processes; the original modules are restored.
 
-    Each keeps its own parameters and running statistics throughout. An `StatedNorm`, whose statistics an operator computes
-    by itself, keeps those of its process.
+    Each BatchNorm keeps its parameters and running statistics throughout. A `StatedNorm`, whose statistics are computed by an
+    operator, keeps using those of its process.
 
     Args:
-        network: that learns.
-        device: that it is on; anywhere but on CUDA nothing happens.
+        network: in training.
+        device: of the network; on any device but CUDA nothing changes.
     """
     places = [
         (parent, name, norm, nn.SyncBatchNorm.convert_sync_batchnorm(norm))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""What each of several processes does that train one network together."""
+"""The part of each process when several processes train one network together."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def train_together(
     start: Start,
     asked: Callable[[], bool],
 ) -> None:
-    """Trains this process's part from where the folder has the training to its end, or until it is asked to stop.
+    """Trains this process's part of every batch, from the state in the folder to the end of the training or until a stop.
 
     Args:
-        architecture: fitted to the images.
+        architecture: adapted to the images.
         images: the same in all processes.
         task: the recipe.
-        place: that all processes restore from, and the first one keeps the training in after every epoch.
+        place: folder that all processes restore the training from; the first process saves it there after every epoch.
         device: of this process.
-        start: weights to begin with, and a teacher.
-        asked: whether to stop.
+        start: initial weights, and a teacher.
+        asked: returns whether the training shall stop.
 
     Raises:
-        TrainingError: when the training cannot go on.
+        TrainingError: when the training cannot continue.
         RunError: when the folder cannot be written to.
     """
     with seeded(task.seed, device):

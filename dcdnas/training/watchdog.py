@@ -1,8 +1,8 @@
-"""The last resort against a training that hangs: the process is ended from outside the interpreter.
+"""The last resort against a training that hangs: a timer outside the interpreter terminates the process.
 
-A deadline that is checked between batches cannot interrupt a batch that never ends. Python's `faulthandler` runs its timer in
-a thread of its own that does not need the interpreter's lock, so it ends even a process stuck inside a library; before that it
-writes where every thread stood to the standard error. The process exits with status 1.
+A deadline that is checked between batches cannot interrupt a batch that never finishes. Python's `faulthandler` runs its timer
+in a separate thread that does not need the interpreter's lock, so it can terminate even a process that is stuck inside a
+library. Before that, it writes the traceback of every thread to standard error. The process exits with status 1.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def watchdog(seconds: float) -> Iterator[None]:
-    """Ends this process when the block takes longer than `seconds`; 0 or less never does.
+    """Terminates this process when the block takes longer than `seconds`; 0 or less sets no limit.
 
-    Meant for worker processes. There is one timer a process: do not nest.
+    Meant for worker processes. Do not nest: there is only one timer per process.
     """
     if seconds > 0:
         faulthandler.dump_traceback_later(seconds, exit=True, file=2)

@@ -1,4 +1,4 @@
-"""Weights in a safetensors file, which anybody may have written: read without running anything, and held against a network."""
+"""Reads weights from a safetensors file of any origin, without executing code, and checks that they fit a network."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from dcdnas.core.files import is_file
 from dcdnas.errors import FileError
 
 MOST_NAMED = 3
-"""Differences that a message names."""
+"""The most differences that a message lists."""
 
 PICKLES = b"PK\x03\x04", b"\x80"
-"""How files begin that `torch.save` and `pickle` write; safetensors have a brace after eight bytes."""
+"""First bytes of files that `torch.save` and `pickle` write; a safetensors file has a brace after its first eight bytes."""
 
 
 class Weights(NamedTuple):
-    """Tensors by name, and the names of the classes; none where the file does not say them."""
+    """Tensors by name, and the names of the classes, which are empty if the file does not contain them."""
 
     tensors: dict[str, Tensor]
     classes: tuple[str, ...]
 
 
 def read_weights(path: Path) -> Weights:
-    """What a file holds.
+    """Reads the weights and class names from a file.
 
     Raises:
-        FileError: when it is missing, no safetensors or damaged, or a weight is no finite number.
+        FileError: when the file is missing, damaged or not safetensors, or a weight is not finite.
     """
     if not is_file(path):
         raise FileError(f"{path}: no such file. Give weights as safetensors, like the model.safetensors of `dcdnas train`.")
@@ -50,19 +50,19 @@ def read_weights(path: Path) -> Weights:
 
 
 def check_fit(path: Path, network: Mapping[str, Tensor], found: Mapping[str, Tensor], but: tuple[str, ...] = ()) -> None:
-    """Refuses weights that are not those of a network.
+    """Checks that weights have the names, shapes and kinds of number of a network's.
 
     Args:
         path: of the file, for the message.
-        network: its tensors by name.
-        found: those of the file.
-        but: tensors that may differ in shape.
+        network: tensors of the network, by name.
+        found: tensors of the file, by name.
+        but: tensors whose shape may differ.
 
     Raises:
-        FileError: saying what is missing, has no place, or is of another shape or kind of number.
+        FileError: listing the tensors that are missing, unknown to the network, or of another shape or kind of number.
     """
     problems = [f"{name} is missing" for name in network if name not in found]
-    problems += [f"{name} has no place" for name in found if name not in network]
+    problems += [f"{name} is not in the network" for name in found if name not in network]
     for name in (name for name in network if name in found):
         mine, theirs = network[name], found[name]
         if theirs.shape != mine.shape and name not in but:
@@ -72,7 +72,7 @@ def check_fit(path: Path, network: Mapping[str, Tensor], found: Mapping[str, Ten
     if problems:
         more = f" and {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
         named = "; ".join(problems[:MOST_NAMED])
-        raise FileError(f"{path}: weights of another network: {named}{more}. Name those of this one.")
+        raise FileError(f"{path}: weights of another network: {named}{more}. Give weights of this network.")
 
 
 def _unreadable(path: Path, error: Exception) -> str:
@@ -87,11 +87,11 @@ def _unreadable(path: Path, error: Exception) -> str:
             "`dcdnas import` reads published checkpoints without running what is in them."
         )
     reason = str(error).removeprefix("Error while deserializing header: ")
-    return f"{path}: cannot be read as safetensors: {reason}. It is damaged or something else: get it again."
+    return f"{path}: cannot be read as safetensors: {reason}. The file is damaged or has another format: get it again."
 
 
 def _classes(said: str) -> tuple[str, ...]:
-    """Names of the classes, where they are a list of texts."""
+    """Returns the names of the classes, or an empty tuple if `said` is not a JSON list of strings."""
     try:
         found = json.loads(said)
     except (ValueError, RecursionError):

@@ -7,8 +7,8 @@
 #SBATCH --signal=B:TERM@300
 #SBATCH --requeue
 #
-# A search on three nodes. Five minutes before the job's time is up the search is asked to end, and keeps all that ended; the job
-# goes back into the queue and goes on with it. RUNS is on storage that all nodes see.
+# A search on three nodes. Five minutes before the job's time is up, the search receives SIGTERM and stops with all finished trainings
+# saved; the job is queued again and then resumes the search. RUNS has to be on storage that all nodes share.
 set -euo pipefail
 
 RUNS=${RUNS:-$HOME/dcdnas-runs}
@@ -47,7 +47,7 @@ while kill -0 "$search" 2>/dev/null; do
   wait "$search" || code=$?
 done
 
-# 3 is what a search ends with that can go on
+# exit code 3: the search was stopped and can be resumed
 if [ "$code" -eq 3 ]; then
   scontrol requeue "$SLURM_JOB_ID"
 fi

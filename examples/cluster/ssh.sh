@@ -1,7 +1,8 @@
 #!/bin/bash
-# A search on machines that SSH reaches: ./ssh.sh HEAD WORKER...
+# A search on machines that can be reached over SSH: ./ssh.sh HEAD WORKER...
 #
-# Each has dcdnas in the same virtual environment (VENV) and sees the folder of runs (RUNS); the token goes to them over SSH.
+# Each machine needs dcdnas in a virtual environment at the same path (VENV) and access to the shared folder of runs (RUNS). The token
+# is sent to them over SSH.
 set -euo pipefail
 
 [ $# -ge 1 ] || { echo "usage: $0 HEAD [WORKER...]" >&2; exit 2; }
@@ -14,7 +15,7 @@ SEARCH=${SEARCH:-"-b 300MFLOPs -n 200"}
 PORT=6379
 token=$(openssl rand -hex 32)
 
-# The token is read from standard input, so that no list of processes shows it.
+# The token is read from standard input, so that it does not appear in a list of processes.
 on() {
   local host=$1
   shift
@@ -26,7 +27,7 @@ on "$HEAD" "$VENV/bin/ray start --head --node-ip-address=$address --port=$PORT -
 for worker in "$@"; do
   on "$worker" "$VENV/bin/ray start --address=$address:$PORT"
 done
-# `ray stop` ends every Ray of the machine, also that of others: name machines that are yours alone.
+# `ray stop` stops every Ray process on a machine, including those of other clusters: use machines that you do not share.
 trap 'for host in "$HEAD" "$@"; do ssh "$host" "$VENV/bin/ray stop"; done' EXIT
 
 if ssh "$HEAD" test -e "$RUNS/$NAME/search.yaml"; then

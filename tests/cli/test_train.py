@@ -74,7 +74,7 @@ def test_a_training_that_a_signal_stops_is_kept_and_resumed(run: Run, searched: 
     monkeypatch.setattr(full_training.Training, "steps", steps)
     stopped = run(*words)
     assert stopped.code == 3
-    assert "stopped in epoch 2 of 2 of seed 1; it is kept in out/seed-1/last.safetensors" in stopped.err
+    assert "stopped in epoch 2 of 2 of seed 1; the training is saved in out/seed-1/last.safetensors" in stopped.err
     assert dcdnas.load("out/seed-0") is not None
     monkeypatch.setattr(full_training.Training, "steps", real)
     resumed = run(*words, "--resume", "--json")

@@ -117,13 +117,13 @@ def test_an_exported_network_with_guides_computes_the_same_at_any_batch(operator
 
 
 WRONG = {
-    "a first layer": ("stage1.block1.reduce", LayerChoice("condconv", {"num_experts": 4}, "", 4), "no guide comes here"),
+    "a first layer": ("stage1.block1.reduce", LayerChoice("condconv", {"num_experts": 4}, "", 4), "receives no guide"),
     "a shortcut": (
         "stage2.block1.shortcut",
         LayerChoice("condconv", {"num_experts": 4}, "", 4),
         "Allowed in resnet: conv2, expand, spatial",
     ),
-    "a stem": ("stem", LayerChoice("condconv", {"num_experts": 4}, "", 4), "no guide comes here"),
+    "a stem": ("stem", LayerChoice("condconv", {"num_experts": 4}, "", 4), "receives no guide"),
     "a static first layer": ("stage1.block1.reduce", LayerChoice(), "is static and makes none for condconv"),
     "other experts": ("stage1.block1.reduce", LayerChoice("condconv", {"num_experts": 2}), "makes one of 2 channels"),
 }

@@ -231,7 +231,7 @@ def test_it_stands_under_a_decoder_too() -> None:
 @pytest.mark.parametrize("given", [{"hamburger_rank": (0, 17)}, {"hamburger_rank": 37, "channels": (40, 40), "strides": (1, 2)}])
 def test_a_map_that_is_too_small_is_refused(given: dict[str, Any]) -> None:
     a = small("mobilenetv2", **given)
-    with pytest.raises(GeometryError, match=r"stage\d.context: a hamburger of rank \d+ leaves out nothing .* ranks up to \d+"):
+    with pytest.raises(GeometryError, match=r"stage\d.context: a hamburger of rank \d+ leaves nothing out .* ranks up to \d+"):
         slots_of(a)
 
 
@@ -273,7 +273,7 @@ def test_without_a_pattern_it_is_in_every_stage_and_can_be_shared() -> None:
         ({"hamburger": {"rank": 4, "stepz": 3}}, "hamburger has no setting 'stepz'. Did you mean 'steps'?"),
         ({"hamburger": {"rank": 4, "steps": 0}}, "hamburger.steps: hamburger_steps cannot be 0"),
         ({"stage9": {"hamburger": {"rank": 4}}}, "stage9.hamburger.rank: the pattern matches nothing"),
-        ({"stage2": {"hamburger": {"rank": [0, 64]}}}, "a hamburger of rank 64 leaves out nothing"),
+        ({"stage2": {"hamburger": {"rank": [0, 64]}}}, "a hamburger of rank 64 leaves nothing out"),
     ],
 )
 def test_what_is_wrong_is_said_at_its_line(context: Any, message: str) -> None:

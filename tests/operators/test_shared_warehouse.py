@@ -249,7 +249,7 @@ def test_files_hold_and_compute_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lender", "message"),
     [
-        ("nobody", "shared_with: 'nobody' is no layer"),
+        ("nobody", "shared_with: 'nobody' is not a layer"),
         ("borrower", "has none for a warehouse of"),
         ("stem", "has 9 x 8 x 3 for a warehouse of"),
     ],

@@ -176,7 +176,7 @@ def test_all_that_cannot_be_converted_is_named_and_nothing_is_converted():
     network = nn.Sequential(nn.Conv2d(3, 4, (1, 3)), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3, padding_mode="circular"))
     with pytest.raises(
         GeometryError,
-        match=r"odconv cannot take the place of 2 of 3 .*nothing was converted. 0: kernel_size .* 2: padding_mode is 'circular'",
+        match=r"odconv cannot replace 2 of 3 .*nothing was converted. 0: kernel_size .* 2: padding_mode is 'circular'",
     ):
         dcdnas.convert(network, "odconv")
     assert isinstance(dcdnas.convert(network, "odconv", "1")[1], operators["odconv"])
@@ -184,7 +184,7 @@ def test_all_that_cannot_be_converted_is_named_and_nothing_is_converted():
 
 def test_one_convolution_is_converted_too_and_refused_in_a_sentence():
     assert isinstance(dcdnas.convert(nn.Conv2d(3, 4, 3), "odconv"), operators["odconv"])
-    with pytest.raises(GeometryError, match=r"^ddf cannot take its place. ddf filters each channel"):
+    with pytest.raises(GeometryError, match=r"^ddf cannot replace the convolution. ddf filters each channel"):
         dcdnas.convert(nn.Conv2d(3, 3, 3), "ddf")
 
 

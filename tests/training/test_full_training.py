@@ -200,11 +200,11 @@ def test_another_recipe_network_or_other_images_are_refused_with_the_difference(
     fewer = Split(data.train.take(torch.arange(200)), data.validation)
     assert "images to learn from was 250 and is 200; content of the images was" in refused(architecture, fewer, LONG, folder)
     brighter = Split(replace(data.train, pixels=data.train.pixels // 2), data.validation)
-    assert "of another training: content of the images was" in refused(architecture, brighter, LONG, folder)
+    assert "belongs to another training: content of the images was" in refused(architecture, brighter, LONG, folder)
 
 
 def test_a_training_is_not_written_over(architecture: Architecture, data: Split, straight: tuple[Path, Trained]) -> None:
-    assert "has a training already" in refused(architecture, data, LONG, straight[0], resume=False)
+    assert "contains a training already" in refused(architecture, data, LONG, straight[0], resume=False)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_a_training_is_not_written_over(architecture: Architecture, data: Split,
     [
         (lambda path: path.write_bytes(path.read_bytes()[:-100]), "cannot be read as a checkpoint"),
         (lambda path: save_file({}, path), "Allowed: 'dcdnas/training-1'"),
-        (lambda path: save_file({}, path, {"format": "dcdnas/training-1", "training": "[]"}), "does not say what was trained"),
+        (lambda path: save_file({}, path, {"format": "dcdnas/training-1", "training": "[]"}), "does not describe a training"),
     ],
     ids=["cut", "other", "no facts"],
 )
@@ -266,7 +266,7 @@ def test_a_training_whose_folder_was_taken_over_writes_nothing_more(
 ) -> None:
     monkeypatch.setattr(FolderLock, "lost", property(lambda lock: True, lambda lock, value: None), raising=False)
     said = refused(architecture, data, replace(LONG, epochs=1, augment="none"), tmp_path)
-    assert "another process has taken this training over" in said
+    assert "another process has taken over this training" in said
     assert not (tmp_path / f"seed-{SEED}/last.safetensors").exists()
 
 

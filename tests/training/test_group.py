@@ -74,7 +74,7 @@ def test_the_mean_gradients_of_two_processes_are_those_of_one_on_the_joined_batc
             torch.testing.assert_close(together[name], gradient, atol=1e-6, rtol=1e-5)
     result = repr(EpochResult(3, {"accuracy": 0.25, "loss": 1.5}, 7.0))
     assert (tmp_path / "said-0").read_text().splitlines() == ["all stop", result, "the loss is nan"]
-    assert (tmp_path / "said-1").read_text().splitlines() == ["all stop", result, "the first worker could not go on."]
+    assert (tmp_path / "said-1").read_text().splitlines() == ["all stop", result, "the first worker could not continue."]
 
 
 def of_rank(rank: int, monkeypatch: pytest.MonkeyPatch) -> Processes:

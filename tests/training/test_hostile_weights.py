@@ -81,12 +81,12 @@ def test_names_of_classes_are_a_list_of_texts_or_none(said: str, tmp_path: Path)
         ({"a.weight": torch.ones(3, 2)}, r"a\.weight has shape \(3, 2\) instead of \(2, 3\)"),
         ({"a.weight": torch.ones(2, 3, dtype=torch.int8)}, r"a\.weight holds int8 instead of float32"),
         ({"a.count": torch.tensor(1.0)}, r"a\.count holds float32 instead of int64"),
-        ({"b": torch.ones(1)}, "b has no place"),
-        ({f"b{i}": torch.ones(1) for i in range(5)}, "b0 has no place; b1 has no place; b2 has no place and 2 more"),
+        ({"b": torch.ones(1)}, "b is not in the network"),
+        ({f"b{i}": torch.ones(1) for i in range(5)}, "b0 is not in the network; b1 is not in the network; b2 .* and 2 more"),
     ],
 )
 def test_weights_of_another_network_are_refused(change: dict[str, torch.Tensor], message: str) -> None:
-    with pytest.raises(FileError, match=rf"w: weights of another network: {message}. Name those of this one"):
+    with pytest.raises(FileError, match=rf"w: weights of another network: {message}. Give weights of this network"):
         check_fit(Path("w"), WHOLE, WHOLE | change)
 
 

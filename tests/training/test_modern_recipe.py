@@ -201,7 +201,7 @@ def test_the_classifier_of_other_classes_begins_anew(tmp_path: Path) -> None:
 def test_weights_of_another_network_are_refused_with_what_differs(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     save_file({"stem.conv.weight": torch.zeros(3), "odd": torch.zeros(1)}, path)
-    with pytest.raises(FileError, match=r"weights of another network: .* is missing.*and \d+ more\. Name those of this one"):
+    with pytest.raises(FileError, match=r"weights of another network: .* is missing.*and \d+ more\. Give weights of this"):
         weights_for(network(), path)
     with pytest.raises(FileError, match="no such file"):
         weights_for(network(), tmp_path / "none.safetensors")

@@ -48,7 +48,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("task: {lr: 1}\n", "mine.yaml:1: format: this is no recipe. It begins with: format: dcdnas/recipe-1"),
+        ("task: {lr: 1}\n", "mine.yaml:1: format: this is not a recipe. A recipe begins with: format: dcdnas/recipe-1"),
         ("format: dcdnas/recipe-1\n", "Allowed: parts of a recipe, like lr: 0.1."),
         ("format: dcdnas/recipe-1\ntask:\n  lr: 1\nfrom: x\n", "mine.yaml:4: from: Known: description, task."),
         ("format: dcdnas/recipe-1\ntask:\n  lr: fast\n", "mine.yaml:3: lr cannot be 'fast'. Allowed: a number."),
