@@ -1,7 +1,7 @@
-"""What a person may say about a search, from wherever it was said: flags, ``--set``, a ``-c`` file, ``dcdnas.yaml``.
+"""The settings of a search, gathered from all sources: flags, ``--set``, a ``-c`` file and ``dcdnas.yaml``.
 
 Later sources win, key by key: defaults, ``dcdnas.yaml`` in the working folder, the ``-c`` file, ``--set KEY=VALUE``, flags.
-Keys are the names of the flags, with ``-`` or ``_``. A complaint says where the value was given.
+Keys are the names of the flags, with ``-`` or ``_``. An error message says where the value was given.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from dcdnas.engine.weights import Keep
 from dcdnas.errors import UsageError, nearest
 
 FILE = "dcdnas.yaml"
-"""Settings of a project, read where a command is run."""
+"""File with the settings of a project, read from the working folder of a command."""
 
 LONGEST = 80
-"""Characters of a value that a message repeats, which may be a whole array."""
+"""Number of characters after which a message truncates a value, which may be a whole array."""
 
 DECIDED = {
     "input": "The channels of the networks are those of the images; their size is that of the space's file: change it there.",
     "num_classes": "The networks have the classes of the images; `classes` says how many of them the trainings use.",
 }
-"""Why some words that one may try are no settings."""
+"""Explanations for plausible names that are not settings."""
 
 _DURATION = re.compile(
     r"\s*(?:(\d+(?:\.\d+)?)\s*d)?\s*(?:(\d+(?:\.\d+)?)\s*h)?\s*(?:(\d+(?:\.\d+)?)\s*m(?:in)?)?\s*(?:(\d+(?:\.\d+)?)\s*s)?\s*"
@@ -38,10 +38,10 @@ _DURATION = re.compile(
 
 
 def seconds(text: str | float) -> float:
-    """A duration as a person writes it (``90s``, ``45m``, ``2h``, ``1h30m``, ``1d``; a bare number is seconds), in seconds.
+    """Parses a duration (``90s``, ``45m``, ``2h``, ``1h30m``, ``1d``; a bare number is seconds) into seconds.
 
     Raises:
-        UsageError: when it cannot be read or is not above zero.
+        UsageError: when it cannot be parsed or is not positive.
     """
     try:
         value = float(text)
@@ -62,7 +62,7 @@ def _seconds(value: Any) -> Any:
 
 
 def share(text: str | float | None) -> float:
-    """How many damaged pictures may be left out, as a person writes it: ``1%``, a share below 1, or a number; 0 for None.
+    """Parses how many damaged pictures may be left out: ``1%``, a share below 1, or a number; 0 for None.
 
     Raises:
         UsageError: when it is none of these.
@@ -94,7 +94,7 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_several)]
 
 
 class SearchSettings(BaseModel):
-    """Everything that can be said about a search; what is None is decided by the space, the data or the machine."""
+    """All settings of a search; the value of a setting that is None follows from the space, the data or the machine."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -151,16 +151,16 @@ class SearchSettings(BaseModel):
     def gather(
         cls, flags: Mapping[str, Any], assignments: Iterable[str] = (), file: str | Path | None = None, project: bool = True
     ) -> Self:
-        """The settings from all sources.
+        """Gathers the settings from all sources.
 
         Args:
-            flags: by field name; None and empty lists were not given.
-            assignments: of ``--set``, each ``KEY=VALUE``.
-            file: of ``-c``.
+            flags: values by field name; None and empty lists count as not given.
+            assignments: assignments of ``--set``, each ``KEY=VALUE``.
+            file: file of ``-c``.
             project: whether ``dcdnas.yaml`` is read.
 
         Raises:
-            UsageError: with every value that cannot be used, one a line, and where it was given.
+            UsageError: for invalid values; the message has one line for each, which says where it was given.
         """
         said: dict[str, Said] = {}
         for path in (p for p in (Path(FILE) if project and Path(FILE).is_file() else None, file) if p is not None):
@@ -185,7 +185,7 @@ class SearchSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Said:
-    """A value and where it was given."""
+    """The value of a setting and where it was given."""
 
     value: Any
     where: str

@@ -12,8 +12,7 @@ from optuna.trial import FrozenTrial
 
 
 def population(trials: int) -> int:
-    """Population size for at least five generations; with Optuna's default of 50, a run of 50 trainings is one random generation.
-    """
+    """Population size for at least five generations; with Optuna's default of 50, 50 trainings would be one random generation."""
     return max(4, min(50, trials // 5))
 
 
