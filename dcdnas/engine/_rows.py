@@ -95,7 +95,7 @@ def opened(row: Row, written: Callable[[Row], bytes] | None = None) -> Row:
     """
     values, digest = row[:-1], row[-1]
     if digest is not None and digest != _digest(values, written):
-        raise DamagedRow("the row is not as it was written")
+        raise DamagedRow("its content does not match its digest")
     return values
 
 
@@ -154,7 +154,7 @@ def trial_of(row: Row, network: Row, curve: tuple[EpochResult, ...]) -> Trial:
         raise DamagedRow("the row of its network is missing")
     _, text, decisions = opened(network, _repr)
     if not isinstance(text, str) or not isinstance(decisions, str):
-        raise DamagedRow("its network is no text")
+        raise DamagedRow("its network is not text")
     source = f"trial {row[0]}"  # a row without a digest may hold anything, so its architecture is parsed and checked now
     architecture = (
         Architecture.unread(text, source) if network[-1] is not None else Architecture.from_dict(json.loads(text), source)
@@ -207,7 +207,7 @@ def _check(values: Row) -> None:
     wrong += [values[n] for n in _TIMES if not is_number(values[n])] + [v for v in values[16:18] if not is_time(v)]
     wrong += [values[1]] * (values[1] not in _STATES)
     if wrong:
-        raise DamagedRow(f"{str(wrong[0])[:60]!r} cannot stand there")
+        raise DamagedRow(f"{str(wrong[0])[:60]!r} is not a valid value")
 
 
 _decode = json.JSONDecoder().raw_decode
@@ -250,7 +250,7 @@ def report_of(row: Row) -> EpochResult:
     """Restores a report from its row: the inverse of `report_row`."""
     number, epoch, results, loss, seconds = opened(row)
     if not is_count(number) or not is_count(epoch) or not (seconds is None or is_number(seconds)):
-        raise DamagedRow(f"epoch {str(epoch)[:60]!r} after {str(seconds)[:60]!r} seconds cannot stand there")
+        raise DamagedRow(f"epoch {str(epoch)[:60]!r} after {str(seconds)[:60]!r} seconds is not a valid report")
     return EpochResult(epoch, _values(results, loss), seconds)
 
 
@@ -258,7 +258,7 @@ def confirmation_of(row: Row) -> Confirmation:
     """Restores a confirmation from its row: the inverse of `confirmation_row`."""
     number, seed, state, failure, reason, *score = opened(row)
     if not all(map(is_count, (number, seed, score[2]))) or not isinstance(reason, str) or not is_number(score[3]):
-        raise DamagedRow(f"seed {str(seed)[:60]!r} cannot stand there")
+        raise DamagedRow(f"the confirmation on seed {str(seed)[:60]!r} has an invalid value")
     return Confirmation(number, seed, state, _score(score, ()), reason, FailureKind(failure) if failure else None)
 
 

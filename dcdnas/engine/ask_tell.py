@@ -188,9 +188,9 @@ class Search:
         told = (t for t in self._loop.trials.values() if t.architecture.digest == digest and t.state in (*ENDED, "failed"))
         before = next(told, None)
         if before:
-            return f"network {digest} was told already: trial {before.number} has {before.state}. What was told first stays."
+            return f"network {digest} has a result already: trial {before.number} has {before.state}. The first result stays."
         return (
-            f"network {digest} was not asked for, so nothing can be told of it: only ask hands out networks. To begin with "
+            f"network {digest} was not asked for, so no result of it is expected: only ask hands out networks. To begin with "
             "networks of an earlier run, make the search with start_from."
         )
 

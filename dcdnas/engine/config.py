@@ -191,7 +191,7 @@ def _data(path: Path) -> dict[str, Any]:
     data = read_yaml(path).data
     check_search(path, data)
     if not isinstance(data, dict) or "format" not in data:
-        raise RunError(f"{path}: damaged: it says no format.")
+        raise RunError(f"{path}: damaged: it has no key `format`.")
     return data
 
 

@@ -93,7 +93,8 @@ def spread_over(trials: Sequence[Trial], objective: Objective, count: int) -> li
     ranked = sorted(whole.values(), key=lambda t: -objective.scaled(objective.of(t.score)))
     if min(len(ranked), count) < FEWEST:
         raise UsageError(
-            f"{counted(len(ranked), 'network')} trained whole, {count} asked for: too few to rank. Allowed: {FEWEST} or more."
+            f"{counted(len(ranked), 'network')} trained to the end, {count} requested: too few to rank. "
+            f"Allowed: {FEWEST} or more."
         )
     count = min(count, len(ranked))
     return [ranked[round(i * (len(ranked) - 1) / (count - 1))] for i in range(count)]

@@ -33,15 +33,15 @@ def unknown_format(path: Path, found: object) -> str:
     """Message for a file of a run whose format this version cannot read."""
     return (
         f"{path}: its format is {found!s:.40}, and this version of dcdnas reads {EARLIER} and {FORMAT}. "
-        "Look at it with the version that wrote it; search.yaml says which under `versions`."
+        "Read it with the version that wrote it; search.yaml names that version under `versions`."
     )
 
 
 def only_read(folder: Path) -> str:
     """Message for a run of an earlier format, which can be read but not continued; says what to do instead."""
     return (
-        f"{folder.name} was made by an earlier version of dcdnas (format {EARLIER}), so it can be looked at but not gone on "
-        f"with: begin a new search from its front with `{command_to_go_on(folder, EARLIER)}`."
+        f"{folder.name} was made by an earlier version of dcdnas (format {EARLIER}), so it can be read but not "
+        f"resumed: begin a new search from its front with `{command_to_go_on(folder, EARLIER)}`."
     )
 
 

@@ -105,6 +105,6 @@ def described(error: BaseException) -> str:
     try:
         said = str(error)
     except Exception:
-        said = "it cannot say what it is"
+        said = "its message cannot be read"
     text = f"{type(error).__name__}: {said[:1000]}".replace("\n", " ").strip(": ")[:500]
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

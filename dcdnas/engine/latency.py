@@ -87,7 +87,7 @@ def thaw(folder: Path, recorded: Mapping[str, Any] | None, space: SearchSpace) -
     try:
         table = read_table(folder / FILE)
     except FileError as error:
-        raise RunError(f"the run's latency table is gone or damaged, so its search cannot go on as it began. {error}") from None
+        raise RunError(f"the run's latency table is missing or damaged, so its search cannot continue with it. {error}") from None
     if record(table) != dict(recorded):
         raise RunError(f"{folder / FILE} is not the table that this search began with; put that one back.")
     return finding(table) if places_needed(space) is None and table.device.here else table

@@ -33,8 +33,8 @@ def take_mended_task(folder: Path) -> None:
     file = Path(mended.path).name
     if ended:
         raise RunError(
-            f"{folder.name}: {ended} of its trainings have ended with its own copy of {file}, and {mended.path} "
-            "is another file, whose results cannot be compared with theirs. Begin a new search with it, under another `--name`."
+            f"{folder.name}: {ended} of its trainings have ended with its own copy of {file}, which differs from {mended.path}. "
+            "Results of the two cannot be compared: begin a new search with the new file, under another `--name`."
         )
     write_whole(folder / FOLDER / file, mended.text)
     replace(config, plugins={**config.plugins, mended.name: mended.record}).write(folder / "search.yaml")

@@ -49,7 +49,7 @@ def task_of(folder: Path, trial: Trial) -> TrainingTask:
     task = SearchConfig.read(folder / "search.yaml").task
     if task.own:
         raise UsageError(
-            f"the task {task.own} has images that nobody else knows. Give others with -d, and trained weights with --weights."
+            f"dcdnas cannot read the images of the task {task.own}. Give images with -d, and trained weights with --weights."
         )
     return replace(task, seed=trial.seed, deadline=0.0)
 

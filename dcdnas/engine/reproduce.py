@@ -73,12 +73,12 @@ def check_trained_here(run: str, task: TrainingTask) -> None:
     if task.table:
         why = "its results come from a table"
     elif task.own == ASK_TELL:
-        why = "its networks are trained elsewhere, by who asks for them"
+        why = "its networks are trained elsewhere, by the loop that asks for them"
     elif only_where_begun(task.own):
-        why = f"its task {task.own} was given in Python, and no other process has it"
+        why = f"its task {task.own} was given in Python, and other processes do not have it"
     else:
         return
-    raise UsageError(f"{run}: {why}, so that none can be trained again here. Name a run whose networks `dcdnas search` trained.")
+    raise UsageError(f"{run}: {why}, so no network can be retrained here. Name a run whose networks `dcdnas search` trained.")
 
 
 def reproduce(folder: Path, trial: Trial, training: Train, told: Callable[[EpochResult], None] = lambda _: None) -> Reproduction:

@@ -74,8 +74,8 @@ def other_kernels(before: str) -> str:
         return ""
     switch = "on" if before == "compiled" else "off"
     return (
-        f"on the CPU the run was begun with {before} kernels and goes on with {now} kernels. A training differs by rounding "
-        f"only, so doing one again gives other last digits. DCDNAS_KERNELS={switch} goes on with those of its beginning."
+        f"on the CPU the run was begun with {before} kernels and continues with {now} kernels. Their results differ only by "
+        f"rounding, so a repeated training has other last digits. DCDNAS_KERNELS={switch} continues with the original kernels."
     )
 
 

@@ -122,8 +122,8 @@ def _verdict(ending: Ending, loop: SearchLoop) -> Ending:
     """Returns how the search ended; raises when it failed or can be resumed."""
     if ending is Ending.TOO_MANY_FAILURES:
         raise DcdnasError(
-            f"{loop.reason.rstrip('.')}. `dcdnas trials {loop.store.called}` shows them; what ended before is kept. When the "
-            f"cause is mended, `dcdnas resume {loop.store.called} --retry-failed` trains them again.{_of_mended_task(loop)}"
+            f"{loop.reason.rstrip('.')}. `dcdnas trials {loop.store.called}` shows them; all results are kept. Once the "
+            f"cause is fixed, `dcdnas resume {loop.store.called} --retry-failed` trains them again.{_of_mended_task(loop)}"
         )
     if ending.resumable:
         raise Resumable(
@@ -140,5 +140,5 @@ def _of_mended_task(loop: SearchLoop) -> str:
         return ""
     file = Path(record["path"]).name
     if loop.ended:
-        return f" The run has results of its own copy of {file}: another one needs a new run."
-    return f" The run has its own copy of {file}: `--plugin {file}` beside it takes a mended one."
+        return f" The run has results of its own copy of {file}: a corrected file needs a new run."
+    return f" The run uses its own copy of {file}: add `--plugin {file}` to replace it by a corrected file."

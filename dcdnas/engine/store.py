@@ -144,7 +144,7 @@ class Store:
                 if _code(error) not in _HELD or time.monotonic() > until:
                     raise
                 if not told:
-                    logging.getLogger("dcdnas").warning("%s is held by another program; waiting for it to let go.", self.path)
+                    logging.getLogger("dcdnas").warning("%s is locked by another program; waiting for its release.", self.path)
                 told = True
 
     def _check_driver(self) -> None:
@@ -330,7 +330,7 @@ class Store:
                 with closing(found):  # an open cursor would keep the file locked as long as a raised error is referenced
                     rows = found.fetchmany(most)
                     if len(rows) == most and found.fetchone():
-                        raise self._damaged("it has more rows than room for them")
+                        raise self._damaged("it returns more rows than fit into the file")
                     return rows
             finally:
                 self._until = math.inf
@@ -360,8 +360,8 @@ class Store:
             code = _code(error)
             if code in _HELD and self._writes:
                 raise Resumable(
-                    f"{self.path}: another program holds it and does not let go. Nothing that was written is lost: end that "
-                    f"program, then `dcdnas resume {self.called}`."
+                    f"{self.path}: another program keeps it locked. Nothing that was written is lost: end that program, then "
+                    f"`dcdnas resume {self.called}`."
                 ) from None
             if code == sqlite3.SQLITE_INTERRUPT:
                 raise self._damaged(f"a table takes longer than {LONGEST:g} s to read") from None
@@ -372,7 +372,7 @@ class Store:
                 ) from None
             if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:  # the code of a missing table
                 raise RunError(
-                    f"{self.path}: {error}. Is it on a disk that you may write to, and is no other program holding it?"
+                    f"{self.path}: {error}. Check that you may write to its disk and that no other program has locked it."
                 ) from None
             raise self._damaged(error) from None
         except UnicodeDecodeError as error:  # caused by a damaged name in SQLite's schema table

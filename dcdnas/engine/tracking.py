@@ -54,4 +54,4 @@ class Tracking(AbstractContextManager["Tracking"]):
                 what(tracker)
             except Exception as error:
                 del self._trackers[name]
-                logging.getLogger("dcdnas").warning("--log %s is left out from here on: %s", name, described(error))
+                logging.getLogger("dcdnas").warning("--log %s failed and is off from now on: %s", name, described(error))

@@ -62,7 +62,8 @@ def _of_file(path: str) -> str:
     plugin = load_plugin(Path(path))
     if plugin.kind != "task":
         raise UsageError(
-            f"--task {path}: holds no task but the {plugin.kind} {plugin.name!r}. Say --plugin {path}, and give a task's file."
+            f"--task {path}: it holds the {plugin.kind} {plugin.name!r} and no task. Give it with --plugin {path}, and a file "
+            "with a task to --task."
         )
     return plugin.name
 

@@ -48,7 +48,7 @@ def run_of_own_loop(
     """
     wrong = next((name for name in settings if name not in ALLOWED), None)
     if wrong:
-        raise UsageError(f"{wrong}: a loop of your own has no such setting, since it trains by itself. {nearest(wrong, ALLOWED)}")
+        raise UsageError(f"{wrong}: not a setting of a search that your own loop trains. {nearest(wrong, ALLOWED)}")
     said = {name: value for name, value in settings.items() if value is not None}
     checked = SearchSettings.gather(said, project=False)
     folder = runs_folder() / str(checked.name)

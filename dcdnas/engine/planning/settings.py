@@ -100,14 +100,14 @@ class SearchSettings(BaseModel):
 
     space: str | None = Field(None, description="a shipped space's name or a space file")
     budget: Words = Field((), description="bounds on the deployment cost, like 300MFLOPs")
-    task: str | None = Field(None, description="a file with a task of one's own; else the images say which it is")
-    maximize: Words = Field((), description="further objectives of the task that are weighed")
-    minimize: Words = Field((), description="further objectives of the task, and cost metrics, that are weighed")
-    latency_table: str | None = Field(None, description="file with the latencies of a device; this machine's are measured else")
-    latency_device: str | None = Field(None, description="name of another machine's device, whose table is meant")
-    trials: PositiveInt = Field(50, description="trainings to end, finished or stopped early")
-    name: str | None = Field(None, pattern=NAME, description="of the run")
-    sampler: str = Field("auto", description="a sampler's name, or `auto` for the one that was measured to suit the search")
+    task: str | None = Field(None, description="a file with your own task; else it follows from the images")
+    maximize: Words = Field((), description="further objectives of the task to maximise")
+    minimize: Words = Field((), description="further objectives of the task, and cost metrics, to minimise")
+    latency_table: str | None = Field(None, description="file with the latencies of a device; else measured on this machine")
+    latency_device: str | None = Field(None, description="name of another machine's device, whose latency table is used")
+    trials: PositiveInt = Field(50, description="number of trainings, finished or stopped early")
+    name: str | None = Field(None, pattern=NAME, description="name of the run")
+    sampler: str = Field("auto", description="a sampler's name, or `auto` for the one measured to be best for the search")
     seed: int = Field(0, ge=0)
     starts: int | None = Field(
         None, ge=0, description="networks before the sampler: static ones, then random draws; else 10, at most a third of -n"
@@ -115,15 +115,15 @@ class SearchSettings(BaseModel):
     chances: Literal["operators", "networks"] = Field(
         "operators", description="what is equally likely in random draws: each option of a decision, or each network"
     )
-    early_stopping: bool = Field(False, description="stop networks behind others of like cost after a short training")
+    early_stopping: bool = Field(False, description="stop networks that are behind others of similar cost after a short training")
     start_from: str | None = Field(None, description="an earlier run, whose front is trained first")
-    confirm: int = Field(3, ge=0, description="fresh seeds on which the networks that are believed best are trained again")
-    confirm_top: int = Field(3, ge=1, description="networks that are confirmed")
-    keep_weights: Keep = Field("front", description="whose weights the run keeps, beside those of confirming trainings")
+    confirm: int = Field(3, ge=0, description="number of fresh seeds on which the networks believed best are trained again")
+    confirm_top: int = Field(3, ge=1, description="number of networks to confirm")
+    keep_weights: Keep = Field("front", description="networks whose weights are kept, beside those of confirming trainings")
 
     data: str | None = None
     resolution: int | None = Field(None, ge=0)
-    classes: int | None = Field(None, ge=0, description="of the data that the trainings use, evenly spaced; 0 for all")
+    classes: int | None = Field(None, ge=0, description="number of classes that trainings use, evenly spaced; 0 for all")
     skip_damaged: Share = Field(None, ge=0, description="damaged pictures that may be left out, like 1% or 12")
     epochs: PositiveInt | None = None
     batch_size: int | None = Field(None, ge=2)
@@ -132,20 +132,20 @@ class SearchSettings(BaseModel):
     label_smoothing: float | None = Field(None, ge=0, lt=1)
     warmup: float | None = Field(None, ge=0, lt=1)
     augment: str | None = None
-    controller_lr: float | None = Field(None, ge=0, description="times lr, for what computes the attentions")
+    controller_lr: float | None = Field(None, ge=0, description="learning rate of the attention branches, as a multiple of lr")
     controller_warmup: float | None = Field(None, ge=0, lt=1)
     norm_batches: int | None = Field(None, ge=0)
-    trial_timeout: Duration = Field(None, description="after which a training is given up as hung")
+    trial_timeout: Duration = Field(None, description="time after which a training counts as hung")
 
     executor: str = "ray"
     table: str | None = Field(None, description="file of a benchmark's table, for `executor: tabular`; else the fetched one")
-    jobs: int = Field(0, ge=0, description="trainings at one time; 0 for as many as fit")
+    jobs: int = Field(0, ge=0, description="number of parallel trainings; 0 for as many as fit")
     cpus_per_trial: float = Field(1.0, gt=0)
     gpus_per_trial: float | None = Field(None, ge=0)
-    log: Words = Field((), description="trackers that are told what happens: tensorboard, wandb, mlflow")
-    address: str = Field("", description="of a Ray cluster")
-    timeout: Duration = Field(None, description="after which the search ends")
-    patience: int = Field(0, ge=0, description="trainings that may leave the front as it was before the search ends; 0 for all")
+    log: Words = Field((), description="trackers that log the search: tensorboard, wandb, mlflow")
+    address: str = Field("", description="address of a Ray cluster")
+    timeout: Duration = Field(None, description="time after which the search ends")
+    patience: int = Field(0, ge=0, description="trainings without a change of the front that end the search; 0 for no limit")
 
     @classmethod
     def gather(

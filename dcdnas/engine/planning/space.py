@@ -45,7 +45,7 @@ def chosen_space(settings: SearchSettings, budgets: Sequence[Budget], own: OwnTa
     choosing = [b for b in budgets if metrics[b.metric].exact]  # a prediction is measured for one space
     if settings.space is None and not choosing:
         raise UsageError(
-            f"{' and '.join(map(str, budgets))} does not say which space is meant, since each has to be measured first. Name "
+            f"{' and '.join(map(str, budgets))} does not determine a space, because latencies are measured for one space. Name "
             "one, like `dcdnas search fashion-quick -b 2ms`; `dcdnas list spaces` shows them."
         )
     skip = settings.skip_damaged or 0.0

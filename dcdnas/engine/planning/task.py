@@ -65,7 +65,7 @@ def chosen_task(settings: SearchSettings, space: SearchSpace, own: OwnTask | Non
     said = {name: getattr(settings, name) for name in RECIPE}
     if own:
         others = [name for name in RECIPE if name != "epochs"]
-        check_nothing_said(settings, others, f"the task {own.name} trains by itself. Allowed with it: --epochs")
+        check_nothing_said(settings, others, f"the task {own.name} has its own. Allowed with it: --epochs")
         said["data"] = f"{OWN}{own.name}"
     else:
         said["resolution"] = default_resolution(settings, space)
@@ -93,7 +93,7 @@ def check_nothing_said(settings: SearchSettings, names: Iterable[str], why: str)
     """
     given = next((name for name in names if getattr(settings, name) is not None), None)
     if given:
-        raise UsageError(f"--{given.replace('_', '-')} is of the training of classifiers; {why}.")
+        raise UsageError(f"--{given.replace('_', '-')} applies only to dcdnas's own training; {why}.")
 
 
 def scaled(goals: Goals, task: TrainingTask, space: SearchSpace) -> tuple[Objective, ...]:

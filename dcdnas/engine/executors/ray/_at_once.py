@@ -67,7 +67,7 @@ def run_trials(
         raise TrainingError(f"Ray Tune gave up: {described(error)}. What was kept is in {log.parent}; go on with --resume.")
     if failed:
         raise TrainingError(
-            f"{len(failed)} of {len(trials)} trainings could not go on; go on with the others with --resume. "
+            f"{len(failed)} of {len(trials)} trainings could not continue; continue the others with --resume. "
             + " ".join(f"{name}: {why}" for name, why in failed.items())
         )
     if stopped:

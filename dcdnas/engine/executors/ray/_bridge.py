@@ -18,8 +18,8 @@ from dcdnas.engine.job import WAIT, Job, Outcome
 from dcdnas.engine.loop import SearchLoop
 
 DEATHS = {
-    FailureKind.CRASHED: "its worker process died: it crashed, or the system killed it for its memory (then fewer `--jobs` help)",
-    FailureKind.OUT_OF_MEMORY: "Ray ended its worker process, since the memory was full: fewer `--jobs` or smaller batches help",
+    FailureKind.CRASHED: "its worker process died: it crashed, or the system killed it to free memory (then fewer `--jobs` help)",
+    FailureKind.OUT_OF_MEMORY: "Ray ended its worker process because the memory was full: fewer `--jobs` or smaller batches help",
     FailureKind.NODE_LOST: "the machine that it was training on was lost",
 }
 """Human-readable reasons why a training ended outside of `trainable`."""
