@@ -1,12 +1,13 @@
-"""Runs a search: what is asked, what is trained, what is remembered.
+"""Runs a search: proposes networks, prices and trains them, and stores every result.
 
-In the order in which a search passes through them:
+The modules, in the order in which a search passes through them:
 
-- `planning`: from what a person said to a `SearchConfig` (what is searched) and an `Execution` (how it is run).
-- `prepare` makes the run's folder, `run` searches it under a `lock`; `store` is its memory, and `recovery` reads what an earlier
-  session left.
-- `loop` asks, prices, hands out trainings and takes their ends. It asks `proposals`, which asks `study`, the memory of one of the
-  `samplers`; `standing` has the counts, the front and the best; `halving` stops trainings early; `confirm` trains the top again.
-- `executors` run each `job`, and `proxy_training` is what runs: inline, in worker processes, or on Ray.
-- `progress` and `trackers` (told by `tracking`) show how it goes; `signals` is how it is asked to stop.
+- `planning` turns the user's settings into a `SearchConfig` (what is searched) and an `Execution` (how it is run).
+- `prepare` creates the run's folder and `run` searches it under a lock. `store` keeps the trials on disk, and `recovery` restores
+  those of an earlier session.
+- `loop` asks for networks, prices them, hands out trainings and records their results. It asks `proposals`, which asks `study`,
+  the memory of one of the `samplers`. `standing` keeps the counts, the front and the best trial, `halving` stops trials early,
+  and `confirm` retrains the best networks on fresh seeds.
+- `executors` run each `job` inline, in worker processes or on Ray. A job runs `proxy_training`.
+- `progress` and `trackers` (notified by `tracking`) report the progress; `signals` receives requests to stop.
 """

@@ -1,4 +1,4 @@
-"""Facts about a run beside its trials, as rows of the table ``meta``: what each of them has to be when it is read."""
+"""Checks the facts about a run that the table ``meta`` stores beside its trials: which type each must have when it is read."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dcdnas.core.json_files import parse_json
 from dcdnas.errors import FileError
 
 EARLIEST, LATEST = -62_000_000_000, 253_402_300_799
-"""Seconds since the epoch that a calendar has: from the year 5 to the end of 9999."""
+"""Range of times that a calendar date can represent, in seconds since the epoch: the year 5 to the end of 9999."""
 
 
 COUNTS = ("train", "validation", "outputs")
-"""Whole numbers among what is known of images."""
+"""Fields of the record of the images that hold non-negative integers."""
 
 
 def read_fact(key: str, text: Any) -> Any:
-    """A fact from its JSON.
+    """Parses a fact from its JSON text.
 
     Raises:
-        ValueError: when it is no JSON, or not what this fact is.
+        ValueError: when the text is not JSON, or its value is not valid for this fact.
     """
     try:
         value = parse_json(text if isinstance(text, str) else "", key)
@@ -32,17 +32,17 @@ def read_fact(key: str, text: Any) -> Any:
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a finite number, and not too large for one with a point."""
+    """Whether the value is a finite number that a float can hold."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def is_count(value: object) -> bool:
-    """Whether it is a whole number from 0 on that every file can hold."""
+    """Whether the value is a non-negative integer that fits into 64 signed bits, as SQLite stores it."""
     return type(value) is int and 0 <= value < 2**63
 
 
 def is_time(value: object) -> bool:
-    """Whether it is a moment, in seconds since the epoch, that a calendar has."""
+    """Whether the value is a time, in seconds since the epoch, that a calendar date can represent."""
     return is_number(value) and EARLIEST <= value <= LATEST  # type: ignore[operator]
 
 
@@ -89,4 +89,4 @@ _KINDS: Mapping[str, Callable[[object], bool]] = {
     "ending": lambda v: v is None or isinstance(v, str),
     "confirming": _left,
 }
-"""Facts that programs decide by."""
+"""Validity check by fact, for the facts on which programs base decisions."""

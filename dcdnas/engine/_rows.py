@@ -1,4 +1,4 @@
-"""Trials, reports and confirmations as rows of the run's memory and back; every row ends with a digest of itself."""
+"""Converts trials, reports and confirmations to rows of the run's database and back; every row ends with its own digest."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from dcdnas.engine._facts import is_count, is_number, is_time
 Row = Sequence[Any]
 
 LOSS = "loss"
-"""The objective that has a column of its own."""
+"""The objective that is stored in a separate column."""
 
 UNREAD = Architecture("unread", {}, {}, (1, 1, 1), 1)
-"""What an outline has for an architecture."""
+"""Placeholder for the architecture in an outline of a trial, see `outline_of`."""
 
 
 class DamagedRow(ValueError):
-    """A row that is not as it was written."""
+    """Raised for a row whose content differs from what was written."""
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """A network of the front trained again on a fresh seed.
+    """Result of retraining a selected network on a fresh seed.
 
     Args:
-        number: the trial that is confirmed.
+        number: number of the trial that is confirmed.
         seed: the fresh seed.
-        state: finished or failed.
-        score: None when it failed.
-        reason: why it failed, for people.
-        failure: what kind of failure it was.
+        state: ``finished`` or ``failed``.
+        score: result of the training; None when it failed.
+        reason: why it failed, human-readable.
+        failure: kind of the failure; None unless it failed.
     """
 
     number: int
@@ -52,14 +52,14 @@ class Confirmation:
 
 @dataclass(frozen=True)
 class Weights:
-    """A file with the weights of one training.
+    """Record of a file with the weights of one training.
 
     Args:
-        number: of the trial.
-        seed: of the training: the trial's own, or that of a confirming one.
-        file: its name in the run's folder ``weights``.
-        sha256: of its content.
-        state: ``kept``, or ``dropped`` when the network left the front.
+        number: number of the trial.
+        seed: seed of the training: the trial's own, or that of a confirming training.
+        file: name of the file in the run's folder ``weights``.
+        sha256: digest of the file's content.
+        state: ``kept``, or ``dropped`` once the network has left the front.
     """
 
     number: int
@@ -70,32 +70,32 @@ class Weights:
 
     @property
     def kept(self) -> bool:
-        """Whether the file is there, as far as the run knows."""
+        """Whether the run records the file as present."""
         return self.state == "kept"
 
     def dropped(self) -> Weights:
-        """The same when its file is removed."""
+        """A copy of this record that marks the file as removed."""
         return replace(self, state="dropped")
 
 
 def sealed(values: Row) -> tuple[Any, ...]:
-    """A row with its digest."""
+    """Appends the digest of a row to it."""
     return (*values, _digest(values))
 
 
 def opened(row: Row, written: Callable[[Row], bytes] | None = None) -> Row:
-    """A row without its digest.
+    """Checks the digest of a row and returns the row without it.
 
     Args:
-        row: a tuple.
-        written: what makes the bytes of its `repr` in a way of its own.
+        row: a tuple whose last item is the digest. Rows of format 1 have None there and are not checked.
+        written: function that encodes the values to the bytes of their `repr`; None for the plain `repr`.
 
     Raises:
-        DamagedRow: when the digest is of other values. A row of format 1 has none, and is taken as it is.
+        DamagedRow: when the digest does not match the values.
     """
     values, digest = row[:-1], row[-1]
     if digest is not None and digest != _digest(values, written):
-        raise DamagedRow("the row is not as it was written")
+        raise DamagedRow("its content does not match its digest")
     return values
 
 
@@ -108,11 +108,11 @@ def _encoded(text: str) -> bytes:
 
 
 _PLAIN = bytes(set(range(0x20, 0x7F)) - set(b"'\\"))
-"""What `repr` leaves as it is."""
+"""ASCII characters that `repr` of a string does not escape."""
 
 
 def _repr(values: Row) -> bytes:
-    """The `repr` of a tuple of several values, encoded; sooner where they are long plain text, as the JSON of networks is."""
+    """Encodes the `repr` of a tuple of two or more values; faster than `repr` on long plain text, such as networks' JSON."""
     parts = []
     for value in values:
         text = _encoded(value) if isinstance(value, str) else None
@@ -121,7 +121,7 @@ def _repr(values: Row) -> bytes:
 
 
 def trial_row(t: Trial) -> tuple[Any, ...]:
-    """A trial without its network."""
+    """Converts a trial, without its network, to a row."""
     trained_cost = _plain(t.trained_cost.values) if t.trained_cost else None
     return sealed((
         t.number, t.state, t.deployed, t.trained, _plain(t.cost.values), trained_cost, t.seed, t.origin,
@@ -130,32 +130,32 @@ def trial_row(t: Trial) -> tuple[Any, ...]:
 
 
 def network_row(t: Trial) -> tuple[Any, ...]:
-    """The network of a trial."""
+    """Converts the network of a trial to a row."""
     return sealed((t.number, _plain(t.architecture.to_dict()), _plain(t.decisions)))
 
 
 def report_row(number: int, r: EpochResult) -> tuple[Any, ...]:
-    """One epoch of a trial's learning curve."""
+    """Converts one epoch of a trial's learning curve to a row."""
     return sealed((number, r.epoch, _results(r.values), _loss(r.values), _number(r.seconds)))
 
 
 def confirmation_row(c: Confirmation) -> tuple[Any, ...]:
-    """One confirming training."""
+    """Converts one confirming training to a row."""
     return sealed((c.number, c.seed, c.state, c.failure and c.failure.value, c.reason, *_score_row(c.score)))
 
 
 def trial_of(row: Row, network: Row, curve: tuple[EpochResult, ...]) -> Trial:
-    """The inverse of `trial_row` and `network_row`.
+    """Restores a trial from its rows: the inverse of `trial_row` and `network_row`.
 
     Raises:
-        DamagedRow: when a row was changed or the network's is missing.
+        DamagedRow: when a row was changed, or the row of the network is missing.
     """
     if network[0] is None:
         raise DamagedRow("the row of its network is missing")
     _, text, decisions = opened(network, _repr)
     if not isinstance(text, str) or not isinstance(decisions, str):
-        raise DamagedRow("its network is no text")
-    source = f"trial {row[0]}"  # a row without a digest may be anything, so that it is looked at here
+        raise DamagedRow("its network is not text")
+    source = f"trial {row[0]}"  # a row without a digest may hold anything, so its architecture is parsed and checked now
     architecture = (
         Architecture.unread(text, source) if network[-1] is not None else Architecture.from_dict(json.loads(text), source)
     )
@@ -163,7 +163,7 @@ def trial_of(row: Row, network: Row, curve: tuple[EpochResult, ...]) -> Trial:
 
 
 def _decisions(text: str) -> dict[str, Setting]:
-    """Decisions as JSON; a run has few different ones in thousands of trials, so that what was read once is not read again."""
+    """Parses decisions from JSON. A run has few distinct ones over thousands of trials, so parsed ones are cached."""
     if text[:1] + text[-1:] == "{}":
         with suppress(KeyError):
             return dict(map(_READ.__getitem__, text[1:-1].split(", ")))
@@ -177,47 +177,49 @@ def _decisions(text: str) -> dict[str, Setting]:
 
 
 _READ: dict[str, tuple[str, Setting]] = {}
-"""Decisions by their JSON, which no other text between two commas of JSON is."""
+"""Cache of decisions (name, option) by their JSON text. Splitting other JSON at its commas never yields such a text."""
 
 MOST_READ = 10_000
 
 
 def outline_of(row: Row) -> Trial:
-    """A trial without its network and its curve: enough for counts, fronts and the best."""
+    """Restores a trial without its network and learning curve: enough for counts, fronts and the best trial."""
     return _trial(row, UNREAD, {}, ())
 
 
 _TEXTS, _COUNTS, _TIMES = (1, 2, 3, 7, 11), (0, 6, 9, 14), (15, 16, 17)
-"""Which columns of a trial, by position."""
+"""Positions of a trial's columns that hold text, counts and times."""
 
 _SETTINGS = {int, float, bool, str}
-"""What a decision may be."""
+"""Types that the option of a decision may have."""
 
 _STATES = frozenset(get_args(State))
 
 
 def _check(values: Row) -> None:
-    """Checks the types of a trial's columns, which a file of another maker need not keep.
+    """Checks the types of a trial's columns, because a file that another program wrote may hold anything.
 
     Raises:
-        DamagedRow: naming the value.
+        DamagedRow: when a value has the wrong type; the message names it.
     """
     wrong = [values[n] for n in _TEXTS if not isinstance(values[n], str)]
     wrong += [values[n] for n in _COUNTS if not is_count(values[n])]
     wrong += [values[n] for n in _TIMES if not is_number(values[n])] + [v for v in values[16:18] if not is_time(v)]
     wrong += [values[1]] * (values[1] not in _STATES)
     if wrong:
-        raise DamagedRow(f"{str(wrong[0])[:60]!r} cannot stand there")
+        raise DamagedRow(f"{str(wrong[0])[:60]!r} is not a valid value")
 
 
 _decode = json.JSONDecoder().raw_decode
 
 
 def _read(text: str) -> Any:
-    """A value from its JSON, as `json.loads` reads it; but nothing may stand around it, which nobody has written.
+    """Parses a value from JSON as `json.loads` does, but without surrounding white space, which `json.dumps` never writes.
 
     Raises:
-        DamagedRow: where something does; ValueError and TypeError where it is no JSON.
+        DamagedRow: when other text follows the value.
+        ValueError: when the text is not JSON.
+        TypeError: when it is not text.
     """
     value, end = _decode(text)
     if end != len(text):
@@ -245,18 +247,18 @@ def _trial(row: Row, architecture: Architecture, decisions: Mapping[str, Any], c
 
 
 def report_of(row: Row) -> EpochResult:
-    """The inverse of `report_row`."""
+    """Restores a report from its row: the inverse of `report_row`."""
     number, epoch, results, loss, seconds = opened(row)
     if not is_count(number) or not is_count(epoch) or not (seconds is None or is_number(seconds)):
-        raise DamagedRow(f"epoch {str(epoch)[:60]!r} after {str(seconds)[:60]!r} seconds cannot stand there")
+        raise DamagedRow(f"epoch {str(epoch)[:60]!r} after {str(seconds)[:60]!r} seconds is not a valid report")
     return EpochResult(epoch, _values(results, loss), seconds)
 
 
 def confirmation_of(row: Row) -> Confirmation:
-    """The inverse of `confirmation_row`."""
+    """Restores a confirmation from its row: the inverse of `confirmation_row`."""
     number, seed, state, failure, reason, *score = opened(row)
     if not all(map(is_count, (number, seed, score[2]))) or not isinstance(reason, str) or not is_number(score[3]):
-        raise DamagedRow(f"seed {str(seed)[:60]!r} cannot stand there")
+        raise DamagedRow(f"the confirmation on seed {str(seed)[:60]!r} has an invalid value")
     return Confirmation(number, seed, state, _score(score, ()), reason, FailureKind(failure) if failure else None)
 
 
@@ -282,12 +284,12 @@ def _results(values: Mapping[str, float]) -> str:
 
 
 def _loss(values: Mapping[str, float]) -> float | None:
-    """The column of the loss, for those who read the file with SQL; NULL for a task that has none."""
+    """Value of the loss column, which exists for users who query the file with SQL; NULL for a task without a loss."""
     return _number(values.get(LOSS, math.nan))
 
 
 def _values(results: str, loss: float | None) -> dict[str, float]:
-    """The objectives by name; earlier versions wrote the loss beside them, not among them."""
+    """Restores the objectives by name; earlier versions stored the loss only in its column, not among the objectives."""
     plain = _read(results)
     if not all(value is None or isinstance(value, float) or is_number(value) for value in (*plain.values(), loss)):
         raise DamagedRow(f"results cannot be {results[:60]!r}")
@@ -296,7 +298,7 @@ def _values(results: str, loss: float | None) -> dict[str, float]:
 
 
 def _number(value: float) -> float | None:
-    """As SQLite gives it back: without a sign of zero, and NaN, which it and JSON do not know, as NULL."""
+    """Converts a float to the form SQLite returns: -0.0 as 0.0, and NaN, which neither SQLite nor JSON has, as NULL."""
     return None if math.isnan(value) else float(value) + 0.0
 
 

@@ -1,4 +1,4 @@
-"""The tables of ``run.db``, format 2, and format 1 shown as if it were format 2."""
+"""Defines the tables of ``run.db`` in format 2, and views that show a file of format 1 as format 2."""
 
 from __future__ import annotations
 
@@ -46,13 +46,16 @@ CREATE TEMP VIEW confirmations AS SELECT number, seed, state, NULL AS failure, r
 
 
 def create(db: sqlite3.Connection) -> None:
-    """Makes the tables of a new file."""
+    """Creates the tables of a new file."""
     _run(db, TABLES)
     db.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 def foreign(db: sqlite3.Connection) -> str:
-    """Something in a file that is no plain table, in words: it could run code of its maker, or have no end; else empty."""
+    """Describes the first object in a file that is neither a plain table nor an index; empty when there is none.
+
+    A view, trigger, virtual table or computed column could run its author's code or return rows without end.
+    """
     found = db.execute(
         "SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%' UNION ALL "
         "SELECT 'computed column', m.name FROM sqlite_master m, pragma_table_xinfo(m.name) c "
@@ -62,7 +65,7 @@ def foreign(db: sqlite3.Connection) -> str:
 
 
 def found_format(db: sqlite3.Connection) -> str:
-    """The format that a file says it has: a number, or whatever it says instead; empty when it says none."""
+    """The format that a file states, as text; this need not be a number. Empty when it states none."""
     stated = db.execute("PRAGMA user_version").fetchone()[0]
     if stated:
         return str(stated)
@@ -71,16 +74,19 @@ def found_format(db: sqlite3.Connection) -> str:
 
 
 def show_as_format_2(db: sqlite3.Connection) -> None:
-    """Puts views before the tables of a file of format 1, so that it is read like one of format 2.
+    """Shadows the tables of a file of format 1 by views, so that it can be read like a file of format 2.
 
-    Its rows have no digests, which are NULL, and it did not write down what kind of failure a failure was.
+    Format 1 stored neither row digests nor the kinds of failures; both are NULL in the views.
     """
     db.create_function("by_name", 1, _by_name, deterministic=True)
     _run(db, _AS_FORMAT_2)
 
 
 def _by_name(accuracy: float | str | None) -> str | None:
-    """The results of format 1, where the only objective was the accuracy, by name; SQLite's own JSON has fewer digits."""
+    """The results of format 1, whose only objective was the accuracy, as JSON by name.
+
+    SQLite's own JSON functions would keep fewer digits.
+    """
     if accuracy is None:
         return None
     return json.dumps({"accuracy": accuracy if isinstance(accuracy, float) else None})

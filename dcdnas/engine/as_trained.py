@@ -1,5 +1,5 @@
-"""What the trainings of a search build of the networks that it prices: their identity and price at the proxy's images, and what
-a run keeps of those.
+"""Works out the identity and price of the networks as they are trained, adapted to the proxy's images, and the run's record of
+those images. A search itself prices its networks as they are deployed.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from dcdnas.tasks.classification import images_of
 
 
 class AsTrained:
-    """Says of a trial which network its training builds, and what that one costs.
+    """Adds to a trial the identity and the price of the network that its training builds.
 
     Args:
-        images: the run's record of them, see `known_of`; None where nothing is known of them.
-        task: of every training.
+        images: the run's record of the training images, see `known_of`; None where there is none.
+        task: training task of every trial.
     """
 
     def __init__(self, images: Mapping[str, Any] | None, task: TrainingTask) -> None:
         self._images, self._side = images, task.deployed_side
 
     def __call__(self, trial: Trial) -> Trial:
-        """The trial with the identity and the price of what is trained.
+        """Returns the trial with the identity and the price of the network as trained.
 
-        Predictions are left out: a latency table has the places of deployed networks, not those of their proxies.
+        Predicted metrics are left out, because a latency table covers the layer positions of deployed networks, not those of
+        their proxies. Without a record of the images the trial is returned unchanged.
         """
         if not self._images or "shape" not in self._images:
             return trial
@@ -48,11 +49,11 @@ class AsTrained:
 
 
 def known_of(recipe: TrainingTask, given: Task | None = None) -> dict[str, Any] | None:
-    """What a run keeps of what its networks are trained on; None where nothing is to be known.
+    """Builds the run's record of the data that its networks are trained on; None for a task that does not state its input shape.
 
     Args:
-        recipe: of every training.
-        given: the task, where it was given in Python.
+        recipe: training task of every trial.
+        given: the task object, where one was passed from Python.
     """
     if recipe.table:
         return {"validation": tables[recipe.table].IMAGES}
@@ -63,7 +64,7 @@ def known_of(recipe: TrainingTask, given: Task | None = None) -> dict[str, Any] 
 
 
 def record_of(images: Split) -> dict[str, Any]:
-    """Of images: names of the classes, normalisation, shape, and how many each part has."""
+    """Builds the record of images: class names, normalisation (mean, std), shape, and the size of each part."""
     part = images.train
     return {
         "classes": list(part.classes), "mean": list(part.mean), "std": list(part.std), "shape": list(part.shape),

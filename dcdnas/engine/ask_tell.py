@@ -1,7 +1,7 @@
-"""A search for a loop of one's own: it hands out networks and is told what they reached; dcdnas trains nothing.
+"""Ask/tell interface for the user's own training loop: it proposes networks and takes their results; dcdnas trains nothing.
 
-The rules are those of every search: each network is priced first, within the budgets and new, and every event is written at
-once, into a run that all commands read.
+The rules are those of every search: each network is priced before it is handed out, lies within the budgets and is new. Every
+event is written at once into a run that all commands can read.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ from dcdnas.tasks import ASK_TELL, Objective
 
 
 class Search:
-    """Asks for networks to train and tells what they reached; a context manager, or to be closed.
+    """A search with an ask/tell interface. Use it as a context manager, or call `close` at the end.
 
-    Several networks may be asked for before one is told. What was asked for and not told when the search is closed, or its
-    process dies, is handed out again first when the same search is made again.
+    Several networks may be asked for before the first result is told. If the search is closed or its process dies, networks
+    without a result are handed out again first when the same search is opened again.
 
     Args:
-        space: a shipped space's name or a space file; None takes the smallest that holds the budget.
+        space: name of a shipped space, or a space file; None takes the smallest shipped space that holds the budget.
         budget: one or several bounds, like ``"300MFLOPs"``.
-        objectives: what is told of each network, the first one first: it says which network is best. All are weighed. The
-            accuracy, as a share of 1, when left out.
-        measuring: told what is measured and which share of it is done, where a latency is priced.
-        **settings: ``name`` of the run, by which alone it is found again; ``trials`` to tell, 50 when left out; ``sampler``,
-            ``seed``, ``starts``, ``chances``, ``minimize``, ``start_from``, ``latency_table``, ``latency_device``, as in
-            `dcdnas.engine.planning.settings.SearchSettings`.
+        objectives: the values that are told for each network; all of them are optimised, and the first one decides which
+            network is best. Defaults to the accuracy, from 0 to 1.
+        measuring: callback that gets what is measured and the share that is done, while a latency table is measured.
+        **settings: ``name`` of the run, without which it cannot be opened again; ``trials``, the number of results to tell,
+            50 by default; ``sampler``, ``seed``, ``starts``, ``chances``, ``minimize``, ``start_from``, ``latency_table`` and
+            ``latency_device``, as in `dcdnas.engine.planning.settings.SearchSettings`.
 
     Raises:
-        UsageError: for a setting that is unknown or cannot be used.
-        RunError: when another process searches the run, or the folder holds another search.
+        UsageError: for an unknown setting or an invalid value.
+        RunError: when another process is searching the run, or the folder holds a different search.
         NothingFitsError: when no network of the space meets the budget.
     """
 
@@ -72,7 +72,7 @@ class Search:
             store.claim(lock.token)
             store.set_ending(None)
             clear_request(self.folder)
-            # a network is not to blame when the loop that trains it goes down
+            # died=False, because a network is not to blame when the user's loop that trains it dies
             self._loop = SearchLoop(self.config, self._space, store, control=_wishes(self.folder, lock), died=False)
             self._held = held.pop_all()
         self._open = True
@@ -84,10 +84,10 @@ class Search:
                 self._again.append(job)
 
     def ask(self) -> Architecture | None:
-        """The next network to train: within the budgets, and none that was handed out before.
+        """Returns the next network to train, which is within the budgets and was not handed out before in this session.
 
         Returns:
-            None when there is none now: when `ending` says that the search is over, else until a network is told.
+            None when no network is available: either the search is over, see `ending`, or a result has to be told first.
         """
         self._check_open()
         while self._again and self._loop.control().ending is None:
@@ -98,26 +98,26 @@ class Search:
         return fresh.architecture if fresh else None
 
     def price(self, architecture: Architecture) -> dict[str, float]:
-        """What a network costs, by metric: those of the budgets and objectives, FLOPs and parameters.
+        """Prices a network: FLOPs, parameters and the metrics of the budgets and objectives, by name.
 
         Raises:
-            UsageError: when it cannot be built.
+            UsageError: when the network cannot be built.
         """
         return dict(price(architecture, self._metrics, self._space.prices).values)
 
     def tell(self, network: Architecture | str, values: Mapping[str, float] | None = None, failed: str = "") -> Trial:
-        """Takes what became of a network that was asked for; it is written when this returns.
+        """Records the result of a network that was asked for; it is on disk when this method returns.
 
         Args:
-            network: that `ask` returned, or its digest.
-            values: a finite number for each objective by its name.
-            failed: why it has none, in place of `values`.
+            network: the network that `ask` returned, or its digest.
+            values: a finite number for each objective, by name.
+            failed: reason why the training failed, in place of `values`.
 
         Returns:
             The trial, with number, state and cost.
 
         Raises:
-            UsageError: when the network is not waited for, or the values are not those of the objectives.
+            UsageError: when no result of this network is expected, or the values do not match the objectives.
         """
         self._check_open()
         digest = network if isinstance(network, str) else network.digest
@@ -133,31 +133,31 @@ class Search:
         return self._loop.trials[job.number]
 
     def trial(self, digest: str) -> Trial:
-        """The trial of a network that was asked for and not told."""
+        """The trial of a network that was asked for and has no result yet."""
         return self._loop.trials[self._asked[digest].number]
 
     @property
     def outstanding(self) -> tuple[Architecture, ...]:
-        """The networks that were asked for and not told, also by an earlier process, in the order in which they were."""
+        """The networks that were asked for and have no result yet, also those of an earlier process, in the order of asking."""
         return tuple(job.architecture for job in self._asked.values())
 
     @property
     def told(self) -> int:
-        """Networks whose values were told, which `trials` counts."""
+        """Number of networks whose values were told, which is what the setting `trials` counts."""
         return self._loop.ended
 
     @property
     def front(self) -> tuple[Trial, ...]:
-        """The trials that no other one is better than in every objective and cost."""
+        """The trials of the Pareto front of objectives and costs."""
         return self._loop.standing.front
 
     @property
     def ending(self) -> Ending | None:
-        """How the search has ended; None while there is something left to ask for or to tell."""
+        """How the search has ended; None while there are networks left to ask for or results left to tell."""
         return None if self._asked else self._loop.ending
 
     def close(self) -> None:
-        """Ends it for now, and lets another process go on."""
+        """Releases the run, so that this or another process can continue it later; a second call does nothing."""
         if not self._open:
             return
         self._open = False
@@ -188,17 +188,17 @@ class Search:
         told = (t for t in self._loop.trials.values() if t.architecture.digest == digest and t.state in (*ENDED, "failed"))
         before = next(told, None)
         if before:
-            return f"network {digest} was told already: trial {before.number} has {before.state}. What was told first stays."
+            return f"network {digest} has a result already: trial {before.number} has {before.state}. The first result stays."
         return (
-            f"network {digest} was not asked for, so nothing can be told of it: only ask hands out networks. To begin with "
+            f"network {digest} was not asked for, so no result of it is expected: only ask hands out networks. To begin with "
             "networks of an earlier run, make the search with start_from."
         )
 
     def _checked(self, values: Mapping[str, float]) -> dict[str, float]:
-        """The values in the order of the objectives.
+        """Checks the values and returns them in the order of the objectives.
 
         Raises:
-            UsageError: when one is missing, unknown, no finite number or better than can be.
+            UsageError: when a value is missing, unknown, not a finite number or better than the objective's best value.
         """
         names = [o.name for o in self.config.objectives]
         unknown = next((str(name) for name in values if name not in names), None)
@@ -218,7 +218,7 @@ class Search:
 
 
 def _config_of(folder: Path) -> SearchConfig:
-    """What the run is, when it is one of a loop of somebody's own."""
+    """Reads the config of a run and checks that it belongs to a user's own loop."""
     config = SearchConfig.to_go_on(folder / "search.yaml")
     if config.task.own != ASK_TELL:
         raise RunError(f"{folder} is a search whose networks dcdnas trains. Go on with `dcdnas resume {folder.name}`.")
@@ -227,5 +227,5 @@ def _config_of(folder: Path) -> SearchConfig:
 
 
 def _wishes(folder: Path, lock: FolderLock) -> Any:
-    """What is asked of this process: by another one that took its run, or by `dcdnas stop`."""
+    """Callable that returns the request to this process: from another process that took its run over, or `dcdnas stop`."""
     return lambda: Wish(Ending.TAKEN_OVER, now=True) if lock.lost else requested(folder)

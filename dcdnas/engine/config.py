@@ -1,4 +1,4 @@
-"""Everything needed to repeat a search, as one frozen record that is written into the run as ``search.yaml``."""
+"""The frozen record of everything needed to repeat a search; a run stores it as ``search.yaml``."""
 
 from __future__ import annotations
 
@@ -28,39 +28,40 @@ WORDS = {
     "space.classes": "classes of the networks",
     "space.input": "channels, height and width of the networks' input",
 }
-"""What differences of two searches call the keys that the images decide."""
+"""Human-readable names of the keys that depend on the images, for messages about the differences of two searches."""
 
 
 NAMED = ("sampler", "seed", "starts", "chances", "early_stopping", "confirm", "confirm_top", "keep_weights")
-"""Settings that the file has as they are."""
+"""Fields of `SearchConfig` that are written to the file unchanged."""
 
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """What a search is; two searches with equal ones are the same search.
+    """Defines a search; two searches with equal configs are the same search.
 
     Args:
         space: the content of the space file.
         budgets: bounds on the deployment cost.
-        objectives: of the task that are weighed; the first one is the primary.
-        minimize: cost metrics that are weighed with them.
-        trials: trainings to end (finished or stopped early).
+        objectives: objectives of the task that are optimised; the first one is the primary objective.
+        minimize: cost metrics that are minimised beside the objectives.
+        trials: number of trainings to complete (finished or stopped early).
         task: the proxy training; its seed is not used.
         sampler: name in `dcdnas.engine.samplers`.
-        seed: of the sampler, the random starts and all trials.
-        starts: networks before the sampler takes over: the uniform static ladder, then random draws within the budget.
-        chances: of those draws: ``operators`` or ``networks``, see `dcdnas.space.pricing.cost.draws_within`.
-        early_stopping: whether trainings behind at a rung are stopped.
-        confirm: fresh seeds on which the networks that are believed best are trained again.
-        confirm_top: how many networks are confirmed, beside the static reference.
+        seed: seed of the sampler, the random starts and all trials.
+        starts: number of networks before the sampler takes over: the uniform static ladder, then random draws within the budget.
+        chances: distribution of those draws: ``operators`` or ``networks``, see `dcdnas.space.pricing.cost.draws_within`.
+        early_stopping: whether dominated trials are stopped at a rung.
+        confirm: number of fresh seeds on which the networks believed best are trained again.
+        confirm_top: number of networks to confirm, beside the static reference.
         keep_weights: which trainings' weights are kept in the run's folder: ``front``, ``all`` or ``none``.
-        latency: the device and the correction of the latency table that prices are read from; empty where none is needed.
-        plugins: what the search uses from outside the package, as `dcdnas.core.plugins` records it: name to ``kind`` and
-            ``path`` and ``sha256`` of a file, or ``distribution`` and ``version`` of an installed package.
-        table: the benchmark's table that results are looked up in: ``path``, ``sha256`` and what it has; empty where networks are
-            trained.
+        latency: device and correction of the latency table that prices are read from; empty where no latency is priced.
+        plugins: the entries from outside the package that the search uses, as `dcdnas.core.plugins` records them: name to
+            ``kind`` and ``path`` and ``sha256`` of a file, or ``distribution`` and ``version`` of an installed package.
+        table: the benchmark table in which results are looked up: ``path``, ``sha256`` and a summary of its content; empty where
+            networks are trained.
         start_from: an earlier ``run`` and the ``networks`` of its front, as decisions of the space, that are trained first.
-        kernels: that the run was begun with on a CPU; empty for a search that is to begin. Others make no other search.
+        kernels: CPU kernels with which the run was begun; empty for a search that has not begun. Searches that differ only in
+            them are the same search.
     """
 
     space: Mapping[str, Any]
@@ -84,21 +85,21 @@ class SearchConfig:
     kernels: str = field(default="", compare=False)
 
     def build_space(self) -> SearchSpace:
-        """The space that the content describes, for the budgets."""
+        """Compiles the space from its content, with widths fitted to the budgets where the space asks for it."""
         return Compiler(Document("search.yaml: space", self.space, {})).space().filling(self.budgets)
 
     @property
     def goals(self) -> Goals:
-        """What the search weighs."""
+        """The objectives and costs that the search optimises."""
         return Goals(self.objectives, self.minimize)
 
     @property
     def rules(self) -> dict[str, Any]:
-        """The rules by which this version of dcdnas makes the search."""
+        """The rules by which this version of dcdnas runs the search."""
         return rules(self.task, self.early_stopping, self.starts, self.chances, self.kernels)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for YAML."""
+        """Converts the config to plain data for YAML."""
         return {
             "format": FORMAT,
             "trials": self.trials,
@@ -117,21 +118,21 @@ class SearchConfig:
 
     @staticmethod
     def read(path: Path) -> SearchConfig:
-        """Reads ``search.yaml``, to look at the run.
+        """Reads ``search.yaml`` in order to inspect the run.
 
         Raises:
-            RunError: when it is missing, damaged or of an unknown format.
-            FileError: when it is no YAML.
+            RunError: when the file is missing, damaged or of an unknown format.
+            FileError: when it is not YAML.
         """
         return _of_data(path, _data(path))
 
     @staticmethod
     def to_go_on(path: Path) -> SearchConfig:
-        """Reads ``search.yaml``, to go on with the run.
+        """Reads ``search.yaml`` in order to continue the run.
 
         Raises:
-            RunError: as for `read`, and when it is of an earlier format or was made under other rules than this version has.
-            FileError: when it is no YAML.
+            RunError: as for `read`, and when the file has an earlier format or other rules than those of this version.
+            FileError: when it is not YAML.
         """
         data = _data(path)
         if data["format"] == EARLIER_SEARCH:
@@ -148,30 +149,30 @@ class SearchConfig:
 
     @property
     def other_kernels(self) -> str:
-        """What to know where a run goes on with other kernels than it was begun with, a sentence or two; empty else."""
+        """Note, of one or two sentences, for a run that continues with other CPU kernels than it began with; else empty."""
         return other_kernels(self.kernels)
 
     def write(self, path: Path) -> None:
-        """Writes ``search.yaml``, with how its metrics are written and the versions and the processor that made it."""
+        """Writes ``search.yaml``, with the notations of its metrics and the package versions and processor of this machine."""
         plain = self.to_dict()
         priced = {
             name: metrics[name].notation.to_dict() for name in with_always([*(b.metric for b in self.budgets), *self.minimize])
         }
         long: dict[str, Any] = {
             name: plain.pop(name) for name in ("space", "start_from") if name in plain
-        }  # who lists runs reads up to here
+        }  # written last, because listing runs reads the file only up to these long keys
         content: dict[str, Any] = {**plain, "metrics": priced, **long, "versions": versions(), "processor": processor()}
         write_whole(path, "".join(_dumped(key, value) for key, value in content.items()))
 
     def differences(self, other: SearchConfig) -> list[str]:
-        """All that makes two searches different, a line each: ``epochs: 3 there, 9 here``.
+        """Lists the differences that make two searches distinct, one line each: ``epochs: 3 there, 9 here``.
 
-        The number of trials, the weights that are kept and the places of files make none.
+        The number of trials, the weights that are kept and the paths of files are not compared.
         """
         return differences(self._compared(), other._compared())
 
     def _compared(self) -> dict[str, Any]:
-        """What is equal in equal searches."""
+        """The flattened keys that are equal in equal searches."""
         plain = {k: v for k, v in self.to_dict().items() if k not in ("trials", "rules", "keep_weights")}
         compared = flat({**plain, "budgets": [str(b) for b in self.budgets]})
         return {
@@ -180,7 +181,7 @@ class SearchConfig:
 
 
 def _dumped(key: str, value: Any) -> str:
-    """One key of the file; how metrics are written takes few lines."""
+    """Dumps one key of the file; the metrics' notations are written compactly."""
     return as_yaml({key: value}, default_flow_style=None if key == "metrics" else False)
 
 
@@ -190,7 +191,7 @@ def _data(path: Path) -> dict[str, Any]:
     data = read_yaml(path).data
     check_search(path, data)
     if not isinstance(data, dict) or "format" not in data:
-        raise RunError(f"{path}: damaged: it says no format.")
+        raise RunError(f"{path}: damaged: it has no key `format`.")
     return data
 
 

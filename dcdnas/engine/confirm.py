@@ -1,4 +1,4 @@
-"""Confirmation: the networks that are believed best trained again on fresh seeds, since the best of single trainings is lucky."""
+"""Confirmation: retrains the networks believed best on fresh seeds, because the best of many single trainings is often lucky."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from dcdnas.engine.store import CONFIRMING, Confirmation, Store
 from dcdnas.space.search_space import SearchSpace
 
 CONSIDERED = 500
-"""Networks, those with the best readings, of which the best are chosen."""
+"""Number of networks with the best readings among which the ones to confirm are chosen."""
 
 
 class Confirming:
-    """Hands out the confirming trainings and writes down how they end.
+    """Hands out the confirming trainings and records their results.
 
-    All networks are trained on the same fresh seeds, so that they can be compared pair by pair. A training that is lost is done
-    again by the same rule as one of the search, see `dcdnas.engine.recovery`.
+    All networks are trained on the same fresh seeds, so that they can be compared pairwise. A lost training is repeated by the
+    same rule as a training of the search, see `dcdnas.engine.recovery`.
 
     Args:
-        config: of the search.
-        space: that it searches.
-        store: open for writing.
+        config: config of the search.
+        space: the space that is searched.
+        store: the run's store, open for writing.
         died: whether the earlier driver was killed.
-        retry_failed: whether those that failed are done again.
+        retry_failed: whether confirming trainings that failed are repeated.
     """
 
     def __init__(
@@ -50,19 +50,19 @@ class Confirming:
 
     @property
     def planned(self) -> int | None:
-        """How many confirming trainings there are in all; None before the search has ended."""
+        """Total number of confirming trainings; None before the search has ended."""
         return None if self._plan is None else len(self._plan)
 
     @property
     def confirmed(self) -> int:
-        """How many of them have ended."""
+        """Number of confirming trainings that have ended."""
         return len(self._ended & (self._plan or set()))
 
     def next(self, trials: Iterable[Trial], alone: bool) -> Job | None:
-        """The next confirming training, or None when none can be begun now; the first call fixes which they are.
+        """Returns the next confirming training, or None when none can start now; the first call selects the networks.
 
         Args:
-            trials: of the search.
+            trials: all trials of the search.
             alone: whether no other training is running.
         """
         if self._plan is None:
@@ -79,7 +79,7 @@ class Confirming:
         return job
 
     def end(self, job: Job, outcome: Outcome) -> None:
-        """Takes the end of a confirming training."""
+        """Records the outcome of a confirming training."""
         if not outcome.error and (outcome.score is None or not self.config.goals.measured(outcome.score)):
             outcome = NO_RESULT
         score, error = outcome.score, outcome.error
@@ -91,12 +91,12 @@ class Confirming:
         self._ended.add(_key(job))
 
     def again(self, job: Job, reason: str, kind: FailureKind) -> None:
-        """Takes back a training that was lost, to do it again or, when that happened too often, to say that it has failed.
+        """Queues a lost training again or, when it was lost too often, records it as failed.
 
         Args:
-            job: that was running.
-            reason: what happened, for people.
-            kind: of the failure.
+            job: the job that was running.
+            reason: what happened, human-readable.
+            kind: kind of the failure.
         """
         self._running.discard(job.key)
         self._lost[job.key] = self._lost.get(job.key, 0) + 1
@@ -104,7 +104,7 @@ class Confirming:
         self._note()
 
     def _queue(self, job: Job, reason: str, kind: FailureKind = FailureKind.DRIVER_DIED) -> None:
-        """Lost ones first, and those that are lost time and again last; one that was lost when it was alone has failed."""
+        """Queues a job: lost ones come first, repeatedly lost ones last. A job that was lost while running alone has failed."""
         times = self._lost.get(job.key, 0)
         if times > AGAIN + 1:
             self.end(job, Outcome(None, f"{reason} ({times} times, the last time alone)", kind))
@@ -116,11 +116,11 @@ class Confirming:
         return self._lost.get(job.key, 0) > AGAIN
 
     def _note(self) -> None:
-        """Writes what a driver that takes over, and whoever looks, has to know."""
+        """Writes the state of the confirmations to the store, for a later driver and for readers."""
         self.store.set_meta(CONFIRMING, {"lost": self._lost, "running": sorted(self._running), "chosen": self._chosen})
 
     def _all(self, trials: list[Trial]) -> list[Job]:
-        """The networks to confirm, seed by seed."""
+        """Builds the jobs of all networks to confirm, seed by seed."""
         search = Search(self.space, self.config.budgets, self.config.goals, self.config.seed)
         chosen = to_confirm(search, trials, self.config.confirm_top) if self.config.confirm else []
         self._chosen = [t.number for t in chosen]
@@ -130,10 +130,10 @@ class Confirming:
 
 
 def to_confirm(search: Search, trials: Sequence[Trial], top: int) -> list[Trial]:
-    """The trials to train again on fresh seeds: `top` networks, on the front or not, and the static reference.
+    """Selects the trials to retrain on fresh seeds: the `top` networks believed best and the static reference.
 
-    They are those that are believed best. The one with the best reading takes the last place when it is not among them, so that
-    nobody is left to wonder whether it was lucky.
+    They need not be on the front. When the network with the best reading is not among them, it takes the last place, so that the
+    confirmation shows whether its reading was lucky.
     """
     goals = search.goals
     found = sorted(candidates(trials, search.budgets), key=lambda t: goals.rankings(t.score)[0])[:CONSIDERED]

@@ -1,4 +1,4 @@
-"""Asks a sampler that proposes from all that is known, ticket by ticket; the counterpart of `study` without Optuna."""
+"""Drives a direct sampler, which proposes from the known trials without Optuna; the counterpart of `study`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dcdnas.space.search_space import Decisions
 
 
 class DirectStudy:
-    """Remembers what was proposed and what became of it.
+    """Keeps the proposals of a direct sampler and their results.
 
     Args:
-        sampler: that proposes.
+        sampler: the sampler that proposes.
     """
 
     def __init__(self, sampler: Direct) -> None:
@@ -25,26 +25,26 @@ class DirectStudy:
         self._tickets = 0
 
     def ask(self) -> tuple[int, dict[str, Setting]] | None:
-        """A ticket, and the decisions that the sampler proposes; None when it knows of no network that was not seen."""
+        """Returns a ticket and the decisions that the sampler proposes; None when it finds no new network."""
         decisions = self.sampler.propose(self.known)
         return None if decisions is None else self.ask_fixed(decisions)
 
     def ask_fixed(self, decisions: Decisions) -> tuple[int, dict[str, Setting]]:
-        """A ticket for decisions that were made elsewhere."""
+        """Returns a ticket for decisions that did not come from the sampler."""
         self._tickets += 1
         self._running[self._tickets] = dict(decisions)
         return self._tickets, self._running[self._tickets]
 
     def tell(self, ticket: int, trial: Trial) -> None:
-        """The end of what was proposed."""
+        """Records the result of a proposal."""
         self._running.pop(ticket)
         self.remember([trial])
 
     def remember(self, trials: Sequence[Trial]) -> dict[int, int]:
-        """Takes trials that have ended, also those of an earlier session.
+        """Records trials, also those of an earlier session.
 
         Returns:
-            The tickets of those that have not, by their numbers.
+            Tickets of the trials that have not ended, by trial number.
         """
         self._told |= {t.number: t for t in trials if t.state not in LOST}
         unended = sorted((t for t in trials if t.state in LOST), key=lambda t: t.number)
@@ -52,12 +52,12 @@ class DirectStudy:
 
     @property
     def asked(self) -> int:
-        """How many networks were asked for."""
+        """Number of networks that were asked for."""
         return len(self._told) + len(self._running)
 
     @property
     def known(self) -> Known:
-        """All that a proposal depends on beside the seed."""
+        """Everything that a proposal depends on, apart from the seed."""
         trials = tuple(self._told[number] for number in sorted(self._told))
         running = tuple(self._running.values())
         names = {t.deployed or identity(t.architecture) for t in trials}

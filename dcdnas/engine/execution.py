@@ -1,4 +1,4 @@
-"""How trainings are run; changes nothing about what a search is."""
+"""Settings of how trainings are executed; they do not change which search it is."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from dcdnas.engine.proxy_training import ProxyTraining, Train
 from dcdnas.tasks import Task, open_task
 
 TABULAR = "tabular"
-"""The executor that looks results up; a search on a table can be run by no other."""
+"""The executor that looks results up in a benchmark table; only it can run a search on a table."""
 
 
 @dataclass(frozen=True)
 class Execution:
-    """Where and how many at one time.
+    """Settings of the execution: where trainings run and how many run in parallel.
 
     Args:
-        executor: which of `dcdnas.engine.executors` runs them.
-        jobs: trainings at one time; 0 for as many as the machine's cores or GPUs allow.
+        executor: name in `dcdnas.engine.executors`.
+        jobs: number of parallel trainings; 0 for as many as the machine's cores or GPUs allow.
         gpus_per_trial: share of a GPU that a training gets; 0 trains on the CPU.
         cpus_per_trial: cores that a training gets.
-        address: of a Ray cluster; empty starts one on this machine.
-        timeout: seconds after which the search ends as if asked to; infinity for never.
-        patience: trainings that may leave the front as it was before the search ends; 0 for any number.
-        train: what a worker runs; None for the proxy training.
-        plugins: files with entries from outside the package, which workers have to know.
-        task: that was given in Python; None for the one that the run names.
-        weights: folder of this machine that takes the weights of trainings that finished; None for nowhere.
-        log: trackers that are told what happens, of `dcdnas.engine.trackers`.
+        address: address of a Ray cluster; empty starts one on this machine.
+        timeout: seconds after which the search ends as if it had been stopped; infinity for never.
+        patience: number of trainings without a change of the front after which the search ends; 0 for no limit.
+        train: function that a worker runs; None for the proxy training.
+        plugins: plugins with entries from outside the package, which workers have to load.
+        task: task object passed from Python; None for the task that the run names.
+        weights: local folder that receives the weights of finished trainings; None to save no weights.
+        log: trackers of `dcdnas.engine.trackers` that are notified of the events.
     """
 
     executor: str = "ray"
@@ -51,27 +51,27 @@ class Execution:
     task: Task | None = None
 
     def training(self) -> Train:
-        """What a worker runs."""
+        """The training function that a worker runs."""
         threads = max(1, int(self.cpus_per_trial))
         return self.train or ProxyTraining(self.device, threads, self.plugins, self.weights, self.task)
 
     def check_task(self, recipe: TrainingTask) -> None:
-        """Opens a task of somebody's own, which says when it is not there; the driver needs none, only its workers do.
+        """Checks that a user-defined task can be opened, because a missing one would otherwise only fail in the workers.
 
         Raises:
-            RunError: when it was given in Python, and is not now.
+            RunError: when the run's task was passed from Python and is not passed now.
         """
         if recipe.own:
             open_task(recipe, self.task)
 
     @property
     def device(self) -> str:
-        """What a training runs on: ``cuda`` or ``cpu``."""
+        """Device type of the trainings: ``cuda`` or ``cpu``."""
         return "cuda" if self.gpus_per_trial else "cpu"
 
     @property
     def workers(self) -> int:
-        """Trainings at one time on this machine: as many as its cores and GPUs allow, where nothing was said."""
+        """Number of parallel trainings on this machine: `jobs`, or as many as its cores and GPUs allow where that is 0."""
         if self.jobs:
             return self.jobs
         by_cores = int((os.cpu_count() or 1) / max(self.cpus_per_trial, 1e-9))

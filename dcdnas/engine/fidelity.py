@@ -1,7 +1,7 @@
-"""Whether a run's short trainings rank networks as longer ones do: some of its networks are trained again, for longer.
+"""Measures whether a run's short trainings rank networks as longer trainings do, by retraining some of its networks for longer.
 
-Each is trained on a seed of its own, other than that of the search, so that the agreement is that of a reading with what the
-network is worth, and not with the luck of its seed.
+Each network is retrained on a different seed than in the search, so that the agreement does not come from the luck of a shared
+seed.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from dcdnas.engine.reproduce import check_trained_here
 from dcdnas.errors import FileError, UsageError
 
 FILE = "fidelity.json"
-"""In the run's folder: value of the primary objective after each training that was done for it."""
+"""File in the run's folder with the value of the primary objective after each longer training."""
 
 FORMAT = "dcdnas/fidelity-1"
 
 FEWEST = 3
-"""Networks that can be ranked at all."""
+"""Smallest number of networks that can be ranked."""
 
 
 @dataclass(frozen=True)
 class Longer:
-    """One network, trained twice.
+    """Values of the primary objective of one network that was trained twice.
 
     Args:
-        trial: its number.
-        searched: value of the primary objective in the search.
-        longer: that after the longer training.
+        trial: number of the trial.
+        searched: value in the search.
+        longer: value after the longer training.
     """
 
     trial: int
@@ -51,13 +51,13 @@ class Longer:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How a run's readings agree with longer trainings.
+    """Agreement of a run's readings with those of longer trainings.
 
     Args:
-        objective: that is compared.
-        epochs: of a training of the search.
-        longer: epochs of the longer ones.
-        networks: in the order of the search, the best first.
+        objective: the objective that is compared.
+        epochs: epochs of a training of the search.
+        longer: epochs of a longer training.
+        networks: the networks, ordered by their value in the search, the best first.
     """
 
     objective: Objective
@@ -72,7 +72,7 @@ class Fidelity:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Of tau, 95 %, by a bootstrap over the networks."""
+        """95 % confidence interval of tau, by a bootstrap over the networks."""
         return kendall_interval(*self._orders)
 
     @property
@@ -81,10 +81,10 @@ class Fidelity:
 
 
 def spread_over(trials: Sequence[Trial], objective: Objective, count: int) -> list[Trial]:
-    """Networks from the best to the worst that was trained whole, evenly spaced in that order.
+    """Selects finished networks, evenly spaced in the ranking from the best to the worst.
 
     Raises:
-        UsageError: when there are too few to rank.
+        UsageError: when there are too few networks to rank.
     """
     whole: dict[str, Trial] = {}
     for trial in trials:
@@ -93,7 +93,8 @@ def spread_over(trials: Sequence[Trial], objective: Objective, count: int) -> li
     ranked = sorted(whole.values(), key=lambda t: -objective.scaled(objective.of(t.score)))
     if min(len(ranked), count) < FEWEST:
         raise UsageError(
-            f"{counted(len(ranked), 'network')} trained whole, {count} asked for: too few to rank. Allowed: {FEWEST} or more."
+            f"{counted(len(ranked), 'network')} trained to the end, {count} requested: too few to rank. "
+            f"Allowed: {FEWEST} or more."
         )
     count = min(count, len(ranked))
     return [ranked[round(i * (len(ranked) - 1) / (count - 1))] for i in range(count)]
@@ -107,15 +108,17 @@ def fidelity(
     times: int = 3,
     told: Callable[[Trial, EpochResult, int], None] = lambda trial, reached, epochs: None,
 ) -> Fidelity:
-    """Trains some networks of a run longer, one after the other, and compares. What was trained before is not trained again.
+    """Retrains some networks of a run for longer, one after the other, and compares the rankings.
+
+    Longer trainings that an earlier call finished are not repeated.
 
     Args:
-        folder: of the run.
-        trials: of it.
-        execution: on which device, with how many threads.
-        count: networks, from the best to the worst; all that there are where there are fewer.
-        times: as many epochs as in the search.
-        told: trial, what it has reached, and epochs of the longer training.
+        folder: folder of the run.
+        trials: trials of the run.
+        execution: device and number of threads of the trainings.
+        count: number of networks, from the best to the worst; all networks if there are fewer.
+        times: factor by which the longer trainings have more epochs than those of the search.
+        told: callback that gets the trial, its report after an epoch, and the epochs of the longer training.
 
     Raises:
         UsageError: when too few networks were trained, or they cannot be trained here.
@@ -142,7 +145,7 @@ def fidelity(
 def _trained(
     trial: Trial, config: SearchConfig, epochs: int, execution: Execution, told: Callable[[Trial, EpochResult, int], None]
 ) -> float:
-    """The value of the primary objective after the longer training."""
+    """Trains a network for longer and returns the value of the primary objective."""
     seed = derived_seed(config.seed, f"fidelity {trial.number}")
     task = replace(config.task, epochs=epochs, seed=seed, deadline=0.0, first_rung=0, scan=0)
 
@@ -155,7 +158,7 @@ def _trained(
 
 
 def _read(path: Path) -> dict[tuple[int, int], float]:
-    """Values by trial and epochs; none where what is there cannot be read."""
+    """Reads the values by trial and epochs; empty when the file is missing or cannot be read."""
     try:
         content = read_json(path)
         rows = content["trainings"] if content["format"] == FORMAT else ()
@@ -170,7 +173,7 @@ def _write(path: Path, there: Mapping[tuple[int, int], float]) -> None:
 
 
 def document(found: Fidelity) -> dict[str, Any]:
-    """Plain data, for JSON."""
+    """Converts the result to plain data for JSON."""
     low, high = found.interval
     return {
         "objective": found.objective.name, "epochs": found.epochs, "longer": found.longer, "tau": found.tau, "low": low,

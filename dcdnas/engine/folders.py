@@ -1,4 +1,4 @@
-"""Where runs are, and which folder a name means."""
+"""Finds the folders of runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dcdnas.core.files import is_file, runs_folder
 from dcdnas.errors import RunError, nearest
 
 FILE = "search.yaml"
-"""What a run was asked to search, in its folder."""
+"""File in a run's folder that holds its `SearchConfig`."""
 
 
 def run_folders() -> list[Path]:
@@ -19,16 +19,16 @@ def run_folders() -> list[Path]:
 
 
 def called(folder: Path) -> str:
-    """What commands call a run, as a shell takes it: its name where `find_run` finds it by that, else its folder."""
+    """A run as an argument of commands, quoted for a shell: its name if `find_run` finds it by that, else its folder."""
     whole = folder.resolve()
     return shlex.quote(whole.name if (runs_folder() / whole.name).resolve() == whole else str(whole))
 
 
 def find_run(run: str | Path) -> Path:
-    """The folder of a run, given its path or its name below `runs_folder`.
+    """Finds the folder of a run, given its path or its name in `runs_folder`.
 
     Raises:
-        RunError: when there is no such run; suggests the nearest.
+        RunError: when there is no such run; the message suggests the nearest name.
     """
     given = Path(run).expanduser()
     places = [given] if given.is_absolute() else [runs_folder() / given, given]

@@ -1,10 +1,10 @@
-"""Early stopping among networks of like cost, after a short training: asynchronous successive halving with the price taken out.
+"""Early stopping among networks of similar cost after a short training: asynchronous successive halving, corrected for cost.
 
-The first eighth of the epochs is a training of its own, on a whole schedule. Then a network is trained afresh for the rest when
-it is in the better quarter of those that came so far, by what is left of its reading when the straight line of readings over the
-logarithm of cost is taken out. By the reading itself the small networks of the front would end; by non-domination of reading and
-cost the best network is lost more often than epochs are saved. A long training that is cut ranks networks worse than a short one
-that has ended (docs/decisions/stopping-among-like-cost.md).
+The first eighth of the epochs is a separate short training with a complete learning-rate schedule. A network is then trained
+afresh for the remaining epochs only if it is in the best quarter of the networks so far. They are ranked by the residual of the
+reading after a linear regression on the logarithm of the cost. Ranking by the reading itself would stop the small networks of the
+front, and ranking by non-domination of reading and cost would lose the best network more often than it saves epochs. A truncated
+long training ranks networks worse than a completed short one (docs/decisions/stopping-among-like-cost.md).
 
 Reference: Li et al., "A System for Massively Parallel Hyperparameter Tuning" (ASHA), MLSys 2020.
 """
@@ -21,25 +21,25 @@ from dcdnas.core.trial import EpochResult
 from dcdnas.core.units import notation
 
 FACTOR = 4
-"""The better quarter of those at the rung goes on."""
+"""The best 1 / `FACTOR` of the trials at the rung continue."""
 
 SHARE = 8
-"""The short training is one of so many parts of the epochs."""
+"""The short training takes 1 / `SHARE` of the epochs."""
 
 ENOUGH = 6
-"""Trainings at a rung below which nothing is stopped: a rank among fewer says little."""
+"""Number of trials at a rung below which none is stopped, because a rank among fewer says little."""
 
 DIGITS = 9
-"""Decimals of what is left of a reading; what differs by less is equal on every machine."""
+"""Decimals to which residuals are rounded, so that smaller differences count as equal on every machine."""
 
 
 class Halving:
-    """Decides at each report whether a training goes on.
+    """Decides at each report whether a training continues.
 
     Args:
-        rung: epoch after which trainings are compared, the end of the short ones; 0 for never.
-        goals: objectives that trainings are compared by, and the costs that are taken out of them.
-        factor: the best 1/factor of a rung go on.
+        rung: epoch after which trials are compared, which is the end of the short training; 0 for never.
+        goals: objectives by which trials are compared, and the costs whose effect is removed from them.
+        factor: the best 1 / `factor` of the trials at the rung continue.
     """
 
     def __init__(self, rung: int, goals: Goals, factor: int = FACTOR) -> None:
@@ -47,7 +47,7 @@ class Halving:
         self._reached: dict[int, tuple[list[float], list[float]]] = {}
 
     def reached(self, number: int, report: EpochResult, cost: Cost) -> bool:
-        """Writes down what trial `number` has reported; returns whether that was at a rung."""
+        """Records a report of trial `number`; returns whether it was made at the rung."""
         if report.epoch != self.rung:
             return False
         costs = [logarithm(cost[m], notation(m).least) for m in self.goals.costs]
@@ -55,7 +55,7 @@ class Halving:
         return True
 
     def keep(self, number: int, report: EpochResult, cost: Cost) -> bool:
-        """Whether trial `number` goes on after what it has reported."""
+        """Records a report of trial `number`; returns whether the trial continues."""
         if not self.reached(number, report, cost) or len(self._reached) < ENOUGH:
             return True
         left = without_cost(*zip(*self._reached.values(), strict=True))
@@ -64,12 +64,12 @@ class Halving:
         return better < len(rank) / self.factor
 
     def forget(self, number: int) -> None:
-        """Takes out a training that failed or was interrupted: nobody is compared with it any more."""
+        """Removes a trial that failed or was interrupted, so that no other one is compared with it."""
         self._reached.pop(number, None)
 
 
 def without_cost(readings: ArrayLike, costs: ArrayLike) -> NDArray[np.float64]:
-    """What is left of readings (N, objectives) without their straight line over costs (N, metrics); (N, objectives)."""
+    """Residuals of readings (N, objectives) after a linear regression on logarithmic costs (N, metrics); (N, objectives)."""
     values, logs = np.asarray(readings, float), np.asarray(costs, float)
     design = np.column_stack([np.ones(len(values)), logs - logs.mean(0)])
     line = design @ np.linalg.lstsq(design, values, rcond=None)[0]
@@ -78,5 +78,5 @@ def without_cost(readings: ArrayLike, costs: ArrayLike) -> NDArray[np.float64]:
 
 
 def scan_of(epochs: int) -> int:
-    """How many of the epochs of a training are the short one; 0 where a training has one epoch."""
+    """Number of epochs of the short training; 0 when a training has only one epoch."""
     return max(1, epochs // SHARE) if epochs > 1 else 0

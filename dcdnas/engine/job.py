@@ -1,4 +1,4 @@
-"""One training as the loop hands it to an executor (`Job`), and how it ended (`Outcome`)."""
+"""Defines `Job`, one training as the loop hands it to an executor, and `Outcome`, how that training ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dcdnas.core.trial import FailureKind, Score
 from dcdnas.errors import DataError, Diverged, MismatchError, TaskError, TrainingTimeout
 
 WAIT: Literal["wait"] = "wait"
-"""In a job's place: nothing to hand out before a running training ends."""
+"""Returned in place of a job when no job is available until a running training ends."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Job:
     """One training to run.
 
     Args:
-        number: of the trial.
-        architecture: at its deployment; the worker adapts it to the proxy.
-        task: with the training's seed and deadline.
-        confirm: whether it confirms a trial that is known, on a fresh seed.
-        metrics: by which the network was priced, and is measured before it is trained.
+        number: number of the trial.
+        architecture: the architecture as deployed; the worker adapts it to the proxy.
+        task: the training task, with the seed and deadline of this training.
+        confirm: whether the training confirms an existing trial on a fresh seed.
+        metrics: names of the metrics by which the network was priced; the worker measures them before training.
     """
 
     number: int
@@ -36,7 +36,7 @@ class Job:
 
     @property
     def key(self) -> str:
-        """Unique among the jobs of a run that are running at one time."""
+        """Key that is unique among the concurrently running jobs of a run."""
         return f"{self.number}-{self.task.seed}" if self.confirm else str(self.number)
 
 
@@ -45,9 +45,9 @@ class Outcome:
     """How a training ended.
 
     Args:
-        score: what it reached; None when it failed before its first report.
-        error: why it failed, for people; empty when it did not.
-        kind: what kind of failure that was.
+        score: result of the training; None when it failed before its first report.
+        error: why it failed, human-readable; empty when it did not fail.
+        kind: kind of the failure; None when it did not fail.
     """
 
     score: Score | None
@@ -63,17 +63,17 @@ NO_RESULT = Outcome(None, "the training ended without a finite result", FailureK
 
 
 def derived_seed(seed: int, purpose: str | int) -> int:
-    """A seed of 31 bits that depends on the run's seed and on what it is for."""
+    """Derives a 31-bit seed from the run's seed and the purpose."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:4], "big") >> 1
 
 
 def trial_seed(seed: int, number: int) -> int:
-    """Of a trial's training."""
+    """Seed of a trial's training."""
     return derived_seed(seed, number)
 
 
 def confirming_seed(seed: int, turn: int) -> int:
-    """Of the trainings that confirm, all networks' in one turn."""
+    """Seed of the confirming trainings of all networks in one turn."""
     return derived_seed(seed, f"confirm-{turn}")
 
 
@@ -88,23 +88,23 @@ KINDS: dict[type[BaseException], FailureKind] = {
 
 
 def failed(error: BaseException) -> Outcome:
-    """The outcome of a training that raised."""
+    """The outcome of a training that raised an exception."""
     return Outcome(None, described(error), kind_of(error))
 
 
 def kind_of(error: BaseException) -> FailureKind:
-    """What kind of failure an exception is, by its type."""
+    """The kind of failure that an exception stands for, by its type."""
     kinds, torch = dict(KINDS), sys.modules.get("torch")
-    if torch is not None:  # without it nothing can have raised its errors, and importing it takes seconds
+    if torch is not None:  # if it is not imported, the exception cannot be one of its errors, and importing it takes seconds
         kinds |= {torch.OutOfMemoryError: FailureKind.OUT_OF_MEMORY, torch.AcceleratorError: FailureKind.DEVICE}
     return next((kinds[base] for base in type(error).__mro__ if base in kinds), FailureKind.RAISED)
 
 
 def described(error: BaseException) -> str:
-    """An exception in one line, of characters that every file and terminal takes."""
+    """Describes an exception in one line of printable characters, which every file and terminal accepts."""
     try:
         said = str(error)
     except Exception:
-        said = "it cannot say what it is"
+        said = "its message cannot be read"
     text = f"{type(error).__name__}: {said[:1000]}".replace("\n", " ").strip(": ")[:500]
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

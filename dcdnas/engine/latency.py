@@ -1,4 +1,4 @@
-"""The latency table of a run: frozen in its folder, read again by whoever continues it, and held against measured networks."""
+"""Keeps the latency table of a run: written into its folder, read again on resume, and compared with measured networks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FILE = "latency.json"
 
 
 def record(table: LatencyTable) -> dict[str, Any]:
-    """What a search's configuration says of its table: the device and the correction."""
+    """The record of a latency table in the config of a search: its device and correction."""
     return {"device": asdict(table.device), "correction": asdict(table.correction)}
 
 
@@ -41,17 +41,17 @@ def space_and_table(
     device: str | None = None,
     told: Told = quietly,
 ) -> tuple[SearchSpace, LatencyTable | None]:
-    """The space of a search with its prices, and the table that latencies are predicted by, where one of the metrics needs one.
+    """Returns the space with the prices of a search, and its latency table if one of the metrics is predicted from one.
 
-    A run that exists already keeps its table.
+    An existing run keeps its table.
 
     Args:
-        folder: of a run that may exist; None for a new one.
-        space: whose networks are priced.
-        metrics: of budgets and objectives.
-        file: with another table.
-        device: of another machine, whose table is meant.
-        told: of the measurement, when there is one.
+        folder: folder of a run that may exist; None for a new one.
+        space: space whose networks are priced.
+        metrics: metrics of the budgets and objectives.
+        file: file with another latency table.
+        device: device of another machine, whose table is used.
+        told: callback that gets the progress of a measurement, if one is necessary.
     """
     table = None
     if folder is not None and not file and NOTATION.metric in metrics and (folder / "search.yaml").is_file():
@@ -61,10 +61,10 @@ def space_and_table(
 
 
 def space_and_table_of(folder: Path, config: SearchConfig) -> tuple[SearchSpace, LatencyTable | None]:
-    """The same of a run that was made.
+    """Returns the space with its prices and the latency table of an existing run, see `space_and_table`.
 
     Raises:
-        RunError: when its table is missing, damaged or another one.
+        RunError: when the table is missing, damaged, or not the one that the search began with.
     """
     space = config.build_space()
     table = thaw(folder, config.latency, space)
@@ -77,24 +77,24 @@ def freeze(folder: Path, table: LatencyTable) -> None:
 
 
 def thaw(folder: Path, recorded: Mapping[str, Any] | None, space: SearchSpace) -> LatencyTable | None:
-    """The table that a run has in its folder; None for a run without one.
+    """Reads the latency table from a run's folder; None when the run records none.
 
     Raises:
-        RunError: when it is missing, damaged or another one.
+        RunError: when the table is missing, damaged, or not the one that the search began with.
     """
     if not recorded:
         return None
     try:
         table = read_table(folder / FILE)
     except FileError as error:
-        raise RunError(f"the run's latency table is gone or damaged, so its search cannot go on as it began. {error}") from None
+        raise RunError(f"the run's latency table is missing or damaged, so its search cannot continue with it. {error}") from None
     if record(table) != dict(recorded):
         raise RunError(f"{folder / FILE} is not the table that this search began with; put that one back.")
     return finding(table) if places_needed(space) is None and table.device.here else table
 
 
 def table_for(folder: Path, architecture: Architecture) -> LatencyTable | None:
-    """A run's own table, where it can be read and has all places of a network."""
+    """Reads a run's latency table; None when it cannot be read or lacks a layer position of the network."""
     try:
         table = read_table(folder / FILE)
     except FileError:
@@ -103,14 +103,14 @@ def table_for(folder: Path, architecture: Architecture) -> LatencyTable | None:
 
 
 def time_front(store: Store, line: Iterable[Trial], device: Device) -> None:
-    """Measures whole networks that were not measured yet, and writes down what they take; nothing for another machine.
+    """Measures the latency of whole networks that were not measured yet, and stores it; does nothing for another machine.
 
-    A runtime may refuse a network: that does not undo the search, whose front keeps its predictions.
+    A runtime may refuse a network. This is ignored, and the front then keeps its predicted latencies.
 
     Args:
-        store: of the run.
-        line: trials with the networks.
-        device: that the run is for.
+        store: the run's store, open for writing.
+        line: trials whose networks are measured.
+        device: device that the run is for.
     """
     known: dict[str, Any] = store.meta("timed") or {}
     new = {t.deployed: t.architecture for t in line if t.deployed not in known}

@@ -1,7 +1,7 @@
-"""The one loop of a search: ask, price, train, tell. Executors only run the trainings it hands out.
+"""The loop of a search: ask, price, train, tell. Executors only run the trainings that it hands out.
 
-Cheap before dear: a proposal is resolved, priced, held against the budgets and against everything known before anything is
-trained. Every event is one transaction of the store.
+Cheap checks come before expensive training: a proposal is resolved, priced, and compared with the budgets and with all known
+networks before it is trained. Every event is one transaction of the store.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from dcdnas.engine.weights import KeptWeights
 from dcdnas.space.search_space import SearchSpace
 
 MISSES = 10
-"""Refusals and repeats in a row after which the sampler's next proposal is replaced by a random draw."""
+"""Number of consecutive refused or duplicate proposals after which a random draw replaces the sampler's next proposal."""
 
 FAILURES = 10
-"""Failures in a row that end a search."""
+"""Number of consecutive failures that end a search."""
 
 
 class SearchLoop:
-    """Hands out trainings, takes their reports and ends, and remembers everything in the store.
+    """Hands out trainings, takes their reports and outcomes, and writes everything to the store.
 
     Args:
-        config: of the search.
-        space: compiled from it.
-        store: open for writing; an earlier session's trials are continued.
-        until: moment of `time.monotonic` at which everything ends; infinity for never.
-        control: what a person asks from outside.
+        config: config of the search.
+        space: the space compiled from it.
+        store: the run's store, open for writing; the search continues from the trials in it.
+        until: value of `time.monotonic` at which the search is ended; infinity for never.
+        control: returns what the user currently requests from outside, see `dcdnas.engine.signals`.
         died: whether an earlier driver was killed, see `dcdnas.engine.recovery.recover`.
-        retry_failed: whether what failed in earlier sessions is trained again.
-        patience: trainings that may end without a change of the front before no more networks are trained; 0 for any number.
+        retry_failed: whether trials that failed in earlier sessions are trained again.
+        patience: number of trainings without a change of the front after which no more networks are trained; 0 for no limit.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class SearchLoop:
         self.weights = KeptWeights(store, config.keep_weights)
 
     def next(self) -> Job | Literal["wait"] | None:
-        """The next training; `WAIT` when one must end first; None when the search is over."""
+        """Returns the next training, `WAIT` when a running one must end first, or None when the search is over."""
         if not self.complete and not self.must_end:
             self.stop(self.control().ending)
         if self.stopped:
@@ -98,7 +98,7 @@ class SearchLoop:
         return self._next_alone() or self._next_confirmation()
 
     def report(self, job: Job, report: EpochResult) -> bool:
-        """Takes one epoch's report; returns whether the training goes on."""
+        """Records the report of one epoch; returns whether the training continues."""
         if job.key not in self._running or not self.config.goals.measured(report):
             return False
         if job.confirm:
@@ -114,7 +114,7 @@ class SearchLoop:
         return self._halving.keep(job.number, report, trial.cost)
 
     def end(self, job: Job, outcome: Outcome) -> None:
-        """Takes the end of a training: finished, stopped early or failed."""
+        """Records the outcome of a training: finished, stopped early or failed."""
         if job.key not in self._running:
             return
         _, proposal = self._running.pop(job.key)
@@ -126,7 +126,7 @@ class SearchLoop:
         self.observe()
 
     def interrupt(self, ending: Ending = Ending.INTERRUPTED, reason: str = "") -> None:
-        """Marks every running training interrupted, and stops if it has not; a resumed search asks them again."""
+        """Stops the search and marks every running trial as interrupted; a resumed search trains these again."""
         self.stop(ending, reason)
         for job, proposal in self._running.values():
             if proposal is not None:
@@ -137,12 +137,12 @@ class SearchLoop:
         self.observe()
 
     def requeue(self, reason: str, jobs: Sequence[Job] | None = None, kind: FailureKind = FailureKind.DRIVER_DIED) -> None:
-        """Takes back running trainings that were lost, to do them again in this session, unless that happened too often.
+        """Queues running trainings that were lost again; one that was lost too often has failed.
 
         Args:
-            reason: why they could not go on.
-            jobs: which ones; None for all.
-            kind: of the failure, when it happened too often.
+            reason: why they could not continue, human-readable.
+            jobs: the lost jobs; None for all running ones.
+            kind: kind of the failure of a training that was lost too often.
         """
         for job in self.running if jobs is None else [j for j in jobs if j.key in self._running]:
             _, proposal = self._running.pop(job.key)
@@ -154,18 +154,18 @@ class SearchLoop:
         self.observe()
 
     def stop(self, ending: Ending | None, reason: str = "") -> None:
-        """Hands out nothing more; what is running may end.
+        """Hands out no more trainings; running ones may finish.
 
         Args:
-            ending: how the search has ended, unless that is known already; None changes nothing.
-            reason: a sentence for people, where there is more to say than the ending's own.
+            ending: how the search ends; ignored when it is None or the search was stopped before.
+            reason: human-readable sentence; empty for the ending's own.
         """
         if ending is not None and self.stopped is None:
             self.stopped, self.reason = ending, reason or ending.sentence
 
     @property
     def ending(self) -> Ending | None:
-        """How the search has ended; None while it has something left to do."""
+        """How the search has ended; None while it has trainings left to run."""
         if self.stopped is None and self.exhausted and self.ended < self.config.trials:
             return Ending.EXHAUSTED
         if self.stopped is None and self.still and self.ended < self.config.trials:
@@ -174,7 +174,7 @@ class SearchLoop:
 
     @property
     def must_end(self) -> bool:
-        """Whether what is running must be interrupted now."""
+        """Whether running trainings must be interrupted now."""
         if self.complete:
             return False
         wish = self.control()
@@ -191,18 +191,18 @@ class SearchLoop:
 
     @property
     def ended(self) -> int:
-        """Trainings that count for `-n`."""
+        """Number of trainings that count towards `-n`."""
         return self.standing.ended
 
     @property
     def complete(self) -> bool:
-        """Whether all trainings that were asked for have ended and all confirmations too."""
+        """Whether the requested number of trainings and all confirming trainings have ended."""
         enough = self.ended >= self.config.trials and not self._running
         return enough and self.confirming.planned == self.confirming.confirmed
 
     @property
     def running(self) -> list[Job]:
-        """The trainings handed out and not ended."""
+        """The jobs that were handed out and have not ended."""
         return [job for job, _ in self._running.values()]
 
     @property
@@ -211,18 +211,18 @@ class SearchLoop:
 
     @property
     def _wants_more(self) -> bool:
-        """Whether a network is to be trained now; those that are trained last count as trained."""
+        """Whether another network is to be trained now; postponed ones, which run last, count as trained."""
         missing = self.ended + self._searching + len(self._proposer.last) < self.config.trials
         return self._proposer.lost or (missing and not self.exhausted and not self.still)
 
     @property
     def still(self) -> bool:
-        """Whether as many trainings as there is patience for have left the front as it was."""
+        """Whether the front has not changed for `patience` trainings."""
         return 0 < self.patience <= self.standing.still
 
     @property
     def _unended(self) -> dict[str, int]:
-        """Identity -> number of the trials that are in training, or wait to be trained last."""
+        """Numbers, by identity, of the trials that are in training or postponed to the end."""
         numbers = [*(job.number for job in self.running), *(p.number for p in self._proposer.last if p.number is not None)]
         return {self.trials[number].deployed: number for number in numbers}
 
@@ -239,7 +239,7 @@ class SearchLoop:
         return None
 
     def _next_alone(self) -> Job | None:
-        """The next training that took its driver or machine down too often; nothing else is running, and nothing will be."""
+        """Starts the next training that was lost too often; None while anything is running, because it has to run alone."""
         if self._running or not self._proposer.last:
             return None
         job = self._start(self._proposer.last.popleft())
@@ -248,7 +248,7 @@ class SearchLoop:
         return job
 
     def _admit(self, p: Proposal, taken: Mapping[str, int]) -> Job | None:
-        """Starts the proposal, or writes down why it is not trained."""
+        """Starts the proposal, or records why it is not trained."""
         if p.number is not None:
             return self._start(p)
         twin, known = taken.get(p.deployed), self._known.get(p.deployed)
@@ -287,7 +287,7 @@ class SearchLoop:
             self._close(p, "replayed", f"the same network as trial {known.number}, which {known.state}", known)
 
     def _close(self, p: Proposal, state: State, reason: str, known: Trial | None = None) -> None:
-        """Writes a trial that is not trained, and tells the sampler."""
+        """Records a trial that is not trained, and tells the sampler."""
         now = time.time()
         trial = _trial(len(self.trials), state, p, reason=reason, started=now, ended=now)
         if known is not None and known.score is not None:
@@ -322,7 +322,7 @@ class SearchLoop:
         self._count_failure(outcome.error)
 
     def _lose(self, job: Job, proposal: Proposal, reason: str, kind: FailureKind) -> None:
-        """A training that went down with its driver or machine: done again, or failed when that happened too often."""
+        """Takes a training whose driver or machine died: queued again, or failed when it was lost too often."""
         trial = lost(self.trials[job.number], reason, kind)
         self._put(trial)
         if trial.state != "failed":
@@ -339,7 +339,7 @@ class SearchLoop:
             self.stop(Ending.TOO_MANY_FAILURES, f"{self._failures} trainings in a row failed, the last one with: {error}")
 
     def _put(self, trial: Trial) -> None:
-        """Takes a trial, to be written with the event."""
+        """Takes a new or changed trial, which the next `_write` stores."""
         self._unwritten.add(trial.number)
         self._remember(trial)
 
@@ -351,7 +351,7 @@ class SearchLoop:
             self._halving.forget(trial.number)
 
     def _write(self) -> None:
-        """One transaction with all that the event changed."""
+        """Writes all trials that the event changed in one transaction."""
         if self._unwritten:
             with self.store.transaction():
                 for number in self._unwritten:
@@ -359,7 +359,7 @@ class SearchLoop:
             self._unwritten.clear()
 
     def _take_over(self, past: Sequence[Trial], died: bool) -> None:
-        """Goes on where an earlier session ended. After one that ended for its failures, one more failure ends this one too."""
+        """Continues from an earlier session. If that one ended because of its failures, one more failure ends this one too."""
         for trial in sorted(past, key=lambda t: (t.ended, t.number)):
             self._remember(trial)
         reports = self.store.reports([self._halving.rung])
@@ -369,11 +369,11 @@ class SearchLoop:
             self._misses = self._misses + 1 if trial.state in ("refused", "replayed") else 0
         failed = failures_in_a_row(past)
         self._failures = len(failed)
-        if died and len(failed) >= FAILURES:  # before it could end for them
+        if died and len(failed) >= FAILURES:  # the driver was killed before it could end the search for them
             self._failures -= 1
             self._count_failure(failed[-1].reason)
 
 
 def _trial(number: int, state: State, p: Proposal, **known: Any) -> Trial:
-    """A proposal as a trial."""
+    """Builds a trial from a proposal."""
     return Trial(number, state, p.architecture, p.decisions, p.cost, origin=p.origin, lost=p.lost, deployed=p.deployed, **known)

@@ -1,4 +1,4 @@
-"""Takes a mended task into a run whose trainings have all failed with the one that it was begun with."""
+"""Replaces the task of a run by a corrected version, as long as no training has ended with the original one."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dcdnas.errors import RunError
 
 
 def take_mended_task(folder: Path) -> None:
-    """Puts the task's file that was named with ``--plugin`` in the place of the run's copy; nothing where it is the same.
+    """Replaces the run's copy of its task by the file given with ``--plugin``, if the two differ.
 
     Args:
-        folder: of the run; while another driver searches there, nothing is changed.
+        folder: folder of the run; nothing is changed while another driver searches there.
 
     Raises:
-        RunError: when the run has results of the earlier file, with which those of another one cannot be compared.
+        RunError: when the run has results of the original file, because those of another file could not be compared with them.
     """
     config = SearchConfig.to_go_on(folder / "search.yaml")
     mended = next((p for p in loaded() if _is_another(p, config)), None)
@@ -33,14 +33,14 @@ def take_mended_task(folder: Path) -> None:
     file = Path(mended.path).name
     if ended:
         raise RunError(
-            f"{folder.name}: {ended} of its trainings have ended with its own copy of {file}, and {mended.path} "
-            "is another file, whose results cannot be compared with theirs. Begin a new search with it, under another `--name`."
+            f"{folder.name}: {ended} of its trainings have ended with its own copy of {file}, which differs from {mended.path}. "
+            "Results of the two cannot be compared: begin a new search with the new file, under another `--name`."
         )
     write_whole(folder / FOLDER / file, mended.text)
     replace(config, plugins={**config.plugins, mended.name: mended.record}).write(folder / "search.yaml")
 
 
 def _is_another(plugin: Plugin, config: SearchConfig) -> bool:
-    """Whether it has the name of the run's task, and another content."""
+    """Whether the plugin has the name of the run's task but different content."""
     recorded = config.plugins.get(plugin.name, {}) if plugin.name == config.task.own else {}
     return recorded.get("kind") == plugin.kind and recorded.get("sha256") not in (None, plugin.digest)

@@ -1,4 +1,4 @@
-"""A run's trials as an Optuna study in memory, to look at with Optuna's own tools: a copy that no search reads or writes."""
+"""Copies a run's trials into an Optuna study in memory, for Optuna's own tools; no search reads or writes the copy."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ STATES = {
     "finished": TrialState.COMPLETE, "replayed": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "refused": TrialState.PRUNED,
     "failed": TrialState.FAIL, "interrupted": TrialState.FAIL, "running": TrialState.RUNNING,
 }  # fmt: skip
-"""What Optuna calls a trial's state; one that is complete but without a result has failed."""
+"""Optuna's state by the trial's state; a trial that would be complete but has no result counts as failed."""
 
 
 class Copies:
-    """Copies of runs, each a study, in one storage that lives in memory."""
+    """Copies of runs, each as one study, in a shared in-memory storage."""
 
     def __init__(self) -> None:
         self.storage = optuna.storages.InMemoryStorage()
 
     def put(self, name: str, trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> int:
-        """Copies a run, in place of an earlier copy of it.
+        """Copies a run and replaces an earlier copy of it.
 
         Trials keep their numbers. Costs are in their own units, not the logarithms that a sampler is told.
 
         Returns:
-            The study's number in the storage.
+            Id of the study in the storage.
         """
         if name in {study.study_name for study in self.storage.get_all_studies()}:
             self.storage.delete_study(self.storage.get_study_id_from_name(name))
@@ -53,7 +53,7 @@ class Copies:
 
 
 def _options(trials: Sequence[Trial]) -> dict[str, CategoricalDistribution]:
-    """Every decision with the options that some trial took: the space itself may need code that is not loaded."""
+    """Options of every decision that occur in the trials; the space is not read, because it may need code that is not loaded."""
     found: dict[str, dict[tuple[type, Setting], Setting]] = {}
     for trial in trials:
         for name, option in trial.decisions.items():

@@ -1,4 +1,4 @@
-"""Make a run's folder: plugins, latency table, store and configuration; or find that it already holds the same search."""
+"""Creates a run's folder with plugins, latency table, store and config, or checks that it already holds the same search."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from dcdnas.tasks import Task
 
 
 def prepare(folder: Path, config: SearchConfig, table: LatencyTable | None = None, task: Task | None = None) -> SearchConfig:
-    """Makes the run's folder, or continues one of the same search.
+    """Creates the run's folder, or continues an existing run of the same search.
 
     Args:
-        folder: of the run.
-        config: what the search is.
-        table: that latencies are predicted by, which a new run keeps a copy of; None where no latency is priced.
-        task: that was given in Python; None for the one that the configuration names.
+        folder: folder of the run.
+        config: config of the search.
+        table: latency table, of which a new run keeps a copy; None when no latency is priced.
+        task: task object passed from Python; None for the task that the config names.
 
     Returns:
-        The configuration to search with.
+        The config to search with.
 
     Raises:
-        RunError: when the folder holds another search, or something else.
+        RunError: when the folder holds another search, or other files.
         NothingFitsError: when no network meets the budgets.
         DataError: when the images are missing or damaged.
     """
@@ -63,7 +63,7 @@ def prepare(folder: Path, config: SearchConfig, table: LatencyTable | None = Non
 
 
 def _continued(folder: Path, config: SearchConfig) -> SearchConfig:
-    """The configuration of the run in the folder, which must be of the same search; the larger number of trainings counts."""
+    """Returns the config of the existing run, which must be of the same search, with the larger number of trainings."""
     before = SearchConfig.to_go_on(folder / "search.yaml")
     different = before.differences(config)
     if different:
@@ -75,18 +75,18 @@ def _continued(folder: Path, config: SearchConfig) -> SearchConfig:
 
 
 def other_kernels(folder: Path) -> str:
-    """What to know where a run goes on with other kernels than it was begun with; empty where it does not."""
+    """Note for a run that continues with other CPU kernels than it was begun with; else empty."""
     return SearchConfig.read(folder / "search.yaml").other_kernels
 
 
 def listed(differences: Sequence[str], most: int = 20) -> list[str]:
-    """The first of many, and how many more there are."""
+    """The first `most` differences, and a line with the number of further ones."""
     more = len(differences) - most
     return [*differences[:most], *([f"and {more} more"] if more > 0 else [])]
 
 
 def _copy_plugins(folder: Path, config: SearchConfig) -> None:
-    """Keeps the files from outside the package beside the run, so that it reads the same later."""
+    """Copies the plugin files into the run's folder, so that a later session uses the same ones."""
     for name, record in config.plugins.items():
         for plugin in outside(record["kind"], [name]):
             if isinstance(plugin, Plugin):
@@ -95,7 +95,7 @@ def _copy_plugins(folder: Path, config: SearchConfig) -> None:
 
 
 def _never_started(folder: Path) -> bool:
-    """Whether the folder is empty, or has what a crash in `prepare` left: plugins, a latency table, a memory without trials."""
+    """Whether the folder has at most what a crash in `prepare` left: plugins, a latency table and a store without trials."""
     if any(not f.name.startswith((MEMORY, ".", PLUGINS, latency.FILE)) for f in folder.iterdir()):
         return False
     try:
@@ -106,7 +106,7 @@ def _never_started(folder: Path) -> bool:
 
 
 def extend(folder: Path, trials: int) -> SearchConfig:
-    """Changes how many trainings an existing run is to reach."""
+    """Changes the number of trainings of an existing run."""
     before = SearchConfig.to_go_on(folder / "search.yaml")
     config = replace(before, trials=trials)
     if config != before:
@@ -115,12 +115,12 @@ def extend(folder: Path, trials: int) -> SearchConfig:
 
 
 def make_memory(folder: Path, bounds: Bounds, images: Mapping[str, Any] | None = None) -> None:
-    """Makes the run's store, with what stays the same for as long as it lives.
+    """Creates the run's store with the facts that never change.
 
     Args:
-        folder: of the run.
-        bounds: worst and best of each objective.
-        images: what is to be known of those that its networks are trained on; None for nothing.
+        folder: folder of the run.
+        bounds: range of each objective and minimised cost metric, see `objective_bounds`.
+        images: record of the training images, see `dcdnas.engine.as_trained.known_of`; None for none.
     """
     store = Store(folder, "x")
     with store.transaction():
@@ -133,7 +133,7 @@ def make_memory(folder: Path, bounds: Bounds, images: Mapping[str, Any] | None =
 
 
 def objective_bounds(space: SearchSpace, config: SearchConfig) -> dict[str, tuple[float, float]]:
-    """What the hypervolume is scaled by: the objectives' own scales, and from the cheapest network to the budget."""
+    """Ranges by which the hypervolume is scaled: of an objective its own scale, of a cost the cheapest network to the budget."""
     bounds = {o.name: (o.worst, o.best) for o in config.objectives}
     upper = {b.metric: b.at_most for b in config.budgets}
     for metric in config.minimize:

@@ -13,19 +13,19 @@ from dcdnas.engine.loop import SearchLoop
 
 @dataclass(frozen=True)
 class Progress:
-    """A search at one moment.
+    """State of a search at one moment.
 
     Args:
-        asked: trainings asked for.
-        ended: trainings that count.
+        asked: requested number of trainings.
+        ended: number of trainings that count towards it.
         states: number of trials by state.
-        confirmed: confirming trainings that ended, of those that are planned.
-        to_confirm: how many are planned; None before they are.
-        objective: that says what is best.
+        confirmed: number of planned confirming trainings that have ended.
+        to_confirm: number of planned confirming trainings; None before they are planned.
+        objective: the primary objective, by which trials are compared.
         best: the best finished trial within the budgets, by single trainings.
-        hypervolume: 0-1.
-        seconds: since this session began.
-        left: seconds that the rest will take at this pace; None before the first end.
+        hypervolume: hypervolume of the front, 0-1.
+        seconds: seconds since this session began.
+        left: estimated seconds for the remaining trainings; None before the first training of the session has ended.
         latest: the trial that changed last.
     """
 
@@ -43,11 +43,11 @@ class Progress:
 
 
 class Watch:
-    """Takes snapshots of a loop; the hypervolume is computed when the front has changed.
+    """Takes snapshots of a loop; the hypervolume is recomputed only when the front has changed.
 
     Args:
-        loop: of the search.
-        bounds: of the objectives, fixed at the start of the run.
+        loop: loop of the search.
+        bounds: ranges of the objectives and costs, fixed at the start of the run.
     """
 
     def __init__(self, loop: SearchLoop, bounds: Bounds) -> None:
@@ -56,7 +56,7 @@ class Watch:
         self._volume: tuple[tuple[Trial, ...], float] = ((), 0.0)
 
     def look(self) -> Progress:
-        """The search as it stands."""
+        """Takes a snapshot of the search."""
         loop, standing = self.loop, self.loop.standing
         seconds, done = time.monotonic() - self._since, loop.ended - self._before
         return Progress(

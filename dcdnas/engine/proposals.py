@@ -1,4 +1,4 @@
-"""What to try next: what was lost in training, the static reference, an earlier front, random starts, then the sampler."""
+"""Decides which network to try next: lost trainings, the static ladder, an earlier front, random starts, then the sampler."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dcdnas.space.pricing.ladder import static_ladder
 from dcdnas.space.search_space import Decisions, SearchSpace
 
 DRAWS = 3000
-"""Random networks within the budget that may all be known before the space counts as exhausted."""
+"""Number of random networks within the budget after which, if all of them are known, the space counts as exhausted."""
 
 
 EARLIER = "start-from"
@@ -36,14 +36,14 @@ class Proposal:
     """A priced network that may become a trial.
 
     Args:
-        ticket: of the study that has to be told.
-        decisions: of the space.
-        architecture: that they make.
-        deployed: its identity, see `dcdnas.networks.identity`.
-        cost: at deployment.
-        origin: who proposes it.
-        number: of its trial, where its training was lost and is done again; None for a new one.
-        lost: how often a driver or machine went down while it was training.
+        ticket: ticket of the study, with which the result is told.
+        decisions: decisions of the space.
+        architecture: the architecture that the decisions define.
+        deployed: identity of the architecture, see `dcdnas.networks.identity`.
+        cost: cost at deployment.
+        origin: who proposes it, see `dcdnas.core.trial.Trial`.
+        number: number of the trial whose lost training is repeated; None for a new trial.
+        lost: how often a driver or machine died while the network was training.
     """
 
     ticket: int
@@ -57,12 +57,12 @@ class Proposal:
 
 
 class Proposer:
-    """Proposes networks, and tells the sampler what became of them.
+    """Proposes networks and tells the sampler their results.
 
     Args:
-        config: of the search.
-        space: compiled from it.
-        past: trials of earlier sessions. What they left unended is proposed again.
+        config: config of the search.
+        space: the space compiled from it.
+        past: trials of earlier sessions; those that have not ended are proposed again.
     """
 
     def __init__(self, config: SearchConfig, space: SearchSpace, past: Collection[Trial]) -> None:
@@ -83,29 +83,29 @@ class Proposer:
             self.again(_proposal(tickets[trial.number], found, trial.origin), trial)
 
     def again(self, proposal: Proposal, trial: Trial) -> None:
-        """Takes back a network whose training was lost: it is the next one, or the last one where that happened too often."""
+        """Queues a network whose training was lost: before all others, or after them when it was lost too often."""
         queue = self._last if postponed(trial) else self._again
         queue.append(replace(proposal, number=trial.number, lost=trial.lost))
 
     @property
     def lost(self) -> bool:
-        """Whether the next network is one whose training was lost."""
+        """Whether the next proposal repeats a lost training."""
         return bool(self._again)
 
     @property
     def last(self) -> deque[Proposal]:
-        """Networks that are to be trained when all others have ended, each alone."""
+        """Networks that are trained after all others have ended, one at a time."""
         return self._last
 
     def next(self, known: Callable[[str], bool], at_random: bool) -> Proposal | None:
-        """The next network to look at.
+        """Returns the next proposal.
 
         Args:
-            known: whether the network of an identity needs no training, for the random draws.
-            at_random: leave the sampler out, because it has proposed nothing new for long.
+            known: predicate of an identity that is true when its network needs no training; random draws skip those networks.
+            at_random: draw at random instead of asking the sampler, because the sampler has proposed nothing new for long.
 
         Returns:
-            None when every random draw within the budget is known: the space is exhausted.
+            None when every random draw within the budget is known, so that the space counts as exhausted.
         """
         if self._again:
             return self._again.popleft()
@@ -123,11 +123,11 @@ class Proposer:
         return _proposal(ticket, priced(self.space, decisions, self._metrics), self.config.sampler)
 
     def tell(self, ticket: int, trial: Trial) -> None:
-        """What became of a proposal."""
+        """Tells the sampler the result of a proposal."""
         self._study.tell(ticket, trial)
 
     def _drawn(self, known: Callable[[str], bool]) -> Proposal | None:
-        """A random network within the budgets that is not known; None when all are that were drawn."""
+        """Draws a random unknown network within the budgets; None when all `DRAWS` draws are known."""
         rng = random.Random(derived_seed(self.config.seed, f"draw {self._study.asked}"))
         draws = draws_within(self.space, self.config.budgets, rng, chances=self.config.chances, also=self.config.minimize)
         drawn = next((d for d in islice(draws, DRAWS) if not known(identity(d.architecture))), None)
@@ -139,7 +139,7 @@ class Proposer:
 
 
 def _study(config: SearchConfig, space: SearchSpace) -> Study | DirectStudy:
-    """Asks the search's sampler."""
+    """Builds the study that asks the search's sampler."""
     sampler = samplers[config.sampler]
     if sampler.direct is not None:
         return DirectStudy(sampler.direct(Search(space, config.budgets, config.goals, config.seed)))
@@ -151,10 +151,10 @@ def _proposal(ticket: int, found: Priced, origin: str) -> Proposal:
 
 
 def origin(rung: int) -> str:
-    """Of a rung of the static ladder: the first one, the dearest, is the static reference."""
+    """Origin of a rung of the static ladder; the first rung, the most expensive one, is the static reference."""
     return "ladder" if rung else "static"
 
 
 def _asked(past: Collection[Trial], who: str) -> int:
-    """How many networks were proposed by `who`."""
+    """Counts the networks of origin `who`."""
     return sum(t.origin == who for t in past)

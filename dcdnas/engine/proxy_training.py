@@ -1,4 +1,4 @@
-"""What a worker does with one job: open the task, build the network for it, have it trained and judged."""
+"""The training function of a worker: opens the task of a job, builds its network, and has it trained and judged."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from dcdnas.training.allocator import keep_freed_memory
 from dcdnas.training.checkpoint import write_weights
 
 Reporter = Callable[[EpochResult], bool]
-"""Takes one epoch's report, returns whether to go on."""
+"""Callback that gets the report of an epoch and returns whether to continue."""
 
 Train = Callable[[Job, Reporter], Score]
 """Runs a job to its end."""
 
 
 LEAST = 0.001
-"""Seconds that a stage has at least; a deadline of 0 is none."""
+"""Lower bound on the deadline of a stage in seconds, because 0 means no deadline."""
 
 
 @dataclass(frozen=True)
 class ProxyTraining:
-    """Trains a job's network on its proxy task; the same job gives the same score on one kind of machine.
+    """Trains a job's network on its proxy task; the same job gives the same score on machines of the same kind.
 
     Args:
-        device: to train on, ``cpu`` or ``cuda``.
-        threads: of torch in this process; 0 leaves them as they are.
-        plugins: files with entries from outside the package; each is run when the training asks for its entry.
-        weights: folder that takes the weights of trainings that finished, where this machine has it; None for nowhere.
-        task: that was given in Python; None for the one that each job names.
+        device: device to train on, ``cpu`` or ``cuda``.
+        threads: number of torch threads in this process; 0 leaves it unchanged.
+        plugins: plugins with entries from outside the package; each is loaded when the training needs its entry.
+        weights: folder for the weights of finished trainings, if it exists on this machine; None to save none.
+        task: task object passed from Python; None for the task that each job names.
     """
 
     device: str = "cpu"
@@ -51,7 +51,7 @@ class ProxyTraining:
     task: Task | None = None
 
     def __call__(self, job: Job, report: Reporter) -> Score:
-        """Trains, once the network has measured what it was priced at; raises what either raises."""
+        """Checks that the network's measured cost equals its price, then trains it; raises the errors of both."""
         network, score = self.trained(job, report)
         if self.weights is not None and self.weights.is_dir() and score.epochs == job.task.epochs:
             with suppress(DcdnasError):  # a full disk must not cost the result too
@@ -61,12 +61,12 @@ class ProxyTraining:
     def trained(
         self, job: Job, report: Reporter = lambda _: True, begin: Callable[[Network], object] = lambda _: None
     ) -> tuple[Network, Score]:
-        """As a call, with the network itself.
+        """Trains as `__call__` does, but returns the network as well and writes no weights.
 
         Args:
-            job: which network, and how it is trained.
-            report: told every epoch; returns whether to go on.
-            begin: takes the network before it is trained.
+            job: the network and its training task.
+            report: called after every epoch; returns whether to continue.
+            begin: called with the network before each stage of the training.
         """
         if self.threads:
             torch.set_num_threads(self.threads)
@@ -88,11 +88,11 @@ class ProxyTraining:
 
 
 class Stages:
-    """The trainings that a recipe consists of, one after the other, reported as one: the epochs of all are counted through.
+    """Reports the successive trainings of a recipe as a single one, with epochs and seconds numbered consecutively.
 
     Args:
-        recipe: whose stages they are.
-        report: told every epoch; returns whether to go on.
+        recipe: training task with the stages.
+        report: called after every epoch; returns whether to continue.
     """
 
     def __init__(self, recipe: TrainingTask, report: Reporter) -> None:
@@ -103,18 +103,18 @@ class Stages:
 
     @property
     def task(self) -> TrainingTask:
-        """The stage under way, with what is left of the recipe's deadline."""
+        """The current stage, with the remaining part of the recipe's deadline."""
         stage = self._left[0]
         return replace(stage, deadline=max(stage.deadline - self._seconds, LEAST)) if stage.deadline else stage
 
     @property
     def done(self) -> bool:
-        """Whether no other stage comes."""
+        """Whether no further stage follows."""
         return not self._left or not self._going
 
     @property
     def score(self) -> Score:
-        """Of all of them: how the last one ended."""
+        """Score of the whole training: the values of the last stage, the epochs, seconds and curve of all."""
         last = self._scores[-1]
         return Score(last.values, self._epochs, self._seconds, self._curve)
 
@@ -127,14 +127,14 @@ class Stages:
         return sum(score.seconds for score in self._scores)
 
     def report(self, reached: EpochResult) -> bool:
-        """Takes a report of the stage under way; returns whether to go on."""
+        """Passes on a report of the current stage; returns whether to continue."""
         reached = EpochResult(self._epochs + reached.epoch, reached.values, self._seconds + reached.seconds)
         self._curve = (*self._curve, reached)
         self._going = self._report(reached)
         return self._going
 
     def ended(self, score: Score) -> None:
-        """Takes the end of the stage under way; where a task reports nothing, and another stage comes, that is the report."""
+        """Ends the current stage. Its score serves as a report if the task reported nothing and another stage follows."""
         before = self._epochs
         self._left.pop(0)
         if self._left and not any(reached.epoch > before for reached in self._curve):

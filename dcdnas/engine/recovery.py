@@ -1,6 +1,6 @@
-"""What an earlier session left: its trials, and which of them to train again.
+"""Restores the trials of an earlier session and decides which of them to train again.
 
-A training that went down with its driver or machine says nothing about its network, unless it happens time and again.
+A training that was lost with its driver or machine says nothing about its network, unless that happens repeatedly.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from dcdnas.core.trial import ENDED, FailureKind, Trial
 from dcdnas.engine.store import Store
 
 AGAIN = 3
-"""Times that a lost training is done again at once. One that is lost once more waits until all others have ended and is done
-alone; when that takes driver or machine down too, it has failed."""
+"""Number of times that a lost training is repeated at once. One that is lost once more waits until all others have ended and
+then runs alone; if the driver or machine dies again, the training has failed."""
 
 DIED = "the driver died while it was training"
 
 
 def recover(store: Store, died: bool, retry_failed: bool = False) -> list[Trial]:
-    """Reads the store and closes what was running in it.
+    """Reads the trials of a run and marks those that were running as interrupted or failed.
 
     Args:
-        store: open for writing.
-        died: whether the earlier driver was killed; if not, it could only not write any more, and no network is to blame.
-        retry_failed: whether what has failed is trained again.
+        store: the run's store, open for writing.
+        died: whether the earlier driver was killed. Otherwise it merely could not write its end, and no network is to blame.
+        retry_failed: whether failed trials are trained again.
 
     Returns:
-        All trials, without their learning curves. None is running any more; those that are interrupted are to be trained again.
+        All trials, without their learning curves. None is running any more; the interrupted ones are to be trained again.
     """
     trials = store.trials(curves=False)
     with store.transaction():
@@ -46,12 +46,12 @@ def recover(store: Store, died: bool, retry_failed: bool = False) -> list[Trial]
 
 
 def lost(trial: Trial, reason: str, kind: FailureKind = FailureKind.DRIVER_DIED) -> Trial:
-    """A running trial whose training went down with its driver or machine: interrupted, or failed when it was its last chance.
+    """Marks a running trial whose driver or machine died as interrupted, or as failed if that was its last attempt.
 
     Args:
-        trial: that was running.
-        reason: what happened, for people.
-        kind: what went down.
+        trial: the trial that was running.
+        reason: what happened, human-readable.
+        kind: kind of the failure: the driver or its node died.
     """
     times = trial.lost + 1
     if not postponed(trial):
@@ -61,12 +61,12 @@ def lost(trial: Trial, reason: str, kind: FailureKind = FailureKind.DRIVER_DIED)
 
 
 def postponed(trial: Trial) -> bool:
-    """Whether a training was lost so often that it waits for all others and is done alone."""
+    """Whether a training was lost so often that it waits for all others and runs alone."""
     return trial.lost > AGAIN
 
 
 def failures_in_a_row(trials: Sequence[Trial]) -> list[Trial]:
-    """The failed trainings since the last one that did not fail, in the order in which they ended."""
+    """The trials that failed since the last one that did not, in the order in which they ended."""
     ended = sorted((t for t in trials if t.state in (*ENDED, "failed")), key=lambda t: (t.ended, t.number))
     good = next((i for i, t in enumerate(reversed(ended)) if t.state != "failed"), len(ended))
     return ended[len(ended) - good :]

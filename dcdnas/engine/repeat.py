@@ -1,4 +1,4 @@
-"""The training of a trial, done again as in its search."""
+"""Repeats the training of a trial as in its search."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from dcdnas.training.following import Follower
 
 @dataclass(frozen=True)
 class Repeated:
-    """A training that was done again.
+    """Result of a repeated training.
 
     Args:
-        network: trained, on the CPU and in eval mode.
-        score: that it reached this time.
-        validation: the images that it was judged on.
-        readings: of its attentions over the training.
+        network: the trained network, on the CPU and in eval mode.
+        score: score of the repeated training.
+        validation: the images on which it was judged.
+        readings: readings of its attentions during the training.
     """
 
     network: Network
@@ -36,36 +36,36 @@ class Repeated:
 
 
 def task_of(folder: Path, trial: Trial) -> TrainingTask:
-    """What a trial was trained on: the run's task with the trial's seed and without its deadline.
+    """The training task of a trial: the run's task with the trial's seed and without a deadline.
 
     Args:
-        folder: of the run.
-        trial: of it.
+        folder: folder of the run.
+        trial: trial of the run.
 
     Raises:
         RunError: when the run's ``search.yaml`` is missing or damaged.
-        UsageError: when the task is somebody's own, whose images nobody else knows.
+        UsageError: when the task is a user's own, whose images dcdnas does not know.
     """
     task = SearchConfig.read(folder / "search.yaml").task
     if task.own:
         raise UsageError(
-            f"the task {task.own} has images that nobody else knows. Give others with -d, and trained weights with --weights."
+            f"dcdnas cannot read the images of the task {task.own}. Give images with -d, and trained weights with --weights."
         )
     return replace(task, seed=trial.seed, deadline=0.0)
 
 
 def repeat_training(trial: Trial, task: TrainingTask, report: Reporter, device: str = "cpu") -> Repeated:
-    """Trains a trial's network again, with the same seed, images and recipe: on a CPU to the same weights.
+    """Retrains a trial's network with the same seed, images and recipe; on a CPU this gives the same weights.
 
     Args:
-        trial: whose network is trained, for as many epochs as its search did.
-        task: see `task_of`.
-        report: told every epoch; returns whether to go on.
-        device: to train on.
+        trial: trial whose network is trained, for as many epochs as in the search.
+        task: the training task, see `task_of`.
+        report: called after every epoch; returns whether to continue.
+        device: device to train on.
 
     Raises:
-        DataError: when the images are not there any more.
-        TrainingError: when the training cannot go on.
+        DataError: when the images no longer exist.
+        TrainingError: when the training cannot continue.
     """
     enough = trial.score.epochs if trial.score else task.epochs
     job = Job(trial.number, trial.architecture, task, confirm=True)

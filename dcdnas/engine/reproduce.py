@@ -1,4 +1,4 @@
-"""Train one network of a run again, just as it was trained, and compare what it reaches with what the run has written down."""
+"""Repeats the training of one network of a run and compares its readings with those that the run has stored."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from dcdnas.tasks import ASK_TELL, only_where_begun
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Two trainings of one network.
+    """The original and the repeated training of a network.
 
     Args:
-        trial: as the run has it.
-        score: what the network reached now.
-        elsewhere: what is not as it was where the run was made, a line each: ``torch: 2.12 there, 2.13 here``.
+        trial: the trial as stored in the run.
+        score: score of the repeated training.
+        elsewhere: differences to the environment in which the run was made, one line each: ``torch: 2.12 there, 2.13 here``.
     """
 
     trial: Trial
@@ -33,25 +33,25 @@ class Reproduction:
 
     @property
     def pairs(self) -> list[tuple[EpochResult, EpochResult]]:
-        """What the run has of each epoch, and what was reached now."""
+        """The stored and the repeated reading of each epoch."""
         return list(zip(_readings(self.trial.score), _readings(self.score), strict=False))
 
     @property
     def equal(self) -> bool:
-        """Whether every value of every epoch is the same to the last bit."""
+        """Whether every value of every epoch is identical to the last bit."""
         there, here = ([dict(reached.values) for reached in _readings(s)] for s in (self.trial.score, self.score))
         return there == here
 
     @property
     def largest(self) -> dict[str, float]:
-        """The largest difference of each value over the epochs."""
+        """The largest absolute difference of each value over all epochs."""
         return {
             name: max(abs(here.values[name] - there.values[name]) for there, here in self.pairs) for name in self.score.values
         }
 
 
 def _readings(score: Score | None) -> list[EpochResult]:
-    """What a training reported, and what it ended with where it had not reported that."""
+    """The reports of a training, and its final score if that was not reported."""
     if score is None:
         return []
     last = score.curve[-1] if score.curve else None
@@ -61,37 +61,37 @@ def _readings(score: Score | None) -> list[EpochResult]:
 
 
 def check_trained_here(run: str, task: TrainingTask) -> None:
-    """Refuses a run whose networks this process cannot train again.
+    """Checks that this process can retrain the networks of a run.
 
     Args:
-        run: its name.
-        task: that it is of.
+        run: name of the run.
+        task: training task of the run.
 
     Raises:
-        UsageError: saying why.
+        UsageError: when it cannot; the message says why.
     """
     if task.table:
         why = "its results come from a table"
     elif task.own == ASK_TELL:
-        why = "its networks are trained elsewhere, by who asks for them"
+        why = "its networks are trained elsewhere, by the loop that asks for them"
     elif only_where_begun(task.own):
-        why = f"its task {task.own} was given in Python, and no other process has it"
+        why = f"its task {task.own} was given in Python, and other processes do not have it"
     else:
         return
-    raise UsageError(f"{run}: {why}, so that none can be trained again here. Name a run whose networks `dcdnas search` trained.")
+    raise UsageError(f"{run}: {why}, so no network can be retrained here. Name a run whose networks `dcdnas search` trained.")
 
 
 def reproduce(folder: Path, trial: Trial, training: Train, told: Callable[[EpochResult], None] = lambda _: None) -> Reproduction:
-    """Trains the network of a trial again, with its seed, in this process, for as many epochs as it was trained.
+    """Retrains the network of a trial in this process, with the same seed and for as many epochs.
 
     Args:
-        folder: of the run.
-        trial: that has ended.
-        training: how and on what to train.
+        folder: folder of the run.
+        trial: a trial that finished or was stopped early.
+        training: training function, which determines the device.
         told: called after every epoch.
 
     Raises:
-        UsageError: when the trial has no result of a training of its own, or the run's networks cannot be trained here.
+        UsageError: when the trial was not trained, or the run's networks cannot be trained here.
     """
     config = SearchConfig.read(folder / "search.yaml")
     check_trained_here(folder.name, config.task)
@@ -111,7 +111,7 @@ def reproduce(folder: Path, trial: Trial, training: Train, told: Callable[[Epoch
 
 
 def elsewhere(folder: Path) -> list[str]:
-    """What is not as it was where a run was made, a line each: versions, processor, kernels."""
+    """Differences to the environment in which a run was made (versions, processor, kernels), one line each."""
     there = read_yaml(folder / "search.yaml").data
     rules = there.get("rules") or {}
     made = {**(there.get("versions") or {}), "processor": there.get("processor"), "kernels": rules.get("kernels")}

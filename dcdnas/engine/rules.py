@@ -1,7 +1,7 @@
-"""The rules by which this version of dcdnas searches. A run writes down those it was made with, and is resumed under no others.
+"""The rules by which this version of dcdnas searches. A run stores the rules it was made with and is resumed only under them.
 
-What a person chooses (``-n``, the sampler, whether trainings are stopped early) is a setting; a rule is what the program makes
-of it. A version that changes one changes its value here, so that no run has trials of two rules that are compared as equals.
+What the user chooses (``-n``, the sampler, whether trials are stopped early) is a setting; how the program carries it out is a
+rule. A version that changes a rule changes its value here, so that a run never compares trials made under different rules.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ def rules(task: TrainingTask, early_stopping: bool, starts: int, chances: str, b
     """The rules of a search, as plain data.
 
     Args:
-        task: of a full training.
-        early_stopping: whether trainings behind at a rung are stopped.
-        starts: random draws before the sampler takes over.
-        chances: of those draws, see `dcdnas.engine.config.SearchConfig`.
-        begun_with: kernels that the run was begun with; this machine's when empty.
+        task: task of a full training.
+        early_stopping: whether dominated trials are stopped at a rung.
+        starts: number of networks before the sampler takes over, see `dcdnas.engine.config.SearchConfig`.
+        chances: distribution of the random draws among them, see there.
+        begun_with: CPU kernels that the run was begun with; empty for those of this machine.
     """
     stopping: dict[str, Any] = {"rule": "none"}
     if early_stopping and task.scan:
@@ -40,21 +40,21 @@ def rules(task: TrainingTask, early_stopping: bool, starts: int, chances: str, b
 
 
 def kernels() -> str:
-    """What trains on this machine's CPU: ``compiled`` kernels, or ``torch``."""
-    from dcdnas.kernels import in_use  # imports torch, which who only looks at a run does without
+    """Kernels that training uses on this machine's CPU: ``compiled`` or ``torch``."""
+    from dcdnas.kernels import in_use  # imports torch, which commands that only inspect a run do not need
 
     return "compiled" if in_use() else "torch"
 
 
 def processor() -> str:
-    """This machine's, as the system calls it."""
-    from dcdnas.cost.latency.device import processor as found  # imports torch, too
+    """Name of this machine's processor, as the system reports it."""
+    from dcdnas.cost.latency.device import processor as found  # imports torch as well
 
     return found()
 
 
 def versions() -> dict[str, str]:
-    """Versions that a result depends on; a package that is not installed is left out."""
+    """Versions of Python and of the packages that a result depends on; packages that are not installed are left out."""
     found = {"python": platform.python_version()}
     for name in ("dcdnas", "torch", "optuna", "ray", "fvcore", "numpy"):
         with suppress(PackageNotFoundError):
@@ -63,19 +63,19 @@ def versions() -> dict[str, str]:
 
 
 def other_rules(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """The rules that differ, a line each. Other kernels (`other_kernels`) are no other rule: they differ by rounding."""
+    """Lists the rules that differ, one line each. Kernels are left out, see `other_kernels`: they differ only by rounding."""
     return differences(*({k: v for k, v in flat(rules).items() if k != "kernels"} for rules in (there, here)))
 
 
 def other_kernels(before: str) -> str:
-    """That this machine's CPU trains with other kernels than a run was begun with, in words; empty when it does not."""
+    """Note for a run that this machine's CPU would continue with other kernels than it was begun with; else empty."""
     now = kernels()
     if before in ("", now):
         return ""
     switch = "on" if before == "compiled" else "off"
     return (
-        f"on the CPU the run was begun with {before} kernels and goes on with {now} kernels. A training differs by rounding "
-        f"only, so doing one again gives other last digits. DCDNAS_KERNELS={switch} goes on with those of its beginning."
+        f"on the CPU the run was begun with {before} kernels and continues with {now} kernels. Their results differ only by "
+        f"rounding, so a repeated training has other last digits. DCDNAS_KERNELS={switch} continues with the original kernels."
     )
 
 
@@ -86,7 +86,7 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 
 
 def _said(value: object) -> str:
-    """A setting in words."""
+    """Describes a setting in words."""
     if value is None or isinstance(value, bool):
         return {None: "nothing", True: "yes", False: "no"}[value]
     if isinstance(value, Mapping):
@@ -97,7 +97,7 @@ def _said(value: object) -> str:
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with keys like ``stopping.factor``."""
+    """Flattens nested mappings into one with keys like ``stopping.factor``."""
     if not isinstance(value, Mapping):
         return {prefix: list(value) if isinstance(value, tuple) else value}
     return {k: v for name, inner in value.items() for k, v in flat(inner, f"{prefix}.{name}" if prefix else str(name)).items()}

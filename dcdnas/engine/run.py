@@ -1,4 +1,4 @@
-"""Search a run that `dcdnas.engine.prepare` made: lock its folder, run the loop to its end, and say how it ended."""
+"""Searches a run that `dcdnas.engine.prepare` created: locks its folder, runs the loop to its end and returns how it ended."""
 
 from __future__ import annotations
 
@@ -35,28 +35,29 @@ def search(
     told: Callable[[int], None] = lambda times: None,
     retry_failed: bool = False,
 ) -> Ending:
-    """Searches until the asked number of trainings has ended and the networks that are believed best are confirmed.
+    """Searches until the requested number of trainings has ended and the networks believed best are confirmed.
 
     Args:
-        folder: a run made by `dcdnas.engine.prepare.prepare`; what it already holds is kept.
+        folder: folder of a run made by `dcdnas.engine.prepare.prepare`; its trials are kept.
         execution: how to run the trainings.
-        observe: told after every event.
-        told: called when a signal asks the process to end, with how many did; the search ends by itself after the first.
-        retry_failed: whether what failed in earlier sessions is trained again, once its cause is mended.
+        observe: called with the progress after every event.
+        told: called with the number of signals so far when a signal asks the process to end; the search ends by itself after the
+            first one.
+        retry_failed: whether trials that failed in earlier sessions are trained again, once the cause is fixed.
 
     Returns:
         How the search ended.
 
     Raises:
-        Resumable: when it was interrupted; everything done is kept.
+        Resumable: when the search was interrupted; all results are kept.
         DcdnasError: when many trainings in a row failed.
-        RunError: when another driver is searching there.
+        RunError: when another driver is searching the run.
     """
     config = SearchConfig.to_go_on(folder / "search.yaml")
     execution = replace(execution, plugins=offer_recorded(folder, config.plugins, go_on=True))
     execution.check_task(config.task)
     if config.table:
-        execution = replace(execution, executor=TABULAR)  # it has no images to train on
+        execution = replace(execution, executor=TABULAR)  # a search on a table has no images to train on
     space, table = latency.space_and_table_of(folder, config)
     signals = Signals(told)
     with (
@@ -84,7 +85,7 @@ def search(
 
 
 def _wishes(folder: Path, lock: FolderLock, signals: Signals) -> Callable[[], Wish]:
-    """What is asked of this driver: by another one that took its run, by a signal, or by `dcdnas stop`."""
+    """Callable that returns the request to this driver: by another driver that took its run over, a signal or `dcdnas stop`."""
 
     def wish() -> Wish:
         if lock.lost:
@@ -95,7 +96,7 @@ def _wishes(folder: Path, lock: FolderLock, signals: Signals) -> Callable[[], Wi
 
 
 def _observer(watch: Watch, tracking: Tracking, observe: Callable[[Progress], None]) -> Callable[[], None]:
-    """Tells trackers and the caller how the search stands."""
+    """Callable that passes the progress to the trackers and the caller."""
 
     def look() -> None:
         progress = watch.look()
@@ -106,11 +107,11 @@ def _observer(watch: Watch, tracking: Tracking, observe: Callable[[Progress], No
 
 
 def _close(loop: SearchLoop, folder: Path, table: LatencyTable | None) -> Ending:
-    """Times the front where latency is priced, and writes down how the search ended."""
+    """Measures the front if latency is priced, and stores how the search ended."""
     config, store = loop.config, loop.store
     if table is not None and loop.stopped in (None, Ending.TIME_IS_UP):
         latency.time_front(store, pareto.front(list(loop.trials.values()), config.budgets, config.goals), table.device)
-        latency.freeze(folder, table)  # what was measured on the way is part of it now
+        latency.freeze(folder, table)  # the table now includes what was measured during the search
     loop.weights.tidy()
     ending = loop.ending or Ending.INTERRUPTED
     store.set_ending(ending, loop.reason or ending.sentence)
@@ -118,11 +119,11 @@ def _close(loop: SearchLoop, folder: Path, table: LatencyTable | None) -> Ending
 
 
 def _verdict(ending: Ending, loop: SearchLoop) -> Ending:
-    """How the search ended; raises where it failed or can go on."""
+    """Returns how the search ended; raises when it failed or can be resumed."""
     if ending is Ending.TOO_MANY_FAILURES:
         raise DcdnasError(
-            f"{loop.reason.rstrip('.')}. `dcdnas trials {loop.store.called}` shows them; what ended before is kept. When the "
-            f"cause is mended, `dcdnas resume {loop.store.called} --retry-failed` trains them again.{_of_mended_task(loop)}"
+            f"{loop.reason.rstrip('.')}. `dcdnas trials {loop.store.called}` shows them; all results are kept. Once the "
+            f"cause is fixed, `dcdnas resume {loop.store.called} --retry-failed` trains them again.{_of_mended_task(loop)}"
         )
     if ending.resumable:
         raise Resumable(
@@ -133,11 +134,11 @@ def _verdict(ending: Ending, loop: SearchLoop) -> Ending:
 
 
 def _of_mended_task(loop: SearchLoop) -> str:
-    """What to do with a mended task, of whose file the run has a copy; empty where it has none."""
+    """Says how to use a corrected task if the run has a copy of the task's file; else empty."""
     record = loop.config.plugins.get(loop.config.task.own, {})
     if "path" not in record:
         return ""
     file = Path(record["path"]).name
     if loop.ended:
-        return f" The run has results of its own copy of {file}: another one needs a new run."
-    return f" The run has its own copy of {file}: `--plugin {file}` beside it takes a mended one."
+        return f" The run has results of its own copy of {file}: a corrected file needs a new run."
+    return f" The run uses its own copy of {file}: add `--plugin {file}` to replace it by a corrected file."

@@ -1,4 +1,4 @@
-"""How a running search is asked to stop: `dcdnas stop` leaves a file in its folder; Ctrl-C and batch systems send signals."""
+"""Receives requests to stop a search: `dcdnas stop` leaves a file in the run's folder; Ctrl-C and batch systems send signals."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from dcdnas.errors import FileError, RunError
 FILE = "stop-requested"
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Signals that ask a driver to end: Ctrl-C, the system or a batch scheduler, a terminal that closes."""
+"""Signals that ask a driver to end: from Ctrl-C, from the system or a batch scheduler, and from a closed terminal."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked of the driver, the process that searches a run.
+    """A request to the driver, the process that searches a run.
 
     Args:
-        ending: that of the search, if the wish is granted; None when nobody asks.
-        now: whether what is running is interrupted too; else only nothing more is handed out.
+        ending: how the search ends if the request is granted; None when there is no request.
+        now: whether running trainings are interrupted; otherwise they finish, and no new ones start.
     """
 
     ending: Ending | None = None
@@ -37,12 +37,12 @@ NOTHING = Wish()
 
 
 def request_stop(folder: Path, now: bool) -> None:
-    """Asks the driver to hand out nothing more, or to interrupt what is running too."""
+    """Asks the driver to start no new trainings, or with `now` to interrupt the running ones as well."""
     write_whole(folder / FILE, "now" if now else "when idle")
 
 
 def requested(folder: Path) -> Wish:
-    """What was asked with `request_stop`."""
+    """Reads the request that `request_stop` wrote."""
     try:
         word = read_text(folder / FILE, 100)
     except FileError:
@@ -51,10 +51,10 @@ def requested(folder: Path) -> Wish:
 
 
 def clear_request(folder: Path) -> None:
-    """Forgets an earlier request.
+    """Removes an earlier request.
 
     Raises:
-        RunError: when it cannot be removed.
+        RunError: when its file cannot be removed.
     """
     try:
         (folder / FILE).unlink(missing_ok=True)
@@ -65,12 +65,13 @@ def clear_request(folder: Path) -> None:
 
 
 class Signals:
-    """Signals that ask this process to end, taken down instead of breaking into whatever it is just doing.
+    """Records signals that ask this process to end, instead of interrupting its current work.
 
-    The first one is a wish that the search grants at its next event; a second Ctrl-C breaks into what is just done.
+    The search grants the first request at its next event; a second signal raises KeyboardInterrupt at once.
 
     Args:
-        told: called at each signal with how many there were, e.g. to say what happens, or to end the process at the second.
+        told: called at each signal with the number of signals so far, e.g. to print a message, or to end the process at the
+            second one.
     """
 
     def __init__(self, told: Callable[[int], None] = lambda times: None) -> None:
@@ -80,7 +81,7 @@ class Signals:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Takes signals within the block; does nothing outside the main thread, and leaves ignored ones ignored."""
+        """Handles the signals within the block; does nothing outside the main thread, and keeps ignored signals ignored."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -104,7 +105,7 @@ class Signals:
 
     @contextmanager
     def breaking_in(self) -> Iterator[None]:
-        """Within the block a signal raises KeyboardInterrupt at once: for a training that runs in this process."""
+        """Context in which a signal raises KeyboardInterrupt at once, for a training that runs in this process."""
         self.breaks_in = True
         try:
             yield

@@ -1,6 +1,6 @@
-"""All trials of a search with their counts, front and best network, kept up to date trial by trial.
+"""Keeps the trials of a search with their counts, front and best network, updated trial by trial.
 
-So looking costs the same after ten thousand trials as after ten.
+A snapshot therefore costs the same after ten thousand trials as after ten.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from dcdnas.core.objective import Goals
 from dcdnas.core.trial import ENDED, State, Trial
 
 HUNG, LEAST, FIRST = 50, 600.0, 6 * 3600.0
-"""A training is hung after 50 times the longest one so far (a dynamic layer takes up to 20 times as long as a static one), and
-never before ten minutes; as long as none has finished, after six hours."""
+"""A training counts as hung after 50 times the duration of the longest one so far, because a dynamic layer takes up to 20 times
+as long as a static one, but not before ten minutes. As long as no training has finished, it counts as hung after six hours."""
 
 
 class Standing:
-    """All trials of a run, and what follows from them.
+    """All trials of a run, with their counts, front and best trial.
 
     Args:
-        budgets: only trials within them may be best or on the front.
-        goals: what makes a trial better than another.
+        budgets: budgets within which a trial may be the best or on the front.
+        goals: objectives and costs by which trials are compared.
     """
 
     def __init__(self, budgets: Sequence[Budget], goals: Goals) -> None:
@@ -35,10 +35,10 @@ class Standing:
         self.latest: Trial | None = None
         self.longest = 0.0
         self.still = 0
-        """Trainings that have ended since the front last changed."""
+        """Number of trainings that have ended since the front last changed."""
 
     def put(self, trial: Trial) -> None:
-        """Takes a new trial, or a new state of a known one; what is finished stays as it is."""
+        """Takes a new trial, or a new state of a known one that has not finished."""
         before = self.trials.get(trial.number)
         if before is not None:
             self.states[before.state] -= 1
@@ -53,15 +53,15 @@ class Standing:
 
     @property
     def front(self) -> tuple[Trial, ...]:
-        """The front, from the cheapest to the dearest."""
+        """The trials of the front, from the cheapest to the most expensive."""
         return self._front.trials
 
     @property
     def hung_after(self) -> float:
-        """Seconds after which a training counts as hung, by what trainings took so far."""
+        """Seconds after which a training counts as hung, derived from the trainings so far."""
         return max(LEAST, HUNG * self.longest) if self.longest else FIRST
 
     @property
     def ended(self) -> int:
-        """Trainings that count for `-n`."""
+        """Number of trainings that count towards `-n`."""
         return sum(self.states[s] for s in ENDED)

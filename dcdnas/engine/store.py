@@ -1,7 +1,7 @@
-"""The memory of a run: one SQLite file with every trial and report. Written by the driver only, one transaction an event.
+"""The database of a run: one SQLite file with every trial and report. Only the driver writes it, one transaction per event.
 
-Readers see every finished transaction and change nothing. No write-ahead log, so that it works on a network file system; a
-crash in the middle of a write is rolled back by whoever opens the file next and costs nothing that was written before.
+Readers see every committed transaction and change nothing. The file has no write-ahead log, so that it works on a network file
+system. A write that a crash interrupted is rolled back by the next process that opens the file; earlier transactions are kept.
 """
 
 from __future__ import annotations
@@ -33,35 +33,35 @@ __all__ = ["CONFIRMING", "FILE", "Confirmation", "Store", "Weights", "without_co
 FILE = "run.db"
 
 CONFIRMING = "confirming"
-"""Fact: which networks are confirmed, which confirming trainings are running, and how often each was lost."""
+"""Key of the fact that lists the networks to confirm, the running confirming trainings, and how often each was lost."""
 
 WAIT, PATIENCE = 5.0, 600.0
-"""Seconds after which a writer says that it waits for somebody who holds the file, and after which it gives up."""
+"""Seconds after which a writer reports that another program has locked the file, and after which it gives up."""
 
 LONGEST = 30.0
-"""Seconds that reading one table may take: a file that was damaged, or made to be so, can have rows without end."""
+"""Time limit for reading one table, in seconds; a damaged or malicious file can have rows without end."""
 
 LARGEST = 64_000_000
-"""Bytes of one value at most."""
+"""Upper bound on the size of one value, in bytes."""
 
 STEPS = 100_000
-"""Instructions of SQLite between two looks at the clock."""
+"""Number of SQLite virtual machine instructions between two checks of the time limit."""
 
 LEAST_ROW = 8
-"""Bytes that a row takes at least; a file of which more rows come than it has room for repeats itself."""
+"""Lower bound on the size of a row, in bytes; a file that returns more rows than fit into it is damaged and repeats itself."""
 
 Made = TypeVar("Made")
 
 
 class Store:
-    """A run's memory.
+    """Opens the database of a run.
 
     Args:
-        folder: of the run.
-        mode: ``r`` reads an existing one, ``w`` writes an existing one, ``x`` makes a new one.
+        folder: folder of the run.
+        mode: ``r`` reads an existing database, ``w`` writes an existing one, ``x`` creates a new one.
 
     Raises:
-        RunError: when there is none, it is damaged, or of a format that cannot be read, or not be written, any more.
+        RunError: when there is no database, it is damaged, or this version cannot read (or, for ``w``, write) its format.
         Resumable: when the disk is full.
     """
 
@@ -71,7 +71,7 @@ class Store:
             raise RunError(f"{folder} is no run: it has no {FILE}. `dcdnas status` lists the runs.")
         self._driver, self._writes, self._until = "", mode != "r", math.inf
         with self._translated():
-            # a reader may write too: only so can it roll back what a driver that was killed had half written
+            # readers open the file for writing too, as only then can SQLite roll back a killed driver's unfinished transaction
             uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if mode == 'x' else 'rw'}"
             self._db = sqlite3.connect(
                 uri, uri=True, timeout=30 if mode == "r" else WAIT, isolation_level=None, check_same_thread=False
@@ -104,11 +104,11 @@ class Store:
 
     @property
     def called(self) -> str:
-        """What commands call the run, as a shell takes it."""
+        """The run's name as an argument of commands, quoted for a shell."""
         return called(self.path.parent)
 
     def claim(self, driver: str) -> None:
-        """Makes this the only writer: whoever claimed the file before cannot write any more, even if it does not know yet."""
+        """Makes this driver the only writer; from now on every write of the driver that claimed the file before fails."""
         self.set_meta("driver", driver)
         self._driver = driver
 
@@ -118,7 +118,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All writes within are one: after a crash either all of them are there or none."""
+        """Makes all writes in the block atomic: after a crash either all of them are in the file or none."""
         if self._db.in_transaction:
             yield
             return
@@ -134,7 +134,7 @@ class Store:
                 raise
 
     def _patiently(self, statement: str) -> None:
-        """Executes a statement that needs the file for itself, again and again while somebody else holds it."""
+        """Executes a statement that needs an exclusive lock, and retries while another program holds the file."""
         until, told = time.monotonic() + PATIENCE, False
         while True:
             try:
@@ -144,7 +144,7 @@ class Store:
                 if _code(error) not in _HELD or time.monotonic() > until:
                     raise
                 if not told:
-                    logging.getLogger("dcdnas").warning("%s is held by another program; waiting for it to let go.", self.path)
+                    logging.getLogger("dcdnas").warning("%s is locked by another program; waiting for its release.", self.path)
                 told = True
 
     def _check_driver(self) -> None:
@@ -152,7 +152,7 @@ class Store:
             raise RunError(f"{self.path.parent} was taken over by another driver; this one has ended. `dcdnas status` shows it.")
 
     def add(self, trial: Trial) -> None:
-        """Writes a new trial, or all of an existing one anew, reports excepted. What begins to run has no reports yet."""
+        """Writes a new trial or overwrites an existing one. Reports are kept, unless the trial is running: it starts afresh."""
         with self.transaction():
             if trial.state == "running":
                 self._db.execute("DELETE FROM reports WHERE number = ?", (trial.number,))
@@ -164,17 +164,17 @@ class Store:
         self._write("reports", rows.report_row(number, report))
 
     def add_confirmation(self, confirmation: Confirmation) -> None:
-        """Writes the end of one confirming training."""
+        """Writes the result of one confirming training."""
         self._write("confirmations", rows.confirmation_row(confirmation))
 
     def set_ending(self, ending: Ending | None, reason: str = "") -> None:
-        """Writes how the search ended and why, for people; None while it goes on."""
+        """Writes how the search ended (None while it continues) and the human-readable reason."""
         with self.transaction():
             self.set_meta("ending", ending)
             self.set_meta("reason", reason)
 
     def ending(self) -> tuple[Ending | None, str]:
-        """How the search ended, None when it has not, and why."""
+        """Returns how the search ended (None when it has not) and why."""
         found = self.meta("ending")
         if self.format == EARLIER:
             return _ENDINGS_1.get(found or "", Ending.TOO_MANY_FAILURES), found or ""
@@ -187,10 +187,10 @@ class Store:
         self._write("meta", (key, json.dumps(value)))
 
     def meta(self, key: str, default: Any = None) -> Any:
-        """One fact about the run.
+        """Reads one fact about the run.
 
         Raises:
-            RunError: when it is not what this fact is.
+            RunError: when the stored value is not valid for this fact.
         """
         rows = self._read("SELECT value FROM meta WHERE key = ?", (key,))
         try:
@@ -201,16 +201,16 @@ class Store:
     def trials(
         self, first: int = 0, curves: bool = True, problems: list[str] | None = None, only: Collection[int] | None = None
     ) -> list[Trial]:
-        """The trials from number `first` on, in order.
+        """Reads the trials from number `first` on, in order.
 
         Args:
             first: smallest number to read.
             curves: whether to read the learning curves too.
-            problems: takes a sentence for each row that is damaged or missing, which is then left out.
+            problems: list that receives a sentence for each damaged or missing row, which is then left out.
             only: numbers to read; None for all.
 
         Raises:
-            RunError: at the first damaged row, where no `problems` are taken.
+            RunError: at the first damaged row, where `problems` is None.
         """
         curve: dict[int, list[EpochResult]] = {}
         if curves:
@@ -230,7 +230,7 @@ class Store:
         return made
 
     def reports(self, epochs: Collection[int]) -> dict[int, list[EpochResult]]:
-        """What trials reported after some epochs, by trial.
+        """Reads the reports of the given epochs, by trial number.
 
         Raises:
             RunError: at the first damaged row.
@@ -242,19 +242,19 @@ class Store:
         return by_trial
 
     def curve(self, number: int) -> tuple[EpochResult, ...]:
-        """The reports of a trial so far, damaged ones left out; those of a running one are here before its score is."""
+        """Reads the reports of a trial so far, without damaged ones; a running trial has reports here before it has a score."""
         found = self._read("SELECT * FROM reports WHERE number = ? ORDER BY epoch", (number,))
         return tuple(report for _, report in self._made(found, rows.report_of, []))
 
     def outlines(self, problems: list[str] | None = None) -> list[Trial]:
-        """All trials without architecture, decisions and curve: enough for counts, fronts and the best, read at once."""
+        """Reads all trials without architectures, decisions and curves: fast, and enough for counts, fronts and the best."""
         found = self._read("SELECT * FROM trials ORDER BY number")
         made = [trial for _, trial in self._made(found, rows.outline_of, problems)]
         self._find_gaps([row[0] for row in found], 0, problems)
         return made
 
     def curves(self, objective: str) -> dict[int, list[float]]:
-        """Epoch -> values of an objective after it, of all trainings that ended."""
+        """Values of an objective by epoch, of all trials that finished or were stopped early."""
         found: dict[int, list[float]] = {}
         value = "json_extract(r.results, ?)"
         for epoch, reached in self._read(
@@ -266,26 +266,26 @@ class Store:
         return found
 
     def marks(self) -> dict[int, tuple[Any, ...]]:
-        """The identity of each trial's network, then what differs as soon as anything about the trial does."""
+        """Change marks by trial number: the identity of the network, then values that change whenever the trial changes."""
         reports = "CASE state WHEN 'running' THEN (SELECT COUNT(*) FROM reports r WHERE r.number = t.number) END"
         found = self._read(f"SELECT number, deployed, state, lost, epochs, started, ended, {reports} FROM trials t")
         return {number: tuple(rest) for number, *rest in found}
 
     def counts(self) -> dict[str, int]:
-        """Number of trials by state."""
+        """Counts the trials by state."""
         return dict(self._read("SELECT state, COUNT(*) FROM trials GROUP BY state"))
 
     def confirmations(self, problems: list[str] | None = None) -> list[Confirmation]:
-        """All confirming trainings that ended; `problems` as for `trials`."""
+        """Reads all confirming trainings that ended; `problems` as for `trials`."""
         found = self._read("SELECT * FROM confirmations ORDER BY number, seed")
         return [c for _, c in self._made(found, rows.confirmation_of, problems, "a confirming training")]
 
     def add_weights(self, weights: Weights) -> None:
-        """Writes that a file with weights is kept, or was dropped."""
+        """Writes the record of a file with weights, whether kept or dropped."""
         self._write("weights", astuple(weights))
 
     def weights(self) -> list[Weights]:
-        """The files with weights that are or were kept; none in a run of format 1."""
+        """Reads the records of all files with weights, kept or dropped; a run of format 1 has none."""
         if self.format == EARLIER:
             return []
         return [Weights(*row) for row in self._read("SELECT * FROM weights ORDER BY number, seed")]
@@ -293,7 +293,7 @@ class Store:
     def _made(
         self, found: list[Any], make: Callable[[rows.Row], Made], problems: list[str] | None, what: str = "its row"
     ) -> Iterator[tuple[rows.Row, Made]]:
-        """Rows and what they are made to; what is damaged is a problem, or the end where none are taken."""
+        """Yields each row with the object made from it; a damaged row is added to `problems`, or raises where that is None."""
         for row in found:
             try:
                 made = make(row)
@@ -303,7 +303,7 @@ class Store:
                 yield row, made
 
     def _find_gaps(self, numbers: Sequence[int], first: int, problems: list[str] | None) -> None:
-        """Says which rows are missing between those that are there, all of a gap at once."""
+        """Reports the missing rows between the existing ones, one problem per gap."""
         before = first - 1
         for number in sorted(n for n in numbers if type(n) is int):
             if number - before == 2:
@@ -327,19 +327,20 @@ class Store:
             self._until = time.monotonic() + LONGEST
             try:
                 found = self._db.execute(statement, row)
-                with closing(found):  # an open one would hold the file as long as an error lives
+                with closing(found):  # an open cursor would keep the file locked as long as a raised error is referenced
                     rows = found.fetchmany(most)
                     if len(rows) == most and found.fetchone():
-                        raise self._damaged("it has more rows than room for them")
+                        raise self._damaged("it returns more rows than fit into the file")
                     return rows
             finally:
                 self._until = math.inf
 
     def _size(self) -> int:
-        """Bytes of the file.
+        """Size of the file in bytes.
 
         Raises:
-            Resumable: when it is not there any more, for a driver; RunError for those who read.
+            Resumable: when the file has disappeared under a driver.
+            RunError: when it has disappeared under a reader.
         """
         try:
             return self.path.stat().st_size
@@ -352,15 +353,15 @@ class Store:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """SQLite's errors as ours, saying what to do."""
+        """Converts SQLite's errors to ones whose messages say what to do."""
         try:
             yield
         except sqlite3.DatabaseError as error:
             code = _code(error)
             if code in _HELD and self._writes:
                 raise Resumable(
-                    f"{self.path}: another program holds it and does not let go. Nothing that was written is lost: end that "
-                    f"program, then `dcdnas resume {self.called}`."
+                    f"{self.path}: another program keeps it locked. Nothing that was written is lost: end that program, then "
+                    f"`dcdnas resume {self.called}`."
                 ) from None
             if code == sqlite3.SQLITE_INTERRUPT:
                 raise self._damaged(f"a table takes longer than {LONGEST:g} s to read") from None
@@ -369,12 +370,12 @@ class Store:
                     f"{self.path}: {error}. Nothing that was written is lost: free some space, then "
                     f"`dcdnas resume {self.called}`."
                 ) from None
-            if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:  # which a missing table is
+            if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:  # the code of a missing table
                 raise RunError(
-                    f"{self.path}: {error}. Is it on a disk that you may write to, and is no other program holding it?"
+                    f"{self.path}: {error}. Check that you may write to its disk and that no other program has locked it."
                 ) from None
             raise self._damaged(error) from None
-        except UnicodeDecodeError as error:  # a name in SQLite's own tables
+        except UnicodeDecodeError as error:  # caused by a damaged name in SQLite's schema table
             raise self._damaged(error) from None
 
     def _damaged(self, error: object) -> RunError:
@@ -387,7 +388,7 @@ _HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _code(error: sqlite3.Error) -> int:
-    """What went wrong, without the details of extended codes."""
+    """The primary result code of an error, without the extended code's details."""
     return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
 
 
@@ -398,12 +399,12 @@ _ENDINGS_1 = {
     "": None,
     **{e.sentence: e for e in (Ending.EXHAUSTED, Ending.TIME_IS_UP, Ending.STOPPED, Ending.INTERRUPTED, Ending.TAKEN_OVER)},
 }
-"""The sentences by which format 1 said how a search ended; any other was that of trainings that failed in a row."""
+"""Endings by the sentences that format 1 stored; any other sentence means that too many trainings in a row failed."""
 
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Keeps the garbage collector from walking through a million new objects again and again."""
+    """Disables the garbage collector in the block, which would otherwise traverse a million new objects again and again."""
     was = gc.isenabled()
     gc.disable()
     try:

@@ -1,11 +1,12 @@
-"""The sampler's memory: an Optuna study that is told every trial in the state that it can learn from.
+"""The memory of an Optuna sampler: a study that is told every trial in a state from which the sampler can learn.
 
-A network over budget, or stopped early, is told as pruned with a positive constraint: infeasible, by how much. A failure is
-told as failed. Only a finished training is told complete, so no value of half a training ever enters the sampler's front.
-The study gets them when it is first asked or told: a search that goes on hands out what was lost in training before.
+A trial over budget or stopped early is told as pruned with a positive constraint, which says by how much it is infeasible. A
+failed trial is told as failed. Only a finished one is told as complete, so the sampler's front never has a value of an
+unfinished training. Trials are written to the study only when it is first asked or told, because a resumed search hands out the
+lost trainings before that.
 
-What is proposed depends on the seed, on how many networks were asked for, and on what is known of them; so a search that was
-interrupted proposes what it would have proposed otherwise. For that a sampler is made anew for every proposal.
+A proposal depends on the seed, the number of networks asked for, and the results known of them. An interrupted search therefore
+proposes the same networks as it would have without the interruption. To ensure this, every proposal uses a new sampler object.
 """
 
 from __future__ import annotations
@@ -37,16 +38,16 @@ warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning
 
 
 class Study:
-    """Proposes decisions, and learns from trials.
+    """Proposes decisions and learns from trials.
 
     Args:
-        space: whose decisions are proposed.
-        budgets: their violations steer the sampler.
-        goals: what the sampler is told of a training; costs are told as logarithms, as the hypervolume sees them.
-        sampler: how to make the sampler.
-        seed: of the search.
-        trials: trainings of the run.
-        epochs: of a full training, to tell how unfinished a stopped one is.
+        space: the space whose decisions are proposed.
+        budgets: budgets whose violations the sampler is told as constraints.
+        goals: objectives and costs that the sampler is told; costs are told as logarithms, as the hypervolume measures them.
+        sampler: entry that makes the sampler.
+        seed: seed of the search.
+        trials: number of trainings of the run.
+        epochs: epochs of a full training, from which the unfinished share of a stopped one is computed.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Study:
         self._study = optuna.create_study(sampler=self._made(None), directions=["minimize"] * len(goals.names))
 
     def ask(self) -> tuple[int, dict[str, Setting]]:
-        """A ticket, and the decisions that the sampler proposes."""
+        """Returns a ticket and the decisions that the sampler proposes."""
         self._write()
         self._study.sampler = self._made(self._study.sampler)
         trial = self._study.ask()
@@ -77,12 +78,12 @@ class Study:
         return trial.number, self._decide(trial)
 
     def ask_fixed(self, decisions: Decisions) -> tuple[int, dict[str, Setting]]:
-        """A ticket for decisions that were made elsewhere, so that the sampler sees them running and learns from them."""
+        """Returns a ticket for decisions from another source, so that the sampler sees them running and learns from them."""
         self._add(TrialState.RUNNING, decisions)
         return self.asked - 1, dict(decisions)
 
     def tell(self, ticket: int, trial: Trial) -> None:
-        """The end of what `ask` proposed."""
+        """Records the result of a proposal."""
         self._write()
         state, values, attributes = self._outcome(trial)
         storage = self._study._storage
@@ -92,12 +93,12 @@ class Study:
         self._study.tell(ticket, values, state=state)
 
     def remember(self, trials: Sequence[Trial]) -> dict[int, int]:
-        """Takes the trials of earlier sessions.
+        """Records the trials of earlier sessions.
 
         Returns:
-            The tickets of those that have not ended, by their numbers.
+            Tickets of the trials that have not ended, by trial number.
         """
-        # what a sampler notes of a training depends on how many had finished before it
+        # outcomes are built in the order of the ends, because a sampler's notes depend on how many trainings finished before
         for trial in trials:
             self._check(trial)
         outcomes = {t.number: self._outcome(t) for t in sorted(trials, key=lambda t: (t.ended, t.number)) if t.state not in LOST}
@@ -111,7 +112,7 @@ class Study:
         return tickets
 
     def _check(self, trial: Trial) -> None:
-        """Raises RunError for decisions that the space does not have, which a sampler could not learn from."""
+        """Raises RunError for options that the space does not have, because a sampler could not learn from them."""
         if trial.decisions.items() <= self._options:
             return
         for name, option in trial.decisions.items() - self._options:
@@ -122,7 +123,7 @@ class Study:
                 )
 
     def _made(self, before: BaseSampler | None) -> BaseSampler:
-        """A sampler that knows nothing of the proposals of an earlier one but what it would find out again."""
+        """Makes a new sampler that takes over from the one before only the state that it would otherwise recompute."""
         sampler = self.sampler.make(derived_seed(self.seed, f"ask {self.asked}"), self.trials)
         for name in self.sampler.carried if before else ():
             setattr(sampler, name, getattr(before, name))
@@ -139,7 +140,7 @@ class Study:
         self.asked += 1
 
     def _write(self) -> None:
-        """Writes into Optuna's study what it was not given yet."""
+        """Writes the pending records into Optuna's study."""
         for record in self._unwritten:
             self._write_one(*record)
         self._unwritten.clear()
@@ -160,11 +161,14 @@ class Study:
         return self._study._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, ticket)
 
     def _set_params(self, record: FrozenTrial, params: Mapping[str, Any]) -> None:
-        """Writes into Optuna's record what was proposed; adding a trial with them copies every option of every decision."""
+        """Sets a record's parameters after it was added; adding it with them would copy every option of every decision."""
         record.params, record.distributions = dict(params), {name: self._distributions[name] for name in params}
 
     def _outcome(self, trial: Trial) -> tuple[TrialState, list[float] | None, dict[str, Any]]:
-        """Optuna's state, values and attributes: one violation a budget, how unfinished the training is, the sampler's notes."""
+        """Optuna's state, values and attributes of a trial.
+
+        The attributes are the constraints (one violation per budget, then the unfinished share) and the sampler's notes.
+        """
         violations = [b.violation(trial.cost) for b in self.budgets]
         done = trial.score.epochs / self.epochs if trial.score else 0.0
         if trial.state == "failed" or (trial.state == "refused" and not self.sampler.told_refusals):
@@ -184,9 +188,9 @@ class Study:
         return decisions
 
     def _everything(self, decisions: Decisions) -> dict[str, Setting]:
-        """What the sampler is told to have proposed: for a flat one also what does not exist in the network, by chance.
+        """The parameters that the sampler is told. A flat sampler is also told options of inactive decisions, drawn at random.
 
-        It is the same chance whenever it is told, since nobody keeps what does not exist.
+        Options of inactive decisions are not stored, so the random draw is seeded by the active ones and can be repeated.
         """
         if not self.sampler.flat:
             return {name: decisions[name] for name in self._distributions if name in decisions}
@@ -196,11 +200,11 @@ class Study:
 
 
 _Record = tuple[TrialState, Decisions, Sequence[float] | None, Mapping[str, Any]]
-"""State, decisions, values and attributes of what Optuna's study is to be given."""
+"""State, decisions, values and attributes of a trial that is to be written into Optuna's study."""
 
 
 class _Told(FrozenTrial):
-    """A trial that Optuna's storage keeps as it is given: copying takes longer than all else, and nobody else has it."""
+    """A trial that Optuna's storage keeps without copying: copying would dominate the time, and nothing else refers to it."""
 
     def __deepcopy__(self, memo: Any) -> _Told:
         return self

@@ -1,4 +1,4 @@
-"""The table of a benchmark that a search looks its results up in, instead of training: chosen, written down, opened again."""
+"""Chooses, records and reopens the benchmark table in which a search looks its results up instead of training."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from dcdnas.space.search_space import SearchSpace
 from dcdnas.tables import Table, tables
 
 TRIED = 200
-"""Random networks within the budgets that a table must all have before a search on it begins."""
+"""Number of random networks within the budgets that a table must contain before a search on it begins."""
 
 
 def chosen_table(executor: str, file: str | None, space: SearchSpace, budgets: Sequence[Budget]) -> Table | None:
-    """The table for the networks of a space; None where they are trained.
+    """Opens the table for the networks of a space; None when they are trained.
 
     Args:
-        executor: that was asked for.
-        file: with the table; None for the one that was fetched.
-        space: whose networks are looked up.
-        budgets: of the search.
+        executor: the requested executor.
+        file: file with the table; None for the fetched one.
+        space: space whose networks are looked up.
+        budgets: budgets of the search.
 
     Raises:
-        UsageError: when there is no table of such networks, or it has not all of them.
+        UsageError: when no table has networks of this kind, or the table lacks some of them.
         DataError: when the file is missing or damaged.
     """
     if executor != TABULAR:
@@ -47,7 +47,7 @@ def chosen_table(executor: str, file: str | None, space: SearchSpace, budgets: S
 
 
 def _kind_for(space: SearchSpace) -> type[Table]:
-    """The benchmark that is called as the space, else the first one with networks of its backbone."""
+    """The benchmark with the name of the space, or else the first one whose networks have the space's backbone."""
     like = [name for name in tables if space.network == tables[name].NETWORK]
     if not like:
         raise UsageError(
@@ -58,12 +58,12 @@ def _kind_for(space: SearchSpace) -> type[Table]:
 
 
 def task_of(table: Table, space: SearchSpace, scanned: bool = False) -> TrainingTask:
-    """What stands for a training: the readings of one that the table has.
+    """The training task that stands for the trainings in a table.
 
     Args:
-        table: with the trainings.
-        space: that is searched.
-        scanned: whether a short training comes before, where the table has such.
+        table: table with the trainings.
+        space: space that is searched.
+        scanned: whether a short training comes first, if the table has short trainings.
     """
     scan = table.scan if scanned else 0
     data, side = f"{TABLE}{table.NAME}", max(space.resolutions)
@@ -71,12 +71,12 @@ def task_of(table: Table, space: SearchSpace, scanned: bool = False) -> Training
 
 
 def unseen_trainings(task: TrainingTask) -> int:
-    """How many trainings of a network the task's table has beside the one that a search sees."""
+    """Number of trainings of a network in the task's table, apart from the one that the search uses."""
     return tables[task.table].TRAININGS - 1
 
 
 def check_objectives(task: TrainingTask, names: Sequence[str]) -> None:
-    """Raises UsageError for an objective that the task's table has no readings of."""
+    """Raises UsageError for an objective of which the task's table has no readings."""
     known = tables[task.table].OBJECTIVES
     missing = [name for name in names if name not in known]
     if missing:
@@ -84,15 +84,15 @@ def check_objectives(task: TrainingTask, names: Sequence[str]) -> None:
 
 
 def record(table: Table) -> dict[str, Any]:
-    """What a search's configuration says of its table."""
+    """The record of a table in the config of a search."""
     return {"about": table.ABOUT, "networks": len(table), "path": str(table.path.absolute()), "sha256": table.sha256}
 
 
 def recorded_table(config: SearchConfig) -> Table:
-    """The table of a search that was made.
+    """Opens the table that a search has recorded.
 
     Raises:
-        UsageError: when its networks are trained.
+        UsageError: when the search trains its networks.
         RunError: when the file is missing or was changed.
     """
     if not config.table:

@@ -1,4 +1,4 @@
-"""Hands what happens in a search to the trackers that a person asked for. A tracker that fails is dropped, never the search."""
+"""Passes the progress of a search to the requested trackers. A tracker that fails is dropped; the search continues."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Tracking(AbstractContextManager["Tracking"]):
     """The trackers of one search.
 
     Args:
-        names: of `dcdnas.engine.trackers`.
-        folder: of the run.
-        config: of the search.
+        names: names in `dcdnas.engine.trackers`.
+        folder: folder of the run.
+        config: config of the search.
 
     Raises:
         UnknownNameError: for a tracker that does not exist.
-        MissingPackageError: for one whose package is not installed.
+        MissingPackageError: for a tracker whose package is not installed.
     """
 
     def __init__(self, names: Sequence[str], folder: Path, config: SearchConfig) -> None:
@@ -33,7 +33,7 @@ class Tracking(AbstractContextManager["Tracking"]):
         self._ended = -1
 
     def take(self, progress: Progress) -> None:
-        """Tells what is new since the last time."""
+        """Passes on what has changed since the last call."""
         trial = progress.latest
         if trial is not None:
             seen = (trial.number, trial.state, trial.score.epochs if trial.score else 0)
@@ -54,4 +54,4 @@ class Tracking(AbstractContextManager["Tracking"]):
                 what(tracker)
             except Exception as error:
                 del self._trackers[name]
-                logging.getLogger("dcdnas").warning("--log %s is left out from here on: %s", name, described(error))
+                logging.getLogger("dcdnas").warning("--log %s failed and is off from now on: %s", name, described(error))

@@ -1,7 +1,7 @@
-"""Weights that a run keeps: workers write those of every training that ends, the driver decides which stay.
+"""Manages the weights that a run keeps: workers write those of every finished training, and the driver decides which stay.
 
-Only a file that the memory of the run has as kept counts; all others in the folder are left over from a crash, and are removed
-when the run is searched again.
+Only files that the run's store records as kept count. All others in the folder are left over from a crash and are removed when
+the run is searched again.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from dcdnas.engine.job import Job
 from dcdnas.engine.store import Store, Weights
 
 Keep = Literal["front", "all", "none"]
-"""Of the networks on the front, of every training that finished, or of none; but for none of the confirming trainings, too."""
+"""Which weights stay: those of the networks on the front, of every finished training, or none. Unless it is ``none``, those of
+confirming trainings stay, too."""
 
 FOLDER = "weights"
-"""Inside the run's folder."""
+"""Name of the folder inside the run's folder."""
 
 
 def file_of(job: Job) -> str:
@@ -29,11 +30,11 @@ def file_of(job: Job) -> str:
 
 
 class KeptWeights:
-    """The files with weights of one run.
+    """Manages the weight files of one run.
 
     Args:
-        store: of the run.
-        keep: which stay.
+        store: the run's store, open for writing.
+        keep: which files stay.
     """
 
     def __init__(self, store: Store, keep: Keep) -> None:
@@ -42,7 +43,7 @@ class KeptWeights:
         self._kept = {w.file: w for w in store.weights() if w.kept}
 
     def prepare(self) -> Path | None:
-        """Makes the folder, and removes what a crash left in it; the folder for workers to write to, None when none are kept."""
+        """Removes what a crash left, and creates and returns the folder to which workers write; None when no weights are kept."""
         self.tidy()
         if self.keep == "none":
             return None
@@ -50,19 +51,19 @@ class KeptWeights:
         return self.folder.absolute()
 
     def tidy(self) -> None:
-        """Removes every file that is not kept, and a folder without any."""
+        """Removes every file that is not kept, and the folder if it is empty."""
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
             if path.name not in self._kept:
                 _remove(path)
-        with suppress(OSError):  # it has files, or is not there
+        with suppress(OSError):  # raised when the folder has files or does not exist
             self.folder.rmdir()
 
     def take(self, job: Job, front: Collection[int]) -> None:
-        """Keeps the weights of a training that ended, where it left any and they are to stay, and drops what has left the front.
+        """Keeps or removes the weights of a training that ended, and drops those of networks that have left the front.
 
         Args:
-            job: that ended.
-            front: numbers of the trials that are on the front now.
+            job: the job that ended.
+            front: numbers of the trials on the current front.
         """
         path = self.folder / file_of(job)
         if not path.is_file():
@@ -96,5 +97,5 @@ def sha256(path: Path) -> str:
 
 
 def _remove(path: Path) -> None:
-    with suppress(OSError):  # a file too many does no harm
+    with suppress(OSError):  # a file that stays does no harm
         path.unlink()

@@ -33,4 +33,4 @@ def test_a_run_with_too_few_networks_is_refused(run: Run, project: Path) -> None
     run(*SEARCH, "-n", "1", "--confirm", "0", "--name", "own")
     said = run("fidelity", "own")
     assert said.code == 2
-    assert "1 network trained whole, 8 asked for: too few to rank" in " ".join(said.err.split())
+    assert "1 network trained to the end, 8 requested: too few to rank" in " ".join(said.err.split())

@@ -124,7 +124,7 @@ def test_a_search_within_a_latency_ends_with_measured_networks(run: Run, project
 def test_a_latency_alone_does_not_say_which_space(run: Run) -> None:
     said = run("search", "-b", "2ms")
     assert said.code == 2
-    assert "does not say which space is meant" in said.err
+    assert "does not determine a space" in said.err
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_a_run_whose_task_always_raised_takes_the_mended_one(run: Run, mine: Pat
     said = run(*SEARCH, "-n", "4", "--confirm", "0", "--name", "own")
     assert said.code == 1
     assert "`dcdnas resume own --retry-failed` trains them again." in flat(said)
-    assert "The run has its own copy of mine.py: `--plugin mine.py` beside it takes a mended one." in flat(said)
+    assert "The run uses its own copy of mine.py: add `--plugin mine.py` to replace it by a corrected file." in flat(said)
     mine.write_text(MENDED, encoding="utf-8")
     said = resume(run, "--retry-failed")
     assert "no such folder" in flat(said), "the copy is as it was"

@@ -163,7 +163,7 @@ def test_workers_of_other_processes_know_the_task(run: Run, own: Path, executor:
     ("command", "why"),
     [
         (("train", "done", "-d", "fashion-mini"), "was searched for the task auc-task, and `dcdnas train` trains classifiers"),
-        (("attention", "done"), "the task auc-task has images that nobody else knows"),
+        (("attention", "done"), "dcdnas cannot read the images of the task auc-task"),
     ],
 )
 def test_what_is_for_classifiers_refuses_its_run(run: Run, found: Path, command: tuple[str, ...], why: str) -> None:
@@ -214,8 +214,8 @@ def test_without_being_asked_only_the_first_objective_is_weighed_but_all_are_kep
         (("--minimize", "auc"), "the task says to maximize it. Say --maximize auc."),
         (("--maximize", "flops"), "a cost can only be minimised. Say --minimize flops."),
         (("--minimize", "flips"), "Did you mean 'flops'?"),
-        (("--set", "lr=0.1"), "--lr is of the training of classifiers; the task auc-task trains by itself."),
-        (("-d", "fashion-mini"), "--data is of the training of classifiers"),
+        (("--set", "lr=0.1"), "--lr applies only to dcdnas's own training; the task auc-task has its own."),
+        (("-d", "fashion-mini"), "--data applies only to dcdnas's own training"),
     ],
 )
 def test_what_cannot_be_asked_of_a_task_is_said_before_anything_is_trained(
@@ -253,7 +253,7 @@ def test_a_file_of_another_kind_and_an_unknown_name_are_refused(run: Run, own: P
         "from dcdnas.engine.trackers.tensorboard import TensorBoard\n__all__ = ['Lines']\nclass Lines(TensorBoard): ...\n",
         encoding="utf-8",
     )
-    assert "lines.py: holds no task but the tracker 'lines'." in flat(run(*SEARCH[:-1], "lines.py").err)
+    assert "lines.py: it holds the tracker 'lines' and no task." in flat(run(*SEARCH[:-1], "lines.py").err)
     assert "unknown task 'clasification'. Did you mean 'classification'?" in flat(run(*SEARCH[:-1], "clasification").err)
 
 

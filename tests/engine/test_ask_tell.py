@@ -189,7 +189,7 @@ def test_a_network_is_told_once_and_only_when_it_was_asked_for(make: Make) -> No
         network = search.ask()
         assert network is not None
         search.tell(network, failed="out of memory")
-        with pytest.raises(UsageError, match="was told already: trial 0 has failed"):
+        with pytest.raises(UsageError, match="has a result already: trial 0 has failed"):
             search.tell(network, {"auc": 0.7})
         with pytest.raises(UsageError, match="was not asked for"):
             search.tell(replace(network, classes=3), {"auc": 0.7})
@@ -209,7 +209,7 @@ def test_all_objectives_that_are_told_are_weighed(make: Make) -> None:
 @pytest.mark.parametrize(
     ("settings", "kind", "words"),
     [
-        ({"epochs": 3}, UsageError, "epochs: a loop of your own has no such setting"),
+        ({"epochs": 3}, UsageError, "epochs: not a setting of a search that your own loop trains"),
         ({"samplr": "random"}, UsageError, "Did you mean 'sampler'?"),
         ({"name": "../x"}, UsageError, "name cannot be '../x'"),
         ({"objectives": [AUC, AUC]}, UsageError, "two of its objectives are called 'auc'"),

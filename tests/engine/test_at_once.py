@@ -128,7 +128,7 @@ def test_what_is_stopped_goes_on_to_the_same_bits(task: TrainingTask, straight: 
 
 @on_ray
 def test_a_training_that_fails_is_named_and_costs_no_other(task: TrainingTask, straight: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"1 of 2 trainings could not go on.*second: "):
+    with pytest.raises(TrainingError, match=r"1 of 2 trainings could not continue.*second: "):
         train(tmp_path, task, second=replace(task, lr=1e30, ema=0.0))
     ours, theirs = (load_file(folder / "first/seed-0/last.safetensors") for folder in (tmp_path, straight))
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)

@@ -129,6 +129,6 @@ def test_a_damaged_file_is_trained_anew(run: Run, damage: str) -> None:
 
 
 def test_too_few_networks_cannot_be_ranked(run: Run) -> None:
-    with pytest.raises(UsageError, match=r"2 networks trained whole, 8 asked for: too few to rank. Allowed: 3"):
+    with pytest.raises(UsageError, match=r"2 networks trained to the end, 8 requested: too few to rank. Allowed: 3"):
         spread_over([t for t in run.trials if t.state == "finished"][:2], run.objective, 8)
     assert len(spread_over(run.trials, run.objective, 100)) == len({t.deployed for t in run.trials if t.state == "finished"})

@@ -171,7 +171,7 @@ def test_a_table_that_is_not_the_runs_any_more_stops_it(tmp_path: Path, damage: 
         file.write_text(file.read_text()[:500])
     else:
         file.write_text(json.dumps({**json.loads(file.read_text()), "correction": {"factor": 3}}))
-    with pytest.raises(RunError, match=r"gone or damaged|is not the table that this search began with"):
+    with pytest.raises(RunError, match=r"missing or damaged|is not the table that this search began with"):
         search(tmp_path / "run", INLINE)
 
 

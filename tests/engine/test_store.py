@@ -225,11 +225,11 @@ def test_a_reader_that_does_not_let_go_is_waited_for(
     store.set_meta("fact", 1)
     ends.join()
     assert store.meta("fact") == 1
-    assert [r.getMessage() for r in caplog.records] == [f"{store.path} is held by another program; waiting for it to let go."]
+    assert [r.getMessage() for r in caplog.records] == [f"{store.path} is locked by another program; waiting for its release."]
 
 
 def test_a_reader_that_never_lets_go_ends_the_search_resumably(store: Store, reader: sqlite3.Connection) -> None:
-    with pytest.raises(Resumable, match=r"another program holds it.*dcdnas resume"):
+    with pytest.raises(Resumable, match=r"another program keeps it locked.*dcdnas resume"):
         store.set_meta("fact", 1)
     reader.execute("ROLLBACK")
     assert store.meta("fact") is None

@@ -113,4 +113,4 @@ def test_a_tracker_that_fails_is_dropped_and_the_search_goes_on(
         trials = searched(tmp_path / "run", "tensorboard")
     assert sum(t.state == "finished" for t in trials) == 3
     assert len(calls) == 1
-    assert "--log tensorboard is left out from here on: OSError: no connection" in caplog.text
+    assert "--log tensorboard failed and is off from now on: OSError: no connection" in caplog.text

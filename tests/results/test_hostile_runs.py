@@ -104,7 +104,7 @@ def test_a_row_of_other_types_is_named_though_its_digest_is_right(run: Path, col
         db.execute(f"INSERT INTO networks VALUES ({','.join('?' * len(network))})", network)
     found = load_run(run)
     assert [t.number for t in found.trials] == list(range(6))
-    assert any("trial 9: its row is damaged" in problem and "cannot stand there" in problem for problem in found.problems)
+    assert any("trial 9: its row is damaged" in problem and "is not a valid value" in problem for problem in found.problems)
 
 
 def test_a_trial_without_the_cost_that_a_budget_is_on_is_left_out(run: Path) -> None:
@@ -152,7 +152,7 @@ def test_reading_a_table_has_a_deadline(run: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_table_has_no_more_rows_than_its_file_has_room_for(run: Path) -> None:
-    with closing(Store(run)) as store, pytest.raises(RunError, match="more rows than room for them"):
+    with closing(Store(run)) as store, pytest.raises(RunError, match="more rows than fit into the file"):
         store._read("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n")
 
 

@@ -274,7 +274,7 @@ def test_the_place_of_a_table_makes_no_other_search_but_its_content_does(here: P
         ({"executor": "inline"}, "a table is for --executor tabular"),
         ({"space": "shufflenetv2-cifar10"}, "no table has networks like those of shufflenetv2-cifar10"),
         ({"space": "nas-bench-macro"}, "nas-bench-macro cannot be searched on this table: .*is not among them"),
-        ({"epochs": 3}, "--epochs is of the training of classifiers; nothing is trained on the table nas-bench-macro"),
+        ({"epochs": 3}, "--epochs applies only to dcdnas's own training; nothing is trained on the table nas-bench-macro"),
         ({"minimize": ["loss"]}, "table:nas-bench-macro: the table has no loss. It has: accuracy."),
     ],
     ids=["executor", "network", "space", "recipe", "objective"],

@@ -1,4 +1,4 @@
-"""Ways to run the trainings of a search, one a file; the folder is the table of its entries."""
+"""Executors, which run the trainings of a search: one per file, and the folder is the catalogue of its entries."""
 
 from dcdnas.core.catalogue import Catalogue
 from dcdnas.core.plugins import Place, accept

@@ -1,4 +1,4 @@
-"""This process, one training after the other: for debugging and tests, and where no process can be started."""
+"""Runs trainings one after the other in the search's own process: for debugging, and where processes cannot be started."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Inline"]
 
 
 class Inline(Executor):
-    """Trains in the driver itself. A training that hangs or crashes is not survived."""
+    """Trains in the driver process. A training that hangs or crashes takes the search with it."""
 
     in_process = True
 
@@ -45,7 +45,7 @@ class Inline(Executor):
 
 
 class LoopFailed(BaseException):
-    """Carries an error of the loop through a training, so that it is not taken for one of the training."""
+    """Carries an error of the loop through a training, so that it is not mistaken for an error of the training."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error

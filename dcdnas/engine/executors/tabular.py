@@ -1,4 +1,4 @@
-"""A table instead of trainings: each result is looked up in a benchmark that others have trained (`dcdnas.tables`)."""
+"""Looks results up in the table of a published benchmark instead of training networks (see `dcdnas.tables`)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Tabular"]
 
 
 class Tabular(Inline):
-    """Looks trainings up in a table, in this process; a search takes seconds."""
+    """Looks trainings up in a table, in the search's own process; a search takes seconds."""
 
     def run(self, loop: SearchLoop) -> None:
         """See `Executor.run`."""
@@ -32,23 +32,23 @@ class Tabular(Inline):
 
 @dataclass(frozen=True)
 class LookUp:
-    """A training that is looked up: one of the network's trainings, which the seed chooses; a confirming one is another.
+    """Looks up one of the table's trainings of a network, chosen by the seed; a confirming training gets a different one.
 
-    Where networks are scanned the short training of that seed comes before.
+    If the recipe has a scan, the short training of the same seed is reported first.
 
     Args:
-        table: to look in.
-        seed: of the search.
+        table: the benchmark table.
+        seed: seed of the search.
     """
 
     table: Table
     seed: int = 0
 
     def __call__(self, job: Job, report: Reporter) -> Score:
-        """Its readings, up to the one at which the search stops it.
+        """Reports the readings of the training until the search stops it, and returns its score.
 
         Raises:
-            DataError: when the table does not have the network.
+            DataError: when the network is not in the table.
         """
         curves = self.table.curves(job.architecture)
         heard: list[EpochResult] = []
@@ -61,7 +61,7 @@ class LookUp:
         return Score(heard[-1].values, heard[-1].epoch, 0.0, tuple(heard))
 
     def _chosen(self, job: Job, count: int) -> int:
-        """Which of a network's trainings; of those that the search did not see each in its turn, where it is confirmed."""
+        """Index of the network's training to look up; confirming trainings take those that the search did not use, in turn."""
         if not job.confirm:
             return job.task.seed % count
         seen = trial_seed(self.seed, job.number) % count

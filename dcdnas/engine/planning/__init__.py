@@ -1,4 +1,4 @@
-"""From what a person said to a search that can start, and how long it will take."""
+"""Turns the user's settings into a search that can start, and estimates how long it will take."""
 
 from dcdnas.engine.planning.estimate import Estimate, estimated
 from dcdnas.engine.planning.machine import chosen_execution

@@ -1,4 +1,4 @@
-"""How long a search will take, from one short training that is measured."""
+"""Estimates how long a search will take from a short measured training."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from dcdnas.tasks.classification import images_of, trained_as
 from dcdnas.training.loop import Training, seeded, steps_per_epoch
 
 SECONDS = 3.0
-"""After which no further step is measured."""
+"""Time after which no further step is measured."""
 
 STEPS = 8
-"""For which images are read."""
+"""Upper bound on the number of measured steps, because images for more are not loaded."""
 
 READ = 256
-"""Validation images whose reading is measured."""
+"""Upper bound on the number of validation images on which the network is evaluated."""
 
 DRAWS = 21
-"""Networks from which the middle one is measured."""
+"""Number of random networks of which the one with the median cost is measured."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one short training says about a search.
+    """Estimated times of a search.
 
     Args:
-        trial: seconds that a full training of the measured network takes.
+        trial: seconds of a full training of the measured network.
         search: seconds of all trainings of the search.
         confirm: seconds of all confirming trainings.
-        images: that the measured steps learned from.
-        cost: of the network that was measured, by metric.
+        images: number of images in the measured steps.
+        cost: cost of the measured network, by metric.
     """
 
     trial: float
@@ -54,10 +54,10 @@ class Estimate:
 
 
 def estimated(plan: Plan) -> Estimate:
-    """Trains one network from within the budget for a few steps, reads it, and scales both times to the whole search.
+    """Trains one network within the budget for a few steps, evaluates it, and scales both times to the whole search.
 
-    The network is the middle one, by cost, of a few random draws. Trainings that are stopped early make a search shorter; a
-    search on a table has none, and of somebody's own training nothing is known.
+    The network is the one with the median cost among a few random draws. Early stopping makes a search shorter than estimated.
+    The times are 0 for a search on a table, which trains nothing, and for a user's own task, of which nothing is known.
     """
     network = _middle(plan)
     if plan.config.table or plan.config.task.own:
@@ -79,7 +79,7 @@ def _middle(plan: Plan) -> Priced:
 
 
 def _epoch(plan: Plan, found: Priced) -> tuple[float, int]:
-    """Seconds of one epoch, with the threads that a training of the search has; and how many images were learned from for it."""
+    """Measures the seconds of one epoch, with as many threads as in the search; also returns the number of images trained on."""
     task, device, before = plan.config.task, torch.device(plan.execution.device), torch.get_num_threads()
     torch.set_num_threads(max(1, int(plan.execution.cpus_per_trial)))
     try:
@@ -102,7 +102,7 @@ def _epoch(plan: Plan, found: Priced) -> tuple[float, int]:
 
 
 def _step(training: Training) -> float:
-    """Mean seconds of a step; the first one pays for what happens once, and counts only where it is the only one."""
+    """Mean seconds of a step; the first step includes one-time costs and counts only if it is the only one."""
     times, since, steps = list[float](), _now(training.device), training.steps()
     for _ in steps:
         times.append(_now(training.device) - since - sum(times))
@@ -113,12 +113,12 @@ def _step(training: Training) -> float:
 
 
 def _images_read(task: TrainingTask, images: Split) -> int:
-    """Images that one reading takes: for the statistics of BatchNorms, and to judge on."""
+    """Number of images that one reading needs: for re-estimating BatchNorm statistics, and for the validation."""
     return task.norm_batches * min(task.batch_size, len(images.train)) + len(images.validation)
 
 
 def _now(device: torch.device) -> float:
-    """Seconds, when all that the device was given to do is done."""
+    """Current time in seconds, after all queued work of the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.monotonic()

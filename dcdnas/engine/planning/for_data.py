@@ -1,7 +1,7 @@
-"""What the images decide of a space: the channels and classes of its networks. Their size stays the space's.
+"""Adapts a space to the given images, which set the channels and classes of its networks; the image size stays the space's.
 
-Images are given by name (``-d``) or by the space file itself (``proxy.data``). Without either the trainings have a
-stand-in, which decides nothing.
+Images are given by name (``-d``) or by the space file itself (``proxy.data``). Without either, trainings use stand-in images,
+which change nothing.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from dcdnas.space.search_space import SearchSpace
 
 @dataclass(frozen=True)
 class ForData:
-    """A space whose networks are for the images that were given.
+    """A space whose networks are adapted to the given images.
 
     Args:
-        space: with the channels and classes of the images.
-        content: that describes it, as a space file does; the path of images that it names starts from the working folder.
-        images: what is in the whole data set; None where no images were given.
-        note: what the images changed, in a sentence or two; empty for nothing.
+        space: the space, with the channels and classes of the images.
+        content: content of a space file that describes it; a path of images in it is relative to the working folder.
+        images: channels and classes of the whole data set; None when no images were given.
+        note: what the images changed, in a sentence or two; empty when they changed nothing.
     """
 
     space: SearchSpace
@@ -38,16 +38,16 @@ class ForData:
 
 
 def read_for(path: Path, data: str | None = None, skip_damaged: float = 0.0) -> ForData:
-    """Reads a space file for the images that are given, else for those that it names itself.
+    """Reads a space file for the given images, or else for those that the file names.
 
     Args:
-        path: of the space file.
-        data: name of a data set; None for the space's own.
-        skip_damaged: how many damaged pictures may be left out: a share below 1, else a number.
+        path: path of the space file.
+        data: name of a data set; None for the one that the file names.
+        skip_damaged: how many damaged pictures may be left out: a share below 1, or a number.
 
     Raises:
-        SpaceError: with all problems of the file, also those that it only has with these images.
-        UsageError: when the file is a model config, whose one network cannot follow, or a name is of no data set.
+        SpaceError: with all problems of the file, including those that occur only with these images.
+        UsageError: when the file is a model config, whose single network cannot be adapted, or no data set has the name.
         DataError: when the images are missing or damaged.
     """
     document = read_yaml(path)
@@ -64,16 +64,16 @@ def read_for(path: Path, data: str | None = None, skip_damaged: float = 0.0) -> 
 
 
 def read_for_task(path: Path, input: tuple[int, int, int] | None, outputs: int | None) -> ForData:
-    """Reads a space file for the data of somebody's own task.
+    """Reads a space file for the data of a user's own task.
 
     Args:
-        path: of the space file.
-        input: (C, H, W) of the task's data; None where the task takes what the space says.
-        outputs: of the networks, likewise.
+        path: path of the space file.
+        input: (C, H, W) of the task's data; None to keep the channels of the space.
+        outputs: number of outputs of the networks; None to keep the classes of the space.
 
     Raises:
-        SpaceError: with all problems of the file, also those that it only has for this task.
-        UsageError: when the file is a model config, whose one network cannot follow.
+        SpaceError: with all problems of the file, including those that occur only for this task.
+        UsageError: when the file is a model config, whose single network cannot be adapted.
     """
     document = read_yaml(path)
     if is_config(document.data):
@@ -89,7 +89,7 @@ def read_for_task(path: Path, input: tuple[int, int, int] | None, outputs: int |
 
 
 def read_for_own(path: Path) -> ForData:
-    """Reads a space file for the images that it names, where those can be read; else as it is, with a note that says so.
+    """Reads a space file for the images that it names; if these cannot be read, it stays unadapted and a note says so.
 
     Raises:
         SpaceError: with all problems of the file.
@@ -105,20 +105,20 @@ def read_for_own(path: Path) -> ForData:
 
 
 def own_contents(of: SearchSpace | Architecture) -> Contents:
-    """The channels and classes that a space or a network says itself."""
+    """The channels and classes that a space or a network has by itself."""
     return Contents(of.input[0], of.classes)
 
 
 def check_same(name: str, network: Architecture, data: str) -> None:
-    """Refuses images whose channels or classes are not those of a network, which cannot follow them as a space does.
+    """Checks that images have the channels and classes of a network, which cannot be adapted as a space can.
 
     Args:
-        name: of the network, for the message.
-        network: a config's or a published one.
+        name: name of the network, for the message.
+        network: the network of a config or of a preset.
         data: name of the images.
 
     Raises:
-        UsageError: with the numbers of both.
+        UsageError: when they differ; the message has the numbers of both.
         DataError: when the images are missing or damaged.
     """
     own, images = own_contents(network), contents(data)
@@ -138,7 +138,7 @@ def _no_space(path: Path, data: str | None) -> UsageError:
 
 
 def _with_place(document: Document, folder: Path) -> Mapping[str, Any]:
-    """The file's content; images that it names by a path are found from its own folder."""
+    """The file's content, in which a path of images is resolved from the file's folder."""
     content: Mapping[str, Any] = document.data
     said = content.get("proxy", {}).get("data")
     if not said:
@@ -151,7 +151,7 @@ def _with_place(document: Document, folder: Path) -> Mapping[str, Any]:
 
 
 def _changes(space: SearchSpace, images: Contents) -> str:
-    """What the images change of a space, in two sentences; empty for nothing."""
+    """Describes in two sentences what the images change of a space; empty when they change nothing."""
     own = own_contents(space)
     if images == own:
         return ""

@@ -1,4 +1,4 @@
-"""What networks are trained for, and what is weighed: a task of somebody's own where one is meant, its objectives and costs."""
+"""Chooses what a search optimises: the task, a user's own one if given, its objectives and the cost metrics."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from dcdnas.training.judging import check_masks
 
 @dataclass(frozen=True)
 class OwnTask:
-    """A task other than those that dcdnas trains on images.
+    """A user's own task, in place of dcdnas's classification and segmentation.
 
     Args:
-        name: as a run records it.
-        task: opened.
+        name: name under which a run records it.
+        task: the opened task.
     """
 
     name: str
@@ -36,16 +36,16 @@ class OwnTask:
 
 
 def own_task(said: str | None, given: Any, execution: Execution) -> tuple[OwnTask | None, Execution]:
-    """The task that is meant, None for classification and segmentation; and how its trainings are run.
+    """Opens a user's own task; returns it (None for classification and segmentation) and the execution for it.
 
     Args:
-        said: a name, or a file with a task.
-        given: in Python: a task, or its class; None where it is said.
-        execution: how trainings are run otherwise.
+        said: name of a task, or a file with one.
+        given: a task object or its class, passed from Python; None to use `said`.
+        execution: execution without the task.
 
     Raises:
-        UsageError: when it is none, or the workers of the executor could not find it.
-        FileError: when the file holds none, or one that breaks a rule.
+        UsageError: when the object is not a task, or worker processes could not import it.
+        FileError: when the file holds no task, or one that breaks a rule.
     """
     if given is not None:
         task = _object(given)
@@ -62,7 +62,8 @@ def _of_file(path: str) -> str:
     plugin = load_plugin(Path(path))
     if plugin.kind != "task":
         raise UsageError(
-            f"--task {path}: holds no task but the {plugin.kind} {plugin.name!r}. Say --plugin {path}, and give a task's file."
+            f"--task {path}: it holds the {plugin.kind} {plugin.name!r} and no task. Give it with --plugin {path}, and a file "
+            "with a task to --task."
         )
     return plugin.name
 
@@ -78,7 +79,7 @@ def _object(given: Any) -> object:
 
 
 def _check_workers(task: object, execution: Execution) -> None:
-    """Other processes make the object again from its class and what it holds."""
+    """Checks that worker processes can import the task's class, from which they rebuild the object."""
     if executors[execution.executor].in_process or found_again(task):
         return
     raise UsageError(
@@ -88,15 +89,15 @@ def _check_workers(task: object, execution: Execution) -> None:
 
 
 def check_images(said: str | None, space: SearchSpace, images: Images) -> None:
-    """Refuses images that the networks of a space are not for, and the name of a task that is not that of the images.
+    """Checks that the images suit the named task and the networks of the space.
 
     Args:
-        said: name of the task; None lets the images say it.
-        space: that is searched.
-        images: to train on.
+        said: name of the task; None for the one that follows from the images.
+        space: space that is searched.
+        images: images to train on.
 
     Raises:
-        UsageError: saying what goes with what.
+        UsageError: when they do not; the message says what is required.
     """
     right = SEGMENTATION if images.masks else CLASSIFICATION
     if said not in (None, right):
@@ -107,25 +108,25 @@ def check_images(said: str | None, space: SearchSpace, images: Images) -> None:
 
 
 def known_objectives(own: OwnTask | None, space: SearchSpace) -> Sequence[Objective]:
-    """Those of the task that a space is searched for, before it is known which classes there are."""
+    """The objectives of the task for which a space is searched, before the classes are known."""
     return own.task.objectives if own else OBJECTIVES[space.head]
 
 
 def chosen_goals(
     settings: SearchSettings, objectives: Sequence[Objective], budgets: Sequence[Budget], space: SearchSpace
 ) -> Goals:
-    """The task's first objective and those that were asked for; the first budget's metric and those that were asked for.
+    """The goals of a search: the task's first objective, the first budget's metric, and everything that the user asked for.
 
-    Where the width is fitted to the first budget all networks cost about the same: its metric is no objective.
+    If the width is fitted to the first budget, its metric is no goal, because all networks cost about the same.
 
     Args:
-        settings: what was said.
-        objectives: of the task.
-        budgets: of the search.
-        space: that is searched.
+        settings: the user's settings.
+        objectives: objectives of the task.
+        budgets: budgets of the search.
+        space: space that is searched.
 
     Raises:
-        UsageError: for an objective that neither the task nor a cost metric is, and for one in the other direction.
+        UsageError: for a name that is neither an objective nor a cost metric, or a wrong direction.
     """
     known = {o.name: o for o in objectives}
     for name in known.keys() & set(metrics):
@@ -156,7 +157,7 @@ def _check_direction(known: Mapping[str, Objective], name: str, direction: Direc
 
 
 def _costs(asked: Sequence[str], budgets: Sequence[Budget], space: SearchSpace) -> tuple[str, ...]:
-    """Cost metrics that are weighed; the first metric of every price when nothing says what a cost is."""
+    """The cost metrics to minimise; the first metric of every price if neither a budget nor the user names one."""
     for name in (*(b.metric for b in budgets), *asked):
         metrics[name]
     if space.fit is not None:

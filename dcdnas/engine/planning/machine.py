@@ -1,4 +1,4 @@
-"""What the trainings run on: executor, processes, cores and GPUs."""
+"""Chooses where trainings run: executor, processes, cores and GPUs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dcdnas.errors import UsageError
 
 
 def chosen_execution(settings: SearchSettings) -> Execution:
-    """How to run the trainings; a GPU is used where there is one.
+    """Builds the execution from the settings; a GPU is used if there is one.
 
     Raises:
         MissingPackageError: for a tracker whose package is not installed.
-        UsageError: for an executor or tracker that there is not, an address that the executor has no use for, or a GPU that torch
-            does not find.
+        UsageError: for an unknown executor or tracker, an address that the executor cannot use, or a GPU that torch does not
+            find.
     """
     executor = executors[settings.executor]
     gpus = settings.gpus_per_trial if settings.gpus_per_trial is not None else float(torch.cuda.is_available())
@@ -41,12 +41,12 @@ def chosen_execution(settings: SearchSettings) -> Execution:
 
 
 def at_one_time(execution: Execution) -> int:
-    """Trainings at one time on this machine."""
+    """Number of parallel trainings on this machine."""
     return 1 if executors[execution.executor].in_process else execution.workers
 
 
 def machine_in_words(execution: Execution) -> str:
-    """Where the trainings run, in a sentence."""
+    """Describes where the trainings run."""
     workers, threads = counted(at_one_time(execution), "worker"), counted(execution.cpus_per_trial, "CPU thread")
     each = f"{workers} x {threads}"
     if execution.address:

@@ -1,4 +1,4 @@
-"""The run of a loop of somebody's own: made from what was said, or found again by its name."""
+"""Creates the run of a user's own training loop, or finds it again by its name."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from dcdnas.tasks import ACCURACY, Elsewhere
 ALLOWED = (
     "name", "trials", "sampler", "seed", "starts", "chances", "minimize", "start_from", "latency_table", "latency_device",
 )  # fmt: skip
-"""Settings that mean something where somebody else trains."""
+"""Settings that apply when the user's loop trains the networks."""
 
 TRAINED_ELSEWHERE = {"executor": "inline", "epochs": 1, "confirm": 0, "early_stopping": False, "keep_weights": "none"}
-"""What the others are: one result a network, which nothing is added to."""
+"""Fixed values of other settings: there is one result per network, without confirmation, early stopping or weights."""
 
 SHARE_OF_RIGHT = replace(ACCURACY, counted=False, ranked_by="")
-"""What is told where no objective is named: the accuracy, of images whose number nobody says."""
+"""Default objective: the accuracy on an unknown number of images."""
 
 
 def run_of_own_loop(
     space: str | None, budget: Sequence[str], objectives: Sequence[Objective], settings: Mapping[str, Any], told: Told
 ) -> Path:
-    """The run's folder; a run of that name goes on, and is then found by its name alone.
+    """Creates the run and returns its folder. A run that exists is continued; its name alone is then sufficient.
 
     Args:
-        space: a shipped space's name or a space file.
+        space: name of a shipped space, or a space file.
         budget: bounds on the deployment cost.
-        objectives: that will be told; none for the accuracy.
-        settings: those of `ALLOWED` that were given.
-        told: of latencies that are measured first.
+        objectives: objectives whose values will be told; empty for the accuracy.
+        settings: the settings among `ALLOWED` that were given.
+        told: callback that gets the progress of latency measurements.
 
     Raises:
-        UsageError: for a setting that is unknown, cannot be used, or is of a training.
+        UsageError: for a setting that is unknown, invalid, or concerns the training.
         RunError: when a folder of that name holds another search.
         NothingFitsError: when no network of the space meets the budget.
     """
     wrong = next((name for name in settings if name not in ALLOWED), None)
     if wrong:
-        raise UsageError(f"{wrong}: a loop of your own has no such setting, since it trains by itself. {nearest(wrong, ALLOWED)}")
+        raise UsageError(f"{wrong}: not a setting of a search that your own loop trains. {nearest(wrong, ALLOWED)}")
     said = {name: value for name, value in settings.items() if value is not None}
     checked = SearchSettings.gather(said, project=False)
     folder = runs_folder() / str(checked.name)
@@ -69,13 +69,13 @@ def run_of_own_loop(
 
 
 def _found(folder: Path, trials: int) -> Path:
-    """A run that exists, for at least so many networks."""
+    """Opens an existing run, and raises its number of trainings to `trials` if that is larger."""
     if trials > SearchConfig.to_go_on(folder / "search.yaml").trials:
         extend(folder, trials)
     return folder
 
 
 def _weighed(further: Sequence[Objective], said: Mapping[str, Any]) -> dict[str, list[str]]:
-    """All objectives but the first, by their direction, and the costs that were asked for: all that is told is weighed."""
+    """The further objectives, by direction, and the requested costs, because every value that is told is optimised."""
     by_direction = {d: [o.name for o in further if o.direction == d] for d in DIRECTIONS}
     return {"maximize": by_direction["maximize"], "minimize": [*by_direction["minimize"], *said.get("minimize", ())]}

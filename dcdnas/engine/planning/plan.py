@@ -1,4 +1,4 @@
-"""From what a person said to a search that can start: space, budgets, data, objectives, recipe, machine, name."""
+"""Turns the user's settings into a search that can start: space, budgets, data, objectives, recipe, machine and name."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from dcdnas.space.search_space import SearchSpace
 
 SAME = ("trials", "sampler", "seed", "chances", "confirm_top", "keep_weights")
-"""Settings that the configuration has under the same name."""
+"""Settings that `SearchConfig` has under the same name."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Plan:
     """A search that can start.
 
     Args:
-        folder: of the run; may exist already.
-        config: what the search is.
+        folder: folder of the run; may exist already.
+        config: config of the search.
         execution: how its trainings are run.
-        space: compiled from the configuration, with its prices.
-        table: that latencies are predicted by; None where no latency is priced.
-        notes: what the person should know before, a sentence each.
+        space: the space compiled from the config, with its prices.
+        table: latency table from which latencies are predicted; None when no latency is priced.
+        notes: what the user should know before the start, one sentence each.
     """
 
     folder: Path
@@ -61,25 +61,25 @@ class Plan:
 
     @property
     def data(self) -> str:
-        """The images that the trainings see, in a sentence."""
+        """Describes the images that the trainings use."""
         return images_in_words(self.config.task)
 
     @property
     def machine(self) -> str:
-        """Where the trainings run, in a sentence."""
+        """Describes where the trainings run."""
         return machine_in_words(self.execution)
 
 
 def make_plan(settings: SearchSettings, told: Told = quietly, task: object = None) -> Plan:
-    """Decides what was left open and checks what was said.
+    """Checks the settings and fills in everything that they leave open.
 
     Args:
-        settings: what was said.
-        told: of the latencies that are measured first, where a budget or an objective needs them.
-        task: given in Python, in place of a name; None for that of the settings.
+        settings: the user's settings.
+        told: callback that gets the progress of latency measurements, if a budget or an objective needs them.
+        task: task object or class passed from Python; None for the task of the settings.
 
     Raises:
-        UsageError: for a value that cannot be used.
+        UsageError: for an invalid value.
         NothingFitsError: when no network of the space meets the budgets.
         DataError: when the images are missing or damaged.
     """
@@ -95,7 +95,7 @@ def make_plan(settings: SearchSettings, told: Told = quietly, task: object = Non
     space, table = latency.space_and_table(known, space, priced, settings.latency_table, settings.latency_device, told)
     notes = [*filter(None, [chosen.note, note_on(said, settings)]), *notes_on(table, space), *check_budgets(space, budgets)]
     if settings.chances == "networks":
-        next(draws_within(space, budgets, random.Random(settings.seed), chances="networks"), None)  # raises where it cannot
+        next(draws_within(space, budgets, random.Random(settings.seed), chances="networks"), None)  # raises if impossible
     earlier = earlier_front(settings.start_from, space, budgets) if settings.start_from else None
     training, looked_up = chosen_training(settings, space, budgets, own)
     config = SearchConfig(

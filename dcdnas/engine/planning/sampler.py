@@ -1,4 +1,4 @@
-"""Which sampler a search has: the one that was named, or for `auto` the one that its size has been measured to want."""
+"""Chooses the sampler of a search: the named one, or for `auto` the one that was measured to be best for its size."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from dcdnas.engine.samplers import samplers
 AUTO = "auto"
 
 FROM = 24
-"""Trainings of a search from which on `model` is as good as any other sampler within a budget, or better (docs/samplers.md). That
-was measured up to 100; after very many, its proposals take tenths of a second, and those of `tpe` half a minute."""
+"""Smallest number of trainings for which `model` is at least as good as every other sampler within a budget (docs/samplers.md).
+This was measured up to 100 trainings. After very many, a proposal of `model` takes tenths of a second, one of `tpe` half a
+minute."""
 
 
 def with_sampler(settings: SearchSettings, goals: Goals) -> SearchSettings:
-    """The settings with a sampler that there is, in place of `auto`.
+    """Returns the settings with `auto` replaced by the name of a sampler.
 
     Args:
-        settings: what was said.
-        goals: of the search.
+        settings: the user's settings.
+        goals: goals of the search.
 
     Raises:
-        UnknownNameError: for another name that no sampler has.
+        UnknownNameError: when no sampler has the name.
         MissingPackageError: when the sampler needs a package that is not installed.
     """
     if settings.sampler == AUTO:
@@ -32,7 +33,7 @@ def with_sampler(settings: SearchSettings, goals: Goals) -> SearchSettings:
 
 
 def note_on(said: SearchSettings, chosen: SearchSettings) -> str:
-    """What `auto` has chosen and why, in a sentence; empty where a sampler was named, or nothing was said."""
+    """Says which sampler `auto` has chosen and why; empty unless the user gave `auto` explicitly."""
     if said.sampler != AUTO or "sampler" not in said.model_fields_set:
         return ""
     why = f"of {FROM} trainings or more with one objective"

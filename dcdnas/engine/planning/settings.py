@@ -1,7 +1,7 @@
-"""What a person may say about a search, from wherever it was said: flags, ``--set``, a ``-c`` file, ``dcdnas.yaml``.
+"""The settings of a search, gathered from all sources: flags, ``--set``, a ``-c`` file and ``dcdnas.yaml``.
 
 Later sources win, key by key: defaults, ``dcdnas.yaml`` in the working folder, the ``-c`` file, ``--set KEY=VALUE``, flags.
-Keys are the names of the flags, with ``-`` or ``_``. A complaint says where the value was given.
+Keys are the names of the flags, with ``-`` or ``_``. An error message says where the value was given.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from dcdnas.engine.weights import Keep
 from dcdnas.errors import UsageError, nearest
 
 FILE = "dcdnas.yaml"
-"""Settings of a project, read where a command is run."""
+"""File with the settings of a project, read from the working folder of a command."""
 
 LONGEST = 80
-"""Characters of a value that a message repeats, which may be a whole array."""
+"""Number of characters after which a message truncates a value, which may be a whole array."""
 
 DECIDED = {
     "input": "The channels of the networks are those of the images; their size is that of the space's file: change it there.",
     "num_classes": "The networks have the classes of the images; `classes` says how many of them the trainings use.",
 }
-"""Why some words that one may try are no settings."""
+"""Explanations for plausible names that are not settings."""
 
 _DURATION = re.compile(
     r"\s*(?:(\d+(?:\.\d+)?)\s*d)?\s*(?:(\d+(?:\.\d+)?)\s*h)?\s*(?:(\d+(?:\.\d+)?)\s*m(?:in)?)?\s*(?:(\d+(?:\.\d+)?)\s*s)?\s*"
@@ -38,10 +38,10 @@ _DURATION = re.compile(
 
 
 def seconds(text: str | float) -> float:
-    """A duration as a person writes it (``90s``, ``45m``, ``2h``, ``1h30m``, ``1d``; a bare number is seconds), in seconds.
+    """Parses a duration (``90s``, ``45m``, ``2h``, ``1h30m``, ``1d``; a bare number is seconds) into seconds.
 
     Raises:
-        UsageError: when it cannot be read or is not above zero.
+        UsageError: when it cannot be parsed or is not positive.
     """
     try:
         value = float(text)
@@ -62,7 +62,7 @@ def _seconds(value: Any) -> Any:
 
 
 def share(text: str | float | None) -> float:
-    """How many damaged pictures may be left out, as a person writes it: ``1%``, a share below 1, or a number; 0 for None.
+    """Parses how many damaged pictures may be left out: ``1%``, a share below 1, or a number; 0 for None.
 
     Raises:
         UsageError: when it is none of these.
@@ -94,20 +94,20 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_several)]
 
 
 class SearchSettings(BaseModel):
-    """Everything that can be said about a search; what is None is decided by the space, the data or the machine."""
+    """All settings of a search; the value of a setting that is None follows from the space, the data or the machine."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     space: str | None = Field(None, description="a shipped space's name or a space file")
     budget: Words = Field((), description="bounds on the deployment cost, like 300MFLOPs")
-    task: str | None = Field(None, description="a file with a task of one's own; else the images say which it is")
-    maximize: Words = Field((), description="further objectives of the task that are weighed")
-    minimize: Words = Field((), description="further objectives of the task, and cost metrics, that are weighed")
-    latency_table: str | None = Field(None, description="file with the latencies of a device; this machine's are measured else")
-    latency_device: str | None = Field(None, description="name of another machine's device, whose table is meant")
-    trials: PositiveInt = Field(50, description="trainings to end, finished or stopped early")
-    name: str | None = Field(None, pattern=NAME, description="of the run")
-    sampler: str = Field("auto", description="a sampler's name, or `auto` for the one that was measured to suit the search")
+    task: str | None = Field(None, description="a file with your own task; else it follows from the images")
+    maximize: Words = Field((), description="further objectives of the task to maximise")
+    minimize: Words = Field((), description="further objectives of the task, and cost metrics, to minimise")
+    latency_table: str | None = Field(None, description="file with the latencies of a device; else measured on this machine")
+    latency_device: str | None = Field(None, description="name of another machine's device, whose latency table is used")
+    trials: PositiveInt = Field(50, description="number of trainings, finished or stopped early")
+    name: str | None = Field(None, pattern=NAME, description="name of the run")
+    sampler: str = Field("auto", description="a sampler's name, or `auto` for the one measured to be best for the search")
     seed: int = Field(0, ge=0)
     starts: int | None = Field(
         None, ge=0, description="networks before the sampler: static ones, then random draws; else 10, at most a third of -n"
@@ -115,15 +115,15 @@ class SearchSettings(BaseModel):
     chances: Literal["operators", "networks"] = Field(
         "operators", description="what is equally likely in random draws: each option of a decision, or each network"
     )
-    early_stopping: bool = Field(False, description="stop networks behind others of like cost after a short training")
+    early_stopping: bool = Field(False, description="stop networks that are behind others of similar cost after a short training")
     start_from: str | None = Field(None, description="an earlier run, whose front is trained first")
-    confirm: int = Field(3, ge=0, description="fresh seeds on which the networks that are believed best are trained again")
-    confirm_top: int = Field(3, ge=1, description="networks that are confirmed")
-    keep_weights: Keep = Field("front", description="whose weights the run keeps, beside those of confirming trainings")
+    confirm: int = Field(3, ge=0, description="number of fresh seeds on which the networks believed best are trained again")
+    confirm_top: int = Field(3, ge=1, description="number of networks to confirm")
+    keep_weights: Keep = Field("front", description="networks whose weights are kept, beside those of confirming trainings")
 
     data: str | None = None
     resolution: int | None = Field(None, ge=0)
-    classes: int | None = Field(None, ge=0, description="of the data that the trainings use, evenly spaced; 0 for all")
+    classes: int | None = Field(None, ge=0, description="number of classes that trainings use, evenly spaced; 0 for all")
     skip_damaged: Share = Field(None, ge=0, description="damaged pictures that may be left out, like 1% or 12")
     epochs: PositiveInt | None = None
     batch_size: int | None = Field(None, ge=2)
@@ -132,35 +132,35 @@ class SearchSettings(BaseModel):
     label_smoothing: float | None = Field(None, ge=0, lt=1)
     warmup: float | None = Field(None, ge=0, lt=1)
     augment: str | None = None
-    controller_lr: float | None = Field(None, ge=0, description="times lr, for what computes the attentions")
+    controller_lr: float | None = Field(None, ge=0, description="learning rate of the attention branches, as a multiple of lr")
     controller_warmup: float | None = Field(None, ge=0, lt=1)
     norm_batches: int | None = Field(None, ge=0)
-    trial_timeout: Duration = Field(None, description="after which a training is given up as hung")
+    trial_timeout: Duration = Field(None, description="time after which a training counts as hung")
 
     executor: str = "ray"
     table: str | None = Field(None, description="file of a benchmark's table, for `executor: tabular`; else the fetched one")
-    jobs: int = Field(0, ge=0, description="trainings at one time; 0 for as many as fit")
+    jobs: int = Field(0, ge=0, description="number of parallel trainings; 0 for as many as fit")
     cpus_per_trial: float = Field(1.0, gt=0)
     gpus_per_trial: float | None = Field(None, ge=0)
-    log: Words = Field((), description="trackers that are told what happens: tensorboard, wandb, mlflow")
-    address: str = Field("", description="of a Ray cluster")
-    timeout: Duration = Field(None, description="after which the search ends")
-    patience: int = Field(0, ge=0, description="trainings that may leave the front as it was before the search ends; 0 for all")
+    log: Words = Field((), description="trackers that log the search: tensorboard, wandb, mlflow")
+    address: str = Field("", description="address of a Ray cluster")
+    timeout: Duration = Field(None, description="time after which the search ends")
+    patience: int = Field(0, ge=0, description="trainings without a change of the front that end the search; 0 for no limit")
 
     @classmethod
     def gather(
         cls, flags: Mapping[str, Any], assignments: Iterable[str] = (), file: str | Path | None = None, project: bool = True
     ) -> Self:
-        """The settings from all sources.
+        """Gathers the settings from all sources.
 
         Args:
-            flags: by field name; None and empty lists were not given.
-            assignments: of ``--set``, each ``KEY=VALUE``.
-            file: of ``-c``.
+            flags: values by field name; None and empty lists count as not given.
+            assignments: assignments of ``--set``, each ``KEY=VALUE``.
+            file: file of ``-c``.
             project: whether ``dcdnas.yaml`` is read.
 
         Raises:
-            UsageError: with every value that cannot be used, one a line, and where it was given.
+            UsageError: for invalid values; the message has one line for each, which says where it was given.
         """
         said: dict[str, Said] = {}
         for path in (p for p in (Path(FILE) if project and Path(FILE).is_file() else None, file) if p is not None):
@@ -185,7 +185,7 @@ class SearchSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Said:
-    """A value and where it was given."""
+    """The value of a setting and where it was given."""
 
     value: Any
     where: str

@@ -1,4 +1,4 @@
-"""Which space is searched, which costs are objectives, and what of both comes from outside the package."""
+"""Chooses the space of a search and the folder of its run, and checks the plugins that the search uses."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from dcdnas.space.pricing.cost import draw
 from dcdnas.space.search_space import SearchSpace
 
 DRAWS = 50
-"""Random networks among which one with a plugin's operator is looked for."""
+"""Number of random networks among which one with a plugin's operator is sought."""
 
 
 def chosen_space(settings: SearchSettings, budgets: Sequence[Budget], own: OwnTask | None = None) -> ForData:
-    """The space for the images or the task that were given; without a name the smallest shipped one that holds the budgets.
+    """Reads the space for the given images or task; without a name, the smallest shipped space that holds the budgets.
 
-    The content leaves the plugins' paths out, since the run has copies of its own.
+    The returned content has no paths of plugins, because the run keeps copies of them.
 
     Raises:
-        UsageError: when nothing says which space is meant, or what is named is none.
+        UsageError: when neither a name nor a budget determines a space, or the name is not that of a space.
         NothingFitsError: when no shipped space holds the budgets.
         DataError: when the images are missing or damaged.
     """
@@ -45,7 +45,7 @@ def chosen_space(settings: SearchSettings, budgets: Sequence[Budget], own: OwnTa
     choosing = [b for b in budgets if metrics[b.metric].exact]  # a prediction is measured for one space
     if settings.space is None and not choosing:
         raise UsageError(
-            f"{' and '.join(map(str, budgets))} does not say which space is meant, since each has to be measured first. Name "
+            f"{' and '.join(map(str, budgets))} does not determine a space, because latencies are measured for one space. Name "
             "one, like `dcdnas search fashion-quick -b 2ms`; `dcdnas list spaces` shows them."
         )
     skip = settings.skip_damaged or 0.0
@@ -57,17 +57,17 @@ def chosen_space(settings: SearchSettings, budgets: Sequence[Budget], own: OwnTa
 
 
 def plugins_of(space: SearchSpace, priced: Iterable[str], sampler: str, task: TrainingTask) -> Mapping[str, Mapping[str, str]]:
-    """Files and installed packages that a search uses entries of: the entry's name to what is recorded of it.
+    """Records of the plugins that a search uses, from files and installed packages, by the name of the entry.
 
     Args:
-        space: that is searched.
+        space: space that is searched.
         priced: metrics of the budgets and objectives.
         sampler: name of the sampler.
         task: the proxy training, with the name of its images.
 
     Raises:
-        UsageError: when two of different kinds have one name.
-        FileError: when a network with one of them does not measure what it is priced at.
+        UsageError: when two plugins of different kinds have the same name.
+        FileError: when the measured cost of a network with a plugin differs from its price.
     """
     used = {
         "operator": {candidate.operator for group in space.groups for candidate in group.candidates},
@@ -92,7 +92,7 @@ def plugins_of(space: SearchSpace, priced: Iterable[str], sampler: str, task: Tr
 
 
 def _check_prices(space: SearchSpace, plugin: Plugin | Installed) -> None:
-    """Builds and measures a network of the space that uses a plugin, before any is trained."""
+    """Builds a network of the space that uses the plugin and checks that its measured cost equals its price."""
     rng = random.Random(0)
     drawn = (space.architecture(draw(space, rng)) for _ in range(DRAWS))
     with_it = (a for a in drawn if plugin.kind != "operator" or plugin.name in {c.operator for c in a.layers.values()})
@@ -109,12 +109,12 @@ def _check_prices(space: SearchSpace, plugin: Plugin | Installed) -> None:
 
 
 def run_folder(settings: SearchSettings, space: SearchSpace, budgets: Sequence[Budget]) -> Path:
-    """The folder of the run that was named; without a name a new one, called by the space and the first budget."""
+    """The folder of the named run; without a name, a new folder named after the space and the first budget."""
     return runs_folder() / (settings.name or _free_name(space, budgets))
 
 
 def _free_name(space: SearchSpace, budgets: Sequence[Budget]) -> str:
-    """Space, first budget and the first free number."""
+    """Name made of the space, the first budget and the first free number."""
     budget = re.sub(r"[^A-Za-z0-9.-]", "", str(budgets[0]).rpartition("=")[2]) if budgets else "free"
     stem = f"{space.name}-{budget}"
     return next(name for n in count(1) if not (runs_folder() / (name := f"{stem}-{n}")).exists())

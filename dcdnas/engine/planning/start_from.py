@@ -1,4 +1,4 @@
-"""Where a new search starts from the front of an earlier run: its networks, said as decisions of the new space."""
+"""Translates the front of an earlier run, from which a new search starts, into decisions of the new space."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from dcdnas.tasks import goals_of
 
 @dataclass(frozen=True)
 class Earlier:
-    """The front of an earlier run, as a new search can train it.
+    """The front of an earlier run, as far as a new search can train it.
 
     Args:
-        run: its name.
-        on_front: networks on its front.
-        expressed: those of them that are networks of the new space, which may be for images of other classes and channels.
-        networks: the decisions of those of them that are within the new budgets, the cheapest first.
+        run: name of the earlier run.
+        on_front: number of networks on its front.
+        expressed: number of those that belong to the new space, apart from different classes and channels of the images.
+        networks: decisions of those that are also within the new budgets, the cheapest first.
     """
 
     run: str
@@ -42,12 +42,12 @@ class Earlier:
 
     @property
     def record(self) -> dict[str, Any]:
-        """For ``search.yaml``."""
+        """Plain data for ``search.yaml``."""
         return {"run": self.run, "networks": [dict(d) for d in self.networks]}
 
     @property
     def note(self) -> str:
-        """What becomes of the front, in a sentence."""
+        """Says in a sentence how many networks of the front are trained first, and why others are not."""
         left_out = [
             f"{self.on_front - self.expressed} not in this space" * (self.on_front > self.expressed),
             f"{self.expressed - len(self.networks)} not within the budget" * (self.expressed > len(self.networks)),
@@ -60,12 +60,12 @@ class Earlier:
 
 
 def earlier_front(run: str, space: SearchSpace, budgets: Sequence[Budget]) -> Earlier:
-    """The front of an earlier run, of any format that can be read.
+    """Reads the front of an earlier run, of any format that this version can read.
 
     Args:
-        run: name or folder.
-        space: of the new search.
-        budgets: of the new search.
+        run: name or folder of the earlier run.
+        space: space of the new search.
+        budgets: budgets of the new search.
 
     Raises:
         RunError: when there is no such run, or it cannot be read.
@@ -79,15 +79,15 @@ def earlier_front(run: str, space: SearchSpace, budgets: Sequence[Budget]) -> Ea
 
 
 def expressed(space: SearchSpace, network: Architecture, decisions: Decisions) -> dict[str, Setting] | None:
-    """The decisions of a space that make a network, with the classes and channels of the space; None when none do.
+    """Finds the decisions of a space that yield a network, with the classes and channels of the space; None if there are none.
 
-    Decisions that the network's own space had too are taken from there; where the space has others, the option that makes the
-    network most alike.
+    Decisions that the network's original space shares keep their options. Each other decision takes the option with which the
+    network is most similar.
 
     Args:
-        space: that is to make it.
-        network: to be made.
-        decisions: that made it in its own space.
+        space: space in which the network is expressed.
+        network: the network to express.
+        decisions: its decisions in its original space.
     """
     network = replace(network, input=(space.input[0], *network.input[1:]), classes=space.classes)
     wanted = set(_parts(network.to_dict()))
@@ -119,7 +119,7 @@ def _front_of(folder: Path) -> list[Trial]:
 
 
 def _parts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every scalar of nested mappings and lists with the way to it."""
+    """Yields every scalar of nested mappings and lists, with its path."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _parts(inner, f"{path}/{name}")

@@ -1,4 +1,4 @@
-"""What each network is trained on and how: the space's proxy, with what was said of it."""
+"""Chooses the proxy training of a search: that of the space, changed by the user's settings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RECIPE = (
     "data", "resolution", "classes", "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment",
     "controller_lr", "controller_warmup", "skip_damaged", "norm_batches",
 )  # fmt: skip
-"""Settings that replace what the space says of its proxy training."""
+"""Settings that override the proxy training of the space."""
 
 
 MOST_STARTS = 10
@@ -34,16 +34,16 @@ MOST_STARTS = 10
 def chosen_training(
     settings: SearchSettings, space: SearchSpace, budgets: Sequence[Budget], own: OwnTask | None
 ) -> tuple[TrainingTask, Mapping[str, Any]]:
-    """What stands behind a result: the proxy training, or a benchmark's table with its record, which is empty for a training.
+    """Chooses the source of results, the proxy training or a benchmark table; also returns the table's record, else empty.
 
     Args:
-        settings: what was said.
-        space: that is searched.
-        budgets: of the search.
-        own: task of somebody's own, where one is meant.
+        settings: the user's settings.
+        space: space that is searched.
+        budgets: budgets of the search.
+        own: a user's own task; None for classification and segmentation.
 
     Raises:
-        UsageError: as for `chosen_task`, and when there is no table of such networks.
+        UsageError: as for `chosen_task`, and when no table has networks of the space.
         DataError: when the images or the table are missing or damaged.
     """
     table = chosen_table(settings.executor, settings.table, space, budgets)
@@ -54,18 +54,18 @@ def chosen_training(
 
 
 def chosen_task(settings: SearchSettings, space: SearchSpace, own: OwnTask | None = None) -> TrainingTask:
-    """The proxy training of the space with the settings that were given, and a short one before it where some stop early.
+    """Builds the proxy training of the space with the given settings; with early stopping, it starts with a short training.
 
     Raises:
-        UsageError: when a decision of the space would change nothing that is trained, or the images have masks and the networks
-            do not score pixels, or the other way round.
+        UsageError: when a decision of the space does not change the trained network, or only one of images and networks is for
+            segmentation.
         DataError: when the images are missing or damaged.
     """
     proxy = replace(space.proxy, deployed_side=max(space.resolutions))
     said = {name: getattr(settings, name) for name in RECIPE}
     if own:
         others = [name for name in RECIPE if name != "epochs"]
-        check_nothing_said(settings, others, f"the task {own.name} trains by itself. Allowed with it: --epochs")
+        check_nothing_said(settings, others, f"the task {own.name} has its own. Allowed with it: --epochs")
         said["data"] = f"{OWN}{own.name}"
     else:
         said["resolution"] = default_resolution(settings, space)
@@ -81,26 +81,26 @@ def chosen_task(settings: SearchSettings, space: SearchSpace, own: OwnTask | Non
 
 
 def check_nothing_said(settings: SearchSettings, names: Iterable[str], why: str) -> None:
-    """Refuses settings of the training of classifiers where there is none.
+    """Checks that no setting of dcdnas's own training is given when that training does not take place.
 
     Args:
-        settings: what was said.
-        names: of the settings that have no meaning.
-        why: they have none, and what to do.
+        settings: the user's settings.
+        names: names of the settings that have no effect.
+        why: why they have none, and what to do.
 
     Raises:
-        UsageError: for the first one that was given.
+        UsageError: for the first of them that was given.
     """
     given = next((name for name in names if getattr(settings, name) is not None), None)
     if given:
-        raise UsageError(f"--{given.replace('_', '-')} is of the training of classifiers; {why}.")
+        raise UsageError(f"--{given.replace('_', '-')} applies only to dcdnas's own training; {why}.")
 
 
 def scaled(goals: Goals, task: TrainingTask, space: SearchSpace) -> tuple[Objective, ...]:
-    """The objectives of a search; those of a classification begin at what guessing among the classes gives.
+    """The objectives of a search with their scales; for a classification these begin at chance level.
 
     Raises:
-        UsageError: when a benchmark's table does not have them.
+        UsageError: when a benchmark table does not have the objectives.
     """
     if task.own:
         return goals.objectives
@@ -111,19 +111,19 @@ def scaled(goals: Goals, task: TrainingTask, space: SearchSpace) -> tuple[Object
 
 
 def number_of_starts(settings: SearchSettings) -> int:
-    """Networks that are trained before the sampler proposes any: as was said, else 10 and at most a third of the trainings."""
+    """Number of networks before the sampler takes over: the setting, or else 10 and at most a third of the trainings."""
     return min(MOST_STARTS, settings.trials // 3) if settings.starts is None else settings.starts
 
 
 def number_of_confirmations(settings: SearchSettings, task: TrainingTask) -> int:
-    """Fresh seeds of a confirmation: as was said; on a table at most the trainings that a search does not see."""
+    """Number of fresh seeds of a confirmation: the setting; on a table at most the trainings that the search does not use."""
     return min(settings.confirm, unseen_trainings(task)) if task.table else settings.confirm
 
 
 def default_resolution(settings: SearchSettings, space: SearchSpace) -> int | None:
-    """The side of the training images: what was said, else the space's input for pictures of any size.
+    """Side of the training images: the setting, or else the side of the space's input if the data source decodes pictures.
 
-    None keeps what the space's proxy says. A proxy that the space names with a resolution keeps it, unless other data are given.
+    None keeps the resolution of the space's proxy. A resolution in the space file is kept unless other data are given.
     """
     data = settings.data or space.proxy.data
     of_space = settings.data is None and space.proxy.resolution
@@ -133,13 +133,13 @@ def default_resolution(settings: SearchSettings, space: SearchSpace) -> int | No
 
 
 def notes_on_images(task: TrainingTask) -> list[str]:
-    """What a person should know of how the images were read, in a sentence; none when there is nothing."""
+    """Notes for the user on how the images were read, as one sentence; empty when there are none."""
     said = [] if task.table or task.own else images_of(task).train.notes
     return [f"{task.data}: {'; '.join(said)}."] if said else []
 
 
 def images_in_words(task: TrainingTask) -> str:
-    """The images that the trainings see, in a sentence."""
+    """Describes the images that the trainings use."""
     if task.table:
         return f"{task.data}: results are looked up, nothing is trained"
     if task.own:
@@ -155,12 +155,12 @@ def images_in_words(task: TrainingTask) -> str:
 
 
 def notes_on_classes(space: SearchSpace, task: TrainingTask, given: Contents | None) -> list[str]:
-    """A sentence where the trainings see other classes or channels than the networks have.
+    """Note for trainings on images whose classes or channels differ from those of the deployed networks; else empty.
 
     Args:
-        space: that is searched.
+        space: space that is searched.
         task: its proxy training.
-        given: what is in the whole data set; None where nobody chose the images, which are a stand-in then.
+        given: channels and classes of the whole data set; None when no images were given, so that they are a stand-in.
     """
     if task.table or task.own:
         return []

@@ -1,4 +1,4 @@
-"""Samplers that propose the next network, one a file; the folder is the table of its entries."""
+"""Samplers, which propose the next network: one per file, and the folder is the catalogue of its entries."""
 
 from dcdnas.core.catalogue import Catalogue
 from dcdnas.core.plugins import Place, accept

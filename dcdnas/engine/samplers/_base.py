@@ -1,4 +1,4 @@
-"""What a sampler is to the search: an Optuna sampler and how it wants to be fed, or one that proposes from all that is known."""
+"""Defines the entry of a sampler: an Optuna sampler and what it is told, or a direct sampler, which works without Optuna."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from dcdnas.space.search_space import Decisions, SearchSpace
 
 @dataclass(frozen=True)
 class Search:
-    """What a sampler is made for.
+    """The search that a sampler is made for.
 
     Args:
-        space: whose networks are proposed.
-        budgets: that every proposal keeps.
-        goals: objectives and costs that are weighed against each other.
-        seed: of the search.
+        space: space whose networks are proposed.
+        budgets: budgets that every proposal meets.
+        goals: objectives and costs to optimise.
+        seed: seed of the search.
     """
 
     space: SearchSpace
@@ -36,12 +36,12 @@ class Search:
 
 @dataclass(frozen=True)
 class Known:
-    """All that has become of a search at one moment.
+    """Everything known of a search at one moment.
 
     Args:
-        trials: that have ended, refusals and repeats among them, by their numbers.
-        running: decisions of the proposals that have not ended, in their order.
-        seen: identities of all their networks.
+        trials: trials that have ended, including refused and replayed ones, ordered by number.
+        running: decisions of the proposals that have not ended, in the order in which they were made.
+        seen: identities of the networks of both.
     """
 
     trials: tuple[Trial, ...] = ()
@@ -50,23 +50,23 @@ class Known:
 
     @property
     def asked(self) -> int:
-        """How many networks were proposed so far: with the seed it decides what chance does."""
+        """Number of networks proposed so far; together with the seed it seeds the random draws of a proposal."""
         return len(self.trials) + len(self.running)
 
     @cached_property
     def finished(self) -> tuple[Trial, ...]:
-        """The trainings that have reached their end."""
+        """The trials that were trained to the end."""
         return tuple(t for t in self.trials if t.state == "finished" and t.score is not None)
 
 
 class Direct(ABC):
-    """A sampler that proposes from all that is known, without Optuna.
+    """Base of the samplers that propose from the known trials, without Optuna.
 
-    What it proposes depends on the seed and on what is known only, so that a resumed search goes on as if it had not been
-    interrupted; what it remembers between two proposals may save time and nothing else.
+    A proposal may depend only on the seed and on what is known, so that a resumed search continues as if it had not been
+    interrupted. State that is kept between two proposals may only save time.
 
     Args:
-        search: that it is made for.
+        search: the search that the sampler is made for.
     """
 
     def __init__(self, search: Search) -> None:
@@ -74,7 +74,7 @@ class Direct(ABC):
 
     @abstractmethod
     def propose(self, known: Known) -> Decisions | None:
-        """The decisions of a network within the budgets that was not seen; None when there seems to be none."""
+        """Returns the decisions of a new network within the budgets; None when none is found."""
 
 
 def _by_itself(seed: int, trials: int) -> BaseSampler:
@@ -83,19 +83,19 @@ def _by_itself(seed: int, trials: int) -> BaseSampler:
 
 @dataclass(frozen=True)
 class Sampler:
-    """How to make a sampler for a run: one of Optuna, or one that proposes from all that is known.
+    """Describes how to make a sampler for a run: an Optuna sampler or a direct one.
 
     Args:
-        make: (seed of a proposal, trainings of the run) -> a sampler of Optuna; it reads the constraints that the study stores.
-        flat: whether every decision is always suggested and the inactive ones ignored, for samplers that do not know
+        make: (seed of a proposal, trainings of the run) -> an Optuna sampler, which reads the constraints that the study stores.
+        flat: whether every decision is always suggested and inactive ones are ignored, for samplers that do not support
             conditional parameters.
-        told_refusals: whether networks over budget are told; a sampler that cannot use them is asked again instead.
-        noted: (finished trainings before, trainings of the run) -> what the sampler itself notes on a finished training, so
-            that a resumed search goes on with it.
-        carried: attributes of the Optuna sampler that go from one proposal to the next: what saves time and nothing else. A
-            sampler is made anew for each proposal, so that a resumed search proposes what it would have proposed otherwise.
-        direct: a subclass of `Direct`, which takes the place of all the others.
-        extra: of dcdnas, that installs what it needs beside what is always there; empty for nothing.
+        told_refusals: whether the sampler is told networks over budget; one that cannot use them is only asked again.
+        noted: (finished trainings before, trainings of the run) -> system attributes that the Optuna sampler itself would set on
+            a finished training, so that a resumed search continues with them.
+        carried: attributes of the Optuna sampler that pass from one proposal to the next; they may only save time. Every
+            proposal uses a new sampler object, so that a resumed search makes the same proposals as an uninterrupted one.
+        direct: a subclass of `Direct`; the arguments above then do not apply.
+        extra: extra of the package dcdnas that installs the sampler's additional requirements; empty for none.
     """
 
     make: Callable[[int, int], BaseSampler] = _by_itself
@@ -107,6 +107,6 @@ class Sampler:
     extra: str = ""
 
     def check(self, name: str) -> None:
-        """Raises MissingPackageError where what the sampler of this name needs is not installed."""
+        """Raises MissingPackageError when a package that the sampler of this name needs is not installed."""
         if self.extra:
             need(self.extra, f"--sampler {name}")

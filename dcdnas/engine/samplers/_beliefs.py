@@ -1,4 +1,4 @@
-"""What a model believes of a search: of the networks that are known, of those in training, and of any candidate."""
+"""The model's predictions: for the known networks, for those in training, and for any candidate."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dcdnas.engine.samplers._pool import Floats
 
 @dataclass(frozen=True)
 class Beliefs:
-    """Compares candidates with what is known.
+    """Compares candidates with the known networks by the acquisition functions.
 
     Args:
-        processes: one an objective, each with its weight.
+        processes: one Gaussian process per objective, each with its weight.
         known: features of the networks that have ended or are in training.
         cost: their scaled costs, (networks, costs).
-        floor: worth from which the hypervolume is counted.
+        floor: worth above which the hypervolume is counted.
     """
 
     processes: tuple[tuple[float, Process], ...]
@@ -32,11 +32,11 @@ class Beliefs:
 
     @cached_property
     def worth(self) -> Floats:
-        """What the known networks are believed to reach, the objectives added up by their weights; more is better."""
+        """Predicted worth of the known networks: the weighted sum of the objectives; more is better."""
         return self.believed(self.known)[0]
 
     def believed(self, features: Features) -> tuple[Floats, Floats]:
-        """Mean and standard deviation of what networks reach."""
+        """Predicted mean and standard deviation of the networks' worth."""
         mean, variance = np.zeros(len(features)), np.zeros(len(features))
         for weight, process in self.processes:
             value, deviation = process.predict(features)
@@ -45,14 +45,14 @@ class Beliefs:
 
     @cached_property
     def front(self) -> list[int]:
-        """The known networks that none is believed to dominate."""
+        """Indices of the known networks on the predicted Pareto front of worth and costs."""
         return nondominated(np.column_stack([-self.worth, self.cost]).tolist())
 
     def for_the_best(self, features: Features) -> Floats:
-        """By how much candidates are expected to be above the best."""
+        """Expected improvement of candidates over the best known network."""
         return expected_improvement(*self.believed(features), self.worth.max())
 
     def for_the_front(self, features: Features, cost: Floats) -> Floats:
-        """How much hypervolume candidates are expected to add."""
+        """Expected hypervolume improvement of candidates over the predicted front."""
         heights = self.worth[self.front]
         return expected_volume(cost, *self.believed(features), self.cost[self.front], heights, self.floor)

@@ -1,6 +1,6 @@
-"""Outcomes of a space's decisions as rows of option numbers, which are drawn, mutated and crossed by the thousand.
+"""Encodes networks of a space as rows of option indices, which can be drawn, mutated and crossed by the thousand.
 
-A decision that does not exist in an outcome is 0 in its row. What comes into existence by a change is drawn anew.
+A decision that is inactive in a network has 0 in its row. A decision that becomes active by a change is drawn at random.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Mask = NDArray[np.bool_]
 
 
 class Encoding:
-    """Rows of a space: (outcomes, decisions), parents before children.
+    """Encodes and decodes rows of a space, (networks, decisions), with parent decisions before their children.
 
     Args:
-        space: whose decisions they are.
+        space: the space whose decisions are encoded.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -37,22 +37,22 @@ class Encoding:
         operators = {group.operator for group in space.groups}
         self._genes = np.arange(len(self.decisions))
         for i, (decision, parent) in enumerate(zip(self.decisions, self._parents, strict=True)):
-            if decision.parent in operators:  # an operator is inherited with its settings
+            if decision.parent in operators:  # crossover takes an operator and its settings from the same parent
                 self._genes[i] = self._genes[parent]
 
     def encode(self, outcomes: Iterable[Decisions]) -> Rows:
-        """One row an outcome."""
+        """Encodes each network's decisions as one row."""
         pairs = list(zip(self.decisions, self._numbers, strict=True))
         rows = [[numbers[o[d.name]] if d.name in o else 0 for d, numbers in pairs] for o in outcomes]
         return np.array(rows, dtype=np.int64).reshape(len(rows), len(self.decisions))
 
     def decode(self, row: Rows) -> dict[str, Setting]:
-        """The decisions that exist in a row."""
+        """Decodes a row to its active decisions."""
         options = {d.name: d.options[n] for d, n in zip(self.decisions, row.tolist(), strict=True)}
         return self.space.decide(lambda name, _: options[name])
 
     def active(self, rows: Rows) -> Mask:
-        """Which decisions exist in each row."""
+        """Mask of the active decisions of each row."""
         found = np.ones(rows.shape, dtype=bool)
         for i, (parent, when) in enumerate(zip(self._parents, self._when, strict=True)):
             if parent >= 0:
@@ -60,12 +60,12 @@ class Encoding:
         return found
 
     def drawn(self, count: int, rng: np.random.Generator) -> Rows:
-        """Random rows: each decision that exists takes each of its options with the same chance."""
+        """Draws random rows; every active decision takes each of its options with equal probability."""
         shape = count, len(self.decisions)
         return self._completed(np.zeros(shape, np.int64), np.zeros(shape, bool), rng)
 
     def mutated(self, rows: Rows, rng: np.random.Generator, more: float = 0.7) -> Rows:
-        """Each row with one decision that exists changed to another of its options, or `more` decisions beside, on average."""
+        """Mutates each row: changes one active decision to another option, and on average `more` further ones."""
         exists = self.active(rows)
         changes = 1 + rng.poisson(more, (len(rows), 1))
         order = np.where(exists, rng.random(rows.shape), 2.0).argsort(1).argsort(1)
@@ -74,12 +74,12 @@ class Encoding:
         return self._completed(changed, exists, rng)
 
     def crossed(self, first: Rows, second: Rows, rng: np.random.Generator) -> Rows:
-        """Each decision of one of two rows, an operator with its settings."""
+        """Uniform crossover of pairs of rows: takes each decision from either row, an operator together with its settings."""
         take = (rng.random(first.shape) < 0.5)[:, self._genes]
         return self._completed(np.where(take, first, second), np.where(take, self.active(first), self.active(second)), rng)
 
     def _completed(self, rows: Rows, had: Mask, rng: np.random.Generator) -> Rows:
-        """The rows with what exists and had not been decided drawn, and what does not exist 0."""
+        """Completes rows: draws active decisions that are not in the mask `had` at random, and sets inactive ones to 0."""
         drawn = np.floor(rng.random(rows.shape) * self.sizes).astype(np.int64)
         rows, exists = rows.copy(), np.ones(rows.shape, dtype=bool)
         for i, (parent, when) in enumerate(zip(self._parents, self._when, strict=True)):

@@ -1,4 +1,4 @@
-"""What a model sees of a network, at no cost: prices, numbers in their order, and what was chosen by role and stage."""
+"""The features of a network that the model uses, which need no training: prices, numeric decisions, and chosen options."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dcdnas.space.parts import Decision
 
 
 class Features(NamedTuple):
-    """Three blocks of columns, a row a network.
+    """Three blocks of feature columns, with one row per network.
 
     Args:
-        cost: logarithms of the prices, scaled by those of random networks within the budgets.
-        number: decisions that are numbers and exist in every network, as logarithms.
-        chosen: an indicator for each option of every other decision; 0 where the decision does not exist.
+        cost: logarithms of the prices, standardised by those of random networks within the budgets.
+        number: decisions that are numeric and active in every network, standardised; as logarithms if all options are positive.
+        chosen: an indicator for each option of every other decision; 0 where the decision is inactive.
     """
 
     cost: Floats
@@ -28,19 +28,19 @@ class Features(NamedTuple):
         return len(self.cost)
 
     def take(self, rows: Rows) -> Features:
-        """Some of the rows."""
+        """Selects some of the rows."""
         return Features(*(block[rows] for block in self))
 
     def joined(self, other: Features) -> Features:
-        """These rows and others below them."""
+        """Appends the rows of other features."""
         return Features(*(np.concatenate(blocks) for blocks in zip(self, other, strict=True)))
 
 
 class Describing:
-    """Makes features of rows.
+    """Computes the features of rows.
 
     Args:
-        pool: of the search.
+        pool: pool of the search.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -50,7 +50,7 @@ class Describing:
         self._words = [i for i in range(len(decisions)) if i not in self._scales]
 
     def __call__(self, rows: Rows, costs: Floats) -> Features:
-        """Of some rows with their costs."""
+        """Computes the features of rows, given their costs."""
         mean, deviation = self.pool.reference
         cost = (self.pool.logs(costs) - mean) / deviation
         numbers = [scale[rows[:, i]] for i, scale in self._scales.items()]
@@ -61,12 +61,12 @@ class Describing:
 
 
 def _ordered(decision: Decision) -> bool:
-    """Whether the options are numbers of a decision that always exists."""
+    """Whether the decision is always active and all its options are numbers."""
     return not decision.parent and all(isinstance(o, (int, float)) and not isinstance(o, bool) for o in decision.options)
 
 
 def _scale(decision: Decision) -> Floats:
-    """A number for each option, standardised; a logarithm where all are above zero."""
+    """A standardised number for each option: of the logarithms where all options are positive."""
     values = np.array(decision.options, dtype=np.float64)
     values = np.log(values) if (values > 0).all() else values
     scaled: Floats = (values - values.mean()) / (values.std() or 1.0)
@@ -74,5 +74,5 @@ def _scale(decision: Decision) -> Floats:
 
 
 def _block(columns: list[Floats], decisions: int, rows: int) -> Floats:
-    """Columns side by side, so scaled that all decisions together have the weight of one."""
+    """Stacks columns and scales them so that all decisions of the block together weigh as much as a single one."""
     return np.stack(columns, 1) / np.sqrt(max(1, decisions)) if columns else np.zeros((rows, 0))

@@ -1,8 +1,8 @@
-"""A Gaussian process over `Features`: what a network reaches, and how sure that is.
+"""A Gaussian process over `Features`, which predicts the worth of a network and the uncertainty of the prediction.
 
-The kernel is linear in each block of features, with the squares of the prices, plus a squared exponential over all blocks. Its
-logarithmic scales, lengths and noise are fitted by a few steps of Rprop on the posterior, whose gradient is exact, from the same
-start each time: the same data give the same model.
+The kernel is linear in each block of features (for the prices also in their squares), plus a squared exponential over all
+blocks. The logarithms of its scales, length scales and noise are fitted by a few steps of Rprop on the log posterior with its
+exact gradient. The start is always the same, so the same data give the same model.
 
 Reference: Rasmussen & Williams, "Gaussian Processes for Machine Learning", 2006, Algorithm 2.1 and eq. 5.9.
 """
@@ -18,30 +18,31 @@ from dcdnas.engine.samplers._features import Features
 from dcdnas.engine.samplers._pool import Floats
 
 START = np.array([0.0, -0.5, -0.5, -0.7, 0.7, 0.3, 0.3, -1.0])
-"""Logarithms: scales of the three linear parts and of the exponential one, its lengths by block, noise; means of their priors."""
+"""Start of the fit and means of the priors, as logarithms: the scales of the three linear parts and of the exponential part, the
+latter's length scale for each block, and the noise."""
 
 WIDTH = np.array([1.0, 1.0, 1.0, 1.0, 0.8, 0.8, 0.8, 1.0])
 """Standard deviations of the priors."""
 
 FEWEST, FITTED = 3, 100
-"""Results below which there is no process, and by how many at most its parameters are fitted."""
+"""Lower bound on the number of results for a process, and upper bound on the number that its parameters are fitted to."""
 
 STEPS = 30
 CONSTANT, JITTER = 0.25, 1e-6
 
 EQUAL = 1e-9
-"""Standard deviation up to which values differ by rounding only."""
+"""Standard deviation up to which values are taken to differ only by rounding."""
 
 
 class Parts(NamedTuple):
-    """What a kernel is made of, for two sets of networks: inner products by block, squared distances by block."""
+    """Ingredients of the kernel for two sets of networks: inner products and squared distances, each by block."""
 
     inner: tuple[Floats, Floats, Floats]
     apart: tuple[Floats, Floats, Floats]
 
 
 def parts(a: Features, b: Features) -> Parts:
-    """Of each network of `a` with each of `b`."""
+    """Computes the kernel's ingredients for all pairs of a network of `a` and one of `b`."""
     squared = [np.concatenate([f.cost, f.cost**2 / 2], 1) for f in (a, b)]
     inner = (squared[0] @ squared[1].T, a.number @ b.number.T, a.chosen @ b.chosen.T)
     return Parts(inner, (_apart(a.cost, b.cost), _apart(a.number, b.number), _apart(a.chosen, b.chosen)))
@@ -53,21 +54,21 @@ def _apart(a: Floats, b: Floats) -> Floats:
 
 
 def kernel(p: Parts, theta: Floats) -> tuple[Floats, Floats]:
-    """The covariance, and its exponential part alone."""
+    """The covariance matrix, and its exponential part alone."""
     e = np.exp(2 * theta)
     near = e[3] * np.exp(-0.5 * sum(d / length for d, length in zip(p.apart, e[4:7], strict=True)))
     return sum((scale * inner for scale, inner in zip(e[:3], p.inner, strict=True)), near + CONSTANT), near
 
 
 def standardised(y: Floats) -> tuple[Floats, float, float]:
-    """Values with mean 0 and deviation 1, and the mean and deviation that they had; 1 where all are equal but for rounding."""
+    """Standardises values; returns them with their mean and standard deviation, which is 1 when they differ only by rounding."""
     mean, deviation = float(y.mean()), float(y.std())
     deviation = deviation if deviation > EQUAL else 1.0
     return (y - mean) / deviation, mean, deviation
 
 
 def fitted(features: Features, y: Floats) -> Floats:
-    """The logarithmic parameters for values `y`."""
+    """Fits the logarithmic parameters to values `y`."""
     y, _, _ = standardised(y)
     p, theta, step, before = parts(features, features), START.copy(), np.full(8, 0.15), np.zeros(8)
     for _ in range(STEPS):
@@ -80,7 +81,7 @@ def fitted(features: Features, y: Floats) -> Floats:
 
 
 def _slope(p: Parts, y: Floats, theta: Floats) -> Floats:
-    """Gradient of the log posterior by the parameters."""
+    """Gradient of the log posterior with respect to the parameters."""
     covariance, near = kernel(p, theta)
     e, n = np.exp(2 * theta), len(y)
     inverse = np.linalg.inv(covariance + (e[7] + JITTER) * np.eye(n))
@@ -96,15 +97,15 @@ def _slope(p: Parts, y: Floats, theta: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Process:
-    """A fitted process.
+    """A Gaussian process that is conditioned on results.
 
     Args:
-        features: of the networks that it knows.
-        theta: its parameters.
-        inverse: of the covariance of what it knows.
-        alpha: that times the values.
-        mean: of the values.
-        deviation: of the values.
+        features: features of the networks with results.
+        theta: logarithmic parameters of the kernel.
+        inverse: inverse of the covariance matrix of the results, with noise.
+        alpha: `inverse` times the standardised values.
+        mean: mean of the values.
+        deviation: standard deviation of the values.
     """
 
     features: Features
@@ -116,14 +117,14 @@ class Process:
 
     @staticmethod
     def of(features: Features, y: Floats, theta: Floats) -> Process:
-        """Knows that networks with these features reach `y`, with noise."""
+        """Conditions a process on noisy results `y` of the networks with these features."""
         known, mean, deviation = standardised(y)
         covariance, _ = kernel(parts(features, features), theta)
         inverse = np.linalg.inv(covariance + (np.exp(2 * theta[7]) + JITTER) * np.eye(len(y)))
         return Process(features, theta, inverse, inverse @ known, mean, deviation)
 
     def predict(self, features: Features) -> tuple[Floats, Floats]:
-        """Mean and standard deviation of what networks reach, without the noise of a training."""
+        """Predicts the mean and standard deviation of the networks' values, without the noise of a single training."""
         between, _ = kernel(parts(features, self.features), self.theta)
         e = np.exp(2 * self.theta)
         own = e[0] * ((features.cost**2).sum(1) + (features.cost**4).sum(1) / 4)

@@ -1,8 +1,8 @@
-"""Linear algebra on one thread.
+"""Restricts numpy's linear algebra to one thread.
 
-While a search asks, its trainings hold all cores, and the threads of a product of small matrices wait for each other: to invert a
-matrix of 300 rows took ten times the processor time of one thread. And sums in several threads have other last digits, by
-which machines with other numbers of cores would propose other networks.
+While a sampler proposes, trainings occupy all cores, and the threads of a product of small matrices wait for each other:
+inverting a matrix of 300 rows took ten times the processor time of one thread. Besides, sums over several threads differ in
+their last digits, so that machines with different numbers of cores would propose different networks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from threadpoolctl import ThreadpoolController
 
 
 def one_thread() -> AbstractContextManager[None]:
-    """Within this context numpy's linear algebra takes one thread."""
+    """Context in which numpy's linear algebra uses one thread."""
     limited: AbstractContextManager[None] = _libraries().limit(limits=1, user_api="blas")
     return limited
 

@@ -1,4 +1,4 @@
-"""What the files of Optuna's samplers share."""
+"""Shared parts of the samplers that wrap those of Optuna."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from optuna.trial import FrozenTrial
 
 
 def population(trials: int) -> int:
-    """At least five generations: with Optuna's default of 50 a run of 50 trainings would be all its first, random one."""
+    """Population size for at least five generations; with Optuna's default of 50, 50 trainings would be one random generation."""
     return max(4, min(50, trials // 5))
 
 
 @contextmanager
 def not_warned() -> Iterator[None]:
-    """Leaves out that Optuna may change what it made; which version is used is pinned, and written into the run."""
+    """Suppresses Optuna's warnings about experimental features; the run records the version of Optuna that it uses."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         yield
@@ -27,12 +27,12 @@ def not_warned() -> Iterator[None]:
 def chosen_by_generation(
     rng: np.random.RandomState, generation: int, choose: Callable[[], list[FrozenTrial]]
 ) -> list[FrozenTrial]:
-    """Parents that depend on their generation only, and not on which of its proposals asks for them first.
+    """Selects parents that depend only on the generation, and not on which of its proposals asks for them first.
 
     Args:
-        rng: that `choose` draws from; goes on as if nothing had been drawn.
-        generation: whose parents they are.
-        choose: selects them.
+        rng: random state that `choose` draws from; it is restored afterwards.
+        generation: index of the generation, which seeds the selection.
+        choose: function that selects the parents.
     """
     before = rng.get_state()
     rng.seed(generation)

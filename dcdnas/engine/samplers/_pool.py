@@ -1,4 +1,4 @@
-"""Candidates of a sampler: priced exactly before they are looked at, within the budgets, and not seen before."""
+"""The candidates of a sampler: exactly priced, within the budgets, and not seen before."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from dcdnas.space.search_space import Decisions
 Floats = NDArray[np.float64]
 
 ONE_BY_ONE = 0.15
-"""Share of the candidates that is looked at in a space whose networks have to be priced one by one."""
+"""Share of the candidates that is evaluated in a space whose networks have to be priced one by one."""
 
 REFERENCE = 200
-"""Networks drawn from within the budgets by which costs are scaled."""
+"""Number of random networks within the budgets whose costs define the scale of the cost features."""
 
 DRAWS = 500
-"""Draws from within the budgets that may all be seen before a sampler has nothing to propose."""
+"""Number of random draws within the budgets after which, if all were seen before, a sampler has nothing to propose."""
 
 
 class Pool:
-    """The rows of a search that may be proposed.
+    """Makes and filters the rows that a sampler may propose.
 
     Args:
-        search: whose budgets and metrics count.
+        search: the search, with its budgets and metrics.
     """
 
     def __init__(self, search: Search) -> None:
@@ -50,17 +50,17 @@ class Pool:
         self.metrics = with_always([*(b.metric for b in search.budgets), *search.goals.costs])
 
     def count(self, wanted: int) -> int:
-        """How many candidates to make where `wanted` are good to have: fewer where prices are dear."""
+        """Number of candidates to make where `wanted` are desirable: fewer where pricing is slow."""
         return wanted if self._table is not None else max(8, round(ONE_BY_ONE * wanted))
 
     def costs(self, rows: Rows) -> Floats:
-        """(rows, metrics)."""
+        """Prices rows; returns (rows, metrics)."""
         if self._table is not None:
             return self._table.costs(rows).astype(np.float64)
         return self._numbers(priced(self.space, self.encoding.decode(row), self.metrics).cost for row in rows)
 
     def rows_of(self, trials: Sequence[Trial]) -> Rows:
-        """The rows of trials."""
+        """Encodes trials as rows."""
         for trial in trials:
             if trial.number not in self._rows:
                 self._rows[trial.number] = self.encoding.encode([trial.decisions])[0]
@@ -71,12 +71,12 @@ class Pool:
         return self._numbers(t.cost for t in trials)
 
     def seen(self, known: Known) -> set[bytes]:
-        """The rows that need not be looked at again."""
+        """The rows, as bytes, of all known and running networks."""
         rows = (*self.rows_of(known.trials), *self.encoding.encode(known.running))
         return {row.tobytes() for row in rows}
 
     def fresh(self, rows: Rows, seen: Collection[bytes]) -> tuple[Rows, Floats]:
-        """Of some rows the different ones that are within the budgets and not among `seen`, with their costs."""
+        """Filters rows to the distinct ones that are within the budgets and not in `seen`; returns them with their costs."""
         _, first = np.unique(rows, axis=0, return_index=True)
         rows = rows[np.sort(first)]
         rows = rows[np.array([row.tobytes() not in seen for row in rows], dtype=bool)]
@@ -88,12 +88,12 @@ class Pool:
         return rows[inside], costs[inside]
 
     def logs(self, costs: Floats) -> Floats:
-        """The logarithms of costs."""
+        """The logarithms of costs; a cost of 0 counts as the metric's least value, see `Notation.least`."""
         least = np.array([notation(m).least for m in self.metrics])
         return np.log(np.where(costs > 0, costs, least))
 
     def scaled(self, costs: Floats) -> Floats:
-        """(rows, objectives): the costs that are minimised, as logarithms from 0 for the cheapest to 1 for the budget."""
+        """Scales the minimised costs logarithmically from 0 (the cheapest network) to 1 (the budget); (rows, costs)."""
         found = np.zeros((len(costs), len(self.search.goals.costs)))
         logs = self.logs(costs)
         for column, metric in enumerate(self.search.goals.costs):
@@ -103,7 +103,7 @@ class Pool:
 
     @cached_property
     def bounds(self) -> dict[str, tuple[float, float]]:
-        """Logarithms of the least and the most that a network within the budgets may cost, of each metric that is minimised."""
+        """Logarithms of the lowest and highest cost of a network within the budgets, by minimised metric."""
         most = {b.metric: b.at_most for b in self.search.budgets}
         found = {}
         for metric in self.search.goals.costs:
@@ -115,7 +115,7 @@ class Pool:
 
     @cached_property
     def reference(self) -> tuple[Floats, Floats]:
-        """Mean and standard deviation of the logarithms of the costs of random networks within the budgets."""
+        """Mean and standard deviation of the logarithmic costs of random networks within the budgets."""
         drawn = draws_within(self.space, self.search.budgets, random.Random(0), also=self.search.goals.costs)
         logs = self.logs(self._numbers(found.cost for found in islice(drawn, REFERENCE)))
         if len(logs) < 2:
@@ -123,7 +123,7 @@ class Pool:
         return logs.mean(0), np.maximum(logs.std(0), 1e-3)
 
     def first_new(self, rows: Rows, known: Known) -> Decisions | None:
-        """The first of some rows that no rule forbids and whose network was not seen under another name."""
+        """Decodes the first row that no rule forbids and whose network was not seen with other decisions."""
         for row in rows:
             decisions = self.encoding.decode(row)
             if not self.space.forbids(decisions) and identity(self.space.architecture(decisions)) not in known.seen:
@@ -131,7 +131,7 @@ class Pool:
         return None
 
     def drawn(self, known: Known) -> Decisions | None:
-        """A random network within the budgets that was not seen."""
+        """Draws a random new network within the budgets; None when all `DRAWS` draws were seen before."""
         rng = random.Random(derived_seed(self.search.seed, f"draw {known.asked}"))
         return next((d for d, name in self._draws(rng) if name not in known.seen), None)
 
@@ -140,7 +140,7 @@ class Pool:
             yield found.decisions, identity(found.architecture)
 
     def _numbers(self, costs: Iterable[Cost]) -> Floats:
-        """Costs as (networks, metrics)."""
+        """Converts costs to an array, (networks, metrics)."""
         found = [[cost[m] for m in self.metrics] for cost in costs]
         return np.array(found, dtype=np.float64).reshape(len(found), len(self.metrics))
 

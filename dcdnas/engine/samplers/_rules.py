@@ -1,4 +1,4 @@
-"""What a sampler from outside the package has to keep to be used at all; `dcdnas.testing` checks the whole contract."""
+"""The rules that a sampler from outside the package must meet to be accepted; `dcdnas.testing` checks the whole contract."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dcdnas.engine.samplers._optuna import not_warned
 
 
 def check(name: str, sampler: Sampler) -> None:
-    """Makes the sampler for a small run.
+    """Checks a sampler by making it for a small run.
 
     Args:
-        name: of the entry.
-        sampler: what is to be added.
+        name: name of the entry.
+        sampler: the entry to check.
 
     Raises:
-        ContractError: naming the rule that it breaks.
+        ContractError: when the sampler breaks a rule; the message names it.
     """
     if sampler.direct is not None:
         require(isinstance(sampler.direct, type) and issubclass(sampler.direct, Direct), "direct has to be a subclass of Direct")

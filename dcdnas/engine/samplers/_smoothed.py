@@ -1,8 +1,8 @@
-"""What networks are believed to reach when each training is weighed with those of all the others.
+"""Smooths the results of networks with a Gaussian process over all trainings.
 
-The best of many single trainings is lucky. A Gaussian process over what costs nothing to know of the networks takes off what
-similar networks do not share, by as much as the trainings show to be chance; where it knows nothing, the order of the readings
-stays (docs/decisions/what-is-confirmed.md).
+The best of many single trainings is often lucky. A Gaussian process over the networks' features, which need no training, removes
+the part of a result that similar networks do not share, as far as the trainings show it to be noise. Where the process explains
+nothing, the order of the readings stays (docs/decisions/what-is-confirmed.md).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from dcdnas.engine.samplers._worth import worths
 
 
 def smoothed(search: Search, trials: Sequence[Trial]) -> Floats:
-    """What the networks of finished trials are believed to be worth in the primary objective, (trials,): more is better.
+    """Predicts the worth of finished trials in the primary objective, (trials,); more is better.
 
     Args:
-        search: that they are of.
-        trials: a thousand at most, else it takes long.
+        search: the search of the trials.
+        trials: finished trials; more than a thousand take long.
     """
     values = worths(search.goals, search.goals.primary, trials)
     if len(trials) < FEWEST:

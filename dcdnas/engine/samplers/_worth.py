@@ -1,8 +1,8 @@
-"""Results as a model likes them: more is better, and halving the error is worth the same everywhere.
+"""Transforms results to the worth that the model predicts: more is better, and halving the error always adds the same worth.
 
-The error is the distance to the best value on the objective's scale, from 0 to 1: a value beyond either end counts as that end.
-Where an objective is ranked by the loss, the model learns the logarithm of the loss, in which chance is smaller, brought to the
-mean and spread that the objective's own worths have, so that they can be weighed with those of other objectives.
+The error is the distance to the best value on the objective's scale, from 0 to 1; a value beyond either end counts as that end.
+For an objective that is ranked by the loss, the model learns the logarithm of the loss, which is less noisy. It is scaled to
+the mean and standard deviation of the objective's own worths, so that it can be combined with those of other objectives.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LEAST = 0.005
 
 
 def worths(goals: Goals, objective: Objective, trials: Sequence[Trial]) -> Floats:
-    """What finished trials are worth in one objective."""
+    """Computes the worth of finished trials in one objective."""
     own = worth(np.array([objective.scaled(objective.of(t.score)) for t in trials]))
     by = [goals.ranked_by(objective, t.score) for t in trials]
     if not by or any(value is None or value < 0 for value in by):
@@ -31,7 +31,7 @@ def worths(goals: Goals, objective: Objective, trials: Sequence[Trial]) -> Float
 
 
 def worth(scaled: Floats) -> Floats:
-    """Minus the logarithm of the error, of values on the objective's scale (`Objective.scaled`)."""
+    """Negative logarithm of the error, for values on the objective's scale (`Objective.scaled`)."""
     found: Floats = -np.log(1 - scaled + LEAST)
     return found
 

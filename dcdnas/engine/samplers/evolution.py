@@ -1,6 +1,7 @@
-"""Regularised evolution: a network of the last ones, the best of a few drawn, with one decision changed; the oldest die.
+"""Regularised evolution: mutates one decision of a tournament winner among the most recently trained networks.
 
-The best are those that no other network of the draw dominates by objectives and costs; among them chance decides.
+The winner is drawn at random among the networks of the tournament that no other one dominates in objectives and costs. Networks
+leave the population by age.
 
 Reference: Real et al., "Regularized Evolution for Image Classifier Architecture Search", AAAI 2019, arXiv:1802.01548.
 """
@@ -18,21 +19,21 @@ from dcdnas.space.search_space import Decisions
 __all__ = ["evolution"]
 
 POPULATION, SAMPLE = 20, 6
-"""Networks that live, and that are drawn to find a parent."""
+"""Size of the population, and of a tournament."""
 
 MUTANTS = 32
-"""Of one parent that are looked at, until one is new and within the budgets."""
+"""Number of mutants of one parent among which a new one within the budgets is sought."""
 
 
 class Evolution(Direct):
-    """Changes one decision of a good network; knows no model."""
+    """Mutates one decision of a good network, without a model."""
 
     def __init__(self, search: Search) -> None:
         super().__init__(search)
         self._pool = Pool(search)
 
     def propose(self, known: Known) -> Decisions | None:
-        """A mutant of a parent that was chosen by a tournament; a random network while none has ended."""
+        """Returns a mutant of a tournament winner, or a random network while no training has finished."""
         alive = known.finished[-POPULATION:]
         if not alive:
             return self._pool.drawn(known)

@@ -1,6 +1,6 @@
-"""Gaussian processes as Optuna has them: expected improvement of the hypervolume, with costs that it has to learn.
+"""Bayesian optimisation with Optuna's Gaussian processes: expected hypervolume improvement, with costs that it has to learn.
 
-A proposal takes about a second. It ignores what did not finish, so networks over budget are not told: it is asked again.
+A proposal takes about a second. The sampler ignores unfinished trials, so it is not told networks over budget but asked again.
 
 Reference: Optuna's `GPSampler`; Daulton et al., "Parallel Bayesian Optimization of Multiple Noisy Objectives with Expected
 Hypervolume Improvement", NeurIPS 2021, arXiv:2105.08195.
@@ -17,7 +17,7 @@ __all__ = ["gp"]
 
 
 def make(seed: int, trials: int) -> BaseSampler:
-    """No random start of its own, and trainings that have noise."""
+    """Makes Optuna's sampler without a random start of its own, for noisy objectives."""
     with not_warned():
         return GPSampler(seed=seed, n_startup_trials=1, deterministic_objective=False, warn_independent_sampling=False)
 

@@ -1,15 +1,15 @@
-"""Expected improvement under a model of the results, over networks whose cost is known: Bayesian optimisation with exact prices.
+"""Bayesian optimisation with exact costs: maximises the expected hypervolume improvement under a Gaussian process.
 
-A Gaussian process learns the logarithm of the error from what costs nothing to know of a network. Hundreds of networks within the
-budgets, most of them neighbours of the front that the model believes in, are priced and compared by how much hypervolume they are
-expected to add; at each third proposal by how far they are expected to be above the best. Networks that are being trained count
-with what the model believes of them.
+The Gaussian process learns the logarithm of the error from features that need no training. For each proposal, hundreds of
+networks within the budgets, most of them neighbours of the predicted front, are priced and compared by their expected
+hypervolume improvement; for every third proposal, by the expected improvement over the best network. Networks in training count
+with their predicted results.
 
-A proposal depends on the seed and on what is known, and on nothing that happened before: what is remembered between two proposals
-only saves time. So a resumed search goes on as if it had not been interrupted.
+A proposal depends only on the seed and the known trials; state that is kept between two proposals only saves time. A resumed
+search therefore continues as if it had not been interrupted.
 
 Reference: Emmerich et al., "Hypervolume-based expected improvement: monotonicity properties and exact computation", CEC 2011
-(with certain costs one dimension is left); White et al., "BANANAS", AAAI 2021, arXiv:1910.11858 (candidates by mutation).
+(with known costs one dimension remains); White et al., "BANANAS", AAAI 2021, arXiv:1910.11858 (candidates by mutation).
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from dcdnas.space.search_space import Decisions
 __all__ = ["model"]
 
 MOST = 300
-"""Results that a model knows at most: those of the front and the newest."""
+"""Upper bound on the number of results that the model uses: those of the front and the newest."""
 
 BEST_EVERY = 3
-"""Of so many proposals one is for the best network instead of the front."""
+"""Every third proposal aims at the best network instead of the front."""
 
 NEIGHBOURS, STRANGERS = 240, 120
-"""Candidates: mutated and crossed networks of the front, and random ones."""
+"""Numbers of candidates: mutated or crossed networks of the front, and random networks."""
 
 CLIMBS, TOP, EACH = 2, 12, 10
-"""How often the best candidates are mutated again, how many of them, and how many mutants each has."""
+"""Rounds in which the best candidates are mutated again, number of these candidates, and number of mutants of each."""
 
 LEADERS = 5
-"""Of the networks that are believed best, so many have neighbours among the candidates, on the front or not."""
+"""Number of networks with the best predictions that are parents of candidates, whether or not they are on the front."""
 
 
 class Model(Direct):
@@ -59,7 +59,7 @@ class Model(Direct):
         self._fits: dict[str, tuple[tuple[int, ...], Floats]] = {}
 
     def propose(self, known: Known) -> Decisions | None:
-        """The candidate with the highest expected improvement; a random network while little is known."""
+        """Returns the candidate with the highest expected improvement, or a random network while too few results are known."""
         with one_thread():
             return self._proposed(known)
 
@@ -78,7 +78,7 @@ class Model(Direct):
         return self._pool.first_new(best_first, known) or self._pool.drawn(known)
 
     def _beliefs(self, known: Known, rng: np.random.Generator) -> tuple[Beliefs, Rows]:
-        """What the model believes, and the rows of what it knows."""
+        """Fits the model; returns its predictions and the rows of the networks that it knows."""
         trials = known.finished
         costs = self._pool.costs_of(trials)
         values = {aim.name: worths(self.search.goals, aim, trials) for aim in self.search.goals.objectives}
@@ -102,7 +102,7 @@ class Model(Direct):
         return Beliefs(tuple(processes), features, self._pool.scaled(costs), floor), rows
 
     def _theta(self, aim: Objective, known: Known) -> Floats:
-        """The parameters for an objective, fitted to the first results only, so that many proposals share them."""
+        """Kernel parameters for an objective; they are fitted only to the first results, so that many proposals share them."""
         count = milestone(len(known.finished))
         chosen = np.unique(np.linspace(0, count - 1, min(count, FITTED)).astype(int))
         trials = [known.finished[i] for i in chosen]
@@ -113,13 +113,13 @@ class Model(Direct):
         return self._fits[aim.name][1]
 
     def _parents(self, beliefs: Beliefs) -> list[int]:
-        """The believed front, and the networks that are believed best."""
+        """Indices of the predicted front and of the networks with the best predictions."""
         return sorted({*beliefs.front, *np.argsort(-beliefs.worth, kind="stable")[:LEADERS].tolist()})
 
     def _candidates(
         self, parents: Rows, value: Callable[[Rows, Floats], Floats], seen: set[bytes], rng: np.random.Generator
     ) -> Rows:
-        """New rows within the budgets, the best first."""
+        """Makes new rows within the budgets, ordered from the highest value to the lowest."""
         pool, encoding = self._pool, self._pool.encoding
         count = pool.count(NEIGHBOURS)
         first, second = (parents[rng.integers(len(parents), size=count)] for _ in range(2))
@@ -138,7 +138,7 @@ class Model(Direct):
 
 
 def milestone(results: int) -> int:
-    """The number of results by which the parameters are fitted: the largest up to `results` of numbers a tenth apart."""
+    """Number of results to which parameters are fitted: the largest of a series that grows by a tenth, at most `results`."""
     reached = FEWEST
     while (further := reached + max(1, reached // 10)) <= results:
         reached = further
@@ -146,7 +146,7 @@ def milestone(results: int) -> int:
 
 
 def _kept(points: Sequence[Sequence[float]]) -> Sequence[int]:
-    """Which results the model knows: all, or the front and the newest."""
+    """Indices of the results that the model uses: all, or those of the front and the newest."""
     newest = range(len(points))[-MOST:]
     if len(newest) == len(points):
         return list(newest)

@@ -1,6 +1,7 @@
-"""NSGA-II: a population that is crossed and mutated, selected by non-domination rank and crowding.
+"""NSGA-II: a genetic algorithm that selects by non-domination rank and crowding distance.
 
-It ignores what did not finish, so networks over budget are not told: it is asked again. Its population is sized by the run.
+It ignores unfinished trials, so it is not told networks over budget but asked again. The population size depends on the number
+of trainings of the run.
 
 Reference: Deb et al., "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", IEEE TEC 6(2), 2002; as implemented
 by Optuna.
@@ -22,20 +23,20 @@ __all__ = ["nsga2"]
 
 
 class NSGA2(NSGAIISampler):
-    """Optuna's, with the same parents whenever they are looked for."""
+    """Optuna's sampler, except that the parents of a generation do not depend on the proposal that selects them."""
 
     def select_parent(self, study: Study, generation: int) -> list[FrozenTrial]:
-        """The parents of a generation, by their numbers."""
+        """Selects the parents of a generation, ordered by trial number."""
         return chosen_by_generation(self._rng.rng, generation, lambda: super(NSGA2, self).select_parent(study, generation))
 
 
 def make(seed: int, trials: int) -> BaseSampler:
-    """Mutation and crossover as Optuna has them."""
+    """Makes Optuna's sampler with its default mutation and crossover."""
     return NSGA2(seed=seed, population_size=population(trials))
 
 
 def noted(finished: int, trials: int) -> Mapping[str, Any]:
-    """The generation of a finished training, with which a resumed search goes on."""
+    """The generation of a finished training, from which a resumed search continues."""
     return {NSGA2._get_generation_key(): finished // population(trials)}
 
 

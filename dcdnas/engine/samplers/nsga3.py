@@ -1,6 +1,6 @@
-"""NSGA-III: a population that is crossed and mutated, and kept spread by directions; for three objectives and more.
+"""NSGA-III: a genetic algorithm that keeps the front diverse by reference directions; for three or more objectives.
 
-It is fed as NSGA-II: what did not finish is not told, and the population is sized by the run.
+As for NSGA-II, unfinished trials are not told, and the population size depends on the number of trainings of the run.
 
 Reference: Deb & Jain, "An Evolutionary Many-Objective Optimization Algorithm Using Reference-Point-Based Nondominated Sorting
 Approach, Part I", IEEE TEC 18(4), 2014; as implemented by Optuna.
@@ -22,21 +22,21 @@ __all__ = ["nsga3"]
 
 
 class NSGA3(NSGAIIISampler):
-    """Optuna's, with the same parents whenever they are looked for."""
+    """Optuna's sampler, except that the parents of a generation do not depend on the proposal that selects them."""
 
     def select_parent(self, study: Study, generation: int) -> list[FrozenTrial]:
-        """The parents of a generation, by their numbers."""
+        """Selects the parents of a generation, ordered by trial number."""
         return chosen_by_generation(self._rng.rng, generation, lambda: super(NSGA3, self).select_parent(study, generation))
 
 
 def make(seed: int, trials: int) -> BaseSampler:
-    """Mutation and crossover as Optuna has them."""
+    """Makes Optuna's sampler with its default mutation and crossover."""
     with not_warned():
         return NSGA3(seed=seed, population_size=population(trials))
 
 
 def noted(finished: int, trials: int) -> Mapping[str, Any]:
-    """The generation of a finished training, with which a resumed search goes on."""
+    """The generation of a finished training, from which a resumed search continues."""
     return {NSGA3._get_generation_key(): finished // population(trials)}
 
 

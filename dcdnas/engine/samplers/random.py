@@ -1,4 +1,4 @@
-"""Random sampling within the budget: the baseline that every other sampler has to beat."""
+"""Random search within the budget: the baseline that every other sampler has to beat."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["random"]
 
 
 def make(seed: int, trials: int) -> BaseSampler:
-    """Each option of each decision that exists has the same chance."""
+    """Makes Optuna's random sampler, which gives each option of every active decision the same probability."""
     return RandomSampler(seed=seed)
 
 

@@ -1,6 +1,7 @@
-"""Tree-structured Parzen estimator: models good and bad networks decision by decision, conditions included.
+"""Tree-structured Parzen estimator (TPE): models good and bad networks decision by decision, also conditional decisions.
 
-Networks over budget and trainings that were stopped early reach it as infeasible, by how much, and steer it.
+It is told networks over budget and trials stopped early as infeasible, together with the size of the violation, and learns from
+them.
 
 Reference: Ozaki et al., "Multiobjective Tree-Structured Parzen Estimator", JAIR 73, 2022; as implemented by Optuna.
 """
@@ -15,7 +16,7 @@ __all__ = ["tpe"]
 
 
 def make(seed: int, trials: int) -> BaseSampler:
-    """No random start of its own: the search begins with draws from within the budget."""
+    """Makes Optuna's sampler without a random start of its own, because the search begins with draws within the budget."""
     return TPESampler(seed=seed, n_startup_trials=1)
 
 

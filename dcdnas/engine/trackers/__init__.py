@@ -1,4 +1,4 @@
-"""Trackers that a search tells what happens, one a file; the folder is the table of its entries."""
+"""Experiment trackers, which log the progress of a search: one per file, and the folder is the catalogue of its entries."""
 
 from dcdnas.core.catalogue import Catalogue
 from dcdnas.core.plugins import Place, accept

@@ -1,4 +1,4 @@
-"""What a tracker of experiments is to a search: it is told each epoch and each end, in the driver."""
+"""Defines the base class of experiment trackers, which the driver notifies of every epoch and every finished training."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class Tracker(ABC):
     """Base of the trackers.
 
     Args:
-        folder: of the run.
-        config: of the search.
+        folder: folder of the run.
+        config: config of the search.
 
     Raises:
         MissingPackageError: when its package is not installed.
     """
 
     PACKAGE: ClassVar[str] = ""
-    """Optional package that it hands over to; a search that asks for the tracker begins only where it is installed."""
+    """Optional package that the tracker uses; a search with this tracker starts only if the package is installed."""
 
     def __init__(self, folder: Path, config: SearchConfig) -> None:
         self.check()
@@ -31,21 +31,21 @@ class Tracker(ABC):
 
     @classmethod
     def check(cls) -> None:
-        """Refuses to begin without the package.
+        """Checks that the package is installed.
 
         Raises:
-            MissingPackageError: saying how to install it.
+            MissingPackageError: when it is not; the message says how to install it.
         """
         if cls.PACKAGE:
             need("trackers", f"--log {cls.__module__.rpartition('.')[2]}", cls.PACKAGE)
 
     @abstractmethod
     def trial(self, trial: Trial) -> None:
-        """Takes a trial after an epoch or at its end; its score is the newest."""
+        """Logs a trial after an epoch or at its end; its score is the latest one."""
 
     @abstractmethod
     def search(self, ended: int, hypervolume: float, best: float | None) -> None:
-        """Takes how the search stands after `ended` trainings: hypervolume, 0-1, and the best value of the primary objective."""
+        """Logs the search after `ended` trainings: its hypervolume (0-1) and the best value of the primary objective."""
 
-    def close(self) -> None:  # noqa: B027 - most have nothing to end
-        """Ends the tracking; what was told is kept."""
+    def close(self) -> None:  # noqa: B027 - most trackers have nothing to close
+        """Ends the tracking; everything logged so far is kept."""

@@ -1,4 +1,7 @@
-"""MLflow: one run a search with a curve a trial; needs the package ``mlflow`` and writes where MLFLOW_TRACKING_URI says."""
+"""Logs to MLflow: one run per session of a search, with a curve per trial; needs the package ``mlflow``.
+
+It logs to the server or folder that the environment variable MLFLOW_TRACKING_URI names.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +28,17 @@ class MLflow(Tracker):
         self._mlflow.log_params({"sampler": config.sampler, "seed": config.seed, "budgets": ", ".join(map(str, config.budgets))})
 
     def trial(self, trial: Trial) -> None:
-        """One point of the trial's curve."""
+        """Logs one point of the trial's curve."""
         if trial.score is not None:
             name = self.config.objectives[0].name
             self._mlflow.log_metric(f"trial_{trial.number}_{name}", trial.score.values[name], step=trial.score.epochs)
 
     def search(self, ended: int, hypervolume: float, best: float | None) -> None:
-        """How the search stands."""
+        """Logs the hypervolume and the best value of the primary objective."""
         self._mlflow.log_metric("hypervolume", hypervolume, step=ended)
         if best is not None:
             self._mlflow.log_metric(f"best_{self.config.objectives[0].name}", best, step=ended)
 
     def close(self) -> None:
-        """Ends the run on their side."""
+        """Ends the MLflow run."""
         self._mlflow.end_run()

@@ -1,4 +1,4 @@
-"""Weights & Biases: one run a search, a point an epoch; needs the package ``wandb`` and its own login or offline mode."""
+"""Logs to Weights & Biases: one run per search, one point per epoch; needs the package ``wandb`` and a login or offline mode."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["WeightsAndBiases"]
 
 
 class WeightsAndBiases(Tracker):
-    """Logs into the project ``dcdnas``; a resumed search goes on in the same run."""
+    """Logs into the project ``dcdnas``; a resumed search continues the same run."""
 
     PACKAGE = "wandb"
 
@@ -25,18 +25,18 @@ class WeightsAndBiases(Tracker):
         )
 
     def trial(self, trial: Trial) -> None:
-        """One point: number, epoch, the objectives' values and costs."""
+        """Logs one point: trial number, epoch, the objectives' values and the costs."""
         if trial.score is not None:
             score = {"epoch": trial.score.epochs, **trial.score.values}
             costs = {f"trial/{name}": value for name, value in trial.cost.values.items()}
             self._run.log({"trial/number": trial.number, **{f"trial/{k}": v for k, v in score.items()}, **costs})
 
     def search(self, ended: int, hypervolume: float, best: float | None) -> None:
-        """How the search stands."""
+        """Logs the hypervolume and the best value of the primary objective."""
         self._run.log(
             {"search/ended": ended, "search/hypervolume": hypervolume, f"search/best_{self.config.objectives[0].name}": best}
         )
 
     def close(self) -> None:
-        """Ends the run on their side."""
+        """Ends the Weights & Biases run."""
         self._run.finish()

@@ -1,4 +1,4 @@
-"""Worker processes on this machine: starts in a second, and needs nothing but Python."""
+"""Runs trainings in parallel worker processes on this machine: starts within a second and needs no Ray."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 __all__ = ["Local"]
 
 SETTLING = 0.5
-"""Seconds that pass before a worker that was killed from outside counts as one that its training has ended. What ends a whole
-machine or job has ended the driver by then, or asked it to end."""
+"""Seconds to wait before a worker that was killed from outside counts as killed because of its training. If the whole machine or
+batch job is going down, the driver has been terminated or asked to end by then."""
 
 LATE = 2 * GRACE
-"""Seconds after its deadline in which a worker may give up by itself, before the driver ends it."""
+"""Seconds after its deadline in which a worker may terminate itself, before the driver kills it."""
 
 
 class Local(Executor):
     """Trains in worker processes that are reused.
 
-    A worker that exits, is killed for memory or hangs costs its own training only: it is replaced and the search goes on. One
-    that goes down together with the driver costs nothing: its training is done again.
+    When a worker exits, hangs or is killed for lack of memory, only its training fails: the worker is replaced and the search
+    continues. A training that is lost together with the driver does not fail; it is run again.
     """
 
     def run(self, loop: SearchLoop) -> None:
@@ -67,7 +67,7 @@ def _hand_out(loop: SearchLoop, workers: list[WorkerProcess]) -> bool:
 
 
 def _take(loop: SearchLoop, worker: WorkerProcess) -> None:
-    """Takes one message of a worker, or its death."""
+    """Handles one message of a worker, or its death."""
     job = worker.job
     if job is None:
         return
@@ -88,12 +88,12 @@ def _take(loop: SearchLoop, worker: WorkerProcess) -> None:
     if message is None:
         return
     go_on = loop.report(job, message)
-    with suppress(OSError):  # it died meanwhile: the next wait finds its connection closed
+    with suppress(OSError):  # the worker died meanwhile, and the next wait finds its connection closed
         worker.connection.send(go_on)
 
 
 def _end_late(loop: SearchLoop, busy: list[WorkerProcess]) -> None:
-    """Ends the workers that are past their deadline and did not give up by themselves."""
+    """Kills the workers that are past their deadline and did not terminate themselves."""
     for worker in busy:
         if worker.job and worker.late(LATE):
             loop.end(worker.job, worker.hung)

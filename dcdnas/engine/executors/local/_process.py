@@ -1,4 +1,4 @@
-"""A worker process as its driver sees it: started, sent jobs, listened to, ended."""
+"""The driver's handle of a worker process: starts it, sends it jobs, receives its messages and terminates it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from dcdnas.engine.proxy_training import Train
 
 STARTING = 600.0
-"""Seconds in which a new process has to be ready."""
+"""Seconds within which a new process has to be ready."""
 
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
 class WorkerProcess:
-    """One process that trains what it is sent; started when there is something to train.
+    """One worker process, which trains the jobs it is sent; it is started with the first job.
 
     Args:
-        train: what it runs.
-        log: file that takes what it prints.
+        train: training function that it runs.
+        log: file to which its output is written.
     """
 
     def __init__(self, train: Train, log: Path) -> None:
@@ -43,25 +43,25 @@ class WorkerProcess:
         self._since = 0.0
 
     def send(self, job: Job) -> None:
-        """Starts a job, in a new process where there is none or it died while idle."""
+        """Starts a job, in a new process if there is none or it died while idle."""
         if self.gone:
             self.stop()
         if self._process is None:
             self._begin()
         self.job, self._since = job, time.monotonic()
-        with suppress(OSError):  # it died just now: the next wait finds its connection closed
+        with suppress(OSError):  # the process died just now, and the next wait finds its connection closed
             self.connection.send(job)
 
     @property
     def gone(self) -> bool:
-        """Whether the process has ended, also when one that it has started lives on and holds its connection."""
+        """Whether the process has ended, even if a child process of it lives on and keeps its connection open."""
         return self._process is not None and not self._process.is_alive()
 
     def receive(self) -> EpochResult | Outcome | None:
-        """What the worker says; None when it says that it is ready.
+        """Receives a message of the worker; None for the message that it is ready.
 
         Raises:
-            EOFError: when it has died.
+            EOFError: when the worker has died.
             OSError: likewise.
         """
         if self.gone and not self.connection.poll():
@@ -73,7 +73,7 @@ class WorkerProcess:
         return message
 
     def stop(self) -> None:
-        """Ends the process, and its job with it, at once."""
+        """Kills the process and with it its job."""
         self.job = None
         if self._process is not None:
             self._process.kill()
@@ -82,7 +82,7 @@ class WorkerProcess:
             self._process, self._ready = None, False
 
     def died(self) -> Outcome:
-        """How a job ended whose process is gone."""
+        """Outcome of the job whose process has died."""
         code = None
         if self._process is not None:
             self._process.join(5)
@@ -100,13 +100,13 @@ class WorkerProcess:
         return Outcome(None, f"its process {how}{self._see_log}", FailureKind.CRASHED)
 
     def late(self, grace: float = 0.0) -> bool:
-        """Whether the job is that many seconds past its deadline and the worker has not given up by itself."""
+        """Whether the job, or the start of the process, is more than `grace` seconds past its deadline."""
         limit = STARTING if not self._ready else self.job.task.deadline if self.job else 0.0
         return limit > 0 and time.monotonic() - self._since > limit + grace
 
     @property
     def hung(self) -> Outcome:
-        """How a job ended that did not end by itself."""
+        """Outcome of a job that did not end before its deadline."""
         deadline = self.job.task.deadline if self.job else 0
         return Outcome(None, f"hung: no end after its deadline of {deadline:.0f} s{self._see_log}", FailureKind.HUNG)
 
@@ -115,7 +115,7 @@ class WorkerProcess:
         return f"; see {self.log.name}"
 
     def _begin(self) -> None:
-        resource_tracker.ensure_running()  # the first start of a process would, and unblock the signals again
+        resource_tracker.ensure_running()  # otherwise the first start of a process runs it, which unblocks the signals again
         self.connection, theirs = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(target=serve, args=(theirs, self.train, self.log), daemon=True)
         with _blocked_signals():
@@ -125,7 +125,7 @@ class WorkerProcess:
 
 @contextmanager
 def _blocked_signals() -> Iterator[None]:
-    """A process started within this block never sees the signals that ask the driver to end: the driver ends its workers."""
+    """Starts processes with the driver's termination signals blocked, because the driver itself terminates its workers."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -1,7 +1,7 @@
-"""What a worker process runs; imports little, so that it starts quickly.
+"""The main function of a worker process; imports little, so that the process starts quickly.
 
-Between driver and worker a connection carries: `READY` from the worker when it has started, a `Job` to it, after each epoch a
-`EpochResult` from it and whether to go on to it, at the end an `Outcome` from it.
+The protocol between driver and worker: the worker sends `READY` once it has started, and the driver sends a `Job`. After each
+epoch the worker sends an `EpochResult`, and the driver answers whether to continue. At the end the worker sends an `Outcome`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ READY = "ready"
 
 
 def serve(connection: Connection[Any, Any], train: Train, log: Path) -> None:
-    """Trains what comes in. Ends when it is killed, or when the driver is gone.
+    """Trains the jobs that arrive, until the process is killed or the driver is gone.
 
     Args:
-        connection: to the driver.
-        train: what is run.
-        log: file that takes what this process prints.
+        connection: connection to the driver.
+        train: training function to run.
+        log: file to which the output of this process is written.
     """
     threading.Thread(target=_end_with_driver, daemon=True).start()
     with log.open("ab", buffering=0) as file:

@@ -1,8 +1,8 @@
-"""Ray Tune, on this machine or a cluster: shares of GPUs, and as many machines as there are.
+"""Runs trainings with Ray Tune on this machine or a cluster of machines, on CPUs, GPUs or shares of a GPU.
 
-Tune asks the searcher for a configuration and the scheduler whether to go on; both only pass the question to the loop. Tune's
-own search, stopping and restoring are not used: they tell a stopped training as complete, forget half a run after a crash and
-stop small networks first.
+Tune asks the searcher for a configuration and the scheduler whether a training continues; both only pass the question on to the
+loop. Tune's own search, early stopping and restoring are not used, because they report a stopped training as complete, stop small
+networks first, and lose half a run after a crash.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
-"""How Ray and Tune behave here, where the person has not said otherwise; they read it when they are imported."""
+"""Environment variables with which Ray and Tune are imported, unless the user has set them."""
 
 
 class Ray(Executor):
-    """Trains in Ray's workers; Ray schedules them, the loop decides."""
+    """Trains in Ray's workers: Ray schedules them, and the loop decides what they train."""
 
     on_cluster = True
 
@@ -43,18 +43,17 @@ class Ray(Executor):
         """See `Executor.run`.
 
         Raises:
-            UsageError: when Ray cannot be imported or started, or has not what one training needs.
-            Resumable: when Tune crashes time and again.
+            UsageError: when Ray cannot be imported or started, or has too few resources for one training.
         """
         set_environment()
         try:
-            from dcdnas.engine.executors.ray._tune import run_tune  # takes seconds: only those who use Ray wait
+            from dcdnas.engine.executors.ray._tune import run_tune  # takes seconds, so it is imported only when Ray is used
         except ImportError as error:
             raise UsageError(f"Ray cannot be imported: {described(error)}. `--executor local` searches without Ray.") from None
         run_tune(loop, self.execution, self.folder / "ray", self.log)
 
 
 def set_environment() -> None:
-    """Prepares this process for importing Ray."""
+    """Sets the `ENVIRONMENT` of this process, before Ray is imported."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)

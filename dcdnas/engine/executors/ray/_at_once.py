@@ -1,4 +1,4 @@
-"""Runs trainings as trials of Ray Tune and follows them by what they write into their folders."""
+"""Runs trainings as trials of Ray Tune and follows them by the files that they write into their folders."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from dcdnas.engine.executors.ray.at_once import Trial
 
 STOP, FAILED, RAY = "stop", "failed.txt", ".ray"
-"""Names: in a training's folder what asks it to stop, and why it cannot go on; beside the log, Ray's own folder."""
+"""File names: in a training's folder, the request to stop and the reason why it cannot continue; beside the log, Ray's folder."""
 
 RESTARTS = 3
-"""Times that a training is started again after its worker died."""
+"""Number of times that a training is restarted after its worker died."""
 
 
 def run_trials(
@@ -67,7 +67,7 @@ def run_trials(
         raise TrainingError(f"Ray Tune gave up: {described(error)}. What was kept is in {log.parent}; go on with --resume.")
     if failed:
         raise TrainingError(
-            f"{len(failed)} of {len(trials)} trainings could not go on; go on with the others with --resume. "
+            f"{len(failed)} of {len(trials)} trainings could not continue; continue the others with --resume. "
             + " ".join(f"{name}: {why}" for name, why in failed.items())
         )
     if stopped:
@@ -95,7 +95,7 @@ def _tuner(trials: Sequence[Trial], jobs: int, own: Path) -> tune.Tuner:
 
 
 class Asked(Watcher):
-    """Stops a training when a file asks it to."""
+    """Stops a training once a file exists."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -106,7 +106,7 @@ class Asked(Watcher):
 
 
 def train_one(config: dict[str, Any], trainings: Sequence[Any], plugins: Any) -> None:
-    """What a worker runs for one trial; a training that has ended is not done again."""
+    """Runs one trial in a worker; a training that has finished is not repeated."""
     offer(plugins)
     found, task, path, about, device, start = trainings[config["number"]]
     torch.set_num_threads(1)
@@ -118,7 +118,7 @@ def train_one(config: dict[str, Any], trainings: Sequence[Any], plugins: Any) ->
         pass
     except DcdnasError as error:
         write_whole(path / FAILED, str(error))
-    tune.report({"epochs": len(place.rows)})  # Tune prints of a trial that reports nothing
+    tune.report({"epochs": len(place.rows)})  # Tune prints a message about a trial that reports nothing
 
 
 def _has(trial: Trial, name: str) -> bool:

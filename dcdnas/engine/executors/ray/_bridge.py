@@ -1,4 +1,4 @@
-"""Between Ray Tune and the loop: passes on what Tune asks and tells, and keeps which of its trials is which job."""
+"""Connects Ray Tune with the loop: passes Tune's questions and results on, and maps Tune's trials to jobs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from dcdnas.engine.job import WAIT, Job, Outcome
 from dcdnas.engine.loop import SearchLoop
 
 DEATHS = {
-    FailureKind.CRASHED: "its worker process died: it crashed, or the system killed it for its memory (then fewer `--jobs` help)",
-    FailureKind.OUT_OF_MEMORY: "Ray ended its worker process, since the memory was full: fewer `--jobs` or smaller batches help",
+    FailureKind.CRASHED: "its worker process died: it crashed, or the system killed it to free memory (then fewer `--jobs` help)",
+    FailureKind.OUT_OF_MEMORY: "Ray ended its worker process because the memory was full: fewer `--jobs` or smaller batches help",
     FailureKind.NODE_LOST: "the machine that it was training on was lost",
 }
-"""Why a training ended outside of `trainable`, for people."""
+"""Human-readable reasons why a training ended outside of `trainable`."""
 
 LOST = "Ray gave it no worker"
 
@@ -31,15 +31,15 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class Training:
-    """A job that Tune was given.
+    """State of a job that was given to Tune.
 
     Args:
         job: the training.
-        since: moment of `time.monotonic` at which Tune was given it.
-        curve: its reports.
-        death: how it failed outside of `trainable`, by what Tune says.
-        lost: whether Tune has ended it without saying so.
-        drop: makes Tune forget it.
+        since: value of `time.monotonic` when Tune was given the job.
+        curve: reports so far.
+        death: outcome if it fails outside of `trainable`, according to Tune.
+        lost: returns whether Tune has ended the trial without notice.
+        drop: makes Tune forget the trial.
     """
 
     job: Job
@@ -50,7 +50,7 @@ class Training:
     drop: Callable[[], None] = lambda: None
 
     def outcome(self, result: dict[str, Any], failed: bool) -> Outcome:
-        """How it ended, by its last result."""
+        """Outcome of the training, given its last result."""
         end = Outcome(None)
         if "error" in result:
             end = Outcome(None, result["error"], FailureKind(result["kind"]))
@@ -72,7 +72,7 @@ class Training:
 
 
 def death(kind: FailureKind) -> Outcome:
-    """The end of a training whose worker process is gone."""
+    """Outcome of a training whose worker process died."""
     return Outcome(None, DEATHS[kind], kind)
 
 
@@ -80,8 +80,8 @@ class Bridge:
     """Passes Tune's questions to the loop. An error of the loop ends Tune's run cleanly and is raised after it.
 
     Args:
-        loop: to ask.
-        room: how many trainings there may be at one time, now.
+        loop: the loop to ask.
+        room: returns how many trainings may currently run in parallel.
     """
 
     def __init__(self, loop: SearchLoop, room: Callable[[], int]) -> None:
@@ -91,11 +91,11 @@ class Bridge:
         self._trainings: dict[str, Training] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune writes its searcher to disk for `Tuner.restore`, which is not used; the store is the memory."""
+        """Empty, because `Tuner.restore`, for which Tune pickles its searcher, is not used: the store has the state."""
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next job as Tune's configuration, None to wait, `Searcher.FINISHED` at the end."""
+        """Returns the next job as Tune's configuration, None to wait, or `Searcher.FINISHED` at the end."""
         if len(self._trainings) >= self.room():
             return None
         job = self._guarded(self.loop.next, None)
@@ -107,22 +107,22 @@ class Bridge:
         return {"job": job_to_text(job)}
 
     def report(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Whether the training goes on after a result."""
+        """Records a result of a training; returns whether the training continues."""
         training = self._trainings.get(trial_id)
         if training is None or "error" in result or "score" in result:
             return False
         if "epoch" not in result or (training.curve and result["epoch"] <= training.curve[-1].epoch):
-            return True  # Tune shows the last result a second time
+            return True  # Tune passes the last result a second time
         report = of_result(result)
         training.curve.append(report)
         return self._guarded(lambda: self.loop.report(training.job, report), False)
 
     def died(self, trial_id: str, error: str) -> None:
-        """A training has failed outside of `trainable`; the end follows.
+        """Records that a training failed outside of `trainable`; Tune calls `end` afterwards.
 
         Args:
-            trial_id: Tune's.
-            error: as Ray says it: it names the worker, and its last line is that of the exception.
+            trial_id: Tune's id of the trial.
+            error: Ray's error message, which names the worker and whose last line is that of the exception.
         """
         training = self._trainings.get(trial_id)
         if training is not None:
@@ -132,12 +132,12 @@ class Bridge:
             training.death = death(kind) if kind else Outcome(None, said[:500], FailureKind.RAISED)
 
     def added(self, trial_id: str, lost: Callable[[], bool], drop: Callable[[], None]) -> None:
-        """Tune has made its trial of a job."""
+        """Records the callbacks of a job's Tune trial once Tune has created it."""
         if trial_id in self._trainings:
             self._trainings[trial_id].lost, self._trainings[trial_id].drop = lost, drop
 
     def end(self, trial_id: str, result: dict[str, Any] | None, failed: bool) -> None:
-        """The end of a training."""
+        """Passes the outcome of a training to the loop, or queues it again when its machine was lost."""
         self.report(trial_id, result or {})
         training = self._trainings.pop(trial_id, None)
         if training is None:
@@ -150,7 +150,7 @@ class Bridge:
 
     @property
     def over(self) -> bool:
-        """Whether everything must end now."""
+        """Whether Tune must end all trainings now; interrupts the loop if so."""
         if self.error is None and self._guarded(lambda: self.loop.must_end, True):
             self._trainings.clear()
             self._guarded(self.loop.interrupt, None)
@@ -159,7 +159,7 @@ class Bridge:
         return self.error is not None
 
     def _find_lost(self) -> None:
-        """Tune ends a trial without a word when it cannot hand it to the worker of an earlier one: that job is asked again."""
+        """Re-queues jobs whose trials Tune ended without notice, as it does when it cannot reuse an earlier trial's worker."""
         for trial_id, training in list(self._trainings.items()):
             if training.lost():
                 del self._trainings[trial_id]
@@ -167,7 +167,7 @@ class Bridge:
                 self._guarded(lambda job=training.job: self.loop.requeue(LOST, [job]), None)  # type: ignore[misc]
 
     def close(self) -> None:
-        """Waits for the question that is being answered, and has none answered any more: for a Tune that was given up."""
+        """Waits for the current call of the loop and blocks all later ones; for a Tune run that was given up."""
         with self._lock:
             self._closed = True
 

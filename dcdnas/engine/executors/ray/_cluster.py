@@ -1,4 +1,4 @@
-"""A connection to Ray that leaves the terminal and the signals of this process to the search."""
+"""Connects to Ray while the terminal and the signal handlers of this process stay with the search."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from dcdnas.errors import UsageError
 _PRINT = "print_to_stdstream"
 
 POLL = 0.5
-"""Seconds between two looks at what Ray runs."""
+"""Seconds between two checks on a running Ray call."""
 
 SETTLING = 2.0
-"""Seconds in which a cluster notices that the machine of a worker that is gone is gone, too."""
+"""Seconds within which a cluster notices that a dead worker's machine is gone too."""
 
 
 @contextmanager
 def cluster(execution: Execution) -> Iterator[None]:
-    """A Ray cluster: the one that is connected, the one at the address, or one of this machine that ends with the block.
+    """Provides a Ray cluster: the connected one, the one at the address, or a local one that is shut down after the block.
 
     Raises:
-        UsageError: when there is none at the address, or none can be started here.
+        UsageError: when there is no cluster at the address, or none can be started here.
     """
     if ray.is_initialized():
         yield
@@ -66,14 +66,14 @@ def cluster(execution: Execution) -> Iterator[None]:
 
 @contextmanager
 def logged(log: Path) -> Iterator[None]:
-    """Within the block what Ray logs in this process goes to a file; the terminal belongs to the search."""
+    """Redirects Ray's log messages of this process to a file within the block, because the terminal belongs to the search."""
     log.parent.mkdir(parents=True, exist_ok=True)
     logger = logging.getLogger("ray")
     before = logger.handlers, logger.propagate
     file = logging.FileHandler(log, delay=True)
     file.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
     logger.handlers, logger.propagate = [file], False
-    # what raylets say of workers that died is printed on stdout, where JSON may be expected, and no setting turns it off
+    # messages of raylets about dead workers are printed to stdout, where JSON may be expected, and no setting turns this off
     printing = getattr(ray._private.worker, _PRINT, None)
     setattr(ray._private.worker, _PRINT, lambda data, **_: logger.warning(" ".join(data["lines"])))
     try:
@@ -86,7 +86,7 @@ def logged(log: Path) -> Iterator[None]:
 
 @contextmanager
 def own_handlers() -> Iterator[None]:
-    """Puts back what the block does to the handlers of signals: Ray takes SIGTERM for itself, Tune takes SIGUSR1."""
+    """Restores the signal handlers after the block: Ray installs its own for SIGTERM, and Tune for SIGUSR1."""
     numbers = [getattr(signal, n) for n in ("SIGTERM", "SIGUSR1") if hasattr(signal, n)]
     before = {n: signal.getsignal(n) for n in numbers}
     try:
@@ -99,9 +99,12 @@ def own_handlers() -> Iterator[None]:
 
 
 def followed(fit: Callable[[], object], look: Callable[[], None]) -> BaseException | None:
-    """Runs something of Ray that blocks, and looks at it every `POLL` seconds and once after its end; returns what it raised.
+    """Runs a blocking Ray call in a thread and returns the exception that it raised, if any.
 
-    What looking raises leaves it running: it may never come back.
+    Args:
+        fit: the blocking call.
+        look: is called every `POLL` seconds and once after the end of `fit`. If it raises, `fit` is left running, because it
+            may never return.
     """
     errors: list[BaseException] = []
 
@@ -120,13 +123,13 @@ def followed(fit: Callable[[], object], look: Callable[[], None]) -> BaseExcepti
 
 
 def cause_of_death(worker: str) -> FailureKind | None:
-    """What ended a worker process, by what the cluster has written down: its machine, its memory, or what it ran.
+    """Determines why a worker process died, from the cluster's records: loss of its machine, lack of memory, or a crash.
 
     Args:
-        worker: Ray's name of it; empty where there was none.
+        worker: Ray's id of the worker; empty when there was none.
 
     Returns:
-        None when the process lives, so that what it ran has only raised.
+        None when the process is alive, so the code that it ran has only raised an exception.
     """
     until = time.monotonic() + SETTLING
     while True:

@@ -1,7 +1,7 @@
-"""The head of a Ray cluster, which has all that the cluster knows: whether it still answers.
+"""Checks whether the head of a Ray cluster, which holds the cluster's state, still answers.
 
-A process that is connected to a cluster is ended by Ray a minute after the head is gone, in the midst of what it does. So a
-search has to notice before, and nobody may say good-bye to Ray.
+Ray kills every process that is connected to a cluster a minute after the head is gone, whatever the process is doing. A search
+therefore has to notice before, and it may not call `ray.shutdown`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from contextlib import suppress
 import ray
 
 PATIENCE = 20.0
-"""Seconds without an answer after which the head is gone; Ray itself ends the process after 60."""
+"""Seconds without an answer after which the head counts as gone; Ray itself kills the process after 60."""
 
 PERIOD = 2.0
-"""Seconds between two questions."""
+"""Seconds between two checks."""
 
 
 class HeadLostError(Exception):
-    """The head of the cluster does not answer any more."""
+    """Raised when the head of the cluster does not answer any more."""
 
 
 class Head:
@@ -33,7 +33,7 @@ class Head:
         self._asked = self._answered = time.monotonic()
 
     def check(self) -> None:
-        """Asks whether the head is there, where that was not just asked.
+        """Checks that the head answers, unless it was checked less than `PERIOD` seconds ago.
 
         Raises:
             HeadLostError: when it has not answered for `PATIENCE` seconds.

@@ -1,4 +1,4 @@
-"""Tune's searcher, scheduler and stopper, which only pass its questions on to the bridge."""
+"""Searcher, scheduler and stopper for Ray Tune, which only pass Tune's questions on to the bridge."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dcdnas.engine.executors.ray._bridge import Bridge
 
 
 class LoopSearcher(Searcher):
-    """Tune's searcher: asks the loop."""
+    """Searcher for Tune that asks the loop."""
 
     def __init__(self, bridge: Bridge) -> None:
         super().__init__()
@@ -29,15 +29,15 @@ class LoopSearcher(Searcher):
         self.bridge.end(trial_id, result, error)
 
     def save(self, checkpoint_path: str) -> None:
-        """Writes nothing: the run's store is the memory."""
+        """Writes an empty file, because the state is in the run's store."""
         Path(checkpoint_path).touch()
 
     def restore(self, checkpoint_path: str) -> None:
-        """Reads nothing, likewise."""
+        """Does nothing, because the state is in the run's store."""
 
 
 class LoopScheduler(FIFOScheduler):
-    """Tune's scheduler: asks the loop whether a training goes on."""
+    """Scheduler for Tune that asks the loop whether a training continues."""
 
     def __init__(self, bridge: Bridge) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -54,19 +54,19 @@ class LoopScheduler(FIFOScheduler):
         return str(TrialScheduler.CONTINUE if go_on else TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """See `Bridge.died`. Tune has written the error beside its own files, and hands it to nobody."""
+        """See `Bridge.died`. The error is read from Tune's error file, because Tune does not pass it on."""
         with suppress(OSError, TypeError):
             self.bridge.died(trial.trial_id, Path(trial.error_file).read_text(encoding="utf-8", errors="replace"))
 
 
 class LoopStopper(Stopper):
-    """Tune's stopper: ends everything when the loop must end."""
+    """Stopper for Tune that ends all trainings when the loop must end."""
 
     def __init__(self, bridge: Bridge) -> None:
         self.bridge = bridge
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Single trainings are the scheduler's."""
+        """Stops no single training, because that is the scheduler's task."""
         return False
 
     def stop_all(self) -> bool:

@@ -1,4 +1,4 @@
-"""Runs one training under Ray Train and follows it by what the first worker writes into its folder."""
+"""Runs one training under Ray Train and follows it by the files that the first worker writes into its folder."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ if TYPE_CHECKING:
     from dcdnas.training.full import Watcher
 
 STOP, FAILED, RAY = "stop", "failed.txt", ".ray"
-"""Names in the training's folder: the first asks the workers to stop, the second says why they cannot, the last is Ray's."""
+"""File names in the training's folder: the request to stop, the reason why it cannot continue, and Ray's own folder."""
 
 RESTARTS = 3
-"""Times that workers are started again after one died."""
+"""Number of times that the workers are restarted after one died."""
 
 
 @dataclass(frozen=True)
 class Shared:
-    """What all workers of a training are told.
+    """Arguments that all workers of a training share.
 
     Args:
-        architecture: fitted to the images.
-        images: to learn from, and to watch the training with.
+        architecture: architecture adapted to the images.
+        images: training and validation images.
         task: the recipe.
-        folder: of the training, which all workers see.
-        about: what is trained.
+        folder: folder of the training, which all workers can access.
+        about: description of the training that its folder keeps.
         device: ``cpu`` or ``cuda``.
-        start: weights to begin with, and a teacher.
+        start: initial weights, and a teacher for distillation.
     """
 
     architecture: Architecture
@@ -62,10 +62,10 @@ class Shared:
 
 
 def run_workers(shared: Shared, workers: Workers, watcher: Watcher) -> None:
-    """Trains until the folder has the training's end.
+    """Trains until the folder holds the finished training.
 
     Raises:
-        TrainingError: when the training cannot go on, or workers died time and again.
+        TrainingError: when the training cannot continue, or workers died repeatedly.
         Resumable: when it was stopped.
     """
     for name in (STOP, FAILED):
@@ -93,7 +93,7 @@ def run_workers(shared: Shared, workers: Workers, watcher: Watcher) -> None:
 
 
 def _follow(trainer: TorchTrainer, shared: Shared, watcher: Watcher) -> None:
-    """Waits for the end; says each epoch and asks the workers to stop when the watcher wants to."""
+    """Waits for the end, passes each epoch to the watcher, and asks the workers to stop when the watcher requests it."""
     said = 0
 
     def look() -> None:
@@ -120,7 +120,7 @@ def _follow(trainer: TorchTrainer, shared: Shared, watcher: Watcher) -> None:
 
 
 def worker(config: dict[str, Any]) -> None:
-    """What each of Ray Train's workers runs: connected to the others, it trains its part."""
+    """Runs in each of Ray Train's workers, which are connected to each other, and trains this worker's part of every batch."""
     plugins: tuple[Plugin, ...] = config["plugins"]
     offer(plugins)
     shared: Shared = ray.get(config["shared"])

@@ -1,4 +1,4 @@
-"""Runs Ray Tune until the loop has no more trainings, and again when Tune crashes."""
+"""Runs Ray Tune until the loop has no more trainings, and restarts it when it crashes."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ from dcdnas.errors import UsageError
 from dcdnas.tasks.classification import images_of
 
 COUNTED_EVERY = 2.0
-"""Seconds between two counts of what the cluster has."""
+"""Seconds between two counts of the cluster's resources."""
 
 RESTARTS = 3
-"""Times in a row that Tune may crash with nothing running that could be the cause, before the search gives up."""
+"""Number of consecutive crashes of Tune, with no running training that could be the cause, before the search gives up."""
 
 
 def run_tune(loop: SearchLoop, execution: Execution, folder: Path, log: Path) -> None:
     """Runs the trainings under Ray Tune until the loop has no more.
 
-    Tune's driver crashes when Ray kills a worker for memory: then what was running is trained again under a new one. A network
-    that goes down so time and again has failed in the end; when Tune crashes so with nothing running, the search ends. So it does
-    when the head of the cluster is gone, without Tune, which never comes back then.
+    Tune's driver crashes when Ray kills a worker for lack of memory; the running trainings are then repeated under a new Tune
+    run. A network that is lost in this way repeatedly counts as failed. When Tune crashes repeatedly with nothing running, the
+    search ends. It also ends when the head of the cluster is gone; Tune is then abandoned, because it never returns.
 
     Args:
         loop: hands out the trainings.
-        execution: resources of a training, and where the cluster is.
-        folder: for Tune's own files, which are disposable.
-        log: file that takes what Ray says.
+        execution: resources of a training, and the address of the cluster.
+        folder: folder for Tune's own files, which are disposable.
+        log: file to which Ray's messages are written.
 
     Raises:
-        UsageError: when Ray cannot be started, or the machine or cluster has not what one training needs.
+        UsageError: when Ray cannot be started, or the machine or cluster has too few resources for one training.
     """
     crashes = 0
     while True:
@@ -80,7 +80,7 @@ def run_tune(loop: SearchLoop, execution: Execution, folder: Path, log: Path) ->
 
 
 def fit(bridge: Bridge, execution: Execution, folder: Path) -> None:
-    """Runs Tune once, until the loop has no more or all must end."""
+    """Runs Tune once, until the loop has no more trainings or all must end."""
     task = bridge.loop.config.task
     images = None if execution.train or task.own else images_of(task)
     resources = {"cpu": execution.cpus_per_trial, **({"gpu": execution.gpus_per_trial} if execution.gpus_per_trial else {})}
@@ -111,10 +111,10 @@ def fit(bridge: Bridge, execution: Execution, folder: Path) -> None:
 
 
 class Room:
-    """How many trainings fit into the cluster at one time, at most as many as asked for; machines may join and leave.
+    """Counts how many parallel trainings fit into the cluster, which machines may join and leave.
 
     Args:
-        execution: what a training needs.
+        execution: resources of a training, and the largest number of parallel trainings.
     """
 
     def __init__(self, execution: Execution) -> None:
@@ -122,7 +122,7 @@ class Room:
         self._counted, self._fits = -math.inf, 0
 
     def __call__(self) -> int:
-        """As many as the machines hold that are there now."""
+        """Number of parallel trainings that fit into the machines currently in the cluster, at most `jobs`."""
         if time.monotonic() > self._counted + COUNTED_EVERY:
             self._fits, self._counted = self._count(), time.monotonic()
         return min(self._fits, self.execution.jobs) if self.execution.jobs else self._fits

@@ -1,4 +1,4 @@
-"""What a Ray worker runs for one of Tune's trials; imports little, so that it starts quickly."""
+"""The function that a Ray worker runs for each Tune trial; imports little, so that the worker starts quickly."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 class Stopped(BaseException):
-    """Tune wants no more of a training."""
+    """Raised inside a training when Tune stops it."""
 
 
 def trainable(config: dict[str, Any], train: Train, images: Any) -> None:
-    """Trains one job. What the training raises is reported, so that its reason is kept.
+    """Trains one job. An exception of the training is reported as a result, so that its reason is kept.
 
     Args:
         config: Tune's configuration: the job as text.
-        train: what is run.
-        images: the task's images in memory that all workers of a machine share; None when `train` needs none.
+        train: training function to run.
+        images: the task's images, in memory that all workers of a machine share; None when `train` needs none.
     """
     job = job_from_text(config["job"])
     if images is not None:
-        from dcdnas.tasks.classification import offer_images  # needs torch, and so does whatever trains on images
+        from dcdnas.tasks.classification import offer_images  # imports torch, which every training on images needs anyway
 
         offer_images(job.task, images)
     reported: list[EpochResult] = []
@@ -50,7 +50,7 @@ def trainable(config: dict[str, Any], train: Train, images: Any) -> None:
         with until_deadline(job):
             score = train(job, report)
     except Stopped:
-        raise SystemExit from None  # whoever returns is taken to have ended by itself, and waits for Tune to see a last report
+        raise SystemExit from None  # a plain return would count as a normal end and wait until Tune has read a last report
     except BaseException as error:
         tune.report({"error": described(error), "kind": kind_of(error).value})
         return
@@ -60,17 +60,17 @@ def trainable(config: dict[str, Any], train: Train, images: Any) -> None:
 
 
 def as_result(reached: EpochResult) -> dict[str, Any]:
-    """What was reached, as Tune is told it: the values in pairs, since Tune flattens a mapping into keys of its own."""
+    """Converts a report to a result for Tune, with the values as pairs, because Tune would flatten a mapping into many keys."""
     return {"epoch": reached.epoch, "values": [*reached.values.items()], "seconds": reached.seconds}
 
 
 def of_result(result: Mapping[str, Any]) -> EpochResult:
-    """The inverse of `as_result`."""
+    """Restores a report from a result of Tune: the inverse of `as_result`."""
     return EpochResult(result["epoch"], dict(result["values"]), result["seconds"])
 
 
 def job_to_text(job: Job) -> str:
-    """A job as JSON, the only thing that travels in Tune's configuration."""
+    """Converts a job to JSON, the only content of Tune's configuration."""
     plain = {
         "number": job.number, "architecture": job.architecture.to_dict(), "task": asdict(job.task), "confirm": job.confirm,
         "metrics": job.metrics,
@@ -79,7 +79,7 @@ def job_to_text(job: Job) -> str:
 
 
 def job_from_text(text: str) -> Job:
-    """The inverse of `job_to_text`."""
+    """Restores a job from JSON: the inverse of `job_to_text`."""
     plain = json.loads(text)
     architecture = Architecture.from_dict(plain["architecture"])
     return Job(plain["number"], architecture, TrainingTask(**plain["task"]), plain["confirm"], tuple(plain["metrics"]))

@@ -1,4 +1,4 @@
-"""Several trainings at once, each a trial of Ray Tune that goes on from its folder when its worker dies."""
+"""Runs several trainings in parallel, each as a trial of Ray Tune that resumes from its folder when its worker dies."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from dcdnas.training.starting import Start
 
 @dataclass(frozen=True)
 class Trial:
-    """A training that nobody else does.
+    """One of several parallel trainings, each of which runs in a single worker.
 
     Args:
-        name: of its network, for messages.
-        found: the network as it was found, before it is fitted to the images.
+        name: name of its network, for messages.
+        found: the architecture as it was found, before it is adapted to the images.
         task: the recipe, which names the images and the seed.
-        place: where it is kept.
+        place: folder in which the training is kept.
         device: ``cpu`` or ``cuda``.
-        start: weights to begin with, and a teacher.
+        start: initial weights, and a teacher for distillation.
     """
 
     name: str
@@ -44,24 +44,24 @@ def train_at_once(
     stopping: Callable[[], bool],
     address: str = "",
 ) -> None:
-    """Takes all trainings from where their folders have them to their ends.
+    """Resumes all trainings from their folders and runs them to their ends.
 
     Args:
-        trials: the trainings, whose folders are held by this process.
-        jobs: at one time, each with a core, or a GPU where there are GPUs.
-        log: file that takes what Ray says.
-        said: is told a training and its epochs after each of them.
-        stopping: whether all shall be kept and left.
-        address: of a Ray cluster, which sees the folders; empty starts one on this machine.
+        trials: the trainings, whose folders this process has locked.
+        jobs: number of parallel trainings, each with one core, or one GPU where there are GPUs.
+        log: file to which Ray's messages are written.
+        said: callback that gets a training and its epochs so far, after each epoch.
+        stopping: returns whether all trainings are to be saved and stopped.
+        address: address of a Ray cluster that can access the folders; empty starts one on this machine.
 
     Raises:
         UsageError: when Ray cannot be imported or started.
-        TrainingError: when a training cannot go on; the others have ended.
-        Resumable: when they were stopped.
+        TrainingError: when a training cannot continue; the others have ended.
+        Resumable: when the trainings were stopped.
     """
     set_environment()
     try:
-        from dcdnas.engine.executors.ray._at_once import run_trials  # takes seconds: only those who use Ray wait
+        from dcdnas.engine.executors.ray._at_once import run_trials  # takes seconds, so it is imported only when Ray is used
     except ImportError as error:
         raise UsageError(f"Ray cannot be imported: {described(error)}. Leave --jobs out to train one after the other.") from None
     run_trials(trials, jobs, log, said, stopping, address)

@@ -1,4 +1,4 @@
-"""One training on several workers of Ray Train, which go on from its folder when one of them dies."""
+"""Runs one training on several workers of Ray Train, which resume from its folder when one of them dies."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from dcdnas.training.starting import Start
 
 @dataclass(frozen=True)
 class Workers:
-    """So many processes train one network, each a part of every batch.
+    """Several worker processes that train one network together, each on a part of every batch.
 
     Args:
-        count: of the workers, each with one core, or one GPU where there are GPUs.
-        log: file that takes what Ray says.
-        address: of a Ray cluster; empty starts one on this machine.
+        count: number of workers, each with one core, or one GPU where there are GPUs.
+        log: file to which Ray's messages are written.
+        address: address of a Ray cluster; empty starts one on this machine.
     """
 
     count: int
@@ -49,17 +49,17 @@ class Workers:
         device: str,
         start: Start,
     ) -> Trained:
-        """One training from where its folder has it to its end; see `dcdnas.training.full.train_seeds`.
+        """Resumes one training from its folder and runs it to its end; see `dcdnas.training.full.train_seeds`.
 
         Raises:
             UsageError: when Ray cannot be imported or started, or the batch cannot be shared.
-            TrainingError: when the training cannot go on.
+            TrainingError: when the training cannot continue.
             Resumable: when it was stopped.
         """
         self.check(task, len(images.train))
         set_environment()
         try:
-            from dcdnas.engine.executors.ray._train import Shared, run_workers  # takes seconds: only those who use Ray wait
+            from dcdnas.engine.executors.ray._train import Shared, run_workers  # takes seconds, so imported only when used
         except ImportError as error:
             raise UsageError(
                 f"Ray cannot be imported: {described(error)}. Leave --workers out to train in one process."
