@@ -116,7 +116,7 @@ _FIT: dict[str, Any] = {
 
 
 def _contexts(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Kinds of context, each with the settings of the network that its own are."""
+    """Schema of the kinds of context, each with the schemas of the network's settings that its own stand for."""
     kinds = {
         kind: {
             "type": "object",
@@ -135,7 +135,7 @@ def _settings_schema(constructor: Any, nullable: bool) -> dict[str, Any]:
 
 
 def _value_schema(dimension: Dimension) -> dict[str, Any]:
-    """One option, or a list of options."""
+    """Schema of one option or of a list of options."""
     one: list[dict[str, Any]] = [{"enum": list(dimension.choice.words)}] if dimension.choice.words else []
     if bool in dimension.types:
         one.append({"type": "boolean"})
