@@ -42,7 +42,7 @@ def prices_by(table: LatencyTable | None) -> Prices:
 
 
 def time_networks(networks: Sequence[Network], device: Device) -> list[Timing]:
-    """Measures the latencies of whole networks on this machine, in turns; moves and deploys them, for inference only.
+    """Measures the latencies of whole networks on this machine, in turns; deploys them in place, for inference only.
 
     Raises:
         UsageError: when the device belongs to another machine, or its runtime cannot run one of them.
