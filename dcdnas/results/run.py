@@ -204,7 +204,7 @@ class Run:
 
     @property
     def resumable(self) -> bool:
-        """Whether `dcdnas resume` can continue it; the user continues an own loop or a task given in Python."""
+        """Whether `dcdnas resume` can continue it; a search by a user's own loop or a task given in Python is continued there."""
         return not only_where_begun(self.own_task)
 
     @property

@@ -1,4 +1,4 @@
-"""The contract of a sampler that proposes from all that is known: within the budgets, new, the same for the same knowledge."""
+"""The contract of a direct sampler, which proposes from all known trials: new networks within the budgets, reproducibly."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ BUDGETS = (Budget("flops", 5e5),)
 GOALS = Goals((ACCURACY,), ("flops",))
 
 EPOCHS: Mapping[str, int] = {"finished": 3, "replayed": 3, "stopped": 1}
-"""That a trial has when it ends in a state."""
+"""Epochs of a trial by the state in which it ends; 0 for other states."""
 
 Kind = type[Direct]
 
 
 def study_of(sampler: Kind, space: SearchSpace, seed: int = 0) -> DirectStudy:
-    """A search with one budget."""
+    """Creates a study with one budget."""
     return DirectStudy(sampler(Search(space, BUDGETS, GOALS, seed)))
 
 
 def ended(space: SearchSpace, decisions: Decisions, number: int, state: State = "finished") -> Trial:
-    """A trial whose accuracy is that of a pretended training: more compute is better, with noise.
+    """Creates a trial with the accuracy of a simulated training: more compute is better, with noise.
 
     Args:
-        space: that it is of.
-        decisions: that make its network.
+        space: of the trial.
+        decisions: that describe its network.
         number: of the trial.
-        state: that it ended in.
+        state: in which it ends.
     """
     found = priced(space, decisions, ("flops", "params", "activations"))
     accuracy, epochs = 1 - 30 * found.cost["flops"] ** -0.4 + random.Random(number).gauss(0, 0.01), EPOCHS.get(state, 0)
@@ -51,13 +51,13 @@ def ended(space: SearchSpace, decisions: Decisions, number: int, state: State = 
 def searched(
     asked: DirectStudy, space: SearchSpace, count: int, state: Callable[[int], State] = lambda number: "finished"
 ) -> list[Trial]:
-    """Proposals one after the other, each told at once.
+    """Returns trials proposed one after the other; the sampler is told the result of each at once.
 
     Args:
-        asked: proposes.
-        space: whose networks they are.
-        count: of the proposals.
-        state: that each trial ends in, by its number.
+        asked: study that proposes.
+        space: of the proposed networks.
+        count: number of proposals.
+        state: in which each trial ends, by its number.
     """
     first, found = len(asked.known.trials), []
     for number in range(first, first + count):
@@ -99,7 +99,7 @@ def goes_on_when_resumed(sampler: Kind, space: SearchSpace, cuts: tuple[int, ...
         return "failed" if number == 5 else "finished"
 
     whole = searched(study_of(sampler, space), space, 14, state)
-    for cut in cuts:  # the trials come back in any order; one was lost with its driver and is asked again
+    for cut in cuts:  # the trials come back in any order; one was lost with its driver and is re-queued
         resumed, past = study_of(sampler, space), whole[:cut]
         random.Random(cut).shuffle(past)
         tickets = resumed.remember([*past, replace(whole[cut], state="interrupted", score=None)])
@@ -125,4 +125,4 @@ RULES: Mapping[str, Callable[[Kind, SearchSpace], None]] = {
     (check.__doc__ or "").rstrip("."): check
     for check in (proposes_what_is_new, function_of_its_seed, goes_on_when_resumed, leaves_what_is_running)
 }
-"""What is checked, by the rule in words."""
+"""The checks, by their rules in words."""

@@ -1,4 +1,4 @@
-"""The contract of a cost metric; `check_metric` checks its notation, and its prices on small networks."""
+"""The contract of a cost metric; `check_metric` checks its notation, and its prices of small networks."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ BARE = Architecture(
 
 
 def check_metric(metric: Metric) -> None:
-    """Checks a cost metric by the rules that those of the package keep.
+    """Checks a cost metric by the rules that the package's own metrics keep.
 
     Args:
-        metric: the entry.
+        metric: to be checked.
 
     Raises:
-        ContractError: at the first rule that it breaks, with what was found.
+        ContractError: at the first broken rule, with what was found.
     """
     name = metric.name
     kept(f"{name}: the rules of a cost metric", partial(rules_of("cost metric"), name, metric))
@@ -56,7 +56,7 @@ def notation_round_trip(notation: Notation) -> None:
 
 
 def price_of(metric: Metric, architecture: Architecture) -> float:
-    """The price, from nothing but the metric's own functions."""
+    """Computes the price with nothing but the metric's own functions."""
     if metric.of_network is not None:
         return metric.of_network(architecture)
     return sum(_of_slot(metric, slot, architecture.layers.get(slot.name, STATIC)) for slot in slots_of(architecture))
@@ -93,4 +93,4 @@ def floor_holds(metric: Metric, architecture: Architecture) -> None:
 RULES: dict[str, Callable[[Metric, Architecture], None]] = {
     (check.__doc__ or "").rstrip("."): check for check in (price_is_finite, price_is_measured, floor_holds)
 }
-"""What is checked of each network, by the rule in words."""
+"""The checks of each network, by their rules in words."""

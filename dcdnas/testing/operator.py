@@ -1,4 +1,4 @@
-"""The contract of an operator, a function a rule; `check_operator` runs them all at every geometry that the operator takes.
+"""The contract of an operator, one function per rule; `check_operator` runs all of them at every supported geometry.
 
 Letters in shapes: N batch, C input channels, D output channels, H W map.
 """
@@ -40,14 +40,14 @@ Kind = type[Operator]
 
 
 def check_operator(operator: Kind, geometries: Sequence[ConvGeometry] = GEOMETRIES) -> None:
-    """Checks an operator by the rules that those of the package keep; takes some ten seconds.
+    """Checks an operator by the rules that the package's own operators keep; takes about ten seconds.
 
     Args:
         operator: the class.
-        geometries: at which it is checked, where it takes them; `dcdnas.testing.places.QUICK` has fewer.
+        geometries: at which it is checked, if it supports them; `dcdnas.testing.places.QUICK` has fewer.
 
     Raises:
-        ContractError: at the first rule that it breaks, with the geometry and what was found.
+        ContractError: at the first broken rule, with the geometry and what was found.
     """
     with torch.random.fork_rng(devices=[]):
         for rule, check in _checks(operator, geometries):
@@ -55,7 +55,7 @@ def check_operator(operator: Kind, geometries: Sequence[ConvGeometry] = GEOMETRI
 
 
 def _checks(operator: Kind, geometries: Sequence[ConvGeometry]) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Each check that is to be run, with what it is called in a message."""
+    """Yields each check to be run, with its name for messages."""
     for whole in WHOLE:
         yield f"{operator.__name__}: {said(whole)}", partial(whole, operator)
     taken = [geometry for geometry in geometries if refusal(operator, geometry) is None]
@@ -66,7 +66,7 @@ def _checks(operator: Kind, geometries: Sequence[ConvGeometry]) -> Iterator[tupl
 
 
 def said(check: Callable[..., None]) -> str:
-    """The rule that a check is for, as its docstring says it."""
+    """Returns the rule of a check in words, which is its docstring."""
     return (check.__doc__ or "").strip().split("\n")[0].rstrip(".")
 
 
@@ -279,7 +279,7 @@ def resolve_settles(operator: Kind, geometry: ConvGeometry) -> None:
 
 
 def refusals(operator: Kind) -> list[GeometryError]:
-    """All errors with which an operator refuses a geometry or settings."""
+    """Returns all errors with which an operator refuses a geometry or settings."""
     found = (refusal(operator, g, **settings) for g in GEOMETRIES for settings in variations(operator))
     return [error for error in found if error is not None]
 
@@ -372,6 +372,6 @@ AT_A_PLACE: dict[Callable[..., None], Sequence[tuple[object, ...]]] = {
     portable_traces: ONCE,
     resolve_settles: ONCE,
 }
-"""Rules at each geometry, with what else a check takes."""
+"""Rules at each geometry, with the further arguments of each check."""
 
 __all__ = ["GEOMETRIES", "QUICK", "check_operator"]

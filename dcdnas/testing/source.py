@@ -1,4 +1,4 @@
-"""The contract of a data source, checked on real images: a small part of the data set, in a folder of a test, does."""
+"""The contract of a data source, checked on real images; a small part of the data set in a test folder is enough."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from dcdnas.errors import DataError
 from dcdnas.testing.rules import kept
 
 SIDE = 8
-"""Of the images that are asked of a source that decodes pictures of any size."""
+"""Side of the images that are requested from a source that decodes pictures of any size."""
 
 
 def check_source(source: type[Source], argument: str | Path = "") -> None:
-    """Checks a data source by the rules that those of the package keep.
+    """Checks a data source by the rules that the package's own sources keep.
 
     Args:
         source: the class.
-        argument: where its images are, as after the colon of ``-d NAME:ARGUMENT``.
+        argument: location of its images, as after the colon of ``-d NAME:ARGUMENT``.
 
     Raises:
-        ContractError: at the first rule that it breaks, with what was found.
+        ContractError: at the first broken rule, with what was found.
     """
     what = f"{source.__name__}({str(argument)!r})"
     kept(f"{what}: the rules of a data source", partial(rules_of("data source"), "", source))
@@ -75,7 +75,7 @@ def misses_in_words(source: type[Source], argument: str) -> None:
     except DataError as error:
         require(nowhere in str(error), f"{nowhere!r} is not named in {str(error)!r}")
         return
-    except OSError as error:  # `load` says it with the file's name
+    except OSError as error:  # `load` reports it with the file's name
         require(nowhere in str(error.filename), f"{nowhere!r} is not the file of {error!r}")
         return
     require(False, f"something was read from {nowhere!r}")
@@ -89,4 +89,4 @@ RULES: Mapping[str, Callable[[type[Source], str], None]] = {
     (check.__doc__ or "").rstrip("."): check
     for check in (reads_both_parts, has_two_images_a_class, says_its_contents, reads_the_same_again, misses_in_words)
 }
-"""What is checked, by the rule in words."""
+"""The checks, by their rules in words."""
