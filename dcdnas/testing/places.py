@@ -87,7 +87,7 @@ def variations(operator: type[Operator]) -> Iterator[dict[str, Any]]:
 def sampled(operator: type[Operator], geometry: ConvGeometry, count: int = 3) -> list[dict[str, Any]]:
     """Returns the resolved default settings at a geometry and `count` of the other variations that it supports.
 
-    The variations rotate over the geometries, so that each is checked at several of them, but not at all of them, which saves time.
+    The variations rotate over the geometries, so that each is checked at several of them, but not at every one, to save time.
 
     Args:
         operator: whose settings are varied.
