@@ -170,8 +170,8 @@ def verified(architecture: Architecture, names: tuple[str, ...] = ()) -> Cost:
     if wrong:
         used = ", ".join(sorted({choice.operator for choice in architecture.layers.values()}))
         raise MismatchError(
-            f"the price of a network is not what it costs: {'; '.join(wrong)}. One of its operators ({used}) states its "
-            "multiply-adds wrongly; `tests/operators` shows which."
+            f"the price of a network differs from its measured cost: {'; '.join(wrong)}. One of its operators ({used}) states "
+            "its multiply-adds wrongly; `tests/operators` shows which."
         )
     return priced
 

@@ -1,4 +1,4 @@
-"""Activations: the most bytes of tensors that are not weights at one time in inference, by their lives."""
+"""Activations: peak bytes of tensors that are not weights during inference, from the lifetimes of the tensors."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ NOTATION = Notation("activations", "Activations", BYTES, implied=False)
 
 activations = Metric(
     NOTATION,
-    "bytes of tensors that are not weights, the most at one time",
+    "peak bytes of tensors that are not weights",
     count_activations,
     of_network=lambda architecture: max(peaks(architecture)),
     peaks=peaks,

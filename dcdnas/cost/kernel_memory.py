@@ -1,4 +1,4 @@
-"""Kernel memory: the bytes of the kernels that a sample makes for itself, of the layer that has the most at one time."""
+"""Kernel memory: peak bytes of the kernels that are computed for a sample, in the layer with the most."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ NOTATION = Notation("kernel-memory", "Kernel memory", BYTES, implied=False)
 
 kernel_memory = Metric(
     NOTATION,
-    "bytes of a sample's own kernels, the most at one time",
+    "peak bytes of the kernels computed for a sample",
     count_kernel_bytes,
     of_slot=slot_kernel_bytes,
     of_network=lambda architecture: max(layers_bytes(architecture), default=0),

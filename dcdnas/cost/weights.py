@@ -1,4 +1,4 @@
-"""Weights: the bytes of a network's state, as a file of it holds them."""
+"""Weights: bytes of the tensors in a network's state dict, as a checkpoint stores them."""
 
 from __future__ import annotations
 

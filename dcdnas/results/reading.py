@@ -140,4 +140,4 @@ def _check(data: Any) -> None:
             raise TypeError(f"{name} cannot be {str(data[name])[:60]!r}")
     numbers = [data.get(name, 0) for name in COUNTS] + [data.get("task", {}).get(name, 0) for name in ("epochs", "deployed_side")]
     if not all(type(n) is int and 0 <= n < 2**53 for n in numbers) or not all(isinstance(m, str) for m in data["minimize"]):
-        raise ValueError(f"{', '.join(map(str, numbers))[:60]} cannot all stand where they stand")
+        raise ValueError(f"{', '.join(map(str, numbers))[:60]} must be whole numbers from 0 to 2^53, and metrics must be names")

@@ -248,8 +248,8 @@ class Run:
             return parse_budgets(texts, self.notations)
         except BudgetError as error:
             raise BudgetError(
-                f"{error} The trials of {self.name} were priced by {', '.join(self.notations)}; a search has other prices when "
-                "its budget or --minimize names them."
+                f"{error} The trials of {self.name} were priced by {', '.join(self.notations)}; a search prices its trials in "
+                "the metrics that its budgets or --minimize name."
             ) from None
 
     def trial(self, which: int | str, budgets: Sequence[Budget] | None = None) -> Trial:
@@ -443,6 +443,6 @@ class Run:
         if unknown is not None:
             raise UsageError(
                 f"{self.name} cannot be cut at {unknown}: its trials were not priced by {unknown.metric}. Allowed: bounds on "
-                f"{', '.join(priced)}. A search has other prices when its budget or --minimize names them."
+                f"{', '.join(priced)}. A search prices its trials in the metrics that its budgets or --minimize name."
             )
         return budgets

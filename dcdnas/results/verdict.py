@@ -238,7 +238,7 @@ def _interval(verdict: Verdict, area: Area) -> str:
 
 def _no_margin(objective: Objective) -> str:
     """Why the noise of single readings is unknown."""
-    return "number of validation images unknown" if objective.counted else "no fresh seeds say what chance does"
+    return "number of validation images unknown" if objective.counted else "no fresh seeds to measure the noise"
 
 
 def _nothing(area: Area) -> str:
@@ -249,9 +249,9 @@ def resolution(verdict: Verdict) -> str:
     """Describes which differences between single readings are distinguishable."""
     images, margin, objective = verdict.run.counted_images, verdict.margin, verdict.run.objective
     if not objective.counted:
-        says = "" if verdict.run.trained_elsewhere else "; fresh seeds say it: --confirm"
-        return f"What single trainings tell apart is unknown{says}."
+        says = "" if verdict.run.trained_elsewhere else "; fresh seeds measure it: --confirm"
+        return f"The noise of single trainings is unknown{says}."
     if margin is None or images is None:
-        return "How many validation images a reading had is unknown, so what single trainings tell apart is too."
+        return "The number of validation images is unknown, and so is the noise of single trainings."
     chance = objective.difference(margin, sign=False)
     return f"One reading is of {images:,} validation images: differences up to {chance} may be chance (95 %)."

@@ -36,8 +36,8 @@ def check_effects(space: SearchSpace, trained: Trained) -> None:
     if idle:
         named = "; ".join(f"{d.name} ({', '.join(map(str, d.options))})" for d in idle)
         raise UsageError(
-            f"{space.name}: whatever these decisions say, the same network is trained: {named}. Give options that build "
-            "different networks, or one value, which is not searched."
+            f"{space.name}: these decisions never change the network that is trained: {named}. Give options that build "
+            "different networks, or a single value, which is not searched."
         )
 
 

@@ -170,8 +170,8 @@ class SearchSpace:
         if not budgets or not metrics[budgets[0].metric].additive:
             given = f", not to {budgets[0].metric}" if budgets else ""
             raise UsageError(
-                f"the width in {self.name} is fitted to a budget of FLOPs or parameters{given}. Give such a one first, "
-                "like `-b 2MFLOPs`."
+                f"the width in {self.name} is fitted to a budget of FLOPs or parameters{given}. Give such a budget "
+                "first, like `-b 2MFLOPs`."
             )
         return replace(self, fit=replace(self.fit, budget=budgets[0]))
 

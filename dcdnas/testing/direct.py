@@ -70,7 +70,7 @@ def searched(
 
 
 def proposes_what_is_new(sampler: Kind, space: SearchSpace) -> None:
-    """A proposal is a new network within the budget, whatever became of the others."""
+    """A proposal is a new network within the budget, in whatever states the other trials ended."""
     rng = random.Random(1)
     states: list[State] = ["finished", "finished", "stopped", "refused", "failed", "replayed"]
     found = searched(study_of(sampler, space), space, 30, lambda number: rng.choice(states))
@@ -78,7 +78,7 @@ def proposes_what_is_new(sampler: Kind, space: SearchSpace) -> None:
     for trial in found:
         made = trial.decisions
         require(within(trial.cost, BUDGETS), f"trial {trial.number} is over the budget")
-        require(all(value in options[key] for key, value in made.items()), f"{dict(made)} has what is no option")
+        require(all(value in options[key] for key, value in made.items()), f"{dict(made)} has a value that is not an option")
         again = space.decide(lambda key, _, made=made: made[key])  # type: ignore[misc]
         require(again == made, "a decision that does not exist is proposed, or one is missing")
     different = len({t.deployed for t in found})
@@ -86,14 +86,14 @@ def proposes_what_is_new(sampler: Kind, space: SearchSpace) -> None:
 
 
 def function_of_its_seed(sampler: Kind, space: SearchSpace) -> None:
-    """The same seed proposes the same networks after the same results, another seed others."""
+    """The same seed proposes the same networks after the same results, another seed proposes others."""
     one, same, other = ([t.decisions for t in searched(study_of(sampler, space, seed), space, 12)] for seed in (1, 1, 2))
     require(one == same, "two searches with one seed differ")
     require(one != other, "two seeds propose the same 12 networks")
 
 
 def goes_on_when_resumed(sampler: Kind, space: SearchSpace, cuts: tuple[int, ...] = (0, 7)) -> None:
-    """A resumed search goes on as if it had not been interrupted."""
+    """A resumed search continues as if it had not been interrupted."""
 
     def state(number: int) -> State:
         return "failed" if number == 5 else "finished"
@@ -110,12 +110,12 @@ def goes_on_when_resumed(sampler: Kind, space: SearchSpace, cuts: tuple[int, ...
 
 
 def leaves_what_is_running(sampler: Kind, space: SearchSpace) -> None:
-    """What is in training is not proposed again."""
+    """A network that is being trained is not proposed again."""
     asked = study_of(sampler, space)
     searched(asked, space, 10)
     proposed = [found for found in (asked.ask() for _ in range(6)) if found is not None]
     names = {identity(space.architecture(decisions)) for _, decisions in proposed}
-    require(len(names) == 6, f"of 6 proposals at one time {len(names)} are different networks")
+    require(len(names) == 6, f"of 6 simultaneous proposals {len(names)} are different networks")
     require(not names & {t.deployed for t in asked.known.trials}, "a network that was trained is proposed again")
     for ticket, decisions in reversed(proposed):
         asked.tell(ticket, ended(space, decisions, 100 + ticket))

@@ -68,7 +68,7 @@ def _of_slot(metric: Metric, slot: Slot, choice: LayerChoice) -> float:
 
 
 def price_is_finite(metric: Metric, architecture: Architecture) -> None:
-    """Its price is a finite number from 0 on, of the type that its notation says."""
+    """Its price is a finite number, 0 or more, of the type in its notation."""
     value = price_of(metric, architecture)
     require(math.isfinite(value) and value >= 0, f"it is {value}")
     whole = metric.notation.number == "float" or float(value).is_integer()
@@ -76,14 +76,14 @@ def price_is_finite(metric: Metric, architecture: Architecture) -> None:
 
 
 def price_is_measured(metric: Metric, architecture: Architecture) -> None:
-    """Its price is what measure finds of the whole network, unless it is a prediction."""
+    """Its price is what measure returns for the whole network, unless it is a prediction."""
     if metric.exact:
         priced, found = price_of(metric, architecture), metric.measure(build_network(architecture).eval(), architecture.input)
         require(math.isclose(priced, found, rel_tol=1e-9), f"it is priced at {priced} and measures {found}")
 
 
 def floor_holds(metric: Metric, architecture: Architecture) -> None:
-    """No network has less than the floor of one of its choices."""
+    """No network costs less than the floor of one of its choices."""
     if metric.floor is not None:
         value = price_of(metric, architecture)
         floors = [metric.floor(slot, architecture.layers.get(slot.name, STATIC)) for slot in slots_of(architecture)]

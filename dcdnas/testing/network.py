@@ -77,7 +77,7 @@ def unknown_setting_refused(network: type[Network]) -> None:
 
 
 def settings_settle(architecture: Architecture) -> None:
-    """Complete settings stay as they are, written or not."""
+    """Complete settings do not change when they are completed again, nor when they were written before."""
     cls = class_of(architecture)
     complete = cls.complete(architecture.settings)
     for again in (cls.complete(complete), cls.complete(cls.written(complete))):
@@ -85,7 +85,7 @@ def settings_settle(architecture: Architecture) -> None:
 
 
 def slots_are_modules(architecture: Architecture) -> None:
-    """Every slot is a module of its name, and no parameter stands outside the slots."""
+    """Every slot is a module of the same name, and every parameter belongs to a slot."""
     network = build_network(architecture)
     names = [slot.name for slot in slots_of(architecture)]
     modules = dict(network.named_modules())
@@ -96,7 +96,7 @@ def slots_are_modules(architecture: Architecture) -> None:
 
 
 def maps_as_planned(architecture: Architecture) -> None:
-    """Each slot receives a map of the size that its geometry says, and there is an output a class, with a head at each pixel."""
+    """Each slot receives a map of its geometry's size, and the network has one output per class, with a head at each pixel."""
     network, seen = build_network(architecture).eval(), {}
 
     def note(name: str) -> Callable[..., None]:
@@ -113,7 +113,7 @@ def maps_as_planned(architecture: Architecture) -> None:
 
 
 def price_is_measured(architecture: Architecture) -> None:
-    """The price of the slots is what the whole network measures."""
+    """The price of the slots is what is measured on the whole network."""
     priced, measured = dict(price(architecture).values), dict(measure(build_network(architecture)).values)
     require(priced == measured, f"it is priced at {priced} and measures {measured}")
 
@@ -127,7 +127,7 @@ def trains(architecture: Architecture) -> None:
 
 
 def fits_small_images(architecture: Architecture) -> None:
-    """A proxy's small images make a network that computes, with the same places for operators."""
+    """The network for a proxy's small images computes, and has the same slots for operators."""
     channels, *_ = architecture.input
     small = for_proxy(architecture, (channels, 8, 8), 3)
     names, before = ([slot.name for slot in slots_of(a) if slot.searchable] for a in (small, architecture))

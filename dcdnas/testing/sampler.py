@@ -99,14 +99,14 @@ def proposes_outcomes(sampler: Sampler, space: SearchSpace) -> None:
     for number in range(25):
         ticket, decisions = study.ask()
         strange = {key: value for key, value in decisions.items() if value not in options.get(key, ())}
-        require(not strange, f"{strange} is no option")
+        require(not strange, f"{strange} is not an option")
         again = space.decide(lambda key, _, made=decisions: made[key])  # type: ignore[misc]
         require(again == decisions, "a decision that does not exist is proposed, or one is missing")
         study.tell(ticket, ended(space, decisions, "finished", number))
 
 
 def function_of_its_seed(sampler: Sampler, space: SearchSpace) -> None:
-    """The same seed proposes the same networks after the same results, another seed others."""
+    """The same seed proposes the same networks after the same results, another seed proposes others."""
 
     def outcomes(seed: int) -> list[Decisions]:
         study = study_of(sampler, space, seed)
@@ -122,7 +122,7 @@ def function_of_its_seed(sampler: Sampler, space: SearchSpace) -> None:
 
 
 def proposes_what_is_fixed(sampler: Sampler, space: SearchSpace) -> None:
-    """What is fixed is proposed as it is."""
+    """Decisions that are fixed are proposed unchanged."""
     study, rng = study_of(sampler, space), random.Random(3)
     for number in range(10):
         wanted = draw(space, rng)
@@ -132,7 +132,7 @@ def proposes_what_is_fixed(sampler: Sampler, space: SearchSpace) -> None:
 
 
 def bears_every_state(sampler: Sampler, space: SearchSpace) -> None:
-    """Nothing that is told keeps a sampler from going on."""
+    """A sampler continues after results of every state."""
     study, rng = study_of(sampler, space), random.Random(0)
     for number in range(40):
         ticket, decisions = study.ask()
@@ -140,7 +140,7 @@ def bears_every_state(sampler: Sampler, space: SearchSpace) -> None:
 
 
 def goes_on_when_resumed(sampler: Sampler, space: SearchSpace, cuts: tuple[int, ...] = (0, 3, 22)) -> None:
-    """A resumed search proposes what it would have proposed."""
+    """A resumed search proposes what it would have proposed without the interruption."""
     study, rng, whole = study_of(sampler, space), random.Random(0), []
     for number in range(26):
         ticket, decisions = study.ask()

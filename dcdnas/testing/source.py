@@ -34,16 +34,16 @@ def check_source(source: type[Source], argument: str | Path = "") -> None:
 
 
 def reads_both_parts(source: type[Source], argument: str) -> None:
-    """Both parts are images of bytes (N, C, H, W) with a label or a mask each, of the same classes and channels."""
+    """Both parts are uint8 images (N, C, H, W) with a label or a mask each, and have the same classes and channels."""
     train, test = (checked(f"{part} part", _read(source, argument, part)) for part in ("train", "test"))
     require(train.classes == test.classes, f"the classes are {train.classes[:5]} and {test.classes[:5]}")
-    require(len(set(train.classes)) == len(train.classes), "a name of a class stands twice")
+    require(len(set(train.classes)) == len(train.classes), "the name of a class occurs twice")
     channels = train.pixels.shape[1], test.pixels.shape[1]
     require(channels[0] == channels[1], f"the parts have {channels[0]} and {channels[1]} channels")
 
 
 def has_two_images_a_class(source: type[Source], argument: str) -> None:
-    """Every class has two images to learn from, so that one can be kept for validation."""
+    """Every class has two training images or more, so that one can be kept for validation."""
     train = _read(source, argument, "train")
     if train.labels.ndim == 1:
         counts = np.bincount(train.labels, minlength=len(train.classes))
@@ -54,7 +54,7 @@ def has_two_images_a_class(source: type[Source], argument: str) -> None:
 
 
 def says_its_contents(source: type[Source], argument: str) -> None:
-    """Channels and number of classes are known without more than contents() reads."""
+    """contents() returns the channels and the number of classes of the images."""
     train, said = _read(source, argument, "train"), source(argument).contents()
     require(said == (train.pixels.shape[1], len(train.classes)), f"contents() says {said}")
 
@@ -66,7 +66,7 @@ def reads_the_same_again(source: type[Source], argument: str) -> None:
 
 
 def misses_in_words(source: type[Source], argument: str) -> None:
-    """A place that is not there is said as a DataError that names it."""
+    """A location that does not exist raises a DataError that names it."""
     if source.ARGUMENT.strip("[]") not in ("DIR", "FILE", "GLOB"):
         return
     nowhere = f"{argument or '.'}-is-not-there"

@@ -54,7 +54,7 @@ def check_task(task: Any, architecture: Architecture | None = None, epochs: int 
 
 
 def reports_its_objectives(task: Task, architecture: Architecture, epochs: int) -> None:
-    """A training reports rising epochs and returns a finite value of every objective, and of nothing else."""
+    """A training reports increasing epochs and returns a finite value of every objective, and of nothing else."""
     _trained(task, architecture, epochs)
 
 
@@ -65,7 +65,7 @@ def gives_the_same_again(task: Task, architecture: Architecture, epochs: int) ->
 
 
 def ends_when_told(task: Task, architecture: Architecture, epochs: int) -> None:
-    """A training that is told to end by report() returns the values that it had reported."""
+    """A training that report() tells to end returns the values that it has just reported."""
     told: list[EpochResult] = []
 
     def end(reached: EpochResult) -> bool:

@@ -29,7 +29,7 @@ BLOCKS = 10
 def slot_latency(slot: Slot, choice: LayerChoice) -> int:
     """Raises UsageError, because only a table gives what a slot adds to its network's latency, see `prices_by`."""
     raise UsageError(
-        "latency has no table to be read from. Measure one with `dcdnas latency measure SPACE`, or name one with "
+        "latency cannot be priced without a table. Measure one with `dcdnas latency measure SPACE`, or give one with "
         "--latency-table FILE."
     )
 

@@ -131,7 +131,7 @@ def draws_within(
     source = _source(space, tuple(budgets), chances)
     if source is None and chances == "networks":
         raise UsageError(
-            f"the networks of {space.name} cannot be counted, so none can be drawn with equal chances. Take operators."
+            f"the networks of {space.name} cannot be counted, so they cannot be drawn with equal probability. Allowed: operators."
         )
     misses, names = 0, _metrics(budgets, also)
     while misses < tries and (source is None or source.at_most):

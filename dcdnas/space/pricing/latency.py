@@ -169,7 +169,7 @@ def notes_on(table: LatencyTable | None, space: SearchSpace) -> list[str]:
         return []
     c, said = table.correction, []
     if not c.networks and c.error is None:
-        said.append(f"{table.source} has no correction that was fitted on whole networks: latencies are sums of lone layers.")
+        said.append(f"{table.source} has no correction that was fitted on whole networks: latencies are plain sums over layers.")
     elif c.space and c.space != space.name:
         said.append(f"the correction of {table.source} was fitted on networks of {c.space}, not of {space.name}.")
     return said

@@ -122,8 +122,8 @@ class SpaceTable:
     def __init__(self, space: SearchSpace, names: tuple[str, ...] = METRICS) -> None:
         if whole := [name for name in names if not metrics[name].additive]:
             raise UsageError(
-                f"a table adds up what slots cost, and {whole[0]} is no such sum. Allowed: {', '.join(additive_metrics())}. "
-                "Price the networks one by one with dcdnas.cost.price."
+                f"a table adds up the costs of slots, and {whole[0]} is not a sum over slots. Allowed: "
+                f"{', '.join(additive_metrics())}. Price the networks one by one with dcdnas.cost.price."
             )
         self.space, self.names = space, names
         self._number = np.result_type(*(metrics[name].dtype for name in names))
@@ -200,7 +200,7 @@ class SpaceTable:
         places = places_of(self.space)
         if places is None:
             raise UsageError(
-                f"the networks of {self.space.name} do not come apart into stages and blocks that cost each for themselves, or "
+                f"the networks of {self.space.name} do not separate into stages and blocks with independent costs, or "
                 "have too many structures to list. Price them one by one, or search fewer settings of the whole network."
             )
         group_of = {slot: number for number, group in enumerate(self.space.groups) for slot in group.slots}

@@ -144,7 +144,7 @@ class Compiler:
         """Reports layers that cannot share weights in any of the tried uniform networks."""
         sharing = [(number, group) for number, group in enumerate(space.groups) if group.shares_weights]
         if sharing and space.fit is not None:
-            self.problems.add(("settings", "width"), "a width that is fitted prices each layer alone. Leave `share` to `layer`.")
+            self.problems.add(("settings", "width"), "with a fitted width each layer is priced alone. Leave `share` at `layer`.")
             return
         outcomes = list(space.uniform_static()) or [space.decide(lambda name, options: options[0])] if sharing else []
         frames = [space.frame(o) for o in [*outcomes[:: max(1, len(outcomes) // SOME)], *outcomes[-1:]]]
@@ -161,7 +161,7 @@ class Compiler:
         if file.input[1:] not in [(size, size) for size in options]:
             given = "x".join(map(str, file.input[1:]))
             self.problems.add(
-                ("resolution",), f"{', '.join(map(str, options))} do not hold the input's {given}. Name one size in both."
+                ("resolution",), f"{', '.join(map(str, options))} do not include the input's {given}. Give one size in both."
             )
         return (Variable("resolution", "", "resolution" if len(options) > 1 else "", options),)
 
@@ -196,7 +196,7 @@ class Compiler:
             names = tuple(matching([d.name for d in space.decisions], pattern))
             options = {o for d in space.decisions if d.name in names for o in d.options}
             if not names:
-                self.problems.add((*key, pattern), f"nothing is decided under that name. {_near(space, pattern)}")
+                self.problems.add((*key, pattern), f"no decision has that name. {_near(space, pattern)}")
             for unknown in [v for v in values if names and not _among(v, options)]:
                 allowed = ", ".join(map(str, sorted(options, key=str)))
                 self.problems.add((*key, pattern), f"{shown(unknown)} is no option. Allowed: {allowed}.")
@@ -209,7 +209,7 @@ class Compiler:
         for decision in space.decisions:
             combinations *= len(decision.options) if decision.name in ruled else 1
         if combinations > RULED:
-            hint = "Name fewer, or share choices."
+            hint = f"Allowed: {RULED:,}. Name fewer, or share choices."
             self.problems.add(("forbid",), f"the rules name {len(ruled)} decisions with {combinations:,} combinations. {hint}")
         elif not space.size:
             self.problems.add(("forbid",), "the rules leave no network. Remove one.")

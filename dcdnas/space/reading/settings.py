@@ -141,7 +141,7 @@ def _fit(problems: Problems, given: Mapping[str, Any]) -> tuple[WidthFit | None,
         return WidthFit(), rest
     bounds, others = width["fit"], [name for name in width if name != "fit"]
     if others:
-        problems.add(("settings", "width", str(others[0])), "nothing stands beside `fit`. Remove it: the network has one width.")
+        problems.add(("settings", "width", str(others[0])), "`fit` allows no other key beside it. Remove this one.")
     numbers = isinstance(bounds, list) and all(isinstance(b, (int, float)) and not isinstance(b, bool) for b in bounds)
     if not numbers or len(bounds) != 2 or not WIDTHS[0] <= bounds[0] < bounds[1] <= WIDTHS[1]:
         allowed = f"the narrowest and the widest width, between {WIDTHS[0]:g} and {WIDTHS[1]:g}, like `fit: [0.25, 2]`"

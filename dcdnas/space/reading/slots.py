@@ -171,10 +171,10 @@ class SlotsReader:
 def _no_guide(led: Led) -> str:
     roles = ", ".join(sorted({name.rpartition(".")[2] for name in led}))
     if not roles:
-        return "no layer of this network can take a guide. Leave it out."
+        return "no layer of this network can use a guide. Leave it out."
     return (
-        "no layer would take a guide: the first layer of a block makes it, for those that share its choice. Let this pattern "
-        f"match first layers and some of {roles}, and write `share: block`, `stage` or `network` beside the operators."
+        "no layer would use a guide: the first layer of a block computes it for the layers that share its choice. Let this "
+        f"pattern match first layers and some of {roles}, and write `share: block`, `stage` or `network` beside the operators."
     )
 
 
@@ -188,13 +188,13 @@ def _no_share(wanted: str, reach: Scope, groups: Sequence[Sequence[str]]) -> str
     """
     if SHARES.index(wanted) > SHARES.index(reach):
         return (
-            f"{wanted!r} reaches further than the choice itself, which is one a {reach}. Write `share: {wanted}` beside the "
-            f"operators, too, or {reach!r} here."
+            f"{wanted!r} is a wider scope than that of the choice, which is made once per {reach}. Write `share: {wanted}` "
+            f"beside the operators, too, or {reach!r} here."
         )
     met = any(len({share_key(name, cast("Scope", wanted)) for name in names}) < len(names) for names in groups)
     if wanted == SHARE.default or met:
         return ""
-    return f"no two layers of this pattern are of one {wanted}, so none would share anything. Leave {wanted!r} out."
+    return f"no two layers of this pattern are in the same {wanted}, so none would share weights. Leave {wanted!r} out."
 
 
 def _is_used(option: Setting, resolved: Setting) -> bool:
