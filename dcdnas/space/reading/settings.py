@@ -81,7 +81,7 @@ class SettingsReader:
         return tuple(found)
 
     def _own(self, name: str, settings: Mapping[str, Any]) -> Any:
-        """Returns the backbone's own value of a setting, given the others; adds a problem if it has none for so many stages."""
+        """Returns the backbone's own value of a setting, given the others; adds a problem if it has none for these stages."""
         try:
             return self.cls.complete({n: v for n, v in settings.items() if n != name})[name]
         except UsageError as error:
