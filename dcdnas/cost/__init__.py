@@ -1,4 +1,4 @@
-"""Cost metrics, one a file, and the price of an architecture before it is built."""
+"""Cost metrics, one per file, and the price of an architecture before it is built."""
 
 from dcdnas.core.breakdown import Breakdown, Layer, Parts
 from dcdnas.core.plugins import Place, accept

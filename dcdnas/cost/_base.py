@@ -1,4 +1,4 @@
-"""What a cost metric is: its notation, a function of a module, and how a network's value comes from its parts."""
+"""The definition of a cost metric: its notation, its measurement of a module, and how a network's value is computed."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from dcdnas.networks import Slot
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that a network costs at deployment.
+    """A cost of a network at deployment, expressed as a number.
 
-    The value of a network is the sum over its slots, unless `of_network` says what it is.
+    The value of a network is the sum over its slots, unless `of_network` computes it.
 
     Args:
-        notation: how its values are named, written and read.
+        notation: how its values are named, written and parsed.
         unit: the base unit in words.
         measure: (module in eval mode, shape of one input without the batch) -> value, at batch 1.
-        of_slot: the same value for one slot without running anything; None where that needs a measurement.
-        of_network: the value of a network that need not be built, where it is no sum over the slots.
-        peaks: for a maximum: numbers whose greatest is the value of the network. They tell apart networks of the same value,
-            of which one may be nearer to a smaller value than the other.
-        floor: for a value that is no sum: what every network has at least that has this choice in this slot.
-        exact: whether a price is what `measure` would find. A prediction is not, and is compared with no measurement.
+        of_slot: the same value for one slot without running anything; returns None where a measurement is needed.
+        of_network: the value of a network that need not be built, for a metric that is not a sum over the slots.
+        peaks: for a metric that is a maximum: numbers whose maximum is the value of the network. They distinguish networks of
+            equal value, one of which may be closer to a smaller value than the other.
+        floor: for a metric that is not a sum: lower bound of the value of every network that has this choice in this slot.
+        exact: whether a price equals what `measure` returns. A prediction does not, and is never compared with a measurement.
     """
 
     notation: Notation
@@ -46,12 +46,12 @@ class Metric:
 
     @property
     def name(self) -> str:
-        """As in a budget, e.g. ``flops``."""
+        """Name of the metric as in a budget, e.g. ``flops``."""
         return self.notation.metric
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of arrays of its values: whole numbers are added up exactly."""
+        """Dtype of arrays of its values; integers are summed exactly."""
         return np.dtype(np.int64 if self.notation.number == "int" else np.float64)
 
     @property
@@ -67,7 +67,7 @@ class Metrics(Catalogue[Metric]):
         super().__init__("cost", "cost metric", listed="metrics")
 
     def add(self, name: str, entry: Metric, module: ModuleType | None = None) -> None:
-        """Adds a metric from outside the folder, for as long as this process lives; see `Catalogue.add`."""
+        """Adds a metric from outside the folder, for the lifetime of this process; see `Catalogue.add`."""
         super().add(name, entry, module)
         register(entry.notation)
 
@@ -76,10 +76,10 @@ metrics = Metrics()
 
 
 def notations(budgets: Iterable[str] = ()) -> Notations:
-    """How each metric is named, written and read.
+    """Returns how each metric is named, written and parsed.
 
     Args:
-        budgets: as a person writes them; a metric that they name and an installed package offers is imported.
+        budgets: in text form; a metric that they name and an installed package offers is imported.
     """
     for name in {named(text) for text in budgets} & {*metrics.offered}:
         metrics[name]
@@ -87,10 +87,10 @@ def notations(budgets: Iterable[str] = ()) -> Notations:
 
 
 def additive_metrics() -> tuple[str, ...]:
-    """Names of the metrics that layers have each for itself, and that are no predictions."""
+    """Names of the metrics that are sums over the slots and not predictions."""
     return tuple(name for name, metric in metrics.items() if metric.additive and metric.exact)
 
 
 def exact_metrics() -> tuple[str, ...]:
-    """Names of the metrics whose price is no prediction."""
+    """Names of the metrics whose price is not a prediction."""
     return tuple(name for name, metric in metrics.items() if metric.exact)

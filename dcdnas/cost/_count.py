@@ -1,4 +1,4 @@
-"""What any torch module costs, with our operators in it or without."""
+"""Measures the cost of any torch module, whether or not it contains operators of dcdnas."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dcdnas.errors import UsageError
 
 
 def count(module: nn.Module, input: Sequence[int] | Tensor, names: Iterable[str] = ALWAYS) -> Cost:
-    """What a module costs for one input, measured on a pass in eval mode; the module is left as it was.
+    """Measures the cost of a module for one input on a forward pass in eval mode; the module is left unchanged.
 
     Args:
-        module: takes one tensor.
+        module: that takes one tensor.
         input: shape of one input without the batch, e.g. ``(3, 224, 224)``, or a batch of inputs.
         names: of exact metrics; `dcdnas list metrics` shows all.
 
@@ -25,8 +25,8 @@ def count(module: nn.Module, input: Sequence[int] | Tensor, names: Iterable[str]
 
     Raises:
         UnknownNameError: when there is no such metric.
-        UsageError: for another input, no module, or a metric that is a prediction.
-        UncountedOperation: naming an operation that nobody counts, so that nothing is counted as free.
+        UsageError: for an invalid input, an object that is not a module, or a metric that is a prediction.
+        UncountedOperation: naming an operation that the counter does not know, which is therefore never counted as free.
     """
     if not isinstance(module, nn.Module):
         raise UsageError(f"{type(module).__name__} cannot be counted. Allowed: a torch module, like the network of dcdnas.build.")

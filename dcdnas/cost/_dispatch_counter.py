@@ -1,8 +1,8 @@
-"""The counter that stands in where torch cannot trace a module: it counts the operations that torch dispatches in one pass.
+"""The fallback counter for modules that torch cannot trace: it counts the operations that torch dispatches in one pass.
 
-The rules are those of the trace (`_operations`), and so are the counts, in tests for every operator, form and backbone. What
-differs is what is seen: a dispatcher gets compound operations in their parts (a linear layer as `addmm`), and looks into scripted
-functions and autograd functions, which a trace refuses.
+It has the same rules as the trace (`_operations`) and gives the same counts, which tests verify for every operator, form and
+backbone. It differs in what it sees: the dispatcher splits compound operations into their parts (a linear layer arrives as
+`addmm`), and it looks into scripted functions and autograd functions, which a trace refuses.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PARTS = names(
     "cudnn_batch_norm native_batch_norm native_group_norm native_layer_norm reflection_pad2d replication_pad2d scalar_tensor "
     "scatter scatter_"
 )
-"""Free operations as they are dispatched, where that is another name than a trace's."""
+"""Free operations whose dispatched name differs from the one in a trace."""
 
 COUNTS: Mapping[str, Callable[[Sequence[Any], Tensor], int]] = {
     "aten::convolution": lambda args, out: args[1].numel() * _pixels(args, out) * out.shape[0],
@@ -45,14 +45,14 @@ COUNTS: Mapping[str, Callable[[Sequence[Any], Tensor], int]] = {
     "aten::upsample_bilinear2d": lambda args, out: BILINEAR_TAPS * out.numel(),
     "dcdnas::product": lambda args, out: out.numel(),
 }
-"""(arguments, result) to multiply-adds."""
+"""For each counted operation, a function from (arguments, result) to multiply-adds."""
 
 
 def by_dispatch(module: nn.Module, x: Tensor) -> dict[str, int]:
-    """As `by_trace`, without a trace.
+    """Counts multiply-adds as `by_trace` does, without a trace.
 
     Raises:
-        UncountedOperation: naming the operation that nobody counts.
+        UncountedOperation: naming the operations that the counter does not know.
     """
     counter = DispatchCounter(module, x)
     handles = [handle for name, part in module.named_modules() for handle in counter.follow(name, part)]
@@ -68,10 +68,10 @@ def by_dispatch(module: nn.Module, x: Tensor) -> dict[str, int]:
 
 
 class DispatchCounter(Observer):
-    """Counts what is dispatched while it is active.
+    """Counts the multiply-adds of the operations that are dispatched while it is active.
 
     Args:
-        module: whose parts are counted each for itself.
+        module: whose submodules are counted separately.
         x: its input, on which unmarked products must not depend.
     """
 
@@ -84,7 +84,7 @@ class DispatchCounter(Observer):
         self._dependent: WeakSet[Any] = WeakSet([x.untyped_storage()])
 
     def follow(self, name: str, part: nn.Module) -> tuple[Any, Any]:
-        """Hooks, to be removed, that tell whose operations the ones between them are."""
+        """Registers hooks that assign the operations between them to a submodule; the caller removes them."""
 
         def enter(*_: object) -> None:
             self._running.append(name)
@@ -95,13 +95,13 @@ class DispatchCounter(Observer):
         return part.register_forward_pre_hook(enter), part.register_forward_hook(leave)
 
     def add(self, count: int) -> None:
-        """Adds to the module that runs and to all that it is inside of."""
+        """Adds a count to the module that is running and to all modules that contain it."""
         path = self._running[-1].split(".")
         self.counts.update({".".join(path[:end]): count for end in range(len(path) + 1)})
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Within this context nothing is counted or refused; what depends on the input is still followed."""
+        """Stops counting and refusing within this context; which tensors depend on the input is still tracked."""
         self._counts_parts = False
         try:
             yield
@@ -131,7 +131,7 @@ class DispatchCounter(Observer):
             self.unknown.add(name)
 
     def _check_product(self, args: Sequence[Any], out: Tensor) -> None:
-        """See `unmarked` of the trace."""
+        """Refuses an unmarked product, see `unmarked` of the trace."""
         a, b = args[:2]
         folds = not self._depends(a) and not self._depends(b)
         if out.is_floating_point() and not (folds or self._is_number(a) or self._is_number(b)):
@@ -151,14 +151,14 @@ class DispatchCounter(Observer):
 
 
 class _Compounds(TorchFunctionMode):
-    """Counts or refuses as a whole what a trace names as a whole, of which the dispatcher would show the parts only."""
+    """Counts or refuses compound functions as a whole, as a trace does; the dispatcher would only show their parts."""
 
     def __init__(self, counter: DispatchCounter) -> None:
         super().__init__()
         self._counter = counter
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Calls a function of torch."""
+        """Calls a torch function, and counts or refuses it if it is compound."""
         if func is F.scaled_dot_product_attention:
             self._counter.unknown.add("aten::scaled_dot_product_attention")
         if func is not torch.einsum:
@@ -173,5 +173,5 @@ def _tensors(tree: Any) -> list[Tensor]:
 
 
 def _pixels(args: Sequence[Any], out: Tensor) -> int:
-    """Of a convolution's result, of a transposed one's input: one weight meets each of them once."""
+    """Pixels of a convolution's output, or of a transposed one's input: each weight is applied to each of them once."""
     return math.prod((args[0] if args[6] else out).shape[2:])

@@ -1,8 +1,8 @@
-"""Slot prices that took work to find, kept on disk from one run to the next.
+"""Disk cache of the slot prices that are slow to compute, reused by later runs.
 
-A file's name is a digest of the sources that make its numbers (operators, networks, costs) and of the counting libraries'
-versions; an entry for an operator from outside the package carries a digest of its file. So no stale number is ever read;
-the rest is as for all of the cache (`dcdnas.core.cache`).
+A file's name contains a digest of the sources that determine its numbers (operators, networks, costs) and of the counting
+libraries' versions; an entry for an operator from outside the package also contains a digest of the operator's file. Therefore
+no stale number is ever read. Everything else is as in the whole cache (`dcdnas.core.cache`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SOURCES = ("operators/**/*.py", "networks/**/*.py", "tracing/**/*.py", "cost/**
 
 
 def kept(metric: str, slot: Slot, choice: LayerChoice, find: Callable[[], Value]) -> Value:
-    """The value from disk, else what `find` finds, which is then kept."""
+    """Returns the cached value; if there is none, computes it with `find` and caches it."""
     if outside(choice.operator) is None:
         return find()
     entries, key = _entries(records().path), _key(metric, slot, choice)
@@ -39,12 +39,12 @@ def kept(metric: str, slot: Slot, choice: LayerChoice, find: Callable[[], Value]
 
 
 def records() -> Records:
-    """Where the prices of this code are."""
+    """The cache records with the prices of the current code."""
     return Records(f"prices-{CODE}")
 
 
 def sources(package: Path) -> str:
-    """Digest of everything inside the package that makes a price, and of what counts it."""
+    """Digest of all sources in the package that determine a price, and of the counting libraries' versions."""
     digest = hashlib.sha256(f"{version('torch')} {version('fvcore')}".encode())
     for path in sorted(path for pattern in _SOURCES for path in package.glob(pattern)):
         digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
@@ -52,7 +52,7 @@ def sources(package: Path) -> str:
 
 
 CODE = sources(_PACKAGE)
-"""Of the sources as they are imported, not as they may be when the first price is asked for."""
+"""Digest of the sources as imported; on disk they may have changed by the time the first price is needed."""
 
 
 def _key(metric: str, slot: Slot, choice: LayerChoice) -> str:
@@ -65,7 +65,7 @@ def _key(metric: str, slot: Slot, choice: LayerChoice) -> str:
 
 @cache
 def outside(operator: str) -> str | None:
-    """Digest of the file of an operator that is not the package's own, else empty; None when nobody knows the file."""
+    """Digest of the file of an operator from outside the package, empty for the package's own; None if the file is unknown."""
     try:
         path = Path(inspect.getfile(operators[operator])).resolve()
     except TypeError:
@@ -75,5 +75,5 @@ def outside(operator: str) -> str | None:
 
 @cache
 def _entries(path: Path) -> dict[str, float]:
-    """What is in the file that the records are in now; read once a process."""
+    """The numeric entries of the current cache file, which is read once per process."""
     return {key: value for key, value in records().read().items() if isinstance(value, (int, float))}

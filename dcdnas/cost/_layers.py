@@ -1,4 +1,4 @@
-"""A network layer by layer: what stands in each slot, on which map, and what it costs. The sums are the network's."""
+"""The layer table of a network: each slot's operator, feature map and cost. The costs add up to the network's."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from dcdnas.networks import STATIC, Slot, class_of, slots_of
 from dcdnas.operators import Operator, operators
 
 Count = Literal["deploy", "training", "published"]
-"""In which of its equal forms each layer's multiply-adds are counted; see `counted_as`."""
+"""The one of a layer's equivalent forms whose multiply-adds are counted; see `counted_as`."""
 
 
 def breakdown(architecture: Architecture, also: tuple[str, ...] = (), prices: Prices = CATALOGUE) -> Breakdown:
-    """The cost of a network and of each of its layers, in every exact metric.
+    """Returns the cost of a network and of each of its layers, in every exact metric.
 
     Args:
-        architecture: need not be built.
-        also: predicted metrics, e.g. latency.
-        prices: that bind these, see `dcdnas.cost.latency.prices_by`.
+        architecture: that need not be built.
+        also: predicted metrics to include, e.g. latency.
+        prices: that provide these, see `dcdnas.cost.latency.prices_by`.
     """
     whole = price(architecture, with_always([*exact_metrics(), *also]), prices)
     return Breakdown(whole, tuple(layer_table(architecture, (*additive_metrics(), *also), prices)))
 
 
 def layer_table(architecture: Architecture, names: tuple[str, ...] = (), prices: Prices = CATALOGUE) -> list[Layer]:
-    """All layers in the order of computation.
+    """Returns all layers in the order of computation.
 
     Args:
-        architecture: need not be built.
-        names: of metrics that are sums, flops among them; all of these when empty.
-        prices: what to price by.
+        architecture: that need not be built.
+        names: of metrics that are sums over the slots, including flops; all exact ones when empty.
+        prices: of the slots.
 
     Raises:
         MismatchError: when the layers' costs do not add up to the network's.
@@ -65,13 +65,13 @@ def _layer(slot: Slot, architecture: Architecture, names: tuple[str, ...], price
 
 
 def _unusual(choice: LayerChoice) -> tuple[str, ...]:
-    """Settings that are not the operator's defaults."""
+    """Names of the settings whose values are not the operator's defaults."""
     known = dimensions(operators[choice.operator])
     return tuple(name for name, value in choice.settings.items() if name in known and value != known[name].default)
 
 
 def _closing(slots: tuple[Slot, ...]) -> set[str]:
-    """Names of the last slots of those of the stages' blocks that add their input: shapes agree, or a shortcut makes them."""
+    """Names of the last slots of the residual blocks: those whose input and output shapes agree, or that have a shortcut."""
     blocks: dict[str, list[Slot]] = {}
     for slot in slots:
         if slot.stage.startswith("stage"):
@@ -89,16 +89,16 @@ def _closing(slots: tuple[Slot, ...]) -> set[str]:
 
 
 def counted_as(architecture: Architecture, count: Count) -> Architecture:
-    """The same network with the form of each convolution that is to be counted; parameters and weights do not change.
+    """Returns the network with each convolution in the form that is to be counted; parameters and weights do not change.
 
     Args:
         architecture: to be counted.
         count: ``deploy`` counts the form that the architecture stores, which every budget means; ``training`` the form that
-            training executes on a map of the deployment's size; ``published`` the form in which the operator's published code
-            computes the layer, as far as it has that form there, else the first that it has.
+            training executes on a feature map of the deployment's size; ``published`` the form that the operator's published
+            code computes, if the layer has that form, else the layer's first form.
 
     Raises:
-        UsageError: for ``published``, when it is not known how an operator was published.
+        UsageError: for ``published``, when the published form of an operator is unknown.
     """
     if count == "deploy":
         return architecture
@@ -123,6 +123,6 @@ def _counted(geometry: ConvGeometry, choice: LayerChoice, count: Count) -> Layer
 
 
 def _published_form(operator: type[Operator]) -> str | None:
-    """What the class itself says; a subclass is another operator."""
+    """The form that the class itself declares; it is not inherited, because a subclass is another operator."""
     form: str | None = vars(operator).get("PUBLISHED_FORM")
     return form

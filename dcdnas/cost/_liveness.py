@@ -1,4 +1,4 @@
-"""The lives of tensors: which of the storages that were seen still exist, and how many bytes a forward pass has at one time."""
+"""Lifetimes of tensors: which storages still exist, and the peak number of bytes in a forward pass."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from dcdnas.cost._observer import Observer
 
 
 class Alive:
-    """Storages with a number of bytes each, until nobody has them any more; it keeps none of them itself."""
+    """Tracks storages and their sizes in bytes until they are freed; it holds only weak references to them."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[StorageWeakRef, int]] = {}
 
     def add(self, tensor: Tensor, size: int) -> None:
-        """The storage behind a tensor, which counts once however many tensors share it."""
+        """Adds the storage of a tensor, which counts once however many tensors share it."""
         storage = StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
         self._known[storage.cdata] = (storage, size)
 
     def bytes(self) -> int:
-        """Of the storages that still exist."""
+        """Total size of the storages that still exist."""
         gone = [key for key, (storage, _) in self._known.items() if storage.expired()]  # type: ignore[no-untyped-call]
         for key in gone:
             del self._known[key]
@@ -36,11 +36,11 @@ NORM = torch.ops.aten.native_batch_norm.default
 
 
 class Lives(Observer):
-    """Follows the storages of a pass: its input's, and those that operations make, until nobody has them any more.
+    """Tracks the storages of a forward pass, its input's and those that operations create, until they are freed.
 
     Args:
         module: whose weights do not count, nor do views of them.
-        x: the input, which whoever calls the module holds to the end.
+        x: the input, which the caller of the module holds to the end.
     """
 
     def __init__(self, module: nn.Module, x: Tensor) -> None:
@@ -51,9 +51,9 @@ class Lives(Observer):
         self.before = self.most = self._alive.bytes()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Runs an operation; its operands still exist when its results do."""
+        """Runs an operation and updates the peak; its operands still exist when its results do."""
         out = func(*args, **(kwargs or {}))
-        # a BatchNorm in eval has no statistics to give, but shapes for them where tensors have no memory
+        # BatchNorm in eval mode returns empty statistics, but tensors of full shape for them on the meta device
         for result in tree_leaves(out[:1] if func is NORM else out):
             if isinstance(result, Tensor):
                 self._see(result)
@@ -62,14 +62,14 @@ class Lives(Observer):
 
     @staticmethod
     def running() -> Lives:
-        """What follows the pass that is running."""
+        """Returns the tracker of the pass that is running."""
         mode = _get_current_dispatch_mode()
         assert isinstance(mode, Lives)
         return mode
 
     @property
     def now(self) -> int:
-        """Bytes at this moment."""
+        """Bytes that exist at this moment."""
         return self._alive.bytes()
 
     def _see(self, tensor: Tensor) -> None:
@@ -78,6 +78,6 @@ class Lives(Observer):
             self._alive.add(tensor, storage.nbytes())
 
     def __exit__(self, *raised: Any) -> None:
-        """Notes what is left, then ends."""
+        """Records the bytes that are left, then ends the tracking."""
         self.after = self.now
         super().__exit__(*raised)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Modules on tensors that have shapes but no memory: a slot's module, and a forward pass at batch 1 that computes nothing."""
+"""Modules on the meta device, whose tensors have no memory: a slot's module, and a forward pass that computes nothing."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from dcdnas.operators import counting
 Watched = TypeVar("Watched")
 
 Watch = Callable[[nn.Module, Tensor], AbstractContextManager[Watched]]
-"""(module, its input) -> what watches the pass, and is entered around it."""
+"""(module, its input) -> observer of the pass, a context manager that is entered around it."""
 
 
 def dry_run(module: nn.Module, shape: tuple[int, ...], watch: Watch[Watched]) -> Watched:
-    """What `watch` saw of one pass in eval mode; the module is left as it was.
+    """Runs one forward pass at batch 1 in eval mode and returns its observer; the module is left unchanged.
 
-    An operation whose result's shape depends on numbers cannot run without memory: then the pass computes with ones.
+    An operation whose output shape depends on tensor values cannot run without memory; then a copy with memory is run.
 
     Args:
-        module: may be on the meta device.
+        module: that may be on the meta device.
         shape: of its input without the batch axis.
-        watch: makes what watches.
+        watch: creates the observer.
     """
     try:
         return run(_without_memory(module), shape, watch)
@@ -39,18 +39,18 @@ def dry_run(module: nn.Module, shape: tuple[int, ...], watch: Watch[Watched]) ->
 
 
 def run(module: nn.Module, shape: tuple[int, ...], watch: Watch[Watched]) -> Watched:
-    """As `dry_run`, of the module itself, which is in eval mode afterwards."""
+    """As `dry_run`, but on the module itself, which is in eval mode afterwards."""
     parameter = next(module.parameters(), torch.empty(0))
     x = torch.zeros((1, *shape), dtype=parameter.dtype, device=parameter.device)
     module.eval()
     with torch.no_grad(), counting(), watch(module, x) as watched:
-        result = module(x)  # exists for as long as it is watched
+        result = module(x)  # kept alive until the observer has finished
     del result
     return watched
 
 
 def with_memory(module: nn.Module) -> nn.Module:
-    """A copy; of a module without memory one whose tensors are full of ones."""
+    """Copies a module; the copy of one on the meta device has memory, filled with ones."""
     copied = copy.deepcopy(module)
     if any(tensor.is_meta for tensor in chain(module.parameters(), module.buffers())):
         copied.to_empty(device="cpu")
@@ -68,7 +68,7 @@ def _without_memory(module: nn.Module) -> nn.Module:
 
 
 class _NoFilling(TorchFunctionMode):
-    """Leaves out what fills tensors in place: initialisations, which on the meta device are slow and change no shape."""
+    """Skips functions that fill tensors in place: initialisations, which are slow on the meta device and change no shape."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Runs `func`, unless it only fills its first argument."""
@@ -78,10 +78,10 @@ class _NoFilling(TorchFunctionMode):
 
 
 def shapes_only(slot: Slot, choice: LayerChoice) -> nn.Module:
-    """The module that stands in the slot, on the meta device where its initialisation allows that."""
-    with torch.random.fork_rng(devices=()):  # the throw-away weights must not shift anyone's random numbers
+    """Builds the module of a slot, on the meta device where its initialisation allows that."""
+    with torch.random.fork_rng(devices=()):  # building these temporary weights must not advance the global random state
         try:
             with torch.device("meta"), _NoFilling():
                 return make(slot, choice)
-        except (NotImplementedError, RuntimeError):  # an initialisation that looks at its numbers
+        except (NotImplementedError, RuntimeError):  # an initialisation that reads tensor values
             return make(slot, choice)

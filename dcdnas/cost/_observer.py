@@ -1,4 +1,4 @@
-"""What sees every operation of a pass through a network."""
+"""Base class of the observers that see every operation of a forward pass."""
 
 from __future__ import annotations
 

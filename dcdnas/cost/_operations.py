@@ -1,4 +1,4 @@
-"""What both FLOP counters know of operations by name: which are free, which must be marked, and how an einsum counts."""
+"""Rules of both FLOP counters: which operations are free, which must be marked, and how an einsum is counted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class UncountedOperation(DcdnasError):
 
 
 def unknown_operations(operations: Iterable[str], module: nn.Module) -> UncountedOperation:
-    """The error that names operations of `module` that nobody counts."""
+    """Returns the error that names the operations of `module` that the counters do not know."""
     return UncountedOperation(
         f"the FLOP counter does not know {', '.join(sorted(operations))} in {type(module).__name__}. Write a product that "
         "builds or applies an input-dependent quantity with dcdnas.operators.product, and matrix products with torch.matmul."
@@ -23,7 +23,7 @@ def unknown_operations(operations: Iterable[str], module: nn.Module) -> Uncounte
 
 
 def unmarked_product(a: str, b: str) -> UncountedOperation:
-    """The error for a product or quotient of two tensors, `a` and `b` in words, that depends on the input and is not marked."""
+    """Returns the error for an unmarked product or quotient, described by `a` and `b`, that depends on the input."""
     return UncountedOperation(
         f"the FLOP counter met an unmarked product of two tensors ({a} and {b}). "
         "Write it with dcdnas.operators.product, which is counted; a quotient as a product with the reciprocal."
@@ -31,7 +31,7 @@ def unmarked_product(a: str, b: str) -> UncountedOperation:
 
 
 def einsum_multiply_adds(equation: str, shapes: Sequence[Sequence[int]]) -> int:
-    """Exact for two operands: an index that only one of them has, and the result has not, is summed beforehand.
+    """Counts an einsum of two operands, exactly: an index of only one operand, not in the result, is summed beforehand.
 
     Raises:
         UncountedOperation: for three operands or more, whose count depends on the order of contraction.
@@ -53,7 +53,7 @@ def einsum_multiply_adds(equation: str, shapes: Sequence[Sequence[int]]) -> int:
 
 
 def names(words: str) -> frozenset[str]:
-    """The full names of torch's operations called so: ``"add sub"`` to ``aten::add`` and ``aten::sub``."""
+    """Full names of torch operations: ``"add sub"`` gives ``aten::add`` and ``aten::sub``."""
     return frozenset(f"aten::{word}" for word in words.split())
 
 
@@ -87,10 +87,10 @@ VIEWS = names(
 )
 
 NOT_COUNTED = SUMS | ACTIVATIONS | NORMALISATIONS | POOLING | COMPARISONS | MOVES
-"""Operations without a product, and those whose arithmetic the papers leave out."""
+"""Operations without a product, and those that the papers do not count."""
 
 BILINEAR_TAPS = 4
-"""Pixels that a bilinear interpolation weighs for each one that it makes: multiply-adds, as in a convolution."""
+"""Input pixels that bilinear interpolation weights per output pixel; each is a multiply-add, as in a convolution."""
 
 PRODUCTS = names(
     "mul mul_ multiply multiply_ div div_ divide divide_ true_divide true_divide_ floor_divide floor_divide_ remainder remainder_"

@@ -1,9 +1,9 @@
-"""A layer's multiply-adds in three parts: the convolution, its dynamic part, and the controller that says what is dynamic.
+"""A layer's multiply-adds in three parts: the convolution, the dynamic part and the controller.
 
-The *controller* is what computes attentions, filters or masks from the input: pooling's fully connected layers, a mask's
-convolution. The *convolution* is what the layer costs with all of these held constant: that of one kernel, for most operators.
-The *dynamic part* is the rest, what being dynamic costs beyond deciding how: products that build kernels or weigh maps, and
-residuals. The parts add up to the layer's count in whatever form is counted; in other forms only the dynamic part differs.
+The *controller* computes attentions, filters or masks from the input, for example in fully connected layers after pooling or in
+a mask's convolution. The *convolution* is the cost of the layer if all of these were constant: for most operators, that of one
+kernel. The *dynamic part* is the rest, the cost of applying what the controller computed: products that build kernels or weight
+maps, and residuals. The parts add up to the layer's count in the counted form; in other forms only the dynamic part differs.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from dcdnas.operators import Operator, operators
 
 
 def slot_parts(slot: Slot, choice: LayerChoice) -> Parts:
-    """The multiply-adds of one slot with an operator, in the form that the choice counts.
+    """Returns the multiply-adds of one slot with an operator in three parts, in the choice's form.
 
     Raises:
-        GeometryError: when the operator cannot fill the slot.
+        GeometryError: when the operator does not support the slot.
     """
     return _parts(Slot(slot.kind, slot.geometry, slot.kind, variant=slot.variant), choice)
 
@@ -48,7 +48,7 @@ def _parts(slot: Slot, choice: LayerChoice) -> Parts:
 
 
 def _chosen(slot: Slot, choice: LayerChoice) -> tuple[type[Operator], dict[str, Setting]]:
-    """The operator's class and its resolved settings; a classifier may have another class than the convolutions."""
+    """Returns the operator's class and resolved settings; a classifier's class may differ from that of the convolutions."""
     if slot.kind == "conv":
         operator = operators[choice.operator]
         return operator, operator.resolve(slot.geometry, **choice.settings)
@@ -58,7 +58,7 @@ def _chosen(slot: Slot, choice: LayerChoice) -> tuple[type[Operator], dict[str, 
 
 
 def _controller(slot: Slot, choice: LayerChoice, operator: type[Operator], settings: dict[str, Setting]) -> int:
-    """In closed form, unless the operator changes what it costs and does not say this part anew."""
+    """The controller's multiply-adds: in closed form, unless a class overrides `multiply_adds` but not `controlling`."""
     says, costs = (next(c for c in operator.__mro__ if n in vars(c)) for n in ("controlling", "multiply_adds"))
     if issubclass(says, costs) and says is not Operator:
         return operator.controlling(slot.geometry, settings)
@@ -68,13 +68,13 @@ def _controller(slot: Slot, choice: LayerChoice, operator: type[Operator], setti
 
 def _measured(slot: Slot, choice: LayerChoice) -> int:
     g = slot.geometry
-    with torch.random.fork_rng(devices=()):  # the throw-away weights must not shift anyone's random numbers
+    with torch.random.fork_rng(devices=()):  # building these temporary weights must not advance the global random state
         module = make(slot, choice)
     shape = (g.in_channels, g.height, g.width) if slot.kind == "conv" else (g.in_channels,)
     return count_inside(module, shape)
 
 
 def _price_of_the_guide(g: ConvGeometry, choice: LayerChoice, operator: type[Operator], settings: dict[str, Setting]) -> int:
-    """What the layer's controller need not compute, because its block's guide says it."""
+    """Multiply-adds that the layer's controller saves, because it uses its block's guide."""
     guided = operator.guided_multiply_adds(g, settings, choice.form, choice.guide_channels)
     return operator.multiply_adds(g, settings, choice.form) - guided

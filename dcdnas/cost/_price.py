@@ -1,9 +1,9 @@
-"""The price of an architecture: for most metrics a sum over its slots, each priced once and remembered.
+"""The price of an architecture: for most metrics a sum over its slots, each of which is priced once and cached.
 
-A network's multiply-adds and parameters are the sums of its slots'. A slot's price is arithmetic where the operator says its
-multiply-adds in closed form, and a measurement elsewhere; tests hold it equal to what fvcore measures, slot by slot and for
-whole networks. So any architecture of a space is priced in microseconds, exactly as measuring the whole network would. A metric
-that is no such sum prices the network itself (`Metric.of_network`).
+A network's multiply-adds and parameters are the sums over its slots. A slot's price is computed in closed form where the operator
+provides one for its multiply-adds, and measured elsewhere; tests verify that it equals what fvcore measures, slot by slot and for
+whole networks. Therefore any architecture of a space is priced within microseconds, with the same result as measuring the whole
+network. A metric that is not a sum over the slots prices the network itself (`Metric.of_network`).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from dcdnas.errors import MismatchError
 from dcdnas.networks import STATIC, Network, Shape, Slot, build_network, class_of, make, unnamed
 
 Rows = dict[LayerChoice, tuple[float, ...]]
-"""What each operator that was asked for costs at one place."""
+"""Costs of the choices that have been priced at one place."""
 
 
 class Prices:
-    """What networks are priced by: the metrics of the catalogue, some of them bound to what a caller has.
+    """Prices of slots and networks: the metrics of the catalogue, some of them bound to data of the caller.
 
-    A prediction needs more than the network: latency is read from a table of one device (`dcdnas.cost.latency.prices_by`). Who
-    prices holds this value and hands it on, so that several searches of a process each have a table of their own.
+    A prediction needs more than the network: latency is read from a table of one device (`dcdnas.cost.latency.prices_by`).
+    Callers keep this object and pass it on, so that several searches in one process can each have their own table.
 
     Args:
-        bound: metrics in place of those of the same names in the catalogue.
+        bound: metrics that replace those of the same names in the catalogue.
     """
 
     def __init__(self, *bound: Metric) -> None:
@@ -44,16 +44,16 @@ class Prices:
         self._predicted = lru_cache(maxsize=None)(self._of_slot)
 
     def metric(self, name: str) -> Metric:
-        """A metric by name."""
+        """Returns a metric by name."""
         return self._bound.get(name) or metrics[name]
 
     def slot(self, name: str, place: Slot, choice: LayerChoice) -> float:
-        """What an operator costs at a place by one metric; found when first asked for."""
+        """Returns the cost of an operator at a place in one metric; computed on first use."""
         return self._predicted(name, place, choice) if name in self._bound else _known(name, place, choice)
 
     def _of_slot(self, name: str, place: Slot, choice: LayerChoice) -> float:
         value = self._bound[name].of_slot(place, choice)
-        assert value is not None  # what is bound says it without a measurement
+        assert value is not None  # a bound metric needs no measurement
         return value
 
     def _places(
@@ -64,7 +64,7 @@ class Prices:
         classes: int,
         names: tuple[str, ...],
     ) -> tuple[tuple[str, Slot, Rows], ...]:
-        """A network's slots with what is known of the prices there; equal geometries share one dictionary."""
+        """Returns a network's slots with the prices known so far; equal geometries share one dictionary."""
         slots = cls.slots(input, classes, cls.complete(dict(settings)))
         return tuple([(slot.name, slot, self._rows(slot, names)) for slot in slots])
 
@@ -75,30 +75,30 @@ def _no_rows(place: Slot, names: tuple[str, ...]) -> Rows:
 
 @cache
 def _known(name: str, place: Slot, choice: LayerChoice) -> float:
-    """The price by a metric of the catalogue."""
+    """The price of a slot in a metric of the catalogue."""
     value = metrics[name].of_slot(place, choice)
     if value is not None:
         return value
-    if name in metrics.added:  # whoever changes a metric of their own must not find the old one's values on disk
+    if name in metrics.added:  # not cached on disk: after changing such a metric, its author must not get the old values
         return measured_slot(place, choice, name)
     return kept(name, place, choice, lambda: measured_slot(place, choice, name))
 
 
 CATALOGUE = Prices()
-"""Nothing is bound: exact prices, and no predictions."""
+"""Prices with no bound metric: exact prices, and no predictions."""
 
 
 def price(architecture: Architecture, names: tuple[str, ...] = ALWAYS, prices: Prices = CATALOGUE) -> Cost:
-    """What the architecture costs at deployment, by table where the metric is a sum over the slots.
+    """Returns the cost of the architecture at deployment, from the slots' prices if the metric is a sum over the slots.
 
     Args:
-        architecture: need not be built.
-        names: metrics.
-        prices: what to price by, where a prediction is among them.
+        architecture: that need not be built.
+        names: of the metrics.
+        prices: of the slots, in which predicted metrics are bound.
 
     Raises:
-        GeometryError: when an operator cannot fill its slot.
-        UsageError: for a prediction that `prices` has not bound.
+        GeometryError: when an operator does not support its slot.
+        UsageError: for a prediction that is not bound in `prices`.
     """
     sums, whole = _kinds(names)
     if not whole:
@@ -110,7 +110,7 @@ def price(architecture: Architecture, names: tuple[str, ...] = ALWAYS, prices: P
 
 
 def slot_prices(architecture: Architecture, names: tuple[str, ...], prices: Prices = CATALOGUE) -> list[tuple[float, ...]]:
-    """What each slot of an architecture costs, metric by metric, in the order of computation."""
+    """Returns the cost of each slot of an architecture, metric by metric, in the order of computation."""
     a = architecture
     rows = []
     for name, slot, known in prices.places(class_of(a), tuple(a.settings.items()), a.input, a.classes, names):
@@ -139,24 +139,24 @@ def _of_network(name: str, architecture: Architecture, prices: Prices) -> float:
 
 
 def with_always(names: Iterable[str]) -> tuple[str, ...]:
-    """`ALWAYS`, then the others of `names`: what a price must hold for budgets and objectives on these metrics."""
+    """Returns `ALWAYS`, then the others of `names`: the metrics that a price needs for budgets and objectives on `names`."""
     return tuple(dict.fromkeys([*ALWAYS, *names]))
 
 
 def measure(network: Network, names: tuple[str, ...] = ALWAYS) -> Cost:
-    """What a built network costs, measured as a whole."""
+    """Measures the cost of a built network as a whole."""
     return Cost({name: metrics[name].measure(network, network.architecture.input) for name in names})
 
 
 def verified(architecture: Architecture, names: tuple[str, ...] = ()) -> Cost:
-    """The exact prices of an architecture, after the whole network was built and has measured the same.
+    """Returns the exact prices of an architecture, after verifying them by building and measuring the whole network.
 
     Args:
         architecture: to be built.
-        names: metrics, of which predictions (`Metric.exact`) are left out; all sums over the slots when empty.
+        names: of metrics; predictions (see `Metric.exact`) are left out. All exact sums over the slots when empty.
 
     Raises:
-        MismatchError: when they differ: an operator's closed form is wrong.
+        MismatchError: when prices and measurements differ, because an operator's closed form is wrong.
     """
     names = tuple(name for name in names or additive_metrics() if metrics[name].exact)
     priced = price(architecture, names)
@@ -170,28 +170,28 @@ def verified(architecture: Architecture, names: tuple[str, ...] = ()) -> Cost:
     if wrong:
         used = ", ".join(sorted({choice.operator for choice in architecture.layers.values()}))
         raise MismatchError(
-            f"the price of a network is not what it costs: {'; '.join(wrong)}. One of its operators ({used}) states its "
-            "multiply-adds wrongly; `tests/operators` shows which."
+            f"the price of a network differs from its measured cost: {'; '.join(wrong)}. One of its operators ({used}) states "
+            "its multiply-adds wrongly; `tests/operators` shows which."
         )
     return priced
 
 
 def _equal(name: str, priced: Cost, measured: Cost) -> bool:
-    """Whether both are the same: to the unit of what is whole, else but for the rounding of sums."""
+    """Whether both values are equal: exactly for integers, else up to the rounding of sums."""
     if metrics[name].notation.number == "int":
         return priced[name] == measured[name]
     return math.isclose(priced[name], measured[name], rel_tol=1e-9)
 
 
 def slot_price(slot: Slot, choice: LayerChoice, names: tuple[str, ...], prices: Prices = CATALOGUE) -> tuple[float, ...]:
-    """What one slot costs with an operator, metric by metric; found when first asked for."""
+    """Returns the cost of one slot with an operator, metric by metric; computed on first use."""
     place = unnamed(slot)
     return tuple(prices.slot(name, place, choice) for name in names)
 
 
 def measured_slot(slot: Slot, choice: LayerChoice, name: str) -> float:
-    """One metric of a slot's module, built and measured; slow, and what `slot_price` must equal."""
-    with torch.random.fork_rng(devices=()):  # the throw-away weights must not shift anyone's random numbers
+    """Builds the slot's module and measures one metric of it; slow, and `slot_price` must return the same."""
+    with torch.random.fork_rng(devices=()):  # building these temporary weights must not advance the global random state
         module = make(slot, choice)
     metric = metrics[name]
     return metric.notation.value(metric.measure(module, slot.input))

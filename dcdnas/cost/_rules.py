@@ -1,4 +1,4 @@
-"""What a cost metric from outside the package has to keep to be used at all; `dcdnas.testing` checks the whole contract."""
+"""Rules that a cost metric from outside the package must keep to be used; `dcdnas.testing` checks the whole contract."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ PLACE = Slot("stage1.block1", ConvGeometry(8, 12, 3, height=6, width=6), activat
 
 
 def check(name: str, metric: Metric) -> None:
-    """Looks at the notation, and prices one slot; nothing is built.
+    """Checks the notation and prices one slot; no module is built.
 
     Args:
         name: of the entry.
-        metric: what is to be added.
+        metric: to be added.
 
     Raises:
         ContractError: naming the rule that it breaks.

@@ -1,4 +1,4 @@
-"""A network's own wiring, run with nothing in its slots: what it holds while each of them computes."""
+"""The skeleton of a network, its wiring run with empty slots: the bytes that it holds while each slot computes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from dcdnas.cost._liveness import Lives
 from dcdnas.networks import ConvNorm, Network, Places, Shape, Slot
 
 KEPT = 4096
-"""Wirings that are remembered."""
+"""Maximum number of cached skeletons."""
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A network without what is inside its slots.
+    """The memory of a network without the contents of its slots.
 
     Args:
         slots: in the order of computation.
-        held: bytes that exist when each slot begins, its input among them.
-        most: bytes at one time outside of the slots.
+        held: bytes that exist when each slot begins, including its input.
+        most: peak bytes outside of the slots.
     """
 
     slots: tuple[Slot, ...]
@@ -32,12 +32,12 @@ class Skeleton:
 
 
 class _Stub(ConvNorm):
-    """Stands in for a slot: notes what exists when it begins, and makes a result of the right shape."""
+    """Placeholder of a slot: records the bytes that exist when it begins, and returns a result of the right shape."""
 
     def __init__(self, slot: Slot, held: dict[str, int]) -> None:
         nn.Module.__init__(self)
         self.guided, self.place, self.held = False, slot, held
-        self.norm = self.activation = nn.Identity()  # a backbone may look at what a slot is made of
+        self.norm = self.activation = nn.Identity()  # a backbone may read these attributes of a slot's module
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """(1, C, H, W) -> (1, D, H', W')."""
@@ -53,13 +53,13 @@ class _Stubs(Places):
         self.held: dict[str, int] = {}
 
     def fill(self, name: str) -> nn.Module:
-        """A stub, or nothing where the network has no such slot."""
+        """Returns a stub, or an identity where the network has no such slot."""
         return _Stub(self._slots[name], self.held) if name in self else nn.Identity()
 
 
 @lru_cache(maxsize=KEPT)
 def skeleton(cls: type[Network], settings: tuple[tuple[str, NetworkSetting], ...], input: Shape, classes: int) -> Skeleton:
-    """The network's own wiring, run with nothing in its slots."""
+    """Runs the wiring of a network with empty slots and returns its skeleton."""
     complete = cls.complete(dict(settings))
     slots = cls.slots(input, classes, complete)
     stubs = _Stubs(slots)
@@ -71,5 +71,5 @@ def skeleton(cls: type[Network], settings: tuple[tuple[str, NetworkSetting], ...
 
 
 def result_of(slot: Slot) -> tuple[int, ...]:
-    """Of the output, with a batch of 1."""
+    """Shape of a slot's output at batch 1."""
     return 1, *slot.output

@@ -1,7 +1,7 @@
-"""The counter that decides a price: fvcore, which traces a module, with handles of our own for what it miscounts or passes over.
+"""The counter that determines prices: fvcore, which traces a module, with dcdnas's handles for what it miscounts or skips.
 
-fvcore's own handles are not used where they are wrong: its matmul multiplies the wrong sizes when one side is broadcast and
-fails on vectors, its baddbmm reads 0, its einsum is an estimate.
+fvcore's own handles are not used where they are wrong: its matmul multiplies the wrong sizes when one operand is broadcast and
+fails on vectors, its baddbmm returns 0, its einsum is an estimate.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from dcdnas.cost._operations import (
 )
 
 Handle = Callable[[list[Any], list[Any]], Any]
-"""(inputs, outputs) of a node, as `torch._C.Value`, to its multiply-adds."""
+"""Function from the (inputs, outputs) of a node, as `torch._C.Value`, to its multiply-adds."""
 
 
 def matmul(inputs: list[Any], outputs: list[Any]) -> int:
-    """Any (broadcast) product of matrices or vectors: one multiply-add a result's element and inner index."""
+    """Any (broadcast) product of matrices or vectors: one multiply-add per element of the result and inner index."""
     return _size(outputs[0]) * _shape(inputs[0])[-1]
 
 
@@ -40,22 +40,22 @@ def baddbmm(inputs: list[Any], outputs: list[Any]) -> int:
 
 
 def linear(inputs: list[Any], outputs: list[Any]) -> int:
-    """One multiply-add a result's element and input feature."""
+    """A linear layer: one multiply-add per element of the result and input feature."""
     return _size(outputs[0]) * _shape(inputs[0])[-1]
 
 
 def convolution_mode(inputs: list[Any], outputs: list[Any]) -> int:
-    """A convolution whose padding is a word: one multiply-add a weight and output pixel."""
+    """A convolution whose padding is given as a word: one multiply-add per weight and output pixel."""
     return _size(inputs[1]) * math.prod(_shape(outputs[0])[2:]) * _shape(outputs[0])[0]
 
 
 def product(inputs: list[Any], outputs: list[Any]) -> int:
-    """A marked product: one multiply-add an element of the result."""
+    """A marked product: one multiply-add per element of the result."""
     return _size(outputs[0])
 
 
 def bilinear(inputs: list[Any], outputs: list[Any]) -> int:
-    """A bilinear interpolation: one multiply-add for each pixel that is weighed."""
+    """A bilinear interpolation: one multiply-add for each input pixel that is weighted."""
     return BILINEAR_TAPS * _size(outputs[0])
 
 
@@ -65,7 +65,7 @@ def einsum(inputs: list[Any], outputs: list[Any]) -> int:
 
 
 def unmarked(inputs: list[Any], outputs: list[Any]) -> int:
-    """A scale by a number, arithmetic on sizes and what can be folded into the weights is free; the rest must be marked.
+    """Scaling by a number, arithmetic on sizes and products that fold into the weights are free; others must be marked.
 
     Raises:
         UncountedOperation: for a product or quotient of two tensors that depends on the network's input.
@@ -88,7 +88,7 @@ def scatter(inputs: list[Any], outputs: list[Any]) -> int:
 
 
 def hidden(inputs: list[Any], outputs: list[Any]) -> int:
-    """Refuses what fvcore would pass over without looking inside."""
+    """Refuses operations that fvcore would skip without looking inside."""
     raise UncountedOperation("the FLOP counter cannot look into a scripted module or its control flow. Write it as plain Python.")
 
 
@@ -154,10 +154,10 @@ HANDLES: dict[str, Handle | None] = {
 
 
 def by_trace(module: nn.Module, x: Tensor) -> dict[str, int]:
-    """Multiply-adds of one pass as it is traced, of each submodule by its path; the module itself is ``""``.
+    """Returns the multiply-adds of one traced forward pass, for each submodule by its path; the module itself is ``""``.
 
     Raises:
-        UncountedOperation: naming the operation that nobody counts.
+        UncountedOperation: naming the operations that the counter does not know.
     """
     analysis = FlopCountAnalysis(module, x).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     analysis.tracer_warnings("none").clear_op_handles()

@@ -1,4 +1,4 @@
-"""Activations: the most bytes of tensors that are not weights at one time in inference, by their lives."""
+"""Activations: peak bytes of tensors that are not weights during inference, from the lifetimes of the tensors."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["activations"]
 
 
 def count_activations(module: nn.Module, shape: tuple[int, ...]) -> int:
-    """The most bytes at one time in a pass of the deployed module in its counted form; `shape` of the input without the batch.
+    """Measures the peak bytes of a pass of the deployed module in its counted form; `shape` of the input without the batch.
 
-    Operation by operation: the input, which its owner keeps, and all that operations made and somebody still has. What an
-    operation takes for itself and gives back is not seen.
+    After each operation, the input, which its owner keeps, and all results of operations that are still referenced are counted.
+    Memory that an operation allocates and frees internally is not seen.
     """
     return _followed(module, shape).most
 
@@ -33,24 +33,24 @@ def count_activations(module: nn.Module, shape: tuple[int, ...]) -> int:
 def _followed(module: nn.Module, shape: tuple[int, ...]) -> Lives:
     try:
         ready = deployed(copy.deepcopy(module))
-    except (NotImplementedError, RuntimeError):  # folding that looks at its numbers
+    except (NotImplementedError, RuntimeError):  # folding that reads tensor values
         ready = deployed(with_memory(module))
     lives: Lives = dry_run(ready, shape, Lives)
     return lives
 
 
 UNKNOWN = -1
-"""Of a slot that leaves more behind than its result, so that it cannot be priced alone."""
+"""Need of a slot that leaves more in memory than its result, so that it cannot be priced alone."""
 
 
 def slot_need(slot: Slot, choice: LayerChoice) -> int:
-    """The most bytes at one time besides the input that a slot's module needs, its result among them; or `UNKNOWN`."""
+    """Returns the peak bytes that a slot's module needs besides its input, including its result; or `UNKNOWN`."""
     return _need(Slot(slot.kind, slot.geometry, slot.kind, _alike(slot.activation), slot.variant), choice)
 
 
 @cache
 def _alike(activation: str) -> str:
-    """One name for all that compute in place, and so make nothing."""
+    """One name for all activations that compute in place, and so allocate nothing."""
     module = ACTIVATIONS[activation]() if activation in ACTIVATIONS else None
     return "relu" if getattr(module, "inplace", False) else activation
 
@@ -63,17 +63,17 @@ def _need(slot: Slot, choice: LayerChoice) -> int:
 def _measured(slot: Slot, choice: LayerChoice) -> int:
     try:
         lives = run(deployed(shapes_only(slot, choice)), slot.input, Lives)
-    except (NotImplementedError, RuntimeError):  # what looks at its numbers takes longer
+    except (NotImplementedError, RuntimeError):  # a module that reads tensor values; this takes longer
         lives = _followed(shapes_only(slot, choice), slot.input)
     result = 4 * math.prod(result_of(slot))
     return lives.most - lives.before if lives.after - lives.before == result else UNKNOWN
 
 
 def peaks(architecture: Architecture) -> list[int]:
-    """Numbers whose greatest is the value of the network: one outside of its slots, one for each of them.
+    """Returns the numbers whose maximum is the network's value: one outside of its slots, and one for each of them.
 
-    What a slot needs is measured on its module alone, what the network holds meanwhile on its skeleton. Where a block's layers
-    share a guide, the whole network is measured instead.
+    What a slot needs is measured on its module alone; what the network holds meanwhile is measured on its skeleton. If the layers
+    of a block share a guide, or a slot's need is `UNKNOWN`, the whole network is measured instead.
     """
     a = architecture
     wiring = skeleton(class_of(a), tuple(a.settings.items()), a.input, a.classes)
@@ -91,7 +91,7 @@ def _whole(architecture: Architecture) -> int:
 
 
 def floor(slot: Slot, choice: LayerChoice) -> int:
-    """A slot's input, and what the slot needs; every network with it has at least that."""
+    """Lower bound of every network with this choice: the slot's input, and what the slot needs."""
     return 4 * math.prod(slot.input) + max(0, slot_need(slot, choice))
 
 
@@ -99,7 +99,7 @@ NOTATION = Notation("activations", "Activations", BYTES, implied=False)
 
 activations = Metric(
     NOTATION,
-    "bytes of tensors that are not weights, the most at one time",
+    "peak bytes of tensors that are not weights",
     count_activations,
     of_network=lambda architecture: max(peaks(architecture)),
     peaks=peaks,

@@ -2,9 +2,9 @@
 
 Counted, one each: convolutions, linear layers, matrix products, and every product that builds or applies an
 input-dependent quantity (those go through `dcdnas.operators` `product`). Not counted, as in the papers: additions,
-BatchNorm (it folds into the convolution), activations, pooling, softmax. Anything else is an error, never a silent zero.
-fvcore counts on a trace. Where torch cannot trace a module, a counter of dispatched operations says the same number, and a
-warning says so.
+BatchNorm (it folds into the convolution), activations, pooling, softmax. Any other operation is an error, never a silent zero.
+fvcore counts on a trace. Where torch cannot trace a module, a counter of dispatched operations computes the same number, and a
+warning reports this.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ __all__ = ["flops"]
 
 
 def count_flops(module: nn.Module, shape: tuple[int, ...]) -> int:
-    """Multiply-adds of one forward pass at batch 1 in eval mode; the module is left as it was.
+    """Multiply-adds of one forward pass at batch 1 in eval mode; the module is left unchanged.
 
     Args:
-        module: what to count.
+        module: to be counted.
         shape: of its input without the batch axis.
 
     Raises:
-        UncountedOperation: naming the operation that nobody counts.
+        UncountedOperation: naming the operations that the counter does not know.
     """
     return _by_module(module, shape)[""]
 
 
 def count_inside(module: nn.Module, shape: tuple[int, ...]) -> int:
-    """As `count_flops`, of what the submodules of the operator in `module` compute, and nothing of what it computes itself."""
+    """As `count_flops`, but only of the submodules of the operator in `module`, without what the operator itself computes."""
     name, operator = next((n, m) for n, m in module.named_modules() if isinstance(m, Operator))
     counts = _by_module(module, shape)
     return sum(counts.get(f"{name}.{child}".lstrip("."), 0) for child, _ in operator.named_children())
@@ -70,7 +70,7 @@ def _by_module(module: nn.Module, shape: tuple[int, ...]) -> dict[str, int]:
 
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Eval mode, and afterwards each submodule's own mode; also takes away the hooks that fvcore leaves when a trace fails."""
+    """Sets eval mode, and restores each submodule's mode afterwards; removes hooks that fvcore leaves when a trace fails."""
     modes = {part: part.training for part in module.modules()}
     hooks = {part: (set(part._forward_pre_hooks), set(part._forward_hooks)) for part in modes}
     module.eval()
@@ -85,10 +85,10 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
 
 
 def slot_flops(slot: Slot, choice: LayerChoice) -> int | None:
-    """Multiply-adds of one slot in closed form; None where only a measurement can tell.
+    """Multiply-adds of one slot in closed form; None where a measurement is needed.
 
     Raises:
-        GeometryError: when the operator, its settings or its form cannot fill the slot.
+        GeometryError: when the operator, its settings or its form do not fit the slot.
     """
     if not slot.searchable:
         return fixed_parts(slot).whole

@@ -19,18 +19,18 @@ from dcdnas.operators import Operator
 __all__ = ["int8_size"]
 
 SCALE = 4 + 1
-"""Bytes beside the weights that have a scale and a zero point of their own."""
+"""Bytes of a scale and a zero point, beside the weights that share them."""
 
 BIAS = 4 + 4 + 4
-"""Bytes of an element of a bias: its 32 bits, its scale and its zero point."""
+"""Bytes per element of a bias: its 32 bits, its scale and its zero point."""
 
 
 def count_int8(module: nn.Module, shape: tuple[int, ...]) -> int:
-    """Bytes of the deployed module's weights in eight bits; `shape` does not matter.
+    """Counts the bytes of the deployed module's weights in eight bits; `shape` is ignored.
 
-    BatchNorms are in the convolutions. A weight takes a byte, a bias 32 bits. Weights have a scale and a zero point for each
-    output channel; a bank of kernels that is mixed into one kernel has them for each weight of that, and a kernel to which a
-    computed one is added has one pair. The scales of maps and the graph are left out.
+    BatchNorms are folded into the convolutions. A weight takes a byte, a bias 32 bits. Weights have a scale and a zero point for
+    each output channel; a bank of kernels that are mixed into one kernel has a pair for each weight of that kernel, and a kernel
+    to which a computed one is added has a single pair. The scales of feature maps and the graph are left out.
     """
     return sum(
         _stored(part, name, tensor)
@@ -42,7 +42,7 @@ def count_int8(module: nn.Module, shape: tuple[int, ...]) -> int:
 def _deployed(module: nn.Module) -> nn.Module:
     try:
         return deployed(copy.deepcopy(module).eval())
-    except (NotImplementedError, RuntimeError):  # folding that looks at its numbers
+    except (NotImplementedError, RuntimeError):  # folding that reads tensor values
         return deployed(with_memory(module).eval())
 
 
@@ -52,7 +52,7 @@ def _stored(part: nn.Module, name: str, tensor: Tensor) -> int:
     if not bank and name in ("weight", "bias") and _added_to(part):
         return tensor.numel() + SCALE * (name == "weight")
     if tensor.ndim < 2:
-        return tensor.numel() * (BIAS if name == "bias" and not bank else 1)  # what is added to a dynamic layer is a map's number
+        return tensor.numel() * (BIAS if name == "bias" and not bank else 1)  # a dynamic layer's bias is quantised like a map
     if not bank or name != "weight":
         return tensor.numel() + SCALE * tensor.shape[0]
     kernels, channels, _ = tensor.shape
@@ -60,17 +60,17 @@ def _stored(part: nn.Module, name: str, tensor: Tensor) -> int:
 
 
 def _added_to(part: nn.Module) -> bool:
-    """Whether a computed kernel is added to the weight, which then has one scale, and whose bias is a map's number."""
+    """Whether a computed kernel is added to the weight, which then has one scale, and its bias is quantised like a map."""
     return isinstance(part, Operator) and part.form == "kernel"
 
 
 def _convolved(part: nn.Module) -> bool:
-    """Whether each kernel of a bank is one of a convolution, so that maps are mixed and not kernels."""
+    """Whether each kernel of a bank is convolved with the input, so that maps are mixed instead of kernels."""
     return isinstance(part, Operator) and part.form == "mix" and "aggregate" in part.FORMS
 
 
 def slot_int8(slot: Slot, choice: LayerChoice) -> int:
-    """The bytes of one slot: of a module without memory, since only shapes and the form matter."""
+    """Counts the bytes of one slot, on a module without memory, because only shapes and the form matter."""
     return _int8(Slot(slot.kind, slot.geometry, slot.kind, variant=slot.variant), choice)
 
 

@@ -1,4 +1,4 @@
-"""Kernel memory: the bytes of the kernels that a sample makes for itself, of the layer that has the most at one time."""
+"""Kernel memory: peak bytes of the kernels that are computed for a sample, in the layer with the most."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["kernel_memory"]
 
 
 class Most:
-    """The most bytes of kernels that exist at one time; shown each kernel when it is used."""
+    """Tracks the peak bytes of the kernels that exist; it is called with each kernel when that is used."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -42,12 +42,12 @@ def _watched(module: nn.Module, x: Tensor) -> Iterator[Most]:
 
 
 def count_kernel_bytes(module: nn.Module, shape: tuple[int, ...]) -> int:
-    """Bytes of the kernels of one sample that exist at one time, in the counted form; `shape` of the input without the batch."""
+    """Measures the peak bytes of one sample's kernels, in the counted form; `shape` of the input without the batch."""
     return dry_run(module, shape, _watched).bytes
 
 
 def slot_kernel_bytes(slot: Slot, choice: LayerChoice) -> int:
-    """The same for one slot, on a module without memory; who makes the layer's guide does not matter."""
+    """Measures the same for one slot, on a module without memory; which layer computes the guide does not matter."""
     if choice.operator == "static" and slot.kind != "ddf-up":
         return 0
     return _slot_bytes(Slot(slot.kind, slot.geometry, slot.kind), LayerChoice(choice.operator, choice.settings, choice.form))
@@ -63,7 +63,7 @@ def _measured(slot: Slot, choice: LayerChoice) -> int:
 
 
 def layers_bytes(architecture: Architecture) -> list[int]:
-    """Of each layer of an architecture."""
+    """Returns the bytes of each layer of an architecture."""
     return [int(row[0]) for row in slot_prices(architecture, ("kernel-memory",))]
 
 
@@ -71,7 +71,7 @@ NOTATION = Notation("kernel-memory", "Kernel memory", BYTES, implied=False)
 
 kernel_memory = Metric(
     NOTATION,
-    "bytes of a sample's own kernels, the most at one time",
+    "peak bytes of the kernels computed for a sample",
     count_kernel_bytes,
     of_slot=slot_kernel_bytes,
     of_network=lambda architecture: max(layers_bytes(architecture), default=0),

@@ -18,12 +18,12 @@ __all__ = ["params"]
 
 
 def count_params(module: nn.Module, shape: tuple[int, ...]) -> int:
-    """Number of learnable parameters, one that several places share once; `shape` does not matter."""
+    """Counts learnable parameters; one that several modules share counts once. `shape` is ignored."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def slot_params(slot: Slot, choice: LayerChoice) -> int:
-    """The parameters of one slot: of a module without memory, since only the shapes matter."""
+    """Counts the parameters of one slot, on a module without memory, because only the shapes matter."""
     place = Slot(slot.kind, replace(slot.geometry, height=1, width=1), slot.kind, variant=slot.variant)
     return _params(place, LayerChoice(choice.operator, choice.settings, guide_channels=choice.guide_channels))
 

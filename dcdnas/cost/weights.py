@@ -1,4 +1,4 @@
-"""Weights: the bytes of a network's state, as a file of it holds them."""
+"""Weights: bytes of the tensors in a network's state dict, as a checkpoint stores them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["weights"]
 
 
 def count_bytes(module: nn.Module, shape: tuple[int, ...]) -> int:
-    """Bytes of all tensors of the state dict, each by its own dtype; `shape` does not matter.
+    """Counts the bytes of all tensors of the state dict, each by its own dtype; `shape` is ignored.
 
-    So BatchNorms' statistics and their counters of batches are in. The deployed copy (`Network.deploy`) and what is exported from
-    it take less, as their BatchNorms are in the convolutions; the container around the tensors takes a little more.
+    This includes the statistics and batch counters of BatchNorms. The deployed copy (`Network.deploy`) and what is exported from
+    it take less, because their BatchNorms are folded into the convolutions; the file's container takes a little more.
     """
     return sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
 
 
 def slot_bytes(slot: Slot, choice: LayerChoice) -> int:
-    """The bytes of one slot: of a module without memory, since only shapes and dtypes matter."""
+    """Counts the bytes of one slot, on a module without memory, because only shapes and dtypes matter."""
     place = Slot(slot.kind, replace(slot.geometry, height=1, width=1), slot.kind, variant=slot.variant)
     return _bytes(place, LayerChoice(choice.operator, choice.settings, guide_channels=choice.guide_channels))
 

@@ -1,6 +1,6 @@
-"""Everything that reads a run: its trials, front, best network and history; figures and the page.
+"""Reads a run: its trials, front, best network, history, notes and attention statistics.
 
-Nothing that is imported here brings torch, Ray, Optuna or pandas, so that `dcdnas status` and `dcdnas trials` answer at once.
+Nothing imported here imports torch, Ray, Optuna or pandas, so that `dcdnas status` and `dcdnas trials` respond at once.
 """
 
 from dcdnas.engine.folders import FILE, find_run, run_folders

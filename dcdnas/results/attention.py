@@ -1,4 +1,4 @@
-"""Attention statistics of a run's trials, kept in the run's folder once they were computed."""
+"""Attention statistics of a run's trials, stored in the run's folder after they were computed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dcdnas.core.json_files import read_json
 from dcdnas.errors import FileError
 
 FOLDER = "attention"
-"""In the run's folder; a file a trial."""
+"""Subfolder of the run's folder, with one file per trial."""
 
 FORMAT = "dcdnas/attention-1"
 
 
 def write_attentions(folder: Path, number: int, found: Attentions) -> Path:
-    """Keeps the statistics of a trial in the run's folder, in place of earlier ones.
+    """Writes the statistics of a trial into the run's folder, in place of earlier ones.
 
     Raises:
         RunError: when they cannot be written.
@@ -31,7 +31,7 @@ def write_attentions(folder: Path, number: int, found: Attentions) -> Path:
 
 
 def read_attentions(folder: Path, number: int) -> Attentions | None:
-    """What was kept of a trial; None when nothing was, or what is there cannot be read."""
+    """Reads the statistics of a trial; None when there are none or they cannot be read."""
     try:
         content = read_json(_path(folder, number))
         layers = tuple(

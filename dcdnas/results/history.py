@@ -1,4 +1,4 @@
-"""How far a search was after each of its trainings."""
+"""The progress of a search: the hypervolume and the best network after each of its trainings."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dcdnas.core.trial import ENDED, Trial
 
 @dataclass(frozen=True)
 class Moment:
-    """The hypervolume after one more training had ended.
+    """The state of a search after one more training had finished or been stopped early.
 
     Args:
-        ended: trainings that had.
-        seconds: of computing in them.
+        ended: number of trainings that had finished or been stopped early.
+        seconds: computing time of these trainings.
         epochs: trained in them.
-        hypervolume: 0-1.
+        hypervolume: of the front, 0-1.
         best: the primary objective's value of the best network within the budgets; None before the first.
     """
 
@@ -31,12 +31,12 @@ class Moment:
 
 
 class History:
-    """The hypervolume and the best network after each training that ended, extended as more of them end.
+    """The hypervolume and the best network after each finished or stopped training, extended as more of them are added.
 
     Args:
-        budgets: within which a network is best.
-        goals: what is weighed.
-        bounds: worst and best of each objective.
+        budgets: within which a network can be the best.
+        goals: objectives and cost metrics of the front.
+        bounds: worst and best value of each of them.
     """
 
     def __init__(self, budgets: Sequence[Budget], goals: Goals, bounds: Bounds) -> None:
@@ -46,7 +46,7 @@ class History:
         self.moments: list[Moment] = []
 
     def extend(self, trials: Iterable[Trial]) -> list[Moment]:
-        """Takes in those of the trials that ended and were not taken in before; returns all moments."""
+        """Adds the trials that have finished or stopped and were not added before; returns all moments."""
         new = [t for t in trials if t.state in ENDED and t.score and t.number not in self._counted]
         for trial in sorted(new, key=lambda t: (t.ended, t.number)):
             self._counted.add(trial.number)
@@ -55,7 +55,7 @@ class History:
 
     @property
     def line(self) -> tuple[Trial, ...]:
-        """The front, from the cheapest to the dearest."""
+        """The front, from the cheapest to the most expensive network."""
         return self._front.trials
 
     def _after(self, trial: Trial) -> Moment:

@@ -1,6 +1,7 @@
-"""What a network costs, from the cache where it was found before, so that tables and configs of known networks need no torch.
+"""Costs of networks, cached on disk so that tables and configs of known networks need no torch.
 
-The cache's file is named after the package's whole code, and an entry after the architecture and what of it is from outside.
+The name of the cache's file contains a digest of the package's whole code. The key of an entry contains the digest of the
+architecture and those of the plugins that it uses.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ Value = TypeVar("Value")
 
 
 def breakdown_of(architecture: Architecture, metrics: Collection[str] = ALWAYS) -> Breakdown:
-    """The cost of a network and of each of its layers, in every exact metric.
+    """Returns the cost of a network and of each of its layers, in every exact metric.
 
     Args:
         architecture: of the network.
-        metrics: that are looked for anew where the cache knows the network without one of them.
+        metrics: that are required; a cached entry that lacks one of them is computed again.
     """
 
     def read(kept: dict[str, Any]) -> Breakdown:
@@ -37,12 +38,12 @@ def breakdown_of(architecture: Architecture, metrics: Collection[str] = ALWAYS) 
 
 
 def bibtex_of(architecture: Architecture) -> list[str]:
-    """BibTeX entries of the papers that the network is made of."""
+    """Returns the BibTeX entries of the papers that the network's parts come from."""
     return _known("layers", architecture, lambda: _looked_at(architecture), lambda kept: [str(entry) for entry in kept["bibtex"]])
 
 
 def _looked_at(architecture: Architecture) -> dict[str, Any]:
-    """What is kept of a network: its layers, how their metrics are written, and its papers."""
+    """Builds the stored record of a network: its layers, the metrics' notations and its references."""
     from dcdnas.cost import breakdown
     from dcdnas.networks import networks, references_of, slots_of
 
@@ -55,13 +56,13 @@ def _looked_at(architecture: Architecture) -> dict[str, Any]:
 
 
 def price_of(architecture: Architecture) -> Cost:
-    """What the network is priced at, in the metrics that every price has."""
+    """Returns the network's price, in the metrics that every price has."""
     whole = breakdown_of(architecture).cost
     return Cost({name: whole[name] for name in ALWAYS})
 
 
 def measured_of(architecture: Architecture) -> Cost:
-    """What the network measured when it was built as a whole, in the same metrics."""
+    """Returns the cost measured on the whole built network, in the same metrics."""
 
     def find() -> dict[str, Any]:
         from dcdnas.cost import measure
@@ -79,7 +80,7 @@ def _known(
     read: Callable[[dict[str, Any]], Value],
     anew: bool = False,
 ) -> Value:
-    """What the cache has, else (or `anew`) what `find` finds, which is then kept."""
+    """Returns the cached record; if there is none (or with `anew`), computes it with `find` and caches it."""
     operators = outside("operator", (choice.operator for choice in architecture.layers.values()))
     priced = [plugin for plugin in loaded() if plugin.kind == "cost metric"]
     digests = [plugin.digest for plugin in (*operators, *outside("network", [architecture.network]), *priced)]
@@ -87,7 +88,7 @@ def _known(
     try:
         if not anew:
             return read(records.read(only=key)[key])
-    except (KeyError, TypeError, ValueError, AttributeError):  # not there, or no line of ours
+    except (KeyError, TypeError, ValueError, AttributeError):  # no entry, or one that is not in our format
         pass
     found = find()
     records.append(key, found)
@@ -96,5 +97,5 @@ def _known(
 
 @cache
 def _code() -> str:
-    """Of this package, which does not change while it runs."""
+    """Digest of this package's code, which is computed once because it does not change while the process runs."""
     return code_digest()

@@ -1,4 +1,4 @@
-"""Stars and notes that a person gives to trials: beside the results, in a file of their own that no result is read from."""
+"""Stars and notes that users give to trials, stored beside the results in a separate file, on which no result depends."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from dcdnas.core.json_files import read_json
 from dcdnas.errors import FileError, RunError, UsageError
 
 FILE = "notes.json"
-"""In the run's folder."""
+"""Name of the file in the run's folder."""
 
 FORMAT = "dcdnas/notes-1"
 
 LONGEST = 4000
-"""Characters of a note."""
+"""Maximum number of characters in a note."""
 
 _WRITING = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Note:
-    """About one trial.
+    """A user's note about one trial.
 
     Args:
-        starred: whether it is marked.
-        text: what is noted; empty for nothing.
+        starred: whether the trial has a star.
+        text: of the note; empty for none.
     """
 
     starred: bool = False
@@ -37,7 +37,7 @@ class Note:
 
 
 def read_notes(folder: Path) -> dict[int, Note]:
-    """Trial number -> its note, for those that have one.
+    """Returns the notes by trial number, for the trials that have one.
 
     Raises:
         RunError: when the file is damaged.
@@ -56,7 +56,7 @@ def read_notes(folder: Path) -> dict[int, Note]:
 
 
 def write_note(folder: Path, number: int, starred: bool | None = None, text: str | None = None) -> Note:
-    """Changes the star or the text of a trial's note; what is None stays.
+    """Changes the star or the text of a trial's note; an argument that is None leaves it unchanged.
 
     Raises:
         UsageError: when the text is too long.
@@ -75,7 +75,7 @@ def write_note(folder: Path, number: int, starred: bool | None = None, text: str
 
 
 def _whole(text: str) -> str:
-    """Without halves of characters, which JSON can hold and no file or page."""
+    """Replaces lone surrogates, which JSON can hold but no UTF-8 file or page."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

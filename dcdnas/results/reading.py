@@ -1,4 +1,4 @@
-"""From a run's folder to a `Run`; nothing is changed, and what is damaged is said where it can be."""
+"""Reads a `Run` from its folder; changes nothing, and reports damage instead of failing where it can."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from dcdnas.results.run import Run
 from dcdnas.tasks import recorded
 
 COUNTS = ("trials", "confirm", "confirm_top")
-"""Whole numbers of a search."""
+"""Settings of a search that are whole numbers."""
 
 KINDS: Mapping[str, type] = {
     "task": dict, "space": dict, "minimize": list, "latency": dict, "plugins": dict, "versions": dict, "metrics": dict,
     "table": dict, "start_from": dict, "sampler": str, **dict.fromkeys(COUNTS, int),
 }  # fmt: skip
-"""What of a search has to be what, for those who show it."""
+"""Required type of each setting of a search, so that the code that shows it can rely on the types."""
 
 
 def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run:
     """Reads a run from its folder, or by its name below the runs folder (``DCDNAS_RUNS``, default ``runs/``).
 
-    Reading changes nothing and works while the run is being searched. A damaged ``search.yaml`` is a note in `Run.problems`, and
-    so is each row of the memory that is not as it was written, which is then left out.
+    Reading changes nothing and works while the run is being searched. A damaged ``search.yaml`` is reported in `Run.problems`,
+    and so is each damaged row of the database, which is then left out.
 
     Args:
         run: name or folder.
-        outline: whether to leave out architectures, decisions and learning curves, for those who list many runs.
+        outline: whether to leave out architectures, decisions and learning curves, for lists of many runs.
         curves: whether to read the learning curves, the larger part of a long run.
 
     Raises:
-        RunError: when there is no such run, or its memory (``run.db``) cannot be read.
+        RunError: when there is no such run, or its database (``run.db``) cannot be read.
     """
     folder = find_run(run)
     problems: list[str] = []
@@ -68,13 +68,13 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
 
 
 def with_costs(trials: Iterable[Trial], config: Mapping[str, Any], path: Path, problems: list[str]) -> Iterator[Trial]:
-    """The trials whose costs have what the budgets are on, so that they can be weighed.
+    """Yields the trials whose costs include the metrics of all budgets, so that they can be compared.
 
     Args:
         trials: of a run.
-        config: its search.
-        path: of its memory, for messages.
-        problems: takes a sentence for each trial that is left out.
+        config: content of the run's ``search.yaml``.
+        path: of the run's database, for messages.
+        problems: receives a sentence for each trial that is left out.
     """
     needed = {budget["metric"] for budget in config.get("budgets", ())}
     for trial in trials:
@@ -85,12 +85,12 @@ def with_costs(trials: Iterable[Trial], config: Mapping[str, Any], path: Path, p
 
 
 def chosen_in(store: Store, problems: list[str]) -> tuple[int, ...]:
-    """Numbers of the trials that a run confirms; none before they were chosen. A damaged fact is a note in `problems`."""
+    """Returns the numbers of the trials chosen for confirmation; none before the choice. Damage is added to `problems`."""
     return tuple((_fact(store, CONFIRMING, problems) or {}).get("chosen", ()))
 
 
 def _fact(store: Store, key: str, problems: list[str]) -> Any:
-    """A fact that a run can be shown without; None with a note when it is damaged."""
+    """Reads a fact that a run can be shown without; if it is damaged, returns None and adds a sentence to `problems`."""
     try:
         return store.meta(key)
     except RunError as error:
@@ -99,7 +99,7 @@ def _fact(store: Store, key: str, problems: list[str]) -> Any:
 
 
 def _notations(config: Mapping[str, Any]) -> Notations:
-    """How the run's metrics are written: as the run recorded it, else, which takes importing torch, as they are now."""
+    """Returns the notations of the run's metrics as recorded in the run; else the current ones, which imports torch."""
     with suppress(KeyError, ValueError, TypeError, AttributeError):
         return register_read(config["metrics"])
     from dcdnas.cost import notations
@@ -108,10 +108,10 @@ def _notations(config: Mapping[str, Any]) -> Notations:
 
 
 def _config(path: Path, problems: list[str], outline: bool) -> Mapping[str, Any]:
-    """What ``search.yaml`` says, as plain data (up to the space, for an outline); its plugins with a note when it is damaged.
+    """Reads ``search.yaml`` as plain data (for an outline, only up to the space); if it is damaged, only its plugins.
 
     Raises:
-        RunError: when it is of an unknown format.
+        RunError: when its format is unknown.
     """
     data: Any = None
     try:
@@ -127,12 +127,12 @@ def _config(path: Path, problems: list[str], outline: bool) -> Mapping[str, Any]
     except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
         problems.append(f"{path}: damaged: {type(error).__name__}: {error}. Shown without its budgets.")
         if isinstance(data, dict) and "plugins" in data:
-            return {"plugins": data["plugins"]}  # whoever needs them checks them, or says that they are damaged
+            return {"plugins": data["plugins"]}  # the code that loads them checks them
     return {}
 
 
 def _check(data: Any) -> None:
-    """Raises what reading the content of a ``search.yaml`` raises that is not what a search writes."""
+    """Raises an error of any type when the content of a ``search.yaml`` is not what a search writes."""
     [made(Budget, b) for b in data["budgets"]]
     recorded(data)
     for name, kind in KINDS.items():
@@ -140,4 +140,4 @@ def _check(data: Any) -> None:
             raise TypeError(f"{name} cannot be {str(data[name])[:60]!r}")
     numbers = [data.get(name, 0) for name in COUNTS] + [data.get("task", {}).get(name, 0) for name in ("epochs", "deployed_side")]
     if not all(type(n) is int and 0 <= n < 2**53 for n in numbers) or not all(isinstance(m, str) for m in data["minimize"]):
-        raise ValueError(f"{', '.join(map(str, numbers))[:60]} cannot all stand where they stand")
+        raise ValueError(f"{', '.join(map(str, numbers))[:60]} must be whole numbers from 0 to 2^53, and metrics must be names")

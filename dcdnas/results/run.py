@@ -1,7 +1,7 @@
 """A run's folder as plain data: its trials, front, best network and history; running, interrupted, damaged or finished.
 
-Nothing here imports torch, Ray or Optuna, and pandas only where a frame is asked for: `dcdnas status` and `dcdnas trials`
-answer at once.
+Nothing here imports torch, Ray or Optuna, and only `Run.frame` imports pandas, so that `dcdnas status` and `dcdnas trials`
+respond at once.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Status = Literal["running", "finished", "interrupted", "failed"]
 
 @dataclass(frozen=True)
 class Confirmed:
-    """A trial trained again on fresh seeds.
+    """A trial that was trained again on fresh seeds.
 
     Args:
         trial: of the search.
@@ -54,7 +54,7 @@ class Confirmed:
 
     @property
     def mean(self) -> float:
-        """Over the seeds."""
+        """Mean over the seeds."""
         return statistics.fmean(self.values.values())
 
     @property
@@ -63,11 +63,11 @@ class Confirmed:
         return statistics.stdev(self.values.values()) if len(self.values) > 1 else None
 
     def against(self, other: Confirmed, images: int | None) -> Difference | None:
-        """The mean less another's over the seeds that both have, with its 95 % interval; None without such seeds.
+        """Mean difference from another over their shared seeds, with its 95 % confidence interval; None without shared seeds.
 
         Args:
             other: to compare with.
-            images: that each reading was counted on, by which a single shared seed is judged; None where that says nothing.
+            images: number of images behind each reading, which gives the margin on a single shared seed; None if unknown.
         """
         shared = sorted(set(self.values) & set(other.values))
         if len(shared) == 1:
@@ -77,25 +77,25 @@ class Confirmed:
 
 @dataclass(frozen=True)
 class Run:
-    """A search as it stands in its folder.
+    """The present state of a search, as stored in its folder.
 
     Args:
         folder: of the run.
         config: the content of ``search.yaml``.
         trials: all of them that can be read, in order.
-        confirmations: confirming trainings that ended.
+        confirmations: confirming trainings that finished or failed.
         chosen: numbers of the trials that are confirmed; empty before they were chosen.
-        bounds: worst and best of each objective and of each cost metric that is weighed with them, fixed when the run started.
+        bounds: worst and best value of each objective and of each minimised cost metric, fixed when the run started.
         created: seconds since the epoch.
-        ending: how the last session of it ended; None when it is going on, or its driver died.
-        reason: why it ended before its number, for people; empty when it did not.
-        driver: process and host that is searching it now; None when nobody is.
+        ending: how its last driver ended; None while one is running, or when it died.
+        reason: why it ended before the requested number of trainings, human-readable; empty when it did not.
+        driver: process and host that are searching now; None when there are none.
         problems: what is damaged, in words.
-        notations: how the metrics that its trials are priced by are named, written and read.
-        format: of its memory; a run of format 1 is not gone on with.
+        notations: how the metrics that price its trials are named, written and parsed.
+        format: of its database; a run of format 1 cannot be resumed.
         images: what its networks are trained on: names of the ``classes``, ``mean`` and ``std`` of each channel, ``shape``
             (C, H, W), and how many are for ``train`` and ``validation``; empty where the run does not say.
-        weights: files with the weights of trainings that are kept, or were and have been dropped.
+        weights: files with the weights of trainings, both those that are kept and those dropped since.
         timed: identity -> ``latency`` and ``iqr`` in nanoseconds of networks of the front, measured whole on the run's device.
     """
 
@@ -118,12 +118,12 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The folder's."""
+        """Name of the run's folder."""
         return self.folder.resolve().name
 
     @property
     def status(self) -> Status:
-        """Whether somebody is searching it, it ended as asked, it waits for a resume, or too many trainings failed."""
+        """Whether a driver is running, the search ended as requested, it waits for a resume, or too many trainings failed."""
         if self.driver:
             return "running"
         if self.ending in (Ending.TIME_IS_UP, Ending.EXHAUSTED, Ending.PLATEAU):
@@ -134,7 +134,7 @@ class Run:
 
     @property
     def to_go_on(self) -> str:
-        """The command that searches on from here; for a task that was given in Python, the call."""
+        """The command that continues the search; for a task that was given in Python, the call."""
         if self.trained_elsewhere:
             return f"dcdnas ask-tell --name {self.name}"
         if not self.resumable:
@@ -143,22 +143,22 @@ class Run:
 
     @property
     def called(self) -> str:
-        """What commands call it, as a shell takes it: its name where that finds it, else its folder."""
+        """The run as an argument of shell commands: its name if that finds it, else its folder."""
         return called(self.folder)
 
     @property
     def ended_early(self) -> str:
-        """Why nobody searches on, for people; empty while somebody does, and where the search came to its number."""
+        """Human-readable reason why the search ended early; empty while it is running, or if it reached its number."""
         return "" if self.driver else self.reason.rstrip(".")
 
     @property
     def asked(self) -> int:
-        """Trainings to end."""
+        """Number of trainings that were requested."""
         return int(self.config.get("trials", 0))
 
     @property
     def ended(self) -> int:
-        """Trainings that count: finished or stopped early."""
+        """Number of trainings that count: finished or stopped early."""
         return sum(t.state in ENDED for t in self.trials)
 
     @property
@@ -168,92 +168,92 @@ class Run:
 
     @cached_property
     def budgets(self) -> tuple[Budget, ...]:
-        """Bounds of the search."""
+        """Budgets of the search."""
         return tuple(Budget(**b) for b in self.config.get("budgets", ()))
 
     @cached_property
     def goals(self) -> Goals:
-        """What is weighed, on the scales of the bounds; the first objective is the primary, which says what is best."""
+        """The objectives and minimised cost metrics, scaled by the bounds; the first objective is the primary one."""
         return goals_of(self.config, self.bounds)
 
     @property
     def minimize(self) -> tuple[str, ...]:
-        """Cost metrics that are weighed, if any."""
+        """Cost metrics that are minimised, if any."""
         return self.goals.costs
 
     @property
     def objective(self) -> Objective:
-        """The primary objective, which says what is best."""
+        """The primary objective, which determines the best network."""
         return self.goals.primary
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Cost metrics that its trials are priced by, in the order of their price."""
+        """Cost metrics in which its trials are priced, in the order of their costs."""
         return tuple(self.trials[0].cost.values) if self.trials else tuple(self.notations)
 
     @property
     def own_task(self) -> str:
-        """The task that its networks are trained for by a function of somebody's own; empty for those on images."""
+        """Name of the user's own task that its networks are trained for; empty for a task on images."""
         data = str((self.config.get("task") or {}).get("data", ""))
         return data.removeprefix(OWN) if data.startswith(OWN) else ""
 
     @property
     def trained_elsewhere(self) -> bool:
-        """Whether a loop of somebody's own trains its networks, and dcdnas knows only what it tells."""
+        """Whether a user's own loop trains its networks, and dcdnas knows only the results that it reports."""
         return self.own_task == ASK_TELL
 
     @property
     def resumable(self) -> bool:
-        """Whether `dcdnas resume` can go on with it, which a loop of somebody's own and a task given in Python do themselves."""
+        """Whether `dcdnas resume` can continue it; a search by a user's own loop or a task given in Python is continued there."""
         return not only_where_begun(self.own_task)
 
     @property
     def epochs(self) -> int:
-        """Of a training that is not stopped early; 0 where nobody says it."""
+        """Epochs of a training that is not stopped early; 0 where unknown."""
         return int(self.recipe.get("epochs", 0))
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """How its networks are trained, as far as dcdnas does it; for somebody's own task or a table how long, if it is said."""
+        """Training settings of its networks, if dcdnas trains them; for a user's own task or a table, data and known epochs."""
         task = dict(self.config.get("task") or {})
         if not (self.own_task or self.looked_up):
             return task
-        # A loop of somebody's own does not say how long its trainings are, and a table of one reading has only their ends.
+        # A user's own loop does not report the length of its trainings, and a table of one reading has only their results.
         long = not self.trained_elsewhere and (self.own_task or task.get("epochs", 1) > 1)
         return {k: v for k, v in task.items() if k == "data" or (long and k == "epochs")}
 
     @property
     def looked_up(self) -> bool:
-        """Whether its results are those of a benchmark's table, so that it trains nothing."""
+        """Whether its results come from a benchmark's table, so that nothing is trained."""
         return str((self.config.get("task") or {}).get("data", "")).startswith(TABLE)
 
     @property
     def cost_shown(self) -> str:
-        """The cost metric that results are shown against: one that is weighed, or what the first budget bounds."""
+        """The cost metric against which results are shown: the first minimised one, else that of the first budget."""
         return next(iter((*self.minimize, *(b.metric for b in self.budgets), *self.metrics)))
 
     @property
     def seconds(self) -> float:
-        """Of computing: all trainings of the search and its confirmation."""
+        """Computing time of all trainings of the search and its confirmation."""
         scores = [t.score for t in self.trials] + [c.score for c in self.confirmations]
         return sum(s.seconds for s in scores if s)
 
     def read_budgets(self, texts: Sequence[str]) -> tuple[Budget, ...]:
-        """Bounds on what the trials are priced by, as a person writes them.
+        """Parses budgets on the metrics in which the trials are priced.
 
         Raises:
-            BudgetError: when they cannot be read, or bound something else.
+            BudgetError: when they cannot be parsed, or bound another metric.
         """
         try:
             return parse_budgets(texts, self.notations)
         except BudgetError as error:
             raise BudgetError(
-                f"{error} The trials of {self.name} were priced by {', '.join(self.notations)}; a search has other prices when "
-                "its budget or --minimize names them."
+                f"{error} The trials of {self.name} were priced by {', '.join(self.notations)}; a search prices its trials in "
+                "the metrics that its budgets or --minimize name."
             ) from None
 
     def trial(self, which: int | str, budgets: Sequence[Budget] | None = None) -> Trial:
-        """A trial by number, or ``best`` or ``knee`` of the front.
+        """Returns a trial by number, or the ``best``, or the ``knee`` of the front.
 
         Raises:
             UsageError: when there is none.
@@ -275,29 +275,29 @@ class Run:
 
     @cached_property
     def by_number(self) -> dict[int, Trial]:
-        """The trials by number; one whose row is damaged is not among them."""
+        """The trials by number, without those whose rows are damaged."""
         return {t.number: t for t in self.trials}
 
     def front(self, budgets: Sequence[Budget] | None = None) -> list[Trial]:
-        """The non-dominated finished trials within the budgets (the run's own unless given), from the cheapest on."""
+        """Returns the non-dominated finished trials within the budgets (the run's own unless given), cheapest first."""
         return pareto.front(self.trials, self._cut(budgets), self.goals)
 
     def weights_of(self, trial: Trial) -> Weights | None:
-        """The file with a trial's weights, in the folder ``weights`` of the run; None where it keeps none.
+        """Returns the file with a trial's weights, in the folder ``weights`` of the run; None where it keeps none.
 
-        Those of its own training, else of the first confirming one: the best network by confirmed means need not be on the front.
+        Those of its own training, else of the first confirming one, since the best by confirmed means need not be on the front.
         """
         kept = [w for w in self.weights if w.kept and w.number == trial.number]
         return next((w for w in kept if w.seed == trial.seed), kept[0] if kept else None)
 
     @property
     def validation_images(self) -> int | None:
-        """How many images each reading was taken on; None in a run that did not write it down."""
+        """Number of images behind each reading; None in a run that did not record it."""
         return self.images.get("validation") or None
 
     @property
     def counted_images(self) -> int | None:
-        """The same where the objective counts images, so that their number says what chance does to a reading; else None."""
+        """The same if the objective counts images, so that their number gives the margin of a reading; else None."""
         return self.validation_images if self.objective.counted else None
 
     @property
@@ -306,10 +306,10 @@ class Run:
         return self.best_within(None)
 
     def best_within(self, budgets: Sequence[Budget] | None) -> Trial | None:
-        """The best network within the run's budgets or others.
+        """Returns the best network within the run's budgets or others.
 
-        Confirmed means decide within the run's own budgets. Other budgets may leave only confirmed networks far below what
-        they allow, so there the best single training decides unless it is confirmed.
+        Confirmed means decide within the run's own budgets. Within other budgets all confirmed networks may be far cheaper than
+        allowed, so there the best single training decides, unless that network is confirmed.
         """
         cut = tuple(self._cut(budgets))
         single = pareto.best(self.trials, cut, self.goals)
@@ -318,11 +318,11 @@ class Run:
         return confirmed[0] if confirmed and reached else single
 
     def confirmed_as(self, trial: Trial) -> Confirmed | None:
-        """A trial's trainings on fresh seeds; None where it has none."""
+        """Returns a trial's trainings on fresh seeds; None where it has none."""
         return next((c for c in self.confirmed if c.trial.number == trial.number), None)
 
     def value(self, trial: Trial | None) -> float | None:
-        """What is known best of a trial's primary objective: the mean over fresh seeds, else its one training; None without."""
+        """Best estimate of a trial's primary objective: the mean over fresh seeds, else its one training; None without."""
         if trial is None or trial.score is None:
             return None
         confirmed = self.confirmed_as(trial)
@@ -333,17 +333,17 @@ class Run:
         return self.objective.of(trial.score) if trial else None
 
     def rank(self, trial: Trial) -> float:
-        """By which trials are sorted from the best reading on; what has none stands last."""
+        """Sort key of trials from the best reading to the worst; trials without one come last."""
         return -self.goals.gain(trial)
 
     def said(self, trial: Trial | None, digits: int = 1) -> str:
-        """`reading` as it is written; a dash for none."""
+        """`reading` in text form; a dash for none."""
         return self.objective.said(self.reading(trial), digits)
 
     def trained_as(self, trial: Trial) -> str:
-        """The images and the price of the network that was trained for a trial, in words: ``1x28x28, 12.3 MFLOPs, 2.2 Mparams``.
+        """Describes image shape and price of the network trained for a trial: ``1x28x28, 12.3 MFLOPs, 2.2 Mparams``.
 
-        Empty where nothing was trained, or at the price of the deployed network.
+        Empty where nothing was trained, or where the trained network costs the same as the deployed one.
         """
         cost = trial.trained_cost
         if cost is None or "shape" not in self.images or cost.values.items() <= trial.cost.values.items():
@@ -354,14 +354,14 @@ class Run:
 
     @property
     def knee(self) -> Trial | None:
-        """The trial of the front after which getting better gets dear."""
+        """The knee of the front: the trial beyond which an improvement becomes expensive."""
         return pareto.knee(self.trials, self.budgets, self.goals)
 
     @property
     def static(self) -> Trial | None:
-        """The reference: the dearest uniform all-static network within the budgets."""
+        """The reference: the most expensive uniform all-static network within the budgets."""
         asked = [t for t in self.trials if t.origin == "static"]
-        return next((t for t in asked if t.state in ENDED), asked[-1] if asked else None)  # asked again where it was interrupted
+        return next((t for t in asked if t.state in ENDED), asked[-1] if asked else None)  # re-queued if it was interrupted
 
     @cached_property
     def confirmed(self) -> list[Confirmed]:
@@ -381,7 +381,7 @@ class Run:
 
     @property
     def unconfirmed(self) -> int:
-        """Confirming trainings that are still to do once the search has its number; about so many before they are chosen."""
+        """Number of confirming trainings still to do after the search; an estimate before the networks are chosen."""
         seeds, done = int(self.config.get("confirm", 0)), Counter(c.number for c in self.confirmations)
         if not self.chosen and not done:
             return seeds * min(int(self.config.get("confirm_top", 0)), len(pareto.candidates(self.trials, self.budgets)))
@@ -394,24 +394,24 @@ class Run:
 
     @cached_property
     def history(self) -> list[Moment]:
-        """The hypervolume after each training that ended, in the order they ended."""
+        """The hypervolume after each finished or stopped training, in the order in which they ended."""
         return History(self.budgets, self.goals, self.bounds).extend(self.trials)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One row a trial with the frame's columns; a decision that does not exist in a trial is None."""
+        """One row per trial with the frame's columns; a decision that does not exist in a trial is None."""
         on_front = {t.number for t in self.front()}
         decisions = list(dict.fromkeys(name for t in self.trials for name in t.decisions))
         return [self._row(t, t.number in on_front, decisions) for t in self.trials]
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The frame's columns before the decisions: ``number, state``, one an objective, one a cost metric, ``epochs, ...``."""
+        """The frame's columns before the decisions: ``number, state``, one per objective and cost metric, ``epochs, ...``."""
         return (*BEFORE_OBJECTIVES, *(o.name for o in self.goals.objectives), *self.metrics, *AFTER_COSTS)
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The trials as a pandas frame: `columns`, then one column a decision."""
+        """The trials as a pandas frame: `columns`, then one column per decision."""
         import pandas as pd
 
         rows = self.rows
@@ -431,10 +431,10 @@ class Run:
         }  # fmt: skip
 
     def _cut(self, budgets: Sequence[Budget] | None) -> Sequence[Budget]:
-        """The bounds that hold: the run's own unless others are given.
+        """Returns the budgets that apply: the run's own unless others are given.
 
         Raises:
-            UsageError: when the trials were not priced by a metric that is to be bounded.
+            UsageError: when the trials were not priced in the metric of a budget.
         """
         if budgets is None:
             return self.budgets
@@ -443,6 +443,6 @@ class Run:
         if unknown is not None:
             raise UsageError(
                 f"{self.name} cannot be cut at {unknown}: its trials were not priced by {unknown.metric}. Allowed: bounds on "
-                f"{', '.join(priced)}. A search has other prices when its budget or --minimize names them."
+                f"{', '.join(priced)}. A search prices its trials in the metrics that its budgets or --minimize name."
             )
         return budgets

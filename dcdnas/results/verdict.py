@@ -1,6 +1,6 @@
-"""What a run has come to and how sure that is: its best network, the area above the static ladder, what noise leaves open.
+"""The results of a run and their uncertainty: its best network, the area above the static ladder, what noise leaves open.
 
-Every comparison comes with what its images and seeds tell apart at 95 %; see docs/results.md.
+Every comparison includes the difference that its images and seeds can distinguish at 95 %; see docs/results.md.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from dcdnas.core.units import counted, notation
 from dcdnas.results.run import Confirmed, Run
 
 RUNGS = ("static", "ladder")
-"""Origins of the trials that are the uniform static ladder."""
+"""Origins of the trials that form the uniform static ladder."""
 
 OPEN = "not distinguishable"
-"""What is said of a difference whose interval holds 0."""
+"""Text for a difference whose confidence interval contains 0."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A trial's result beside another's.
+    """A comparison of two trials' results.
 
     Args:
         one: trial.
         other: trial.
-        difference: the one value less the other; which way is better, `objective` says.
-        objective: what is compared.
-        seeds: fresh seeds that both were trained on; 0 where one training of each is all there is.
-        images: that each reading was counted on; None where that is unknown, or the objective counts none.
+        difference: value of `one` minus value of `other`; `objective` gives the better direction.
+        objective: whose values are compared.
+        seeds: number of fresh seeds on which both were trained; 0 if there is only one training of each.
+        images: number of images behind each reading; None where it is unknown, or the objective does not count images.
     """
 
     one: Trial
@@ -50,17 +50,17 @@ class Comparison:
 
     @property
     def settled(self) -> bool:
-        """Whether the noise leaves no doubt about which of the two is ahead."""
+        """Whether the difference is distinguishable from 0."""
         return self.difference.distinguishable
 
     @property
     def said(self) -> str:
-        """In words: ``+0.6 points over 3 shared seeds (95 %: -0.9 to +2.1), not distinguishable``."""
+        """The comparison in words: ``+0.6 points over 3 shared seeds (95 %: -0.9 to +2.1), not distinguishable``."""
         return f"{self.objective.difference(self.difference.mean)} {self.basis}"
 
     @property
     def basis(self) -> str:
-        """What the difference rests on and whether it can be told from 0."""
+        """The evidence for the difference, and whether it is distinguishable from 0, in words."""
         d, amount = self.difference, self.objective.amount
         left = "" if self.settled else f", {OPEN}"
         if self.seeds > 1:
@@ -71,7 +71,7 @@ class Comparison:
         return f"{how} (± {amount(d.margin, sign=False)} from {self.images:,} images, seeds add more){left}"
 
     def document(self) -> dict[str, Any]:
-        """As plain data; margins of no known width are null."""
+        """The comparison as plain data; unknown margins are null."""
         d = self.difference
         return {
             "trial": self.one.number, "against": self.other.number, "difference": d.mean, "margin": d.margin, "low": d.low,
@@ -81,11 +81,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a run has come to, computed where it is asked for.
+    """The results of a run, computed on demand.
 
     Args:
-        run: as it stands.
-        line: its front, where somebody has it already.
+        run: in its present state.
+        line: its front, if the caller has computed it already.
     """
 
     run: Run
@@ -98,7 +98,7 @@ class Verdict:
 
     @cached_property
     def against_static(self) -> Comparison | None:
-        """The best network against the static reference; the runner-up when the reference is the best. None without a pair."""
+        """The best network, or the runner-up if the reference is the best, against the static reference; None without a pair."""
         run, static = self.run, self.run.static
         if self.best is None or static is None or static.state != "finished":
             return None
@@ -109,26 +109,26 @@ class Verdict:
 
     @cached_property
     def undecided(self) -> frozenset[int]:
-        """Members of the front that the noise does not set apart from every other member."""
+        """Numbers of the front's trials that are not distinguishable from at least one other trial of the front."""
         line = self.run.front() if self.line is None else self.line
         pairs = ((a, b, comparison(self.run, a, b)) for a, b in combinations(line, 2))
         return frozenset(t.number for a, b, found in pairs if found and not found.settled for t in (a, b))
 
     @property
     def margin(self) -> float | None:
-        """By how much two single readings about as good as the best must differ; None where the images are unknown."""
+        """Smallest distinguishable difference of two single readings near the best one; None where the images are unknown."""
         if self.best is None or not self.run.counted_images:
             return None
         return reading_margin(self.run.value(self.best) or 0.0, self.run.counted_images)
 
     @cached_property
     def rungs(self) -> list[Trial]:
-        """The networks of the static ladder that were trained to their end within the budgets."""
+        """The networks of the static ladder within the budgets whose training finished."""
         return [t for t in pareto.candidates(self.run.trials, self.run.budgets) if t.origin in RUNGS]
 
     @cached_property
     def area(self) -> Area | None:
-        """U, the area above the static ladder; without an interval (NaN) where the images are unknown. None: see `no_area`."""
+        """U, the area above the static ladder; its interval is NaN where the noise is unknown. None: see `no_area`."""
         if self.no_area:
             return None
         run, metric = self.run, self._axis
@@ -150,12 +150,12 @@ class Verdict:
 
     @property
     def _axis(self) -> str:
-        """The cost that the area is over: what the first budget bounds, where it is an objective."""
+        """The cost axis of the area: the metric of the first budget on a minimised metric, else the first minimised metric."""
         metrics = self.run.minimize if self.run.bounds else ()
         return next((b.metric for b in self.run.budgets if b.metric in metrics), next(iter(metrics), ""))
 
     def _deviation(self, trial: Trial) -> float:
-        """The standard error of what is known best of a trial's value, by its seeds and, where it counts them, by its images."""
+        """Standard error of a trial's best estimate, due to its seeds and, if the objective counts images, to their number."""
         images, confirmed = self.run.counted_images, self.run.confirmed_as(trial)
         by_images = reading_deviation(self.run.value(trial) or 0.0, images) if images else 0.0
         return math.hypot(by_images, self._spread / math.sqrt(len(confirmed.values) if confirmed else 1))
@@ -182,7 +182,7 @@ class Verdict:
 
 
 def comparison(run: Run, one: Trial, other: Trial) -> Comparison | None:
-    """A trial's result less another's: over shared fresh seeds, else by one training each; None without results."""
+    """Compares two trials' results: over shared fresh seeds, else by one training each; None without results."""
     images, objective = run.counted_images, run.objective
     first, second = run.confirmed_as(one), run.confirmed_as(other)
     found = first.against(second, images) if first and second else None
@@ -195,7 +195,7 @@ def comparison(run: Run, one: Trial, other: Trial) -> Comparison | None:
 
 
 def evidence(run: Run, trial: Trial) -> str:
-    """What is behind a trial's value: ``mean of 3 fresh seeds``, or that it is of one training and not confirmed."""
+    """Describes the evidence for a trial's value: ``mean of 3 fresh seeds``, or one training that is not confirmed."""
     confirmed = run.confirmed_as(trial)
     return _seeds(confirmed) if confirmed else "one training, not confirmed"
 
@@ -211,7 +211,7 @@ def _seeds(c: Confirmed) -> str:
 
 
 def value_said(run: Run, trial: Trial) -> str:
-    """What is known best of a trial's primary objective, with what is behind it."""
+    """The best estimate of a trial's primary objective in words, with the evidence for it."""
     confirmed = run.confirmed_as(trial)
     return mean_said(run, confirmed) if confirmed else f"{run.objective.named(run.reading(trial))} in one training, not confirmed"
 
@@ -223,7 +223,7 @@ def area_value(verdict: Verdict) -> str:
 
 
 def area_basis(verdict: Verdict) -> str:
-    """The interval of the area, which ladder it is above and what it is a share of; a sentence why there is none."""
+    """Describes the interval of the area, the ladder below it and its scale; or why there is no area."""
     area = verdict.area
     if area is None:
         return f"{verdict.no_area.capitalize()}."
@@ -237,8 +237,8 @@ def _interval(verdict: Verdict, area: Area) -> str:
 
 
 def _no_margin(objective: Objective) -> str:
-    """Why nothing is known of what chance does to single readings."""
-    return "number of validation images unknown" if objective.counted else "no fresh seeds say what chance does"
+    """Why the noise of single readings is unknown."""
+    return "number of validation images unknown" if objective.counted else "no fresh seeds to measure the noise"
 
 
 def _nothing(area: Area) -> str:
@@ -246,12 +246,12 @@ def _nothing(area: Area) -> str:
 
 
 def resolution(verdict: Verdict) -> str:
-    """What single readings tell apart, in words."""
+    """Describes which differences between single readings are distinguishable."""
     images, margin, objective = verdict.run.counted_images, verdict.margin, verdict.run.objective
     if not objective.counted:
-        says = "" if verdict.run.trained_elsewhere else "; fresh seeds say it: --confirm"
-        return f"What single trainings tell apart is unknown{says}."
+        says = "" if verdict.run.trained_elsewhere else "; fresh seeds measure it: --confirm"
+        return f"The noise of single trainings is unknown{says}."
     if margin is None or images is None:
-        return "How many validation images a reading had is unknown, so what single trainings tell apart is too."
+        return "The number of validation images is unknown, and so is the noise of single trainings."
     chance = objective.difference(margin, sign=False)
     return f"One reading is of {images:,} validation images: differences up to {chance} may be chance (95 %)."

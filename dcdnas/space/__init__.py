@@ -1,1 +1,1 @@
-"""Search spaces: what a space file says, the networks it describes and what they cost."""
+"""Search spaces: reading space files, the networks that they describe, and the costs of these networks."""

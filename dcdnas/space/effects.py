@@ -1,4 +1,4 @@
-"""Whether every decision of a space changes what is trained: one that cannot would be decided by chance."""
+"""Checks that every decision of a space can change the trained network; otherwise chance alone would decide it."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from dcdnas.space.parts import Decision
 from dcdnas.space.search_space import SearchSpace
 
 CONTEXTS = 8
-"""Networks in which a decision gets the chance to change something."""
+"""Number of networks in which each decision is tested for an effect."""
 
 Trained = Callable[[Architecture], str]
-"""Identity of what is trained for an architecture."""
+"""Maps an architecture to the identity of the network that is trained for it."""
 
 
 def check_effects(space: SearchSpace, trained: Trained) -> None:
-    """Refuses a space with a decision that changes what is deployed and never what is trained.
+    """Refuses a space with a decision that changes the deployed network but never the trained one.
 
-    Options that build one network under two names are no error: the network is trained once.
+    Options that build the same network under different names are no error, because that network is trained only once.
 
     Args:
-        space: whose width, where it is fitted, has its budget.
-        trained: says what is trained for an architecture; equal for equal networks.
+        space: to be checked; a fitted width must already have its budget, see `SearchSpace.filling`.
+        trained: returns the identity of the network trained for an architecture; equal for equal networks.
 
     Raises:
-        UsageError: naming all such decisions and their options.
+        UsageError: naming all decisions without effect and their options.
     """
     idle = [d for d in space.decisions if not has_effect(space, d, trained) and has_effect(space, d, identity)]
     if idle:
         named = "; ".join(f"{d.name} ({', '.join(map(str, d.options))})" for d in idle)
         raise UsageError(
-            f"{space.name}: whatever these decisions say, the same network is trained: {named}. Give options that build "
-            "different networks, or one value, which is not searched."
+            f"{space.name}: these decisions never change the network that is trained: {named}. Give options that build "
+            "different networks, or a single value, which is not searched."
         )
 
 
 def has_effect(space: SearchSpace, decision: Decision, trained: Trained) -> bool:
-    """Whether two options of a decision give different trainings in one of a few networks."""
+    """Whether two options of a decision lead to different trained networks in at least one of `CONTEXTS` networks."""
     for number in range(CONTEXTS):
         rest = _others(space, decision, random.Random(number), number)
         seen = set()
@@ -59,11 +59,11 @@ def check_resolutions(space: SearchSpace, side: int) -> None:
     """Refuses a proxy so small that two resolutions of the space would train on images of the same size.
 
     Args:
-        space: with the resolutions.
-        side: of the proxy's images, in pixels; the largest resolution trains on them as they are.
+        space: whose resolutions are checked.
+        side: of the proxy's images in pixels; the largest resolution trains on images of this size.
 
     Raises:
-        UsageError: naming the resolutions, and the smallest proxy that tells all of them apart.
+        UsageError: naming the resolutions that coincide, and the smallest proxy size that separates all of them.
     """
     largest = max(space.resolutions)
 
@@ -82,7 +82,7 @@ def check_resolutions(space: SearchSpace, side: int) -> None:
 
 
 def _others(space: SearchSpace, decision: Decision, rng: random.Random, number: int) -> dict[str, Setting]:
-    """What all other decisions say, such that `decision` exists: the first options, then the last ones, then random ones."""
+    """Options of all other decisions under which `decision` exists: the first ones (number 0), the last (1), else random ones."""
     pick: Callable[[tuple[Setting, ...]], Setting] = (lambda o: o[0], lambda o: o[-1], rng.choice)[min(number, 2)]
     rest = {d.name: pick(d.options) for d in space.decisions}
     known, below = {d.name: d for d in space.decisions}, decision

@@ -1,4 +1,4 @@
-"""A network of a space before its operators are chosen: its slots, and what each choice makes of them."""
+"""Frames: networks of a space before their operators are chosen, and the resolution of a choice for each of their slots."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Frame:
     """A network without its operators.
 
     Args:
-        settings: of the backbone, complete.
-        input: at deployment.
-        places: the slots that are searched: name, number of its group, number in the group.
-        sites: those slots as places for an operator, group by group.
+        settings: complete settings of the backbone.
+        input: shape of the input at deployment.
+        places: the searched slots: name, number of the slot's group, number within the group.
+        sites: the searched slots as sites for an operator, group by group.
         closed: the slots that are not searched.
     """
 
@@ -38,12 +38,12 @@ class Frame:
     _apart: dict[tuple[int, str, Settings], str] = field(default_factory=dict, init=False, repr=False)
 
     def layers(self, chosen: Sequence[tuple[str, Settings]]) -> dict[str, LayerChoice]:
-        """The resolved choice of each place, from operator and settings of each group."""
+        """Returns the resolved choice of each searched slot, given the operator and settings of each group."""
         found = [self.choices(group, *choice) for group, choice in enumerate(chosen)]
         return {name: found[group][place] for name, group, place in self.places}
 
     def choices(self, group: int, operator: str, settings: Settings) -> list[LayerChoice]:
-        """The resolved choices of one group's places, in their order."""
+        """Returns the resolved choices of one group's slots, in their order."""
         key = (group, operator, settings)
         found = self._choices.get(key)
         if found is None:
@@ -56,19 +56,21 @@ class Frame:
         return found
 
     def apart(self, group: int, operator: str, settings: Settings) -> str:
-        """Why layers that were to have their weights in common have not; empty where all have."""
+        """Returns why some layers that should share weights cannot; empty where all of them share."""
         self.choices(group, operator, settings)
         return self._apart.get((group, operator, settings), "")
 
 
 class PlaceCosts(dict[tuple[Slot, Slot | None], float]):
-    """What an operator with its settings costs in each slot, after the first one of its block if that may guide it.
+    """Cost of an operator with its settings at each (slot, leader), computed on first access.
+
+    The leader is the first layer of the slot's block if the slot may use its guide, else None.
 
     Args:
-        prices: what to price by.
-        metric: an additive one.
-        operator: its name.
-        settings: of it, before they are resolved for a place.
+        prices: prices of the slots.
+        metric: name of an additive metric.
+        operator: name of the operator.
+        settings: of the operator, before they are resolved for a slot.
     """
 
     def __init__(self, prices: Prices, metric: str, operator: str, settings: Settings) -> None:
@@ -84,13 +86,13 @@ class PlaceCosts(dict[tuple[Slot, Slot | None], float]):
 
 @lru_cache(maxsize=4096)
 def place_costs(prices: Prices, metric: str, operator: str, settings: Settings) -> PlaceCosts:
-    """The costs of an operator with these settings, to be filled by who asks."""
+    """Returns the table of costs of an operator with these settings, which fills as its entries are read."""
     return PlaceCosts(prices, metric, operator, settings)
 
 
 @lru_cache(maxsize=200_000)
 def layer_choice(operator: str, settings: Settings, site: Site) -> LayerChoice:
-    """The resolved choice for a place, with its counted form; static where the operator cannot take the place."""
+    """Resolves a choice for a site and adds its counted form; static where the operator does not support the geometry."""
     cls, given = operators[operator], dict(settings)
     guide = given.pop(GUIDE.name, GUIDE.default) if shares_guides(cls) else GUIDE.default
     if shares_weights(cls):
@@ -111,20 +113,20 @@ def together(
     settings: Mapping[str, Setting],
     scope: Scope,
 ) -> str:
-    """Makes the layers of one network, stage or block have their weights in common, in place; the first of them holds them.
+    """Makes the layers of each network, stage or block share weights, owned by the first layer; changes `choices` in place.
 
-    Layers that do not fit together keep weights of their own: whether they fit may depend on all that is searched.
+    Layers whose geometries cannot share keep separate weights, because whether they can may depend on all searched settings.
 
     Args:
-        choices: of the places of a group, each for itself.
-        names: of these places.
-        sites: these places.
-        operator: what stands there, or static.
-        settings: of the operator, as the space says them.
-        scope: what has one set of weights.
+        choices: for the slots of a group, each resolved alone.
+        names: of these slots.
+        sites: of these slots.
+        operator: that shares weights; layers that fell back to static are left out.
+        settings: of the operator, as the space file gives them.
+        scope: unit whose layers share one set of weights.
 
     Returns:
-        Why some do not fit together; empty where all do.
+        Why some layers cannot share weights; empty where all can.
     """
     reason = ""
     pools: dict[str, list[int]] = {}
@@ -149,7 +151,7 @@ def together(
 
 
 def shares_weights(operator: type[Operator]) -> bool:
-    """Whether layers of this operator can have their weights in common."""
+    """Whether layers of this operator can share weights."""
     return bool(operator.SHARES)
 
 
@@ -159,7 +161,7 @@ def shares_guides(operator: type[Operator]) -> bool:
 
 
 def _guide_channels(cls: type[Operator], settings: Mapping[str, Setting], leader: ConvGeometry | None) -> int:
-    """Of the guide that the block's first layer makes; 0 where there is none to take."""
+    """Number of channels of the guide that the block's first layer computes; 0 where there is none to use."""
     if leader is None:
         return 0
     try:

@@ -1,4 +1,4 @@
-"""The spaces that ship, by name, and the one to take when only a budget is given."""
+"""The shipped search spaces by name, and the choice of a space when only a budget is given."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ FOLDER = Path(__file__).parents[1] / "search_spaces"
 
 
 def shipped() -> dict[str, Path]:
-    """Name -> file of the spaces inside the package."""
+    """Maps the name of each shipped space to its file."""
     return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
 
 
 def find_space(name: str) -> Path:
-    """The file of a shipped space's name, or the path itself when it is one.
+    """Returns the file of a shipped space, or `name` itself as a path when it is an existing file.
 
     Raises:
-        FileError: when there is neither.
+        FileError: when `name` is neither.
     """
     if name in shipped():
         return shipped()[name]
@@ -52,14 +52,14 @@ def load_space(name: str) -> SearchSpace:
 
 
 def space_for(budgets: Sequence[Budget], images: tuple[int, int] | None = None) -> Path:
-    """The smallest shipped space whose cost range holds every budget, of those that need not be named.
+    """Returns the smallest shipped space whose cost range contains every budget; spaces that are `named_only` are left out.
 
     Args:
-        budgets: to be held.
-        images: channels and number of classes of the images that the networks are for; None for those that each space says.
+        budgets: that the cost range must contain.
+        images: channels and number of classes of the images that the networks are for; None for those of each space file.
 
     Raises:
-        NothingFitsError: when none does.
+        NothingFitsError: when no shipped space qualifies.
     """
     dearest = {path: _kept(path, images, "dearest static", _dearest_static) for path in shipped().values()}
     paths = sorted((path for path, cost in dearest.items() if cost), key=dearest.__getitem__)
@@ -74,7 +74,7 @@ def space_for(budgets: Sequence[Budget], images: tuple[int, int] | None = None) 
 
 
 def _ends(path: Path, images: tuple[int, int] | None, metric: str) -> list[float]:
-    """Costs of the cheapest and of the dearest network of a shipped space."""
+    """Costs of the cheapest and of the most expensive network of a shipped space."""
 
     def find(space: SearchSpace) -> list[float]:
         return [end(space, metric).cost[metric] for end in (smallest, largest)]
@@ -83,9 +83,9 @@ def _ends(path: Path, images: tuple[int, int] | None, metric: str) -> list[float
 
 
 def _dearest_static(space: SearchSpace) -> list[float]:
-    """Multiply-adds of the network with every structural option at its largest and nothing dynamic: what spaces are ordered by.
+    """Multiply-adds of the static network with every structural option at its largest, by which spaces are ordered.
 
-    Nothing of a space that wants to be named.
+    An empty list for a space that is `named_only`.
     """
     if space.named_only:
         return []
@@ -95,7 +95,7 @@ def _dearest_static(space: SearchSpace) -> list[float]:
 
 
 def _kept(path: Path, images: tuple[int, int] | None, what: str, find: Callable[[SearchSpace], list[float]]) -> list[float]:
-    """Numbers of a shipped space, kept on disk from one run to the next, so that it need not be read."""
+    """Returns numbers about a shipped space, cached on disk so that later processes need not parse its file."""
     key = json.dumps([path.stem, images, what])
     kept = _records().read(key).get(key)
     if not isinstance(kept, list) or not all(isinstance(number, (int, float)) for number in kept):

@@ -1,4 +1,4 @@
-"""What a search space is made of: decisions, the backbone's variables, groups of slots, forbidden combinations."""
+"""The parts of a search space: decisions, the backbone's variables, groups of slots, forbidden combinations."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from dcdnas.networks import Slot
 
 Decisions = Mapping[str, Setting]
-"""An outcome: what each decision came to, by its name."""
+"""An outcome: the chosen option of each decision, by the name of the decision."""
 
 Settings = tuple[tuple[str, Setting], ...]
-"""An operator's settings as they can be hashed."""
+"""An operator's settings as (name, value) pairs, which are hashable."""
 
 
 GUIDE = Dimension("guide", (str,), Choice(words=("own", "shared")), "own")
-"""What a space file may say beside the settings of an operator whose guide the layers of a block can share."""
+"""Extra setting that a space file may give to operators whose guide the layers of a block can share."""
 
 
 SHARE = Dimension("share", (str,), Choice(words=("layer", "block", "stage", "network")), "layer")
-"""What it may say beside the settings of an operator whose layers can have their weights in common: which of them do."""
+"""Extra setting that a space file may give to operators whose layers can share weights: the scope in which they share."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Decision:
 
     Args:
         name: unique in the space, e.g. ``stage3.expand.operator``.
-        options: what it may be; scalars only.
+        options: the allowed values; scalars only.
         parent: the decision it depends on; ``""`` for none.
-        when: the parent's options under which this one exists.
+        when: the parent's options under which this decision exists.
     """
 
     name: str
@@ -48,13 +48,13 @@ class Decision:
 
 @dataclass(frozen=True)
 class Variable:
-    """A network setting of one stage or block (or of the whole network), open or fixed.
+    """A network setting of one stage or block (or of the whole network), searched or fixed.
 
     Args:
         setting: name of the network's keyword, or ``resolution``.
         unit: ``""``, ``stage2`` or ``stage2.block1``.
-        decision: name of the decision, shared or not; ``""`` when fixed.
-        options: its values; one when fixed.
+        decision: name of the decision that determines it, which units may share; ``""`` when fixed.
+        options: its possible values; one when fixed.
     """
 
     setting: str
@@ -65,7 +65,7 @@ class Variable:
 
 @dataclass(frozen=True)
 class Candidate:
-    """An operator a group may take, and the options of its settings."""
+    """An operator that a group may take, and the options of its settings."""
 
     operator: str
     settings: tuple[tuple[str, tuple[Setting, ...]], ...] = ()
@@ -78,7 +78,7 @@ class Group:
     Args:
         name: prefix of its decisions.
         slots: names of all slots that may belong to it.
-        candidates: the operators.
+        candidates: the operators to choose from.
     """
 
     name: str
@@ -101,7 +101,7 @@ class Group:
 
     @cached_property
     def shares_weights(self) -> bool:
-        """Whether one of its choices makes layers have weights in common, so that what a layer costs depends on others."""
+        """Whether one of its choices makes layers share weights, so that the cost of a layer depends on other layers."""
         return any(
             name == SHARE.name and set(options) != {SHARE.default} for c in self.candidates for name, options in c.settings
         )
@@ -117,7 +117,7 @@ class Group:
         return tuple(found)
 
     def choose(self, decisions: Decisions) -> tuple[str, Settings]:
-        """Operator and settings that the decisions give this group."""
+        """Returns the operator and settings that the decisions assign to this group."""
         operator = decisions.get(self.operator, self.candidates[0].operator)
         return str(operator), tuple([(s, decisions.get(d, first)) for s, d, first in self._settings[operator]])
 
@@ -128,12 +128,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Site:
-    """A place whose operator is chosen.
+    """A place in a network whose operator is chosen.
 
     Args:
         slot: without its name.
-        leader: geometry of the layer whose guide it takes where its group's choice says ``guide: shared``: the first of its
-            block, when that is in the same group. None where it makes its own.
+        leader: geometry of the layer whose guide this one uses when its group's choice says ``guide: shared``: the first layer
+            of its block, if that is in the same group. None where the layer computes its own guide.
     """
 
     slot: Slot
@@ -142,28 +142,28 @@ class Site:
 
 @dataclass(frozen=True)
 class Rule:
-    """A combination that is refused.
+    """A forbidden combination of options.
 
     Args:
-        text: as the space file says it.
-        conditions: the rule holds where, for each of them, one of the decisions has one of the values.
+        text: of the rule in the space file.
+        conditions: pairs (decisions, values); the rule holds when, for every pair, one of the decisions has one of the values.
     """
 
     text: str
     conditions: tuple[tuple[tuple[str, ...], tuple[Setting, ...]], ...]
 
     def holds(self, decisions: Decisions) -> bool:
-        """Whether the decisions are such a combination."""
+        """Whether the decisions contain the forbidden combination."""
         return all(any(n in decisions and decisions[n] in values for n in names) for names, values in self.conditions)
 
 
 def rank(option: Setting) -> float:
-    """Numbers by their size; words as they were written."""
+    """Sort key of an option: the value of a number, 0 for words, so that a stable sort keeps their written order."""
     return 0.0 if isinstance(option, str) else float(option)
 
 
 def share_key(name: str, share: Scope) -> str:
-    """What slots or blocks that share one choice have in common: the network, the stage, the block or the name itself."""
+    """Key that is equal for slots or blocks that share a choice: empty for the network, else stage, block or the name itself."""
     stage, _, rest = name.partition(".")
     block = f"{stage}.{rest.partition('.')[0]}" if rest else stage
     return {"network": "", "stage": stage, "block": block, "layer": name}[share]

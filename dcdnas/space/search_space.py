@@ -1,4 +1,4 @@
-"""A search space: named decisions, and how their outcomes make an architecture."""
+"""The search space: named decisions, and the architecture that each outcome of them describes."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ __all__ = ["Candidate", "Decision", "Decisions", "Group", "Rule", "SearchSpace",
 Choose = Callable[[str, tuple[Setting, ...]], Setting]
 
 FRAMES = 4096
-"""Networks without operators that a space remembers."""
+"""Maximum number of frames (networks without operators) that a space caches."""
 
 UNIFORM = 4096
-"""Uniform networks that a space lists; with more, the longest lists of options are thinned."""
+"""Maximum number of uniform networks that a space lists; if there are more, the longest lists of options are thinned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,19 +39,19 @@ class SearchSpace:
 
     Args:
         name: of the space.
-        description: a sentence for people.
+        description: one human-readable sentence.
         network: name of the backbone.
-        input: (channels, height, width) at deployment, before a searched resolution.
-        classes: at deployment.
+        input: (channels, height, width) at deployment; a searched resolution replaces height and width.
+        classes: number of classes at deployment.
         fixed: the backbone's settings that are not searched.
         variables: the backbone's settings by stage and block, and the resolution.
         groups: slots with their candidate operators.
         forbidden: combinations of decisions that are refused.
-        proxy: the default short training.
-        fit: with it the width is no decision: each network gets the one that fills the budget.
+        proxy: settings of the default short training.
+        fit: bounds of a fitted width, which is no decision: each network gets the width that fills the budget.
         named_only: whether a budget alone never picks this space, see `dcdnas.space.library.space_for`.
         head: of all networks; empty for the backbone's own classifier.
-        prices: what its networks are priced by.
+        prices: by which its networks are priced.
     """
 
     name: str
@@ -72,7 +72,7 @@ class SearchSpace:
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
-        """All dimensions, parents before children."""
+        """All decisions, parents before children."""
         units: dict[str, list[str]] = {}
         for v in sorted(self.variables, key=lambda v: v.setting != "depth"):
             if v.decision:
@@ -93,12 +93,12 @@ class SearchSpace:
 
     @property
     def resolutions(self) -> tuple[int, ...]:
-        """Sides of the images that its networks can be deployed on, in pixels; of one that is not square the height."""
+        """Sides in pixels of the images that its networks can be deployed on; the height of an input that is not square."""
         return next((tuple(int(o) for o in v.options) for v in self.variables if v.setting == "resolution"), (self.input[1],))
 
     @cached_property
     def size(self) -> int:
-        """Number of different outcomes of the decisions; different ones may resolve to the same network."""
+        """Number of different outcomes of the decisions; different outcomes may resolve to the same network."""
         children: dict[str, list[Decision]] = {}
         for decision in self.decisions:
             if decision not in self._ruled:
@@ -115,18 +115,18 @@ class SearchSpace:
 
     @cached_property
     def allowed(self) -> tuple[dict[str, Setting], ...]:
-        """Outcomes of the decisions that rules name, and of those above, that no rule forbids; without rules an empty one."""
+        """Allowed outcomes of the decisions that rules name and of their ancestors; a single empty outcome without rules."""
         return tuple(o for o in self._outcomes(self._ruled) if not self.forbids(o))
 
     def excluded(self) -> dict[str, tuple[Setting, ...]]:
-        """Decision -> options that the rules leave no network with; without decisions that no network has at all."""
+        """Options that no allowed network uses, by decision; decisions that exist in no allowed network are left out."""
         met = {chosen for o in self.allowed for chosen in o.items()}
         found = {d.name: tuple(o for o in d.options if (d.name, o) not in met) for d in self._ruled}
         return {d.name: found[d.name] for d in self._ruled if 0 < len(found[d.name]) < len(d.options)}
 
     @cached_property
     def digest(self) -> str:
-        """Identity of the space: 16 hex digits over everything that makes its networks."""
+        """Identity of the space: 16 hex digits of a hash over everything that determines its networks."""
         plain: list[Any] = [self.network, self.input, self.classes, dict(self.fixed)]
         plain += [[(v.setting, v.unit, v.decision, v.options) for v in self.variables]]
         plain += [[(g.name, g.slots, [(c.operator, c.settings) for c in g.candidates]) for g in self.groups]]
@@ -138,7 +138,7 @@ class SearchSpace:
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
     def decide(self, choose: Choose) -> dict[str, Setting]:
-        """Walks the decisions that exist, parents first, taking what `choose(name, options)` says."""
+        """Builds an outcome: visits the decisions that exist, parents first, and takes the option that `choose` returns."""
         outcome: dict[str, Setting] = {}
         for d in self.decisions:
             if not d.parent or outcome.get(d.parent) in d.when:
@@ -146,49 +146,49 @@ class SearchSpace:
         return outcome
 
     def forbids(self, decisions: Decisions) -> str:
-        """The forbidden combination that an outcome is, as the space file says it; empty for none."""
+        """Returns the forbidden combination that an outcome contains, as written in the space file; empty for none."""
         return next((rule.text for rule in self.forbidden if rule.holds(decisions)), "")
 
     def architecture(self, decisions: Decisions) -> Architecture:
-        """The network of an outcome; decisions that do not exist in it are ignored, missing ones take their first option.
+        """Builds the architecture of an outcome; decisions not in the network are ignored, missing ones take their first option.
 
         Raises:
-            UsageError: when the width is to fit a budget and none was named, see `filling`.
+            UsageError: when the width is fitted to a budget and none was given, see `filling`.
         """
         chosen = [group.choose(decisions) for group in self.groups]
         frame = self.frame(decisions, self._fitted(decisions, chosen) if self.fit is not None else ())
         return Architecture(self.network, frame.settings, frame.layers(chosen), frame.input, self.classes, self.head)
 
     def filling(self, budgets: Sequence[Budget]) -> SearchSpace:
-        """The space for a search within budgets: where the width is fitted, to the first of them; else the space itself.
+        """Returns the space for a search within budgets: a fitted width is fitted to the first of them; else the space itself.
 
         Raises:
-            UsageError: when the width is fitted and there is no budget, or one whose price is no sum over the slots.
+            UsageError: when the width is fitted and there is no budget, or the first one's metric is not a sum over the slots.
         """
         if self.fit is None:
             return self
         if not budgets or not metrics[budgets[0].metric].additive:
             given = f", not to {budgets[0].metric}" if budgets else ""
             raise UsageError(
-                f"the width in {self.name} is fitted to a budget of FLOPs or parameters{given}. Give such a one first, "
-                "like `-b 2MFLOPs`."
+                f"the width in {self.name} is fitted to a budget of FLOPs or parameters{given}. Give such a budget "
+                "first, like `-b 2MFLOPs`."
             )
         return replace(self, fit=replace(self.fit, budget=budgets[0]))
 
     def priced_by(self, prices: Prices) -> SearchSpace:
-        """The same space with other prices: another latency table."""
+        """Returns a copy of the space with other prices, for example another latency table."""
         return replace(self, prices=prices)
 
     @cached_property
     def ends(self) -> tuple[SearchSpace, SearchSpace]:
-        """The space at its narrowest and at its widest; twice the space itself when its width is not fitted."""
+        """The space at its smallest and at its largest width; the space itself twice when its width is not fitted."""
         if self.fit is None:
             return self, self
         narrow, wide = ({**self.fixed, "width": width} for width in (self.fit.at_least, self.fit.at_most))
         return replace(self, fixed=narrow, fit=None), replace(self, fixed=wide, fit=None)
 
     def frame(self, decisions: Decisions, changes: Changes = ()) -> Frame:
-        """The network of an outcome without its operators, with some settings of the backbone changed."""
+        """Returns the frame of an outcome (its network without operators), with `changes` to the backbone's settings."""
         key = (*[decisions.get(name, first) for name, first in self._openings], *changes)
         frame = self._frames.get(key)
         if frame is None:
@@ -198,7 +198,7 @@ class SearchSpace:
         return frame
 
     def uniform_static(self) -> Iterator[dict[str, Setting]]:
-        """Outcomes that are the same everywhere and static: one a combination of width, depth, kernel size and so on."""
+        """Yields the outcomes of uniform static networks: one per combination of width, depth, kernel size and so on."""
         if not all(any(c.operator == "static" for c in g.candidates) for g in self.groups):
             return
         static: dict[str, Setting] = {g.operator: "static" for g in self.groups}
@@ -221,7 +221,7 @@ class SearchSpace:
                 yield outcome
 
     def network_settings(self, decisions: Decisions) -> tuple[dict[str, Any], Shape]:
-        """The backbone's settings and input of an outcome, before defaults are filled in."""
+        """Returns the backbone's settings and the input shape of an outcome, before defaults are filled in."""
         values = {(v.setting, v.unit): decisions.get(v.decision, v.options[0]) for v in self.variables}
         settings: dict[str, Any] = dict(self.fixed)
         rows: dict[str, dict[str, list[Setting]]] = {}
@@ -239,13 +239,13 @@ class SearchSpace:
         return settings | {name: list(by_stage.values()) for name, by_stage in rows.items()}, shape
 
     def sites(self, slots: Sequence[Slot]) -> dict[str, Site]:
-        """Where operators are chosen, of the slots of one of the networks, each by its name."""
+        """Returns the sites of a network, by slot name: those of its slots whose operator is chosen."""
         led = self._leaders(slots)
         open_ = [s for s in slots if s.name in self._group_of]
         return {s.name: Site(unnamed(s), led[s.name].geometry if s.name in led else None) for s in open_}
 
     def _leaders(self, slots: Sequence[Slot]) -> dict[str, Slot]:
-        """For each slot that can take its block's guide, the slot of the same group whose layer makes it."""
+        """For each slot that can use its block's guide, the slot of the same group whose layer computes the guide."""
         if not any(group.shares_guides for group in self.groups):
             return {}
         groups, found = self._group_of, leaders(slots, self.backbone.GUIDED)
@@ -253,7 +253,7 @@ class SearchSpace:
         return {name: found[name] for name in sharing if groups.get(found[name].name) == groups[name]}
 
     def _fitted(self, decisions: Decisions, chosen: Sequence[tuple[str, Settings]]) -> Changes:
-        """The backbone's settings with which the network fills the budget."""
+        """Changes to the backbone's settings with which the network fills the budget."""
         if self.fit is None or self.fit.budget is None:
             raise UsageError(f"the width in {self.name} is fitted to a budget. Give one, like `-b 2MFLOPs`.")
         cls, (settings, shape) = self.backbone, self.network_settings(decisions)
@@ -297,14 +297,14 @@ class SearchSpace:
 
     @cached_property
     def _ruled(self) -> tuple[Decision, ...]:
-        """The decisions that a rule names, and their parents."""
+        """The decisions that a rule names, and all of their ancestors."""
         names = {name for rule in self.forbidden for names, _ in rule.conditions for name in names}
         while parents := {d.parent for d in self.decisions if d.name in names} - names - {""}:
             names |= parents
         return tuple(d for d in self.decisions if d.name in names)
 
     def _outcomes(self, decisions: Iterable[Decision]) -> list[dict[str, Setting]]:
-        """All outcomes of some decisions, whose parents are among them."""
+        """All outcomes of the given decisions, which must include their parents."""
         found: list[dict[str, Setting]] = [{}]
         for d in decisions:
             found = [
@@ -315,7 +315,7 @@ class SearchSpace:
         return found
 
     def _existence(self, units: Iterable[str]) -> tuple[str, tuple[Setting, ...]]:
-        """The depth decision and its options under which one of the blocks exists; nothing for what always does."""
+        """The depth decision and its options under which one of the blocks exists; empty unless a single depth decides that."""
         depths = {v.unit: v for v in self.variables if v.setting == "depth" and v.decision}
         found = set()
         for unit in units:

@@ -1,8 +1,8 @@
-"""`width: fit`: the width of every network is solved so that it uses its budget, and operators compete at equal cost.
+"""`width: fit`: solves for the width with which a network uses its budget, so that operators compete at equal cost.
 
-The width is the largest on a grid at which the network is within the budget. Channels come in steps of 8, so that one width for
-all stages may leave a gap; then a stage, or the head, is made a step wider as
-often as the budget allows, each time by the largest step that it holds.
+The width is the largest one on a grid at which the network is within the budget. Channels are multiples of 8, so a single width
+for all stages may leave part of the budget unused. Then one stage, or the head, is widened by a step, repeatedly until `GOAL` of
+the budget is used or no step fits; each time the most expensive step within the budget is taken.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from dcdnas.core.budget import Budget
 from dcdnas.networks import make_divisible
 
 GOAL = 0.95
-"""Share of the budget that a network is to use."""
+"""Share of the budget that a network should use."""
 
 STEP = 0.01
-"""Of the grid of widths."""
+"""Spacing of the grid of widths."""
 
 BOUNDS = (0.1, 4.0)
-"""Widths that are tried when the space file does not say which."""
+"""Smallest and largest width when the space file gives no bounds."""
 
 WIDTHS = (0.05, 10.0)
-"""What a space file may say."""
+"""Smallest and largest width that a space file may give."""
 
 Changes = tuple[tuple[str, Any], ...]
-"""Settings of the backbone that take the place of others."""
+"""Changed settings of the backbone, as (name, value) pairs."""
 
 
 @dataclass(frozen=True)
 class WidthFit:
-    """How wide the networks of a space may be, and the budget that they use.
+    """Bounds of the width of a space's networks, and the budget that the width is fitted to.
 
     Args:
-        at_least: the narrowest width.
-        at_most: the widest.
-        budget: that is filled; None until a search, or a question about a budget, names it.
+        at_least: the smallest width.
+        at_most: the largest width.
+        budget: to be filled; None until a search, or a query about a budget, gives one.
     """
 
     at_least: float = BOUNDS[0]
@@ -46,12 +46,12 @@ class WidthFit:
     budget: Budget | None = None
 
     def solve(self, cost: Callable[[Changes], float], channels: Changes, budget: Budget) -> Changes:
-        """The settings of the network that fills the budget: its width, and the channels of what was widened beside it.
+        """Returns the settings of the network that fills the budget: its width, and the channels if some were widened further.
 
-        Where even the narrowest network is over the budget, that one; where none reaches `GOAL`, the widest below the budget.
+        If even the narrowest network is over the budget, that one; if none reaches `GOAL`, the widest one within the budget.
 
         Args:
-            cost: of the network with some settings of the backbone changed, by the budget's metric.
+            cost: function from changed settings of the backbone to the network's cost in the budget's metric.
             channels: the backbone's settings that may be widened: ``channels`` of the stages, ``head_channels``.
             budget: whose upper bound is filled.
         """
@@ -73,10 +73,10 @@ def _width(number: int) -> Changes:
 
 
 def _largest_within(cost: Callable[[int], float], first: int, last: int, bound: float) -> tuple[int, float]:
-    """The largest number whose cost is within, and the cost, when costs grow; the first where none is.
+    """Returns the largest number whose cost is within `bound`, and the cost, for growing costs; `first` where none is.
 
-    Costs grow about as the square of the width, so that a straight line between the roots finds the place in few steps; whenever
-    a step has not halved what is left, the next one does.
+    Costs grow roughly as the square of the width, so linear interpolation between the square roots of the costs needs few steps;
+    after a step that has not halved the remaining interval, the next one bisects it.
     """
     low, high = cost(first), cost(last)
     if low > bound or high <= bound:
@@ -95,7 +95,7 @@ def _largest_within(cost: Callable[[int], float], first: int, last: int, bound: 
 
 
 def _steps(changes: Changes, width: float) -> Iterator[Changes]:
-    """Each way to make one stage, or the head, a step of 8 channels wider; some backbones make the head narrower too."""
+    """Ways to widen one stage, or the head, by a step of 8 channels; two for the head, which some backbones never narrow."""
     wider: list[Any]
     for place, (name, value) in enumerate(changes):
         if name == "channels":
@@ -106,7 +106,7 @@ def _steps(changes: Changes, width: float) -> Iterator[Changes]:
 
 
 def _next(channels: int, width: float) -> int:
-    """The least number of channels that `width` makes a step wider."""
+    """Smallest number of channels that, scaled by `width`, is one step wider."""
     wanted, more = make_divisible(channels * width) + 8, channels + 1
     while make_divisible(more * width) < wanted:
         more += 1

@@ -1,6 +1,7 @@
-"""Checks for the authors of operators, networks, cost metrics, samplers, data sources and tasks: what those of the package keep.
+"""Contract checks for authors of operators, networks, cost metrics, samplers, data sources and tasks.
 
-Each raises `dcdnas.errors.ContractError`, an AssertionError, that names the rule which is broken. They need no test runner.
+The package's own entries keep these contracts. Each check raises `dcdnas.errors.ContractError`, an AssertionError that names the
+broken rule. No test runner is needed.
 """
 
 from dcdnas.testing.metric import check_metric

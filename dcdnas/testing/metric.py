@@ -1,4 +1,4 @@
-"""The contract of a cost metric; `check_metric` checks its notation, and its prices on small networks."""
+"""The contract of a cost metric; `check_metric` checks its notation, and its prices of small networks."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ BARE = Architecture(
 
 
 def check_metric(metric: Metric) -> None:
-    """Checks a cost metric by the rules that those of the package keep.
+    """Checks a cost metric by the rules that the package's own metrics keep.
 
     Args:
-        metric: the entry.
+        metric: to be checked.
 
     Raises:
-        ContractError: at the first rule that it breaks, with what was found.
+        ContractError: at the first broken rule, with what was found.
     """
     name = metric.name
     kept(f"{name}: the rules of a cost metric", partial(rules_of("cost metric"), name, metric))
@@ -56,7 +56,7 @@ def notation_round_trip(notation: Notation) -> None:
 
 
 def price_of(metric: Metric, architecture: Architecture) -> float:
-    """The price, from nothing but the metric's own functions."""
+    """Computes the price with nothing but the metric's own functions."""
     if metric.of_network is not None:
         return metric.of_network(architecture)
     return sum(_of_slot(metric, slot, architecture.layers.get(slot.name, STATIC)) for slot in slots_of(architecture))
@@ -68,7 +68,7 @@ def _of_slot(metric: Metric, slot: Slot, choice: LayerChoice) -> float:
 
 
 def price_is_finite(metric: Metric, architecture: Architecture) -> None:
-    """Its price is a finite number from 0 on, of the type that its notation says."""
+    """Its price is a finite number, 0 or more, of the type in its notation."""
     value = price_of(metric, architecture)
     require(math.isfinite(value) and value >= 0, f"it is {value}")
     whole = metric.notation.number == "float" or float(value).is_integer()
@@ -76,14 +76,14 @@ def price_is_finite(metric: Metric, architecture: Architecture) -> None:
 
 
 def price_is_measured(metric: Metric, architecture: Architecture) -> None:
-    """Its price is what measure finds of the whole network, unless it is a prediction."""
+    """Its price is what measure returns for the whole network, unless it is a prediction."""
     if metric.exact:
         priced, found = price_of(metric, architecture), metric.measure(build_network(architecture).eval(), architecture.input)
         require(math.isclose(priced, found, rel_tol=1e-9), f"it is priced at {priced} and measures {found}")
 
 
 def floor_holds(metric: Metric, architecture: Architecture) -> None:
-    """No network has less than the floor of one of its choices."""
+    """No network costs less than the floor of one of its choices."""
     if metric.floor is not None:
         value = price_of(metric, architecture)
         floors = [metric.floor(slot, architecture.layers.get(slot.name, STATIC)) for slot in slots_of(architecture)]
@@ -93,4 +93,4 @@ def floor_holds(metric: Metric, architecture: Architecture) -> None:
 RULES: dict[str, Callable[[Metric, Architecture], None]] = {
     (check.__doc__ or "").rstrip("."): check for check in (price_is_finite, price_is_measured, floor_holds)
 }
-"""What is checked of each network, by the rule in words."""
+"""The checks of each network, by their rules in words."""

@@ -1,4 +1,4 @@
-"""The contract of a network, a function a rule; `check_network` runs them all on a few of its settings.
+"""The contract of a network, one function per rule; `check_network` runs all of them on a few of its settings.
 
 Letters in shapes: N batch, C channels, H W map.
 """
@@ -31,17 +31,17 @@ def check_network(
     dynamic: str = "odconv",
     head: str = "",
 ) -> None:
-    """Checks a network by the rules that those of the package keep.
+    """Checks a network by the rules that the package's own networks keep.
 
     Args:
         network: the class.
-        settings: one or several of those that it takes; small ones are checked in seconds.
+        settings: one or several sets of settings that it accepts; small networks are checked within seconds.
         input: C, H, W of its images.
-        dynamic: operator that is put into the places that take it.
-        head: in place of the network's own classifier; its settings are among those of `settings`.
+        dynamic: operator that is put into the slots that support it.
+        head: that replaces the network's own classifier; its settings are among those of `settings`.
 
     Raises:
-        ContractError: at the first rule that it breaks, with the settings and what was found.
+        ContractError: at the first broken rule, with the settings and what was found.
     """
     kept(f"{network.__name__}: the rules of a network", partial(rules_of("network"), "", network))
     with entered(networks, network) as name, torch.random.fork_rng(devices=[]):
@@ -56,7 +56,7 @@ def check_network(
 
 
 def with_operator(architecture: Architecture, operator: str) -> Architecture:
-    """The same with an operator in all places that take it."""
+    """Returns the architecture with an operator in all slots that support it."""
     layers = {}
     for slot in slots_of(architecture):
         try:
@@ -77,7 +77,7 @@ def unknown_setting_refused(network: type[Network]) -> None:
 
 
 def settings_settle(architecture: Architecture) -> None:
-    """Complete settings stay as they are, written or not."""
+    """Complete settings do not change when they are completed again, nor when they were written before."""
     cls = class_of(architecture)
     complete = cls.complete(architecture.settings)
     for again in (cls.complete(complete), cls.complete(cls.written(complete))):
@@ -85,7 +85,7 @@ def settings_settle(architecture: Architecture) -> None:
 
 
 def slots_are_modules(architecture: Architecture) -> None:
-    """Every slot is a module of its name, and no parameter stands outside the slots."""
+    """Every slot is a module of the same name, and every parameter belongs to a slot."""
     network = build_network(architecture)
     names = [slot.name for slot in slots_of(architecture)]
     modules = dict(network.named_modules())
@@ -96,7 +96,7 @@ def slots_are_modules(architecture: Architecture) -> None:
 
 
 def maps_as_planned(architecture: Architecture) -> None:
-    """Each slot receives a map of the size that its geometry says, and there is an output a class, with a head at each pixel."""
+    """Each slot receives a map of its geometry's size, and the network has one output per class, with a head at each pixel."""
     network, seen = build_network(architecture).eval(), {}
 
     def note(name: str) -> Callable[..., None]:
@@ -113,7 +113,7 @@ def maps_as_planned(architecture: Architecture) -> None:
 
 
 def price_is_measured(architecture: Architecture) -> None:
-    """The price of the slots is what the whole network measures."""
+    """The price of the slots is what is measured on the whole network."""
     priced, measured = dict(price(architecture).values), dict(measure(build_network(architecture)).values)
     require(priced == measured, f"it is priced at {priced} and measures {measured}")
 
@@ -127,7 +127,7 @@ def trains(architecture: Architecture) -> None:
 
 
 def fits_small_images(architecture: Architecture) -> None:
-    """A proxy's small images make a network that computes, with the same places for operators."""
+    """The network for a proxy's small images computes, and has the same slots for operators."""
     channels, *_ = architecture.input
     small = for_proxy(architecture, (channels, 8, 8), 3)
     names, before = ([slot.name for slot in slots_of(a) if slot.searchable] for a in (small, architecture))
@@ -139,7 +139,7 @@ def fits_small_images(architecture: Architecture) -> None:
 
 
 def outputs_of(architecture: Architecture) -> tuple[int, ...]:
-    """The shape of what a network puts out, without the batch."""
+    """Returns the shape of a network's output, without the batch."""
     return (architecture.classes, *architecture.input[1:]) if architecture.head else (architecture.classes,)
 
 
@@ -147,4 +147,4 @@ RULES: Mapping[str, Callable[[Architecture], None]] = {
     (check.__doc__ or "").rstrip("."): check
     for check in (settings_settle, slots_are_modules, maps_as_planned, price_is_measured, trains, fits_small_images)
 }
-"""What is checked of each architecture, by the rule in words."""
+"""The checks of each architecture, by their rules in words."""

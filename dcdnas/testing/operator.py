@@ -1,4 +1,4 @@
-"""The contract of an operator, a function a rule; `check_operator` runs them all at every geometry that the operator takes.
+"""The contract of an operator, one function per rule; `check_operator` runs all of them at every supported geometry.
 
 Letters in shapes: N batch, C input channels, D output channels, H W map.
 """
@@ -40,14 +40,14 @@ Kind = type[Operator]
 
 
 def check_operator(operator: Kind, geometries: Sequence[ConvGeometry] = GEOMETRIES) -> None:
-    """Checks an operator by the rules that those of the package keep; takes some ten seconds.
+    """Checks an operator by the rules that the package's own operators keep; takes about ten seconds.
 
     Args:
         operator: the class.
-        geometries: at which it is checked, where it takes them; `dcdnas.testing.places.QUICK` has fewer.
+        geometries: at which it is checked, if it supports them; `dcdnas.testing.places.QUICK` has fewer.
 
     Raises:
-        ContractError: at the first rule that it breaks, with the geometry and what was found.
+        ContractError: at the first broken rule, with the geometry and what was found.
     """
     with torch.random.fork_rng(devices=[]):
         for rule, check in _checks(operator, geometries):
@@ -55,7 +55,7 @@ def check_operator(operator: Kind, geometries: Sequence[ConvGeometry] = GEOMETRI
 
 
 def _checks(operator: Kind, geometries: Sequence[ConvGeometry]) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Each check that is to be run, with what it is called in a message."""
+    """Yields each check to be run, with its name for messages."""
     for whole in WHOLE:
         yield f"{operator.__name__}: {said(whole)}", partial(whole, operator)
     taken = [geometry for geometry in geometries if refusal(operator, geometry) is None]
@@ -66,7 +66,7 @@ def _checks(operator: Kind, geometries: Sequence[ConvGeometry]) -> Iterator[tupl
 
 
 def said(check: Callable[..., None]) -> str:
-    """The rule that a check is for, as its docstring says it."""
+    """Returns the rule of a check in words, which is its docstring."""
     return (check.__doc__ or "").strip().split("\n")[0].rstrip(".")
 
 
@@ -84,13 +84,13 @@ def shape_of_a_conv2d(operator: Kind, geometry: ConvGeometry, training: bool) ->
 
 
 def samples_apart(operator: Kind, geometry: ConvGeometry) -> None:
-    """Samples of a batch do not see each other in eval."""
+    """Samples of a batch do not affect each other in eval mode."""
     made, x = make(operator, geometry), image(geometry, 3)
     assert_close(made(x), torch.cat([made(x[i : i + 1]) for i in range(3)]), rtol=0, atol=1e-10)
 
 
 def forms_equal(operator: Kind, geometry: ConvGeometry) -> None:
-    """All forms are the same function, also when portable and in single precision."""
+    """All forms compute the same function, also when portable and in single precision."""
     x = image(geometry)
     for settings in sampled(operator, geometry, 4):
         made = make(operator, geometry, **settings)
@@ -110,7 +110,7 @@ def forms_equal(operator: Kind, geometry: ConvGeometry) -> None:
 
 
 def same_without_gradients(operator: Kind, geometry: ConvGeometry) -> None:
-    """What is computed in place without gradients is the same, and changes neither input nor state."""
+    """Without gradients, where it computes in place, the output is the same, and input and state do not change."""
     x = image(geometry)
     before = x.clone()
     for settings, form in forms(operator, geometry):
@@ -142,12 +142,12 @@ def training_forms_equal(operator: Kind, geometry: ConvGeometry) -> None:
 
 
 def executed_form_exists(operator: Kind, geometry: ConvGeometry) -> None:
-    """The executed form is one that exists, and never changes the count."""
+    """The executed form exists, and never changes the count."""
     for settings in sampled(operator, geometry, 6):
         here, trained = operator.executed_form(geometry, settings), operator.executed_form(geometry, settings, training=True)
-        require(here in operator.forms(geometry, settings), f"{here!r} is executed and no form, with {settings}")
+        require(here in operator.forms(geometry, settings), f"{here!r} is executed but is not a form, with {settings}")
         known = operator.training_forms(geometry, settings)
-        require(trained in known, f"{trained!r} is executed in training and no training form, with {settings}")
+        require(trained in known, f"{trained!r} is executed in training but is not a training form, with {settings}")
     made = operator.at(geometry).eval()
     wanted = operator.multiply_adds(geometry, made._settings(), made.form)
     made(image(geometry, 2, torch.float32))
@@ -166,7 +166,7 @@ def gradients_finite(operator: Kind, geometry: ConvGeometry) -> None:
 
 
 def fresh_trains(operator: Kind, geometry: ConvGeometry) -> None:
-    """A fresh operator trains, and is finite."""
+    """A fresh operator has finite outputs and gradients."""
     made = operator.at(geometry)
     y = made(image(geometry, 3, torch.float32))
     y.sum().backward()
@@ -176,7 +176,7 @@ def fresh_trains(operator: Kind, geometry: ConvGeometry) -> None:
 
 
 def state_round_trip(operator: Kind, geometry: ConvGeometry) -> None:
-    """A saved state gives the same outputs."""
+    """A saved and loaded state dict gives the same outputs."""
     made = make(operator, geometry)
     made.anneal(0.4)
     file = io.BytesIO()
@@ -194,7 +194,7 @@ def copy_equal(operator: Kind, geometry: ConvGeometry) -> None:
 
 
 def counted(operator: Kind, geometry: ConvGeometry) -> None:
-    """Every multiply-add is counted, by fvcore's trace as multiply_adds says."""
+    """Every multiply-add is counted: fvcore's trace finds as many as multiply_adds says."""
     shape = (geometry.in_channels, geometry.height, geometry.width)
     found = forms(operator, geometry, 1)
     for settings, form in found[turn_of(geometry) % 2 :: 2] or found:
@@ -205,7 +205,7 @@ def counted(operator: Kind, geometry: ConvGeometry) -> None:
 
 
 def counted_independently(operator: Kind, geometry: ConvGeometry) -> None:
-    """An independent counter agrees on every form."""
+    """An independent counter agrees with multiply_adds on every form."""
     for turn, (settings, form) in enumerate(forms(operator, geometry)):
         made = operator.at(geometry, form, **settings).eval()
         made.portable = turn % 2 == 1
@@ -223,7 +223,7 @@ def counted_form_cheapest(operator: Kind, geometry: ConvGeometry) -> None:
 
 
 def channels_last_equal(operator: Kind, geometry: ConvGeometry, training: bool) -> None:
-    """Channels-last memory changes nothing."""
+    """The channels-last memory format does not change the output."""
     made = make(operator, geometry).train(training)
     expected = copy.deepcopy(made)(image(geometry))
     last = copy.deepcopy(made).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -231,7 +231,7 @@ def channels_last_equal(operator: Kind, geometry: ConvGeometry, training: bool) 
 
 
 def autocast_close(operator: Kind, geometry: ConvGeometry, training: bool) -> None:
-    """Automatic mixed precision in bfloat16 stays close."""
+    """The output in automatic mixed precision (bfloat16) stays close."""
     made = make(operator, geometry).float().train(training)
     x = image(geometry, 4, torch.float32)
     expected = copy.deepcopy(made)(x)
@@ -246,7 +246,7 @@ def autocast_close(operator: Kind, geometry: ConvGeometry, training: bool) -> No
 
 
 def any_batch(operator: Kind, geometry: ConvGeometry, training: bool, batch: int) -> None:
-    """Every batch size works, 0 and 1 too."""
+    """Every batch size works, including 0 and 1."""
     made, g = make(operator, geometry).train(training), geometry
     for portable in (False, True):
         made.portable = portable
@@ -258,7 +258,7 @@ def any_batch(operator: Kind, geometry: ConvGeometry, training: bool, batch: int
 
 
 def portable_traces(operator: Kind, geometry: ConvGeometry) -> None:
-    """The portable form traces for a batch of any size."""
+    """A trace of the portable form works for a batch of any size."""
     settings, form = forms(operator, geometry, 1)[-1 - turn_of(geometry) % 3 :][0]
     made = make(operator, geometry, **settings)
     made.form, made.portable = form, True
@@ -269,7 +269,7 @@ def portable_traces(operator: Kind, geometry: ConvGeometry) -> None:
 
 
 def resolve_settles(operator: Kind, geometry: ConvGeometry) -> None:
-    """Resolving what is resolved changes nothing, and is what is built."""
+    """Resolving resolved settings changes nothing, and the operator is built with them."""
     for settings in variations(operator):
         if refusal(operator, geometry, **settings) is None:
             resolved: dict[str, Any] = operator.resolve(geometry, **settings)
@@ -279,20 +279,20 @@ def resolve_settles(operator: Kind, geometry: ConvGeometry) -> None:
 
 
 def refusals(operator: Kind) -> list[GeometryError]:
-    """All errors with which an operator refuses a geometry or settings."""
+    """Returns all errors with which an operator refuses a geometry or settings."""
     found = (refusal(operator, g, **settings) for g in GEOMETRIES for settings in variations(operator))
     return [error for error in found if error is not None]
 
 
 def refusals_say_why(operator: Kind) -> None:
-    """A refusal says which rule, as a sentence."""
+    """A refusal names the rule in a sentence."""
     for error in refusals(operator):
         text = str(error)
         require(len(text.split()) >= 6 and text.endswith("."), f"{text!r} is no sentence that says what is allowed")
 
 
 def takes_some_place(operator: Kind) -> None:
-    """An operator takes some geometry, and refuses an unknown setting."""
+    """An operator supports some geometry, and refuses an unknown setting."""
     require(bool(supported(operator)), "it takes no geometry at all")
     _refused(lambda: operator.resolve(supported(operator)[0], colour=3), "no setting 'colour'")
 
@@ -312,7 +312,7 @@ def _refused(make_it: Callable[[], object], words: str) -> None:
 
 
 def scale_of_static(operator: Kind, progress: float) -> None:
-    """A fresh operator keeps the scale of a static convolution, whatever is annealed."""
+    """A fresh operator keeps the output scale of a static convolution, at any progress of annealing."""
     for geometry in (place(32, 64, 1, height=9, width=9), place(32, 32, 3, height=9, width=9), place(32, 32, 3, groups=32)):
         for settings in variations(operator):
             if refusal(operator, geometry, **settings) is None:
@@ -325,7 +325,7 @@ def scale_of_static(operator: Kind, progress: float) -> None:
 
 
 def gradient_true(operator: Kind) -> None:
-    """The gradient is that of the function."""
+    """The gradient equals the numerical gradient."""
     for geometry in (
         place(2, 4, 1, height=2, width=3),
         place(4, 4, 3, 2, height=3, width=3),
@@ -341,7 +341,7 @@ def gradient_true(operator: Kind) -> None:
 
 
 def _scales(operator: Kind) -> None:
-    """A fresh operator keeps the scale of a static convolution, whatever is annealed."""
+    """A fresh operator keeps the output scale of a static convolution, at the start and the end of annealing."""
     for progress in (0.0, 1.0):
         scale_of_static(operator, progress)
 
@@ -372,6 +372,6 @@ AT_A_PLACE: dict[Callable[..., None], Sequence[tuple[object, ...]]] = {
     portable_traces: ONCE,
     resolve_settles: ONCE,
 }
-"""Rules at each geometry, with what else a check takes."""
+"""Rules at each geometry, with the further arguments of each check."""
 
 __all__ = ["GEOMETRIES", "QUICK", "check_operator"]

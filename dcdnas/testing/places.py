@@ -1,4 +1,4 @@
-"""What the contract of an operator is checked with: geometries, settings, parameters that hide nothing, an independent counter.
+"""Means to check the contract of an operator: geometries, settings, random parameters, an independent counter.
 
 Letters in shapes: N batch, C input channels, D output channels, H W map.
 """
@@ -23,14 +23,14 @@ from dcdnas.operators import Operator, counting
 def place(
     c: int, d: int, k: int, stride: int = 1, groups: int = 1, dilation: int = 1, height: int = 7, width: int = 6
 ) -> ConvGeometry:
-    """A geometry from C, D, kernel size and the rest, on a small map.
+    """Creates a geometry, on a small map unless a size is given.
 
     Args:
         c: C.
         d: D.
         k: kernel size.
         stride: of both axes.
-        groups: that the channels are split into.
+        groups: number of groups of the channels.
         dilation: of both axes.
         height: H.
         width: W.
@@ -46,7 +46,7 @@ QUICK = (
     place(8, 12, 3, groups=2, height=5, width=6),
     place(16, 16, 3, dilation=2, height=9, width=8),
 )
-"""1x1 and 3x3; stride 2; an odd map and one of a single pixel; depthwise, grouped, dilated; C of 3: what is checked first."""
+"""1x1 and 3x3; stride 2; an odd map and one of a single pixel; depthwise, grouped, dilated; C of 3. Checked first."""
 
 GEOMETRIES = (
     *QUICK,
@@ -64,12 +64,12 @@ GEOMETRIES = (
 
 
 def supported(operator: type[Operator]) -> list[ConvGeometry]:
-    """The geometries that an operator takes with its default settings."""
+    """Returns the geometries that an operator supports with its default settings."""
     return [g for g in GEOMETRIES if refusal(operator, g) is None]
 
 
 def refusal(operator: type[Operator], geometry: ConvGeometry, **settings: Any) -> GeometryError | None:
-    """The error with which an operator refuses a geometry, or None."""
+    """Returns the error with which an operator refuses a geometry, or None."""
     try:
         operator.resolve(geometry, **settings)
     except GeometryError as error:
@@ -78,16 +78,16 @@ def refusal(operator: type[Operator], geometry: ConvGeometry, **settings: Any) -
 
 
 def variations(operator: type[Operator]) -> Iterator[dict[str, Any]]:
-    """The default settings, then each search dimension's values, one changed at a time."""
+    """Yields the default settings, then each value of each search dimension, changed one at a time."""
     yield {}
     for name, dimension in dimensions(operator).items():
         yield from ({name: value} for value in values(dimension) if value != dimension.default)
 
 
 def sampled(operator: type[Operator], geometry: ConvGeometry, count: int = 3) -> list[dict[str, Any]]:
-    """The resolved default settings at a geometry and `count` of the other variations that it takes.
+    """Returns the resolved default settings at a geometry and `count` of the other variations that it supports.
 
-    The variations take turns over the geometries, so that each is met at several of them and none costs time at all.
+    The variations rotate over the geometries, so that each is checked at several of them, but not at every one, to save time.
 
     Args:
         operator: whose settings are varied.
@@ -102,24 +102,24 @@ def sampled(operator: type[Operator], geometry: ConvGeometry, count: int = 3) ->
 
 
 def turn_of(geometry: ConvGeometry) -> int:
-    """Where a geometry stands among those that are checked; 0 for others."""
+    """Returns the index of a geometry among those that are checked; 0 for others."""
     return GEOMETRIES.index(geometry) if geometry in GEOMETRIES else 0
 
 
 def forms(operator: type[Operator], geometry: ConvGeometry, count: int = 3) -> list[tuple[dict[str, Any], str]]:
-    """Each of the sampled settings with each of its forms; see `sampled`."""
+    """Returns each of the sampled settings with each of its forms; see `sampled`."""
     return [(s, form) for s in sampled(operator, geometry, count) for form in operator.forms(geometry, s)]
 
 
 def values(dimension: Dimension) -> list[Setting]:
-    """Some allowed values of a dimension: all words, both truths, small numbers, the smallest and the largest."""
+    """Returns some allowed values of a dimension: all words, True and False, small numbers, the smallest and the largest."""
     numbers = (dimension.choice.at_least, 1, 2, 3, 4, 8, dimension.choice.at_most)
     candidates: list[Any] = [*dimension.choice.words, True, False, *dict.fromkeys(numbers)]
     return [v for v in candidates if v is not None and allowed(dimension, v)]
 
 
 def allowed(dimension: Dimension, value: Setting) -> bool:
-    """Whether a dimension has a value."""
+    """Whether a dimension allows a value."""
     try:
         dimension.check(value)
     except Exception:
@@ -128,10 +128,10 @@ def allowed(dimension: Dimension, value: Setting) -> bool:
 
 
 def make(operator: type[Operator], geometry: ConvGeometry, seed: int = 0, **settings: Any) -> Operator:
-    """An operator in float64 and eval mode whose parameters are all random, so that no branch is silent.
+    """Builds an operator in float64 and eval mode with random parameters, so that every branch affects the output.
 
     Args:
-        operator: that is made.
+        operator: to be built.
         geometry: of its place.
         seed: of the parameters.
         **settings: resolved for the place.
@@ -142,7 +142,7 @@ def make(operator: type[Operator], geometry: ConvGeometry, seed: int = 0, **sett
 
 
 def randomise(module: Any) -> Any:
-    """Fills parameters and running statistics with numbers of about unit scale."""
+    """Fills parameters and running statistics with random numbers, scaled for outputs of about unit scale."""
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(torch.randn_like(parameter) / math.sqrt(max(1, parameter[0].numel()) if parameter.dim() > 1 else 4))
@@ -158,7 +158,7 @@ def randomise(module: Any) -> Any:
 
 
 def image(geometry: ConvGeometry, batch: int = 2, dtype: torch.dtype = torch.float64, seed: int = 1) -> Tensor:
-    """A random input (N, C, H, W) of the geometry's map.
+    """Returns a random input (N, C, H, W) of the geometry's size.
 
     Args:
         geometry: with C, H and W.
@@ -172,7 +172,7 @@ def image(geometry: ConvGeometry, batch: int = 2, dtype: torch.dtype = torch.flo
 
 
 class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up what torch's own formulas say of each operation, and the marked products."""
+    """Adds up the FLOPs of each operation by torch's own formulas, and those of the marked products."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -188,7 +188,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def oracle(module: nn.Module, x: Tensor) -> int:
-    """Multiply-adds of one forward pass as torch's own formulas count them (two FLOPs each), plus the marked products."""
+    """Counts the multiply-adds of one forward pass by torch's own formulas (two FLOPs each), plus the marked products."""
     with torch.no_grad(), counting(), Counter() as counter:
         module(x)
     return int(counter.flops // 2)

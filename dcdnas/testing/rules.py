@@ -1,4 +1,4 @@
-"""How a broken rule is told to the author of an entry."""
+"""Reports a broken rule to the author of an entry."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from dcdnas.errors import ContractError, DataError
 
 
 def kept(rule: str, check: Callable[[], object]) -> None:
-    """Runs a check.
+    """Runs a check, and reports its rule when it fails.
 
     Args:
-        rule: what it is for, as a person is told.
+        rule: that is checked, in words.
         check: raises when the rule is broken.
 
     Raises:
@@ -39,12 +39,12 @@ _TURNS = count(1)
 
 @contextmanager
 def entered(catalogue: Catalogue[Any], entry: object, name: str = "") -> Iterator[str]:
-    """Has an entry in its folder for the time of a check, so that what looks it up by its name finds it.
+    """Adds an entry to its catalogue for the duration of a check, so that it can be looked up by its name.
 
     Args:
-        catalogue: the folder.
+        catalogue: of the kind of entry.
         entry: that is checked.
-        name: of the entry; one that nobody has where none is given, so that nothing kept of another is found.
+        name: of the entry; an unused one if left out, so that nothing cached for another entry is found.
     """
     name = name or f"checked-{next(_TURNS)}"
     if name in catalogue:

@@ -1,4 +1,4 @@
-"""The contract of a sampler: what it proposes in a small space, and what it bears being told."""
+"""The contract of a sampler: what it proposes in a small space, and which results it must cope with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dcdnas.testing.rules import kept
 EPOCHS = 3
 
 ENDED: Mapping[State, int] = {"finished": EPOCHS, "stopped": 1, "replayed": EPOCHS, "refused": 0}
-"""Epochs that a trial has when it ends in a state."""
+"""Epochs of a trial by the state in which it ends."""
 
 SPACE: dict[str, Any] = {
     "format": "dcdnas/space-1",
@@ -44,13 +44,13 @@ SPACE: dict[str, Any] = {
 
 
 def check_sampler(sampler: Sampler) -> None:
-    """Checks a sampler by the rules that those of the package keep.
+    """Checks a sampler by the rules that the package's own samplers keep.
 
     Args:
-        sampler: the entry.
+        sampler: to be checked.
 
     Raises:
-        ContractError: at the first rule that it breaks, with what was found.
+        ContractError: at the first broken rule, with what was found.
     """
     kept("the rules of a sampler", partial(rules_of("sampler"), "", sampler))
     if sampler.direct is not None:
@@ -63,24 +63,24 @@ def check_sampler(sampler: Sampler) -> None:
 
 @cache
 def space() -> SearchSpace:
-    """The space that samplers are checked in."""
+    """Builds the space in which samplers are checked."""
     return Compiler(Document("the checks' space", SPACE, {})).space()
 
 
 def study_of(sampler: Sampler, space: SearchSpace, seed: int = 0) -> Study:
-    """A search of 40 trainings with one budget."""
+    """Creates a study of 40 trainings with one budget."""
     return Study(space, (Budget("flops", 5e5),), Goals((ACCURACY,), ("flops",)), sampler, seed, 40, EPOCHS)
 
 
 def ended(space: SearchSpace, decisions: Decisions, state: State, number: int = 0, accuracy: float = 0.5) -> Trial:
-    """A trial that ended.
+    """Creates a trial in its final state.
 
     Args:
-        space: that it is of.
-        decisions: that make its network.
-        state: that it ended in.
+        space: of the trial.
+        decisions: that describe its network.
+        state: in which it ends.
         number: of the trial.
-        accuracy: where it has one.
+        accuracy: of the trial, unless it has no score in this state.
     """
     found, epochs = priced(space, decisions), ENDED.get(state, 0)
     return Trial(
@@ -99,14 +99,14 @@ def proposes_outcomes(sampler: Sampler, space: SearchSpace) -> None:
     for number in range(25):
         ticket, decisions = study.ask()
         strange = {key: value for key, value in decisions.items() if value not in options.get(key, ())}
-        require(not strange, f"{strange} is no option")
+        require(not strange, f"{strange} is not an option")
         again = space.decide(lambda key, _, made=decisions: made[key])  # type: ignore[misc]
         require(again == decisions, "a decision that does not exist is proposed, or one is missing")
         study.tell(ticket, ended(space, decisions, "finished", number))
 
 
 def function_of_its_seed(sampler: Sampler, space: SearchSpace) -> None:
-    """The same seed proposes the same networks after the same results, another seed others."""
+    """The same seed proposes the same networks after the same results, another seed proposes others."""
 
     def outcomes(seed: int) -> list[Decisions]:
         study = study_of(sampler, space, seed)
@@ -122,7 +122,7 @@ def function_of_its_seed(sampler: Sampler, space: SearchSpace) -> None:
 
 
 def proposes_what_is_fixed(sampler: Sampler, space: SearchSpace) -> None:
-    """What is fixed is proposed as it is."""
+    """Decisions that are fixed are proposed unchanged."""
     study, rng = study_of(sampler, space), random.Random(3)
     for number in range(10):
         wanted = draw(space, rng)
@@ -132,7 +132,7 @@ def proposes_what_is_fixed(sampler: Sampler, space: SearchSpace) -> None:
 
 
 def bears_every_state(sampler: Sampler, space: SearchSpace) -> None:
-    """Nothing that is told keeps a sampler from going on."""
+    """A sampler continues after results of every state."""
     study, rng = study_of(sampler, space), random.Random(0)
     for number in range(40):
         ticket, decisions = study.ask()
@@ -140,7 +140,7 @@ def bears_every_state(sampler: Sampler, space: SearchSpace) -> None:
 
 
 def goes_on_when_resumed(sampler: Sampler, space: SearchSpace, cuts: tuple[int, ...] = (0, 3, 22)) -> None:
-    """A resumed search proposes what it would have proposed."""
+    """A resumed search proposes what it would have proposed without the interruption."""
     study, rng, whole = study_of(sampler, space), random.Random(0), []
     for number in range(26):
         ticket, decisions = study.ask()
@@ -165,4 +165,4 @@ RULES: Mapping[str, Callable[[Sampler, SearchSpace], None]] = {
     (check.__doc__ or "").rstrip("."): check
     for check in (proposes_outcomes, function_of_its_seed, proposes_what_is_fixed, bears_every_state, goes_on_when_resumed)
 }
-"""What is checked, by the rule in words."""
+"""The checks, by their rules in words."""

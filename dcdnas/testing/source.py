@@ -1,4 +1,4 @@
-"""The contract of a data source, checked on real images: a small part of the data set, in a folder of a test, does."""
+"""The contract of a data source, checked on real images; a small part of the data set in a test folder is enough."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from dcdnas.errors import DataError
 from dcdnas.testing.rules import kept
 
 SIDE = 8
-"""Of the images that are asked of a source that decodes pictures of any size."""
+"""Side of the images that are requested from a source that decodes pictures of any size."""
 
 
 def check_source(source: type[Source], argument: str | Path = "") -> None:
-    """Checks a data source by the rules that those of the package keep.
+    """Checks a data source by the rules that the package's own sources keep.
 
     Args:
         source: the class.
-        argument: where its images are, as after the colon of ``-d NAME:ARGUMENT``.
+        argument: location of its images, as after the colon of ``-d NAME:ARGUMENT``.
 
     Raises:
-        ContractError: at the first rule that it breaks, with what was found.
+        ContractError: at the first broken rule, with what was found.
     """
     what = f"{source.__name__}({str(argument)!r})"
     kept(f"{what}: the rules of a data source", partial(rules_of("data source"), "", source))
@@ -34,16 +34,16 @@ def check_source(source: type[Source], argument: str | Path = "") -> None:
 
 
 def reads_both_parts(source: type[Source], argument: str) -> None:
-    """Both parts are images of bytes (N, C, H, W) with a label or a mask each, of the same classes and channels."""
+    """Both parts are uint8 images (N, C, H, W) with a label or a mask each, and have the same classes and channels."""
     train, test = (checked(f"{part} part", _read(source, argument, part)) for part in ("train", "test"))
     require(train.classes == test.classes, f"the classes are {train.classes[:5]} and {test.classes[:5]}")
-    require(len(set(train.classes)) == len(train.classes), "a name of a class stands twice")
+    require(len(set(train.classes)) == len(train.classes), "the name of a class occurs twice")
     channels = train.pixels.shape[1], test.pixels.shape[1]
     require(channels[0] == channels[1], f"the parts have {channels[0]} and {channels[1]} channels")
 
 
 def has_two_images_a_class(source: type[Source], argument: str) -> None:
-    """Every class has two images to learn from, so that one can be kept for validation."""
+    """Every class has two training images or more, so that one can be kept for validation."""
     train = _read(source, argument, "train")
     if train.labels.ndim == 1:
         counts = np.bincount(train.labels, minlength=len(train.classes))
@@ -54,7 +54,7 @@ def has_two_images_a_class(source: type[Source], argument: str) -> None:
 
 
 def says_its_contents(source: type[Source], argument: str) -> None:
-    """Channels and number of classes are known without more than contents() reads."""
+    """contents() returns the channels and the number of classes of the images."""
     train, said = _read(source, argument, "train"), source(argument).contents()
     require(said == (train.pixels.shape[1], len(train.classes)), f"contents() says {said}")
 
@@ -66,7 +66,7 @@ def reads_the_same_again(source: type[Source], argument: str) -> None:
 
 
 def misses_in_words(source: type[Source], argument: str) -> None:
-    """A place that is not there is said as a DataError that names it."""
+    """A location that does not exist raises a DataError that names it."""
     if source.ARGUMENT.strip("[]") not in ("DIR", "FILE", "GLOB"):
         return
     nowhere = f"{argument or '.'}-is-not-there"
@@ -75,7 +75,7 @@ def misses_in_words(source: type[Source], argument: str) -> None:
     except DataError as error:
         require(nowhere in str(error), f"{nowhere!r} is not named in {str(error)!r}")
         return
-    except OSError as error:  # `load` says it with the file's name
+    except OSError as error:  # `load` reports it with the file's name
         require(nowhere in str(error.filename), f"{nowhere!r} is not the file of {error!r}")
         return
     require(False, f"something was read from {nowhere!r}")
@@ -89,4 +89,4 @@ RULES: Mapping[str, Callable[[type[Source], str], None]] = {
     (check.__doc__ or "").rstrip("."): check
     for check in (reads_both_parts, has_two_images_a_class, says_its_contents, reads_the_same_again, misses_in_words)
 }
-"""What is checked, by the rule in words."""
+"""The checks, by their rules in words."""

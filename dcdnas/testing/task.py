@@ -32,7 +32,7 @@ SMALL = Architecture(
     (1, 28, 28),
     10,
 )
-"""What is trained where no network is given, at the size and for the outputs that the task says."""
+"""The network that is trained unless another is given, adapted to the task's input size and outputs."""
 
 
 def check_task(task: Any, architecture: Architecture | None = None, epochs: int = 2) -> None:
@@ -44,7 +44,7 @@ def check_task(task: Any, architecture: Architecture | None = None, epochs: int 
         epochs: of each training, at least 2.
 
     Raises:
-        ContractError: at the first rule that it breaks, with what was found.
+        ContractError: at the first broken rule, with what was found.
     """
     what = task.__name__ if inspect.isclass(task) else type(task).__name__
     kept(f"{what}: the rules of a task", partial(rules_of("task"), "", task))
@@ -54,7 +54,7 @@ def check_task(task: Any, architecture: Architecture | None = None, epochs: int 
 
 
 def reports_its_objectives(task: Task, architecture: Architecture, epochs: int) -> None:
-    """A training reports rising epochs and returns a finite value of every objective, and of nothing else."""
+    """A training reports increasing epochs and returns a finite value of every objective, and of nothing else."""
     _trained(task, architecture, epochs)
 
 
@@ -65,7 +65,7 @@ def gives_the_same_again(task: Task, architecture: Architecture, epochs: int) ->
 
 
 def ends_when_told(task: Task, architecture: Architecture, epochs: int) -> None:
-    """A training that is told to end by report() returns the values that it had reported."""
+    """A training that report() tells to end returns the values that it has just reported."""
     told: list[EpochResult] = []
 
     def end(reached: EpochResult) -> bool:
@@ -90,4 +90,4 @@ def _trained(
 RULES: Mapping[str, Callable[[Task, Architecture, int], None]] = {
     (check.__doc__ or "").rstrip("."): check for check in (reports_its_objectives, gives_the_same_again, ends_when_told)
 }
-"""What is checked, by the rule in words."""
+"""The checks, by their rules in words."""

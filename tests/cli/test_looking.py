@@ -80,7 +80,9 @@ def test_a_metric_that_the_trials_were_not_priced_by_cannot_cut_them(run: Run, s
     for words in (("trials", "done"), ("export", "done", "--to", "config", "--trial", "1")):
         said = run(*words, "-b", "2ms")
         assert said.code == 2
-        assert "The trials of done were priced by flops, params; a search has other prices" in " ".join(said.err.split())
+        assert "The trials of done were priced by flops, params; a search prices its trials in the metrics" in " ".join(
+            said.err.split()
+        )
 
 
 def test_trials_are_sorted_and_limited(run: Run, searched: Path) -> None:

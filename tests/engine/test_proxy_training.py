@@ -84,7 +84,7 @@ def test_the_callers_random_numbers_are_left_alone(started: Started) -> None:
 @pytest.mark.parametrize("off", [-1, 1], ids=["understated", "overstated"])
 def test_a_network_whose_price_is_wrong_is_not_trained(monkeypatch: pytest.MonkeyPatch, started: Started, off: int) -> None:
     monkeypatch.setattr(_price, "price", lambda a, names: Cost({n: price(a, names)[n] + off for n in names}))
-    with pytest.raises(MismatchError, match="the price of a network is not what it costs"):
+    with pytest.raises(MismatchError, match="the price of a network differs from its measured cost"):
         run(JOB)
     assert not started
 

@@ -65,7 +65,7 @@ def test_one_network_under_two_names_is_no_error() -> None:
 
 def test_a_resolution_that_the_proxy_does_not_see_cannot_act() -> None:
     space = resolutions(64, 96, 128)
-    with pytest.raises(UsageError, match=r"the same network is trained: resolution \(64, 96, 128\)\. Give options"):
+    with pytest.raises(UsageError, match=r"never change the network that is trained: resolution \(64, 96, 128\)\. Give options"):
         check_effects(space, lambda architecture: identity(for_proxy(architecture, (1, 16, 16), 4)))
     check_effects(space, lambda architecture: identity(proxied(space, 16)(architecture)))
 

@@ -188,7 +188,7 @@ def test_what_is_no_mapping_is_refused(text: str) -> None:
 
 
 def test_a_resolution_without_the_inputs_size_is_refused() -> None:
-    assert "do not hold the input's 16x16" in only(GOOD.replace("classes: 4", "classes: 4\nresolution: [8, 12]"))
+    assert "do not include the input's 16x16" in only(GOOD.replace("classes: 4", "classes: 4\nresolution: [8, 12]"))
 
 
 def test_stages_beyond_the_backbones_own_are_allowed_when_their_depth_is_given() -> None:
@@ -210,7 +210,7 @@ def test_a_setting_that_is_a_word_can_be_searched() -> None:
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        ("{expansoin: 2}", "nothing is decided under that name. Did you mean 'expansion'?"),
+        ("{expansoin: 2}", "no decision has that name. Did you mean 'expansion'?"),
         ("{expansion: 7}", "7 is no option. Allowed: 2, 3."),
         ("{}", "the combination is empty"),
         ("{expansion: [2, 3]}", "the rules leave no network"),

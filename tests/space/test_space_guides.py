@@ -112,7 +112,7 @@ WRONG = {
         "odconv has no guide that layers could share. Allowed for: ",
     ),
     "a word": ('  "*":\n    share: block\n    condconv: {guide: both}\n', "guide cannot be 'both'. Allowed: own, shared."),
-    "a choice a layer": ('  "*":\n    condconv: {guide: shared}\n', "no layer would take a guide"),
+    "a choice a layer": ('  "*":\n    condconv: {guide: shared}\n', "no layer would use a guide"),
     "no first layer": ('  "*.project":\n    share: block\n    condconv: {guide: shared}\n', "write `share: block`"),
     "no second layer": ('  "*.expand":\n    share: stage\n    weightnet: {guide: [own, shared]}\n', "depthwise, project"),
 }

@@ -74,7 +74,7 @@ def compiled(data: dict[str, Any]) -> SearchSpace | None:
     try:
         return Compiler(Document("random.yaml", data, {})).space()
     except FileError as error:
-        if any(reason in str(error) for reason in ("can use", "fits none of these slots", "no layer would take a guide")):
+        if any(reason in str(error) for reason in ("can use", "fits none of these slots", "no layer would use a guide")):
             return None
         raise
 

@@ -162,7 +162,9 @@ def test_the_solved_width_is_stored_and_rebuilds_the_network() -> None:
 
 
 def test_without_a_budget_the_message_says_to_give_one() -> None:
-    with pytest.raises(UsageError, match=r"the width in fitted is fitted to a budget of FLOPs or parameters\. Give such a one"):
+    with pytest.raises(
+        UsageError, match=r"the width in fitted is fitted to a budget of FLOPs or parameters\. Give such a budget"
+    ):
         space_of().filling([])
     with pytest.raises(UsageError, match=r"fitted to a budget\. Give one, like `-b 2MFLOPs`"):
         space_of().architecture({})
@@ -180,7 +182,7 @@ def test_bounds_that_are_none_are_told_with_their_line(width: str) -> None:
 
 
 def test_nothing_stands_beside_fit() -> None:
-    with pytest.raises(SpaceError, match="nothing stands beside `fit`"):
+    with pytest.raises(SpaceError, match="`fit` allows no other key beside it"):
         space_of('{fit: [0.5, 2], "*": 1}')
 
 

@@ -135,8 +135,8 @@ class Shy(operators["static"]):  # type: ignore[misc, name-defined]
 @pytest.mark.parametrize(
     ("operator", "message"),
     [
-        (TooMany, r"^TooMany at .*: Every multiply-add is counted, .*: 64 are counted, and multiply_adds says 65"),
-        (Shy, r"^Shy: An operator takes some geometry, and refuses an unknown setting: .* has to say \"no setting 'colour'\""),
+        (TooMany, r"^TooMany at .*: Every multiply-add is counted: .*: 64 are counted, and multiply_adds says 65"),
+        (Shy, r"^Shy: An operator supports some geometry, and refuses an unknown setting: .* has to say \"no setting 'colour'\""),
     ],
 )
 def test_an_operator_is_told_its_rule(operator: type[Operator], message: str) -> None:
@@ -194,10 +194,10 @@ ODD = Scale(((1.0, "x"),), {"x": 2.0, "": 1.0})
         ({"measure": lambda module, shape: 7}, r"flops of a network of static layers: Its price is what measure .* measures 7"),
         (
             {"of_slot": lambda slot, choice: -1.0 if slot.kind == "linear" else 0.0},
-            "Its price is a finite number .* it is -1",
+            "Its price is a finite number, .* it is -1",
         ),
         ({"of_slot": lambda slot, choice: 0.3}, "the notation says whole numbers"),
-        ({"floor": lambda slot, choice: 1e30}, r"No network has less than the floor .* a slot's floor is 1e\+30"),
+        ({"floor": lambda slot, choice: 1e30}, r"No network costs less than the floor .* a slot's floor is 1e\+30"),
         ({"notation": Notation("flops", "Odd", ODD)}, r"Its values can be written and read: 'flops <= 3 x' is read as 6"),
     ],
 )
@@ -230,7 +230,7 @@ class Fragile(type(samplers["random"].make(0, 9))):  # type: ignore[misc]
         (lambda seed, trials: First(seed), "The same seed .*two seeds propose the same 15 networks"),
         (
             lambda seed, trials: Fragile(seed),
-            "Nothing that is told .*: ValueError: a trial without values",
+            "A sampler continues after .*: ValueError: a trial without values",
         ),
     ],
 )
@@ -298,12 +298,12 @@ class Floats(Own):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (Alone, "Every class has two images to learn from, .*: c has fewer"),
-        (Twice, "Both parts .*: a name of a class stands twice"),
-        (Boasts, r"Channels and number of classes .*: contents\(\) says"),
+        (Alone, "Every class has two training images or more, .*: c has fewer"),
+        (Twice, "Both parts .*: the name of a class occurs twice"),
+        (Boasts, r"contents\(\) returns the channels .*: contents\(\) says"),
         (Shuffles, "Reading twice gives the same images .*: the two differ"),
-        (Invents, "A place that is not there .*: something was read from 'here-is-not-there'"),
-        (Floats, r"Both parts are images of bytes .*: train part: images are float64 of shape"),
+        (Invents, "A location that does not exist .*: something was read from 'here-is-not-there'"),
+        (Floats, r"Both parts are uint8 images .*: train part: images are float64 of shape"),
     ],
 )
 def test_a_source_is_told_its_rule(source: type[Source], message: str) -> None:
@@ -352,10 +352,10 @@ def test_a_task_that_keeps_the_rules_passes() -> None:
     [
         (
             Misnames,
-            r"A training reports rising epochs .*: TaskError: evaluate returned error\. Allowed: a number for each of rmse",
+            r"A training reports increasing epochs .*: TaskError: evaluate returned error\. Allowed: a number for each of rmse",
         ),
         (Draws, r"The same seed gives the same values: seed 0 gave \{'rmse': .*then"),
-        (GoesOn, r"A training that is told to end .*: it returned \{'rmse': 1\.0\} after reporting \{'rmse': 1\.5\}"),
+        (GoesOn, r"A training that report\(\) tells to end .*: it returned \{'rmse': 1\.0\} after reporting \{'rmse': 1\.5\}"),
         (Needs, r"the rules of a task: .*Needs\(\)"),
         (Aimless, r"the rules of a task: .*it has no objectives"),
     ],

@@ -23,36 +23,36 @@ from dcdnas.networks import Network, Slot, deployed
 __all__ = ["latency"]
 
 BLOCKS = 10
-"""Of calls of a whole network, see `dcdnas.cost.latency.timing`."""
+"""Number of blocks of calls of a whole network, see `dcdnas.cost.latency.timing`."""
 
 
 def slot_latency(slot: Slot, choice: LayerChoice) -> int:
-    """Raises UsageError: what a slot adds to its network's latency is known by a table only, see `prices_by`."""
+    """Raises UsageError, because only a table gives what a slot adds to its network's latency, see `prices_by`."""
     raise UsageError(
-        "latency has no table to be read from. Measure one with `dcdnas latency measure SPACE`, or name one with "
+        "latency cannot be priced without a table. Measure one with `dcdnas latency measure SPACE`, or give one with "
         "--latency-table FILE."
     )
 
 
 def prices_by(table: LatencyTable | None) -> Prices:
-    """Prices whose latency is predicted by a table; without one there is no latency."""
+    """Returns prices whose latency is predicted from a table; without a table they have no latency."""
     if table is None:
         return CATALOGUE
     return Prices(replace(latency, of_slot=table.nanoseconds, measure=lambda m, shape: time_module(m, shape, table.device)))
 
 
 def time_networks(networks: Sequence[Network], device: Device) -> list[Timing]:
-    """What whole networks take on this machine, in turns; they are put on the device, ready for inference only.
+    """Measures the latencies of whole networks on this machine, in turns; deploys them in place, for inference only.
 
     Raises:
-        UsageError: when the device is another machine's, or its runtime cannot run one of them.
+        UsageError: when the device belongs to another machine, or its runtime cannot run one of them.
     """
     device.check_here()
     return timings([at_work(network, network.architecture.input, device) for network in networks], device, BLOCKS)
 
 
 def at_work(module: nn.Module, shape: Iterable[int], device: Device, name: str = "the network") -> Part:
-    """A network, or what stands in a slot, as it is deployed on the device (`Network.deploy`), in place; and an input for it.
+    """Deploys a network or a slot's module on the device (`Network.deploy`), in place, and makes an input for it.
 
     Args:
         module: to be deployed.
@@ -65,15 +65,15 @@ def at_work(module: nn.Module, shape: Iterable[int], device: Device, name: str =
 
 
 def time_module(module: nn.Module, shape: tuple[int, ...], device: Device | None = None) -> int:
-    """Nanoseconds that a module takes on this machine; it is left as it was.
+    """Measures the nanoseconds that a module takes on this machine; the module is left unchanged.
 
     Args:
-        module: in any mode, anywhere.
+        module: in any mode, on any device.
         shape: of one input without the batch.
-        device: of this machine, as it is used; one thread of the CPU when left out.
+        device: of this machine, and how it is used; one thread of the CPU when left out.
 
     Raises:
-        UsageError: when the device is another machine's.
+        UsageError: when the device belongs to another machine.
     """
     device = device or this_device()
     device.check_here()

@@ -1,4 +1,4 @@
-"""Which table a caller means: one in a file, of the device that was named, or that of this machine."""
+"""Selects the latency table that a caller means: from a file, of a named device, or of this machine."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from dcdnas.cost.latency.timing import Timing
 from dcdnas.errors import UsageError
 
 Told = Callable[[str, float], None]
-"""Is told what is being measured, and which share of it is done, 0-1."""
+"""Progress callback: is called with what is being measured, and the share of it that is done, 0-1."""
 
 
 def quietly(what: str, share: float) -> None:
-    """Says nothing."""
+    """Ignores the progress."""
 
 
 def take_network(
@@ -28,21 +28,21 @@ def take_network(
     told: Told = quietly,
     runtime: str | None = None,
 ) -> tuple[LatencyTable, Timing | None]:
-    """The table that one network is priced by: from a file, else by measuring it here and now.
+    """Returns the table by which one network is priced: from a file, or measured now on this machine.
 
     Args:
         architecture: of the network.
         file: with a table that has its places; None measures this machine's CPU with one thread.
-        device: of another machine, whose table is meant.
-        told: of the measurement.
+        device: name of another machine's device that the table belongs to.
+        told: is called with the progress of a measurement.
         runtime: to measure in; torch when left out.
 
     Returns:
-        The table; and what the whole network takes, when that was measured.
+        The table; and the time of the whole network, when that was measured.
 
     Raises:
-        UsageError: when the table is of another device than is meant, or a device is named without a table, or a runtime with
-            one.
+        UsageError: when the table belongs to another device than `device`, or a device is named without a table, or a runtime
+            with one.
         FileError: when the file cannot be read.
     """
     if file is None:
@@ -61,11 +61,11 @@ def take_network(
 
 
 def check_device(table: LatencyTable, device: str | None) -> None:
-    """Whether a table is of the device that is meant.
+    """Checks that a table belongs to `device`, or without one to this machine.
 
     Raises:
-        UsageError: when it is of another machine and that was not said, or of another device than was said.
-        MissingPackageError: when it is of a runtime that is not installed here, so that nothing can be measured with it.
+        UsageError: when it belongs to another machine and no device was named, or to another device than the named one.
+        MissingPackageError: when it is for a runtime that is not installed here, so that nothing can be measured with it.
     """
     name = table.device.name
     if device is not None and device.lower() not in name.lower():

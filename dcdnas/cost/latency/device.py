@@ -1,4 +1,4 @@
-"""What a latency was measured on: the device, and how it was used."""
+"""The device that a latency was measured on, and how it was used."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from dcdnas.errors import DcdnasError, UsageError
 
 @dataclass(frozen=True)
 class Device:
-    """A machine and how it computes; latencies of two that differ in anything are not compared.
+    """A device and how it is used; latencies are comparable only if all of these fields are equal.
 
     Args:
         name: kind and model, like ``cpu: AMD EPYC``.
         threads: that one network computes with.
-        batch: images that go through at once; the latency is that of all of them.
+        batch: number of images per forward pass; the latency is that of the whole batch.
         dtype: of weights and activations.
-        software: what runs the network, with its version.
-        runtime: what runs the network: ``torch``, ``onnxruntime`` as exported, or what the maker of a table wrote there.
+        software: that runs the network, with its version.
+        runtime: that runs the network: ``torch``, ``onnxruntime`` for exported models, or a name given by the author of a table.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Device:
 
     @property
     def kind(self) -> str:
-        """What the name begins with: ``cpu`` or ``cuda``, or what the maker of a table wrote there."""
+        """Prefix of the name: ``cpu`` or ``cuda``, or what the author of a table wrote there."""
         return self.name.partition(":")[0]
 
     @property
@@ -48,7 +48,7 @@ class Device:
 
     @property
     def here(self) -> bool:
-        """Whether it can be measured now; another version of the software does not matter."""
+        """Whether it can be measured now; the version of the software may differ."""
         try:
             self.check_here()
         except DcdnasError:
@@ -56,10 +56,10 @@ class Device:
         return True
 
     def check_here(self) -> None:
-        """Nothing, when it can be measured now.
+        """Checks that the device can be measured now.
 
         Raises:
-            UsageError: when this machine is another one, or its runtime is unknown.
+            UsageError: when it belongs to another machine, or its runtime is unknown.
             MissingPackageError: when its runtime is not installed.
         """
         if not self.this_machines:
@@ -77,13 +77,13 @@ KINDS = ("cpu", "cuda")
 
 
 def this_device(kind: str = "cpu", threads: int = 1, batch: int = 1, runtime: str = "torch") -> Device:
-    """This machine's CPU or GPU.
+    """Returns this machine's CPU or GPU.
 
     Args:
         kind: ``cpu`` or ``cuda``.
         threads: that one network computes with.
-        batch: images that go through at once.
-        runtime: that runs them.
+        batch: number of images per forward pass.
+        runtime: that runs the network.
 
     Raises:
         UsageError: when there is no such device or runtime here, or a number is not above zero.
@@ -108,7 +108,7 @@ def _name(kind: str) -> str:
 
 
 def processor() -> str:
-    """The processor's model as the system calls it."""
+    """Returns the processor's model as the operating system names it."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             word, _, value = line.partition(":")

@@ -1,4 +1,4 @@
-"""Latency tables as JSON files: written for other machines, read from them, and every mistake in one said with its place."""
+"""Latency tables as JSON files: writes them for other machines, reads them, and reports each mistake with its place."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ UNITS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 TOP = ("format", "device", "unit", "correction", "slots")
 NUMBERS = ("threads", "batch")
 LARGEST = 1e15
-"""Of the numbers in a file: whatever its unit, no time is longer."""
+"""Upper bound of the numbers in a file, in whatever unit."""
 SHOWN = 12
-"""Problems of a file that are listed."""
+"""Maximum number of problems of a file that are listed."""
 
 
 def table_text(device: Device, slots: Iterable[tuple[Place, Timing | None]], correction: Correction | None = None) -> str:
-    """The content of a file, in nanoseconds, a slot a line; a slot without a time has null, to be filled in."""
+    """Returns the content of a file, in nanoseconds, one slot per line; a slot without a time has null, to be filled in."""
     head: dict[str, Any] = {"format": FORMAT, "device": asdict(device), "unit": "ns"}
     if correction is not None:
         head["correction"] = asdict(correction)
@@ -37,16 +37,16 @@ def table_text(device: Device, slots: Iterable[tuple[Place, Timing | None]], cor
 
 
 def read_table(path: str | Path) -> LatencyTable:
-    """A table from its file.
+    """Reads a table from its file.
 
     Raises:
-        FileError: when it cannot be read; or listing what is wrong with it.
+        FileError: when the file cannot be read; or listing what is wrong with it.
     """
     return table_from(read_json(path), str(path))
 
 
 def table_from(content: Any, source: str) -> LatencyTable:
-    """A table from what its file holds.
+    """Builds a table from the content of its file.
 
     Raises:
         FileError: listing what is wrong with it.
@@ -118,7 +118,7 @@ def _slots(content: Any, scale: float, problems: list[str]) -> dict[Place, Timin
         problems += _unknown(where, row, (*KEYS, "value", "iqr"))
         value, iqr = row.get("value"), row.get("iqr", 0)
         if value is None:
-            continue  # a list that is not filled in to its end
+            continue  # not filled in yet
         if not _number(value) or not _number(iqr, at_least=0):
             name, wrong, least = ("iqr", iqr, "0 or more") if _number(value) else ("value", value, "above 0")
             problems.append(f"{where}{name} must be a number, {least}, not {wrong!r}.")
@@ -148,4 +148,4 @@ _LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "error": (lambda v: v is None or _number(v, at_least=0), "a number, 0 or more, or null"),
     "order": (lambda v: v is None or _number(v, at_least=-1), "a number, -1 to 1, or null"),
 }
-"""What a correction may say: key -> check, and what is allowed."""
+"""Allowed values in a correction: key -> (check, description of what is allowed)."""

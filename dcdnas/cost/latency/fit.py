@@ -1,8 +1,8 @@
-"""From the times of slots to the time of a network: a correction of two numbers, and how far off it is.
+"""Fits the correction that predicts a network's time from its slots' times, and estimates its error.
 
-Between the slots of a network there are sums, pooling and calls, and each slot finds what the one before it left in the caches.
-So the time of a network is predicted as ``factor * sum of its slots + per_slot * number of its slots``, still a sum over slots.
-Both numbers are at least 0 and have the least squared relative error on networks that were measured whole.
+Between the slots of a network there are sums, pooling and calls, and each slot finds in the caches what the previous one left.
+Therefore the time of a network is predicted as ``factor * sum of its slots + per_slot * number of its slots``, which is still a
+sum over slots. Both numbers are at least 0 and minimise the squared relative error on networks that were measured as a whole.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Whole:
     """A network that was measured as a whole.
 
     Args:
-        slots: nanoseconds of its slots, added up.
-        count: of its slots.
-        measured: nanoseconds of the network.
+        slots: sum of the nanoseconds of its slots.
+        count: number of its slots.
+        measured: nanoseconds of the whole network.
     """
 
     slots: float
@@ -35,15 +35,15 @@ class Whole:
 
 @dataclass(frozen=True)
 class Correction:
-    """What makes a sum over slots the time of a network.
+    """The correction that turns a sum over slots into the time of a network.
 
     Args:
-        factor: of each slot's time.
-        per_slot: nanoseconds for each slot beside.
+        factor: by which each slot's time is multiplied.
+        per_slot: nanoseconds that are added for each slot.
         space: name of the space whose networks it was fitted on; empty for none.
-        networks: how many there were.
-        error: mean absolute percentage error, each network predicted by a fit to the others; None where it is not known.
-        order: Kendall's tau of these predictions; None where it is not known.
+        networks: number of networks that it was fitted on.
+        error: mean absolute percentage error, each network predicted by a fit to the others; None where it is unknown.
+        order: Kendall's tau between these predictions and the measurements; None where it is unknown.
     """
 
     factor: float = 1.0
@@ -54,16 +54,16 @@ class Correction:
     order: float | None = None
 
     def of(self, slots: float, count: int = 1) -> float:
-        """Nanoseconds of `count` slots that take `slots` nanoseconds alone."""
+        """Predicts the nanoseconds of `count` slots whose times, measured alone, add up to `slots`."""
         return self.factor * slots + self.per_slot * count
 
 
 LEAST = 3
-"""Networks that a correction needs."""
+"""Minimum number of networks for a fit."""
 
 
 def corrected(wholes: Sequence[Whole], space: str) -> Correction:
-    """The correction for a space, with its error on networks that it was not fitted on."""
+    """Fits the correction for a space, and estimates its error on networks that it was not fitted on."""
     found = _fit(wholes)
     others = [_fit([w for w in wholes if w is not whole]) for whole in wholes]
     predicted = [c.of(w.slots, w.count) for c, w in zip(others, wholes, strict=True)]
@@ -73,12 +73,12 @@ def corrected(wholes: Sequence[Whole], space: str) -> Correction:
 
 
 def percentage_error(predicted: Sequence[float], measured: Sequence[float]) -> float:
-    """Mean absolute percentage error, as a share."""
+    """Mean absolute percentage error, as a fraction."""
     return float(np.mean(np.abs(np.array(predicted) / np.array(measured) - 1)))
 
 
 def _fit(wholes: Sequence[Whole]) -> Correction:
-    """Least squares of the relative errors, with both numbers at least 0."""
+    """Least-squares fit of the relative errors, with both numbers at least 0."""
     rows = np.array([[w.slots, w.count] for w in wholes], float) / np.array([[w.measured] for w in wholes], float)
     factor, per_slot = np.linalg.lstsq(rows, np.ones(len(rows)), rcond=None)[0]
     if per_slot < 0:

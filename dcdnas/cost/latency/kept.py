@@ -1,6 +1,6 @@
-"""Times that were measured on this machine, kept on disk from one run to the next, a file for each device and way to use it.
+"""Disk cache of times measured on this machine, reused by later runs; one file for each device and way of using it.
 
-The file's name also holds a digest of the sources that are measured, so that no time of older code is read.
+The file's name also contains a digest of the sources that are measured, so that no time of older code is read.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from dcdnas.cost.latency.timing import Timing
 from dcdnas.networks import identity
 
 Timed = Place | Architecture | str
-"""What a time belongs to; a string says all that the time depends on besides the device and the package's code."""
+"""What a time belongs to; a string must name all that the time depends on besides the device and the package's code."""
 
 
 class KeptTimes:
-    """What is known of a device: times of places, of whole networks, and of what a caller has a key for.
+    """The known times of a device: those of places, of whole networks, and of anything else for which a caller has a key.
 
     Args:
         device: of this machine.
@@ -37,11 +37,11 @@ class KeptTimes:
         self._known = _read(self._records)
 
     def get(self, item: Timed) -> Timing | None:
-        """The time of one of them; None when it was not measured yet."""
+        """Returns the time of an item; None when it was not measured yet."""
         return self._known.get(_key(item))
 
     def put(self, times: Iterable[tuple[Timed, Timing]]) -> None:
-        """Keeps what was measured, in place of what was known before."""
+        """Stores measured times, in place of earlier ones."""
         for item, timing in times:
             self._known[_key(item)] = timing
             if not isinstance(item, tuple) or outside(item[1].operator) is not None:

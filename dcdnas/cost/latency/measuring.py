@@ -1,6 +1,6 @@
-"""Measuring what a latency table holds: places and whole networks, in turns, on this machine.
+"""Measures the entries of a latency table on this machine: places and whole networks, in turns.
 
-Which places and networks those are is said by the caller; `dcdnas.space.pricing.latency` says it for a space.
+The caller chooses the places and networks; `dcdnas.space.pricing.latency` does this for a space.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from dcdnas.errors import UsageError
 from dcdnas.networks import STATIC, build_network, make, slots_of
 
 CHUNKS = {"slots": 64, "networks": 5}
-"""Measured in turns."""
+"""Number of items that are timed in turns."""
 
 BLOCKS = {"slots": 6, "networks": 8}
-"""Of calls, see `dcdnas.cost.latency.timing`."""
+"""Number of blocks of calls per item, see `dcdnas.cost.latency.timing`."""
 
 COMPANY = 15
-"""Places with which one takes turns that is measured when it is asked for."""
+"""Number of other places with which a place takes turns when it is measured on demand."""
 
 WEIGHT = 25
-"""Slots that take as long to measure as a network, about."""
+"""Approximate number of slots that take as long to measure as one network."""
 
 Told = Callable[[float], None]
-"""Is told which share of the work is done, 0-1."""
+"""Progress callback: is called with the share of the work that is done, 0-1."""
 
 Work = tuple[str, Sequence[Place | Architecture]]
 
@@ -48,18 +48,18 @@ def measured_table(
     told: Told = lambda share: None,
     fresh: bool = False,
 ) -> LatencyTable:
-    """A table of this machine; what was measured before is taken from disk.
+    """Measures a table of this machine; earlier measurements are read from disk.
 
     Args:
-        places: that it has at least.
-        networks: measured whole, with all of their places, for the correction.
+        places: that it contains at least.
+        networks: measured as a whole, and with all of their places, for the correction.
         device: of this machine.
-        space: name of the space that the networks are of.
-        told: of the progress.
+        space: name of the space that the networks belong to.
+        told: is called with the progress.
         fresh: whether everything is measured again.
 
     Raises:
-        UsageError: when the device is another machine's.
+        UsageError: when the device belongs to another machine.
     """
     device.check_here()
     kept = KeptTimes(device)
@@ -73,10 +73,10 @@ def measured_table(
 
 
 def measured_network(architecture: Architecture, device: Device, told: Told = lambda share: None) -> tuple[LatencyTable, Timing]:
-    """The table of one network on this machine, scaled so that its layers add up to what the network takes; and that.
+    """Measures the table of one network, scaled so that its layers add up to the network's time, and that time.
 
     Raises:
-        UsageError: when the device is another machine's, or a layer takes its guide from another and cannot be measured alone.
+        UsageError: when the device belongs to another machine, or a layer uses another's guide and cannot be measured alone.
     """
     device.check_here()
     if any(choice.guide_channels for choice in architecture.layers.values()):
@@ -91,10 +91,10 @@ def measured_network(architecture: Architecture, device: Device, told: Told = la
 
 
 def finding(table: LatencyTable) -> LatencyTable:
-    """The table of this machine, measuring what it lacks when it is asked for: for spaces whose places nobody can list.
+    """Returns a table that measures missing places on demand, for spaces whose places cannot be listed.
 
     Raises:
-        UsageError: when it is another machine's.
+        UsageError: when the table belongs to another machine.
     """
     table.device.check_here()
     kept, measured_before = KeptTimes(table.device), list(table.slots)
@@ -103,7 +103,7 @@ def finding(table: LatencyTable) -> LatencyTable:
     def find(place: Place) -> Timing:
         known = kept.get(place)
         if known is None:
-            if not company:  # alone it would find its own weights in the cache
+            if not company:  # timed alone, the place would find its own weights in the cache
                 chosen = random.Random(0).sample(measured_before, min(COMPANY, len(measured_before)))
                 company.extend(ready(other, table.device) for other in chosen)
             known = timings([ready(place, table.device), *company], table.device, BLOCKS["slots"])[0]
@@ -114,24 +114,24 @@ def finding(table: LatencyTable) -> LatencyTable:
 
 
 def places_in(architecture: Architecture) -> list[Place]:
-    """The places of a network, one a slot."""
+    """Returns the places of a network, one per slot."""
     return [place_of(slot, architecture.layers.get(slot.name, STATIC)) for slot in slots_of(architecture)]
 
 
 def compared_in(architecture: Architecture) -> list[Place]:
-    """The different places of a network, and what a static convolution would be there: what its layer table needs."""
+    """Returns the distinct places of a network, also with a static convolution there, as its layer table needs them."""
     return list(dict.fromkeys([*places_in(architecture), *(place_of(slot, STATIC) for slot in slots_of(architecture))]))
 
 
 def whole(architecture: Architecture, slots: Mapping[Place, Timing], timing: Timing) -> Whole:
-    """A network that was measured, with what its slots take alone."""
+    """Returns a measured network with the sum of its slots' times."""
     places = places_in(architecture)
     return Whole(float(sum(slots[place].median for place in places)), len(places), float(timing.median))
 
 
 def ready(item: Place | Architecture, device: Device) -> Part:
-    """What is measured, deployed on the device, with an input."""
-    with torch.random.fork_rng(devices=()):  # the throw-away weights must not shift anyone's random numbers
+    """Builds what is to be measured, deployed on the device, with an input."""
+    with torch.random.fork_rng(devices=()):  # building these temporary weights must not advance the global random state
         torch.manual_seed(0)
         if isinstance(item, Architecture):
             return at_work(build_network(item), item.input, device)
@@ -146,7 +146,7 @@ def _measure(kept: KeptTimes, places: Sequence[Place], networks: Sequence[Archit
 
 
 def _in_turns(places: Sequence[Place], networks: Sequence[Architecture], told: Told) -> Iterator[Work]:
-    """Chunks of both, spread evenly over the time that all of them take."""
+    """Yields chunks of places and of networks, both spread evenly over the whole measuring time."""
     works: list[tuple[float, Work]] = []
     parts: tuple[Work, Work] = (("slots", places), ("networks", networks))
     for kind, items in parts:

@@ -1,4 +1,4 @@
-"""One place of a latency table as plain data, and back."""
+"""Conversion of a place of a latency table to plain data and back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEYS = ("kind", *GEOMETRY, "activation", "variant", "operator", "settings", "gui
 
 
 def row_of(place: Place) -> dict[str, Any]:
-    """The place by name; what has its default is left out."""
+    """Returns the place as a dictionary; values equal to their default are left out."""
     slot, choice = place
     geometry = {n: getattr(slot.geometry, n) for n in GEOMETRY if getattr(slot.geometry, n) != DEFAULTS[n]}
     found: dict[str, Any] = {"kind": slot.kind, **geometry}
@@ -39,10 +39,10 @@ def row_of(place: Place) -> dict[str, Any]:
 
 
 def place_from(row: Mapping[str, Any]) -> Place:
-    """The place that a row names, with all settings of its operator.
+    """Builds the place that a row describes, with all settings of its operator.
 
     Raises:
-        UsageError: saying what of it cannot be used.
+        UsageError: naming the value that cannot be used.
     """
     kind, activation = row.get("kind", "conv"), row.get("activation", "")
     if kind not in KINDS:

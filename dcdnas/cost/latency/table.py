@@ -1,4 +1,4 @@
-"""A latency table: what each operator takes at each place of a network on one device, and how that makes a network's time."""
+"""A latency table: the time of each operator at each place on one device, and the correction for whole networks."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from dcdnas.errors import FileError
 from dcdnas.networks import Slot, unnamed
 
 Place = tuple[Slot, LayerChoice]
-"""A slot without its name, and a choice without its form: what a time belongs to."""
+"""A slot without its name, and a choice without its form: the key of a time."""
 
 
 @dataclass(frozen=True, eq=False)
 class LatencyTable:
-    """Times on one device.
+    """The times of places on one device.
 
     Args:
-        device: that they were measured on.
-        slots: time of each place alone.
+        device: on which they were measured.
+        slots: time of each place, measured alone.
         correction: from slots to networks.
-        source: where it comes from, for messages.
-        find: measures places that are not in `slots`; None where that cannot be done.
+        source: origin of the table, for messages.
+        find: measures a place that is not in `slots`; None where that is impossible.
     """
 
     device: Device
@@ -35,10 +35,10 @@ class LatencyTable:
     find: Callable[[Place], Timing] | None = None
 
     def timing(self, slot: Slot, choice: LayerChoice) -> Timing:
-        """Of one slot alone.
+        """Returns the time of one slot alone.
 
         Raises:
-            FileError: when the table does not know the place.
+            FileError: when the table has no time for the place.
         """
         place = place_of(slot, choice)
         found = self.slots.get(place)
@@ -49,11 +49,11 @@ class LatencyTable:
         return found
 
     def nanoseconds(self, slot: Slot, choice: LayerChoice) -> int:
-        """What a slot adds to its network's latency, corrected; a whole number, so that sums are exact."""
+        """Returns what a slot adds to its network's latency, corrected; an integer, so that sums are exact."""
         return max(1, round(self.correction.of(self.timing(slot, choice).median)))
 
     def missing(self, places: Iterable[Place]) -> list[Place]:
-        """Those that the table does not know."""
+        """Returns the places for which the table has no time."""
         return [place for place in places if place not in self.slots]
 
 
@@ -64,12 +64,12 @@ HOW_TO_FILL = (
 
 
 def place_of(slot: Slot, choice: LayerChoice) -> Place:
-    """What a time belongs to: the form is left out, since the executed one is decided by the map."""
+    """Returns the key of a time; it has no form, because the feature map determines which form is executed."""
     return unnamed(slot), replace(choice, form="") if choice.form else choice
 
 
 def said(place: Place) -> str:
-    """A place in words."""
+    """Describes a place in words."""
     slot, choice = place
     g, what = slot.geometry, slot.kind if slot.kind != "conv" and choice.operator == "static" else choice
     where = f"{g.in_channels}->{g.out_channels}" if slot.kind == "linear" else str(g)

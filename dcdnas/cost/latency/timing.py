@@ -1,13 +1,13 @@
-"""How long modules take, each in the company of others.
+"""Measures how long modules take, with several modules taking turns.
 
-Several modules take turns, call by call. So each call finds the caches as a layer finds them in a network, full of what others
-left, and a burst of other work on the machine hits a few calls of many modules instead of all calls of one. Each call is timed by
-itself; three in a row are a block, whose time is their median; a module's time is that of its quickest block. What disturbs a
-call makes it longer, so that block is the one least disturbed. (`torch.utils.benchmark` times one statement in a loop, with warm
-caches, and averages over the loop, so that one interruption spoils it.)
+The modules take turns call by call. Therefore each call finds the caches as a layer does in a network, filled by other modules,
+and a burst of other load on the machine affects a few calls of many modules instead of all calls of one. Each call is timed
+separately; three consecutive calls of a module form a block, whose time is their median; a module's time is that of its fastest
+block. Disturbances only make calls longer, so the fastest block is the least disturbed one. (`torch.utils.benchmark` times one
+statement in a loop, with warm caches, and averages over the loop, so that one interruption distorts the result.)
 
-One thread on a CPU is timed by its own clock, which stands still while other processes have the processor. Several threads need
-a wall clock. A GPU is timed by its events, from before a call to after its last kernel.
+A single CPU thread is timed by its own clock, which stops while other processes use the processor. Several threads need a wall
+clock. A GPU is timed by its events, from before a call to after its last kernel.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from dcdnas.cost.latency.device import Device
 from dcdnas.cost.latency.runtimes import Call, Part, runtimes
 
 Clock = Callable[[Call], float]
-"""Makes a call and says how many seconds it took."""
+"""Makes a call and returns how many seconds it took."""
 
 CALLS = 3
-"""Of a block."""
+"""Number of calls in a block."""
 
 LEAST = 0.05
-"""Share of a call that a module takes at least: what is less cannot be told from what the call takes by itself."""
+"""Minimum share of a call that counts as the module's time: less is not distinguishable from the call's overhead."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What a module takes.
+    """The time of a module.
 
     Args:
-        median: nanoseconds, of the quickest block, less what a call takes by itself (`Runtime.start`).
-        iqr: nanoseconds between the quartiles of all calls, which a busy machine makes large.
+        median: nanoseconds of the fastest block, less the overhead of a call (`Runtime.start`).
+        iqr: nanoseconds between the quartiles of all calls, which is large on a busy machine.
     """
 
     median: int
@@ -48,13 +48,13 @@ class Timing:
 
 
 def timings(parts: Sequence[Part], device: Device, blocks: int, clock: Clock | None = None) -> list[Timing]:
-    """What each module takes on its input, in the device's runtime.
+    """Measures the time of each module on its input, in the device's runtime.
 
     Args:
         parts: modules in eval mode with their inputs, on the device.
         device: of this machine.
-        blocks: of `CALLS` calls, for each module.
-        clock: for tests; the device's own when left out.
+        blocks: number of blocks of `CALLS` calls for each module.
+        clock: a clock for tests; the device's own when left out.
 
     Raises:
         UsageError: naming a part that the runtime cannot run.
@@ -65,7 +65,7 @@ def timings(parts: Sequence[Part], device: Device, blocks: int, clock: Clock | N
     seconds: list[list[float]] = [[] for _ in calls]
     with torch.inference_mode(), _threads(device.threads):
         for call in calls:
-            clock(call)  # the first call of a module also sets up what later ones find
+            clock(call)  # the first call of a module includes set-up that later calls reuse
         for _ in range(blocks * CALLS):
             for call, found in zip(calls, seconds, strict=True):
                 found.append(clock(call))
@@ -74,18 +74,18 @@ def timings(parts: Sequence[Part], device: Device, blocks: int, clock: Clock | N
 
 
 def clock_of(device: Device) -> Clock:
-    """How calls are timed on a device."""
+    """Returns the clock for calls on a device."""
     if device.kind == "cuda":
         return by_events(torch.cuda.Event, torch.cuda.synchronize)
     return by(time.thread_time if device.threads == 1 else time.perf_counter)
 
 
 def by_events(event: Callable[..., Any], synchronize: Callable[[], object]) -> Clock:
-    """A clock from a GPU's events: from before the call's first kernel to after its last.
+    """Makes a clock from a GPU's events, from before the call's first kernel to after its last.
 
     Args:
-        event: makes an event, as `torch.cuda.Event`.
-        synchronize: waits until all kernels have ended.
+        event: creates an event, as `torch.cuda.Event`.
+        synchronize: waits until all kernels have finished.
     """
 
     def clock(call: Call) -> float:
@@ -101,7 +101,7 @@ def by_events(event: Callable[..., Any], synchronize: Callable[[], object]) -> C
 
 
 def by(now: Callable[[], float]) -> Clock:
-    """A clock from one that says the time in seconds."""
+    """Makes a clock from a function that returns the time in seconds."""
 
     def clock(call: Call) -> float:
         before = now()

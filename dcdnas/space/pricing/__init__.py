@@ -1,1 +1,1 @@
-"""What a space costs, what budgets leave of it, and draws from within them."""
+"""The costs of a space's networks, the share of a space within budgets, and random draws from it."""

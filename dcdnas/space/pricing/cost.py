@@ -1,4 +1,4 @@
-"""What a space costs: its cheapest and dearest networks, the share within a budget, and draws from within it."""
+"""The costs of a space: its cheapest and most expensive networks, the share within budgets, and draws from it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from dcdnas.space.pricing.tree import Chances, tree_of
 from dcdnas.space.search_space import SearchSpace
 
 TRIES = 5000
-"""Draws in a row that may miss the budgets before no more are tried."""
+"""Consecutive draws outside the budgets after which drawing stops."""
 
 RULED = 256
-"""Outcomes of the decisions that rules name of which each is looked at, where no tree knows the ends of a space."""
+"""Maximum number of outcomes of the decisions named by rules that are tried for the extremes of a space without a tree."""
 
 
 @dataclass(frozen=True)
 class Priced:
-    """An outcome of a space's decisions, its network and what that costs."""
+    """An outcome of a space's decisions, its architecture and the cost."""
 
     decisions: Decisions
     architecture: Architecture
@@ -39,12 +39,12 @@ class Priced:
 
 @dataclass(frozen=True)
 class Share:
-    """How much of a space is within the budgets, when each decision takes its options with the same chance.
+    """The share of a space within the budgets, when each decision takes its options with equal probability.
 
     Args:
-        inside: draws within.
-        draws: all draws.
-        bounds: what the share is at least and at most, for certain; the draws come from the latter part of the space.
+        inside: number of draws within the budgets.
+        draws: number of all draws.
+        bounds: certain lower and upper bound of the share; all draws come from the part that the upper bound describes.
     """
 
     inside: int
@@ -59,7 +59,7 @@ class Share:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Its 95 % interval: Wilson's, within the bounds."""
+        """95 % confidence interval of the share (Wilson), cut to the bounds."""
         low, high = self.bounds
         if not self.draws:
             return low, high
@@ -70,25 +70,25 @@ class Share:
 
 
 def priced(space: SearchSpace, decisions: Decisions, names: tuple[str, ...] = ALWAYS) -> Priced:
-    """The network of an outcome with its cost by each of the metrics."""
+    """Builds the architecture of an outcome and prices it in each of the metrics."""
     architecture = space.architecture(decisions)
     return Priced(decisions, architecture, price(architecture, names, space.prices))
 
 
 @lru_cache(maxsize=64)
 def smallest(space: SearchSpace, metric: str) -> Priced:
-    """The cheapest network by `metric`, at its narrowest; exact where a tree of the space knows it, see `tree_of`."""
+    """Returns the cheapest network by `metric`, at the smallest width; exact where the space has a tree, see `tree_of`."""
     return _extreme(space.ends[0], metric, largest=False)
 
 
 @lru_cache(maxsize=64)
 def largest(space: SearchSpace, metric: str) -> Priced:
-    """The dearest network by `metric`, at its widest."""
+    """Returns the most expensive network by `metric`, at the largest width."""
     return _extreme(space.ends[1], metric, largest=True)
 
 
 def share_within(space: SearchSpace, budgets: Sequence[Budget], draws: int = 500, seed: int = 0) -> Share:
-    """The share of the space's outcomes that is within the budgets."""
+    """Estimates the share of the space's outcomes that is within the budgets."""
     rng, source = random.Random(seed), _source(space, tuple(budgets), "operators")
     bounds = (0.0, 1.0) if source is None else (source.bounds[0] if len(budgets) == 1 else 0.0, source.bounds[1])
     if not bounds[1]:
@@ -99,7 +99,7 @@ def share_within(space: SearchSpace, budgets: Sequence[Budget], draws: int = 500
 
 
 def draw(space: SearchSpace, rng: random.Random) -> dict[str, Setting]:
-    """A random outcome: every decision that exists takes each of its options with the same chance."""
+    """Draws a random allowed outcome: every decision that exists takes each of its options with equal probability."""
     while True:
         outcome = space.decide(lambda name, options: rng.choice(options))
         if not space.forbids(outcome):
@@ -114,16 +114,16 @@ def draws_within(
     chances: Chances = "operators",
     also: Sequence[str] = (),
 ) -> Iterator[Priced]:
-    """Random networks within the budgets, as many as are asked for; ends after `tries` misses in a row.
+    """Yields random networks within the budgets, as many as the caller takes; ends after `tries` consecutive misses.
 
     Args:
         space: to draw from.
-        budgets: that hold for every draw.
-        rng: where chance comes from.
-        tries: misses in a row.
-        chances: ``operators`` gives each decision's options the same chance, the operator first, then its settings;
-            ``networks`` gives each network the same chance.
-        also: metrics of the draws' costs beside the budgets' and `ALWAYS`.
+        budgets: that every draw meets.
+        rng: source of randomness.
+        tries: consecutive draws outside the budgets after which drawing stops.
+        chances: ``operators`` gives each decision's options equal probability, the operator first, then its settings;
+            ``networks`` gives each network equal probability.
+        also: further metrics of the draws' costs, beside the budgets' and `ALWAYS`.
 
     Raises:
         UsageError: for ``networks``, when the space's networks cannot be counted.
@@ -131,7 +131,7 @@ def draws_within(
     source = _source(space, tuple(budgets), chances)
     if source is None and chances == "networks":
         raise UsageError(
-            f"the networks of {space.name} cannot be counted, so none can be drawn with equal chances. Take operators."
+            f"the networks of {space.name} cannot be counted, so they cannot be drawn with equal probability. Allowed: operators."
         )
     misses, names = 0, _metrics(budgets, also)
     while misses < tries and (source is None or source.at_most):
@@ -144,11 +144,11 @@ def draws_within(
 
 
 def check_budgets(space: SearchSpace, budgets: Sequence[Budget]) -> list[str]:
-    """Sentences about budgets that bound nothing, because the dearest network is within.
+    """Returns sentences about budgets that bound nothing, because the most expensive network is within them.
 
     Raises:
-        NothingFitsError: when a budget is below the space's cheapest network, or above its dearest, or all exclude each other;
-            says which bound is in the way.
+        NothingFitsError: when a budget is below the space's cheapest network or above its most expensive one, or when no network
+            was found that meets all budgets; says which bound is in the way.
     """
     notes, blocked = [], []
     for budget in budgets:
@@ -173,7 +173,7 @@ def check_budgets(space: SearchSpace, budgets: Sequence[Budget]) -> list[str]:
 
 
 def _conflict(space: SearchSpace, budgets: Sequence[Budget]) -> str:
-    """Which bound is in the way: how near networks within one budget come to the others."""
+    """Describes which bound is in the way: how close networks within one budget come to the others."""
     if len(budgets) == 1:
         return f"{budgets[0]}. Widen the range."
     seen = []
@@ -191,7 +191,7 @@ def _conflict(space: SearchSpace, budgets: Sequence[Budget]) -> str:
 
 @lru_cache(maxsize=16)
 def _source(space: SearchSpace, budgets: tuple[Budget, ...], chances: Chances) -> Draws | None:
-    """Where to draw from: within the budget that the least of the space meets; None for draws from the whole space."""
+    """Returns draws within the budget that the smallest share of the space meets; None for draws from the whole space."""
     if not budgets and chances == "networks":
         budgets = (Budget(ALWAYS[0], largest(space, ALWAYS[0]).cost[ALWAYS[0]]),)
     trees = ((tree_of(space, budget.metric), budget) for budget in budgets)
@@ -207,9 +207,9 @@ def _extreme(space: SearchSpace, metric: str, largest: bool) -> Priced:
 
 
 def _by_coordinate(space: SearchSpace, metric: str, largest: bool) -> Priced:
-    """Every structural option at its end, then each group at its cheapest or dearest: right where costs grow with each option.
+    """Takes each structural option at its end, then each group's extreme outcome; exact if costs grow with every option.
 
-    What rules name takes each of its allowed outcomes in turn; of very many, some.
+    Decisions that rules name take each of their allowed outcomes in turn, or `RULED` of them if there are more.
     """
     pick = max if largest else min
     step = -(-len(space.allowed) // RULED)
@@ -219,7 +219,7 @@ def _by_coordinate(space: SearchSpace, metric: str, largest: bool) -> Priced:
 
 
 def _end(space: SearchSpace, metric: str, largest: bool, fixed: Decisions) -> dict[str, Setting]:
-    """The cheapest or dearest outcome with some decisions made."""
+    """Returns the cheapest or most expensive outcome with some decisions fixed."""
     pick = max if largest else min
     outcome = {v.decision: pick(v.options, key=rank) for v in space.variables if v.decision} | dict(fixed)
     for group in space.groups:
@@ -229,7 +229,7 @@ def _end(space: SearchSpace, metric: str, largest: bool, fixed: Decisions) -> di
 
 
 def _level(architecture: Architecture, metric: str, prices: Prices) -> list[float]:
-    """What networks are compared by: the cost, or of a maximum all that it is the greatest of, from the greatest on."""
+    """Sort key of a network: its cost, or for a metric that is a maximum all of its peaks, from the greatest down."""
     peaks = metrics[metric].peaks
     return [price(architecture, (metric,), prices)[metric]] if peaks is None else sorted(peaks(architecture), reverse=True)
 

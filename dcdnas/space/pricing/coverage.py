@@ -1,4 +1,4 @@
-"""What a budget leaves of a space: its share, the options that never fit, and those that are forced."""
+"""The part of a space within budgets: its share, the options that never fit, and those that are forced."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from dcdnas.space.width_fit import GOAL
 
 @dataclass(frozen=True)
 class Range:
-    """What the networks of a space cost by one metric.
+    """The range of the costs of a space's networks in one metric.
 
     Args:
         metric: its name.
         smallest: cost of the cheapest network.
-        largest: cost of the dearest one.
-        median: half of the space costs less; None where it is not known.
+        largest: cost of the most expensive network.
+        median: cost below which half of the space lies; None where it is unknown.
     """
 
     metric: str
@@ -38,15 +38,15 @@ class Range:
 
 @dataclass(frozen=True)
 class Fit:
-    """How a space and budgets fit.
+    """The part of a space that is within budgets.
 
     Args:
-        ranges: of the costs.
+        ranges: of the costs, by metric.
         share: of the space that is within all budgets.
-        never: decision -> options that no network within the budgets has.
+        never: decision -> options that no network within the budgets uses.
         forced: decision -> the only option that fits.
-        notes: sentences about budgets that bound nothing.
-        filled: share of the space that uses nearly all of the budget; None where no width is fitted to it.
+        notes: sentences about budgets that bound nothing and options that rules exclude.
+        filled: share of the space that uses at least `GOAL` of the budget; None where no width is fitted to it.
     """
 
     ranges: tuple[Range, ...]
@@ -58,10 +58,10 @@ class Fit:
 
 
 def fit(space: SearchSpace, budgets: Sequence[Budget]) -> Fit:
-    """What the budgets leave of the space.
+    """Computes which part of the space is within the budgets.
 
     Raises:
-        NothingFitsError: when they leave nothing.
+        NothingFitsError: when no network is.
     """
     excluded = space.excluded()
     notes = check_budgets(space, budgets)
@@ -75,12 +75,12 @@ def fit(space: SearchSpace, budgets: Sequence[Budget]) -> Fit:
 
 
 def _met(decision: Decision, left: Mapping[str, Sequence[Setting]]) -> bool:
-    """Whether a network within may have the decision at all."""
+    """Whether the decision can exist in a network within the budgets."""
     return not decision.parent or any(option in left[decision.parent] for option in decision.when)
 
 
 def _filled(space: SearchSpace) -> Share | None:
-    """How many networks the fitted width brings to `GOAL` of the budget."""
+    """Share of the networks that use at least `GOAL` of the budget at their fitted width."""
     if space.fit is None or space.fit.budget is None:
         return None
     budget = space.fit.budget
@@ -101,9 +101,9 @@ def _range(space: SearchSpace, metric: str) -> Range:
 def _never(
     space: SearchSpace, budgets: Sequence[Budget], excluded: Mapping[str, tuple[Setting, ...]]
 ) -> dict[str, tuple[Setting, ...]]:
-    """Options that the rules exclude, whose cheapest network is over a budget, or whose dearest is under its lower bound.
+    """Options that rules exclude, whose cheapest network is over a budget, or whose most expensive is under its lower bound.
 
-    Those of decisions that no network within has are left out, since the options that they depend on are there.
+    Decisions that exist in no network within the budgets are left out, because the parent's options are listed already.
     """
     out = {(name, option) for name, options in excluded.items() for option in options}
     for budget in budgets:

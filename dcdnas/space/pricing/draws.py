@@ -1,9 +1,9 @@
-"""Draws from within a budget, exactly distributed and without long rejection; how much of a space is within.
+"""Random draws of networks within a budget, exactly distributed and with few rejections; the share of a space within it.
 
-Costs are put into bins, rounded down, and the chance of each bin is convolved part by part up the space's tree. A draw chooses
-a bin within the budget, then goes down the tree, dividing the bin among the parts. Rounding down lets in networks that are a
-little over the budget; they are priced exactly and drawn again. So the networks within keep exactly their chances, and how much
-of a space is within is known up to the few bins at the budget's edge.
+Costs are rounded down to bins, and the chances of the bins are convolved part by part up the space's tree. A draw chooses a bin
+within the budget, then descends the tree and divides the bin among the parts. Because costs are rounded down, some draws are
+slightly over the budget; the caller prices each draw exactly and rejects these. Therefore the networks within the budget keep
+exactly their chances, and the share of the space within it is known up to the few bins at the budget's edge.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from dcdnas.core.geometry import Setting
 from dcdnas.space.pricing.tree import Chances, Floats, Node, Numbers, Path, Tree, group_key
 
 BINS = 1024
-"""Of the costs from zero to the budget's upper bound."""
+"""Number of bins for the costs from zero to the budget's upper bound."""
 
 JOINT = 4096
-"""Outcomes of free groups that are listed together, so that their cost is rounded once."""
+"""Maximum number of combined outcomes of free groups that are listed together, so that their cost is rounded once."""
 
 
 @dataclass(frozen=True)
 class Joint:
-    """Some free groups: every combination of their outcomes, with the bin of its cost and its chance."""
+    """Every combination of the outcomes of some free groups, each with its chance and the bin of its cost."""
 
     groups: tuple[int, ...]
     shape: tuple[int, ...]
@@ -44,7 +44,7 @@ class Joint:
         return np.bincount(self.bins, self.weights, BINS + 1).astype(np.float64)
 
     def choose(self, bin: int, rng: random.Random) -> Path:
-        """One of the combinations in a bin."""
+        """Draws one of the combinations in a bin."""
         found = np.flatnonzero(self.bins == bin)
         numbers = np.unravel_index(found[_pick(self.weights[found], rng)], self.shape) if self.groups else ()
         return {group_key(g): int(n) for g, n in zip(self.groups, numbers, strict=True)}
@@ -52,7 +52,7 @@ class Joint:
 
 @dataclass(frozen=True)
 class Term:
-    """One assignment at a node: its chance, its independent parts, and the chances of the bins of the first 1, 2, ... of them."""
+    """One assignment at a node: its chance, its independent parts, and the chances of the bins of the first 1, 2, ... parts."""
 
     path: Path
     weight: float
@@ -60,7 +60,7 @@ class Term:
     sums: tuple[Floats, ...]
 
     def choose(self, bin: int, rng: random.Random) -> Path:
-        """Divides a bin among the parts, and chooses in each."""
+        """Divides a bin among the parts, and draws in each."""
         path = dict(self.path)
         for part, (before, _) in zip(self.parts[:0:-1], list(pairwise(self.sums))[::-1], strict=True):
             ways = before[: bin + 1] * part.chances[bin::-1]
@@ -72,7 +72,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Table:
-    """A node under a path: all its terms."""
+    """All terms of a node, given the path to it."""
 
     terms: tuple[Term, ...]
 
@@ -83,22 +83,22 @@ class Table:
 
     @cached_property
     def roundings(self) -> int:
-        """How often a cost is rounded down on the way, at most."""
+        """How often a cost below the node is rounded down, at most."""
         return max((sum(1 if isinstance(p, Joint) else p.roundings for p in t.parts) for t in self.terms), default=0)
 
     def choose(self, bin: int, rng: random.Random) -> Path:
-        """A path below, of networks in a bin."""
+        """Draws a path below the node that leads to a network in a bin."""
         term = self.terms[_pick(np.array([t.weight * t.sums[-1][bin] for t in self.terms]), rng)]
         return term.choose(bin, rng)
 
 
 class Draws:
-    """Draws outcomes from within one budget, and a little over it; see the module.
+    """Draws outcomes within one budget or slightly outside it; see the module's docstring.
 
     Args:
         tree: of the space, with the budget's metric.
-        budget: on it.
-        chances: of the networks.
+        budget: on that metric.
+        chances: of the networks, see `Chances`.
     """
 
     def __init__(self, tree: Tree, budget: Budget, chances: Chances = "operators") -> None:
@@ -116,11 +116,11 @@ class Draws:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The share of the space that is within lies between these two, for certain."""
+        """Certain lower and upper bound of the share of the space that is within the budget."""
         return self.at_least / self.all, min(1.0, self.at_most / self.all)
 
     def choose(self, rng: random.Random) -> dict[str, Setting]:
-        """The decisions of a random network that is within, or by a few bins outside."""
+        """Draws the decisions of a random network that is within the budget, or outside it by a few bins."""
         bin = self._first + min(int(np.searchsorted(self._within, rng.random() * self.at_most, "right")), len(self._within) - 1)
         return self.tree.decisions(self.table.choose(bin, rng))
 
@@ -141,7 +141,7 @@ class Draws:
         return Term(path, weight, tuple(parts), tuple(sums)) if sums[-1].any() else None
 
     def _joints(self, free: Sequence[int], path: Path, fixed: float) -> list[Joint]:
-        """The free groups, as many as possible listed together; the first list bears the fixed cost."""
+        """Lists the outcomes of the free groups, as many groups together as possible; the first list includes the fixed cost."""
         lists: list[tuple[list[int], Numbers, Floats]] = [([], np.array([fixed]), np.ones(1))]
         for g in free:
             costs, weights = self.tree.group(g, path, self.chances)
@@ -154,7 +154,7 @@ class Draws:
         return [self._joint(*entry) for entry in lists]
 
     def _joint(self, groups: Sequence[int], costs: Numbers, weights: Floats) -> Joint:
-        # a hair less than the quotient: a cost at the very budget must not be rounded up beyond it
+        # slightly less than the quotient, so that a cost exactly at the budget is not rounded up beyond it
         bins = np.maximum(0, np.floor(costs / self.step - 1e-9)).astype(np.int64)
         inside = bins <= BINS
         shape = tuple(len(self.tree.outcomes[g]) for g in groups)
@@ -162,7 +162,7 @@ class Draws:
 
 
 def mass(tree: Tree, node: Node, path: Path, chances: Chances) -> float:
-    """The chance of all networks: 1, or their number."""
+    """The total chance of all networks: 1 (if no rule forbids any), or with ``networks`` their number."""
     total = 0.0
     for here, weight in tree.assignments(node, path, chances):
         for g in node.free:
@@ -174,6 +174,6 @@ def mass(tree: Tree, node: Node, path: Path, chances: Chances) -> float:
 
 
 def _pick(weights: Floats, rng: random.Random) -> int:
-    """An index, with chances in proportion to the weights."""
+    """Draws an index with probability proportional to its weight."""
     sums = np.cumsum(weights)
     return min(int(np.searchsorted(sums, rng.random() * sums[-1], "right")), int(np.flatnonzero(weights)[-1]))

@@ -1,4 +1,4 @@
-"""The cheapest and the dearest network of a space, of all and of those with a given option; exact, part by part."""
+"""The cheapest and the most expensive network of a space, of all and of those with a given option; exact, part by part."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dcdnas.core.geometry import Setting
 from dcdnas.space.pricing.tree import Node, Path, Tree, group_key
 
 Best = dict[tuple[str, Setting], float]
-"""(decision, option) -> the least cost of the networks that have it."""
+"""(decision, option) -> the lowest cost of the networks that use the option."""
 
 
 def extreme(tree: Tree, largest: bool, node: Node | None = None, path: Path | None = None) -> tuple[float, Path]:
-    """The cost and path of the cheapest or dearest network below a node; infinite where there is none."""
+    """Returns cost and path of the cheapest or most expensive network below a node; the cost is infinite where there is none."""
     node, sign = node or tree.root, -1 if largest else 1
     best: tuple[float, Path] = (math.inf, {})
     for here, _ in tree.assignments(node, path or {}, "operators"):
@@ -33,7 +33,7 @@ def extreme(tree: Tree, largest: bool, node: Node | None = None, path: Path | No
 
 
 def extremes_by_option(tree: Tree, largest: bool) -> Best:
-    """The least (or greatest) cost of the networks that have an option, for every option of every decision."""
+    """Returns the lowest (or highest) cost of the networks that use an option, for every option of every decision."""
     sign = -1 if largest else 1
     return {key: sign * cost for key, cost in _by_option(tree, tree.root, {}, sign)[1].items()}
 
@@ -63,7 +63,7 @@ def _of_group(tree: Tree, g: int, path: Path, sign: int) -> tuple[float, Best]:
 
 
 def _decided(tree: Tree, node: Node, path: Path) -> Iterator[tuple[str, Setting]]:
-    """The decisions that are made at a node, and exist."""
+    """Yields (decision, option) for the decisions that are made at a node and exist there."""
     for d in node.decisions:
         if not d.parent or path[d.parent] in d.when:
             yield d.name, path[d.name]

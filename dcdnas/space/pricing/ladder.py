@@ -1,4 +1,4 @@
-"""The uniform static ladder: networks that need no search, which every search trains first and is measured against."""
+"""The uniform static ladder: networks that need no search, which every search trains first and is compared with."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ RUNGS = 4
 
 
 def static_ladder(space: SearchSpace, budgets: Sequence[Budget], also: Sequence[str] = ()) -> list[Priced]:
-    """Uniform static networks within the budgets: the dearest, the cheapest, and two evenly between them in log cost.
+    """Returns uniform static networks within the budgets: the most expensive, the cheapest, and two evenly between in log cost.
 
-    Fewer where the space has fewer of different cost, none where it has no static operator in some place.
+    Fewer if the space has fewer of different cost; none if some group of slots has no static candidate.
 
     Args:
-        space: whose networks are looked at.
-        budgets: that hold for it; the first one's metric orders the ladder, FLOPs without budgets.
-        also: metrics of their cost beside the budgets' and those that every cost has.
+        space: from which the networks are taken.
+        budgets: that they must meet; the first one's metric orders the ladder, or FLOPs without budgets.
+        also: further metrics in which they are priced, beside the budgets' and those of every price.
     """
     metric = budgets[0].metric if budgets else ALWAYS[0]
     names = with_always([*(b.metric for b in budgets), *also])

@@ -1,4 +1,4 @@
-"""The latency table of a space: a time for every place that its networks can have, and a correction fitted on some of them."""
+"""The latency table of a space: a time for every place that its networks can have, and a correction fitted on some networks."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from dcdnas.space.pricing.places import places_of
 from dcdnas.space.search_space import SearchSpace, layer_choice
 
 NETWORKS = 30
-"""Networks that are measured whole, unless somebody says another number."""
+"""Default number of networks that are measured as a whole."""
 
 TRIES = 20
-"""Draws for each of them that may be networks that were drawn before."""
+"""Draws per network: some of them repeat a network that was drawn before."""
 
 
 def places_needed(space: SearchSpace) -> dict[Place, str] | None:
-    """Every place that a network of the space can have, with the name of a slot there; None where nobody can list them.
+    """Returns every place that a network of the space can have, with the name of a slot there; None if they cannot be listed.
 
-    A static convolution is among the choices of every place, since layers are compared with one.
+    A static convolution is among the choices of every place, because layers are compared with it.
 
     Raises:
         UsageError: when layers of the space share a guide or weights, and so cannot be measured alone.
@@ -67,17 +67,17 @@ def measured(
     told: Callable[[float], None] = lambda share: None,
     fresh: bool = False,
 ) -> LatencyTable:
-    """The table of a space on this machine; what was measured before is taken from disk.
+    """Measures the table of a space on this machine; earlier measurements are read from disk.
 
     Args:
         space: whose places are measured.
         device: of this machine.
-        networks: measured whole, for the correction.
-        told: of the progress.
+        networks: number of networks measured as a whole, for the correction.
+        told: is called with the share of the work that is done, 0-1.
         fresh: whether everything is measured again.
 
     Raises:
-        UsageError: when the device is another machine's.
+        UsageError: when the device belongs to another machine.
     """
     device.check_here()
     needed = places_needed(space)
@@ -103,9 +103,9 @@ def check_complete(table: LatencyTable, space: SearchSpace) -> None:
 
 
 def drawn(space: SearchSpace, number: int) -> list[Architecture]:
-    """Different random networks of a space, always the same ones; fewer where it has no more.
+    """Draws different random networks of a space, the same ones each time; fewer where the space has fewer.
 
-    Where the width is fitted they have one in the middle, since the fit may need the very latencies that these networks are for.
+    If the width is fitted, they all have a medium width, because the fit may need the latencies that they are measured for.
     """
     rng, found = random.Random(0), dict[str, Architecture]()
     if space.fit is not None:
@@ -126,20 +126,20 @@ def take_table(
     device: str | None = None,
     told: Told = quietly,
 ) -> LatencyTable | None:
-    """The table that the space's networks are priced by, where one of the metrics needs it.
+    """Returns the latency table by which the space's networks are priced, if one of the metrics needs it.
 
     Args:
         space: whose networks are priced.
         metrics: of budgets and objectives.
-        file: with the table; None takes this machine's CPU with one thread, which is measured where that has not been done.
-        device: of another machine, whose table is meant; a part of its name is enough.
-        told: of the measurement, when there is one.
+        file: with the table; None takes this machine's CPU with one thread, which is measured if it has not been yet.
+        device: name of another machine's device that the table belongs to; a part of the name is enough.
+        told: is called with the progress of a measurement.
 
     Returns:
         The table, see `dcdnas.cost.latency.prices_by`; None when no metric needs one.
 
     Raises:
-        UsageError: when a table is given that nothing needs, or that is of another device than is meant.
+        UsageError: when a table is given that no metric needs, or that belongs to another device than `device`.
         FileError: when the file cannot be read, or lacks places of the space.
     """
     if NOTATION.metric not in set(metrics):
@@ -158,18 +158,18 @@ def take_table(
 
 
 def measured_here(space: SearchSpace, told: Told = quietly, threads: int = 1) -> LatencyTable:
-    """The table of this machine's CPU for a space."""
+    """Measures the table of this machine's CPU for a space."""
     device = this_device(threads=threads)
     return measured(space, device, told=lambda share: told(f"latencies of {space.name} on {device}", share))
 
 
 def notes_on(table: LatencyTable | None, space: SearchSpace) -> list[str]:
-    """What a person should know of a table before trusting it, a sentence each."""
+    """Returns caveats about a table for its users, one sentence each."""
     if table is None:
         return []
     c, said = table.correction, []
     if not c.networks and c.error is None:
-        said.append(f"{table.source} has no correction that was fitted on whole networks: latencies are sums of lone layers.")
+        said.append(f"{table.source} has no correction that was fitted on whole networks: latencies are plain sums over layers.")
     elif c.space and c.space != space.name:
         said.append(f"the correction of {table.source} was fitted on networks of {c.space}, not of {space.name}.")
     return said

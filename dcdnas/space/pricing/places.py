@@ -1,7 +1,7 @@
-"""Where the slots of a space's networks are: the geometry of each, by the decisions that it depends on.
+"""The slots of a space's networks: the geometry of each, by the decisions that it depends on.
 
-A slot depends on the decisions about the whole network, about its stage and about its block, and on no other; so a few hundred
-networks hold every geometry of a space with 10^20 of them. Where a backbone is wired otherwise, `places_of` says so.
+A slot depends only on the decisions about the whole network, about its stage and about its block. Therefore a few hundred
+networks contain every geometry of a space of 10^20 networks. Where this does not hold for a backbone, `places_of` returns None.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from dcdnas.space.parts import Decisions, Site
 from dcdnas.space.search_space import SearchSpace
 
 NETWORKS = 5_000
-"""Networks whose slots are listed, at most."""
+"""Maximum number of networks whose slots are listed."""
 
 CHECKS = 24
-"""Random networks that must have the slots which the table gives them."""
+"""Number of random networks on which the table is verified."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +32,8 @@ class Places:
     Args:
         units: the network, stage or block that each structural decision is about: ``""``, ``stage2`` or ``stage2.block1``.
         depends: slot name -> the decisions that its geometry depends on.
-        slots: slot name -> their options -> the slot; nothing where the network has no such slot.
-        sites: likewise, of the searched slots, as places for an operator.
+        slots: slot name -> options of those decisions -> the slot; no entry where the network has no such slot.
+        sites: the same for the searched slots, as sites for an operator.
     """
 
     units: Mapping[str, str]
@@ -42,22 +42,22 @@ class Places:
     sites: Mapping[str, Mapping[tuple[Setting, ...], Site]]
 
     def slot(self, name: str, decisions: Decisions) -> Slot | None:
-        """The slot as the decisions make it; None where they leave it out."""
+        """Returns the slot under the decisions; None where the network has no such slot."""
         return self.slots[name].get(self.options(name, decisions))
 
     def site(self, name: str, decisions: Decisions) -> Site | None:
-        """The slot as a place for an operator; None where the decisions leave it out, or it is not searched."""
+        """Returns the slot as a site for an operator; None where the network has no such slot, or it is not searched."""
         return self.sites[name].get(self.options(name, decisions)) if name in self.sites else None
 
     def options(self, name: str, decisions: Decisions) -> tuple[Setting, ...]:
-        """What the decisions that a slot depends on came to."""
+        """Returns the options of the decisions that a slot depends on."""
         return tuple([decisions[d] for d in self.depends[name]])
 
 
 @lru_cache(maxsize=16)
 def places_of(space: SearchSpace) -> Places | None:
-    """The table of a space; None when it would be too large or its networks do not come apart into stages and blocks."""
-    if space.fit is not None or any(group.shares_weights for group in space.groups):  # what depends on every layer
+    """Returns the table of a space; None if it would be too large, or the networks do not separate into stages and blocks."""
+    if space.fit is not None or any(group.shares_weights for group in space.groups):  # both depend on every layer
         return None
     units = {name: common_unit(v.unit for v in space.variables if v.decision == name) for name in _options(space)}
     if _networks(space, units) > NETWORKS:
@@ -79,14 +79,14 @@ def places_of(space: SearchSpace) -> Places | None:
 
 
 def slots_of_outcome(space: SearchSpace, decisions: Decisions) -> tuple[Slot, ...]:
-    """All slots of the network that some decisions make."""
+    """Returns all slots of the network that the decisions describe."""
     cls = space.backbone
     settings, shape = space.network_settings(decisions)
     return cls.slots(shape, space.classes, cls.complete(settings))
 
 
 def common_unit(units: Iterable[str]) -> str:
-    """The block, stage or network that holds all of some units."""
+    """Returns the smallest block, stage or network that contains all of the units."""
     parts = [unit.split(".") if unit else [] for unit in units]
     shared = []
     for level in zip(*parts, strict=False):
@@ -97,7 +97,7 @@ def common_unit(units: Iterable[str]) -> str:
 
 
 def holds(unit: str, block: str) -> bool:
-    """Whether a unit is the block itself, or the stage or network that it is part of."""
+    """Whether a unit is the block itself, its stage or the network."""
     return not unit or block == unit or block.startswith(f"{unit}.")
 
 
@@ -115,7 +115,7 @@ def _networks(space: SearchSpace, units: Mapping[str, str]) -> int:
 
 
 def _covering(space: SearchSpace, units: Mapping[str, str]) -> Iterator[dict[str, Setting]]:
-    """Outcomes that hold every combination of the decisions about the network, any one stage and any one block of it."""
+    """Yields outcomes that contain every combination of the decisions about the network, any one stage and any block of it."""
     options = _options(space)
     by_unit: dict[str, list[str]] = {}
     for name, unit in units.items():
@@ -129,7 +129,7 @@ def _covering(space: SearchSpace, units: Mapping[str, str]) -> Iterator[dict[str
 
 
 def _side_by_side(units: Sequence[Sequence[dict[str, Setting]]]) -> list[dict[str, Setting]]:
-    """Goes through the combinations of all units of a level at the same time."""
+    """Enumerates the combinations of all units of a level in parallel, so that each one occurs at least once."""
     longest = max(map(len, units), default=1)
     return [{name: value for unit in units for name, value in unit[i % len(unit)].items()} for i in range(longest)]
 

@@ -1,9 +1,9 @@
 """The prices of a whole space as arrays, so that many networks are priced at once.
 
-A slot's cost depends on few decisions: those on its geometry (see `dcdnas.space.pricing.places`) and those of its group. So the
-cost of any outcome is a sum over few *terms*, each an array with one axis for the structure and one for the group's operator
-and settings. Whole numbers are added up as such, so that those sums are exact and equal to `dcdnas.cost.price`; a table with a
-metric of fractions adds up floats.
+A slot's cost depends on few decisions: those about its geometry (see `dcdnas.space.pricing.places`) and those of its group.
+Therefore the cost of any outcome is a sum over few *terms*, each an array with one axis for the structure and one for the
+group's operator and settings. Integer metrics are summed as integers, so that the sums are exact and equal to
+`dcdnas.cost.price`; a table with a non-integer metric sums floats.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ Numbers = NDArray[np.int64] | NDArray[np.float64]
 
 METRICS = ("flops", "params")
 CHUNK = 4096
-"""Rows that are priced in one go: what fits the processor's cache."""
+"""Rows that are priced at once; chosen to fit the processor's cache."""
 
 
 @dataclass(frozen=True)
 class Digits:
-    """Columns read as the digits of one number, the last the fastest."""
+    """Columns read as the digits of one mixed-radix number; the last digit varies fastest."""
 
     columns: tuple[int, ...]
     sizes: tuple[int, ...]
 
     def read(self, columns: Integers) -> Integers:
-        """The number of each row, from (columns, rows)."""
+        """Returns the number of each row of an array (columns, rows)."""
         number = np.zeros(columns.shape[1], dtype=np.int64)
         for column, size in zip(self.columns, self.sizes, strict=True):
             number *= size
@@ -49,7 +49,7 @@ class Digits:
         return number
 
     def number(self, digits: Sequence[int]) -> int:
-        """The number of one row."""
+        """Returns the number of one row."""
         number = 0
         for column, size in zip(self.columns, self.sizes, strict=True):
             number = number * size + digits[column]
@@ -58,7 +58,7 @@ class Digits:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What a group can come to: each operator with each combination of its settings, numbered.
+    """The outcomes of a group, numbered: each operator with each combination of its settings.
 
     Args:
         choices: (operator, settings) by number.
@@ -71,7 +71,7 @@ class Outcomes:
     settings: tuple[tuple[int, Digits], ...]
 
     def read(self, columns: Integers) -> Integers:
-        """The number of what each row decides, from (columns, rows)."""
+        """Returns the number of each row's outcome, from an array (columns, rows)."""
         if self.operator is None:
             return self.settings[0][1].read(columns)
         chosen = columns[self.operator]
@@ -82,17 +82,17 @@ class Outcomes:
         return number
 
     def number(self, digits: Sequence[int]) -> int:
-        """The number of what one row decides."""
+        """Returns the number of one row's outcome."""
         first, inner = self.settings[0 if self.operator is None else digits[self.operator]]
         return first + inner.number(digits)
 
 
 @dataclass(frozen=True)
 class Term:
-    """Slots whose cost depends on the same decisions.
+    """The summed costs of slots that depend on the same decisions.
 
     Args:
-        structure: the decisions on their geometry.
+        structure: the decisions about their geometry.
         group: number of their group; None for slots that are not searched.
         values: for each metric, cost by structure and outcome of the group.
     """
@@ -103,7 +103,7 @@ class Term:
 
     @property
     def outcomes(self) -> int:
-        """Of the group; 1 without one."""
+        """Number of outcomes of the group; 1 without one."""
         return int(self.values[0].shape[1])
 
 
@@ -115,15 +115,15 @@ class SpaceTable:
         names: additive metrics.
 
     Raises:
-        UsageError: when the space's networks do not come apart into parts, or have too many structures to list, or when a
-            metric is no sum over the slots.
+        UsageError: when the space's networks do not separate into stages and blocks, or have too many structures to list, or
+            when a metric is not a sum over the slots.
     """
 
     def __init__(self, space: SearchSpace, names: tuple[str, ...] = METRICS) -> None:
         if whole := [name for name in names if not metrics[name].additive]:
             raise UsageError(
-                f"a table adds up what slots cost, and {whole[0]} is no such sum. Allowed: {', '.join(additive_metrics())}. "
-                "Price the networks one by one with dcdnas.cost.price."
+                f"a table adds up the costs of slots, and {whole[0]} is not a sum over slots. Allowed: "
+                f"{', '.join(additive_metrics())}. Price the networks one by one with dcdnas.cost.price."
             )
         self.space, self.names = space, names
         self._number = np.result_type(*(metrics[name].dtype for name in names))
@@ -136,24 +136,24 @@ class SpaceTable:
         self._lists = [[flat.tolist() for flat in values] for values in self._flat]
 
     def encode(self, outcomes: Iterable[Decisions]) -> Integers:
-        """Rows of option numbers, a column a decision; what does not exist in an outcome is 0."""
+        """Encodes outcomes as rows of option numbers, one column per decision; 0 where a decision does not exist."""
         rows = [[index[o[name]] if name in o else 0 for name, index in self._index.items()] for o in outcomes]
         return np.array(rows, dtype=np.int64).reshape(len(rows), len(self.decisions))
 
     def decode(self, row: Integers) -> dict[str, Setting]:
-        """The outcome of a row: the decisions that exist in it."""
+        """Decodes a row into an outcome: the decisions that exist in it."""
         options = {d.name: d.options[i] for d, i in zip(self.decisions, row.tolist(), strict=True)}
         return self.space.decide(lambda name, _: options[name])
 
     def costs(self, rows: Integers) -> Numbers:
-        """The cost of each row, a column a metric; whole numbers where all of the metrics are."""
+        """Returns the cost of each row, one column per metric; integers if all metrics are."""
         found: Numbers = np.empty((len(rows), len(self.names)), dtype=self._number)
         for start in range(0, len(rows), CHUNK):
             found[start : start + CHUNK] = self._costs(np.ascontiguousarray(rows[start : start + CHUNK].T)).T
         return found
 
     def cost(self, outcome: Decisions) -> Cost:
-        """The cost of one outcome, in microseconds; its network need never have been seen."""
+        """Returns the cost of one outcome; takes microseconds, also for a network that was never priced before."""
         columns = [index[outcome[name]] if name in outcome else 0 for name, index in self._index.items()]
         numbers = [outcomes.number(columns) for outcomes in self.outcomes]
         totals: list[float] = [0] * len(self.names)
@@ -165,7 +165,7 @@ class SpaceTable:
         return Cost(dict(zip(self.names, totals, strict=True)))
 
     def draw(self, count: int, rng: np.random.Generator) -> Integers:
-        """Random rows: every decision takes each of its options with the same chance; forbidden combinations are among them."""
+        """Draws random rows: every decision takes its options with equal probability; forbidden combinations are not excluded."""
         rows = np.empty((count, len(self.decisions)), dtype=np.int64)
         for column, decision in enumerate(self.decisions):
             rows[:, column] = rng.integers(len(decision.options), size=count)
@@ -200,7 +200,7 @@ class SpaceTable:
         places = places_of(self.space)
         if places is None:
             raise UsageError(
-                f"the networks of {self.space.name} do not come apart into stages and blocks that cost each for themselves, or "
+                f"the networks of {self.space.name} do not separate into stages and blocks with independent costs, or "
                 "have too many structures to list. Price them one by one, or search fewer settings of the whole network."
             )
         group_of = {slot: number for number, group in enumerate(self.space.groups) for slot in group.slots}

@@ -1,8 +1,8 @@
-"""A space as a tree of parts that cost each for themselves: the network, its stages, their blocks.
+"""A space as a tree of parts whose costs are independent: the network, its stages, their blocks.
 
 Once the decisions about the network are made, no stage's cost depends on another's, and within a stage the same holds for
-groups and blocks. So the cheapest network, the number of networks and a uniform draw within a budget are found part by part,
-exactly, though nobody could list the networks.
+groups and blocks. Therefore the cheapest network, the number of networks and a uniform draw within a budget are computed part by
+part, exactly, although the networks are far too many to list.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from dcdnas.space.pricing.places import Places, common_unit, holds, places_of
 from dcdnas.space.search_space import SearchSpace, layer_choice
 
 Chances = Literal["operators", "networks"]
-"""``operators``: each decision takes its options with the same chance, the operator first, then its settings.
-``networks``: each network has the same chance, however many decisions led to it."""
+"""``operators``: each decision takes its options with equal probability, the operator first, then its settings.
+``networks``: each network has equal probability, however many outcomes lead to it."""
 
 Path = dict[str, Setting]
-"""What is decided: structural decisions by name, groups by `group_key` as the number of their outcome."""
+"""The decisions made so far: structural ones by name, groups by `group_key` with the number of their outcome."""
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64] | NDArray[np.float64]
-"""Costs: whole numbers where the metric's are, so that their sums are exact."""
+"""Costs: integers if the metric's values are, so that their sums are exact."""
 
 CONTEXTS = 5_000
-"""Combinations of the decisions about the whole network, at most."""
+"""Maximum number of combinations of the decisions about the whole network."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A network, stage or block.
+    """A node of the tree: the network, a stage or a block.
 
     Args:
-        decisions: structural ones, gone through one by one.
-        tried: groups that are gone through one by one, since parts below depend on them.
+        decisions: structural decisions, all combinations of which are enumerated.
+        tried: groups whose outcomes are enumerated too, because costs below the node depend on them.
         free: groups that are independent of each other and of the children, given what is decided here and above.
-        slots: whose cost is known here, once the groups that are tried are decided.
-        children: independent given what is decided here and above.
+        slots: whose cost is known here, once the `tried` groups are decided.
+        children: nodes that are independent of each other, given what is decided here and above.
     """
 
     decisions: tuple[Decision, ...]
@@ -60,12 +60,12 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """A space with the exact cost of each part by one metric.
+    """A space with the exact cost of each part in one metric.
 
     Args:
-        space: that comes apart.
-        places: of it.
-        metric: an additive one.
+        space: that separates into independent parts.
+        places: of the space.
+        metric: name of an additive metric.
     """
 
     space: SearchSpace
@@ -79,11 +79,11 @@ class Tree:
 
     @cached_property
     def root(self) -> Node:
-        """The network."""
+        """The node of the whole network."""
         return self._node("")
 
     def assignments(self, node: Node, path: Path, chances: Chances) -> Iterator[tuple[Path, float]]:
-        """What may be decided at a node, given the path to it, with the chance of each."""
+        """Yields the possible paths through a node, given the path to it, each with its chance."""
         options = [d.options for d in node.decisions]
         tried = [range(len(self.outcomes[g])) for g in node.tried]
         for values in product(*options, *tried):
@@ -99,7 +99,7 @@ class Tree:
                 yield here, weight
 
     def fixed(self, node: Node, path: Path) -> float:
-        """Cost of the node's slots."""
+        """Returns the cost of the node's own slots."""
         total: float = 0
         for name in node.slots:
             slot, site = self.places.slot(name, path), self.places.site(name, path)
@@ -112,10 +112,10 @@ class Tree:
         return total
 
     def group(self, g: int, path: Path, chances: Chances) -> tuple[Numbers, Floats]:
-        """Cost and chance of each outcome of a group; outcomes that make the same network count as one of them.
+        """Returns cost and chance of each outcome of a group; with ``networks``, only the first of equal outcomes has a chance.
 
-        The cost is that of the places which the path determines: all of them unless the group is tried. Where it leaves some
-        open, outcomes count as the same when they are so at every place that the group may have.
+        The cost is the sum over the group's sites under the path, and outcomes are equal when they build the same layers there.
+        For an open group, whose sites depend on decisions below its node, both refer to all sites that the group may have.
         """
         exists = self.exists(g, path)
         if g not in self._open:
@@ -124,7 +124,7 @@ class Tree:
         return _open_group_table(self, g, exists, chances)
 
     def copies(self, decisions: Mapping[str, Setting]) -> int:
-        """How many paths of the same chance lead to the network of some decisions, with the chances of ``networks``."""
+        """Returns how many equally likely paths lead to the network of the decisions, with the chances of ``networks``."""
         copies, frame = 1, self.space.frame(decisions)
         for g in self._open:
             weights = _open_group_table(self, g, True, "networks")[1]
@@ -134,14 +134,14 @@ class Tree:
         return copies
 
     def decisions(self, path: Path) -> dict[str, Setting]:
-        """The decisions of a complete path; those that do not exist in it are left out."""
+        """Returns the decisions of a complete path; those that do not exist in it are left out."""
         chosen = {name: value for name, value in path.items() if not name.startswith(_GROUP)}
         for g, outcomes in enumerate(self.outcomes):
             chosen |= outcomes[int(path[group_key(g)])]
         return self.space.decide(lambda name, options: chosen.get(name, options[0]))
 
     def forbids(self, path: Path) -> bool:
-        """Whether a rule holds; all decisions that rules name are made at the root."""
+        """Whether a rule forbids the path to the root's children; all decisions that rules name are made at the root."""
         chosen = {n: v for n, v in path.items() if not n.startswith(_GROUP)}
         for g in self.root.tried:
             chosen |= self.outcomes[g][int(path[group_key(g)])] if self.exists(g, path) else {}
@@ -154,7 +154,7 @@ class Tree:
     # building
 
     def _node(self, unit: str) -> Node:
-        """The node of a unit; blocks without decisions of their own belong to their stage."""
+        """Builds the node of a unit; blocks without own decisions belong to their stage."""
         mine = tuple(d for d in self.space.decisions if self._unit_of.get(d.name) == unit)
         inner = [u for u in self._nodes if u and u != unit and (not unit or holds(unit, u))]
         children = tuple(self._node(u) for u in sorted(inner) if u.count(".") == (1 if unit else 0))
@@ -173,7 +173,7 @@ class Tree:
 
     @cached_property
     def _open(self) -> set[int]:
-        """Groups whose slots depend on what is decided below the node at which they are."""
+        """Groups whose slots depend on decisions made below the group's node."""
         needs = [{d for s in group.slots for d in self.places.depends.get(s, ())} for group in self.space.groups]
         return {g for g, home in enumerate(self._homes) if not needs[g] <= self._above(home)}
 
@@ -182,7 +182,7 @@ class Tree:
 
     @cached_property
     def _ruled(self) -> set[str]:
-        """Decisions that a rule names, and their parents: they are made first."""
+        """Decisions that a rule names, and all of their ancestors; they are made first, at the root."""
         ruled = {name for rule in self.space.forbidden for names, _ in rule.conditions for name in names}
         parents = {d.name: d.parent for d in self.space.decisions}
         while more := {parents[name] for name in ruled} - ruled - {""}:
@@ -195,7 +195,7 @@ class Tree:
 
     @cached_property
     def _unit_of(self) -> dict[str, str]:
-        """Where each structural decision is made."""
+        """The unit at which each structural decision is made."""
         first = set(self._ruled)
         parents = {d.name: d.parent for d in self.space.decisions}
         for g in self._ruled_groups:
@@ -208,12 +208,12 @@ class Tree:
         return {"", *stages, *self._unit_of.values()}
 
     def _home(self, block: str) -> str:
-        """The smallest node that holds a block."""
+        """The smallest unit with a node that contains a block."""
         return max((unit for unit in self._nodes if holds(unit, block)), key=len)
 
     @cached_property
     def _homes(self) -> tuple[str, ...]:
-        """The node at which each group is decided."""
+        """The unit at which each group is decided."""
         units = [common_unit(slot.rpartition(".")[0] for slot in group.slots) for group in self.space.groups]
         return tuple("" if g in self._ruled_groups else self._home(unit) for g, unit in enumerate(units))
 
@@ -223,12 +223,12 @@ class Tree:
 
     @cached_property
     def _decider(self) -> dict[str, int]:
-        """Decision on an operator or its settings -> its group."""
+        """Maps each decision about an operator or its settings to its group."""
         return {name: g for g, outcomes in enumerate(self.outcomes) for outcome in outcomes for name in outcome}
 
     @cached_property
     def _existence(self) -> tuple[tuple[str, tuple[Setting, ...]], ...]:
-        """For each group, the depth and its options under which it is decided at all."""
+        """For each group, the depth decision and its options under which the group's decisions exist."""
         known = {d.name: d for d in self.space.decisions}
         found = []
         for g, group in enumerate(self.space.groups):
@@ -240,11 +240,11 @@ class Tree:
     # pricing
 
     def sites(self, g: int) -> tuple[Site, ...]:
-        """All places that a group may have."""
+        """Returns all sites that a group may have."""
         return tuple(dict.fromkeys(s for name in self.space.groups[g].slots for s in self.places.sites.get(name, {}).values()))
 
     def exists(self, g: int, path: Path) -> bool:
-        """Whether the group is decided at all."""
+        """Whether the group's decisions exist under the path."""
         parent, when = self._existence[g]
         return not parent or path[parent] in when
 
@@ -256,7 +256,7 @@ class Tree:
 
 @lru_cache(maxsize=200_000)
 def _group_table(tree: Tree, g: int, sites: tuple[Site, ...], exists: bool, chances: Chances) -> tuple[Numbers, Floats]:
-    """Cost of each outcome at all of the places, and its chance."""
+    """Returns the cost of each outcome, summed over the sites, and its chance."""
     group = tree.space.groups[g]
     costs, weights, seen = [], [], set()
     for number, outcome in enumerate(tree.outcomes[g]):
@@ -273,7 +273,7 @@ def _group_table(tree: Tree, g: int, sites: tuple[Site, ...], exists: bool, chan
 
 @lru_cache(maxsize=4_000)
 def _open_group_table(tree: Tree, g: int, exists: bool, chances: Chances) -> tuple[Numbers, Floats]:
-    """The same at all places that the group may have; of a few groups, and hashing so many places takes longer than the rest."""
+    """As `_group_table`, at all sites of an open group; cached by group, because hashing its many sites would take longest."""
     return _group_table(tree, g, tree.sites(g), exists, chances)
 
 
@@ -297,13 +297,13 @@ _GROUP = "group "
 
 
 def group_key(g: int) -> str:
-    """What a path calls a group."""
+    """Returns the key of a group in a path."""
     return f"{_GROUP}{g}"
 
 
 @lru_cache(maxsize=32)
 def tree_of(space: SearchSpace, metric: str) -> Tree | None:
-    """The tree of a space; None where it does not come apart, or not far enough, or where the metric is no sum over slots."""
+    """Returns the tree of a space; None if it does not separate (far enough), or the metric is not a sum over slots."""
     places = places_of(space) if metrics[metric].additive else None
     if places is None:
         return None

@@ -1,1 +1,1 @@
-"""From a space file in YAML to a search space, with every problem reported at its line."""
+"""Reads a YAML space file into a search space, and reports every problem at its line."""

@@ -1,4 +1,4 @@
-"""The key `context` of a space file's settings: which stages may end in global context, and of which kind."""
+"""The key `context` of a space file's settings: which stages may end in a global-context module, and of which kind."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ KEY = "context"
 KINDS: Mapping[str, Mapping[str, str]] = {
     "hamburger": {"rank": "hamburger_rank", "steps": "hamburger_steps", "decomposition": "hamburger_decomposition"}
 }
-"""Kind of context -> its settings -> the network's settings that they are."""
+"""For each kind of context, the names of its settings -> the network's settings that they stand for."""
 
 EXAMPLE = "like `context: {stage3: {hamburger: {rank: [0, 8, 16]}}}`"
 
 Spread = dict[str, dict[str, Any]]
-"""Setting of a network -> pattern of stages -> options; beside them ``share`` where the file says it."""
+"""Setting of a network -> pattern of stages -> options, and ``share`` where the file gives it."""
 
 
 def spread(problems: Problems, given: Any) -> tuple[Spread, dict[tuple[str, str], Key]]:
-    """What `context` says, as settings of the network, and where in the file each of them stands.
+    """Translates `context` into settings of the network, and returns where in the file each of them stands.
 
     Args:
         problems: collects what is wrong.
-        given: content of the key: a kind with its settings for all stages, or one for each pattern of stages, and `share`.
+        given: content of the key: a kind with its settings for all stages, or a kind for each pattern of stages; and `share`.
     """
     key: Key = ("settings", KEY)
     if not isinstance(given, dict) or not given:
@@ -52,7 +52,7 @@ def spread(problems: Problems, given: Any) -> tuple[Spread, dict[tuple[str, str]
 
 
 def _settings(problems: Problems, key: Key, kinds: Any) -> list[tuple[str, str, Any, Key]]:
-    """Kind, setting, options and place of all that some stages are given."""
+    """Returns (kind, setting, options, key in the file) of every setting given for a pattern of stages."""
     if not isinstance(kinds, dict):
         problems.add(key, f"cannot be {shown(kinds)}. Allowed: a kind of context with its settings, {EXAMPLE}.")
         return []

@@ -1,4 +1,4 @@
-"""What is wrong with a space file, collected and told all at once, each with its line."""
+"""Collects the problems of a space file and reports them together, each with its line."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dcdnas.errors import SpaceError, nearest
 
 
 class Problems:
-    """Collects complaints about one document.
+    """Collects the problems of one document.
 
     Args:
-        document: knows the lines.
+        document: whose keys have lines.
     """
 
     def __init__(self, document: Document) -> None:
@@ -27,11 +27,11 @@ class Problems:
         return bool(self._found)
 
     def add(self, key: Key, message: str) -> None:
-        """Something is wrong at `key`: the rule, what is allowed, what to do."""
+        """Adds a problem at `key`; the message gives the rule, what is allowed and what to do."""
         self._found.append((key, message))
 
     def add_invalid(self, item: Mapping[str, Any], models: Mapping[str, type[BaseModel]]) -> None:
-        """One of Pydantic's errors; `models` are those of the document (``""``) and of its keys."""
+        """Adds one of Pydantic's errors; `models` are those of the document (``""``) and of its keys."""
         key: Key = tuple(part for part in item["loc"] if part != "[key]")
         if item["type"] == "extra_forbidden":
             model = models[str(key[0])] if len(key) > 1 and key[0] in models else models[""]
@@ -47,15 +47,15 @@ class Problems:
             self.add(key, f"{shown(item['input'])} cannot stand here: it {reason}.")
 
     def error(self) -> SpaceError:
-        """All complaints, in the order of the file's lines."""
+        """Returns an error with all problems, in the order of the file's lines."""
         ordered = sorted(self._found, key=lambda p: self.document.line(p[0]))
         return SpaceError(list(dict.fromkeys(f"{self.document.where(key)}: {message}" for key, message in ordered)))
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: not longer than a line."""
+    """Formats a value for a message, cut to 60 characters."""
     try:
         text = repr(value)
-    except ValueError:  # Python writes no whole number of more than 4,300 digits
+    except ValueError:  # Python refuses to print an integer of more than 4,300 digits
         text = "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,4 +1,4 @@
-"""Search-space files: YAML in, a `SearchSpace` out, all problems of a file reported together with their lines."""
+"""Reads a search-space file from YAML into a `SearchSpace`, and reports all its problems together, with their lines."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ STAND_INS: Mapping[str, Any] = {
     "input": [3, 224, 224],
     "classes": 10,
 }
-"""Take the place of keys that are missing or wrong, so that the rest of the file is checked all the same."""
+"""Replacements for keys that are missing or wrong, so that the rest of the file is checked nevertheless."""
 
 SOME = 16
-"""Uniform networks in which layers that share weights are put together, to see whether they fit."""
+"""Approximate number of uniform networks in which the reader tries whether layers can share weights."""
 
 RULED = 1_000_000
-"""Combinations of the decisions that `forbid` names, at most: they are counted one by one."""
+"""Maximum number of combinations of the decisions that `forbid` names, because they are enumerated."""
 
 
 def read_space(path: str | Path, images: tuple[int, int] | None = None) -> SearchSpace:
@@ -43,10 +43,10 @@ def read_space(path: str | Path, images: tuple[int, int] | None = None) -> Searc
 
     Args:
         path: of the file.
-        images: channels and number of classes of the images that the networks are for; None for those that the file says.
+        images: channels and number of classes of the images that the networks are for; None for those given in the file.
 
     Raises:
-        SpaceError: with all problems of the file, one a line: ``file:line: key: what is wrong, what is allowed``.
+        SpaceError: with all problems of the file, one per line: ``file:line: key: what is wrong, what is allowed``.
         FileError: when it cannot be read as YAML at all.
     """
     document, folder = read_yaml(path), Path(path).parent
@@ -57,16 +57,16 @@ def read_space(path: str | Path, images: tuple[int, int] | None = None) -> Searc
 
 
 def for_images(content: Mapping[str, Any], channels: int, classes: int) -> Mapping[str, Any]:
-    """A space file's content with networks for images of so many channels and classes; their size stays."""
+    """Returns a space file's content with other numbers of input channels and classes; the size of the input stays."""
     return {**content, "input": [channels, *content["input"][1:]], "classes": classes}
 
 
 class Compiler:
-    """Turns one document into a space and collects what is wrong with it on the way.
+    """Compiles one document into a space, and collects what is wrong with it.
 
     Args:
         document: content of the space file.
-        folder: that the paths in it start from.
+        folder: to which the paths in it are relative.
     """
 
     def __init__(self, document: Document, folder: Path = Path()) -> None:
@@ -74,7 +74,7 @@ class Compiler:
         self.problems = Problems(document)
 
     def space(self) -> SearchSpace:
-        """The space.
+        """Builds the space.
 
         Raises:
             SpaceError: with everything that is wrong.
@@ -89,7 +89,7 @@ class Compiler:
         return space
 
     def _schema(self) -> tuple[SpaceFile, set[str]]:
-        """The file as its schema has it, and the keys that had to be replaced."""
+        """Returns the file, validated by its schema, and the keys that had to be replaced."""
         data = self.document.data
         try:
             return SpaceFile.model_validate(data), set()
@@ -141,10 +141,10 @@ class Compiler:
         return space
 
     def _check_shares(self, space: SearchSpace, slots: SlotsReader) -> None:
-        """Reports layers that cannot have their weights in common in any of the uniform networks."""
+        """Reports layers that cannot share weights in any of the tried uniform networks."""
         sharing = [(number, group) for number, group in enumerate(space.groups) if group.shares_weights]
         if sharing and space.fit is not None:
-            self.problems.add(("settings", "width"), "a width that is fitted prices each layer alone. Leave `share` to `layer`.")
+            self.problems.add(("settings", "width"), "with a fitted width each layer is priced alone. Leave `share` at `layer`.")
             return
         outcomes = list(space.uniform_static()) or [space.decide(lambda name, options: options[0])] if sharing else []
         frames = [space.frame(o) for o in [*outcomes[:: max(1, len(outcomes) // SOME)], *outcomes[-1:]]]
@@ -161,12 +161,12 @@ class Compiler:
         if file.input[1:] not in [(size, size) for size in options]:
             given = "x".join(map(str, file.input[1:]))
             self.problems.add(
-                ("resolution",), f"{', '.join(map(str, options))} do not hold the input's {given}. Name one size in both."
+                ("resolution",), f"{', '.join(map(str, options))} do not include the input's {given}. Give one size in both."
             )
         return (Variable("resolution", "", "resolution" if len(options) > 1 else "", options),)
 
     def _places(self, draft: SearchSpace, cls: type[Network]) -> tuple[dict[str, Place], dict[str, set[str]]]:
-        """Every slot that some uniform network of the space has and that is open to the search, in order; and who leads whom."""
+        """Returns the searchable slots of the space's uniform networks, in order, and the leaders of those that use a guide."""
         outcomes = list(draft.uniform_static())
         found: dict[str, Place] = {}
         led: dict[str, set[str]] = {}
@@ -186,7 +186,7 @@ class Compiler:
         return found, led
 
     def _rule(self, space: SearchSpace, number: int, given: Mapping[str, Any]) -> Rule:
-        """One entry of `forbid`: patterns of decisions, each with the values that may not meet."""
+        """Reads one entry of `forbid`: patterns of decisions, each with the values that must not occur together."""
         key: Key = ("forbid", number)
         if not given:
             self.problems.add(key, "the combination is empty. Name decisions with values, like `{width: 2.0, kernel_size: 5}`.")
@@ -196,7 +196,7 @@ class Compiler:
             names = tuple(matching([d.name for d in space.decisions], pattern))
             options = {o for d in space.decisions if d.name in names for o in d.options}
             if not names:
-                self.problems.add((*key, pattern), f"nothing is decided under that name. {_near(space, pattern)}")
+                self.problems.add((*key, pattern), f"no decision has that name. {_near(space, pattern)}")
             for unknown in [v for v in values if names and not _among(v, options)]:
                 allowed = ", ".join(map(str, sorted(options, key=str)))
                 self.problems.add((*key, pattern), f"{shown(unknown)} is no option. Allowed: {allowed}.")
@@ -209,14 +209,14 @@ class Compiler:
         for decision in space.decisions:
             combinations *= len(decision.options) if decision.name in ruled else 1
         if combinations > RULED:
-            hint = "Name fewer, or share choices."
+            hint = f"Allowed: {RULED:,}. Name fewer, or share choices."
             self.problems.add(("forbid",), f"the rules name {len(ruled)} decisions with {combinations:,} combinations. {hint}")
         elif not space.size:
             self.problems.add(("forbid",), "the rules leave no network. Remove one.")
 
 
 def _among(value: object, options: set[Any]) -> bool:
-    """Whether it is one of the options; true is not 1."""
+    """Whether the value is one of the options; True does not count as 1."""
     return any(value == option and isinstance(value, bool) == isinstance(option, bool) for option in options)
 
 

@@ -30,11 +30,13 @@ class _Strict(BaseModel):
 
 
 class Proxy(_Strict):
-    """The default short training; every field of `TrainingTask` but the seed and the deadline."""
+    """The default short training: every field of `TrainingTask` except the seed and the deadline."""
 
     data: str = "fashion-mini"
     resolution: Annotated[int, Field(ge=0, le=65536, strict=True)] = Field(0, description="side of the images; 0: the data's own")
-    classes: Annotated[int, Field(ge=0, strict=True)] = Field(0, description="of the data, evenly spaced; 0: all")
+    classes: Annotated[int, Field(ge=0, strict=True)] = Field(
+        0, description="number of the data's classes, evenly spaced; 0: all"
+    )
     epochs: Size = 3
     batch_size: Annotated[int, Field(ge=2, le=65536, strict=True)] = 128
     lr: float = Field(0.1, gt=0, allow_inf_nan=False)
@@ -48,7 +50,7 @@ class Proxy(_Strict):
 
 
 class SpaceFile(_Strict):
-    """A dcdnas search space: a backbone, what of it is open, and the operators of its slots."""
+    """A dcdnas search space: a backbone, which of its settings are searched, and the operators of its slots."""
 
     format: Literal["dcdnas/space-1"]
     name: str = Field(min_length=1, pattern=NAME)
@@ -69,7 +71,7 @@ class SpaceFile(_Strict):
         default_factory=list, description="combinations that are refused: decision -> value or values"
     )
     proxy: Proxy = Field(default_factory=lambda: Proxy.model_validate({}))
-    named_only: bool = Field(False, strict=True, description="a budget without the name of a space never picks this one")
+    named_only: bool = Field(False, strict=True, description="whether a budget without a space's name never selects this space")
 
 
 def json_schema() -> dict[str, Any]:
@@ -116,7 +118,7 @@ _FIT: dict[str, Any] = {
 
 
 def _contexts(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Kinds of context, each with the settings of the network that its own are."""
+    """Schema of the kinds of context, each with the schemas of the network's settings that its own stand for."""
     kinds = {
         kind: {
             "type": "object",
@@ -135,7 +137,7 @@ def _settings_schema(constructor: Any, nullable: bool) -> dict[str, Any]:
 
 
 def _value_schema(dimension: Dimension) -> dict[str, Any]:
-    """One option, or a list of options."""
+    """Schema of one option or of a list of options."""
     one: list[dict[str, Any]] = [{"enum": list(dimension.choice.words)}] if dimension.choice.words else []
     if bool in dimension.types:
         one.append({"type": "boolean"})

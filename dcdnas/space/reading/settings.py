@@ -1,4 +1,4 @@
-"""The backbone's part of a space file: which of its settings are fixed, and which are open where."""
+"""The backbone's part of a space file: which of its settings are fixed, and which are searched, by stage and block."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from dcdnas.space.reading.schema import SHARES
 from dcdnas.space.width_fit import WIDTHS, WidthFit
 
 LARGEST = 2**53
-"""No option is a larger number: beyond it whole numbers are no longer exact everywhere."""
+"""Upper bound of numeric options: larger integers are not exact as floating-point numbers."""
 
 Row = tuple[Key, str, tuple[Setting, ...]]
-"""A pattern of units, with its key in the file and its options."""
+"""(key in the file, pattern of units, options)."""
 
 
 class SettingsReader:
@@ -47,7 +47,7 @@ class SettingsReader:
             del self.fixed[name]
 
     def _with_context(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The settings with what the key `context` says in its place."""
+        """Returns the settings, with the key `context` replaced by the settings that it stands for."""
         self.places: dict[tuple[str, str], Key] = {}
         if context.KEY not in given:
             return given
@@ -58,9 +58,9 @@ class SettingsReader:
         return {**{name: value for name, value in given.items() if name != context.KEY}, **found}
 
     def variables(self) -> tuple[Variable, ...]:
-        """Every setting that the file names, unit by unit: those of stages first, since the blocks depend on the depth.
+        """Returns every setting that the file names, for each unit; those of stages first, because blocks depend on the depth.
 
-        What no pattern matches has the backbone's own value.
+        Units that no pattern matches have the backbone's own value.
         """
         first = {**self.fixed, **{n: rows[0][2][0] for n, rows in self.rows.items() if rows}}
         try:
@@ -81,7 +81,7 @@ class SettingsReader:
         return tuple(found)
 
     def _own(self, name: str, settings: Mapping[str, Any]) -> Any:
-        """The backbone's own value of a setting beside these of the others; complains where it has none for so many stages."""
+        """Returns the backbone's own value of a setting, given the others; adds a problem if it has none for these stages."""
         try:
             return self.cls.complete({n: v for n, v in settings.items() if n != name})[name]
         except UsageError as error:
@@ -89,7 +89,7 @@ class SettingsReader:
             return self.cls.complete(settings)[name]
 
     def _of_setting(self, name: str, default: Mapping[str, tuple[Setting, ...]]) -> list[Variable]:
-        """A variable for each unit; units of one pattern and share key share a decision."""
+        """Returns a variable for each unit; units with the same pattern and share key share a decision."""
         owner: dict[str, Row] = {}
         for row in self.rows.get(name, ()):
             matched = matching(default, row[1])
@@ -110,7 +110,7 @@ class SettingsReader:
         return found
 
     def _rows(self, name: str, given: Any) -> list[Row]:
-        """A scalar, a list, or a mapping from unit patterns to either; with `share`."""
+        """Reads the options of a setting: a scalar, a list, or a mapping from unit patterns to either, maybe with `share`."""
         key: Key = ("settings", name)
         per = self.known[name].choice.per
         self.shares[name] = per
@@ -132,7 +132,7 @@ class SettingsReader:
 
 
 def _fit(problems: Problems, given: Mapping[str, Any]) -> tuple[WidthFit | None, Mapping[str, Any]]:
-    """What `width: fit` or `width: {fit: [0.25, 2]}` says, and the other settings."""
+    """Reads `width: fit` or `width: {fit: [0.25, 2]}`; returns it, None if absent, and the other settings."""
     width = given.get("width")
     if width != "fit" and not (isinstance(width, dict) and "fit" in width):
         return None, given
@@ -141,7 +141,7 @@ def _fit(problems: Problems, given: Mapping[str, Any]) -> tuple[WidthFit | None,
         return WidthFit(), rest
     bounds, others = width["fit"], [name for name in width if name != "fit"]
     if others:
-        problems.add(("settings", "width", str(others[0])), "nothing stands beside `fit`. Remove it: the network has one width.")
+        problems.add(("settings", "width", str(others[0])), "`fit` allows no other key beside it. Remove this one.")
     numbers = isinstance(bounds, list) and all(isinstance(b, (int, float)) and not isinstance(b, bool) for b in bounds)
     if not numbers or len(bounds) != 2 or not WIDTHS[0] <= bounds[0] < bounds[1] <= WIDTHS[1]:
         allowed = f"the narrowest and the widest width, between {WIDTHS[0]:g} and {WIDTHS[1]:g}, like `fit: [0.25, 2]`"
@@ -151,7 +151,7 @@ def _fit(problems: Problems, given: Mapping[str, Any]) -> tuple[WidthFit | None,
 
 
 def read_options(problems: Problems, key: Key, dimension: Dimension, value: Any) -> tuple[Setting, ...]:
-    """The legal ones of some options, each once; complains about the others."""
+    """Returns the legal options, each once, and adds a problem for each of the others."""
     options = value if isinstance(value, list) else [value]
     if not options:
         problems.add(key, f"no options are given. Allowed: {dimension.allowed}.")
@@ -164,13 +164,13 @@ def read_options(problems: Problems, key: Key, dimension: Dimension, value: Any)
             legal[option] = None
         except UsageError as error:
             problems.add(key, str(error) if len(str(error)) < 200 else f"{dimension.name} cannot be {shown(option)}.")
-        except ValueError:  # a whole number that Python cannot write
+        except ValueError:  # an integer that Python refuses to print
             problems.add(key, f"{dimension.name} cannot be {shown(option)}. Allowed: {dimension.allowed}.")
     return tuple(legal)
 
 
 def read_share(problems: Problems, key: Key, given: Any, default: Scope) -> Scope:
-    """What shares a choice; complains and takes the default where it is no scope."""
+    """Returns the scope of a shared choice; for an unknown one it adds a problem and returns the default."""
     if given in SHARES:
         return given  # type: ignore[no-any-return]
     problems.add(key, f"{shown(given)} is no scope. Allowed: {', '.join(SHARES)}. {nearest(str(given), SHARES)}")
@@ -178,18 +178,18 @@ def read_share(problems: Problems, key: Key, given: Any, default: Scope) -> Scop
 
 
 def matching(names: Iterable[str], pattern: str) -> list[str]:
-    """The names that a pattern with ``*`` and ``?`` matches, or one of several with commas between."""
+    """Returns the names matched by a pattern with ``*`` and ``?``, or by one of several patterns separated by commas."""
     parts = [part.strip() for part in pattern.split(",")]
     return [name for name in names if any(fnmatch.fnmatchcase(name, part) for part in parts)]
 
 
 def _depth(value: Any) -> list[int]:
-    """Blocks a stage of a backbone that has no setting for it, as a setting has values."""
+    """Number of blocks in each stage of a backbone without a depth setting, from the values of another setting."""
     return [len(row) if isinstance(row, (list, tuple)) else 1 for row in value] if isinstance(value, (list, tuple)) else [1]
 
 
 def _units(per: Scope, blocks_of: Sequence[int], found: Sequence[Variable]) -> list[str]:
-    """The units of a setting: the network, its stages, or every block that some depth has."""
+    """Returns the units of a setting: the network, its stages, or every block that exists at some depth."""
     if per == "network":
         return [""]
     depth = {v.unit: max(int(o) for o in v.options) for v in found if v.setting == "depth"}
@@ -198,7 +198,7 @@ def _units(per: Scope, blocks_of: Sequence[int], found: Sequence[Variable]) -> l
 
 
 def _default_options(value: Any, per: Scope, units: Sequence[str]) -> dict[str, tuple[Setting, ...]]:
-    """The backbone's own value of each unit, as its only option; blocks deeper than the backbone's repeat its last."""
+    """Returns the backbone's own value of each unit as its only option; blocks beyond its depth repeat the last one's."""
     if per == "network":
         return {"": (value,)}
     found: dict[str, tuple[Setting, ...]] = {}

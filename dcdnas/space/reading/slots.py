@@ -1,4 +1,4 @@
-"""The operators' part of a space file: which slots share a choice, and what each may be."""
+"""The operators' part of a space file: which slots share a choice, and the candidates of each."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from dcdnas.space.reading.schema import SHARES
 from dcdnas.space.reading.settings import matching, read_options, read_share
 
 COMBINATIONS = 512
-"""Of a candidate's settings, that are tried when looking for a value that no slot can use."""
+"""Maximum number of combinations of a candidate's settings that are tried to find values which no slot can use."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a slot may be.
+    """What is known of a slot in all networks of the space.
 
     Args:
         classifies: whether it is a linear layer of the classifier, which only a pattern without wildcards matches.
-        geometries: that it may take.
+        geometries: that the slot may have.
     """
 
     classifies: bool = False
@@ -37,11 +37,11 @@ class Place:
 
 
 Places = Mapping[str, Place]
-"""Every open slot by its name."""
+"""Every searchable slot by its name."""
 
 
 Led = Mapping[str, set[str]]
-"""Every slot that can take a guide with the first layers that its block may have."""
+"""For each slot that can use a guide, the layers that may come first in its block and compute it."""
 
 
 class SlotsReader:
@@ -58,11 +58,11 @@ class SlotsReader:
         self._candidates = {pattern: self._read(pattern, body) for pattern, body in given.items()}
 
     def groups(self, places: Places, led: Led) -> tuple[Group, ...]:
-        """The last pattern that matches a slot decides; slots of one pattern and share key form a group.
+        """Groups the slots: the last pattern that matches a slot decides; slots with the same pattern and share key form a group.
 
         Args:
-            places: of the space.
-            led: for each slot that can take a guide, the first layers of its block.
+            places: the searchable slots of the space.
+            led: for each slot that can use a guide, the first layers of its block.
         """
         owner: dict[str, str] = {}
         for pattern in self._candidates:
@@ -96,7 +96,7 @@ class SlotsReader:
         return tuple(found.values())
 
     def pattern_of(self, group: Group) -> str:
-        """The pattern that a group was made by."""
+        """Returns the pattern that a group was formed by."""
         return next(p for p in reversed(self._candidates) if matching(group.slots, p) and self._candidates[p] == group.candidates)
 
     def _read(self, pattern: str, body: Mapping[str, Any]) -> tuple[Candidate, ...]:
@@ -171,39 +171,39 @@ class SlotsReader:
 def _no_guide(led: Led) -> str:
     roles = ", ".join(sorted({name.rpartition(".")[2] for name in led}))
     if not roles:
-        return "no layer of this network can take a guide. Leave it out."
+        return "no layer of this network can use a guide. Leave it out."
     return (
-        "no layer would take a guide: the first layer of a block makes it, for those that share its choice. Let this pattern "
-        f"match first layers and some of {roles}, and write `share: block`, `stage` or `network` beside the operators."
+        "no layer would use a guide: the first layer of a block computes it for the layers that share its choice. Let this "
+        f"pattern match first layers and some of {roles}, and write `share: block`, `stage` or `network` beside the operators."
     )
 
 
 def _no_share(wanted: str, reach: Scope, groups: Sequence[Sequence[str]]) -> str:
-    """Why layers do not have their weights in common as an operator's `share` says it; empty where some have.
+    """Returns why no layers can share weights in the scope of an operator's `share`; empty where some can.
 
     Args:
         wanted: the scope of the weights.
-        reach: of the pattern's choices.
-        groups: names of the slots that share a choice.
+        reach: the scope of the pattern's choices.
+        groups: names of the slots that share a choice, group by group.
     """
     if SHARES.index(wanted) > SHARES.index(reach):
         return (
-            f"{wanted!r} reaches further than the choice itself, which is one a {reach}. Write `share: {wanted}` beside the "
-            f"operators, too, or {reach!r} here."
+            f"{wanted!r} is a wider scope than that of the choice, which is made once per {reach}. Write `share: {wanted}` "
+            f"beside the operators, too, or {reach!r} here."
         )
     met = any(len({share_key(name, cast("Scope", wanted)) for name in names}) < len(names) for names in groups)
     if wanted == SHARE.default or met:
         return ""
-    return f"no two layers of this pattern are of one {wanted}, so none would share anything. Leave {wanted!r} out."
+    return f"no two layers of this pattern are in the same {wanted}, so none would share weights. Leave {wanted!r} out."
 
 
 def _is_used(option: Setting, resolved: Setting) -> bool:
-    """A number is used where it stays; a word also where it stands for a number."""
+    """Whether an option is used: a number only when it resolves to itself, a word also when it resolves to a number."""
     return option == resolved or (isinstance(option, str) and not isinstance(resolved, str))
 
 
 def _combinations(candidate: Candidate) -> list[dict[str, Setting]]:
-    """All combinations of a candidate's settings; with very many, each option at least once beside others' first."""
+    """All combinations of a candidate's settings; if there are too many, each option with the first options of the others."""
     names = [name for name, _ in candidate.settings]
     if math.prod(len(options) for _, options in candidate.settings) <= COMBINATIONS:
         return [dict(zip(names, values, strict=True)) for values in product(*(o for _, o in candidate.settings))]
@@ -216,7 +216,7 @@ def _can_classify(operator: type[Operator]) -> bool:
 
 
 def _matched(places: Places, pattern: str) -> list[str]:
-    """The slots of a pattern; a classifier's only when it is named, as few operators can stand there."""
+    """Returns the slots that a pattern matches; a classifier's only when named in full, because few operators support it."""
     named = {part.strip() for part in pattern.split(",")}
     return [name for name in matching(places, pattern) if name in named or not places[name].classifies]
 
@@ -229,7 +229,7 @@ def _slots_of(places: Places, pattern: str) -> str:
 
 
 def _group_name(key: str, slots: Sequence[str], pattern: str) -> str:
-    """Shared slots are called by what they share and their roles: ``stage3.expand``, ``stage3.expand+project``."""
+    """Names a group of slots by its share key and their roles: ``stage3.expand``, ``stage3.expand+project``."""
     if len(slots) == 1 and slots[0] == key:
         return key
     roles = dict.fromkeys(name.rpartition(".")[2] for name in slots)

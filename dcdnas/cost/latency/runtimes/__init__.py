@@ -1,4 +1,4 @@
-"""What latencies are measured in, one runtime a file; the folder is the table of its entries."""
+"""The runtimes in which latencies are measured, one per file; the folder is the table of its entries."""
 
 from dcdnas.core.catalogue import Catalogue
 from dcdnas.cost.latency.runtimes._base import Call, Part, Runtime

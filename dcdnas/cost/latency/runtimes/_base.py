@@ -1,4 +1,4 @@
-"""What a runtime is asked: whether it can measure here, and a call for each module."""
+"""The interface of a runtime: whether it can measure here, and a call for each module."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Call = Callable[[], object]
 
 
 class Part(NamedTuple):
-    """A network, or what stands in a slot of one, ready to be measured.
+    """A network, or the module of a slot, ready to be measured.
 
     Args:
         module: deployed, in eval mode, on its device.
-        x: an input with its batch, on the same device.
+        x: an input batch on the same device.
         name: for messages.
     """
 
@@ -27,29 +27,29 @@ class Part(NamedTuple):
 
 
 class Runtime(ABC):
-    """Runs modules as deployed networks are run."""
+    """Runs modules the way deployed networks are run."""
 
     @property
     @abstractmethod
     def software(self) -> str:
-        """Its name and version, as tables keep them."""
+        """Its name and version, as stored in tables."""
 
     @abstractmethod
     def check(self, kind: str, batch: int) -> None:
-        """Whether it runs here and in this way.
+        """Checks that the runtime works here, on this kind of device and with this batch.
 
         Args:
             kind: of device, ``cpu`` or ``cuda``.
-            batch: images that go through at once.
+            batch: number of images per forward pass.
 
         Raises:
             MissingPackageError: when it is not installed.
-            UsageError: when it does not run on such a device, or with so many images.
+            UsageError: when it does not support the kind of device or the batch.
         """
 
     @abstractmethod
     def calls(self, parts: Sequence[Part], threads: int) -> list[Call]:
-        """A call of each module on its input.
+        """Returns a call of each module on its input.
 
         Args:
             parts: to be called.
@@ -60,8 +60,8 @@ class Runtime(ABC):
         """
 
     def start(self, threads: int) -> Call | None:
-        """A call that computes nothing, when a call takes time by itself that a layer does not take in a network; else None.
+        """Returns a call that computes nothing, if calls have an overhead that a layer in a network does not have; else None.
 
-        What it takes is taken off every other call.
+        Its time is subtracted from that of every other call.
         """
         return None

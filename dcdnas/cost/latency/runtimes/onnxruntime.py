@@ -1,7 +1,7 @@
-"""onnxruntime: what `dcdnas export` ships for one image, `model-batch1.onnx`, on the CPU.
+"""onnxruntime on the CPU, with models as `dcdnas export` writes them for one image (`model-batch1.onnx`).
 
-Every module becomes a model of its own, by the same export. A call of a session takes 10 to 20 microseconds in which nothing is
-computed, as long as a small layer, and a network takes them once: so a call of an empty model is timed along, and taken off.
+Every module is exported to a separate model in the same way. A call of a session has an overhead of 10 to 20 microseconds, as
+long as a small layer takes, and a network has it only once. Therefore a call of an empty model is timed too, and subtracted.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from dcdnas.tracing.layers import graphs_for_one
 __all__ = ["OnnxRuntime"]
 
 TOGETHER = 32
-"""Modules that one export takes at most."""
+"""Maximum number of modules in one export."""
 
 BYTES = 2**27
-"""Parameters that one export takes at most, in bytes, of several modules; a model may have 2 GiB."""
+"""Maximum bytes of parameters in one export of several modules; a model may have 2 GiB."""
 
 
 class OnnxRuntime(Runtime):
@@ -32,7 +32,7 @@ class OnnxRuntime(Runtime):
 
     @property
     def software(self) -> str:
-        """See `Runtime.software`; what torch exports decides what is run, too."""
+        """See `Runtime.software`; includes the version of torch, whose export determines what is run."""
         return f"onnxruntime {version('onnxruntime')}, exported by torch {torch.__version__.partition('+')[0]}"
 
     def check(self, kind: str, batch: int) -> None:
@@ -49,12 +49,12 @@ class OnnxRuntime(Runtime):
         return [call for group in _groups(parts) for call in _calls(group, threads)]
 
     def start(self, threads: int) -> Call:
-        """A call of a model of one number."""
+        """Returns a call of a model that computes a single number."""
         return _call(_session(_empty(), threads), torch.zeros(1))
 
 
 def _groups(parts: Sequence[Part]) -> Iterator[list[Part]]:
-    """The parts, as many at a time as are exported together."""
+    """Yields the parts in groups that are exported together."""
     group: list[Part] = []
     size = 0
     for part in parts:
@@ -72,8 +72,8 @@ def _calls(group: Sequence[Part], threads: int) -> list[Call]:
     try:
         graphs = graphs_for_one([part.module for part in group], [part.x.shape[1:] for part in group])
         return [_call(_session(graph, threads), part.x) for graph, part in zip(graphs, group, strict=True)]
-    except Exception as error:  # whatever exporters and sessions raise
-        if len(group) > 1:  # one by one, to know which it is
+    except Exception as error:  # exporters and sessions raise errors of any type
+        if len(group) > 1:  # one by one, to find out which part fails
             return [call for part in group for call in _calls([part], threads)]
         reason = str(error).strip().partition("\n")[0][:200].rstrip(".") or type(error).__name__
         raise UsageError(
@@ -91,7 +91,7 @@ def _session(graph: Any, threads: int) -> Any:
 
 
 def _call(session: Any, x: Tensor) -> Call:
-    """A call with its input in place, so that no time goes into conversions."""
+    """Returns a call whose input is bound already, so that no time goes into conversions."""
     import onnxruntime
 
     bound = session.io_binding()

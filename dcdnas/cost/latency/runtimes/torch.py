@@ -1,4 +1,4 @@
-"""torch: the modules themselves, operation by operation."""
+"""torch: runs the modules themselves, operation by operation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Torch"]
 
 
 class Torch(Runtime):
-    """Calls a module; the number of threads is the process's, which the timing sets."""
+    """Calls the module itself; the timing sets the number of threads, which belongs to the process."""
 
     @property
     def software(self) -> str:
@@ -21,7 +21,7 @@ class Torch(Runtime):
         return f"torch {torch.__version__.partition('+')[0]}"
 
     def check(self, kind: str, batch: int) -> None:
-        """It runs on every device, with any number of images."""
+        """Accepts every device and any number of images."""
 
     def calls(self, parts: Sequence[Part], threads: int) -> list[Call]:
         """See `Runtime.calls`."""
