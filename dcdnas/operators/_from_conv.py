@@ -1,4 +1,4 @@
-"""A convolution of any torch network as the arguments of an operator that is to take its place."""
+"""Reads the arguments of a convolution in any PyTorch network for the operator that replaces it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from dcdnas.operators._arguments import one_number
 
 
 def plain_conv(conv: nn.Module) -> nn.Conv2d:
-    """The module, which computes what a Conv2d with zeros around the image does.
+    """Returns the module if it computes exactly what a zero-padded `torch.nn.Conv2d` does.
 
     Raises:
-        GeometryError: when it is something else, saying what.
+        GeometryError: otherwise, with the reason.
     """
     problem = next(_problems(conv), "")
     if problem:
@@ -27,10 +27,10 @@ def plain_conv(conv: nn.Module) -> nn.Conv2d:
 
 
 def arguments_of(conv: nn.Conv2d) -> dict[str, Any]:
-    """The arguments of a Conv2d as an operator takes them: one number for both axes.
+    """Returns the arguments of a Conv2d as an operator takes them, with one number for both axes.
 
     Raises:
-        GeometryError: where they differ.
+        GeometryError: if the two axes differ.
     """
     k, apart = one_number("kernel_size", conv.kernel_size), one_number("dilation", conv.dilation)
     return {
@@ -64,7 +64,7 @@ def _problems(conv: nn.Module) -> Iterator[str]:
 
 
 def _padding(padding: Any, reach: int) -> int:
-    """Pixels on every side; `reach` is what a kernel covers beyond one pixel."""
+    """Padding in pixels on every side; `reach` is the size of the dilated kernel minus one."""
     if padding == "valid":
         return 0
     if padding != "same":

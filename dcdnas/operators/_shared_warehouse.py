@@ -1,4 +1,4 @@
-"""A warehouse that several layers of KernelWarehouse have in common: the size of its cells, and which are whose at the start."""
+"""A warehouse that several KernelWarehouse layers share: the size of its cells, and the cells initially assigned to each."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from dcdnas.operators._warehouse import Plan, cells_for
 from dcdnas.operators._widths import nearest_divisor
 
 MOST_PARTS = 64
-"""Blocks of channels that a kernel is cut into, at most: the attention grows with the square of the parts."""
+"""Largest number of parts into which either channel axis of a kernel is cut: the attention grows with the square of the parts."""
 
 
 def sharing(geometries: Sequence[ConvGeometry], settings: Mapping[str, Setting]) -> list[dict[str, Setting]]:
-    """The settings of layers that share a warehouse, whose cells are as large as all of their kernels can be cut into.
+    """Returns the settings of layers that share a warehouse, with the largest cells into which all their kernels can be cut.
 
     Args:
         geometries: of the layers, in the order of computation.
-        settings: of all of them; their parts are those of the greatest common divisors of output and of input channels.
+        settings: common to all layers; `out_parts` and `in_parts` cut the greatest common divisors of their channels.
 
     Raises:
-        GeometryError: when depthwise layers are among others, or a kernel would fall into too many parts.
+        GeometryError: if depthwise and other layers are mixed, or a kernel would have too many parts.
     """
     cell_out, cell_in = _cell(geometries, settings)
     budget = float(settings["budget"])
@@ -36,7 +36,7 @@ def sharing(geometries: Sequence[ConvGeometry], settings: Mapping[str, Setting])
 
 
 def _cell(geometries: Sequence[ConvGeometry], settings: Mapping[str, Setting]) -> tuple[int, int]:
-    """Output and input channels of a cell."""
+    """Number of output and of input channels of a cell."""
     alone = [g for g in geometries if g.in_channels == g.groups]
     others = [g for g in geometries if g.in_channels != g.groups]
     if alone and others:
@@ -49,7 +49,7 @@ def _cell(geometries: Sequence[ConvGeometry], settings: Mapping[str, Setting]) -
 
 
 def _cut(g: ConvGeometry, settings: Mapping[str, Setting], cell_out: int, cell_in: int) -> dict[str, Setting]:
-    """The settings of one layer, with the parts that its kernel falls into."""
+    """The settings of one layer, with the numbers of parts into which its kernel is cut."""
     outs, ins = g.out_channels // cell_out, g.in_channels // g.groups // cell_in
     if max(outs, ins) > MOST_PARTS:
         raise GeometryError(
@@ -61,15 +61,15 @@ def _cut(g: ConvGeometry, settings: Mapping[str, Setting], cell_out: int, cell_i
 
 
 def checked_share(geometry: ConvGeometry, resolved: Mapping[str, Setting], shared: Mapping[str, Setting]) -> dict[str, Setting]:
-    """What a layer says of a warehouse that others have, too; nothing where it has one of its own.
+    """Returns a layer's checked settings of its shared warehouse; empty if it has a warehouse of its own.
 
     Args:
         geometry: of the layer.
         resolved: its other settings.
-        shared: ``shared_cells``, ``shared_start``, ``shared_with`` and ``shared_basis``, as far as they were said.
+        shared: ``shared_cells``, ``shared_start``, ``shared_with`` and ``shared_basis``, each of which may be missing.
 
     Raises:
-        GeometryError: when its own cells are not among those.
+        GeometryError: if a value is not allowed, or the layer's own cells exceed the shared ones.
     """
     cells, start, lender = shared.get("shared_cells", 0), shared.get("shared_start", 0), shared.get("shared_with", "")
     if not cells:
