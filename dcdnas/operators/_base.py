@@ -135,7 +135,10 @@ class Operator(LikeConv2d, ABC):
         """
         starts, computes = (next(c for c in type(self).__mro__ if name in vars(c)) for name in ("_start_as", "forward"))
         if starts is Operator or not issubclass(starts, computes):
-            raise GeometryError(f"{type(self).__name__} does not say how it begins as a given convolution. Use another operator.")
+            raise GeometryError(
+                f"{type(self).__name__} cannot be initialised from a given convolution, because it does not implement _start_as. "
+                "Use another operator."
+            )
         self._start_as(kernel, bias)
 
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
@@ -168,7 +171,7 @@ class Operator(LikeConv2d, ABC):
             GeometryError: if the operator has no such form at this geometry.
         """
         if form and form not in cls.forms(geometry, settings):
-            allowed = ", ".join(filter(None, cls.forms(geometry, settings))) or "none but the only one"
+            allowed = ", ".join(filter(None, cls.forms(geometry, settings))) or "none, because it has only one form"
             raise GeometryError(f"{cls.__name__} at {geometry} has no form {form!r}. Allowed: {allowed}.")
         return form or cls.counted_form(geometry, settings)
 
@@ -179,7 +182,7 @@ class Operator(LikeConv2d, ABC):
         Raises:
             GeometryError: if the operator has no linear version.
         """
-        raise GeometryError(f"{cls.__name__} has no form for a linear classifier. Leave the classifier static.")
+        raise GeometryError(f"{cls.__name__} has no linear version for the classifier. Leave the classifier static.")
 
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
@@ -233,7 +236,7 @@ class Operator(LikeConv2d, ABC):
         Raises:
             GeometryError: if the operator accepts no guide, or none with this number of channels.
         """
-        raise GeometryError(f"{cls.__name__} takes no guide in a network. Leave guide_channels out.")
+        raise GeometryError(f"{cls.__name__} accepts no guide in a network. Leave guide_channels out.")
 
     @classmethod
     def convolving(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
@@ -259,7 +262,7 @@ class Operator(LikeConv2d, ABC):
         Raises:
             GeometryError: if the operator accepts no guide.
         """
-        raise GeometryError(f"{cls.__name__} takes no guide from its block. Leave guide_channels out.")
+        raise GeometryError(f"{cls.__name__} accepts no guide from its block. Leave guide_channels out.")
 
     def guide_from(self, x: Tensor) -> Tensor:
         """Computes the layer's own guide from its input (N, C, H, W); `forward` of other layers accepts it as `guide`.
@@ -267,7 +270,7 @@ class Operator(LikeConv2d, ABC):
         Raises:
             GeometryError: if the operator has no guide to share.
         """
-        raise GeometryError(f"{type(self).__name__} has no guide that other layers could take.")
+        raise GeometryError(f"{type(self).__name__} has no guide to share with other layers.")
 
     @classmethod
     def counted_form(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> str:
@@ -309,7 +312,7 @@ class Operator(LikeConv2d, ABC):
         Raises:
             GeometryError: if the operator cannot share weights, or the layers are incompatible.
         """
-        raise GeometryError(f"{cls.__name__} has nothing that layers share. Leave share out.")
+        raise GeometryError(f"{cls.__name__} cannot share weights between layers. Leave share out.")
 
     def borrow(self, lender: Operator) -> None:
         """Uses the shared weights of another layer, which the setting ``shared_with`` names.
@@ -317,7 +320,7 @@ class Operator(LikeConv2d, ABC):
         Raises:
             GeometryError: if the operator cannot share weights, or those of `lender` do not fit.
         """
-        raise GeometryError(f"{type(self).__name__} has nothing that layers share. Leave shared_with out.")
+        raise GeometryError(f"{type(self).__name__} cannot share weights between layers. Leave shared_with out.")
 
     def deploy(self) -> None:
         """Precomputes, in place, everything that eval mode computes from parameters alone; afterwards only inference works."""

@@ -126,7 +126,7 @@ class DDFUp(nn.Module):
             raise UsageError(
                 f"DDFUp was made with joint_channels={self.joint_channels} and "
                 f"{'takes no guiding map' if self.look is None else 'needs the guiding map too'}. "
-                "forward(x, joint) goes with joint_channels, forward(x) without."
+                "Call forward(x, joint) if joint_channels is above 0, else forward(x)."
             )
         if joint is None:
             return x
@@ -134,7 +134,7 @@ class DDFUp(nn.Module):
         if tuple(joint.shape[1:]) != expected:
             raise UsageError(
                 f"DDFUp: the guiding map is {tuple(joint.shape)}. Allowed: (N, {', '.join(map(str, expected))}), "
-                f"joint_channels of them, joint_scale={self.joint_scale} times as large a side as x."
+                f"that is joint_channels channels and joint_scale={self.joint_scale} times the sides of x."
             )
         split = torch.unflatten(torch.unflatten(joint, 3, (-1, self.joint_scale)), 2, (-1, self.joint_scale))
         return split.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
@@ -149,7 +149,7 @@ class DDFUp(nn.Module):
                 "head",
                 self.head,
                 self.head >= 1 and self.in_channels % self.head == 0,
-                f"what divides {self.in_channels} channels",
+                f"a divisor of {self.in_channels} channels",
             ),
             ("reduction", reduction, reduction >= 1, "1 or more"),
             ("joint_channels", self.joint_channels, self.joint_channels >= 0, "0 or more"),

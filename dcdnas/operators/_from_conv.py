@@ -48,17 +48,17 @@ def arguments_of(conv: nn.Conv2d) -> dict[str, Any]:
 def _problems(conv: nn.Module) -> Iterator[str]:
     name = type(conv).__name__
     if not isinstance(conv, nn.Conv2d):
-        yield f"{name} is no Conv2d. Allowed: torch.nn.Conv2d."
+        yield f"{name} is not a Conv2d. Allowed: torch.nn.Conv2d."
         return
     if is_parametrized(conv):
         yield "a parametrization computes its weight. Remove it first: torch.nn.utils.parametrize.remove_parametrizations."
     kind = type(conv)
     if kind.forward is not nn.Conv2d.forward or kind._conv_forward is not nn.Conv2d._conv_forward:
-        yield f"{name} computes something else than torch.nn.Conv2d. Allowed: Conv2d."
+        yield f"{name} overrides the forward pass of torch.nn.Conv2d. Allowed: torch.nn.Conv2d."
     if is_lazy(conv.weight):
         yield "it has no weight yet. Pass an image through the network first."
     if conv._forward_hooks or conv._forward_pre_hooks:
-        yield "it has forward hooks, which would be lost. Remove them first, and register them again on what takes its place."
+        yield "it has forward hooks, which would be lost. Remove them first, and register them again on the operator."
     if conv.padding_mode != "zeros":
         yield f"padding_mode is {conv.padding_mode!r}. Allowed: 'zeros'."
 
@@ -70,5 +70,5 @@ def _padding(padding: Any, reach: int) -> int:
     if padding != "same":
         return one_number("padding", padding)
     if reach % 2:
-        raise GeometryError("padding 'same' of an even kernel is uneven. Allowed: an odd kernel, or a number of pixels.")
+        raise GeometryError("padding 'same' is asymmetric for an even kernel. Allowed: an odd kernel, or a number of pixels.")
     return reach // 2

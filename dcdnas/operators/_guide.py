@@ -60,8 +60,8 @@ def given(guide: Tensor | None, operator: nn.Module, channels: int, x: Tensor) -
     if guide is None:
         name = type(operator).__name__
         raise UsageError(
-            f"{name} was made with guide_channels={channels} and waits for its block's guide of shape (N, {channels}, ...). "
-            f"Pass what the module from {name}.guide(channels, settings) gives, or leave guide_channels out."
+            f"{name} was made with guide_channels={channels} and needs its block's guide of shape (N, {channels}, ...). "
+            f"Pass the output of the module that {name}.guide(channels, settings) builds, or leave guide_channels out."
         )
     if not traced() and guide.shape[:2] != (len(x), channels):
         raise UsageError(

@@ -32,7 +32,7 @@ def check(name: str, operator: type[Operator]) -> None:
     """
     dimensions(operator)
     taken = list(_taken(operator))
-    require(bool(taken), f"it takes none of {', '.join(map(str, PLACES))}; some convolution it has to take with its defaults")
+    require(bool(taken), f"with its defaults it has to support at least one of {', '.join(map(str, PLACES))}")
     for place in taken:
         _check_at(operator, place)
 

@@ -41,8 +41,8 @@ def _cell(geometries: Sequence[ConvGeometry], settings: Mapping[str, Setting]) -
     others = [g for g in geometries if g.in_channels != g.groups]
     if alone and others:
         raise GeometryError(
-            f"kernel-warehouse: a layer of one input channel a group ({alone[0]}) and one of more ({others[0]}) share no cells. "
-            "Give depthwise layers a pattern of their own."
+            f"kernel-warehouse: a layer with one input channel per group ({alone[0]}) and a layer with more ({others[0]}) cannot "
+            "share cells. Give depthwise layers a separate pattern."
         )
     outs, ins = math.gcd(*(g.out_channels for g in geometries)), math.gcd(*(g.in_channels // g.groups for g in geometries))
     return outs // nearest_divisor(outs, int(settings["out_parts"])), ins // nearest_divisor(ins, int(settings["in_parts"]))
@@ -53,9 +53,9 @@ def _cut(g: ConvGeometry, settings: Mapping[str, Setting], cell_out: int, cell_i
     outs, ins = g.out_channels // cell_out, g.in_channels // g.groups // cell_in
     if max(outs, ins) > MOST_PARTS:
         raise GeometryError(
-            f"kernel-warehouse: the layers that share a warehouse have cells of {cell_out} output and {cell_in} input channels "
-            f"in common, of which {g} has {outs} x {ins} a tap. Allowed: up to {MOST_PARTS} a side. Let layers share whose "
-            "channels have more in common, by other patterns, or by share: layer or block."
+            f"kernel-warehouse: the largest cells that fit all layers of a shared warehouse have {cell_out} output and {cell_in} "
+            f"input channels, which cut {g} into {outs} x {ins} parts per tap. Allowed: up to {MOST_PARTS} x {MOST_PARTS}. Share "
+            "between layers whose channels have larger common divisors: with other patterns, or with share: layer or block."
         )
     return {**settings, "out_parts": outs, "in_parts": ins}
 
@@ -82,9 +82,11 @@ def checked_share(geometry: ConvGeometry, resolved: Mapping[str, Setting], share
     found: dict[str, Setting] = {"shared_cells": cells, "shared_start": start, "shared_with": lender}
     basis = shared.get("shared_basis", 0)
     if type(basis) is not int or basis < 0:
-        raise GeometryError(f"shared_basis cannot be {basis!r}. Allowed: a whole number, 0 for none.")
+        raise GeometryError(f"shared_basis cannot be {basis!r}. Allowed: a whole number, 0 for no basis.")
     if basis:
         found["shared_basis"] = basis
     if Plan.of(geometry, {**resolved, **found}).end > cells:
-        raise GeometryError(f"kernel-warehouse: {cells} shared_cells are too few from {start} on for {geometry}.")
+        raise GeometryError(
+            f"kernel-warehouse: shared_cells={cells} is too small for the cells of {geometry} from shared_start={start} on."
+        )
     return found

@@ -134,8 +134,8 @@ class KernelWarehouse(Operator):
         if not isinstance(lender, KernelWarehouse) or cells is None or tuple(cells.shape) != wanted:
             found = "none" if cells is None else " x ".join(map(str, cells.shape))
             raise GeometryError(
-                f"shared_with: {self.shared_with} has {found} for a warehouse of {' x '.join(map(str, wanted))} cells, output "
-                "and input channels. Give its layers the same shared_cells and cells of one size, or leave all three out."
+                f"shared_with: {self.shared_with} stores {found} instead of {' x '.join(map(str, wanted))} cells, output "
+                "and input channels. Give the layers the same shared_cells and cell size, or leave all shared_ settings out."
             )
         self._lender = [lender]
         own = slice(self.plan.start, self.plan.end)
@@ -250,13 +250,13 @@ class KernelWarehouse(Operator):
         plan = self.plan
         if self.shared_with and not self._lender:
             raise GeometryError(
-                f"kernel-warehouse: its cells are those of {self.shared_with!r}, so it cannot begin as a given convolution by "
-                "itself. Build the network that has both."
+                f"kernel-warehouse: the layer {self.shared_with!r} stores its cells, so it cannot be initialised from a given "
+                "convolution without that layer. Build the network that has both."
             )
         if len(plan.owned) < plan.parts:
             raise GeometryError(
                 f"kernel-warehouse with budget {self.budget} has {plan.cells} cells for a kernel of {plan.parts} parts, so it "
-                "cannot begin as a given convolution. Allowed: a budget of 1 or more."
+                "cannot be initialised from a given convolution. Allowed: a budget of 1 or more."
             )
         cells = self._stored(kernel)
         nn.init.normal_(cells[plan.start : plan.end if self.shared_cells else None], std=kernel.square().mean().sqrt().item())

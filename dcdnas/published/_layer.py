@@ -109,18 +109,18 @@ def load_renamed(module: nn.Module, state: State, rename: Callable[[str], str | 
             continue
         fitted = _fitted(value, target[ours].shape)
         if ours in found:
-            problems.append(f"{name} {tuple(value.shape)} is in the place of another: {ours}")
+            problems.append(f"{name} {tuple(value.shape)} has the same place as another entry: {ours}")
         if fitted is None:
             problems.append(f"{name} is {tuple(value.shape)}, which does not fit {ours} {tuple(target[ours].shape)}")
         found[ours] = value if fitted is None else fitted
     if not found:
         some = ", ".join(list(state)[:4])
-        raise FileError(f"none of the {len(state)} names of the state is one of {what}. They begin with: {some}.")
+        raise FileError(f"none of the {len(state)} names in the state dict belongs to {what}. The first are: {some}.")
     missing = [n for n in target if n not in found and n.rpartition(".")[2] not in OPTIONAL]
-    problems += [f"nothing for {name} {tuple(target[name].shape)}" for name in missing]
+    problems += [f"{name} {tuple(target[name].shape)} is missing" for name in missing]
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
-        raise FileError(f"the state does not fit {what}:\n{lines}")
+        raise FileError(f"the state dict does not fit {what}:\n{lines}")
     doubles = all(v.dtype == torch.float64 for v in state.values() if v.is_floating_point())
     module.to(torch.float64 if doubles else torch.float32).load_state_dict({**target, **found})
 

@@ -99,11 +99,13 @@ def unwrapped(state: Mapping[str, Any]) -> dict[str, Tensor]:
     for parts, value in named:
         name = ".".join(parts)
         if name in found:
-            raise FileError(f"the checkpoint holds {name} twice, once as a wrapped module has it. Save one state dict.")
+            raise FileError(f"the checkpoint holds {name} twice, once with the prefix of a wrapped module. Save one state dict.")
         found[name] = value.detach()
     if not found:
         keys = ", ".join(map(str, list(state)[:8])) or "nothing"
-        raise FileError(f"the checkpoint holds no tensors by name, but: {keys}. Give a state dict, or what a training saved.")
+        raise FileError(
+            f"the checkpoint holds no named tensors, only: {keys}. Give a state dict, or a checkpoint that holds one."
+        )
     return found
 
 
