@@ -1,4 +1,4 @@
-"""Candidate convolutions, one paper a file; the folder is the table of its entries."""
+"""Candidate convolutions: one file for each paper. The catalogue of operators is made of the files in this folder."""
 
 from dcdnas.core.catalogue import Catalogue
 from dcdnas.core.plugins import Place, accept

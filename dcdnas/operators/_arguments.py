@@ -1,4 +1,4 @@
-"""Constructor arguments that are no search dimensions, and so have no `Choice` that says what is allowed."""
+"""Checks of constructor arguments that are not search dimensions and therefore have no `Choice` that lists the allowed values."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.errors import GeometryError, UsageError
 
 Init = Literal["static", "published"]
-"""What a fresh operator computes: a static convolution, its gates all constant, or what the published code starts with."""
+"""Initialisation of a fresh operator: ``static`` makes all gates constant, so that it computes a static convolution;
+``published`` initialises it as the published code does."""
 
 INITS: tuple[Init, ...] = ("static", "published")
 
 
 def one_number(name: str, value: object) -> int:
-    """A size of both axes: a whole number, or a pair of equal ones, as Conv2d keeps them.
+    """Reduces a size to one number for both axes; it may be a whole number or a pair of equal ones, as Conv2d stores them.
 
     Raises:
-        GeometryError: for what `torch.nn.Conv2d` takes, but these operators do not: two different sizes, a word as padding.
+        GeometryError: for values that `torch.nn.Conv2d` accepts but these operators do not: two different sizes, or a word as
+            padding.
     """
     if isinstance(value, tuple) and len(value) == 2 and value[0] == value[1]:
         value = value[0]
@@ -30,15 +32,15 @@ def one_number(name: str, value: object) -> int:
 
 
 def traced() -> bool:
-    """Whether an exporter or a compiler looks on, which cannot ask for sizes."""
+    """Whether an exporter or a compiler is tracing, in which case code cannot branch on tensor sizes."""
     return torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined, no-untyped-call]
 
 
 def check_start(init: str, temperature: float = 1.0) -> None:
-    """Refuses an unknown start, and a temperature by which logits cannot be divided.
+    """Checks the initialisation and the temperature, by which logits are divided.
 
     Raises:
-        UsageError: for either.
+        UsageError: for an unknown `init`, or a temperature that is not a finite number above 0.
     """
     if init not in INITS:
         raise UsageError(f"init cannot be {init!r}. Allowed: {', '.join(INITS)}.")
@@ -47,7 +49,7 @@ def check_start(init: str, temperature: float = 1.0) -> None:
 
 
 def shown(geometry: ConvGeometry, padding: int, bias: bool, settings: Mapping[str, Setting]) -> str:
-    """All arguments as a printed layer shows them."""
+    """Formats all constructor arguments for the `extra_repr` of a layer."""
     g = geometry
     sizes = f"{g.in_channels}, {g.out_channels}, kernel_size={g.kernel_size}, stride={g.stride}"
     others = {"padding": padding, "dilation": g.dilation, "groups": g.groups, "bias": bias, **settings}

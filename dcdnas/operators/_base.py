@@ -27,36 +27,36 @@ from dcdnas.operators._product import is_counting
 
 
 class Operator(LikeConv2d, ABC):
-    """Base of every candidate convolution.
+    """Base class of every candidate convolution.
 
-    One set of parameters, several *forms* of the same function. *Counted* and exported is the one with the fewest
-    multiply-adds at batch 1, decided from the geometry alone. *Executed* is the one expected to be fastest on the map at hand,
-    where writing memory counts too; that never changes what is counted.
+    An operator has one set of parameters and may compute the same function in several *forms*. The *counted* form, which is
+    also the exported one, has the fewest multiply-adds at batch 1; the geometry alone decides it. The *executed* form is the
+    one expected to be fastest on the current map, where memory writes matter too; it never changes the count.
 
-    A subclass declares its search dimensions as keyword arguments annotated with `Choice`, keeps each resolved setting as an
-    attribute of its own name, and overrides `resolve` (which settings a geometry allows), `multiply_adds` and `forward`; with
-    more than one form also `FORMS`, `forms` where a geometry has fewer of them, and `traffic`; `training_forms` where more
-    than the first can train; `_fold` where a BatchNorm can go into the parameters; `_start_as` where it can begin as a given
-    convolution.
+    A subclass declares its search dimensions as keyword arguments annotated with `Choice`, stores each resolved setting in an
+    attribute of the same name, and overrides `resolve` (which settings a geometry allows), `multiply_adds` and `forward`. It
+    also overrides `FORMS` and `traffic` if it has several forms, `forms` if some geometries have fewer of them,
+    `training_forms` if more than the first form can train, `_fold` if a BatchNorm can be folded into its parameters, and
+    `_start_as` if it can be initialised from a given convolution.
     """
 
     FORMS: ClassVar[tuple[str, ...]] = ("",)
-    """Names of the equal forms; the first can train. ``("",)`` when there is one only."""
+    """Names of the equivalent forms, the first of which can train; ``("",)`` if there is only one."""
 
     PUBLISHED_FORM: ClassVar[str | None] = None
-    """The form in which the operator's published code computes it; None where that is not known. Not inherited."""
+    """Name of the form that the operator's published code uses; None if unknown. Subclasses do not inherit it."""
 
     REFERENCE: ClassVar[Reference | None] = None
-    """The paper that it comes from; None where it has none. Not inherited."""
+    """The paper that introduced the operator; None if there is none. Subclasses do not inherit it."""
 
     SHARES: ClassVar[tuple[str, ...]] = ()
-    """Names of settings that say what a layer shares with others; they follow from the network, and no space file says them."""
+    """Names of settings that describe what a layer shares with others. They follow from the network; no space file sets them."""
 
     BALANCE: ClassVar[int] = 50
-    """Multiply-adds in the time of writing one element: 20 to 100 on the CPUs it was measured on."""
+    """Number of multiply-adds that take as long as writing one element: 20 to 100 on the CPUs measured."""
 
     training_form: str = ""
-    """Runs in training when given, instead of the one expected to be fastest."""
+    """The form to run in training; if empty, the one expected to be fastest."""
 
     def __init__(self, *place: Any, **others: Any) -> None:
         super().__init__(*place, **others)
@@ -66,7 +66,7 @@ class Operator(LikeConv2d, ABC):
 
     @property
     def form(self) -> str:
-        """Name of the counted form; ``""`` leaves it to the map at hand. Setting it makes eval execute that form, too."""
+        """Name of the counted form; ``""`` chooses it from the current map. Setting it makes eval mode execute this form too."""
         return self._counted
 
     @form.setter
@@ -75,16 +75,16 @@ class Operator(LikeConv2d, ABC):
 
     @classmethod
     def at(cls, geometry: ConvGeometry, form: str = "", guide_channels: int = 0, **settings: Setting) -> Self:
-        """The operator for a place of a network: same padding, no bias, and the counted form of that place.
+        """Builds the operator for a layer of a network, with the geometry's padding, no bias, and the counted form.
 
         Args:
-            geometry: of the place.
-            form: the counted form when it is already known; otherwise it is decided from `geometry`.
-            guide_channels: of its block's guide; 0 when it makes its own.
-            **settings: of the operator; resolved for the geometry.
+            geometry: of the layer.
+            form: the counted form if it is already known; otherwise it is decided from `geometry`.
+            guide_channels: channels of the block's guide; 0 if the layer computes its own.
+            **settings: of the operator; they are resolved for the geometry.
 
         Raises:
-            GeometryError: when it cannot fill the place, or takes no guide.
+            GeometryError: if the operator does not support the geometry, or accepts no guide.
         """
         resolved = cls.resolve(geometry, **settings)
         form, g = cls.checked_form(geometry, resolved, form), geometry
@@ -98,18 +98,19 @@ class Operator(LikeConv2d, ABC):
 
     @classmethod
     def from_conv(cls, conv: nn.Module, **settings: Any) -> Self:
-        """The operator that computes what a convolution computes, until it is trained.
+        """Builds an operator that, until it is trained, computes the same function as a given convolution.
 
-        What depends on the input starts constant, and the kernels are made of the convolution's; those of a mixture differ by
-        deviations that cancel, so that each gets a gradient of its own. It has the convolution's device, dtype and mode.
+        Everything that depends on the input is initialised to a constant, and the kernels are derived from the convolution's.
+        The kernels of a mixture differ by deviations that cancel in the sum, so that each kernel receives a different gradient.
+        The operator has the convolution's device, dtype and mode (training or eval).
 
         Args:
             conv: a Conv2d with a square kernel, equal strides, dilations and paddings, and zeros as padding.
             **settings: of the operator, as its constructor takes them.
 
         Raises:
-            GeometryError: when the operator cannot take the convolution's place, or does not say how (`_start_as`).
-            UsageError: for a setting that it does not have.
+            GeometryError: if the operator cannot replace the convolution, or does not implement `_start_as`.
+            UsageError: for a setting that the operator does not have.
         """
         given = plain_conv(conv)
         place = arguments_of(given)
@@ -123,67 +124,75 @@ class Operator(LikeConv2d, ABC):
 
     @torch.no_grad()
     def start_as(self, kernel: Tensor, bias: Tensor | None = None) -> None:
-        """Makes a fresh operator compute what a convolution computes, as `from_conv` does it, in its place.
+        """Initialises a fresh operator in place so that it computes the same function as a convolution; see `from_conv`.
 
         Args:
             kernel: of the convolution, (D, C/g, k, k).
             bias: of the convolution, (D,).
 
         Raises:
-            GeometryError: when it cannot, or does not say how (`_start_as`).
+            GeometryError: if the operator cannot, or does not implement `_start_as`.
         """
         starts, computes = (next(c for c in type(self).__mro__ if name in vars(c)) for name in ("_start_as", "forward"))
         if starts is Operator or not issubclass(starts, computes):
-            raise GeometryError(f"{type(self).__name__} does not say how it begins as a given convolution. Use another operator.")
+            raise GeometryError(
+                f"{type(self).__name__} cannot be initialised from a given convolution, because it does not implement _start_as. "
+                "Use another operator."
+            )
         self._start_as(kernel, bias)
 
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
-        """Becomes the convolution with this kernel (D, C/g, k, k) and bias (D,); called once, on a fresh operator.
+        """Initialises the operator as the convolution with this kernel (D, C/g, k, k) and bias (D,).
+
+        Called once, on a fresh operator.
 
         Raises:
-            GeometryError: when it cannot.
+            GeometryError: if the operator cannot represent the convolution.
         """
 
     def continues(self, other: Operator) -> bool:
-        """Whether what the same operator has learned in another place or size has its meaning here, first entries first."""
+        """Whether the leading entries of another operator's weights keep their meaning here.
+
+        `other` is of the same class, but may have another size or be at another layer.
+        """
         return self.geometry.kernel_size == other.geometry.kernel_size
 
     def _start_bias(self, bias: Tensor | None, share: float = 1.0) -> None:
-        """The given bias (D,), or a share of it, in place of the layer's own, which may be one a kernel."""
+        """Copies the given bias (D,), times `share`, into the layer's own bias, which may have one row for each kernel."""
         own = self.get_parameter("bias") if bias is not None else None
         if own is not None and bias is not None:
             own.copy_((share * bias).expand_as(own))
 
     @classmethod
     def checked_form(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str) -> str:
-        """The form that was asked for, or the counted one when none was.
+        """Returns the requested form, or the counted form if none is requested.
 
         Raises:
-            GeometryError: when the operator has no such form here.
+            GeometryError: if the operator has no such form at this geometry.
         """
         if form and form not in cls.forms(geometry, settings):
-            allowed = ", ".join(filter(None, cls.forms(geometry, settings))) or "none but the only one"
+            allowed = ", ".join(filter(None, cls.forms(geometry, settings))) or "none, because it has only one form"
             raise GeometryError(f"{cls.__name__} at {geometry} has no form {form!r}. Allowed: {allowed}.")
         return form or cls.counted_form(geometry, settings)
 
     @classmethod
     def classifier(cls, geometry: ConvGeometry, form: str = "", **settings: Setting) -> nn.Module:
-        """The operator's form for a network's last, linear layer: (N, C) -> (N, D).
+        """Builds the operator's linear version for the last layer of a network: (N, C) -> (N, D).
 
         Raises:
-            GeometryError: when it has none.
+            GeometryError: if the operator has no linear version.
         """
-        raise GeometryError(f"{cls.__name__} has no form for a linear classifier. Leave the classifier static.")
+        raise GeometryError(f"{cls.__name__} has no linear version for the classifier. Leave the classifier static.")
 
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
-        """All settings as this geometry uses them: words replaced by numbers, numbers by the nearest legal one below.
+        """Returns all settings as this geometry uses them: words become numbers, numbers the nearest legal value below.
 
-        Resolving what is resolved changes nothing.
+        Resolving resolved settings again does not change them.
 
         Raises:
-            GeometryError: when no value can make the operator fit.
-            UsageError: when a value is never legal, or the operator has no such setting.
+            GeometryError: if the operator does not support the geometry with any value, or has no such setting.
+            UsageError: for a value that is legal at no geometry.
         """
         known = dimensions(cls)
         unknown = set(settings) - set(known)
@@ -195,16 +204,16 @@ class Operator(LikeConv2d, ABC):
 
     @classmethod
     def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
-        """What resolved settings come to at a geometry: equal exactly when the layers are.
+        """Describes the layer that resolved settings build: two descriptions are equal exactly if the layers are.
 
-        The settings themselves, unless an operator says that different ones build the same layer, for example because a
-        fraction of the channels is rounded.
+        By default these are the settings themselves. An operator overrides this where different settings build the same layer,
+        for example because a fraction of the channels is rounded.
         """
         return dict(settings)
 
     @classmethod
     def forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
-        """Names of the equal forms that exist at this geometry, the training form first."""
+        """Names of the equivalent forms that exist at this geometry; the first one can train."""
         return cls.FORMS
 
     @classmethod
@@ -213,73 +222,75 @@ class Operator(LikeConv2d, ABC):
         """Multiply-adds of a form at batch 1 on this geometry's map, in closed form.
 
         Args:
-            geometry: of the place.
-            settings: resolved for it.
+            geometry: of the layer.
+            settings: resolved for the geometry.
             form: one of `forms`.
         """
 
     @classmethod
     def guided_multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str, guide_channels: int) -> int:
-        """As `multiply_adds`, where the first layer of the block makes the guide; what that costs is the first layer's.
+        """Multiply-adds of a layer that receives its block's guide.
+
+        The cost of computing the guide is excluded, because it belongs to the first layer of the block.
 
         Raises:
-            GeometryError: when the operator takes no guide, or not one of so many channels.
+            GeometryError: if the operator accepts no guide, or none with this number of channels.
         """
-        raise GeometryError(f"{cls.__name__} takes no guide in a network. Leave guide_channels out.")
+        raise GeometryError(f"{cls.__name__} accepts no guide in a network. Leave guide_channels out.")
 
     @classmethod
     def convolving(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """Multiply-adds of the layer with all that depends on the input held constant: those of one kernel, H'W' D C/g k^2."""
+        """Multiply-adds of the layer if everything input-dependent is held constant: one static kernel, H'W' D C/g k^2."""
         return geometry.out_pixels * geometry.weights
 
     @classmethod
     def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """Multiply-adds of the layers that compute attentions, filters or masks, the same in all forms, in closed form.
+        """Multiply-adds of the controller, which computes attentions, filters or masks, in closed form; the same in all forms.
 
-        An operator without this is measured: whatever its submodules compute counts.
+        An operator that does not override this is measured instead: everything that its submodules compute counts as controller.
         """
         raise NotImplementedError(cls.__name__)
 
     @classmethod
     def guide(cls, channels: int, settings: Mapping[str, Setting]) -> Guide:
-        """The module that makes a guide for all layers of a block from the block's input.
+        """Builds the module that computes a guide for all layers of a block from the block's input.
 
         Args:
             channels: of the block's input.
-            settings: resolved, of those layers.
+            settings: the resolved settings of these layers.
 
         Raises:
-            GeometryError: when the operator takes no guide.
+            GeometryError: if the operator accepts no guide.
         """
-        raise GeometryError(f"{cls.__name__} takes no guide from its block. Leave guide_channels out.")
+        raise GeometryError(f"{cls.__name__} accepts no guide from its block. Leave guide_channels out.")
 
     def guide_from(self, x: Tensor) -> Tensor:
-        """The layer's own guide, computed from its input (N, C, H, W), which `forward` takes as well.
+        """Computes the layer's own guide from its input (N, C, H, W); `forward` of other layers accepts it as `guide`.
 
         Raises:
-            GeometryError: when the operator has none to share.
+            GeometryError: if the operator has no guide to share.
         """
-        raise GeometryError(f"{type(self).__name__} has no guide that other layers could take.")
+        raise GeometryError(f"{type(self).__name__} has no guide to share with other layers.")
 
     @classmethod
     def counted_form(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> str:
-        """Name of the form with the fewest multiply-adds at batch 1 on this geometry's map; of equals the first."""
+        """Name of the form with the fewest multiply-adds at batch 1 on this geometry's map; the first of several equal ones."""
         forms = cls.forms(geometry, settings)
         return _least(forms, lambda form: cls.multiply_adds(geometry, settings, form))
 
     @classmethod
     def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
-        """Names of the forms that can train: that give the gradients, and BatchNorms their statistics."""
+        """Names of the forms that can train: they compute all gradients and update the statistics of BatchNorms."""
         return cls.forms(geometry, settings)[:1]
 
     @classmethod
     def traffic(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str) -> int:
-        """Elements that a form writes for each sample, besides what all forms write."""
+        """Number of elements that a form writes to memory for each sample, beyond those that every form writes."""
         return 0
 
     @classmethod
     def executed_form(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], training: bool = False) -> str:
-        """Name of the form that is expected to be fastest on this geometry's map, at any batch size."""
+        """Name of the form expected to be fastest on this geometry's map, at any batch size."""
         forms = cls.training_forms(geometry, settings) if training else cls.forms(geometry, settings)
 
         def effort(form: str) -> int:
@@ -288,64 +299,64 @@ class Operator(LikeConv2d, ABC):
         return _least(forms, effort)
 
     def anneal(self, progress: float) -> None:
-        """Told by the trainer how much of the annealing is done, 0-1. Operators without a temperature ignore it."""
+        """Sets the temperature for a given progress of the annealing, 0-1. Operators without a temperature ignore it."""
 
     @classmethod
     def sharing(cls, geometries: Sequence[ConvGeometry], settings: Mapping[str, Setting]) -> list[dict[str, Setting]]:
-        """The settings of several layers that have their weights in common, `SHARES` among them.
+        """Returns the settings of each of several layers that share weights, including those named in `SHARES`.
 
         Args:
-            geometries: of the layers, in the order of computation; the first one holds the weights.
-            settings: of all of them, before they are resolved.
+            geometries: of the layers, in the order of computation; the first layer holds the weights.
+            settings: common to all layers, before they are resolved.
 
         Raises:
-            GeometryError: when the operator shares nothing, or the layers do not fit together.
+            GeometryError: if the operator cannot share weights, or the layers are incompatible.
         """
-        raise GeometryError(f"{cls.__name__} has nothing that layers share. Leave share out.")
+        raise GeometryError(f"{cls.__name__} cannot share weights between layers. Leave share out.")
 
     def borrow(self, lender: Operator) -> None:
-        """Takes what several layers share from the one that has it, where a setting ``shared_with`` names that one.
+        """Uses the shared weights of another layer, which the setting ``shared_with`` names.
 
         Raises:
-            GeometryError: when the operator shares nothing, or that layer has nothing that fits.
+            GeometryError: if the operator cannot share weights, or those of `lender` do not fit.
         """
-        raise GeometryError(f"{type(self).__name__} has nothing that layers share. Leave shared_with out.")
+        raise GeometryError(f"{type(self).__name__} cannot share weights between layers. Leave shared_with out.")
 
     def deploy(self) -> None:
-        """Computes once, in place, what eval computes of parameters alone; afterwards the operator is for inference only."""
+        """Precomputes, in place, everything that eval mode computes from parameters alone; afterwards only inference works."""
 
     @torch.no_grad()
     def fold(self, scale: Tensor, shift: Tensor) -> bool:
-        """Becomes ``scale * y + shift`` in place, which is what a BatchNorm after it does in eval.
+        """Folds ``scale * y + shift`` into the parameters in place, which is what a following BatchNorm computes in eval mode.
 
-        A subclass says how in `_fold`. One that changes `forward` and not `_fold` is left alone, because it may do more to the
-        output than its base.
+        A subclass implements this in `_fold`. A subclass that overrides `forward` without `_fold` is not folded, because it may
+        change the output further than its base class does.
 
         Args:
             scale: (D,).
             shift: (D,).
 
         Returns:
-            Whether the operator could; if not, it is as before.
+            Whether it was folded; if not, the operator is unchanged.
         """
         folds, computes = (next(c for c in type(self).__mro__ if name in vars(c)) for name in ("_fold", "forward"))
         return issubclass(folds, computes) and self._fold(scale, shift)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
-        """See `fold`."""
+        """Implements `fold`."""
         return False
 
     @abstractmethod
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """Maps (N, C, H, W) to (N, D, H', W') exactly as the Conv2d of the same arguments would."""
+        """Maps (N, C, H, W) to (N, D, H', W'), the same shapes as for a Conv2d with the same arguments."""
 
     def _in_torch(self, x: Tensor, own: Sequence[Tensor], given: Sequence[Tensor]) -> Tensor:
-        """What it computes in training in torch's operations, with other parameters and with statistics that are thrown away.
+        """Runs the training forward pass in PyTorch operations with other parameters, and discards updates of statistics.
 
         Args:
             x: (N, C, H, W).
-            own: of its parameters, which others take the places of.
-            given: those others.
+            own: the parameters of this operator that are replaced.
+            given: their replacements, in the same order.
         """
         names = {id(parameter): name for name, parameter in self.named_parameters()}
         taken = {names[id(parameter)]: other for parameter, other in zip(own, given, strict=True)}
@@ -358,12 +369,12 @@ class Operator(LikeConv2d, ABC):
         return y
 
     def _keep(self, **settings: Setting) -> None:
-        """Resolves the settings and keeps each as an attribute of its own name."""
+        """Resolves the settings and stores each in an attribute of the same name."""
         for name, value in self.resolve(self.geometry, **settings).items():
             setattr(self, name, value)
 
     def _form(self, x: Tensor) -> str:
-        """The form to run: the fastest; where it is counted, exported or was set by hand, the counted one."""
+        """Name of the form to run: the counted one while counting or exporting or if `form` was set, else the fastest."""
         if self.training:
             return self.training_form or self._executed(x)
         if self._pinned or self.portable or is_counting():
@@ -371,10 +382,10 @@ class Operator(LikeConv2d, ABC):
         return self._executed(x)
 
     def prefer(self, form: str, height: int, width: int) -> None:
-        """Executes this form in eval on maps of that size, whatever the rule says; counted and exported is what was before.
+        """Makes eval mode execute this form on maps of this size, overriding `executed_form`; the counted form does not change.
 
         Raises:
-            GeometryError: when the operator has no such form there.
+            GeometryError: if the operator has no such form on this map.
         """
         at = replace(self.geometry, height=height, width=width)
         self._fastest[False, height, width] = self.checked_form(at, self._settings(), form)
@@ -391,16 +402,16 @@ class Operator(LikeConv2d, ABC):
         return ConvGeometry(g.in_channels, g.out_channels, g.kernel_size, g.stride, g.groups, g.dilation, height, width)
 
     def _settings(self) -> dict[str, Setting]:
-        """The resolved settings, each kept as an attribute of its own name."""
+        """The resolved settings, read from the attributes of the same names."""
         return {name: getattr(self, name) for name in self._names}
 
     def extra_repr(self) -> str:
-        """The arguments, so that a printed network shows what each layer is."""
+        """The constructor arguments, so that a printed network shows what each layer is."""
         return shown(self.geometry, self.padding[0], self.has_bias, self._settings())
 
 
 def _least(forms: tuple[str, ...], effort: Callable[[str], int]) -> str:
-    """The form of the least effort, of equals the first; a loop, because compilers do not read `min` with a key."""
+    """The form with the least effort, the first of several equal ones; a loop, as compilers do not support `min` with a key."""
     best = forms[0]
     for form in forms[1:]:
         if effort(form) < effort(best):

@@ -1,8 +1,8 @@
 """Upsampling with decoupled dynamic filters (DDF-Up), alone or joined with a guiding feature map.
 
-The paper claims that predicting the filters of an upsampling from guiding features transfers their detail better than fixed
-or purely spatial filters. Each of the s x s output pixels of an input pixel has its own pair of filters, and a pixel shuffle
-puts them in their places. Not an operator: it has no Conv2d to stand in for. A head that makes maps larger takes it.
+The paper claims that upsampling with filters predicted from guiding features transfers their detail better than fixed or
+purely spatial filters do. Each of the s x s output pixels of an input pixel has its own pair of filters, and a pixel shuffle
+arranges the results in space. DDF-Up is not an operator, because it cannot replace a Conv2d; heads that enlarge maps use it.
 
 Letters: N batch, C channels, H W map, J guiding channels, s scale, k kernel size, h heads, m hidden units.
 
@@ -35,22 +35,23 @@ class DDFUp(nn.Module):
         scale_factor: s.
         kernel_size: k, odd and at least 3.
         kernel_combine: ``mul`` or ``add``.
-        head: h, spatial filters a pixel and offset; must divide C.
+        head: h, the number of spatial filters for each pixel and offset; must divide C.
         reduction: r; each offset's channel branch has max(1, C // r) hidden units.
-        joint_channels: J of the guiding map that the spatial filters are made of; 0 makes them of x itself.
-        joint_scale: how many times larger than x's the guiding map is, a side; its pixels become channels.
+        joint_channels: J, channels of the guiding map from which the spatial filters are predicted; 0 predicts them from x.
+        joint_scale: ratio of the guiding map's side to that of x; its extra pixels are rearranged into channels.
         dilation: of the filters' taps.
 
     Raises:
-        UsageError: when a size is out of range, or h does not divide C.
+        UsageError: if a size is out of range, or h does not divide C.
 
     Departures:
-        The released module cannot run: it passes the head where the combination is expected. It puts a depthwise convolution
-        before the spatial filters of x itself, not before those of a guiding map, which must already have x's size.
+        The released module cannot run, because it passes the head where the combination is expected. It applies a depthwise
+        convolution before predicting spatial filters from x, but not before predicting them from a guiding map, which must
+        already have the size of x.
     """
 
     portable: bool = False
-    """As in an operator: in training, keeps to operations that every exporter knows."""
+    """As for operators: whether training, too, uses only operations that every exporter supports."""
 
     def __init__(
         self,
@@ -81,12 +82,12 @@ class DDFUp(nn.Module):
 
     @staticmethod
     def parts(channels: int, scale_factor: int, pixels: int) -> Parts:
-        """Multiply-adds at batch 1 with the defaults of all other arguments.
+        """Multiply-adds at batch 1, with all other arguments at their defaults.
 
         Args:
             channels: C.
             scale_factor: s.
-            pixels: of the input map.
+            pixels: number of pixels of the input map.
         """
         offsets, taps, hidden = scale_factor**2, KERNEL_SIZE**2, max(1, reduced(channels, REDUCTION))
         controller = offsets * channels * (pixels * taps + hidden * (1 + taps))
@@ -95,7 +96,7 @@ class DDFUp(nn.Module):
         return Parts(applied, normalised + applied, controller)
 
     def spatial_filter(self, features: Tensor) -> Tensor:
-        """D^sp of every offset: (N, J s_j^2 or C, H, W) -> (N, s*s*h, k*k, H, W)."""
+        """Computes D^sp for every offset: (N, J s_j^2 or C, H, W) -> (N, s*s*h, k*k, H, W)."""
         offsets, taps = self.scale_factor**2, self.kernel_size**2
         if self.look is not None:
             features = torch.unflatten(self.look(features), 1, (-1, offsets)).transpose(1, 2).flatten(1, 2)
@@ -103,14 +104,14 @@ class DDFUp(nn.Module):
         return filter_norm(filters, 2, taps, 1 / self.kernel_size)
 
     def channel_filter(self, x: Tensor) -> Tensor:
-        """D^ch of every offset: (N, C, H, W) -> (N, s*s*C, k*k)."""
+        """Computes D^ch for every offset: (N, C, H, W) -> (N, s*s*C, k*k)."""
         offsets, taps = self.scale_factor**2, self.kernel_size**2
         hidden = torch.unflatten(torch.relu(self.squeeze(pooled(x))), 1, (offsets, 1, -1))
         filters = torch.unflatten((hidden @ self.excite + self.excite_bias).flatten(1), 1, (-1, taps))
         return product(filter_norm(filters, 2, taps, 1.0), self.scale)
 
     def forward(self, x: Tensor, joint: Tensor | None = None) -> Tensor:
-        """(N, C, H, W), and the guiding map (N, J, s_j H, s_j W) where there is one -> (N, C, s H, s W)."""
+        """Upsamples (N, C, H, W), with the guiding map (N, J, s_j H, s_j W) if there is one, to (N, C, s H, s W)."""
         spatial = self.spatial_filter(self._features(x, joint))
         copies = x.repeat(1, self.scale_factor**2, 1, 1)
         apply = decoupled_filter_lean if self.training and not self.portable else decoupled_filter
@@ -120,12 +121,12 @@ class DDFUp(nn.Module):
         return by_offset.permute(0, 3, 4, 1, 5, 2).flatten(4, 5).flatten(2, 3)
 
     def _features(self, x: Tensor, joint: Tensor | None) -> Tensor:
-        """What the spatial filters are made of; checks that the guiding map is the one that the constructor announced."""
+        """Input of the spatial filters: x or the guiding map, which is checked against the constructor's arguments."""
         if (self.look is None) != (joint is None):
             raise UsageError(
                 f"DDFUp was made with joint_channels={self.joint_channels} and "
                 f"{'takes no guiding map' if self.look is None else 'needs the guiding map too'}. "
-                "forward(x, joint) goes with joint_channels, forward(x) without."
+                "Call forward(x, joint) if joint_channels is above 0, else forward(x)."
             )
         if joint is None:
             return x
@@ -133,7 +134,7 @@ class DDFUp(nn.Module):
         if tuple(joint.shape[1:]) != expected:
             raise UsageError(
                 f"DDFUp: the guiding map is {tuple(joint.shape)}. Allowed: (N, {', '.join(map(str, expected))}), "
-                f"joint_channels of them, joint_scale={self.joint_scale} times as large a side as x."
+                f"that is joint_channels channels and joint_scale={self.joint_scale} times the sides of x."
             )
         split = torch.unflatten(torch.unflatten(joint, 3, (-1, self.joint_scale)), 2, (-1, self.joint_scale))
         return split.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
@@ -148,7 +149,7 @@ class DDFUp(nn.Module):
                 "head",
                 self.head,
                 self.head >= 1 and self.in_channels % self.head == 0,
-                f"what divides {self.in_channels} channels",
+                f"a divisor of {self.in_channels} channels",
             ),
             ("reduction", reduction, reduction >= 1, "1 or more"),
             ("joint_channels", self.joint_channels, self.joint_channels >= 0, "0 or more"),
@@ -160,7 +161,7 @@ class DDFUp(nn.Module):
                 raise UsageError(f"DDFUp: {name} cannot be {value!r}. Allowed: {allowed}.")
 
     def extra_repr(self) -> str:
-        """The arguments, so that a printed network shows what the module is."""
+        """The constructor arguments, so that a printed network shows what the module is."""
         names = (
             "in_channels",
             "scale_factor",

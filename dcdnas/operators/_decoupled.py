@@ -1,7 +1,7 @@
-"""The decoupled dynamic filter itself: normalised taps, a spatial and a channel filter joined, and applied shift by shift.
+"""Applies a decoupled dynamic filter: normalises its taps and combines a spatial with a channel filter, tap by tap.
 
 Letters in shapes: N batch, C channels, H W map, k kernel size, h heads; x is (N, C, H, W), a channel filter (N, C, k*k), a
-spatial filter (N, h, k*k, H', W'), whose head j serves the j-th C/h channels.
+spatial filter (N, h, k*k, H', W'), whose head j serves the j-th group of C/h channels.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from dcdnas.operators._per_sample import taps as taps_of
 from dcdnas.operators._product import product
 
 PUBLISHED_FLOOR, FLOOR = 1e-10, 1e-6
-"""What is added to the deviation of a filter's taps, and the least that it counts as. The first alone is zero in half
-precision, where a constant filter then becomes 0 / 0."""
+"""Constant added to the standard deviation of a filter's taps, and the lower bound of this deviation. The constant alone rounds
+to zero in half precision, where a constant filter would then become 0 / 0."""
 
 
 def filter_norm(filters: Tensor, axis: int, taps: int, scale: float) -> Tensor:
-    """`filters` with mean 0 and standard deviation `scale` over `axis`, the k*k taps; a constant filter becomes 0."""
+    """Normalises `filters` over `axis`, the k*k taps, to mean 0 and standard deviation `scale`; a constant filter becomes 0."""
     wide = filters.float() if filters.dtype in (torch.float16, torch.bfloat16) else filters
     centred = wide - wide.mean(axis, keepdim=True)
     deviation = torch.linalg.vector_norm(centred, dim=axis, keepdim=True) * (taps - 1) ** -0.5
@@ -39,10 +39,10 @@ def decoupled_filter(
     padding: int = 0,
     dilation: int = 1,
 ) -> Tensor:
-    """y_c(p) = sum_t (channel_c(t) o spatial(t, p)) x_c(p + t), with o the product (``mul``) or the sum (``add``).
+    """Computes y_c(p) = sum_t (channel_c(t) o spatial(t, p)) x_c(p + t), with o the product (``mul``) or the sum (``add``).
 
-    Each tap is a shifted view of x, so k*k copies of the map (as `unfold` makes them) never exist; under autograd those of
-    the weighed taps do, see `decoupled_filter_lean`.
+    Each tap reads a shifted view of x, so the k*k copies of the map that `unfold` makes never exist. Autograd does keep k*k
+    weighted copies; `decoupled_filter_lean` avoids them.
 
     Returns:
         (N, C, H', W').
@@ -89,7 +89,7 @@ class _Lean(torch.autograd.Function):
 
 
 def _tap_gradients(gradient: Tensor, tap: Tensor, c: Tensor, s: Tensor, combine: str) -> tuple[Tensor, Tensor, Tensor]:
-    """By one tap's view (N, h, C/h, H', W'), its channel filter (N, h, C/h) and its spatial filter (N, h, H', W')."""
+    """Gradients of one tap's view (N, h, C/h, H', W'), of its channel filter (N, h, C/h) and spatial filter (N, h, H', W')."""
     if combine == "add":
         weighed = gradient * tap
         return gradient * (c + s), weighed.sum((3, 4)), weighed.sum(2)
@@ -107,7 +107,7 @@ def decoupled_filter_lean(
     padding: int = 0,
     dilation: int = 1,
 ) -> Tensor:
-    """`decoupled_filter` for training: the backward pass weighs the taps anew, so that none of them is kept."""
+    """`decoupled_filter` for training: the backward pass recomputes the weighted taps, so that none of them is stored."""
     result: Tensor = _Lean.apply(  # type: ignore[no-untyped-call]
         x, channel, spatial, combine, kernel_size, stride, padding, dilation
     )

@@ -1,7 +1,8 @@
-"""Guides: what a block computes once from its input and hands to all its layers, in place of each layer's own.
+"""Guides: tensors that a block computes once from its input and passes to all its layers, which then do not compute their own.
 
-CondConv's routing weights, DRConv's regions and WeightNet's reduced features can be shared in this way. An operator class that
-can be guided has ``guide(channels, settings)``, which makes the block's module, and takes ``guide_channels`` of it.
+CondConv's routing weights, DY-Conv's hidden units, DRConv's regions and WeightNet's reduced features can be shared in this way.
+An operator class that accepts a guide has ``guide(channels, settings)``, which builds the block's module, and a constructor
+argument ``guide_channels``.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from dcdnas.operators._arguments import traced
 
 
 class Guide(nn.Module):
-    """Base of the modules that make a guide from the block's input (N, C, H, W).
+    """Base class of the modules that compute a guide from the block's input (N, C, H, W).
 
     Args:
-        out_channels: size of the guide's second axis, which is the layers' ``guide_channels``.
+        out_channels: size of the guide's second axis, which the layers receive as ``guide_channels``.
     """
 
     def __init__(self, out_channels: int) -> None:
@@ -29,34 +30,38 @@ class Guide(nn.Module):
 
 
 def width_of(make: Callable[[int, Mapping[str, Setting]], Guide], channels: int, settings: Mapping[str, Setting]) -> int:
-    """Channels of the guide that an operator's `guide` would make, its layers' ``guide_channels``; nothing is drawn at random.
+    """Number of channels of the guide that an operator's `guide` builds, which is the layers' ``guide_channels``.
+
+    The module is built on the meta device, so that no random numbers are drawn.
 
     Args:
         make: the operator's `guide`.
         channels: of the block's input.
-        settings: resolved, of the block's first layer.
+        settings: the resolved settings of the block's first layer.
     """
     with torch.device("meta"):
         return make(channels, settings).out_channels
 
 
 def check_width(operator: str, setting: str, channels: int, guide_channels: int) -> None:
-    """Raises GeometryError for a guide that has not as many channels as that setting of the operator says."""
+    """Raises GeometryError if a guide does not have the number of channels that the operator's setting requires."""
     if guide_channels != channels:
         raise GeometryError(f"{operator} with {setting}={channels} takes a guide of {channels} channels, not {guide_channels}.")
 
 
 def given(guide: Tensor | None, operator: nn.Module, channels: int, x: Tensor) -> Tensor:
-    """The guide that a block passes to a layer beside its input x; (N, channels, ...) for the same N.
+    """Returns the guide that a block passes to a layer with its input x, after checking its shape (N, channels, ...).
+
+    Exporters and compilers cannot branch on sizes; under them the shape is not checked.
 
     Raises:
-        UsageError: when there is none, or one of another size; exporters and compilers cannot ask for sizes.
+        UsageError: if there is no guide, or its shape does not fit.
     """
     if guide is None:
         name = type(operator).__name__
         raise UsageError(
-            f"{name} was made with guide_channels={channels} and waits for its block's guide of shape (N, {channels}, ...). "
-            f"Pass what the module from {name}.guide(channels, settings) gives, or leave guide_channels out."
+            f"{name} was made with guide_channels={channels} and needs its block's guide of shape (N, {channels}, ...). "
+            f"Pass the output of the module that {name}.guide(channels, settings) builds, or leave guide_channels out."
         )
     if not traced() and guide.shape[:2] != (len(x), channels):
         raise UsageError(

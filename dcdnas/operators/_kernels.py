@@ -1,7 +1,7 @@
-"""The kernels that a sample makes for itself, marked so that their memory can be measured.
+"""Marks kernels that are generated for each sample, so that their memory can be measured.
 
-Whoever convolves with such a kernel says so with `per_sample`. While somebody watches (only a cost metric does that) the kernels
-are shown to it; everywhere else saying so does nothing.
+Code that convolves with such a kernel passes it through `per_sample`. Inside `watching`, which only a cost metric uses, the
+watcher receives each of these kernels; everywhere else `per_sample` has no effect.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 
 
 def per_sample(kernel: Tensor) -> Tensor:
-    """The kernel itself, which each sample has its own of: it multiplies channels or taps of a map, unlike a channel's gate."""
+    """Marks and returns a kernel that differs between samples: it weights taps or mixes channels, unlike a gate of channels."""
     watcher = None if torch.compiler.is_compiling() else _WATCHER.get()
     if watcher is not None:
         watcher(kernel)
@@ -28,7 +28,7 @@ def per_sample(kernel: Tensor) -> Tensor:
 
 @contextmanager
 def watching(watcher: Watcher) -> Iterator[None]:
-    """Within this context `watcher` is shown each kernel of a sample before it is used."""
+    """Context in which `watcher` receives each per-sample kernel before it is used."""
     token = _WATCHER.set(watcher)
     try:
         yield

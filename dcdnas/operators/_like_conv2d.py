@@ -1,4 +1,4 @@
-"""What an operator shares with `torch.nn.Conv2d`: the arguments, the attributes of their names, and inputs without a batch axis.
+"""The interface that operators share with `torch.nn.Conv2d`: arguments, attributes, and inputs without a batch axis.
 
 Letters in shapes: N batch, C input channels, D output channels, H W map, k kernel size.
 """
@@ -25,15 +25,15 @@ Size = int | tuple[int, int]
 
 
 class LikeConv2d(Observed):
-    """A layer with the arguments of Conv2d.
+    """Base class of layers with the constructor arguments of Conv2d.
 
-    A subclass takes them as ``*place`` and ``**others``, beside keywords of its own, and passes them on; `help` shows them all.
-    Its `forward` sees batches only.
+    A subclass accepts these as ``*place`` and ``**others``, next to its own keyword arguments, and passes them on; `help` shows
+    all of them. Its `forward` always receives a batch.
 
     Args:
         in_channels: C.
         out_channels: D.
-        kernel_size: k, side of the square kernel; it, stride, padding and dilation may be pairs of equal numbers.
+        kernel_size: k, side of the square kernel. Like stride, padding and dilation, it may be a pair of equal numbers.
         stride: of both axes.
         padding: of all sides; as in Conv2d the default is 0.
         dilation: of both axes.
@@ -41,17 +41,17 @@ class LikeConv2d(Observed):
         bias: whether a learnable bias is added.
 
     Raises:
-        GeometryError: when no layer has these arguments.
+        GeometryError: if no layer can have these arguments.
     """
 
     AXES: ClassVar[int] = 4
-    """Axes of an input, that of the batch among them."""
+    """Number of axes of an input, including the batch axis."""
 
     padding_mode = "zeros"
 
     portable: Portable = False
-    """Whether the batch must stay a batch (no batch folded into `groups`), as exporters need it; never changes the result.
-    "folded": but in groups it may be."""
+    """Whether the batch must stay a separate axis instead of being folded into `groups`, which exporters require. "folded": use
+    portable operations, but allow the batch in `groups`. The setting never changes the result."""
 
     def __init__(
         self,
@@ -75,28 +75,28 @@ class LikeConv2d(Observed):
         self.has_bias = bias
 
     def __init_subclass__(cls, **arguments: Any) -> None:
-        """Lets `forward` take what Conv2d takes, and shows a constructor with the arguments that it passes on."""
+        """Lets `forward` accept unbatched inputs, as Conv2d does, and adds the inherited arguments to the shown signature."""
         super().__init_subclass__(**arguments)
         if "forward" in vars(cls):
             cls.forward = _of_batches(cls.forward, of_maps=cls.AXES == 4)
         cls.__signature__ = _signature(cls)  # type: ignore[attr-defined]
 
     def _fresh_bias(self) -> nn.Parameter | None:
-        """(D,) zeros, where the layer has a bias."""
+        """Zeros of shape (D,) if the layer has a bias, else None."""
         return nn.Parameter(torch.zeros(self.out_channels)) if self.has_bias else None
 
     def _fresh_kernel(self) -> nn.Parameter:
-        """(D, C/g, k, k), to be filled."""
+        """An uninitialised kernel (D, C/g, k, k)."""
         return nn.Parameter(torch.empty(self.out_channels, self.in_channels // self.groups, *self.kernel_size))
 
     def _fresh_kernels(self, count: int) -> nn.Parameter:
-        """(count, D, C/g k^2), to be filled: three axes, because `module.to(memory_format=torch.channels_last)` refuses five."""
+        """Uninitialised kernels (count, D, C/g k^2); three axes, as `.to(memory_format=torch.channels_last)` raises on five."""
         return nn.Parameter(torch.empty(count, self.out_channels, self.geometry.weights // self.out_channels))
 
     def _convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
-        """(N, C, H, W) convolved with one kernel (D, C/g, k, k) for all samples: (N, D, H', W').
+        """Convolves (N, C, H, W) with one kernel (D, C/g, k, k) for all samples: (N, D, H', W').
 
-        In training on the CPU by compiled kernels, where they are faster (`dcdnas.kernels`).
+        Training on the CPU uses compiled kernels where they are faster (`dcdnas.kernels`).
         """
         g = self.geometry
         place = Convolution(g.stride, self.padding[0], g.groups)
@@ -105,7 +105,7 @@ class LikeConv2d(Observed):
         return F.conv2d(x, kernel, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def _convolve_each(self, x: Tensor, kernels: Tensor, bias: Tensor | None = None) -> Tensor:
-        """(N, C, H, W) convolved with each sample's own kernel, (N, D, C/g, k, k): (N, D, H', W')."""
+        """Convolves (N, C, H, W) with a separate kernel for each sample, (N, D, C/g, k, k): (N, D, H', W')."""
         g = self.geometry
         return per_sample_conv2d(x, kernels, g.stride, self.padding[0], g.dilation, g.groups, self.portable, bias)
 
@@ -120,11 +120,12 @@ class LikeConv2d(Observed):
 
 
 def _of_batches(forward: Callable[..., Tensor], of_maps: bool) -> Callable[..., Tensor]:
-    """`forward`, for an input without a batch axis too: then its guide, and the result, have none either.
+    """Wraps `forward` so that it also accepts an input without a batch axis; its guide and the result then have none either.
 
     Args:
-        forward: for (N, C, H, W), or for (N, C).
-        of_maps: whether for the first; no number, since a compiler for any shape takes one from outside for one that varies.
+        forward: takes (N, C, H, W), or (N, C).
+        of_maps: whether `forward` takes (N, C, H, W). A flag instead of the number of axes, because a compiler with dynamic
+            shapes treats a captured number as variable.
     """
 
     @wraps(forward)
@@ -140,7 +141,7 @@ def _of_batches(forward: Callable[..., Tensor], of_maps: bool) -> Callable[..., 
 
 
 def _signature(cls: type[LikeConv2d]) -> inspect.Signature:
-    """Of the constructor, with the arguments of its base in the place of ``*place`` and ``**others``."""
+    """The constructor's signature, with ``*place`` and ``**others`` replaced by the arguments of the base class."""
     own = list(inspect.signature(cls.__init__).parameters.values())[1:]
     if not any(p.kind is p.VAR_POSITIONAL for p in own):
         return inspect.Signature(own)

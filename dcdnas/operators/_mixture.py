@@ -1,4 +1,4 @@
-"""Convolution with K kernels that each sample weighs anew, as wholes or channel by channel: what DY-Conv and CondConv share.
+"""Convolution with an input-dependent mixture of K kernels, weighted as wholes or by output channel: base of DY-Conv, CondConv.
 
 Letters in shapes: N batch, C input channels, D output channels, H W map, k kernel size, K kernels, g groups.
 """
@@ -21,10 +21,10 @@ from dcdnas.operators._product import product
 class KernelMixture(Operator):
     """y = (sum_k pi_k W_k) * x (+ sum_k pi_k b_k), with weights pi that a subclass computes from x.
 
-    pi is (N, K), a number a kernel, or (N, K, D), one for each output channel of a kernel; it costs the same.
+    pi is (N, K), one number for each kernel, or (N, K, D), one for each output channel of each kernel; both cost the same.
 
-    Form ``aggregate`` builds one kernel a sample and convolves once; form ``mix`` convolves with every kernel and then weighs
-    the outputs, which is cheaper where the output has about one pixel.
+    Form ``aggregate`` builds one kernel for each sample and convolves once. Form ``mix`` convolves with every kernel and then
+    sums the weighted outputs, which is cheaper if the output has about one pixel.
     """
 
     FORMS: ClassVar[tuple[str, ...]] = ("aggregate", "mix")
@@ -35,7 +35,7 @@ class KernelMixture(Operator):
     bias: nn.Parameter | None
 
     shift: nn.Parameter | None
-    """(D,), what `fold` leaves to be added; another than the bias, because the mixture's weights need not sum to 1."""
+    """(D,), the shift that `fold` leaves to be added; separate from the bias, because the mixture's weights need not sum to 1."""
 
     def _make_kernels(self, kernels: int) -> None:
         self.weight = self._fresh_kernels(kernels)
@@ -50,12 +50,12 @@ class KernelMixture(Operator):
         return True
 
     def _start_around(self, kernel: Tensor, bias: Tensor | None, share: float, spread: float) -> None:
-        """Kernels around `share` of a given one, biases of that share of its bias."""
+        """Initialises the kernels around `share` times a given kernel, and the biases as `share` times its bias."""
         start_around(self.weight, share * kernel, spread)
         self._start_bias(bias, share)
 
     def _mixed(self, x: Tensor, mixture: Tensor) -> Tensor:
-        """(N, C, H, W) convolved with its samples' mixtures (N, K) or (N, K, D) of the kernels: (N, D, H', W')."""
+        """Convolves (N, C, H, W) with each sample's mixture of the kernels, weights (N, K) or (N, K, D): (N, D, H', W')."""
         bias = added(None if self.bias is None else self._mixed_bias(mixture, self.bias), self.shift)
         if self._form(x) != "mix":
             return self._aggregate(x, mixture, bias)
@@ -63,7 +63,7 @@ class KernelMixture(Operator):
         return y if bias is None else y + bias[..., None, None]
 
     def kernels(self) -> Tensor:
-        """The K kernels as those of a Conv2d: (K, D, C/g, k, k)."""
+        """The K kernels in the shape of Conv2d kernels: (K, D, C/g, k, k)."""
         g = self.geometry
         return torch.unflatten(self.weight, 2, (-1, g.kernel_size, g.kernel_size))
 
@@ -85,12 +85,12 @@ class KernelMixture(Operator):
 
     @classmethod
     def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
-        """Both train."""
+        """Both forms can train."""
         return cls.forms(geometry, settings)
 
     @classmethod
     def traffic(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str) -> int:
-        """The kernel of a sample, or every kernel's outputs before and after weighing."""
+        """Elements of one kernel per sample (``aggregate``), or of all kernels' outputs, unweighted and weighted (``mix``)."""
         g = geometry
         if form == "mix":
             kernels = settings.get("num_kernels", settings.get("num_experts", 1))
@@ -99,22 +99,22 @@ class KernelMixture(Operator):
 
     @classmethod
     def _mixture_cost(cls, geometry: ConvGeometry, kernels: int, form: str) -> int:
-        """Aggregate: (K + H'W') |W|; mix: K H'W' (|W| + D), with |W| = D C/g k^2."""
+        """Multiply-adds: aggregate (K + H'W') |W|; mix K H'W' (|W| + D), with |W| = D C/g k^2."""
         if form == "mix":
             return kernels * geometry.out_pixels * (geometry.weights + geometry.out_channels)
         return (kernels + geometry.out_pixels) * geometry.weights
 
 
 def static_std(geometry: ConvGeometry) -> float:
-    """Standard deviation of a static convolution's fresh kernel: Kaiming's over the fan-out."""
+    """Standard deviation with which a static convolution's kernel is initialised: Kaiming's, by fan-out."""
     return math.sqrt(2.0 / (geometry.out_channels // geometry.groups * geometry.kernel_size**2))
 
 
 @torch.no_grad()
 def start_around_a_mean(kernels: Tensor, mean_std: float, spread: float) -> None:
-    """Fills (K, ...) with kernels whose mean is one fresh kernel and which differ from it by deviations that sum to zero.
+    """Fills (K, ...) with kernels that differ from one random mean kernel by deviations that sum to zero.
 
-    So equal weights give exactly the mean kernel, while the kernels differ and their weights receive a gradient.
+    Equal weights then give exactly the mean kernel, while the kernels differ, so that their weights receive a gradient.
 
     Args:
         kernels: filled in place.
@@ -127,12 +127,12 @@ def start_around_a_mean(kernels: Tensor, mean_std: float, spread: float) -> None
 
 @torch.no_grad()
 def start_around(kernels: Tensor, mean: Tensor, spread: float = 1.0) -> None:
-    """As `start_around_a_mean`, with a mean that is given.
+    """Fills the kernels as `start_around_a_mean` does, around a given mean kernel.
 
     Args:
         kernels: (K, ...), filled in place.
-        mean: of the same number of elements as one of them.
-        spread: standard deviation of the deviations before they are centred, in root mean squares of `mean`.
+        mean: as many elements as one of the kernels.
+        spread: standard deviation of the deviations before they are centred, as a multiple of the root mean square of `mean`.
     """
     deviations = torch.randn_like(kernels) * (spread * mean.square().mean().sqrt())
     kernels.copy_(mean.reshape(kernels[0].shape) + deviations - deviations.mean(0))

@@ -1,4 +1,4 @@
-"""BatchNorm that also trains where a batch holds one value a channel, and what becomes of BatchNorms in deployment."""
+"""BatchNorm that also trains if a batch holds only one value for each channel, and the folding of BatchNorms for deployment."""
 
 from __future__ import annotations
 
@@ -13,45 +13,47 @@ from torch import Tensor, nn
 from dcdnas.kernels import UNCLAMPED, norm_clamp, norm_fits
 
 CLAMPS: Mapping[type[nn.Module], tuple[float, float]] = {nn.Identity: UNCLAMPED, nn.ReLU: (0.0, inf), nn.ReLU6: (0.0, 6.0)}
-"""Activations that are a clamp, and its bounds."""
+"""Activations that are equal to a clamp, with its lower and upper bound."""
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
-    """BatchNorm over the second axis of any shape, safe where a channel has one value.
+    """BatchNorm over the second axis of an input of any shape, which also accepts a single value for each channel.
 
-    That is so for a 1x1 map at batch 1, and inside an attention for any map. There is no variance to normalise by, and
-    `torch.nn.BatchNorm2d` raises; this one then uses its running statistics, as in eval, and leaves them as they are.
+    There is only one value per channel at batch 1 for a 1x1 map, and inside an attention for a map of any size. There is then
+    no variance to normalise by, and `torch.nn.BatchNorm2d` raises; this layer uses its running statistics instead, as in eval
+    mode, and does not update them.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, ...) -> (N, C, ...)."""
+        """Normalises (N, C, ...) -> (N, C, ...)."""
         if self.training and x.numel() <= x.shape[1]:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
         return super().forward(x)
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """Scale and shift, (C,) each, that do in eval what this layer does."""
+        """Scale and shift, (C,) each, that are equivalent to this layer in eval mode."""
         assert self.running_mean is not None
         assert self.running_var is not None
         scale = self.weight * (self.running_var + self.eps).rsqrt()
         return scale, self.bias - self.running_mean * scale
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of axes will do."""
+        """Accepts any number of axes."""
 
 
 class StatedNorm(BatchNorm):
-    """A BatchNorm whose statistics an operator computes in training, without the values themselves."""
+    """A BatchNorm that in training can be given the batch statistics instead of the values that it normalises."""
 
     def observed(self, mean: Tensor, variance: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Scale and shift, (C,) each, that normalise a batch whose statistics were computed elsewhere.
+        """Scale and shift, (C,) each, that normalise a batch with the given statistics.
 
-        The running statistics take note of them, exactly as `forward` would have; where a channel has one value, see above.
+        The running statistics are updated exactly as `forward` would update them. If there is one value per channel, the running
+        statistics are used and not updated; see `BatchNorm`.
 
         Args:
-            mean: (C,) of the batch.
+            mean: (C,), of the batch.
             variance: (C,), biased.
-            count: values a channel.
+            count: number of values per channel.
         """
         if count <= 1:
             return self.folded()
@@ -68,7 +70,7 @@ class StatedNorm(BatchNorm):
 
 
 def activated(x: Tensor, norm: nn.Module, activation: nn.Module) -> Tensor:
-    """``activation(norm(x))``, (N, C, H, W); in training on the CPU by one compiled kernel, where it takes both."""
+    """Computes ``activation(norm(x))`` on (N, C, H, W); one compiled kernel does both in CPU training where it supports them."""
     bounds = CLAMPS.get(type(activation))
     if bounds is not None and _in_kernel(norm, activation) and norm_fits(x):
         return norm_clamp(x, norm, bounds)
@@ -77,12 +79,12 @@ def activated(x: Tensor, norm: nn.Module, activation: nn.Module) -> Tensor:
 
 
 def _in_kernel(norm: nn.Module, activation: nn.Module) -> TypeGuard[BatchNorm]:
-    """Whether a kernel may do what both do: a BatchNorm in training, and no hooks that are to run beside them."""
+    """Whether a compiled kernel may replace both modules: the norm is a BatchNorm in training, and neither has hooks."""
     return type(norm) is BatchNorm and norm.training and not (hooked(norm) or hooked(activation))
 
 
 def hooked(module: nn.Module) -> bool:
-    """Whether hooks are to run beside it."""
+    """Whether a module has forward or backward hooks."""
     m = module
     return bool(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks)
 
@@ -92,7 +94,7 @@ Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 @torch.no_grad()
 def absorbed(layer: Layer, norm: nn.Module) -> tuple[Layer, nn.Module]:
-    """A layer without bias and the norm after it as they are deployed: a BatchNorm becomes part of the layer."""
+    """Folds a BatchNorm into the layer before it, which has no bias, and returns both; an identity replaces the BatchNorm."""
     if not isinstance(norm, BatchNorm):
         return layer, norm
     scale, shift = norm.folded()
@@ -102,12 +104,12 @@ def absorbed(layer: Layer, norm: nn.Module) -> tuple[Layer, nn.Module]:
 
 
 def added(bias: Tensor | None, shift: Tensor | None) -> Tensor | None:
-    """The sum of two biases (D,) or (N, D) that may be missing."""
+    """The sum of two biases (D,) or (N, D), each of which may be None."""
     if bias is None or shift is None:
         return shift if bias is None else bias
     return bias + shift
 
 
 def folded_bias(bias: Tensor | None, scale: Tensor, shift: Tensor) -> nn.Parameter:
-    """A bias (D,), or none, followed by ``scale * y + shift``."""
+    """The bias after folding ``scale * y + shift`` into a bias (D,) or None."""
     return nn.Parameter(shift.clone() if bias is None else bias * scale + shift)

@@ -1,4 +1,4 @@
-"""Hook to inspect or replace a layer's attentions: an operator shows each one that it is about to use."""
+"""Hook to inspect or replace a layer's attentions: an operator passes each attention to its observer before using it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 Observer = Callable[[str, Tensor, bool], Tensor]
-"""Is shown an attention (N, ...) by name, and whether its last two axes are a map's; returns what is used in its place."""
+"""Receives the name of an attention, the attention (N, ...), and whether its last two axes are those of a map; returns the
+tensor to use instead."""
 
 
 class Observed(nn.Module):
-    """A module whose attentions can be looked at, and replaced, from outside."""
+    """A module whose attentions an observer can inspect and replace."""
 
     observer: Observer | None = None
-    """Who looks; nobody, as a rule."""
+    """The observer; usually None."""
 
     def _seen(self, name: str, attention: Tensor, of_map: bool = False) -> Tensor:
-        """The attention, or what the observer puts in its place.
+        """Returns the attention, or the observer's replacement for it.
 
         Args:
-            name: ``kernel`` where it weighs kernels against each other, along its second axis.
+            name: of the attention; ``kernel`` if it weights kernels against each other along its second axis.
             attention: (N, ...); with `of_map` (N, ..., H', W').
-            of_map: whether it has values of its own for each output pixel.
+            of_map: whether the attention has separate values for each output pixel.
         """
         return attention if self.observer is None else self.observer(name, attention, of_map)

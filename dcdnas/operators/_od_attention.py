@@ -1,4 +1,4 @@
-"""The four attentions of ODConv, from the pooled input.
+"""The four attentions of ODConv, computed from the pooled input.
 
 Letters in shapes: N batch, C input channels, D output channels, k kernel size, n kernels, A width of the attention.
 """
@@ -16,20 +16,20 @@ from dcdnas.operators._pool import pooled
 
 
 class Gates(NamedTuple):
-    """What one forward pass weighs by; None where an attention is skipped."""
+    """The attentions of one forward pass; None for those that are skipped."""
 
     channel: Tensor
-    """(N, C), of the input channels."""
+    """(N, C), over the input channels."""
     filter: Tensor | None
-    """(N, D), of the output channels."""
+    """(N, D), over the output channels."""
     spatial: Tensor | None
-    """(N, k*k), of the kernel's taps."""
+    """(N, k*k), over the kernel's taps."""
     kernel: Tensor | None
-    """(N, n), of the kernels; sums to `mass`."""
+    """(N, n), over the kernels; sums to `mass`."""
 
 
 class Attention(nn.Module):
-    """Pooling, FC, norm, ReLU, and a linear head for each attention that is not skipped; all heads are computed as one layer.
+    """Pooling, FC, norm, ReLU, and a linear head for each attention that is not skipped; one matrix product computes all heads.
 
     Args:
         channels: C.
@@ -38,8 +38,8 @@ class Attention(nn.Module):
         kernels: n, or 0 to skip.
         width: A.
         norm: ``batch``, ``layer`` or ``none``.
-        height: of the three sigmoids.
-        mass: what the kernels' softmax sums to.
+        height: upper bound of the three sigmoids.
+        mass: sum of the softmax over kernels.
         temperature: T, by which all logits are divided.
     """
 
@@ -71,10 +71,10 @@ class Attention(nn.Module):
 
     @torch.no_grad()
     def deploy(self) -> tuple[float, float]:
-        """The layer before the norm takes it in, the heads become one with the temperature in it, and the gates' height is 1.
+        """Folds the norm into the layer before it, merges heads and temperature into one layer, and sets the heights to 1.
 
         Returns:
-            What the gates lack afterwards: the product of the sigmoids' heights, and the softmax's sum.
+            The factors that the gates lose: the product of the sigmoids' heights, and the sum of the softmax.
         """
         self.squeeze, self.norm = absorbed(self.squeeze, self.norm)
         if self.joint is None:
@@ -88,7 +88,7 @@ class Attention(nn.Module):
         return left
 
     def forward(self, x: Tensor) -> Gates:
-        """(N, C, H, W) -> the gates."""
+        """Computes the gates from (N, C, H, W)."""
         y = F.relu(self.norm(self.squeeze(pooled(x))))
         if self.joint is None:
             logits = F.linear(y, *self._stacked()) / self.temperature
@@ -104,7 +104,7 @@ class Attention(nn.Module):
         return Gates(found["channel"], found.get("filter"), found.get("spatial"), kernel)
 
     def is_plain(self) -> bool:
-        """Whether it is what was made here: not deployed, with its own kinds of layers, a BatchNorm among them, and no hooks."""
+        """Whether the module is unmodified: not deployed, training, with the original types of layers, a BatchNorm, no hooks."""
         layers = self.layers
         return (
             self.joint is None
@@ -120,10 +120,10 @@ class Attention(nn.Module):
 
     @property
     def layers(self) -> list[nn.Linear]:
-        """The heads that are there, in the order of their outputs; none when deployed."""
+        """The existing heads, in the order of their outputs; empty after `deploy`."""
         return [head for head in (self.channel, self.filter, self.spatial, self.kernel) if head is not None]
 
     @property
     def heads(self) -> dict[str, int]:
-        """Outputs of the attentions that are not skipped, by name."""
+        """Number of outputs of each attention that is not skipped, by name."""
         return {name: outputs for name, outputs in self.outputs.items() if outputs}

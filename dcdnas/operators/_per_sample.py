@@ -1,4 +1,4 @@
-"""Convolution with one kernel a sample, in the two ways every dynamic convolution needs.
+"""Convolution with a separate kernel for each sample, as a grouped convolution or in a form that exporters support.
 
 Letters in shapes: N batch, C input channels, D output channels, H W map, k kernel size, g groups.
 """
@@ -16,11 +16,12 @@ from dcdnas.operators._kernels import per_sample
 from dcdnas.operators._product import plus_product, product
 
 Portable = bool | Literal["folded"]
-"""Whether the batch stays out of the groups of a convolution; "folded": it may be there, for whoever traces puts it back."""
+"""Whether the batch stays out of the groups of a convolution; "folded": it may be folded into them, because the exporter that
+traces the operator separates it again."""
 
 
 def taps(x: Tensor, kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> list[Tensor]:
-    """What each of the k*k taps of a convolution's kernel sees, row by row: k*k views of (N, C, H', W')."""
+    """The shifted inputs that the k*k taps of a convolution's kernel read, row by row: k*k views of (N, C, H', W')."""
     if padding:
         x = F.pad(x, (padding, padding, padding, padding))
     reach = dilation * (kernel_size - 1)
@@ -31,7 +32,7 @@ def taps(x: Tensor, kernel_size: int, stride: int = 1, padding: int = 0, dilatio
 
 
 def centred(x: Tensor, kernel_size: int, padding: int = 0, dilation: int = 1) -> Tensor:
-    """x padded or cropped so that a strided 1x1 convolution without padding sees what the tap (k//2, k//2) sees."""
+    """Pads or crops x so that a strided 1x1 convolution without padding reads the same pixels as the tap (k//2, k//2)."""
     before = padding - dilation * (kernel_size // 2)
     after = padding - dilation * (kernel_size - 1 - kernel_size // 2)
     return F.pad(x, (before, after, before, after)) if before or after else x
@@ -49,11 +50,11 @@ def per_sample_conv2d(
 ) -> Tensor:
     """Convolves each sample with its own kernel.
 
-    A dense 1x1 kernel is one batched matrix product. Otherwise the batch is folded into the groups of one convolution, or,
-    where `portable` and in compilers, the taps are added up one by one: the same multiply-adds, but the batch stays a batch,
-    which is what ONNX, tracing and `torch.compile` need for a batch of any size. A program for one image alone has one plain
-    convolution, whose bias and activation runtimes fuse. Depthwise and dense 1x1 layers in training have compiled kernels
-    (`dcdnas.kernels`).
+    A dense 1x1 kernel is one batched matrix product. For other kernels, the batch is folded into the groups of one convolution.
+    If `portable` is set, and in compilers, the taps are summed one by one instead: this takes the same multiply-adds but keeps
+    the batch a separate axis, which ONNX, tracing and `torch.compile` require for a variable batch size. A program compiled for
+    a single image uses one plain convolution, because runtimes can fuse its bias and activation. Depthwise and dense 1x1 layers
+    use compiled kernels in training (`dcdnas.kernels`).
 
     Args:
         x: (N, C, H, W).
@@ -62,7 +63,7 @@ def per_sample_conv2d(
         padding: as in Conv2d.
         dilation: as in Conv2d.
         groups: g.
-        portable: keeps the batch out of the groups; "folded" does not, in compilers either.
+        portable: keeps the batch out of the groups; "folded" folds it into the groups even in compilers.
         bias: (D,) for all samples, or (N, D).
 
     Returns:
@@ -100,14 +101,14 @@ def _by_taps(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int
 
 
 def _stacked_taps(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int, groups: int) -> Tensor:
-    """A depthwise layer in one product and one sum: exporters take 10 to 20 ms of each operation."""
+    """Computes a depthwise layer with one product and one sum, because exporters spend 10 to 20 ms on each operation."""
     seen = taps(x, weight.shape[-1], stride, padding, dilation)
     kernels = weight.flatten(2).transpose(1, 2).reshape(-1, len(seen) * groups, 1, 1)
     return torch.unflatten(product(torch.cat(seen, 1), kernels), 1, (len(seen), groups)).sum(1)
 
 
 def _tap(pixels: Tensor, kernel: Tensor, groups: int) -> Tensor:
-    """(N, C, H', W'), (N, D, C/g) -> (N, D, H', W')."""
+    """Contribution of one tap: its pixels (N, C, H', W') and kernel (N, D, C/g) -> (N, D, H', W')."""
     out_channels, in_channels = kernel.shape[1:]
     if in_channels == 1 and out_channels == groups:
         return product(pixels, kernel.unsqueeze(-1))
@@ -118,12 +119,12 @@ def _tap(pixels: Tensor, kernel: Tensor, groups: int) -> Tensor:
 
 
 def _pointwise(pixels: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-    """(N, C, H', W'), (N, D, C), (D,) or (N, D) -> (N, D, H', W'), in the layout of the pixels."""
+    """1x1 convolution: pixels (N, C, H', W'), kernel (N, D, C), bias (D,) or (N, D) -> (N, D, H', W') in the pixels' layout."""
     d, height, width = kernel.shape[1], *pixels.shape[2:]
     if pointwise_fits(pixels, kernel, bias):
         return pointwise(pixels, kernel, bias)
     if pixels.is_contiguous(memory_format=torch.channels_last) and not pixels.is_contiguous():
-        rows = pixels.permute(0, 2, 3, 1).flatten(1, 2)  # the same memory, pixel by pixel
+        rows = pixels.permute(0, 2, 3, 1).flatten(1, 2)  # a view of the same memory, one row for each pixel
         kernel = kernel.transpose(1, 2)
         y = rows @ kernel if bias is None else plus_product(bias.view(-1, 1, bias.shape[-1]), rows, kernel)
         return y.view(-1, height, width, d).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Filters that differ from pixel to pixel and are shared by groups of channels: what involution and LSConv have in common.
+"""Base of involution and LSConv: filters that differ from pixel to pixel and are shared by groups of channels.
 
 Letters in shapes: N batch, C channels (in and out), H W map, k kernel size, G groups of channels that share a filter.
 """
@@ -26,12 +26,12 @@ from dcdnas.operators._widths import by_width, nearest_divisor, plain
 class PixelFilter(Operator):
     """y_c(p) = sum_t [w_g(c)(t, p) + v_c(t)] x_c(p + t): filters w that a subclass generates at each pixel, and own taps v.
 
-    A subclass has the settings `group_channels`, `own_taps` and `reduction`, calls `_make_taps`, and says the filters and what
-    they cost.
+    The own taps v_c are a static filter of channel c. A subclass has the settings `group_channels`, `own_taps` and `reduction`,
+    calls `_make_taps`, and implements `filters` and their cost, `controlling`.
     """
 
     INTERLEAVED: ClassVar[bool] = False
-    """Whether channel c takes filter c mod G; otherwise neighbours share one."""
+    """Whether channel c uses filter c mod G; otherwise neighbouring channels share a filter."""
 
     group_channels: int
     own_taps: bool
@@ -47,7 +47,7 @@ class PixelFilter(Operator):
 
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
-        """The number of channels that share a filter becomes the nearest divisor of C below."""
+        """Reduces the number of channels that share a filter to the nearest divisor of C at or below it."""
         check_channelwise(cls.__name__.lower(), geometry)
         resolved = super().resolve(geometry, **settings)
         shared = nearest_divisor(geometry.in_channels, int(resolved["group_channels"]))
@@ -55,33 +55,33 @@ class PixelFilter(Operator):
 
     @classmethod
     def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
-        """The hidden units in place of the reduction."""
+        """The settings with the number of hidden units in place of the reduction."""
         return by_width(geometry, settings)
 
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
-        """Those of the filters, and C k^2 H'W' to apply them."""
+        """Multiply-adds that generate the filters, and C k^2 H'W' to apply them."""
         return cls.controlling(geometry, settings) + cls.convolving(geometry, settings)
 
     @classmethod
     def convolving(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """C k^2 H'W', whatever the groups: each channel is filtered by itself."""
+        """C k^2 H'W' for any number of groups, because each channel is filtered by itself."""
         return geometry.in_channels * geometry.kernel_size**2 * geometry.out_pixels
 
     @abstractmethod
     def filters(self, x: Tensor) -> Tensor:
-        """w: (N, C, H, W) -> (N, G, k*k, H', W')."""
+        """Generates w: (N, C, H, W) -> (N, G, k*k, H', W')."""
 
     @abstractmethod
     def _silence(self) -> None:
-        """Makes the generated filters 0 for any input, in a way that learns."""
+        """Initialises the generated filters to 0 for any input, such that they still receive gradients."""
 
     @torch.no_grad()
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
-        """The own taps are the given kernel, and the generated filters are 0.
+        """Sets the own taps to the given kernel and the generated filters to 0.
 
         Raises:
-            GeometryError: for a convolution that mixes channels, and without own taps.
+            GeometryError: for a convolution that mixes channels, or if there are no own taps.
         """
         name = type(self).__name__.lower()
         check_depthwise(name, self.geometry)
@@ -92,7 +92,7 @@ class PixelFilter(Operator):
         self._start_bias(bias)
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C, H, W) -> (N, C, H', W')."""
+        """Filters (N, C, H, W) -> (N, C, H', W')."""
         g = self.geometry
         filters = per_sample(self._seen("filter", self.filters(x), of_map=True))
         place = (self.INTERLEAVED, g.kernel_size, g.stride, self.padding[0], g.dilation)
@@ -104,7 +104,7 @@ class PixelFilter(Operator):
 
 
 def check_channelwise(name: str, geometry: ConvGeometry) -> None:
-    """Raises GeometryError where an operator that filters each channel around a pixel does not fit."""
+    """Raises GeometryError where an operator that filters each channel around a centre pixel is impossible."""
     if geometry.in_channels != geometry.out_channels:
         raise GeometryError(
             f"{name} filters each channel by itself, so it cannot turn {geometry.in_channels} channels into "
@@ -119,7 +119,7 @@ def check_channelwise(name: str, geometry: ConvGeometry) -> None:
 
 
 def check_depthwise(name: str, geometry: ConvGeometry) -> None:
-    """Raises GeometryError where an operator that filters each channel cannot begin as the convolution."""
+    """Raises GeometryError where an operator that filters each channel cannot be initialised as the convolution."""
     if geometry.groups != geometry.in_channels:
         raise GeometryError(
             f"{name} filters each channel by itself, and this convolution mixes {geometry.in_channels // geometry.groups} "
@@ -128,7 +128,7 @@ def check_depthwise(name: str, geometry: ConvGeometry) -> None:
 
 
 def tap_deviation(kernel_size: int) -> float:
-    """sqrt(2) / k: the taps of a channel's filter that keep the scale of a static convolution."""
+    """sqrt(2) / k, the standard deviation of a channel's taps that preserves the scale of a static convolution."""
     return math.sqrt(2.0) / kernel_size
 
 
@@ -142,13 +142,13 @@ def filtered(
     padding: int = 0,
     dilation: int = 1,
 ) -> Tensor:
-    """Each channel filtered at each pixel by its group's filter and its own taps; k*k shifted views of x, no copies.
+    """Filters each channel at each pixel with its group's filter and its own taps; reads k*k shifted views of x, without copies.
 
     Args:
         x: (N, C, H, W).
         filters: (N, G, k*k, H', W').
-        own: (C, k*k), or none.
-        interleaved: whether channel c is of group c mod G, instead of c // (C/G).
+        own: (C, k*k), or None.
+        interleaved: whether channel c belongs to group c mod G, instead of c // (C/G).
         kernel_size: k.
         stride: as in Conv2d.
         padding: as in Conv2d.
@@ -167,18 +167,18 @@ def filtered(
 
 
 def _grouping(groups: int, interleaved: bool) -> tuple[tuple[int, int], int]:
-    """Into what the channels are cut, and the axis of those that share a filter."""
+    """The shape into which the channel axis is split, and the axis of the channels that share a filter."""
     return ((-1, groups), 1) if interleaved else ((groups, -1), 2)
 
 
 def _of_tap(filters: Tensor, own: Tensor | None, t: int, shape: tuple[int, int], axis: int) -> Tensor:
-    """What weighs a tap: (N, 1, G, H', W') or (N, G, 1, H', W'), with own taps a number for each channel."""
+    """Weights of one tap: (N, 1, G, H', W') or (N, G, 1, H', W'); own taps expand the axis of size 1 to the group's channels."""
     shared = filters[:, :, t].unsqueeze(axis)
     return shared if own is None else shared + torch.unflatten(own[:, t], 0, shape)[..., None, None]
 
 
 class _Lean(torch.autograd.Function):
-    """`filtered` that keeps only its inputs for the backward pass, and no weighed taps."""
+    """`filtered` that stores only its inputs for the backward pass, not the weighted taps."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, filters: Tensor, own: Tensor | None, interleaved: bool, *place: int) -> Tensor:

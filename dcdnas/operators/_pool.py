@@ -1,5 +1,5 @@
-"""Average pooling to one pixel and a few, written as sums: their gradient is a few numbers a channel, never spread over a map in
-memory."""
+"""Average pooling to one pixel or a few, written as sums: their gradient is a few numbers for each channel, which are never
+expanded to a whole map in memory."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch import Tensor
 
 
 def pooled(x: Tensor) -> Tensor:
-    """The mean over the map: (N, C, H, W) -> (N, C)."""
+    """Computes the mean over the map: (N, C, H, W) -> (N, C)."""
     if not torch.is_grad_enabled() or _accumulator(x) is not None:
         return x.mean((2, 3))
     return x.sum((2, 3)) / (x.shape[2] * x.shape[3])
 
 
 def quarters(x: Tensor) -> Tensor:
-    """The means of the map's four quarters, (N, C, H, W) -> (N, 4 C), cut and overlapping as adaptive average pooling does.
+    """Computes the means of the map's four quarters, (N, C, H, W) -> (N, 4 C), which overlap as in adaptive average pooling.
 
-    Exported they are one pooling, which here takes longer than the sums and in a runtime is one node in place of six.
+    Exporters get one pooling operation instead of the sums. It is slower in PyTorch, but one node instead of six in a runtime.
     """
     height, width = x.shape[-2:]
     if torch.compiler.is_exporting() and min(height, width) > 1:
@@ -28,15 +28,15 @@ def quarters(x: Tensor) -> Tensor:
 
 
 def tiles(x: Tensor, side: int) -> Tensor:
-    """The means of side x side tiles of the map, (N, C, H, W) -> (N, C, side, side), cut as adaptive average pooling does.
+    """Computes the means of side x side tiles, (N, C, H, W) -> (N, C, side, side), with the bounds of adaptive average pooling.
 
-    Rows first, then columns, in slices of fixed bounds, which every exporter knows.
+    It averages rows first, then columns, in slices with fixed bounds, which every exporter supports.
     """
     return _bands(_bands(x, 2, side), 3, side).to(x.dtype)
 
 
 def _bands(x: Tensor, axis: int, count: int) -> Tensor:
-    """Means over `count` stretches of an axis, which overlap where it is no multiple; the axis is as long afterwards."""
+    """Means over `count` intervals of an axis, which overlap if `count` does not divide its length; one entry for each."""
     length, kind = x.shape[axis], _accumulator(x)
     if length == count:
         return x
@@ -45,7 +45,7 @@ def _bands(x: Tensor, axis: int, count: int) -> Tensor:
 
 
 def _halves(x: Tensor, axis: int) -> Tensor:
-    """Sums of the two halves of an axis, which share its middle where its length is odd; the axis has length 2 afterwards."""
+    """Sums of the two halves of an axis, which share the middle entry if its length is odd; the result has length 2."""
     length, kind = x.shape[axis], _accumulator(x)
     if length % 2 == 0:
         return torch.unflatten(x, axis, (2, length // 2)).sum(axis + 1, dtype=kind)
@@ -55,5 +55,5 @@ def _halves(x: Tensor, axis: int) -> Tensor:
 
 
 def _accumulator(x: Tensor) -> torch.dtype | None:
-    """The type of a sum: a large map's does not fit into half precision."""
+    """The dtype in which to sum; float32 for half precision, which the sum over a large map overflows."""
     return torch.float32 if x.dtype == torch.float16 else None

@@ -1,8 +1,8 @@
-"""The products that a FLOP count includes, marked so that a counter sees exactly them and no other multiplication.
+"""Marks the elementwise products that a FLOP count includes, so that the counter sees exactly these multiplications.
 
-`product(a, b)` is `a * b`. While `counting()` is active (only the FLOP counter does that) it runs as the operation
-``dcdnas::product``, so that a trace names each marked product; everywhere else it is the plain multiplication that every
-exporter and compiler knows.
+`product(a, b)` is `a * b`. Inside `counting()`, which only the FLOP counter uses, it runs as the operation ``dcdnas::product``,
+so that a trace contains each marked product by name. Everywhere else it is the ordinary multiplication that every exporter and
+compiler supports.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _LIBRARY.impl("product", lambda a, b: a * b, "CompositeExplicitAutograd")  # typ
 
 
 def is_counting() -> bool:
-    """Whether a FLOP counter is looking; never where a compiler is, which cannot read a context variable."""
+    """Whether a FLOP counter is active; always False under a compiler, which cannot read a context variable."""
     return not torch.compiler.is_compiling() and _COUNTING.get()
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """The elementwise product `a * b`, counted as one multiply-add an element of the (broadcast) result."""
+    """Returns `a * b`, counted as one multiply-add for each element of the (broadcast) result."""
     if is_counting():
         marked: Tensor = torch.ops.dcdnas.product(a, b)
         return marked
@@ -35,14 +35,14 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 
 
 def plus_product(base: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """`base + a @ b` for batches of matrices (N, D, P), (N, D, C) and (N, C, P), in one operation where nobody counts."""
+    """Returns `base + a @ b` for batches of matrices (N, D, P), (N, D, C), (N, C, P); one operation, except while counting."""
     return base + a @ b if is_counting() else torch.baddbmm(base, a, b)
 
 
 def scaled(a: Tensor, b: Tensor, base: Tensor | None = None) -> Tensor:
-    """`product(a, b)` (`+ base`), in the memory of `a`, which nobody else may need, where no gradient does.
+    """Returns `product(a, b)` (`+ base`); without gradients it is computed in place in `a`, which the caller must not use again.
 
-    Two passes in place: `torch.addcmul` takes three times as long when it broadcasts.
+    It makes two in-place passes, because `torch.addcmul` takes three times as long when it broadcasts.
     """
     if torch.is_grad_enabled() or torch.compiler.is_compiling() or is_counting():
         return product(a, b) if base is None else product(a, b) + base
@@ -51,7 +51,7 @@ def scaled(a: Tensor, b: Tensor, base: Tensor | None = None) -> Tensor:
 
 @contextmanager
 def counting() -> Iterator[None]:
-    """Within this context `product` runs as the traceable operation ``dcdnas::product``."""
+    """Context in which `product` runs as the traceable operation ``dcdnas::product``."""
     token = _COUNTING.set(True)
     try:
         yield

@@ -1,10 +1,10 @@
-"""One kernel a region of the map, at about the price of one convolution, and with shapes that do not depend on the regions.
+"""Convolution with one kernel per region of the map, at about the cost of one convolution and with shapes independent of regions.
 
-The pixels of a sample are moved so that those of one region are neighbours, each region filled up to whole blocks; then one
-batched matrix product multiplies each block by its region's kernel. However the regions lie, P pixels in m regions fit into
-floor((P + m (b - 1)) / b) blocks of b, so every shape is known beforehand, as exporters and compilers need it.
+The pixels of a sample are sorted by region, and each region is padded to whole blocks; then one batched matrix product
+multiplies each block by its region's kernel. P pixels in m regions of any shape fit into floor((P + m (b - 1)) / b) blocks of b,
+so every shape is known in advance, which exporters and compilers require.
 
-Letters in shapes: N batch, C input channels, D output channels, k kernel size, g groups, P pixels, m regions, b pixels a
+Letters in shapes: N batch, C input channels, D output channels, k kernel size, g groups, P pixels, m regions, b pixels per
 block, S slots (pixels of all blocks).
 """
 
@@ -22,21 +22,21 @@ from dcdnas.operators._product import product
 
 
 def block_size(pixels: int, regions: int) -> int:
-    """b: the largest power of two up to sqrt(P / m), which balances empty slots against repeated kernels."""
+    """Returns b, the largest power of two up to sqrt(P / m), which balances empty slots against copies of kernels."""
     return 1 << max(0, int(math.log2(math.sqrt(pixels / regions) + 1e-9)))
 
 
 def block_count(pixels: int, regions: int) -> int:
-    """How many blocks hold the regions, however they lie."""
+    """Number of blocks that hold the pixels for any division into regions."""
     b = block_size(pixels, regions)
     return (pixels + regions * (b - 1)) // b
 
 
 def depthwise_by_region(seen: Sequence[Tensor], region: Tensor, kernels: Tensor) -> Tensor:
-    """As `convolve_by_region` for one input and one output channel a group: a kernel is so small that each pixel has a copy.
+    """`convolve_by_region` for depthwise convolutions, whose kernels are small enough to be copied for each pixel.
 
     Args:
-        seen: what each tap sees, (N, C, H', W').
+        seen: the shifted input that each tap reads, (N, C, H', W').
         region: (N, H', W').
         kernels: (N, m, C, k^2).
 
@@ -53,8 +53,8 @@ def convolve_by_region(pixels: Tensor, region: Tensor, kernels: Tensor, groups: 
     """Multiplies each pixel by the kernel of its region.
 
     Args:
-        pixels: (N, P, C k^2), what the kernel sees at each output pixel.
-        region: (N, P), whole numbers below m.
+        pixels: (N, P, C k^2), the inputs of the kernel at each output pixel.
+        region: (N, P), integers below m.
         kernels: (N, m, D, C/g k^2).
         groups: g.
 
@@ -72,9 +72,9 @@ def convolve_by_region(pixels: Tensor, region: Tensor, kernels: Tensor, groups: 
 
 
 def convolve_by_sorted_region(pixels: Tensor, region: Tensor, kernels: Tensor, groups: int) -> Tensor:
-    """`convolve_by_region` with one matrix product a sample and region, whose sizes the regions decide.
+    """`convolve_by_region` with one matrix product for each sample and region; the sizes depend on the regions.
 
-    On a CPU several times faster, as no kernel is copied for each block; of no use to exporters and compilers.
+    It is several times faster on a CPU, because no kernel is copied for each block, but exporters and compilers cannot use it.
     """
     order = region.argsort(1)
     sizes = F.one_hot(region, kernels.shape[1]).sum(1).tolist()
@@ -91,7 +91,7 @@ def convolve_by_sorted_region(pixels: Tensor, region: Tensor, kernels: Tensor, g
 
 
 def _places(region: Tensor, regions: int, b: int, blocks: int) -> tuple[Tensor, Tensor]:
-    """Each pixel's slot, (N, P), and each block's region, (N, S / b)."""
+    """Returns the slot of each pixel, (N, P), and the region of each block, (N, S / b)."""
     inside = F.one_hot(region, regions)
     rank = inside.cumsum(1).gather(2, region.unsqueeze(2)).squeeze(2) - 1
     filled = (inside.sum(1) + (b - 1)) // b
@@ -106,12 +106,12 @@ def _counting(like: Tensor, end: int) -> Tensor:
 
 
 def _rows(values: Tensor, index: Tensor) -> Tensor:
-    """(N, R, F) and (N, S) below R -> (N, S, F): the rows of each sample that its index names."""
+    """Selects rows of each sample by index: values (N, R, F) and indices (N, S) below R -> (N, S, F)."""
     first = _counting(index, index.shape[0])[:, None] * values.shape[1]
     return torch.unflatten(values.flatten(0, 1).index_select(0, (index + first).flatten()), 0, index.shape)
 
 
 def pixel_rows(x: Tensor, kernel_size: int, stride: int, padding: int, dilation: int) -> Tensor:
-    """What the kernel sees at each output pixel: (N, C, H, W) -> (N, P, C k^2)."""
+    """Collects the inputs of the kernel at each output pixel: (N, C, H, W) -> (N, P, C k^2)."""
     seen = torch.stack(taps(x, kernel_size, stride, padding, dilation), 2)
     return seen.flatten(3).flatten(1, 2).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""What an operator from outside the package has to keep to be used at all; `dcdnas.testing` checks the whole contract."""
+"""Minimal checks of an operator that another package registers; `dcdnas.testing` checks the whole contract."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ PLACES = (
     ConvGeometry(16, 16, 3, groups=16, height=5, width=6),
     ConvGeometry(16, 16, 1, height=5, width=6),
 )
-"""An ordinary, a depthwise and a 1x1 convolution: an operator takes one of them."""
+"""A dense, a depthwise and a 1x1 convolution; an operator has to support at least one of them."""
 
 
 def check(name: str, operator: type[Operator]) -> None:
-    """Builds the operator where it fits, runs it and counts it.
+    """Builds, runs and counts the operator at each of `PLACES` that it supports.
 
     Args:
         name: of the entry.
-        operator: what is to be added.
+        operator: the class to register.
 
     Raises:
-        ContractError: naming the rule that it breaks.
+        ContractError: naming the rule that the operator breaks.
     """
     dimensions(operator)
     taken = list(_taken(operator))
-    require(bool(taken), f"it takes none of {', '.join(map(str, PLACES))}; some convolution it has to take with its defaults")
+    require(bool(taken), f"with its defaults it has to support at least one of {', '.join(map(str, PLACES))}")
     for place in taken:
         _check_at(operator, place)
 

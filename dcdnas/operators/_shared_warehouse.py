@@ -1,4 +1,4 @@
-"""A warehouse that several layers of KernelWarehouse have in common: the size of its cells, and which are whose at the start."""
+"""A warehouse that several KernelWarehouse layers share: the size of its cells, and the cells initially assigned to each."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from dcdnas.operators._warehouse import Plan, cells_for
 from dcdnas.operators._widths import nearest_divisor
 
 MOST_PARTS = 64
-"""Blocks of channels that a kernel is cut into, at most: the attention grows with the square of the parts."""
+"""Largest number of parts into which either channel axis of a kernel is cut: the attention grows with the square of the parts."""
 
 
 def sharing(geometries: Sequence[ConvGeometry], settings: Mapping[str, Setting]) -> list[dict[str, Setting]]:
-    """The settings of layers that share a warehouse, whose cells are as large as all of their kernels can be cut into.
+    """Returns the settings of layers that share a warehouse, with the largest cells into which all their kernels can be cut.
 
     Args:
         geometries: of the layers, in the order of computation.
-        settings: of all of them; their parts are those of the greatest common divisors of output and of input channels.
+        settings: common to all layers; `out_parts` and `in_parts` cut the greatest common divisors of their channels.
 
     Raises:
-        GeometryError: when depthwise layers are among others, or a kernel would fall into too many parts.
+        GeometryError: if depthwise and other layers are mixed, or a kernel would have too many parts.
     """
     cell_out, cell_in = _cell(geometries, settings)
     budget = float(settings["budget"])
@@ -36,40 +36,40 @@ def sharing(geometries: Sequence[ConvGeometry], settings: Mapping[str, Setting])
 
 
 def _cell(geometries: Sequence[ConvGeometry], settings: Mapping[str, Setting]) -> tuple[int, int]:
-    """Output and input channels of a cell."""
+    """Number of output and of input channels of a cell."""
     alone = [g for g in geometries if g.in_channels == g.groups]
     others = [g for g in geometries if g.in_channels != g.groups]
     if alone and others:
         raise GeometryError(
-            f"kernel-warehouse: a layer of one input channel a group ({alone[0]}) and one of more ({others[0]}) share no cells. "
-            "Give depthwise layers a pattern of their own."
+            f"kernel-warehouse: a layer with one input channel per group ({alone[0]}) and a layer with more ({others[0]}) cannot "
+            "share cells. Give depthwise layers a separate pattern."
         )
     outs, ins = math.gcd(*(g.out_channels for g in geometries)), math.gcd(*(g.in_channels // g.groups for g in geometries))
     return outs // nearest_divisor(outs, int(settings["out_parts"])), ins // nearest_divisor(ins, int(settings["in_parts"]))
 
 
 def _cut(g: ConvGeometry, settings: Mapping[str, Setting], cell_out: int, cell_in: int) -> dict[str, Setting]:
-    """The settings of one layer, with the parts that its kernel falls into."""
+    """The settings of one layer, with the numbers of parts into which its kernel is cut."""
     outs, ins = g.out_channels // cell_out, g.in_channels // g.groups // cell_in
     if max(outs, ins) > MOST_PARTS:
         raise GeometryError(
-            f"kernel-warehouse: the layers that share a warehouse have cells of {cell_out} output and {cell_in} input channels "
-            f"in common, of which {g} has {outs} x {ins} a tap. Allowed: up to {MOST_PARTS} a side. Let layers share whose "
-            "channels have more in common, by other patterns, or by share: layer or block."
+            f"kernel-warehouse: the largest cells that fit all layers of a shared warehouse have {cell_out} output and {cell_in} "
+            f"input channels, which cut {g} into {outs} x {ins} parts per tap. Allowed: up to {MOST_PARTS} x {MOST_PARTS}. Share "
+            "between layers whose channels have larger common divisors: with other patterns, or with share: layer or block."
         )
     return {**settings, "out_parts": outs, "in_parts": ins}
 
 
 def checked_share(geometry: ConvGeometry, resolved: Mapping[str, Setting], shared: Mapping[str, Setting]) -> dict[str, Setting]:
-    """What a layer says of a warehouse that others have, too; nothing where it has one of its own.
+    """Returns a layer's checked settings of its shared warehouse; empty if it has a warehouse of its own.
 
     Args:
         geometry: of the layer.
         resolved: its other settings.
-        shared: ``shared_cells``, ``shared_start``, ``shared_with`` and ``shared_basis``, as far as they were said.
+        shared: ``shared_cells``, ``shared_start``, ``shared_with`` and ``shared_basis``, each of which may be missing.
 
     Raises:
-        GeometryError: when its own cells are not among those.
+        GeometryError: if a value is not allowed, or the layer's own cells exceed the shared ones.
     """
     cells, start, lender = shared.get("shared_cells", 0), shared.get("shared_start", 0), shared.get("shared_with", "")
     if not cells:
@@ -82,9 +82,11 @@ def checked_share(geometry: ConvGeometry, resolved: Mapping[str, Setting], share
     found: dict[str, Setting] = {"shared_cells": cells, "shared_start": start, "shared_with": lender}
     basis = shared.get("shared_basis", 0)
     if type(basis) is not int or basis < 0:
-        raise GeometryError(f"shared_basis cannot be {basis!r}. Allowed: a whole number, 0 for none.")
+        raise GeometryError(f"shared_basis cannot be {basis!r}. Allowed: a whole number, 0 for no basis.")
     if basis:
         found["shared_basis"] = basis
     if Plan.of(geometry, {**resolved, **found}).end > cells:
-        raise GeometryError(f"kernel-warehouse: {cells} shared_cells are too few from {start} on for {geometry}.")
+        raise GeometryError(
+            f"kernel-warehouse: shared_cells={cells} is too small for the cells of {geometry} from shared_start={start} on."
+        )
     return found

@@ -1,7 +1,7 @@
-"""How KernelWarehouse cuts a kernel into parts, which cell is whose at the start, and its contrasting-driven attention.
+"""KernelWarehouse's division of a kernel into parts, the initial assignment of cells, and the contrasting-driven attention.
 
 Letters in shapes: N batch, C input channels, D output channels, k kernel size, m parts, n cells, O and A parts of the output
-and of the input channels, h hidden units.
+and of the input channels, h hidden units, b budget, t temperature.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from dcdnas.operators._product import product
 from dcdnas.operators._widths import reduced
 
 LEAST_HIDDEN, FLOOR, DROPPED = 16, 1e-3, 2**-7
-"""The attention's least hidden units; what is added to the sum of a part's logits, of which none may be left; a static start's
-dropped logit, which at 0 would never get a gradient."""
+"""The smallest number of hidden units of the attention; the constant added to the sum of a part's absolute logits, which may be
+0; the dropped logit of a static initialisation, which would never receive a gradient at 0."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A layer of KernelWarehouse as numbers.
+    """All sizes of one KernelWarehouse layer.
 
     Args:
         channels: C.
@@ -37,10 +37,11 @@ class Plan:
         cell_in: its input channels.
         cells: n.
         hidden: h.
-        owned: part to the cell that is its own at the start; the other parts start from none.
-        start: the first cell that is the layer's own, of a warehouse that several layers share.
-        reserved: cells that are its own: b of them a part, or one for each part that has one.
-        basis: q: of so many numbers a part's logits of the other layers' cells are made; 0 for a number each.
+        owned: part -> the cell initially assigned to it; parts without an entry have none.
+        start: index of the layer's first own cell in a warehouse that several layers share.
+        reserved: number of the layer's own cells: int(b) for each part, or for b < 1 one for each part that has one.
+        basis: q, the number of values from which a part's logits of the other layers' cells are computed; 0 predicts each
+            logit directly.
     """
 
     channels: int
@@ -58,7 +59,7 @@ class Plan:
 
     @staticmethod
     def of(geometry: ConvGeometry, settings: Mapping[str, Setting]) -> Plan:
-        """The plan of a layer with a warehouse of its own, or with its share of another; the settings are resolved."""
+        """Builds the plan of a layer with its own or a shared warehouse; the settings are resolved."""
         g, outs, ins, budget = geometry, int(settings["out_parts"]), int(settings["in_parts"]), float(settings["budget"])
         parts = g.kernel_size**2 * outs * ins
         start = int(settings.get("shared_start", 0))
@@ -72,57 +73,58 @@ class Plan:
 
     @property
     def parts(self) -> int:
-        """m = k^2 O A."""
+        """Number of parts, m = k^2 O A."""
         return self.side**2 * self.out_parts * self.in_parts
 
     @property
     def own(self) -> list[int]:
-        """The cells that are the layer's own at the start: one at least."""
+        """The cells initially assigned to the layer's parts; at least one."""
         return sorted(set(self.owned.values())) or [min(self.start, self.cells - 1)]
 
     @property
     def end(self) -> int:
-        """Behind the last cell that is the layer's own: where those of the next layer begin."""
+        """Index after the layer's last own cell, where the own cells of the next layer begin."""
         return self.start + self.reserved
 
     @property
     def said(self) -> int:
-        """Numbers that the attention's last layer gives a part: a logit a cell and one more, or the own cells' and q."""
+        """Outputs of the attention's last FC layer for each part: n + 1 logits, or with a basis e + q + 1 for e own cells."""
         return (self.reserved + self.basis if self.basis else self.cells) + 1
 
     @property
     def attention(self) -> int:
-        """Multiply-adds of the attention, and of the scaling of its logits: h (C + (n + 1) m) + n m.
+        """Multiply-adds of the attention, including the scaling of its logits: h (C + (n + 1) m) + n m.
 
-        With a basis of q and e own cells it is h (C + (e + q + 1) m) + q (n - e) m + n m.
+        With a basis of q values and e own cells they are h (C + (e + q + 1) m) + q (n - e) m + n m.
         """
         spread = self.basis * (self.cells - self.reserved) * self.parts
         return self.hidden * (self.channels + self.said * self.parts) + spread + self.cells * self.parts
 
     def seen(self, geometry: ConvGeometry) -> int:
-        """Pixels that are convolved with the cells: all of the map, of which a strided 1x1 kernel sees only some."""
+        """Number of pixels that are convolved with the cells: all of the map, or only the output pixels for a 1x1 kernel."""
         return geometry.out_pixels if self.side == 1 else geometry.height * geometry.width
 
     def joined(self, parts: Tensor) -> Tensor:
-        """The kernel of which these are the parts: (N, m, c_o c_i) -> (N, D, C/g, k, k)."""
+        """Assembles a kernel from its parts: (N, m, c_o c_i) -> (N, D, C/g, k, k)."""
         cut = torch.unflatten(parts, 2, (self.cell_out, self.cell_in))
         cut = torch.unflatten(cut, 1, (self.side, self.side, self.out_parts, self.in_parts))
         return cut.permute(0, 3, 5, 4, 6, 1, 2).flatten(3, 4).flatten(1, 2)
 
     def cut(self, kernel: Tensor) -> Tensor:
-        """The parts of a kernel: (D, C/g, k, k) -> (m, c_o, c_i)."""
+        """Cuts a kernel into its parts: (D, C/g, k, k) -> (m, c_o, c_i)."""
         parts = torch.unflatten(kernel, 1, (self.in_parts, self.cell_in))
         parts = torch.unflatten(parts, 0, (self.out_parts, self.cell_out))
         return parts.permute(4, 5, 0, 2, 1, 3).flatten(0, 3)
 
 
 def cells_for(budget: float, parts: int) -> int:
-    """n: b cells for each part of a warehouse's layers, at least one."""
+    """Returns n: b cells for each part of the layers of a warehouse, at least one in all."""
     return max(int(budget * parts + 1e-9), 1)
 
 
 def _owned(parts: int, cells: int, budget: float, start: int) -> dict[int, int]:
-    """Part to its own cell: every b-th for b >= 1; else, of each 1/b parts one, and of the next ones the next."""
+    """Assigns cells to parts. For b >= 1, part i gets the cell start + i int(b). For b < 1, one of each int(1/b) parts gets the
+    next cell; its position among them moves by one from each group of parts to the next."""
     if budget >= 1:
         return {part: start + part * int(budget) for part in range(parts)}
     apart = int(1 / budget)
@@ -131,15 +133,15 @@ def _owned(parts: int, cells: int, budget: float, start: int) -> dict[int, int]:
 
 
 class Contrast(nn.Module):
-    """The contrasting-driven attention: (N, C, H, W) -> alpha (N, m, n), whose numbers may be negative.
+    """The contrasting-driven attention: (N, C, H, W) -> alpha (N, m, n), whose entries may be negative.
 
     Args:
         plan: of the layer.
-        temperature: t at the start, the share of the first assignment beta in it.
+        temperature: initial t, the weight of the initial assignment beta in alpha.
     """
 
     coldest: ClassVar[float] = 0.0
-    """Where annealing ends; of a temperature that divides logits it is 1."""
+    """The temperature at the end of annealing, here 0; it is 1 for operators whose temperature divides logits."""
 
     temperature: Tensor
     first: Tensor
@@ -163,7 +165,8 @@ class Contrast(nn.Module):
         self.register_buffer("first", first, persistent=False)
 
     def start(self, init: str) -> None:
-        """``static``: the logits are beta for any input, where parts without a cell share one; ``published``: random."""
+        """Initialises the attention. ``static``: the logits equal beta for any input, and parts without a cell share that of
+        another; ``published``: random logits."""
         nn.init.kaiming_normal_(self.squeeze.weight, mode="fan_out", nonlinearity="relu")
         bias = self.excite.bias if self.offset is None else self.offset
         nn.init.zeros_(bias)
@@ -180,21 +183,21 @@ class Contrast(nn.Module):
 
     @property
     def fresh_share(self) -> Tensor:
-        """alpha of a part's own cell after a static start; that of all others is 0."""
+        """The alpha of a part's own cell after a static initialisation; it is 0 for all other cells."""
         return self.temperature + (1 - self.temperature) / (1 + DROPPED + FLOOR)
 
     def deploy(self) -> None:
-        """The first layer takes in the norm."""
+        """Folds the norm into the first layer."""
         self.squeeze, self.norm = absorbed(self.squeeze, self.norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, m, n)."""
+        """Computes alpha: (N, C, H, W) -> (N, m, n)."""
         z = self._spread(torch.unflatten(self.excite(torch.relu(self.norm(self.squeeze(pooled(x))))), 1, self.shape))
         share = (1 - self.temperature) * (z.abs().sum(2, keepdim=True) + FLOOR).reciprocal()
         return product(z[..., :-1], share) + self.temperature * self.first
 
     def _spread(self, z: Tensor) -> Tensor:
-        """The logits of all cells, of those of the own ones, q numbers for the others' and the last one: (N, m, n + 1)."""
+        """Expands the outputs with a basis, which are own cells' logits, q values and the dropped logit, to (N, m, n + 1)."""
         if self.spread is None or self.offset is None:
             return z
         start, own, basis = self.sizes

@@ -1,8 +1,8 @@
-"""Conditionally parameterised convolution (CondConv): E expert kernels, summed with weights that a router gives each input.
+"""Conditionally parameterised convolution (CondConv): E expert kernels, summed for each input with the weights of a router.
 
-The paper claims that a sum of experts before the convolution has the capacity of a mixture of E layers at the price of one,
-and that it scales a network's capacity without widening it. Not DY-Conv: the router's sigmoids need not sum to one, so there
-is no competition between experts and no temperature.
+The paper claims that summing the experts before the convolution gives the capacity of a mixture of E layers at the cost of one
+layer, and that this scales a network's capacity without widening it. CondConv differs from DY-Conv in that the router's
+sigmoids need not sum to one, so the experts do not compete and there is no temperature.
 
 Letters: N batch, C input channels, D output channels, H W map, k kernel size, E experts.
 """
@@ -27,12 +27,12 @@ __all__ = ["CondConv", "CondLinear", "Router"]
 
 
 class Router(Guide):
-    """r(x) = sigmoid(FC(GAP(x))): the experts' weights; one layer's own, or the guide that a block's layers share.
+    """r(x) = sigmoid(FC(GAP(x))), the experts' weights: the router of one layer, or the guide that the layers of a block share.
 
     Args:
-        in_channels: C of the map it looks at: the layer's input, or the block's.
+        in_channels: C of the router's input, which is the layer's input or the block's.
         num_experts: E.
-        init: ``static``: every weight is 1/2 for any input; ``published``: the ordinary start of a linear layer.
+        init: ``static``: every weight is 1/2 for any input; ``published``: PyTorch's default initialisation of a linear layer.
     """
 
     def __init__(self, in_channels: int, num_experts: int, init: Init = "static") -> None:
@@ -43,7 +43,7 @@ class Router(Guide):
             nn.init.zeros_(self.fc.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, E), each in 0..1."""
+        """Computes the weights: (N, C, H, W) -> (N, E), each in 0..1."""
         return torch.sigmoid(self.fc(pooled(x)))
 
 
@@ -54,14 +54,14 @@ class CondConv(KernelMixture):
         *place: C, D, k and more, as in Conv2d.
         bias: whether each expert has a bias, summed like the kernels.
         num_experts: E.
-        guide_channels: E, when the layer has no router and `forward` takes the weights (N, E) of a `Router` that its block
-            owns, as published; 0 for a router of its own.
-        init: ``static``: the router says 1/2 whatever the input and the experts' sum is a fresh static kernel, so that the
-            operator begins as the static convolution; ``published``: E independent kernels and a random router.
+        guide_channels: E if the layer has no router and `forward` takes the weights (N, E) of its block's `Router`, as
+            published; 0 if the layer has its own router.
+        init: ``static``: the router outputs 1/2 for any input and half the experts' sum is a randomly initialised static kernel,
+            so that the operator is initialised as a static convolution; ``published``: E independent kernels and a random router.
 
     Departures:
-        A layer has its own router unless its block has one for all. The published code draws the experts with the fan-in of a
-        tensor of five axes, sqrt(D) too small; here each expert is drawn by itself.
+        A layer has its own router unless its block has one for all its layers. The published code initialises the experts with
+        the fan-in of a five-axis tensor, which makes them a factor sqrt(D) too small; here each expert is initialised separately.
 
     Reference:
         Yang, Bender, Le, Ngiam: CondConv: Conditionally Parameterized Convolutions for Efficient Inference. NeurIPS 2019,
@@ -105,38 +105,38 @@ class CondConv(KernelMixture):
 
     @classmethod
     def guide(cls, channels: int, settings: Mapping[str, Setting]) -> Router:
-        """The router that the layers of a block can share.
+        """Builds the router that the layers of a block can share.
 
         Args:
             channels: of the block's input.
-            settings: resolved, of those layers.
+            settings: the resolved settings of these layers.
         """
         return Router(channels, int(settings["num_experts"]))
 
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
-        """The mixture's, and the router's."""
+        """Multiply-adds of the mixture and of the router."""
         return cls._mixture_cost(geometry, int(settings["num_experts"]), form) + cls.controlling(geometry, settings)
 
     @classmethod
     def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """C E for the router."""
+        """Multiply-adds of the router: C E."""
         return geometry.in_channels * int(settings["num_experts"])
 
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
-        """A fresh router weighs each expert by 1/2, so half their sum is the given kernel."""
+        """Initialises the experts such that half their sum is the given kernel, because a fresh router weights each by 1/2."""
         self._start_around(kernel, bias, share=2 / self.num_experts, spread=self.num_experts**0.5)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
-        """Into each kernel and its bias."""
+        """Folds into each kernel and its bias."""
         return self._fold_into_kernels(scale, shift)
 
     @classmethod
     def guided_multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str, guide_channels: int) -> int:
-        """The mixture's alone, with E weights from the block's router.
+        """Multiply-adds of the mixture alone, because the block's router computes the E weights.
 
         Raises:
-            GeometryError: when the guide has not E channels.
+            GeometryError: if the guide does not have E channels.
         """
         experts = int(settings["num_experts"])
         check_width("CondConv", "num_experts", experts, guide_channels)
@@ -144,21 +144,21 @@ class CondConv(KernelMixture):
 
     @classmethod
     def classifier(cls, geometry: ConvGeometry, form: str = "", **settings: Setting) -> CondLinear:
-        """The operator's form for a network's last layer: experts without bias, as in the published network, and a router.
+        """Builds the linear version for a network's last layer: a router, and experts without bias as in the published network.
 
         Args:
             geometry: of the layer, on a map of one pixel.
-            form: the counted form when it is already known.
+            form: the counted form if it is already known.
             **settings: of the operator.
         """
         return CondLinear.at(geometry, form, 0, **settings)
 
     def guide_from(self, x: Tensor) -> Tensor:
-        """The router's weights (N, E) for the layer's input (N, C, H, W)."""
+        """Computes the router's weights (N, E) for the layer's input (N, C, H, W)."""
         return given(None, self, self.num_experts, x) if self.router is None else self.router(x)
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C, H, W) -> (N, D, H', W'), with the weights (N, E) of `guide` where they are given, else the router's."""
+        """Maps (N, C, H, W) -> (N, D, H', W'), with the weights (N, E) from `guide` if given, else from the layer's router."""
         weights = self.guide_from(x) if guide is None else given(guide, self, self.num_experts, x)
         return self._mixed(x, self._seen("kernel", weights))
 
@@ -166,7 +166,7 @@ class CondConv(KernelMixture):
 class CondLinear(CondConv):
     """y = sum_e r_e(x) W_e x on vectors, r = sigmoid(FC(x)): a 1x1 `CondConv` on a map of one pixel.
 
-    The classifier that the published network ends in.
+    It is the classifier of the published network.
 
     Reference: see `CondConv`.
     """
@@ -174,5 +174,5 @@ class CondLinear(CondConv):
     AXES = 2
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C) -> (N, D)."""
+        """Maps (N, C) -> (N, D)."""
         return super().forward(x[:, :, None, None], guide).flatten(1)

@@ -1,9 +1,9 @@
-"""Decoupled dynamic filter (DDF): every sample, channel and pixel has its own k x k filter, made of two small ones.
+"""Decoupled dynamic filter (DDF): a k x k filter for each pixel and channel, composed of a spatial and a channel filter.
 
-The paper claims that a filter for each pixel and channel becomes affordable when it is split into a spatial filter (one a
-pixel) and a channel filter (one a channel), and that the result can replace a dense k x k convolution at a fraction of its
-multiply-adds, since it filters each channel by itself. Not an involution or a depthwise convolution: there the filter does
-not depend on both the pixel and the channel.
+The paper claims that a filter for each pixel and channel becomes affordable if it is split into a spatial filter (one per
+pixel) and a channel filter (one per channel), and that the result can replace a dense k x k convolution at a fraction of its
+multiply-adds, because it filters each channel by itself. DDF differs from involution and depthwise convolution, whose filters
+do not depend on both the pixel and the channel.
 
 Letters: N batch, C channels (in and out), H W map, k kernel size, h heads, m hidden units, r reduction.
 """
@@ -37,24 +37,25 @@ class DDF(Operator):
     """y_c(p) = sum_t [D^ch_c(t) o D^sp(t, p)] x_c(p + t), where o is the product (``mul``) or the sum (``add``).
 
     D^sp = FilterNorm(conv1x1(x)) at each output pixel, D^ch = FilterNorm(FC(ReLU(FC(GAP(x))))) times a learnable scale;
-    FilterNorm makes the k*k taps of a filter have mean 0 and a fixed deviation. Stands in for depthwise convolutions and for
-    square ones of any groups with as many channels out as in; it never mixes channels.
+    FilterNorm gives the k*k taps of a filter mean 0 and a fixed standard deviation. DDF replaces depthwise convolutions, and
+    other square ones with any number of groups and as many output as input channels; it never mixes channels.
 
     Args:
-        *place: C, D (which must equal C), k (odd and at least 3) and more, as in Conv2d. An odd map at stride 2 gives the larger
-            half, as Conv2d does; `groups` is accepted for the place's sake, the filter is the same for all.
+        *place: C, D (which must equal C), k (odd and at least 3) and more, as in Conv2d. The size of an odd map at stride 2 is
+            rounded up, as in Conv2d; `groups` is accepted for compatibility and does not change the filters.
         kernel_combine: ``mul`` or ``add``.
-        head: h, spatial filters a pixel; C/h neighbouring channels share one. The nearest divisor of C below is taken.
+        head: h, the number of spatial filters per pixel; C/h neighbouring channels share one. The nearest divisor of C at or
+            below it is used.
         reduction: r; the channel branch has max(1, C // r) hidden units.
-        init: ``static``: both filters start constant (the last layers' weights are zero), as a depthwise convolution of unit
-            scale; ``published``: the layers' ordinary start, scales drawn from N(0, 2/k^2), whose signs are random.
+        init: ``static``: both filters are constant (the last layers' weights are zero), which gives a depthwise convolution of
+            unit scale; ``published``: default initialisation of the layers, and scales from N(0, 2/k^2) with random signs.
 
     Raises:
-        GeometryError: when C is not the number of output channels, or k is even or 1.
+        GeometryError: if C is not the number of output channels, or k is even or 1.
 
     Departures:
-        From the published code: any map size (ceil at stride 2), CPU and half precision, a floor under the deviation that half
-        precision can hold, at least one hidden unit, bias.
+        Beyond the published code it supports any map size (rounded up at stride 2), CPUs, half precision (with a lower bound of
+        the standard deviation that half precision can represent), at least one hidden unit, and a bias.
 
     Reference:
         Zhou, Jampani, Pi, Liu, Yang: Decoupled Dynamic Filter Networks. CVPR 2021, arXiv 2104.14107.
@@ -104,7 +105,7 @@ class DDF(Operator):
 
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
-        """The head becomes the nearest divisor of C below."""
+        """Reduces the number of heads to the nearest divisor of C at or below it."""
         check_channelwise("ddf", geometry)
         resolved = super().resolve(geometry, **settings)
         head = nearest_divisor(geometry.in_channels, int(resolved["head"]))
@@ -112,12 +113,12 @@ class DDF(Operator):
 
     @classmethod
     def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
-        """The channel branch's hidden units in place of the reduction."""
+        """The settings with the channel branch's number of hidden units in place of the reduction."""
         return by_width(geometry, settings)
 
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
-        """H'W' k^2 h (C + 1) to make the spatial filters, C (m + m k^2 + 2 k^2) the channel ones; 1 or 2 C k^2 H'W' to apply."""
+        """H'W' k^2 h (C + 1) for spatial filters, C (m + m k^2 + 2 k^2) for channel filters, 1 or 2 C k^2 H'W' to apply."""
         g, taps = geometry, geometry.kernel_size**2
         normalised = taps * (g.out_pixels * int(settings["head"]) + 2 * g.in_channels)
         products = 1 if settings["kernel_combine"] == "add" else 2
@@ -125,31 +126,31 @@ class DDF(Operator):
 
     @classmethod
     def convolving(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """C k^2 H'W', whatever the groups: each channel is filtered by itself."""
+        """C k^2 H'W' for any number of groups, because each channel is filtered by itself."""
         return geometry.in_channels * geometry.kernel_size**2 * geometry.out_pixels
 
     @classmethod
     def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """H'W' k^2 h C for the spatial filters, C (m + m k^2) for the channel ones."""
+        """Multiply-adds of the branches: H'W' k^2 h C for the spatial filters, C (m + m k^2) for the channel filters."""
         g, taps = geometry, geometry.kernel_size**2
         hidden = hidden_units(g.in_channels, settings["reduction"])
         return g.in_channels * (g.out_pixels * taps * int(settings["head"]) + hidden * (1 + taps))
 
     def spatial_filter(self, x: Tensor) -> Tensor:
-        """D^sp: (N, C, H, W) -> (N, h, k*k, H', W')."""
+        """Computes D^sp: (N, C, H, W) -> (N, h, k*k, H', W')."""
         g = self.geometry
         pixels: Tensor = self.spatial(centred(x, g.kernel_size, self.padding[0], g.dilation))
         filters = torch.unflatten(pixels, 1, (self.head, g.kernel_size**2))
         return filter_norm(filters, 2, g.kernel_size**2, filter_deviation(g.kernel_size))
 
     def channel_filter(self, x: Tensor) -> Tensor:
-        """D^ch: (N, C, H, W) -> (N, C, k*k)."""
+        """Computes D^ch: (N, C, H, W) -> (N, C, k*k)."""
         taps = self.geometry.kernel_size**2
         filters = torch.unflatten(self.excite(torch.relu(self.squeeze(pooled(x)))), 1, (-1, taps))
         return product(filter_norm(filters, 2, taps, 1.0), self.scale.view(-1, taps))
 
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
-        """Both filters start constant with alternating taps, none of them 0, and the scale makes the given kernel of them.
+        """Makes both filters constant with alternating non-zero taps, and sets the scale so that they combine to the kernel.
 
         Raises:
             GeometryError: for a convolution that mixes channels.
@@ -168,7 +169,7 @@ class DDF(Operator):
         self._start_bias(bias)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
-        """Into the channel filter's scale and the bias; a sum of filters would need it in the spatial one, too."""
+        """Folds into the channel filter's scale and the bias; impossible for ``add``, where the spatial filter needs it too."""
         if self.kernel_combine == "add":
             return False
         self.scale.mul_(scale.repeat_interleave(self.geometry.kernel_size**2))
@@ -176,7 +177,7 @@ class DDF(Operator):
         return True
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C, H, W) -> (N, C, H', W')."""
+        """Filters (N, C, H, W) -> (N, C, H', W')."""
         g = self.geometry
         apply = decoupled_filter_lean if self.training and not self.portable else decoupled_filter
         spatial = self._seen("spatial filter", self.spatial_filter(x), of_map=True)
@@ -186,5 +187,5 @@ class DDF(Operator):
 
 
 def filter_deviation(kernel_size: int) -> float:
-    """sqrt(2) / k, the deviation of a spatial filter's taps (and of the published channel filter's scale)."""
+    """sqrt(2) / k, the standard deviation of a spatial filter's taps (and of the published channel filter's scale)."""
     return math.sqrt(2.0) / kernel_size

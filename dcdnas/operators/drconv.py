@@ -1,8 +1,9 @@
-"""Dynamic region-aware convolution (DRConv): the map is cut into regions by a learned mask, and each has its own kernel.
+"""Dynamic region-aware convolution (DRConv): a learned mask divides the map into regions, and each region has its own kernel.
 
-The paper claims that choosing among a few kernels by region gives a convolution the freedom of local convolution while it
-stays translation-invariant, at about the multiply-adds of one convolution, and that the mask can be learned by giving the
-argmax the gradient of a softmax. Not SK or DY-Conv: there all pixels of a sample use the same kernel.
+The paper claims that choosing among a few kernels by region gives a convolution the flexibility of local convolution while it
+stays translation-invariant, at about the multiply-adds of one convolution, and that the mask can be learned by replacing the
+gradient of the argmax with that of a softmax. DRConv differs from SK and DY-Conv, in which all pixels of a sample use the same
+kernel.
 
 Letters: N batch, C input channels, D output channels, H W map, k kernel size, g groups, m regions, K stored kernels.
 """
@@ -40,9 +41,10 @@ __all__ = ["DRConv", "RegionGuide"]
 
 
 class RegionGuide(Guide):
-    """A 1x1 convolution whose largest channel names a pixel's region; one layer's own, or the guide that a block shares.
+    """A 1x1 convolution whose largest output channel is the pixel's region: the mask of one layer, or the guide of a block.
 
-    Always computed in float32 or better: in bfloat16 rounding moves pixels to other regions, and the output changes by half.
+    It is always computed in float32 or better, because rounding in bfloat16 moves pixels to other regions, which changes the
+    output by half.
     """
 
     def __init__(self, in_channels: int, num_regions: int, stride: int = 1) -> None:
@@ -52,7 +54,7 @@ class RegionGuide(Guide):
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, m, H', W')."""
+        """Computes the logits of the regions: (N, C, H, W) -> (N, m, H', W')."""
         if not x.is_meta and torch.is_autocast_enabled(x.device.type):
             with torch.autocast(x.device.type, enabled=False):
                 return self._convolved(x)
@@ -66,22 +68,23 @@ class RegionGuide(Guide):
 class DRConv(KernelMixture):
     """y(p) = W_M(p)(x) * x at p, M(p) = argmax_t guide_t(p), W_t(x) = sum_j c_tj(x) V_j, c = 2 sigmoid(FC(GAP(x))) / K.
 
-    In training the argmax passes the gradient of the softmax on. Form ``mix`` convolves with the K stored kernels and weighs
-    the outputs pixel by pixel, K convolutions that need no kernel a sample and give every region's gradient; form
-    ``regions`` builds the m kernels and multiplies each pixel by its own region's, about one convolution.
+    In training the backward pass uses the gradient of the softmax for the argmax. Form ``mix`` convolves with the K stored
+    kernels and weights the outputs pixel by pixel; these K convolutions need no kernels per sample and give the gradient of
+    every region. Form ``regions`` builds the m kernels and multiplies each pixel by the kernel of its region, which costs about
+    one convolution.
 
     Args:
         *place: C, D, k and more, as in Conv2d.
         bias: as in Conv2d, one for all regions.
         num_regions: m.
         num_kernels: K.
-        guide_channels: m, when the layer has no mask of its own and `forward` takes its block's `RegionGuide`, of any map
-            size (the nearest pixel counts); 0 otherwise.
-        init: ``static``: every region starts with the same fresh static kernel; ``published``: K independent kernels.
+        guide_channels: m if the layer has no mask of its own and `forward` takes the output of its block's `RegionGuide`, of any
+            map size (the nearest pixel is used); 0 otherwise.
+        init: ``static``: every region has the same randomly initialised static kernel; ``published``: K independent kernels.
 
     Departures:
-        The paper makes each region's kernel by its own small network; this is its authors' code, which combines stored
-        kernels. There only 1x1 convolutions are replaced and the block always shares one mask.
+        In the paper a separate small network generates each region's kernel. This operator follows the authors' code, which
+        combines stored kernels. That code replaces only 1x1 convolutions and always shares one mask in a block.
 
     Reference:
         Chen, Wang, Guo, Zhang, Sun: Dynamic Region-Aware Convolution. CVPR 2021, arXiv 2003.12243.
@@ -131,17 +134,17 @@ class DRConv(KernelMixture):
 
     @classmethod
     def guide(cls, channels: int, settings: Mapping[str, Setting]) -> RegionGuide:
-        """The mask that the layers of a block can share.
+        """Builds the mask that the layers of a block can share.
 
         Args:
             channels: of the block's input.
-            settings: resolved, of those layers.
+            settings: the resolved settings of these layers.
         """
         return RegionGuide(channels, int(settings["num_regions"]))
 
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
-        """C m (H'W' + K); mix: K H'W' (|W| + D + m), regions: (m K + slots) |W|, with |W| = D C/g k^2."""
+        """C m (H'W' + K), plus for mix K H'W' (|W| + D + m), for regions (m K + slots) |W|, with |W| = D C/g k^2."""
         g, regions, kernels = geometry, int(settings["num_regions"]), int(settings["num_kernels"])
         weights, guiding = g.weights, cls.controlling(geometry, settings)
         if form == "regions":
@@ -152,15 +155,15 @@ class DRConv(KernelMixture):
 
     @classmethod
     def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """C m (H'W' + K) for the mask and the kernels' weights in each region."""
+        """Multiply-adds of the mask and of the kernels' weights in each region: C m (H'W' + K)."""
         return geometry.in_channels * int(settings["num_regions"]) * (geometry.out_pixels + int(settings["num_kernels"]))
 
     @classmethod
     def guided_multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str, guide_channels: int) -> int:
-        """All but the mask, C m H'W'.
+        """Multiply-adds without those of the mask, C m H'W'.
 
         Raises:
-            GeometryError: when the guide has not m channels.
+            GeometryError: if the guide does not have m channels.
         """
         regions = int(settings["num_regions"])
         check_width("DRConv", "num_regions", regions, guide_channels)
@@ -168,12 +171,12 @@ class DRConv(KernelMixture):
 
     @classmethod
     def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
-        """Only ``mix`` computes what every region would have given."""
+        """Only ``mix`` can train, because it computes the output of every region, which the mask's gradient needs."""
         return ("mix",)
 
     @classmethod
     def traffic(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str) -> int:
-        """Every kernel's outputs before and after weighing, or the regions' kernels and the pixels moved twice."""
+        """Elements of all kernels' outputs, unweighted and weighted, or of the regions' kernels and the pixels moved twice."""
         g = geometry
         if form == "mix":
             return 2 * int(settings["num_kernels"]) * g.out_channels * g.out_pixels
@@ -181,25 +184,25 @@ class DRConv(KernelMixture):
         return int(settings["num_regions"]) * g.weights + moved
 
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
-        """Every region's fresh kernel is the mean of the stored ones."""
+        """Initialises the stored kernels around the given one, because a fresh layer uses their mean in every region."""
         start_around(self.weight, kernel)
         self._start_bias(bias)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
-        """Into the stored kernels, which every region mixes, and the bias."""
+        """Folds into the stored kernels, which every region mixes, and the bias."""
         self.weight.mul_(scale.unsqueeze(1))
         self.bias = folded_bias(self.bias, scale, shift)
         return True
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C, H, W) -> (N, D, H', W'), with the mask (N, m, ...) of `guide` where it is given, else the layer's own."""
+        """Maps (N, C, H, W) -> (N, D, H', W'), with the mask (N, m, ...) from `guide` if given, else the layer's own."""
         logits = self._logits(x, guide)
         mixture = torch.unflatten(torch.sigmoid(self.combine(pooled(x))), 1, (self.num_regions, -1)) * (2 / self.num_kernels)
         y = self._by_region(x, logits, mixture) if self._form(x) == "regions" else self._by_kernel(x, logits, mixture)
         return y if self.bias is None else y + self.bias[:, None, None]
 
     def guide_from(self, x: Tensor) -> Tensor:
-        """The mask before its argmax, at each output pixel: (N, m, H', W')."""
+        """Computes the logits of the regions at each output pixel: (N, m, H', W')."""
         g = self.geometry
         if self.regions is None:
             return given(None, self, self.num_regions, x)
@@ -207,7 +210,7 @@ class DRConv(KernelMixture):
         return logits
 
     def _logits(self, x: Tensor, guide: Tensor | None) -> Tensor:
-        """The guide at each output pixel: (N, m, H', W')."""
+        """The logits of the regions, resized to the output map if they come from a guide: (N, m, H', W')."""
         g, logits = self.geometry, self.guide_from(x) if guide is None else given(guide, self, self.num_regions, x)
         reach = 2 * self.padding[0] - g.dilation * (g.kernel_size - 1) - 1
         size = [(int(s) + reach) // g.stride + 1 for s in x.shape[2:]]
@@ -235,5 +238,5 @@ class DRConv(KernelMixture):
         return torch.unflatten(y.transpose(1, 2), 2, region.shape[1:])
 
     def _fixed_shapes(self, x: Tensor) -> bool:
-        """Whether the form must run as counted and exported; otherwise a CPU does the same with fewer copies."""
+        """Whether to run with fixed shapes, as counted and exported; otherwise a CPU computes the same with fewer copies."""
         return bool(self.portable) or traced() or is_counting() or x.device.type != "cpu" or len(x) == 0

@@ -1,10 +1,10 @@
-"""Dynamic convolution (DY-Conv): K kernels, and for each input their average with attention weights.
+"""Dynamic convolution (DY-Conv): K kernels, averaged for each input with attention weights.
 
-The paper claims that attending over K parallel kernels makes a small network more expressive at almost no extra
-multiply-adds, because the kernels are averaged before the convolution and not the outputs after it, and that the softmax
-must start nearly uniform (a high temperature) or training fails. Not CondConv: there the weights are sigmoids that need not
-sum to one and have no temperature. DyNet, which weighs each output channel's kernels by themselves with sigmoids, from the pooled
-input of the block, is a setting here.
+The paper claims that attention over K parallel kernels makes a small network more expressive at almost no extra multiply-adds,
+because the kernels are averaged before the convolution instead of the outputs after it, and that the softmax must be nearly
+uniform at first (a high temperature) or training fails. DY-Conv differs from CondConv, whose weights are sigmoids that need not
+sum to one and have no temperature. DyNet is a setting of this operator: it weights the kernels separately for each output
+channel, with sigmoids computed from the pooled input of the block.
 
 Letters: N batch, C input channels, D output channels, H W map, k kernel size, K kernels, r reduction, T temperature.
 """
@@ -30,11 +30,11 @@ __all__ = ["DyConv", "Context"]
 
 
 class Context(Guide):
-    """ReLU(FC(GAP(x))): what the attention looks at, where the layers of a block share it; without hidden units GAP(x).
+    """ReLU(FC(GAP(x))), the input of the attention's last layer, shared by the layers of a block; without hidden units GAP(x).
 
     Args:
-        in_channels: C of the map it looks at.
-        hidden: h; 0 for none.
+        in_channels: C, channels of its input.
+        hidden: h; 0 for no hidden layer.
     """
 
     def __init__(self, in_channels: int, hidden: int) -> None:
@@ -42,31 +42,32 @@ class Context(Guide):
         self.squeeze = nn.Linear(in_channels, hidden, bias=False) if hidden else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, h)."""
+        """Computes the hidden units: (N, C, H, W) -> (N, h)."""
         return pooled(x) if self.squeeze is None else torch.relu(self.squeeze(pooled(x)))
 
 
 class DyConv(KernelMixture):
     """y = W(x) * x + b(x), W(x) = sum_k pi_k(x) W_k, b(x) = sum_k pi_k(x) b_k, pi = softmax(FC(ReLU(FC(GAP(x)))) / T).
 
-    With `mixing` by channel, pi_k is a vector of D numbers that scale the output channels of kernel k.
+    With `mixing` set to ``channel``, pi_k is a vector of D numbers that scale the output channels of kernel k.
 
     Args:
         *place: C, D, k and more, as in Conv2d.
         bias: whether each kernel has a bias, averaged like the kernels.
         num_kernels: K.
-        reduction: r; the attention has C // r + 1 hidden units. ``none``: it is one layer, pi from GAP(x).
-        mixing: ``kernel``: a number a kernel; ``channel``: one for each of its output channels.
+        reduction: r; the attention has C // r + 1 hidden units. ``none``: no hidden layer, pi is computed directly from GAP(x).
+        mixing: ``kernel``: one weight for each kernel; ``channel``: one for each output channel of each kernel.
         act: ``softmax`` over the kernels, or ``sigmoid``, whose weights need not sum to one.
-        guide_channels: of the block's `Context`, when the layer has none of its own; 0 otherwise.
-        temperature: T at the start; `anneal` brings it down to 1, linearly.
-        init: ``static``: the attention is uniform and the kernels' mean is a fresh static kernel, so that the operator begins
-            as the static convolution; ``published``: K independent kernels, whose mean is sqrt(K) too small.
+        guide_channels: output channels of the block's `Context` if the layer takes its guide; 0 otherwise.
+        temperature: the initial T; `anneal` lowers it linearly to 1.
+        init: ``static``: the attention is uniform and the kernels' mean (for sigmoids half their sum) is a randomly initialised
+            static kernel, so that the operator is initialised as a static convolution; ``published``: K independent kernels,
+            whose mean is a factor sqrt(K) too small.
 
     Departures:
-        From the paper: C // r + 1 hidden units in place of C / r (and K of them for an image of 3 channels), as in the
-        implementation that the published comparisons used; the annealing ends when the trainer says so, not after 10 epochs.
-        From DyNet: T divides the logits of its sigmoids, too, until it is 1.
+        From the paper: C // r + 1 hidden units instead of C / r (and K for an image of 3 channels), as in the implementation
+        that the published comparisons used; the trainer decides when annealing ends, instead of after 10 epochs.
+        From DyNet: T also divides the logits of its sigmoids, until it reaches 1.
 
     Reference:
         Chen, Dai, Liu, Chen, Yuan, Liu: Dynamic Convolution: Attention over Convolution Kernels. CVPR 2020, arXiv 1912.03458,
@@ -127,90 +128,90 @@ class DyConv(KernelMixture):
 
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
-        """Every geometry takes every setting."""
+        """Every geometry supports every setting; only whole-number reductions become int."""
         resolved = super().resolve(geometry, **settings)
         return resolved | {"reduction": plain(resolved["reduction"])}
 
     @classmethod
     def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
-        """The attention's hidden units in place of the reduction."""
+        """The settings with the attention's number of hidden units in place of the reduction."""
         kernels = int(settings["num_kernels"])
         return {**settings, "reduction": 0, "hidden": hidden_channels(geometry.in_channels, kernels, settings["reduction"])}
 
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
-        """The mixture's, and the attention's."""
+        """Multiply-adds of the mixture and of the attention."""
         return cls._mixture_cost(geometry, int(settings["num_kernels"]), form) + cls.controlling(geometry, settings)
 
     @classmethod
     def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """h (C + K) for the attention's h hidden units, C K without them; with D K for K where channels are mixed."""
+        """Multiply-adds of the attention: h (C + K) with h hidden units, C K without; ``channel`` mixing has D K for K."""
         hidden = hidden_channels(geometry.in_channels, int(settings["num_kernels"]), settings["reduction"])
         made = outputs(geometry, settings)
         return hidden * (geometry.in_channels + made) if hidden else geometry.in_channels * made
 
     @classmethod
     def guide(cls, channels: int, settings: Mapping[str, Setting]) -> Context:
-        """The hidden units that the layers of a block can share.
+        """Builds the module whose hidden units the layers of a block can share.
 
         Args:
             channels: of the block's input.
-            settings: resolved, of those layers.
+            settings: the resolved settings of these layers.
         """
         return Context(channels, hidden_channels(channels, int(settings["num_kernels"]), settings["reduction"]))
 
     @classmethod
     def guided_multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str, guide_channels: int) -> int:
-        """The mixture's, and the attention's last layer."""
+        """Multiply-adds of the mixture and of the attention's last layer."""
         attention = guide_channels * outputs(geometry, settings)
         return cls._mixture_cost(geometry, int(settings["num_kernels"]), form) + attention
 
     def anneal(self, progress: float) -> None:
-        """T falls linearly from its start to 1."""
+        """Lowers T linearly from its initial value to 1 as `progress` goes from 0 to 1."""
         self.temperature.fill_(1.0 + (self.first_temperature - 1.0) * (1.0 - min(max(progress, 0.0), 1.0)))
 
     def attention(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """pi: (N, C, H, W) -> (N, K) or (N, K, D), with sum 1 over the kernels unless they are weighed by sigmoids."""
+        """Computes pi: (N, C, H, W) -> (N, K) or (N, K, D), with sum 1 over the kernels unless `act` is ``sigmoid``."""
         context = self.guide_from(x) if guide is None else given(guide, self, self.excite.in_features, x)
         logits = self.excite(context) / self.temperature
         logits = logits if self.mixing == "kernel" else torch.unflatten(logits, 1, (self.num_kernels, self.out_channels))
         return torch.softmax(logits, 1) if self.act == "softmax" else torch.sigmoid(logits)
 
     def guide_from(self, x: Tensor) -> Tensor:
-        """The hidden units (N, h) of the layer's input (N, C, H, W), or what they would be made of."""
+        """Computes the hidden units (N, h) from the layer's input (N, C, H, W), or GAP(x) if there is no hidden layer."""
         if self.guided:
             return given(None, self, self.excite.in_features, x)
         return pooled(x) if self.squeeze is None else torch.relu(self.squeeze(pooled(x)))
 
     def _at_start(self) -> tuple[float, float]:
-        """Each kernel's share of the one that it starts around, and how far it is from that, in deviations of it."""
+        """The factor of the kernel around which each kernel is initialised, and the relative spread around it."""
         return (1.0, 1.0) if self.act == "softmax" else (2 / self.num_kernels, self.num_kernels**0.5)
 
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
-        """A fresh attention weighs all kernels alike, by 1/K or 1/2, so their mean or half their sum is the given one."""
+        """Makes the kernels' mean (or half their sum) the given kernel, as a fresh attention weights each by 1/K (or 1/2)."""
         share, spread = self._at_start()
         self._start_around(kernel, bias, share, spread)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
-        """Into each kernel and its bias."""
+        """Folds into each kernel and its bias."""
         return self._fold_into_kernels(scale, shift)
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C, H, W) -> (N, D, H', W'), with the context (N, h) of `guide` where it is given, else the layer's own."""
+        """Maps (N, C, H, W) -> (N, D, H', W'), with the hidden units (N, h) from `guide` if given, else the layer's own."""
         return self._mixed(x, self._seen("kernel", self.attention(x, guide)))
 
     def extra_repr(self) -> str:
-        """Also the temperature, which decides how far the attention can leave the uniform one."""
+        """The constructor arguments and the temperature, which limits how far the attention can deviate from uniform."""
         return f"{super().extra_repr()}, temperature={self.temperature.item():g}"
 
 
 def outputs(geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-    """Weights that the attention gives a sample: K, or K D."""
+    """Number of weights that the attention computes for each sample: K, or K D."""
     return int(settings["num_kernels"]) * (geometry.out_channels if settings["mixing"] == "channel" else 1)
 
 
 def hidden_channels(in_channels: int, num_kernels: int, reduction: Setting) -> int:
-    """Hidden units of the attention: C // r + 1, and K for an image's 3 channels; 0 without a hidden layer."""
+    """Number of hidden units of the attention: C // r + 1, or K for an image with 3 channels; 0 without a hidden layer."""
     if reduction == "none":
         return 0
     return num_kernels if in_channels == 3 else reduced(in_channels, reduction) + 1

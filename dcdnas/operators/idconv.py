@@ -1,8 +1,8 @@
-"""Input-dependent depthwise convolution (IDConv, of TransXNet): each tap of each channel mixes a few kernels by itself.
+"""Input-dependent depthwise convolution (IDConv, from TransXNet): a few kernels, mixed separately for each channel and tap.
 
-The paper claims that a depthwise convolution gets the input dependence of an attention block at little cost when its taps are
-weighed by what a k x k pooling of the map shows, one number a tap. Not DY-Conv: there one number weighs a whole kernel, and the
-map is pooled to one pixel, which forgets where things are.
+The paper claims that a depthwise convolution gains the input dependence of an attention block at little cost if its taps are
+weighted with an attention computed from a k x k pooling of the map, one weight per tap. IDConv differs from DY-Conv, which
+weights whole kernels and pools the map to one pixel, so that positions are lost.
 
 Letters: N batch, C channels (in and out), H W map, k kernel size, G kernels, h hidden units, r reduction, P output pixels.
 """
@@ -34,24 +34,26 @@ __all__ = ["IDConv"]
 class IDConv(Operator):
     """y = W(x) * x + b(x), W(x) = sum_g S_g(x) . W_g, S(x) = softmax_g(conv1x1(GELU(BN(conv1x1(pool_{k x k}(x)))))).
 
-    S weighs the G depthwise kernels for each channel and tap; b(x) is the same mixture of the kernels' biases, with the map
-    pooled to one pixel. Stands in for depthwise convolutions and for square ones of any groups with as many channels out as in;
-    it never mixes channels.
+    S weights the G depthwise kernels for each channel and tap; b(x) mixes the kernels' biases in the same way, with the map
+    pooled to one pixel. IDConv replaces depthwise convolutions, and other square ones with any number of groups and as many
+    output as input channels; it never mixes channels.
 
     Args:
-        *place: C, D (which must equal C), k (odd and at least 3) and more, as in Conv2d; `groups` is accepted for the
-            place's sake.
+        *place: C, D (which must equal C), k (odd and at least 3) and more, as in Conv2d; `groups` is accepted for compatibility
+            and ignored.
         bias: whether each kernel has a bias, mixed by the same layers.
         num_kernels: G.
         reduction: r; the attention has max(1, C // r) hidden units.
-        init: ``static``: the attention is uniform and the kernels' mean is a fresh static kernel, so that the operator begins as
-            the static convolution; ``published``: small kernels and the layers' ordinary start.
+        init: ``static``: the attention is uniform and the kernels' mean is a randomly initialised static kernel, so that the
+            operator is initialised as a static convolution; ``published``: small kernels and default initialisation of the
+            layers.
 
     Raises:
-        GeometryError: when C is not the number of output channels, or k is even or 1.
+        GeometryError: if C is not the number of output channels, or k is even or 1.
 
     Departures:
-        From the published code: any stride and dilation; training at batch 1 with a bias; a batch of any size in ONNX.
+        Beyond the published code it supports any stride and dilation, training at batch 1 with a bias, and batches of any size
+        in ONNX.
 
     Reference:
         Lou, Zhang, Zhou, Yang, Wu, Yu: TransXNet: Learning Both Global and Local Dynamics with a Dual Dynamic Token Mixer for
@@ -101,45 +103,45 @@ class IDConv(Operator):
 
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
-        """Every place with as many channels out as in takes every setting."""
+        """Every geometry with as many output as input channels supports every setting; whole-number reductions become int."""
         check_channelwise("idconv", geometry)
         resolved = super().resolve(geometry, **settings)
         return resolved | {"reduction": plain(resolved["reduction"])}
 
     @classmethod
     def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
-        """The attention's hidden units in place of the reduction."""
+        """The settings with the attention's number of hidden units in place of the reduction."""
         return by_width(geometry, settings)
 
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
-        """k^2 h C (1 + G) for the attention, G C k^2 to mix the kernels, P C k^2 to convolve."""
+        """Multiply-adds: k^2 h C (1 + G) for the attention, G C k^2 to mix the kernels, P C k^2 to convolve."""
         mixed = int(settings["num_kernels"]) * geometry.in_channels * geometry.kernel_size**2
         return cls.controlling(geometry, settings) + mixed + cls.convolving(geometry, settings)
 
     @classmethod
     def convolving(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """C k^2 H'W', whatever the groups: each channel is filtered by itself."""
+        """C k^2 H'W' for any number of groups, because each channel is filtered by itself."""
         return geometry.in_channels * geometry.kernel_size**2 * geometry.out_pixels
 
     @classmethod
     def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """k^2 h C (1 + G)."""
+        """Multiply-adds of the attention: k^2 h C (1 + G)."""
         hidden = hidden_units(geometry.in_channels, settings["reduction"])
         return geometry.kernel_size**2 * hidden * geometry.in_channels * (1 + int(settings["num_kernels"]))
 
     @torch.no_grad()
     def deploy(self) -> None:
-        """The attention's first layer takes in its norm."""
+        """Folds the attention's norm into its first layer."""
         self.squeeze, self.norm = absorbed(self.squeeze, self.norm)
 
     def attention(self, pooled_map: Tensor) -> Tensor:
-        """S: (N, C, u, v) -> (N, G, C, u v), each in 0..1, with sum 1 over the kernels."""
+        """Computes S: (N, C, u, v) -> (N, G, C, u v), each in 0..1, with sum 1 over the kernels."""
         logits = self.excite(nn.functional.gelu(self.norm(self.squeeze(pooled_map)))).flatten(2)
         return torch.softmax(torch.unflatten(logits, 1, (self.num_kernels, self.in_channels)), 1)
 
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
-        """A fresh attention weighs all kernels alike, so their mean is the given one.
+        """Makes the kernels' mean the given kernel, because a fresh attention weights all kernels equally.
 
         Raises:
             GeometryError: for a convolution that mixes channels.
@@ -149,7 +151,7 @@ class IDConv(Operator):
         self._start_bias(bias)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
-        """Into each kernel and its bias."""
+        """Folds into each kernel and its bias."""
         self.weight.mul_(scale.unsqueeze(1))
         if self.bias is not None:
             self.bias.mul_(scale)
@@ -157,7 +159,7 @@ class IDConv(Operator):
         return True
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C, H, W) -> (N, C, H', W')."""
+        """Convolves (N, C, H, W) -> (N, C, H', W')."""
         k = self.geometry.kernel_size
         weights = self._seen("kernel", self.attention(tiles(x, k)))
         kernels = product(weights, self.weight).sum(1)

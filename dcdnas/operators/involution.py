@@ -1,8 +1,9 @@
-"""Involution: every pixel makes the filter around itself, which a group of channels shares.
+"""Involution: a filter generated at each pixel from that pixel's features, shared by a group of channels.
 
-The paper claims that turning convolution inside out, with filters that differ over the map and are shared over channels, lets
-a layer look further for less, and that self-attention is a complicated instance of it. Not a dynamic convolution in the sense of
-the others: there a kernel is the same for all pixels of an image. Not DDF: there each channel has a factor of its own.
+The paper claims that inverting the properties of convolution, with filters that differ over the map and are shared by channels,
+gives a layer a larger receptive field at lower cost, and that self-attention is a more complex instance of it. Involution
+differs from the dynamic convolutions that use one kernel for all pixels of an image, and from DDF, in which each channel has its
+own filter as a factor.
 
 Letters: N batch, C channels (in and out), H W map, k kernel size, G groups of channels, h hidden units, r reduction, P output
 pixels.
@@ -32,23 +33,25 @@ __all__ = ["Involution"]
 class Involution(PixelFilter):
     """y_c(p) = sum_t [w_g(c)(t, p) + v_c(t)] x_c(p + t), w = conv1x1(ReLU(BN(conv1x1(x)))) at each output pixel.
 
-    Stands in for depthwise convolutions and for square ones of any groups with as many channels out as in; it never mixes
-    channels.
+    Involution replaces depthwise convolutions, and other square ones with any number of groups and as many output as input
+    channels; it never mixes channels.
 
     Args:
-        *place: C, D (which must equal C), k (odd and at least 3) and more, as in Conv2d; at a stride the filters are made from
-            the means of the s x s pixels that begin at each output pixel. `groups` is accepted for the place's sake.
-        group_channels: C / G, neighbouring channels that share a filter; the nearest divisor of C below is taken.
-        own_taps: whether each channel has taps v of its own, which are added; the published layer has none.
-        reduction: r; the filters are made from max(1, C // r) hidden units a pixel.
-        init: ``static``: the filters are the same for any input and pixel, so that the operator begins as a static depthwise
-            convolution; ``published``: the layers' ordinary start, and v = 0.
+        *place: C, D (which must equal C), k (odd and at least 3) and more, as in Conv2d. With a stride s, the filters are
+            generated from the mean of the s x s pixels that begin at each output pixel. `groups` is accepted for compatibility
+            and ignored.
+        group_channels: C / G, the number of neighbouring channels that share a filter; the nearest divisor of C at or below it
+            is used.
+        own_taps: whether each channel has its own static taps v, which are added; the published layer has none.
+        reduction: r; the filters are generated from max(1, C // r) hidden units per pixel.
+        init: ``static``: the filters are the same for any input and pixel, so that the operator is initialised as a static
+            depthwise convolution; ``published``: default initialisation of the layers, and v = 0.
 
     Raises:
-        GeometryError: when C is not the number of output channels, or k is even or 1.
+        GeometryError: if C is not the number of output channels, or k is even or 1.
 
     Departures:
-        From the published code: own taps, unless they are left out; odd maps at a stride.
+        Unlike the published code it has own taps, unless `own_taps` is False, and supports odd maps with a stride.
 
     Reference:
         Li, Hu, Wang, Li, She, Zhu, Zhang, Chen: Involution: Inverting the Inherence of Convolution for Visual Recognition.
@@ -93,18 +96,18 @@ class Involution(PixelFilter):
 
     @classmethod
     def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """P h (C + k^2 G) for the filters."""
+        """Multiply-adds that generate the filters: P h (C + k^2 G)."""
         hidden = hidden_units(geometry.in_channels, settings["reduction"])
         made = geometry.kernel_size**2 * (geometry.in_channels // int(settings["group_channels"]))
         return geometry.out_pixels * hidden * (geometry.in_channels + made)
 
     @torch.no_grad()
     def deploy(self) -> None:
-        """The first layer of the filters takes in its norm."""
+        """Folds the norm into the first of the layers that generate the filters."""
         self.squeeze, self.norm = absorbed(self.squeeze, self.norm)
 
     def filters(self, x: Tensor) -> Tensor:
-        """w: (N, C, H, W) -> (N, G, k*k, H', W')."""
+        """Generates w: (N, C, H, W) -> (N, G, k*k, H', W')."""
         g = self.geometry
         seen = centred(x, g.kernel_size, self.padding[0], g.dilation)
         if g.stride > 1:

@@ -1,9 +1,9 @@
-"""KernelWarehouse: a kernel is put together of parts, each a mixture of small cells that all parts share.
+"""KernelWarehouse: a kernel assembled from parts, each an input-dependent mixture of small cells that all parts share.
 
-The paper claims that dynamic convolution can mix many more kernels than before, or have fewer parameters than the static
-layer, when what is mixed are cells, small enough that parts of one kernel (or of several) draw on the same store of them; and
-that an attention which may be negative, and begins with a cell of its own for each part, makes so many mixtures learn. Not
-DY-Conv: there all kernels are as large as the layer's, and weighed by a softmax.
+The paper claims that dynamic convolution can mix many more kernels than before, or have fewer parameters than the static layer,
+if it mixes cells that are small enough for the parts of one kernel (or of several) to share one store, the warehouse; and that
+this number of mixtures can be trained if the attention may be negative and initially assigns each part its own cell.
+KernelWarehouse differs from DY-Conv, which mixes kernels of full size with a softmax.
 
 Letters: N batch, C input channels, D output channels, H W map, k kernel size, g groups, m parts of the kernel, n cells of
 c_o x c_i weights, O and A parts of the output and of the input channels, b budget, r reduction, t temperature.
@@ -36,32 +36,32 @@ __all__ = ["KernelWarehouse"]
 class KernelWarehouse(Operator):
     """y = W(x) * x; each of the m parts of W(x) is sum_j alpha_ij(x) E_j over the n cells E_j of the layer's warehouse.
 
-    A part is one tap, D / O output and C / (g A) input channels, so m = k^2 O A. The attention is contrasting-driven: with z
-    the logits of part i, n + 1 of them, alpha_ij = (1 - t) z_j / (sum |z| + 0.001) + t beta_ij, and the last is dropped. beta
-    gives each part a cell of its own; where b < 1 every 1/b-th part, and to the others none, or in a static start one that they
-    share.
+    A part is one tap of D / O output and C / (g A) input channels, so m = k^2 O A. The attention is contrasting-driven: with z
+    the n + 1 logits of part i, alpha_ij = (1 - t) z_j / (sum |z| + 0.001) + t beta_ij, and the last entry is dropped. beta
+    assigns each part its own cell. For b < 1 only every 1/b-th part has one; the others have none, or with a static
+    initialisation share the cell of another part.
 
-    Its forms differ in what is mixed: ``aggregate`` builds a kernel a sample and convolves with it; ``mix`` convolves with the
-    n cells as they are and mixes their maps, which is cheaper on small maps, and wherever b is small.
+    The forms differ in what they mix. ``aggregate`` builds a kernel for each sample and convolves with it. ``mix`` convolves
+    with the n stored cells and mixes the resulting maps, which is cheaper on small maps and for small b.
 
     Args:
         *place: C, D, k and more, as in Conv2d.
         budget: b: the warehouse has b m cells, at least one, so about b times the parameters of a static kernel.
-        out_parts: O; the nearest divisor of D below is taken. ``auto`` is 1, and 4 for a 1x1 kernel, which has no taps to mix.
-        in_parts: A; the nearest divisor of C/g below is taken.
+        out_parts: O; the nearest divisor of D at or below it is used. ``auto`` is 1, or 4 for a 1x1 kernel, which has one tap.
+        in_parts: A; the nearest divisor of C/g at or below it is used.
         reduction: r: the attention squeezes C channels to C / r, at least 16.
-        shared_cells: n of a warehouse that several layers have in common; 0 for one of the layer's own.
-        shared_start: of which this cell is the first of the layer's own.
-        shared_with: name of the layer in whose state the cells are; empty for this one. See `borrow`.
-        shared_basis: q: a part's logits of the cells of other layers are made of so many numbers, which saves parameters where
-            many layers share; 0 for a number each.
-        temperature: t at the start, from 0 to 1; `anneal` brings it down to 0, linearly.
-        init: ``static``: the logits are beta whatever the input, so that the operator begins as a static convolution and stays
-            one while it is annealed; ``published``: random logits, by which the outputs shrink as t falls.
+        shared_cells: n of a warehouse that several layers share; 0 if the layer has its own warehouse.
+        shared_start: index of the layer's first own cell in the shared warehouse.
+        shared_with: name of the layer that stores the cells; empty if this layer does. See `borrow`.
+        shared_basis: q: a part's logits of the other layers' cells are computed from q values, which saves parameters if many
+            layers share a warehouse; 0 predicts each logit directly.
+        temperature: the initial t, from 0 to 1; `anneal` lowers it linearly to 0.
+        init: ``static``: the logits equal beta for any input, so that the operator is initialised as a static convolution and
+            annealing keeps it one; ``published``: random logits, with which the outputs shrink as t falls.
 
     Departures:
-        The published attention raises in training at batch 1; ours then uses its running statistics. The start of the logits,
-        and the scale of a start with b < 1, are ours.
+        The published attention raises in training at batch 1; this one then uses its running statistics. The initialisation of
+        the logits, and the scale of an initialisation with b < 1, are not from the paper.
 
     Reference:
         Li, Yao: KernelWarehouse: Rethinking the Design of Dynamic Convolution. ICML 2024, arXiv 2406.07879.
@@ -124,25 +124,25 @@ class KernelWarehouse(Operator):
 
     @torch.no_grad()
     def borrow(self, lender: Operator) -> None:
-        """Takes the cells of the layer that has them, and fills those that are its own with fresh ones.
+        """Uses the cells that another layer stores, and initialises those among them that are this layer's own.
 
         Raises:
-            GeometryError: when that layer has no such warehouse.
+            GeometryError: if that layer does not store a matching warehouse.
         """
         cells = lender.cells if isinstance(lender, KernelWarehouse) else None
         wanted = (self.plan.cells, self.plan.cell_out, self.plan.cell_in)
         if not isinstance(lender, KernelWarehouse) or cells is None or tuple(cells.shape) != wanted:
             found = "none" if cells is None else " x ".join(map(str, cells.shape))
             raise GeometryError(
-                f"shared_with: {self.shared_with} has {found} for a warehouse of {' x '.join(map(str, wanted))} cells, output "
-                "and input channels. Give its layers the same shared_cells and cells of one size, or leave all three out."
+                f"shared_with: {self.shared_with} stores {found} instead of {' x '.join(map(str, wanted))} cells, output "
+                "and input channels. Give the layers the same shared_cells and cell size, or leave all shared_ settings out."
             )
         self._lender = [lender]
         own = slice(self.plan.start, self.plan.end)
         cells[own] = torch.randn_like(cells[own]) * self._std
 
     def _stored(self, x: Tensor) -> Tensor:
-        """The warehouse; of a layer that borrows one and stands alone, which is to be counted only, nothing but zeros."""
+        """The warehouse's cells; zeros for a layer without the lender that it needs, which is only built to be counted."""
         if self.cells is not None:
             return self.cells
         if self._lender:
@@ -153,7 +153,7 @@ class KernelWarehouse(Operator):
 
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
-        """The parts become the nearest divisors of the channels below."""
+        """Reduces the numbers of parts to the nearest divisors of the channels at or below them."""
         shared = {name: settings.pop(name) for name in cls.SHARES if name in settings}
         resolved = super().resolve(geometry, **settings)
         outs = resolved["out_parts"]
@@ -166,12 +166,12 @@ class KernelWarehouse(Operator):
 
     @classmethod
     def sharing(cls, geometries: Sequence[ConvGeometry], settings: Mapping[str, Setting]) -> list[dict[str, Setting]]:
-        """One warehouse for several layers, whose cells are as large as all of their kernels can be cut into.
+        """Returns the settings of layers that share one warehouse, with the largest cells into which all kernels can be cut.
 
-        Of the parts, O and A here cut the greatest common divisors of the output and of the input channels; `auto` is 1.
+        Here O and A cut the greatest common divisors of the layers' output and input channels; `auto` is 1.
 
         Raises:
-            GeometryError: when the layers do not fit together.
+            GeometryError: if the layers cannot share a warehouse.
         """
         given = {**settings, "out_parts": 1} if settings.get("out_parts", "auto") == "auto" else settings
         whole = super().resolve(geometries[0], **given)
@@ -179,11 +179,11 @@ class KernelWarehouse(Operator):
 
     @classmethod
     def classifier(cls, geometry: ConvGeometry, form: str = "", **settings: Setting) -> WarehouseLinear:
-        """The operator's form for a network's last layer.
+        """Builds the linear version for a network's last layer.
 
         Args:
             geometry: of the layer, on a map of one pixel.
-            form: the counted form when it is already known.
+            form: the counted form if it is already known.
             **settings: of the operator.
         """
         resolved: dict[str, Any] = cls.resolve(geometry, **settings)
@@ -193,24 +193,24 @@ class KernelWarehouse(Operator):
 
     @classmethod
     def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
-        """The cells, those of them that are a part's own, and the attention's hidden units, in place of budget and reduction."""
+        """The settings with the cells, their initial parts and the hidden units in place of budget and reduction."""
         plan = Plan.of(geometry, settings)
         own = f"{plan.start}:" * bool(settings.get("shared_cells")) + ",".join(map(str, plan.owned))
         return {**settings, "budget": 0, "reduction": 0, "cells": plan.cells, "own": own, "hidden": plan.hidden}
 
     @classmethod
     def forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
-        """A grouped convolution is not mixed from maps: a cell would be convolved with each group by itself."""
+        """A grouped convolution has no form ``mix``, which would convolve each cell with each group separately."""
         return ("aggregate",) if geometry.groups > 1 else cls.FORMS
 
     @classmethod
     def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
-        """Both train: the only BatchNorm is in the attention."""
+        """All forms can train, because the only BatchNorm is in the attention."""
         return cls.forms(geometry, settings)
 
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
-        """h (C + (n + 1) m) + n m, and: aggregate (n + H'W') |W|; mix n c_o (A c_i HW + m H'W'), with |W| = D C/g k^2."""
+        """h (C + (n + 1) m) + n m, plus for aggregate (n + H'W') |W|, for mix n c_o (A c_i HW + m H'W'), with |W| = D C/g k^2."""
         plan, g = Plan.of(geometry, settings), geometry
         if form != "mix":
             return plan.attention + (plan.cells + g.out_pixels) * g.weights
@@ -218,12 +218,12 @@ class KernelWarehouse(Operator):
 
     @classmethod
     def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """h (C + (n + 1) m) + n m for the attention's h hidden units and the scaling of its logits."""
+        """Multiply-adds of the attention with h hidden units, including the scaling of its logits: h (C + (n + 1) m) + n m."""
         return Plan.of(geometry, settings).attention
 
     @classmethod
     def traffic(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str) -> int:
-        """The kernel of a sample and its parts, or the cells' maps and what each tap sees of them."""
+        """Elements of a sample's kernel and its parts, or of the cells' maps and of what each tap reads and writes of them."""
         plan, g = Plan.of(geometry, settings), geometry
         if form != "mix":
             return 2 * g.weights
@@ -231,32 +231,32 @@ class KernelWarehouse(Operator):
         return maps * plan.seen(g) + g.kernel_size**2 * (maps + 2 * g.out_channels) * g.out_pixels
 
     def anneal(self, progress: float) -> None:
-        """t falls linearly from its start to 0."""
+        """Lowers t linearly from its initial value to 0 as `progress` goes from 0 to 1."""
         self.attention.temperature.fill_(self.first_temperature * (1.0 - min(max(progress, 0.0), 1.0)))
 
     @torch.no_grad()
     def deploy(self) -> None:
-        """The attention's first layer takes in its norm."""
+        """Folds the attention's norm into its first layer."""
         self.attention.deploy()
 
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
-        """Each part's own cell is that part of the given kernel, over the share that fresh logits leave to it.
+        """Sets each part's own cell to that part of the given kernel, divided by the alpha that a fresh attention gives it.
 
-        The cells of other layers stay as they are.
+        The cells of other layers do not change.
 
         Raises:
-            GeometryError: with a budget below 1, whose cells are fewer than the parts, or without the layer that has the cells.
+            GeometryError: for a budget below 1, which has fewer cells than parts, or without the layer that stores the cells.
         """
         plan = self.plan
         if self.shared_with and not self._lender:
             raise GeometryError(
-                f"kernel-warehouse: its cells are those of {self.shared_with!r}, so it cannot begin as a given convolution by "
-                "itself. Build the network that has both."
+                f"kernel-warehouse: the layer {self.shared_with!r} stores its cells, so it cannot be initialised from a given "
+                "convolution without that layer. Build the network that has both."
             )
         if len(plan.owned) < plan.parts:
             raise GeometryError(
                 f"kernel-warehouse with budget {self.budget} has {plan.cells} cells for a kernel of {plan.parts} parts, so it "
-                "cannot begin as a given convolution. Allowed: a budget of 1 or more."
+                "cannot be initialised from a given convolution. Allowed: a budget of 1 or more."
             )
         cells = self._stored(kernel)
         nn.init.normal_(cells[plan.start : plan.end if self.shared_cells else None], std=kernel.square().mean().sqrt().item())
@@ -264,14 +264,14 @@ class KernelWarehouse(Operator):
         self._start_bias(bias)
 
     def continues(self, other: Operator) -> bool:
-        """Only where as many parts mix as many cells, of which the same are theirs."""
+        """Whether the other layer has the same parts and cells, and the same initial assignment of cells."""
         if not isinstance(other, KernelWarehouse):
             return False
         mine, theirs = ((p.side, p.out_parts, p.in_parts, p.cells, p.owned) for p in (self.plan, other.plan))
         return mine == theirs
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
-        """Into the cells and the bias, where a cell spans all output channels of this layer and of no other."""
+        """Folds into the cells and the bias, if no other layer shares the cells and each spans all output channels."""
         if self.plan.out_parts > 1 or self.shared_cells or self.cells is None:
             return False
         self.cells.mul_(scale.unsqueeze(1))
@@ -279,7 +279,7 @@ class KernelWarehouse(Operator):
         return True
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C, H, W) -> (N, D, H', W')."""
+        """Convolves (N, C, H, W) -> (N, D, H', W')."""
         alpha = self._seen("cell", self.attention(x))
         cells = self._stored(x)
         if self._form(x) != "mix":
@@ -288,7 +288,7 @@ class KernelWarehouse(Operator):
         return y if self.bias is None else y + self.bias[:, None, None]
 
     def _mixed_maps(self, x: Tensor, alpha: Tensor, cells: Tensor) -> Tensor:
-        """Convolves each part of the input with each cell, and adds up what the taps see of the mixed maps."""
+        """Convolves each part of the input with each cell, mixes the shifted maps for each tap, and sums over the taps."""
         g, plan, place = self.geometry, self.plan, (self.geometry.stride, self.padding[0], self.geometry.dilation)
         if g.kernel_size == 1:
             x, place = taps(x, 1, g.stride, self.padding[0])[0], (1, 0, 1)
@@ -305,7 +305,7 @@ class KernelWarehouse(Operator):
         return torch.unflatten(total, 2, (plan.cell_out, *size)).flatten(1, 2)
 
     def extra_repr(self) -> str:
-        """Also the cells and the temperature."""
+        """The constructor arguments, the number of cells and the temperature."""
         temperature = self.attention.temperature.item()
         return f"{super().extra_repr()}, cells={self.plan.cells}, temperature={temperature:g}"
 
@@ -319,5 +319,5 @@ class WarehouseLinear(KernelWarehouse):
     AXES = 2
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C) -> (N, D)."""
+        """Maps (N, C) -> (N, D)."""
         return super().forward(x[:, :, None, None], guide).flatten(1)

@@ -1,7 +1,8 @@
-"""LSConv (large-small convolution): a large depthwise kernel looks, and what it sees makes a small filter at every pixel.
+"""Large-small convolution (LSConv): a large depthwise kernel gathers context, from which each pixel's small filter is generated.
 
-The paper claims that a layer should see a large field and gather a small one, as eyes do: the filters of a 3 x 3 neighbourhood
-are made from what a 7 x 7 one shows. Not involution: there a pixel makes its filter from itself alone.
+The paper claims that a layer should perceive a large neighbourhood and aggregate a small one, as human vision does: the filters
+of a 3 x 3 neighbourhood are generated from a 7 x 7 neighbourhood. LSConv differs from involution, which generates the filter of
+a pixel from this pixel alone.
 
 Letters: N batch, C channels (in and out), H W map, k kernel size, K size of the large kernel, G filters a pixel, h hidden units,
 r reduction, P output pixels.
@@ -30,26 +31,27 @@ __all__ = ["LSConv"]
 class LSConv(PixelFilter):
     """y_c(p) = sum_t [w_g(c)(t, p) + v_c(t)] x_c(p + t), where channel c takes filter c mod G.
 
-    w = GN(conv1x1(ReLU(BN(conv1x1(BN(dw_KxK(ReLU(BN(conv1x1(x)))))))))), the GroupNorm over the k^2 taps of a filter and all
-    pixels. Stands in for depthwise convolutions and for square ones of any groups with as many channels out as in; it never
-    mixes channels.
+    w = GN(conv1x1(ReLU(BN(conv1x1(BN(dw_KxK(ReLU(BN(conv1x1(x)))))))))), with the GroupNorm over the k^2 taps of a filter and
+    all pixels. LSConv replaces depthwise convolutions, and other square ones with any number of groups and as many output as
+    input channels; it never mixes channels.
 
     Args:
-        *place: C, D (which must equal C), k (odd and at least 3) and more, as in Conv2d; a stride is that of the large kernel.
-            `groups` is accepted for the place's sake.
-        group_channels: C / G, channels that share a filter; the nearest divisor of C below is taken.
+        *place: C, D (which must equal C), k (odd and at least 3) and more, as in Conv2d; the large kernel applies the stride.
+            `groups` is accepted for compatibility and ignored.
+        group_channels: C / G, the number of channels that share a filter; the nearest divisor of C at or below it is used.
         large: K, odd.
-        own_taps: whether each channel has taps v of its own, which are added. The published layer has none and adds x to the
-            normalised output instead.
-        reduction: r; the filters are made from max(1, C // r) hidden channels.
-        init: ``static``: the filters are the same for any input and pixel, so that the operator begins as a static depthwise
-            convolution; ``published``: the layers' ordinary start, and v = 0.
+        own_taps: whether each channel has its own static taps v, which are added. The published layer has none and adds x to
+            the normalised output instead.
+        reduction: r; the filters are generated from max(1, C // r) hidden channels.
+        init: ``static``: the filters are the same for any input and pixel, so that the operator is initialised as a static
+            depthwise convolution; ``published``: default initialisation of the layers, and v = 0.
 
     Raises:
-        GeometryError: when C is not the number of output channels, or k is even or 1.
+        GeometryError: if C is not the number of output channels, or k is even or 1.
 
     Departures:
-        From the published layer: own taps in place of its shortcut, whose BatchNorm is the network's here; a stride.
+        Unlike the published layer it has own taps instead of a shortcut, leaves the shortcut's BatchNorm to the network, and
+        supports a stride.
 
     Reference:
         Wang, Chen, Lin, Han, Ding: LSNet: See Large, Focus Small. CVPR 2025, arXiv 2503.23135.
@@ -108,7 +110,7 @@ class LSConv(PixelFilter):
 
     @classmethod
     def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """h (C HW + P (K^2 + h + k^2 G)) for the filters."""
+        """Multiply-adds that generate the filters: h (C HW + P (K^2 + h + k^2 G))."""
         g, hidden = geometry, hidden_units(geometry.in_channels, settings["reduction"])
         made = g.kernel_size**2 * (g.in_channels // int(settings["group_channels"]))
         at_output = int(settings["large"]) ** 2 + hidden + made
@@ -116,7 +118,7 @@ class LSConv(PixelFilter):
 
     @torch.no_grad()
     def deploy(self) -> None:
-        """The layers of the filters take in their BatchNorms."""
+        """Folds the BatchNorms into the layers that generate the filters."""
         first, second, third = self.norms
         self.squeeze, first = absorbed(self.squeeze, first)
         self.look, second = absorbed(self.look, second)
@@ -124,7 +126,7 @@ class LSConv(PixelFilter):
         self.norms = nn.ModuleList((first, second, third))
 
     def filters(self, x: Tensor) -> Tensor:
-        """w: (N, C, H, W) -> (N, G, k*k, H', W')."""
+        """Generates w: (N, C, H, W) -> (N, G, k*k, H', W')."""
         g, (first, second, third) = self.geometry, self.norms
         seen = centred(x, g.kernel_size, self.padding[0], g.dilation)
         looked = second(self.look(torch.relu(first(self.squeeze(seen)))))

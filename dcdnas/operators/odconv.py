@@ -1,8 +1,8 @@
-"""Omni-dimensional dynamic convolution: attention over all four dimensions of the kernel space.
+"""Omni-dimensional dynamic convolution (ODConv): attention over kernels, their taps, input channels and output channels.
 
-Earlier dynamic convolutions weigh whole kernels only. ODConv also learns attentions over a kernel's taps, its input channels
-and its output channels, computed side by side from the pooled input; with them even a single kernel is dynamic, and few
-kernels do what many did before. Not to be confused with a deformable convolution: the taps are weighed, not moved.
+Earlier dynamic convolutions weight only whole kernels. ODConv also learns attentions over a kernel's taps, its input channels
+and its output channels, computed in parallel from the pooled input. With them even a single kernel is dynamic, and few kernels
+replace the many of earlier methods. ODConv differs from deformable convolution in that the taps are weighted, not moved.
 
 Letters in shapes: N batch, C input channels, D output channels, H W map, k kernel size, g groups, n kernels, T temperature,
 r reduction, A width of the attention, P output pixels.
@@ -39,29 +39,30 @@ __all__ = ["ODConv"]
 class ODConv(Operator):
     """y = (sum_i alpha_w,i alpha_f . alpha_c . alpha_s . W_i) * x, with alpha_s (k x k), alpha_c (C), alpha_f (D), alpha_w (n).
 
-    The first three attentions are sigmoids and shared by the kernels, alpha_w is a softmax; all logits are divided by the
-    temperature T, a buffer that is saved with the weights and that `anneal` takes from its start to 1. The filter attention
-    is skipped where C = g = D, the spatial one for k = 1, that over kernels for n = 1.
+    The first three attentions are sigmoids and the same for all kernels; alpha_w is a softmax. All logits are divided by the
+    temperature T, a buffer that is saved with the weights and that `anneal` changes from its initial value to 1. The filter
+    attention is skipped if C = g = D, the spatial attention for k = 1, and the kernel attention for n = 1.
 
-    Its forms differ in where the channel and filter attention act: ``activation`` on input and output, ``input`` and
-    ``output`` one of them there and the other on the kernel, ``kernel`` both on the kernel; ``columns`` weighs the unfolded
-    input, so that all kernels stay static.
+    The forms differ in where the channel and filter attentions are applied. ``activation``: to the layer's input and output.
+    ``input``: the filter attention to the output, the channel attention to the kernel. ``output``: the channel attention to the
+    input, the filter attention to the kernel. ``kernel``: both to the kernel. ``columns`` weights the unfolded input, so that
+    all kernels stay static.
 
     Args:
         *place: C, D, k and more, as in Conv2d.
-        bias: one a kernel, weighed by alpha_w and added after the filter attention.
+        bias: one for each kernel, weighted by alpha_w and added after the filter attention.
         num_kernels: n.
         reduction: r: the attention squeezes C channels to A = C/r, at least 16.
-        gates: `unit` gives the sigmoids the height 2 and the softmax the sum sqrt(n), so that a fresh layer keeps the scale of
-            a static convolution and learns at its speed; `sigmoid` leaves them as published, which shrinks the output 2^3
-            sqrt(n) times, for a BatchNorm to repair.
-        norm: in the attention: `batch` as published, `layer` or `none`.
-        temperature: T at the start of the annealing.
-        init: `static` starts with constant attentions; `published` as the published code does.
+        gates: `unit` scales the sigmoids to height 2 and the softmax to sum sqrt(n), so that a fresh layer has the output scale
+            of a static convolution and learns as fast; `sigmoid` leaves them as published, which makes the output 2^3 sqrt(n)
+            times smaller until a BatchNorm rescales it.
+        norm: of the attention: `batch` as published, `layer` or `none`.
+        temperature: the initial T.
+        init: `static` initialises the attentions as constants; `published` initialises all layers as the published code does.
 
-    Departures: the published attention raises in training where a batch holds one value a channel; ours then uses the running
-    statistics. The height of the gates and the aggregated bias are ours. The published start is not the default, because in
-    short trainings it loses to the static convolution.
+    Departures: the published attention raises in training if a batch holds only one value per channel; this one then uses the
+    running statistics. The height of the gates and the aggregated bias are not from the paper. The published initialisation is
+    not the default, because in short trainings it performs worse than the static convolution.
     """
 
     REFERENCE = Reference(
@@ -106,7 +107,7 @@ class ODConv(Operator):
 
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
-        """Every geometry takes every setting; a whole reduction is kept as a whole number."""
+        """Every geometry supports every setting; a reduction that is a whole number becomes an int."""
         resolved = super().resolve(geometry, **settings)
         reduction = float(resolved["reduction"])
         resolved["reduction"] = int(reduction) if reduction.is_integer() else reduction
@@ -114,29 +115,29 @@ class ODConv(Operator):
 
     @classmethod
     def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
-        """The attention's width in place of the reduction."""
+        """The settings with the attention's width in place of the reduction."""
         return {**settings, "reduction": 0, "width": _Sizes.of(geometry, settings).width}
 
     @classmethod
     def forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
-        """Without a filter attention two forms fall away; one 1x1 kernel need not be unfolded."""
+        """Excludes ``output`` and ``kernel`` without a filter attention, and ``columns`` for a single 1x1 kernel."""
         sizes = _Sizes.of(geometry, settings)
         placed = ("activation", "input", "output", "kernel") if sizes.filters else ("activation", "input")
         return (*placed, "columns") if sizes.kernels or sizes.taps else placed
 
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
-        """In closed form; see `_Sizes.multiply_adds`."""
+        """Multiply-adds of a form, in closed form; see `_Sizes.multiply_adds`."""
         return _Sizes.of(geometry, settings).multiply_adds(form)
 
     @classmethod
     def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """A (C + the outputs of the heads)."""
+        """Multiply-adds of the attention: A times the sum of C and the outputs of all heads."""
         return _Sizes.of(geometry, settings).attention
 
     @classmethod
     def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
-        """All of them: the only BatchNorm is in the attention."""
+        """All forms can train, because the only BatchNorm is in the attention."""
         return cls.forms(geometry, settings)
 
     @classmethod
@@ -145,20 +146,20 @@ class ODConv(Operator):
         return _Sizes.of(geometry, settings).traffic(form)
 
     def anneal(self, progress: float) -> None:
-        """T falls linearly from its start to 1 while `progress` goes from 0 to 1."""
+        """Lowers T linearly from its initial value to 1 as `progress` goes from 0 to 1."""
         done = min(1.0, max(0.0, progress))
         self.attention.temperature.fill_(self.initial_temperature + (1.0 - self.initial_temperature) * done)
 
     @torch.no_grad()
     def deploy(self) -> None:
-        """The attention's heads become one layer with its norm and temperature; the height of the gates goes into the kernels."""
+        """Merges the attention's heads, norm and temperature, and moves the height of the gates into the kernels."""
         height, mass = self.attention.deploy()
         self.weight.mul_(height * mass)
         if self.bias is not None:
             self.bias.mul_(mass)
 
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
-        """Each kernel is around the one that fresh attentions, which are all constant, make the given kernel of."""
+        """Initialises the kernels around the one that fresh attentions, which are constant, scale to the given kernel."""
         heads, attention = self.attention.heads, self.attention
         mass = attention.mass if "kernel" in heads else 1.0
         gates = (attention.height / 2) ** (len(heads) - ("kernel" in heads))
@@ -166,7 +167,7 @@ class ODConv(Operator):
         self._start_bias(bias, 1 / mass)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
-        """Into each kernel and its bias, which the attentions only multiply."""
+        """Folds into each kernel and its bias, because the attentions only multiply them."""
         self.weight.mul_(scale.unsqueeze(1))
         if self.bias is not None:
             self.bias.mul_(scale)
@@ -174,7 +175,7 @@ class ODConv(Operator):
         return True
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C, H, W) -> (N, D, H', W')."""
+        """Convolves (N, C, H, W) -> (N, D, H', W')."""
         layer = self._gated()
         parameters = [] if layer is None else self._in_order()
         if layer is not None and gated_fits(x, layer, parameters):
@@ -182,7 +183,7 @@ class ODConv(Operator):
         return self._composed(x)
 
     def _composed(self, x: Tensor) -> Tensor:
-        """In torch's operations."""
+        """Computes `forward` in PyTorch operations."""
         form, gates, g = self._form(x), self.attention(x), self.geometry
         gates = gates if self.observer is None else self._shown(gates)
         after = added(None if self.bias is None else self._bias(self.bias, gates), self.shift)
@@ -204,7 +205,7 @@ class ODConv(Operator):
         return scaled(y, filters, None if after is None else after[..., None, None])
 
     def _gated(self) -> Gated | None:
-        """The layer as a compiled function takes it in training; None where it is another one, or somebody looks at its parts."""
+        """The layer's description for the compiled training function; None if that does not support it, or hooks observe it."""
         g, attention = self.geometry, self.attention
         if not self.training or torch.compiler.is_compiling() or self.training_form or type(self) is not ODConv:
             return None
@@ -224,7 +225,7 @@ class ODConv(Operator):
         return self._in_torch(x, self._in_order(), parameters)
 
     def _in_order(self) -> list[Tensor]:
-        """The parameters, as `gated` wants them."""
+        """The parameters in the order that `gated` expects."""
         attention = self.attention
         heads = [part for head in attention.layers for part in (head.weight, head.bias)]
         return [attention.squeeze.weight, *attention.norm.parameters(), self.weight, *heads]
@@ -233,7 +234,7 @@ class ODConv(Operator):
         return gates._replace(**{name: self._seen(name, g) for name, g in gates._asdict().items() if g is not None})
 
     def _kernel(self, gates: Gates, form: str) -> Tensor:
-        """(N, D, C/g, k, k): the kernels' mixture, weighed by what `form` puts on it; (1, D, ...) where nothing is."""
+        """The mixed kernel (N, D, C/g, k, k), weighted by the attentions that `form` applies to it; (1, D, ...) if static."""
         g, k = self.geometry, self.geometry.kernel_size
         kernel = self.weight if gates.kernel is None else gates.kernel @ self.weight.flatten(1)
         kernel = kernel.view(-1, g.groups, g.out_channels // g.groups, g.in_channels // g.groups, k * k)
@@ -252,7 +253,7 @@ class ODConv(Operator):
         return kernel.view(-1, g.out_channels, g.in_channels // g.groups, k, k)
 
     def _by_columns(self, x: Tensor, gates: Gates) -> Tensor:
-        """Weighs each tap's view of the input, convolves with all kernels at once, and mixes their outputs."""
+        """Weights each tap's view of the input, convolves with all kernels at once, and mixes their outputs."""
         g = self.geometry
         views = taps(x, g.kernel_size, g.stride, self.padding[0], g.dilation)
         gate = gates.channel[:, :, None]
@@ -281,14 +282,14 @@ class ODConv(Operator):
             nn.init.zeros_(head.bias)
 
     def extra_repr(self) -> str:
-        """The arguments, the attentions that are not skipped, and the temperature."""
+        """The constructor arguments, the attentions that are not skipped, and the temperature."""
         temperature = self.attention.temperature.item()
         return f"{super().extra_repr()}, attentions={'+'.join(self.attention.heads)}, temperature={temperature:g}"
 
 
 @dataclass(frozen=True)
 class _Sizes:
-    """ODConv as numbers: outputs of the attention's heads (0 where skipped), its width, and the cost of each form."""
+    """Sizes of an ODConv layer: outputs of the attention's heads (0 if skipped), its width, and the cost of each form."""
 
     geometry: ConvGeometry
     filters: int
@@ -310,7 +311,7 @@ class _Sizes:
         return self.width * (2 * channels + self.filters + self.taps + self.kernels)
 
     def multiply_adds(self, form: str) -> int:
-        """Of a form at batch 1."""
+        """Multiply-adds of a form at batch 1."""
         g, attention, kernel = self.geometry, self.attention, self.geometry.weights
         outside = 0 if form in ("output", "kernel") else self.filters * g.out_pixels
         if form == "columns":
@@ -321,9 +322,9 @@ class _Sizes:
         return attention + inside + self.kernels * kernel + self._weighing(form, kernel) + kernel * g.out_pixels + outside
 
     def traffic(self, form: str) -> int:
-        """Elements that a form writes for each sample, besides the convolution's output, and a kernel of its own that it reads.
+        """Elements that a form writes per sample beyond the convolution's output, plus those of a per-sample kernel it reads.
 
-        Weighing the outputs counts half, because it happens in place.
+        Weighting the outputs counts half, because it happens in place.
         """
         g, kernel = self.geometry, self.geometry.weights
         outside = 0 if form in ("output", "kernel") else self.filters * g.out_pixels // 2
@@ -336,7 +337,7 @@ class _Sizes:
         return inside + outside + kernel * (weighed + int(self.kernels > 0) + own)
 
     def _weighing(self, form: str, kernel: int) -> int:
-        """Products that put attentions on the mixed kernel."""
+        """Products that apply attentions to the mixed kernel."""
         g = self.geometry
         if form in ("input", "kernel"):
             return self.taps * g.in_channels + kernel * (2 if form == "kernel" else 1)

@@ -1,8 +1,8 @@
-"""Selective kernel (SK): two receptive fields, and for each input and channel a choice between them.
+"""Selective kernel (SK): two receptive fields, blended for each input and output channel by a softmax.
 
 The paper claims that neurons should adapt the size of their receptive field to the input, and that a softmax over branches
-of different dilation, computed from their pooled sum, does it cheaply. Not DY-Conv: the weights differ by output channel and
-choose between two places to look at, not between kernels for the same place.
+of different dilation, computed from their pooled sum, does so cheaply. SK differs from DY-Conv in that the weights differ by
+output channel and select between two receptive fields, not between kernels with the same one.
 
 Letters: N batch, C input channels, D output channels, H W map, k kernel size, d hidden units, r reduction.
 """
@@ -33,22 +33,22 @@ __all__ = ["SK"]
 class SK(Operator):
     """y = a(x) U1 + (1 - a(x)) U2, U1 = W1 * x, U2 = W2 * x at twice the dilation, a softmax over the two, for each channel.
 
-    a = softmax(A z, B z) with z = ReLU(BN(FC(GAP(U1 + U2)))). A softmax over two is the sigmoid of the difference, so that
-    the selection costs one matrix (A - B) and one product a pixel.
+    a = softmax(A z, B z) with z = ReLU(BN(FC(GAP(U1 + U2)))). A softmax over two values is the sigmoid of their difference, so
+    the selection costs one matrix product (A - B) z and one multiplication per output element.
 
     Args:
         *place: C, D, k and more, as in Conv2d.
         reduction: r; there are d = max(D // r, least_hidden) hidden units.
-        least_hidden: the least d; 32 in the paper.
-        init: ``static``: both branches weigh 1/2 whatever the input, and the output has the scale of a static convolution's;
-            ``published``: each branch starts as a static convolution, and the selection at random.
+        least_hidden: lower bound of d; 32 in the paper.
+        init: ``static``: both branches have the weight 1/2 for any input, and the output has the scale of a static convolution;
+            ``published``: each branch is initialised as a static convolution, and the selection at random.
 
     Raises:
-        GeometryError: when k is even or 1.
+        GeometryError: if k is even or 1.
 
     Departures:
-        The published unit has BatchNorm and ReLU inside each branch. An operator is a convolution, which must be able to give
-        negative outputs, so the branches are linear, and the slot's own BatchNorm and activation follow the selection.
+        The published unit has BatchNorm and ReLU inside each branch. An operator replaces a convolution, whose outputs may be
+        negative, so the branches here are linear, and the slot's BatchNorm and activation follow the selection.
 
     Reference:
         Li, Wang, Hu, Yang: Selective Kernel Networks. CVPR 2019, arXiv 1903.06586, equations 1-6.
@@ -94,7 +94,7 @@ class SK(Operator):
 
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
-        """Nothing to resolve but the rule that k is odd and at least 3."""
+        """Checks that k is odd and at least 3; every setting is supported as given."""
         k = geometry.kernel_size
         if k % 2 == 0 or k == 1:
             raise GeometryError(
@@ -105,39 +105,39 @@ class SK(Operator):
 
     @classmethod
     def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
-        """The hidden units, which are all that the settings decide."""
+        """The number of hidden units, which is all that the settings determine."""
         return {"hidden": hidden_units(geometry.out_channels, int(settings["reduction"]), int(settings["least_hidden"]))}
 
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
-        """D (2 H'W' C/g k^2 + 2 d + H'W')."""
+        """Multiply-adds: D (2 H'W' C/g k^2 + 2 d + H'W')."""
         selecting = geometry.out_channels * geometry.out_pixels
         return cls.convolving(geometry, settings) + cls.controlling(geometry, settings) + selecting
 
     @classmethod
     def convolving(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """Both branches': 2 H'W' D C/g k^2."""
+        """Multiply-adds of both branches: 2 H'W' D C/g k^2."""
         return 2 * super().convolving(geometry, settings)
 
     @classmethod
     def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """2 d D for the selection."""
+        """Multiply-adds of the attention: 2 d D for the selection layers."""
         channels = geometry.out_channels
         return 2 * channels * hidden_units(channels, int(settings["reduction"]), int(settings["least_hidden"]))
 
     @torch.no_grad()
     def deploy(self) -> None:
-        """The BatchNorm inside the selection becomes part of the layer before it."""
+        """Folds the BatchNorm inside the selection into the layer before it."""
         self.squeeze, self.norm = absorbed(self.squeeze, self.norm)
 
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
-        """A fresh selection weighs both branches by 1/2: the nearer has twice the kernel, the farther begins at nothing."""
+        """Sets the branch without extra dilation to twice the kernel, which a fresh selection halves, and the other to 0."""
         self.near.copy_(2 * kernel)
         self.far.zero_()
         self._start_bias(bias)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
-        """Into both kernels, the selection's first layer undoing it; impossible where a channel is scaled to nothing."""
+        """Folds into both kernels, and divides the selection's first layer by the scale; impossible if a scale is almost 0."""
         if scale.abs().min() <= 1e-6 * scale.abs().max():
             return False
         for kernel in (self.near, self.far):
@@ -147,7 +147,7 @@ class SK(Operator):
         return True
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C, H, W) -> (N, D, H', W')."""
+        """Convolves (N, C, H, W) -> (N, D, H', W')."""
         g = self.geometry
         farther = self.padding[0] + g.dilation * (g.kernel_size - 1) // 2
         near = self._convolve(x, self.near)
@@ -157,11 +157,11 @@ class SK(Operator):
         return y if self.bias is None else y + self.bias[:, None, None]
 
     def selection(self, both: Tensor) -> Tensor:
-        """a, the narrower branch's weight: (N, D, H', W') -> (N, D), each in 0..1."""
+        """Computes a, the weight of the branch with the smaller receptive field: (N, D, H', W') -> (N, D), each in 0..1."""
         z = torch.relu(self.norm(self.squeeze(pooled(both))))
         return torch.sigmoid(F.linear(z, self.heads[0] - self.heads[1]))
 
 
 def hidden_units(out_channels: int, reduction: int, least: int) -> int:
-    """d = max(D // r, least)."""
+    """Number of hidden units, d = max(D // r, least)."""
     return max(out_channels // reduction, least)

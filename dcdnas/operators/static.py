@@ -1,4 +1,4 @@
-"""The ordinary convolution: one kernel for every input. What every dynamic convolution is compared with.
+"""Static convolution: the ordinary Conv2d, with one kernel for all inputs. Every dynamic convolution is compared with it.
 
 Reference: `torch.nn.Conv2d`.
 """
@@ -21,7 +21,7 @@ __all__ = ["Static"]
 class Static(Operator):
     """y = W * x (+ b), with W of shape (D, C/groups, k, k).
 
-    Initialised with Kaiming's normal distribution over the fan-out, as both MobileNetV2 and ResNet publish it.
+    The kernel is initialised with Kaiming's normal distribution by fan-out, as in the published MobileNetV2 and ResNet.
     """
 
     PUBLISHED_FORM = ""
@@ -33,7 +33,7 @@ class Static(Operator):
 
     @classmethod
     def classifier(cls, geometry: ConvGeometry, form: str = "", **settings: Setting) -> nn.Linear:
-        """A linear layer with bias, from small weights."""
+        """Builds a linear layer with bias, initialised with small weights."""
         cls.checked_form(geometry, cls.resolve(geometry, **settings), form)
         linear = nn.Linear(geometry.in_channels, geometry.out_channels)
         nn.init.normal_(linear.weight, std=0.01)
@@ -42,16 +42,16 @@ class Static(Operator):
 
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
-        """H' W' D C/g k^2."""
+        """Multiply-adds of the convolution: H' W' D C/g k^2."""
         return geometry.out_pixels * geometry.weights
 
     @classmethod
     def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """Nothing controls it."""
+        """Returns 0, because a static convolution has no controller."""
         return 0
 
     def as_conv2d(self) -> nn.Conv2d:
-        """The same convolution as one of torch's own, with the same parameters."""
+        """Returns the same convolution as a `torch.nn.Conv2d` that shares the parameters."""
         g = self.geometry
         sizes = (g.in_channels, g.out_channels, g.kernel_size, g.stride, self.padding[0], g.dilation, g.groups)
         conv = nn.Conv2d(*sizes, bias=self.bias is not None, device="meta")
@@ -59,16 +59,16 @@ class Static(Operator):
         return conv.train(self.training)
 
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
-        """With its kernel and bias."""
+        """Copies the kernel and the bias."""
         self.weight.copy_(kernel)
         self._start_bias(bias)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
-        """Into the kernel and a bias."""
+        """Folds into the kernel and the bias."""
         self.weight.mul_(scale.view(-1, 1, 1, 1))
         self.bias = folded_bias(self.bias, scale, shift)
         return True
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C, H, W) -> (N, D, H', W')."""
+        """Convolves (N, C, H, W) -> (N, D, H', W')."""
         return self._convolve(x, self.weight, self.bias)

@@ -1,11 +1,11 @@
-"""WeightNet: the kernel comes out of a grouped fully connected layer whose input is an attention.
+"""WeightNet: a kernel generated from an attention vector by a grouped fully connected layer.
 
-The paper claims that squeeze-and-excitation and CondConv are the two ends of one family, a grouped fully connected layer from
-attention to weights (one group an output channel, and one group in all), and that the members between them are better for
-their size. So a kernel is its stored values, each scaled by an attention that it shares with its neighbours.
+The paper claims that squeeze-and-excitation and CondConv are the two extremes of one family, a grouped fully connected layer
+from attention to weights (one group for each output channel, or a single group), and that the members between them are better
+at equal size. A generated kernel thus consists of stored values, each scaled by an attention that neighbouring values share.
 
 Letters: N batch, C input channels, D output channels, H W map, k kernel size, g groups of the convolution, M attentions and G
-parts an output channel, h reduced features, r reduction.
+parts per output channel, h reduced features, r reduction.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ __all__ = ["WeightNet", "Reduce"]
 
 
 class Reduce(Guide):
-    """FC(GAP(x)): the h features that the attention looks at; one layer's own, or the guide that a block's layers share."""
+    """FC(GAP(x)), the h features from which the attention is computed, for one layer or as the guide of a block's layers."""
 
     def __init__(self, in_channels: int, reduction: int = 16, least_hidden: int = 16) -> None:
         super().__init__(max(least_hidden, in_channels // reduction))
         self.fc = nn.Linear(in_channels, self.out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, h)."""
+        """Computes the features: (N, C, H, W) -> (N, h)."""
         features: Tensor = self.fc(pooled(x))
         return features
 
@@ -47,23 +47,25 @@ class Reduce(Guide):
 class WeightNet(Operator):
     """y = W(x) * x, W_d,p(x) = sum_i alpha_d,p,i(x) V_i,d,p, alpha = sigmoid(FC(reduce(GAP(x)))).
 
-    The input channels of an output channel d are cut into G parts p; each has M/G attentions i with stored weights V_i, which
-    is a fully connected layer with G D groups from M D attentions to D C/g k^2 weights. The attention can scale outputs as
-    well as weights: form ``activation`` convolves with the stored weights part by part and scales the M D maps, form
-    ``kernel`` builds one kernel a sample.
+    The input channels of an output channel d are divided into G parts p. Each part has M/G attentions i with stored weights
+    V_i, which is a fully connected layer with G D groups from M D attentions to D C/g k^2 weights. The attention can scale
+    outputs instead of weights: form ``activation`` convolves with the stored weights of each part and scales the M D maps,
+    form ``kernel`` builds one kernel for each sample.
 
     Args:
         *place: C, D, k and more, as in Conv2d.
-        multiplier: M; the nearest multiple of G below is taken.
-        parts: G, at most M; the nearest divisor of C/g below is taken, and M with it, so that M/G stays: 1 in a depthwise place.
+        multiplier: M; the nearest multiple of G at or below it is used.
+        parts: G, at most M; the nearest divisor of C/g at or below it is used (1 for depthwise convolutions), and M is reduced
+            in proportion, so that M/G is kept.
         reduction: r; h = max(C // r, least_hidden).
-        least_hidden: the least h.
-        guide_channels: h of the block's `Reduce`, when the layer has none of its own; 0 otherwise.
+        least_hidden: lower bound of h.
+        guide_channels: h of the block's `Reduce` if the layer takes its guide; 0 otherwise.
 
     Departures:
-        A part holds whole input channels (the published layer cuts C k^2 weights, wherever that falls). Each layer reduces its
-        own input unless it is guided; the published one always shares. A fresh layer is a static convolution of unit scale,
-        with every attention at 1/2; the published start leaves the scale to the BatchNorm that follows.
+        A part holds whole input channels, whereas the published layer divides the C k^2 weights without regard to channels. Each
+        layer reduces its own input unless it takes a guide; the published layers of a block always share the reduction. A fresh
+        layer is a static convolution of unit scale, with every attention at 1/2; the published initialisation leaves the scale
+        to the BatchNorm that follows.
 
     Reference:
         Ma, Zhang, Huang, Sun: WeightNet: Revisiting the Design Space of Weight Networks. ECCV 2020, arXiv 2007.11823.
@@ -108,7 +110,7 @@ class WeightNet(Operator):
 
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
-        """G becomes a divisor of C/g, M a multiple of G."""
+        """Reduces G to a divisor of C/g, and M to a multiple of G."""
         resolved = super().resolve(geometry, **settings)
         multiplier, channels = int(resolved["multiplier"]), geometry.in_channels // geometry.groups
         wanted = min(int(resolved["parts"]), multiplier)
@@ -117,40 +119,40 @@ class WeightNet(Operator):
 
     @classmethod
     def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
-        """The hidden units in place of what decides them."""
+        """The settings with the number of hidden units in place of those that determine it."""
         hidden = hidden_units(geometry.in_channels, int(settings["reduction"]), int(settings["least_hidden"]))
         return {"multiplier": settings["multiplier"], "parts": settings["parts"], "hidden": hidden}
 
     @classmethod
     def guide(cls, channels: int, settings: Mapping[str, Setting]) -> Reduce:
-        """The reduction that the layers of a block can share.
+        """Builds the reduction that the layers of a block can share.
 
         Args:
             channels: of the block's input.
-            settings: resolved, of those layers.
+            settings: the resolved settings of these layers.
         """
         return Reduce(channels, int(settings["reduction"]), int(settings["least_hidden"]))
 
     @classmethod
     def forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
-        """Trains on activations where that convolves only once (M = G), else with kernels."""
+        """Both forms; ``activation`` comes first if it needs only one convolution (M = G), else ``kernel``."""
         return cls.FORMS if settings["multiplier"] == settings["parts"] else cls.FORMS[::-1]
 
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
-        """h (C + M D) and, with |W| = D C/g k^2: activation H'W' (M/G |W| + M D), kernel (M/G + H'W') |W|."""
+        """h (C + M D), plus for activation H'W' (M/G |W| + M D), for kernel (M/G + H'W') |W|, with |W| = D C/g k^2."""
         hidden = hidden_units(geometry.in_channels, int(settings["reduction"]), int(settings["least_hidden"]))
         return hidden * geometry.in_channels + cls.guided_multiply_adds(geometry, settings, form, hidden)
 
     @classmethod
     def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """h (C + M D) for the reduction and the attention."""
+        """Multiply-adds of the reduction and the attention: h (C + M D)."""
         hidden = hidden_units(geometry.in_channels, int(settings["reduction"]), int(settings["least_hidden"]))
         return hidden * (geometry.in_channels + int(settings["multiplier"]) * geometry.out_channels)
 
     @classmethod
     def guided_multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str, guide_channels: int) -> int:
-        """All but the reduction, h C."""
+        """Multiply-adds without those of the reduction, h C."""
         g, multiplier = geometry, int(settings["multiplier"])
         terms = multiplier // int(settings["parts"])
         attention = guide_channels * multiplier * g.out_channels
@@ -160,38 +162,38 @@ class WeightNet(Operator):
 
     @classmethod
     def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
-        """Both train."""
+        """Both forms can train."""
         return cls.forms(geometry, settings)
 
     @classmethod
     def traffic(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str) -> int:
-        """The M D maps before and after scaling, or the kernel of a sample and its terms."""
+        """Elements of the M D maps before and after scaling, or of a sample's kernel and its M/G terms."""
         g, multiplier = geometry, int(settings["multiplier"])
         if form == "activation":
             return 2 * multiplier * g.out_channels * g.out_pixels
         return g.weights * (1 + multiplier // int(settings["parts"]))
 
     def attention(self, features: Tensor) -> Tensor:
-        """alpha: (N, h) -> (N, D, G, M/G), each in 0..1."""
+        """Computes alpha: (N, h) -> (N, D, G, M/G), each in 0..1."""
         return torch.unflatten(torch.sigmoid(self.attend(features)), 1, (self.geometry.out_channels, self.parts, self.terms))
 
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
-        """A fresh attention is 1/2 everywhere, so half the sum of a part's weights is the given kernel's."""
+        """Makes half the sum of the stored weights the given kernel, because a fresh attention is 1/2 everywhere."""
         start_around(self.weight, 2 / self.terms * kernel, self.terms**0.5)
         self._start_bias(bias)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
-        """Into the stored weights and the bias."""
+        """Folds into the stored weights and the bias."""
         self.weight.mul_(scale.unsqueeze(1))
         self.bias = folded_bias(self.bias, scale, shift)
         return True
 
     def guide_from(self, x: Tensor) -> Tensor:
-        """The reduced features (N, h) of the layer's input (N, C, H, W)."""
+        """Computes the reduced features (N, h) of the layer's input (N, C, H, W)."""
         return given(None, self, self.guide_channels, x) if self.reduce is None else self.reduce(x)
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C, H, W) -> (N, D, H', W'), with the features (N, h) of `guide` where they are given, else the layer's own."""
+        """Maps (N, C, H, W) -> (N, D, H', W'), with the features (N, h) from `guide` if given, else the layer's own."""
         features = self.guide_from(x) if guide is None else given(guide, self, self.attend.in_features, x)
         alpha = self._seen("weight", self.attention(features))
         if self._form(x) != "activation":
@@ -218,5 +220,5 @@ class WeightNet(Operator):
 
 
 def hidden_units(in_channels: int, reduction: int, least: int) -> int:
-    """h = max(C // r, least)."""
+    """Number of reduced features, h = max(C // r, least)."""
     return max(in_channels // reduction, least)

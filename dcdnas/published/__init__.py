@@ -1,4 +1,4 @@
-"""Published networks and layers: built by their published names, filled from their published states."""
+"""Published networks and layers: built by their published names, and loaded from their published checkpoints."""
 
 from __future__ import annotations
 
@@ -29,51 +29,51 @@ __all__ = [
 
 
 def architecture(name: str, **settings: Any) -> Architecture:
-    """A published network as an architecture like any other.
+    """Returns the architecture of a published network.
 
     Args:
         name: source and network, e.g. ``dcd/mobilenetv2_dcd``.
-        **settings: by their published names, e.g. ``width_mult=0.5``; a left-out one has its published default.
+        **settings: by their published names, e.g. ``width_mult=0.5``; omitted ones have their published defaults.
 
     Raises:
-        UnknownNameError: when there is no such preset.
-        UsageError: for a setting that it does not have.
+        UnknownNameError: if there is no such preset.
+        UsageError: for a setting that the preset does not have, or a value that is not allowed.
     """
     return preset(name).architecture(name, settings)
 
 
 def build(name: str, **settings: Any) -> Network:
-    """A published network with fresh weights; see `architecture`."""
+    """Builds a published network with randomly initialised weights; see `architecture`."""
     return build_network(architecture(name, **settings))
 
 
 def load(name: str, state_dict: Mapping[str, Any], **settings: Any) -> Network:
-    """A published network with the weights of a published checkpoint, in eval mode; see `architecture`.
+    """Builds a published network with the weights of a published checkpoint, in eval mode; see `architecture`.
 
     Args:
         name: of the preset.
-        state_dict: as published or as a training saved it; wrapping keys, prefixes and counters are taken off, half precision
-            becomes float32. Where there are averaged weights beside plain ones, the plain ones count.
-        **settings: those of the checkpoint.
+        state_dict: as published or as saved by a training. Wrapping keys, prefixes and counters are removed, and half precision
+            becomes float32. If it holds averaged weights next to plain ones, the plain ones are used.
+        **settings: those with which the checkpoint was made.
 
     Raises:
-        FileError: listing everything that does not fit.
+        FileError: listing every entry that does not fit.
     """
     return preset(name).load(name, state_dict, settings)
 
 
 def convert_layer(class_name: str, arguments: Mapping[str, Any], state_dict: Mapping[str, Any]) -> nn.Module:
-    """Our operator that computes what a layer of a published code computes, in train and in eval mode.
+    """Converts a layer of a published code to the operator that computes the same function, in training and in eval mode.
 
     Args:
         class_name: as published, e.g. ``DYModule`` or ``ODConv2d``.
-        arguments: of its constructor, by their published keyword names; a left-out one has its published default.
-        state_dict: the layer's state, by its published names; wrapped or with a prefix as for `load`.
+        arguments: of its constructor, by their published keyword names; omitted ones have their published defaults.
+        state_dict: the layer's state dict with its published names; it may be wrapped or have a prefix, as for `load`.
 
     Raises:
-        UnknownNameError: when no source has such a layer.
-        UsageError: when the arguments are not the constructor's.
-        FileError: listing all of the state that does not fit.
+        UnknownNameError: if no source has such a layer.
+        UsageError: if the constructor does not accept the arguments.
+        FileError: listing every entry of the state dict that does not fit.
     """
     layer = published_layer(class_name)
     module = layer.build(class_name, arguments)

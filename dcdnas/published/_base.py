@@ -1,4 +1,4 @@
-"""What a source of published networks is: its layers and its networks, by the names they have there."""
+"""Sources of published networks, each with its layers and networks by their published names."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Source:
     """One published code base.
 
     Args:
-        layers: its classes, by the name they have there.
-        presets: its networks, by the name they have there.
+        layers: its layer classes, by their published names.
+        presets: its networks, by their published names.
     """
 
     layers: Mapping[str, PublishedLayer] = field(default_factory=dict)
@@ -28,10 +28,10 @@ sources: Catalogue[Source] = Catalogue("published", "published source", listed="
 
 
 def published_layer(name: str) -> PublishedLayer:
-    """The layer class of this published name, from whichever source has it.
+    """Returns the layer class with this published name, from any source.
 
     Raises:
-        UnknownNameError: suggesting the nearest.
+        UnknownNameError: if there is none, suggesting the most similar name.
     """
     layers = {n: layer for source in sources.values() for n, layer in source.layers.items()}
     if name not in layers:
@@ -40,10 +40,10 @@ def published_layer(name: str) -> PublishedLayer:
 
 
 def preset(name: str) -> Preset:
-    """The preset of this name, e.g. ``dcd/mobilenetv2_dcd``.
+    """Returns the preset with this name, e.g. ``dcd/mobilenetv2_dcd``.
 
     Raises:
-        UnknownNameError: suggesting the nearest.
+        UnknownNameError: if there is none, suggesting the most similar name.
     """
     presets = {f"{folder}/{n}": p for folder, source in sources.items() for n, p in source.presets.items()}
     if name not in presets:

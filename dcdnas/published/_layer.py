@@ -1,4 +1,4 @@
-"""A layer of a published code: its constructor, and how its state reads as ours."""
+"""Layers of published code: their constructors, and the mapping from their state dicts to those of this package."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ State = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class PublishedLayer:
-    """One class of a published code.
+    """One layer class of a published code.
 
     Args:
-        make: our module for the published constructor's keyword arguments, with their published defaults.
-        names: beginnings of the published state's names and what ours begin with instead; the longest that fits counts.
+        make: builds this package's module from the published constructor's keyword arguments, with their published defaults.
+        names: prefix of published names -> prefix of this package's names; the longest matching prefix is used.
     """
 
     make: Callable[..., nn.Module]
     names: Mapping[str, str]
 
     def build(self, name: str, arguments: Mapping[str, Any]) -> nn.Module:
-        """The layer with fresh weights; see `made`."""
+        """Builds the layer with randomly initialised weights; see `made`."""
         module: nn.Module = made(self.make, name, arguments, "arguments")
         return module
 
     def renamed(self, name: str) -> str | None:
-        """Our name of a published parameter or buffer; None when there is none."""
+        """This package's name of a published parameter or buffer; None if there is none."""
         fitting = [old for old in self.names if name == old or name.startswith(f"{old}.")]
         return self.names[max(fitting, key=len)] + name[len(max(fitting, key=len)) :] if fitting else None
 
 
 def made(make: Callable[..., Any], name: str, arguments: Mapping[str, Any], kind: str) -> Any:
-    """What `make` gives for keyword arguments; all problems with them are said by their published names.
+    """Calls `make` with keyword arguments; errors name the published class or network and its arguments.
 
     Args:
-        make: whose keyword arguments are a published class's or network's.
-        name: of that.
-        arguments: for it.
-        kind: what they are called in a message.
+        make: takes the keyword arguments of a published class or network.
+        name: of this class or network.
+        arguments: to pass.
+        kind: what messages call the arguments.
 
     Raises:
-        UsageError: for arguments that it does not know, or needs and did not get, and for values that cannot be.
-        GeometryError: where they are a layer's that the operator cannot be.
+        UsageError: for unknown or missing arguments, and for values that are not allowed.
+        GeometryError: for arguments of a layer that the operator does not support.
     """
     signature = inspect.signature(make)
     try:
@@ -64,21 +64,21 @@ def made(make: Callable[..., Any], name: str, arguments: Mapping[str, Any], kind
 
 
 def called(make: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> str:
-    """The call as it is written with all that was left out: ``DYModule(inp=8, oup=24, fc_squeeze=8)``."""
+    """Writes a call with all arguments, including omitted ones: ``DYModule(inp=8, oup=24, fc_squeeze=8)``."""
     parameters = inspect.signature(make).parameters.values()
     return f"{name}({said(p.replace(default=arguments.get(p.name, p.default)) for p in parameters)})"
 
 
 def said(parameters: Iterable[inspect.Parameter]) -> str:
-    """Names with their defaults, where they have one."""
+    """Lists parameters by name, with their default if they have one."""
     return ", ".join(p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in parameters)
 
 
 def inverse(name: str, share: float) -> float:
-    """A published share of the channels as what our operators divide them by.
+    """Converts a published fraction of the channels to the reduction by which operators divide them.
 
     Raises:
-        UsageError: when it is no share.
+        UsageError: if `share` is not above 0 and at most 1.
     """
     if not isinstance(share, int | float) or not 0 < share <= 1:
         raise UsageError(f"{name} cannot be {share!r}. Allowed: a number above 0, up to 1.")
@@ -86,20 +86,20 @@ def inverse(name: str, share: float) -> float:
 
 
 OPTIONAL = ("num_batches_tracked", "temperature")
-"""Last parts of the names that a published state may lack."""
+"""Last components of the names that a published state dict may lack."""
 
 
 def load_renamed(module: nn.Module, state: State, rename: Callable[[str], str | None], what: str) -> None:
-    """Loads a published state into our module, reshaping what only differs by axes of size 1 or by flattening.
+    """Loads a published state dict into a module, and reshapes tensors that differ only by axes of size 1 or by flattening.
 
     Args:
-        module: is changed; its floating type becomes float64 where all of the state is, else float32.
+        module: modified in place; its dtype becomes float64 if the whole state dict is float64, else float32.
         state: by published names.
-        rename: published name to ours, or None.
-        what: named in errors, with all arguments or settings, because most states that do not fit were made with others.
+        rename: maps a published name to this package's, or to None.
+        what: named in errors, with all arguments or settings, because most state dicts that do not fit were made with others.
 
     Raises:
-        FileError: listing every name without a place, every place without a value and every shape that does not fit.
+        FileError: listing every published name without a counterpart, every missing value and every shape that does not fit.
     """
     target, found, problems = module.state_dict(), {}, []
     for name, value in state.items():
@@ -109,24 +109,24 @@ def load_renamed(module: nn.Module, state: State, rename: Callable[[str], str | 
             continue
         fitted = _fitted(value, target[ours].shape)
         if ours in found:
-            problems.append(f"{name} {tuple(value.shape)} is in the place of another: {ours}")
+            problems.append(f"{name} {tuple(value.shape)} has the same place as another entry: {ours}")
         if fitted is None:
             problems.append(f"{name} is {tuple(value.shape)}, which does not fit {ours} {tuple(target[ours].shape)}")
         found[ours] = value if fitted is None else fitted
     if not found:
         some = ", ".join(list(state)[:4])
-        raise FileError(f"none of the {len(state)} names of the state is one of {what}. They begin with: {some}.")
+        raise FileError(f"none of the {len(state)} names in the state dict belongs to {what}. The first are: {some}.")
     missing = [n for n in target if n not in found and n.rpartition(".")[2] not in OPTIONAL]
-    problems += [f"nothing for {name} {tuple(target[name].shape)}" for name in missing]
+    problems += [f"{name} {tuple(target[name].shape)} is missing" for name in missing]
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
-        raise FileError(f"the state does not fit {what}:\n{lines}")
+        raise FileError(f"the state dict does not fit {what}:\n{lines}")
     doubles = all(v.dtype == torch.float64 for v in state.values() if v.is_floating_point())
     module.to(torch.float64 if doubles else torch.float32).load_state_dict({**target, **found})
 
 
 def _fitted(value: Tensor, shape: torch.Size) -> Tensor | None:
-    """`value` in our shape: its last axes flattened, or axes of size 1 added at its end."""
+    """Returns `value` in this shape, with its last axes flattened or axes of size 1 appended; None if it does not fit."""
     if value.dim() > len(shape) and len(shape) > 0 and value.flatten(len(shape) - 1).shape == shape:
         return value.flatten(len(shape) - 1)
     if value.dim() < len(shape) and (*value.shape, *[1] * (len(shape) - value.dim())) == tuple(shape):

@@ -1,4 +1,4 @@
-"""A published network as an architecture, and how the names of its checkpoints read as ours."""
+"""Published networks as architectures, and the mapping from the names in their checkpoints to those of this package."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from dcdnas.published._layer import PublishedLayer, called, load_renamed, made
 from dcdnas.published._state import unwrapped
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Mean and standard deviation of the three channels, 0-1, with which the published ImageNet trainings prepare their images."""
+"""Mean and standard deviation of the three channels, 0-1, with which the published ImageNet trainings normalise their images."""
 
 Places = Mapping[str, str]
-"""Published name of a module, e.g. ``features.0.1``, to the path of ours, e.g. ``stem.norm``; or of a parameter to ours."""
+"""Published name of a module, e.g. ``features.0.1``, or of a parameter -> its path in this package, e.g. ``stem.norm``."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Preset:
     """A published network.
 
     Args:
-        make: its architecture, for the published settings as keywords.
-        places: of the architecture, where each published module is in ours.
-        layer: how the state of its dynamic layers reads; None when all are static.
+        make: returns its architecture for the published settings, given as keyword arguments.
+        places: returns the path of each published module in the network of an architecture.
+        layer: maps the state of its dynamic layers; None if all layers are static.
     """
 
     make: Callable[..., Architecture]
@@ -37,19 +37,19 @@ class Preset:
     layer: PublishedLayer | None = None
 
     def architecture(self, name: str, settings: Mapping[str, Any]) -> Architecture:
-        """The architecture for the published settings.
+        """Returns the architecture for the published settings.
 
         Raises:
-            UsageError: for a setting that it does not have, saying which it has, or a value that cannot be.
+            UsageError: for an unknown setting, listing the known ones, or a value that is not allowed.
         """
         architecture: Architecture = made(self.make, name, settings, "settings")
         return architecture
 
     def load(self, name: str, state: Mapping[str, Any], settings: Mapping[str, Any]) -> Network:
-        """The network with a published state, in eval mode and at the end of its annealing.
+        """Builds the network with a published state dict, in eval mode and with annealing finished.
 
         Raises:
-            FileError: listing all of the state that does not fit.
+            FileError: listing every entry of the state dict that does not fit.
         """
         network = build_network(self.architecture(name, settings)).eval()
         network.anneal(1.0)
@@ -59,7 +59,7 @@ class Preset:
         return network
 
     def _renamed(self, published: str, places: Places, modules: Mapping[str, nn.Module]) -> str | None:
-        if published in places:  # a parameter that stands elsewhere
+        if published in places:  # a parameter that belongs to another module in this package
             return places[published]
         prefix, _, rest = published.rpartition(".")
         while prefix and prefix not in places:
@@ -74,7 +74,7 @@ class Preset:
 
 
 def with_operator(architecture: Architecture, operator: str, choose: Callable[[Slot], Mapping[str, Any] | None]) -> Architecture:
-    """The architecture with an operator in the slots that `choose` has settings for, resolved and in its counted form."""
+    """Puts an operator in every slot for which `choose` returns settings, with these resolved and in its counted form."""
     cls, layers = operators[operator], dict(architecture.layers)
     for slot in slots_of(architecture):
         settings = choose(slot)
@@ -85,10 +85,10 @@ def with_operator(architecture: Architecture, operator: str, choose: Callable[[S
 
 
 def static_network(network: str, settings: Mapping[str, Any], classes: int, size: int) -> Architecture:
-    """A backbone for images of `size` pixels a side, all static; a `dropout` of None is none.
+    """Returns a fully static backbone for images of `size` x `size` pixels; a `dropout` of None means no dropout.
 
     Raises:
-        UsageError: for a dropout that is no probability.
+        UsageError: for a dropout that is not between 0 and 1.
     """
     if "dropout" in settings:
         dropout = settings["dropout"] or 0.0
@@ -104,11 +104,11 @@ RESNETS: Mapping[int, Mapping[str, Any]] = {
     50: {"block": "bottleneck", "depth": (3, 4, 6, 3)},
     101: {"block": "bottleneck", "depth": (3, 4, 23, 3)},
 }
-"""Settings of the backbone by the published number of layers."""
+"""Published number of layers -> settings of the backbone."""
 
 
 def guided(architecture: Architecture, blocks: Collection[str]) -> Architecture:
-    """The architecture in which the layers of these blocks all take the guide of their block's first layer."""
+    """Returns the architecture in which all layers of these blocks use the guide of their block's first layer."""
     cls, layers = networks[architecture.network], dict(architecture.layers)
     for name, leader in leaders(slots_of(architecture), cls.GUIDED).items():
         if leader.block in blocks:
@@ -119,11 +119,11 @@ def guided(architecture: Architecture, blocks: Collection[str]) -> Architecture:
 
 
 CLASSIFIER: Places = dict.fromkeys(("classifier.1", "classifier.0", "classifier", "fc.1", "fc.0", "fc", "linear"), "classifier")
-"""What published networks call their last layer; the number says whether a dropout stands before it."""
+"""Published names of the last layer; the number depends on whether a dropout precedes it."""
 
 
 def resnet_places(architecture: Architecture) -> Places:
-    """Where torchvision's names of a ResNet are in ours."""
+    """Maps torchvision's names of a ResNet to those of this package."""
     found = {**CLASSIFIER, "conv1": "stem.conv", "bn1": "stem.norm"}
     order = {"basic": ("conv1", "conv2"), "bottleneck": ("reduce", "spatial", "expand")}[str(architecture.settings["block"])]
     for stage, block in _blocks(architecture):
@@ -136,13 +136,13 @@ def resnet_places(architecture: Architecture) -> Places:
 
 
 def mobilenetv2_places(nested: bool) -> Callable[[Architecture], Places]:
-    """Where a published MobileNetV2's names are in ours.
+    """Returns the mapping from a published MobileNetV2's names to those of this package.
 
-    The last convolution is ``conv`` or counts on as a feature.
+    The published last convolution is named ``conv`` or is numbered as the next of the features.
 
     Args:
-        nested: whether a convolution and its BatchNorm are numbered together, as torchvision does, or one by one with
-            the activation, as the original port does.
+        nested: whether a convolution and its BatchNorm share one number, as in torchvision, or are numbered separately together
+            with the activation, as in the original port.
     """
 
     def places(architecture: Architecture) -> Places:
@@ -168,7 +168,7 @@ def mobilenetv2_places(nested: bool) -> Callable[[Architecture], Places]:
 
 
 def mobilenetv3_places(architecture: Architecture) -> Places:
-    """Where torchvision's names of a MobileNetV3 are in ours; without a dropout its last layer is one number lower."""
+    """Maps torchvision's names of a MobileNetV3 to those of this package; without a dropout the last layer's number is lower."""
     found = {"features.0.0": "stem.conv", "features.0.1": "stem.norm"}
     names, number = {s.name for s in slots_of(architecture)}, 0
     for number, (stage, block) in enumerate(_blocks(architecture), 1):
@@ -185,7 +185,7 @@ def mobilenetv3_places(architecture: Architecture) -> Places:
 
 
 def shufflenetv2_places(architecture: Architecture) -> Places:
-    """Where torchvision's names of a ShuffleNetV2 are in ours; it counts the stages from the stem on."""
+    """Maps torchvision's names of a ShuffleNetV2 to those of this package; torchvision counts the stem as the first stage."""
     found = {**CLASSIFIER, "conv1.0": "stem.conv", "conv1.1": "stem.norm", "conv5.0": "head.conv", "conv5.1": "head.norm"}
     numbers = {"branch1": {0: "shrink", 2: "shortcut"}, "branch2": {0: "reduce", 3: "depthwise", 5: "project"}}
     for stage, block in _blocks(architecture):

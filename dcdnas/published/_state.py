@@ -1,4 +1,4 @@
-"""Checkpoints as they are published: a file of tensors, read without running anything in it, out of whatever it is wrapped in."""
+"""Reads published checkpoint files without running code in them, and extracts the tensors from the structures that wrap them."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ WRAPPERS = (
     "state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "weights", "params",
     "state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema",
 )  # fmt: skip
-"""Keys that trainings put a state dict under, the first that is there counts: plain weights before averaged ones."""
+"""Keys under which trainings save a state dict; the first one present is used, so plain weights precede averaged ones."""
 
 SHELLS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
-"""Parts of names that DataParallel, torch.compile and FSDP add wherever they wrap a module."""
+"""Components that DataParallel, torch.compile and FSDP insert into names wherever they wrap a module."""
 
 COUNTERS = frozenset({"total_ops", "total_params", "n_averaged"})
-"""Last parts of the names of buffers that counting tools (thop) and averaging leave behind; no weights."""
+"""Last components of the names of buffers that counting tools (thop) and weight averaging leave behind; they are not weights."""
 
 _SCALAR = np.float64(0).__reduce__()[0]
 _PLAIN: list[Any] = [
     Namespace, np.dtype, *{type(np.dtype(c)) for c in "?bBhHiIlLqQefd"},
     (_SCALAR, "numpy.core.multiarray.scalar"), (_SCALAR, "numpy._core.multiarray.scalar"),
 ]  # fmt: skip
-"""What trainings save beside a state dict (arguments, best accuracy), besides what torch reads by itself; none runs code."""
+"""Types that trainings save next to a state dict (arguments, best accuracy), beyond those that PyTorch allows by default; none
+of them runs code."""
 
 _BEGINNINGS = (
     (
@@ -45,14 +46,14 @@ _BEGINNINGS = (
     (re.compile(rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!"), "a packed archive, not a checkpoint. Unpack it, or"),
     (re.compile(rb"\x89HDF"), "an HDF5 file, not a checkpoint of PyTorch."),
 )
-"""How files begin that are no checkpoints, and what they are."""
+"""First bytes of files that are not checkpoints, and the end of the message about each."""
 
 
 def read_state(path: str | Path) -> Mapping[str, Any]:
-    """The content of a ``.pth`` or ``.safetensors`` file.
+    """Reads the content of a ``.pth`` or ``.safetensors`` file.
 
     Raises:
-        FileError: when it cannot be read, holds more than tensors and plain values, is something else, or is no mapping.
+        FileError: if the file cannot be read, is not a checkpoint, holds more than tensors and plain values, or no mapping.
     """
     try:
         with Path(path).open("rb") as file:
@@ -70,7 +71,7 @@ def read_state(path: str | Path) -> Mapping[str, Any]:
                 "state dict. Where the checkpoint was made, save one: torch.save(checkpoint['state_dict'], 'state.pth')."
             ) from None
         kind = type(error).__name__
-        reason = kind if kind == "UnpicklingError" else f"{kind}: {error}"  # which only says how to run what is in the file
+        reason = kind if kind == "UnpicklingError" else f"{kind}: {error}"  # its text says how to run the file
         raise FileError(f"{path}: not a checkpoint, or damaged ({reason}). Allowed: .pth, .safetensors.") from None
     if not isinstance(content, Mapping):
         raise FileError(f"{path}: holds a {type(content).__name__}, not a state dict.")
@@ -78,13 +79,13 @@ def read_state(path: str | Path) -> Mapping[str, Any]:
 
 
 def unwrapped(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by their published names.
+    """Returns the tensors of a checkpoint by their published names.
 
-    Out of what trainings wrap them in, in any nesting (`WRAPPERS`), without what wrapped modules add to names (`SHELLS`) and
-    without buffers that are no weights (`COUNTERS`).
+    Removes the mappings in which trainings wrap them, at any depth (`WRAPPERS`), the components that wrapped modules add to
+    names (`SHELLS`), and buffers that are not weights (`COUNTERS`).
 
     Raises:
-        FileError: when it holds no tensors, or two of one name.
+        FileError: if the checkpoint holds no tensors, or two with the same name.
     """
     state = _innermost(state)
     named = [
@@ -98,16 +99,18 @@ def unwrapped(state: Mapping[str, Any]) -> dict[str, Tensor]:
     for parts, value in named:
         name = ".".join(parts)
         if name in found:
-            raise FileError(f"the checkpoint holds {name} twice, once as a wrapped module has it. Save one state dict.")
+            raise FileError(f"the checkpoint holds {name} twice, once with the prefix of a wrapped module. Save one state dict.")
         found[name] = value.detach()
     if not found:
         keys = ", ".join(map(str, list(state)[:8])) or "nothing"
-        raise FileError(f"the checkpoint holds no tensors by name, but: {keys}. Give a state dict, or what a training saved.")
+        raise FileError(
+            f"the checkpoint holds no named tensors, only: {keys}. Give a state dict, or a checkpoint that holds one."
+        )
     return found
 
 
 def _innermost(state: Mapping[Any, Any]) -> Mapping[Any, Any]:
-    """The mapping that holds the tensors: below the first known key that leads to some, else below the only one that does."""
+    """The mapping that holds the tensors: below the first known key that leads to tensors, else below the only key that does."""
     mappings = {key: value for key, value in state.items() if isinstance(value, Mapping)}
     inside = {key: value for key, value in mappings.items() if next(_tensors(value), None) is not None}
     known = [key for key in WRAPPERS if key in inside]
@@ -128,7 +131,7 @@ def _tensors(state: Mapping[Any, Any]) -> Iterator[Tensor]:
 
 
 def _check_beginning(path: str | Path, begin: bytes) -> None:
-    """Raises FileError when a file is empty or begins as something else does, saying what."""
+    """Raises FileError if a file is empty or its first bytes show that it is not a checkpoint, and names what it is."""
     if not begin.strip(b"\0 \t\r\n"):
         raise FileError(f"{path}: is empty or holds nothing but zeros. Get it again.")
     for pattern, what in _BEGINNINGS:
@@ -137,16 +140,16 @@ def _check_beginning(path: str | Path, begin: bytes) -> None:
 
 
 def _is_safetensors(path: str | Path, begin: bytes) -> bool:
-    """By its content: eight bytes of length, then JSON; a damaged one by its name."""
+    """Whether a file is in the safetensors format: eight bytes of length, then JSON; damaged files count by their name."""
     return begin[8:9] == b"{" or Path(path).suffix == ".safetensors"
 
 
 def _code_in(path: str | Path) -> list[str]:
-    """Classes and functions that a checkpoint names and that are neither tensors nor plain; none where it is no checkpoint."""
+    """Names of a checkpoint's classes and functions other than tensors and plain values; empty if it is not a checkpoint."""
     with torch.serialization.safe_globals(_PLAIN):
         try:
             return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-        except Exception:  # whatever is wrong with the file, there is nothing in it to name
+        except Exception:  # a file that cannot be analysed has nothing to name
             return []
 
 

@@ -1,4 +1,4 @@
-"""The layer and the network of a published CondConv code (github.com/d-li14/condconv.pytorch)."""
+"""The layer and the network of a published CondConv implementation (github.com/d-li14/condconv.pytorch)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dcdnas.published._preset import CLASSIFIER, Preset, guided, static_network,
 __all__ = ["source"]
 
 DYNAMIC_BLOCKS = 6
-"""So many blocks at the end are dynamic, with one router each."""
+"""Number of blocks at the end of the network that are dynamic, with one router each."""
 
 
 def routed_cond_conv2d(
@@ -30,7 +30,7 @@ def routed_cond_conv2d(
     bias: bool = True,
     num_experts: int = 1,
 ) -> CondConv:
-    """A convolution with a router of its own, which looks at the convolution's input."""
+    """Builds a convolution with its own router, which computes the weights from the convolution's input."""
     return CondConv(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, num_experts=num_experts)
 
 
@@ -40,11 +40,11 @@ LAYER = PublishedLayer(
 )
 
 INSIDE = PublishedLayer(routed_cond_conv2d, MappingProxyType({"weight": "weight"}))
-"""The layer as it stands in the network, where the router is not its own and there is no bias."""
+"""The layer inside the network, where the block owns the router and there is no bias."""
 
 
 def cond_mobilenetv2(*, width: float = 1.0, E: int = 8, num_classes: int = 1000, input_size: int = 224) -> Architecture:
-    """Dynamic are the last six blocks, whose layers share a router, and the classifier."""
+    """MobileNetV2 with CondConv in the last six blocks, whose layers share a router each, and in the classifier."""
     static = static_network("mobilenetv2", {"width": width}, num_classes, input_size)
     slots = slots_of(static)
     blocks = list(dict.fromkeys(slot.block for slot in slots if slot.role == "project"))[-DYNAMIC_BLOCKS:]
@@ -54,11 +54,11 @@ def cond_mobilenetv2(*, width: float = 1.0, E: int = 8, num_classes: int = 1000,
 
 
 ROLES = {"expand": "pw", "depthwise": "dw", "project": "pw_linear"}
-"""What the published blocks call their convolutions."""
+"""Role of a slot -> name of the convolution in the published blocks."""
 
 
 def places(architecture: Architecture) -> Mapping[str, str]:
-    """Where the published modules are in ours; a block's router is its first layer's."""
+    """Maps the published names to those of this package; the first layer of a block owns its router."""
     found = {"features.0.0": "stem.conv", "features.0.1": "stem.norm", "conv.0": "head.conv", "conv.1": "head.norm"}
     found |= {**CLASSIFIER, "classifier_route": "classifier.router"}
     numbers: dict[str, int] = {}

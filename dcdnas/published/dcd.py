@@ -17,22 +17,22 @@ __all__ = ["source"]
 
 
 def dy_module(*, inp: int, oup: int, fc_squeeze: int = 8) -> DCD:
-    """MobileNetV2's 1x1 convolution."""
+    """Builds the 1x1 convolution of MobileNetV2."""
     return DCD(inp, oup, 1, variant="code", rule="pointwise", reduction=fc_squeeze)
 
 
 def conv_dy(*, inplanes: int, planes: int, kernel_size: int, stride: int, padding: int) -> DCD:
-    """The convolutions of ResNet's bottlenecks."""
+    """Builds a convolution of ResNet's bottlenecks."""
     return DCD(inplanes, planes, kernel_size, stride, padding, variant="code", rule="bottleneck")
 
 
 def conv_basic_dy(*, inplanes: int, planes: int, stride: int) -> DCD:
-    """The 3x3 convolutions of ResNet's basic blocks."""
+    """Builds a 3x3 convolution of ResNet's basic blocks."""
     return DCD(inplanes, planes, 3, stride, 1, variant="code", rule="basic")
 
 
 def dy_cls(*, inp: int, oup: int) -> DCDLinear:
-    """The classifier."""
+    """Builds the classifier."""
     return DCD.classifier(ConvGeometry(inp, oup))
 
 
@@ -63,13 +63,13 @@ LAYERS: Mapping[str, PublishedLayer] = MappingProxyType(
 )
 
 ANY_LAYER = PublishedLayer(dy_module, {k: v for layer in LAYERS.values() for k, v in layer.names.items()})
-"""The names of all layers together: no two of them disagree."""
+"""The names of all layers combined; they do not contradict each other."""
 
 
 def mobilenetv2_dcd(
     *, width_mult: float = 1.0, fc_squeeze: int = 8, num_classes: int = 1000, input_size: int = 224, dropout: float | None = 0.2
 ) -> Architecture:
-    """Dynamic are the 1x1 convolutions of the blocks with an expansion, and the classifier."""
+    """MobileNetV2 with DCD in the 1x1 convolutions of all blocks that have an expansion, and in the classifier."""
     static = static_network("mobilenetv2", {"width": width_mult, "dropout": dropout}, num_classes, input_size)
     expanded = {s.block for s in slots_of(static) if s.role == "expand"}
 
@@ -83,7 +83,7 @@ def mobilenetv2_dcd(
 
 
 def resnet_dcd(layers: int) -> Callable[..., Architecture]:
-    """Dynamic are all convolutions inside the blocks, and the classifier; static the stem and the shortcuts."""
+    """ResNet with DCD in all convolutions inside the blocks and in the classifier; stem and shortcuts are static."""
 
     def make(*, num_classes: int = 1000, input_size: int = 224, dropout: float | None = 0.1) -> Architecture:
         settings = {**RESNETS[layers], "dropout": dropout}

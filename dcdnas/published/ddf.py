@@ -24,7 +24,7 @@ def ddf_pack(
     se_ratio: float = 0.2,
     kernel_combine: str = "mul",
 ) -> DDF:
-    """The published layer: as many channels out as in, and a padding that keeps the map's size at stride 1."""
+    """Builds the published layer, which keeps the number of channels and, at stride 1, the size of the map."""
     return DDF(
         in_channels,
         in_channels,
@@ -52,7 +52,7 @@ LAYER = PublishedLayer(
 
 
 def ddf_resnet(layers: int) -> Callable[..., Architecture]:
-    """Dynamic is the 3x3 convolution of every bottleneck."""
+    """ResNet with DDF in place of the 3x3 convolution of every bottleneck."""
 
     def make(
         *, kernel_combine: str = "mul", se_ratio: float = 0.2, num_classes: int = 1000, input_size: int = 224

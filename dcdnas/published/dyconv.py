@@ -1,4 +1,4 @@
-"""The layer and the network of kaijieshi7/Dynamic-convolution-Pytorch, the code that published comparisons with DY-Conv used."""
+"""The layer and the network of github.com/kaijieshi7/Dynamic-convolution-Pytorch, used in published comparisons with DY-Conv."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def dynamic_conv2d(
     K: int = 4,
     temperature: float = 34.0,
 ) -> DyConv:
-    """The published layer, at a temperature that its own state does not hold."""
+    """Builds the published layer; the temperature is an argument, because the published state dict does not hold it."""
     return DyConv(
         in_planes,
         out_planes,
@@ -50,7 +50,7 @@ LAYER = PublishedLayer(
 
 
 def dy_resnet18(*, K: int = 4, num_classes: int = 1000, input_size: int = 224) -> Architecture:
-    """Dynamic are all convolutions but the stem, the shortcuts' too."""
+    """ResNet-18 with DY-Conv in all convolutions except the stem, including the shortcuts."""
     static = static_network("resnet", RESNETS[18], num_classes, input_size)
     settings = {"num_kernels": K, "reduction": 4}
     return with_operator(static, "dyconv", lambda slot: settings if slot.kind == "conv" and slot.role != "stem" else None)

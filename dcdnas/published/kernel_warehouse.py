@@ -20,7 +20,7 @@ __all__ = ["source"]
 NAME = "kernel-warehouse"
 
 Pool = Callable[[Slot], str]
-"""Names the warehouse of a slot; empty where the slot is static."""
+"""Returns the name of a slot's warehouse; empty if the slot is static."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Warehouse:
     """The published settings of one warehouse.
 
     Args:
-        budget: cells a part, `cell_num_ratio`.
-        outs: a cell's share of the output channels that all layers have in common, `cell_outplane_ratio`.
-        ins: likewise of the input channels, `cell_inplane_ratio`.
-        basis: numbers that a part's logits of other layers' cells are made of, as a share of these, `nonlocal_basis_ratio`; 1 for
-            none.
+        budget: number of cells for each part, `cell_num_ratio`.
+        outs: output channels of a cell as a fraction of the layers' greatest common divisor, `cell_outplane_ratio`.
+        ins: the same for input channels, `cell_inplane_ratio`.
+        basis: number of values from which a part's logits of other layers' cells are computed, as a fraction of the number of
+            these cells, `nonlocal_basis_ratio`; 1 for no basis.
     """
 
     budget: float = 1
@@ -41,7 +41,7 @@ class Warehouse:
     basis: float = 1
 
     def basis_of(self, settings: Mapping[str, Setting], geometry: ConvGeometry) -> int:
-        """q of a layer: at least 16, or none."""
+        """Returns q of a layer: at least 16, or 0 for no basis."""
         if self.basis >= 1:
             return 0
         parts = geometry.kernel_size**2 * int(settings["out_parts"]) * int(settings["in_parts"])
@@ -64,7 +64,7 @@ LAYER = PublishedLayer(
 
 
 def kw_resnet(layers: int) -> Callable[..., Architecture]:
-    """A warehouse a stage; what makes a stage's map smaller has its cells in the stage before. Stem and classifier are static."""
+    """ResNet with one KernelWarehouse per stage, which the next stage's first layers share; stem and classifier are static."""
 
     def make(
         *,
@@ -96,9 +96,9 @@ def kw_mobilenetv2(
     input_size: int = 224,
     dropout: float | None = 0.0,
 ) -> Architecture:
-    """Dynamic is all but the classifier.
+    """MobileNetV2 with KernelWarehouse in all layers except the classifier.
 
-    With ``layer_pwconv`` as `sharing_range` a stage's 1x1 layers share one warehouse, with ``layer`` they have two.
+    With ``layer_pwconv`` as `sharing_range` the 1x1 layers of a stage share one warehouse, with ``layer`` they have two.
     """
     if sharing_range not in ("layer", "layer_pwconv"):
         raise UsageError(f"sharing_range cannot be {sharing_range!r}. Allowed: layer, layer_pwconv.")
@@ -112,24 +112,25 @@ def kw_mobilenetv2(
 def kw1d2x_mobilenetv2(
     *, width_mult: float = 1.0, num_classes: int = 1000, input_size: int = 224, dropout: float | None = 0.1
 ) -> Architecture:
-    """The network with fewer parameters: before the last two stages 1x1 layers are static, the classifier is dynamic."""
+    """MobileNetV2 with KernelWarehouse at fewer parameters; before the last two stages 1x1 layers are static."""
     static = static_network("mobilenetv2", {"width": width_mult, "dropout": dropout}, num_classes, input_size)
     return _with_warehouses(static, _half_pool, lambda pool: HALF.get(pool, Warehouse()), 0.03125)
 
 
 MOBILE: Mapping[str, str] = {"expand": "pwconv0", "depthwise": "dwconv0", "project": "pwconv1", "head": "pwconv1"}
-"""Role of a slot -> which of its stage's warehouses it has."""
+"""Role of a slot -> name of its warehouse within the stage."""
 
 HALF: Mapping[str, Warehouse] = {
     "stage6.pwconv0": Warehouse(0.5, 0.5, 0.5),
     "stage6.pwconv1": Warehouse(0.5, 0.5, 0.5),
     "classifier": Warehouse(0.5, 1, 0.025),
 }
-"""Those with fewer cells than parts."""
+"""The warehouses that have fewer cells than parts."""
 
 
 def _resnet_pool(slot: Slot) -> str:
-    """Before the first stage there is none: what would have its cells there has them in it, where it is 3x3, or is static."""
+    """Returns the warehouse of a slot. The first layers of a stage use that of the stage before; in the first stage, which has
+    none before it, a 3x3 layer uses the stage's own, and other layers are static."""
     if not slot.stage.startswith("stage") or slot.kind != "conv":
         return ""
     first = slot.block.endswith(".block1") and slot.role in ("conv1", "reduce", "shortcut")
@@ -140,7 +141,7 @@ def _resnet_pool(slot: Slot) -> str:
 
 
 def _mobile_pool(slot: Slot, roles: Mapping[str, str] = MOBILE) -> str:
-    """The last two stages count as one; a stage's first block has its cells in the stage before."""
+    """Returns the warehouse of a slot. The last two stages count as one; a stage's first block uses that of the stage before."""
     if slot.kind != "conv":
         return ""
     if slot.stage.startswith("stage"):
@@ -167,12 +168,12 @@ def _settings(warehouse: Warehouse, reduction: float) -> dict[str, Setting]:
 
 
 def _with_warehouses(static: Architecture, pool: Pool, warehouse: Callable[[str], Warehouse], reduction: float) -> Architecture:
-    """The architecture with the operator in all slots that have a warehouse; those of one share it.
+    """Puts the operator in all slots that have a warehouse; slots with the same warehouse share it.
 
     Args:
-        static: the network.
-        pool: names the warehouse of a slot.
-        warehouse: the settings of each.
+        static: the static network.
+        pool: returns the name of a slot's warehouse.
+        warehouse: returns the settings of a warehouse.
         reduction: of all attentions.
     """
     pools: dict[str, list[Slot]] = {}
@@ -189,7 +190,7 @@ def _with_warehouses(static: Architecture, pool: Pool, warehouse: Callable[[str]
 
 
 def choice_of(slot: Slot, settings: Mapping[str, Setting], lender: str, alone: bool) -> LayerChoice:
-    """The layer in a slot, in its counted form."""
+    """Returns the layer of a slot, in its counted form."""
     given = {**settings, "shared_with": lender}
     if alone:
         given = {name: value for name, value in settings.items() if name not in KernelWarehouse.SHARES}
@@ -198,7 +199,7 @@ def choice_of(slot: Slot, settings: Mapping[str, Setting], lender: str, alone: b
 
 
 def _with_cells(places: Callable[[Architecture], Places]) -> Callable[[Architecture], Places]:
-    """Also where the published warehouses are in ours: in the first of their layers."""
+    """Adds the published warehouses to a mapping of names; the first layer of each stores its cells."""
 
     def found(architecture: Architecture) -> Places:
         owners = [name for name, choice in architecture.layers.items() if not choice.settings.get("shared_with")]

@@ -29,7 +29,7 @@ def od_conv2d(
     kernel_num: int = 4,
     temperature: float = 1.0,
 ) -> ODConv:
-    """The published layer, at a temperature that its own state does not hold."""
+    """Builds the published layer; the temperature is an argument, because the published state dict does not hold it."""
     return ODConv(
         in_planes,
         out_planes,
@@ -64,7 +64,7 @@ LAYER = PublishedLayer(
 def base_mobilenetv2(
     *, width: float = 1.0, num_classes: int = 1000, input_size: int = 224, dropout: float | None = 0.2
 ) -> Architecture:
-    """The static network that the dynamic one is compared with."""
+    """The static MobileNetV2 with which the dynamic one is compared."""
     return static_network("mobilenetv2", {"width": width, "dropout": dropout}, num_classes, input_size)
 
 
@@ -77,13 +77,13 @@ def od_mobilenetv2(
     input_size: int = 224,
     dropout: float | None = 0.2,
 ) -> Architecture:
-    """Dynamic is all but the stem and the classifier."""
+    """MobileNetV2 with ODConv in all layers except the stem and the classifier."""
     static = base_mobilenetv2(width=width, num_classes=num_classes, input_size=input_size, dropout=dropout)
     return with_operator(static, "odconv", lambda slot: _settings(n, r) if _inside(slot) else None)
 
 
 def base_resnet(layers: int) -> Callable[..., Architecture]:
-    """The static network that the dynamic one is compared with."""
+    """The static ResNet with which the dynamic one is compared."""
 
     def make(*, num_classes: int = 1000, input_size: int = 224, dropout: float | None = 0.1) -> Architecture:
         return static_network("resnet", {**RESNETS[layers], "dropout": dropout}, num_classes, input_size)
@@ -92,7 +92,7 @@ def base_resnet(layers: int) -> Callable[..., Architecture]:
 
 
 def od_resnet(layers: int) -> Callable[..., Architecture]:
-    """Dynamic are all convolutions inside the blocks; static the stem, the shortcuts and the classifier."""
+    """ResNet with ODConv in all convolutions inside the blocks; stem, shortcuts and classifier are static."""
 
     def make(
         *, n: int = 1, r: float = 0.0625, num_classes: int = 1000, input_size: int = 224, dropout: float | None = 0.1

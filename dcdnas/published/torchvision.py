@@ -1,6 +1,6 @@
-"""The static networks of torchvision's models under their names there: MobileNetV3 and ShuffleNetV2, whose checkpoints they load.
+"""Static networks under their torchvision names, MobileNetV3 and ShuffleNetV2; they load torchvision's checkpoints.
 
-Its MobileNetV2 and ResNets have the names and states of the presets ``odconv/base_*``.
+The presets ``odconv/base_*`` are torchvision's MobileNetV2 and ResNets and load their checkpoints.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["source"]
 
 
 def mobilenet_v3(variant: str) -> Callable[..., Architecture]:
-    """MobileNetV3, large or small."""
+    """The static MobileNetV3, in its large or small variant."""
 
     def make(*, num_classes: int = 1000, input_size: int = 224, dropout: float | None = 0.2) -> Architecture:
         return static_network("mobilenetv3", {"variant": variant, "dropout": dropout}, num_classes, input_size)
@@ -25,7 +25,7 @@ def mobilenet_v3(variant: str) -> Callable[..., Architecture]:
 
 
 def shufflenet_v2(channels: tuple[int, int, int], head: int = 1024) -> Callable[..., Architecture]:
-    """ShuffleNetV2 with so many channels in its stages and its last convolution."""
+    """The static ShuffleNetV2, at one of its published widths."""
 
     def make(*, num_classes: int = 1000, input_size: int = 224) -> Architecture:
         return static_network("shufflenetv2", {"channels": channels, "head_channels": head}, num_classes, input_size)

@@ -70,5 +70,5 @@ def test_a_file_that_could_run_code_is_refused(run: Run, project: Path) -> None:
 
 
 def test_a_published_network_takes_a_state_dict_too() -> None:
-    with pytest.raises(FileError, match=r"holds no tensors"):
+    with pytest.raises(FileError, match=r"holds no named tensors"):
         dcdnas.load_published("odconv/base_resnet18", {})

@@ -50,7 +50,7 @@ def test_a_guided_layer_has_no_router_of_its_own():
 
 
 def test_a_guided_layer_without_its_guide_says_what_it_waits_for():
-    with pytest.raises(UsageError, match=r"waits for its block's guide of shape \(N, 8, ...\)"):
+    with pytest.raises(UsageError, match=r"needs its block's guide of shape \(N, 8, ...\)"):
         CondConv(4, 6, 3, guide_channels=8)(torch.randn(1, 4, 5, 5))
 
 

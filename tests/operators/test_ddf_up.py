@@ -99,7 +99,7 @@ def test_a_printed_module_says_what_it_is():
 @pytest.mark.parametrize(
     ("arguments", "rule"),
     [
-        ({"head": 3}, "head cannot be 3. Allowed: what divides 4 channels"),
+        ({"head": 3}, "head cannot be 3. Allowed: a divisor of 4 channels"),
         ({"kernel_size": 2}, "kernel_size cannot be 2. Allowed: an odd number, 3 or more"),
         ({"kernel_combine": "max"}, "kernel_combine cannot be 'max'. Allowed: mul, add"),
         ({"scale_factor": 0}, "scale_factor cannot be 0. Allowed: 1 or more"),

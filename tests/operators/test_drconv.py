@@ -150,5 +150,5 @@ def test_a_strided_layer_reads_its_blocks_mask_at_the_pixels_it_keeps():
 
 
 def test_a_guided_layer_without_its_guide_says_what_it_waits_for():
-    with pytest.raises(UsageError, match="DRConv was made with guide_channels=8 and waits"):
+    with pytest.raises(UsageError, match="DRConv was made with guide_channels=8 and needs"):
         DRConv(4, 6, 3, guide_channels=8)(torch.randn(1, 4, 5, 5))

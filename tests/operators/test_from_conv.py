@@ -98,7 +98,7 @@ def test_the_kernels_of_a_mixture_are_not_one(name):
         ({"dilation": (1, 2)}, "dilation must be one whole number"),
         ({"padding": (0, 1)}, "padding must be one whole number"),
         ({"padding": 1, "padding_mode": "reflect"}, r"padding_mode is 'reflect'. Allowed: 'zeros'"),
-        ({"kernel_size": 2, "padding": "same"}, "padding 'same' of an even kernel is uneven"),
+        ({"kernel_size": 2, "padding": "same"}, "padding 'same' is asymmetric for an even kernel"),
     ],
 )
 def test_what_an_operator_cannot_do_is_refused_by_name(arguments, said):
@@ -120,9 +120,9 @@ def hooked() -> nn.Conv2d:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (nn.Conv1d(16, 16, 3), "Conv1d is no Conv2d"),
-        (nn.ConvTranspose2d(16, 16, 3), "ConvTranspose2d is no Conv2d"),
-        (Padded(16, 16, 3), "Padded computes something else than torch.nn.Conv2d"),
+        (nn.Conv1d(16, 16, 3), "Conv1d is not a Conv2d"),
+        (nn.ConvTranspose2d(16, 16, 3), "ConvTranspose2d is not a Conv2d"),
+        (Padded(16, 16, 3), "Padded overrides the forward pass of torch.nn.Conv2d"),
         (nn.LazyConv2d(16, 3), "it has no weight yet"),
         (hooked(), "it has forward hooks"),
         (weight_norm(conv()), "a parametrization computes its weight"),
@@ -145,7 +145,7 @@ def test_an_operator_that_computes_something_of_its_own_does_not_inherit_how_its
         def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
             return 2 * super().forward(x)
 
-    with pytest.raises(GeometryError, match="Doubled does not say how it begins"):
+    with pytest.raises(GeometryError, match="Doubled cannot be initialised from a given convolution"):
         Doubled.from_conv(conv())
 
 

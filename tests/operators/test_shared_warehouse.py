@@ -134,8 +134,11 @@ def test_a_norm_is_not_folded_into_cells_that_others_have():
 @pytest.mark.parametrize(
     ("geometries", "message"),
     [
-        ([ConvGeometry(16, 16, 3, groups=16), ConvGeometry(16, 32)], "share no cells. Give depthwise layers a pattern"),
-        ([ConvGeometry(16, 16), ConvGeometry(16, 129)], r"cells of 1 output and 16 input channels in common, .* up to 64 a side"),
+        (
+            [ConvGeometry(16, 16, 3, groups=16), ConvGeometry(16, 32)],
+            "cannot share cells. Give depthwise layers a separate pattern",
+        ),
+        ([ConvGeometry(16, 16), ConvGeometry(16, 129)], r"have 1 output and 16 input channels, .* up to 64 x 64"),
     ],
 )
 def test_layers_that_do_not_fit_together_are_refused(geometries, message):
@@ -147,9 +150,9 @@ def test_layers_that_do_not_fit_together_are_refused(geometries, message):
     ("settings", "message"),
     [
         ({"shared_cells": 9, "shared_start": 9}, "shared_cells and shared_start cannot be 9 and 9"),
-        ({"shared_cells": 12, "shared_start": 9}, "12 shared_cells are too few from 9 on"),
+        ({"shared_cells": 12, "shared_start": 9}, "shared_cells=12 is too small for the cells of .* from shared_start=9 on"),
         ({"shared_cells": 2.5}, "cannot be 2.5 and 0"),
-        ({"shared_cells": 18, "shared_basis": -1}, "shared_basis cannot be -1. Allowed: a whole number, 0 for none."),
+        ({"shared_cells": 18, "shared_basis": -1}, "shared_basis cannot be -1. Allowed: a whole number, 0 for no basis."),
     ],
 )
 def test_a_share_that_no_layer_can_have_is_refused(settings, message):
@@ -168,7 +171,7 @@ def test_layers_that_share_begin_as_given_convolutions_and_leave_each_other_alon
 
 
 def test_a_layer_whose_cells_another_one_has_does_not_begin_by_itself():
-    with pytest.raises(GeometryError, match="so it cannot begin as a given convolution by itself"):
+    with pytest.raises(GeometryError, match="so it cannot be initialised from a given convolution without that layer"):
         KernelWarehouse.at(PAIR[0], shared_cells=18, shared_with="first").start_as(torch.zeros(8, 8, 3, 3))
 
 
@@ -250,8 +253,8 @@ def test_files_hold_and_compute_the_same(tmp_path: Path) -> None:
     ("lender", "message"),
     [
         ("nobody", "shared_with: 'nobody' is not a layer"),
-        ("borrower", "has none for a warehouse of"),
-        ("stem", "has 9 x 8 x 3 for a warehouse of"),
+        ("borrower", "stores none instead of"),
+        ("stem", "stores 9 x 8 x 3 instead of"),
     ],
 )
 def test_a_config_that_names_another_layer_is_refused(lender, message):

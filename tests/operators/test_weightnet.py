@@ -89,5 +89,5 @@ def test_the_layers_of_a_block_share_one_reduction_and_all_train_it():
 
 
 def test_a_guided_layer_without_its_guide_says_what_it_waits_for():
-    with pytest.raises(UsageError, match=r"WeightNet was made with guide_channels=16 and waits"):
+    with pytest.raises(UsageError, match=r"WeightNet was made with guide_channels=16 and needs"):
         WeightNet(4, 6, 3, guide_channels=16)(torch.randn(1, 4, 5, 5))

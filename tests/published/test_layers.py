@@ -130,10 +130,10 @@ def test_everything_that_does_not_fit_is_listed():
     del state["fc_phi.weight"]
     with pytest.raises(FileError) as caught:
         convert_layer(name, arguments, state)
-    assert str(caught.value).startswith("the state does not fit DYModule(inp=8, oup=24, fc_squeeze=8):")
+    assert str(caught.value).startswith("the state dict does not fit DYModule(inp=8, oup=24, fc_squeeze=8):")
     assert "colour (3,) has no place" in str(caught.value)
     assert "conv_p.weight is (5, 4, 1, 1), which does not fit" in str(caught.value)
-    assert "nothing for controller.phi.weight (16, 4)" in str(caught.value)
+    assert "controller.phi.weight (16, 4) is missing" in str(caught.value)
 
 
 def test_an_unknown_layer_and_unknown_arguments_are_refused():

@@ -261,7 +261,7 @@ def test_a_checkpoint_of_other_settings_is_refused_with_all_that_does_not_fit():
     with pytest.raises(FileError) as caught:
         load("odconv/od_mobilenetv2", state_of("odconv-od_mobilenetv2_100-n4"), n=1)
     problems = str(caught.value).splitlines()
-    assert problems[0].startswith("the state does not fit odconv/od_mobilenetv2(width=1.0, n=1, r=0.0625,")
+    assert problems[0].startswith("the state dict does not fit odconv/od_mobilenetv2(width=1.0, n=1, r=0.0625,")
     assert "features.1.conv.1.attention.kernel_fc.bias (4,) has no place" in str(caught.value)
     assert sum("has no place" in p for p in problems) == 2 * 51
     assert sum("does not fit" in p for p in problems[1:]) == 51

@@ -65,7 +65,7 @@ def test_plain_weights_come_before_averaged_ones():
 
 
 def test_what_holds_no_tensors_or_two_of_one_name_is_refused():
-    with pytest.raises(FileError, match="no tensors by name, but: epoch, args"):
+    with pytest.raises(FileError, match="no named tensors, only: epoch, args"):
         unwrapped({"epoch": 1, "args": {"lr": 0.1}})
     with pytest.raises(FileError, match=r"holds a\.weight twice"):
         unwrapped({"a.weight": torch.ones(1), "module.a.weight": torch.ones(1)})
@@ -135,13 +135,13 @@ def test_a_state_in_half_precision_becomes_float32(kind):
 
 
 def test_a_state_of_another_network_is_said_in_a_line():
-    with pytest.raises(FileError, match=r"^none of the 1 names of the state is one of .*begin with: encoder.weight\.$"):
+    with pytest.raises(FileError, match=r"^none of the 1 names in the state dict belongs to .*first are: encoder.weight\.$"):
         load("dcd/resnet18_dcd", {"encoder.weight": torch.ones(2)})
 
 
 def test_two_last_layers_are_said():
     state, _ = published_state("odconv/base_resnet18")
-    with pytest.raises(FileError, match=r"is in the place of another: classifier\.weight"):
+    with pytest.raises(FileError, match=r"has the same place as another entry: classifier\.weight"):
         load("odconv/base_resnet18", {**state, "fc.weight": torch.zeros(10, 512)}, **SMALL)
 
 

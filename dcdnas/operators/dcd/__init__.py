@@ -1,9 +1,9 @@
-"""Dynamic Convolution Decomposition: a static kernel, an attention over output channels and a low-rank dynamic residual.
+"""Dynamic convolution decomposition (DCD): a static kernel, attention over output channels and a low-rank dynamic residual.
 
-Averaging several kernels by attention needs many of them and is hard to train. The paper shows that it amounts to a dynamic
-residual in a high-dimensional latent space, and replaces it by dynamic fusion of few latent channels: the residual P Phi Q^T
-has rank L, and only Phi, an L x L matrix, depends on the input. Not to be confused with a low-rank factorisation of the
-weights (W0 stays dense) nor with squeeze-and-excitation (that is Lambda alone).
+Averaging several kernels by attention needs many kernels and is hard to train. The paper shows that the average is equivalent
+to a dynamic residual in a high-dimensional latent space, and replaces it by dynamic fusion of few latent channels: the residual
+P Phi Q^T has rank L, and only Phi, an L x L matrix, depends on the input. DCD differs from a low-rank factorisation of the
+weights (W0 stays dense) and from squeeze-and-excitation (which is Lambda alone).
 
 Letters in shapes: N batch, C input channels, D output channels, H W map, k kernel size, g groups, B blocks, L latent channels
 of a block, K latent kernel elements, P output pixels, r reduction.
@@ -40,34 +40,35 @@ __all__ = ["DCD", "DCDLinear"]
 
 
 class DCD(Operator):
-    """W(x) = Lambda(x) W0 + P Phi(x) Q^T, with Lambda in 0..2 and Phi from a small controller that looks at the pooled input.
+    """W(x) = Lambda(x) W0 + P Phi(x) Q^T; a small controller computes Lambda, in 0..2, and Phi from the pooled input.
 
-    Depthwise the kernel is a C x k^2 matrix and the residual P Phi(x) R^T. In a grouped convolution each group has its own
-    residual. With a k x k kernel the residual acts on the centre tap (`one_hot`), or on all taps (`tensor`):
+    In a depthwise convolution the kernel is a C x k^2 matrix and the residual is P Phi(x) R^T. In a grouped convolution each
+    group has its own residual. With a k x k kernel the residual acts on the centre tap (`one_hot`), or on all taps (`tensor`):
     W(x) = W0 x2 Lambda(x) + Phi(x) x1 Q x2 P x3 R.
 
     Args:
         *place: C, D, k and more, as in Conv2d.
-        bias: as in Conv2d: outside Lambda; in the variant `code` inside, as its classifier has it.
+        bias: as in Conv2d, not scaled by Lambda; in the variant `code` scaled by Lambda, as in the published classifier.
         latent_dim: L of each block. `auto` is the paper's C / 2^floor(log2 sqrt(C)) with C = min(C, D) / (g B), floored, at
-            least 1; `half` and `double` of it; a number is cut to min(C, D) / (g B).
-        num_blocks: B: P, Phi and Q are block-diagonal with B blocks a group; cut to what divides C/g and D/g.
-        channel_attention: whether there is a Lambda; otherwise it is 1.
+            least 1; `half` and `double` scale that value; a number is limited to min(C, D) / (g B).
+        num_blocks: B: P, Phi and Q are block-diagonal with B blocks per group; reduced to a divisor of C/g and D/g.
+        channel_attention: whether Lambda is computed; otherwise it is 1.
         kernel_form: `one_hot` or `tensor`, for k > 1.
         reduction: r: the controller squeezes C features to C/r, at least 4.
-        variant: `paper` is the formula. `code` is the published layer: y = Lambda(x) W0 x + P [BN(Phi(x) z) + z] with
-            z = BN(Q^T x), a self-gate in the controller, and L, pooling and squeezing by `rule`.
-        rule: which published layer the variant `code` takes L, pooling and squeezing from: `pointwise` (MobileNetV2's 1x1),
+        variant: `paper` is the formula above. `code` is the published layer: y = Lambda(x) W0 x + P [BN(Phi(x) z) + z] with
+            z = BN(Q^T x), a self-gate in the controller, and L, pooling and squeezing given by `rule`.
+        rule: the published layer that gives the variant `code` its L, pooling and squeezing: `pointwise` (MobileNetV2's 1x1),
             `bottleneck`, `basic` (ResNet's), `classifier`; `auto` is pointwise for 1x1 and basic otherwise.
-        init: `static` starts at the static convolution (P and Lambda's head zero); `published` as the published code does.
+        init: `static` initialises the operator as a static convolution (P and Lambda's head are zero); `published` as the
+            published code does.
 
     Raises:
-        GeometryError: for the variant `code` in a grouped convolution, which the published layer is not.
+        GeometryError: for the variant `code` in a grouped convolution, because the published layer is dense.
 
-    Departures: the paper writes the controller's activation of Lambda as a sigmoid-like gate and publishes code with
-    hs(t) = relu6(t + 3) / 3; we use hs in both variants. K is floor(k^2 / 2), at least 1. A grouped residual and padding
-    other than that of the same size are ours: the tap k//2 is the centre. The published start is not the default, because
-    in short trainings it loses to the static convolution.
+    Departures: the paper writes the controller's activation of Lambda as a sigmoid-like gate, while its published code has
+    hs(t) = relu6(t + 3) / 3; both variants use hs here. K is floor(k^2 / 2), at least 1. The grouped residual is not from the
+    paper, nor is padding that changes the map's size, for which the tap k//2 is the centre. The published initialisation is not
+    the default, because in short trainings it performs worse than the static convolution.
     """
 
     REFERENCE = Reference(
@@ -127,7 +128,7 @@ class DCD(Operator):
 
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
-        """L as a number, B as it divides the channels; settings that this geometry cannot use at their only value."""
+        """Makes L a number and B a divisor of the channels; sets settings that this geometry cannot use to one fixed value."""
         s, g = super().resolve(geometry, **settings), geometry
         code = s["variant"] == "code"
         if code and g.groups > 1:
@@ -145,52 +146,52 @@ class DCD(Operator):
         elif s["rule"] == "auto":
             s["rule"] = "pointwise" if g.kernel_size == 1 else "basic"
         if s["rule"] == "classifier":
-            s["reduction"] = dimensions(cls)["reduction"].default  # its controller's width is fixed
+            s["reduction"] = dimensions(cls)["reduction"].default  # the width of the classifier's controller is fixed
         s["latent_dim"] = _latent(g, s)
         return s
 
     @classmethod
     def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
-        """The sizes of `Plan`; which rule they come from makes no difference."""
+        """The sizes of `Plan`, which describe the layer regardless of the rule that gave them."""
         return {f.name: getattr(Plan.of(geometry, settings), f.name) for f in fields(Plan) if f.name != "geometry"}
 
     @classmethod
     def forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
-        """Depthwise only the kernel form is not dearer than two convolutions; the tensor form has no cheap fusion."""
+        """Names of the useful forms: depthwise, all but ``kernel`` exceed two convolutions; with all taps, fusing is costly."""
         if geometry.depthwise:
             return ("kernel",)
         return ("activation", "kernel") if settings["kernel_form"] == "tensor" else cls.FORMS
 
     @classmethod
     def multiply_adds(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> int:
-        """See `Plan.multiply_adds`."""
+        """Multiply-adds of a form; see `Plan.multiply_adds`."""
         return Plan.of(geometry, settings).multiply_adds(form)
 
     @classmethod
     def controlling(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-        """See `Plan.controller`."""
+        """Multiply-adds of the controller; see `Plan.controller`."""
         return Plan.of(geometry, settings).controller
 
     @classmethod
     def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:
-        """All of them; with BatchNorms only those that give them their statistics."""
+        """All forms can train; with BatchNorms only those that compute their statistics."""
         return ("activation", "kernel") if settings["variant"] == "code" else cls.forms(geometry, settings)
 
     @classmethod
     def traffic(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str) -> int:
-        """See `Plan.traffic`."""
+        """Elements that a form writes; see `Plan.traffic`."""
         return Plan.of(geometry, settings).traffic(form)
 
     @classmethod
     def executed_form(cls, geometry: ConvGeometry, settings: Mapping[str, Setting], training: bool = False) -> str:
-        """As any operator's; with BatchNorms training by kernels has a price of its own."""
+        """Name of the fastest form; with BatchNorms the statistics add to the cost of training in the form ``kernel``."""
         if training and settings["variant"] == "code":
             return "kernel" if Plan.of(geometry, settings).trains_by_kernels else "activation"
         return super().executed_form(geometry, settings, training)
 
     @classmethod
     def classifier(cls, geometry: ConvGeometry, form: str = "", **settings: Setting) -> DCDLinear:
-        """See `DCDLinear`; unless said otherwise with the published settings."""
+        """Builds a `DCDLinear`, by default with the published settings."""
         resolved: dict[str, Any] = cls.resolve(geometry, **{"variant": "code", "rule": "classifier", **settings})
         head = DCDLinear(geometry.in_channels, geometry.out_channels, 1, bias=True, **resolved)
         head._counted = cls.checked_form(geometry, resolved, form)
@@ -198,7 +199,7 @@ class DCD(Operator):
 
     @torch.no_grad()
     def deploy(self) -> None:
-        """The controller's heads become one layer; the published layer's two BatchNorms part of Q, of it, and of the bias."""
+        """Merges the controller's heads, and folds the published layer's two BatchNorms into Q, these heads and the bias."""
         rows = self.residual.rows
         self.controller.deploy(rows)
         constant = self.residual.deploy() if isinstance(self.residual, OneTap) else None
@@ -206,12 +207,12 @@ class DCD(Operator):
             self.shift = nn.Parameter(constant if self.shift is None else self.shift + constant)
 
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
-        """W0 is its kernel; a fresh residual is 0, and a fresh Lambda 1."""
+        """Copies the kernel to W0, because the residual of a fresh operator is 0 and its Lambda is 1."""
         self.weight.copy_(kernel)
         self._start_bias(bias)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:
-        """Into W0, P and the bias; where the bias is inside Lambda, the shift stays beside it."""
+        """Folds into W0, P and the bias; if Lambda scales the bias, the shift is kept separately."""
         for rows in (self.weight, self.residual.p):
             rows.mul_(scale.view(-1, *[1] * (rows.dim() - 1)))
         if self.variant == "paper":
@@ -223,7 +224,7 @@ class DCD(Operator):
         return True
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C, H, W) -> (N, D, H', W')."""
+        """Convolves (N, C, H, W) -> (N, D, H', W')."""
         layer = self._decomposed()
         parameters = [] if layer is None else self._in_order()
         if layer is not None and decomposed_fits(x, layer, parameters):
@@ -244,7 +245,7 @@ class DCD(Operator):
         return residual + y if scale is None else scaled(y, scale[:, :, None, None], residual)
 
     def _decomposed(self) -> Decomposed | None:
-        """The layer as a compiled function takes it in training; None where it is another one, or somebody looks at its parts."""
+        """The layer's description for the compiled training function; None if that does not support it, or hooks observe it."""
         g, residual = self.geometry, self.residual
         if not self.training or torch.compiler.is_compiling() or self.training_form or type(self) is not DCD:
             return None
@@ -260,7 +261,7 @@ class DCD(Operator):
         return self._in_torch(x, self._in_order(), parameters)
 
     def _in_order(self) -> list[Tensor]:
-        """The parameters, as `decomposed` wants them."""
+        """The parameters in the order that `decomposed` expects."""
         residual = self.residual
         other = residual.r if isinstance(residual, Depthwise) else residual.q
         return [*self.controller.weights, self.weight, residual.p, other]
@@ -277,7 +278,7 @@ class DCD(Operator):
 class DCDLinear(DCD):
     """y = Lambda(x) (W0 x + b) + P [BN(Phi(x) z) + z] with z = BN(Q^T x), on vectors: a 1x1 DCD on a map of one pixel.
 
-    The classifier that the published networks end in. `DCD.classifier` gives it their settings.
+    It is the classifier of the published networks; `DCD.classifier` builds it with their settings.
 
     Reference: see `DCD`.
     """
@@ -285,7 +286,7 @@ class DCDLinear(DCD):
     AXES = 2
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(N, C) -> (N, D)."""
+        """Maps (N, C) -> (N, D)."""
         return super().forward(x[:, :, None, None], guide).flatten(1)
 
 
@@ -296,7 +297,7 @@ def _residual(plan: Plan, padding: int) -> OneTap | AllTaps | Depthwise:
 
 
 def _latent(g: ConvGeometry, settings: Mapping[str, Setting]) -> int:
-    """L as a number: the rule's, or the one asked for, cut to the block's channels (or to the rule's where that is more)."""
+    """Returns L: the rule's value or the requested one, limited to the block's channels (or the rule's value if larger)."""
     asked, c, d = settings["latent_dim"], g.in_channels, g.out_channels
     channels = min(c, d) // (1 if g.depthwise else g.groups * int(settings["num_blocks"]))
     code = settings["variant"] == "code"

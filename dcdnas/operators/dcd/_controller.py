@@ -1,4 +1,4 @@
-"""What looks at DCD's input and says Lambda and Phi for each sample.
+"""The controller of DCD, which computes Lambda and Phi for each sample from the layer's input.
 
 Letters in shapes: N batch, C input channels, D output channels, H W map, S width of the controller, L latent channels.
 """
@@ -18,8 +18,8 @@ from dcdnas.operators.dcd._plan import Plan
 class Controller(nn.Module):
     """Pooling, a squeezing layer, and one linear head each for Lambda and Phi, all without biases.
 
-    The paper puts a ReLU after the squeezing layer; the published code a self-gate, y times hs(FC(y)). Deployed, the heads are
-    one layer, and what hs does before it cuts is in the layers before it.
+    The paper applies a ReLU after the squeezing layer, the published code a self-gate, y times hs(FC(y)). After `deploy` the
+    heads are one layer, and the scaling and shift of hs are folded into the layers before it, so that only its clamp remains.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -34,7 +34,7 @@ class Controller(nn.Module):
 
     @torch.no_grad()
     def deploy(self, rows: Tensor | None = None) -> None:
-        """Lambda's and Phi's head become one layer; with `rows` (L,) Phi becomes I + rows Phi, as published layers use it."""
+        """Merges the heads of Lambda and Phi; with `rows` (L,) Phi becomes I + rows Phi, the form that published layers use."""
         phi, scale = self.phi, self.scale
         if phi is None:
             return
@@ -50,7 +50,7 @@ class Controller(nn.Module):
         self.phi = self.scale = None
 
     def is_plain(self) -> bool:
-        """Whether it is the paper's, with scales, not deployed, with its own kinds of layers, and no hooks."""
+        """Whether it is the unmodified controller of the paper: with Lambda, not deployed, original layer types, no hooks."""
         layers = [layer for layer in (self.squeeze, self.phi, self.scale) if layer is not None]
         if len(layers) < 3 or self.gate is not None or self.heads is not None or self.pool > 1:
             return False
@@ -58,11 +58,11 @@ class Controller(nn.Module):
 
     @property
     def weights(self) -> list[Tensor]:
-        """Of the squeezing layer, Phi's head and Lambda's head, where they are."""
+        """Weights of the squeezing layer, of Phi's head and of Lambda's head, as far as these exist."""
         return [layer.weight for layer in (self.squeeze, self.phi, self.scale) if layer is not None]
 
     def forward(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
-        """(N, C, H, W) -> Lambda (N, D) in 0..2 or None, Phi (N, ...), its rows scaled by `rows` (L,) through the weights."""
+        """(N, C, H, W) -> Lambda (N, D) in 0..2 or None, Phi (N, ...); `rows` (L,) scales Phi's rows, through the weights."""
         y = F.linear(pooled(x) if self.pool == 1 else quarters(x), self.squeeze.weight)
         if self.phi is None or self.heads is not None:
             return self._deployed(y)
@@ -81,12 +81,12 @@ class Controller(nn.Module):
 
 
 def twice_sigmoid(y: Tensor, weight: Tensor) -> Tensor:
-    """hs(W y), hs(t) = relu6(t + 3) / 3: a piecewise linear sigmoid of height 2, so that hs(0) = 1."""
+    """Computes hs(W y), where hs(t) = relu6(t + 3) / 3 is a piecewise linear sigmoid of height 2, so that hs(0) = 1."""
     return torch.addmm(y.new_ones(1), y, weight.t(), alpha=1 / 3).clamp(0.0, 2.0)
 
 
 def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    """A linear layer with these parameters."""
+    """Builds a linear layer with these parameters."""
     layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
     layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(bias)
     return layer

@@ -1,4 +1,4 @@
-"""How a DCD layer starts: at the static convolution, or as the published code does."""
+"""Initialisation of a DCD layer: as a static convolution, or as the published code does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dcdnas.operators.dcd._controller import Controller
 
 
 def static_start(residual: nn.Module, controller: Controller) -> None:
-    """P and Lambda's head zero, so that the residual is 0 and Lambda 1; the rest at unit scale."""
+    """Sets P and Lambda's head to zero, so that the residual is 0 and Lambda 1; initialises the rest at unit scale."""
     for name, parameter in residual.named_parameters(recurse=False):
         nn.init.zeros_(parameter) if name == "p" else nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
     nn.init.normal_(controller.squeeze.weight, std=math.sqrt(2 / controller.squeeze.in_features))
@@ -24,7 +24,7 @@ def static_start(residual: nn.Module, controller: Controller) -> None:
 
 
 def published_start(residual: nn.Module, controller: Controller, rule: str) -> None:
-    """P and Q by Kaiming's fan-out; the controller as torch starts linear layers in ResNet's rules, else N(0, 0.01)."""
+    """Initialises P and Q by Kaiming's fan-out; the controller by PyTorch's default for ResNet's rules, else N(0, 0.01^2)."""
     for name, parameter in residual.named_parameters(recurse=False):
         kaiming_fan_out(parameter) if name != "r" else nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
     if rule not in ("bottleneck", "basic"):
@@ -33,5 +33,5 @@ def published_start(residual: nn.Module, controller: Controller, rule: str) -> N
 
 
 def kaiming_fan_out(weight: nn.Parameter, groups: int = 1) -> None:
-    """As a static convolution starts."""
+    """Initialises a kernel as that of a static convolution, with Kaiming's normal distribution by fan-out."""
     nn.init.normal_(weight, std=math.sqrt(2 / (weight.shape[0] // groups * weight[0, 0].numel())))

@@ -1,6 +1,6 @@
-"""DCD as numbers: which sizes a geometry and the settings give, by the paper's or the published code's rules, and their cost.
+"""The sizes and costs of a DCD layer for a geometry and settings, by the rules of the paper or of the published code.
 
-Letters: C, D channels in and out, g groups, B blocks a group, L latent channels a block, K their kernel counterpart,
+Letters: C, D channels in and out, g groups, B blocks per group, L latent channels per block, K latent kernel elements,
 S width of the controller, P pixels of the output map.
 """
 
@@ -14,12 +14,12 @@ from dcdnas.core.geometry import ConvGeometry, Setting
 
 
 def paper_latent(channels: int) -> int:
-    """L = C / 2^floor(log2 sqrt(C)), between sqrt(C) and 2 sqrt(C); at least 1."""
+    """Returns L = C / 2^floor(log2 sqrt(C)), which is between sqrt(C) and 2 sqrt(C); at least 1."""
     return max(1, channels >> (channels.bit_length() - 1) // 2) if channels else 1
 
 
 def published_latent(rule: str, in_channels: int, out_channels: int) -> int:
-    """L of the published layer that `rule` names."""
+    """Returns L of the published layer that `rule` names."""
     if rule == "classifier":
         return 32
     if rule == "bottleneck":
@@ -34,13 +34,13 @@ def published_latent(rule: str, in_channels: int, out_channels: int) -> int:
 
 
 def published_pool(rule: str, in_channels: int, out_channels: int) -> int:
-    """Side of the map that the published layer's controller looks at."""
+    """Side of the pooled map from which the published layer's controller computes."""
     wide = rule == "basic" or (rule == "pointwise" and in_channels < out_channels)
     return 2 if wide else 1
 
 
 def published_squeeze(rule: str, features: int, latent: int, reduction: int) -> int:
-    """S of the published layer."""
+    """Returns S of the published layer."""
     if rule == "classifier":
         return 32
     return max(1 if rule == "bottleneck" else 4, max(features, latent**2) // reduction)
@@ -51,13 +51,13 @@ class Plan:
     """All sizes of one DCD layer.
 
     Args:
-        geometry: of the place.
-        latent: L, of each block.
-        blocks: g B, of the whole layer.
+        geometry: of the layer.
+        latent: L, latent channels of each block.
+        blocks: g B, the number of blocks of the whole layer.
         tensor: whether the residual has all k*k taps (the form with R).
         attention: whether there is a Lambda.
-        published: whether it is the published layer: two BatchNorms, identity and self-gate.
-        pool: side of the map that the controller looks at.
+        published: whether it is the published layer, with two BatchNorms, an identity and a self-gate.
+        pool: side of the pooled map from which the controller computes.
         squeeze: S.
     """
 
@@ -72,7 +72,7 @@ class Plan:
 
     @staticmethod
     def of(geometry: ConvGeometry, settings: Mapping[str, Setting]) -> Plan:
-        """The sizes that resolved settings give at a geometry."""
+        """Computes the sizes from resolved settings and a geometry."""
         g, latent, reduction = geometry, int(settings["latent_dim"]), int(settings["reduction"])
         published = settings["variant"] == "code"
         pool, squeeze = 1, max(4, g.in_channels // reduction)
@@ -86,12 +86,12 @@ class Plan:
 
     @property
     def features(self) -> int:
-        """What the controller looks at: C, or 4 C."""
+        """Number of features from which the controller computes: C, or 4 C."""
         return self.geometry.in_channels * self.pool**2
 
     @property
     def kernel_latent(self) -> int:
-        """K, columns of R: floor(k^2 / 2), at least 1; 1 where the residual has one tap."""
+        """K, the number of columns of R: floor(k^2 / 2), at least 1; 1 if the residual has one tap."""
         return max(1, self.geometry.kernel_size**2 // 2) if self.tensor or self.geometry.depthwise else 1
 
     @property
@@ -103,7 +103,7 @@ class Plan:
 
     @property
     def input_side(self) -> bool:
-        """Whether Phi is cheaper multiplied onto Q than onto P (depthwise: onto R than onto P)."""
+        """Whether multiplying Phi onto Q is cheaper than onto P (depthwise: onto R cheaper than onto P)."""
         g, k = self.geometry, self.geometry.kernel_size**2
         if g.depthwise:
             latent, kernel = self.latent, self.kernel_latent
@@ -112,17 +112,17 @@ class Plan:
 
     @property
     def _columns(self) -> int:
-        """Columns of Q; the published layer's shift after Q is one more."""
+        """Number of columns of Q^T, plus one for the shift after it in the published layer."""
         return self.geometry.in_channels + self.published
 
     def multiply_adds(self, form: str) -> int:
-        """Of a form at batch 1, in closed form."""
+        """Multiply-adds of a form at batch 1, in closed form."""
         g = self.geometry
         scaled = g.weights if form == "kernel" else g.out_pixels * g.out_channels
         return self.controller + g.out_pixels * g.weights + self.attention * scaled + self._residual(form)
 
     def traffic(self, form: str) -> int:
-        """Elements that a form writes for each sample, besides the static convolution's output and the controller's."""
+        """Elements that a form writes per sample, beyond the outputs of the static convolution and of the controller."""
         g = self.geometry
         latent = self.blocks * self.latent
         if form == "kernel":
@@ -132,10 +132,10 @@ class Plan:
 
     @property
     def trains_by_kernels(self) -> bool:
-        """Whether the published layer trains faster by kernels although that needs the statistics of its latent channels.
+        """Whether the published layer trains faster in the form ``kernel``, including the statistics of its latent channels.
 
-        They take about five passes over those channels, forward and backward, and a hundred small operations, as long as
-        writing 30,000 elements for each sample of a batch of 32: numbers measured on a CPU.
+        The statistics take about five passes over these channels, forward and backward, and a hundred small operations, which
+        take as long as writing 30,000 elements for each sample of a batch of 32 (measured on a CPU).
         """
         statistics = 30_000 + 5 * self.blocks * self.latent * self.geometry.out_pixels
         return self.traffic("kernel") + statistics < self.traffic("activation")

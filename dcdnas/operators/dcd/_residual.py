@@ -1,6 +1,6 @@
 """The low-rank dynamic residual of DCD: on one tap, on all taps, or of a depthwise kernel.
 
-Each knows its parameters, how it acts on activations, and the kernel it amounts to.
+Each class holds the parameters of a residual, adds it to a kernel and, except for depthwise kernels, applies it to activations.
 
 Letters in shapes: N batch, C input channels, D output channels, H W map, k kernel size, g groups, B blocks (here of the whole
 layer), L latent channels of a block, K latent kernel elements.
@@ -24,10 +24,11 @@ from dcdnas.operators.dcd._plan import Plan
 class OneTap(nn.Module):
     """P Phi(x) Q^T on the centre tap; as published: P [BN(Phi(x) z) + z] with z = BN(Q^T x).
 
-    In eval the published one is P (I + S Phi) (Q^T x, 1) with the norms' scales and shifts folded in: `rows` are S, which the
-    controller puts into Phi's weights, and the shift of the first norm is one more column of Q. In training the norms fold as
-    well, because the second one's statistics follow from Phi and the second moments of z, an L x L matrix a sample.
-    Deployed, all of that is in the parameters: `columns` are Q^T with the first norm and its shift.
+    In eval mode the published residual is P (I + S Phi) (Q^T x, 1) with the norms' scales and shifts folded in: `rows` are S,
+    which the controller multiplies into Phi's weights, and the first norm's shift is an additional column of Q^T. The norms can
+    be folded in training too, because the statistics of the second one follow from Phi and the second moments of z, an L x L
+    matrix for each sample. After `deploy` all of this is in the parameters: `columns` are Q^T with the first norm folded in and
+    its shift as the last column.
     """
 
     columns: nn.Parameter | None
@@ -46,8 +47,11 @@ class OneTap(nn.Module):
 
     @torch.no_grad()
     def deploy(self) -> Tensor | None:
-        """Puts the first norm into Q. What the second one adds to every output is returned, (D,); where it is counted as computed
-        for each input (Phi on P's side) it stays a parameter, and None is returned, as where there are no norms."""
+        """Folds the first norm into Q, and returns the constant that the second one adds to all outputs, (D,).
+
+        If Phi is multiplied onto P, this constant is counted as computed for each input: it stays a parameter, and None is
+        returned. Without norms None is returned too.
+        """
         norms = self._folded()
         if norms is None:
             return None
@@ -61,11 +65,11 @@ class OneTap(nn.Module):
 
     @property
     def rows(self) -> Tensor | None:
-        """What Phi's rows are scaled by, (L,), where the norms are folded."""
+        """Factors of Phi's rows, (L,), that fold in the second norm; None without norms."""
         return None if self.norm_phi is None else self.norm_phi.folded()[0]
 
     def forward(self, x: Tensor, phi: Tensor, after: Tensor | None = None, portable: Portable = False) -> Tensor:
-        """(N, C, H, W), Phi (N, B, L, L), a bias (D,) -> (N, D, H', W'): latent channels first, then their fusion."""
+        """Applies the residual to (N, C, H, W) with Phi (N, B, L, L) and a bias (D,) -> (N, D, H', W'), factor by factor."""
         plan = self.plan
         before = None if self.columns is None else self.columns[:, -1]
         z = F.conv2d(self._seen(x), self.q, before, plan.geometry.stride, 0, 1, plan.blocks)
@@ -80,7 +84,7 @@ class OneTap(nn.Module):
         return F.conv2d(y, self.p, after, groups=plan.blocks)
 
     def fused(self, x: Tensor, phi: Tensor, after: Tensor | None = None) -> Tensor:
-        """The same with Phi multiplied onto Q, or onto P, beforehand; `phi` with `rows`."""
+        """Computes `forward` with Phi first multiplied onto Q or onto P; `phi` is already scaled by `rows`."""
         plan, x = self.plan, self._seen(x)
         p, q, phi, shift = self._matrices(phi, self._folded())
         stride = plan.geometry.stride
@@ -97,8 +101,13 @@ class OneTap(nn.Module):
         return per_sample_conv2d(z, _as_kernel(p @ phi), groups=plan.blocks, portable=True, bias=after)
 
     def kernels(self, x: Tensor, phi: Tensor, static: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(N, C, H, W), Phi (N, B, L, L), in eval with `rows`, and the kernel (1 or N, D, C/g, k, k) that the residual is added
-        to -> the sum (N, D, C/g, k, k), the norms' shift (N, D)."""
+        """Adds the residual to a kernel and returns the sum (N, D, C/g, k, k) and the norms' shift (N, D), None without norms.
+
+        Args:
+            x: (N, C, H, W).
+            phi: (N, B, L, L), in eval mode already scaled by `rows`.
+            static: the kernel, (1 or N, D, C/g, k, k).
+        """
         norms = self._folded()
         if self.norm_q is not None and self.norm_phi is not None and self.training:
             norms, rows = self._observed(x, phi, self.norm_q, self.norm_phi)
@@ -115,7 +124,7 @@ class OneTap(nn.Module):
         return kernel, None if after is None else _plus(left @ after, constant).flatten(1)
 
     def _on_centre(self, static: Tensor, left: Tensor, right: Tensor) -> Tensor:
-        """The kernel (.., D, C/g, k, k) plus (N, B, D/B, L) @ (N, B, L, C/B) on its middle tap."""
+        """Adds (N, B, D/B, L) @ (N, B, L, C/B) to the centre tap of the kernel (.., D, C/g, k, k)."""
         k = self.plan.geometry.kernel_size
         if self.plan.blocks == k == 1:
             return plus_product(static.flatten(2), left, right)[..., None, None]
@@ -127,8 +136,11 @@ class OneTap(nn.Module):
         return centred(x, self.plan.geometry.kernel_size, self.padding, self.plan.geometry.dilation)
 
     def _matrices(self, phi: Tensor, norms: Norms | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """P (B, D/B, L), Q^T (B, L, C/B), Phi, None; with norms Q^T has the first one folded in and its shift as a last
-        column, Phi the identity added, and the last is the second one's shift (B, L, 1). All without an axis for one block."""
+        """Returns P (B, D/B, L), Q^T (B, L, C/B), Phi and None; with one block all lack the axis B.
+
+        With norms, Q^T has the first norm folded in and its shift as an additional last column, Phi includes the identity, and
+        the second norm's shift (B, L, 1) replaces None.
+        """
         plan, q = self.plan, self.q.flatten(1)
         shift: Tensor | None = None
         if self.columns is not None:
@@ -148,10 +160,11 @@ class OneTap(nn.Module):
         return Norms(*self.norm_q.folded(), self.norm_phi.folded()[1])
 
     def _observed(self, x: Tensor, phi: Tensor, norm_q: StatedNorm, norm_phi: StatedNorm) -> tuple[Norms, Tensor]:
-        """What the norms do to this batch, and the second one's scale, from M = E[(z, 1) (z, 1)^T] of each sample alone.
+        """Returns the norms for this batch, and the second one's scale.
 
-        z is affine in Q^T x, and Phi z in (z, 1), so that all means and variances are products with M; the maps themselves are
-        read once. They are centred at the running mean, so that few digits are lost when the mean is large.
+        All means and variances are products with M = E[(u, 1) (u, 1)^T] of each sample, where u is Q^T x: the first norm is
+        affine in u, and the second one's input, Phi z, is linear in (u, 1). The maps themselves are read only once. u is centred
+        at the first norm's running mean, which preserves precision if the mean is large.
         """
         assert norm_q.running_mean is not None
         centre = norm_q.running_mean.clone()
@@ -175,7 +188,7 @@ class OneTap(nn.Module):
 
 
 class Norms(NamedTuple):
-    """The two norms as scales and shifts, (L,) each; the second one's scale is in Phi."""
+    """The two norms as scales and shifts, (L,) each; the scale of the second one is in Phi."""
 
     scale_q: Tensor
     shift_q: Tensor
@@ -183,7 +196,7 @@ class Norms(NamedTuple):
 
 
 class AllTaps(nn.Module):
-    """Phi(x) x1 Q x2 P x3 R: the residual of a k x k kernel with all its taps."""
+    """Phi(x) x1 Q x2 P x3 R: the residual on all taps of a k x k kernel."""
 
     def __init__(self, plan: Plan, padding: int) -> None:
         super().__init__()
@@ -195,7 +208,10 @@ class AllTaps(nn.Module):
     rows = None
 
     def forward(self, x: Tensor, phi: Tensor, after: Tensor | None = None, portable: Portable = False) -> Tensor:
-        """(N, C, H, W), Phi (N, B, L, L, K), a bias (D,) -> (N, D, H', W'): latent channels, convolved k x k."""
+        """Applies the residual to (N, C, H, W) with Phi (N, B, L, L, K) and a bias (D,) -> (N, D, H', W').
+
+        It convolves the latent channels with k x k kernels, one set for each sample.
+        """
         plan, g = self.plan, self.plan.geometry
         z = F.conv2d(x, self.q, groups=plan.blocks)
         kernel = torch.unflatten((phi @ self.r.t()).flatten(1, 2), -1, (g.kernel_size, g.kernel_size))
@@ -203,7 +219,7 @@ class AllTaps(nn.Module):
         return F.conv2d(y, self.p, after, groups=plan.blocks)
 
     def kernels(self, x: Tensor, phi: Tensor, static: Tensor) -> tuple[Tensor, None]:
-        """Phi (N, B, L, L, K), the kernel that the residual is added to -> the kernel (N, D, C/g, k, k)."""
+        """Adds the residual with Phi (N, B, L, L, K) to the kernel `static` -> (N, D, C/g, k, k)."""
         plan, g = self.plan, self.plan.geometry
         p = torch.unflatten(self.p.flatten(1), 0, (plan.blocks, -1))
         q = torch.unflatten(self.q.flatten(1), 0, (plan.blocks, plan.latent))
@@ -225,7 +241,7 @@ class Depthwise(nn.Module):
     rows = None
 
     def kernels(self, x: Tensor, phi: Tensor, static: Tensor) -> tuple[Tensor, None]:
-        """Phi (N, L, K), the kernel that the residual is added to -> the kernel (N, D, 1, k, k)."""
+        """Adds the residual with Phi (N, L, K) to the kernel `static` -> (N, D, 1, k, k)."""
         n, k = phi.shape[0], self.plan.geometry.kernel_size
         p, r = self.p.expand(n, -1, -1), self.r.t().expand(n, -1, -1)
         left, right = (p, phi @ self.r.t()) if self.plan.input_side else (self.p @ phi, r)
@@ -233,7 +249,7 @@ class Depthwise(nn.Module):
 
 
 def block_diagonal(blocks: Tensor, groups: int) -> Tensor:
-    """Blocks (N, B, D/B, C/B, T) on the diagonal of each group's matrix: (N, D, C/g, T)."""
+    """Places blocks (N, B, D/B, C/B, T) on the diagonal of each group's matrix: (N, D, C/g, T)."""
     per_group = blocks.shape[1] // groups
     if per_group == 1:
         return blocks.flatten(1, 2)
@@ -247,5 +263,5 @@ def _plus(a: Tensor, b: Tensor | None) -> Tensor:
 
 
 def _as_kernel(matrices: Tensor) -> Tensor:
-    """(N, B, D/B, C/B), or (N, D, C) -> the kernel (N, D, C/B, 1, 1) of a 1x1 convolution in B groups."""
+    """Reshapes (N, B, D/B, C/B) or (N, D, C) to the kernel (N, D, C/B, 1, 1) of a 1x1 convolution with B groups."""
     return matrices.flatten(1, -2)[..., None, None]
