@@ -66,15 +66,15 @@ def print_contents(frame: DataFrame) -> None:
     ends, cost = 100 * found[:, :, -1], costs(frame, networks)
     within, between = ends.var(axis=1, ddof=1).mean(), ends.mean(axis=1).var(ddof=1)
     print("| | |\n| --- | --- |")
-    print(f"| networks | {len(networks)}, of {cost.min():,.0f} to {cost.max():,.0f} multiply-adds |")
+    print(f"| networks | {len(networks)}, with {cost.min():,.0f} to {cost.max():,.0f} multiply-adds |")
     counts = [f"{(frame['epochs'] == epochs).sum():,} of {epochs}" for epochs in (EPOCHS, *SHORTER)]
-    print(f"| trainings | {len(frame):,}: {', '.join(counts)} epochs, {found.shape[1]} a network |")
+    print(f"| trainings | {len(frame):,}: {', '.join(counts)} epochs; {found.shape[1]} seeds for each network |")
     print(f"| processor hours | {frame['seconds'].sum() / 3600:.1f} |")
     print(f"| accuracy of a network (mean of its seeds) | {ends.mean(axis=1).min():.1f} to {ends.mean(axis=1).max():.1f} % |")
     print(f"| standard deviation between seeds | {within**0.5:.2f} points |")
-    print(f"| between networks, without the seeds' part | {max(between - within / found.shape[1], 0.0) ** 0.5:.2f} points |")
+    print(f"| standard deviation of networks without noise | {max(between - within / found.shape[1], 0.0) ** 0.5:.2f} points |")
     slope, _ = np.polyfit(np.log2(cost), ends.mean(axis=1), 1)
-    print(f"| accuracy for twice the multiply-adds | {slope:+.1f} points |")
+    print(f"| gain in accuracy for twice the multiply-adds | {slope:+.1f} points |")
 
 
 def print_fidelities(frame: DataFrame) -> None:
@@ -82,7 +82,7 @@ def print_fidelities(frame: DataFrame) -> None:
     networks, accuracy = readings(frame, EPOCHS, "accuracy")
     _, loss = readings(frame, EPOCHS, "loss")
     ends, cost = accuracy[:, :, -1], costs(frame, networks)
-    print("\n| reading after | by accuracy | by loss | like cost, by accuracy | like cost, by loss |")
+    print("\n| reading after | by accuracy | by loss | similar cost, by accuracy | similar cost, by loss |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for epoch in range(EPOCHS):
         cells = [ranked(values[:, :, epoch], ends, cost, band) for band in (np.inf, BAND) for values in (accuracy, loss)]

@@ -122,7 +122,7 @@ def show(rows: Sequence[Mapping[str, Any]], networks: Sequence[Decisions]) -> No
     for row in rows:
         if key(row["decisions"]) in places and row["kind"] != "parent":
             by.setdefault((row["kind"], row["epochs"]), {})[places[key(row["decisions"])]] = row
-    print("| begins | epochs | with the shared ones | reading | tau | among like cost | regret of ten |")
+    print("| weights | epochs | with share of static networks | reading | tau | tau, similar cost | regret of ten |")
     print("| --- | ---: | ---: | --- | --- | --- | ---: |")
     for (kind, epochs), found in sorted(by.items()):
         if len(found) == len(networks):

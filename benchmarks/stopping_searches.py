@@ -50,7 +50,7 @@ def main() -> None:
         judged = measure.judged(whole, measure.bound(budget))
         return Found(len(whole), sum(trial.state == "stopped" for trial in trials), judged["b"], judged["U"])
 
-    print("| budget | epochs | sampler | whole | with it: whole | stopped | *b* | *U* |")
+    print("| budget | epochs | sampler | without it: complete | with it: complete | stopped | *b* | *U* |")
     print("| --- | ---: | --- | ---: | ---: | ---: | --- | --- |")
     for budget in given.budgets:
         for epochs in given.epochs:

@@ -216,7 +216,7 @@ def show(benchmark: str, rows: Sequence[dict[str, Any]]) -> None:
     costs = np.array([row["flops"] for row in rows], float)
     mean = true.mean(1)
     print(f"{benchmark}, {len(rows)} networks of {mean.min():.2f} to {mean.max():.2f} %\n")
-    print(f"| score | tau | to `flops` | tau, like cost | regret of the top {TOP} | seconds |\n|{' --- |' * 6}")
+    print(f"| score | tau | to `flops` | tau, similar cost | regret of the top {TOP} | seconds |\n|{' --- |' * 6}")
     known = ranks(rows, "flops", true, costs)
     for name in (*COSTS, *SCORES, *([SHORT] if SHORT in rows[0] else [])):
         found = ranks(rows, name, true, costs)
