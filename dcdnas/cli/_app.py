@@ -29,14 +29,22 @@ INTERRUPTED = 130
 
 _FOLDER: Catalogue[Verb] = Catalogue("cli", "command", listed="")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout; all else goes to stderr.", rich_help_panel="Output")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print JSON on stdout; everything else goes to stderr.", rich_help_panel="Output")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.", rich_help_panel="Output")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print more, and tracebacks.", rich_help_panel="Output")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print more details, and tracebacks of errors.", rich_help_panel="Output")
+]
 Plain = Annotated[bool, typer.Option("--no-color", help="Print without colours.", rich_help_panel="Output")]
 
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", metavar="FILE", help="Load an operator, network, metric, sampler, ... of your own; repeatable."),
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        help="Python file that adds an operator, network, metric, sampler, ... of your own; repeatable.",
+    ),
 ]
 
 _Misused: type[Exception] = typer.BadParameter.__mro__[1]

@@ -48,7 +48,7 @@ def train_all(out: Output, networks: Sequence[tuple[Found, Path]], wanted: Wante
         DcdnasError: when something cannot be trained, or all was stopped.
     """
     if wanted.workers > 1:
-        raise UsageError("--jobs trains several networks at one time, --workers shares one training. Leave one of them out.")
+        raise UsageError("--jobs trains several networks at the same time, --workers shares one training. Leave one of them out.")
     trials = list[Trial]()
     with ExitStack() as held:
         for found, folder in networks:
@@ -60,7 +60,7 @@ def train_all(out: Output, networks: Sequence[tuple[Found, Path]], wanted: Wante
         some = trials[0]
         out.note(
             f"Training {counted(len(networks), 'network')} on {some.task.data}: {counted(some.task.epochs, 'epoch')}, "
-            f"{counted(len(wanted.seeds), 'seed')} each, {wanted.jobs} at one time as trials of Ray, on {some.device}"
+            f"{counted(len(wanted.seeds), 'seed')} each, {wanted.jobs} at the same time as trials of Ray, on {some.device}"
         )
 
         def say(trial: Trial, rows: Sequence[Row]) -> None:

@@ -10,8 +10,9 @@ from dcdnas.core.dynamics import Course, Dynamics
 from dcdnas.core.units import counted, percent
 
 CAPTION = (
-    "Dynamic share: variance of what changes in a layer's output when its attentions are held at their means, of the output. "
-    "Spread: an attention's deviation over images, of its mean. Entropy of kernels: 1 is an even mixture, 0 a single kernel."
+    "Dynamic share: variance of the change in a layer's output when its attentions are fixed at their means, as a share of the "
+    "output's variance. Spread: an attention's standard deviation over images, as a share of its mean. Entropy of the kernels: 1 "
+    "is an even mixture, 0 a single kernel."
 )
 
 HEIGHTS, WIDTH = "▁▂▃▄▅▆▇█", 12
@@ -50,8 +51,8 @@ def course_table(course: Course) -> Sheet:
     made.add_row("all layers", "", "", course.together.sentence)
     when = f"{counted(len(course.epochs), 'reading')}, epoch {course.epochs[0]:.3g} to {course.epochs[-1]:.3g}"
     made.caption = (
-        f"Over time: the spread, from its least to its largest value; {when}. Evolution: by the modes that a layer's spreads "
-        f"share, where these explain most of what changes and more than chance would; it takes {LEAST_READINGS} readings."
+        f"Over time: the spread, drawn from its smallest to its largest value; {when}. Evolution: read from the modes that a "
+        f"layer's spreads share, where they explain most of the change, and more than chance; needs {LEAST_READINGS} readings."
     )
     return made
 

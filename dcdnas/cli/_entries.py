@@ -82,7 +82,7 @@ def _of_plugin(kind: str, name: str, module: ModuleType) -> Entry:
 def _installed(found: tuple[Installed, ...]) -> Entry:
     """What is known of an entry without importing it."""
     packages = " and ".join(f"{each.distribution} {each.version}" for each in found)
-    return Entry(found[0].name, f"Of the installed package {packages}; imported when it is named")
+    return Entry(found[0].name, f"From the installed package {packages}; imported only when it is used by name")
 
 
 def first_sentence(text: str) -> str:

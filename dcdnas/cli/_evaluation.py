@@ -68,7 +68,7 @@ def mistaken(taken: tuple[int, int] | None, names: Sequence[str]) -> dict[str, A
 def lines(found: Judgement) -> list[str]:
     """The numbers of the whole, a line each."""
     sure = found.confidence - found.top1.value
-    tendency = f"too {'sure' if sure > 0 else 'unsure'}: {100 * found.confidence:.1f} % on average"
+    tendency = f"{'over' if sure > 0 else 'under'}confident: mean confidence {100 * found.confidence:.1f} %"
     return [
         f"Accuracy   {percent(found.top1)}",
         *([f"Top 5      {percent(found.top5)}"] if found.top5 else []),

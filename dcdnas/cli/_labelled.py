@@ -58,7 +58,7 @@ def labelled(out: Output, wanted: Wanted, data: str, skip: float, test: bool) ->
     say_lacks(out, images, "test" if test else "train")
     if wanted.labels:
         return ordered_as(images, wanted.labels)
-    out.note(f"Note: {wanted.called} does not name its classes; they are taken to be those of {data}, in its order.")
+    out.note(f"Note: {wanted.called} does not name its classes; they are assumed to be those of {data}, in the same order.")
     return images
 
 
@@ -74,4 +74,4 @@ def say_absent(out: Output, images: Images, part: str) -> None:
     """Says of which classes a part of a data set has nothing."""
     if images.absent:
         more = f" and {len(images.absent) - NAMED} more" if len(images.absent) > NAMED else ""
-        out.warn(f"Note: the {part} part of {images.name} has nothing of {', '.join(images.absent[:NAMED])}{more}.")
+        out.warn(f"Note: the {part} part of {images.name} has no images of {', '.join(images.absent[:NAMED])}{more}.")

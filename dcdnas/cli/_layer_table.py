@@ -106,7 +106,7 @@ def parts(layers: Sequence[Layer]) -> Parts:
 
 def counted(count: str) -> str:
     """How the FLOPs were counted, where that is not what budgets mean."""
-    return "" if count == "deploy" else f" (FLOPs of the {count} forms, not what budgets mean)"
+    return "" if count == "deploy" else f" (FLOPs of the {count} forms; budgets refer to the deploy forms)"
 
 
 def dynamic_share(costs: Breakdown) -> str:

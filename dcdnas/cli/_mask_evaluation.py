@@ -35,7 +35,7 @@ def lines(found: MaskJudgement) -> list[str]:
     """The numbers of the whole, a line each."""
     return [
         f"Mean IoU   {percent(found.mean_iou)}",
-        f"Pixels     {100 * found.right:.2f} % of {found.pixels:,} that have a class are given it",
+        f"Pixels     {100 * found.right:.2f} % of {found.pixels:,} labelled pixels are classified correctly",
         f"Loss       {found.loss:.4f} a pixel",
     ]
 

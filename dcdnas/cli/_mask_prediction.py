@@ -40,7 +40,7 @@ class Masks:
         _check_folder(folder)
         replaced = {os.path.realpath(p) for p in pictures} & {os.path.realpath(m) for m in self.files.values()}
         if replaced:
-            raise UsageError(f"{min(replaced)} is a picture, and its mask would take its place. Name another folder with -o.")
+            raise UsageError(f"{min(replaced)} is a picture, which its mask would overwrite. Name another folder with -o.")
         make_folder(folder)
         write_whole(folder / LEGEND, _legend(classes))
 
@@ -92,4 +92,4 @@ def _check_folder(folder: Path) -> None:
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     if not legend.is_file() or not legend.read_text(encoding="utf-8", errors="replace").startswith(",".join(HEAD)):
-        raise UsageError(f"{folder} has files that are no masks of an earlier prediction. Name a new folder with -o.")
+        raise UsageError(f"{folder} has files that are not masks of an earlier prediction. Name a new folder with -o.")

@@ -31,7 +31,7 @@ class Lines:
             self.out.note(f"Measured   {what} in {duration(passed)}")
         elif not share:
             self.since = time.monotonic()
-            self.out.note(f"Measuring  {what}; what is measured is kept for later")
+            self.out.note(f"Measuring  {what}; the times are kept for later commands")
             self.next = 0.05  # early enough for an estimate
         elif share >= self.next:
             self.out.note(f"           {100 * share:.0f} %, {roughly(passed * (1 - share) / share)} left")

@@ -101,7 +101,7 @@ class Interrupts:
         """Takes the news of a signal."""
         self.interrupted = True
         if times == 1:
-            self.out.warn("Stopping; what has ended is kept. Press Ctrl-C again to quit at once.")
+            self.out.warn("Stopping; all finished trainings are kept. Press Ctrl-C again to quit at once.")
             return
         self.quit()
 

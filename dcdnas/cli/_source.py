@@ -65,11 +65,11 @@ class Source:
         if self.trial.trained != self.trial.deployed:
             return (
                 None,
-                f"{self.name} was trained as a smaller stand-in, whose weights do not fit it: `dcdnas train` makes its own.",
+                f"{self.name} was trained as a smaller stand-in, whose weights do not fit it; `dcdnas train` trains it itself.",
             )
         path = self.run.folder / FOLDER / Path(kept.file).name
         if not path.is_file() or sha256(path) != kept.sha256:
-            problem = "is not as it was written" if path.is_file() else "is missing"
+            problem = "was changed after it was written" if path.is_file() else "is missing"
             raise RunError(f"{path}: {problem}. Give other weights with --weights.")
         return path, f"Weights of the short training on seed {kept.seed}: {path}"
 
@@ -115,7 +115,7 @@ def open_source(source: str, trial: str = "", budget: Sequence[str] | None = Non
     for t in chosen:
         if budgets and not within(t.cost, budgets):
             raise UsageError(
-                f"trial {t.number} of {run.name}: {exceeded(t.cost, budgets)}. Leave --trial out for the best within."
+                f"trial {t.number} of {run.name}: {exceeded(t.cost, budgets)}. Leave --trial out for the best one within it."
             )
     return [Source(f"{run.name}-{t.number}", t.architecture, run, t) for t in chosen]
 
@@ -188,7 +188,7 @@ def network_or_space(
 
         return _for(source, architecture(source, **settings), data)
     if settings:
-        raise UsageError(f"--set sets a published network's settings, and {source} is none. `dcdnas list presets` shows them.")
+        raise UsageError(f"--set sets a published network's settings, and {source} is not one. `dcdnas list presets` shows them.")
     if source not in shipped() and is_file(source) and is_config(read_yaml(source).data):
         return _for(source, Architecture.read(source), data)
     return open_space(out, source, data)

@@ -34,8 +34,12 @@ def start_of(out: Output, architecture: Architecture, images: Images, weights: P
     elif weights:
         network = build_network(fitted(architecture, images))
         known, fresh = weights_for(network, weights, images.classes)
-        also = f"; {', '.join(fresh)} begin anew, since they are for other classes or another order of them" if fresh else ""
-        out.note(f"Beginning with the weights of {weights}{also}")
+        also = (
+            f"; {', '.join(fresh)} are initialised afresh, because they are for other classes or another order of them"
+            if fresh
+            else ""
+        )
+        out.note(f"Starting from the weights of {weights}{also}")
     return Start(known, teacher_of(teacher, images) if teacher else None)
 
 
@@ -48,13 +52,13 @@ def taken_over(out: Output, architecture: Architecture, images: Images, path: Pa
     model = read_model(config_file(path))
     theirs, mine = model.architecture.network, architecture.network
     if theirs != mine:
-        raise UsageError(f"--weights {path}: a {theirs}, as which a {mine} cannot begin. Allowed: a trained {mine}.")
+        raise UsageError(f"--weights {path}: is a {theirs}, whose weights a {mine} cannot take over. Allowed: a trained {mine}.")
     known, fresh = inherited(build_network(fitted(architecture, images)), load(path))
     others = tuple(model.labels or ()) != images.classes
     last = [name for name in known if name.startswith(CLASSIFIERS)] if others else []
     layers = [*fresh, *dict.fromkeys(name.rpartition(".")[0] for name in last)]
-    anew = f"; {named(layers)} anew" if layers else ""
-    out.note(f"Beginning as the network of {path}{anew}")
+    anew = f"; initialised afresh: {named(layers)}" if layers else ""
+    out.note(f"Starting from the network of {path}{anew}")
     return {name: tensor for name, tensor in known.items() if name not in last}
 
 
@@ -80,7 +84,9 @@ def teacher_of(path: Path, images: Images) -> Teacher:
             f"classes; {images.name} has {wanted[0]} and {wanted[1]:,}. Allowed: a network trained on the same data."
         )
     if model.labels and tuple(model.labels) != images.classes:
-        raise UsageError(f"--teacher {path}: has other classes than {images.name}, or another order of them. Train it on that.")
+        raise UsageError(
+            f"--teacher {path}: has other classes than {images.name}, or another order of them. Train it on that data set."
+        )
     normalisation = model.normalisation
     mean, std = (normalisation.mean, normalisation.std) if normalisation else (images.mean, images.std)
     return Teacher(load(path), mean, std)

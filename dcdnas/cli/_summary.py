@@ -73,7 +73,9 @@ def over_budget(run: Run) -> list[str]:
         times = [(t.number, run.timed[t.deployed]["latency"]) for t in run.front() if t.deployed in run.timed]
         slow = [f"trial {number} with {quantity('latency', value)}" for number, value in times if value > budget.at_most]
         if slow:
-            said.append(f"Measured over {budget}: {', '.join(slow)}. Predictions are that far off; a lower budget leaves room.")
+            said.append(
+                f"Measured over {budget}: {', '.join(slow)}. Predictions have this error; a lower budget leaves a margin."
+            )
     return said
 
 

@@ -56,7 +56,7 @@ class Sheet:
         yield self._made(kept, options.max_width - sum(self._least(i) + GAP for i in kept))
         if gone:
             missing = ", ".join(self.columns[i].lstrip(">") for i in sorted(self._order[:gone]))
-            yield Text(f"Left out for want of room: {missing}. A wider terminal shows them.", style="dim")
+            yield Text(f"Left out for lack of space: {missing}. A wider terminal shows them.", style="dim")
 
     def _kept(self, gone: int) -> list[int]:
         """The columns that are there without the first ones of the order."""

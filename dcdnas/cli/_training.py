@@ -69,7 +69,7 @@ def announce(out: Output, name: str, task: TrainingTask, images: Split, how: str
     size = f"{len(images.train):,} images, {counted(task.epochs, 'epoch')}"
     out.note(f"Training {name} on {task.data}: {size}, {how}")
     if task.norm_batches:
-        out.note(f"Read with BatchNorm statistics of {task.norm_batches} batches of unaugmented training images")
+        out.note(f"Evaluated with BatchNorm statistics of {task.norm_batches} batches of unaugmented training images")
 
 
 def objective_of(one: Trained) -> Objective:

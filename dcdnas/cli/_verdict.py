@@ -54,4 +54,4 @@ def _since(found: Verdict) -> list[str]:
     top = min(once, key=run.rank, default=None)
     if top is None or not all(run.objective.better(run.reading(top), known) for known in (run.value(best), run.reading(best))):
         return []
-    return [f"Trial {top.number} read better, {value_said(run, top)}: its one reading may be luck."]
+    return [f"Trial {top.number} had a better reading, {value_said(run, top)}: a single one, which may be luck."]

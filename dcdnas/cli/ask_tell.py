@@ -26,7 +26,9 @@ PANEL = "Search"
 Objectives = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="OBJECTIVE", help="NAME:DIRECTION:WORST:BEST[:UNIT] of what is told, like auc:maximize:0.5:1; repeatable."
+        metavar="OBJECTIVE",
+        help="Objective that you report, as NAME:DIRECTION:WORST:BEST[:UNIT], like auc:maximize:0.5:1; by default the accuracy; "
+        "repeatable.",
     ),
 ]
 
@@ -37,18 +39,21 @@ def ask_tell(
     budget: Budgets = None,
     name: Name = None,
     objective: Objectives = None,
-    trials: Annotated[int | None, typer.Option("-n", "--trials", metavar="N", help="Networks to tell, 50 when left out.")] = None,
+    trials: Annotated[
+        int | None, typer.Option("-n", "--trials", metavar="N", help="Number of results to collect; by default 50.")
+    ] = None,
     sampler: Sampler = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Of the sampler, 0 when left out.")] = None,
-    minimize: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A further cost; repeatable.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of the sampler; by default 0.")] = None,
+    minimize: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Another cost to minimise; repeatable.")] = None,
     latency_table: LatencyTable = None,
     latency_device: LatencyDevice = None,
     start_from: StartFrom = None,
 ) -> None:
-    """Hand out networks to a training loop of your own, and be told what they reached, as JSON lines.
+    """Hand out networks to a training loop of your own and collect their results, as JSON lines.
 
-    Each line of stdin is a request (ask, price, tell or status), each line of stdout its answer; errors are answers, too. With
-    --name alone a run goes on. What was asked for and not told is handed out again. docs/ask-tell.md shows every line.
+    Each line on stdin is a request (ask, price, tell or status), and each line on stdout is its answer; errors are answers, too.
+    --name without a space continues that run. Networks that were handed out but have no result yet are handed out again.
+    docs/ask-tell.md shows every request and its answer.
 
     Example:  echo '{"request": "ask"}' | dcdnas ask-tell fashion-quick -b 300kFLOPs --name mine
     """
@@ -140,7 +145,7 @@ class Conversation:
         do, takes = self.requests[name]
         wrong = next((key for key in request if key not in ("request", "id", *takes)), None)
         if wrong is not None:
-            raise UsageError(f"{name} has no {wrong!r}. {nearest(wrong, ('id', *takes))}")
+            raise UsageError(f"{name} has no key {wrong!r}. {nearest(wrong, ('id', *takes))}")
         return do(request)
 
     def begun(self) -> dict[str, Any]:
@@ -156,7 +161,9 @@ class Conversation:
         network = self.search.ask()
         if network is None:
             ending = self.search.ending
-            why = "every network that is left is out: tell one first" if ending is None else ending.sentence or "all were told"
+            why = (
+                "all remaining networks are handed out: tell one first" if ending is None else ending.sentence or "all were told"
+            )
             return {"network": None, "over": ending is not None, "reason": why}
         trial = self.search.trial(network.digest)
         return {
@@ -174,7 +181,7 @@ class Conversation:
         """Takes a result; it is written when this is answered."""
         network, values, failed = (request.get(key) for key in ("network", "values", "failed"))
         if not isinstance(network, str):
-            raise UsageError("tell needs the network, as ask named it: 16 hex digits.")
+            raise UsageError('tell needs "network": the 16 hex digits from the answer to ask.')
         if not isinstance(values, dict | None) or not isinstance(failed, str | None):
             raise UsageError('tell needs "values": {NAME: NUMBER}, or "failed": "why".')
         trial = self.search.tell(network, values, failed or "")
@@ -204,14 +211,14 @@ def read_request(line: bytes) -> Mapping[str, Any]:
     try:
         request = json.loads(line.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f'this line is no JSON: {error}. Write one object a line, like {{"request": "ask"}}.') from None
+        raise UsageError(f'this line is not JSON: {error}. Write one object per line, like {{"request": "ask"}}.') from None
     if not isinstance(request, dict):
-        raise UsageError('this line is no JSON object. Write one a line, like {"request": "ask"}.')
+        raise UsageError('this line is not a JSON object. Write one per line, like {"request": "ask"}.')
     return request
 
 
 def _refuse(constant: str) -> Sequence[Any]:
-    raise ValueError(f"{constant} is no number of JSON; tell a network without a finite value as failed")
+    raise ValueError(f"{constant} is not a JSON number; tell a network without a finite value as failed")
 
 
 def answer(value: Mapping[str, Any]) -> None:

@@ -25,21 +25,24 @@ def attention(
     out: Output,
     source: Source,
     trial: Annotated[
-        str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Which of a run; the best when left out.")
+        str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Trial of a run: its number, best (default) or knee.")
     ] = "",
     data: Annotated[
-        str, typer.Option("-d", "--data", metavar="DATA", help="Images to look at; those of the run when left out.")
+        str, typer.Option("-d", "--data", metavar="DATA", help="Data set of the images; by default that of the run.")
     ] = "",
     weights: Annotated[
-        Path | None, typer.Option("--weights", metavar="FILE", help="Trained weights; left out, a trial is trained again.")
+        Path | None,
+        typer.Option(
+            "--weights", metavar="FILE", help="Trained weights (safetensors); without them a run's trial is trained again."
+        ),
     ] = None,
-    images: Annotated[int, typer.Option(metavar="N", min=2, help="Validation images to look at.")] = 512,
+    images: Annotated[int, typer.Option(metavar="N", min=2, help="Number of validation images.")] = 512,
 ) -> None:
-    """Measure how far the attentions of each layer, and with them its output, depend on the image.
+    """Measure how much the attentions of each layer, and with them its output, depend on the image.
 
-    The weights are those beside a config, those of --weights, or, for a run's trial, those of the same training as in the search,
-    which is done again. How the attentions evolved is said of a training that is done again, and of one of `dcdnas train`, which
-    keeps it beside its weights. What is found about a run's trial is kept in the run, and shown on its page.
+    The weights are those of --weights, or those beside a config; a run's trial without --weights is trained again exactly as in
+    the search. How the attentions evolved over the training is shown for a trial that is trained again, and for a training of
+    `dcdnas train`, which records it beside its weights. The result for a run's trial is kept in the run and shown on its page.
 
     Example:  dcdnas attention quick --trial best
     """

@@ -23,14 +23,14 @@ def clean(
     out: Output,
     run: Annotated[str | None, typer.Argument(metavar="RUN", help="Name or folder of the run.", show_default=False)] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="All runs, and the cache: decoded pictures, prices, times, compiled kernels.")
+        bool, typer.Option("--all", help="Clean all runs and the cache (decoded pictures, prices, times, compiled kernels).")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove it; without this it is only said.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove the files; without this flag they are only listed.")] = False,
 ) -> None:
-    """Say what of a run can be made again, and how much it takes; with --yes, remove it.
+    """List the files of a run that can be made again, with their sizes; with --yes, remove them.
 
-    Of a run that is its page, its table and configs of the front, and Ray's files. What was searched stays, and so do weights,
-    notes, and data that was fetched.
+    These are the run's page, the table and the configs of its front, and Ray's files. The results of the search are kept, as are
+    weights, notes and downloaded data.
 
     Example:  dcdnas clean --all --yes
     """
@@ -60,7 +60,7 @@ def clean(
     for row in rows:
         out.show(f"{BYTES.write(row['bytes']):>9}  {row['folder']}: {row['names']}")
     can = "Removed" if yes else "Can be removed with --yes:"
-    out.show(f"{can} {BYTES.write(total)}." if rows else "There is nothing that could be made again.")
+    out.show(f"{can} {BYTES.write(total)}." if rows else "There is nothing to remove.")
 
 
 def described(folder: Path, paths: list[Path]) -> list[dict[str, Any]]:

@@ -23,10 +23,11 @@ def compare(
     out: Output,
     run: Run,
     trials: Annotated[
-        list[str], typer.Argument(metavar="TRIAL...", help="Two or more: numbers, best, knee or static.", show_default=False)
+        list[str],
+        typer.Argument(metavar="TRIAL...", help="Two or more trials: their numbers, best, knee or static.", show_default=False),
     ],
 ) -> None:
-    """Set trials of a run side by side: how they did, what they cost, where they differ.
+    """Compare trials of a run side by side: their results, their costs and the decisions in which they differ.
 
     Example:  dcdnas compare quick best static
     """
@@ -116,4 +117,4 @@ def _show(out: Output, run: report.Run, trials: Sequence[Trial], different: dict
     if not different["decisions"]:
         out.show("These networks are equal.")
         return
-    out.show(f"{len(different['layers'])} layers differ; `dcdnas show {run.called} --trial N` has each layer by layer.")
+    out.show(f"{len(different['layers'])} layers differ; `dcdnas show {run.called} --trial N` shows each network layer by layer.")

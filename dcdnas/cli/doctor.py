@@ -48,7 +48,7 @@ class Finding:
 def doctor(out: Output) -> None:
     """Check this machine: versions, cores, memory, GPUs, Ray and its ports, the runs folder, optional packages.
 
-    Ends with exit code 1 when something that a search needs is missing.
+    The exit code is 1 when something that a search needs is missing.
     """
     from dcdnas.errors import DcdnasError
 
@@ -61,7 +61,7 @@ def doctor(out: Output) -> None:
     out.document([{"what": f.what, "well": f.well, "seen": f.seen, "advice": "" if f.well else f.advice} for f in found])
     wrong = [f.what for f in found if not f.well]
     if wrong:
-        raise DcdnasError(f"not well: {', '.join(wrong)}. What to do stands above.")
+        raise DcdnasError(f"problems with: {', '.join(wrong)}. The lines above say what to do.")
 
 
 def _findings() -> Iterator[Finding]:
@@ -114,7 +114,9 @@ def _ports() -> Finding:
     if said == "token" or (not said and number >= ASKS_FOR_A_TOKEN):
         return Finding("Ray's ports", True, "open to other machines, which need the token in ~/.ray/auth_token")
     advice = "Set RAY_AUTH_MODE=token, close the ports to other machines, or search with `--executor local`, which opens none."
-    return Finding("Ray's ports", False, "open to other machines without a token: who reaches them can run code here", advice)
+    return Finding(
+        "Ray's ports", False, "open to other machines without a token: anyone who reaches them can run code here", advice
+    )
 
 
 def _memory() -> str:

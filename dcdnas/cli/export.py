@@ -25,7 +25,7 @@ def export(
     out: Output,
     source: Source,
     trial: Annotated[
-        str, typer.Option("--trial", "-t", metavar="N|best|knee|front", help="Which of a run; the best when left out.")
+        str, typer.Option("--trial", "-t", metavar="N|best|knee|front", help="Trial of a run, by default best; front: all on it.")
     ] = "",
     budget: Budgets = None,
     to: Annotated[
@@ -33,31 +33,31 @@ def export(
         typer.Option(
             "--to",
             metavar="FORMATS",
-            help="config, torch, standalone, pt2, onnx, executorch, with commas; left out: config, and with trained weights "
-            "torch, pt2 and onnx.",
+            help="Formats, separated by commas: config, torch, standalone, pt2, onnx, executorch; by default config, and with "
+            "trained weights also torch, pt2 and onnx.",
         ),
     ] = "",
     standalone: Annotated[
-        bool, typer.Option("--standalone", help="Also network.py: plain PyTorch that needs torch and the weights alone.")
+        bool, typer.Option("--standalone", help="Also write network.py: plain PyTorch that needs only torch and the weights.")
     ] = False,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to.")] = Path("exported"),
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write to.")] = Path("exported"),
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Trained weights, .safetensors; needed by torch, wished for by the programs."),
+        typer.Option(metavar="FILE", help="Trained weights (safetensors); required by torch and standalone, else random."),
     ] = None,
     quantize: Annotated[
-        str, typer.Option(metavar="int8", help="Also model-int8.onnx, with scales of training images; says its accuracy.")
+        str, typer.Option(metavar="int8", help="Also write model-int8.onnx, calibrated on training images; print its accuracy.")
     ] = "",
     data: Annotated[
-        str | None, typer.Option("-d", "--data", metavar="DATA", help="For --quantize; the images of its training when left out.")
+        str | None, typer.Option("-d", "--data", metavar="DATA", help="Data set for --quantize; by default that of the training.")
     ] = None,
-    licence: Annotated[str, typer.Option("--license", metavar="NAME", help="Of the weights, for the model card.")] = "",
+    licence: Annotated[str, typer.Option("--license", metavar="NAME", help="Licence of the weights, for the model card.")] = "",
 ) -> None:
-    """Write a network as a folder that stands alone: config, weights, programs, and a model card.
+    """Export a network as a self-contained folder: config, weights, programs and a model card.
 
-    A run exports the weights of its short trainings where it keeps them (--keep-weights) and they fit; --weights gives others.
-    With --budget a finished run is cut again: the best within other bounds, nothing is trained. Every file is loaded again and
-    compared at batch 1 and 8; the folder has all of the files in the end, or is as it was.
+    The weights of a run's short trainings are exported where the run keeps them (--keep-weights) and they fit; --weights gives
+    others. --budget chooses the best trial of a run within other bounds than the search's, without training. Every file is
+    loaded again and compared at batch 1 and 8. The folder receives all of the files, or stays as it was.
 
     Examples:  dcdnas export trained/quick-3/seed-0 -o net  |  dcdnas export quick -b 1MFLOPs --to config,onnx -o small
     """
@@ -102,7 +102,7 @@ def _usual(out: Output, trained: Path | None) -> list[str]:
         return ["config"]
     if all(map(there, EXTRAS["onnx"])):
         return ["config", "torch", "pt2", "onnx"]
-    out.note('Note: ONNX models are left out, since they need: pip install "dcdnas[onnx]"')
+    out.note('Note: ONNX models are not written, because they need: pip install "dcdnas[onnx]"')
     return ["config", "torch", "pt2"]
 
 
@@ -121,7 +121,7 @@ def _written(
 
     model, carded = one.model(), "config" in formats
     if carded and not replaceable(folder):
-        out.note(f"Note: {folder / CARD} is not by dcdnas; it stays as it is, and no model card is written.")
+        out.note(f"Note: {folder / CARD} was not written by dcdnas; it is kept, and no model card is written.")
         carded = False
     known = trained is not None
 
@@ -156,7 +156,7 @@ def _calibrating(out: Output, one: Found, data: str | None, trained: Path | None
     name = data or known.get("data")
     if trained is None or not name:
         lacking = "trained weights (--weights)" if trained is None else "training images (-d DATA)"
-        raise UsageError(f"--quantize int8 needs {lacking}, which {one.name} does not say. Give them.")
+        raise UsageError(f"--quantize int8 needs {lacking}, and {one.name} has none. Give them.")
     a = model.architecture
     images = labelled(out, Wanted(one.name, a.input, a.classes, model.labels, bool(a.head)), name, 0.0, test=False)
     return split(images, VALIDATION)

@@ -26,15 +26,20 @@ def fidelity(
     out: Output,
     run: Run,
     networks: Annotated[
-        int, typer.Option("-n", "--networks", metavar="N", min=3, help="Networks, evenly from the best to the worst.")
+        int,
+        typer.Option(
+            "-n", "--networks", metavar="N", min=3, help="Number of networks, evenly spaced from the best to the worst."
+        ),
     ] = 8,
-    times: Annotated[int, typer.Option(metavar="N", min=2, help="Times as many epochs as in the search.")] = 3,
+    times: Annotated[
+        int, typer.Option(metavar="N", min=2, help="Length of each training, as a multiple of the epochs of the search.")
+    ] = 3,
     cpus_per_trial: Cpus = None,
     gpus_per_trial: Gpus = None,
 ) -> None:
-    """Train some networks of a run longer, and say how far the search ranked them as that does.
+    """Train some networks of a run longer, and measure how well the search ranked them (Kendall's tau).
 
-    Each is trained on another seed than in the search. What is trained is kept in the run's folder and not trained again.
+    Each network is trained on another seed than in the search. The trainings are kept in the run's folder and not repeated.
 
     Example:  dcdnas fidelity quick -n 8 --times 3
     """
@@ -76,7 +81,10 @@ def check(out: Output, run: Found, execution: Execution, networks: int, times: i
         f"and {found.longer} on another seed, over {len(found.networks)} networks: 1 is the same order, 0 no more than chance."
     )
     if low <= 0:
-        out.show("So few networks leave open whether the search ranks at all. More of them (-n), or more --epochs, would tell.")
+        out.show(
+            "With so few networks it is open whether the search ranks better than chance. Use more networks (-n), or search with "
+            "more --epochs."
+        )
 
 
 def table_of(found: Fidelity) -> Sheet:

@@ -25,9 +25,9 @@ trials: 24
 
 def init(
     out: Output,
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write; here when left out.")] = Path("."),
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder to write to.")] = Path("."),
 ) -> None:
-    """Write a starter: a search space with comments that explain the format, and settings to search it.
+    """Write a starter project: a search space whose comments explain the format, and settings to search it.
 
     Example:  dcdnas init my-search && cd my-search && dcdnas search
     """

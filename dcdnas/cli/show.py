@@ -24,14 +24,17 @@ PANEL = "Results"
 def show(
     out: Output,
     source: Source,
-    trial: Annotated[str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Which trial of a run.")] = "",
+    trial: Annotated[
+        str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Trial of a run: its number, best (default) or knee.")
+    ] = "",
     as_csv: AsCsv = False,
     count: Count = "deploy",
 ) -> None:
-    """Show a network layer by layer: operator and settings, place, FLOPs and their parts, parameters.
+    """Show a network layer by layer: operator and settings, geometry, FLOPs and their parts, parameters.
 
-    The layers' costs add up to the network's. One FLOP is one multiply-add. Of each layer's FLOPs, the convolution is what it
-    costs with all that depends on the input held constant; the controller computes that, the dynamic part applies it.
+    The costs of the layers add up to that of the network. One FLOP is one multiply-add. The FLOPs of a layer have three parts:
+    the convolution, with everything that depends on the input held constant; the controller, which computes the quantities that
+    depend on the input; and the dynamic part, which applies them.
 
     Example:  dcdnas show quick --trial best
     """

@@ -25,10 +25,12 @@ EVERY = 2.0
 
 def status(
     out: Output,
-    run: Annotated[str | None, typer.Argument(metavar="RUN", help="A run; all of them when left out.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again until the run ends.")] = False,
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="Name or folder of a run; by default all runs are listed.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Print the status repeatedly until the run ends.")] = False,
 ) -> None:
-    """Show how the runs stand, or one of them."""
+    """Show the status of all runs, or of one run."""
     from dcdnas.cli._verdict import show_verdict
     from dcdnas.errors import UsageError
     from dcdnas.results import load_run
