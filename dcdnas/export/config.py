@@ -118,7 +118,9 @@ def _labels(document: Document, architecture: Architecture) -> tuple[str, ...]:
         raise FileError(f"{document.where(('label_names',))}: {said!r:.60}. Allowed: a list with the name of each class.")
     if said and len(said) != architecture.classes:
         where = document.where(("label_names",))
-        raise FileError(f"{where}: label_names has {len(said)} names for {architecture.classes} classes. Give one a class.")
+        raise FileError(
+            f"{where}: label_names has {len(said)} names for {architecture.classes} classes. Give one for each class."
+        )
     return tuple(said)
 
 

@@ -87,7 +87,7 @@ class Export:
         written = [] if weights.is_file() else self.torch()
         program = traced(self.network, self.model.architecture.input)
         error = write_standalone(program, self.network, self.model, path, weights, compared)
-        said = f"needs torch and {WEIGHTS} alone; computes the same at batch 1 and 8"
+        said = f"needs only torch and {WEIGHTS}; computes the same at batch 1 and 8"
         return [*written, self._computed(path, error, said)]
 
     def pt2(self) -> list[Written]:

@@ -77,14 +77,14 @@ class Opened:
         said = self.normalisation or normalisation
         if said is None:
             raise UsageError(
-                f"{self.path} does not say how its images are normalised, so what it predicts would be wrong. "
-                "Export it again from the run or the trained folder, which know it."
+                f"{self.path} does not say how its images are normalised, so its predictions would be wrong. "
+                "Export it again from the run or the trained folder, which record it."
             )
         with torch.inference_mode():
             x = normalised(pixels, said.mean, said.std)
             found = torch.cat([self.run(x[i : i + self.most]) for i in range(0, len(x), self.most)])
         if not torch.isfinite(found).all():
-            raise FileError(f"{self.path}: its outputs are no finite numbers. Its weights are damaged, or its training diverged.")
+            raise FileError(f"{self.path}: its outputs are not finite. Its weights are damaged, or its training diverged.")
         return found.double()
 
     def answers(self, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
@@ -197,8 +197,8 @@ def _onnx(path: Path) -> Opened:
     of_images = len(inputs) == 1 and len(shape) == 3 and all(type(n) is int and n > 0 for n in sizes)
     if not of_images or not (whole or tuple(output.shape[2:]) == shape[1:]):
         raise FileError(
-            f"{path}: no classifier of images or of their pixels: it takes {[i.shape for i in inputs]} and gives {output.shape}. "
-            "Allowed: what `dcdnas export --to onnx` writes."
+            f"{path}: not a classifier of images or of their pixels: it takes {[i.shape for i in inputs]} and gives "
+            f"{output.shape}. Allowed: what `dcdnas export --to onnx` writes."
         )
     labels, classes = tuple(said.get("label_names", ())), output.shape[1]
     if labels and len(labels) != classes:

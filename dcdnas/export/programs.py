@@ -163,9 +163,13 @@ def compared(network: Network, run: Run, shape: Sequence[int], path: Path, batch
         with torch.no_grad():
             expected, found = network(x), run(x)
         if found.shape != expected.shape or not torch.isfinite(found).all():
-            raise MismatchError(f"{path}: at batch {batch} the outputs are {tuple(found.shape)} or not finite. It was not kept.")
+            raise MismatchError(
+                f"{path}: at batch {batch} the outputs are {tuple(found.shape)} or not finite. The file was not kept."
+            )
         error = ((found - expected).abs().max() / expected.abs().max().clamp_min(1e-12)).item()
         if error > ALLOWED:
-            raise MismatchError(f"{path}: at batch {batch} it differs by {error:.1e} (allowed {ALLOWED:.0e}). It was not kept.")
+            raise MismatchError(
+                f"{path}: at batch {batch} it differs by {error:.1e} (allowed {ALLOWED:.0e}). The file was not kept."
+            )
         worst = max(worst, error)
     return worst

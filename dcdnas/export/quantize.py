@@ -95,7 +95,7 @@ def _check_batches(opened: Opened, images: Images, path: Path) -> None:
     each = torch.cat([opened.outputs(few.take(torch.tensor([i]))) for i in range(len(few))])
     together = opened.outputs(few)
     if not torch.allclose(each, together, rtol=1e-4, atol=1e-4 * together.abs().max().item()):
-        raise MismatchError(f"{path}: a batch of 8 does not give what its images give alone. It was not kept.")
+        raise MismatchError(f"{path}: a batch of 8 images gives other outputs than each image alone. The file was not kept.")
 
 
 def _reached(opened: Opened, images: Images) -> float:

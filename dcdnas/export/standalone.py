@@ -27,7 +27,7 @@ HEAD = '''"""{what}: plain PyTorch, written by dcdnas {version}. It needs torch 
     network = load()                              # in eval mode
     logits = network(images)                      # (N, {channels}, {height}, {width}) -> (N, {outputs})
 
-Images are floats from 0 to 1 from which MEAN is taken and which are divided by STD, channel by channel.
+Images are floats from 0 to 1 from which MEAN is subtracted and which are then divided by STD, channel by channel.
 """
 
 import json
@@ -44,15 +44,15 @@ LABELS = {labels}
 
 STATE = {{
 {state}}}
-"""Name -> shape, dtype and whether it is learned, of all parameters and buffers."""
+"""Shape, dtype and whether it is learned, of every parameter and buffer by name."""
 
 CONSTANTS = {{
 {constants}}}
-"""Name -> shape, dtype, where it is not zero and what is there, of buffers that no file of weights has."""
+"""Shape, dtype, nonzero indices and their values, by name, of the buffers that the file of weights does not contain."""
 
 
 class Network(torch.nn.Module):
-    """The network in eval mode, one line an operation."""
+    """The network in eval mode, one line per operation."""
 
     def __init__(self):
         super().__init__()
@@ -70,7 +70,7 @@ class Network(torch.nn.Module):
             module.register_buffer(last, tensor, persistent=False)
 
     def inside(self, name):
-        """The module that holds a tensor, and what it is called there."""
+        """Returns the module that holds a tensor, and the tensor's name in it."""
         *path, last = name.split(".")
         module = self
         for part in path:
@@ -83,7 +83,7 @@ class Network(torch.nn.Module):
 {body}
 
 def load(path=Path(__file__).with_name("{weights}")):
-    """The network with the weights of a safetensors file, which are read without running anything in it."""
+    """Loads the network with the weights of a safetensors file, which is read without running any code in it."""
     dtypes = {{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}}
     content = Path(path).read_bytes()
     size = int.from_bytes(content[:8], "little")

@@ -196,7 +196,7 @@ def test_outputs_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     torch.nn.init.constant_(network.classifier.weight, 3e38)  # whose products overflow
     save_weights(network, tmp_path / "model.safetensors", MODEL.metadata())
     export_model(Model(ARCHITECTURE, {}, MODEL.normalisation), tmp_path, ["config"])
-    with pytest.raises(FileError, match="its outputs are no finite numbers"):
+    with pytest.raises(FileError, match="its outputs are not finite"):
         open_network(tmp_path).logits(PIXELS)
 
 
