@@ -147,7 +147,7 @@ def test_a_file_that_is_no_onnx_model_and_one_of_something_else_are_refused(tmp_
     info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in ("x", "y")]
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", info[:1], info[1:])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "relu.onnx")
-    with pytest.raises(FileError, match=r"relu\.onnx: no classifier of images or of their pixels"):
+    with pytest.raises(FileError, match=r"relu\.onnx: not a classifier of images or of their pixels"):
         open_network(tmp_path / "relu.onnx")
 
 
