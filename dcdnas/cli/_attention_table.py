@@ -1,4 +1,4 @@
-"""The attentions of a network as a table."""
+"""Tables of a network's attentions."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ CAPTION = (
 )
 
 HEIGHTS, WIDTH = "▁▂▃▄▅▆▇█", 12
-"""Characters of a curve, from low to high, and how many there are at most."""
+"""Characters of a curve, from low to high, and the largest number of characters of a curve."""
 
 
 def attention_table(layers: Sequence[Dynamics]) -> Sheet:
-    """One row an attention; what belongs to the layer stands in its first row."""
+    """Makes a table with one row per attention; facts of a layer stand in its first row."""
     made = table(
         "Layer",
         "Operator",
@@ -42,7 +42,7 @@ def attention_table(layers: Sequence[Dynamics]) -> Sheet:
 
 
 def course_table(course: Course) -> Sheet:
-    """One row an attention: its spread over the training as a curve; how the layer's evolve stands in its first row."""
+    """Makes a table with one row per attention: its spread over the training as a curve, and the evolution of its layer."""
     made = table("Layer", "Attention", "Over time", "Evolution", spare=("Over time", "Attention"))
     for layer in course.layers:
         for i, (name, spreads) in enumerate(layer.spreads.items()):
@@ -58,7 +58,7 @@ def course_table(course: Course) -> Sheet:
 
 
 def curve(values: Sequence[float | None]) -> str:
-    """A curve in characters, from its least to its largest value; low where it hardly changes, a space where it has no value."""
+    """Draws a curve in characters, scaled from its smallest to its largest value; low if it hardly changes, a space for None."""
     count = min(WIDTH, len(values))
     shown = [values[round(i * (len(values) - 1) / max(1, count - 1))] for i in range(count)]
     top = len(HEIGHTS) - 1
