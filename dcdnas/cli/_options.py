@@ -1,4 +1,4 @@
-"""Flags that several verbs share, spelled once."""
+"""Arguments and flags that several verbs share, defined once."""
 
 from __future__ import annotations
 

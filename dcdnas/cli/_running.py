@@ -111,5 +111,5 @@ class Interrupts:
             signal.signal(signal.SIGINT, self.quit)
 
     def quit(self, *_: object) -> None:
-        """Terminates the process without clean-up, because the run's store is always consistent and workers end with this process."""
+        """Terminates the process without clean-up: the run's store is always consistent, and workers end with this process."""
         os._exit(INTERRUPTED)

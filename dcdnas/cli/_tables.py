@@ -148,7 +148,7 @@ def _spare(run: Run, metrics: Sequence[str]) -> list[str]:
 
 
 def _readings(run: Run, trials: Sequence[Trial]) -> tuple[list[str], Callable[[Trial], list[str]]]:
-    """Headings of the objectives' columns, those of the primary one with the kind of reading, and a function for a trial's cells."""
+    """Headings of the objectives' columns, the primary one's with the kind of reading, and a function for a trial's cells."""
     again = {c.trial.number: run.objective.said(c.mean) for c in run.confirmed}
     beside, others = any(t.number in again for t in trials), run.goals.objectives[1:]
 

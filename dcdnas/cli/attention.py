@@ -1,4 +1,4 @@
-"""`dcdnas attention`: how dynamic each layer of a trained network is."""
+"""`dcdnas attention`: measures how dynamic each layer of a trained network is."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def attention(
 
 
 def check_classifier(found: Found) -> None:
-    """Refuses a network that scores pixels.
+    """Checks that a network is a classifier.
 
     Raises:
-        UsageError: saying that attentions are looked at in classifiers.
+        UsageError: when the network scores pixels, because attentions are measured in classifiers only.
     """
     from dcdnas.errors import UsageError
 
@@ -78,11 +78,11 @@ def check_classifier(found: Found) -> None:
 
 
 def with_weights(out: Output, found: Found, data: str, weights: Path, count: int) -> Attentions:
-    """The attentions of a network whose trained weights are in a file.
+    """Measures the attentions of a network whose trained weights are in a file.
 
     Raises:
-        UsageError: when nothing says which images it is for, or nobody but the task knows them.
-        FileError: when the weights cannot be read, or are of another network.
+        UsageError: when the data set is not known, or only the user's own task knows it.
+        FileError: when the weights cannot be read, or belong to another network.
     """
     from dcdnas.analysis.attention import attentions
     from dcdnas.cli._ready import read_images
@@ -104,10 +104,10 @@ def with_weights(out: Output, found: Found, data: str, weights: Path, count: int
 
 
 def trained_again(out: Output, found: Found, data: str, count: int) -> Attentions:
-    """The attentions of a run's trial after the same training as in the search.
+    """Trains a run's trial again as in the search and measures its attentions.
 
     Raises:
-        UsageError: when there is no such training, or it was on other images.
+        UsageError: when the trial was not trained, or was trained on other images than `data`.
     """
     from dcdnas.analysis.attention import attentions
     from dcdnas.core.units import counted

@@ -1,4 +1,4 @@
-"""`dcdnas clean`: removes what can be made again."""
+"""`dcdnas clean`: removes files that can be made again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["clean"]
 PANEL = "Results"
 
 DERIVED = ("pareto.csv", "report.html", "front/*.yaml", "ray")
-"""Of a run's folder: `dcdnas report RUN` makes the first three again, and Ray needs its own files only while it runs."""
+"""Removable files in a run's folder: `dcdnas report RUN` makes the first three again; Ray needs its own only while it runs."""
 
 
 def clean(
@@ -64,7 +64,7 @@ def clean(
 
 
 def described(folder: Path, paths: list[Path]) -> list[dict[str, Any]]:
-    """A row of what is in a folder; none where that is nothing."""
+    """Returns a row that describes the files of a folder; no row if there are no files."""
     if not paths:
         return []
     names = sorted({path.relative_to(folder).parts[0].partition("-")[0] for path in paths})
@@ -72,29 +72,29 @@ def described(folder: Path, paths: list[Path]) -> list[dict[str, Any]]:
 
 
 def cached(folder: Path) -> list[Path]:
-    """What lies in the cache, but for data that was fetched."""
+    """Files and folders in the cache, except downloaded data."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if path.name != "data" and not path.name.startswith("."))
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
+    """Size in bytes of a file, or of all files in a folder."""
     inside = [path] if path.is_symlink() or not path.is_dir() else path.rglob("*")
     total = 0
     for one in inside:
-        with suppress(OSError):  # another process may remove it
+        with suppress(OSError):  # another process may have removed it
             total += 0 if one.is_dir() else one.lstat().st_size
     return total
 
 
 def remove(paths: list[Path]) -> None:
-    """Removes files and folders, and the folders that are empty then; of a link the link."""
+    """Removes files and folders, and ``front`` folders that become empty; of a symbolic link, only the link."""
     for path in paths:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
     for folder in {path.parent for path in paths if path.parent.name == "front"}:
-        with suppress(OSError):  # something else is in it
+        with suppress(OSError):  # it contains other files
             folder.rmdir()

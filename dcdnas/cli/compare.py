@@ -54,7 +54,7 @@ def compare(
 
 
 def differences(trials: Sequence[Trial]) -> dict[str, dict[str, list[Any]]]:
-    """Decisions and layers that are not the same in all of them, a value a trial; None where a trial has none."""
+    """Decisions and layers that differ between the trials, with one value per trial; None where a trial has none."""
     decisions = list(dict.fromkeys(name for t in trials for name in t.decisions))
     slots = list(dict.fromkeys(slot for t in trials for slot in t.architecture.layers))
     rows: dict[str, dict[str, list[Any]]] = {
@@ -91,7 +91,7 @@ def _plain(run: report.Run, trial: Trial) -> dict[str, Any]:
 
 
 def _show(out: Output, run: report.Run, trials: Sequence[Trial], different: dict[str, dict[str, list[Any]]]) -> None:
-    """Facts and differing decisions as one table, a column a trial; the differing layers are counted."""
+    """Prints facts and differing decisions as a table with one column per trial, and the number of differing layers."""
     from dcdnas.cli._tables import table
     from dcdnas.core.units import duration, metric_name, mix, quantity
 

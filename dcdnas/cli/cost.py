@@ -1,4 +1,4 @@
-"""`dcdnas cost`: what networks cost, without training."""
+"""`dcdnas cost`: counts the costs of networks, without training."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def cost(
 
 
 Timed = tuple["Table", "Timing | None"]
-"""The latency table, and what the whole network takes where that was measured."""
+"""The latency table, and the latency of the whole network if it was measured."""
 
 
 def _latency(out: Output, architecture: Architecture, file: str | None, device: str | None, runtime: str | None) -> Timed:

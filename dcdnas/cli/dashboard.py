@@ -1,4 +1,4 @@
-"""`dcdnas dashboard`: the pages of the runs, in a browser."""
+"""`dcdnas dashboard`: serves the pages of the runs for a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dcdnas evaluate`: a trained network on test images."""
+"""`dcdnas evaluate`: tests a trained network on test images."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def evaluate(
 
 
 class _Found(NamedTuple):
-    """What is said of a test: as plain data, in lines, as tables, and in a few words."""
+    """Results of a test: as plain data, as lines, as tables, and in a few words."""
 
     document: dict[str, Any]
     lines: list[str]

@@ -1,4 +1,4 @@
-"""`dcdnas export`: networks of a run as files that stand alone."""
+"""`dcdnas export`: writes networks as self-contained folders."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def export(
 
 
 def _weights(out: Output, one: Found, given: Path | None, alone: bool) -> Path | None:
-    """Says which network is exported; returns its trained weights, where there are any and more than a config is written."""
+    """Prints which network is exported; returns its trained weights if there are any and not only a config is written."""
     from dcdnas.core.units import costs
     from dcdnas.results.verdict import value_said
 
@@ -95,7 +95,7 @@ def _weights(out: Output, one: Found, given: Path | None, alone: bool) -> Path |
 
 
 def _usual(out: Output, trained: Path | None) -> list[str]:
-    """What is written when nothing is asked for."""
+    """Formats that are written by default."""
     from dcdnas.core.extras import EXTRAS, there
 
     if trained is None:
@@ -115,7 +115,7 @@ def _written(
     images: Split | None,
     licence: str,
 ) -> Sequence[Written]:
-    """Writes one network, with its card wherever there is a config, and in eight bits where there are images for that."""
+    """Writes one network, with a model card if a config is written, and an int8 model if there are calibration images."""
     from dcdnas.export import export_model
     from dcdnas.pages.card import CARD, replaceable, write_card
 
@@ -133,7 +133,7 @@ def _written(
 
 
 def _quantized(made: Path, images: Split) -> Written:
-    """Writes the eight-bit model beside the other one."""
+    """Writes the int8 model beside the ONNX model."""
     from dcdnas.export.opened import ONNX
     from dcdnas.export.quantize import INT8, write_int8
 
@@ -141,10 +141,10 @@ def _quantized(made: Path, images: Split) -> Written:
 
 
 def _calibrating(out: Output, one: Found, data: str | None, trained: Path | None) -> Split:
-    """The training images of a network, with the part that it is judged on, as `dcdnas train` cuts it.
+    """Loads the training images of a network, split into training and validation part as in `dcdnas train`.
 
     Raises:
-        UsageError: when nobody says which they are, or the network is not trained.
+        UsageError: when the data set is not known, or the network is not trained.
     """
     from dcdnas.cli._labelled import Wanted, labelled
     from dcdnas.data import split
@@ -163,7 +163,7 @@ def _calibrating(out: Output, one: Found, data: str | None, trained: Path | None
 
 
 def _document(one: Found, written: Sequence[Written]) -> dict[str, Any]:
-    """What was written of one network, as plain data."""
+    """Returns the files written for one network as plain data."""
     from dcdnas.results.verdict import evidence
 
     known: dict[str, Any] = {}

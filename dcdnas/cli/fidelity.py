@@ -1,4 +1,4 @@
-"""`dcdnas fidelity`: whether a run's short trainings rank networks as longer ones do."""
+"""`dcdnas fidelity`: measures whether a run's short trainings rank networks as longer ones do."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def fidelity(
 
 
 def check_wanted(plan: Plan, networks: int | None) -> None:
-    """Refuses, before a search begins, to end it with longer trainings where nothing is trained here.
+    """Checks before a search that its networks are trained here, so that some can be trained longer at its end.
 
     Raises:
-        UsageError: saying why.
+        UsageError: when they are not, with the reason.
     """
     from dcdnas.engine.reproduce import check_trained_here
 
@@ -64,7 +64,7 @@ def check_wanted(plan: Plan, networks: int | None) -> None:
 
 
 def check(out: Output, run: Found, execution: Execution, networks: int, times: int = 3) -> None:
-    """Trains the networks longer and says how the orders agree."""
+    """Trains networks of a run longer and prints how well both orders agree."""
     from dcdnas.core.units import counted
     from dcdnas.engine.fidelity import document, fidelity
 
@@ -88,7 +88,7 @@ def check(out: Output, run: Found, execution: Execution, networks: int, times: i
 
 
 def table_of(found: Fidelity) -> Sheet:
-    """The networks in the order of the search, with their places in the other one."""
+    """Makes a table of the networks in the order of the search, with their places after the longer trainings."""
     from dcdnas.cli._tables import table
 
     o = found.objective

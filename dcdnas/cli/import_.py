@@ -1,4 +1,4 @@
-"""`dcdnas import`: a published checkpoint as a network of ours."""
+"""`dcdnas import`: converts a published checkpoint to a config and weights of dcdnas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dcdnas init`: a starter that runs."""
+"""`dcdnas init`: writes a starter project that can be searched at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dcdnas list`: what there is to choose from."""
+"""`dcdnas list`: lists the available operators, networks, spaces and other entries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dcdnas predict`: what a trained network sees in pictures."""
+"""`dcdnas predict`: predicts the classes of pictures with a trained network."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["predict"]
 PANEL = "Networks"
 
 BATCH = 64
-"""Pictures that are decoded and predicted at one time."""
+"""Number of pictures that are decoded and predicted together."""
 
 NAMED = 5
-"""Pictures that could not be read which a message names."""
+"""Largest number of unreadable pictures that a message names."""
 
 
 def predict(
@@ -88,7 +88,7 @@ def predict(
 
 
 def _predicted(opened: Opened, paths: Sequence[Path], top: int) -> tuple[list[dict[str, Any]], list[str]]:
-    """For each picture its path and its highest classes with their probabilities; a sentence for each that cannot be read."""
+    """Returns each picture's path and most probable classes, and a sentence for each picture that cannot be read."""
     from dcdnas.data import read_pictures
 
     rows: list[dict[str, Any]] = []
@@ -106,7 +106,7 @@ def _predicted(opened: Opened, paths: Sequence[Path], top: int) -> tuple[list[di
 
 
 def _masked(opened: Opened, paths: Sequence[Path], top: int, folder: Path | None) -> tuple[list[dict[str, Any]], list[str]]:
-    """For each picture its path, the classes with most pixels, and its mask's file; a sentence for each that cannot be read."""
+    """Returns each picture's path, largest classes and mask file, and a sentence for each picture that cannot be read."""
     from dcdnas.cli._mask_prediction import Masks, shares
     from dcdnas.data import read_pictures
 
@@ -130,7 +130,7 @@ def _complain(out: Output, damaged: Sequence[str], count: int, allowed: float) -
     """Names the pictures that could not be read.
 
     Raises:
-        DataError: when they are more than are allowed.
+        DataError: when there are more of them than allowed.
     """
     from dcdnas.errors import DataError
 

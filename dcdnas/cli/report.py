@@ -1,4 +1,4 @@
-"""`dcdnas report`: a run as one HTML page."""
+"""`dcdnas report`: writes a run's pages as one HTML file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dcdnas reproduce`: trains one network of a run again and says whether it reaches the same."""
+"""`dcdnas reproduce`: trains one network of a run again and compares its results with the record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dcdnas resume`: goes on with a run that was interrupted, or asks for more."""
+"""`dcdnas resume`: continues a run that was interrupted, or extends one."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ def resume(
 
 
 def wanted(text: str, asked: int, ended: int) -> int:
-    """The number of trainings that ``-n`` means.
+    """Converts the value of ``-n`` to the total number of trainings.
 
     Raises:
-        UsageError: when it cannot be read, or is fewer than have ended.
+        UsageError: when it cannot be parsed, or is less than the number of ended trainings.
     """
     from dcdnas.errors import UsageError
 

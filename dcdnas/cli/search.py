@@ -1,4 +1,4 @@
-"""`dcdnas search`: from a space and a budget to a front of networks."""
+"""`dcdnas search`: searches a space within a budget for the Pareto front of its networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dcdnas show`: one network, layer by layer."""
+"""`dcdnas show`: shows one network layer by layer."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def show(
 
 
 def _breakdown(found: Found, count: CountName) -> Breakdown:
-    """The costs with the latencies of the run's table, or in other forms than those that budgets mean."""
+    """Computes the costs with latencies from the run's table, or in other forms than the deploy forms."""
     from dcdnas.cost import breakdown, counted_as
     from dcdnas.cost.latency import prices_by
     from dcdnas.engine.latency import table_for
@@ -72,7 +72,7 @@ def _breakdown(found: Found, count: CountName) -> Breakdown:
 
 
 def heading(found: Found, whole: Cost, count: str) -> list[str]:
-    """What the network is, what it costs and how it did."""
+    """Writes lines with the network's shape, its costs and its results."""
     from dcdnas.cli._layer_table import counted
     from dcdnas.core.units import costs, ending, mix, outputs, quantity
     from dcdnas.results.verdict import mean_said
@@ -105,7 +105,7 @@ def heading(found: Found, whole: Cost, count: str) -> list[str]:
 
 
 def document(found: Found, costs: Breakdown, count: str) -> dict[str, Any]:
-    """The network as plain data."""
+    """Returns the network as plain data."""
     from dcdnas.cli._layer_table import row
 
     return {

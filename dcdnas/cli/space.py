@@ -127,7 +127,7 @@ space = {"show": show, "check": check, "sample": sample}
 
 
 def _priced(out: Output, found: SearchSpace, budgets: Sequence[Budget], file: str | None, device: str | None) -> SearchSpace:
-    """The space with latency among its prices where a budget bounds it."""
+    """Adds latency to the prices of a space if a budget bounds it."""
     from dcdnas.cli._measuring import measuring
     from dcdnas.cost.latency import prices_by
     from dcdnas.space.pricing.latency import take_table

@@ -1,4 +1,4 @@
-"""`dcdnas stop`: asks a running search to end."""
+"""`dcdnas stop`: asks a running search to stop."""
 
 from __future__ import annotations
 

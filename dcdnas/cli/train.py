@@ -1,4 +1,4 @@
-"""`dcdnas train`: a found network trained in earnest."""
+"""`dcdnas train`: full training of a network."""
 
 from __future__ import annotations
 
@@ -123,17 +123,17 @@ def train(
 
 
 def folder_of(one: Found, output: Path | None, front: bool) -> Path:
-    """Where a network's trainings are kept."""
+    """Folder in which a network's trainings are kept."""
     if output is None:
         return Path("trained") / one.name
     return output / one.name if front else output
 
 
 def sources_of(source: str, trial: str, front: bool = False) -> list[Found]:
-    """The networks that are meant: of a run, a config or a published one, or all of a run's front.
+    """Opens the network of a run, a config or a preset, or all networks on a run's front.
 
     Raises:
-        UsageError: when there is none, or both a trial and the front are asked for.
+        UsageError: when there is no such network, or both a trial and the front are given.
     """
     from dcdnas.cli._source import Source, is_preset, open_source
     from dcdnas.errors import UsageError

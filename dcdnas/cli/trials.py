@@ -1,4 +1,4 @@
-"""`dcdnas trials`: the trials of a run as a table."""
+"""`dcdnas trials`: lists the trials of a run as a table."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _states(wanted: Sequence[str]) -> Sequence[str]:
 
 
 def _sorted(trials: Sequence[Trial], rows: dict[int, dict[str, Any]], column: str) -> list[Trial]:
-    """By a column of the frame; what has no value there stands at the end."""
+    """Sorts trials by a column of the frame; those without a value stand at the end."""
     from dcdnas.errors import UnknownNameError
 
     name, down = column.removeprefix("-"), column.startswith("-")

@@ -1,4 +1,4 @@
-"""`dcdnas tune-forms`: which form of each dynamic layer is fastest on this machine."""
+"""`dcdnas tune-forms`: measures which form of each dynamic layer is fastest on this machine."""
 
 from __future__ import annotations
 
