@@ -33,7 +33,7 @@ def task_of(run: Run | None, data: str, recipe: str | None, epochs: int | None, 
     if run and run.own_task:
         raise UsageError(
             f"{run.name} was searched for the task {run.own_task}, and `dcdnas train` trains classifiers. Export its networks "
-            f"(`dcdnas export {run.called}`), and train what dcdnas.build makes of them as the task does."
+            f"(`dcdnas export {run.called}`), build them with dcdnas.build, and train them with the task's code."
         )
     known = {k: v for k, v in dict(run.config.get("task", {})).items() if k in RECIPE} if run else {}
     known = {**(known if recipe is None else {}), "epochs": EPOCHS, **(read_recipe(recipe) if recipe else {})}

@@ -97,7 +97,7 @@ def open_source(source: str, trial: str = "", budget: Sequence[str] | None = Non
     path = config_in(Path(source))
     if path.suffix in SUFFIXES:
         if trial or budget:
-            raise UsageError(f"{source} is one network: --trial and --budget choose among the trials of a run.")
+            raise UsageError(f"{source} is one network: --trial and --budget choose among the trials of a run. Leave them out.")
         return [Source(path.stem if path == Path(source) else Path(source).resolve().name, Architecture.read(path), path=path)]
     try:
         run = load_run(find_run(source))

@@ -16,7 +16,7 @@ PANEL = "Spaces and data"
 SPACE = "space.yaml"
 
 SETTINGS = """\
-# What a search in this folder takes for granted; flags and --set override it. `dcdnas search --dry-run` shows the plan.
+# Defaults for searches in this folder; flags and --set override them. `dcdnas search --dry-run` shows the plan.
 space: space.yaml
 budget: 2MFLOPs # several in a list: [2MFLOPs, 100kparams]
 trials: 24
