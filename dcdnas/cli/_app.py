@@ -1,4 +1,4 @@
-"""From the folder's files to the application: verbs discovered, common flags added, errors turned into exit codes."""
+"""Builds the command-line application: discovers verbs, adds the common flags and turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -25,29 +25,37 @@ PANELS = ("Search", "Results", "Networks", "Spaces and data", "This machine")
 """Groups of the verbs in `dcdnas --help`, in order."""
 
 INTERRUPTED = 130
-"""Exit code of a command that Ctrl-C ended at once."""
+"""Exit code of a command that Ctrl-C terminated immediately."""
 
 _FOLDER: Catalogue[Verb] = Catalogue("cli", "command", listed="")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout; all else goes to stderr.", rich_help_panel="Output")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print JSON on stdout; everything else goes to stderr.", rich_help_panel="Output")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.", rich_help_panel="Output")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print more, and tracebacks.", rich_help_panel="Output")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print more details, and tracebacks of errors.", rich_help_panel="Output")
+]
 Plain = Annotated[bool, typer.Option("--no-color", help="Print without colours.", rich_help_panel="Output")]
 
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", metavar="FILE", help="Load an operator, network, metric, sampler, ... of your own; repeatable."),
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        help="Python file that adds an operator, network, metric, sampler, ... of your own; repeatable.",
+    ),
 ]
 
 _Misused: type[Exception] = typer.BadParameter.__mro__[1]
-"""What Typer raises for a command line that it cannot read."""
+"""The exception that Typer raises for a command line that it cannot parse."""
 
 COMMON = {"as_json": Json, "quiet": Quiet, "verbose": Verbose, "no_color": Plain}
-"""The flags that every verb has."""
+"""Flags that every verb has."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line; ends the process with its exit code."""
+    """Runs the command line and ends the process with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = typer.main.get_command(make_app(words)).main(words, prog_name="dcdnas", standalone_mode=False)
@@ -59,9 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _refused(error: Any, words: Sequence[str]) -> int:
-    """Says what is wrong with a command line in the words of all other errors; returns the exit code."""
+    """Prints what is wrong with a command line, in the style of all other errors, and returns the exit code."""
     said = " ".join(error.format_message().replace("Value error, ", "").split())
-    if said:  # the help, which stands for a command without words, has been printed
+    if said:  # empty for a command without arguments, whose help has been printed already
         verb = next((word for word in words[:1] if word in verbs()), "")
         command, end = error.ctx.command_path if error.ctx else f"dcdnas {verb}".rstrip(), "" if said[-1] in ".?" else "."
         Output(no_color="--no-color" in words).error(
@@ -71,12 +79,12 @@ def _refused(error: Any, words: Sequence[str]) -> int:
 
 
 def verbs() -> dict[str, str]:
-    """Name of each verb -> its module."""
+    """Maps the name of each verb to its module."""
     return {name.rstrip("-"): f"dcdnas.cli.{name.replace('-', '_')}" for name in _FOLDER}
 
 
 def make_app(words: Sequence[str]) -> typer.Typer:
-    """The application for these arguments: with one verb when it is the first of them, else with all, for help and hints."""
+    """Builds the application for these arguments: with the verb that is the first argument, else with all verbs."""
     settings = {"help_option_names": ["-h", "--help"]}
     app = typer.Typer(
         context_settings=settings, rich_markup_mode="rich", pretty_exceptions_enable=False, no_args_is_help=True, help=_ABOUT
@@ -109,7 +117,7 @@ def _panel(module: Any) -> int:
 
 
 def _register(app: typer.Typer, name: str, module: Any, settings: dict[str, Any]) -> None:
-    """Adds a verb, or a verb with sub-verbs."""
+    """Adds a verb, or a verb with sub-verbs, to the application."""
     entry: Verb = getattr(module, module.__all__[0])
     panel = PANELS[_panel(module)]
     if callable(entry):
@@ -122,7 +130,7 @@ def _register(app: typer.Typer, name: str, module: Any, settings: dict[str, Any]
 
 
 def _with_output(function: Callable[..., None]) -> Callable[..., None]:
-    """The function without its `Output` parameter and with the common flags, from which the output is made."""
+    """Wraps a verb's function: the common flags replace its `Output` parameter, which is made from them."""
     signature = inspect.signature(function, eval_str=True)
     _, *own = signature.parameters.values()
     keyword = inspect.Parameter.KEYWORD_ONLY
@@ -160,13 +168,13 @@ def _load_plugins(files: Sequence[Path]) -> None:
 
 
 def flowing(text: str) -> str:
-    """A docstring whose paragraphs have no line breaks of their own, so that a terminal wraps them; examples keep theirs."""
+    """Joins the lines of each paragraph of a docstring, so that the terminal wraps them; examples keep their line breaks."""
     paragraphs = text.split("\n\n")
     return "\n\n".join(p if p.startswith("Example") else " ".join(p.split()) for p in paragraphs)
 
 
 def _guarded(work: Callable[[], None], output: Output) -> int:
-    """Does the work; returns the exit code after saying what went wrong."""
+    """Runs the work and returns the exit code; prints an error if it fails."""
     try:
         work()
         sys.stdout.flush()
@@ -175,7 +183,7 @@ def _guarded(work: Callable[[], None], output: Output) -> int:
         return error.exit_code
     except OSError as error:
         if isinstance(error, BrokenPipeError):
-            # whoever read our output has seen enough; the interpreter must not complain when it flushes at the end
+            # the reader of our output has closed the pipe; the interpreter must not complain when it flushes at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""

@@ -1,4 +1,4 @@
-"""Several trainings of `dcdnas train` at one time: each a trial of Ray, all kept in their folders."""
+"""Runs several trainings of `dcdnas train` at the same time, each as a Ray trial; all are kept in their folders."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from dcdnas.training.full import prepared
 
 
 class Silent(Output):
-    """Says nothing on the way, since all was said before.
+    """An output without notes and warnings, which have been printed before.
 
     Args:
-        out: whose errors and documents it prints.
+        out: output whose flags for errors and documents are taken over.
     """
 
     def __init__(self, out: Output) -> None:
@@ -34,21 +34,21 @@ class Silent(Output):
 
 
 def train_all(out: Output, networks: Sequence[tuple[Found, Path]], wanted: Wanted) -> Wanted:
-    """Trains all seeds of all networks, as many at one time as wanted.
+    """Trains all seeds of all networks, at most `wanted.jobs` at the same time.
 
     Args:
-        out: where to say how it goes.
-        networks: each with the folder of its trainings.
-        wanted: how.
+        out: output for progress.
+        networks: each network with the folder of its trainings.
+        wanted: how to train them.
 
     Returns:
-        How to take them from their ends, which are kept, to their tests and files.
+        Settings that resume the kept, finished trainings to test them and write their files.
 
     Raises:
-        DcdnasError: when something cannot be trained, or all was stopped.
+        DcdnasError: when a network cannot be trained, or the trainings were stopped.
     """
     if wanted.workers > 1:
-        raise UsageError("--jobs trains several networks at one time, --workers shares one training. Leave one of them out.")
+        raise UsageError("--jobs trains several networks at the same time, --workers shares one training. Leave one of them out.")
     trials = list[Trial]()
     with ExitStack() as held:
         for found, folder in networks:
@@ -60,7 +60,7 @@ def train_all(out: Output, networks: Sequence[tuple[Found, Path]], wanted: Wante
         some = trials[0]
         out.note(
             f"Training {counted(len(networks), 'network')} on {some.task.data}: {counted(some.task.epochs, 'epoch')}, "
-            f"{counted(len(wanted.seeds), 'seed')} each, {wanted.jobs} at one time as trials of Ray, on {some.device}"
+            f"{counted(len(wanted.seeds), 'seed')} each, {wanted.jobs} at the same time as trials of Ray, on {some.device}"
         )
 
         def say(trial: Trial, rows: Sequence[Row]) -> None:
@@ -73,6 +73,6 @@ def train_all(out: Output, networks: Sequence[tuple[Found, Path]], wanted: Wante
 
 
 def log_of(networks: Sequence[tuple[Found, Path]]) -> Path:
-    """Where Ray's words go: beside the folders of the networks, or into that of the only one."""
+    """Path of Ray's log: beside the folders of several networks, or inside the folder of a single one."""
     folders = [folder for _, folder in networks]
     return (folders[0] if len(folders) == 1 else folders[0].parent) / LOG

@@ -1,4 +1,4 @@
-"""The attentions of a network as a table."""
+"""Tables of a network's attentions."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from dcdnas.core.dynamics import Course, Dynamics
 from dcdnas.core.units import counted, percent
 
 CAPTION = (
-    "Dynamic share: variance of what changes in a layer's output when its attentions are held at their means, of the output. "
-    "Spread: an attention's deviation over images, of its mean. Entropy of kernels: 1 is an even mixture, 0 a single kernel."
+    "Dynamic share: variance of the change in a layer's output when its attentions are fixed at their means, as a share of the "
+    "output's variance. Spread: an attention's standard deviation over images, as a share of its mean. Entropy of the kernels: 1 "
+    "is an even mixture, 0 a single kernel."
 )
 
 HEIGHTS, WIDTH = "▁▂▃▄▅▆▇█", 12
-"""Characters of a curve, from low to high, and how many there are at most."""
+"""Characters of a curve, from low to high, and the largest number of characters of a curve."""
 
 
 def attention_table(layers: Sequence[Dynamics]) -> Sheet:
-    """One row an attention; what belongs to the layer stands in its first row."""
+    """Makes a table with one row per attention; facts of a layer stand in its first row."""
     made = table(
         "Layer",
         "Operator",
@@ -41,7 +42,7 @@ def attention_table(layers: Sequence[Dynamics]) -> Sheet:
 
 
 def course_table(course: Course) -> Sheet:
-    """One row an attention: its spread over the training as a curve; how the layer's evolve stands in its first row."""
+    """Makes a table with one row per attention: its spread over the training as a curve, and the evolution of its layer."""
     made = table("Layer", "Attention", "Over time", "Evolution", spare=("Over time", "Attention"))
     for layer in course.layers:
         for i, (name, spreads) in enumerate(layer.spreads.items()):
@@ -50,14 +51,14 @@ def course_table(course: Course) -> Sheet:
     made.add_row("all layers", "", "", course.together.sentence)
     when = f"{counted(len(course.epochs), 'reading')}, epoch {course.epochs[0]:.3g} to {course.epochs[-1]:.3g}"
     made.caption = (
-        f"Over time: the spread, from its least to its largest value; {when}. Evolution: by the modes that a layer's spreads "
-        f"share, where these explain most of what changes and more than chance would; it takes {LEAST_READINGS} readings."
+        f"Over time: the spread, drawn from its smallest to its largest value; {when}. Evolution: read from the modes that a "
+        f"layer's spreads share, where they explain most of the change, and more than chance; needs {LEAST_READINGS} readings."
     )
     return made
 
 
 def curve(values: Sequence[float | None]) -> str:
-    """A curve in characters, from its least to its largest value; low where it hardly changes, a space where it has no value."""
+    """Draws a curve in characters, scaled from its smallest to its largest value; low if it hardly changes, a space for None."""
     count = min(WIDTH, len(values))
     shown = [values[round(i * (len(values) - 1) / max(1, count - 1))] for i in range(count)]
     top = len(HEIGHTS) - 1

@@ -1,4 +1,4 @@
-"""`dcdnas search --dry-run`: the size of what would be searched, and its time from one short training that is measured."""
+"""`dcdnas search --dry-run`: the size of a search, and its time, estimated from one short training that is measured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dcdnas.space.pricing.cost import Share, largest, share_within, smallest
 
 
 def describe(out: Output, plan: Plan) -> None:
-    """Prints size, costs, share within the budget, data, machine and time; starts no search."""
+    """Prints a search's size, costs, share within the budget, data, machine and time, without starting it."""
     space, config = plan.space, plan.config
     metrics = tuple(dict.fromkeys([*config.minimize, *(b.metric for b in config.budgets)]))
     ranges = {m: (smallest(space, m).cost[m], largest(space, m).cost[m]) for m in metrics}
@@ -43,7 +43,7 @@ def describe(out: Output, plan: Plan) -> None:
 
 
 def scientific(size: int) -> str:
-    """A count of any size: ``1,234`` or ``1.2e17``."""
+    """Writes a count of any size: ``1,234`` or ``1.2e17``."""
     return f"{size:,}" if size < 10**6 else f"{size:.1e}".replace("e+", "e")
 
 

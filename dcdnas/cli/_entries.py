@@ -1,4 +1,4 @@
-"""What the folders of entries hold: names, what they are, their settings. Kept, so that torch is imported for it only once."""
+"""Entries of each kind with their descriptions and settings; cached, so that torch is imported only the first time."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from dcdnas.core.plugins import loaded, module_of
 from dcdnas.core.yaml_lines import read_yaml
 
 KINDS = {"float": "a number", "float | None": "a number or null", "int": "a whole number", "str": "a word"}
-"""What a preset's settings may be, by their types."""
+"""Allowed values of a preset's settings in words, by type annotation."""
 
 ONE = {
     "operators": "operator", "networks": "network", "metrics": "cost metric", "samplers": "sampler", "data": "data source",
     "tasks": "task", "trackers": "tracker", "executors": "executor",
 }  # fmt: skip
-"""What a plugin of each kind that is listed is called."""
+"""Kind of the plugins that belong to each listed kind of entries."""
 
 SEARCHED = ("operators", "networks")
-"""Kinds whose settings a search may choose."""
+"""Kinds of entries whose settings a search may choose."""
 
 _PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a folder.
+    """One entry of a folder, e.g. an operator.
 
     Args:
-        name: as in YAML and on the command line.
-        about: a sentence.
-        dimensions: what a search, or who builds a preset, may choose: setting, what is allowed, default.
+        name: as written in YAML and on the command line.
+        about: one sentence that describes it.
+        dimensions: settings that a search, or the builder of a preset, may choose: name, allowed values, default.
     """
 
     name: str
@@ -49,10 +49,10 @@ class Entry:
 
 
 def entries(kind: str) -> list[Entry]:
-    """All entries of a kind that belong to the package; asked of the code only where these sources were not asked before.
+    """Returns the package's own entries of a kind, from the cache if the code has not changed since they were cached.
 
     Args:
-        kind: as on the command line, e.g. ``operators``.
+        kind: as written on the command line, e.g. ``operators``.
     """
     records = Records(f"list-{code_digest(_PACKAGE)}")
     found = _read(records.read(only=kind).get(kind))
@@ -63,10 +63,10 @@ def entries(kind: str) -> list[Entry]:
 
 
 def outside_entries(kind: str) -> list[Entry]:
-    """The entries of a kind that are not the package's own: files that this command has loaded, and what is installed.
+    """Returns the entries of a kind that are not the package's own: plugin files of this command, and installed packages.
 
     Args:
-        kind: as on the command line, e.g. ``operators``.
+        kind: as written on the command line, e.g. ``operators``.
     """
     one = ONE.get(kind, "")
     files = [_of_plugin(kind, plugin.name, module_of(plugin)) for plugin in loaded() if plugin.kind == one]
@@ -80,13 +80,13 @@ def _of_plugin(kind: str, name: str, module: ModuleType) -> Entry:
 
 
 def _installed(found: tuple[Installed, ...]) -> Entry:
-    """What is known of an entry without importing it."""
+    """Describes the entry of an installed package without importing it."""
     packages = " and ".join(f"{each.distribution} {each.version}" for each in found)
-    return Entry(found[0].name, f"Of the installed package {packages}; imported when it is named")
+    return Entry(found[0].name, f"From the installed package {packages}; imported only when it is used by name")
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence of a docstring, on one line and without its marks."""
+    """Returns the first sentence of a docstring, on one line and without its final punctuation."""
     paragraph = " ".join(text.strip().split("\n\n")[0].split())
     return re.split(r"(?<=\.)(?<!e\.g\.)\s", paragraph, maxsplit=1)[0].rstrip(".:").replace("``", "`")
 
@@ -104,7 +104,7 @@ def _folder(folder: str) -> list[Entry]:
 
 
 def _searched(folder: str) -> list[Entry]:
-    """As `_folder`, with the settings that a search may choose."""
+    """Like `_folder`, with the settings that a search may choose."""
     catalogue: Catalogue[Any] = Catalogue(folder, "entry")
     return [_with_settings(name, catalogue.module(name)) for name in catalogue]
 
@@ -123,21 +123,23 @@ def _default(value: object) -> str:
 
 
 def _presets() -> list[Entry]:
-    """All published networks, by source and name, with the settings of the functions that make them."""
+    """All published networks by source and name, with the settings of the functions that build them."""
     from dcdnas.published import sources as published
 
     return [_preset(f"{name}/{n}", p.make) for name, source in published.items() for n, p in source.presets.items()]
 
 
 def _preset(name: str, make: Callable[..., Any]) -> Entry:
-    written = getattr(sys.modules[make.__module__], make.__qualname__.partition(".")[0])  # of a closure, what makes it
+    written = getattr(
+        sys.modules[make.__module__], make.__qualname__.partition(".")[0]
+    )  # for a closure, the function that makes it
     parameters = inspect.signature(make, eval_str=True).parameters.values()
     settings = tuple((p.name, KINDS[inspect.formatannotation(p.annotation)], _default(p.default)) for p in parameters)
     return Entry(name, first_sentence(inspect.getdoc(written) or ""), settings)
 
 
 def _data() -> list[Entry]:
-    """All data sets as a person writes them: ``NAME``, ``NAME:DIR`` or ``NAME[:DIR]``."""
+    """All data sets as written on the command line: ``NAME``, ``NAME:DIR`` or ``NAME[:DIR]``."""
     from dcdnas.data import sources as data
 
     return [_source(name, data.module(name)) for name in data if name not in data.added]
@@ -150,13 +152,13 @@ def _source(name: str, module: ModuleType) -> Entry:
 
 
 def _spaces() -> list[Entry]:
-    """All spaces that ship, with their descriptions."""
+    """All shipped spaces, with their descriptions."""
     files = sorted((_PACKAGE / "search_spaces").glob("*.yaml"))
     return [Entry(path.stem, str(read_yaml(path).data.get("description", ""))) for path in files]
 
 
 def _recipes() -> list[Entry]:
-    """All recipes that ship, with their descriptions."""
+    """All shipped recipes, with their descriptions."""
     files = sorted((_PACKAGE / "training" / "recipes").glob("*.yaml"))
     return [Entry(path.stem, str(read_yaml(path).data.get("description", ""))) for path in files]
 
@@ -174,4 +176,4 @@ _FINDERS: dict[str, Callable[[], list[Entry]]] = {
     "presets": _presets,
     "recipes": _recipes,
 }
-"""What asks the code for the entries of a kind."""
+"""Functions that collect the entries of a kind from the code."""

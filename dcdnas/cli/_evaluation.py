@@ -1,4 +1,4 @@
-"""What `dcdnas evaluate` shows and writes of a judgement."""
+"""Output and files of `dcdnas evaluate` for a classifier."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from dcdnas.core.files import make_folder, write_whole
 from dcdnas.pages.confusion import confusion_svg
 
 MOST = 20
-"""Classes up to which every one has a row, and the confusion matrix is shown."""
+"""Up to this number of classes, every class has a row and the confusion matrix is shown."""
 
 FEW = 10
-"""Classes, and mistakes, that are shown of more."""
+"""Number of classes, and of mistakes, that are shown when there are more classes than `MOST`."""
 
 
 def percent(value: Value, digits: int = 2) -> str:
-    """A share with its interval: ``80.12 % (95 %: 78.10 to 81.99)``."""
+    """Writes a share with its interval: ``80.12 % (95 %: 78.10 to 81.99)``."""
     v, low, high = (f"{100 * number:.{digits}f}" for number in value)
     return f"{v} % (95 %: {low} to {high})"
 
 
 def document(found: Judgement, names: Sequence[str], more: Mapping[str, Any]) -> dict[str, Any]:
-    """All of it as plain data; shares are 0-1."""
+    """Returns the whole evaluation as plain data; shares are 0-1."""
     top5 = {"top5_accuracy": found.top5.value, "top5_interval": list(found.top5[1:])} if found.top5 else {}
     return {
         "accuracy": found.top1.value, "accuracy_interval": list(found.top1[1:]), **top5,
@@ -55,20 +55,20 @@ def _of_class(found: Judgement, number: int, names: Sequence[str]) -> dict[str, 
 
 
 def with_ends(name: str, value: Value | None) -> dict[str, float | None]:
-    """A value and the ends of its interval as plain data; None where there is nothing that it is of."""
+    """Returns a value and the ends of its interval as plain data; None where the value is undefined."""
     found = (value.value, value.low, value.high) if value else (None, None, None)
     return dict(zip((name, f"{name}_low", f"{name}_high"), found, strict=True))
 
 
 def mistaken(taken: tuple[int, int] | None, names: Sequence[str]) -> dict[str, Any]:
-    """What a class is most often taken for, and how often."""
+    """Returns the class that a class is most often mistaken for, and how often."""
     return {"most_often_taken_for": names[taken[0]] if taken else None, "times": taken[1] if taken else 0}
 
 
 def lines(found: Judgement) -> list[str]:
-    """The numbers of the whole, a line each."""
+    """Returns the overall measures, one line each."""
     sure = found.confidence - found.top1.value
-    tendency = f"too {'sure' if sure > 0 else 'unsure'}: {100 * found.confidence:.1f} % on average"
+    tendency = f"{'over' if sure > 0 else 'under'}confident: mean confidence {100 * found.confidence:.1f} %"
     return [
         f"Accuracy   {percent(found.top1)}",
         *([f"Top 5      {percent(found.top5)}"] if found.top5 else []),
@@ -79,7 +79,7 @@ def lines(found: Judgement) -> list[str]:
 
 
 def class_sheet(found: Judgement, names: Sequence[str]) -> Sheet:
-    """A row a class; of many classes those of the lowest F1."""
+    """Makes a table with one row per class; of many classes, those with the lowest F1."""
     numbers = [n for n in range(len(names)) if found.classes[n].images]
     if len(numbers) > MOST:
         numbers = sorted(numbers, key=lambda n: found.classes[n].f1 or 0.0)[:FEW]
@@ -98,7 +98,7 @@ def class_sheet(found: Judgement, names: Sequence[str]) -> Sheet:
 
 
 def confusion_sheet(found: Judgement, names: Sequence[str]) -> Sheet:
-    """The confusion matrix; of many classes the most frequent mistakes."""
+    """Makes the table of the confusion matrix; of many classes, the most frequent mistakes."""
     if len(names) > MOST:
         sheet = Sheet(("Class", "Taken for", ">Images", ">Of the class"), title="Most frequent mistakes")
         for a, b, count in found.confusions(FEW):
@@ -112,7 +112,7 @@ def confusion_sheet(found: Judgement, names: Sequence[str]) -> Sheet:
 
 
 def write(folder: Path, said: Mapping[str, Any], names: Sequence[str], title: str) -> list[Path]:
-    """Writes the document, both tables as CSV, and the picture of the confusion matrix.
+    """Writes the evaluation as JSON, both tables as CSV, and a picture of the confusion matrix.
 
     Raises:
         RunError: when the folder cannot be written to.

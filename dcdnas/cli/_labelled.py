@@ -1,4 +1,4 @@
-"""Labelled images as a trained network takes them."""
+"""Loads labelled images in the form that a trained network takes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from dcdnas.errors import UsageError
 from dcdnas.training.judging import check_masks
 
 NAMED = 5
-"""Pictures, and classes, that a note names."""
+"""Largest number of pictures, or of classes, that a note names."""
 
 
 class Wanted(NamedTuple):
-    """What a network takes.
+    """The images that a network takes.
 
     Args:
-        called: what it is called in a message.
+        called: name of the network in messages.
         input: (C, H, W) of an image.
-        classes: how many it knows.
-        labels: their names; empty where it does not say them.
-        pixels: whether it scores each pixel.
+        classes: number of classes.
+        labels: names of the classes; empty where they are not known.
+        pixels: whether the network scores each pixel.
     """
 
     called: str
@@ -33,17 +33,17 @@ class Wanted(NamedTuple):
 
 
 def labelled(out: Output, wanted: Wanted, data: str, skip: float, test: bool) -> Images:
-    """The training or test part of a data set, at the network's size and with its order of the classes.
+    """Loads the training or test part of a data set, at the network's size and in its order of the classes.
 
     Args:
-        out: for a note where the network does not name its classes.
-        wanted: what the network takes.
+        out: output for a note if the network does not name its classes.
+        wanted: the images that the network takes.
         data: name of the data set.
-        skip: how many damaged pictures may be left out.
-        test: whether it is the test part.
+        skip: number or share of damaged pictures that may be left out.
+        test: whether to load the test part.
 
     Raises:
-        UsageError: when the images are of other channels or another number of classes.
+        UsageError: when the images have other channels or another number of classes than the network.
         DataError: when they are missing, damaged, or of other classes.
     """
     channels, height, width = wanted.input
@@ -58,12 +58,12 @@ def labelled(out: Output, wanted: Wanted, data: str, skip: float, test: bool) ->
     say_lacks(out, images, "test" if test else "train")
     if wanted.labels:
         return ordered_as(images, wanted.labels)
-    out.note(f"Note: {wanted.called} does not name its classes; they are taken to be those of {data}, in its order.")
+    out.note(f"Note: {wanted.called} does not name its classes; they are assumed to be those of {data}, in the same order.")
     return images
 
 
 def say_lacks(out: Output, images: Images, part: str) -> None:
-    """Says which damaged pictures were left out of a part of a data set, and of which classes it has nothing."""
+    """Reports which damaged pictures were left out of a part of a data set, and which classes have no images in it."""
     if images.damaged:
         more = f" And {len(images.damaged) - NAMED} more." if len(images.damaged) > NAMED else ""
         out.note(f"{images.name}, {part} part: {len(images.damaged)} damaged left out. {' '.join(images.damaged[:NAMED])}{more}")
@@ -71,7 +71,7 @@ def say_lacks(out: Output, images: Images, part: str) -> None:
 
 
 def say_absent(out: Output, images: Images, part: str) -> None:
-    """Says of which classes a part of a data set has nothing."""
+    """Reports which classes have no images in a part of a data set."""
     if images.absent:
         more = f" and {len(images.absent) - NAMED} more" if len(images.absent) > NAMED else ""
-        out.warn(f"Note: the {part} part of {images.name} has nothing of {', '.join(images.absent[:NAMED])}{more}.")
+        out.warn(f"Note: the {part} part of {images.name} has no images of {', '.join(images.absent[:NAMED])}{more}.")

@@ -1,4 +1,4 @@
-"""A network layer by layer, as `dcdnas show` and `dcdnas cost --layers` print it: table, JSON and CSV."""
+"""A network layer by layer as table, JSON and CSV, for `dcdnas show` and `dcdnas cost --layers`."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Column:
     """A column of the table.
 
     Args:
-        title: begins with ``>`` where numbers stand to the right.
-        rank: those of the highest are left out first where there is little room.
-        cell: what a layer has there.
-        total: what all layers have there.
+        title: heading; begins with ``>`` for a column of right-aligned numbers.
+        rank: columns of the highest rank are left out first on a narrow terminal.
+        cell: returns the text of a layer's cell.
+        total: returns the text of the sum of all layers.
     """
 
     title: str
@@ -37,7 +37,7 @@ class Column:
 
 
 def layers_table(layers: Sequence[Layer], asked: Sequence[str] = ()) -> Sheet:
-    """One row a layer, and the sums; narrow terminals get the columns that matter, and metrics that were asked for."""
+    """Makes a table with one row per layer and the sums; narrow terminals get the main columns and the metrics asked for."""
     from dcdnas.cli._tables import table
 
     columns = _columns(layers, asked)
@@ -95,22 +95,22 @@ def _kernel(layer: Layer) -> str:
 
 
 def total(layers: Sequence[Layer]) -> Cost:
-    """The sum of the layers' costs: the network's."""
+    """Sums the layers' costs, which gives the network's cost."""
     return sum((layer.cost for layer in layers), Cost())
 
 
 def parts(layers: Sequence[Layer]) -> Parts:
-    """The sum of the parts of the layers' multiply-adds."""
+    """Sums the parts of the layers' multiply-adds."""
     return sum((layer.parts for layer in layers), Parts())
 
 
 def counted(count: str) -> str:
-    """How the FLOPs were counted, where that is not what budgets mean."""
-    return "" if count == "deploy" else f" (FLOPs of the {count} forms, not what budgets mean)"
+    """States how the FLOPs were counted, unless they are those of the deploy forms, which budgets refer to."""
+    return "" if count == "deploy" else f" (FLOPs of the {count} forms; budgets refer to the deploy forms)"
 
 
 def dynamic_share(costs: Breakdown) -> str:
-    """How much of the network's cost is that of being dynamic."""
+    """States which share of the network's cost its dynamic parts cause."""
     flops, params = costs.parts, costs.cost["params"]
     more = params - sum(layer.static["params"] for layer in costs.layers)
     if not flops.being_dynamic and not more:
@@ -122,7 +122,7 @@ def dynamic_share(costs: Breakdown) -> str:
 
 
 def row(layer: Layer) -> dict[str, Any]:
-    """A layer as plain data."""
+    """Returns a layer as plain data."""
     return {
         "slot": layer.name, "operator": layer.operator, "settings": dict(layer.choice.settings), "form": layer.choice.form,
         "guide_channels": layer.choice.guide_channels, **{name: getattr(layer.geometry, name) for name in GEOMETRY},
@@ -133,7 +133,7 @@ def row(layer: Layer) -> dict[str, Any]:
 
 
 def csv_of(layers: Sequence[Layer]) -> None:
-    """Prints the layers as CSV, a row each."""
+    """Prints the layers as CSV, one row each."""
     rows = [{**row(layer), "settings": layer.described} for layer in layers]
     table = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
     table.writeheader()

@@ -1,4 +1,4 @@
-"""Serves the pages of the runs while a command searches."""
+"""Serves the pages of the runs while a search command is running."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dcdnas.core.extras import need
 
 
 def check_pages(wanted: bool) -> None:
-    """Refuses to begin a search with pages where those cannot be served.
+    """Checks that the pages can be served, before a search starts.
 
     Raises:
-        MissingPackageError: when a package is missing.
+        MissingPackageError: when they are wanted and a package is missing.
     """
     if wanted:
         need("dashboard", "--dashboard", "starlette", "uvicorn")
@@ -23,7 +23,7 @@ def check_pages(wanted: bool) -> None:
 
 @contextmanager
 def pages(out: Output, folder: Path, wanted: bool) -> Iterator[None]:
-    """Serves the pages of the runs within the block, where they are wanted, and says where they are."""
+    """Serves the pages of the runs within the block if they are wanted, and prints their address."""
     if not wanted:
         yield
         return

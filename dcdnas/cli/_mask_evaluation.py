@@ -1,4 +1,4 @@
-"""What `dcdnas evaluate` shows of a network that scores pixels."""
+"""Output of `dcdnas evaluate` for a network that scores pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dcdnas.cli._tables import Sheet
 
 
 def document(found: MaskJudgement, names: Sequence[str], more: Mapping[str, Any]) -> dict[str, Any]:
-    """All of it as plain data; shares are 0-1."""
+    """Returns the whole evaluation as plain data; shares are 0-1."""
     return {
         "mean_iou": found.mean_iou.value, "mean_iou_interval": list(found.mean_iou[1:]),
         "right_pixels": found.right, "loss": found.loss, "images": found.images, "pixels": found.pixels, **more,
@@ -32,16 +32,16 @@ def _of_class(one: OfPixels, name: str, names: Sequence[str]) -> dict[str, Any]:
 
 
 def lines(found: MaskJudgement) -> list[str]:
-    """The numbers of the whole, a line each."""
+    """Returns the overall measures, one line each."""
     return [
         f"Mean IoU   {percent(found.mean_iou)}",
-        f"Pixels     {100 * found.right:.2f} % of {found.pixels:,} that have a class are given it",
+        f"Pixels     {100 * found.right:.2f} % of {found.pixels:,} labelled pixels are classified correctly",
         f"Loss       {found.loss:.4f} a pixel",
     ]
 
 
 def class_sheet(found: MaskJudgement, names: Sequence[str]) -> Sheet:
-    """A row a class; of many classes those of the lowest IoU."""
+    """Makes a table with one row per class; of many classes, those with the lowest IoU."""
     there = [(one.iou, one, name) for one, name in zip(found.classes, names, strict=True) if one.iou]
     title = f"The {FEW} classes of {len(there)} with the lowest IoU" if len(there) > MOST else ""
     shown = sorted(there, key=lambda row: row[0].value)[:FEW] if title else there

@@ -1,4 +1,4 @@
-"""What `dcdnas predict` says and writes of a network that scores pixels: a mask and the shares of the classes of each picture."""
+"""Output of `dcdnas predict` for a network that scores pixels: the mask of each picture, and the shares of its classes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LEGEND, HEAD = "classes.csv", ("value", "class", "colour")
-"""The file beside the masks that says what their values mean, and its first line."""
+"""The file beside the masks that states the meaning of their values, and the headings of its columns."""
 
 
 class Masks:
-    """A folder of masks, one a picture, under the pictures' own names below the folder that they share.
+    """A folder with one mask per picture, under the pictures' paths relative to their common folder.
 
     Args:
-        folder: is made; None where none are written.
-        pictures: whose masks go there.
+        folder: folder to write to, which is made; None to write no masks.
+        pictures: pictures whose masks are written.
         classes: names of the classes.
 
     Raises:
-        UsageError: when the folder has files that are no masks of ours, or a mask would take a picture's place.
-        RunError: when it cannot be written to.
+        UsageError: when the folder has files that are not masks of an earlier prediction, or a mask would overwrite a picture.
+        RunError: when the folder cannot be written to.
     """
 
     def __init__(self, folder: Path | None, pictures: Sequence[Path], classes: Sequence[str]) -> None:
@@ -40,12 +40,12 @@ class Masks:
         _check_folder(folder)
         replaced = {os.path.realpath(p) for p in pictures} & {os.path.realpath(m) for m in self.files.values()}
         if replaced:
-            raise UsageError(f"{min(replaced)} is a picture, and its mask would take its place. Name another folder with -o.")
+            raise UsageError(f"{min(replaced)} is a picture, which its mask would overwrite. Name another folder with -o.")
         make_folder(folder)
         write_whole(folder / LEGEND, _legend(classes))
 
     def write(self, picture: Path, answer: Tensor) -> str:
-        """Writes a picture's mask (H, W) and returns its path; empty where none are written.
+        """Writes a picture's mask (H, W) and returns its path; empty if no masks are written.
 
         Raises:
             DataError: when the picture is no longer readable.
@@ -60,7 +60,7 @@ class Masks:
 
 
 def mask_files(folder: Path, pictures: Sequence[Path]) -> Mapping[Path, Path]:
-    """Picture -> file of its mask: its name with ``.png`` for its suffix, or behind it where two would have the same."""
+    """Maps each picture to its mask file: its name with the suffix ``.png``, which is appended where two would be the same."""
     shared = Path(os.path.commonpath([os.path.abspath(picture.parent) for picture in pictures]))
     inside = {picture: Path(os.path.abspath(picture)).relative_to(shared) for picture in pictures}
     short = [path.with_suffix(".png") for path in inside.values()]
@@ -71,7 +71,7 @@ def mask_files(folder: Path, pictures: Sequence[Path]) -> Mapping[Path, Path]:
 
 
 def shares(answer: Tensor, classes: Sequence[str], top: int) -> list[dict[str, Any]]:
-    """The classes of a mask (H, W) that cover most of it, with their shares of its pixels."""
+    """Returns the classes that cover most of a mask (H, W), with their shares of its pixels."""
     counts = answer.flatten().bincount(minlength=len(classes)).double() / answer.numel()
     values, numbers = counts.topk(min(top, len(classes)))
     return [{"class": classes[n], "share": v} for v, n in zip(values.tolist(), numbers.tolist(), strict=True) if v > 0]
@@ -87,9 +87,9 @@ def _legend(classes: Sequence[str]) -> str:
 
 
 def _check_folder(folder: Path) -> None:
-    """Refuses a folder with files that are not of an earlier prediction, whose names masks may have."""
+    """Raises UsageError for a folder with files that are not of an earlier prediction, because masks could overwrite them."""
     legend = folder / LEGEND
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     if not legend.is_file() or not legend.read_text(encoding="utf-8", errors="replace").startswith(",".join(HEAD)):
-        raise UsageError(f"{folder} has files that are no masks of an earlier prediction. Name a new folder with -o.")
+        raise UsageError(f"{folder} has files that are not masks of an earlier prediction. Name a new folder with -o.")

@@ -1,4 +1,4 @@
-"""Shows how far measuring has come: a bar on a terminal, a line at the start and then every quarter elsewhere."""
+"""Shows the progress of a measurement: a bar on a terminal; elsewhere a line at the start and after every quarter."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ QUARTER = 0.25
 
 
 class Lines:
-    """A line now and then.
+    """Prints a line at the start, after every quarter and at the end of a measurement.
 
     Args:
-        out: where to.
+        out: output for the lines.
     """
 
     def __init__(self, out: Output) -> None:
         self.out, self.next, self.since = out, 0.0, time.monotonic()
 
     def __call__(self, what: str, share: float) -> None:
-        """Takes what is measured, and the share that is done, 0-1."""
+        """Takes a description of the measurement and the share that is done, 0-1."""
         passed = time.monotonic() - self.since
         if share >= 1:
             self.out.note(f"Measured   {what} in {duration(passed)}")
         elif not share:
             self.since = time.monotonic()
-            self.out.note(f"Measuring  {what}; what is measured is kept for later")
+            self.out.note(f"Measuring  {what}; the times are kept for later commands")
             self.next = 0.05  # early enough for an estimate
         elif share >= self.next:
             self.out.note(f"           {100 * share:.0f} %, {roughly(passed * (1 - share) / share)} left")
@@ -39,7 +39,7 @@ class Lines:
 
 
 class Bar(Lines):
-    """A bar with the time that is left."""
+    """Shows a bar with the remaining time."""
 
     def __init__(self, out: Output, bar: Progress) -> None:
         super().__init__(out)
@@ -47,7 +47,7 @@ class Bar(Lines):
         self.task = bar.add_task("Measuring", total=1.0)
 
     def __call__(self, what: str, share: float) -> None:
-        """Takes what is measured, and the share that is done, 0-1."""
+        """Takes a description of the measurement and the share that is done, 0-1."""
         if share in (0.0, 1.0):
             super().__call__(what, share)
         self.bar.update(self.task, completed=share)
@@ -55,7 +55,7 @@ class Bar(Lines):
 
 @contextmanager
 def measuring(out: Output) -> Iterator[Lines]:
-    """What is to be told of a measurement, within the block."""
+    """Yields the callback that shows a measurement's progress within the block."""
     if out.quiet or out.as_json or not out.progress.is_terminal:
         yield Lines(out)
         return

@@ -1,4 +1,4 @@
-"""Flags that several verbs share, spelled once."""
+"""Arguments and flags that several verbs share, defined once."""
 
 from __future__ import annotations
 
@@ -8,39 +8,73 @@ from typing import Annotated, Literal
 import typer
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Name or folder of the run.", show_default=False)]
-Source = Annotated[str, typer.Argument(metavar="RUN|CONFIG", help="A run, or a model config's file.", show_default=False)]
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|CONFIG", help="A run (name or folder), or a model config (file or its folder).", show_default=False
+    ),
+]
 ForData = Annotated[
     str | None,
-    typer.Option("-d", "--data", metavar="DATA", help="Images whose channels and classes the networks have, as in a search."),
+    typer.Option(
+        "-d", "--data", metavar="DATA", help="Data set whose channels and classes the networks are built for, as in a search."
+    ),
 ]
 Budgets = Annotated[
     list[str] | None,
-    typer.Option("--budget", "-b", metavar="BUDGET", help="Like 300MFLOPs, 5Mparams, 2ms or 250-300MFLOPs; repeatable."),
+    typer.Option(
+        "--budget",
+        "-b",
+        metavar="BUDGET",
+        help="Upper bound or range of a cost, like 300MFLOPs, 5Mparams, 2ms or 250-300MFLOPs; repeatable.",
+    ),
 ]
 LatencyTable = Annotated[
     str | None,
-    typer.Option("--latency-table", metavar="FILE", help="Latencies of a device; else this machine's CPU is measured, 1 thread."),
+    typer.Option(
+        "--latency-table",
+        metavar="FILE",
+        help="File with the latencies of a device; without it, latency is measured on this machine's CPU with 1 thread.",
+    ),
 ]
 LatencyDevice = Annotated[
-    str | None, typer.Option("--latency-device", metavar="NAME", help="Of another machine, when its table is meant.")
+    str | None,
+    typer.Option(
+        "--latency-device",
+        metavar="NAME",
+        help="Name of the latency table's device, or a part of it; required when the table is of another machine.",
+    ),
 ]
 Count = Annotated[
     Literal["deploy", "training", "published"],
     typer.Option(
         "--count",
-        help="Form that is counted: the cheapest, which budgets mean; what training runs; or what the published code runs.",
+        help="Form of the dynamic layers whose FLOPs are counted. deploy: the cheapest, which budgets refer to; "
+        "training: the one that training runs; published: the one of the published code.",
     ),
 ]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print the layers as CSV.")]
-File = Annotated[Path | None, typer.Option("--config", "-c", metavar="FILE", help="YAML file of settings, named like the flags.")]
-Assignments = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting, like lr=0.05 or batch_size=64; repeatable.")
+File = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", help="YAML file with settings; its keys are named like the flags."),
 ]
-EXECUTION = "How it is run"
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Another setting, like lr=0.05 of a training or width_mult=0.5 of a published network; repeatable.",
+    ),
+]
+EXECUTION = "Execution"
 Jobs = Annotated[
     int | None,
     typer.Option(
-        "--jobs", "-j", metavar="N", help="Trainings at one time; as many as fit when left out.", rich_help_panel=EXECUTION
+        "--jobs",
+        "-j",
+        metavar="N",
+        help="Number of trainings that run at the same time; by default as many as fit.",
+        rich_help_panel=EXECUTION,
     ),
 ]
 Gpus = Annotated[
@@ -48,23 +82,30 @@ Gpus = Annotated[
     typer.Option(
         "--gpus-per-trial",
         metavar="SHARE",
-        help="Share of a GPU for a training, like 0.5; 1 where there is a GPU.",
+        help="GPUs for each training, also a share like 0.5; by default 1 where there is a GPU.",
         rich_help_panel=EXECUTION,
     ),
 ]
 Cpus = Annotated[
     float | None,
-    typer.Option("--cpus-per-trial", metavar="N", help="CPU threads of a training, 1 when left out.", rich_help_panel=EXECUTION),
+    typer.Option("--cpus-per-trial", metavar="N", help="CPU threads for each training; by default 1.", rich_help_panel=EXECUTION),
 ]
 Address = Annotated[
-    str | None, typer.Option("--address", metavar="ADDRESS", help="A Ray cluster, or auto.", rich_help_panel=EXECUTION)
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        help="Address of a Ray cluster to use, or auto for one that runs here.",
+        rich_help_panel=EXECUTION,
+    ),
 ]
 Executor = Annotated[
     str | None,
     typer.Option(
         "--executor",
         metavar="EXECUTOR",
-        help="ray (default), local (worker processes), inline (this process) or tabular (looks results up in a table).",
+        help="What runs the trainings: ray (default), local (worker processes), inline (this process) or tabular (looks results "
+        "up in a benchmark's table).",
         rich_help_panel=EXECUTION,
     ),
 ]
@@ -73,56 +114,66 @@ Table = Annotated[
     typer.Option(
         "--table",
         metavar="FILE",
-        help="Of a benchmark, for --executor tabular; the one that was fetched when left out.",
+        help="File with a benchmark's table, for --executor tabular; by default the one that is shipped or was downloaded.",
         rich_help_panel=EXECUTION,
     ),
 ]
 Timeout = Annotated[
     str | None,
-    typer.Option("--timeout", metavar="TIME", help="Ends the search after this time, like 2h.", rich_help_panel=EXECUTION),
+    typer.Option("--timeout", metavar="TIME", help="End the search after this time, like 2h.", rich_help_panel=EXECUTION),
 ]
 SearchPatience = Annotated[
     int | None,
     typer.Option(
-        "--patience", metavar="N", min=1, help="Ends the search when N trainings have left the front as it was.",
+        "--patience", metavar="N", min=1, help="End the search when N trainings in a row have not changed the Pareto front.",
         rich_help_panel=EXECUTION,
     ),
 ]  # fmt: skip
 FidelityCheck = Annotated[
     int | None,
     typer.Option(
-        metavar="N", min=3, help="At its end, trains N networks longer, as `dcdnas fidelity` does.", rich_help_panel=EXECUTION
+        metavar="N",
+        min=3,
+        help="After the search, train N of its networks longer, as `dcdnas fidelity` does.",
+        rich_help_panel=EXECUTION,
     ),
 ]
 Log = Annotated[
     list[str] | None,
-    typer.Option(metavar="TRACKER", help="Tell tensorboard, wandb, mlflow; several with commas.", rich_help_panel=EXECUTION),
+    typer.Option(
+        metavar="TRACKER", help="Log to tensorboard, wandb or mlflow; several separated by commas.", rich_help_panel=EXECUTION
+    ),
 ]
 Dashboard = Annotated[
-    bool, typer.Option("--dashboard", help="Serve the pages of the runs while it searches.", rich_help_panel=EXECUTION)
+    bool, typer.Option("--dashboard", help="Serve the dashboard's pages while the search runs.", rich_help_panel=EXECUTION)
 ]
 RECIPE = "The short training of each network"
 Epochs = Annotated[
-    int | None, typer.Option(metavar="N", help="Of a training; the space says it when left out.", rich_help_panel=RECIPE)
+    int | None, typer.Option(metavar="N", help="Epochs of each training; by default those of the space.", rich_help_panel=RECIPE)
 ]
 Resolution = Annotated[
     int | None,
     typer.Option(
         "--proxy-resolution",
         metavar="PIXELS",
-        help="Side of the images; the space says it when left out.",
+        help="Side of the training images in pixels; by default that of the space.",
         rich_help_panel=RECIPE,
     ),
 ]
 Classes = Annotated[
     int | None,
-    typer.Option("--proxy-classes", metavar="N", help="Of the data, evenly spaced; all when left out.", rich_help_panel=RECIPE),
+    typer.Option(
+        "--proxy-classes",
+        metavar="N",
+        help="Number of the data's classes to train on, evenly spaced; by default all.",
+        rich_help_panel=RECIPE,
+    ),
 ]
-DAMAGED = "Damaged pictures that may be left out, like 12 or 1%; none when left out."
+DAMAGED = "Number or share of damaged pictures that may be skipped, like 12 or 1%; by default none."
 SkipDamaged = Annotated[str | None, typer.Option("--skip-damaged", metavar="N|N%", help=DAMAGED)]
 SkipDamagedInTrainings = Annotated[
     str | None, typer.Option("--skip-damaged", metavar="N|N%", help=DAMAGED, rich_help_panel=RECIPE)
 ]
 TrialTimeout = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Gives a training up as hung, like 10m.", rich_help_panel=RECIPE)
+    str | None, typer.Option(metavar="TIME", help="Stop a training as hung after this time, like 10m.", rich_help_panel=RECIPE)
 ]

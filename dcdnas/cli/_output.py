@@ -1,4 +1,4 @@
-"""Where a verb's words go: results on stdout, progress and complaints on stderr, JSON instead of both when asked for."""
+"""Output of a verb: results on stdout, progress and errors on stderr; with ``--json``, JSON on stdout instead of results."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from rich.console import Console, RenderableType
 from dcdnas.errors import DcdnasError
 
 WIDE = 200
-"""Columns of a table that goes to a file or pipe, where nothing wraps."""
+"""Width in columns of output to a file or pipe."""
 
 
 _ORDERS = (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 HIDDEN = dict.fromkeys(_ORDERS, "\N{REPLACEMENT CHARACTER}")
-"""What a terminal would obey instead of showing it, or show in another order: a run's texts may be anybody's."""
+"""Control characters, and characters that reorder text, which must not reach a terminal: a run's texts are untrusted."""
 
 
 def printable(part: Any) -> Any:
-    """A text with marks for what a terminal would obey; anything else as it is."""
+    """Replaces control characters in a text; returns anything else unchanged."""
     return part.translate(HIDDEN) if isinstance(part, str) else part
 
 
 class Output:
-    """What a verb prints with.
+    """Prints the results, notes and errors of a verb.
 
     Args:
-        as_json: only `document` and `line` print, on stdout.
-        quiet: `note` prints nothing.
-        verbose: `detail` prints, and an error comes with its traceback.
-        no_color: without colours; so does the environment variable NO_COLOR.
+        as_json: whether only `document` and `line` print to stdout, and `show` prints nothing.
+        quiet: whether `note` prints nothing.
+        verbose: whether `detail` prints, and errors are printed with their tracebacks.
+        no_color: whether to print without colours, as with the environment variable NO_COLOR.
     """
 
     def __init__(self, as_json: bool = False, quiet: bool = False, verbose: bool = False, no_color: bool = False) -> None:
@@ -44,27 +44,27 @@ class Output:
         self.progress = _console(no_color, stderr=True)
 
     def show(self, *renderables: RenderableType) -> None:
-        """Results for a person: text or Rich's tables, on stdout; nothing with ``--json``."""
+        """Prints human-readable results, text or Rich tables, on stdout; nothing with ``--json``."""
         if not self.as_json:
             for part in renderables:
                 self.console.print(printable(part), highlight=False, markup=False, soft_wrap=isinstance(part, str))
 
     def note(self, text: str) -> None:
-        """What a person may like to know on the way, on stderr; nothing with ``--quiet``."""
+        """Prints progress and other information on stderr; nothing with ``--quiet``."""
         if not self.quiet:
             self.progress.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
     def detail(self, text: str) -> None:
-        """A note that only ``--verbose`` prints."""
+        """Prints a note only with ``--verbose``."""
         if self.verbose:
             self.note(text)
 
     def warn(self, text: str) -> None:
-        """What a person has to know, on stderr."""
+        """Prints a warning on stderr."""
         self.progress.print(printable(text), highlight=False, markup=False, soft_wrap=True, style="yellow")
 
     def error(self, error: DcdnasError) -> None:
-        """An error in words, on stderr; with its traceback when verbose."""
+        """Prints an error message on stderr, with its traceback if verbose."""
         if self.verbose:
             self.progress.print(
                 printable("".join(traceback.format_exception(error))), highlight=False, markup=False, soft_wrap=True
@@ -73,19 +73,19 @@ class Output:
         self.progress.print(printable(str(error)), highlight=False, markup=False, soft_wrap=True)
 
     def document(self, value: Any) -> None:
-        """The one JSON document of ``--json``; nothing without the flag."""
+        """Prints the JSON document of ``--json``; nothing without the flag."""
         if self.as_json:
             sys.stdout.write(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def line(self, value: Any) -> None:
-        """One of the JSON lines of ``--json``; nothing without the flag."""
+        """Prints one JSON line of ``--json``; nothing without the flag."""
         if self.as_json:
             sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, allow_nan=False) + "\n")
             sys.stdout.flush()
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON has it: no tuples, and null for numbers that JSON does not know."""
+    """Converts a value to what JSON can represent: lists for tuples, None for numbers that are not finite, texts for the rest."""
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""A running search as a person watches it: a live panel on a terminal, a line a training elsewhere, JSON lines for programs."""
+"""Progress of a running search: a live panel on a terminal, one line per training elsewhere, JSON lines for programs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from dcdnas.engine.progress import Progress
 
 
 class Watcher:
-    """Takes snapshots of a search; the base prints a line for every training that ends.
+    """Receives snapshots of a search; this base class prints a line for every training that ends.
 
     Args:
-        out: where to.
-        title: of the run.
+        out: output for the progress.
+        title: name of the run.
     """
 
     def __init__(self, out: Output, title: str) -> None:
@@ -34,10 +34,10 @@ class Watcher:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Nothing to put back."""
+        """Does nothing."""
 
     def __call__(self, progress: Progress) -> None:
-        """Takes the search as it stands."""
+        """Receives a snapshot of the search."""
         closed = sum(progress.states.get(s, 0) for s in ("finished", "stopped", "failed"))
         seen, self._seen = self._seen, (closed, progress.confirmed)
         if seen is None:
@@ -48,7 +48,7 @@ class Watcher:
             self.confirmed(progress)
 
     def ended(self, progress: Progress, trial: Trial) -> None:
-        """A training of the search has ended."""
+        """Reports that a training of the search has ended."""
         best = f" | best single {_reached(progress)}" if progress.best else ""
         left = f" | {roughly(progress.left)} left" if progress.left else ""
         seconds = f" in {duration(trial.score.seconds)}" if trial.score else ""
@@ -59,15 +59,15 @@ class Watcher:
         )
 
     def confirmed(self, progress: Progress) -> None:
-        """A confirming training has ended."""
+        """Reports that a confirming training has ended."""
         self.out.note(f"[{progress.confirmed}/{progress.to_confirm}] trained again on a fresh seed")
 
 
 class JsonLines(Watcher):
-    """One JSON object an event on stdout."""
+    """Prints one JSON object per event on stdout."""
 
     def ended(self, progress: Progress, trial: Trial) -> None:
-        """A training of the search has ended."""
+        """Reports that a training of the search has ended."""
         score = trial.score
         self.out.line(
             {
@@ -80,12 +80,12 @@ class JsonLines(Watcher):
         )  # fmt: skip
 
     def confirmed(self, progress: Progress) -> None:
-        """A confirming training has ended."""
+        """Reports that a confirming training has ended."""
         self.out.line({"event": "confirmed", "confirmed": progress.confirmed, "to_confirm": progress.to_confirm})
 
 
 class Panel(Watcher):
-    """A few lines on a terminal that follow the search in place."""
+    """Shows the search in a few lines on a terminal, which are updated in place."""
 
     def __enter__(self) -> Self:
         self._progress: Progress | None = None
@@ -99,18 +99,18 @@ class Panel(Watcher):
         self._live.stop()
 
     def __call__(self, progress: Progress) -> None:
-        """Takes the search as it stands."""
+        """Receives a snapshot of the search."""
         self._progress, self._since = progress, time.monotonic()
         super().__call__(progress)
 
     def ended(self, progress: Progress, trial: Trial) -> None:
-        """The panel shows it; what failed stays on the screen above it."""
+        """Shows the trial in the panel; a failed one also leaves a line above it."""
         self._latest = trial
         if trial.state == "failed":
             self.out.note(f"trial {trial.number} failed: {trial.reason}")
 
     def confirmed(self, progress: Progress) -> None:
-        """The panel shows it already."""
+        """Does nothing, because the panel shows it already."""
 
     def _render(self) -> RenderableType:
         p = self._progress
@@ -143,12 +143,12 @@ class Panel(Watcher):
 
 
 def _reached(p: Progress) -> str:
-    """What the best network reached in its one training."""
+    """Writes the objective of the best network in its one training."""
     return p.objective.named(p.objective.of(p.best.score) if p.best else None)
 
 
 def standing(p: Progress) -> dict[str, Any]:
-    """How the search stands, for JSON."""
+    """Returns the state of the search as plain data for JSON."""
     best = {"number": p.best.number, p.objective.name: p.objective.of(p.best.score)} if p.best else None
     return {
         "ended": p.ended, "asked": p.asked, "states": p.states, "best": best, "hypervolume": p.hypervolume,
@@ -157,7 +157,7 @@ def standing(p: Progress) -> dict[str, Any]:
 
 
 def watcher(out: Output, title: str) -> Watcher:
-    """The way of watching that suits the output."""
+    """Makes the watcher that suits the output: JSON lines, a panel or lines of text."""
     if out.as_json:
         return JsonLines(out, title)
     return Panel(out, title) if out.progress.is_terminal and not out.quiet else Watcher(out, title)

@@ -1,4 +1,4 @@
-"""What `dcdnas train` is asked for, and all that a network's trainings need, checked before the first step."""
+"""Options of `dcdnas train`, and everything that a network's trainings need, read and checked before the first step."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Wanted:
     """How every network is trained.
 
     Args:
-        data: name of the images.
-        recipe: name or file of one; None for the run's.
-        epochs: None for the recipe's.
-        assignments: ``KEY=VALUE`` of the recipe.
-        weights: to begin with; None for fresh ones.
-        teacher: folder of a trained network; None for none.
-        seeds: one training each.
-        resume: whether to go on with what is kept.
+        data: name of the data set.
+        recipe: name or file of a recipe; None for that of the run.
+        epochs: epochs of each training; None for those of the recipe.
+        assignments: ``KEY=VALUE`` settings that change the recipe.
+        weights: weights to start from; None for a fresh initialisation.
+        teacher: folder of a trained network; None for no distillation.
+        seeds: seeds, one training each.
+        resume: whether to continue trainings that are kept.
         workers: processes that share a training.
-        jobs: trainings at one time.
+        jobs: trainings that run at the same time.
     """
 
     data: str
@@ -49,7 +49,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Ready:
-    """What a network's trainings need, checked before the first step."""
+    """Everything that a network's trainings need, checked before the first step."""
 
     task: TrainingTask
     images: Images
@@ -59,7 +59,7 @@ class Ready:
 
 
 def ready_for(out: Output, found: Found, wanted: Wanted, folder: Path) -> Ready:
-    """Reads all that the trainings of a network need, the test images among them, and makes their folder.
+    """Reads and checks everything that the trainings of a network need, the test images included, and makes their folder.
 
     Raises:
         DcdnasError: when something is missing, damaged, or does not fit.
@@ -74,7 +74,7 @@ def ready_for(out: Output, found: Found, wanted: Wanted, folder: Path) -> Ready:
 
 
 def read_images(out: Output, found: Found, task: TrainingTask) -> Images:
-    """The training part for a network; says when the network has to be adapted to it."""
+    """Reads the training part of a data set for a network; prints a note if the network has to be adapted to the images."""
     images, of = images_for(found.architecture, task), found.architecture
     if images.notes:
         out.note(f"{task.data}: {'; '.join(images.notes)}.")

@@ -1,4 +1,4 @@
-"""What `dcdnas train` trains with: a recipe, or that of the run, with what the command line changes."""
+"""Training task of `dcdnas train`: a recipe, or that of the run, with the changes from the command line."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from dcdnas.results import Run
 from dcdnas.training.recipe import FURTHER, checked, read_recipe
 
 EPOCHS = 300
-"""Of a training, where neither a recipe nor anybody says."""
+"""Epochs of a training if neither the recipe nor the command line gives them."""
 
 
 def task_of(run: Run | None, data: str, recipe: str | None, epochs: int | None, assignments: Sequence[str]) -> TrainingTask:
-    """What is trained: a recipe, else that of the run, with these images and epochs; ``--set`` changes the rest.
+    """Builds the training task: a recipe, else that of the run, with these images and epochs; ``--set`` changes the rest.
 
     Args:
-        run: that the network is of; None for a network of no run.
-        data: name of the images.
-        recipe: name or file of one; None for the run's.
-        epochs: None for the recipe's, else 300.
-        assignments: ``KEY=VALUE``.
+        run: run that the network comes from; None for a network from elsewhere.
+        data: name of the data set.
+        recipe: name or file of a recipe; None for that of the run.
+        epochs: epochs of the training; None for those of the recipe, else 300.
+        assignments: ``KEY=VALUE`` settings.
 
     Raises:
-        UsageError: for a setting that is no part of a recipe, or cannot be used, and for a run of somebody's own task.
+        UsageError: for a setting that is not part of a recipe or has an invalid value, and for a run with a user's own task.
     """
     if run and run.own_task:
         raise UsageError(
             f"{run.name} was searched for the task {run.own_task}, and `dcdnas train` trains classifiers. Export its networks "
-            f"(`dcdnas export {run.called}`), and train what dcdnas.build makes of them as the task does."
+            f"(`dcdnas export {run.called}`), build them with dcdnas.build, and train them with the task's code."
         )
     known = {k: v for k, v in dict(run.config.get("task", {})).items() if k in RECIPE} if run else {}
     known = {**(known if recipe is None else {}), "epochs": EPOCHS, **(read_recipe(recipe) if recipe else {})}

@@ -1,4 +1,4 @@
-"""Runs a search from a command: announces it, watches it, stops it on Ctrl-C, and says what came out."""
+"""Runs a search from a command: announces it, shows its progress, stops it on Ctrl-C, and prints its result."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from dcdnas.results import load_run
 
 
 def start(out: Output, plan: Plan, dashboard: bool = False, fidelity_check: int | None = None) -> None:
-    """Makes or continues the plan's run and searches it to its end.
+    """Creates or continues the plan's run and searches until it ends.
 
     Args:
-        out: where to say it.
-        plan: of the search.
-        dashboard: whether to serve its pages meanwhile.
-        fidelity_check: networks that are trained longer afterwards; None for none.
+        out: output for progress and results.
+        plan: plan of the search.
+        dashboard: whether to serve the pages of the run during the search.
+        fidelity_check: number of networks that are trained longer afterwards; None for none.
 
     Raises:
-        Resumable: when it was interrupted.
+        Resumable: when the search was interrupted.
     """
     check_pages(dashboard)
     check_wanted(plan, fidelity_check)
@@ -55,14 +55,14 @@ def start(out: Output, plan: Plan, dashboard: bool = False, fidelity_check: int 
 
 
 def go(out: Output, folder: Path, execution: Execution, dashboard: bool = False, retry_failed: bool = False) -> None:
-    """Searches a run that exists; whatever stops it, what was found is written and said first.
+    """Searches an existing run; whatever stops the search, its results are written and printed before an error is raised.
 
     Args:
-        out: where to say it.
-        folder: of the run.
-        execution: how trainings are run.
-        dashboard: whether to serve its pages meanwhile.
-        retry_failed: whether what has failed is trained again.
+        out: output for progress and results.
+        folder: folder of the run.
+        execution: how trainings are executed.
+        dashboard: whether to serve the pages of the run during the search.
+        retry_failed: whether failed networks are trained again.
     """
     check_pages(dashboard)
     problem: DcdnasError | None = None
@@ -89,27 +89,27 @@ def go(out: Output, folder: Path, execution: Execution, dashboard: bool = False,
 
 
 class Interrupts:
-    """What Ctrl-C does while a search runs: the first ends it with everything kept, the second ends the process at once.
+    """Handles Ctrl-C during a search: the first ends the search and keeps everything, the second terminates the process at once.
 
-    The engine takes signals down while it searches and says so here; before and after it, Python's own handling is in place.
+    The engine catches the signals while it searches and calls this object; before and after, Python's own handling is in place.
     """
 
     def __init__(self, out: Output) -> None:
         self.out, self.interrupted = out, False
 
     def __call__(self, times: int) -> None:
-        """Takes the news of a signal."""
+        """Reacts to a signal; `times` counts the signals so far."""
         self.interrupted = True
         if times == 1:
-            self.out.warn("Stopping; what has ended is kept. Press Ctrl-C again to quit at once.")
+            self.out.warn("Stopping; all finished trainings are kept. Press Ctrl-C again to quit at once.")
             return
         self.quit()
 
     def watch_the_rest(self) -> None:
-        """After an interrupted search: one more Ctrl-C while its results are written ends the process."""
+        """After an interrupted search, lets another Ctrl-C terminate the process while the results are written."""
         if self.interrupted:
             signal.signal(signal.SIGINT, self.quit)
 
     def quit(self, *_: object) -> None:
-        """Ends the process without clean-up: the memory is whole at any moment, and workers end when this process is gone."""
+        """Terminates the process without clean-up: the run's store is always consistent, and workers end with this process."""
         os._exit(INTERRUPTED)

@@ -1,4 +1,4 @@
-"""What a network has seen in pictures, as a table and as CSV: the classes of each picture with a number of theirs."""
+"""Predictions for pictures as a table and as CSV: the classes of each picture, each with a number."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dcdnas.cli._tables import Sheet
 
 @dataclass(frozen=True)
 class Seen:
-    """What the rows of pictures have, each a mapping with ``image``.
+    """Structure of the rows of predictions, each of which is a mapping with ``image``.
 
     Args:
-        answers: key of a row: a list of mappings with ``class``, the first of them the most.
-        number: key of an answer, 0-1.
-        title: of the first one's column.
+        answers: key of a row's predictions, a list of mappings with ``class``, the highest number first.
+        number: key of the number of a prediction, 0-1.
+        title: heading of the column with the first prediction's number.
         more: further keys that rows may have, for CSV.
     """
 
@@ -28,7 +28,7 @@ class Seen:
     more: tuple[str, ...] = ()
 
     def table(self, rows: Sequence[Mapping[str, Any]]) -> Sheet:
-        """A row a picture."""
+        """Makes a table with one row per picture."""
         sheet = Sheet(("Picture", "Class", f">{self.title}", "Then"), spare=("Then",))
         for row in rows:
             first, *others = row[self.answers]
@@ -37,7 +37,7 @@ class Seen:
         return sheet
 
     def print_csv(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """A row for each picture and class."""
+        """Prints CSV with one row for each picture and class."""
         table = csv.writer(sys.stdout, lineterminator="\n")
         table.writerow(("image", "rank", "class", self.number, *self.more))
         for row in rows:
@@ -47,7 +47,7 @@ class Seen:
 
 
 CLASSES = Seen("predictions", "probability", "Probability")
-"""By a classifier."""
+"""Predictions of a classifier."""
 
 PIXELS = Seen("shares", "share", "Share of it", ("mask",))
-"""By a network that scores pixels."""
+"""Predictions of a network that scores pixels."""

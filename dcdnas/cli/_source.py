@@ -1,4 +1,4 @@
-"""What ``RUN|CONFIG`` on a command line means: a trial of a run, or the network of a config file."""
+"""Resolves ``RUN|CONFIG`` on a command line to a trial of a run, or to the network of a config file."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Source:
     """A network and where it comes from.
 
     Args:
-        name: for headings and files.
-        architecture: of the network.
-        run: it was found in; None for a file's.
-        trial: of the run; None for a file's.
-        path: of the config file; None for a run's.
+        name: name for headings and files.
+        architecture: architecture of the network.
+        run: run that contains it; None for a config file.
+        trial: trial of the run; None for a config file.
+        path: path of the config file; None for a trial of a run.
     """
 
     name: str
@@ -46,18 +46,18 @@ class Source:
 
     @property
     def weights(self) -> Path | None:
-        """Those that lie beside a config file."""
+        """Path of the weights beside a config file; None if there are none."""
         beside = self.path.with_name(WEIGHTS) if self.path else None
         return beside if beside and beside.is_file() else None
 
     def trained_weights(self) -> tuple[Path | None, str]:
-        """Weights to export it with: those beside a config file, or of the short training that a run keeps.
+        """Finds the weights to export: those beside a config file, or those of the short training that a run keeps.
 
         Returns:
-            The file, None where there is none that fits; and what to say of it, empty where there is nothing.
+            The file, None if there is none that fits; and a note about it, which may be empty.
 
         Raises:
-            RunError: when a run's file is missing or not as it was written.
+            RunError: when a run's file is missing or was changed.
         """
         kept = self.run.weights_of(self.trial) if self.run and self.trial else None
         if self.run is None or self.trial is None or kept is None:
@@ -65,16 +65,16 @@ class Source:
         if self.trial.trained != self.trial.deployed:
             return (
                 None,
-                f"{self.name} was trained as a smaller stand-in, whose weights do not fit it: `dcdnas train` makes its own.",
+                f"{self.name} was trained as a smaller stand-in, whose weights do not fit it; `dcdnas train` trains it itself.",
             )
         path = self.run.folder / FOLDER / Path(kept.file).name
         if not path.is_file() or sha256(path) != kept.sha256:
-            problem = "is not as it was written" if path.is_file() else "is missing"
+            problem = "was changed after it was written" if path.is_file() else "is missing"
             raise RunError(f"{path}: {problem}. Give other weights with --weights.")
         return path, f"Weights of the short training on seed {kept.seed}: {path}"
 
     def model(self) -> Model:
-        """What an export writes: the network with all that is known of where it comes from."""
+        """Returns the model to export: the network with its full provenance."""
         from dcdnas.export import Model, model_of, read_model
 
         if self.run and self.trial:
@@ -83,21 +83,21 @@ class Source:
 
 
 def open_source(source: str, trial: str = "", budget: Sequence[str] | None = None) -> list[Source]:
-    """The networks that are meant: one, or with ``front`` all of a run's front.
+    """Opens one network, or with ``front`` all networks on a run's front.
 
     Args:
         source: a run's name or folder, or a config file.
         trial: number, ``best``, ``knee`` or ``front``; empty for the best.
-        budget: bounds to cut the run at, as a person writes them; None for its own.
+        budget: bounds for the choice, as on the command line; None for those of the run.
 
     Raises:
-        UsageError: when there is no such thing.
-        FileError: when the file is no config.
+        UsageError: when there is no such trial, or the file is not a config.
+        FileError: when the config cannot be read.
     """
     path = config_in(Path(source))
     if path.suffix in SUFFIXES:
         if trial or budget:
-            raise UsageError(f"{source} is one network: --trial and --budget choose among the trials of a run.")
+            raise UsageError(f"{source} is one network: --trial and --budget choose among the trials of a run. Leave them out.")
         return [Source(path.stem if path == Path(source) else Path(source).resolve().name, Architecture.read(path), path=path)]
     try:
         run = load_run(find_run(source))
@@ -115,22 +115,22 @@ def open_source(source: str, trial: str = "", budget: Sequence[str] | None = Non
     for t in chosen:
         if budgets and not within(t.cost, budgets):
             raise UsageError(
-                f"trial {t.number} of {run.name}: {exceeded(t.cost, budgets)}. Leave --trial out for the best within."
+                f"trial {t.number} of {run.name}: {exceeded(t.cost, budgets)}. Leave --trial out for the best one within it."
             )
     return [Source(f"{run.name}-{t.number}", t.architecture, run, t) for t in chosen]
 
 
 def config_in(path: Path) -> Path:
-    """The config in a folder that `dcdnas train` or `dcdnas export` wrote; the path itself where it is no such folder."""
+    """Returns the config in a folder that `dcdnas train` or `dcdnas export` wrote; for any other path, the path itself."""
     found = path if is_file(path / FILE) else config_file(path)
     return found if is_file(found) else path
 
 
 def offer_plugins_of(run: Run) -> None:
-    """Makes usable what a run was searched with from outside the package; nothing is run before it is needed.
+    """Makes the plugins that a run was searched with available; their code is run only when they are used.
 
     Raises:
-        RunError: when a copy is missing or was changed.
+        RunError: when the run's copy of a plugin is missing or was changed.
     """
     recorded = run.config.get("plugins")
     if recorded:
@@ -140,22 +140,22 @@ def offer_plugins_of(run: Run) -> None:
 
 
 def is_preset(source: str) -> bool:
-    """Whether a published network's name is meant, like ``dcd/mobilenetv2_dcd``, and not a file or a run's folder."""
+    """Whether the text is a published network's name, like ``dcd/mobilenetv2_dcd``, and not a file or a run's folder."""
     return "/" in source and not os.path.exists(source) and not source.endswith(SUFFIXES)
 
 
 def open_space(out: Output, name: str, data: str | None = None) -> SearchSpace:
-    """A shipped space or a space file, for the images that are given or that it names, with a note of what they changed.
+    """Opens a shipped space or a space file for the given data set or the one that it names; a note says what the data changed.
 
     Args:
-        out: for the note.
-        name: of a shipped space, or a path.
-        data: name of the images; None for those that the space names.
+        out: output for the note.
+        name: name of a shipped space, or a path.
+        data: name of the data set; None for the one that the space names.
 
     Raises:
         FileError: when there is no such space.
-        SpaceError: with all problems of the file.
-        DataError: when the images that are given are missing or damaged.
+        SpaceError: naming all problems of the file.
+        DataError: when the given images are missing or damaged.
     """
     from dcdnas.engine.planning.for_data import read_for, read_for_own
     from dcdnas.space.library import find_space
@@ -169,17 +169,17 @@ def open_space(out: Output, name: str, data: str | None = None) -> SearchSpace:
 def network_or_space(
     out: Output, source: str, settings: Mapping[str, Any], data: str | None = None
 ) -> Architecture | SearchSpace:
-    """What ``CONFIG|SPACE|PRESET`` means: the network of a config or a published one, or a space.
+    """Resolves ``CONFIG|SPACE|PRESET`` to the network of a config, a published network, or a space.
 
     Args:
-        out: for a note of what images change of a space.
+        out: output for a note of what the images change in a space.
         source: a file, or the name of a preset or a shipped space.
-        settings: of a preset.
-        data: name of the images that it is for; None for its own.
+        settings: settings of a preset.
+        data: name of the data set that it is for; None for its own.
 
     Raises:
-        UsageError: for settings of what is no preset, and for images whose channels or classes one network does not have.
-        FileError: for a file that is none of them.
+        UsageError: for settings without a preset, and for images with other channels or classes than the network.
+        FileError: for a file that is neither a config nor a space.
     """
     from dcdnas.space.library import shipped
 
@@ -188,7 +188,7 @@ def network_or_space(
 
         return _for(source, architecture(source, **settings), data)
     if settings:
-        raise UsageError(f"--set sets a published network's settings, and {source} is none. `dcdnas list presets` shows them.")
+        raise UsageError(f"--set sets a published network's settings, and {source} is not one. `dcdnas list presets` shows them.")
     if source not in shipped() and is_file(source) and is_config(read_yaml(source).data):
         return _for(source, Architecture.read(source), data)
     return open_space(out, source, data)
@@ -203,10 +203,10 @@ def _for(name: str, network: Architecture, data: str | None) -> Architecture:
 
 
 def preset_settings(assignments: Sequence[str]) -> dict[str, Any]:
-    """The settings of a published network, from ``KEY=VALUE``.
+    """Reads the settings of a published network from ``KEY=VALUE`` texts.
 
     Raises:
-        UsageError: when one sets nothing.
+        UsageError: when a text has no key or no ``=``.
     """
     found = {}
     for text in assignments:

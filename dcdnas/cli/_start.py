@@ -1,4 +1,4 @@
-"""What a training in earnest begins with, from the command line: weights, and a teacher."""
+"""Start of a full training, from the command line: initial weights, and a teacher."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from dcdnas.training.starting import CLASSIFIERS, Start, weights_for
 
 
 def start_of(out: Output, architecture: Architecture, images: Images, weights: Path | None, teacher: Path | None) -> Start:
-    """What the trainings begin with.
+    """Reads the weights and the teacher that the trainings start from.
 
     Raises:
-        FileError: when the weights are of another network.
-        UsageError: when the teacher is of other channels or classes than the images, or the trained network of another backbone.
+        FileError: when the weights belong to another network.
+        UsageError: when the teacher has other channels or classes than the images, or the trained network another backbone.
     """
     known: dict[str, Any] = {}
     if weights and weights.is_dir():
@@ -34,42 +34,46 @@ def start_of(out: Output, architecture: Architecture, images: Images, weights: P
     elif weights:
         network = build_network(fitted(architecture, images))
         known, fresh = weights_for(network, weights, images.classes)
-        also = f"; {', '.join(fresh)} begin anew, since they are for other classes or another order of them" if fresh else ""
-        out.note(f"Beginning with the weights of {weights}{also}")
+        also = (
+            f"; {', '.join(fresh)} are initialised afresh, because they are for other classes or another order of them"
+            if fresh
+            else ""
+        )
+        out.note(f"Starting from the weights of {weights}{also}")
     return Start(known, teacher_of(teacher, images) if teacher else None)
 
 
 def taken_over(out: Output, architecture: Architecture, images: Images, path: Path) -> dict[str, Any]:
-    """The weights of a network that begins as a trained one with other operators or sizes.
+    """Initial weights taken over from a trained network with other operators or sizes.
 
     Raises:
-        UsageError: when that is of another backbone.
+        UsageError: when the trained network has another backbone.
     """
     model = read_model(config_file(path))
     theirs, mine = model.architecture.network, architecture.network
     if theirs != mine:
-        raise UsageError(f"--weights {path}: a {theirs}, as which a {mine} cannot begin. Allowed: a trained {mine}.")
+        raise UsageError(f"--weights {path}: is a {theirs}, whose weights a {mine} cannot take over. Allowed: a trained {mine}.")
     known, fresh = inherited(build_network(fitted(architecture, images)), load(path))
     others = tuple(model.labels or ()) != images.classes
     last = [name for name in known if name.startswith(CLASSIFIERS)] if others else []
     layers = [*fresh, *dict.fromkeys(name.rpartition(".")[0] for name in last)]
-    anew = f"; {named(layers)} anew" if layers else ""
-    out.note(f"Beginning as the network of {path}{anew}")
+    anew = f"; initialised afresh: {named(layers)}" if layers else ""
+    out.note(f"Starting from the network of {path}{anew}")
     return {name: tensor for name, tensor in known.items() if name not in last}
 
 
 def named(layers: Sequence[str], most: int = 5) -> str:
-    """Some of the layers, with the number of the others."""
+    """Names the first layers, and the number of the others."""
     more = [f"{len(layers) - most:,} more"] if len(layers) > most else []
     return ", ".join([*layers[:most], *more])
 
 
 def teacher_of(path: Path, images: Images) -> Teacher:
-    """A trained network that teaches one that is trained on these images.
+    """Loads a trained network as the teacher for a training on these images.
 
     Raises:
-        UsageError: when it is of other channels or classes, or of the same ones in another order, or it scores pixels and they
-            have no masks, or the other way round.
+        UsageError: when the teacher has other channels or classes, or the same classes in another order, or when it scores pixels
+            and the images have no masks, or the other way round.
     """
     model = read_model(config_file(path))
     check_masks(f"--teacher {path}", bool(model.architecture.head), images)
@@ -80,7 +84,9 @@ def teacher_of(path: Path, images: Images) -> Teacher:
             f"classes; {images.name} has {wanted[0]} and {wanted[1]:,}. Allowed: a network trained on the same data."
         )
     if model.labels and tuple(model.labels) != images.classes:
-        raise UsageError(f"--teacher {path}: has other classes than {images.name}, or another order of them. Train it on that.")
+        raise UsageError(
+            f"--teacher {path}: has other classes than {images.name}, or another order of them. Train it on that data set."
+        )
     normalisation = model.normalisation
     mean, std = (normalisation.mean, normalisation.std) if normalisation else (images.mean, images.std)
     return Teacher(load(path), mean, std)

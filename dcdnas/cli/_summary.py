@@ -1,4 +1,4 @@
-"""What a search found, said at its end: the verdict, the front, the confirmed networks, the bill, what to do next."""
+"""Summary at the end of a search: the verdict, the front, the confirmed networks, the computing time and the next commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dcdnas.results.verdict import OPEN, Verdict
 
 
 def summarise(out: Output, run: Run, results: Results) -> None:
-    """Prints the end of a search."""
+    """Prints the summary of a search."""
     out.line({"event": "end", "run": run.name, "status": run.status, "ending": run.ending, "reason": run.reason, **document(run)})
     show_verdict(out, run)
     out.show("")
@@ -43,7 +43,7 @@ def summarise(out: Output, run: Run, results: Results) -> None:
 
 
 def show_front(out: Output, run: Run, line: Sequence[Trial]) -> None:
-    """Prints the front and says by what it is one."""
+    """Prints the front, with the budget and the readings that it is based on."""
     undecided = Verdict(run).undecided
     title = f"Front: {counted(len(line), 'network')} within {_budgets(run)}, by one training each"
     out.show(front_table(run, line, undecided, title))
@@ -53,7 +53,7 @@ def show_front(out: Output, run: Run, line: Sequence[Trial]) -> None:
 
 
 def document(run: Run) -> dict[str, Any]:
-    """The result of a run as plain data."""
+    """Returns the result of a run as plain data."""
     return {
         **Verdict(run).document(),
         "ended": run.ended, "asked": run.asked, "states": run.counts, "hypervolume": run.hypervolume, "seconds": run.seconds,
@@ -67,13 +67,15 @@ def document(run: Run) -> dict[str, Any]:
 
 
 def over_budget(run: Run) -> list[str]:
-    """Which networks of the front turned out slower than a budget on latency allows."""
+    """Names the networks of the front whose measured latency exceeds a latency budget."""
     said = []
     for budget in (b for b in run.budgets if b.metric == "latency"):
         times = [(t.number, run.timed[t.deployed]["latency"]) for t in run.front() if t.deployed in run.timed]
         slow = [f"trial {number} with {quantity('latency', value)}" for number, value in times if value > budget.at_most]
         if slow:
-            said.append(f"Measured over {budget}: {', '.join(slow)}. Predictions are that far off; a lower budget leaves room.")
+            said.append(
+                f"Measured over {budget}: {', '.join(slow)}. Predictions have this error; a lower budget leaves a margin."
+            )
     return said
 
 
@@ -84,7 +86,7 @@ def _device(run: Run) -> str:
 
 
 def latencies(run: Run) -> dict[str, Any]:
-    """Predicted and measured latency of the front in nanoseconds, and the device, as plain data."""
+    """Returns the predicted and measured latencies of the front in nanoseconds, and the device, as plain data."""
     rows = [(t, run.timed.get(t.deployed)) for t in run.front()]
     return {
         "device": dict(run.config["latency"]["device"]),

@@ -1,4 +1,4 @@
-"""Runs, trials and fronts as tables."""
+"""Tables of trials, fronts, confirmed networks and latencies, and the table that fits the terminal's width."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from dcdnas.core.units import duration, metric_name, mix, quantity
 from dcdnas.results import Confirmed, Run
 
 GAP = 3
-"""Columns of a terminal between two columns of a table."""
+"""Characters between two columns of a table."""
 
 READABLE, LONG = 16, 30
-"""Columns of a terminal below which a text is not squeezed, and from which a word may be broken."""
+"""Width in characters below which a text column is not narrowed, and width from which a word may be broken."""
 
 
 class Sheet:
-    """A table whose numbers never wrap: where a terminal is too narrow, columns are left out, and that is said below it.
+    """A table whose numbers never wrap: on a narrow terminal columns are left out, and a line below the table names them.
 
     Args:
-        columns: their headings; those that begin with ``>`` are numbers and stand to the right.
-        title: above it.
-        spare: headings of the columns that can be missed, those to leave out first at the front. Then go the others, from the
-            right, but for the first two.
+        columns: headings; those that begin with ``>`` belong to numbers and are right-aligned.
+        title: title above the table.
+        spare: headings of dispensable columns, in the order in which they are left out. After them the others are left out from
+            the right, except for the first two.
     """
 
     def __init__(self, columns: Sequence[str], title: str = "", spare: Sequence[str] = ()) -> None:
@@ -41,7 +41,7 @@ class Sheet:
         self._sections: set[int] = set()
 
     def add_row(self, *cells: str | Text, bold: bool = False) -> None:
-        """Adds a row, with a cell a column."""
+        """Adds a row with one cell per column."""
         self._rows.append(([printable(cell) for cell in cells], bold))
 
     def add_section(self) -> None:
@@ -56,14 +56,14 @@ class Sheet:
         yield self._made(kept, options.max_width - sum(self._least(i) + GAP for i in kept))
         if gone:
             missing = ", ".join(self.columns[i].lstrip(">") for i in sorted(self._order[:gone]))
-            yield Text(f"Left out for want of room: {missing}. A wider terminal shows them.", style="dim")
+            yield Text(f"Left out for lack of space: {missing}. A wider terminal shows them.", style="dim")
 
     def _kept(self, gone: int) -> list[int]:
-        """The columns that are there without the first ones of the order."""
+        """Indices of the columns that remain when the first `gone` columns of the order are left out."""
         return [i for i in range(len(self.columns)) if i not in self._order[:gone]]
 
     def _made(self, kept: Sequence[int], room: int) -> Table:
-        """The table of some columns, with so much room beyond what they need at least."""
+        """Makes the Rich table of the kept columns; `room` is the width beyond their smallest widths."""
         made = Table(
             box=box.SIMPLE_HEAD, title=self.title or None, title_justify="left", title_style="bold", pad_edge=False,
             padding=(0, 1), caption=self.caption or None, caption_justify="left",
@@ -80,14 +80,14 @@ class Sheet:
         return made
 
     def _least(self, i: int) -> int:
-        """What a column needs: a number all of it, a text its longest word and `READABLE` columns where it is longer."""
+        """Smallest width of a column: the whole cell for numbers; for texts the longest word, and `READABLE` for longer texts."""
         texts = [str(cells[i]) for cells, _ in self._rows if i < len(cells)]
         if self.columns[i].startswith(">") or i == 0:
             return max(_widest(texts), _longest([self.columns[i].lstrip(">")]))
         return max(min(_widest(texts), READABLE), min(_longest([*texts, self.columns[i]]), LONG))
 
     def _whole(self, i: int) -> int:
-        """What a column takes without a line that wraps."""
+        """Width of a column in which no line wraps."""
         return max(_widest([str(cells[i]) for cells, _ in self._rows if i < len(cells)]), _widest([self.columns[i].lstrip(">")]))
 
 
@@ -96,19 +96,19 @@ def _widest(texts: Sequence[str]) -> int:
 
 
 def _longest(texts: Sequence[str]) -> int:
-    """Of a word."""
+    """Width of the longest word."""
     return max((cell_len(word) for text in texts for word in text.split()), default=0)
 
 
 def table(*columns: str, title: str = "", spare: Sequence[str] = ()) -> Sheet:
-    """An empty table, see `Sheet`."""
+    """Makes an empty table, see `Sheet`."""
     return Sheet(columns, title, spare)
 
 
 def trials_table(
     run: Run, trials: Sequence[Trial], on_front: Collection[int] = (), notes: Mapping[int, str] | None = None
 ) -> Sheet:
-    """One row a trial: its objectives, costs, epochs, time, operators, state and reason; its note where any has one."""
+    """Makes a table with one row per trial: objectives, costs, epochs, time, operators, state and reason, and notes if any."""
     metrics = list(trials[0].cost.values) if trials else []
     heads, cells = _readings(run, trials)
     spare = ("Epochs", "Time", *_spare(run, metrics), "Note", "Layers")
@@ -129,7 +129,7 @@ def trials_table(
 
 
 def front_table(run: Run, line: Sequence[Trial], undecided: Collection[int], title: str) -> Sheet:
-    """One row a network of the front; a tilde marks those whose place in its order the noise leaves open."""
+    """Makes a table with one row per network of the front; a tilde marks those whose place in the order is within the noise."""
     metrics = list(line[0].cost.values) if line else []
     heads, cells = _readings(run, line)
     spare = (*_spare(run, metrics), "Layers")
@@ -141,14 +141,14 @@ def front_table(run: Run, line: Sequence[Trial], undecided: Collection[int], tit
 
 
 def _spare(run: Run, metrics: Sequence[str]) -> list[str]:
-    """Headings of the costs that can be missed: first those that the search was not about; never the one it is judged by."""
+    """Headings of dispensable costs: first those that are not in the search's goals; never the cost it is judged by."""
     about = {*run.minimize, *(b.metric for b in run.budgets)}
     ordered = [m for m in metrics[::-1] if m not in about] + [m for m in metrics[::-1] if m in about]
     return [metric_name(metric) for metric in ordered if metric != run.cost_shown]
 
 
 def _readings(run: Run, trials: Sequence[Trial]) -> tuple[list[str], Callable[[Trial], list[str]]]:
-    """Columns of the objectives, those of the primary with what they are of, and their cells for a trial."""
+    """Headings of the objectives' columns, the primary one's with the kind of reading, and a function for a trial's cells."""
     again = {c.trial.number: run.objective.said(c.mean) for c in run.confirmed}
     beside, others = any(t.number in again for t in trials), run.goals.objectives[1:]
 
@@ -164,7 +164,7 @@ def _readings(run: Run, trials: Sequence[Trial]) -> tuple[list[str], Callable[[T
 
 
 def confirmed_table(run: Run, rows: Sequence[Confirmed]) -> Sheet:
-    """One row a network that was trained again: mean and spread over the seeds, its costs, what it is."""
+    """Makes a table with one row per network trained again: mean and standard deviation over the seeds, costs and layers."""
     metrics = list(rows[0].trial.cost.values) if rows else []
     made = table(
         ">Trial", ">Mean", ">± std", ">Seeds", *(f">{metric_name(m)}" for m in metrics), "Layers",
@@ -188,7 +188,7 @@ def _state(trial: Trial) -> str:
 
 
 def latency_table(run: Run, trials: Sequence[Trial]) -> Sheet:
-    """Predicted beside measured latency of networks that were measured whole."""
+    """Makes a table of predicted and measured latencies of the networks that were measured whole."""
     made = table(">Trial", ">Predicted", ">Measured", ">Quartiles apart", ">Difference")
     for t in trials:
         if found := run.timed.get(t.deployed):

@@ -1,4 +1,4 @@
-"""One network of `dcdnas train`: its images, its seeds, its test and its files."""
+"""Trains one network of `dcdnas train` on its seeds, tests it and writes its files."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from dcdnas.training.full import Trained, judged_on_test, mean_and_spread, train
 RESULT, LOG = "result.json", "workers.log"
 
 TEST = "test_"
-"""How the name of what a network reached on the test images begins."""
+"""Prefix of the names of test results."""
 
 
 def train_network(out: Output, found: Found, wanted: Wanted, folder: Path) -> dict[str, Any]:
-    """Trains a network once a seed, writes each when it ends, and tests all of them at the end.
+    """Trains a network once per seed, writes each network when its training ends, and tests all of them at the end.
 
     Args:
-        out: where to say how it goes.
+        out: output for progress.
         found: the network.
-        wanted: how.
-        folder: of all seeds.
+        wanted: how to train it.
+        folder: folder of all seeds.
 
     Returns:
-        What is in the folder's ``result.json``.
+        The content of ``result.json`` in the folder.
 
     Raises:
-        DcdnasError: when it cannot be trained, or was stopped.
+        DcdnasError: when the network cannot be trained, or the training was stopped.
     """
     provenance = found.model().provenance
     ready = ready_for(out, found, wanted, folder)
@@ -65,32 +65,32 @@ def train_network(out: Output, found: Found, wanted: Wanted, folder: Path) -> di
 
 
 def announce(out: Output, name: str, task: TrainingTask, images: Split, how: str) -> None:
-    """Says what is going to be trained."""
+    """Prints what will be trained."""
     size = f"{len(images.train):,} images, {counted(task.epochs, 'epoch')}"
     out.note(f"Training {name} on {task.data}: {size}, {how}")
     if task.norm_batches:
-        out.note(f"Read with BatchNorm statistics of {task.norm_batches} batches of unaugmented training images")
+        out.note(f"Evaluated with BatchNorm statistics of {task.norm_batches} batches of unaugmented training images")
 
 
 def objective_of(one: Trained) -> Objective:
-    """What a trained network is judged by first."""
+    """The primary objective of a trained network."""
     return OBJECTIVES[one.network.architecture.head][0]
 
 
 def in_words(objective: str) -> str:
-    """An objective's name in a sentence."""
+    """Writes an objective's name as in a sentence."""
     return objective.replace("_iou", " IoU")
 
 
 def write_network(one: Trained, provenance: Mapping[str, Any], images: Images, task: TrainingTask, folder: Path) -> Path:
-    """Writes a network that was trained into its seed's folder, with all that is known of it.
+    """Writes a trained network's config and weights into its seed's folder, with the full provenance.
 
     Args:
-        one: the network, and what it reached.
-        provenance: where it comes from, before this training.
-        images: that it was trained on.
-        task: the recipe.
-        folder: of all seeds.
+        one: the trained network with its results.
+        provenance: provenance of the network before this training.
+        images: images that it was trained on.
+        task: recipe of the training.
+        folder: folder of all seeds.
 
     Returns:
         The seed's folder.
@@ -107,7 +107,7 @@ def write_network(one: Trained, provenance: Mapping[str, Any], images: Images, t
 
 
 def finish(name: str, written: Sequence[tuple[Trained, Path]], task: TrainingTask, folder: Path) -> dict[str, Any]:
-    """Writes how good the networks are that were trained, tested and written to their folders."""
+    """Writes ``result.json`` with the results of the trained and tested networks, and returns its content."""
     objective = objective_of(written[0][0])
     on_test, on_validation = f"{TEST}{objective.name}", f"validation_{objective.name}"
     rows: list[dict[str, Any]] = [
@@ -124,7 +124,7 @@ def finish(name: str, written: Sequence[tuple[Trained, Path]], task: TrainingTas
 
 
 def say(out: Output, result: Mapping[str, Any], folder: Path) -> None:
-    """Says what `train_network` reached, and where it is."""
+    """Prints the results of `train_network` and the files that it wrote."""
     name, mean = next((key.removeprefix(TEST), value) for key, value in result.items() if key.startswith(TEST))
     spread, seeds = result["standard_deviation"], len(result["trainings"])
     more = f" ± {100 * spread:.1f}" if spread is not None else ""

@@ -1,4 +1,4 @@
-"""A training in earnest as a person watches it: a line on a terminal that follows it, else a line an epoch; and Ctrl-C."""
+"""Progress of a full training: a line that is updated on a terminal, else one line per epoch; and the handling of Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from dcdnas.training.full import Trained, Watcher
 from dcdnas.training.loop import Training
 
 EVERY = 60.0
-"""Seconds between two lines within an epoch, where there is no terminal."""
+"""Seconds between two lines within an epoch without a terminal."""
 
 
 class TrainingProgress(Watcher):
-    """Says how trainings go on, and stops them at a signal.
+    """Prints the progress of trainings, and stops them after a signal.
 
     Args:
-        out: where to.
-        task: of every training.
-        seeds: of all trainings, in their order.
-        ended: takes a training when it has ended.
-        signals: that ask to stop.
+        out: output for the progress.
+        task: task of every training.
+        seeds: seeds of all trainings, in their order.
+        ended: called with each training that has ended.
+        signals: signals that ask to stop.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class TrainingProgress(Watcher):
         self._steps, self._left = 0, 0.0
 
     def step(self, seed: int, training: Training) -> None:
-        """Counts a step, and says where it is when nothing was said for long."""
+        """Counts a step; prints a line if none was printed for `EVERY` seconds and there is no terminal."""
         self._steps += 1
         spent = time.monotonic() - self._began
         images = self._steps * min(self.task.batch_size, len(training.images))
@@ -57,17 +57,17 @@ class TrainingProgress(Watcher):
             self._say(self.line)
 
     def epoch(self, seed: int, rows: Sequence[Row]) -> None:
-        """Says what an epoch reached, and the best one."""
+        """Prints the result of an epoch beside that of the best one."""
         now = rows[-1].epoch
         left = f", {roughly(self._left)} left" if self._steps and now < self.task.epochs else ""
         self._say(f"{self._where(seed, now)}: {reached(rows)}{left}")
 
     def ended(self, trained: Trained) -> None:
-        """Hands on what was trained."""
+        """Passes on a training that has ended."""
         self._ended(trained)
 
     def stopping(self) -> bool:
-        """Whether a signal asked for it."""
+        """Whether a signal asked to stop."""
         return self.signals.wish.now
 
     def _where(self, seed: int, epoch: int) -> str:
@@ -79,7 +79,7 @@ class TrainingProgress(Watcher):
 
 
 def reached(rows: Sequence[Row]) -> str:
-    """What the last of these epochs reached, beside the best one, and how fast it was."""
+    """Writes the result of the last of these epochs, the best result so far, and the speed."""
     now, best = rows[-1], max(rows, key=lambda row: row.reached)
     top = "best so far" if best is now else f"best {percent(best.reached)} in epoch {best.epoch}"
     speed = f", {now.images_per_second:,.0f} images/s" if now.images_per_second else ""
@@ -87,7 +87,7 @@ def reached(rows: Sequence[Row]) -> str:
 
 
 def stopping_once(out: Output) -> Signals:
-    """Signals that keep what is trained and end it, after saying so; a second one ends it at once."""
+    """Signals whose first one prints a warning and ends the training, which is kept; a second one quits at once."""
 
     def told(times: int) -> None:
         if times == 1:
@@ -100,13 +100,13 @@ def stopping_once(out: Output) -> Signals:
 def watching(
     out: Output, task: TrainingTask, seeds: Sequence[int], ended: Callable[[Trained], object]
 ) -> Iterator[TrainingProgress]:
-    """Watches trainings within the block: the first Ctrl-C (or SIGTERM) keeps the training and ends it, a second ends it at once.
+    """Watches trainings within the block: the first Ctrl-C (or SIGTERM) ends the training and keeps it, a second quits at once.
 
     Args:
-        out: where to.
-        task: of every training.
-        seeds: of all trainings, in their order.
-        ended: takes a training when it has ended.
+        out: output for the progress.
+        task: task of every training.
+        seeds: seeds of all trainings, in their order.
+        ended: called with each training that has ended.
     """
     signals = stopping_once(out)
     progress = TrainingProgress(out, task, seeds, ended, signals)

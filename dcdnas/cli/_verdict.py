@@ -1,4 +1,4 @@
-"""What a run has come to, in sentences: best network, area above the static ladder, comparison, all with how sure it is."""
+"""Verdict on a run in sentences: best network, area above the static ladder, and comparison, all with their uncertainty."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dcdnas.results.verdict import Verdict, area_value, resolution, value_said
 
 
 def show_verdict(out: Output, run: Run) -> None:
-    """Prints the result of a run, wrapped between words."""
+    """Prints the verdict on a run, wrapped between words."""
     out.show(*(Text(sentence) for sentence in verdict(run)))
 
 
 def verdict(run: Run) -> list[str]:
-    """The result of a run, the most important first."""
+    """Returns the sentences of the verdict, the most important first."""
     found = Verdict(run)
     best = found.best
     if best is None:
@@ -29,7 +29,7 @@ def verdict(run: Run) -> list[str]:
 
 
 def _rungs(found: Verdict) -> str:
-    """How many networks the ladder has, which matters where it is short."""
+    """Writes the number of networks on the ladder, which matters if it is short."""
     return f", over {len(found.rungs)} rungs" if found.area else ""
 
 
@@ -46,7 +46,7 @@ def _against(found: Verdict) -> list[str]:
 
 
 def _since(found: Verdict) -> list[str]:
-    """A network that was trained once and read better than the confirmed best: than its mean, and than its own one reading."""
+    """Names a network trained once whose reading is better than both the confirmed best network's mean and its single reading."""
     run, best = found.run, found.best
     if best is None or run.confirmed_as(best) is None:
         return []
@@ -54,4 +54,4 @@ def _since(found: Verdict) -> list[str]:
     top = min(once, key=run.rank, default=None)
     if top is None or not all(run.objective.better(run.reading(top), known) for known in (run.value(best), run.reading(best))):
         return []
-    return [f"Trial {top.number} read better, {value_said(run, top)}: its one reading may be luck."]
+    return [f"Trial {top.number} had a better reading, {value_said(run, top)}: a single one, which may be luck."]

@@ -1,4 +1,4 @@
-"""`dcdnas ask-tell`: the search for a loop of one's own, as JSON lines on stdin and stdout."""
+"""`dcdnas ask-tell`: a search for the user's own training loop, as JSON lines on stdin and stdout."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ PANEL = "Search"
 Objectives = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="OBJECTIVE", help="NAME:DIRECTION:WORST:BEST[:UNIT] of what is told, like auc:maximize:0.5:1; repeatable."
+        metavar="OBJECTIVE",
+        help="Objective that you report, as NAME:DIRECTION:WORST:BEST[:UNIT], like auc:maximize:0.5:1; by default the accuracy; "
+        "repeatable.",
     ),
 ]
 
@@ -37,18 +39,21 @@ def ask_tell(
     budget: Budgets = None,
     name: Name = None,
     objective: Objectives = None,
-    trials: Annotated[int | None, typer.Option("-n", "--trials", metavar="N", help="Networks to tell, 50 when left out.")] = None,
+    trials: Annotated[
+        int | None, typer.Option("-n", "--trials", metavar="N", help="Number of results to collect; by default 50.")
+    ] = None,
     sampler: Sampler = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Of the sampler, 0 when left out.")] = None,
-    minimize: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A further cost; repeatable.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of the sampler; by default 0.")] = None,
+    minimize: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Another cost to minimise; repeatable.")] = None,
     latency_table: LatencyTable = None,
     latency_device: LatencyDevice = None,
     start_from: StartFrom = None,
 ) -> None:
-    """Hand out networks to a training loop of your own, and be told what they reached, as JSON lines.
+    """Hand out networks to a training loop of your own and collect their results, as JSON lines.
 
-    Each line of stdin is a request (ask, price, tell or status), each line of stdout its answer; errors are answers, too. With
-    --name alone a run goes on. What was asked for and not told is handed out again. docs/ask-tell.md shows every line.
+    Each line on stdin is a request (ask, price, tell or status), and each line on stdout is its answer; errors are answers, too.
+    --name without a space continues that run. Networks that were handed out but have no result yet are handed out again.
+    docs/ask-tell.md shows every request and its answer.
 
     Example:  echo '{"request": "ask"}' | dcdnas ask-tell fashion-quick -b 300kFLOPs --name mine
     """
@@ -72,10 +77,10 @@ def ask_tell(
 
 
 def objective_of(text: str) -> Objective:
-    """The objective that ``--objective`` names.
+    """Parses the value of ``--objective``.
 
     Raises:
-        UsageError: when it cannot be read.
+        UsageError: when it cannot be parsed.
     """
     from dcdnas.core.objective import Objective
 
@@ -89,14 +94,14 @@ def objective_of(text: str) -> Objective:
             f"--objective {text}: cannot be read. Write NAME:DIRECTION:WORST:BEST, like auc:maximize:0.5:1 or "
             "rmse:minimize:2:0:px."
         ) from None
-    return Objective(name, direction, *scale, unit=of_unit)  # type: ignore[arg-type]  # which it checks itself
+    return Objective(name, direction, *scale, unit=of_unit)  # type: ignore[arg-type]  # Objective checks the direction
 
 
 class Conversation:
     """Answers requests, one after another.
 
     Args:
-        search: that is asked and told.
+        search: search that hands out networks and takes their results.
     """
 
     def __init__(self, search: Search) -> None:
@@ -109,10 +114,10 @@ class Conversation:
         }
 
     def hold(self, lines: Iterator[bytes] | Any) -> None:
-        """Answers until the lines end; a request that cannot be used is answered with an error and changes nothing.
+        """Answers requests until the lines end; an invalid request is answered with an error and changes nothing.
 
         Raises:
-            DcdnasError: when nothing more can be written: the disk is full, or another process took the run.
+            DcdnasError: when nothing more can be written, because the disk is full or another process took over the run.
         """
         answer({"answer": "start", **self.begun(), **self.status({})})
         for number, line in enumerate(lines, 1):
@@ -121,7 +126,7 @@ class Conversation:
         answer({"answer": "end", **self.status({})})
 
     def answered(self, number: int, line: bytes) -> dict[str, Any]:
-        """The answer to one line, with the ``id`` of its request."""
+        """Returns the answer to one line, with the ``id`` of its request."""
         known: dict[str, Any] = {}
         try:
             request = read_request(line)
@@ -133,18 +138,18 @@ class Conversation:
             return {"answer": "error", **known, "line": number, "error": str(error), "fatal": False}
 
     def done(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """What comes of a request."""
+        """Executes a request and returns its result."""
         name = request.get("request")
         if not isinstance(name, str) or name not in self.requests:
             raise UsageError(f"unknown request {name!r}. {nearest(str(name), self.requests)}")
         do, takes = self.requests[name]
         wrong = next((key for key in request if key not in ("request", "id", *takes)), None)
         if wrong is not None:
-            raise UsageError(f"{name} has no {wrong!r}. {nearest(wrong, ('id', *takes))}")
+            raise UsageError(f"{name} has no key {wrong!r}. {nearest(wrong, ('id', *takes))}")
         return do(request)
 
     def begun(self) -> dict[str, Any]:
-        """What the search is."""
+        """Describes the search: run, budgets, objectives and sampler."""
         config = self.search.config
         return {
             "run": self.search.folder.name, "folder": self.search.folder, "budgets": [str(b) for b in config.budgets],
@@ -152,11 +157,13 @@ class Conversation:
         }  # fmt: skip
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """A network with its price; null where there is none now."""
+        """Returns the next network with its price, or a null network with the reason."""
         network = self.search.ask()
         if network is None:
             ending = self.search.ending
-            why = "every network that is left is out: tell one first" if ending is None else ending.sentence or "all were told"
+            why = (
+                "all remaining networks are handed out: tell one first" if ending is None else ending.sentence or "all were told"
+            )
             return {"network": None, "over": ending is not None, "reason": why}
         trial = self.search.trial(network.digest)
         return {
@@ -165,23 +172,23 @@ class Conversation:
         }  # fmt: skip
 
     def price(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """What a network costs, of the space or not."""
+        """Returns the cost of any network, also of one outside the space."""
         from dcdnas.core.architecture import Architecture
 
         return {"cost": self.search.price(Architecture.from_dict(request.get("architecture", {})))}
 
     def tell(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Takes a result; it is written when this is answered."""
+        """Takes a result, which is stored before the answer is sent."""
         network, values, failed = (request.get(key) for key in ("network", "values", "failed"))
         if not isinstance(network, str):
-            raise UsageError("tell needs the network, as ask named it: 16 hex digits.")
+            raise UsageError('tell needs "network": the 16 hex digits from the answer to ask.')
         if not isinstance(values, dict | None) or not isinstance(failed, str | None):
             raise UsageError('tell needs "values": {NAME: NUMBER}, or "failed": "why".')
         trial = self.search.tell(network, values, failed or "")
         return {"network": network, "trial": trial.number, "state": trial.state, "on_front": trial in self.search.front}
 
     def status(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """How far the search is."""
+        """Returns the progress of the search: results so far, outstanding networks and the front."""
         search, ending = self.search, self.search.ending
         return {
             "told": search.told, "trials": search.config.trials, "over": ending is not None,
@@ -190,31 +197,31 @@ class Conversation:
 
 
 def shown(trial: Trial) -> dict[str, Any]:
-    """A network of the front."""
+    """Returns a network of the front as plain data."""
     values = trial.score.values if trial.score else {}
     return {"network": trial.architecture.digest, "trial": trial.number, "values": values, "cost": trial.cost.values}
 
 
 def read_request(line: bytes) -> Mapping[str, Any]:
-    """The JSON object of a line.
+    """Parses the JSON object of a line.
 
     Raises:
-        UsageError: when it is none, or holds NaN or infinity, which JSON has not.
+        UsageError: when the line is not one, or contains NaN or infinity, which JSON does not have.
     """
     try:
         request = json.loads(line.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f'this line is no JSON: {error}. Write one object a line, like {{"request": "ask"}}.') from None
+        raise UsageError(f'this line is not JSON: {error}. Write one object per line, like {{"request": "ask"}}.') from None
     if not isinstance(request, dict):
-        raise UsageError('this line is no JSON object. Write one a line, like {"request": "ask"}.')
+        raise UsageError('this line is not a JSON object. Write one per line, like {"request": "ask"}.')
     return request
 
 
 def _refuse(constant: str) -> Sequence[Any]:
-    raise ValueError(f"{constant} is no number of JSON; tell a network without a finite value as failed")
+    raise ValueError(f"{constant} is not a JSON number; tell a network without a finite value as failed")
 
 
 def answer(value: Mapping[str, Any]) -> None:
-    """Writes one line."""
+    """Writes one answer as a line."""
     sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, allow_nan=False) + "\n")
     sys.stdout.flush()

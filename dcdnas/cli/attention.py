@@ -1,4 +1,4 @@
-"""`dcdnas attention`: how dynamic each layer of a trained network is."""
+"""`dcdnas attention`: measures how dynamic each layer of a trained network is."""
 
 from __future__ import annotations
 
@@ -25,21 +25,24 @@ def attention(
     out: Output,
     source: Source,
     trial: Annotated[
-        str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Which of a run; the best when left out.")
+        str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Trial of a run: its number, best (default) or knee.")
     ] = "",
     data: Annotated[
-        str, typer.Option("-d", "--data", metavar="DATA", help="Images to look at; those of the run when left out.")
+        str, typer.Option("-d", "--data", metavar="DATA", help="Data set of the images; by default that of the run.")
     ] = "",
     weights: Annotated[
-        Path | None, typer.Option("--weights", metavar="FILE", help="Trained weights; left out, a trial is trained again.")
+        Path | None,
+        typer.Option(
+            "--weights", metavar="FILE", help="Trained weights (safetensors); without them a run's trial is trained again."
+        ),
     ] = None,
-    images: Annotated[int, typer.Option(metavar="N", min=2, help="Validation images to look at.")] = 512,
+    images: Annotated[int, typer.Option(metavar="N", min=2, help="Number of validation images.")] = 512,
 ) -> None:
-    """Measure how far the attentions of each layer, and with them its output, depend on the image.
+    """Measure how much the attentions of each layer, and with them its output, depend on the image.
 
-    The weights are those beside a config, those of --weights, or, for a run's trial, those of the same training as in the search,
-    which is done again. How the attentions evolved is said of a training that is done again, and of one of `dcdnas train`, which
-    keeps it beside its weights. What is found about a run's trial is kept in the run, and shown on its page.
+    The weights are those of --weights, or those beside a config; a run's trial without --weights is trained again exactly as in
+    the search. How the attentions evolved over the training is shown for a trial that is trained again, and for a training of
+    `dcdnas train`, which records it beside its weights. The result for a run's trial is kept in the run and shown on its page.
 
     Example:  dcdnas attention quick --trial best
     """
@@ -63,10 +66,10 @@ def attention(
 
 
 def check_classifier(found: Found) -> None:
-    """Refuses a network that scores pixels.
+    """Checks that a network is a classifier.
 
     Raises:
-        UsageError: saying that attentions are looked at in classifiers.
+        UsageError: when the network scores pixels, because attentions are measured in classifiers only.
     """
     from dcdnas.errors import UsageError
 
@@ -75,11 +78,11 @@ def check_classifier(found: Found) -> None:
 
 
 def with_weights(out: Output, found: Found, data: str, weights: Path, count: int) -> Attentions:
-    """The attentions of a network whose trained weights are in a file.
+    """Measures the attentions of a network whose trained weights are in a file.
 
     Raises:
-        UsageError: when nothing says which images it is for, or nobody but the task knows them.
-        FileError: when the weights cannot be read, or are of another network.
+        UsageError: when the data set is not known, or only the user's own task knows it.
+        FileError: when the weights cannot be read, or belong to another network.
     """
     from dcdnas.analysis.attention import attentions
     from dcdnas.cli._ready import read_images
@@ -101,10 +104,10 @@ def with_weights(out: Output, found: Found, data: str, weights: Path, count: int
 
 
 def trained_again(out: Output, found: Found, data: str, count: int) -> Attentions:
-    """The attentions of a run's trial after the same training as in the search.
+    """Trains a run's trial again as in the search and measures its attentions.
 
     Raises:
-        UsageError: when there is no such training, or it was on other images.
+        UsageError: when the trial was not trained, or was trained on other images than `data`.
     """
     from dcdnas.analysis.attention import attentions
     from dcdnas.core.units import counted

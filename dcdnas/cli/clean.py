@@ -1,4 +1,4 @@
-"""`dcdnas clean`: removes what can be made again."""
+"""`dcdnas clean`: removes files that can be made again."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ __all__ = ["clean"]
 PANEL = "Results"
 
 DERIVED = ("pareto.csv", "report.html", "front/*.yaml", "ray")
-"""Of a run's folder: `dcdnas report RUN` makes the first three again, and Ray needs its own files only while it runs."""
+"""Removable files in a run's folder: `dcdnas report RUN` makes the first three again; Ray needs its own only while it runs."""
 
 
 def clean(
     out: Output,
     run: Annotated[str | None, typer.Argument(metavar="RUN", help="Name or folder of the run.", show_default=False)] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="All runs, and the cache: decoded pictures, prices, times, compiled kernels.")
+        bool, typer.Option("--all", help="Clean all runs and the cache (decoded pictures, prices, times, compiled kernels).")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove it; without this it is only said.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove the files; without this flag they are only listed.")] = False,
 ) -> None:
-    """Say what of a run can be made again, and how much it takes; with --yes, remove it.
+    """List the files of a run that can be made again, with their sizes; with --yes, remove them.
 
-    Of a run that is its page, its table and configs of the front, and Ray's files. What was searched stays, and so do weights,
-    notes, and data that was fetched.
+    These are the run's page, the table and the configs of its front, and Ray's files. The results of the search are kept, as are
+    weights, notes and downloaded data.
 
     Example:  dcdnas clean --all --yes
     """
@@ -60,11 +60,11 @@ def clean(
     for row in rows:
         out.show(f"{BYTES.write(row['bytes']):>9}  {row['folder']}: {row['names']}")
     can = "Removed" if yes else "Can be removed with --yes:"
-    out.show(f"{can} {BYTES.write(total)}." if rows else "There is nothing that could be made again.")
+    out.show(f"{can} {BYTES.write(total)}." if rows else "There is nothing to remove.")
 
 
 def described(folder: Path, paths: list[Path]) -> list[dict[str, Any]]:
-    """A row of what is in a folder; none where that is nothing."""
+    """Returns a row that describes the files of a folder; no row if there are no files."""
     if not paths:
         return []
     names = sorted({path.relative_to(folder).parts[0].partition("-")[0] for path in paths})
@@ -72,29 +72,29 @@ def described(folder: Path, paths: list[Path]) -> list[dict[str, Any]]:
 
 
 def cached(folder: Path) -> list[Path]:
-    """What lies in the cache, but for data that was fetched."""
+    """Files and folders in the cache, except downloaded data."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if path.name != "data" and not path.name.startswith("."))
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
+    """Size in bytes of a file, or of all files in a folder."""
     inside = [path] if path.is_symlink() or not path.is_dir() else path.rglob("*")
     total = 0
     for one in inside:
-        with suppress(OSError):  # another process may remove it
+        with suppress(OSError):  # another process may have removed it
             total += 0 if one.is_dir() else one.lstat().st_size
     return total
 
 
 def remove(paths: list[Path]) -> None:
-    """Removes files and folders, and the folders that are empty then; of a link the link."""
+    """Removes files and folders, and ``front`` folders that become empty; of a symbolic link, only the link."""
     for path in paths:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
     for folder in {path.parent for path in paths if path.parent.name == "front"}:
-        with suppress(OSError):  # something else is in it
+        with suppress(OSError):  # it contains other files
             folder.rmdir()

@@ -23,10 +23,11 @@ def compare(
     out: Output,
     run: Run,
     trials: Annotated[
-        list[str], typer.Argument(metavar="TRIAL...", help="Two or more: numbers, best, knee or static.", show_default=False)
+        list[str],
+        typer.Argument(metavar="TRIAL...", help="Two or more trials: their numbers, best, knee or static.", show_default=False),
     ],
 ) -> None:
-    """Set trials of a run side by side: how they did, what they cost, where they differ.
+    """Compare trials of a run side by side: their results, their costs and the decisions in which they differ.
 
     Example:  dcdnas compare quick best static
     """
@@ -53,7 +54,7 @@ def compare(
 
 
 def differences(trials: Sequence[Trial]) -> dict[str, dict[str, list[Any]]]:
-    """Decisions and layers that are not the same in all of them, a value a trial; None where a trial has none."""
+    """Decisions and layers that differ between the trials, with one value per trial; None where a trial has none."""
     decisions = list(dict.fromkeys(name for t in trials for name in t.decisions))
     slots = list(dict.fromkeys(slot for t in trials for slot in t.architecture.layers))
     rows: dict[str, dict[str, list[Any]]] = {
@@ -90,7 +91,7 @@ def _plain(run: report.Run, trial: Trial) -> dict[str, Any]:
 
 
 def _show(out: Output, run: report.Run, trials: Sequence[Trial], different: dict[str, dict[str, list[Any]]]) -> None:
-    """Facts and differing decisions as one table, a column a trial; the differing layers are counted."""
+    """Prints facts and differing decisions as a table with one column per trial, and the number of differing layers."""
     from dcdnas.cli._tables import table
     from dcdnas.core.units import duration, metric_name, mix, quantity
 
@@ -116,4 +117,4 @@ def _show(out: Output, run: report.Run, trials: Sequence[Trial], different: dict
     if not different["decisions"]:
         out.show("These networks are equal.")
         return
-    out.show(f"{len(different['layers'])} layers differ; `dcdnas show {run.called} --trial N` has each layer by layer.")
+    out.show(f"{len(different['layers'])} layers differ; `dcdnas show {run.called} --trial N` shows each network layer by layer.")

@@ -1,4 +1,4 @@
-"""`dcdnas cost`: what networks cost, without training."""
+"""`dcdnas cost`: counts the costs of networks, without training."""
 
 from __future__ import annotations
 
@@ -28,25 +28,35 @@ def cost(
     out: Output,
     source: Annotated[
         str,
-        typer.Argument(metavar="CONFIG|SPACE|PRESET", help="A model config, a space or a published network.", show_default=False),
+        typer.Argument(
+            metavar="CONFIG|SPACE|PRESET",
+            help="A model config, a search space, or a published network (`dcdnas list presets`).",
+            show_default=False,
+        ),
     ],
     data: ForData = None,
     assignments: Assignments = None,
     layers: Annotated[bool, typer.Option("--layers", help="Show every layer.")] = False,
     as_csv: AsCsv = False,
     count: Count = "deploy",
-    latency: Annotated[bool, typer.Option("--latency", help="Measure its latency on this machine's CPU, too, 1 thread.")] = False,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Also measure the latency, on this machine's CPU with 1 thread.")
+    ] = False,
     latency_table: LatencyTable = None,
     latency_device: LatencyDevice = None,
     runtime: Annotated[
         str | None,
-        typer.Option("--runtime", metavar="torch|onnxruntime", help="What latency is measured in; onnxruntime: as exported."),
+        typer.Option(
+            "--runtime",
+            metavar="torch|onnxruntime",
+            help="Runtime in which latency is measured; onnxruntime runs the network as it is exported.",
+        ),
     ] = None,
 ) -> None:
-    """Count a network's FLOPs and parameters, or those of a space's smallest and largest network.
+    """Count the FLOPs and parameters of a network, or of the smallest and largest network of a space.
 
-    One FLOP is one multiply-add at batch 1. A published network takes its own settings with --set. Latency is measured with
-    --latency, in --runtime onnxruntime as it is exported, or predicted for another device with its --latency-table.
+    One FLOP is one multiply-add at batch 1. --set gives the settings of a published network. Latency is measured on this machine
+    with --latency or --runtime, or predicted for another device with its --latency-table.
 
     Example:  dcdnas cost dcd/mobilenetv2_dcd --set width_mult=0.5
     """
@@ -68,7 +78,7 @@ def cost(
 
 
 Timed = tuple["Table", "Timing | None"]
-"""The latency table, and what the whole network takes where that was measured."""
+"""The latency table, and the latency of the whole network if it was measured."""
 
 
 def _latency(out: Output, architecture: Architecture, file: str | None, device: str | None, runtime: str | None) -> Timed:

@@ -1,4 +1,4 @@
-"""`dcdnas dashboard`: the pages of the runs, in a browser."""
+"""`dcdnas dashboard`: serves the pages of the runs for a browser."""
 
 from __future__ import annotations
 
@@ -16,19 +16,24 @@ PANEL = "Results"
 
 def dashboard(
     out: Output,
-    runs: Annotated[Path | None, typer.Option("--runs", help="Folder of the runs; left out, DCDNAS_RUNS or runs/.")] = None,
+    runs: Annotated[
+        Path | None, typer.Option("--runs", help="Folder of the runs; by default the one in DCDNAS_RUNS, or runs/.")
+    ] = None,
     port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8080,
     host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; others than 127.0.0.1 let other machines in.")
+        str, typer.Option("--host", help="Address to listen on; any but 127.0.0.1 lets other machines connect.")
     ] = "127.0.0.1",
-    open_browser: Annotated[bool, typer.Option("--open", help="Open a browser, too.")] = False,
+    open_browser: Annotated[bool, typer.Option("--open", help="Also open a browser.")] = False,
     allow_control: Annotated[
-        bool, typer.Option("--allow-control", help="Let whoever has the printed token stop and resume searches, and keep notes.")
+        bool,
+        typer.Option(
+            "--allow-control", help="Allow those who have the printed token to stop and resume searches and to edit notes."
+        ),
     ] = False,
 ) -> None:
-    """Show the runs in a browser: fronts, networks layer by layer, a search while it runs.
+    """Show the runs in a browser: Pareto fronts, networks layer by layer, and searches while they run.
 
-    The pages only read unless --allow-control is given, and need nothing from another host. Ctrl-C ends the server.
+    The pages are read-only unless --allow-control is given, and load nothing from other hosts. Ctrl-C ends the server.
     """
     import secrets
 

@@ -1,4 +1,4 @@
-"""Images by name: what there is, whether it is whole, and downloads of what is public."""
+"""Data sets: list their names, check their files, and download public ones."""
 
 from __future__ import annotations
 
@@ -22,22 +22,26 @@ PANEL = "Spaces and data"
 
 
 def list_data(out: Output) -> None:
-    """List the data sets that have a name, and how it is written."""
+    """List the named data sets, and how their names are written."""
     found = entries("data")
     out.document([{"name": e.name, "about": e.about} for e in found])
     width = max(len(e.name) for e in found)
     for e in found:
         out.show(f"{e.name:<{width}}  {e.about}")
-    out.show("What is not named is looked for below the folder in DCDNAS_DATA.")
+    out.show("Without DIR, a data set is looked for below the folder in DCDNAS_DATA, and below the cache folder.")
 
 
 def check(
     out: Output,
-    name: Annotated[str, typer.Argument(metavar="DATA", help="Like fashion-mini or cifar10:DIR.", show_default=False)],
-    resolution: Annotated[int, typer.Option("--resolution", min=0, help="Side of the images; 0 for their own.")] = 0,
+    name: Annotated[
+        str, typer.Argument(metavar="DATA", help="Data set to check, like fashion-mini or cifar10:DIR.", show_default=False)
+    ],
+    resolution: Annotated[
+        int, typer.Option("--resolution", min=0, help="Side in pixels to which images are scaled; 0 for their own size.")
+    ] = 0,
     skip_damaged: SkipDamaged = None,
 ) -> None:
-    """Read a data set to the end and say what is in it; complain about what is missing or damaged.
+    """Read a whole data set and summarise it; report missing or damaged files.
 
     Example:  dcdnas data check folder:/data/imagenet --resolution 96
     """
@@ -59,22 +63,26 @@ def check(
         for said in (*images.notes, *(f"left out: {reason}" for reason in images.damaged)):
             out.show(f"       {said}")
         if images.absent:
-            out.show(f"       without a picture: {', '.join(images.absent)}")
+            out.show(f"       classes without a picture: {', '.join(images.absent)}")
     out.show(f"mean   {', '.join(f'{m:.3f}' for m in train.mean)}; std {', '.join(f'{s:.3f}' for s in train.std)}")
 
 
 def fetch(
     out: Output,
     name: Annotated[
-        str, typer.Argument(metavar="DATA", help="cifar10, cifar100, fashion-mnist or nas-bench-macro.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="DATA", help="What to download: cifar10, cifar100, fashion-mnist or nas-bench-macro.", show_default=False
+        ),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where to; where it is looked for when left out.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder to write to; by default the one where dcdnas looks for it."),
     ] = None,
 ) -> None:
-    """Download a data set, or the table of a benchmark, from its publisher's address; files that are there and whole stay.
+    """Download a data set, or the table of a benchmark, from its publisher; complete files that exist already are kept.
 
-    Nothing else ever downloads one. Each file is checked against its SHA-256.
+    No other command downloads these. Each file is checked against its SHA-256.
 
     Example:  dcdnas data fetch cifar10
     """

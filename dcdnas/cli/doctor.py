@@ -1,4 +1,4 @@
-"""`dcdnas doctor`: whether this machine can search."""
+"""`dcdnas doctor`: checks whether this machine can run a search."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ PROBES = {
     "ray": "import ray; print(ray.__version__)",
     "dcdnas.kernels": "from dcdnas.kernels import why_not as w; print(f'off, training is slower: {w()}' if w() else 'compiled')",
 }
-"""What only shows when a package is imported; in a process of its own, since a broken one may end it."""
+"""Checks that need an import; each runs in its own process, because a broken package may crash it."""
 
 ASKS_FOR_A_TOKEN = (2, 60)
-"""The version from which Ray asks for a token where nobody says otherwise."""
+"""Version from which Ray requires a token by default."""
 
 SECONDS = 120
-"""After which a probe counts as hung."""
+"""Seconds after which a probe counts as hung."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: whether it is well, what was seen, and what to do otherwise."""
+    """Result of one check: its subject, whether it passed, what was found, and what to do if it failed."""
 
     what: str
     well: bool
@@ -48,7 +48,7 @@ class Finding:
 def doctor(out: Output) -> None:
     """Check this machine: versions, cores, memory, GPUs, Ray and its ports, the runs folder, optional packages.
 
-    Ends with exit code 1 when something that a search needs is missing.
+    The exit code is 1 when something that a search needs is missing.
     """
     from dcdnas.errors import DcdnasError
 
@@ -61,7 +61,7 @@ def doctor(out: Output) -> None:
     out.document([{"what": f.what, "well": f.well, "seen": f.seen, "advice": "" if f.well else f.advice} for f in found])
     wrong = [f.what for f in found if not f.well]
     if wrong:
-        raise DcdnasError(f"not well: {', '.join(wrong)}. What to do stands above.")
+        raise DcdnasError(f"problems with: {', '.join(wrong)}. The lines above say what to do.")
 
 
 def _findings() -> Iterator[Finding]:
@@ -109,12 +109,14 @@ def _probe(what: str, package: str, advice: str = "") -> Finding:
 
 
 def _ports() -> Finding:
-    """Whether other machines could run code here during a search on Ray, which listens on all interfaces in any case."""
+    """Checks whether other machines could run code here during a search on Ray, which always listens on all interfaces."""
     said, number = os.environ.get("RAY_AUTH_MODE", "").lower(), tuple(map(int, re.findall(r"\d+", _version("ray"))[:2]))
     if said == "token" or (not said and number >= ASKS_FOR_A_TOKEN):
         return Finding("Ray's ports", True, "open to other machines, which need the token in ~/.ray/auth_token")
     advice = "Set RAY_AUTH_MODE=token, close the ports to other machines, or search with `--executor local`, which opens none."
-    return Finding("Ray's ports", False, "open to other machines without a token: who reaches them can run code here", advice)
+    return Finding(
+        "Ray's ports", False, "open to other machines without a token: anyone who reaches them can run code here", advice
+    )
 
 
 def _memory() -> str:
@@ -125,7 +127,7 @@ def _memory() -> str:
 
 
 def _runs() -> Finding:
-    """Whether a run could be written: tried in the runs folder, or the nearest one above it that exists."""
+    """Checks that a run can be written, in the runs folder or the nearest existing folder above it."""
     folder = Path(os.environ.get("DCDNAS_RUNS") or "runs").expanduser()
     there = next((p for p in (folder.absolute(), *folder.absolute().parents) if p.is_dir()), Path("/"))
     try:

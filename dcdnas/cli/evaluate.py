@@ -1,4 +1,4 @@
-"""`dcdnas evaluate`: a trained network on test images."""
+"""`dcdnas evaluate`: tests a trained network on test images."""
 
 from __future__ import annotations
 
@@ -26,23 +26,35 @@ def evaluate(
     out: Output,
     model: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", help="A trained or exported folder, its config, or an ONNX model.", show_default=False),
+        typer.Argument(
+            metavar="MODEL",
+            help="Folder of a trained or exported network, its config, or an ONNX model.",
+            show_default=False,
+        ),
     ],
-    data: Annotated[str, typer.Option("-d", "--data", metavar="DATA", help="Images, like cifar10:DIR or folder:DIR.")],
+    data: Annotated[
+        str, typer.Option("-d", "--data", metavar="DATA", help="Data set to test on, like cifar10:DIR or folder:DIR.")
+    ],
     weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Safetensors; model.safetensors beside the config when left out.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Trained weights (safetensors); by default model.safetensors beside the config."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Write evaluation.json, classes.csv, confusion.csv and .svg there."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Also write evaluation.json, classes.csv, confusion.csv and confusion.svg to this folder.",
+        ),
     ] = None,
     skip_damaged: SkipDamaged = None,
 ) -> None:
     """Test a trained network on the test images of a data set.
 
-    Accuracy, F1 and the confusion matrix class by class, how far its probabilities hold (ECE: expected calibration error over 15
-    bins of confidence), and how many images it takes a second. Of a network that scores pixels, on images with masks, the
-    intersection over union (IoU) class by class. Intervals are of 95 %, over other images of the same kind.
+    Prints the accuracy, F1 and the confusion matrix by class, the expected calibration error of the probabilities (ECE, over 15
+    bins of confidence), and the images per second. For a network that scores pixels, on images with masks, it prints the
+    intersection over union (IoU) of each class. Intervals are 95 % intervals for other images of the same kind.
 
     Examples:  dcdnas evaluate trained/quick-3/seed-0 -d fashion-mnist  |  dcdnas evaluate model.onnx -d cifar10:/data -o judged
     """
@@ -67,7 +79,7 @@ def evaluate(
 
 
 class _Found(NamedTuple):
-    """What is said of a test: as plain data, in lines, as tables, and in a few words."""
+    """Results of a test: as plain data, as lines, as tables, and in a few words."""
 
     document: dict[str, Any]
     lines: list[str]

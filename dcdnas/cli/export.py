@@ -1,4 +1,4 @@
-"""`dcdnas export`: networks of a run as files that stand alone."""
+"""`dcdnas export`: writes networks as self-contained folders."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def export(
     out: Output,
     source: Source,
     trial: Annotated[
-        str, typer.Option("--trial", "-t", metavar="N|best|knee|front", help="Which of a run; the best when left out.")
+        str, typer.Option("--trial", "-t", metavar="N|best|knee|front", help="Trial of a run, by default best; front: all on it.")
     ] = "",
     budget: Budgets = None,
     to: Annotated[
@@ -33,31 +33,31 @@ def export(
         typer.Option(
             "--to",
             metavar="FORMATS",
-            help="config, torch, standalone, pt2, onnx, executorch, with commas; left out: config, and with trained weights "
-            "torch, pt2 and onnx.",
+            help="Formats, separated by commas: config, torch, standalone, pt2, onnx, executorch; by default config, and with "
+            "trained weights also torch, pt2 and onnx.",
         ),
     ] = "",
     standalone: Annotated[
-        bool, typer.Option("--standalone", help="Also network.py: plain PyTorch that needs torch and the weights alone.")
+        bool, typer.Option("--standalone", help="Also write network.py: plain PyTorch that needs only torch and the weights.")
     ] = False,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to.")] = Path("exported"),
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write to.")] = Path("exported"),
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Trained weights, .safetensors; needed by torch, wished for by the programs."),
+        typer.Option(metavar="FILE", help="Trained weights (safetensors); required by torch and standalone, else random."),
     ] = None,
     quantize: Annotated[
-        str, typer.Option(metavar="int8", help="Also model-int8.onnx, with scales of training images; says its accuracy.")
+        str, typer.Option(metavar="int8", help="Also write model-int8.onnx, calibrated on training images; print its accuracy.")
     ] = "",
     data: Annotated[
-        str | None, typer.Option("-d", "--data", metavar="DATA", help="For --quantize; the images of its training when left out.")
+        str | None, typer.Option("-d", "--data", metavar="DATA", help="Data set for --quantize; by default that of the training.")
     ] = None,
-    licence: Annotated[str, typer.Option("--license", metavar="NAME", help="Of the weights, for the model card.")] = "",
+    licence: Annotated[str, typer.Option("--license", metavar="NAME", help="Licence of the weights, for the model card.")] = "",
 ) -> None:
-    """Write a network as a folder that stands alone: config, weights, programs, and a model card.
+    """Export a network as a self-contained folder: config, weights, programs and a model card.
 
-    A run exports the weights of its short trainings where it keeps them (--keep-weights) and they fit; --weights gives others.
-    With --budget a finished run is cut again: the best within other bounds, nothing is trained. Every file is loaded again and
-    compared at batch 1 and 8; the folder has all of the files in the end, or is as it was.
+    The weights of a run's short trainings are exported where the run keeps them (--keep-weights) and they fit; --weights gives
+    others. --budget chooses the best trial of a run within other bounds than the search's, without training. Every file is
+    loaded again and compared at batch 1 and 8. The folder receives all of the files, or stays as it was.
 
     Examples:  dcdnas export trained/quick-3/seed-0 -o net  |  dcdnas export quick -b 1MFLOPs --to config,onnx -o small
     """
@@ -82,7 +82,7 @@ def export(
 
 
 def _weights(out: Output, one: Found, given: Path | None, alone: bool) -> Path | None:
-    """Says which network is exported; returns its trained weights, where there are any and more than a config is written."""
+    """Prints which network is exported; returns its trained weights if there are any and not only a config is written."""
     from dcdnas.core.units import costs
     from dcdnas.results.verdict import value_said
 
@@ -95,14 +95,14 @@ def _weights(out: Output, one: Found, given: Path | None, alone: bool) -> Path |
 
 
 def _usual(out: Output, trained: Path | None) -> list[str]:
-    """What is written when nothing is asked for."""
+    """Formats that are written by default."""
     from dcdnas.core.extras import EXTRAS, there
 
     if trained is None:
         return ["config"]
     if all(map(there, EXTRAS["onnx"])):
         return ["config", "torch", "pt2", "onnx"]
-    out.note('Note: ONNX models are left out, since they need: pip install "dcdnas[onnx]"')
+    out.note('Note: ONNX models are not written, because they need: pip install "dcdnas[onnx]"')
     return ["config", "torch", "pt2"]
 
 
@@ -115,13 +115,13 @@ def _written(
     images: Split | None,
     licence: str,
 ) -> Sequence[Written]:
-    """Writes one network, with its card wherever there is a config, and in eight bits where there are images for that."""
+    """Writes one network, with a model card if a config is written, and an int8 model if there are calibration images."""
     from dcdnas.export import export_model
     from dcdnas.pages.card import CARD, replaceable, write_card
 
     model, carded = one.model(), "config" in formats
     if carded and not replaceable(folder):
-        out.note(f"Note: {folder / CARD} is not by dcdnas; it stays as it is, and no model card is written.")
+        out.note(f"Note: {folder / CARD} was not written by dcdnas; it is kept, and no model card is written.")
         carded = False
     known = trained is not None
 
@@ -133,7 +133,7 @@ def _written(
 
 
 def _quantized(made: Path, images: Split) -> Written:
-    """Writes the eight-bit model beside the other one."""
+    """Writes the int8 model beside the ONNX model."""
     from dcdnas.export.opened import ONNX
     from dcdnas.export.quantize import INT8, write_int8
 
@@ -141,10 +141,10 @@ def _quantized(made: Path, images: Split) -> Written:
 
 
 def _calibrating(out: Output, one: Found, data: str | None, trained: Path | None) -> Split:
-    """The training images of a network, with the part that it is judged on, as `dcdnas train` cuts it.
+    """Loads the training images of a network, split into training and validation part as in `dcdnas train`.
 
     Raises:
-        UsageError: when nobody says which they are, or the network is not trained.
+        UsageError: when the data set is not known, or the network is not trained.
     """
     from dcdnas.cli._labelled import Wanted, labelled
     from dcdnas.data import split
@@ -156,14 +156,14 @@ def _calibrating(out: Output, one: Found, data: str | None, trained: Path | None
     name = data or known.get("data")
     if trained is None or not name:
         lacking = "trained weights (--weights)" if trained is None else "training images (-d DATA)"
-        raise UsageError(f"--quantize int8 needs {lacking}, which {one.name} does not say. Give them.")
+        raise UsageError(f"--quantize int8 needs {lacking}, and {one.name} has none. Give them.")
     a = model.architecture
     images = labelled(out, Wanted(one.name, a.input, a.classes, model.labels, bool(a.head)), name, 0.0, test=False)
     return split(images, VALIDATION)
 
 
 def _document(one: Found, written: Sequence[Written]) -> dict[str, Any]:
-    """What was written of one network, as plain data."""
+    """Returns the files written for one network as plain data."""
     from dcdnas.results.verdict import evidence
 
     known: dict[str, Any] = {}

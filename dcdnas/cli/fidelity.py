@@ -1,4 +1,4 @@
-"""`dcdnas fidelity`: whether a run's short trainings rank networks as longer ones do."""
+"""`dcdnas fidelity`: measures whether a run's short trainings rank networks as longer ones do."""
 
 from __future__ import annotations
 
@@ -26,15 +26,20 @@ def fidelity(
     out: Output,
     run: Run,
     networks: Annotated[
-        int, typer.Option("-n", "--networks", metavar="N", min=3, help="Networks, evenly from the best to the worst.")
+        int,
+        typer.Option(
+            "-n", "--networks", metavar="N", min=3, help="Number of networks, evenly spaced from the best to the worst."
+        ),
     ] = 8,
-    times: Annotated[int, typer.Option(metavar="N", min=2, help="Times as many epochs as in the search.")] = 3,
+    times: Annotated[
+        int, typer.Option(metavar="N", min=2, help="Length of each training, as a multiple of the epochs of the search.")
+    ] = 3,
     cpus_per_trial: Cpus = None,
     gpus_per_trial: Gpus = None,
 ) -> None:
-    """Train some networks of a run longer, and say how far the search ranked them as that does.
+    """Train some networks of a run longer, and measure how well the search ranked them (Kendall's tau).
 
-    Each is trained on another seed than in the search. What is trained is kept in the run's folder and not trained again.
+    Each network is trained on another seed than in the search. The trainings are kept in the run's folder and not repeated.
 
     Example:  dcdnas fidelity quick -n 8 --times 3
     """
@@ -47,10 +52,10 @@ def fidelity(
 
 
 def check_wanted(plan: Plan, networks: int | None) -> None:
-    """Refuses, before a search begins, to end it with longer trainings where nothing is trained here.
+    """Checks before a search that its networks are trained here, so that some can be trained longer at its end.
 
     Raises:
-        UsageError: saying why.
+        UsageError: when they are not, with the reason.
     """
     from dcdnas.engine.reproduce import check_trained_here
 
@@ -59,7 +64,7 @@ def check_wanted(plan: Plan, networks: int | None) -> None:
 
 
 def check(out: Output, run: Found, execution: Execution, networks: int, times: int = 3) -> None:
-    """Trains the networks longer and says how the orders agree."""
+    """Trains networks of a run longer and prints how well both orders agree."""
     from dcdnas.core.units import counted
     from dcdnas.engine.fidelity import document, fidelity
 
@@ -76,11 +81,14 @@ def check(out: Output, run: Found, execution: Execution, networks: int, times: i
         f"and {found.longer} on another seed, over {len(found.networks)} networks: 1 is the same order, 0 no more than chance."
     )
     if low <= 0:
-        out.show("So few networks leave open whether the search ranks at all. More of them (-n), or more --epochs, would tell.")
+        out.show(
+            "With so few networks it is open whether the search ranks better than chance. Use more networks (-n), or search with "
+            "more --epochs."
+        )
 
 
 def table_of(found: Fidelity) -> Sheet:
-    """The networks in the order of the search, with their places in the other one."""
+    """Makes a table of the networks in the order of the search, with their places after the longer trainings."""
     from dcdnas.cli._tables import table
 
     o = found.objective

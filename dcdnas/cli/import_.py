@@ -1,4 +1,4 @@
-"""`dcdnas import`: a published checkpoint as a network of ours."""
+"""`dcdnas import`: converts a published checkpoint to a config and weights of dcdnas."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ PANEL = "Networks"
 def import_checkpoint(
     out: Output,
     source: Annotated[
-        str, typer.Argument(metavar="PRESET", help="A published network, see `dcdnas list presets`.", show_default=False)
+        str, typer.Argument(metavar="PRESET", help="Name of a published network, see `dcdnas list presets`.", show_default=False)
     ],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Its checkpoint, .pth or .safetensors.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Checkpoint of that network, .pth or .safetensors.", show_default=False)
+    ],
     assignments: Assignments = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where to; the preset's name when left out.")
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder to write to; by default named like the preset.")
     ] = None,
 ) -> None:
-    """Turn a published checkpoint into a config and weights, which evaluate, train, export and `dcdnas.load` take.
+    """Convert a published checkpoint to a config and weights, for evaluate, train, export and `dcdnas.load`.
 
-    The file is read without running anything in it. The settings that the checkpoint was made with are given with --set; all
+    The file is read without running any code in it. Give the settings that the checkpoint was trained with by --set; everything
     that does not fit is listed.
 
     Example:  dcdnas import odconv/od_resnet18 od_resnet18.pth --set n=4 -o od18

@@ -1,4 +1,4 @@
-"""`dcdnas init`: a starter that runs."""
+"""`dcdnas init`: writes a starter project that can be searched at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PANEL = "Spaces and data"
 SPACE = "space.yaml"
 
 SETTINGS = """\
-# What a search in this folder takes for granted; flags and --set override it. `dcdnas search --dry-run` shows the plan.
+# Defaults for searches in this folder; flags and --set override them. `dcdnas search --dry-run` shows the plan.
 space: space.yaml
 budget: 2MFLOPs # several in a list: [2MFLOPs, 100kparams]
 trials: 24
@@ -25,9 +25,9 @@ trials: 24
 
 def init(
     out: Output,
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write; here when left out.")] = Path("."),
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder to write to.")] = Path("."),
 ) -> None:
-    """Write a starter: a search space with comments that explain the format, and settings to search it.
+    """Write a starter project: a search space whose comments explain the format, and settings to search it.
 
     Example:  dcdnas init my-search && cd my-search && dcdnas search
     """

@@ -1,4 +1,4 @@
-"""Latency tables: measure a device, look into a table, list what one needs."""
+"""Latency tables: measure a device, show a table, or list the layers that a table needs."""
 
 from __future__ import annotations
 
@@ -28,24 +28,31 @@ def measure(
     space: Space,
     data: ForData = None,
     to: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the table, to use it elsewhere.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Also write the table to this file, for other machines.")
     ] = None,
-    threads: Annotated[int, typer.Option("--threads", metavar="N", min=1, help="Of the processor.")] = 1,
-    batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Images that go through at once.")] = 1,
-    device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="What is measured.")] = "cpu",
+    threads: Annotated[int, typer.Option("--threads", metavar="N", min=1, help="CPU threads to use.")] = 1,
+    batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Batch size.")] = 1,
+    device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Device to measure.")] = "cpu",
     runtime: Annotated[
-        str, typer.Option("--runtime", metavar="torch|onnxruntime", help="What runs the layers; onnxruntime: as exported.")
+        str,
+        typer.Option(
+            "--runtime", metavar="torch|onnxruntime", help="Runtime of the layers; onnxruntime runs them as they are exported."
+        ),
     ] = "torch",
     number: Annotated[
-        int, typer.Option("--networks", "-n", metavar="N", min=3, help="Measured whole, to correct sums of layers.")
+        int,
+        typer.Option(
+            "--networks", "-n", metavar="N", min=3, help="Whole networks to measure, which correct the sums of the layers."
+        ),
     ] = 30,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what was measured before.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure everything again, ignoring stored times.")] = False,
 ) -> None:
-    """Measure how long every layer that a space can have takes on this machine.
+    """Measure the latency of every layer that a space can contain, on this machine.
 
-    Whole random networks are measured, too: they correct the sums of layers, and show how far predictions are off. Times are kept
-    and found again by `dcdnas search SPACE -b 2ms`. With --runtime onnxruntime every layer is exported as `dcdnas export` does it
-    for one image and run there; `dcdnas search SPACE -b 1ms --latency-table FILE` then bounds what is shipped.
+    Random whole networks are measured, too: they correct the sums of the layers and show the error of the predictions. The times
+    are stored, and `dcdnas search SPACE -b 2ms` uses them. With --runtime onnxruntime every layer is exported as `dcdnas export`
+    does for one image and measured there; `dcdnas search SPACE -b 1ms --latency-table FILE` then bounds the latency of the
+    exported network.
 
     Examples:  dcdnas latency measure fashion-quick -o laptop.json  |  dcdnas latency measure my.yaml --runtime onnxruntime
     """
@@ -66,9 +73,9 @@ def measure(
 
 def show(
     out: Output,
-    table: Annotated[str, typer.Argument(metavar="FILE", help="A latency table.", show_default=False)],
+    table: Annotated[str, typer.Argument(metavar="FILE", help="File of a latency table.", show_default=False)],
 ) -> None:
-    """Show what a latency table holds: its device, its times by operator, and how far its predictions are off.
+    """Show a latency table: its device, its times by operator, and the error of its predictions.
 
     Example:  dcdnas latency show laptop.json
     """
@@ -80,13 +87,13 @@ def show(
 def slots(
     out: Output,
     space: Space,
-    to: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the list.", show_default=False)],
+    to: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File to write the list to.", show_default=False)],
     latency_device: Annotated[
-        str, typer.Option("--latency-device", metavar="NAME", help="What the device is called, as a search will name it.")
+        str, typer.Option("--latency-device", metavar="NAME", help="Name of the device, which a search gives with the same flag.")
     ] = "cpu: my device",
     data: ForData = None,
 ) -> None:
-    """List every layer that a table for a space needs, with empty times to be filled in from a device of your own.
+    """List every layer that a space's latency table needs, with empty times for you to fill in from your own device.
 
     Example:  dcdnas latency slots fashion-quick -o phone.json --latency-device "cpu: my phone"
     """
@@ -99,7 +106,9 @@ def slots(
     found = open_space(out, space, data)
     needed = places_needed(found)
     if needed is None:
-        raise UsageError(f"the places of {found.name} cannot be listed: its width is fitted, or its networks do not come apart.")
+        raise UsageError(
+            f"the layers of {found.name} cannot be listed: its width is fitted, or its networks cannot be split into blocks."
+        )
     _write(to, table_text(Device(latency_device, runtime="my runtime"), ((place, None) for place in needed)))
     out.document({"file": to, "places": len(needed)})
     out.show(f"{to}: {len(needed):,} layers of {found.name}. Fill in each `value`, in the unit that `unit` says; then:")

@@ -1,4 +1,4 @@
-"""`dcdnas list`: what there is to choose from."""
+"""`dcdnas list`: lists the available operators, networks, spaces and other entries."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ Kind = Literal[
 
 def list_(
     out: Output,
-    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="Like operators or samplers; all kinds are named above.")],
+    kind: Annotated[
+        Kind, typer.Argument(metavar="KIND", help="What to list, like operators or samplers; all kinds are named above.")
+    ],
 ) -> None:
-    """Show what there is: operators, networks, metrics, samplers, executors, trackers, spaces, data, tasks, presets or recipes.
+    """List the operators, networks, metrics, samplers, executors, trackers, spaces, data, tasks, presets or recipes.
 
-    With operators and networks come the settings that a search may choose, and their defaults; with presets those that --set
-    takes. What installed packages offer is listed by name; a file of your own with --plugin FILE.
+    Operators and networks are listed with the settings that a search may choose and their defaults, presets with the settings
+    that --set takes. Entries of installed packages are listed by name, and those of your own files with --plugin FILE.
 
     Example:  dcdnas list operators
     """

@@ -1,4 +1,4 @@
-"""`dcdnas predict`: what a trained network sees in pictures."""
+"""`dcdnas predict`: predicts the classes of pictures with a trained network."""
 
 from __future__ import annotations
 
@@ -19,40 +19,43 @@ __all__ = ["predict"]
 PANEL = "Networks"
 
 BATCH = 64
-"""Pictures that are decoded and predicted at one time."""
+"""Number of pictures that are decoded and predicted together."""
 
 NAMED = 5
-"""Pictures that could not be read which a message names."""
+"""Largest number of unreadable pictures that a message names."""
 
 
 def predict(
     out: Output,
     model: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", help="A trained or exported folder, its config, or an ONNX model.", show_default=False),
+        typer.Argument(
+            metavar="MODEL",
+            help="Folder of a trained or exported network, its config, or an ONNX model.",
+            show_default=False,
+        ),
     ],
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE|FOLDER...", help="Pictures, and folders of them.", show_default=False)
+        list[str], typer.Argument(metavar="IMAGE|FOLDER...", help="Pictures, and folders of pictures.", show_default=False)
     ],
-    top: Annotated[int, typer.Option("--top", "-k", metavar="K", min=1, help="Classes to name for each picture.")] = 3,
+    top: Annotated[int, typer.Option("--top", "-k", metavar="K", min=1, help="Number of classes to show for each picture.")] = 3,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: a row for each picture and class.")] = False,
     weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Safetensors; model.safetensors beside the config when left out.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Trained weights (safetensors); by default model.safetensors beside the config."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", metavar="DIR", help="Write the masks of a network that scores pixels there, as PNG files."
-        ),
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for the masks of a network that scores pixels, as PNG files."),
     ] = None,
     skip_damaged: SkipDamaged = None,
 ) -> None:
-    """Say which classes a trained network sees in pictures, and how sure it is.
+    """Predict the classes of pictures with a trained network, and their probabilities.
 
-    A picture is turned upright, cut to its central square, scaled and normalised as in the training; all that is needed for that
-    is in the folder, and in the ONNX model alone. Of a network that scores pixels, the share of the pixels that each class has,
-    and with -o a mask as large as the picture, in which what is outside the square has no class (255). Pictures that cannot be
-    read are named at the end, and the exit code is 7 where there are more than --skip-damaged allows.
+    A picture is turned upright, cut to its central square, scaled and normalised as in training; the folder, or the ONNX model
+    alone, contains everything that this needs. A network that scores pixels gives the share of the pixels in each class, and with
+    -o a mask as large as the picture, in which pixels outside the square have no class (255). Pictures that cannot be read are
+    named at the end, and the exit code is 7 when there are more of them than --skip-damaged allows.
 
     Examples:  dcdnas predict trained/quick-3/seed-0 cat.jpg  |  dcdnas predict model.onnx pictures --csv > seen.csv
     """
@@ -63,7 +66,7 @@ def predict(
     from dcdnas.export import open_network
 
     if as_csv and out.as_json:
-        raise UsageError("--json and --csv are two forms of the same: take one of them.")
+        raise UsageError("--json and --csv print the same in two forms. Give one of them.")
     allowed = share(skip_damaged)
     opened, paths = open_network(model, weights), find_pictures(images)
     out.detail(f"{opened.path} in {opened.runtime} on {opened.device}")
@@ -72,7 +75,7 @@ def predict(
     if opened.pixels:
         rows, damaged = _masked(opened, paths, top, output)
     elif output:
-        raise UsageError(f"-o {output}: {opened.path} classifies whole images, which has no masks. Leave -o out.")
+        raise UsageError(f"-o {output}: {opened.path} classifies whole images and makes no masks. Leave -o out.")
     else:
         rows, damaged = _predicted(opened, paths, min(top, opened.classes))
     seen = PIXELS if opened.pixels else CLASSES
@@ -85,7 +88,7 @@ def predict(
 
 
 def _predicted(opened: Opened, paths: Sequence[Path], top: int) -> tuple[list[dict[str, Any]], list[str]]:
-    """For each picture its path and its highest classes with their probabilities; a sentence for each that cannot be read."""
+    """Returns each picture's path and most probable classes, and a sentence for each picture that cannot be read."""
     from dcdnas.data import read_pictures
 
     rows: list[dict[str, Any]] = []
@@ -103,7 +106,7 @@ def _predicted(opened: Opened, paths: Sequence[Path], top: int) -> tuple[list[di
 
 
 def _masked(opened: Opened, paths: Sequence[Path], top: int, folder: Path | None) -> tuple[list[dict[str, Any]], list[str]]:
-    """For each picture its path, the classes with most pixels, and its mask's file; a sentence for each that cannot be read."""
+    """Returns each picture's path, largest classes and mask file, and a sentence for each picture that cannot be read."""
     from dcdnas.cli._mask_prediction import Masks, shares
     from dcdnas.data import read_pictures
 
@@ -127,7 +130,7 @@ def _complain(out: Output, damaged: Sequence[str], count: int, allowed: float) -
     """Names the pictures that could not be read.
 
     Raises:
-        DataError: when they are more than are allowed.
+        DataError: when there are more of them than allowed.
     """
     from dcdnas.errors import DataError
 
@@ -136,5 +139,5 @@ def _complain(out: Output, damaged: Sequence[str], count: int, allowed: float) -
     named = " ".join(damaged[:NAMED]) + (f" And {len(damaged) - NAMED} more." if len(damaged) > NAMED else "")
     said = f"{len(damaged)} of {count} pictures could not be read. {named}"
     if len(damaged) > (allowed * count if allowed < 1 else allowed):
-        raise DataError(f"{said} --skip-damaged N or N% allows so many.")
+        raise DataError(f"{said} Allow them with --skip-damaged N or N%.")
     out.note(f"Note: {said}")

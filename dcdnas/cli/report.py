@@ -1,4 +1,4 @@
-"""`dcdnas report`: a run as one HTML page."""
+"""`dcdnas report`: writes a run's pages as one HTML file."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def report(
     run: Run,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="The page; report.html in the run's folder when left out."),
+        typer.Option("--output", "-o", metavar="FILE", help="File to write; by default report.html in the run's folder."),
     ] = None,
     pdf_figures: Annotated[
         Path | None,
-        typer.Option("--pdf-figures", metavar="DIR", help="Also write figures for a paper there, as PDF and SVG."),
+        typer.Option("--pdf-figures", metavar="DIR", help="Also write figures for a paper to this folder, as PDF and SVG."),
     ] = None,
 ) -> None:
-    """Write a run's pages as one file, which opens without a server or network, and its derived files.
+    """Write a run's pages as one HTML file, which opens without a server or network, and its derived files.
 
-    Those are pareto.csv and front/*.yaml in the run's folder. With -o only the page is written, there.
+    The derived files are pareto.csv and front/*.yaml in the run's folder. With -o only the HTML file is written.
     """
     from dcdnas.cli._source import offer_plugins_of
     from dcdnas.cli._verdict import show_verdict

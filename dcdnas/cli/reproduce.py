@@ -1,4 +1,4 @@
-"""`dcdnas reproduce`: trains one network of a run again and says whether it reaches the same."""
+"""`dcdnas reproduce`: trains one network of a run again and compares its results with the record."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ PANEL = "Results"
 def reproduce(
     out: Output,
     run: Run,
-    trial: Annotated[str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Which trial of the run.")] = "best",
+    trial: Annotated[
+        str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Trial of the run: its number, best or knee.")
+    ] = "best",
     cpus_per_trial: Cpus = None,
     gpus_per_trial: Gpus = None,
 ) -> None:
-    """Train one network of a run again as it was trained, and compare every epoch with the record.
+    """Train one network of a run again exactly as it was trained, and compare every epoch with the record.
 
-    Ends with 1 where a value differs, and says what is not as it was where the run was made. The run stays as it is.
+    The exit code is 1 when a value differs. What differs between this machine and the run's (versions, processor, kernels) is
+    listed. The run is not changed.
 
     Example:  dcdnas reproduce quick --trial 3
     """
@@ -62,6 +65,6 @@ def reproduce(
     if again.equal:
         out.show("The training was reproduced to the last bit.")
         return
-    why = "" if again.elsewhere else " Versions, processor and kernels are those of the run: is it trained on another device?"
+    why = "" if again.elsewhere else " Versions, processor and kernels are those of the run: was it trained on another device?"
     out.show(f"The training was not reproduced.{why}")
     raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`dcdnas resume`: goes on with a run that was interrupted, or asks for more."""
+"""`dcdnas resume`: continues a run that was interrupted, or extends one."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ def resume(
     out: Output,
     run: Run,
     trials: Annotated[
-        str | None, typer.Option("-n", "--trials", metavar="N|+N", help="Trainings in all, or how many more with a plus.")
+        str | None,
+        typer.Option("-n", "--trials", metavar="N|+N", help="Number of trainings in total, or with a plus of additional ones."),
     ] = None,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Train failed networks again, once the cause is mended.")
+        bool, typer.Option("--retry-failed", help="Also train failed networks again, after you removed the cause.")
     ] = False,
     executor: Executor = None,
     jobs: Jobs = None,
@@ -33,10 +34,10 @@ def resume(
     log: Log = None,
     dashboard: Dashboard = False,
 ) -> None:
-    """Go on with a run exactly where it ended.
+    """Resume a run exactly where it ended.
 
-    Trainings that were interrupted are done again; everything that ended is kept, failures too without --retry-failed. That
-    takes a mended task with `--plugin my_task.py` where none of the run's trainings has ended well.
+    Interrupted trainings are repeated, all others are kept; --retry-failed repeats failed ones, too. With --retry-failed and
+    `--plugin my_task.py`, a corrected task file replaces the run's copy, provided that no training of the run has succeeded.
 
     Example:  dcdnas resume quick -n +50
     """
@@ -70,16 +71,16 @@ def resume(
 
 
 def wanted(text: str, asked: int, ended: int) -> int:
-    """The number of trainings that ``-n`` means.
+    """Converts the value of ``-n`` to the total number of trainings.
 
     Raises:
-        UsageError: when it cannot be read, or is fewer than have ended.
+        UsageError: when it cannot be parsed, or is less than the number of ended trainings.
     """
     from dcdnas.errors import UsageError
 
     number = text.removeprefix("+")
     if not number.isdigit() or not int(number):
-        raise UsageError(f"-n {text}: cannot be read. Write a number of trainings in all, or one more like +50.")
+        raise UsageError(f"-n {text}: cannot be read. Write the total number of trainings, or additional ones like +50.")
     total = asked + int(number) if text.startswith("+") else int(number)
     if total < ended:
         raise UsageError(f"-n {text}: {ended} trainings have ended already. Give at least that, or +N for N more.")

@@ -1,4 +1,4 @@
-"""`dcdnas schema`: the JSON Schema of space files."""
+"""`dcdnas schema`: prints the JSON Schema of space files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dcdnas search`: from a space and a budget to a front of networks."""
+"""`dcdnas search`: searches a space within a budget for the Pareto front of its networks."""
 
 from __future__ import annotations
 
@@ -38,40 +38,62 @@ PANEL = "Search"
 
 Space = Annotated[
     str | None,
-    typer.Argument(metavar="SPACE", help="A shipped space or a space file; else the smallest shipped one that holds the budget."),
+    typer.Argument(
+        metavar="SPACE",
+        help="A shipped space or a space file; by default the smallest shipped space whose cost range contains the budget.",
+    ),
 ]
 Data = Annotated[
     str | None,
     typer.Option(
-        "-d", "--data", metavar="DATA", help="Images, like cifar10:DIR; they decide the networks' classes and channels."
+        "-d",
+        "--data",
+        metavar="DATA",
+        help="Data set to train on, like cifar10:DIR; it decides the networks' classes and channels; by default the space's.",
     ),
 ]
 Name = Annotated[
-    str | None, typer.Option("--name", metavar="RUN", help="Of the run's folder; made of space, budget and a number.")
+    str | None,
+    typer.Option(
+        "--name", metavar="RUN", help="Name of the run's folder; by default made from the space, the budget and a number."
+    ),
 ]
 StartFrom = Annotated[
-    str | None, typer.Option(metavar="RUN", help="An earlier run, whose front is trained first where the space has it.")
+    str | None,
+    typer.Option(metavar="RUN", help="An earlier run; the networks of its front that are in the space are tried first."),
 ]
 Sampler = Annotated[
     str | None,
-    typer.Option(metavar="SAMPLER", help="auto (default), model, tpe, evolution, nsga2 or random; `dcdnas list samplers`."),
+    typer.Option(
+        metavar="SAMPLER",
+        help="What proposes networks: auto (default), model, tpe, evolution, nsga2 or random; see `dcdnas list samplers`.",
+    ),
 ]
 Confirm = Annotated[
-    int | None, typer.Option(metavar="N", help="Fresh seeds for the networks believed best, 3 when left out; 0 for none.")
+    int | None,
+    typer.Option(
+        metavar="N", help="Fresh seeds on which the seemingly best networks are trained again; by default 3, 0 for none."
+    ),
 ]
 KeepWeights = Annotated[
     Literal["front", "all", "none"] | None,
-    typer.Option(metavar="front|all|none", help="Whose trained weights the run keeps; of the front when left out."),
+    typer.Option(metavar="front|all|none", help="Networks whose trained weights the run keeps; by default those on the front."),
 ]
 EarlyStopping = Annotated[
     bool | None,
     typer.Option(
-        "--early-stopping/--no-early-stopping", help="Stop networks that are behind others of like cost after a short training."
+        "--early-stopping/--no-early-stopping",
+        help="Stop trials early that are behind networks of similar cost after a short training; by default off.",
     ),
 ]
-Task = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A task of your own, my_task.py; else that of the images.")]
-Maximize = Annotated[list[str] | None, typer.Option(metavar="NAME", help="A further objective of the task; repeatable.")]
-Minimize = Annotated[list[str] | None, typer.Option(metavar="NAME", help="A further cost, or objective; repeatable.")]
+Task = Annotated[
+    str | None,
+    typer.Option(metavar="FILE|NAME", help="Task of your own, a file like my_task.py; by default the one that suits the data."),
+]
+Maximize = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="Another objective of the task to maximise; repeatable.")
+]
+Minimize = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Another cost or objective to minimise; repeatable.")]
 
 
 NO_SETTINGS = ("out", "config", "assignments", "dashboard", "dry_run", "fidelity_check")
@@ -81,7 +103,7 @@ def search(
     out: Output,
     space: Space = None,
     budget: Budgets = None,
-    trials: Annotated[int | None, typer.Option("-n", "--trials", metavar="N", help="Trainings to end, 50 when left out.")] = None,
+    trials: Annotated[int | None, typer.Option("-n", "--trials", metavar="N", help="Trainings to finish; by default 50.")] = None,
     data: Data = None,
     resolution: Resolution = None,
     classes: Classes = None,
@@ -94,7 +116,7 @@ def search(
     latency_table: LatencyTable = None,
     latency_device: LatencyDevice = None,
     start_from: StartFrom = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Of the sampler and all trainings, 0 when left out.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of the sampler and of all trainings; by default 0.")] = None,
     confirm: Confirm = None,
     early_stopping: EarlyStopping = None,
     keep_weights: KeepWeights = None,
@@ -113,13 +135,13 @@ def search(
     log: Log = None,
     fidelity_check: FidelityCheck = None,
     dashboard: Dashboard = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be searched and how long it takes.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be searched and how long it takes.")] = False,
 ) -> None:
     """Search for the best networks within a budget.
 
-    Every network is priced before it is trained; what is over budget is never trained. Those believed best are trained again
-    on fresh seeds and held against the best network without dynamic layers. Ctrl-C keeps everything: `dcdnas resume RUN`.
-    Settings come from flags, then --set, the -c file, dcdnas.yaml and defaults.
+    Every network is priced before it is trained, and networks over the budget are never trained. The networks that seem best are
+    trained again on fresh seeds and compared with the best network without dynamic layers. Ctrl-C keeps everything;
+    `dcdnas resume RUN` continues. Flags take precedence over --set, then the -c file, dcdnas.yaml and the defaults.
 
     Example:  dcdnas search -b 2MFLOPs -n 24
     """

@@ -1,4 +1,4 @@
-"""`dcdnas show`: one network, layer by layer."""
+"""`dcdnas show`: shows one network layer by layer."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ PANEL = "Results"
 def show(
     out: Output,
     source: Source,
-    trial: Annotated[str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Which trial of a run.")] = "",
+    trial: Annotated[
+        str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Trial of a run: its number, best (default) or knee.")
+    ] = "",
     as_csv: AsCsv = False,
     count: Count = "deploy",
 ) -> None:
-    """Show a network layer by layer: operator and settings, place, FLOPs and their parts, parameters.
+    """Show a network layer by layer: operator and settings, geometry, FLOPs and their parts, parameters.
 
-    The layers' costs add up to the network's. One FLOP is one multiply-add. Of each layer's FLOPs, the convolution is what it
-    costs with all that depends on the input held constant; the controller computes that, the dynamic part applies it.
+    The costs of the layers add up to that of the network. One FLOP is one multiply-add. The FLOPs of a layer have three parts:
+    the convolution, with everything that depends on the input held constant; the controller, which computes the quantities that
+    depend on the input; and the dynamic part, which applies them.
 
     Example:  dcdnas show quick --trial best
     """
@@ -58,7 +61,7 @@ def show(
 
 
 def _breakdown(found: Found, count: CountName) -> Breakdown:
-    """The costs with the latencies of the run's table, or in other forms than those that budgets mean."""
+    """Computes the costs with latencies from the run's table, or in other forms than the deploy forms."""
     from dcdnas.cost import breakdown, counted_as
     from dcdnas.cost.latency import prices_by
     from dcdnas.engine.latency import table_for
@@ -69,7 +72,7 @@ def _breakdown(found: Found, count: CountName) -> Breakdown:
 
 
 def heading(found: Found, whole: Cost, count: str) -> list[str]:
-    """What the network is, what it costs and how it did."""
+    """Writes lines with the network's shape, its costs and its results."""
     from dcdnas.cli._layer_table import counted
     from dcdnas.core.units import costs, ending, mix, outputs, quantity
     from dcdnas.results.verdict import mean_said
@@ -102,7 +105,7 @@ def heading(found: Found, whole: Cost, count: str) -> list[str]:
 
 
 def document(found: Found, costs: Breakdown, count: str) -> dict[str, Any]:
-    """The network as plain data."""
+    """Returns the network as plain data."""
     from dcdnas.cli._layer_table import row
 
     return {

@@ -1,4 +1,4 @@
-"""Look into a search space: what it opens, what it costs, what fits a budget."""
+"""Inspect a search space: its decisions, its costs, and how much of it fits a budget."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ PANEL = "Spaces and data"
 Space = Annotated[str, typer.Argument(metavar="SPACE", help="A shipped space's name, or a space file.", show_default=False)]
 Chances = Annotated[
     Literal["operators", "networks"],
-    typer.Option("--chances", help="Equal chances for each decision's options, the operator first; or for each network."),
+    typer.Option(
+        "--chances",
+        help="What is equally likely in a draw: each option of a decision, operators before their settings; or each network.",
+    ),
 ]
 
 
 def show(out: Output, space: Space, data: ForData = None) -> None:
-    """Show what a space opens: its decisions, its slots and their candidates."""
+    """Show the decisions of a space, and its slots with their candidate operators."""
     from dcdnas.cli._source import open_space
     from dcdnas.cli._tables import table
     from dcdnas.core.units import outputs
@@ -60,7 +63,7 @@ def check(
     latency_table: LatencyTable = None,
     latency_device: LatencyDevice = None,
 ) -> None:
-    """Check a space file, and say how much of the space fits a budget, and what never does.
+    """Check a space file, and show how much of the space fits a budget and which options never do.
 
     Example:  dcdnas space check mobilenetv2-imagenet -b 300MFLOPs
     """
@@ -83,8 +86,8 @@ def sample(
     space: Space,
     budget: Budgets = None,
     data: ForData = None,
-    number: Annotated[int, typer.Option("--number", "-n", min=1, help="Networks to draw.")] = 5,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws.")] = 0,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="Number of networks to draw.")] = 5,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws.")] = 0,
     chances: Chances = "operators",
     latency_table: LatencyTable = None,
     latency_device: LatencyDevice = None,
@@ -124,7 +127,7 @@ space = {"show": show, "check": check, "sample": sample}
 
 
 def _priced(out: Output, found: SearchSpace, budgets: Sequence[Budget], file: str | None, device: str | None) -> SearchSpace:
-    """The space with latency among its prices where a budget bounds it."""
+    """Adds latency to the prices of a space if a budget bounds it."""
     from dcdnas.cli._measuring import measuring
     from dcdnas.cost.latency import prices_by
     from dcdnas.space.pricing.latency import take_table

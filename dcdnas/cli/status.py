@@ -1,4 +1,4 @@
-"""`dcdnas status`: the runs, or one run."""
+"""`dcdnas status`: shows the status of all runs, or of one."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ __all__ = ["status"]
 PANEL = "Results"
 
 EVERY = 2.0
-"""Seconds between two looks of ``--watch``."""
+"""Seconds between two lines of ``--watch``."""
 
 
 def status(
     out: Output,
-    run: Annotated[str | None, typer.Argument(metavar="RUN", help="A run; all of them when left out.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again until the run ends.")] = False,
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="Name or folder of a run; by default all runs are listed.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Print the status repeatedly until the run ends.")] = False,
 ) -> None:
-    """Show how the runs stand, or one of them."""
+    """Show the status of all runs, or of one run."""
     from dcdnas.cli._verdict import show_verdict
     from dcdnas.errors import UsageError
     from dcdnas.results import load_run
@@ -53,7 +55,7 @@ def status(
 
 
 def document(run: Run) -> dict[str, Any]:
-    """A run's standing as plain data."""
+    """Returns the status of a run as plain data."""
     from dcdnas.results.verdict import Verdict
 
     best = run.best
@@ -68,7 +70,7 @@ def document(run: Run) -> dict[str, Any]:
 
 
 def _all(out: Output) -> None:
-    """One row a run; a damaged one says so instead of hiding the others."""
+    """Prints a table with one row per run; a damaged run gets a row with its problem and does not hide the others."""
     from dcdnas.cli._tables import table
     from dcdnas.core.files import runs_folder
     from dcdnas.errors import DcdnasError
@@ -89,7 +91,7 @@ def _all(out: Output) -> None:
         try:
             found = load_run(folder.resolve(), outline=True)
             row, said = _row(found), document(found) if out.as_json else {}
-        except Exception as error:  # whatever is wrong with one run, the others are shown
+        except Exception as error:  # one broken run must not hide the others
             reason = str(error) if isinstance(error, DcdnasError) else f"{type(error).__name__}: {error}"
             row, said = [folder.name, f"damaged: {reason}"], {"run": folder.name, "status": "damaged", "reason": reason}
         made.add_row(*row)
@@ -102,7 +104,7 @@ def _all(out: Output) -> None:
 
 
 def _row(run: Run) -> list[str]:
-    """One run as the table has it."""
+    """Returns the table row of a run."""
     from dcdnas.core.units import costs
 
     best = run.best
@@ -114,7 +116,7 @@ def _row(run: Run) -> list[str]:
 
 
 def _best(run: Run) -> str:
-    """What the best network reached, and what that is of."""
+    """Writes the objective of the best network, and the number of seeds or trainings behind it."""
     from dcdnas.core.units import counted
 
     best = run.best
@@ -124,7 +126,7 @@ def _best(run: Run) -> str:
 
 
 def _head(run: Run) -> list[str]:
-    """Which run it is and whether it goes on."""
+    """Writes the lines with the run's folder, its status and its problems."""
     from dcdnas.core.trial import Ending
 
     where = f" by process {run.driver['pid']} on {run.driver['host']}" if run.driver else ""
@@ -134,7 +136,7 @@ def _head(run: Run) -> list[str]:
 
 
 def _lines(run: Run) -> list[str]:
-    """What a run was and did, in a few lines."""
+    """Writes the lines with the run's budget, trials, front, computing time and disk use."""
     from dcdnas.core.units import counted, duration, tally
 
     said = [
@@ -150,7 +152,7 @@ def _lines(run: Run) -> list[str]:
 
 
 def disk_use(run: Run) -> str:
-    """How much a run's folder takes, and how much of it is kept weights."""
+    """Writes the size of a run's folder, and how much of it is kept weights."""
     from dcdnas.core.units import BYTES, counted
     from dcdnas.engine.weights import FOLDER
 
@@ -161,16 +163,16 @@ def disk_use(run: Run) -> str:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files in a folder and those inside; 0 where there is none."""
+    """Size in bytes of all files in a folder and its subfolders; 0 if the folder does not exist."""
     total = 0
     for path in folder.rglob("*"):
-        with suppress(OSError):  # a search that goes on removes files
+        with suppress(OSError):  # a running search may remove files
             total += path.lstat().st_size if path.is_file() else 0
     return total
 
 
 def _line(run: Run) -> str:
-    """One run in one line."""
+    """Writes the status of a run in one line."""
     from dcdnas.core.units import tally
 
     best = f" | best {_best(run)}" if run.best else ""

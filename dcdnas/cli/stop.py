@@ -1,4 +1,4 @@
-"""`dcdnas stop`: asks a running search to end."""
+"""`dcdnas stop`: asks a running search to stop."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ PANEL = "Search"
 def stop(
     out: Output,
     run: Run,
-    now: Annotated[
-        bool, typer.Option("--now", help="Interrupt the trainings that are running; a resume asks them again.")
-    ] = False,
+    now: Annotated[bool, typer.Option("--now", help="Interrupt the running trainings; `dcdnas resume` repeats them.")] = False,
 ) -> None:
-    """Ask a running search to end, and keep what it has.
+    """Ask a running search to stop, and keep its results.
 
-    Trainings that are running may end first, unless --now is given. `dcdnas resume RUN` goes on.
+    Running trainings may end first, unless --now is given. `dcdnas resume RUN` continues the search.
     """
     from dcdnas.core.lock import live_driver
     from dcdnas.engine.signals import request_stop

@@ -1,4 +1,4 @@
-"""`dcdnas train`: a found network trained in earnest."""
+"""`dcdnas train`: full training of a network."""
 
 from __future__ import annotations
 
@@ -18,34 +18,49 @@ __all__ = ["train"]
 PANEL = "Networks"
 
 Recipe = Annotated[
-    str | None, typer.Option(metavar="NAME|FILE", help="Of the training, see `dcdnas list recipes`; the run's when left out.")
+    str | None,
+    typer.Option(metavar="NAME|FILE", help="Training recipe, see `dcdnas list recipes`; by default that of the run."),
 ]
-Epochs = Annotated[int | None, typer.Option(metavar="N", min=1, help="Of each training; the recipe's, else 300, when left out.")]
+Epochs = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Epochs of each training; by default those of --recipe, or 300.")
+]
 Weights = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Safetensors to begin with, or a trained network's folder to begin as, with other operators."
+        metavar="FILE",
+        help="Weights to start from: a safetensors file, or the folder of a trained network with other operators or sizes.",
     ),
 ]
 TeacherOf = Annotated[
-    Path | None, typer.Option("--teacher", metavar="MODEL", help="Folder of a trained network, whose answers are learnt as well.")
+    Path | None,
+    typer.Option("--teacher", metavar="MODEL", help="Folder of a trained network whose outputs are learnt, too (distillation)."),
 ]
 Patience = Annotated[
-    int | None, typer.Option(metavar="N", min=0, help="End after N epochs without a better validation accuracy; 0 for never.")
+    int | None,
+    typer.Option(metavar="N", min=0, help="End a training after N epochs without a better validation accuracy; 0 for never."),
 ]
-Seeds = Annotated[int, typer.Option(metavar="N", min=1, help="Trainings, each on a seed of its own.")]
-FirstSeed = Annotated[int, typer.Option(metavar="N", min=0, help="The first one.")]
-Which = Annotated[str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Which of a run; the best when left out.")]
-Folder = Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where to; trained/NAME when left out.")]
+Seeds = Annotated[int, typer.Option(metavar="N", min=1, help="Number of trainings, each with another seed.")]
+FirstSeed = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the first training; the others count up from it.")]
+Which = Annotated[
+    str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Trial of a run: its number, best (default) or knee.")
+]
+Folder = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder to write to; by default trained/NAME.")
+]
 WorkersOption = Annotated[
     int,
-    typer.Option("--workers", metavar="N", min=1, help="Processes of Ray Train that share a training, one core or GPU each."),
+    typer.Option(
+        "--workers", metavar="N", min=1, help="Processes that share each training (Ray Train), with one core or GPU each."
+    ),
 ]
 JobsOption = Annotated[
-    int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Trainings at one time, each a trial of Ray with a core or GPU.")
+    int,
+    typer.Option(
+        "--jobs", "-j", metavar="N", min=1, help="Trainings that run at the same time, each as a Ray trial with one core or GPU."
+    ),
 ]
-Front = Annotated[bool, typer.Option("--front", help="Train every network of a run's front.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is kept there, if anything is.")]
+Front = Annotated[bool, typer.Option("--front", help="Train every network on the run's front.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the trainings that are kept in the folder, if any.")]
 
 
 def train(
@@ -53,10 +68,14 @@ def train(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="RUN|CONFIG|PRESET", help="A run, a model config's file, or a published network.", show_default=False
+            metavar="RUN|CONFIG|PRESET",
+            help="A run, a model config, or a published network (`dcdnas list presets`).",
+            show_default=False,
         ),
     ],
-    data: Annotated[str, typer.Option("-d", "--data", metavar="DATA", help="Images, like cifar10:DIR or folder:DIR.")],
+    data: Annotated[
+        str, typer.Option("-d", "--data", metavar="DATA", help="Data set to train on, like cifar10:DIR or folder:DIR.")
+    ],
     recipe: Recipe = None,
     epochs: Epochs = None,
     patience: Patience = None,
@@ -73,13 +92,13 @@ def train(
     jobs: JobsOption = 1,
     front: Front = False,
 ) -> None:
-    """Train a network in earnest, from a run, a config or a published network, and test it.
+    """Train a network fully, from a run, a config or a published network, and test it.
 
-    Each seed has a folder: config.yaml and model.safetensors, which `dcdnas.load` and `dcdnas export` take, epochs.csv, the
-    attentions after each epoch for `dcdnas attention`, the weights of the best epoch, and the whole training as it was after
-    the last epoch or when it was stopped (Ctrl-C, SIGTERM): the same command with --resume goes on from there. A tenth of the
-    training images watches the training. The test images are checked before, and judged on once at the end, with the weights
-    of the last epoch.
+    Each seed has its own folder with config.yaml and model.safetensors, which `dcdnas.load` and `dcdnas export` read; epochs.csv;
+    the attentions after each epoch, for `dcdnas attention`; the weights of the best epoch; and the complete state of the training
+    after its last epoch or when it was stopped (Ctrl-C, SIGTERM), from which the same command with --resume continues. A tenth of
+    the training images is the validation split. The test images are checked before the training, and used once at its end, with
+    the weights of the last epoch.
 
     Example:  dcdnas train quick -d fashion-mnist --epochs 60 --seeds 3
     """
@@ -104,17 +123,17 @@ def train(
 
 
 def folder_of(one: Found, output: Path | None, front: bool) -> Path:
-    """Where a network's trainings are kept."""
+    """Folder in which a network's trainings are kept."""
     if output is None:
         return Path("trained") / one.name
     return output / one.name if front else output
 
 
 def sources_of(source: str, trial: str, front: bool = False) -> list[Found]:
-    """The networks that are meant: of a run, a config or a published one, or all of a run's front.
+    """Opens the network of a run, a config or a preset, or all networks on a run's front.
 
     Raises:
-        UsageError: when there is none, or both a trial and the front are asked for.
+        UsageError: when there is no such network, or both a trial and the front are given.
     """
     from dcdnas.cli._source import Source, is_preset, open_source
     from dcdnas.errors import UsageError
@@ -126,5 +145,5 @@ def sources_of(source: str, trial: str, front: bool = False) -> list[Found]:
     from dcdnas.published import architecture
 
     if front:
-        raise UsageError(f"--front is of a run, and {source} is a published network. Leave --front out.")
+        raise UsageError(f"--front needs a run, and {source} is a published network. Leave --front out.")
     return [Source(source.replace("/", "-"), architecture(source))]

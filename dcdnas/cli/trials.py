@@ -1,4 +1,4 @@
-"""`dcdnas trials`: the trials of a run as a table."""
+"""`dcdnas trials`: lists the trials of a run as a table."""
 
 from __future__ import annotations
 
@@ -24,20 +24,26 @@ PANEL = "Results"
 def trials(
     out: Output,
     run: Run,
-    front: Annotated[bool, typer.Option("--front", help="Only the Pareto front within the budget.")] = False,
-    within_budget: Annotated[bool, typer.Option("--within-budget", help="Only networks within the budget.")] = False,
+    front: Annotated[bool, typer.Option("--front", help="Show only the Pareto front within the budget.")] = False,
+    within_budget: Annotated[bool, typer.Option("--within-budget", help="Show only networks within the budget.")] = False,
     budget: Budgets = None,
-    state: Annotated[list[str] | None, typer.Option(metavar="STATE", help="Only these, like finished; repeatable.")] = None,
-    starred: Annotated[bool, typer.Option("--starred", help="Only those with a star from the dashboard.")] = False,
+    state: Annotated[
+        list[str] | None, typer.Option(metavar="STATE", help="Show only trials in this state, like finished; repeatable.")
+    ] = None,
+    starred: Annotated[bool, typer.Option("--starred", help="Show only trials that were starred in the dashboard.")] = False,
     sort: Annotated[
-        str, typer.Option(metavar="COLUMN", help="Like the objective's name, flops or number; -flops for descending.")
+        str,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column to sort by: number, flops, the objective's name, ...; -flops sorts in descending order.",
+        ),
     ] = "number",
-    limit: Annotated[int, typer.Option(metavar="N", min=0, help="At most so many; 0 for all.")] = 0,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a column a decision.")] = False,
+    limit: Annotated[int, typer.Option(metavar="N", min=0, help="Largest number of trials to show; 0 for all.")] = 0,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a column for each decision.")] = False,
 ) -> None:
-    """List the trials of a run; those on the front have a star.
+    """List the trials of a run; those on the Pareto front are marked with a star.
 
-    With --budget the run is cut again at other bounds than it was searched with.
+    With --budget only trials within these bounds are listed, and the front is computed within them instead of the run's budget.
 
     Example:  dcdnas trials quick --front -b 1MFLOPs
     """
@@ -83,7 +89,7 @@ def _states(wanted: Sequence[str]) -> Sequence[str]:
 
 
 def _sorted(trials: Sequence[Trial], rows: dict[int, dict[str, Any]], column: str) -> list[Trial]:
-    """By a column of the frame; what has no value there stands at the end."""
+    """Sorts trials by a column of the frame; those without a value stand at the end."""
     from dcdnas.errors import UnknownNameError
 
     name, down = column.removeprefix("-"), column.startswith("-")
@@ -114,7 +120,7 @@ def _table(
         out.show(f"{run.name} has no trials yet.")
         return
     if not shown:
-        out.show(f"None of the {len(run.trials)} trials of {run.name} is as asked.")
+        out.show(f"None of the {len(run.trials)} trials of {run.name} matches the filters.")
         return
     out.show(
         trials_table(run, shown, on_front, notes={n: _noted(note) for n, note in notes.items() if note.starred or note.text})

@@ -1,4 +1,4 @@
-"""`dcdnas tune-forms`: which form of each dynamic layer is fastest on this machine."""
+"""`dcdnas tune-forms`: measures which form of each dynamic layer is fastest on this machine."""
 
 from __future__ import annotations
 
@@ -26,22 +26,26 @@ def tune_forms(
     out: Output,
     source: Annotated[
         str,
-        typer.Argument(metavar="RUN|CONFIG|PRESET", help="A run, a model config or a published network.", show_default=False),
+        typer.Argument(
+            metavar="RUN|CONFIG|PRESET",
+            help="A run, a model config, or a published network (`dcdnas list presets`).",
+            show_default=False,
+        ),
     ],
     trial: Annotated[
-        str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Which of a run; the best if not said.")
+        str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Trial of a run: its number, best (default) or knee.")
     ] = "",
     assignments: Assignments = None,
-    batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Images that go through at once.")] = 1,
-    threads: Annotated[int, typer.Option("--threads", metavar="N", min=1, help="Of the processor.")] = 1,
-    device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="What the network will run on.")] = "cpu",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what was measured before.")] = False,
+    batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Batch size.")] = 1,
+    threads: Annotated[int, typer.Option("--threads", metavar="N", min=1, help="CPU threads to use.")] = 1,
+    device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Device that the network will run on.")] = "cpu",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure everything again, ignoring stored times.")] = False,
 ) -> None:
-    """Measure the equal forms of a network's dynamic layers on this machine, and the network in the fastest ones.
+    """Measure the equivalent forms of a network's dynamic layers on this machine, and the network with the fastest ones.
 
-    A dynamic convolution can be computed in several ways that give the same output. Which one runs is chosen by a rule; on your
-    device and at your batch size another may be faster. A program takes the fastest with one line, which is printed; times are
-    kept, so that it does not measure again. Neither outputs nor counts nor exported files change.
+    A dynamic convolution can be computed in several ways, its forms, which give the same output. A rule chooses the form that
+    runs; on your device and at your batch size another one may be faster. A program selects the fastest forms with one line,
+    which is printed; the times are stored, so that it need not measure again. Outputs, counts and exported files do not change.
 
     Example:  dcdnas tune-forms dcd/mobilenetv2_dcd --batch 16
     """
@@ -75,7 +79,7 @@ def _architecture(source: str, trial: str, assignments: Sequence[str]) -> Archit
 
         return architecture(source, **preset_settings(assignments))
     if assignments:
-        raise UsageError(f"--set sets a published network's settings, and {source} is none. `dcdnas list presets` shows them.")
+        raise UsageError(f"--set sets a published network's settings, and {source} is not one. `dcdnas list presets` shows them.")
     if trial == "front":
         raise UsageError("--trial front is several networks, and one is tuned. Give a trial's number, best or knee.")
     return open_source(source, trial)[0].architecture
@@ -98,13 +102,13 @@ def _show(out: Output, source: str, device: Device, rows: Sequence[LayerForms], 
     changed = sum(len(row.names) for row in rows if row.chosen != row.ruled)
     out.show(f"{source} on {device}", _table(rows))
     out.show(
-        f"{changed} of {sum(len(row.names) for row in rows)} layers are faster in another form than the rule's. "
+        f"{changed} of {sum(len(row.names) for row in rows)} layers are faster in another form than the one the rule chooses. "
         f"The whole network takes {quantity('latency', after)} with them, {quantity('latency', before)} without."
     )
     out.show(f"By the rule the layers take {_more(present)} longer than in their fastest forms (geometric mean).")
     if balance != Operator.BALANCE:
         out.show(
-            f"The rule weighs writing an element as {Operator.BALANCE} multiply-adds. With {balance} it would lose "
+            f"The rule counts writing an element as {Operator.BALANCE} multiply-adds. With {balance} it would lose "
             f"{_more(fitted)} here: dcdnas.operators.Operator.BALANCE = {balance}"
         )
     used = f"batch={device.batch}, threads={device.threads}"

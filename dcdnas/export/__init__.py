@@ -1,4 +1,4 @@
-"""From an architecture, and weights where there are any, to files that stand alone; each is loaded again and compared."""
+"""Exports an architecture, with weights if there are any, as self-contained files; each is loaded again and compared."""
 
 from dcdnas.export.config import Model, Normalisation, read_model, write_config
 from dcdnas.export.model import FORMATS, WEIGHTS, Written, export_model, load_trained, load_weights, read_formats, save_weights

@@ -1,6 +1,6 @@
-"""An architecture as a config file that anyone can rebuild: timm's shape, with a ``dcdnas`` block that says everything.
+"""Config files from which a network can be rebuilt: in the format of timm's configs, with a complete ``dcdnas`` block.
 
-Nothing is written before it was read back: the text has to give an equal architecture, and that architecture a network with
+A config is parsed again before it is written: the text must give an equal architecture, and that architecture a network with
 the same parameters and multiply-adds.
 """
 
@@ -25,11 +25,11 @@ from dcdnas.results.known import breakdown_of, measured_of, price_of
 
 @dataclass(frozen=True)
 class Normalisation:
-    """How images have to be prepared for trained weights.
+    """Normalisation of the images that trained weights expect.
 
     Args:
-        mean: a number a channel, on the scale 0-1.
-        std: likewise.
+        mean: mean of each channel, on the scale 0-1.
+        std: standard deviation of each channel, on the same scale.
     """
 
     mean: tuple[float, ...]
@@ -38,13 +38,13 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class Model:
-    """What is exported.
+    """A model to export.
 
     Args:
-        architecture: at its deployment.
-        provenance: where it comes from: run, trial, seed, recipe, what was reached; plain data.
-        normalisation: of the images that it was trained on; None where those are not known.
-        labels: names of the classes in the order of the outputs; empty where they are not known.
+        architecture: architecture of the deployed network.
+        provenance: origin of the network as plain data: run, trial, seed, recipe and results.
+        normalisation: normalisation of the images that it was trained on; None if unknown.
+        labels: names of the classes in the order of the outputs; empty if unknown.
     """
 
     architecture: Architecture
@@ -53,7 +53,7 @@ class Model:
     labels: tuple[str, ...] = ()
 
     def config(self) -> dict[str, Any]:
-        """The content of the config file."""
+        """Returns the content of the config file."""
         a = self.architecture
         slots = [layer.slot for layer in breakdown_of(a).layers]
         plugins = [*outside("operator", (choice.operator for choice in a.layers.values())), *outside("network", [a.network])]
@@ -82,7 +82,7 @@ class Model:
         }
 
     def metadata(self) -> dict[str, str]:
-        """What a file with weights says of itself: input size, normalisation and names of the classes, each as JSON."""
+        """Returns the metadata of files with weights: input size, normalisation and names of the classes, each as JSON."""
         known: dict[str, Any] = {"input_size": list(self.architecture.input)}
         if self.normalisation:
             known |= {"mean": list(self.normalisation.mean), "std": list(self.normalisation.std)}
@@ -92,15 +92,15 @@ class Model:
 
 
 def _without_folder(record: Mapping[str, str]) -> dict[str, str]:
-    """What is recorded of a plugin, for who has not this machine's folders."""
+    """Record of a plugin without this machine's folders."""
     return {key: Path(value).name if key == "path" else value for key, value in record.items()}
 
 
 def read_model(path: str | Path) -> Model:
-    """A config file as something to export again, with its provenance and normalisation.
+    """Reads a config file as a model, with its provenance and normalisation.
 
     Raises:
-        FileError: when it is no model config.
+        FileError: when the file is not a model config.
     """
     document = read_yaml(path)
     architecture = Architecture.from_config(document.data, document.path)
@@ -112,18 +112,20 @@ def read_model(path: str | Path) -> Model:
 
 
 def _labels(document: Document, architecture: Architecture) -> tuple[str, ...]:
-    """Names of the classes, one a class; none where the config does not say them."""
+    """Reads the names of the classes; empty if the config has none."""
     said = document.data.get("label_names") or []
     if not isinstance(said, list) or not all(isinstance(name, str) for name in said):
         raise FileError(f"{document.where(('label_names',))}: {said!r:.60}. Allowed: a list with the name of each class.")
     if said and len(said) != architecture.classes:
         where = document.where(("label_names",))
-        raise FileError(f"{where}: label_names has {len(said)} names for {architecture.classes} classes. Give one a class.")
+        raise FileError(
+            f"{where}: label_names has {len(said)} names for {architecture.classes} classes. Give one for each class."
+        )
     return tuple(said)
 
 
 def _normalisation(document: Document, channels: int) -> Normalisation | None:
-    """Mean and deviation of the training images, where timm's part of a config says them."""
+    """Reads mean and standard deviation of the training images from timm's part of a config; None if they are missing."""
     said = document.data.get("pretrained_cfg") or {}
     if not isinstance(said, Mapping) or not (said.get("mean") and said.get("std")):
         return None
@@ -137,16 +139,16 @@ def _normalisation(document: Document, channels: int) -> Normalisation | None:
 
 
 def finite(value: Any) -> bool:
-    """Whether a value of a file is a number that can be computed with."""
+    """Whether a value from a file is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def write_config(model: Model, path: str | Path) -> Path:
-    """Writes the config, as JSON where the name ends so and else as YAML.
+    """Writes the config, as JSON if the file name ends in ``.json``, else as YAML.
 
     Args:
-        model: to write.
-        path: of the file; the folder is made.
+        model: model to write.
+        path: path of the file, whose folder is created.
 
     Returns:
         The path.
@@ -165,7 +167,7 @@ def write_config(model: Model, path: str | Path) -> Path:
 
 
 def as_text(model: Model, json_text: bool = False) -> str:
-    """The config as JSON, or as YAML with a comment that says what it is."""
+    """Returns the config as JSON, or as YAML with a comment that describes the network."""
     content = model.config()
     if json_text:
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
@@ -175,7 +177,7 @@ def as_text(model: Model, json_text: bool = False) -> str:
 
 
 def check_text(text: str, architecture: Architecture, source: str) -> None:
-    """Raises MismatchError when a config's text gives another architecture, or one whose network measures another cost."""
+    """Raises MismatchError when a config's text gives another architecture, or a network with another measured cost."""
     plain = parse_yaml(text, source).data["dcdnas"]
     again = Architecture.from_dict(plain, source)
     if again.digest != architecture.digest:
@@ -187,7 +189,7 @@ def check_text(text: str, architecture: Architecture, source: str) -> None:
 
 
 class _Flow(Dumper):
-    """YAML with short lists and layers on one line each, and without references to what was written before."""
+    """YAML dumper that writes short lists and layers on one line each, and no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""A backbone for other tasks: the maps of a network's stages and what a neck has to know of them, as timm gives them."""
+"""Networks as backbones for other tasks: the feature maps of the stages and their description, with timm's interface."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from dcdnas.errors import UsageError
 from dcdnas.networks import Network, levels_of
 
 SIDE = 4096
-"""Of the image on which strides are read off the maps: no rounding there is as large as a stride."""
+"""Side of the image on which the strides of the maps are determined; it is so large that rounding does not affect them."""
 
 
 class FeatureInfo:
-    """What is known of the maps: channels, stride and module of each.
+    """Description of the feature maps: channels, stride and module of each.
 
     Args:
-        info: for every map that there is, ``num_chs``, ``reduction`` (of the image's side), ``module`` and ``index``.
-        out_indices: of those that are given out.
+        info: ``num_chs``, ``reduction`` (stride relative to the image), ``module`` and ``index`` of every available map.
+        out_indices: indices of the maps that are returned.
     """
 
     def __init__(self, info: Sequence[dict[str, Any]], out_indices: Sequence[int]) -> None:
@@ -33,11 +33,11 @@ class FeatureInfo:
         return self.info[index]
 
     def get(self, key: str, idx: int | Sequence[int] | None = None) -> Any:
-        """A fact of one map, of several, or of all that are given out.
+        """Returns a property of one map, of several maps, or of all returned maps.
 
         Args:
             key: ``num_chs``, ``reduction``, ``module`` or ``index``.
-            idx: of the map or maps; None for all that are given out.
+            idx: index or indices of the maps; None for all returned maps.
         """
         if isinstance(idx, int):
             return self.info[idx][key]
@@ -48,23 +48,23 @@ class FeatureInfo:
         return self.get("num_chs", idx)
 
     def reduction(self, idx: int | Sequence[int] | None = None) -> Any:
-        """Strides of the maps against the image; see `get`."""
+        """Strides of the maps relative to the image; see `get`."""
         return self.get("reduction", idx)
 
     def module_name(self, idx: int | Sequence[int] | None = None) -> Any:
-        """Names of the stages that put the maps out; see `get`."""
+        """Names of the stages that output the maps; see `get`."""
         return self.get("module", idx)
 
 
 class Features(nn.Module):
-    """The stages of a network: an image to a list of maps, the finest first.
+    """The stages of a network, which map images to a list of feature maps, the finest first.
 
-    Of several stages with maps of one size the last is taken. What follows the last stage that is needed is gone, so that nothing
-    is computed or trained that nobody uses.
+    Of several stages with maps of the same size, the last one is used. The modules after the last required stage are removed, so
+    that nothing unused is computed or trained.
 
     Args:
-        network: whose modules are taken over.
-        out_indices: which maps, counted from the finest; negative ones count from the coarsest, None gives all.
+        network: network whose modules are taken over.
+        out_indices: maps to return, counted from the finest; negative indices count from the coarsest, None returns all.
 
     Raises:
         UsageError: when there is no such map.
@@ -86,7 +86,7 @@ class Features(nn.Module):
         self.train(network.training)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(N, C, H, W) -> the maps (N, D, H / reduction, W / reduction), rounded up."""
+        """Maps (N, C, H, W) to feature maps (N, D, H / reduction, W / reduction), rounded up."""
         x, found = self.body.enter(x), []
         for stage in self.body.stages:
             x = self.body.get_submodule(stage)(x)
@@ -96,7 +96,7 @@ class Features(nn.Module):
 
 
 def _info(cls: type[Network], a: Architecture) -> list[dict[str, Any]]:
-    """Each size of map, from the finest on."""
+    """Describes the map of each size, from the finest to the coarsest."""
     settings = cls.complete(a.settings)
     own = levels_of(cls.slots(a.input, a.classes, settings))
     large = {level.stage: level for level in levels_of(cls.slots((a.input[0], SIDE, SIDE), a.classes, settings))}
@@ -107,7 +107,7 @@ def _info(cls: type[Network], a: Architecture) -> list[dict[str, Any]]:
 
 
 def _pruned(network: Network, last: str) -> Network:
-    """The network without what comes behind a stage."""
+    """Removes the modules after a stage from the network."""
     names = [name for name, _ in network.named_children()]
     for name in names[names.index(last) + 1 :]:
         delattr(network, name)

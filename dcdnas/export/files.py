@@ -1,4 +1,4 @@
-"""Exported files and folders get their names when they are complete and checked."""
+"""Writes exported files and folders so that they appear under their names only when they are complete and checked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENDINGS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasat
 
 @contextmanager
 def finished(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to, which becomes `path` when the block ends well and nothing otherwise.
+    """Yields a temporary path beside `path`, which is renamed to `path` if the block succeeds and removed otherwise.
 
     Raises:
         UsageError: when the file cannot be written.
@@ -40,12 +40,13 @@ def finished(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` to write to, whose files get there when the block ends well, and none of them otherwise.
+    """Yields a temporary folder beside `folder`, whose files are moved there if the block succeeds, and none of them otherwise.
 
-    A signal that asks the process to end is an end of the block; what a killed process has left is removed by the next one.
+    A signal that asks the process to terminate ends the block with an exception; the leftovers of a killed process are removed
+    by the next export to the same folder.
 
     Raises:
-        UsageError: when they cannot be put there.
+        UsageError: when the files cannot be written to the folder.
     """
     final = folder.absolute()
     made = final.with_name(f".{final.name}.{uuid4().hex[:8]}.new")
@@ -69,7 +70,7 @@ def whole(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Within, what asks the process to end raises SystemExit, so that everything is tidied up; in the main thread alone."""
+    """Within the block, signals that ask the process to end raise SystemExit, so that it cleans up; only in the main thread."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -87,13 +88,13 @@ def _ended_by_signals() -> Iterator[None]:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[bool]:
-    """Within, the folder is locked, which ends with the process, however that ends; says whether it is."""
+    """Locks the folder within the block and yields whether that succeeded; the lock ends with the process in any case."""
     held = os.open(folder, os.O_RDONLY)
     try:
         import fcntl
 
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (ImportError, OSError):  # no locks here, or held by another process
+    except (ImportError, OSError):  # this system has no locks, or another process holds it
         yield False
     else:
         yield True
@@ -102,7 +103,7 @@ def _held(folder: Path) -> Iterator[bool]:
 
 
 def _remove_leftovers(final: Path) -> None:
-    """Removes the folders of writers that were killed; those of live ones are held."""
+    """Removes the temporary folders of killed processes; running ones hold a lock on theirs."""
     for left in leftovers(final):
         with suppress(OSError), _held(left) as ours:
             if ours:
@@ -110,7 +111,7 @@ def _remove_leftovers(final: Path) -> None:
 
 
 def _moved(made: Path, final: Path) -> None:
-    """Renames the folder, or where there is one its files into that."""
+    """Renames the folder to its final name; if that exists already, moves the files into it."""
     if not final.exists():
         os.rename(made, final)
         return

@@ -1,8 +1,8 @@
-"""From an architecture, and weights where there are any, to files that stand alone; each is loaded again and compared.
+"""Exports an architecture, with weights if there are any, as self-contained files; each is loaded again and compared.
 
-``config`` is YAML and JSON, ``torch`` the weights as safetensors, ``standalone`` a file of plain PyTorch for them, ``pt2`` a
-`torch.export` program for any batch size, ``onnx`` an ONNX model for any batch size and a faster one for one image,
-``executorch`` a program for phones. A config alone needs no torch, so only what does imports it.
+Formats: ``config`` is YAML and JSON, ``torch`` the weights as safetensors, ``standalone`` a plain PyTorch file that reads them,
+``pt2`` a `torch.export` program for any batch size, ``onnx`` an ONNX model for any batch size and a faster one for one image,
+``executorch`` a program for phones. Writing a config needs no torch, so torch is imported only by the other formats.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dcdnas.networks import Network
 
 WEIGHTS = "model.safetensors"
-"""Name of the weights beside a config, as timm and the Hub call it."""
+"""File name of the weights beside a config, as in timm and on the Hugging Face Hub."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Written:
     """A file that was written and passed its check.
 
     Args:
-        path: of the file.
+        path: path of the file.
         said: what was checked, in words.
-        error: largest difference to the network's own outputs, relative to their size; None where nothing is computed.
+        error: largest difference from the network's own outputs, relative to the largest output; None if nothing is computed.
     """
 
     path: Path
@@ -42,12 +42,12 @@ class Written:
 
 
 class Export:
-    """One export of a model; what several formats need is made once.
+    """Export of a model; what several formats need is made once.
 
     Args:
-        model: to write.
-        folder: for the files.
-        weights: a safetensors file; None for fresh random ones.
+        model: model to write.
+        folder: folder for the files.
+        weights: a safetensors file; None for random weights.
     """
 
     def __init__(self, model: Model, folder: Path, weights: Path | None = None) -> None:
@@ -55,7 +55,7 @@ class Export:
 
     @cached_property
     def network(self) -> Network:
-        """In eval mode, with its weights where they are given."""
+        """The network in eval mode, with the given weights or random ones."""
         from dcdnas.networks import build_network
 
         network = build_network(self.model.architecture)
@@ -64,12 +64,12 @@ class Export:
         return network.eval()
 
     def config(self) -> list[Written]:
-        """The architecture with its cost and provenance, as YAML and JSON."""
+        """Writes the architecture with its cost and provenance, as YAML and JSON."""
         said = "builds the same network: same layers, parameters and FLOPs"
         return [Written(write_config(self.model, self.folder / name), said) for name in ("config.yaml", "config.json")]
 
     def torch(self) -> list[Written]:
-        """The weights, complete and checked against the network."""
+        """Writes all weights, and checks them against the network."""
         if self.weights is None:
             raise UsageError(
                 "torch and standalone write trained weights, and there are none. `dcdnas train` makes them: export the folder "
@@ -78,7 +78,7 @@ class Export:
         return [save_weights(self.network, self.folder / WEIGHTS, self.model.metadata())]
 
     def standalone(self) -> list[Written]:
-        """One file of plain PyTorch, which reads the weights beside it."""
+        """Writes one plain PyTorch file, which reads the weights beside it."""
         from dcdnas.export.programs import compared
         from dcdnas.export.standalone import write_standalone
         from dcdnas.tracing.programs import traced
@@ -87,11 +87,11 @@ class Export:
         written = [] if weights.is_file() else self.torch()
         program = traced(self.network, self.model.architecture.input)
         error = write_standalone(program, self.network, self.model, path, weights, compared)
-        said = f"needs torch and {WEIGHTS} alone; computes the same at batch 1 and 8"
+        said = f"needs only torch and {WEIGHTS}; computes the same at batch 1 and 8"
         return [*written, self._computed(path, error, said)]
 
     def pt2(self) -> list[Written]:
-        """A `torch.export` program."""
+        """Writes a `torch.export` program."""
         from dcdnas.export.programs import write_pt2
         from dcdnas.tracing.programs import traced
 
@@ -100,7 +100,7 @@ class Export:
         return [self._computed(path, write_pt2(program, self.network, self.model, path))]
 
     def onnx(self) -> list[Written]:
-        """An ONNX model for any batch size, and one for one image at a time, in which dynamic layers are faster."""
+        """Writes an ONNX model for any batch size, and one for one image at a time, in which dynamic layers are faster."""
         from dcdnas.export.programs import write_onnx
 
         path, one = self.folder / "model.onnx", self.folder / "model-batch1.onnx"
@@ -110,7 +110,7 @@ class Export:
         return [*written, self._computed(one, error, "takes one image at a time, faster than model.onnx; computes the same")]
 
     def executorch(self) -> list[Written]:
-        """An ExecuTorch program for one image at a time."""
+        """Writes an ExecuTorch program for one image at a time."""
         from dcdnas.export.programs import write_executorch
 
         path = self.folder / "model.pte"
@@ -130,7 +130,7 @@ FORMATS: Mapping[str, Callable[[Export], list[Written]]] = {
     "onnx": Export.onnx,
     "executorch": Export.executorch,
 }
-"""Name of each format and what writes it."""
+"""Names of the formats and the functions that write them."""
 
 
 def export_model(
@@ -140,19 +140,19 @@ def export_model(
     weights: Path | None = None,
     beside: Callable[[Path, Sequence[Written]], Sequence[Written]] = lambda made, written: (),
 ) -> list[Written]:
-    """Writes a model in each of the formats; the folder has all of the files in the end, or is as it was.
+    """Writes a model in each of the formats; the folder receives all of the files, or stays as it was.
 
     Args:
-        model: to write.
-        folder: for the files; is made.
+        model: model to write.
+        folder: folder for the files; it is created.
         formats: names in `FORMATS`.
-        weights: a safetensors file; without one a program has fresh random weights, and says so.
-        beside: writes what describes the files, given where they are for now, and what was written.
+        weights: a safetensors file; without one a program has random weights, and its description states this.
+        beside: writes further files, such as a model card, given the temporary folder of the files and their descriptions.
 
     Raises:
-        MismatchError: when a file that was written does not compute what the network does.
+        MismatchError: when a written file does not compute the same as the network.
         MissingPackageError: when a format needs a package that is not installed.
-        UsageError: when weights are needed and not given, or a file cannot be written.
+        UsageError: when weights are required and not given, or a file cannot be written.
     """
     with whole(folder) as made:
         export = Export(model, made, weights)
@@ -164,7 +164,7 @@ def export_model(
 
 
 def _check_together(export: Export) -> None:
-    """Raises MismatchError when the config and the weights that were written do not give the network."""
+    """Raises MismatchError when the written config and weights do not rebuild the network."""
     from dcdnas.export.programs import compared
     from dcdnas.networks import build_network
 
@@ -175,10 +175,10 @@ def _check_together(export: Export) -> None:
 
 
 def read_formats(text: str) -> list[str]:
-    """The names of formats in a list with commas, in the order in which they are written.
+    """Parses a comma-separated list of formats; returns their names in the order in which they are written.
 
     Raises:
-        UnknownNameError: suggesting the nearest.
+        UnknownNameError: for an unknown format, suggesting the nearest name.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
@@ -193,7 +193,7 @@ def load_weights(network: Network, path: Path) -> None:
     """Loads weights into a network.
 
     Raises:
-        FileError: when the file is missing, no safetensors, or of another network.
+        FileError: when the file is missing, not a safetensors file, or belongs to another network.
     """
     from dcdnas.training.weights import check_fit, read_weights
 
@@ -203,18 +203,18 @@ def load_weights(network: Network, path: Path) -> None:
 
 
 def load_trained(architecture: Architecture, images: Images, weights: Path) -> tuple[Network, Images]:
-    """A network as `dcdnas train` left it, and the images that watched its training.
+    """Loads a network that `dcdnas train` trained, and the validation images of its training.
 
     Args:
-        architecture: is fitted to the images, as it was for the training.
+        architecture: architecture, which is fitted to the images as it was for the training.
         images: training part of the data set.
         weights: safetensors file.
 
     Returns:
-        The network in eval mode, and the validation part.
+        The network in eval mode, and the validation split.
 
     Raises:
-        FileError: when the file is missing, no safetensors, or of another network.
+        FileError: when the file is missing, not a safetensors file, or belongs to another network.
     """
     from dcdnas.data import split
     from dcdnas.networks import build_network
@@ -227,15 +227,15 @@ def load_trained(architecture: Architecture, images: Images, weights: Path) -> t
 
 
 def save_weights(network: Network, path: Path, metadata: Mapping[str, str] | None = None) -> Written:
-    """Writes all parameters and buffers, reads them again and compares.
+    """Writes all parameters and buffers to a safetensors file, reads them back and compares them.
 
     Args:
-        network: whose state is written.
-        path: of the file; it is there only when all of it is.
-        metadata: kept in the file's head, see `Model.metadata`.
+        network: network whose state dict is written.
+        path: path of the file, which appears only when it is complete.
+        metadata: metadata in the file's header, see `Model.metadata`.
 
     Raises:
-        MismatchError: when they are not equal.
+        MismatchError: when the tensors that were read back differ.
         UsageError: when the file cannot be written.
     """
     import torch

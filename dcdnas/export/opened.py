@@ -1,4 +1,4 @@
-"""A trained network from whatever file it is in, ready to be given images: a folder with weights, or an ONNX model alone."""
+"""Opens a trained network for inference, from a folder with weights or from a single ONNX model."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from dcdnas.data import Images
 
 ONNX = "model.onnx"
-"""Name of the ONNX model for any batch in an exported folder."""
+"""File name of the ONNX model for any batch size in an exported folder."""
 
 CONFIGS = "config.yaml", "config.json"
-"""Names of the config in a trained or exported folder; the first that is there is taken."""
+"""File names of the config in a trained or exported folder; the first that exists is read."""
 
 BATCH, BYTES = 512, 2**28
-"""Images that a network is given at once, and bytes that they take, at most."""
+"""Largest number of images in a batch, and of bytes that a batch takes."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class Opened:
     """A network that classifies images, or their pixels.
 
     Args:
-        path: of the file with its weights.
-        runtime: what computes it: ``torch`` or ``onnxruntime``.
-        run: (N, C, H, W) normalised floats to logits (N, classes), or (N, classes, H, W), on the CPU.
+        path: path of the file with its weights.
+        runtime: runtime that computes it: ``torch`` or ``onnxruntime``.
+        run: maps (N, C, H, W) normalised floats to logits (N, classes), or (N, classes, H, W), on the CPU.
         input: (C, H, W) of an image.
-        classes: number of its outputs, for each image or pixel.
-        labels: names of the classes; empty where it does not say them.
-        normalisation: of its images; None where it does not say it.
-        batch: images that it takes at once; 0 for any number.
-        device: that it runs on.
+        classes: number of outputs for each image or pixel.
+        labels: names of the classes; empty if the file does not contain them.
+        normalisation: normalisation of the images; None if the file does not contain it.
+        batch: fixed batch size; 0 for any.
+        device: device that it runs on.
         pixels: whether it scores each pixel.
     """
 
@@ -59,16 +59,16 @@ class Opened:
     pixels: bool = False
 
     def logits(self, pixels: Tensor, normalisation: Normalisation | None = None) -> Tensor:
-        """Outputs (N, classes) for uint8 images (N, C, H, W), in float64; N is at least 1. (N, classes, H, W) of a network that
+        """Computes the float64 outputs (N, classes) for uint8 images (N, C, H, W), N at least 1; (N, classes, H, W) if it
         scores pixels.
 
         Args:
-            pixels: of the network's own size.
-            normalisation: used where the network does not say its own.
+            pixels: images of the network's own size.
+            normalisation: normalisation to use if the network has none of its own.
 
         Raises:
-            FileError: when an output is no finite number.
-            UsageError: when nobody says how images are normalised.
+            FileError: when an output is not finite.
+            UsageError: when the normalisation is not known.
         """
         import torch
 
@@ -77,19 +77,19 @@ class Opened:
         said = self.normalisation or normalisation
         if said is None:
             raise UsageError(
-                f"{self.path} does not say how its images are normalised, so what it predicts would be wrong. "
-                "Export it again from the run or the trained folder, which know it."
+                f"{self.path} does not say how its images are normalised, so its predictions would be wrong. "
+                "Export it again from the run or the trained folder, which record it."
             )
         with torch.inference_mode():
             x = normalised(pixels, said.mean, said.std)
             found = torch.cat([self.run(x[i : i + self.most]) for i in range(0, len(x), self.most)])
         if not torch.isfinite(found).all():
-            raise FileError(f"{self.path}: its outputs are no finite numbers. Its weights are damaged, or its training diverged.")
+            raise FileError(f"{self.path}: its outputs are not finite. Its weights are damaged, or its training diverged.")
         return found.double()
 
     def answers(self, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
-        """Outputs, and the labels or masks, for some images of a data set's part at a time, whose mean and deviation count where
-        the network says none."""
+        """Yields the outputs and the labels or masks batch by batch for a part of a data set, whose mean and standard deviation
+        are used if the network has no normalisation of its own."""
         import torch
 
         rows = torch.arange(len(images))
@@ -100,24 +100,24 @@ class Opened:
             yield self.logits(pixels, theirs), labels
 
     def outputs(self, images: Images) -> Tensor:
-        """Outputs for all images of a data set's part, see `answers`."""
+        """Computes the outputs for all images of a part of a data set, see `answers`."""
         import torch
 
         return torch.cat([logits for logits, _ in self.answers(images)])
 
     @property
     def most(self) -> int:
-        """Images that it is given at once: its own number, else as many as fit well into memory."""
+        """Number of images in a batch: the fixed batch size, else as many as `BATCH` and `BYTES` allow."""
         channels, height, width = self.input
         numbers = height * width * max(channels, self.classes * self.pixels)
         return self.batch or max(1, min(BATCH, BYTES // (4 * numbers)))
 
 
 def config_file(source: str | Path) -> Path:
-    """The config that a path means: itself, the one in a folder, or that of the only seed which `dcdnas train` trained there.
+    """Resolves a path to a config: the file itself, the config in a folder, or that of the only seed that was trained there.
 
     Raises:
-        FileError: naming the seeds where there are several.
+        FileError: when there are several seeds, naming them.
     """
     path = Path(source)
     if is_file(path) or (path.suffix and not is_folder(path)):
@@ -134,10 +134,10 @@ def open_network(source: str | Path, weights: str | Path | None = None) -> Opene
 
     Args:
         source: a folder that `dcdnas train`, `import` or `export` wrote, the config in it, or an ONNX model.
-        weights: a safetensors file; None takes the one beside the config, and the ONNX model where there is none.
+        weights: a safetensors file; None for the one beside the config, or the ONNX model if there is none.
 
     Raises:
-        FileError: when something is missing, damaged or of another network.
+        FileError: when a file is missing, damaged or belongs to another network.
         MissingPackageError: for an ONNX model without onnxruntime.
     """
     path = Path(source)
@@ -185,7 +185,7 @@ def _onnx(path: Path) -> Opened:
     import torch
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is raised, and said once
+    options.log_severity_level = 4  # errors are raised, so they need not be logged as well
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
@@ -197,8 +197,8 @@ def _onnx(path: Path) -> Opened:
     of_images = len(inputs) == 1 and len(shape) == 3 and all(type(n) is int and n > 0 for n in sizes)
     if not of_images or not (whole or tuple(output.shape[2:]) == shape[1:]):
         raise FileError(
-            f"{path}: no classifier of images or of their pixels: it takes {[i.shape for i in inputs]} and gives {output.shape}. "
-            "Allowed: what `dcdnas export --to onnx` writes."
+            f"{path}: not a classifier of images or of their pixels: it takes {[i.shape for i in inputs]} and gives "
+            f"{output.shape}. Allowed: what `dcdnas export --to onnx` writes."
         )
     labels, classes = tuple(said.get("label_names", ())), output.shape[1]
     if labels and len(labels) != classes:
@@ -216,7 +216,7 @@ def _onnx(path: Path) -> Opened:
 
 
 def _refused(path: Path, what: str, error: Exception) -> FileError:
-    """What onnxruntime, which has an exception of its own for each of its status codes, says of a file."""
+    """Converts an exception of onnxruntime, which has one for each of its status codes, to an error about the file."""
     problem = " ".join(str(error).split())
     return FileError(f"{path}: onnxruntime cannot {what} it: {problem:.200}. Export it again.")
 
@@ -231,11 +231,11 @@ LEGAL: Mapping[str, Callable[[Any], bool]] = {
     "std": lambda v: _numbers(v) and all(n > 0 for n in v),
     "label_names": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
 }
-"""What is read of a file's metadata, and whether a value of it can be used."""
+"""Names that are read from a file's metadata, with the checks of their values."""
 
 
 def _metadata(path: Path, kept: Mapping[str, str]) -> dict[str, Any]:
-    """What `Model.metadata` wrote, checked: anybody may have written it."""
+    """Parses and checks the metadata that `Model.metadata` writes, because the file is untrusted."""
     found = {}
     for name, fits in LEGAL.items():
         if name not in kept:

@@ -1,8 +1,9 @@
-"""Networks as programs that run without dcdnas: a `torch.export` .pt2, ONNX models, an ExecuTorch .pte.
+"""Writes networks as programs that run without dcdnas: a `torch.export` .pt2, ONNX models, an ExecuTorch .pte.
 
-A program for any batch size is traced with the operators' portable forms, in which the batch stays a batch. A program for one
-image is traced with the forms that are fastest, and each convolution with a kernel of its own is one node. Either is written
-beside its name, loaded again, compared with the network at batch 1 and, where it takes more, 8, and only then gets its name.
+A program for any batch size is traced with the operators' portable forms, which keep the batch dimension. A program for one
+image is traced with the fastest forms, in which each convolution with a sample-dependent kernel is one node. Either is written
+under a temporary name, loaded again and compared with the network at batch 1 and, if it takes more images, 8; only then is it
+renamed.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from dcdnas.tracing.onnx_graph import as_onnx
 from dcdnas.tracing.programs import quiet, traced, traced_for_many, traced_for_one
 
 BATCHES = (1, 8)
-"""Batch sizes at which a program is compared."""
+"""Batch sizes at which a program is compared with the network."""
 
 ALLOWED = 1e-4
-"""Largest difference to the network's outputs, relative to their largest, in float32."""
+"""Largest allowed difference from the network's outputs, relative to the largest output, in float32."""
 
 Run = Callable[[Tensor], Tensor]
 
@@ -42,19 +43,19 @@ def write_pt2(program: ExportedProgram, network: Network, model: Model, path: Pa
     """Writes a `torch.export` program, with `METADATA` beside it in the archive.
 
     Args:
-        program: of the network.
-        network: to compare with.
-        model: says the input's shape and the file's metadata.
-        path: of the file.
+        program: traced program of the network.
+        network: network to compare with.
+        model: model with the input's shape and the file's metadata.
+        path: path of the file.
 
     Returns:
-        The largest relative difference to the network's outputs.
+        The largest relative difference from the network's outputs.
 
     Raises:
-        MismatchError: when the program that was loaded again computes something else; then the file is not there.
+        MismatchError: when the loaded program computes something else; then no file is left.
     """
     with quiet(), finished(path) as part:
-        content = io.BytesIO()  # torch's own writer ends the process where the disk is full
+        content = io.BytesIO()  # torch's own file writer crashes the process when the disk is full
         torch.export.save(program, content, extra_files={METADATA: json.dumps(model.metadata(), ensure_ascii=False)})
         part.write_bytes(content.getvalue())
         again = torch.export.load(part).module()
@@ -65,18 +66,18 @@ def write_onnx(shipped: Network, network: Network, model: Model, path: Path, for
     """Writes an ONNX model with inputs ``images`` (batch, C, H, W) and outputs ``logits`` (batch, classes).
 
     Args:
-        shipped: the network to write, in eval mode, deployed or not.
-        network: to compare with.
-        model: says the input's shape and the file's metadata.
-        path: of the file.
-        for_one: whether it takes one image at a time, which is faster, and not any number of them.
+        shipped: network to write, in eval mode, deployed or not.
+        network: network to compare with.
+        model: model with the input's shape and the file's metadata.
+        path: path of the file.
+        for_one: whether the model takes only one image at a time, which is faster, instead of any batch size.
 
     Returns:
-        The largest relative difference to the network's outputs.
+        The largest relative difference from the network's outputs.
 
     Raises:
         MissingPackageError: when the extra ``onnx`` is not installed.
-        MismatchError: when onnxruntime computes something else from the file; then the file is not there.
+        MismatchError: when onnxruntime computes something else from the file; then no file is left.
     """
     need_onnx()
     shape, metadata = model.architecture.input, model.metadata()
@@ -91,12 +92,12 @@ def write_onnx(shipped: Network, network: Network, model: Model, path: Path, for
             return written(as_onnx(traced_for_one(shipped, shape), metadata), BATCHES[:1])
         try:
             return written(as_onnx(traced_for_many(shipped, shape), metadata, free=True), BATCHES)
-        except Exception:  # its batch size is written into it: in a constant, in numbers, or where onnxruntime takes no other
+        except Exception:  # the traced batch size is fixed in the graph: in constants, or where onnxruntime accepts no other
             return written(as_onnx(traced(shipped, shape), metadata), BATCHES)
 
 
 def _in_onnxruntime(path: Path) -> Run:
-    """What onnxruntime computes from an ONNX model."""
+    """Loads an ONNX model in onnxruntime and returns the function that runs it."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -106,19 +107,19 @@ def _in_onnxruntime(path: Path) -> Run:
 
 
 def write_executorch(network: Network, shape: Sequence[int], path: Path) -> float:
-    """Writes an ExecuTorch program for XNNPACK that takes one image at a time, for which it reserves memory beforehand.
+    """Writes an ExecuTorch program for XNNPACK that takes one image at a time, with memory planned ahead of time.
 
     Args:
-        network: to write, deployed.
+        network: deployed network to write.
         shape: (C, H, W) of an input.
-        path: of the file.
+        path: path of the file.
 
     Returns:
-        The largest relative difference to the network's outputs.
+        The largest relative difference from the network's outputs.
 
     Raises:
         MissingPackageError: when the extra ``executorch`` is not installed.
-        MismatchError: when ExecuTorch's runtime computes something else from the file; then the file is not there.
+        MismatchError: when ExecuTorch's runtime computes something else from the file; then no file is left.
     """
     need_executorch()
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
@@ -144,17 +145,17 @@ def need_onnx() -> None:
 
 
 def compared(network: Network, run: Run, shape: Sequence[int], path: Path, batches: Sequence[int] = BATCHES) -> float:
-    """The largest difference between a program and the network, relative to the largest output.
+    """Returns the largest difference between the outputs of a program and the network, relative to the largest output.
 
     Args:
-        network: in eval mode.
+        network: network in eval mode.
         run: the program.
         shape: (C, H, W) of an input.
-        path: of the program's file, for the message.
-        batches: sizes at which they are compared.
+        path: path of the program's file, for the message.
+        batches: batch sizes at which they are compared.
 
     Raises:
-        MismatchError: when it is above `ALLOWED`.
+        MismatchError: when the difference exceeds `ALLOWED`, or the outputs have another shape or are not finite.
     """
     worst = 0.0
     generator = torch.Generator().manual_seed(0)
@@ -163,9 +164,13 @@ def compared(network: Network, run: Run, shape: Sequence[int], path: Path, batch
         with torch.no_grad():
             expected, found = network(x), run(x)
         if found.shape != expected.shape or not torch.isfinite(found).all():
-            raise MismatchError(f"{path}: at batch {batch} the outputs are {tuple(found.shape)} or not finite. It was not kept.")
+            raise MismatchError(
+                f"{path}: at batch {batch} the outputs are {tuple(found.shape)} or not finite. The file was not kept."
+            )
         error = ((found - expected).abs().max() / expected.abs().max().clamp_min(1e-12)).item()
         if error > ALLOWED:
-            raise MismatchError(f"{path}: at batch {batch} it differs by {error:.1e} (allowed {ALLOWED:.0e}). It was not kept.")
+            raise MismatchError(
+                f"{path}: at batch {batch} it differs by {error:.1e} (allowed {ALLOWED:.0e}). The file was not kept."
+            )
         worst = max(worst, error)
     return worst

@@ -1,4 +1,4 @@
-"""Where an exported network comes from."""
+"""Provenance of exported networks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def model_of(run: Run, trial: Trial) -> Model:
-    """A trial of a run as something to export, with all that is known of where it comes from.
+    """Makes the model of a run's trial, with its full provenance.
 
-    Names of the classes and normalisation are those of the images that the run trained on, where these have as many classes and
-    channels as the network. Images that only stand in for others say neither.
+    The class names and the normalisation are those of the images that the run trained on, if these have as many classes and
+    channels as the network. Images that only stand in for others provide neither.
     """
     a, images = trial.architecture, run.images
     if "classes" not in images or (len(images["classes"]), images["shape"][0]) != (a.classes, a.input[0]):
@@ -25,7 +25,7 @@ def model_of(run: Run, trial: Trial) -> Model:
 
 
 def provenance(run: Run, trial: Trial) -> dict[str, Any]:
-    """Run, trial, seed, recipe and what was reached, as plain data."""
+    """Returns run, trial, seed, recipe and results of a trial as plain data."""
     found: dict[str, Any] = {"run": run.name, "trial": trial.number, "origin": trial.origin, "seed": trial.seed}
     if trial.score:
         found |= {f"validation_{o.name}": round(trial.score.values[o.name], 6) for o in run.goals.objectives}

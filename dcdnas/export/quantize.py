@@ -1,8 +1,9 @@
-"""An ONNX model in eight bits, and how much of its accuracy is left.
+"""Quantises an ONNX model to eight bits and measures its accuracy before and after.
 
-Static quantisation in the QDQ form, of all operations that onnxruntime knows in integers: scales of activations are those of
-training images, weights have one a channel. With convolutions and matrix products alone, a dynamic network fell to chance.
-Weights take seven of their eight bits: processors without VNNI add products up in sixteen bits, which would overflow.
+Static quantisation in QDQ format of all operations that onnxruntime supports in integers: the scales of activations are
+calibrated on training images, and weights have one scale per channel. When only convolutions and matrix products were quantised,
+a dynamic network fell to chance. Weights use seven of their eight bits, because processors without VNNI sum products in sixteen
+bits, which would overflow.
 """
 
 from __future__ import annotations
@@ -27,20 +28,20 @@ from dcdnas.training.judging import judge_of
 INT8 = "model-int8.onnx"
 
 CALIBRATION, BATCH = 256, 32
-"""Training images that the scales are taken from, and how many at a time."""
+"""Number of training images for the calibration, and their batch size."""
 
 
 def write_int8(source: Path, images: Split, path: Path) -> Written:
-    """Writes an eight-bit model, loads it again and judges both on the validation images.
+    """Writes an int8 model, loads it again and evaluates both models on the validation images.
 
     Args:
-        source: the ONNX model for any batch.
-        images: as the network takes them; the scales are those of the part to learn from.
-        path: of the file.
+        source: the ONNX model for any batch size.
+        images: images in the form that the network takes; the training part is used for the calibration.
+        path: path of the file.
 
     Raises:
         MissingPackageError: when the extra ``onnx`` is not installed.
-        MismatchError: when the model that was loaded again gives no such outputs; then the file is not there.
+        MismatchError: when the loaded model gives other outputs for a batch than for its images alone; then no file is left.
     """
     need("onnx", "Quantisation")
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
@@ -66,7 +67,7 @@ def write_int8(source: Path, images: Split, path: Path) -> Written:
 
 
 def _stacks(source: Path) -> list[str]:
-    """Weights of a model that are several matrices, for which onnxruntime's product in eight bits takes one scale only."""
+    """Names of weights that are stacks of matrices, for which onnxruntime's int8 product supports only one scale."""
     import onnx
 
     graph = onnx.load(source).graph
@@ -75,7 +76,7 @@ def _stacks(source: Path) -> list[str]:
 
 
 class _Reader:
-    """Gives onnxruntime evenly spaced images, batch by batch, as its `CalibrationDataReader` does."""
+    """Gives onnxruntime evenly spaced images, batch by batch, with the interface of its `CalibrationDataReader`."""
 
     def __init__(self, opened: Opened, images: Images) -> None:
         said = opened.normalisation
@@ -84,22 +85,22 @@ class _Reader:
         self.batches = iter([images.batch(rows[i : i + BATCH])[0] for i in range(0, len(rows), BATCH)])
 
     def get_next(self) -> dict[str, Any] | None:
-        """The next batch; None after the last."""
+        """Returns the next batch, None after the last."""
         pixels = next(self.batches, None)
         return None if pixels is None else {"images": normalised(pixels, self.mean, self.std).contiguous().numpy()}
 
 
 def _check_batches(opened: Opened, images: Images, path: Path) -> None:
-    """Raises MismatchError when a batch of 8 images does not give what each of them gives alone."""
+    """Raises MismatchError when a batch of 8 images gives other outputs than each image alone."""
     few = images.take(torch.arange(min(8, len(images))))
     each = torch.cat([opened.outputs(few.take(torch.tensor([i]))) for i in range(len(few))])
     together = opened.outputs(few)
     if not torch.allclose(each, together, rtol=1e-4, atol=1e-4 * together.abs().max().item()):
-        raise MismatchError(f"{path}: a batch of 8 does not give what its images give alone. It was not kept.")
+        raise MismatchError(f"{path}: a batch of 8 images gives other outputs than each image alone. The file was not kept.")
 
 
 def _reached(opened: Opened, images: Images) -> float:
-    """The share of the images that are right, or of masks the mean IoU."""
+    """Returns the accuracy as a share, or the mean IoU on masks."""
     judge = judge_of(images.masks)(len(images.classes), torch.device("cpu"))
     for logits, labels in opened.answers(images):
         judge.add(logits, labels)
@@ -108,7 +109,7 @@ def _reached(opened: Opened, images: Images) -> float:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without onnxruntime's advice to pre-process, which the exporter has done."""
+    """Silences onnxruntime's advice to pre-process the model, which the exporter has done."""
     logging.disable(logging.WARNING)
     try:
         yield

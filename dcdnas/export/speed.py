@@ -1,4 +1,4 @@
-"""How many images a second an opened network takes."""
+"""Measures how many images per second an opened network processes."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
     from dcdnas.export.opened import Opened
 
 MOST, LEAST, SECONDS, BATCH = 20, 5, 3.0, 64
-"""Passes that are timed at most and at least, seconds that they take, and images of a batch."""
+"""Largest and smallest number of timed passes, seconds after which no more are timed, and images in a batch."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Images a second over timed passes, after one that was not.
+    """Images per second over timed passes, after one warm-up pass.
 
     Args:
-        median: of the passes.
-        low: their first quartile.
-        high: their third quartile.
-        batch: images of a pass.
-        passes: that were timed.
+        median: median over the passes.
+        low: first quartile.
+        high: third quartile.
+        batch: images in a pass.
+        passes: number of timed passes.
         runtime: ``torch`` or ``onnxruntime``.
-        device: that it ran on.
+        device: device that the network ran on.
     """
 
     median: float
@@ -37,7 +37,7 @@ class Speed:
     device: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Returns plain data for JSON."""
         return {f"{name}_images_per_second" if name in ("median", "low", "high") else name: v for name, v in asdict(self).items()}
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class Speed:
 
 
 def speed_of(opened: Opened) -> Speed:
-    """Times passes of random images, which have been read and normalised."""
+    """Times forward passes on random inputs; reading and normalising images is not included."""
     import torch
 
     batch = opened.batch or min(BATCH, opened.most)
@@ -58,7 +58,7 @@ def speed_of(opened: Opened) -> Speed:
         opened.run(x)
         while len(taken) < LEAST or (len(taken) < MOST and sum(taken) < SECONDS):
             start = time.perf_counter()
-            opened.run(x)  # its result comes back to the CPU, so that it has been computed
+            opened.run(x)  # the result is copied to the CPU, so the computation has finished
             taken.append(time.perf_counter() - start)
     rates = [batch / seconds for seconds in taken]
     low, median, high = statistics.quantiles(rates, n=4)

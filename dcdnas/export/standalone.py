@@ -1,8 +1,8 @@
-"""A network as one file of plain PyTorch, which needs torch and its weights and nothing of dcdnas.
+"""Writes a network as one plain PyTorch file, which needs torch and the weights and nothing of dcdnas.
 
-The file is the network as `torch.export` traces it in eval mode, written out as Python: one line an operation, under the name of
-the layer that it belongs to. Its parameters have their names, so that it loads the same ``model.safetensors``, which it reads
-itself; gradients reach them as they do in eval mode, and BatchNorms keep their statistics.
+The file is the network as `torch.export` traces it in eval mode, written as Python: one line per operation, below a comment with
+the name of its layer. The parameters keep their names, so that the file loads the same ``model.safetensors``, which it parses
+itself. Gradients flow as in eval mode, and BatchNorms keep their statistics.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HEAD = '''"""{what}: plain PyTorch, written by dcdnas {version}. It needs torch 
     network = load()                              # in eval mode
     logits = network(images)                      # (N, {channels}, {height}, {width}) -> (N, {outputs})
 
-Images are floats from 0 to 1 from which MEAN is taken and which are divided by STD, channel by channel.
+Images are floats from 0 to 1 from which MEAN is subtracted and which are then divided by STD, channel by channel.
 """
 
 import json
@@ -44,15 +44,15 @@ LABELS = {labels}
 
 STATE = {{
 {state}}}
-"""Name -> shape, dtype and whether it is learned, of all parameters and buffers."""
+"""Shape, dtype and whether it is learned, of every parameter and buffer by name."""
 
 CONSTANTS = {{
 {constants}}}
-"""Name -> shape, dtype, where it is not zero and what is there, of buffers that no file of weights has."""
+"""Shape, dtype, nonzero indices and their values, by name, of the buffers that the file of weights does not contain."""
 
 
 class Network(torch.nn.Module):
-    """The network in eval mode, one line an operation."""
+    """The network in eval mode, one line per operation."""
 
     def __init__(self):
         super().__init__()
@@ -70,7 +70,7 @@ class Network(torch.nn.Module):
             module.register_buffer(last, tensor, persistent=False)
 
     def inside(self, name):
-        """The module that holds a tensor, and what it is called there."""
+        """Returns the module that holds a tensor, and the tensor's name in it."""
         *path, last = name.split(".")
         module = self
         for part in path:
@@ -83,7 +83,7 @@ class Network(torch.nn.Module):
 {body}
 
 def load(path=Path(__file__).with_name("{weights}")):
-    """The network with the weights of a safetensors file, which are read without running anything in it."""
+    """Loads the network with the weights of a safetensors file, which is read without running any code in it."""
     dtypes = {{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}}
     content = Path(path).read_bytes()
     size = int.from_bytes(content[:8], "little")
@@ -100,7 +100,7 @@ def load(path=Path(__file__).with_name("{weights}")):
 
 
 SIGNS: Mapping[Any, str] = {operator.add: "+", operator.sub: "-", operator.mul: "*", operator.floordiv: "//", operator.mod: "%"}
-"""Arithmetic on sizes."""
+"""Operators of arithmetic on sizes."""
 
 
 def write_standalone(
@@ -109,29 +109,29 @@ def write_standalone(
     """Writes the file, runs it and compares it with the network.
 
     Args:
-        program: of the network as it is, not deployed, by `dcdnas.tracing.programs.traced`.
-        network: to compare with.
-        model: says what the file says of itself.
-        path: of the file.
-        weights: that lie beside it.
+        program: program of the network, not deployed, traced by `dcdnas.tracing.programs.traced`.
+        network: network to compare with.
+        model: model with the facts that the file states about itself.
+        path: path of the file.
+        weights: file of the weights beside it.
         compare: `dcdnas.export.programs.compared`.
 
     Returns:
-        The largest relative difference to the network's outputs.
+        The largest relative difference from the network's outputs.
 
     Raises:
-        MismatchError: when the file computes something else, or cannot be written in this form; then it is not there.
+        MismatchError: when the file computes something else, or the network cannot be written in this form; then no file is left.
     """
     with finished(path) as part:
         part.write_text(source_of(program, network, model, weights.name), encoding="utf-8")
         names: dict[str, Any] = {"__file__": str(path), "__name__": "standalone"}
-        exec(compile(part.read_text(encoding="utf-8"), str(path), "exec"), names)  # nosec B102: it was written just now
+        exec(compile(part.read_text(encoding="utf-8"), str(path), "exec"), names)  # nosec B102: it was written above
         again = names["load"](weights)
         return compare(network, lambda x: again(x), model.architecture.input, path)
 
 
 def source_of(program: ExportedProgram, network: Network, model: Model, weights: str) -> str:
-    """The file's text."""
+    """Returns the text of the file."""
     a, learned = model.architecture, {name for name, _ in network.named_parameters()}
     state = "".join(
         f"    {name!r}: ({tuple(tensor.shape)}, {tensor.dtype}, {name in learned}),\n"
@@ -155,7 +155,7 @@ def source_of(program: ExportedProgram, network: Network, model: Model, weights:
 
 
 def _lines(program: ExportedProgram) -> Iterator[str]:
-    """The traced operations as statements."""
+    """Yields the traced operations as Python statements."""
     signature = program.graph_signature
     places = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     names: dict[fx.Node, str] = {}
@@ -166,7 +166,7 @@ def _lines(program: ExportedProgram) -> Iterator[str]:
         elif node.op == "output":
             yield f"return {_said(node.args[0][0], names)}"
         elif node.op == "call_function":
-            if not node.users:  # checks of what was traced
+            if not node.users:  # assertions added by the tracing
                 continue
             if _layer(node) != layer:
                 layer = _layer(node)
@@ -180,7 +180,7 @@ def _lines(program: ExportedProgram) -> Iterator[str]:
 
 
 def _layer(node: fx.Node) -> str:
-    """Path of the module that an operation stands in."""
+    """Path of the module that an operation belongs to."""
     stack: Mapping[str, tuple[str, Any]] = node.meta.get("nn_module_stack") or {}
     return next((path for path, _ in reversed([*stack.values()])), "")
 
@@ -203,7 +203,7 @@ def _called(target: Any, given: list[str]) -> str:
 
 
 def _said(value: Any, names: Mapping[fx.Node, str]) -> str:
-    """An argument as Python writes it."""
+    """Writes an argument as a Python expression."""
     if isinstance(value, fx.Node):
         return names[value]
     if isinstance(value, (list, tuple)):

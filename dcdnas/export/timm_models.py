@@ -1,7 +1,7 @@
-"""Networks as models of timm: `register_timm` makes them known, and `timm.create_model` makes them.
+"""Networks as timm models: `register_timm` registers them, and `timm.create_model` creates them.
 
-timm takes no name with a slash for a model of its registry, so a published network ``odconv/od_resnet18`` is called
-``dcdnas_odconv_od_resnet18``, and ``dcdnas`` is a network of a config or of a trained folder.
+timm accepts no slash in the name of a registered model, so a published network ``odconv/od_resnet18`` is called
+``dcdnas_odconv_od_resnet18``. The model ``dcdnas`` is the network of a config or of a trained folder.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ PREFIX = "dcdnas"
 
 
 def register_timm() -> list[str]:
-    """Makes the published networks, and those of configs, models that `timm.create_model` makes.
+    """Registers the published networks, and networks of configs, with timm, so that `timm.create_model` creates them.
 
-    ``timm.create_model("dcdnas_odconv_od_resnet18", num_classes=10)`` has fresh weights;
-    ``timm.create_model("dcdnas", config="trained/quick-3/seed-0", pretrained=True)`` those of the folder. ``features_only=True``
-    and ``out_indices`` work as for timm's own.
+    ``timm.create_model("dcdnas_odconv_od_resnet18", num_classes=10)`` has random weights;
+    ``timm.create_model("dcdnas", config="trained/quick-3/seed-0", pretrained=True)`` has those of the folder.
+    ``features_only=True`` and ``out_indices`` work as for timm's own models.
 
     Returns:
-        The names.
+        The names of the models.
 
     Raises:
         UsageError: when timm is not installed.
@@ -54,7 +54,7 @@ def register_timm() -> list[str]:
 
 
 def _of_config(pretrained: bool = False, config: str | Path = "", **others: Any) -> nn.Module:
-    """A network of a config file or of the folder that it is in."""
+    """Builds the network of a config file, or of the folder that contains it."""
     if not config:
         raise UsageError('timm.create_model("dcdnas") needs to know which network: config="trained/quick-3/seed-0".')
     file = config_file(config)
@@ -64,7 +64,7 @@ def _of_config(pretrained: bool = False, config: str | Path = "", **others: Any)
 
 def _of_preset(name: str) -> Callable[..., nn.Module]:
     def make(pretrained: bool = False, **others: Any) -> nn.Module:
-        """A published network with fresh weights."""
+        """Builds a published network with random weights."""
         if pretrained:
             raise UsageError(f"{name} has no weights to download. `dcdnas import {name} FILE -o DIR` reads published ones.")
         return _made(architecture(name), None, Normalisation(*IMAGENET), **others)
@@ -85,7 +85,7 @@ def _made(
     cache_dir: Any = None,
     **unknown: Any,
 ) -> nn.Module:
-    """A network as timm asks for it."""
+    """Builds a network from the arguments of `timm.create_model`."""
     if unknown or in_chans not in (0, a.input[0]):
         wrong = next(iter(unknown), "in_chans")
         raise UsageError(f"{wrong} cannot be set here. Allowed: num_classes, features_only, out_indices; {a.input[0]} channels.")
@@ -98,7 +98,7 @@ def _made(
 
 
 def _as_timms(network: Network, normalisation: Normalisation | None, num_classes: int | None) -> Network:
-    """The attributes by which timm's scripts know a model."""
+    """Sets the attributes that timm's scripts expect of a model."""
     a = network.architecture
     config = Model(a, normalisation=normalisation).config()
     attributes = {

@@ -67,7 +67,7 @@ def test_a_run_goes_on_by_its_name_and_reads_like_any_other(talk: Talk, run: Run
     assert said.lines[0]["outstanding"] == [first["network"]]
     assert said.lines[1]["state"] == "finished"
     assert said.lines[-2] == {
-        "answer": "ask", "network": None, "over": False, "reason": "every network that is left is out: tell one first"
+        "answer": "ask", "network": None, "over": False, "reason": "all remaining networks are handed out: tell one first"
     }  # fmt: skip
     assert len(said.lines[-1]["outstanding"]) == 2
     status = run("status", "mine")
@@ -89,20 +89,20 @@ def test_stop_says_what_goes_on_with_it(project: object, run: Run) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("{", "this line is no JSON"),
-        ("\udcff\udcfe", "this line is no JSON"),
-        ("[" * 100_000, "this line is no JSON"),
-        pytest.param("[1]", "this line is no JSON object", marks=pytest.mark.slow),
+        ("{", "this line is not JSON"),
+        ("\udcff\udcfe", "this line is not JSON"),
+        ("[" * 100_000, "this line is not JSON"),
+        pytest.param("[1]", "this line is not a JSON object", marks=pytest.mark.slow),
         pytest.param("{}", "unknown request None", marks=pytest.mark.slow),
         pytest.param('{"request": ["ask"]}', "unknown request", marks=pytest.mark.slow),
         ('{"request": "aks"}', "Did you mean 'ask'?"),
         pytest.param('{"request": "ask", "count": 2}', "ask has no 'count'", marks=pytest.mark.slow),
-        ('{"request": "tell"}', "tell needs the network"),
+        ('{"request": "tell"}', 'tell needs "network"'),
         ('{"request": "tell", "network": "00", "values": 3}', 'tell needs "values": {NAME: NUMBER}'),
         pytest.param(
             '{"request": "tell", "network": "00", "values": {"auc": 0.7}}', "network 00 was not asked for", marks=pytest.mark.slow
         ),
-        ('{"request": "tell", "network": "00", "values": {"auc": Infinity}}', "Infinity is no number of JSON"),
+        ('{"request": "tell", "network": "00", "values": {"auc": Infinity}}', "Infinity is not a JSON number"),
         pytest.param('{"request": "price"}', "not a dcdnas model config", marks=pytest.mark.slow),
         ('{"request": "price", "architecture": 3}', "not a dcdnas model config"),
     ],

@@ -60,7 +60,7 @@ def test_all_takes_the_cache_too_but_not_data_that_was_fetched(run: Run, searche
     assert [Path(row["folder"]).name for row in said["folders"]] == ["done", "cache"]
     assert said["folders"][1]["bytes"] == 1000
     assert sorted(files(cache)) == ["data/cifar10/images"]
-    assert "There is nothing that could be made again." in run("clean", "--all", "--yes").out
+    assert "There is nothing to remove." in run("clean", "--all", "--yes").out
 
 
 def test_a_run_that_is_being_searched_stays_as_it_is(run: Run, searched: Path) -> None:

@@ -33,7 +33,7 @@ def test_a_package_that_cannot_be_imported_is_told_with_what_to_do(run: Run, mon
     assert said.code == 1
     assert "importing ray fails: ModuleNotFoundError" in said.out
     assert "Install ray again" in said.out
-    assert "not well: Ray" in said.err
+    assert "problems with: Ray" in said.err
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_ports_that_ask_for_no_token_are_told(
     said = run("doctor")
     assert ("NO  Ray's ports  open to other machines without a token" in said.out) == (not well)
     assert ("search with `--executor local`, which opens none" in said.out) == (not well)
-    assert (said.code, "not well: Ray's ports" in said.err) == ((0, False) if well else (1, True))
+    assert (said.code, "problems with: Ray's ports" in said.err) == ((0, False) if well else (1, True))
 
 
 def test_a_probe_that_hangs_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

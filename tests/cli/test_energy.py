@@ -63,7 +63,7 @@ def test_a_narrow_table_keeps_the_metric_that_the_search_is_about(run: Run, gree
     monkeypatch.setenv("COLUMNS", "70")
     said = run("trials", "green").out
     assert " uJ" in said
-    assert re.search(r"Left out for want of room:[^.]*\bParameters\b[^.]*\.", said)
+    assert re.search(r"Left out for lack of space:[^.]*\bParameters\b[^.]*\.", said)
 
 
 def test_the_axis_of_the_hypervolume_has_its_range(green: Path) -> None:

@@ -97,7 +97,7 @@ def test_a_config_has_a_card_beside_it_and_a_readme_of_ones_own_stays(run: Run, 
     assert run("export", "done", "--to", "config", "-o", "out").code == 0
     Path("out/README.md").write_text("mine")
     said = run("export", "done", "--to", "config", "-o", "out")
-    assert (said.code, "out/README.md is not by dcdnas" in said.err) == (0, True)
+    assert (said.code, "out/README.md was not written by dcdnas" in said.err) == (0, True)
     assert Path("out/README.md").read_text() == "mine"
 
 

@@ -85,7 +85,7 @@ def test_weights_that_were_changed_or_lost_are_not_exported(run: Run, searched: 
     path.write_bytes(path.read_bytes()[:-4] + b"\0\1\2\3")
     said = run(*words)
     assert said.code == 2
-    assert "is not as it was written. Give other weights with --weights." in said.err
+    assert "was changed after it was written. Give other weights with --weights." in said.err
     path.unlink()
     assert "is missing" in run(*words).err
 

@@ -104,7 +104,7 @@ def test_classes_and_pictures_that_a_test_lacks_are_named(run: Run, trained: Pat
     np.savez(tmp_path / "few.npz", **arrays | {name: arrays[name][kept] for name in ("test_images", "test_labels")})
     said = run("evaluate", NET, "-d", f"npz:{tmp_path / 'few.npz'}")
     assert said.code == 0
-    assert "few.npz has nothing of T-shirt/top, Trouser." in " ".join(said.err.split())
+    assert "few.npz has no images of T-shirt/top, Trouser." in " ".join(said.err.split())
 
 
 def test_damaged_pictures_and_absent_classes_are_counted_and_some_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,7 +117,7 @@ def test_damaged_pictures_and_absent_classes_are_counted_and_some_named(capsys: 
     assert "made, test part: 7 damaged left out. 0.png: no picture. 1.png" in said
     assert "4.png: no picture. And 2 more." in said
     assert "5.png" not in said
-    assert "the test part of made has nothing of c0, c2, c3, c4, c5 and 3 more." in said
+    assert "the test part of made has no images of c0, c2, c3, c4, c5 and 3 more." in said
 
 
 def test_an_evaluation_shows_every_class_and_its_mistakes(run: Run, trained: Path) -> None:

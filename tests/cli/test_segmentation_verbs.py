@@ -236,7 +236,7 @@ def test_masks_of_pictures_are_written_and_are_those_that_the_data_set_is_judged
     before = (folder / "a" / "0.png").read_bytes()
     for target in ("pictures", "pictures/a"):
         refused = run("predict", "kept", "pictures/a", "-o", target)
-        assert (refused.code, "has files that are no masks of an earlier prediction" in refused.err) == (2, True)
+        assert (refused.code, "has files that are not masks of an earlier prediction" in refused.err) == (2, True)
     assert (folder / "a" / "0.png").read_bytes() == before
 
 

@@ -45,7 +45,7 @@ def test_a_wide_terminal_has_all_columns_and_nothing_is_said_to_be_missing(run: 
 
 def test_columns_that_can_be_missed_go_first_and_are_named(run: Run) -> None:
     text = printed(trials_table(run, TRIALS), 80)
-    assert "Left out for want of room: Epochs. A wider terminal shows them." in text
+    assert "Left out for lack of space: Epochs. A wider terminal shows them." in text
     assert "Layers" in text.partition("Left out")[0]
     text = printed(trials_table(run, TRIALS), 60)
     assert "Parameters" in text.partition("Left out")[2].partition(".")[0]

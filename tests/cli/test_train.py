@@ -172,7 +172,7 @@ def test_a_training_begins_with_weights_learns_of_a_teacher_and_may_end_early(ru
     words = (*TRAIN[:-1], "second", "--weights", "out/seed-0/model.safetensors", "--teacher", "out/seed-0", "--patience", "1")
     said = run(*words, "--epochs", "9", "--set", "lr=1e-6", "--set", "warmup=0")
     assert said.code == 0
-    assert "Beginning with the weights of out/seed-0/model.safetensors" in said.err
+    assert "Starting from the weights of out/seed-0/model.safetensors" in said.err
     rows = Path("second/seed-0/epochs.csv").read_text().splitlines()[1:]
     assert len(rows) < 9
     begun, kept = load_file("out/seed-0/model.safetensors"), load_file("second/seed-0/model.safetensors")
@@ -184,7 +184,7 @@ def test_a_training_begins_as_a_trained_network_with_other_operators(run: Run, s
     assert run(*TRAIN[:2], "--trial", "0", *TRAIN[2:-1], "static").code == 0
     said = run(*TRAIN[:-1], "second", "--weights", "static/seed-0", "--set", "lr=1e-6", "--set", "warmup=0")
     assert said.code == 0
-    assert "Beginning as the network of static/seed-0" in said.err
+    assert "Starting from the network of static/seed-0" in said.err
     begun, kept = load_file("static/seed-0/model.safetensors"), load_file("second/seed-0/model.safetensors")
     norms = [
         name for name in kept.keys() & begun.keys() if name.endswith("norm.weight") and kept[name].shape == begun[name].shape
@@ -197,7 +197,9 @@ def test_a_network_of_another_backbone_is_refused_as_a_beginning(run: Run, searc
     export_model(Model(architecture("odconv/od_resnet18")), Path("other"), ["config"])
     said = run(*TRAIN, "--weights", "other")
     assert said.code == 2
-    assert "--weights other: a resnet, as which a mobilenetv2 cannot begin. Allowed: a trained mobilenetv2." in said.err
+    assert (
+        "--weights other: is a resnet, whose weights a mobilenetv2 cannot take over. Allowed: a trained mobilenetv2." in said.err
+    )
     assert not Path("out/seed-0").exists()
 
 
@@ -207,7 +209,10 @@ def test_a_teacher_of_other_classes_is_refused_before_the_first_step(run: Run, s
     config.write_text(re.sub(r"(label_names:\s*[-\[]\s*)", r"\1not-", config.read_text()))
     said = run(*TRAIN[:-1], "second", "--teacher", "out/seed-0")
     assert said.code == 2
-    assert "--teacher out/seed-0: has other classes than npz:some.npz, or another order of them. Train it on that." in said.err
+    assert (
+        "--teacher out/seed-0: has other classes than npz:some.npz, or another order of them. Train it on that data set."
+        in said.err
+    )
     assert not Path("second/seed-0").exists()
 
 
@@ -244,7 +249,7 @@ def test_trainings_at_one_time_are_told_tested_and_written_like_others(
     assert at_once.code == 0
     networks = [result["network"] for result in at_once.json["networks"]]
     assert [line for line in at_once.err.splitlines() if line.startswith("Training ")] == [
-        f"Training {len(networks)} networks on npz:some.npz: 1 epoch, 1 seed each, 2 at one time as trials of Ray, on cpu"
+        f"Training {len(networks)} networks on npz:some.npz: 1 epoch, 1 seed each, 2 at the same time as trials of Ray, on cpu"
     ]
     assert all(f"{name} seed 0 epoch 1/1: " in at_once.err for name in networks)
     one_by_one = run(*words, "-o", "other").json["networks"]
@@ -259,7 +264,7 @@ def test_trainings_at_one_time_are_told_tested_and_written_like_others(
 def test_several_trainings_at_one_time_share_none(run: Run, searched: Path) -> None:
     said = run(*TRAIN, "--seeds", "2", "--jobs", "2", "--workers", "2")
     assert said.code == 2
-    assert "--jobs trains several networks at one time, --workers shares one training. Leave one of them out." in said.err
+    assert "--jobs trains several networks at the same time, --workers shares one training. Leave one of them out." in said.err
     assert not Path("out").exists()
 
 
@@ -268,7 +273,7 @@ def test_a_front_of_what_has_none_is_refused(run: Run, searched: Path) -> None:
     assert both.code == 2
     assert "--front trains all networks of the front, --trial 0 is one. Leave one of them out." in both.err
     preset = run("train", "dcd/mobilenetv2_dcd", "-d", "npz:some.npz", "--front")
-    assert "--front is of a run, and dcd/mobilenetv2_dcd is a published network. Leave --front out." in preset.err
+    assert "--front needs a run, and dcd/mobilenetv2_dcd is a published network. Leave --front out." in preset.err
 
 
 def test_workers_that_cannot_share_a_batch_are_refused_before_ray_is_started(run: Run, searched: Path) -> None:

@@ -23,7 +23,7 @@ def test_every_layer_with_a_choice_is_shown_with_the_whole_network(run: Run, con
     assert said.code == 0
     assert "batch 2" in said.out
     assert "DCD" in said.out
-    assert "of 1 layers are faster in another form than the rule's" in said.out.replace("\n", " ")
+    assert "of 1 layers are faster in another form than the one the rule chooses" in said.out.replace("\n", " ")
     assert "dcdnas.tune_forms(network, batch=2, threads=1)" in said.out
     found = run("tune-forms", str(config), "--batch", "2", "--json").json
     (layer,) = found["layers"]
@@ -50,6 +50,6 @@ def test_a_network_without_a_choice_says_so(run: Run, project: Path) -> None:
 
 @pytest.mark.slow
 def test_what_cannot_be_tuned_is_refused(run: Run, config: Path, searched: Path) -> None:
-    assert "is none. `dcdnas list presets`" in run("tune-forms", str(config), "--set", "width_mult=0.5").err
+    assert "is not one. `dcdnas list presets`" in run("tune-forms", str(config), "--set", "width_mult=0.5").err
     assert "unknown preset 'dcd/mobilenetv2_dc'. Did you mean" in run("tune-forms", "dcd/mobilenetv2_dc").err
     assert "--trial front is several networks" in run("tune-forms", "done", "--trial", "front").err

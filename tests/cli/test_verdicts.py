@@ -101,14 +101,16 @@ def test_a_network_that_read_higher_since_does_not_become_the_best(run: Run, pro
     write_run(project / "runs" / "more", [*TRIALS, trial(4, 0.90, 97.0)], ONE_SEED, images=64)
     said = flat(run("status", "more").out)
     assert "Best within the budget: trial 2 with accuracy 60.9 %, one fresh seed" in said
-    assert "Trial 4 read better, accuracy 90.0 % in one training, not confirmed: its one reading may be luck." in said
+    assert (
+        "Trial 4 had a better reading, accuracy 90.0 % in one training, not confirmed: a single one, which may be luck." in said
+    )
 
 
 def test_who_read_less_than_the_best_itself_did_is_not_said_to_have_read_better(run: Run, project: Path) -> None:
     write_run(project / "runs" / "more", [*TRIALS, trial(4, 0.70, 97.0)], ONE_SEED, images=64)
     said = flat(run("status", "more").out)
     assert "Best within the budget: trial 2 with accuracy 60.9 %, one fresh seed" in said
-    assert "read better" not in said
+    assert "had a better reading" not in said
 
 
 def test_an_unconfirmed_best_says_so_everywhere(run: Run, project: Path) -> None:

@@ -57,6 +57,6 @@ def test_one_that_scores_pixels_is_judged_by_its_mean_iou_also_with_stacks_of_ma
 def test_a_model_that_mixes_its_images_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = linear(tmp_path / "model.onnx", SAID)
     monkeypatch.setattr("dcdnas.export.quantize.torch.allclose", lambda *_, **__: False)
-    with pytest.raises(MismatchError, match=r"int8\.onnx: a batch of 8 does not give what its images give alone"):
+    with pytest.raises(MismatchError, match=r"int8\.onnx: a batch of 8 images gives other outputs than each image alone"):
         write_int8(source, images(), tmp_path / "int8.onnx")
     assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
