@@ -1,6 +1,6 @@
-"""What a search costs beside its trainings as it grows, from 20 that do nothing to 10,000, and Ray with many workers.
+"""What a search costs beside its trainings as it grows, from 20 that do nothing to 20,000, and Ray with many workers.
 
-    python benchmarks/scaling.py -o FOLDER [--sizes 20 200 2000 10000] [--sampler random] [--workers 1 4 16] [--picture FILE]
+    python benchmarks/scaling.py -o FOLDER [--sizes 20 200 2000 20000] [--sampler random] [--workers 1 4 16] [--picture FILE]
 
 One search under the executor `inline` is gone on with from size to size, each time in a fresh process. Of the trials of a size
 are told the processor time of one (from one end to the next: it is asked, priced, held against the budget, written, run, told and

@@ -168,10 +168,10 @@ def verified(architecture: Architecture, names: tuple[str, ...] = ()) -> Cost:
         if not _equal(name, priced, measured)
     ]
     if wrong:
-        used = ", ".join(sorted({choice.operator for choice in architecture.layers.values()}))
+        used = ", ".join(sorted({choice.operator for choice in architecture.layers.values()})) or "static"
         raise MismatchError(
-            f"the price of a network differs from its measured cost: {'; '.join(wrong)}. One of its operators ({used}) states "
-            "its multiply-adds wrongly; `tests/operators` shows which."
+            f"the price of a network differs from its measured cost: {'; '.join(wrong)}. The closed form of one of its "
+            f"operators ({used}) or of the metric is wrong; `dcdnas.testing.check_operator` and `check_metric` show which."
         )
     return priced
 

@@ -142,8 +142,8 @@ def test_the_whole_network_is_exported_with_its_weights(run: Run, found: Path) -
     with torch.no_grad():
         assert torch.equal(dcdnas.load("net")(x), dcdnas.load("kept/seed-0")(x))
     card = (found / "net" / "README.md").read_text(encoding="utf-8")
-    assert "scores each pixel of 3x16x16 images for 3 classes" in card
-    assert '`dcdnas predict "this folder" IMAGE... -o masks` draws its masks of pictures.' in card
+    assert "assigns each pixel of 3x16x16 images to one of 3 classes" in card
+    assert '`dcdnas predict "this folder" IMAGE... -o masks` writes the predicted masks of pictures.' in card
 
 
 @pytest.mark.slow

@@ -57,7 +57,7 @@ def plan(**said: object) -> None:
             {"space": "segmentation-quick", "maximize": ["accuracy"]},
             r"--maximize accuracy: .*mean_iou \(to maximize\)",
         ),
-        ({"space": "segmentation-quick", "classes": 3}, "some classes of masks cannot be taken"),
+        ({"space": "segmentation-quick", "classes": 3}, "masks cannot be limited to some classes"),
     ],
 )
 def test_what_does_not_go_together_is_refused_with_what_does(said: dict[str, object], message: str) -> None:
