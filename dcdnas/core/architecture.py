@@ -229,11 +229,11 @@ class _Where:
     def __init__(self, source: str) -> None:
         self.source = source
 
-    def one(self, plain: Mapping[str, Any], key: str, kind: type[One]) -> One:
-        """Reads the value of a required key: a string, or a positive integer."""
+    def one(self, plain: Mapping[str, Any], key: str, kind: type[One], under: str = "") -> One:
+        """Reads the value of a required key: a string, or a positive integer; `under` is the path of `plain` in the file."""
         value = plain.get(key)
         if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, int) and value < 1):
-            raise self._wrong(key, value, "a name" if kind is str else "a whole number, 1 or more")
+            raise self._wrong(under + key, value, "a name" if kind is str else "a whole number, 1 or more")
         return value
 
     def shape(self, plain: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -267,10 +267,10 @@ class _Where:
         if isinstance(entry, str):
             return LayerChoice(entry)
         key = _layer_key(entry)
-        known = _LAYERS.get(key)
+        known = None if key is None else _LAYERS.get(key)
         if known is None:
             known = self._new_layer(path, entry)
-            if len(_LAYERS) < _MOST_LAYERS:
+            if key is not None and len(_LAYERS) < _MOST_LAYERS:
                 _LAYERS[key] = known
         return known
 
@@ -278,8 +278,9 @@ class _Where:
         if not isinstance(entry, Mapping) or not all(isinstance(v, str) for v in (*entry, entry.get("operator"))):
             raise self._wrong(path, entry, "an operator's name, or a mapping with `operator` and its settings")
         settings = {k: self.scalar(f"{path}.{k}", v) for k, v in entry.items() if k not in _NO_SETTINGS}
-        guide = self.one(entry, "guide_channels", int) if "guide_channels" in entry else 0
-        return LayerChoice(entry["operator"], settings, str(entry.get("form", "")), guide)
+        guide = self.one(entry, "guide_channels", int, f"{path}.") if "guide_channels" in entry else 0
+        form = self.one(entry, "form", str, f"{path}.") if "form" in entry else ""
+        return LayerChoice(entry["operator"], settings, form, guide)
 
     def _wrong(self, path: str, value: Any, allowed: str) -> FileError:
         found = "missing" if value is None else f"{value!r}"[:60]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import multiprocessing
@@ -211,6 +212,12 @@ def test_the_dcdnas_block_of_a_larger_config_is_read(tmp_path: Path) -> None:
         ({"layers": {"stem": {"latent_dim": 4}}}, "layers.stem: .* Allowed: an operator's name, or a mapping"),
         ({"layers": {"stem": {"operator": 4}}}, "layers.stem: .* Allowed: an operator's name, or a mapping"),
         ({"layers": {"stem": {"operator": "dcd", "latent_dim": [4]}}}, r"layers.stem.latent_dim: \[4\]. Allowed: a number"),
+        ({"layers": {"stem": {"operator": "dcd", "form": ["mix"]}}}, r"layers.stem.form: \['mix'\]. Allowed: a name"),
+        ({"layers": {"stem": {"operator": "dcd", "form": 3}}}, "layers.stem.form: 3. Allowed: a name"),
+        (
+            {"layers": {"stem": {"operator": "dcd", "guide_channels": [4]}}},
+            r"layers.stem.guide_channels: \[4\]. Allowed: a whole",
+        ),
     ],
 )
 def test_a_malformed_config_is_refused_with_file_place_and_what_is_allowed(tmp_path: Path, change: Any, message: str) -> None:
@@ -218,6 +225,14 @@ def test_a_malformed_config_is_refused_with_file_place_and_what_is_allowed(tmp_p
     path.write_text(yaml.safe_dump({**CONFIG, **change}), encoding="utf-8")
     with pytest.raises(FileError, match=f"bad.yaml: {message}"):
         Architecture.read(path)
+
+
+@pytest.mark.parametrize("entry", [5, {"operator": "dcd", "num": [1]}, {"operator": "dcd", "form": ["x"]}])
+def test_a_malformed_layer_is_refused_whatever_was_read_before(entry: Any) -> None:
+    with contextlib.suppress(FileError):
+        Architecture.from_dict({**CONFIG, "layers": {"stem": {"operator": "dcd", "form": ["x"]}}})
+    with pytest.raises(FileError, match=r"layers\.stem"):
+        Architecture.from_dict({**CONFIG, "layers": {"stem": entry}})
 
 
 @pytest.mark.parametrize("key", ["format", "network", "input", "classes", "settings", "layers"])
