@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -162,7 +163,16 @@ def _finite(value: float | None) -> float | None:
 
 
 def _whole(curves: Iterable[Sequence[float | None]]) -> list[list[float]]:
-    """The curves with the most values, which are those without gaps where any curve is complete."""
-    found = [[value for value in curve if value is not None] for curve in curves]
+    """The curves without gaps; if every curve has one, those that are without gaps for the most last readings, from there on.
+
+    Values on both sides of a gap are never joined, because the curves of `evolution` are evenly spaced.
+    """
+    found = [_after_gaps(curve) for curve in curves]
     readings = max(map(len, found), default=0)
     return [curve for curve in found if len(curve) == readings]
+
+
+def _after_gaps(curve: Sequence[float | None]) -> list[float]:
+    """The values after the last reading without one."""
+    last = list(takewhile(lambda value: value is not None, reversed(curve)))
+    return [value for value in reversed(last) if value is not None]

@@ -115,6 +115,20 @@ def test_what_has_no_value_at_some_reading_is_left_out() -> None:
     assert course.layers[0].evolution == evolution([0.5 ** np.arange(16)])
 
 
+def test_values_on_both_sides_of_a_gap_are_not_joined() -> None:
+    settling: list[float | None] = [0.5 ** (i / 2) for i in range(20)]
+    gapped = [*settling[:4], None, *settling[5:]]
+    alone = course_of([reading(i, value) for i, value in enumerate(gapped)])
+    beside = course_of([reading(i, *values) for i, values in enumerate(zip(gapped, reversed(settling), strict=True))])
+    late = course_of([reading(i, value) for i, value in enumerate(gapped[:14])])
+    assert alone is not None
+    assert beside is not None
+    assert late is not None
+    assert alone.together == alone.layers[0].evolution == evolution([[v for v in settling[5:] if v is not None]])
+    assert beside.together == beside.layers[0].evolution == evolution([[v for v in reversed(settling) if v is not None]])
+    assert late.together == Evolution("short", 9)
+
+
 def test_other_layers_begin_anew_and_nothing_read_has_no_course() -> None:
     course = course_of([reading(1, 0.1, name="b"), reading(2, 0.1), reading(3, 0.2)])
     assert course is not None
