@@ -22,7 +22,7 @@ from dcdnas.kernels._convolving import Place, pointers, pooled, weighed, weighed
 from dcdnas.kernels._library import loaded
 from dcdnas.kernels._twice import gradients_of
 from dcdnas.kernels._when import usable
-from dcdnas.kernels.norm import momentum_of
+from dcdnas.kernels.norm import momentum_of, rows_fit
 
 UNBOUNDED = (0.0, float("inf"))
 """Bounds of the clamp that equals ReLU."""
@@ -67,7 +67,7 @@ def gated(x: Tensor, layer: Gated, parameters: Sequence[Tensor]) -> Tensor:
 
 def gated_fits(x: Tensor, layer: Gated, parameters: Sequence[Tensor]) -> bool:
     """Whether the compiled kernels may compute this layer in the current context."""
-    return usable(x, *parameters) and layer.place.fits(x)
+    return usable(x, *parameters) and layer.place.fits(x) and rows_fit(len(x), len(parameters[0]))
 
 
 class _Gates(NamedTuple):

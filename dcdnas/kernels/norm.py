@@ -44,10 +44,16 @@ def norm_clamp(x: Tensor, norm: _BatchNorm, bounds: Bounds = UNCLAMPED) -> Tenso
 
 def norm_fits(x: Tensor) -> bool:
     """Whether the compiled code may normalise this map in the current context."""
-    if not (usable(x) and x.dim() == 4 and x.shape[1] <= CHANNELS and x.numel() > x.shape[1] and _channels_last(x)):
-        return False
+    return usable(x) and x.dim() == 4 and _channels_last(x) and rows_fit(x.numel() // max(1, x.shape[1]), x.shape[1])
+
+
+def rows_fit(rows: int, channels: int) -> bool:
+    """Whether the compiled code may normalise rows of so many channels, where kernels are in use.
+
+    With fewer channels than lanes it computes as many rows together as there are lanes, and would leave out a remainder.
+    """
     lanes = lanes_of_kernels()
-    return x.shape[1] >= lanes or x.numel() // x.shape[1] % lanes == 0
+    return rows > 1 and channels <= CHANNELS and (channels >= lanes or rows % lanes == 0)
 
 
 def momentum_of(norm: _BatchNorm) -> float:

@@ -145,6 +145,25 @@ def test_other_maps_and_layers_are_left_to_torch(cls: type[Layer]) -> None:
         assert not fits(other, map_of(other))
 
 
+def narrow(width: int) -> ODConv:
+    """A layer whose attention is narrower than any setting makes it."""
+    layer = ODConv(8, 24, 1).train()
+    attention = layer.attention
+    attention.squeeze, attention.norm = nn.Linear(8, width, bias=False), type(attention.norm)(width)  # type: ignore[assignment]
+    for name, head in zip(attention.heads, attention.layers, strict=True):
+        setattr(attention, name, nn.Linear(width, head.out_features))
+    return layer
+
+
+def test_a_narrow_attention_of_a_number_of_images_that_fills_no_vectors_is_left_to_torch() -> None:
+    layer = narrow(3)
+    assert fits(layer, map_of(layer))
+    assert not any(fits(layer, map_of(layer)[:images]) for images in (3, 7, 15))
+    for images in (16, 15, 3):
+        exact, x = copy.deepcopy(layer).double(), map_of(layer)[:images]
+        assert (layer(x) - exact(x.double())).abs().max() <= 1e-5
+
+
 @pytest.mark.parametrize("settings", [{"variant": "code"}, {"num_blocks": 2}, {"channel_attention": False}], ids=str)
 def test_other_kinds_of_dcd_are_left_to_torch(settings: dict[str, Any]) -> None:
     layer = DCD(8, 24, 1, **settings).train()
