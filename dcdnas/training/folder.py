@@ -119,8 +119,7 @@ class TrainingFolder:
             Resumable: when the disk is full; the earlier checkpoint is still there.
             RunError: when the folder cannot be written to, or another process has taken it over.
         """
-        if self.lock and self.lock.lost:
-            raise RunError(f"{self.path}: another process has taken over this training. Nothing was saved; let it continue.")
+        self._check_owned()
         checkpoint.write(training, self.last, {"about": dict(self.about), "rows": [asdict(row) for row in self.rows]})
 
     def keep_epoch(self, training: Training, images_per_second: float | None) -> None:
@@ -128,8 +127,9 @@ class TrainingFolder:
 
         Raises:
             Resumable: when the disk is full; the earlier files are still there.
-            RunError: when the folder cannot be written to.
+            RunError: when the folder cannot be written to, or another process has taken it over.
         """
+        self._check_owned()  # before the first of the files, which are the other process's by then
         result = training.curve[-1]
         rate = learning_rate(training.step - 1, training.steps_per_epoch * training.task.epochs, training.task)
         loss = training.loss.item() / training.steps_per_epoch
@@ -141,6 +141,10 @@ class TrainingFolder:
         self._keep_reading(training)
         self.keep(training)
         write_whole(self.path / EPOCHS, as_csv(self.rows))
+
+    def _check_owned(self) -> None:
+        if self.lock and self.lock.lost:
+            raise RunError(f"{self.path}: another process has taken over this training. Nothing was saved; let it continue.")
 
     def _keep_reading(self, training: Training) -> None:
         """Takes and saves a reading of a classifier's attentions, if it has any."""
