@@ -60,7 +60,8 @@ def convert(module: Module, operator: str, where: Where = None, **settings: Any)
         setattr(converted.get_submodule(parent), name, made[id(conv)])
     for prefix, part in converted.named_modules():
         if isinstance(part, Network):
-            _tell(part, operator, [path.removeprefix(f"{prefix}.".lstrip(".")) for path, _ in paths], settings)
+            begin = f"{prefix}." if prefix else ""
+            _tell(part, operator, [path.removeprefix(begin) for path, _ in paths if path.startswith(begin)], settings)
     return converted
 
 

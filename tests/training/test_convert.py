@@ -225,6 +225,21 @@ def test_a_network_of_dcdnas_gets_the_architecture_that_it_has_become():
     assert network.architecture.layers == {}
 
 
+def test_a_convolution_beside_a_network_is_none_of_its_layers():
+    class Around(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem = nn.Sequential()
+            self.stem.add_module("conv", nn.Conv2d(3, 3, 3, padding=1))
+            self.backbone = small_network()
+
+    around = Around()
+    beside, inside = (dcdnas.convert(around, "odconv", name) for name in ("stem.conv", "backbone.stem.conv"))
+    assert beside.backbone.architecture == around.backbone.architecture
+    assert isinstance(beside.stem.conv, Operator)
+    assert inside.backbone.architecture.layers["stem"].operator == "odconv"
+
+
 def test_a_count_takes_a_batch_or_a_shape_and_other_exact_metrics():
     network = NETWORKS["resnet"]()
     assert dcdnas.count(network, torch.zeros(4, *INPUT)) == dcdnas.count(network, INPUT)
