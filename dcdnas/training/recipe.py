@@ -66,7 +66,7 @@ def _task(document: Document) -> dict[str, Any]:
         made = {str(name): checked(str(name), value) for name, value in task.items()}
         TrainingTask(**made)
     except UsageError as error:
-        said = str(error).split(" ")[0]
+        said = error.name if isinstance(error, UnknownNameError) else str(error).split(" ")[0]
         raise FileError(f"{document.path}:{document.line(('task', said))}: {error}") from None
     return made
 

@@ -57,7 +57,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
             "format: dcdnas/recipe-1\ntask:\n  mixup: 1\n  schedule: wild\n",
             "mine.yaml:4: schedule cannot be 'wild'. Allowed: cosine",
         ),
-        ("format: dcdnas/recipe-1\ntask:\n  learnrate: 1\n", "unknown part of a recipe 'learnrate'"),
+        ("format: dcdnas/recipe-1\ntask:\n  epochs: 1\n  learnrate: 1\n", "mine.yaml:4: unknown part of a recipe 'learnrate'"),
         ("format: dcdnas/recipe-1\ntask: {data: x}\n", "unknown part of a recipe 'data'"),
     ],
 )
