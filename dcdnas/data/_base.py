@@ -174,6 +174,11 @@ class Images:
         return self.labels.dim() == 3
 
     @property
+    def labelled(self) -> bool:
+        """Whether there is anything to learn or evaluate: an image with a label; with masks, a pixel with a class."""
+        return any(bool((self.labels[row] != UNLABELLED).any()) for row in self.rows.tolist()) if self.masks else len(self) > 0
+
+    @property
     def counts(self) -> list[int]:
         """Number of images of each class in this part; with masks, number of pixels."""
         labels = self.labels.index_select(0, self.rows).flatten()
@@ -251,7 +256,7 @@ def split(images: Images, share: float = 0.2, seed: int = 0) -> Split:
 
     Raises:
         UsageError: when `share` is not between 0 and 1.
-        DataError: when no class has two images, or there is only one image with a mask.
+        DataError: when no class has two images, there is only one image with a mask, or no pixel of a part's masks has a class.
     """
     if not 0 < share < 1:
         raise UsageError(f"the validation share cannot be {share:g}. Allowed: above 0 and below 1, e.g. 0.2.")
@@ -265,7 +270,14 @@ def split(images: Images, share: float = 0.2, seed: int = 0) -> Split:
         raise DataError(
             f"{images.name}: no class has two images, so none can be kept for validation. Allowed: at least two images a class."
         )
-    return Split(images.take(torch.nonzero(~kept).flatten()), images.take(torch.nonzero(kept).flatten()))
+    parts = Split(images.take(torch.nonzero(~kept).flatten()), images.take(torch.nonzero(kept).flatten()))
+    for purpose, part in zip(("training", "validation"), parts, strict=True):
+        if not part.labelled:
+            raise DataError(
+                f"{images.name}: of the {len(part)} masks for {purpose}, chosen at random, no pixel has a class. Allowed: at "
+                "least one in the masks for training and one in those for validation. Label more of the images."
+            )
+    return parts
 
 
 def statistics(pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -245,10 +245,11 @@ def evaluate(
 
     Raises:
         TrainingTimeout: when the clock's deadline has passed.
-        DataError: when there are no images.
+        DataError: when there are no images, or no pixel of their masks has a class.
     """
-    if not len(images):
-        raise DataError(f"{images.name}: no images to evaluate on. Allowed: at least one.")
+    if not images.labelled:
+        lacking = "no pixel with a class in the masks" if len(images) else "no images"
+        raise DataError(f"{images.name}: {lacking} to evaluate on. Allowed: at least one.")
     device, training, precision = torch.device(device), network.training, Precision(torch.device(device))
     images = on_device(images, device)
     judge = judge_of(images.masks)(len(images.classes), device)

@@ -150,3 +150,13 @@ def test_masks_of_another_size_than_the_images_are_refused() -> None:
 def test_a_single_mask_cannot_be_split(shapes: Images) -> None:
     with pytest.raises(DataError, match="none can be kept"):
         split(replace(shapes, rows=torch.tensor([3])))
+
+
+def test_a_part_of_which_no_pixel_has_a_class_is_refused_when_it_is_split_off(shapes: Images) -> None:
+    few = replace(shapes, rows=torch.arange(10), labels=shapes.labels.clone())
+    train, validation = split(few)
+    for part, purpose in ((validation, "the 2 masks for validation"), (train, "the 8 masks for training")):
+        labels = shapes.labels.clone()
+        labels[part.rows] = UNLABELLED
+        with pytest.raises(DataError, match=f"shapes: of {purpose}, chosen at random, no pixel has a class"):
+            split(replace(few, labels=labels))

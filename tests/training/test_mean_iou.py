@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.task import TrainingTask
 from dcdnas.data import UNLABELLED, Images, Split, load
-from dcdnas.errors import UsageError
+from dcdnas.errors import DataError, UsageError
 from dcdnas.networks import Network, build_network
 from dcdnas.operators import DDFUp
 from dcdnas.training.augment import drawn_crops, varied
@@ -85,6 +85,12 @@ def test_an_evaluation_does_not_depend_on_the_size_of_its_batches() -> None:
     network, images = dense(), few().train
     assert evaluate(network, images, batch_size=7) == pytest.approx(evaluate(network, images))
     assert set(evaluate(network, images)) == {"mean_iou", "loss"}
+
+
+def test_masks_of_which_no_pixel_has_a_class_cannot_be_evaluated_on() -> None:
+    images = few().validation
+    with pytest.raises(DataError, match="shapes: no pixel with a class in the masks to evaluate on"):
+        evaluate(dense(), replace(images, labels=torch.full_like(images.labels, UNLABELLED)))
 
 
 def painted(high: int = 250) -> tuple[torch.Tensor, torch.Tensor]:
