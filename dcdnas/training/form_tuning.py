@@ -11,7 +11,8 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -104,7 +105,8 @@ def tune_forms(
     alike: dict[str, list[_Standing]] = {}
     for standing in _standing(network, device):
         alike.setdefault(standing.key, []).append(standing)
-    measured = _times(alike, device, fresh, told)
+    with _put_back_if_interrupted([layer.operator for layers in alike.values() for layer in layers]):
+        measured = _times(alike, device, fresh, told)
     found = []
     for key, layers in alike.items():
         row = layers[0].row([layer.name for layer in layers], measured[key])
@@ -205,6 +207,18 @@ def _standing(network: Network, device: Device) -> list[_Standing]:
         for hook in hooks:
             hook.remove()
     return found
+
+
+@contextmanager
+def _put_back_if_interrupted(operators: Sequence[Operator]) -> Iterator[None]:
+    """Gives operators back their earlier forms if measuring is interrupted, which leaves them in the form that was timed last."""
+    before = [dict(operator._fastest) for operator in operators]
+    try:
+        yield
+    except BaseException:
+        for operator, forms in zip(operators, before, strict=True):
+            operator._fastest = forms
+        raise
 
 
 def _times(alike: Mapping[str, Sequence[_Standing]], device: Device, fresh: bool, told: Told) -> dict[str, dict[str, Timing]]:

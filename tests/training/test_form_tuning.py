@@ -107,6 +107,25 @@ def test_a_form_that_is_hardly_faster_is_not_taken(watch: Callable[..., Stopwatc
     assert tune_forms(network, fresh=True)[0].chosen != ruled
 
 
+def test_an_interrupted_measurement_leaves_the_forms_of_before(watch: Callable[..., Stopwatch]) -> None:
+    def interrupted(form: str) -> int:
+        raise KeyboardInterrupt
+
+    network, x = network_of(DCD), torch.randn(1, 3, 32, 32)
+    ruled = executed(network, x)
+    seen = watch(interrupted).seen
+    with pytest.raises(KeyboardInterrupt):
+        tune_forms(network)
+    assert len(seen) > 1
+    assert executed(network, x) == ruled
+    watch(lambda form: 10 if form == "activation" else 20)
+    tune_forms(network)
+    watch(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tune_forms(network, fresh=True)
+    assert executed(network, x) == {"activation"}
+
+
 def test_layers_that_are_alike_are_measured_once(watch: Callable[..., Stopwatch]) -> None:
     seen = watch(lambda form: 10).seen
     bare = Architecture("resnet", {"depth": (3, 1, 1, 1)}, {}, (3, 32, 32), 10)
