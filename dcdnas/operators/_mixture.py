@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.operators._base import Operator
-from dcdnas.operators._norm import added
+from dcdnas.operators._norm import added, folded_bias
 from dcdnas.operators._product import product
 
 
@@ -46,7 +46,7 @@ class KernelMixture(Operator):
         self.weight.mul_(scale.unsqueeze(1))
         if self.bias is not None:
             self.bias.mul_(scale)
-        self.shift = nn.Parameter(shift.clone())
+        self.shift = folded_bias(self.shift, scale, shift)
         return True
 
     def _start_around(self, kernel: Tensor, bias: Tensor | None, share: float, spread: float) -> None:

@@ -21,7 +21,7 @@ from dcdnas.core.reference import Reference
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
 from dcdnas.operators._mixture import start_around, start_around_a_mean
-from dcdnas.operators._norm import BatchNorm, absorbed, added
+from dcdnas.operators._norm import BatchNorm, absorbed, added, folded_bias
 from dcdnas.operators._per_sample import per_sample_conv2d
 from dcdnas.operators._pixelwise import check_channelwise, check_depthwise, tap_deviation
 from dcdnas.operators._pool import pooled, tiles
@@ -71,6 +71,9 @@ class IDConv(Operator):
 
     num_kernels: int
     reduction: float
+
+    shift: nn.Parameter | None
+    """(C,), the shift that `fold` leaves to be added to the mixed bias."""
 
     def __init__(
         self,
@@ -155,7 +158,7 @@ class IDConv(Operator):
         self.weight.mul_(scale.unsqueeze(1))
         if self.bias is not None:
             self.bias.mul_(scale)
-        self.shift = nn.Parameter(shift.clone())
+        self.shift = folded_bias(self.shift, scale, shift)
         return True
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:

@@ -68,6 +68,22 @@ def test_a_bias_is_scaled_with_the_rest(name, geometry):
     torch.testing.assert_close(deployed(x), norm(operator(x)) if took else operator(x), rtol=1e-10, atol=1e-10)
 
 
+@each_place
+@pytest.mark.parametrize("bias", [False, True])
+def test_two_batchnorms_in_turn_go_into_the_parameters(name, geometry, bias):
+    g, norms, x = geometry, [norm_after(geometry), norm_after(geometry)], image(geometry)
+    arguments = (g.in_channels, g.out_channels, g.kernel_size, g.stride, g.padding, g.dilation, g.groups)
+    operator = randomise(operators[name](*arguments, bias=bias, **operators[name].resolve(g)).double().eval())
+    deployed, expected = copy.deepcopy(operator), operator(x)
+    for norm in norms:
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        took = deployed.fold(scale, norm.bias - norm.running_mean * scale)
+        assert allowed(took, name, {})
+        expected = norm(expected) if took else expected
+    deployed.deploy()
+    torch.testing.assert_close(deployed(x), expected, rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.parametrize("variant", ["paper", "code"])
 def test_the_bias_of_a_dcd_is_scaled_within_or_outside_lambda(variant):
     geometry = place(8, 12, 3)
