@@ -39,14 +39,23 @@ of them runs code."""
 _BEGINNINGS = (
     (
         re.compile(rb"\s*<(!|\?|[a-zA-Z])"),
-        "a web page, not a checkpoint: the download failed. Look at its address, and",
+        "a web page, not a checkpoint: the download failed. Look at its address, and get the file again.",
     ),
-    (re.compile(rb"version https://git-lfs"), "a Git LFS pointer, not the checkpoint itself. Run `git lfs pull` where it is, or"),
-    (re.compile(rb"\s*[{\[]"), "JSON, not a checkpoint."),
-    (re.compile(rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!"), "a packed archive, not a checkpoint. Unpack it, or"),
-    (re.compile(rb"\x89HDF"), "an HDF5 file, not a checkpoint of PyTorch."),
+    (
+        re.compile(rb"version https://git-lfs"),
+        "a Git LFS pointer, not the checkpoint itself. Run `git lfs pull` where it is, or get the file again.",
+    ),
+    (re.compile(rb"\s*[{\[]"), "JSON, not a checkpoint. Get the file again."),
+    (
+        re.compile(rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!"),
+        "a packed archive, not a checkpoint. Unpack it, or get the file again.",
+    ),
+    (re.compile(rb"\x89HDF"), "an HDF5 file, not a checkpoint of PyTorch. Get the file again."),
 )
-"""First bytes of files that are not checkpoints, and the end of the message about each."""
+"""First bytes of files that are not checkpoints, and what the message says about each."""
+
+LONGEST_HEADER = 100_000_000
+"""Largest length of a safetensors header, in bytes, that its library reads."""
 
 
 def read_state(path: str | Path) -> Mapping[str, Any]:
@@ -58,8 +67,10 @@ def read_state(path: str | Path) -> Mapping[str, Any]:
     try:
         with Path(path).open("rb") as file:
             begin = file.read(512)
-        _check_beginning(path, begin)
-        content = load_file(path) if _is_safetensors(path, begin) else _unpickled(path)
+        safe = _begins_as_safetensors(begin)
+        if not safe:  # any bytes can be the length at the beginning of a safetensors file
+            _check_beginning(path, begin)
+        content = load_file(path) if safe or Path(path).suffix == ".safetensors" else _unpickled(path)
     except FileError:
         raise
     except OSError as error:
@@ -85,7 +96,7 @@ def unwrapped(state: Mapping[str, Any]) -> dict[str, Tensor]:
     names (`SHELLS`), and buffers that are not weights (`COUNTERS`).
 
     Raises:
-        FileError: if the checkpoint holds no tensors, or two with the same name.
+        FileError: if the checkpoint holds no tensors, one without a name of its own, or two with the same name.
     """
     state = _innermost(state)
     named = [
@@ -93,6 +104,8 @@ def unwrapped(state: Mapping[str, Any]) -> dict[str, Tensor]:
         for name, value in state.items()
         if isinstance(value, Tensor) and str(name).rpartition(".")[2] not in COUNTERS
     ]
+    if nameless := [name for name in state if isinstance(state[name], Tensor) and set(str(name).split(".")) <= SHELLS]:
+        raise FileError(f"the checkpoint holds a tensor named only {nameless[0]!r}. Give a state dict, which names every tensor.")
     while len({parts[:1] for parts, _ in named}) == 1 and named[0][0][0] in WRAPPERS and all(len(p) > 1 for p, _ in named):
         named = [(parts[1:], value) for parts, value in named]
     found: dict[str, Tensor] = {}
@@ -136,12 +149,12 @@ def _check_beginning(path: str | Path, begin: bytes) -> None:
         raise FileError(f"{path}: is empty or holds nothing but zeros. Get it again.")
     for pattern, what in _BEGINNINGS:
         if pattern.match(begin):
-            raise FileError(f"{path}: is {what} get the file again. Allowed: .pth, .safetensors.".replace(". get", ". Get"))
+            raise FileError(f"{path}: is {what} Allowed: .pth, .safetensors.")
 
 
-def _is_safetensors(path: str | Path, begin: bytes) -> bool:
-    """Whether a file is in the safetensors format: eight bytes of length, then JSON; damaged files count by their name."""
-    return begin[8:9] == b"{" or Path(path).suffix == ".safetensors"
+def _begins_as_safetensors(begin: bytes) -> bool:
+    """Whether the first bytes are those of the safetensors format: the length of the header in eight bytes, then its JSON."""
+    return begin[8:9] == b"{" and int.from_bytes(begin[:8], "little") <= LONGEST_HEADER
 
 
 def _code_in(path: str | Path) -> list[str]:

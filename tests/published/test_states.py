@@ -69,6 +69,9 @@ def test_what_holds_no_tensors_or_two_of_one_name_is_refused():
         unwrapped({"epoch": 1, "args": {"lr": 0.1}})
     with pytest.raises(FileError, match=r"holds a\.weight twice"):
         unwrapped({"a.weight": torch.ones(1), "module.a.weight": torch.ones(1)})
+    for shell in ("module", "module._orig_mod"):
+        with pytest.raises(FileError, match=f"holds a tensor named only '{shell}'"):
+            unwrapped({shell: torch.ones(1)})
 
 
 NETWORKS = [
@@ -176,6 +179,22 @@ def test_safetensors_are_known_by_their_content(tmp_path):
 
     save_file(STATE, tmp_path / "model.bin")
     assert read_state(tmp_path / "model.bin").keys() == STATE.keys()
+
+
+@pytest.mark.parametrize("length", [0x7B20, 0x5B20, 0x8B1F, 0x613C], ids=["JSON object", "JSON list", "gzip", "web page"])
+def test_a_safetensors_file_may_begin_with_any_length(tmp_path: Path, length: int):
+    header = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode().ljust(length)
+    (tmp_path / "a.pth").write_bytes(length.to_bytes(8, "little") + header + np.float32(3).tobytes())
+    assert read_state(tmp_path / "a.pth") == {"a": torch.tensor([3.0])}
+
+
+def test_json_is_not_taken_for_safetensors_by_its_ninth_byte(tmp_path: Path):
+    (tmp_path / "a. get.pth").write_text('{"err": {"code": 404}}')
+    with pytest.raises(FileError) as caught:
+        read_state(tmp_path / "a. get.pth")
+    assert str(caught.value) == (
+        f"{tmp_path}/a. get.pth: is JSON, not a checkpoint. Get the file again. Allowed: .pth, .safetensors."
+    )
 
 
 def test_arguments_and_numbers_beside_a_state_are_read_and_code_is_not(tmp_path):
