@@ -69,9 +69,15 @@ def checked_share(geometry: ConvGeometry, resolved: Mapping[str, Setting], share
         shared: ``shared_cells``, ``shared_start``, ``shared_with`` and ``shared_basis``, each of which may be missing.
 
     Raises:
-        GeometryError: if a value is not allowed, or the layer's own cells exceed the shared ones.
+        GeometryError: if a value is not allowed, the number of shared cells is missing, or the layer's own cells exceed it.
     """
     cells, start, lender = shared.get("shared_cells", 0), shared.get("shared_start", 0), shared.get("shared_with", "")
+    if not cells and any(shared.values()):
+        given = ", ".join(name for name, value in shared.items() if value)
+        raise GeometryError(
+            f"kernel-warehouse: {given} without shared_cells, so there are no cells to share. Give shared_cells, the number of "
+            "cells of the shared warehouse, or leave all shared_ settings out."
+        )
     if not cells:
         return {}
     if type(cells) is not int or type(start) is not int or not isinstance(lender, str) or not 0 <= start < cells:

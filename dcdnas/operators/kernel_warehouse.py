@@ -102,10 +102,9 @@ class KernelWarehouse(Operator):
         check_start(init)
         if not 0 <= temperature <= 1:
             raise UsageError(f"temperature cannot be {temperature!r}. Allowed: a number from 0 to 1.")
-        shared: dict[str, Setting] = (
-            {"shared_cells": shared_cells, "shared_start": shared_start, "shared_with": shared_with} if shared_cells else {}
-        )
-        shared |= {"shared_basis": shared_basis} if shared and shared_basis else {}
+        shared: dict[str, Setting] = {"shared_cells": shared_cells, "shared_start": shared_start, "shared_with": shared_with}
+        shared |= {"shared_basis": shared_basis} if shared_basis else {}
+        shared = shared if any(shared.values()) else {}
         self.shared_cells, self.shared_start, self.shared_with = shared_cells, shared_start, shared_with
         self.shared_basis = shared_basis
         self._names = (*self._names, *shared)

@@ -160,6 +160,15 @@ def test_a_share_that_no_layer_can_have_is_refused(settings, message):
         KernelWarehouse.resolve(PAIR[0], **settings)
 
 
+@pytest.mark.parametrize("settings", [{"shared_with": "a"}, {"shared_start": 3}, {"shared_basis": 2}], ids=str)
+def test_a_share_without_cells_is_refused_however_the_layer_is_made(settings):
+    message = f"{next(iter(settings))} without shared_cells, so there are no cells to share"
+    with pytest.raises(GeometryError, match=message):
+        KernelWarehouse(8, 8, 3, **settings)
+    with pytest.raises(GeometryError, match=message):
+        KernelWarehouse.at(PAIR[0], **settings)
+
+
 def test_layers_that_share_begin_as_given_convolutions_and_leave_each_other_alone():
     torch.manual_seed(0)
     layers, convs = together(*PAIR), [torch.nn.Conv2d(8, d, 3, padding=1, bias=False) for d in (8, 16)]
