@@ -30,7 +30,7 @@ FRAMES = 4096
 """Maximum number of frames (networks without operators) that a space caches."""
 
 UNIFORM = 4096
-"""Maximum number of uniform networks that a space lists; if there are more, the longest lists of options are thinned."""
+"""Maximum number of uniform networks that a space lists; if there are more, it lists fewer options, see `_axes`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,14 +205,12 @@ class SearchSpace:
         values: dict[str, list[Setting]] = {}
         for v in self.variables:
             values[v.setting] = sorted(dict.fromkeys([*values.get(v.setting, []), *v.options]), key=rank)
-        while math.prod(map(len, values.values())) > UNIFORM:
-            longest = max(values, key=lambda name: len(values[name]))
-            values[longest] = values[longest][::2]
+        axes = _axes(values)
         decided = [v for v in self.variables if v.decision]
         nearest = {(v.decision, wanted): _nearest_below(v.options, wanted) for v in decided for wanted in values[v.setting]}
         seen = set()
-        for combination in product(*values.values()):
-            wanted = dict(zip(values, combination, strict=True))
+        for combination in product(*axes):
+            wanted = {name: option for options in combination for name, option in options.items()}
             near = {v.decision: nearest[v.decision, wanted[v.setting]] for v in decided}
             outcome = self.decide(lambda name, options, near=near: static.get(name, near.get(name, options[0])))  # type: ignore[misc]
             key = tuple(outcome.items())
@@ -335,6 +333,27 @@ class SearchSpace:
                 if len(options) > 1:
                     above = (group.operator, (c.operator,)) if len(names) > 1 else existence
                     yield Decision(group.setting(c.operator, setting), options, *above)
+
+
+def _axes(values: Mapping[str, Sequence[Setting]]) -> list[list[dict[str, Setting]]]:
+    """Lists of joint options whose product has at most `UNIFORM` elements: one list per setting, unless there are too many.
+
+    The longest lists of numbers are thinned; both ends stay, because the deepest networks have slots that no others have. If that
+    is not enough, two settings vary together, so that every word occurs.
+    """
+    left = {name: list(options) for name, options in values.items()}
+    while math.prod(map(len, left.values())) > UNIFORM:
+        numbers = [name for name, options in left.items() if len(options) > 2 and not any(isinstance(o, str) for o in options)]
+        if not numbers:
+            break
+        longest = max(numbers, key=lambda name: len(left[name]))
+        left[longest] = [*left[longest][:-1:2], left[longest][-1]]
+    axes: list[list[dict[str, Setting]]] = [[{name: option} for option in options] for name, options in left.items()]
+    while math.prod(map(len, axes)) > UNIFORM:
+        axes.sort(key=len)
+        longer, shorter = axes.pop(), axes.pop()
+        axes.append([{**options, **shorter[min(i, len(shorter) - 1)]} for i, options in enumerate(longer)])
+    return axes
 
 
 def _nearest_below(options: tuple[Setting, ...], wanted: Setting) -> Setting:

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
 import torch
 from spaces import BACKBONE, HEAD, TINY, all_outcomes, compile_space, tiny
 
+from dcdnas.core.geometry import Setting
 from dcdnas.networks import build_network, slots_of
 from dcdnas.space.pricing.cost import draw
-from dcdnas.space.search_space import SearchSpace
+from dcdnas.space.search_space import SearchSpace, _axes
 
 
 def operators_of(space: SearchSpace, **outcome: object) -> dict[str, str]:
@@ -156,6 +158,28 @@ def test_uniform_networks_of_a_large_space_are_thinned() -> None:
     widths = ", ".join(str(round(0.1 + i / 100, 2)) for i in range(200))
     text = f"{HEAD}{BACKBONE}  width: [{widths}]\n  kernel_size: [1, 3, 5, 7, 9, 11]\n  expansion: [1, 2, 3, 4, 5, 6]\n"
     assert 500 < len(list(compile_space(text).uniform_static())) <= 4096
+
+
+def test_the_smallest_and_the_largest_options_stay_where_uniform_networks_are_thinned() -> None:
+    backbone = BACKBONE.replace("stage2: [1, 2]", f"stage2: {list(range(1, 13))}")
+    searched = f"  width: {[n / 8 for n in range(1, 9)]}\n  kernel_size: [1, 3, 5, 7, 9, 11]\n  expansion: {list(range(2, 10))}\n"
+    space = compile_space(f'{HEAD}{backbone}{searched}slots:\n  "*.project": {{static: , dcd: }}\n')
+    assert {f"stage2.block{n}.project" for n in range(1, 13)} <= {slot for group in space.groups for slot in group.slots}
+    outcomes = list(space.uniform_static())
+    depths = {outcome["stage2.depth"] for outcome in outcomes}
+    assert {1, 12} < depths < set(range(1, 13))
+    largest = {outcome["width"]: outcome for outcome in outcomes}[1.0]
+    assert (largest["stage2.depth"], max(v for k, v in largest.items() if "kernel_size" in k)) == (12, 11)
+
+
+def test_many_settings_of_two_options_vary_together_and_words_are_all_there() -> None:
+    values: dict[str, list[Setting]] = {f"s{n}": [n, n + 1] for n in range(12)} | {"a": [0, 1, 2, 3], "w": ["x", "y", "z"]}
+    axes = _axes(values)
+    assert math.prod(map(len, axes)) <= 4096
+    found = {name: {options[name] for axis in axes for options in axis if name in options} for name in values}
+    assert found == {name: set(options) for name, options in values.items()} | {"a": {0, 3}}
+    every = [{name: options[at] for name, options in values.items()} for at in (0, -1)]
+    assert [{k: v for axis in axes for k, v in axis[at].items()} for at in (0, -1)] == every
 
 
 def test_the_digest_stays_and_depends_on_what_makes_the_networks() -> None:
