@@ -104,6 +104,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("correction", 2, "correction must be an object"),
         ("correction", {"error": "5 %"}, "correction: error must be a number, 0 or more, or null, not '5 %'."),
         ("correction", {"networks": 2.5}, "correction: networks must be a whole number, 0 or more, not 2.5."),
+        ("correction", {"order": 5}, "correction: order must be a number, -1 to 1, or null, not 5."),
         ("correction", {"space": 4}, "correction: space must be a text, not 4."),
         ("slots", {}, "slots must be a list"),
         ("slots.0", 3, "slot 1: must be an object, not 3."),

@@ -146,6 +146,6 @@ _LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "space": (lambda v: isinstance(v, str), "a text"),
     "networks": (lambda v: _number(v, at_least=0) and isinstance(v, int), "a whole number, 0 or more"),
     "error": (lambda v: v is None or _number(v, at_least=0), "a number, 0 or more, or null"),
-    "order": (lambda v: v is None or _number(v, at_least=-1), "a number, -1 to 1, or null"),
+    "order": (lambda v: v is None or (_number(v, at_least=-1) and v <= 1), "a number, -1 to 1, or null"),
 }
 """Allowed values in a correction: key -> (check, description of what is allowed)."""
