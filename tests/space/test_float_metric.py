@@ -8,15 +8,15 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from energy import EACH, energy_known
+from energy import EACH, NOTATION, energy_known
 from spaces import TINY, all_outcomes, tiny
 from thoroughness import slow_but
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.budget import Budget, within
-from dcdnas.cost import price, verified
+from dcdnas.cost import Metric, price, verified
 from dcdnas.space.pricing.cost import draws_within, largest, share_within, smallest
-from dcdnas.space.pricing.coverage import fit
+from dcdnas.space.pricing.coverage import Range, fit
 from dcdnas.space.pricing.table import SpaceTable
 
 NAMES = ("flops", "energy")
@@ -49,6 +49,14 @@ def test_draws_within_a_budget_are_within_it_and_have_the_same_share(name: str) 
     flops = Budget("flops", budget.at_most / EACH + 0.5)
     assert share_within(space, [budget]).value == pytest.approx(share_within(space, [flops]).value, abs=0.1)
     assert fit(space, [budget]).ranges[0].smallest == pytest.approx(costs[0], rel=1e-12)
+
+
+def test_a_metric_that_is_0_for_every_network_has_a_range() -> None:
+    nothing = Metric(NOTATION, "none", lambda module, shape: 0.0, of_slot=lambda slot, choice: 0.0)
+    with energy_known(nothing):
+        found = fit(tiny("stage"), [Budget("energy", 1.0)])
+    assert found.ranges[0] == Range("energy", 0.0, 0.0, 0.0)
+    assert found.share.value == 1
 
 
 def test_a_table_adds_fractions_and_keeps_whole_numbers_whole() -> None:

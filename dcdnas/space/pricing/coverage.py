@@ -92,6 +92,8 @@ def _range(space: SearchSpace, metric: str) -> Range:
     tree = tree_of(space, metric)
     if tree is None:
         return Range(metric, low, high, None)
+    if low == high:  # it may be 0, of which there are no bins
+        return Range(metric, low, high, low)
     draws = Draws(tree, Budget(metric, high))
     below = np.cumsum(draws.table.chances)
     middle = (int(np.searchsorted(below, below[-1] / 2)) + (draws.table.roundings + 1) / 2) * draws.step
