@@ -10,7 +10,10 @@ from scripts import script
 PAGE = Path(__file__).parents[2] / "docs" / "dynconv-fmnist.md"
 
 
-@pytest.mark.parametrize("part", ["print_contents", "print_operators", pytest.param("print_fidelities", marks=pytest.mark.slow)])
+LONG = pytest.param("print_fidelities", marks=[pytest.mark.slow, pytest.mark.timeout(1800)])
+
+
+@pytest.mark.parametrize("part", ["print_contents", "print_operators", LONG])
 def test_the_page_has_the_tables_that_the_script_prints(part: str, capsys: pytest.CaptureFixture[str]) -> None:
     card = script("dynconv_card")
     getattr(card, part)(card.frame_of())
