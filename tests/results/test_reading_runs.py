@@ -18,7 +18,7 @@ from dcdnas.core.pareto import hypervolume
 from dcdnas.core.trial import Ending, Score
 from dcdnas.cost import notations
 from dcdnas.engine.store import CONFIRMING, Confirmation, Store
-from dcdnas.errors import RunError, UsageError
+from dcdnas.errors import RunError, UnknownNameError, UsageError
 from dcdnas.results import load_run, run_folders
 
 COLUMNS = [
@@ -59,6 +59,15 @@ def test_the_confirmed_mean_decides_over_a_lucky_single_training(tmp_path: Path)
     assert [c.trial.number for c in run.confirmed] == [0, 2]
     assert run.best is run.trials[0]
     assert run.value(run.best) == pytest.approx(0.71)
+
+
+def test_a_number_that_no_trial_can_have_names_none(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "r", TRIALS))
+    assert run.trial("0") is run.trial(0) is run.trials[0]
+    with pytest.raises(UnknownNameError, match="unknown trial '²'"):
+        run.trial("²")
+    with pytest.raises(UsageError, match="has no trial 1{5000}: its last one is"):
+        run.trial("1" * 5000)
 
 
 def test_a_lucky_single_training_does_not_take_the_place_of_what_was_confirmed(tmp_path: Path) -> None:
