@@ -25,8 +25,6 @@ from dcdnas.export.opened import Opened, open_network
 from dcdnas.training.augment import normalised
 from dcdnas.training.judging import judge_of
 
-INT8 = "model-int8.onnx"
-
 CALIBRATION, BATCH = 256, 32
 """Number of training images for the calibration, and their batch size."""
 
