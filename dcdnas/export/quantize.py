@@ -108,8 +108,9 @@ def _reached(opened: Opened, images: Images) -> float:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silences onnxruntime's advice to pre-process the model, which the exporter has done."""
-    logging.disable(logging.WARNING)
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)

@@ -9,16 +9,18 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from test_metadata import ARCHITECTURE, MODEL
 from torch import nn
 
 import dcdnas
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.errors import GeometryError, MismatchError, UsageError
-from dcdnas.export import FORMATS, MARK, Model, Written, export_model, programs, save_weights
+from dcdnas.export import FORMATS, MARK, Model, Written, export_model, programs, save_weights, standalone
 from dcdnas.networks import build_network, slots_of
 from dcdnas.operators import operators
 
@@ -76,6 +78,22 @@ def test_a_standalone_file_says_what_it_takes_and_gives(tmp_path: Path) -> None:
     network, weights = trained(replace(plain, head="decoder"), tmp_path)
     export_model(Model(network.architecture), tmp_path / "out", ["standalone"], weights)
     assert "(N, 3, 12, 12) -> (N, 4, 12, 12)" in (tmp_path / "out" / "network.py").read_text(encoding="utf-8")
+
+
+def test_a_standalone_file_reads_buffers_of_every_kind_of_number(tmp_path: Path) -> None:
+    kinds = [
+        torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
+        torch.uint8, torch.bool,
+    ]  # fmt: skip
+    tensors = {str(kind).replace(".", "_"): torch.tensor([[0, 1], [1, 1]]).to(kind) for kind in kinds}
+    save_file(tensors, tmp_path / "w.safetensors")
+    state = "".join(f"    {name!r}: ((2, 2), {tensor.dtype}, False),\n" for name, tensor in tensors.items())
+    said = dict.fromkeys(["what", "version", "channels", "height", "width", "outputs", "input", "mean", "std", "labels"], "0")
+    source = standalone.HEAD.format(**said, weights="w.safetensors", state=state, constants="", body="        return x\n")
+    names: dict[str, Any] = {"__file__": str(tmp_path / "network.py")}
+    exec(compile(source, "network.py", "exec"), names)
+    again = names["load"]().state_dict()
+    assert all(torch.equal(again[name], tensor) and again[name].dtype == tensor.dtype for name, tensor in tensors.items())
 
 
 @pytest.mark.slow
