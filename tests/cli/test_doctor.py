@@ -72,7 +72,9 @@ def test_a_runs_folder_that_cannot_be_written_is_told(run: Run, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("name", ["runs", "runs/mine"])
-def test_a_file_in_the_place_of_the_runs_folder_is_told(run: Run, project: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_in_the_place_of_the_runs_folder_is_told(
+    run: Run, project: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (project / "runs").write_text("")
     monkeypatch.setenv("DCDNAS_RUNS", name)
     said = run("doctor")

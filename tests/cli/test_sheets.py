@@ -66,6 +66,7 @@ def test_a_row_may_be_shorter_than_the_table_and_a_section_is_a_line() -> None:
     ]
     assert printed(made, 80).count("──") > 2
 
+
 @pytest.mark.parametrize(("present", "title"), [(3, ""), (20, ""), (25, "The 10 classes of the lowest F1")])
 def test_only_a_choice_among_the_classes_is_titled_as_one(present: int, title: str) -> None:
     labels = np.arange(2 * present) % present
