@@ -80,10 +80,10 @@ def lines(found: Judgement) -> list[str]:
 
 def class_sheet(found: Judgement, names: Sequence[str]) -> Sheet:
     """Makes a table with one row per class; of many classes, those with the lowest F1."""
-    numbers = [n for n in range(len(names)) if found.classes[n].images]
+    numbers, title = [n for n in range(len(names)) if found.classes[n].images], ""
     if len(numbers) > MOST:
         numbers = sorted(numbers, key=lambda n: found.classes[n].f1 or 0.0)[:FEW]
-    title = "" if len(numbers) == len(names) else f"The {len(numbers)} classes of the lowest F1" if len(names) > MOST else ""
+        title = f"The {FEW} classes of the lowest F1"
     columns = ("Class", ">Images", ">Recall", ">95 %", ">Precision", ">F1", "Most often taken for")
     sheet = Sheet(columns, title=title, spare=("95 %", "Images"))
     for n in numbers:

@@ -48,8 +48,11 @@ def attention(
     """
     from dcdnas.cli._attention_table import attention_table, course_table
     from dcdnas.cli._source import open_source
+    from dcdnas.errors import UsageError
     from dcdnas.results.attention import write_attentions
 
+    if trial == "front":
+        raise UsageError("--trial front is several networks, and one is measured. Give a trial's number, best or knee.")
     found = open_source(source, trial)[0]
     check_classifier(found)
     weights = weights or found.weights

@@ -69,9 +69,10 @@ def cost(
         wanted = latency or latency_table or latency_device or runtime
         timed = _latency(out, found, latency_table, latency_device, runtime) if wanted else None
         _network(out, source, found, layers, as_csv, count, timed)
-    elif as_csv or count != "deploy" or latency or latency_table or latency_device or runtime:
+    elif layers or as_csv or count != "deploy" or latency or latency_table or latency_device or runtime:
         raise UsageError(
-            f"--csv, --count and --latency are for one network, and {source} is a space. Give a model config or a preset."
+            f"--layers, --csv, --count and --latency are for one network, and {source} is a space. "
+            "Give a model config or a preset."
         )
     else:
         _space(out, source, found)

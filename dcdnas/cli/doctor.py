@@ -127,12 +127,14 @@ def _memory() -> str:
 
 
 def _runs() -> Finding:
-    """Checks that a run can be written, in the runs folder or the nearest existing folder above it."""
+    """Checks that a run can be written, in the runs folder or the nearest existing folder above it, and that no file is there."""
     folder = Path(os.environ.get("DCDNAS_RUNS") or "runs").expanduser()
-    there = next((p for p in (folder.absolute(), *folder.absolute().parents) if p.is_dir()), Path("/"))
+    there = next((p for p in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(p)), Path("/"))
+    advice = "Set DCDNAS_RUNS to a folder that you may write to."
+    if not there.is_dir():
+        return Finding("runs folder", False, f"{folder} cannot be written: {there} is no folder", advice)
     try:
         with tempfile.TemporaryFile(dir=there):
             return Finding("runs folder", True, f"{folder} can be written")
     except OSError as error:
-        advice = "Set DCDNAS_RUNS to a folder that you may write to."
         return Finding("runs folder", False, f"{folder} cannot be written: {error.strerror or error}", advice)

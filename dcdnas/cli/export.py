@@ -57,7 +57,8 @@ def export(
 
     The weights of a run's short trainings are exported where the run keeps them (--keep-weights) and they fit; --weights gives
     others. --budget chooses the best trial of a run within other bounds than the search's, without training. Every file is
-    loaded again and compared at batch 1 and 8. The folder receives all of the files, or stays as it was.
+    loaded again and compared at batch 1 and 8. The folder receives all of the files, or stays as it was;
+    what an earlier export of another network left there is removed.
 
     Examples:  dcdnas export trained/quick-3/seed-0 -o net  |  dcdnas export quick -b 1MFLOPs --to config,onnx -o small
     """
@@ -134,8 +135,8 @@ def _written(
 
 def _quantized(made: Path, images: Split) -> Written:
     """Writes the int8 model beside the ONNX model."""
-    from dcdnas.export.opened import ONNX
-    from dcdnas.export.quantize import INT8, write_int8
+    from dcdnas.export.names import INT8, ONNX
+    from dcdnas.export.quantize import write_int8
 
     return write_int8(made / ONNX, images, made / INT8)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -79,7 +80,7 @@ def wanted(text: str, asked: int, ended: int) -> int:
     from dcdnas.errors import UsageError
 
     number = text.removeprefix("+")
-    if not number.isdigit() or not int(number):
+    if not re.fullmatch("[0-9]{1,15}", number) or not int(number):
         raise UsageError(f"-n {text}: cannot be read. Write the total number of trainings, or additional ones like +50.")
     total = asked + int(number) if text.startswith("+") else int(number)
     if total < ended:

@@ -133,17 +133,20 @@ def sources_of(source: str, trial: str, front: bool = False) -> list[Found]:
     """Opens the network of a run, a config or a preset, or all networks on a run's front.
 
     Raises:
-        UsageError: when there is no such network, or both a trial and the front are given.
+        UsageError: when there is no such network, both a trial and the front are given, or either of a preset.
     """
     from dcdnas.cli._source import Source, is_preset, open_source
     from dcdnas.errors import UsageError
 
+    if trial == "front":
+        raise UsageError("--trial front is several networks. Train all of them with --front alone.")
     if front and trial:
         raise UsageError(f"--front trains all networks of the front, --trial {trial} is one. Leave one of them out.")
     if not is_preset(source):
         return open_source(source, "front" if front else trial)
     from dcdnas.published import architecture
 
-    if front:
-        raise UsageError(f"--front needs a run, and {source} is a published network. Leave --front out.")
+    chosen = "--front" if front else "--trial" if trial else ""
+    if chosen:
+        raise UsageError(f"{chosen} needs a run, and {source} is a published network. Leave {chosen} out.")
     return [Source(source.replace("/", "-"), architecture(source))]

@@ -77,6 +77,8 @@ def _architecture(source: str, trial: str, assignments: Sequence[str]) -> Archit
     if is_preset(source):
         from dcdnas.published import architecture
 
+        if trial:
+            raise UsageError(f"--trial needs a run, and {source} is a published network. Leave --trial out.")
         return architecture(source, **preset_settings(assignments))
     if assignments:
         raise UsageError(f"--set sets a published network's settings, and {source} is not one. `dcdnas list presets` shows them.")

@@ -32,9 +32,9 @@ MOST_MORE = 100_000
 
 
 def routes() -> list[Route]:
-    """The routes that change a run or its notes."""
+    """The routes that change a run or its notes; ``trial`` in them is `dcdnas.dashboard.routes.TrialNumber`."""
     one = "/runs/{run}"
-    found = {f"{one}/stop": stop, f"{one}/resume": resume, f"{one}/trials/{{number:int}}/note": note}
+    found = {f"{one}/stop": stop, f"{one}/resume": resume, f"{one}/trials/{{number:trial}}/note": note}
     return [Route(path, _acting(action), methods=["POST"]) for path, action in found.items()]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -95,6 +96,15 @@ def live(request: Request) -> Response:
 def space(request: Request) -> Response:
     """The page of the search space: its decisions, its size, and how much of it was tried."""
     return html("space.html", **context.of_space(_live(request)))
+
+
+class TrialNumber(IntegerConvertor):
+    """A trial's number in an address; one of thousands of digits, which Python does not convert, is no number."""
+
+    regex = "[0-9]{1,300}"
+
+
+register_url_convertor("trial", TrialNumber())
 
 
 def _live(request: Request) -> LiveRun:

@@ -189,7 +189,7 @@ def at_size(images: Images, height: int, width: int) -> Images:
     """Resizes the images and keeps their mean and standard deviation; returns them unchanged when they already have that size.
 
     Args:
-        images: to resize; rows of other parts are left out.
+        images: decoded ones, to resize; rows of other parts are left out.
         height: in pixels.
         width: in pixels.
     """

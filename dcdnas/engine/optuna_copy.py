@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from dcdnas.core.budget import Budget
 from dcdnas.core.geometry import Setting
 from dcdnas.core.objective import Goals
+from dcdnas.core.pareto import network_of
 from dcdnas.core.trial import Trial
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -23,7 +24,8 @@ STATES = {
     "finished": TrialState.COMPLETE, "replayed": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "refused": TrialState.PRUNED,
     "failed": TrialState.FAIL, "interrupted": TrialState.FAIL, "running": TrialState.RUNNING,
 }  # fmt: skip
-"""Optuna's state by the trial's state; a trial that would be complete but has no result counts as failed."""
+"""Optuna's state by the trial's state. A trial that would be complete but has no result counts as failed, and a replayed one
+whose network no trial has trained to the end counts as pruned, because its values are those of a training that was stopped."""
 
 
 class Copies:
@@ -47,8 +49,11 @@ class Copies:
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names(list(goals.names))
         options = _options(trials)
+        whole = {network_of(t) for t in trials if t.state == "finished"}
         for trial in trials:
-            study.add_trial(_copied(trial, budgets, goals, options))
+            half_trained = trial.state == "replayed" and network_of(trial) not in whole
+            state = TrialState.PRUNED if half_trained else STATES[trial.state]
+            study.add_trial(_copied(trial, state, budgets, goals, options))
         return int(study._study_id)
 
 
@@ -61,9 +66,10 @@ def _options(trials: Sequence[Trial]) -> dict[str, CategoricalDistribution]:
     return {name: CategoricalDistribution(tuple(options.values())) for name, options in found.items()}
 
 
-def _copied(trial: Trial, budgets: Sequence[Budget], goals: Goals, options: dict[str, CategoricalDistribution]) -> FrozenTrial:
+def _copied(
+    trial: Trial, state: TrialState, budgets: Sequence[Budget], goals: Goals, options: dict[str, CategoricalDistribution]
+) -> FrozenTrial:
     score = trial.score if trial.score and goals.measured(trial.score) else None
-    state = STATES[trial.state]
     state = TrialState.FAIL if state is TrialState.COMPLETE and not score else state
     values = (
         [*(score.values[o.name] for o in goals.objectives), *(trial.cost[m] for m in goals.costs)]

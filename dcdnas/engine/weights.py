@@ -66,18 +66,18 @@ class KeptWeights:
             front: numbers of the trials on the current front.
         """
         path = self.folder / file_of(job)
-        if not path.is_file():
-            return
-        found = Weights(job.number, job.task.seed, path.name, sha256(path))
-        if not (job.confirm or self._stays(job.number, front)):
+        new = []
+        if path.is_file() and (job.confirm or self._stays(job.number, front)):
+            new = [Weights(job.number, job.task.seed, path.name, sha256(path))]
+        else:
             _remove(path)
-            return
-        self._kept[path.name] = found
+        self._kept |= {weights.file: weights for weights in new}
         left = [w for w in self._kept.values() if not (self._confirming(w) or self._stays(w.number, front))]
+        if not (new or left):
+            return
         with self.store.transaction():
-            self.store.add_weights(found)
-            for weights in left:
-                self.store.add_weights(weights.dropped())
+            for weights in (*new, *(w.dropped() for w in left)):
+                self.store.add_weights(weights)
         for weights in left:
             del self._kept[weights.file]
             _remove(self.folder / weights.file)

@@ -1,13 +1,17 @@
 """Exports an architecture, with weights if there are any, as self-contained files; each is loaded again and compared."""
 
 from dcdnas.export.config import Model, Normalisation, read_model, write_config
-from dcdnas.export.model import FORMATS, WEIGHTS, Written, export_model, load_trained, load_weights, read_formats, save_weights
+from dcdnas.export.model import FORMATS, Written, export_model, load_trained, load_weights, read_formats, save_weights
+from dcdnas.export.names import CARD, MARK, PICTURE, WEIGHTS
 from dcdnas.export.opened import Opened, config_file, open_network
 from dcdnas.export.provenance import model_of, provenance
 from dcdnas.export.speed import Speed, speed_of
 
 __all__ = [
+    "CARD",
     "FORMATS",
+    "MARK",
+    "PICTURE",
     "WEIGHTS",
     "Model",
     "Normalisation",

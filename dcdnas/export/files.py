@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -39,11 +39,18 @@ def finished(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole(folder: Path) -> Iterator[Path]:
+def whole(folder: Path, outdated: Collection[str] = ()) -> Iterator[Path]:
     """Yields a temporary folder beside `folder`, whose files are moved there if the block succeeds, and none of them otherwise.
+
+    Where a move fails or is interrupted, the earlier ones are undone. Only a process that is killed, or a machine that goes down,
+    during the moves can leave a part of them.
 
     A signal that asks the process to terminate ends the block with an exception; the leftovers of a killed process are removed
     by the next export to the same folder.
+
+    Args:
+        folder: the final folder, which may exist.
+        outdated: names of files that are removed from it.
 
     Raises:
         UsageError: when the files cannot be written to the folder.
@@ -57,7 +64,7 @@ def whole(folder: Path) -> Iterator[Path]:
         made.mkdir(parents=True)
         with _ended_by_signals(), _held(made):
             yield made
-            _moved(made, final)
+            _moved(made, final, outdated)
     except DcdnasError as error:
         error.args = tuple(str(part).replace(str(made), str(folder)) for part in error.args)
         raise
@@ -110,10 +117,25 @@ def _remove_leftovers(final: Path) -> None:
                 shutil.rmtree(left)
 
 
-def _moved(made: Path, final: Path) -> None:
-    """Renames the folder to its final name; if that exists already, moves the files into it."""
+def _moved(made: Path, final: Path, outdated: Collection[str]) -> None:
+    """Renames the folder to its final name; if that exists already, moves the files into it and the outdated ones out of it."""
     if not final.exists():
         os.rename(made, final)
         return
-    for file in sorted(made.iterdir()):
-        os.replace(file, final / file.name)
+    before, new = made / ".before", sorted(file.name for file in made.iterdir())
+    before.mkdir()
+    try:
+        for name in {*new, *outdated}:
+            if (final / name).is_dir():
+                raise IsADirectoryError(errno.EISDIR, f"{name} in it is a folder")
+            with suppress(FileNotFoundError):
+                os.replace(final / name, before / name)
+        for name in new:
+            os.replace(made / name, final / name)
+    except BaseException:
+        for name in new:
+            if not (made / name).exists():
+                (final / name).unlink(missing_ok=True)
+        for old in before.iterdir():
+            os.replace(old, final / old.name)
+        raise

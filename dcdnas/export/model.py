@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING
 from dcdnas.errors import MismatchError, UnknownNameError, UsageError
 from dcdnas.export.config import Model, write_config
 from dcdnas.export.files import finished, whole
+from dcdnas.export.names import CONFIGS, EXECUTORCH, ONNX, ONNX_OF_ONE, PT2, STANDALONE, WEIGHTS
+from dcdnas.export.outdated import outdated
 
 if TYPE_CHECKING:
     from dcdnas.core.architecture import Architecture
     from dcdnas.data import Images
     from dcdnas.networks import Network
-
-WEIGHTS = "model.safetensors"
-"""File name of the weights beside a config, as in timm and on the Hugging Face Hub."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Export:
     def config(self) -> list[Written]:
         """Writes the architecture with its cost and provenance, as YAML and JSON."""
         said = "builds the same network: same layers, parameters and FLOPs"
-        return [Written(write_config(self.model, self.folder / name), said) for name in ("config.yaml", "config.json")]
+        return [Written(write_config(self.model, self.folder / name), said) for name in CONFIGS]
 
     def torch(self) -> list[Written]:
         """Writes all weights, and checks them against the network."""
@@ -83,7 +82,7 @@ class Export:
         from dcdnas.export.standalone import write_standalone
         from dcdnas.tracing.programs import traced
 
-        path, weights = self.folder / "network.py", self.folder / WEIGHTS
+        path, weights = self.folder / STANDALONE, self.folder / WEIGHTS
         written = [] if weights.is_file() else self.torch()
         program = traced(self.network, self.model.architecture.input)
         error = write_standalone(program, self.network, self.model, path, weights, compared)
@@ -95,7 +94,7 @@ class Export:
         from dcdnas.export.programs import write_pt2
         from dcdnas.tracing.programs import traced
 
-        path = self.folder / "model.pt2"
+        path = self.folder / PT2
         program = traced(self.network.deploy(), self.model.architecture.input)
         return [self._computed(path, write_pt2(program, self.network, self.model, path))]
 
@@ -103,7 +102,7 @@ class Export:
         """Writes an ONNX model for any batch size, and one for one image at a time, in which dynamic layers are faster."""
         from dcdnas.export.programs import write_onnx
 
-        path, one = self.folder / "model.onnx", self.folder / "model-batch1.onnx"
+        path, one = self.folder / ONNX, self.folder / ONNX_OF_ONE
         shipped = self.network.deploy()
         written = [self._computed(path, write_onnx(shipped, self.network, self.model, path))]
         error = write_onnx(shipped, self.network, self.model, one, for_one=True)
@@ -113,7 +112,7 @@ class Export:
         """Writes an ExecuTorch program for one image at a time."""
         from dcdnas.export.programs import write_executorch
 
-        path = self.folder / "model.pte"
+        path = self.folder / EXECUTORCH
         error = write_executorch(self.network.deploy(), self.model.architecture.input, path)
         return [self._computed(path, error, "takes one image at a time; computes the same")]
 
@@ -142,6 +141,8 @@ def export_model(
 ) -> list[Written]:
     """Writes a model in each of the formats; the folder receives all of the files, or stays as it was.
 
+    Files that an earlier export of another network left in the folder are removed, see `dcdnas.export.outdated`.
+
     Args:
         model: model to write.
         folder: folder for the files; it is created.
@@ -152,9 +153,10 @@ def export_model(
     Raises:
         MismatchError: when a written file does not compute the same as the network.
         MissingPackageError: when a format needs a package that is not installed.
-        UsageError: when weights are required and not given, or a file cannot be written.
+        UsageError: when weights are required and not given, a file cannot be written, or the folder is another network's and no
+            config is written.
     """
-    with whole(folder) as made:
+    with whole(folder, outdated(model, weights, folder, formats)) as made:
         export = Export(model, made, weights)
         written = [file for name in FORMATS if name in formats for file in FORMATS[name](export)]
         if {"config", "torch"} <= {*formats}:

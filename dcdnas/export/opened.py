@@ -13,18 +13,13 @@ from dcdnas.core.extras import need
 from dcdnas.core.files import is_file, is_folder
 from dcdnas.errors import FileError, UsageError
 from dcdnas.export.config import Model, Normalisation, finite, read_model
-from dcdnas.export.model import WEIGHTS, load_weights
+from dcdnas.export.model import load_weights
+from dcdnas.export.names import CONFIGS, ONNX, WEIGHTS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from dcdnas.data import Images
-
-ONNX = "model.onnx"
-"""File name of the ONNX model for any batch size in an exported folder."""
-
-CONFIGS = "config.yaml", "config.json"
-"""File names of the config in a trained or exported folder; the first that exists is read."""
 
 BATCH, BYTES = 512, 2**28
 """Largest number of images in a batch, and of bytes that a batch takes."""

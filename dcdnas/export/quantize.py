@@ -25,8 +25,6 @@ from dcdnas.export.opened import Opened, open_network
 from dcdnas.training.augment import normalised
 from dcdnas.training.judging import judge_of
 
-INT8 = "model-int8.onnx"
-
 CALIBRATION, BATCH = 256, 32
 """Number of training images for the calibration, and their batch size."""
 
@@ -110,8 +108,9 @@ def _reached(opened: Opened, images: Images) -> float:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silences onnxruntime's advice to pre-process the model, which the exporter has done."""
-    logging.disable(logging.WARNING)
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)

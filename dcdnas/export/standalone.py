@@ -84,7 +84,10 @@ class Network(torch.nn.Module):
 
 def load(path=Path(__file__).with_name("{weights}")):
     """Loads the network with the weights of a safetensors file, which is read without running any code in it."""
-    dtypes = {{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}}
+    dtypes = {{
+        "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
+        "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+    }}
     content = Path(path).read_bytes()
     size = int.from_bytes(content[:8], "little")
     state = {{}}

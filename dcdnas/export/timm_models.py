@@ -17,7 +17,8 @@ from dcdnas.core.extras import there
 from dcdnas.errors import UsageError
 from dcdnas.export.config import Model, Normalisation, read_model
 from dcdnas.export.features import Features
-from dcdnas.export.model import WEIGHTS, load_weights
+from dcdnas.export.model import load_weights
+from dcdnas.export.names import WEIGHTS
 from dcdnas.export.opened import config_file
 from dcdnas.networks import Network, build_network
 from dcdnas.published import IMAGENET, architecture, sources

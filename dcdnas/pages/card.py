@@ -10,14 +10,9 @@ from typing import Any
 from dcdnas.core.files import write_whole
 from dcdnas.core.units import ALWAYS, costs, metric_name, mix, quantity
 from dcdnas.core.yaml_lines import as_yaml
-from dcdnas.export import Model, Written
+from dcdnas.export import CARD, MARK, PICTURE, Model, Written
 from dcdnas.pages.network_svg import network_svg
 from dcdnas.results.known import bibtex_of, breakdown_of, price_of
-
-CARD, PICTURE = "README.md", "architecture.svg"
-
-MARK = "<!-- written by dcdnas export: a later export writes it anew -->"
-"""A line in every card, which distinguishes it from a README that the user wrote."""
 
 MOST_NAMED = 30
 """The card lists at most this number of class names."""

@@ -80,7 +80,9 @@ def _costs(space: SearchSpace, names: tuple[str, ...]) -> tuple[Cost, ...]:
 
 def _bars(values: Sequence[float]) -> tuple[tuple[float, float, int], ...]:
     low, high = min(values), max(values)
-    step = (high - low) / BINS or 1.0
+    if low == high:
+        return ((low, high, len(values)),)
+    step = (high - low) / BINS
     counts = [0] * BINS
     for value in values:
         counts[min(BINS - 1, int((value - low) / step))] += 1

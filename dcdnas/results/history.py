@@ -41,15 +41,25 @@ class History:
 
     def __init__(self, budgets: Sequence[Budget], goals: Goals, bounds: Bounds) -> None:
         self._budgets, self._goals, self._bounds = budgets, goals, bounds
-        self._front = pareto.Front(budgets, goals)
-        self._counted: set[int] = set()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._front = pareto.Front(self._budgets, self._goals)
+        self._counted: dict[int, Trial] = {}
         self.moments: list[Moment] = []
 
     def extend(self, trials: Iterable[Trial]) -> list[Moment]:
-        """Adds the trials that have finished or stopped and were not added before; returns all moments."""
+        """Adds the trials that have finished or stopped and were not added before; returns all moments, ordered by their ends.
+
+        Where a trial arrives after others that ended later (the clock was set back), all moments are computed again.
+        """
         new = [t for t in trials if t.state in ENDED and t.score and t.number not in self._counted]
-        for trial in sorted(new, key=lambda t: (t.ended, t.number)):
-            self._counted.add(trial.number)
+        last = next(reversed(self._counted.values()), None)
+        if last and any(_end(t) < _end(last) for t in new):
+            new += self._counted.values()
+            self._begin()
+        for trial in sorted(new, key=_end):
+            self._counted[trial.number] = trial
             self.moments.append(self._after(trial))
         return self.moments
 
@@ -66,3 +76,7 @@ class History:
             best = self._goals.primary.of(max(self.line, key=self._goals.gain).score)
         seconds, epochs = (trial.score.seconds, trial.score.epochs) if trial.score else (0.0, 0)
         return Moment(last.ended + 1, last.seconds + seconds, last.epochs + epochs, volume, best)
+
+
+def _end(trial: Trial) -> tuple[float, int]:
+    return trial.ended, trial.number

@@ -6,6 +6,7 @@ respond at once.
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 BEFORE_OBJECTIVES = ("number", "state")
 AFTER_COSTS = ("epochs", "seconds", "seed", "digest", "on_front", "reason", "failure", "confirmed_mean", "confirmed_seeds")
 """The frame's columns around those of the objectives and the cost metrics; the decisions follow."""
+
+DIGITS = 15
+"""Largest number of digits in a trial's number; Python refuses to convert thousands of them."""
 
 Status = Literal["running", "finished", "interrupted", "failed"]
 
@@ -265,9 +269,10 @@ class Run:
                 within_all = " and ".join(map(str, cut)) or "any budget"
                 raise UsageError(f"{self.name} has no finished trial within {within_all}, so it has no {which}.")
             return found
-        if not str(which).isdigit():
-            raise UnknownNameError("trial", str(which), ["best", "knee"], "Or give a trial's number.")
-        found = self.by_number.get(int(which))
+        text = str(which)
+        if not re.fullmatch("[0-9]+", text):
+            raise UnknownNameError("trial", text, ["best", "knee"], "Or give a trial's number.")
+        found = self.by_number.get(int(text)) if len(text) <= DIGITS else None
         if found is None:
             last = f"its last one is {self.trials[-1].number}" if self.trials else "it has none yet"
             raise UsageError(f"{self.name} has no trial {which}: {last}. `dcdnas trials {self.called}` shows them.")

@@ -63,6 +63,12 @@ def test_weights_that_were_trained_in_earnest_are_taken_as_they_are(run: Run, se
     )
 
 
+def test_the_attentions_of_several_networks_are_refused(run: Run, project: Path) -> None:
+    said = run("attention", "some-run", "--trial", "front")
+    assert said.code == 2
+    assert "--trial front is several networks" in said.err
+
+
 def test_what_has_no_weights_says_where_to_get_some(run: Run, searched: Path) -> None:
     number = str(dynamic_trial(searched / "runs" / "done"))
     run("export", "done", "--trial", number, "--to", "config", "-o", "bare")

@@ -103,7 +103,7 @@ def test_another_count_says_that_budgets_mean_something_else(run: Run) -> None:
     assert "budgets refer to the deploy forms" not in run("cost", "dcd/mobilenetv2_dcd").out
 
 
-@pytest.mark.parametrize("words", [("--count", "training"), ("--csv",)])
+@pytest.mark.parametrize("words", [("--count", "training"), ("--csv",), ("--layers",)])
 def test_a_space_has_no_layers_to_count(run: Run, words: tuple[str, ...]) -> None:
     said = run("cost", "tiny.yaml", *words)
     assert said.code == 2

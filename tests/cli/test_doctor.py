@@ -71,5 +71,17 @@ def test_a_runs_folder_that_cannot_be_written_is_told(run: Run, tmp_path: Path, 
     assert "Set DCDNAS_RUNS" in said.out
 
 
+@pytest.mark.parametrize("name", ["runs", "runs/mine"])
+def test_a_file_in_the_place_of_the_runs_folder_is_told(
+    run: Run, project: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "runs").write_text("")
+    monkeypatch.setenv("DCDNAS_RUNS", name)
+    said = run("doctor")
+    assert said.code == 1
+    assert f"{name} cannot be written: {project / 'runs'} is no folder" in said.out.replace("\n", " ")
+    assert "Set DCDNAS_RUNS" in said.out
+
+
 def _refuse(dir: Path) -> None:
     raise PermissionError(13, "Permission denied")

@@ -89,7 +89,10 @@ def test_resume_reaches_exactly_the_number_that_is_asked(run: Run, searched: Pat
     assert load_run("done").ended == 6
 
 
-@pytest.mark.parametrize(("number", "words"), [("some", "cannot be read"), ("2", "5 trainings have ended already")])
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [*((number, "cannot be read") for number in ("some", "²", "1" * 5000)), ("2", "5 trainings have ended already")],
+)
 def test_resume_refuses_a_number_it_cannot_reach(run: Run, searched: Path, number: str, words: str) -> None:
     said = run("resume", "done", "-n", number)
     assert said.code == 2

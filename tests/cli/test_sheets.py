@@ -6,10 +6,13 @@ import re
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 from written_runs import trial, write_run
 
+from dcdnas.analysis.judgement import judged
+from dcdnas.cli._evaluation import class_sheet
 from dcdnas.cli._tables import table, trials_table
 from dcdnas.results import Run, load_run
 
@@ -62,3 +65,11 @@ def test_a_row_may_be_shorter_than_the_table_and_a_section_is_a_line() -> None:
         ["Sum", "12"],
     ]
     assert printed(made, 80).count("──") > 2
+
+
+@pytest.mark.parametrize(("present", "title"), [(3, ""), (20, ""), (25, "The 10 classes of the lowest F1")])
+def test_only_a_choice_among_the_classes_is_titled_as_one(present: int, title: str) -> None:
+    labels = np.arange(2 * present) % present
+    found = judged(np.eye(25)[labels], labels)
+    sheet = class_sheet(found, [f"class {number}" for number in range(25)])
+    assert (sheet.title, printed(sheet, 200).count("class ")) == (title, 10 if title else present)

@@ -276,6 +276,15 @@ def test_a_front_of_what_has_none_is_refused(run: Run, searched: Path) -> None:
     assert "--front needs a run, and dcd/mobilenetv2_dcd is a published network. Leave --front out." in preset.err
 
 
+def test_a_trial_of_what_has_none_and_several_trials_are_refused(run: Run, project: Path) -> None:
+    said = run("train", "dcd/mobilenetv2_dcd", "-d", "npz:some.npz", "--trial", "best")
+    assert said.code == 2
+    assert "--trial needs a run, and dcd/mobilenetv2_dcd is a published network. Leave --trial out." in said.err
+    said = run("train", "some-run", "-d", "npz:some.npz", "--trial", "front")
+    assert said.code == 2
+    assert "--trial front is several networks. Train all of them with --front alone." in said.err
+
+
 def test_workers_that_cannot_share_a_batch_are_refused_before_ray_is_started(run: Run, searched: Path) -> None:
     said = run(*TRAIN, "--workers", "2", "--set", "batch_size=33")
     assert said.code == 2

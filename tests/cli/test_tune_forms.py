@@ -48,6 +48,12 @@ def test_a_network_without_a_choice_says_so(run: Run, project: Path) -> None:
     assert "has no layer with more than one form" in said.err
 
 
+def test_a_trial_of_a_published_network_is_refused(run: Run, project: Path) -> None:
+    said = run("tune-forms", "dcd/mobilenetv2_dcd", "--trial", "3")
+    assert said.code == 2
+    assert "--trial needs a run, and dcd/mobilenetv2_dcd is a published network. Leave --trial out." in said.err
+
+
 @pytest.mark.slow
 def test_what_cannot_be_tuned_is_refused(run: Run, config: Path, searched: Path) -> None:
     assert "is not one. `dcdnas list presets`" in run("tune-forms", str(config), "--set", "width_mult=0.5").err

@@ -120,6 +120,22 @@ def test_any_two_numbers_can_be_the_axes(visit: Visit) -> None:
     assert page.locator("#scatter .budget").count() == 1
 
 
+def test_what_is_below_a_lower_bound_is_shaded_on_either_axis(visit: Visit) -> None:
+    def bounded(route: Any) -> None:
+        sent = route.fetch().json()
+        route.fulfill(json={**sent, "budgets": {"flops": [1.2e6, 2e6]}})
+
+    visit.page.route("**/trials.json", bounded)
+    page = visit.open("/runs/good")
+    assert page.locator("#scatter .shade").count() == 2
+    page.select_option("#axis-x", "params")
+    page.select_option("#axis-y", "flops")
+    boxes = [shade.bounding_box() for shade in page.locator("#scatter .shade").all()]
+    below, above = sorted(boxes, key=lambda box: -box["y"])
+    assert below["y"] + below["height"] > above["y"] + above["height"]
+    assert below["y"] > page.locator("#scatter .budget").first.bounding_box()["y"]
+
+
 def test_the_table_sorts_finds_and_filters(visit: Visit) -> None:
     trials = load_run(visit.root / "good").trials
     page = visit.open("/runs/good")
@@ -453,6 +469,17 @@ def test_a_star_asks_for_the_token_once_and_filters_the_table(control_visit: Vis
     page.uncheck("#starred")
     page.fill("#find", "stem")
     assert page.locator("#trials tbody th a").all_inner_texts() == ["3"]
+
+
+def test_an_action_at_which_the_server_fails_says_so(control_visit: Visit) -> None:
+    page = control_visit.open("/runs/good/trials/3")
+    page.route("**/note", lambda route: route.fulfill(status=500, content_type="text/html", body="<h1>This page failed</h1>"))
+    page.click("[data-toggles=starred]")
+    if page.locator("#token-given").is_visible():
+        page.fill("#token-given", SECRET)
+        page.keyboard.press("Enter")
+    page.wait_for_selector("#control-said.bad:has-text('The server could not do it (status 500).')")
+    control_visit.said.clear()  # the browser itself notes the status
 
 
 def test_a_picked_trial_is_starred_on_the_run_s_page(control_visit: Visit) -> None:

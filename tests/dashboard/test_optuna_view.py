@@ -63,11 +63,22 @@ def test_every_state_can_be_copied(made: Run) -> None:
     for number, state in ((1, "running"), (2, "replayed"), (3, "interrupted")):
         trials[number] = replace(trials[number], state=state)
     trials[4] = replace(trials[4], state="finished", score=Score({"accuracy": math.nan, "loss": 1.0}, 4, 1.0))
-    trials[5] = replace(trials[5], state="replayed", score=None)
+    whole = made.front()[0]
+    trials[2] = replace(trials[2], score=whole.score, deployed=whole.deployed)
+    trials[5] = replace(trials[5], state="replayed", score=None, deployed=whole.deployed)
     study = copied(Copies(), replace(made, trials=tuple(trials)))
     found = [t.state for t in study.trials[1:6]]
-    wanted = TrialState.COMPLETE if trials[2].score else TrialState.FAIL
-    assert found == [TrialState.RUNNING, wanted, TrialState.FAIL, TrialState.FAIL, TrialState.FAIL]
+    assert found == [TrialState.RUNNING, TrialState.COMPLETE, TrialState.FAIL, TrialState.FAIL, TrialState.FAIL]
+
+
+def test_the_replay_of_a_training_that_was_stopped_early_is_no_result(made: Run) -> None:
+    stopped = next(t for t in made.trials if t.state == "stopped")
+    perfect = replace(stopped, score=Score({"accuracy": 1.0, "loss": 0.0}, 1, 1.0))
+    replayed = replace(perfect, number=60, state="replayed", reason="the same network, which stopped")
+    trials = [perfect if t.number == stopped.number else t for t in made.trials]
+    study = copied(Copies(), replace(made, trials=(*trials, replayed)))
+    assert study.trials[60].state == TrialState.PRUNED
+    assert {t.number for t in study.best_trials} == {t.number for t in made.front()}
 
 
 def test_a_newer_copy_takes_the_place_of_the_older(made: Run) -> None:

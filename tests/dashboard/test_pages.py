@@ -67,6 +67,12 @@ def test_a_trial_that_is_not_there_says_so(site: Site, number: str) -> None:
     assert "has no trial" in answer.text
 
 
+def test_a_number_too_long_to_be_one_is_no_page_of_a_trial(site: Site) -> None:
+    answer = site.get(f"/runs/good/trials/{'1' * 5000}")
+    assert answer.status == 404
+    assert "There is no such page" in answer.text
+
+
 def test_the_rows_are_the_trials_of_the_run(site: Site) -> None:
     sent = json.loads(site.get("/runs/good/trials.json").text)
     run = load_run(site.root / "good")

@@ -19,6 +19,7 @@ from dcdnas.cost import price
 from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.networks import build_network
 from dcdnas.operators import operators
+from dcdnas.pages import space_summary
 from dcdnas.pages.advice import HINTS, OTHERWISE, failures
 from dcdnas.pages.figures._run import SHAPES
 from dcdnas.pages.layers import layers_of
@@ -222,6 +223,12 @@ def test_random_networks_are_counted_in_the_run_s_own_metric(tmp_path: Path, met
     values = [price(land.space.architecture(draw(land.space, rng)), (metric,))[metric] for _ in range(land.share.draws)]
     assert (land.bars[0][0], land.bars[-1][1]) == pytest.approx((min(values), max(values)))
     assert land.share.value == sum(v <= live.run.budgets[0].at_most for v in values) / len(values)
+
+
+def test_networks_of_one_cost_are_one_bar_at_that_cost() -> None:
+    assert space_summary._bars([5e6] * 7) == ((5e6, 5e6, 7),)
+    bars = space_summary._bars([1.0, 2.0, 25.0])
+    assert (len(bars), bars[0][:2], bars[-1][1:]) == (24, (1.0, 2.0), (25.0, 1))
 
 
 @pytest.mark.slow

@@ -200,6 +200,17 @@ def test_a_network_is_told_once_and_only_when_it_was_asked_for(make: Make) -> No
         search.ask()
 
 
+def test_one_cost_to_minimise_need_not_be_in_a_list(make: Make) -> None:
+    with make(minimize="params") as search:
+        assert search.config.goals.names == ("auc", "flops", "params")
+
+
+def test_the_settings_of_a_project_do_not_concern_a_loop_of_one_s_own(make: Make) -> None:
+    Path("dcdnas.yaml").write_text("data: nowhere.npz\nepochs: 3\nseed: 7\nmaximize: accuracy\n", encoding="utf-8")
+    with make() as search:
+        assert search.config.seed == 0
+
+
 def test_all_objectives_that_are_told_are_weighed(make: Make) -> None:
     with make(objectives=[ERROR, AUC], minimize=["params"]) as search:
         assert search.config.goals.names == ("rmse", "auc", "flops", "params")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from dcdnas.core.task import TrainingTask
 from dcdnas.data import split
 from dcdnas.engine.executors.ray.at_once import Trial, train_at_once
 from dcdnas.errors import Resumable, TrainingError
-from dcdnas.training.folder import Row
+from dcdnas.training.folder import Row, TrainingFolder
 from dcdnas.training.full import VALIDATION, Watcher, images_for, prepared, train_seeds
 from dcdnas.training.starting import FRESH
 
@@ -132,3 +133,26 @@ def test_a_training_that_fails_is_named_and_costs_no_other(task: TrainingTask, s
         train(tmp_path, task, second=replace(task, lr=1e30, ema=0.0))
     ours, theirs = (load_file(folder / "first/seed-0/last.safetensors") for folder in (tmp_path, straight))
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+@pytest.mark.parametrize("epochs", [3, 2])
+def test_a_stop_that_is_asked_for_after_the_last_epoch_of_all_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int
+) -> None:
+    from dcdnas.engine.executors.ray import _at_once
+
+    def fit() -> None:
+        for trial, rows in zip(trials, (3, epochs), strict=True):
+            lines = [f"{epoch},0.1,1.0,0.5,1.0," for epoch in range(1, rows + 1)]
+            header = "epoch,learning_rate,training_loss,validation_accuracy,seconds,images_per_second"
+            (trial.place.path / "epochs.csv").write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+
+    trials = []
+    for name, found in zip(NAMES, architectures(), strict=True):
+        (tmp_path / name).mkdir()
+        trials.append(Trial(name, found, replace(TASK, epochs=3), TrainingFolder(tmp_path / name, {}), "cpu", FRESH))
+    for wraps in ("logged", "cluster"):
+        monkeypatch.setattr(_at_once, wraps, lambda _: nullcontext())
+    monkeypatch.setattr(_at_once, "_tuner", lambda *_: SimpleNamespace(fit=fit))
+    with nullcontext() if epochs == 3 else pytest.raises(Resumable, match="stopped"):
+        _at_once.run_trials(trials, 2, tmp_path / "ray.log", lambda trial, rows: None, lambda: True, "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from trainings import chatty, hanging, pretend, slow
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Ending, EpochResult, FailureKind
 from dcdnas.engine.executors import local
-from dcdnas.engine.executors.local import Local
+from dcdnas.engine.executors.local import Local, _process
 from dcdnas.engine.executors.local._process import WorkerProcess
 from dcdnas.engine.job import Job
 from dcdnas.engine.signals import Wish
@@ -41,6 +42,23 @@ def test_a_worker_that_ended_itself_for_its_deadline_has_hung_too(tmp_path: Path
     time.sleep(0.05)
     assert worker.died().kind is FailureKind.HUNG
     worker.stop()
+
+
+@pytest.mark.parametrize("deadline", [0.0, 1e-9])
+def test_a_process_that_is_not_ready_in_time_did_not_hang_but_could_not_be_started(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deadline: float
+) -> None:
+    monkeypatch.setattr(_process, "STARTING", 1e-9)
+    monkeypatch.setattr(local, "LATE", 0.0)
+    loop = loop_of(store, config(trials=1))
+    job = loop.next()
+    assert isinstance(job, Job)
+    worker = WorkerProcess(pretend, tmp_path / "log")
+    worker.job = replace(job, task=replace(job.task, deadline=deadline))
+    local._end_late(loop, [worker])
+    (failed,) = by_state(loop, "failed")
+    assert failed.failure is FailureKind.NO_WORKER
+    assert failed.reason == "its process could not be started: it was not ready after 0 s; see log"
 
 
 def job_of(number: int, deadline: float = 0.0) -> Job:

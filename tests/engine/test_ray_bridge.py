@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from searching import config, loop_of
 from trainings import learn, pretend, quality
 
+from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import EpochResult, FailureKind, Score
 from dcdnas.engine.job import Job
 from dcdnas.engine.loop import SearchLoop
@@ -160,6 +162,22 @@ def test_what_ended_a_worker_is_told_apart_by_what_the_cluster_has_written_down(
         assert (trial.state, trial.failure, trial.lost, trial.reason) == ("failed", kind, 0, DEATHS[kind])
     else:
         assert (trial.state, trial.failure, trial.reason) == ("failed", FailureKind.RAISED, "The worker is gone.")
+
+
+@pytest.mark.parametrize(("begun", "kind"), [(True, FailureKind.HUNG), (False, FailureKind.CRASHED)])
+def test_only_a_worker_s_time_and_not_the_wait_for_it_counts_towards_the_deadline(
+    store: Store, begun: bool, kind: FailureKind
+) -> None:
+    from dcdnas.engine.executors.ray._bridge import Bridge
+
+    loop = loop_of(store, config(task=TrainingTask(epochs=3, deadline=1e-9)))
+    bridge = Bridge(loop, room=lambda: 9)
+    bridge.suggest("one")
+    if begun:
+        bridge.begun("one")
+    time.sleep(0.001)
+    bridge.end("one", None, failed=True)
+    assert loop.trials[0].failure is kind
 
 
 def test_a_worker_of_which_the_cluster_knows_nothing_has_crashed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,15 @@ def test_the_front_and_confirming_trainings_are_kept(store: Store) -> None:
     }
 
 
+def test_a_training_without_weights_drops_those_of_the_networks_that_it_pushed_off_the_front(store: Store) -> None:
+    kept = KeptWeights(store, "front")
+    kept.prepare()
+    ends(kept, job(0), {0})
+    kept.take(job(1), {1})
+    assert there(kept) == set()
+    assert [(w.number, w.state) for w in store.weights()] == [(0, "dropped")]
+
+
 def test_all_are_kept_wherever_the_front_is(store: Store) -> None:
     kept = KeptWeights(store, "all")
     kept.prepare()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from test_opened import SAID, by_channel, linear
 
 from dcdnas.data import Images, Split
 from dcdnas.errors import MismatchError
-from dcdnas.export import open_network
+from dcdnas.export import open_network, quantize
 from dcdnas.export.quantize import write_int8
 from dcdnas.training.augment import normalised
 
@@ -27,6 +28,18 @@ def images(count: int = 60) -> Split:
     pixels[torch.arange(count), labels] += 130
     made = Images("made", 9, pixels, labels, tuple(SAID["label_names"]), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), torch.arange(count))
     return Split(made.take(torch.arange(count // 2)), made.take(torch.arange(count // 2, count)))
+
+
+@pytest.mark.parametrize("level", [logging.NOTSET, logging.INFO, logging.ERROR])
+def test_a_program_s_own_silence_outlasts_that_of_the_quantiser(level: int) -> None:
+    before = logging.root.manager.disable
+    logging.disable(level)
+    try:
+        with quantize._quiet():
+            assert not logging.getLogger("onnxruntime").isEnabledFor(logging.WARNING)
+        assert logging.root.manager.disable == level
+    finally:
+        logging.disable(before)
 
 
 def test_it_computes_in_eight_bits_nearly_what_the_model_does(tmp_path: Path) -> None:

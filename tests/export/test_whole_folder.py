@@ -9,16 +9,18 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from test_metadata import ARCHITECTURE, MODEL
 from torch import nn
 
 import dcdnas
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.errors import GeometryError, MismatchError, UsageError
-from dcdnas.export import FORMATS, Model, Written, export_model, programs, save_weights
+from dcdnas.export import FORMATS, MARK, Model, Written, export_model, programs, save_weights, standalone
 from dcdnas.networks import build_network, slots_of
 from dcdnas.operators import operators
 
@@ -76,6 +78,22 @@ def test_a_standalone_file_says_what_it_takes_and_gives(tmp_path: Path) -> None:
     network, weights = trained(replace(plain, head="decoder"), tmp_path)
     export_model(Model(network.architecture), tmp_path / "out", ["standalone"], weights)
     assert "(N, 3, 12, 12) -> (N, 4, 12, 12)" in (tmp_path / "out" / "network.py").read_text(encoding="utf-8")
+
+
+def test_a_standalone_file_reads_buffers_of_every_kind_of_number(tmp_path: Path) -> None:
+    kinds = [
+        torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
+        torch.uint8, torch.bool,
+    ]  # fmt: skip
+    tensors = {str(kind).replace(".", "_"): torch.tensor([[0, 1], [1, 1]]).to(kind) for kind in kinds}
+    save_file(tensors, tmp_path / "w.safetensors")
+    state = "".join(f"    {name!r}: ((2, 2), {tensor.dtype}, False),\n" for name, tensor in tensors.items())
+    said = dict.fromkeys(["what", "version", "channels", "height", "width", "outputs", "input", "mean", "std", "labels"], "0")
+    source = standalone.HEAD.format(**said, weights="w.safetensors", state=state, constants="", body="        return x\n")
+    names: dict[str, Any] = {"__file__": str(tmp_path / "network.py")}
+    exec(compile(source, "network.py", "exec"), names)
+    again = names["load"]().state_dict()
+    assert all(torch.equal(again[name], tensor) and again[name].dtype == tensor.dtype for name, tensor in tensors.items())
 
 
 @pytest.mark.slow
@@ -199,3 +217,70 @@ def test_a_file_in_the_place_of_the_folder_is_said(tmp_path: Path) -> None:
 
 def test_formats_are_written_in_their_own_order() -> None:
     assert list(FORMATS)[:3] == ["config", "torch", "standalone"]
+
+
+OTHER = Model(replace(ARCHITECTURE, classes=ARCHITECTURE.classes + 1))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_no_file_of_another_network_stays_beside_the_config(tmp_path: Path) -> None:
+    _, weights = trained(ARCHITECTURE, tmp_path)
+    out = tmp_path / "out"
+    export_model(MODEL, out, ["config", "torch"], weights)
+    for name, content in {"model-int8.onnx": "", "README.md": MARK, "network.py": "mine", "mine.txt": ""}.items():
+        (out / name).write_text(content)
+    export_model(MODEL, out, ["config"], weights)
+    assert len(names(out)) == 7, "the same network: all of its files stay"
+    export_model(OTHER, out, ["config"])
+    assert names(out) == ["config.json", "config.yaml", "mine.txt", "network.py"]
+
+
+def test_other_weights_of_the_same_network_replace_its_earlier_files(tmp_path: Path) -> None:
+    network, weights = trained(ARCHITECTURE, tmp_path)
+    out = tmp_path / "out"
+    export_model(MODEL, out, ["config", "torch"], weights)
+    (out / "model.onnx").write_text("")
+    with torch.no_grad():
+        next(network.parameters()).add_(1)
+    export_model(MODEL, out, ["config", "torch"], save_weights(network, tmp_path / "others.safetensors").path)
+    assert names(out) == ["config.json", "config.yaml", "model.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("formats", "advice"), [(["torch"], "or export the config, too"), (["config"], "another folder with -o.")]
+)
+def test_the_folder_of_another_network_is_refused_without_a_config_and_that_of_a_training_always(
+    tmp_path: Path, formats: list[str], advice: str
+) -> None:
+    export_model(MODEL, tmp_path / "out", ["config"])
+    if "config" in formats:
+        (tmp_path / "out" / "epochs.csv").write_text("")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    with pytest.raises(UsageError, match=f"has the files of another network.*{advice}"):
+        export_model(OTHER, tmp_path / "out", formats)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+@pytest.mark.parametrize("what", [OSError(errno.EACCES, "no"), KeyboardInterrupt()])
+def test_an_export_that_fails_while_its_files_are_moved_leaves_a_folder_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: BaseException
+) -> None:
+    _, weights = trained(ARCHITECTURE, tmp_path)
+    export_model(MODEL, tmp_path / "out", ["config", "torch"], weights)
+    (tmp_path / "out" / "config.yaml").unlink()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    real = os.replace
+
+    def failing(source: Path, to: Path) -> None:
+        real(source, to)
+        if to == tmp_path / "out" / "config.yaml":
+            raise what
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises((UsageError, KeyboardInterrupt)):
+        export_model(OTHER, tmp_path / "out", ["config"])
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert names(tmp_path) == ["out", "trained.safetensors"]

@@ -6,6 +6,7 @@ import os
 import socket
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ from dcdnas.core.pareto import hypervolume
 from dcdnas.core.trial import Ending, Score
 from dcdnas.cost import notations
 from dcdnas.engine.store import CONFIRMING, Confirmation, Store
-from dcdnas.errors import RunError, UsageError
+from dcdnas.errors import RunError, UnknownNameError, UsageError
 from dcdnas.results import load_run, run_folders
+from dcdnas.results.history import History
 
 COLUMNS = [
     "number", "state", "accuracy", "flops", "params", "epochs", "seconds", "seed", "digest", "on_front", "reason", "failure",
@@ -59,6 +61,15 @@ def test_the_confirmed_mean_decides_over_a_lucky_single_training(tmp_path: Path)
     assert [c.trial.number for c in run.confirmed] == [0, 2]
     assert run.best is run.trials[0]
     assert run.value(run.best) == pytest.approx(0.71)
+
+
+def test_a_number_that_no_trial_can_have_names_none(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "r", TRIALS))
+    assert run.trial("0") is run.trial(0) is run.trials[0]
+    with pytest.raises(UnknownNameError, match="unknown trial '²'"):
+        run.trial("²")
+    with pytest.raises(UsageError, match=r"has no trial 1{5000}: its last one is"):
+        run.trial("1" * 5000)
 
 
 def test_a_lucky_single_training_does_not_take_the_place_of_what_was_confirmed(tmp_path: Path) -> None:
@@ -125,6 +136,18 @@ def test_the_history_ends_at_the_hypervolume_and_never_falls(tmp_path: Path) -> 
     assert volumes[-1] == pytest.approx(run.hypervolume)
     assert run.hypervolume == pytest.approx(hypervolume(TRIALS, run.budgets, run.goals, run.bounds))
     assert [m.ended for m in run.history] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)])
+def test_the_history_is_that_of_the_ends_in_whatever_order_the_trials_arrive(tmp_path: Path, order: tuple[int, ...]) -> None:
+    run = load_run(write_run(tmp_path / "r", TRIALS))
+    history = History(run.budgets, run.goals, run.bounds)
+    ended = [replace(run.trials[number], ended=float(number + 1)) for number in range(4)]
+    for number in order:
+        history.extend([ended[number]])
+        history.extend([ended[order[0]]])
+    assert history.moments == History(run.budgets, run.goals, run.bounds).extend(ended)
+    assert [m.ended for m in history.moments] == [1, 2, 3, 4]
 
 
 def test_a_run_that_reached_its_number_is_finished(tmp_path: Path) -> None:

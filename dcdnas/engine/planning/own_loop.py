@@ -62,8 +62,8 @@ def run_of_own_loop(
             "`-b 2MFLOPs`; `dcdnas status` lists the runs."
         )
     goals = tuple(objectives) or (SHARE_OF_RIGHT,)
-    flags = {**said, **TRAINED_ELSEWHERE, **_weighed(goals[1:], said), "space": space, "budget": list(budget)}
-    plan = make_plan(SearchSettings.gather(flags), told, Elsewhere(goals))
+    flags = {**said, **TRAINED_ELSEWHERE, **_weighed(goals[1:], checked.minimize), "space": space, "budget": list(budget)}
+    plan = make_plan(SearchSettings.gather(flags, project=False), told, Elsewhere(goals))
     prepare(plan.folder, plan.config, plan.table, plan.execution.task)
     return plan.folder
 
@@ -75,7 +75,7 @@ def _found(folder: Path, trials: int) -> Path:
     return folder
 
 
-def _weighed(further: Sequence[Objective], said: Mapping[str, Any]) -> dict[str, list[str]]:
+def _weighed(further: Sequence[Objective], costs: Sequence[str]) -> dict[str, list[str]]:
     """The further objectives, by direction, and the requested costs, because every value that is told is optimised."""
     by_direction = {d: [o.name for o in further if o.direction == d] for d in DIRECTIONS}
-    return {"maximize": by_direction["maximize"], "minimize": [*by_direction["minimize"], *said.get("minimize", ())]}
+    return {"maximize": by_direction["maximize"], "minimize": [*by_direction["minimize"], *costs]}

@@ -113,7 +113,8 @@ class SearchSettings(BaseModel):
         None, ge=0, description="networks before the sampler: static ones, then random draws; else 10, at most a third of -n"
     )
     chances: Literal["operators", "networks"] = Field(
-        "operators", description="what is equally likely in random draws: each option of a decision, or each network"
+        "operators",
+        description="what is equally likely in the random draws of the starts: each option of a decision, or each network",
     )
     early_stopping: bool = Field(False, description="stop networks that are behind others of similar cost after a short training")
     start_from: str | None = Field(None, description="an earlier run, whose front is trained first")

@@ -18,7 +18,7 @@ async function send(url, content) {
     if (!token) return null;
     const headers = { "content-type": "application/json", "x-dcdnas-token": token };
     const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify(content) });
-    const found = await answer.json();
+    const found = await answer.json().catch(() => ({ said: `The server could not do it (status ${answer.status}). Its terminal shows why.` }));
     if (answer.status !== 403) {
       localStorage.setItem(KEY, token);
       return { ok: answer.ok, ...found };

@@ -116,6 +116,10 @@ export class Scatter {
       if (across[0] > this.x.low) svg.append(make("rect", { class: "shade", x: area.left, y: area.top, width: Math.max(0, this.x(across[0]) - area.left), height: area.height }));
       if (at < area.right) svg.append(make("line", { class: "budget", x1: at, x2: at, y1: area.top, y2: area.bottom }), make("text", { class: "budget-said end", x: at - 5, y: area.bottom - 6 }, `budget ${short(across[1], this.trials.units[xName])}`));
     }
+    if (up && up[0] > this.y.low) {
+      const from = Math.max(area.top, this.y(up[0]));
+      svg.append(make("rect", { class: "shade", x: area.left, y: from, width: area.width, height: area.bottom - from }));
+    }
     if (up && up[1] < this.y.high) {
       const at = this.y(up[1]);
       svg.append(make("rect", { class: "shade", x: area.left, y: area.top, width: area.width, height: Math.max(0, at - area.top) }), make("line", { class: "budget", x1: area.left, x2: area.right, y1: at, y2: at }), make("text", { class: "budget-said end", x: area.right - 4, y: at + 15 }, `budget ${short(up[1], this.trials.units[yName])}`));

@@ -93,8 +93,8 @@ def _take(loop: SearchLoop, worker: WorkerProcess) -> None:
 
 
 def _end_late(loop: SearchLoop, busy: list[WorkerProcess]) -> None:
-    """Kills the workers that are past their deadline and did not terminate themselves."""
+    """Kills the workers that are past their deadline and did not terminate themselves, or that do not get ready."""
     for worker in busy:
         if worker.job and worker.late(LATE):
-            loop.end(worker.job, worker.hung)
+            loop.end(worker.job, worker.too_late)
             worker.stop()

@@ -90,7 +90,7 @@ class WorkerProcess:
         if not self._ready:
             return Outcome(None, f"its process could not be started: it ended with exit code {code}", FailureKind.NO_WORKER)
         if self.late():
-            return self.hung
+            return self.too_late
         if code == -signal.SIGKILL:
             killed = "its process was killed: out of memory? Fewer `--jobs` or a smaller batch size need less."
             return Outcome(None, killed, FailureKind.KILLED)
@@ -105,8 +105,11 @@ class WorkerProcess:
         return limit > 0 and time.monotonic() - self._since > limit + grace
 
     @property
-    def hung(self) -> Outcome:
-        """Outcome of a job that did not end before its deadline."""
+    def too_late(self) -> Outcome:
+        """Outcome of a job that did not end before its deadline, or whose process was not ready in time."""
+        if not self._ready:
+            said = f"its process could not be started: it was not ready after {STARTING:.0f} s{self._see_log}"
+            return Outcome(None, said, FailureKind.NO_WORKER)
         deadline = self.job.task.deadline if self.job else 0
         return Outcome(None, f"hung: no end after its deadline of {deadline:.0f} s{self._see_log}", FailureKind.HUNG)
 

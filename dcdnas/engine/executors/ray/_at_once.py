@@ -56,7 +56,7 @@ def run_trials(
     try:
         with logged(log), cluster(Execution(jobs=jobs, address=address)), own_handlers():
             error = followed(_tuner(trials, jobs, own).fit, look)
-        stopped = stopping()
+        stopped = stopping() and any(len(rows_in(t.place.path / EPOCHS)) < t.task.epochs for t in trials)
         failed = {trial.name: (trial.place.path / FAILED).read_text("utf-8") for trial in trials if _has(trial, FAILED)}
     finally:
         _clear(trials)

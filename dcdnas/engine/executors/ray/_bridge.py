@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -35,7 +36,7 @@ class Training:
 
     Args:
         job: the training.
-        since: value of `time.monotonic` when Tune was given the job.
+        since: value of `time.monotonic` when a worker began it; infinite while it waits for one.
         curve: reports so far.
         death: outcome if it fails outside of `trainable`, according to Tune.
         lost: returns whether Tune has ended the trial without notice.
@@ -43,7 +44,7 @@ class Training:
     """
 
     job: Job
-    since: float = field(default_factory=time.monotonic)
+    since: float = math.inf
     curve: list[EpochResult] = field(default_factory=list)
     death: Outcome = field(default_factory=lambda: death(FailureKind.CRASHED))
     lost: Callable[[], bool] = lambda: False
@@ -135,6 +136,11 @@ class Bridge:
         """Records the callbacks of a job's Tune trial once Tune has created it."""
         if trial_id in self._trainings:
             self._trainings[trial_id].lost, self._trainings[trial_id].drop = lost, drop
+
+    def begun(self, trial_id: str) -> None:
+        """Records that a worker begins a job; the time that it waited for the worker does not count towards its deadline."""
+        if trial_id in self._trainings:
+            self._trainings[trial_id].since = time.monotonic()
 
     def end(self, trial_id: str, result: dict[str, Any] | None, failed: bool) -> None:
         """Passes the outcome of a training to the loop, or queues it again when its machine was lost."""

@@ -1,4 +1,4 @@
-"""Searcher, scheduler and stopper for Ray Tune, which only pass Tune's questions on to the bridge."""
+"""Searcher, scheduler, callback and stopper for Ray Tune, which only pass Tune's questions on to the bridge."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
@@ -57,6 +58,17 @@ class LoopScheduler(FIFOScheduler):
         """See `Bridge.died`. The error is read from Tune's error file, because Tune does not pass it on."""
         with suppress(OSError, TypeError):
             self.bridge.died(trial.trial_id, Path(trial.error_file).read_text(encoding="utf-8", errors="replace"))
+
+
+class LoopCallback(Callback):
+    """Callback for Tune that notes when a worker begins a training."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self.bridge = bridge
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        """See `Bridge.begun`."""
+        self.bridge.begun(trial.trial_id)
 
 
 class LoopStopper(Stopper):

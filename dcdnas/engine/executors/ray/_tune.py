@@ -20,7 +20,7 @@ from dcdnas.engine.execution import Execution
 from dcdnas.engine.executors.ray._bridge import Bridge
 from dcdnas.engine.executors.ray._cluster import cluster, followed, logged, own_handlers
 from dcdnas.engine.executors.ray._head import Head, HeadLostError
-from dcdnas.engine.executors.ray._hooks import LoopScheduler, LoopSearcher, LoopStopper
+from dcdnas.engine.executors.ray._hooks import LoopCallback, LoopScheduler, LoopSearcher, LoopStopper
 from dcdnas.engine.executors.ray._worker import trainable
 from dcdnas.engine.job import described
 from dcdnas.engine.loop import SearchLoop
@@ -99,6 +99,7 @@ def fit(bridge: Bridge, execution: Execution, folder: Path) -> None:
             name=session,
             storage_path=str(folder.absolute()),
             stop=LoopStopper(bridge),
+            callbacks=[LoopCallback(bridge)],
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=0),
         ),
