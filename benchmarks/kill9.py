@@ -1,11 +1,11 @@
-"""A running search is killed with SIGKILL at random moments, resumed each time, and at last completed: what was lost?
+"""Kills a running search with SIGKILL at random moments, resumes it each time, completes it, and checks that nothing was lost.
 
     python benchmarks/kill9.py [--executor local] [--kills 5] [--trials 40] [--seed N]
 
-Each session is a process of its own that searches until it is killed, at a moment drawn between its first event and a few
-seconds later. After each kill every trial that had ended is compared, number by number, with what the memory says later; the
-last session runs to the end. Exits with 1 when a finished trial changed or is gone, the number is not exactly the asked one,
-or a trial is left running.
+Each session is a separate process that searches until it is killed, at a random moment within `--within` seconds of its first
+event. The trials that had ended before a session are compared, number by number, with the database after it. The last session
+runs to the end. The exit status is 1 if a finished trial changed or disappeared, if the final number of trials is not exactly the
+requested one, or if a trial is left running.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 
 
 def main() -> int:
-    """Kills, resumes, compares, prints a table."""
+    """Kills and resumes the search, compares its trials, and prints a table; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--executor", choices=["local", "ray"], default="local")
     parser.add_argument("--kills", type=int, default=5)
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def session(folder: Path, executor: str) -> int:
-    """One driver."""
+    """Runs one driver, in a process that may be killed."""
     import ending
 
     from dcdnas.engine.execution import Execution
@@ -73,7 +73,7 @@ def session(folder: Path, executor: str) -> int:
 
 
 def prepared(folder: Path, trials: int) -> None:
-    """A run that can be searched."""
+    """Prepares a run for `search`."""
     from dcdnas.core.budget import parse_budgets
     from dcdnas.core.task import TrainingTask
     from dcdnas.core.yaml_lines import read_yaml
@@ -92,7 +92,7 @@ def prepared(folder: Path, trials: int) -> None:
 
 
 def run_and_kill(folder: Path, executor: str, moment: float | None) -> float:
-    """Runs a session; returns the seconds from its first event to its end."""
+    """Runs a session, and kills it `moment` seconds after its first event; returns the seconds from that event to its end."""
     paths = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
     environment = {"RAY_AUTH_MODE": "disabled", **os.environ, "PYTHONPATH": paths}
     command = [sys.executable, __file__, "--session", str(folder), "--executor", executor]

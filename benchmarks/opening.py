@@ -1,10 +1,10 @@
-"""How long a run of 20,000 trials takes to open: to list it, on the dashboard, and to go on with its search, whose sampler
-then takes its time to propose.
+"""Measures how long it takes to open a run of 20,000 trials: to list it, to show it on the dashboard, and to resume its search.
 
     python benchmarks/opening.py [--trials 20000] [--folder DIR]
 
-The run is invented: real networks of a real space with made-up results, over 20 epochs each. It is made once in the folder
-(minutes) and used again. Each line is the median of several, with the least and the most, and the processor time.
+After resuming, it also times the next proposals of the samplers. The run is synthetic: real networks of a real space with
+invented results, over 20 epochs each. It is made once in the folder (minutes) and then reused. Each line gives the median of
+several measurements, with the minimum, the maximum, and the processor time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dashboard import memory, timed
 
 
 def main() -> None:
-    """Makes the run where it is not there, then opens it."""
+    """Makes the synthetic run if the folder does not have it, then opens it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=20_000)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "dcdnas-benchmark-runs")
