@@ -1,11 +1,11 @@
-"""How quick networks within a budget are drawn that 1 % of a space meets: by the space's tree, and by plain rejection.
+"""Measures how fast networks are drawn within a budget that 1 % of a space meets: with the space's tree, and by plain rejection.
 
     python benchmarks/sampling.py [SPACE ...] [--draws 100] [--rounds 5]
 
-Both ways draw with the same chances and price every network exactly, in the same run. Printed are the medians of the rounds
-with the least and the most, the seconds that the tree takes to make (once), and how many of its draws are accepted. Then the same
-for two budgets at once, FLOPs and parameters that 1 % of the space meets each: the tree is made for one of them, and the other
-rejects.
+Both methods draw with equal probabilities and price every network exactly, in the same run. The output gives the medians of the
+rounds with the minimum and the maximum, the seconds for building the tree (once), and how many of its draws are accepted. Then it
+gives the same for two budgets at once, FLOPs and parameters, of which 1 % of the space meets each: the tree is built for one of
+them, and draws that exceed the other are rejected.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def measure(space: SearchSpace, draws: int, rounds: int) -> None:
-    """Prints one space's figures."""
+    """Prints the results of one space."""
     since, worked = time.perf_counter(), time.process_time()
     budget = rare_budget(space)
     print(f"{space.name}: {space.size:.2g} outcomes, {budget}; tree made in {time.perf_counter() - since:.2f} s", end=" ")
@@ -65,7 +65,7 @@ def measure(space: SearchSpace, draws: int, rounds: int) -> None:
 
 
 def measure_both(space: SearchSpace, draws: int, rounds: int) -> None:
-    """Prints what two budgets at once cost; the misses before each network are what the second one takes."""
+    """Prints the rate with two budgets at once; draws that the second budget rejects lower it."""
     budgets = [rare_budget(space, metric) for metric in ("flops", "params")]
     share = share_within(space, budgets, draws=500)
     print(f"  both {' and '.join(map(str, budgets))}: {100 * share.value:.3f} % of the space is within;", end=" ")
@@ -79,7 +79,7 @@ def measure_both(space: SearchSpace, draws: int, rounds: int) -> None:
 
 
 def rare_budget(space: SearchSpace, metric: str = "flops") -> Budget:
-    """A budget that 1 % of the space meets, to a thousandth of the largest network."""
+    """A budget that about 1 % of the space meets, to within a thousandth of the largest network's cost."""
     tree = tree_of(space, metric)
     if tree is None:
         raise SystemExit(f"{space.name} does not come apart")
@@ -91,13 +91,13 @@ def rare_budget(space: SearchSpace, metric: str = "flops") -> Budget:
 
 
 def rejected(space: SearchSpace, budget: Budget, rng: random.Random) -> None:
-    """Draws from the whole space until a network is within."""
+    """Draws from the whole space until a network is within the budget."""
     while not within(priced(space, draw(space, rng)).cost, [budget]):
         pass
 
 
 def rate(make: Callable[[], object], number: int) -> float:
-    """Calls a second."""
+    """Calls per second."""
     since = time.perf_counter()
     for _ in range(number):
         make()
