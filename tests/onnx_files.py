@@ -10,7 +10,7 @@ from torch import nn
 
 
 def check_computes_the_same(path: Path, network: nn.Module, shape: tuple[int, ...], batches: tuple[int, ...]) -> None:
-    """Asserts that an ONNX file and a network agree on random images (N, *shape) of each batch size; needs onnxruntime."""
+    """Asserts that an ONNX file and a network agree on random (N, *shape) images per batch size; skips without onnxruntime."""
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for batch in batches:
