@@ -67,7 +67,7 @@ def main() -> None:
         subprocess.run([*command, str(report), *wanted], check=True)
         lines = lines_of(json.loads(report.read_text(encoding="utf-8")), wanted)
     (ROOT / "constraints-hashes.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{len(lines)} packages")
+    print(f"Wrote constraints-hashes.txt with {len(lines)} packages.")
 
 
 if __name__ == "__main__":

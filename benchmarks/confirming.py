@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", type=int, default=[24, 50, 100])
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--tables", nargs="+", default=[*BUDGETS, "fashion-quick"])
-    parser.add_argument("--table", help="file of NAS-Bench-Macro; the fetched one when left out")
+    parser.add_argument("--table", help="file of NAS-Bench-Macro; default: the fetched one")
     given = parser.parse_args()
     print("| networks | seen | chosen by | mean of three | the first |\n| --- | ---: | --- | --- | --- |")
     for name in given.tables:

@@ -71,7 +71,7 @@ def main() -> None:
                 found[name, seed] = trained(name, seed)
                 with given.results.open("a") as file:
                     file.write(json.dumps([name, seed, found[name, seed]]) + "\n")
-    print(f"mean IoU in per cent over {given.seeds} seeds: mean and deviation, difference to none with its 95 % interval")
+    print(f"IoU in per cent over {given.seeds} seeds: mean ± standard deviation, difference to none with its 95 % interval")
     for name, settings in NETWORKS.items():
         values = [100 * found[name, seed] for seed in range(given.seeds)]
         apart = [value - 100 * found["none", seed] for seed, value in enumerate(values)]

@@ -35,7 +35,7 @@ def main() -> None:
     if not folder.exists():
         from synthetic import make_run
 
-        print(f"making {folder} (minutes) ...", flush=True)
+        print(f"Making the synthetic run {folder}, which takes minutes ...", flush=True)
         make_run(folder, given.trials, "mobilenetv2-imagenet", 300e6, epochs=20, asked=10 * given.trials)
     measure(folder)
     measure_report(folder)
@@ -85,7 +85,7 @@ def measure(folder: Path) -> None:
 
     before = memory()
     live = timed("read the run", lambda: LiveRun(folder), 3)
-    print(f"{'memory for it':34} {memory() - before:8.0f} MB")
+    print(f"{'memory of the run':34} {memory() - before:8.0f} MB")
     timed("line in the list of runs", lambda: read_line(folder), 3)
     timed("the page's own data", lambda: page_data(live), 5)
     timed("all trials as JSON", lambda: json.dumps(payload.payload(live)), 5)
@@ -122,7 +122,7 @@ def timed(what: str, work: Callable[[], object], times: int, before: Callable[[]
         seconds.append(time.perf_counter() - start)
         busy.append(time.process_time() - used)
     wall, least, most, cpu = (1000 * v for v in (statistics.median(seconds), min(seconds), max(seconds), statistics.median(busy)))
-    print(f"{what:34} {wall:8.0f} ms   ({least:.0f} to {most:.0f}, n {times}; {cpu:.0f} ms of processor)", flush=True)
+    print(f"{what:34} {wall:8.0f} ms   ({least:.0f} to {most:.0f}, n {times}; {cpu:.0f} ms of processor time)", flush=True)
     return result
 
 

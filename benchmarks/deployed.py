@@ -123,7 +123,7 @@ def main() -> None:
     models = [given.output / "net" / name for name in ("model.onnx", "model-batch1.onnx", "model-int8.onnx")]
     for model in models:
         good, all_of_them = right(model, given.output / "pictures")
-        print(f"{model.name}: {good} of {all_of_them} pictures right")
+        print(f"{model.name}: {good} of {all_of_them} pictures classified correctly")
     timed(models)
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {', '.join(f'{value:.1f}' for value in os.getloadavg())}")
 

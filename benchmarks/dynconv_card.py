@@ -32,7 +32,7 @@ Numbers = NDArray[np.float64]
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", help="file; the package's own when left out")
+    parser.add_argument("--table", help="file of the table; default: the one that ships")
     frame = frame_of(parser.parse_args().table)
     print_contents(frame)
     print_fidelities(frame)

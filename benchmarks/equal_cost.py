@@ -106,12 +106,12 @@ SPACES = {"search": SEARCHED, "random": SEARCHED, "search-static": SEARCHED | {"
 def main() -> None:
     """Runs the missing trainings and searches."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-d", "--data", required=True, help="CIFAR-10, like cifar10:DIR")
+    parser.add_argument("-d", "--data", required=True, help="the CIFAR-10 images, e.g. cifar10:DIR")
     parser.add_argument("--rows", nargs="+", default=[*UNIFORM, *SEARCHES], choices=[*UNIFORM, *SEARCHES])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument(
-        "--folder", type=Path, default=Path("equal-cost"), help="for the images and searches, which go on only where they began"
+        "--folder", type=Path, default=Path("equal-cost"), help="of the images and searches; a search resumes only in its folder"
     )
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--images", type=int, default=IMAGES)

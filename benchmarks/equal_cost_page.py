@@ -39,7 +39,7 @@ def main() -> None:
     """Prints the table, after measuring latencies if requested, and draws the figure if requested."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--latency", action="store_true", help="measure the exported networks first")
-    parser.add_argument("--picture", type=Path, help="draw the accuracies, too")
+    parser.add_argument("--picture", type=Path, help="also draw the accuracies to this file")
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
     rows = by_row(rows_of(given.results))

@@ -73,11 +73,11 @@ def read(kept: Path | None) -> dict[str, dict[str, tuple[float, str]]]:
 def main() -> None:
     """Prints the result of each network, the totals of each format, and the machine."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--networks", type=int, default=2, help="of each space")
+    parser.add_argument("--networks", type=int, default=2, help="number of networks per space")
     parser.add_argument("--spaces", default=",".join(shipped()))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--side", type=int, default=0, help="largest side of an image; 0 for that of each space")
-    parser.add_argument("--kept", type=Path, help="a line of JSON for each network that was tried; is added to")
+    parser.add_argument("--side", type=int, default=0, help="largest side of an input in pixels; 0 keeps that of the space")
+    parser.add_argument("--kept", type=Path, help="file with a line of JSON per exported network; new ones are appended")
     given = parser.parse_args()
     known, found = read(given.kept), dict[str, list[tuple[float, str]]]((format, []) for format in FORMATS)
     for name in given.spaces.split(","):

@@ -194,13 +194,15 @@ def measured(names: Sequence[str], rounds: int) -> Iterator[tuple[str, Figure]]:
 def main() -> None:
     """Prints the figures, and stores them or compares them with the stored ones."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="figures with this in their names")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="measure only figures with one of these in their names"
+    )
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--check", action="store_true", help="keep nothing, and fail where a figure has fallen")
+    parser.add_argument("--check", action="store_true", help="store nothing, and fail if a figure has fallen")
     given = parser.parse_args()
     machine, found, fallen = processor(), {}, []
     kept = kept_of(machine)
-    print("| figure | ratio (quartiles) | n | kept |\n| --- | --- | --- | --- |")
+    print("| figure | ratio (quartiles) | n | stored |\n| --- | --- | --- | --- |")
     for name, figure in measured(given.only, given.rounds):
         found[name], before = figure, kept.get(name)
         was = "" if before is None else f"{before.median:.2f} ({before.low:.2f}-{before.high:.2f})"
@@ -209,8 +211,8 @@ def main() -> None:
             fallen.append(name)
     print(f"\n{machine}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}")
     if given.check:
-        sys.exit(f"fallen by more than their spread: {'; '.join(fallen)}" if fallen else 0)
-    print(f"kept in {keep(machine, found)}")
+        sys.exit(f"These figures have fallen by more than their spread: {'; '.join(fallen)}" if fallen else 0)
+    print(f"stored in {keep(machine, found)}")
 
 
 if __name__ == "__main__":

@@ -276,12 +276,12 @@ def machine(device: torch.device) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
-    parser.add_argument("--minutes", type=float, default=9.0, help="for all parts together")
+    parser.add_argument("--minutes", type=float, default=9.0, help="minutes for all parts together")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("-o", "--output", type=Path)
     asked = parser.parse_args()
     if asked.device == "cuda" and not torch.cuda.is_available():
-        parser.error("torch finds no GPU here. --device cpu goes through the same steps without one.")
+        parser.error("torch finds no GPU on this machine. Use --device cpu to run the same steps without one.")
     device = torch.device(asked.device)
     found: dict[str, Any] = {"machine": machine(device)}
     print(found["machine"], flush=True)

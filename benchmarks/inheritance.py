@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--hours", type=float, default=3.0)
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--show", action="store_true", help="train nothing, print what there is")
+    parser.add_argument("--show", action="store_true", help="train nothing, only print the results so far")
     given = parser.parse_args()
     networks = networks_of(load_space(SPACE))[: given.networks]
     if not given.show:

@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--executor", choices=["local", "ray"], default="local")
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--trials", type=int, default=40)
-    parser.add_argument("--within", type=float, default=10.0, help="seconds after the first event, at most")
+    parser.add_argument("--within", type=float, default=10.0, help="maximum seconds between the first event and a kill")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10**6)
     parser.add_argument("--session", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -40,7 +40,7 @@ def main() -> int:
         return session(Path(given.session), given.executor)
     rng = random.Random(given.seed)
     print(f"{given.executor} executor, {given.trials} trainings of 1.5 s, {given.kills} kills, seed {given.seed}")
-    print("killed after | ended before | kept equal | left running")
+    print("killed after | ended so far | unchanged  | left running")
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "run"
         prepared(folder, given.trials)
@@ -56,7 +56,7 @@ def main() -> int:
             said = f"{seconds:8.1f} s  " if moment is not None else "not killed  "
             kept = {n: t for n, t in trials.items() if t.state in ("finished", "stopped")}
             print(f"{said} | {len(kept):12} | {equal:10} | {running:12}", flush=True)
-    print(f"ended in all: {len(kept)} of {given.trials}; changed or lost: {wrong}; left running at the end: {running}")
+    print(f"ended in total: {len(kept)} of {given.trials}; changed or lost: {wrong}; left running at the end: {running}")
     return int(bool(wrong or running or len(kept) != given.trials))
 
 

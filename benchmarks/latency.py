@@ -30,12 +30,12 @@ def main() -> None:
     """Measures each space, starting from an empty cache."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("spaces", nargs="*", default=SPACES)
-    parser.add_argument("--fit", type=int, default=30, help="networks that the correction is fitted on")
-    parser.add_argument("--unseen", type=int, default=30, help="networks that are predicted")
+    parser.add_argument("--fit", type=int, default=30, help="number of networks to which the correction is fitted")
+    parser.add_argument("--unseen", type=int, default=30, help="number of networks that are predicted")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runtime", default="torch")
-    parser.add_argument("--few", action="store_true", help="measure no places but those of these networks")
-    parser.add_argument("--ways", action="store_true", help="compare ways to measure, too")
+    parser.add_argument("--few", action="store_true", help="measure only the places of these networks")
+    parser.add_argument("--ways", action="store_true", help="also compare ways of measuring")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as kept:
         os.environ["DCDNAS_CACHE"] = kept
@@ -72,7 +72,7 @@ def measure(name: str, fit: int, unseen: int, threads: int, runtime: str, few: b
         flops.append(price(a)["flops"])
     by_flops = [Whole(f, 1, row.measured) for f, row in zip(flops, rows, strict=True)]
     print(f"{name} on {device}: {len(table.slots):,} places and {len(networks)} networks")
-    print(f"  measured in {seconds:.0f} s, {worked:.0f} s of the processor; load {os.getloadavg()[0]:.1f}")
+    print(f"  measured in {seconds:.0f} s, {worked:.0f} s of processor time; load {os.getloadavg()[0]:.1f}")
     true = [row.measured for row in rows[fit:]]
     print(f"  networks take {min(true) / 1e6:.2f} to {max(true) / 1e6:.2f} ms; fitted on {fit}, predicted {unseen} unseen")
     for what, found in (("latency table", rows), ("multiply-adds", by_flops)):

@@ -116,7 +116,7 @@ def train(root: Path) -> None:
             pass
         training.read()
     print(
-        f"{len(images):,} pictures: looked through in {looked:.0f} s, the first time; peak memory {loading:.2f} GiB of loading, "
+        f"{len(images):,} pictures: first scan in {looked:.0f} s; peak memory {loading:.2f} GiB for loading, "
         f"{peak():.2f} GiB with the training of {NETWORK.network} 0.35"
     )
 

@@ -100,7 +100,7 @@ def prices(name: str, count: int) -> None:
 
     space, rng = load_space(name), random.Random(0)
     found = [space.architecture(draw(space, rng)) for _ in range(count)]
-    print(f"{count} networks of {name}, milliseconds of the processor")
+    print(f"{count} networks of {name}, milliseconds of processor time")
     show("price, layers first seen", [timed(lambda a=a: price(a, ("activations",))) for a in found])
     fresh = [Architecture.from_dict(a.to_dict()) for a in found]
     skeleton.cache_clear()

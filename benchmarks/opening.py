@@ -32,7 +32,7 @@ def main() -> None:
     if not folder.exists():
         from synthetic import make_run
 
-        print(f"making {folder} (minutes) ...", flush=True)
+        print(f"Making the synthetic run {folder}, which takes minutes ...", flush=True)
         make_run(folder, given.trials, "mobilenetv2-imagenet", 300e6, epochs=20, asked=10 * given.trials)
     print(f"{given.trials:,} trials, {(folder / 'run.db').stat().st_size / 1e6:.0f} MB, load {os.getloadavg()[0]:.1f}")
     measure(folder)
@@ -56,13 +56,13 @@ def measure(folder: Path) -> None:
     config = SearchConfig.to_go_on(folder / "search.yaml")
     space = config.build_space()
     with closing(Store(folder, "w")) as store:
-        loop = timed("the search, to go on", lambda: SearchLoop(config, space, store, time.monotonic() + 3600), 3)
+        loop = timed("the search, to resume it", lambda: SearchLoop(config, space, store, time.monotonic() + 3600), 3)
         timed("its sampler's next proposal", loop._proposer._study.ask, 1)  # type: ignore[attr-defined]
         study = DirectStudy(Model(Search(space, config.budgets, config.goals, config.seed)))
         study.remember(store.trials(curves=False))
-        timed("the first one of `model`", study.ask, 1)
-        timed("the next ones of `model`", study.ask, 4)
-    print(f"{'most memory':34} {memory():8.0f} MB")
+        timed("first proposal of `model`", study.ask, 1)
+        timed("next proposals of `model`", study.ask, 4)
+    print(f"{'peak memory':34} {memory():8.0f} MB")
 
 
 if __name__ == "__main__":

@@ -213,9 +213,9 @@ def pictures(found: list[Row], folder: Path) -> None:
     from matplotlib.figure import Figure
 
     labels = {
-        "static_ratio": "times the static layer (lower is better)",
-        "published_ratio": "times faster than the published layer (higher is better)",
-        "share": "share of the limit that arithmetic or bytes set",
+        "static_ratio": "time over that of the static layer (lower is better)",
+        "published_ratio": "time of the published layer over ours (higher is better)",
+        "share": "share of the limit by arithmetic or memory traffic",
     }
     for value, label in labels.items():
         shown = [row for row in found if getattr(row, value)]
@@ -240,9 +240,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--operators", nargs="+", default=[n for n in operators if n != "static"])
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 16, 64])
-    parser.add_argument("--shapes", nargs="+", default=[""], help="parts of shapes' names")
+    parser.add_argument("--shapes", nargs="+", default=[""], help="measure only shapes with one of these in their names")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--row-seconds", type=float, default=ROW_SECONDS, help="wall time after which a row has rounds enough")
+    parser.add_argument("--row-seconds", type=float, default=ROW_SECONDS, help="wall seconds after which a row ends")
     parser.add_argument("--published", type=Path)
     parser.add_argument("--layout", choices=["nchw", "nhwc"], default="nchw")
     parser.add_argument("--device", default="cpu")
@@ -263,7 +263,7 @@ def main() -> None:
     kept = not options.system_allocator and keep_freed_memory()
     bench = Bench(options)
     print(f"torch {torch.__version__}, {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f},")
-    print(f"{options.device}, one thread, {options.layout}, freed memory {'kept' if kept else 'given back'};")
+    print(f"{options.device}, one thread, {options.layout}, freed memory {'kept' if kept else 'returned'};")
     print(
         f"peaks: {bench.rates[0] / 1e6:.1f} G multiply-adds/s, {bench.rates[1] / 1e6:.1f} GB/s copied (read and written)",
         flush=True,
@@ -272,7 +272,7 @@ def main() -> None:
     for row in bench.rows():
         found.append(row)
         print(line(row), flush=True)
-    print("\nGeometric means over the shapes; `worst` is the least published/ours; memory is ours/theirs, mean and most.\n")
+    print("\nGeometric means over the shapes; `worst` is the smallest published/ours; memory is ours/published: mean, maximum.\n")
     print(summary(found))
     if options.folder:
         options.folder.mkdir(parents=True, exist_ok=True)

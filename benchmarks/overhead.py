@@ -46,7 +46,7 @@ def main() -> None:
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
         f"Python {platform.python_version()}, {versions}"
     )
-    print(f"{given.trials} trainings that do nothing, {given.workers} workers; ms from end to end: median (5 % - 95 %), mean")
+    print(f"{given.trials} trainings that do nothing, {given.workers} workers; ms between ends: median (5 % - 95 %), mean")
     for executor in given.executors:
         if executor == "floor":
             show("Ray Tune alone", floor(given.trials, given.workers))
@@ -136,7 +136,7 @@ def timed_context(spent: Counter[str], name: str, function: Callable[..., Any]) 
             depth[0] -= 1
             if not depth[0]:
                 spent[name] += time.thread_time() - worked  # type: ignore[assignment]
-                spent["(write with waiting for the disk)"] += time.perf_counter() - start  # type: ignore[assignment]
+                spent["(write, with waiting for the disk)"] += time.perf_counter() - start  # type: ignore[assignment]
 
     return run
 

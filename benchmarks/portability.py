@@ -88,7 +88,7 @@ def with_rows(page: str, fresh: Mapping[str, str]) -> str:
     """
     start, found, after = page.partition(heading(COLUMNS) + "\n")
     if not found:
-        raise ValueError("no table of all columns.")
+        raise ValueError("The page has no table with all columns.")
     table, blank, rest = after.partition("\n\n")
     lines = {line.split("|")[1].strip(): line for line in table.splitlines()} | fresh
     return start + found + "\n".join(lines[name] for name in rows() if name in lines) + blank + rest
@@ -96,12 +96,12 @@ def with_rows(page: str, fresh: Mapping[str, str]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", default="", help="a regular expression; all when left out")
+    parser.add_argument("--rows", default="", help="regular expression that selects rows; default: all")
     parser.add_argument("--properties", nargs="+", choices=COLUMNS, default=list(COLUMNS))
-    parser.add_argument("--write", action="store_true", help="put the rows into docs/portability.md; needs all properties")
+    parser.add_argument("--write", action="store_true", help="update the rows in docs/portability.md; needs all properties")
     chosen = parser.parse_args()
     if chosen.write and tuple(chosen.properties) != COLUMNS:
-        parser.error("--write needs all properties.")
+        parser.error("--write needs all properties. Leave out --properties.")
     torch.set_num_threads(1)
     cases: Mapping[str, Case] = {name: case for name, case in rows().items() if re.search(chosen.rows, name)}
     parallel: Mapping[str, Errors | str] = {}

@@ -30,9 +30,9 @@ def main() -> None:
     """Measures each space in new processes, so that nothing is cached in memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("spaces", nargs="*", default=["fashion-quick", "mobilenetv2-imagenet", "resnet-imagenet"])
-    parser.add_argument("--networks", type=int, default=20, help="measured by fvcore, for each space")
+    parser.add_argument("--networks", type=int, default=20, help="number of networks per space that fvcore measures")
     parser.add_argument("--part", choices=["first", "all"], help=argparse.SUPPRESS)
-    parser.add_argument("--counters", action="store_true", help="compare the two counters instead")
+    parser.add_argument("--counters", action="store_true", help="compare the two counters of multiply-adds instead")
     given = parser.parse_args()
     if given.counters:
         counters(9)
@@ -61,7 +61,7 @@ def measure(name: str, networks: int) -> None:
     table = SpaceTable(space)
     seconds, worked = time.perf_counter() - start, time.process_time() - worked
     print(f"{name}: {space.size:.2g} outcomes, {sum(t.values.size for t in table.terms):,} numbers in {len(table.terms)} terms")
-    print(f"  {'table, kept on disk' if networks else 'first table':34} {seconds:10.2f} s, {worked:.2f} s of the processor")
+    print(f"  {'table, kept on disk' if networks else 'first table':34} {seconds:10.2f} s, {worked:.2f} s of processor time")
     if networks:
         compare(space, table, networks)
 

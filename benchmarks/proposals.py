@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--told", nargs="*", type=int, default=[50, 100, 1000])
     parser.add_argument("--at-once", nargs="*", type=int, default=[4, 8])
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--table", help="file of NAS-Bench-Macro; the fetched one when left out")
+    parser.add_argument("--table", help="file of NAS-Bench-Macro; default: the fetched one")
     given = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     for name, budget in SPACES.items() if given.told else ():
@@ -53,7 +53,7 @@ def main() -> None:
     try:
         measure = yardstick(tables["nas-bench-macro"](given.table))
     except DataError as error:
-        print(f"Nothing is searched: {error}")
+        print(f"The searches are left out: {error}")
         return
     for budget in BUDGETS["nas-bench-macro"][:2] if given.at_once else ():
         at_once(measure, parse_budgets([budget], notations()), given.at_once, given.seeds)
@@ -72,9 +72,7 @@ def times(name: str, budgets: tuple[Budget, ...], told: list[int]) -> None:
             study.remember(trials[:known])
             first, *taken = (asked(study, trial) for trial in trials[known : known + PROPOSALS])
             wall, cpu = (statistics.median(column) for column in zip(*taken, strict=True))
-            print(
-                f"{name:21} {sampler:10} {known:5} results: {wall:4.0f} ms, {cpu:4.0f} of the processor; first {first[0]:5.0f} ms"
-            )
+            print(f"{name:21} {sampler:10} {known:5} results: {wall:4.0f} ms, {cpu:4.0f} ms processor; first {first[0]:5.0f} ms")
 
 
 def asked(study: DirectStudy, told: Trial) -> tuple[float, float]:
@@ -93,7 +91,7 @@ def at_once(measure: Yardstick, budgets: tuple[Budget, ...], several: list[int],
     for n in several:
         gains = {m: [mine[m] - alone[m] for mine, alone in zip(found[n], found[1], strict=True)] for m in ("b", "U")}
         said = "; ".join(f"{m} {quality.interval(values, 3)}" for m, values in gains.items())
-        print(f"{budgets[0]}, {n} at one time against one, {seeds} seeds: {said}")
+        print(f"{budgets[0]}, {n} concurrent trainings against one, {seeds} seeds: {said}")
 
 
 def searched(measure: Yardstick, budgets: tuple[Budget, ...], several: int, seed: int) -> dict[str, float]:

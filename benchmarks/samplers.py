@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--samplers", nargs="+", default=["tpe", "nsga2", "model"])
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--jobs", type=int, default=2, help="searches at one time")
+    parser.add_argument("--jobs", type=int, default=2, help="number of concurrent searches")
     given = parser.parse_args()
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, "
@@ -184,7 +184,7 @@ def judged(trials: Sequence[Trial], config: SearchConfig, bounds: Mapping[str, t
     """Judges the network and the front that looked best in the search by their true qualities."""
     looked_best = best(trials, config.budgets, config.goals)
     if looked_best is None:
-        raise SystemExit("nothing was trained within the budget")
+        raise SystemExit("No network was trained within the budget.")
     true = [
         replace(t, score=replace(t.score, values={"accuracy": quality(t.architecture)}))
         for t in front(trials, config.budgets, config.goals)

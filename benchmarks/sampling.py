@@ -35,8 +35,8 @@ def main() -> None:
     """Measures each space."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     able = sorted(name for name in shipped() if load_space(name).fit is None)
-    parser.add_argument("spaces", nargs="*", default=able, help="without a fitted width")
-    parser.add_argument("--draws", type=int, default=100, help="of a round of the tree; rejection makes a tenth")
+    parser.add_argument("spaces", nargs="*", default=able, help="spaces without a fitted width")
+    parser.add_argument("--draws", type=int, default=100, help="draws per round with the tree; rejection makes a tenth of them")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -52,7 +52,7 @@ def measure(space: SearchSpace, draws: int, rounds: int) -> None:
     since, worked = time.perf_counter(), time.process_time()
     budget = rare_budget(space)
     print(f"{space.name}: {space.size:.2g} outcomes, {budget}; tree made in {time.perf_counter() - since:.2f} s", end=" ")
-    print(f"({time.process_time() - worked:.2f} s of the processor)")
+    print(f"({time.process_time() - worked:.2f} s of processor time)")
     share = share_within(space, [budget], draws=500)
     print(f"  {100 * share.value:.3f} % of the space is within; {share.inside} of {share.draws} draws of the tree are accepted")
     by_tree = draws_within(space, [budget], random.Random(0))
@@ -72,7 +72,7 @@ def measure_both(space: SearchSpace, draws: int, rounds: int) -> None:
     print(f"{share.inside} of {share.draws} draws of the tree are accepted")
     drawn = draws_within(space, budgets, random.Random(0))
     if next(drawn, None) is None:
-        print("  none was found")
+        print("  no network within both budgets was found")
         return
     rates = [rate(lambda: next(drawn), max(1, draws // 10)) for _ in range(rounds)]
     print(f"  tree, both {statistics.median(rates):8.1f} networks a second ({min(rates):.1f} to {max(rates):.1f})")
@@ -82,7 +82,7 @@ def rare_budget(space: SearchSpace, metric: str = "flops") -> Budget:
     """A budget that about 1 % of the space meets, to within a thousandth of the largest network's cost."""
     tree = tree_of(space, metric)
     if tree is None:
-        raise SystemExit(f"{space.name} does not come apart")
+        raise SystemExit(f"{space.name} has no tree, because the costs of its decisions do not separate. Leave it out.")
     whole = Draws(tree, Budget(metric, largest(space, metric).cost[metric]))
     below = np.cumsum(whole.table.chances) / whole.all
     rough = (int(np.searchsorted(below, SHARE)) + 1 + whole.table.roundings) * whole.step

@@ -200,7 +200,7 @@ def main() -> None:
         print(json.dumps(part(*given.part)))
         return
     if not given.output:
-        parser.error("-o FOLDER is needed")
+        parser.error("-o FOLDER is required: the folder for the results.")
     given.output.mkdir(parents=True, exist_ok=True)
     print("| trials | n | processor ms a trial | memory, MB | run.db, MB | opening: search, s | dashboard, s | load |")
     print("| ---: | ---: |" + " --- |" + " ---: |" * 5)

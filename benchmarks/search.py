@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--samplers", nargs="+", default=list(SAMPLERS))
     parser.add_argument("--executor", default="local")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_suffix(".jsonl"))
-    parser.add_argument("--show", action="store_true", help="search nothing, print what there is")
+    parser.add_argument("--show", action="store_true", help="run no search, only print the results so far")
     given = parser.parse_args()
     rows = [json.loads(line) for line in given.results.read_text().splitlines()] if given.results.exists() else []
     rows = [row for row in rows if (row["budget"], row["trials"], len(row["accuracies"])) == (given.budget, given.n, given.seeds)]
@@ -75,7 +75,7 @@ def searched(sampler: str, search: int, given: argparse.Namespace, rows: list[Ro
     begun, name = time.process_time(), f"benchmark-{given.budget}-{given.n}-{sampler}-{search}"
     run = dcdnas.search(budget=given.budget, trials=given.n, seed=search, sampler=sampler, name=name, executor=given.executor)
     if run.static is None or run.best is None:
-        raise SystemExit("no static network within the budget, or nothing finished: nothing to compare")
+        raise SystemExit("There is nothing to compare: no static network is within the budget, or no training finished.")
     machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
     epochs = sum(trial.score.epochs for trial in run.trials if trial.score)
     common = {"budget": given.budget, "trials": given.n, "machine": machine}

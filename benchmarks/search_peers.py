@@ -90,12 +90,12 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--budgets", nargs="+")
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--evaluations", type=int, default=SIZES[-1], choices=SIZES, help="after which a search ends")
-    parser.add_argument("--table", help="file of the benchmark; the fetched one when left out")
+    parser.add_argument("--evaluations", type=int, default=SIZES[-1], choices=SIZES, help="length of a search")
+    parser.add_argument("--table", help="file of the benchmark table; default: the fetched or shipped one")
     parser.add_argument("--results", type=Path)
-    parser.add_argument("--ours", type=Path, help="results of search_quality.py")
-    parser.add_argument("--against", default="dcdnas-model", help="contestant to whom the others' differences are printed")
-    parser.add_argument("--show", action="store_true", help="search nothing, print what there is")
+    parser.add_argument("--ours", type=Path, help="file with the results of search_quality.py")
+    parser.add_argument("--against", default="dcdnas-model", help="contestant with which the others are compared")
+    parser.add_argument("--show", action="store_true", help="run no search, only print the results so far")
     given = parser.parse_args()
     given.budgets = given.budgets or BUDGETS[given.benchmark]
     path = given.results or peers_results_of(given.benchmark)
@@ -256,7 +256,7 @@ class Asked:
         except BrokenPipeError:
             line = ""
         if not line:
-            raise SystemExit(f"{' '.join(self.peer.script)} ended with {self.process.wait()}.")
+            raise SystemExit(f"{' '.join(self.peer.script)} ended with exit status {self.process.wait()}; see its output above.")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

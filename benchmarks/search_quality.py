@@ -102,12 +102,12 @@ def main() -> None:
     parser.add_argument("--samplers", nargs="+", default=list(CONTESTANTS))
     parser.add_argument("--budgets", nargs="+")
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--table", help="file of the benchmark; the fetched one when left out")
+    parser.add_argument("--table", help="file of the benchmark table; default: the fetched or shipped one")
     parser.add_argument("--results", type=Path)
-    parser.add_argument("--against", default="random", help="contestant to whom the others' differences are printed")
-    parser.add_argument("--show", action="store_true", help="search nothing, print what there is")
-    parser.add_argument("--best", action="store_true", help="search nothing, print the best network that the table has")
-    parser.add_argument("--third", action="store_true", help="a sampler after a third of the evaluations, and random after all")
+    parser.add_argument("--against", default="random", help="contestant with which the others are compared")
+    parser.add_argument("--show", action="store_true", help="run no search, only print the results so far")
+    parser.add_argument("--best", action="store_true", help="run no search, print the table's best accuracy within each budget")
+    parser.add_argument("--third", action="store_true", help="compare a third of the evaluations with all of random search")
     given = parser.parse_args()
     given.budgets = given.budgets or BUDGETS[given.benchmark]
     given.results = given.results or results_of(given.benchmark)
@@ -149,7 +149,7 @@ def search_missing(found: dict[str, Any], given: argparse.Namespace) -> None:
     try:
         measure = yardstick(tables[given.benchmark](given.table))
     except DataError as error:
-        print(f"Nothing is searched: {error}")
+        print(f"No search is run: {error}")
         return
     for seed in range(given.seeds):
         for budget in given.budgets:

@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
-    parser.add_argument("--done", type=Path, help="what an earlier call printed")
+    parser.add_argument("--done", type=Path, help="file with the output of an earlier call")
     given = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}; {given.data}")
     wanted = [(v, e, s) for e in given.epochs for s in range(given.seeds) for v in given.variants]

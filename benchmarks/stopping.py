@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--budgets", nargs="+", default=list(BUDGETS["dynconv-fmnist"]))
     parser.add_argument("--networks", nargs="+", type=int, default=[24, 50])
     parser.add_argument("--seeds", type=int, default=200)
-    parser.add_argument("--table", help="file; the package's own when left out")
+    parser.add_argument("--table", help="file of the table; default: the one that ships")
     given = parser.parse_args()
     table = dcdnas.tables.load("dynconv-fmnist", given.table)
     measure, networks = yardstick(table), networks_of(table)

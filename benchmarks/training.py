@@ -90,7 +90,7 @@ def spread(values: list[float]) -> str:
 
 
 def compare(title: str, variants: dict[str, Variant], steps: int) -> None:
-    print(f"\n{title}: {steps} steps of 128 images each, in turn; median (middle half)")
+    print(f"\n{title}: {steps} steps of 128 images each, in turns; median (quartiles)")
     for _ in range(steps + 3):
         for variant in variants.values():
             variant.step()

@@ -41,9 +41,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--clients", type=int, default=50)
-    parser.add_argument("--block", type=int, default=20, help="trainings with clients, or without, in a round")
-    parser.add_argument("--train", action="store_true", help="train for an epoch instead of not at all")
-    parser.add_argument("--look", metavar="ADDRESS", help="be the clients of this dashboard, as standard input says")
+    parser.add_argument(
+        "--block", type=int, default=20, help="trainings per block; a round has one block with clients and one without"
+    )
+    parser.add_argument("--train", action="store_true", help="run real trainings of one epoch")
+    parser.add_argument("--look", metavar="ADDRESS", help="run only the clients of this dashboard, controlled by standard input")
     given = parser.parse_args()
     if given.look:
         Clients(given.look).obey(given.clients)

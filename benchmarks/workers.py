@@ -52,7 +52,7 @@ def main() -> None:
         mean, spread = statistics.mean(reached), statistics.stdev(reached)
         each = ", ".join(f"{100 * value:.1f}" for value in reached)
         said = f"{100 * mean:.1f} ± {100 * spread:.1f} % ({each}), {seconds:.0f} s, load {os.getloadavg()[0]:.0f}"
-        print(f"{workers} at once: {said}", flush=True)
+        print(f"{'one process' if workers == 1 else f'{workers} workers'}: {said}", flush=True)
 
 
 if __name__ == "__main__":

@@ -120,11 +120,11 @@ def main() -> None:
     """Scores the networks without results, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--benchmark", default="nas-bench-macro", choices=list(BUDGETS))
-    parser.add_argument("-d", "--data", help="images that the networks take, like cifar10:DIR; those of the space when left out")
-    parser.add_argument("--networks", type=int, help="how many; 100 of NAS-Bench-Macro, all others when left out")
-    parser.add_argument("--table", help="file of the benchmark; the fetched one when left out")
+    parser.add_argument("-d", "--data", help="images for the scores, e.g. cifar10:DIR; default: those of the space")
+    parser.add_argument("--networks", type=int, help="number of networks; default: 100 of NAS-Bench-Macro, all of another table")
+    parser.add_argument("--table", help="file of the benchmark table; default: the fetched or shipped one")
     parser.add_argument("--results", type=Path)
-    parser.add_argument("--show", action="store_true", help="score nothing, print what there is")
+    parser.add_argument("--show", action="store_true", help="score nothing, only print the results so far")
     given = parser.parse_args()
     torch.set_num_threads(1)
     path = given.results or results_of(given.benchmark)
@@ -234,7 +234,9 @@ def show(benchmark: str, rows: Sequence[dict[str, Any]]) -> None:
     ten = [best.max() - rng.choice(best, TOP, replace=False).max() for best in true.T for _ in range(5 * DRAWS)]
     print(f"| ten at random | 0 | | 0 | {statistics.fmean(ten):.2f} | |")
     epochs = [row["seconds"][SHORT] for row in rows if SHORT in row["seconds"]]
-    print(f"\nAn epoch: {min(epochs):.3g} to {max(epochs):.3g} s, {statistics.fmean(epochs):.3g} on average of {len(epochs)}.")
+    print(
+        f"\nAn epoch takes {min(epochs):.3g} to {max(epochs):.3g} s, on average {statistics.fmean(epochs):.3g}, n {len(epochs)}."
+    )
 
 
 def columns(rows: Sequence[dict[str, Any]], name: str, true: Numbers) -> Numbers:

@@ -50,7 +50,7 @@ def answer(network: Network, input: tuple[int, ...]) -> Tensor:
             tensor.copy_(0.5 + drawn if tensor.dim() < 2 else (2 * drawn - 1) * (GAIN / fan) ** 0.5)
     x = torch.rand((2, *input), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     y: Tensor = network(x)
-    assert y.isfinite().all(), "numbers that overflow compare nothing"
+    assert y.isfinite().all(), "outputs that overflow cannot be compared"
     return y
 
 

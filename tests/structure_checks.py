@@ -295,7 +295,7 @@ def names(root: Path) -> Problems:
         if module in PUBLIC:
             yield f"{path.name}: {module} is a public function of the package"
         if module.rpartition(".")[2].strip("_") in ("utils", "util", "helpers", "misc", "common"):
-            yield f"{path.name}: say what is in it"
+            yield f"{path.name}: choose a name to say what is in it"
 
 
 CHECKS = (layers, heavy, cycles, rings, reaches, fan_out, sizes, docstrings, banned, unfinished, names)

@@ -304,9 +304,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--only", nargs="*", choices=TARGETS, default=list(TARGETS))
-    parser.add_argument("--table", action="store_true", help="print what is known, and try nothing")
-    parser.add_argument("--again", nargs=2, metavar=("READER", "FILE"), help="one file, in this process; fails if it is a fault")
-    parser.add_argument("--round", nargs=2, metavar=("READER", "UNTIL"), help="one round, in this process")
+    parser.add_argument("--table", action="store_true", help="print the results so far, and try nothing")
+    parser.add_argument(
+        "--again", nargs=2, metavar=("READER", "FILE"), help="try one file in this process; fails if it causes a fault"
+    )
+    parser.add_argument("--round", nargs=2, metavar=("READER", "UNTIL"), help="run one round in this process")
     given = parser.parse_args()
     STATE.mkdir(exist_ok=True)
     if given.table:

@@ -251,8 +251,8 @@ class Copies:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=2, help="mutants at a time")
-    parser.add_argument("--seconds", type=float, default=3600, help="after which no mutant is started any more")
+    parser.add_argument("--jobs", type=int, default=2, help="number of concurrent mutants")
+    parser.add_argument("--seconds", type=float, default=3600, help="seconds after which no further mutant is started")
     arguments = parser.parse_args()
     until = time.monotonic() + arguments.seconds
     wanted = drawn()
@@ -278,7 +278,7 @@ def main() -> None:
         for tests in TARGETS.values():
             if (found := copies.tried(None, tests))["status"] != "survived":
                 said = next(Path(folder).glob("*/said")).read_text()
-                sys.exit(f"{tests}: fails without any mutant: {found}\n{said}")
+                sys.exit(f"{tests}: the tests fail on the unchanged code: {found}\n{said}")
         list(pool.map(one, left))
     counts = {status: sum(row["status"] == status for row in known) for status in ("killed", "timeout", "survived")}
     print(f"{len(known)} of {COUNT} mutants: {counts}")
